@@ -1,0 +1,1 @@
+"""Runs it all: command line, laptop profile, the vendors' sandbox, checks."""
