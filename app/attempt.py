@@ -1,0 +1,315 @@
+"""One attempt of a claimed step: from its input to a recorded outcome.
+
+Every way an attempt can end is one of Moves; what it means for the rows is decided here and
+written by one SQL function.
+"""
+
+import enum
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import ValidationError
+
+from app import claims, db, lease, settings, telemetry
+from app.call import Call, Fenced
+from app.claims import Advance, Attempt, Claim
+from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
+from app.http import HttpCall, exchange_scope
+from app.payload import clean, dumps
+from app.platform import Action, CannotTell, Effect, Found, Intent, Json, Never, Undo
+from app.retry import UNDO_POLICY, RetryPolicy
+
+if TYPE_CHECKING:  # the engine imports this module; the name is needed for annotations only
+    from app.engine import Prepared
+
+log = structlog.get_logger()
+
+FIRST_LOOKUP_SECONDS = 1.0
+PERSON_LOOKUP_SECONDS = 3600.0
+DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
+
+
+class Moves(enum.Enum):
+    """How an attempt ended."""
+
+    FINISH = "succeeded"
+    FAIL = "failed"
+    RETRY = "retried"
+    SUSPEND = "suspended"
+    DOUBT = "unknown"
+    CANCEL = "cancelled"
+    FENCED = "fenced"
+
+
+@dataclass
+class Result:
+    """An attempt's end, before it is recorded."""
+
+    move: Moves
+    attempt: Attempt
+    output: Any = None
+    error: Json = field(default_factory=dict)
+    seconds: float = 0.0
+    external_id: str = ""
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    after: float | None = None
+    new_generation: bool = False
+    attention: str | None = None
+    expand: Json | None = None
+    workflow_output: Json | None = None
+    is_special: bool = False
+    """Its success does more than release the next step (expands a map, ends the workflow)."""
+
+
+class _Settled(Exception):
+    """The attempt ends without running the action."""
+
+    def __init__(self, move: Moves, error: Json, seconds: float, attention: str | None) -> None:
+        super().__init__(move.value)
+        self.move = move
+        self.error = error
+        self.seconds = seconds
+        self.attention = attention
+
+
+def execute(claim: Claim, action: Action, prepare: Callable[[Claim], "Prepared"]) -> Result:
+    """Run the attempt; raises only when PostgreSQL stays away (Unavailable)."""
+    call = Call(claim, action, settings.current())
+    http_calls: list[HttpCall] = []
+    prepared: Prepared | None = None
+    given: Json | None = None
+    began = time.monotonic()
+    with (
+        lease.kept(claim, action.attempt_seconds) as deadline,
+        exchange_scope(deadline, http_calls),
+    ):
+        try:
+            prepared = prepare(claim)
+            given = prepared.input if prepared.is_recorded and claim.input is None else None
+            output = clean(_run(call, prepared))
+            result = Result(Moves.FINISH, _attempt(call, given, http_calls), output)
+            _close(result, prepared)
+        except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
+            result = _ended(err, call, prepared, _attempt(call, given, http_calls))
+    telemetry.STEPS.labels(action.name, result.move.value).inc()
+    telemetry.STEP_SECONDS.labels(action.name).observe(time.monotonic() - began)
+    return result
+
+
+def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Attempt:
+    rows = [
+        {
+            "platform": made.platform,
+            "action": made.operation,
+            "status": made.status,
+            "response_time": made.response_time,
+        }
+        for made in http_calls
+    ]
+    return Attempt(given, call.cost, rows)
+
+
+def _close(result: Result, prepared: "Prepared") -> None:
+    if prepared.expand is not None:
+        result.expand = prepared.expand(result.output)
+    if prepared.workflow_output is not None:
+        result.workflow_output = prepared.workflow_output(result.output)
+    result.is_special = prepared.expand is not None or prepared.workflow_output is not None
+
+
+def _run(call: Call, prepared: "Prepared") -> Any:
+    claim, action = call.claim, call.action
+    if claim.undo:
+        assert action.compensate is not None
+        return action.compensate(call, _undo(call))
+    if claim.prior == "unknown":
+        _look_up(call)
+    try:
+        given = action.input.model_validate_json(_json(prepared.input))
+    except ValidationError as err:
+        raise Permanent(_input_message(err), code="invalid_input") from err
+    return action.run(call, given)
+
+
+def _json(value: Any) -> str:
+    return dumps(value if value is not None else {})
+
+
+def _input_message(err: ValidationError) -> str:
+    first = err.errors(include_url=False, include_input=False)[0]
+    return f"input /{'/'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _undo(call: Call) -> Undo:
+    row = claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.row(
+            "SELECT status, input, output, external_id FROM steps"
+            " WHERE workflow_id = %s AND key = %s",
+            (call.workflow_id, call.original_key),
+        ),
+    )
+    assert row is not None
+    return Undo(
+        call.original_key,
+        row["status"],
+        row["input"],
+        row["output"],
+        row["external_id"],
+        claims.intents(call.workflow_id, call.original_key),
+    )
+
+
+def _look_up(call: Call) -> None:
+    """Settle the open intent of an unknown step, or end the attempt."""
+    open_intents = [
+        intent
+        for intent in claims.intents(call.workflow_id, call.step_key)
+        if intent.resolution is None
+    ]
+    for intent in open_intents:
+        _settle(call, intent)
+    if call.claim.stopping:
+        raise _Settled(Moves.CANCEL, {}, 0.0, None)
+
+
+def _settle(call: Call, intent: Intent) -> None:
+    action = call.action
+    if action.lookup is None:
+        if call.claim.stopping or action.effect in {
+            Effect.NONE,
+            Effect.REPEATABLE,
+            Effect.IDEMPOTENT,
+        }:
+            return
+        raise _doubt("nobody can look this call up", PERSON_LOOKUP_SECONDS, "unknown_outcome")
+    answer = action.lookup(call, intent)
+    age = claims.age_seconds(intent)
+    if isinstance(answer, Never) and age < action.attempt_seconds:
+        # The call may still be on its way until its own deadline has passed.
+        answer = CannotTell(action.attempt_seconds - age, "the call's deadline has not passed")
+    if isinstance(answer, Found):
+        _resolve(call, intent, "accepted", answer.response)
+    elif isinstance(answer, Never):
+        _resolve(call, intent, "never", None)
+    else:
+        raise _doubt(answer.reason or "the platform cannot tell yet", answer.after_seconds, None)
+
+
+def _doubt(message: str, seconds: float, attention: str | None) -> _Settled:
+    error = {"code": Unknown.default_code, "message": message}
+    return _Settled(Moves.DOUBT, error, seconds, attention)
+
+
+def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:
+    if not claims.resolve_intent(
+        call.claim, intent.ordinal, resolution, response, generation=intent.generation
+    ):
+        raise Fenced
+
+
+def _ended(err: Exception, call: Call, prepared: "Prepared | None", attempt: Attempt) -> Result:
+    """The move that an exception means."""
+    policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
+    timeout = DEFAULT_TIMEOUT_SECONDS
+    if prepared is not None:
+        policy = RetryPolicy(tries=prepared.tries) if prepared.tries else policy
+        timeout = prepared.timeout_seconds or timeout
+    result = Result(Moves.FAIL, attempt, policy=policy, timeout_seconds=timeout)
+    if isinstance(err, Fenced):
+        result.move = Moves.FENCED
+    elif isinstance(err, _Settled):
+        result.move, result.error = err.move, err.error
+        result.seconds, result.attention = err.seconds, err.attention
+    elif isinstance(err, Outcome):
+        _by_outcome(result, err, call)
+    elif isinstance(err, Unavailable):
+        # A store of ours: the disk full, PostgreSQL away between an effect and its record.
+        _unexpected(result, err, call)
+        result.error = {"code": err.code, "message": err.message}
+    else:
+        log.error("step.unexpected", action=call.action.name, exc_info=err)
+        _unexpected(result, err, call)
+    return result
+
+
+def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
+    result.error = {"code": err.code, "message": err.message}
+    if isinstance(err, Suspend) and call.claim.expired:
+        result.error = {
+            "code": "timed_out",
+            "message": f"no answer for {err.external_id} within its time-out",
+        }
+    elif isinstance(err, Suspend):
+        result.move = Moves.SUSPEND
+        result.external_id, result.seconds = err.external_id, err.poll_seconds
+    elif isinstance(err, Retryable):
+        result.move, result.after, result.new_generation = Moves.RETRY, err.after, err.stored
+    elif isinstance(err, Unknown):
+        _in_doubt(result, call)
+    elif isinstance(err, Permanent) and err.detail:
+        result.error["detail"] = clean(err.detail)
+
+
+def _in_doubt(result: Result, call: Call) -> None:
+    repeats = call.claim.undo or call.action.effect in {Effect.NONE, Effect.REPEATABLE}
+    result.move = Moves.RETRY if repeats else Moves.DOUBT
+    result.seconds = FIRST_LOOKUP_SECONDS
+
+
+def _unexpected(result: Result, err: Exception, call: Call) -> None:
+    result.error = {"code": "unexpected", "message": f"{type(err).__name__}: {err}"[:1000]}
+    is_open = any(
+        intent.resolution is None for intent in claims.intents(call.workflow_id, call.step_key)
+    )
+    if is_open:
+        _in_doubt(result, call)
+    else:
+        result.move = Moves.RETRY
+
+
+def record(claim: Claim, result: Result, *, fraction: float) -> Advance:
+    """Write the outcome; `fraction` in [0, 1) is the jitter of a retry."""
+    if result.move is Moves.RETRY:
+        return _record_retry(claim, result, fraction)
+    if result.move is Moves.FINISH:
+        return claims.finish_step(
+            claim, result.attempt, result.output, result.expand, result.workflow_output
+        )
+    if result.move is Moves.SUSPEND:
+        return _record_suspension(claim, result)
+    if result.move is Moves.FAIL:
+        return Advance(claims.fail_step(claim, result.attempt, result.error))
+    if result.move is Moves.DOUBT:
+        return Advance(
+            claims.doubt_step(claim, result.attempt, result.error, result.seconds, result.attention)
+        )
+    if result.move is Moves.CANCEL:
+        return Advance(claims.cancel_step(claim, result.attempt))
+    return Advance("fenced")
+
+
+def _record_retry(claim: Claim, result: Result, fraction: float) -> Advance:
+    delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
+    if delay is None:
+        error = {**result.error, "tries": claim.tries + 1}
+        return Advance(claims.fail_step(claim, result.attempt, error))
+    return Advance(
+        claims.retry_step(
+            claim, result.attempt, result.error, delay, new_generation=result.new_generation
+        )
+    )
+
+
+def _record_suspension(claim: Claim, result: Result) -> Advance:
+    verdict = claims.suspend_step(
+        claim, result.attempt, result.external_id, result.seconds, result.timeout_seconds
+    )
+    if verdict == "recorded" and claims.wake_step(claim.workflow_id, claim.key, result.external_id):
+        # The delivery was there first: the step is published again, by whoever dispatches.
+        return Advance("released", (claim.key,))
+    return Advance(verdict)

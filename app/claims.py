@@ -1,0 +1,357 @@
+"""The SQL functions of the step protocol, called by name: claim, lease, intents, outcomes.
+
+Each call is one transaction on the thread's autocommit connection. While PostgreSQL is away a call
+waits in place, within its bound; deadlocks are tried again.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg2
+from psycopg2 import errors as pg
+
+from app import db, settings
+from app.errors import Unavailable
+from app.payload import dumps, dumps_or_none
+from app.platform import Intent, Json
+
+T = TypeVar("T")
+
+CLAIM_PATIENCE_SECONDS = 5.0
+OUTCOME_PATIENCE_SECONDS = 60.0
+_PAUSE_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one step until its lease ends; `fence` is the token that may record."""
+
+    workflow_id: UUID
+    key: str
+    fence: UUID
+    prior: str
+    tries: int
+    generation: int
+    external_id: str | None
+    input: Json | None
+    item: Any
+    expired: bool
+    undo: bool
+    stopping: bool
+    user_id: UUID
+    type: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What recording an outcome led to. `released` are successors this caller publishes."""
+
+    verdict: str
+    released: tuple[str, ...] = ()
+    joined: str | None = None
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one attempt leaves behind beside its outcome."""
+
+    input: Json | None
+    cost: int
+    calls: list[Json]
+
+    def parameters(self) -> tuple[Any, ...]:
+        """(input, cost, calls) as the SQL functions take them."""
+        return dumps_or_none(self.input), self.cost, dumps(self.calls) if self.calls else None
+
+
+def patiently(patience_seconds: float, call: Callable[[], T]) -> T:
+    """`call()`, again while PostgreSQL is away or a deadlock is broken; then Unavailable."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return call()
+        except (psycopg2.OperationalError, psycopg2.InterfaceError, pg.DeadlockDetected) as err:
+            if time.monotonic() >= until:
+                raise Unavailable(f"PostgreSQL: {str(err).strip()[:200]}") from err
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _call(sql: str, parameters: tuple[Any, ...], patience: float) -> dict[str, Any] | None:
+    return patiently(patience, lambda: db.row(sql, parameters))
+
+
+def _hot(
+    function: str, types: str, parameters: tuple[Any, ...], patience: float
+) -> dict[str, Any]:
+    return patiently(patience, lambda: db.prepared(function, types, parameters))
+
+
+def _republish() -> float:
+    return settings.current().republish_seconds
+
+
+def _claim(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
+    return Claim(
+        workflow_id,
+        key,
+        row["fence"],
+        row["prior"],
+        row["tries"],
+        row["generation"],
+        row["external_id"],
+        row["input"],
+        row["item"],
+        row["expired"],
+        bool(row.get("undo")),
+        bool(row.get("stopping")),
+        row["user_id"],
+        row["type"],
+        row["version"],
+    )
+
+
+def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | Advance | None:
+    """Claim the step; an Advance when it was recorded before; None when it is not to be run.
+
+    Raises Unavailable when PostgreSQL stays away.
+    """
+    row = _hot(
+        "claim_step_v1",
+        "uuid, text, float8, float8, float8",
+        (workflow_id, key, settings.current().lease_seconds, attempt_seconds, _republish()),
+        CLAIM_PATIENCE_SECONDS,
+    )
+    if row["verdict"] == "claimed":
+        return _claim(workflow_id, key, row)
+    if row["verdict"] == "done":
+        return Advance("done", tuple(row["released"] or ()), row["joined"])
+    return None
+
+
+def finish_step(
+    claim: Claim, attempt: Attempt, output: Any, expand: Json | None, workflow_output: Json | None
+) -> Advance:
+    """Record success and release what follows."""
+    given, cost, calls = attempt.parameters()
+    row = _hot(
+        "finish_step_v1",
+        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, jsonb, jsonb, float8",
+        (
+            claim.workflow_id,
+            claim.key,
+            claim.fence,
+            given,
+            dumps_or_none(output),
+            cost,
+            calls,
+            dumps_or_none(expand),
+            dumps_or_none(workflow_output),
+            _republish(),
+        ),
+        OUTCOME_PATIENCE_SECONDS,
+    )
+    return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"])
+
+
+def advance_step(
+    claim: Claim, attempt: Attempt, output: Any, next_key: str, attempt_seconds: float
+) -> Advance:
+    """Record success and claim the next link in the same statement."""
+    given, cost, calls = attempt.parameters()
+    row = _hot(
+        "advance_step_v1",
+        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
+        (
+            claim.workflow_id,
+            claim.key,
+            claim.fence,
+            given,
+            dumps_or_none(output),
+            cost,
+            calls,
+            _republish(),
+            next_key,
+            settings.current().lease_seconds,
+            attempt_seconds,
+        ),
+        OUTCOME_PATIENCE_SECONDS,
+    )
+    taken = _claim(claim.workflow_id, next_key, row) if row["verdict"] == "advanced" else None
+    return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], taken)
+
+
+def _outcome(sql: str, claim: Claim, attempt: Attempt, *rest: Any) -> str:
+    row = _call(
+        sql,
+        (claim.workflow_id, claim.key, claim.fence, *attempt.parameters(), *rest),
+        OUTCOME_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return str(row["verdict"])
+
+
+def retry_step(
+    claim: Claim, attempt: Attempt, error: Json, seconds: float, *, new_generation: bool
+) -> str:
+    """Record that nothing happened; due again in `seconds`."""
+    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation)
+
+
+def suspend_step(
+    claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
+) -> str:
+    """Record that the vendor works on `external_id`; poll in `seconds`, give up after `timeout`."""
+    sql = "SELECT suspend_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, external_id, seconds, timeout)
+
+
+def doubt_step(
+    claim: Claim, attempt: Attempt, error: Json, seconds: float, attention: str | None
+) -> str:
+    """Record that the call may have happened; look it up in `seconds`."""
+    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error), seconds, attention)
+
+
+def fail_step(claim: Claim, attempt: Attempt, error: Json) -> str:
+    """Record failure for good; the workflow starts to stop."""
+    sql = "SELECT fail_step_v1(%s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error))
+
+
+def cancel_step(claim: Claim, attempt: Attempt) -> str:
+    """While the workflow is stopping: leave the step to its compensation."""
+    row = _call(
+        "SELECT cancel_step_v1(%s, %s, %s, %s) AS verdict",
+        (claim.workflow_id, claim.key, claim.fence, attempt.parameters()[2]),
+        OUTCOME_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return str(row["verdict"])
+
+
+def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
+    """If a delivery for `external_id` is there, make the waiting step pending; True: publish it."""
+    row = _call(
+        "SELECT wake_step_v1(%s, %s, %s, %s) AS woken",
+        (workflow_id, key, external_id, _republish()),
+        CLAIM_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return bool(row["woken"])
+
+
+def win_publish(workflow_id: UUID, keys: list[str]) -> list[str]:
+    """Those of `keys` that this caller may publish now."""
+    row = _call(
+        "SELECT win_publish_v1(%s, %s, %s) AS won",
+        (workflow_id, keys, _republish()),
+        CLAIM_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return list(row["won"])
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedIntent:
+    """An intent, whether this call made the record, and its age in seconds."""
+
+    intent: Intent
+    is_new: bool
+    age_seconds: float
+
+
+def record_intent(
+    claim: Claim, ordinal: int, operation: str, request: Json, key: str
+) -> RecordedIntent | None:
+    """Commit the exact request; the earlier record where there is one; None when fenced."""
+    row = _call(
+        "SELECT * FROM record_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            claim.workflow_id,
+            claim.key,
+            claim.fence,
+            claim.generation,
+            ordinal,
+            operation,
+            dumps(request),
+            key,
+        ),
+        CLAIM_PATIENCE_SECONDS,
+    )
+    if row is None:
+        return None
+    intent = _intent(ordinal, claim.generation, row)
+    return RecordedIntent(intent, row["is_new"], row["age"])
+
+
+def resolve_intent(
+    claim: Claim,
+    ordinal: int,
+    resolution: str,
+    response: Json | None,
+    *,
+    generation: int | None = None,
+) -> bool:
+    """Record what became of an intent (of the claim's generation, unless named); False: fenced."""
+    row = _call(
+        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s) AS resolved",
+        (
+            claim.workflow_id,
+            claim.key,
+            claim.fence,
+            claim.generation if generation is None else generation,
+            ordinal,
+            resolution,
+            dumps_or_none(response),
+        ),
+        OUTCOME_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return bool(row["resolved"])
+
+
+def age_seconds(intent: Intent) -> float:
+    """How long ago the intent was committed, by the database's clock."""
+    row = _call(
+        "SELECT extract(epoch FROM clock_timestamp() - %s)::double precision AS age",
+        (intent.first_sent_at,),
+        CLAIM_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return float(row["age"])
+
+
+def intents(workflow_id: UUID, key: str) -> tuple[Intent, ...]:
+    """All intents of a step, oldest first."""
+    found = patiently(
+        CLAIM_PATIENCE_SECONDS,
+        lambda: db.rows(
+            "SELECT ordinal, generation, operation, request, key, first_sent_at, resolution,"
+            " response FROM intents WHERE workflow_id = %s AND step_key = %s"
+            " ORDER BY generation, ordinal",
+            (workflow_id, key),
+        ),
+    )
+    return tuple(_intent(row["ordinal"], row["generation"], row) for row in found)
+
+
+def _intent(ordinal: int, generation: int, row: dict[str, Any]) -> Intent:
+    first_sent_at: datetime = row["first_sent_at"]
+    return Intent(
+        ordinal,
+        generation,
+        row["operation"],
+        row["request"],
+        row["key"],
+        first_sent_at,
+        row["resolution"],
+        row["response"],
+    )

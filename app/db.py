@@ -1,0 +1,169 @@
+"""PostgreSQL: the connections of a process, and the schema's migration.
+
+Engines and connections belong to the process that made them: after a fork they are made anew.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import psycopg2.extras
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+
+from app import settings
+
+_register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
+_register_uuid()
+
+_MIGRATION_LOCK = 0x706C6179  # one migration at a time, whoever starts it
+_CONNECT_SECONDS = 5
+_STATEMENT_MILLISECONDS = 30_000
+
+_local = threading.local()
+
+
+@lru_cache(maxsize=2)
+def _engine(pid: int) -> Engine:
+    configured = settings.current()
+    return create_engine(
+        configured.database_url,
+        pool_size=configured.database_pool,
+        max_overflow=configured.database_pool,
+        pool_timeout=_CONNECT_SECONDS,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+        },
+    )
+
+
+def engine() -> Engine:
+    """The process's engine; created at first use, never shared over a fork."""
+    return _engine(os.getpid())
+
+
+@contextmanager
+def begin() -> Iterator[Connection]:
+    """One transaction: committed at the end of the block, undone by an exception."""
+    with engine().begin() as connection:
+        yield connection
+
+
+def dsn(url: str) -> str:
+    """The libpq form of an SQLAlchemy URL."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def connect(*, application: str = "playalter") -> Any:
+    """A new autocommit psycopg2 connection; the caller closes it."""
+    connection = psycopg2.connect(
+        dsn(settings.current().database_url),
+        connect_timeout=_CONNECT_SECONDS,
+        application_name=application,
+        options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+    )
+    connection.autocommit = True
+    return connection
+
+
+def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
+    """Run one statement on this thread's autocommit connection; its first row, or None.
+
+    Raises psycopg2's errors; a broken connection is dropped, so that the next call makes a new one.
+    """
+    found = rows(sql, parameters)
+    return found[0] if found else None
+
+
+def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Like `row`, all rows."""
+    return _run(_hold(), sql, parameters)
+
+
+def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> dict[str, Any]:
+    """The row that an SQL function returns, through a statement that is planned once a connection.
+
+    `types` are its parameters' types, with commas. Needs a pooler that keeps a session together.
+    """
+    held = _hold()
+    if function not in held.prepared:
+        numbers = ", ".join(f"${n}" for n in range(1, len(parameters) + 1))
+        _run(held, f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})", ())
+        held.prepared.add(function)
+    marks = ", ".join(["%s"] * len(parameters))
+    return _run(held, f"EXECUTE {function} ({marks})", parameters)[0]
+
+
+@dataclass
+class _Held:
+    pid: int
+    connection: Any
+    prepared: set[str] = field(default_factory=set)
+
+
+def _hold() -> _Held:
+    """This thread's connection in this process."""
+    held: _Held | None = getattr(_local, "held", None)
+    if held is None or held.pid != os.getpid() or held.connection.closed:
+        held = _local.held = _Held(os.getpid(), connect())
+    return held
+
+
+def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    try:
+        with held.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            if cursor.description is None:
+                return []
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+    except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        release()
+        raise
+
+
+def release() -> None:
+    """Close this thread's connection, if it has one."""
+    held: _Held | None = getattr(_local, "held", None)
+    _local.held = None
+    if held is not None and held.pid == os.getpid():
+        held.connection.close()
+
+
+def alembic_config() -> Config:
+    """Alembic without an ini file: the scripts of this package."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the database at `url` to `revision`; callers at the same time take turns."""
+    made = create_engine(url, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    try:
+        with made.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
+            connection.commit()
+            config = alembic_config()
+            config.attributes["connection"] = connection
+            if revision == "base":
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
+            connection.commit()
+            connection.execute(text("SELECT pg_advisory_unlock(:n)"), {"n": _MIGRATION_LOCK})
+            connection.commit()
+    finally:
+        made.dispose()

@@ -1,0 +1,55 @@
+"""JSON on its way into PostgreSQL: an outcome that could not be recorded would be done again.
+
+What jsonb refuses (NUL, lone surrogates, NaN) is replaced; what is too large is refused by name.
+"""
+
+import json
+import math
+from typing import Any
+
+from app.errors import Permanent
+
+MAX_BYTES = 4 * 1024 * 1024
+
+
+def clean(value: Any) -> Any:
+    """The same value without what jsonb refuses; unknown types become their text.
+
+    >>> clean({"a\\x00": [float("nan"), 1]})
+    {'a': [None, 1]}
+    """
+    if isinstance(value, str):
+        return _clean_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, dict):
+        return {_clean_text(str(key)): clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return _clean_text(str(value))
+
+
+def _clean_text(text: str) -> str:
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON text that jsonb accepts; raise Permanent when it is over MAX_BYTES."""
+    text = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
+    if len(text) > MAX_BYTES:
+        raise Permanent(
+            f"a payload of {len(text)} characters is over the limit of {MAX_BYTES}",
+            code="payload_too_large",
+        )
+    return text
+
+
+def dumps_or_none(value: Any) -> str | None:
+    """Like `dumps`; None stays SQL's NULL."""
+    return None if value is None else dumps(value)

@@ -1,0 +1,275 @@
+"""What may be asked of the rows: the read side. Nothing here changes anything.
+
+Every question names the user who asks; the rows of another answer as if they were not there.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, RowMapping, case, func, literal, select, text
+from sqlalchemy.sql import Select
+
+from app.db import begin
+from app.errors import NotFound
+from app.models import (
+    STEP_STATUSES,
+    TERMINAL_WORKFLOW_STATUSES,
+    WORKFLOW_STATUSES,
+    DefinitionRow,
+    EventRow,
+    StepRow,
+    WorkflowRow,
+)
+from app.platform import Json
+
+SUSPENDED = "suspended"
+SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)
+"""Statuses as shown: `suspended` is no stored one, but a running workflow that only waits."""
+
+_UNFINISHED = ("pending", "running", "unknown")
+# `tries` counts the attempts that failed; in these states there is one more, which did not.
+_COUNTS_PRESENT_TRY = ("running", "waiting", "unknown", "succeeded", "compensated")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list, newest first; `next_cursor` leads to the next, or is None."""
+
+    items: list[Json]
+    next_cursor: UUID | None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which workflows a list shall hold; None means any."""
+
+    status: str | None = None
+    type: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Events after a number, as (seq, stored text), and whether more may ever come."""
+
+    events: list[tuple[int, str]]
+    is_complete: bool
+
+
+def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
+    """A workflow with its steps in order; NotFound if there is none of this user."""
+    workflow = _summary().add_columns(WorkflowRow.input, WorkflowRow.output, WorkflowRow.error)
+    steps = (
+        select(
+            StepRow.key,
+            StepRow.action,
+            StepRow.status,
+            StepRow.tries,
+            StepRow.started_at,
+            StepRow.finished_at,
+            func.extract(
+                "epoch",
+                func.coalesce(StepRow.finished_at, func.clock_timestamp()) - StepRow.started_at,
+            ).label("seconds"),
+            StepRow.wake_at,
+            StepRow.external_id,
+            StepRow.cost,
+            StepRow.error,
+            StepRow.output,
+        )
+        .where(StepRow.workflow_id == workflow_id)
+        .order_by(StepRow.undo, StepRow.position, StepRow.key)
+    )
+    with begin() as connection:
+        # One snapshot, or a step could be seen that has outrun its workflow.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        row = (
+            connection.execute(
+                workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
+            )
+            .mappings()
+            .one_or_none()
+        )
+        if row is None:
+            raise NotFound("there is no such workflow")
+        found = [_step(step) for step in connection.execute(steps).mappings()]
+    return (
+        _workflow(row)
+        | {name: row[name] for name in ("input", "output", "error")}
+        | {"steps": found, "progress": _progress(found)}
+    )
+
+
+def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
+    """A workflow without its steps and payloads; NotFound if there is none of this user."""
+    statement = _summary().where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
+    with begin() as connection:
+        row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise NotFound("there is no such workflow")
+    return _workflow(row)
+
+
+def workflow_list(
+    user_id: UUID, filters: Filters, *, cursor: UUID | None = None, limit: int = 20
+) -> Page:
+    """A user's workflows by id, newest first, those before `cursor`."""
+    statement = _summary().where(WorkflowRow.user_id == user_id, *_conditions(filters))
+    if cursor is not None:
+        statement = statement.where(WorkflowRow.id < cursor)
+    statement = statement.order_by(WorkflowRow.id.desc()).limit(limit + 1)
+    with begin() as connection:
+        rows = connection.execute(statement).mappings().all()
+    items = [_workflow(row) for row in rows[:limit]]
+    return Page(items, items[-1]["id"] if len(rows) > limit else None)
+
+
+def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: int = 200) -> Tail:
+    """Events numbered above `after`, in order; NotFound if there is no such workflow."""
+    # One statement, so one snapshot: a terminal status comes with its last event or not at all.
+    statement = (
+        select(WorkflowRow.status, EventRow.seq, EventRow.body)
+        .select_from(WorkflowRow)
+        .outerjoin(EventRow, (EventRow.workflow_id == WorkflowRow.id) & (EventRow.seq > after))
+        .where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
+        .order_by(EventRow.seq)
+        .limit(limit + 1)
+    )
+    with begin() as connection:
+        rows = connection.execute(statement).all()
+    if not rows:
+        raise NotFound("there is no such workflow")
+    events = [(row.seq, row.body) for row in rows[:limit] if row.seq is not None]
+    is_last_page = len(rows) <= limit
+    return Tail(events, is_last_page and rows[0].status in TERMINAL_WORKFLOW_STATUSES)
+
+
+def definitions() -> list[Json]:
+    """The active recipes: name, version and the schema of their input."""
+    statement = (
+        select(
+            DefinitionRow.name,
+            DefinitionRow.version,
+            DefinitionRow.body["input_schema"].label("input_schema"),
+        )
+        .where(DefinitionRow.active)
+        .order_by(DefinitionRow.name)
+    )
+    with begin() as connection:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def live_workflows() -> dict[str, int]:
+    """How many workflows are in each status that is not terminal, of all users."""
+    statement = (
+        select(WorkflowRow.status, func.count().label("number"))
+        .where(WorkflowRow.completed_at.is_(None))
+        .group_by(WorkflowRow.status)
+    )
+    live = dict.fromkeys(WORKFLOW_STATUSES, 0)
+    for status in TERMINAL_WORKFLOW_STATUSES:
+        del live[status]
+    with begin() as connection:
+        return live | {row.status: row.number for row in connection.execute(statement)}
+
+
+def _summary() -> Select[*tuple[Any, ...]]:
+    cost = (
+        select(func.coalesce(func.sum(StepRow.cost), 0))
+        .where(StepRow.workflow_id == WorkflowRow.id)
+        .scalar_subquery()
+    )
+    return select(
+        WorkflowRow.id,
+        WorkflowRow.type,
+        WorkflowRow.version,
+        _shown_status().label("status"),
+        WorkflowRow.cause,
+        WorkflowRow.attention,
+        WorkflowRow.priority,
+        WorkflowRow.created_at,
+        WorkflowRow.started_at,
+        WorkflowRow.completed_at,
+        cost.label("cost_micro_usd"),
+    )
+
+
+def _shown_status() -> ColumnElement[str]:
+    return case((_is_suspended(), literal(SUSPENDED)), else_=WorkflowRow.status)
+
+
+def _is_suspended() -> ColumnElement[bool]:
+    """Running, something waits, and nothing could be worked on now."""
+    steps = select(StepRow.key).where(StepRow.workflow_id == WorkflowRow.id)
+    is_workable = StepRow.status.in_(_UNFINISHED) & (
+        (StepRow.status != "pending")
+        | (
+            StepRow.publish_after.is_not(None)
+            & (StepRow.wake_at.is_(None) | (StepRow.wake_at <= func.playalter_now()))
+        )
+    )
+    return (
+        (WorkflowRow.status == "running")
+        & steps.where(StepRow.status == "waiting").exists()
+        & ~steps.where(is_workable).exists()
+    )
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.status == SUSPENDED:
+        conditions.append(_is_suspended())
+    elif filters.status is not None:
+        conditions.append(_shown_status() == filters.status)
+    if filters.type is not None:
+        conditions.append(WorkflowRow.type == filters.type)
+    if filters.created_after is not None:
+        conditions.append(WorkflowRow.created_at > filters.created_after)
+    if filters.created_before is not None:
+        conditions.append(WorkflowRow.created_at < filters.created_before)
+    return conditions
+
+
+def _workflow(row: RowMapping) -> Json:
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "version": row["version"],
+        "status": row["status"],
+        "cause": row["cause"],
+        "attention": row["attention"],
+        "priority": row["priority"],
+        "created_at": row["created_at"],
+        "started_at": row["started_at"],
+        "completed_at": row["completed_at"],
+        "cost_micro_usd": int(row["cost_micro_usd"]),
+    }
+
+
+def _step(row: RowMapping) -> Json:
+    seconds = row["seconds"]
+    return {
+        "key": row["key"],
+        "action": row["action"],
+        "platform": row["action"].partition(".")[0],
+        "status": row["status"],
+        "attempts": row["tries"] + (row["status"] in _COUNTS_PRESENT_TRY),
+        "started_at": row["started_at"],
+        "finished_at": row["finished_at"],
+        "seconds": None if seconds is None else round(float(seconds), 3),
+        "wake_at": row["wake_at"],
+        "external_id": row["external_id"],
+        "cost_micro_usd": row["cost"],
+        "error": row["error"],
+        "output": row["output"],
+    }
+
+
+def _progress(steps: list[Json]) -> Json:
+    counts = dict.fromkeys(STEP_STATUSES, 0)
+    for step in steps:
+        counts[step["status"]] += 1
+    return {"total": len(steps), **counts}

@@ -1,0 +1,83 @@
+"""Celery's result backend over the step rows: the record of each step's status, and the join.
+
+It stores nothing: the engine has recorded the outcome before Celery asks. Whether a part was the
+last of its join was decided in that same transaction; here its answer is only carried out.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from celery import states
+from celery.backends.base import BaseBackend
+from celery.canvas import maybe_signature
+
+from app import db
+
+STATES = {
+    "pending": states.PENDING,
+    "running": states.STARTED,
+    "waiting": "WAITING",
+    "unknown": "UNKNOWN",
+    "succeeded": states.SUCCESS,
+    "skipped": states.SUCCESS,
+    "failed": states.FAILURE,
+    "cancelled": states.REVOKED,
+    "compensated": states.REVOKED,
+}
+
+
+class StepsBackend(BaseBackend):
+    """`AsyncResult(task_id)` answered from `steps`; `chord()` joined by PostgreSQL."""
+
+    supports_autoexpire = True
+    supports_native_join = True
+
+    app: Any
+
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        **_: Any,
+    ) -> Any:
+        """The outcome is already recorded."""
+        return result
+
+    def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
+        """No counter to set up: the join's row has it."""
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
+        """Publish the body, if the outcome's transaction said that this part was the last.
+
+        Celery calls this from the main process too (time limits, revocations, lost workers), with
+        other states, and twice for some; none of those says so.
+        """
+        if state != states.SUCCESS or not getattr(request, "playalter_joined", False):
+            return
+        request.playalter_joined = False
+        body = maybe_signature(request.chord, app=self.app)
+        if body is not None:
+            body.apply_async()
+
+    def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:
+        """The step's state; its output as the result, its error as an exception's text."""
+        found = db.row(
+            "SELECT status, output, error FROM steps WHERE task_id = %s", (UUID(task_id),)
+        )
+        if found is None:
+            return {"task_id": task_id, "status": states.PENDING, "result": None}
+        state = STATES[found["status"]]
+        failed = state == states.FAILURE
+        result = RuntimeError((found["error"] or {}).get("message", "")) if failed else None
+        return {
+            "task_id": task_id,
+            "status": state,
+            "result": result if failed else found["output"],
+            "traceback": None,
+        }
+
+    def forget(self, task_id: str) -> None:
+        """A step's record is not Celery's to forget."""

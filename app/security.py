@@ -1,0 +1,147 @@
+"""API keys and signed links; neither a key nor a secret is ever stored or compared in the clear.
+
+A key is `pa_<prefix>_<secret>`; the prefix finds its row, an HMAC-SHA256 of the whole proves it.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.db import begin
+from app.errors import InvalidInput, NotFound, Unauthorized
+from app.models import ApiKey, User
+from app.settings import current
+
+CACHE_SECONDS = 5.0
+"""How long a revoked key may still be taken by a process that saw it before."""
+
+_CACHE_SIZE = 4096
+_KEY = re.compile(r"pa_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,189}")
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """What may be shown of a key: everything but the key."""
+
+    prefix: str
+    email: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def create_key(email: str) -> tuple[UUID, str]:
+    """Make a key for the user of `email`, who is created when new; the key is shown only here."""
+    if not _EMAIL.fullmatch(email):
+        raise InvalidInput("this is not an e-mail address", field="/email", code="email_invalid")
+    key = f"pa_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
+    with begin() as connection:
+        connection.execute(upsert(User).values(email=email).on_conflict_do_nothing())
+        user_id: UUID = connection.execute(select(User.id).where(User.email == email)).scalar_one()
+        connection.execute(
+            insert(ApiKey).values(user_id=user_id, prefix=key.split("_")[1], digest=_digest(key))
+        )
+    return user_id, key
+
+
+def authenticate(key: str) -> UUID:
+    """The user of `key`; Unauthorized when it is unknown, wrong or revoked (within 5 seconds)."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise Unauthorized("the API key is not valid")
+    digest = _digest(key)
+    known = _cache.get(digest)
+    if known is not None:
+        return known
+    statement = select(ApiKey.user_id, ApiKey.digest).where(
+        ApiKey.prefix == match[1], ApiKey.revoked_at.is_(None)
+    )
+    with begin() as connection:
+        row = connection.execute(statement).one_or_none()
+    if row is None or not hmac.compare_digest(row.digest, digest):
+        raise Unauthorized("the API key is not valid")
+    user_id: UUID = row.user_id
+    _cache.put(digest, user_id)
+    return user_id
+
+
+def revoke_key(prefix: str) -> None:
+    """Make the key of this prefix worthless; NotFound when there is none that is in use."""
+    statement = (
+        update(ApiKey)
+        .where(ApiKey.prefix == prefix, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.clock_timestamp())
+        .returning(ApiKey.id)
+    )
+    with begin() as connection:
+        if connection.execute(statement).one_or_none() is None:
+            raise NotFound("no key in use has this prefix")
+    _cache.clear()
+
+
+def list_keys(email: str | None = None) -> list[KeyFacts]:
+    """All keys, or one user's, oldest first."""
+    statement = (
+        select(ApiKey.prefix, User.email, ApiKey.created_at, ApiKey.revoked_at)
+        .join(User, User.id == ApiKey.user_id)
+        .order_by(ApiKey.id)
+    )
+    if email is not None:
+        statement = statement.where(User.email == email)
+    with begin() as connection:
+        return [KeyFacts(*row) for row in connection.execute(statement)]
+
+
+def link_signature(artifact_id: UUID, expires: int) -> str:
+    """The signature under which `/files/{artifact_id}` is served until `expires` (epoch)."""
+    secret = current().link_secret.get_secret_value().encode()
+    return hmac.new(secret, f"{artifact_id}:{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def is_link_valid(artifact_id: UUID, expires: int, signature: str) -> bool:
+    """Whether the signature is ours and its time has not passed."""
+    expected = link_signature(artifact_id, expires)
+    is_ours = hmac.compare_digest(expected.encode(), signature.encode())
+    return is_ours and time.time() < expires
+
+
+def _digest(key: str) -> bytes:
+    pepper = current().key_pepper.get_secret_value().encode()
+    return hmac.new(pepper, key.encode(), hashlib.sha256).digest()
+
+
+class _Cache:
+    """Digests seen lately and their users; each entry dies after CACHE_SECONDS."""
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, tuple[float, UUID]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes) -> UUID | None:
+        with self._lock:
+            entry = self._entries.get(digest)
+            if entry is None or entry[0] < time.monotonic():
+                return None
+            return entry[1]
+
+    def put(self, digest: bytes, user_id: UUID) -> None:
+        with self._lock:
+            if len(self._entries) >= _CACHE_SIZE:
+                self._entries.clear()
+            self._entries[digest] = (time.monotonic() + CACHE_SECONDS, user_id)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+
+_cache = _Cache()

@@ -1,0 +1,109 @@
+"""Logs that carry request, workflow and step by themselves, and the metrics of all processes.
+
+With `METRICS_DIR` set, processes share their samples through files there; the folder must be in
+the environment as `PROMETHEUS_MULTIPROC_DIR` before this module is first imported (the commands
+in ops/cli do that), and is wiped by whoever starts them all.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
+from prometheus_client.registry import REGISTRY, Collector
+from structlog.typing import Processor
+
+from app.settings import Settings
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+HTTP_REQUESTS = Counter(
+    "playalter_http_requests", "Requests answered.", ["method", "route", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "playalter_http_request_seconds",
+    "Time to the first byte of an answer.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
+STEPS = Counter("playalter_steps", "Attempts of steps, by how they ended.", ["action", "outcome"])
+STEP_SECONDS = Histogram(
+    "playalter_step_seconds",
+    "Time of one attempt of a step.",
+    ["action"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+
+
+def configure_logs(settings: Settings) -> None:
+    """Send all logs of the process, our own and the libraries', to stderr as JSON or for people."""
+    renderer: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    if settings.log_json:
+        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=list(_SHARED),
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger that adds what `log_context` holds to each of its lines."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return bound
+
+
+@contextmanager
+def log_context(**values: str | int | None) -> Iterator[None]:
+    """Add these to every line logged by this thread within the block (workflow=, step=, ...)."""
+    with structlog.contextvars.bound_contextvars(**values):
+        yield
+
+
+def bind_log(**values: str | int | None) -> None:
+    """Add these to every line this thread logs from now on; `clear_log` ends it."""
+    structlog.contextvars.bind_contextvars(**values)
+
+
+def clear_log() -> None:
+    """Forget what was bound: the thread goes on to other work."""
+    structlog.contextvars.clear_contextvars()
+
+
+def exposition(settings: Settings, *collectors: Collector) -> bytes:
+    """The metrics of all processes (or of this one), with those that `collectors` read now."""
+    registry = CollectorRegistry()
+    if settings.metrics_dir is not None:
+        share = multiprocess.MultiProcessCollector
+        share(registry, path=str(settings.metrics_dir))  # type: ignore[no-untyped-call] # theirs
+    else:
+        registry.register(REGISTRY)
+    for collector in collectors:
+        registry.register(collector)
+    return generate_latest(registry)
