@@ -1,0 +1,11 @@
+"""Agora: channels for live premieres."""
+
+from app.platform import Platform
+from tasks.agora import actions, client, webhook
+
+PLATFORM = Platform(
+    name="agora",
+    actions=(actions.open_channel,),
+    verify=webhook.verify,
+    probe=client.probe,
+)

@@ -1,0 +1,89 @@
+"""Open a channel for a live premiere: a name and a token for its host.
+
+Invariant: the channel's name follows from workflow and step, so that it can be closed although
+nothing about it was recorded.
+"""
+
+import hashlib
+import secrets
+import time
+
+from pydantic import Field
+
+from app.call import Call
+from app.errors import Permanent
+from app.platform import ActionInput, Effect, Json, Undo, action
+from app.settings import Settings
+from tasks.agora.client import MAX_BAN_MINUTES, api
+from tasks.agora.token import Grant, build
+
+_MAX_UID = 2**31 - 1
+
+
+class OpenChannelInput(ActionInput):
+    """`seconds`: how long the token lets its host in; no rule can ban for longer than a day."""
+
+    title: str | None = Field(default=None, max_length=200)
+    seconds: int = Field(default=14_400, ge=60, le=MAX_BAN_MINUTES * 60)
+
+
+@action("agora.open_channel", input=OpenChannelInput, effect=Effect.NONE)
+def open_channel(call: Call, given: OpenChannelInput) -> Json:
+    """{channel, app_id, uid, token, expires_at (Unix seconds), title}."""
+    name = channel_name(call.reference)
+    request: Json = {
+        "app_id": _app_id(call.settings),
+        "channel": name,
+        "uid": _host_uid(name),
+        "issued_at": int(time.time()),
+        "seconds": given.seconds,
+        "salt": secrets.randbelow(99_999_999) + 1,
+    }
+
+    def perform(recorded: Json, _key: str) -> Json:
+        certificate = call.settings.agora_app_certificate.get_secret_value()
+        return {
+            "channel": recorded["channel"],
+            "app_id": recorded["app_id"],
+            "uid": recorded["uid"],
+            "token": build(Grant(**recorded), certificate),
+            "expires_at": recorded["issued_at"] + recorded["seconds"],
+        }
+
+    # Nothing is sent, but from here on the token may be known, and the channel has to be closed:
+    # the intent is what tells the undoing so.
+    return call.once("channels.open", request, perform) | {"title": given.title}
+
+
+@open_channel.compensation
+def close_channel(call: Call, undo: Undo) -> Json:
+    """Keep everybody out until the token has expired."""
+    opened = undo.response("channels.open")
+    channel = opened["channel"] if opened else channel_name(call.reference)
+    minutes = MAX_BAN_MINUTES
+    if opened:
+        minutes = int((opened["expires_at"] - time.time()) // 60) + 1
+    agora = api(call.settings)
+    if minutes <= 0 or agora.is_closed(channel):
+        return {"result": "already", "channel": channel}
+    return {"result": "closed", "channel": channel, "rule": agora.close(channel, minutes)}
+
+
+def channel_name(reference: str) -> str:
+    """At most 64 characters of Agora's set, the same for every attempt of a step."""
+    return "playalter-" + hashlib.sha256(reference.encode()).hexdigest()[:40]
+
+
+def _host_uid(channel: str) -> int:
+    return int.from_bytes(hashlib.sha256(channel.encode()).digest()[:4]) % _MAX_UID + 1
+
+
+def _app_id(settings: Settings) -> str:
+    certificate = settings.agora_app_certificate.get_secret_value()
+    for name, value in (
+        ("AGORA_APP_ID", settings.agora_app_id),
+        ("AGORA_APP_CERTIFICATE", certificate),
+    ):
+        if len(value) != 32 or not all(each in "0123456789abcdefABCDEF" for each in value):
+            raise Permanent(f"{name} must be 32 hex digits", code="credential_refused")
+    return settings.agora_app_id

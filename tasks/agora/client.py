@@ -1,0 +1,93 @@
+"""Typed calls to Agora's channel management; every failure leaves as one of app.errors.
+
+https://docs.agora.io/en/api-reference/api-ref/rtc/create-ban-rule
+"""
+
+import base64
+import json
+
+from app import http
+from app.errors import Permanent
+from app.platform import Json
+from app.settings import Settings, current
+
+SETTING = "AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET"
+_RULES = "/dev/v1/kicking-rule"
+_READ_SECONDS = 20.0  # Agora's own advice for creating rules: 20 s or more
+MAX_BAN_MINUTES = 1440
+
+
+class AgoraApi:
+    """The calls that the actions make."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def is_closed(self, channel: str) -> bool:
+        """Whether a rule keeps everybody out of the channel (the list may miss a recent one)."""
+        for rule in self._rules("kicking_rules.list"):
+            is_general = not rule.get("uid") and not rule.get("ip")
+            bans_joining = "join_channel" in (rule.get("privileges") or [])
+            if rule.get("cname") == channel and is_general and bans_joining:
+                return True
+        return False
+
+    def close(self, channel: str, minutes: int) -> int | None:
+        """Keep everybody out for 1 to 1440 minutes; the rule's id. A second rule does no harm."""
+        rule = {
+            "appid": self._settings.agora_app_id,
+            "cname": channel,
+            "time": min(max(minutes, 1), MAX_BAN_MINUTES),
+            "privileges": ["join_channel"],
+        }
+        made = self._request("kicking_rules.create", "POST", body=json.dumps(rule).encode())
+        return made.get("id")
+
+    def probe(self) -> None:
+        """One cheap authenticated read."""
+        self._rules("probe")
+
+    def _rules(self, name: str) -> list[Json]:
+        answer = self._request(name, "GET", params={"appid": self._settings.agora_app_id})
+        return list(answer.get("rules") or [])
+
+    def _request(
+        self,
+        name: str,
+        method: str,
+        *,
+        body: bytes | None = None,
+        params: dict[str, str | int] | None = None,
+    ) -> Json:
+        secret = self._settings.agora_customer_secret.get_secret_value()
+        basic = base64.b64encode(f"{self._settings.agora_customer_id}:{secret}".encode()).decode()
+        headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
+        url = self._settings.agora_base_url + _RULES
+        with http.operation("agora", name, repeatable=True, read_seconds=_READ_SECONDS):
+            reply = http.send(method, url, headers=headers, body=body, params=params)
+            answer = reply.json()
+            said = answer if isinstance(answer, dict) else {}
+            if reply.status >= 400:
+                raise http.refusal(
+                    "agora",
+                    reply.status,
+                    str(said.get("message") or "no message"),
+                    setting=SETTING,
+                    headers=reply.headers,
+                )
+            if said.get("status") != "success":
+                raise Permanent(
+                    f"agora refused: {said.get('message') or said.get('status')}"[:500],
+                    code="platform_refused",
+                )
+        return said
+
+
+def api(settings: Settings) -> AgoraApi:
+    """The client for these settings (it holds no connection: the seam does, per process)."""
+    return AgoraApi(settings)
+
+
+def probe() -> None:
+    """Raise an Outcome when Agora is away or refuses the credential."""
+    api(current()).probe()

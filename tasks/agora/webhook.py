@@ -1,0 +1,37 @@
+"""Agora's notifications: `Agora-Signature-V2`, the hex HMAC-SHA256 of the raw body.
+
+https://docs.agora.io/en/video-calling/advanced-features/receive-notifications
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from app.errors import SignatureInvalid
+from app.platform import Delivery, Json
+from app.settings import current
+from tasks import signatures
+
+
+def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
+    """One notification; `noticeId` is the same when it is sent again, `notifyMs` is not."""
+    secret = signatures.secret_of(current().agora_webhook_secret, "AGORA_WEBHOOK_SECRET")
+    given = signatures.header(headers, "agora-signature-v2")
+    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    if not signatures.matches(expected, given):
+        raise SignatureInvalid("the signature does not match")
+    notice = signatures.json_object(body)
+    signatures.check_fresh(_notified_at(notice), now)
+    notice_id = signatures.text_at(notice, "noticeId")
+    if notice_id is None:
+        raise SignatureInvalid("the notification has no id")
+    channel = signatures.text_at(notice, "payload", "channelName")
+    return Delivery(notice_id, channel, f"event.{notice.get('eventType')}", notice)
+
+
+def _notified_at(notice: Json) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(notice["notifyMs"]) / 1000, UTC)
+    except (KeyError, TypeError, ValueError, OverflowError, OSError) as err:
+        raise SignatureInvalid("the notification has no time") from err

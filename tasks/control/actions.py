@@ -1,0 +1,57 @@
+"""Actions that call nobody; what they do is done in this process."""
+
+import time
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from app.call import Call
+from app.errors import Permanent, Retryable, Unknown
+from app.platform import ActionInput, Effect, Json, action
+
+_LONGEST_SECONDS = 3600.0
+
+
+class NoopInput(ActionInput):
+    """Anything."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+@action("control.noop", input=NoopInput, effect=Effect.NONE)
+def noop(call: Call, given: NoopInput) -> Json:
+    """What was given."""
+    return given.model_extra or {}
+
+
+class SleepInput(ActionInput):
+    """How long, at most an hour."""
+
+    seconds: float = Field(ge=0, le=_LONGEST_SECONDS)
+
+
+@action(
+    "control.sleep",
+    input=SleepInput,
+    effect=Effect.NONE,
+    attempt_seconds=_LONGEST_SECONDS + 60.0,
+    slow=True,
+)
+def sleep(call: Call, given: SleepInput) -> Json:
+    """{seconds}, after that time; the worker's slot is held meanwhile."""
+    time.sleep(given.seconds)
+    return {"seconds": given.seconds}
+
+
+class FailInput(ActionInput):
+    """How to fail, and what to say."""
+
+    message: str = Field(default="asked to fail", min_length=1, max_length=500)
+    kind: Literal["permanent", "retryable", "unknown"] = "permanent"
+
+
+@action("control.fail", input=FailInput, effect=Effect.NONE)
+def fail(call: Call, given: FailInput) -> Json:
+    """Never succeeds."""
+    outcome = {"permanent": Permanent, "retryable": Retryable, "unknown": Unknown}[given.kind]
+    raise outcome(given.message, code="asked_to_fail")

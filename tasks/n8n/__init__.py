@@ -1,0 +1,11 @@
+"""n8n: workflows of the customer's own, told of what happened."""
+
+from app.platform import Platform
+from tasks.n8n import actions, client, webhook
+
+PLATFORM = Platform(
+    name="n8n",
+    actions=(actions.notify,),
+    verify=webhook.verify,
+    probe=client.probe,
+)

@@ -1,0 +1,126 @@
+"""Typed calls to n8n: a workflow's webhook, and its executions; failures leave as app.errors.
+
+https://docs.n8n.io/integrations/builtin/core-nodes/n8n-nodes-base.webhook/, https://docs.n8n.io/api/
+"""
+
+import json
+import time
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from standardwebhooks import Webhook
+
+from app import http
+from app.errors import Permanent
+from app.platform import Json
+from app.settings import Settings, current
+
+SETTING = "N8N_API_KEY"
+
+
+class N8nApi:
+    """The calls that the actions make."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def trigger(self, path: str, body: Json, message_id: str) -> Json:
+        """Start the workflow behind a webhook: {execution: its id or None}.
+
+        Signed as Standard Webhooks; `message_id` is the same at every try, so n8n can tell a
+        repetition.
+        """
+        data = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+        now = datetime.fromtimestamp(int(time.time()), UTC)
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._signer().sign(message_id, now, data),
+        }
+        answer = self._request(
+            "webhooks.trigger",
+            "POST",
+            f"/webhook/{quote(path)}",
+            headers,
+            data.encode(),
+            setting="N8N_WEBHOOK_SECRET",
+        )
+        return {"execution": _execution_id(answer)}
+
+    def execution_status(self, execution: str) -> str | None:
+        """`success`, `error`, `running` and so on; None when it is not known (any more)."""
+        try:
+            seen = self._api("executions.get", f"/executions/{quote(execution, safe='')}")
+        except Permanent as err:
+            if err.code == "not_found":
+                return None
+            raise
+        return str(seen.get("status") or "unknown")
+
+    def probe(self) -> None:
+        """One cheap authenticated read."""
+        self._api("probe", "/executions", {"limit": 1})
+
+    def _signer(self) -> Webhook:
+        try:
+            return Webhook(self._settings.n8n_webhook_secret.get_secret_value())
+        except Exception as err:  # binascii.Error, EmptyWebhookSecretError
+            raise Permanent(
+                "N8N_WEBHOOK_SECRET is not set or malformed", code="credential_refused"
+            ) from err
+
+    def _api(self, name: str, path: str, params: dict[str, str | int] | None = None) -> Json:
+        headers = {"X-N8N-API-KEY": self._settings.n8n_api_key.get_secret_value()}
+        answer = self._request(name, "GET", f"/api/v1{path}", headers, params=params)
+        if not isinstance(answer, dict):
+            with http.operation("n8n", name, repeatable=True):
+                raise http.unreadable(ValueError("not a JSON object"))
+        return answer
+
+    def _request(
+        self,
+        name: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        params: dict[str, str | int] | None = None,
+        *,
+        setting: str = SETTING,
+    ) -> object:
+        url = self._settings.n8n_base_url + path
+        with http.operation("n8n", name, repeatable=True):
+            reply = http.send(method, url, headers=headers, body=body, params=params)
+            if reply.status >= 400:
+                raise _refused(reply, setting)
+        return reply.json()
+
+
+def api(settings: Settings) -> N8nApi:
+    """The client for these settings (it holds no connection: the seam does, per process)."""
+    return N8nApi(settings)
+
+
+def probe() -> None:
+    """Raise an Outcome when n8n is away or refuses the key."""
+    api(current()).probe()
+
+
+def _execution_id(answer: object) -> str | None:
+    # What the webhook answers is up to the workflow's author; n8n's own default names no id.
+    found = answer.get("executionId") if isinstance(answer, dict) else None
+    return str(found) if isinstance(found, (str, int)) and str(found) else None
+
+
+def _refused(reply: http.HttpReply, setting: str) -> Exception:
+    answer = reply.json()
+    said = answer.get("message") if isinstance(answer, dict) else None
+    return http.refusal(
+        "n8n",
+        reply.status,
+        str(said or "no message"),
+        setting=setting,
+        headers=reply.headers,
+        code="not_found" if reply.status == 404 else None,
+    )

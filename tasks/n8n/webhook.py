@@ -1,0 +1,20 @@
+"""The answer of our n8n workflow, signed as Standard Webhooks with the secret we share with it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from app.errors import SignatureInvalid
+from app.platform import Delivery
+from app.settings import current
+from tasks import signatures
+
+
+def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
+    """One answer; it speaks of the step whose `reference` it repeats."""
+    secret = signatures.secret_of(current().n8n_webhook_secret, "N8N_WEBHOOK_SECRET")
+    message_id, answer = signatures.standard_webhook(headers, body, now, secret)
+    reference = signatures.text_at(answer, "reference")
+    if reference is None:
+        raise SignatureInvalid("the answer repeats no reference")
+    status = signatures.text_at(answer, "status") or "unknown"
+    return Delivery(message_id, reference, f"execution.{status}", answer)

@@ -1,0 +1,12 @@
+"""OpenAI: moderation and captions."""
+
+from app.platform import Platform
+from tasks.openai import actions, client, webhook
+
+PLATFORM = Platform(
+    name="openai",
+    actions=(actions.moderate, actions.caption),
+    verify=webhook.verify,
+    probe=client.probe,
+    warm=client.warm,
+)

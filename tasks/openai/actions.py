@@ -1,0 +1,94 @@
+"""Check a brief and write a caption for it; both may be repeated at the cost of a few tokens."""
+
+from pydantic import Field
+
+from app.call import Call
+from app.errors import Permanent
+from app.platform import ActionInput, Effect, Json, action
+from tasks.openai.client import OpenAIApi, api
+
+_MAX_BRIEF = 8000
+_MAX_TOKENS = 300
+# Micro-USD per million tokens (input, output). https://openai.com/api/pricing/
+_PRICES = {
+    "gpt-4o-mini": (150_000, 600_000),
+    "gpt-4o": (2_500_000, 10_000_000),
+    "gpt-4.1-nano": (100_000, 400_000),
+    "gpt-4.1-mini": (400_000, 1_600_000),
+    "gpt-4.1": (2_000_000, 8_000_000),
+    "gpt-5-nano": (50_000, 400_000),
+    "gpt-5-mini": (250_000, 2_000_000),
+    "gpt-5": (1_250_000, 10_000_000),
+}
+_SYSTEM = (
+    "You write captions for a gallery of pictures. Answer with the caption only: at most two "
+    "sentences, plain text, no quotation marks. Do not claim that the pictures are photographs "
+    "of real events."
+)
+
+
+class ModerateInput(ActionInput):
+    """The text to check."""
+
+    brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
+
+
+@action("openai.moderate", input=ModerateInput, effect=Effect.REPEATABLE)
+def moderate(call: Call, given: ModerateInput) -> Json:
+    """{flagged, categories, model}; Permanent `brief_refused` when the brief is flagged."""
+    # No intent: a moderation is a free read that leaves nothing at OpenAI to be undone.
+    result = api(call.settings).moderate(call.settings.openai_moderation_model, given.brief)
+    if result["flagged"]:
+        names = ", ".join(result["categories"]) or "an unnamed category"
+        raise Permanent(
+            f"the brief was refused: {names}",
+            code="brief_refused",
+            detail={"categories": result["categories"]},
+        )
+    return result
+
+
+class CaptionInput(ActionInput):
+    """What the caption is for, and optionally its tone."""
+
+    brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
+    style: str | None = Field(default=None, min_length=1, max_length=200)
+
+
+@action("openai.caption", input=CaptionInput, effect=Effect.REPEATABLE, slow=True)
+def caption(call: Call, given: CaptionInput) -> Json:
+    """{caption, model, tokens}; Permanent `brief_refused` when the model will not write it."""
+    openai = api(call.settings)
+    style = f"Style: {given.style}\n" if given.style else ""
+    request = {
+        "model": call.settings.openai_caption_model,
+        "system": _SYSTEM,
+        "user": f"{style}Brief: {given.brief}",
+        "max_tokens": _MAX_TOKENS,
+    }
+    made = call.once("chat.completions.create", request, lambda r, key: _complete(openai, r, key))
+    call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
+    if made["refusal"] or made["finish_reason"] == "content_filter":
+        raise Permanent(made["refusal"] or "the caption was filtered", code="brief_refused")
+    text = made["text"].strip()
+    if not text:
+        raise Permanent("the model wrote nothing", code="empty_caption")
+    tokens = made["input_tokens"] + made["output_tokens"]
+    return {"caption": text, "model": made["model"], "tokens": tokens}
+
+
+def cost(model: str, input_tokens: int, output_tokens: int) -> int:
+    """Micro-USD, rounded up; a model that is not in the table costs as the dearest.
+
+    >>> cost("gpt-4o-mini-2024-07-18", 1000, 100)
+    210
+    """
+    names = [name for name in _PRICES if model == name or model.startswith(f"{name}-20")]
+    read, written = _PRICES[max(names, key=len)] if names else max(_PRICES.values())
+    return -(-(input_tokens * read + output_tokens * written) // 1_000_000)
+
+
+def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:
+    return openai.complete(
+        request["model"], request["system"], request["user"], request["max_tokens"], key
+    )

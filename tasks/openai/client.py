@@ -1,0 +1,138 @@
+"""Typed calls to OpenAI; every failure leaves as one of app.errors.
+
+Invariant: the SDK's own retries are off and its requests leave through app.http. A call may be
+paid twice, so nothing here ends as Unknown. https://platform.openai.com/docs/api-reference
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from app import http
+from app.errors import Outcome, Retryable
+from app.platform import Json
+from app.settings import Settings, current
+
+if TYPE_CHECKING:
+    import openai
+
+T = TypeVar("T")
+
+SETTING = "OPENAI_API_KEY"
+_READ_SECONDS = 45.0
+
+
+class OpenAIApi:
+    """The calls that the actions make."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sdk = _sdk(settings)
+
+    def moderate(self, model: str, text: str) -> Json:
+        """{flagged, categories: names of those flagged, model}; costs nothing."""
+        made = _call(
+            "moderations.create", lambda: self._sdk.moderations.create(model=model, input=text)
+        )
+        result = made.results[0]
+        # By alias: the names as the API writes them, `harassment/threatening`.
+        categories = result.categories.model_dump(by_alias=True)
+        return {
+            "flagged": result.flagged,
+            "categories": sorted(name for name, is_flagged in categories.items() if is_flagged),
+            "model": made.model,
+        }
+
+    def complete(self, model: str, system: str, user: str, max_tokens: int, key: str) -> Json:
+        """{text, refusal, finish_reason, model, input_tokens, output_tokens} of one completion."""
+        made = _call(
+            "chat.completions.create",
+            lambda: self._sdk.chat.completions.create(
+                model=model,
+                messages=[
+                    {"role": "system", "content": system},
+                    {"role": "user", "content": user},
+                ],
+                max_completion_tokens=max_tokens,
+                extra_headers={"Idempotency-Key": key},
+            ),
+        )
+        choice, usage = made.choices[0], made.usage
+        return {
+            "text": choice.message.content or "",
+            "refusal": choice.message.refusal,
+            "finish_reason": choice.finish_reason,
+            "model": made.model,
+            "input_tokens": usage.prompt_tokens if usage else 0,
+            "output_tokens": usage.completion_tokens if usage else 0,
+        }
+
+    def probe(self) -> None:
+        """One cheap authenticated read."""
+        _call("probe", self._sdk.models.list)
+
+
+@lru_cache(maxsize=4)
+def api(settings: Settings) -> OpenAIApi:
+    """The client for these settings (it holds no connection: the seam does, per process)."""
+    return OpenAIApi(settings)
+
+
+def probe() -> None:
+    """Raise an Outcome when OpenAI is away or refuses the key."""
+    api(current()).probe()
+
+
+def warm() -> None:
+    """Import the SDK (2 to 4 s)."""
+    import openai  # noqa: F401 - the import is the point
+
+
+def _sdk(settings: Settings) -> "openai.OpenAI":
+    # Imported late: 2 to 4 s, and the web process, which imports this module, never calls OpenAI.
+    import httpx2
+    import openai
+
+    class Transport(httpx2.BaseTransport):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            reply = http.send(
+                request.method, str(request.url), headers=request.headers, body=request.read()
+            )
+            return httpx2.Response(
+                reply.status, headers=http.decoded_headers(reply), content=reply.body
+            )
+
+    return openai.OpenAI(
+        api_key=settings.openai_api_key.get_secret_value() or "not-set",
+        base_url=settings.openai_base_url,
+        max_retries=0,
+        http_client=httpx2.Client(transport=Transport(), trust_env=False),
+    )
+
+
+def _call(name: str, perform: Callable[[], T]) -> T:
+    import openai
+
+    with http.operation("openai", name, repeatable=True, read_seconds=_READ_SECONDS):
+        try:
+            return perform()
+        except openai.OpenAIError as err:
+            raise _outcome(err) from err
+
+
+def _outcome(err: "openai.OpenAIError") -> Outcome:
+    """https://platform.openai.com/docs/guides/error-codes"""
+    import openai
+
+    if not isinstance(err, openai.APIStatusError):
+        return Retryable(f"openai: {type(err).__name__}", code="platform_error")
+    body: Any = err.body
+    message = body.get("message") if isinstance(body, dict) else None
+    return http.refusal(
+        "openai",
+        err.status_code,
+        str(message or "no message"),
+        setting=SETTING,
+        headers=dict(err.response.headers),
+        code=err.code or None,
+        detail={"param": err.param} if err.param else None,
+    )

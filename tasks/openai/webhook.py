@@ -1,0 +1,19 @@
+"""OpenAI's events, signed as Standard Webhooks. https://platform.openai.com/docs/guides/webhooks"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from app.errors import SignatureInvalid
+from app.platform import Delivery
+from app.settings import current
+from tasks import signatures
+
+
+def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
+    """One event; it speaks of the object in `data.id` (a response, a batch)."""
+    secret = signatures.secret_of(current().openai_webhook_secret, "OPENAI_WEBHOOK_SECRET")
+    message_id, event = signatures.standard_webhook(headers, body, now, secret)
+    kind = signatures.text_at(event, "type")
+    if kind is None:
+        raise SignatureInvalid("the event has no type")
+    return Delivery(message_id, signatures.text_at(event, "data", "id"), kind, event)

@@ -1,0 +1,203 @@
+"""Swap a face in one picture at Replicate, and own the result before its link expires.
+
+Invariant: both inputs are uploaded for this step alone, so a prediction is recognised again by the
+address of its input file: Replicate has neither metadata nor idempotency keys.
+https://replicate.com/docs/topics/predictions/lifecycle
+"""
+
+import hashlib
+import mimetypes
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+from pydantic import Field
+
+from app import provenance
+from app.call import Call
+from app.errors import Permanent, Retryable, Suspend
+from app.platform import (
+    ActionInput,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.replicate.client import ReplicateApi, api
+
+_RUNNING = ("starting", "processing")
+_CLOCKS_DIFFER = timedelta(minutes=5)
+_LIST_LAG = timedelta(seconds=60)
+# An Nvidia L40S, per second. https://replicate.com/pricing
+_MICRO_USD_PER_SECOND = 975
+
+
+class PredictInput(ActionInput):
+    """Artifact ids: the face of `source` is put into `target`. `model`: owner/name[:version]."""
+
+    source: str = Field(min_length=1, max_length=64)
+    target: str = Field(min_length=1, max_length=64)
+    model: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+(:\w+)?$", max_length=200)
+
+
+@action(
+    "replicate.predict",
+    input=PredictInput,
+    effect=Effect.LOOKUP,
+    attempt_seconds=90.0,
+    slow=True,
+)
+def predict(call: Call, given: PredictInput) -> Json:
+    """{picture, prediction, vendor_sha256, sha256}; Permanent with the model's own words."""
+    replicate = api(call.settings)
+    # A step that waited knows its prediction: nothing is uploaded or created again.
+    known = call.external_id or _start(call, given, replicate)
+    seen = replicate.prediction(known) if call.external_id else None
+    if seen is None or seen["status"] in _RUNNING:
+        raise Suspend(known, poll_seconds=call.settings.replicate_poll_seconds)
+    if seen["status"] != "succeeded":
+        raise Permanent(
+            str(seen["error"] or f"the prediction was {seen['status']}"),
+            code=f"prediction_{seen['status']}",
+            detail={"prediction": known},
+        )
+    data = replicate.download(_output_url(seen))
+    result = _keep(call, known, data)
+    call.spend(ceil(seen["predict_seconds"] * _MICRO_USD_PER_SECOND))
+    return result
+
+
+@predict.looked_up
+def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
+    """By the address of the target file in the newest predictions; the list may lag."""
+    replicate = api(call.settings)
+    since = intent.first_sent_at - _CLOCKS_DIFFER
+    if intent.operation != "predictions.create":
+        # An upload may be repeated: one that did not arrive is made here and now.
+        files = replicate.files_with(intent.request["metadata"], since)
+        return Found(files[0] if files else _perform_upload(call, replicate, intent.request))
+    is_unreadable = False
+    for each in replicate.predictions(since):
+        if each.get("data_removed"):
+            is_unreadable = True
+        elif (each.get("input") or {}).items() >= intent.request["input"].items():
+            return Found({"id": each["id"], "status": each["status"]})
+    if is_unreadable:
+        return CannotTell(600.0, "Replicate has removed the inputs of predictions of that time")
+    left = (intent.first_sent_at + _LIST_LAG - datetime.now(UTC)).total_seconds()
+    return CannotTell(min(left, 15.0), "the list may lag") if left > 0 else Never()
+
+
+@predict.compensation
+def discard(call: Call, undo: Undo) -> Json:
+    """Cancel what still runs, erase our copies, delete the uploaded files."""
+    replicate = api(call.settings)
+    known = _prediction_of(call, undo, replicate)
+    result = _stop(replicate, known) if known else "nothing"
+    erased = sum(call.artifacts.erase(each["id"]) for each in call.artifacts.written())
+    files = _uploads_of(call, undo, replicate)
+    deleted = sum(replicate.delete_file(each) for each in files)
+    return {"result": result, "prediction": known, "erased": erased, "files_deleted": deleted}
+
+
+def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
+    model = replicate.model(given.model or call.settings.replicate_face_swap_model)
+    source = _upload(call, replicate, "source", given.source)
+    target = _upload(call, replicate, "target", given.target)
+    request = {
+        "version": model.version,
+        "input": {model.source_input: source, model.target_input: target},
+        "webhook": f"{call.settings.public_base_url}/hooks/replicate",
+        "webhook_events_filter": ["completed"],
+    }
+    made = call.once("predictions.create", request, lambda r, _key: replicate.create_prediction(r))
+    return str(made["id"])
+
+
+def _upload(call: Call, replicate: ReplicateApi, role: str, artifact: str) -> str:
+    request = {"artifact": artifact, "metadata": {"reference": call.reference, "role": role}}
+    made = call.once(
+        f"files.create#{role}", request, lambda r, _key: _perform_upload(call, replicate, r)
+    )
+    return str(made["url"])
+
+
+def _perform_upload(call: Call, replicate: ReplicateApi, request: Json) -> Json:
+    blob = call.artifacts.read(request["artifact"])
+    metadata: Json = request["metadata"]
+    # Not the user's own file name: it may be personal.
+    filename = metadata["role"] + (mimetypes.guess_extension(blob.content_type) or "")
+    return replicate.upload(blob.data, filename, blob.content_type, metadata)
+
+
+def _output_url(seen: Json) -> str:
+    output = seen["output"]
+    url = output[0] if isinstance(output, list) and output else output
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        # Replicate removes outputs an hour after the prediction ended, and leaves null.
+        raise Permanent(
+            "the result was removed before it was read",
+            code="result_expired",
+            detail={"prediction": seen["id"]},
+        )
+    return url
+
+
+def _keep(call: Call, prediction: str, data: bytes) -> Json:
+    vendor_sha256 = hashlib.sha256(data).hexdigest()
+    marked = provenance.mark(data)
+    extension = marked.content_type.partition("/")[2]
+    picture = call.artifacts.write(
+        f"picture.{extension}", marked.data, marked.content_type, vendor_sha256=vendor_sha256
+    )
+    return {
+        "picture": picture,
+        "prediction": prediction,
+        "vendor_sha256": vendor_sha256,
+        "sha256": picture["sha256"],
+    }
+
+
+def _prediction_of(call: Call, undo: Undo, replicate: ReplicateApi) -> str | None:
+    recorded = undo.external_id or (undo.response("predictions.create") or {}).get("id")
+    if recorded:
+        return str(recorded)
+    for intent in undo.intents:
+        if intent.operation == "predictions.create" and intent.resolution is None:
+            answer = find_prediction(call, intent)
+            if isinstance(answer, Found):
+                return str(answer.response["id"])
+            if isinstance(answer, CannotTell):
+                raise Retryable(
+                    f"not known yet whether a prediction runs: {answer.reason}",
+                    code="cannot_tell",
+                    after=answer.after_seconds,
+                )
+    return None
+
+
+def _stop(replicate: ReplicateApi, prediction: str) -> str:
+    try:
+        status = replicate.prediction(prediction)["status"]
+    except Permanent as err:
+        if err.code == "not_found":
+            return "already"
+        raise
+    if status in _RUNNING:
+        return "canceled" if replicate.cancel_prediction(prediction) else "already"
+    return "discarded" if status == "succeeded" else "already"
+
+
+def _uploads_of(call: Call, undo: Undo, replicate: ReplicateApi) -> list[str]:
+    """Recorded uploads, and any whose answer was lost (an upload is repeated freely)."""
+    uploads = [each for each in undo.intents if each.operation.startswith("files.create")]
+    if not uploads:
+        return []
+    since = min(each.first_sent_at for each in uploads) - _CLOCKS_DIFFER
+    found = replicate.files_with({"reference": call.reference}, since)
+    recorded = [each.response["id"] for each in uploads if each.response]
+    return list(dict.fromkeys([*recorded, *(each["id"] for each in found)]))

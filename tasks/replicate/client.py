@@ -1,0 +1,255 @@
+"""Typed calls to Replicate; every failure leaves as one of app.errors.
+
+Invariant: no answer of 400 or more reaches the SDK, so its retries (up to 10, 49 s) never begin.
+https://replicate.com/docs/reference/http
+"""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from app import http
+from app.errors import Outcome, Permanent, Retryable
+from app.platform import Json
+from app.settings import Settings, current
+
+if TYPE_CHECKING:
+    from replicate.client import Client
+
+T = TypeVar("T")
+
+SETTING = "REPLICATE_API_TOKEN"
+MAX_OUTPUT_BYTES = 40 * 1024 * 1024
+_TRANSFER_SECONDS = 60.0
+_MODEL_SECONDS = 600.0
+_MAX_PAGES = 20
+# Names that face-swap models give to the picture that is changed, and to the face put into it.
+_TARGET_INPUTS = ("target_image", "input_image", "target")
+_SOURCE_INPUTS = ("swap_image", "source_image", "face_image", "source")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A version to run, and what it calls its two pictures."""
+
+    version: str
+    source_input: str
+    target_input: str
+
+
+class ReplicateApi:
+    """The calls that the actions make."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sdk = _sdk(settings)
+        self._models: dict[str, tuple[float, Model]] = {}
+
+    def model(self, name: str) -> Model:
+        """The version `owner/name:version` names, or the latest; looked up every 10 minutes."""
+        known = self._models.get(name)
+        if known is None or known[0] < time.monotonic():
+            known = (time.monotonic() + _MODEL_SECONDS, self._read_model(name))
+            self._models[name] = known
+        return known[1]
+
+    def upload(self, data: bytes, filename: str, content_type: str, metadata: Json) -> Json:
+        """Keep a file at Replicate for a day: {id, url}; `url` is unique to it."""
+        made = self._call(
+            "files.create",
+            lambda: self._sdk.files.create(
+                io.BytesIO(data), filename=filename, content_type=content_type, metadata=metadata
+            ),
+            repeatable=True,
+        )
+        return {"id": made.id, "url": made.urls["get"]}
+
+    def files_with(self, metadata: Json, since: datetime) -> list[Json]:
+        """The files created since then that carry `metadata`, as {id, url}, newest first."""
+        return [
+            {"id": each["id"], "url": each["urls"]["get"]}
+            for each in self._listed("files", "/v1/files", since)
+            if (each.get("metadata") or {}).items() >= metadata.items()
+        ]
+
+    def delete_file(self, file: str) -> bool:
+        """Remove a file; False when it is not there (any more)."""
+        return self._unless_missing("files.delete", lambda: self._sdk.files.delete(file))
+
+    def create_prediction(self, request: Json) -> Json:
+        """Start a prediction: {id, status}."""
+        made = self._call(
+            "predictions.create",
+            lambda: self._sdk.predictions.create(**request),
+            repeatable=False,
+        )
+        return {"id": made.id, "status": made.status}
+
+    def prediction(self, prediction: str) -> Json:
+        """{id, status, output, error, predict_seconds}; Permanent when it is not known."""
+        seen = self._call(
+            "predictions.get", lambda: self._sdk.predictions.get(prediction), repeatable=True
+        )
+        return {
+            "id": seen.id,
+            "status": seen.status,
+            "output": seen.output,
+            "error": seen.error,
+            "predict_seconds": (seen.metrics or {}).get("predict_time") or 0.0,
+        }
+
+    def predictions(self, since: datetime) -> Iterator[Json]:
+        """Raw predictions created since then, newest first (the SDK drops `data_removed`)."""
+        query = urlencode({"created_after": since.isoformat().replace("+00:00", "Z")})
+        return self._listed("predictions", f"/v1/predictions?{query}", since)
+
+    def cancel_prediction(self, prediction: str) -> bool:
+        """Stop a prediction; a second cancel changes nothing. False when it is not known."""
+        return self._unless_missing(
+            "predictions.cancel", lambda: self._sdk.predictions.cancel(prediction)
+        )
+
+    def download(self, url: str) -> bytes:
+        """The bytes of an output, at most 40 MB; Permanent `result_expired` when it is gone."""
+        headers = {"Authorization": f"Bearer {self._token}"} if self._may_see_token(url) else {}
+        with http.operation(
+            "replicate",
+            "output.download",
+            repeatable=True,
+            read_seconds=_TRANSFER_SECONDS,
+            max_bytes=MAX_OUTPUT_BYTES,
+        ):
+            reply = http.send("GET", url, headers=headers, follow_redirects=True)
+            if reply.status in (404, 410):
+                raise Permanent("the result was removed before it was read", code="result_expired")
+            if reply.status != 200:
+                raise _refused(reply)
+        return reply.body
+
+    def probe(self) -> None:
+        """One cheap authenticated read."""
+        self._call("probe", lambda: self._sdk._request("GET", "/v1/account"), repeatable=True)
+
+    @property
+    def _token(self) -> str:
+        return self._settings.replicate_api_token.get_secret_value()
+
+    def _may_see_token(self, url: str) -> bool:
+        there, ours = urlsplit(url), urlsplit(self._settings.replicate_base_url)
+        host = there.hostname or ""
+        is_delivery = host == "replicate.delivery" or host.endswith(".replicate.delivery")
+        is_api = (there.scheme, there.netloc) == (ours.scheme, ours.netloc)
+        return is_api or (there.scheme == "https" and is_delivery)
+
+    def _read_model(self, name: str) -> Model:
+        owner_name, _, wanted = name.partition(":")
+        path = f"/v1/models/{owner_name}" + (f"/versions/{wanted}" if wanted else "")
+        seen = self._json("models.get", path)
+        version = seen if wanted else seen.get("latest_version") or {}
+        schemas = ((version.get("openapi_schema") or {}).get("components") or {}).get("schemas")
+        inputs = ((schemas or {}).get("Input") or {}).get("properties") or {}
+        source = next((each for each in _SOURCE_INPUTS if each in inputs), None)
+        target = next((each for each in _TARGET_INPUTS if each in inputs), None)
+        if source is None or target is None:
+            raise Permanent(f"{name} takes no source and target picture", code="model_unsuitable")
+        return Model(version["id"], source, target)
+
+    def _listed(self, what: str, path: str, since: datetime) -> Iterator[Json]:
+        cursor = path
+        for _ in range(_MAX_PAGES):
+            page = self._json(f"{what}.list", cursor)
+            for each in page["results"]:
+                if _time(each["created_at"]) < since:
+                    return
+                yield each
+            cursor = page.get("next") or ""
+            if not cursor:
+                return
+        raise Retryable(f"more {what} than can be read", code="list_too_long", after=300.0)
+
+    def _json(self, name: str, path: str) -> Json:
+        read: Callable[[], Json] = lambda: self._sdk._request("GET", path).json()  # noqa: E731 - typed
+        return self._call(name, read, repeatable=True)
+
+    def _unless_missing(self, name: str, perform: Callable[[], object]) -> bool:
+        try:
+            self._call(name, perform, repeatable=True)
+        except Permanent as err:
+            if err.code == "not_found":
+                return False
+            raise
+        return True
+
+    def _call(self, name: str, perform: Callable[[], T], *, repeatable: bool) -> T:
+        with http.operation(
+            "replicate", name, repeatable=repeatable, read_seconds=_TRANSFER_SECONDS
+        ):
+            try:
+                return perform()
+            except (ValueError, TypeError, KeyError) as err:  # not JSON, or another shape
+                raise http.unreadable(err) from err
+
+
+@lru_cache(maxsize=4)
+def api(settings: Settings) -> ReplicateApi:
+    """The client for these settings (it holds no connection: the seam does, per process)."""
+    return ReplicateApi(settings)
+
+
+def probe() -> None:
+    """Raise an Outcome when Replicate is away or refuses the token."""
+    api(current()).probe()
+
+
+def warm() -> None:
+    """Import the SDK (some 4 s)."""
+    import replicate  # noqa: F401 - the import is the point
+
+
+def _sdk(settings: Settings) -> "Client":
+    # Imported late: 4 s, and the web process, which imports this module, never calls Replicate.
+    import httpx
+    from replicate.client import Client
+
+    class Transport(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            reply = http.send(
+                request.method, str(request.url), headers=request.headers, body=request.read()
+            )
+            if reply.status >= 400:
+                raise _refused(reply)
+            return httpx.Response(
+                reply.status, headers=http.decoded_headers(reply), content=reply.body
+            )
+
+    return Client(
+        api_token=settings.replicate_api_token.get_secret_value() or "not-set",
+        base_url=settings.replicate_base_url,
+        transport=Transport(),
+        trust_env=False,
+    )
+
+
+def _refused(reply: http.HttpReply) -> Outcome:
+    """https://replicate.com/docs/reference/http#errors (RFC 7807 problem details)"""
+    problem = reply.json()
+    said: Any = problem if isinstance(problem, dict) else {}
+    message = said.get("detail") or said.get("title") or "no message"
+    return http.refusal(
+        "replicate",
+        reply.status,
+        message if isinstance(message, str) else json.dumps(message),
+        setting=SETTING,
+        headers=reply.headers,
+        code="not_found" if reply.status == 404 else None,
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

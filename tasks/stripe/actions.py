@@ -1,0 +1,232 @@
+"""Take a payment in two steps: authorize (manual capture), capture; each with its undoing.
+
+Invariant: a PaymentIntent carries its step's reference, so that one whose answer was lost is found.
+https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+"""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from app.call import Call
+from app.errors import Permanent, Retryable, Suspend
+from app.platform import (
+    ActionInput,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.stripe.client import StripeApi, api
+
+KEY_LIFE = timedelta(hours=24)
+_CLOCKS_DIFFER = timedelta(minutes=5)
+_POLL_SECONDS = 30.0
+
+
+class AuthorizeInput(ActionInput):
+    """What is authorized: `amount` in minor units of `currency` (ISO 4217)."""
+
+    customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
+    payment_method: str = Field(min_length=1, max_length=255)
+    amount: int = Field(ge=1, le=99_999_999)
+    currency: str = Field(pattern=r"^[A-Za-z]{3}$")
+    description: str | None = Field(default=None, max_length=1000)
+
+
+@action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def authorize(call: Call, given: AuthorizeInput) -> Json:
+    """Hold the amount: {payment_intent, amount, currency, status}; Permanent when declined."""
+    stripe = api(call.settings)
+    held = call.once(
+        "payment_intents.create",
+        _authorization(call, given),
+        lambda request, key: _summary(stripe.create_payment_intent(request, key)),
+    )
+    if held["status"] == "processing":
+        held = _summary(stripe.retrieve_payment_intent(held["payment_intent"]))
+    if held["status"] == "processing":
+        raise Suspend(held["payment_intent"], poll_seconds=_POLL_SECONDS)
+    if held["status"] != "requires_capture":
+        raise Permanent(
+            held["error"] or f"the payment needs somebody: {held['status']}",
+            code=held["error_code"] or "authentication_required",
+            detail={"payment_intent": held["payment_intent"]},
+        )
+    return {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
+
+
+@authorize.looked_up
+def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
+    """The list of PaymentIntents by their metadata; strongly consistent."""
+    sent = intent.first_sent_at
+    found = api(call.settings).payment_intents_with(
+        intent.request["metadata"], sent - _CLOCKS_DIFFER, sent + KEY_LIFE
+    )
+    if found is None:
+        return CannotTell(300.0, "more PaymentIntents than can be read")
+    return Found(_summary(found[0])) if found else Never()
+
+
+@authorize.compensation
+def release(call: Call, undo: Undo) -> Json:
+    """Cancel what is still to be captured; a captured payment is the refund's business."""
+    stripe = api(call.settings)
+    known = _payment_intents(call, undo, stripe)
+    results = [_release_one(stripe, each) for each in known]
+    order = ("superseded", "canceled", "already")
+    result = next((each for each in order if each in results), "nothing")
+    return {"result": result, "payment_intents": known}
+
+
+class CaptureInput(ActionInput):
+    """The PaymentIntent whose hold is turned into a payment."""
+
+    payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
+
+
+@action("stripe.capture", input=CaptureInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def capture(call: Call, given: CaptureInput) -> Json:
+    """Take the held amount: {payment_intent, charge, amount, currency, receipt_url}."""
+    stripe = api(call.settings)
+    return call.once(
+        "payment_intents.capture",
+        {"payment_intent": given.payment_intent},
+        lambda request, key: _capture(stripe, request["payment_intent"], key),
+    )
+
+
+@capture.looked_up
+def find_capture(call: Call, intent: Intent) -> LookupAnswer:
+    """Read the PaymentIntent; reads by id are strongly consistent."""
+    seen = api(call.settings).retrieve_payment_intent(intent.request["payment_intent"])
+    return Found(_receipt(seen)) if seen["status"] == "succeeded" else Never()
+
+
+@capture.compensation
+def refund(call: Call, undo: Undo) -> Json:
+    """Give back what was captured, once, however often this runs."""
+    payment_intent = (undo.input or {}).get("payment_intent")
+    if not payment_intent:
+        return {"result": "nothing"}
+    stripe = api(call.settings)
+    seen = stripe.retrieve_payment_intent(payment_intent)
+    if seen["status"] != "succeeded":
+        return {"result": "nothing", "status": seen["status"]}
+    ours = _our_refund(stripe, payment_intent, call.reference)
+    if ours or (seen.get("latest_charge") or {}).get("refunded"):
+        return {"result": "already", "refund": (ours or {}).get("refund")}
+    request = {
+        "payment_intent": payment_intent,
+        "reason": "requested_by_customer",
+        "metadata": _metadata(call),
+    }
+    made = call.once("refunds.create", request, lambda r, key: _refund(stripe, r, key))
+    if made["status"] in ("failed", "canceled"):
+        raise Permanent(f"the refund is {made['status']}", code="refund_failed", detail=made)
+    return {"result": "refunded", **made}
+
+
+def _authorization(call: Call, given: AuthorizeInput) -> Json:
+    request: Json = {
+        "amount": given.amount,
+        "currency": given.currency.lower(),
+        "payment_method": given.payment_method,
+        "payment_method_types": ["card"],
+        "capture_method": "manual",
+        "confirm": True,
+        "receipt_email": given.customer_email,
+        # The generation keeps a declined PaymentIntent of an earlier one apart from this one.
+        "metadata": _metadata(call) | {"generation": str(call.generation)},
+    }
+    return request | ({"description": given.description} if given.description else {})
+
+
+def _metadata(call: Call) -> dict[str, str]:
+    workflow, _, step = call.reference.partition("/")
+    return {"workflow": workflow, "step": step, "reference": call.reference}
+
+
+def _summary(intent: Json) -> Json:
+    error = intent.get("last_payment_error") or {}
+    return {
+        "payment_intent": intent["id"],
+        "amount": intent["amount"],
+        "currency": intent["currency"],
+        "status": intent["status"],
+        "error": error.get("message"),
+        "error_code": error.get("code"),
+    }
+
+
+def _receipt(intent: Json) -> Json:
+    charge: Json = intent["latest_charge"]  # every call here expands it
+    return {
+        "payment_intent": intent["id"],
+        "charge": charge["id"],
+        "amount": intent["amount_received"],
+        "currency": intent["currency"],
+        "receipt_url": charge.get("receipt_url"),
+    }
+
+
+def _capture(stripe: StripeApi, payment_intent: str, key: str) -> Json:
+    try:
+        return _receipt(stripe.capture_payment_intent(payment_intent, key))
+    except Permanent as err:
+        # A PaymentIntent is captured once at most: one that succeeded was captured by an earlier
+        # send of this call, whose key Stripe has forgotten.
+        if err.code == "payment_intent_unexpected_state":
+            seen = stripe.retrieve_payment_intent(payment_intent)
+            if seen["status"] == "succeeded":
+                return _receipt(seen)
+        raise
+
+
+def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
+    recorded = undo.response("payment_intents.create")
+    is_open = any(intent.resolution is None for intent in undo.intents)
+    if recorded and not is_open:
+        return [recorded["payment_intent"]]
+    if not undo.intents:
+        return []
+    first, last = undo.intents[0].first_sent_at, undo.intents[-1].first_sent_at
+    found = stripe.payment_intents_with(
+        {"reference": call.reference}, first - _CLOCKS_DIFFER, last + KEY_LIFE
+    )
+    if found is None:
+        raise Retryable("more PaymentIntents than can be read", code="list_too_long", after=300.0)
+    return [each["id"] for each in found]
+
+
+def _release_one(stripe: StripeApi, payment_intent: str) -> str:
+    status = stripe.retrieve_payment_intent(payment_intent)["status"]
+    if status == "succeeded":
+        return "superseded"
+    if status == "canceled":
+        return "already"
+    if status == "processing":
+        raise Retryable("the payment is still processing", code="processing", after=_POLL_SECONDS)
+    stripe.cancel_payment_intent(payment_intent)
+    return "canceled"
+
+
+def _our_refund(stripe: StripeApi, payment_intent: str, reference: str) -> Json | None:
+    for each in stripe.refunds_of(payment_intent):
+        is_ours = (each.get("metadata") or {}).get("reference") == reference
+        if is_ours and each["status"] not in ("failed", "canceled"):
+            return _refund_summary(each)
+    return None
+
+
+def _refund(stripe: StripeApi, request: Json, key: str) -> Json:
+    return _refund_summary(stripe.create_refund(request, key))
+
+
+def _refund_summary(made: Json) -> Json:
+    return {"refund": made["id"], "amount": made["amount"], "status": made["status"]}

@@ -1,0 +1,221 @@
+"""Typed calls to Stripe; every failure leaves as one of app.errors.
+
+Invariant: the SDK's own retries are off and its requests leave through app.http.
+https://docs.stripe.com/api
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from app import http
+from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.platform import Json
+from app.settings import Settings, current
+
+if TYPE_CHECKING:
+    import stripe
+
+SETTING = "STRIPE_API_KEY"
+_PAGE = 100
+_MAX_PAGES = 30
+
+
+class StripeApi:
+    """The calls that the actions make. `key` is an idempotency key: Stripe keeps it for 24 h."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._sdk = _sdk(settings)
+
+    def create_payment_intent(self, params: Json, key: str) -> Json:
+        """Create (and, if asked, confirm) a PaymentIntent; Permanent with its id when declined."""
+        return self._call(
+            "payment_intents.create",
+            lambda: self._sdk.v1.payment_intents.create(_any(params), {"idempotency_key": key}),
+            repeatable=False,
+        )
+
+    def retrieve_payment_intent(self, payment_intent: str) -> Json:
+        """One PaymentIntent with its latest charge."""
+        return self._call(
+            "payment_intents.retrieve",
+            lambda: self._sdk.v1.payment_intents.retrieve(
+                payment_intent, {"expand": ["latest_charge"]}
+            ),
+            repeatable=True,
+        )
+
+    def capture_payment_intent(self, payment_intent: str, key: str) -> Json:
+        """Capture the whole authorized amount."""
+        return self._call(
+            "payment_intents.capture",
+            lambda: self._sdk.v1.payment_intents.capture(
+                payment_intent, {"expand": ["latest_charge"]}, {"idempotency_key": key}
+            ),
+            repeatable=False,
+        )
+
+    def cancel_payment_intent(self, payment_intent: str) -> Json:
+        """Release what is not captured; a second cancel changes nothing."""
+        return self._call(
+            "payment_intents.cancel",
+            lambda: self._sdk.v1.payment_intents.cancel(payment_intent),
+            repeatable=True,
+        )
+
+    def payment_intents_with(
+        self, metadata: Mapping[str, str], since: datetime, until: datetime
+    ) -> list[Json] | None:
+        """PaymentIntents created in the interval that carry `metadata`; None: too many to tell.
+
+        The list is strongly consistent; search lags (https://docs.stripe.com/search#data-freshness).
+        """
+        params: Json = {
+            "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
+            "limit": _PAGE,
+        }
+        found: list[Json] = []
+        for _ in range(_MAX_PAGES):
+            page = self._list_payment_intents(params)
+            found += [each for each in page["data"] if _carries(each, metadata)]
+            if not page["has_more"]:
+                return found
+            params = params | {"starting_after": page["data"][-1]["id"]}
+        return None
+
+    def _list_payment_intents(self, params: Json) -> Json:
+        return self._call(
+            "payment_intents.list",
+            lambda: self._sdk.v1.payment_intents.list(_any(params)),
+            repeatable=True,
+        )
+
+    def refunds_of(self, payment_intent: str) -> list[Json]:
+        """The newest refunds of a PaymentIntent, at most 100."""
+        page = self._call(
+            "refunds.list",
+            lambda: self._sdk.v1.refunds.list({"payment_intent": payment_intent, "limit": _PAGE}),
+            repeatable=True,
+        )
+        return list(page["data"])
+
+    def create_refund(self, params: Json, key: str) -> Json:
+        """Refund what is left of a captured PaymentIntent."""
+        return self._call(
+            "refunds.create",
+            lambda: self._sdk.v1.refunds.create(_any(params), {"idempotency_key": key}),
+            repeatable=False,
+        )
+
+    def probe(self) -> None:
+        """One cheap authenticated read."""
+        self._call(
+            "probe", lambda: self._sdk.v1.payment_intents.list({"limit": 1}), repeatable=True
+        )
+
+    def _call(self, name: str, perform: Callable[[], Any], *, repeatable: bool) -> Json:
+        import stripe
+
+        with http.operation("stripe", name, repeatable=repeatable):
+            try:
+                result: Json = perform().to_dict()
+            except stripe.StripeError as err:
+                raise _outcome(err, repeatable=repeatable) from err
+        return result
+
+
+@lru_cache(maxsize=4)
+def api(settings: Settings) -> StripeApi:
+    """The client for these settings (it holds no connection: the seam does, per process)."""
+    return StripeApi(settings)
+
+
+def probe() -> None:
+    """Raise an Outcome when Stripe is away or refuses the key."""
+    api(current()).probe()
+
+
+def warm() -> None:
+    """Import the SDK (some 2 s)."""
+    import stripe  # noqa: F401 - the import is the point
+
+
+def _sdk(settings: Settings) -> "stripe.StripeClient":
+    # Imported late: 2 s, and the web process, which imports this module, never calls Stripe.
+    import stripe
+
+    class Client(stripe.HTTPClient):
+        name = "playalter"
+
+        def request(
+            self,
+            method: str,
+            url: str,
+            headers: Mapping[str, str] | None,
+            post_data: Any = None,
+            *,
+            _usage: list[str] | None = None,
+        ) -> tuple[str, int, Mapping[str, str]]:
+            reply = http.send(method, url, headers=headers, body=post_data)
+            return reply.body.decode("utf-8", "replace"), reply.status, reply.headers
+
+        def close(self) -> None:
+            """Nothing is held here: connections are the seam's."""
+
+    stripe.enable_telemetry = False
+    return stripe.StripeClient(
+        settings.stripe_api_key.get_secret_value() or "not-set",
+        base_addresses={"api": settings.stripe_base_url},
+        max_network_retries=0,
+        http_client=Client(),
+    )
+
+
+def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
+    """https://docs.stripe.com/error-handling, https://docs.stripe.com/api/idempotent_requests"""
+    import stripe
+
+    status, headers = err.http_status or 0, err.headers or {}
+    message = err.user_message or err.code or "no message"
+    if isinstance(err, stripe.CardError):
+        return _declined(err, message)
+    is_conflict = isinstance(err, stripe.IdempotencyError) or status == 409
+    if is_conflict or status < 400:
+        # Another request under this key is under way or was another's, or the answer to a request
+        # that arrived cannot be read: what happened to the effect is not known.
+        said = f"stripe answered {status}: {message}"
+        return (Retryable if repeatable else Unknown)(said, code="conflict")
+    if status >= 500 and str(headers.get("idempotent-replayed")).lower() == "true":
+        # Stripe keeps a 500 under the key as well: only another key can succeed.
+        return Retryable(f"stripe replays a stored {status}", code="stored_failure", stored=True)
+    return http.refusal(
+        "stripe",
+        status,
+        message,
+        setting=SETTING,
+        headers=headers,
+        code=err.code,
+        detail={"param": param} if (param := getattr(err, "param", None)) else None,
+    )
+
+
+def _declined(err: Any, message: str) -> Permanent:
+    body = err.json_body if isinstance(err.json_body, dict) else {}
+    error = body.get("error") or {}
+    intent = error.get("payment_intent") or {}
+    detail = {
+        "payment_intent": intent.get("id") if isinstance(intent, dict) else None,
+        "decline_code": error.get("decline_code"),
+    }
+    return Permanent(message, code=err.code or "card_declined", detail=detail)
+
+
+def _carries(each: Json, metadata: Mapping[str, str]) -> bool:
+    theirs = each.get("metadata") or {}
+    return all(theirs.get(name) == value for name, value in metadata.items())
+
+
+def _any(params: Json) -> Any:
+    """The SDK types its parameters as TypedDicts; ours were recorded as JSON."""
+    return params

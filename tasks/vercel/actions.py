@@ -1,0 +1,142 @@
+"""Publish a gallery as a deployment of static files.
+
+Invariant: a deployment carries its step in `meta`, so that one whose answer was lost is found.
+https://vercel.com/docs/rest-api/deployments/create-a-new-deployment
+"""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.call import Call
+from app.errors import Permanent, Retryable, Suspend
+from app.platform import (
+    ActionInput,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.vercel.client import VercelApi, api
+from tasks.vercel.gallery import Shown, page
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+_LIST_LAG = timedelta(seconds=30)
+_FAILED = ("ERROR", "CANCELED", "BLOCKED", "DELETED")
+_EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+
+
+class Picture(BaseModel):
+    """A picture as `replicate.predict` gives it out; what else it says is not needed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    id: str
+    content_type: str = "image/png"
+    width: int | None = None
+    height: int | None = None
+
+
+class DeployInput(ActionInput):
+    """What the page shows; `target` is Vercel's environment."""
+
+    title: str = Field(min_length=1, max_length=200)
+    caption: str = Field(default="", max_length=8000)
+    pictures: list[Picture] = Field(min_length=1, max_length=200)
+    target: str = Field(default="production", pattern="^(production|preview)$")
+
+
+@action("vercel.deploy", input=DeployInput, effect=Effect.LOOKUP, attempt_seconds=120.0, slow=True)
+def deploy(call: Call, given: DeployInput) -> Json:
+    """{deployment, url} once the page is served; Permanent when Vercel gives up building."""
+    vercel = api(call.settings)
+    # A step that waited knows its deployment: nothing is uploaded or created again.
+    known = call.external_id or _start(call, given, vercel)
+    seen = vercel.deployment(known)
+    if seen["status"] in _FAILED:
+        raise Permanent(
+            f"the deployment is {seen['status']}: {seen['error'] or 'no reason given'}",
+            code="deployment_failed",
+            detail={"deployment": known},
+        )
+    if seen["status"] != "READY":
+        raise Suspend(known, poll_seconds=call.settings.vercel_poll_seconds)
+    return {"deployment": known, "url": call.settings.vercel_page_url.format(url=seen["url"])}
+
+
+@deploy.looked_up
+def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
+    """By `meta` in the list of deployments, which may lag."""
+    found = _found(call, api(call.settings), intent)
+    if found is not None:
+        return Found(found)
+    left = (intent.first_sent_at + _LIST_LAG - datetime.now(UTC)).total_seconds()
+    return CannotTell(min(left, 10.0), "the list may lag") if left > 0 else Never()
+
+
+@deploy.compensation
+def remove(call: Call, undo: Undo) -> Json:
+    """Delete the deployment, whatever became of it."""
+    vercel = api(call.settings)
+    known = undo.external_id or (undo.response("deployments.create") or {}).get("id")
+    for intent in undo.intents if not known else ():
+        answer = find_deployment(call, intent) if intent.resolution is None else Never()
+        if isinstance(answer, CannotTell):
+            raise Retryable(
+                "not known yet whether a deployment was made",
+                code="cannot_tell",
+                after=answer.after_seconds,
+            )
+        if isinstance(answer, Found):
+            known = answer.response["id"]
+    if not known:
+        return {"result": "nothing"}
+    result = "removed" if vercel.delete_deployment(known) else "already"
+    return {"result": result, "deployment": known}
+
+
+def _start(call: Call, given: DeployInput, vercel: VercelApi) -> str:
+    files = _upload_files(call, given, vercel)
+    request: Json = {
+        "name": call.settings.vercel_project,
+        "files": files,
+        "meta": {"reference": call.reference, "generation": str(call.generation)},
+        "projectSettings": {"framework": None},
+    }
+    if given.target == "production":
+        request["target"] = "production"
+    made = call.once("deployments.create", request, lambda r, _key: vercel.create_deployment(r))
+    return str(made["id"])
+
+
+def _upload_files(call: Call, given: DeployInput, vercel: VercelApi) -> list[Json]:
+    """Upload page and pictures. No intent: a file is kept by its own digest, a second is none."""
+    shown, files = [], []
+    for number, picture in enumerate(given.pictures, start=1):
+        blob = call.artifacts.read(picture.id)
+        path = f"pictures/{number:02d}.{_EXTENSIONS.get(blob.content_type, 'bin')}"
+        vercel.upload(blob.data)
+        files.append(_file(path, blob.data))
+        shown.append(Shown(path, blob.width, blob.height))
+    html = page(given.title, given.caption, shown).encode()
+    vercel.upload(html)
+    return [_file("index.html", html), *files]
+
+
+def _file(path: str, data: bytes) -> Json:
+    sha1 = hashlib.sha1(data, usedforsecurity=False).hexdigest()
+    return {"file": path, "sha": sha1, "size": len(data)}
+
+
+def _found(call: Call, vercel: VercelApi, intent: Intent) -> Json | None:
+    since = intent.first_sent_at - _CLOCKS_DIFFER
+    for each in vercel.deployments_with(call.reference, since):
+        if each["meta"].get("generation") == intent.request["meta"]["generation"]:
+            return {name: each[name] for name in ("id", "url", "status")}
+    return None
