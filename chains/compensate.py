@@ -1,0 +1,175 @@
+"""Carries a stopping workflow to its end: barrier, drain, undo in reverse, the terminal status.
+
+Called by whoever recorded an outcome of such a workflow, and by the reconciler; each call does what
+can be done now and is harmless when there is nothing.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from app import db, settings
+from app.call import UNDO_SUFFIX
+from app.claims import CLAIM_PATIENCE_SECONDS, patiently
+from app.models import TERMINAL_WORKFLOW_STATUSES
+from chains import registry
+from chains.compiler import task_id
+from chains.dispatch import dispatch
+from chains.undoing import Standing, frontier
+
+
+@dataclass(frozen=True)
+class _Step:
+    key: str
+    action: str
+    status: str
+    undo: bool
+    position: int
+
+
+def settle(workflow_id: UUID) -> str:
+    """Do what can be done now for a stopping workflow; its status afterwards."""
+    patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
+    status, undo_keys = _progress(workflow_id)
+    dispatch(workflow_id, undo_keys)
+    return status
+
+
+# Waits out the claims in flight: after the stop is committed none commits behind this.
+_BARRIER = "SELECT 1 FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+
+
+def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
+    with db.begin() as connection:
+        workflow = connection.execute(
+            text(
+                "SELECT status, cause, type, version, paused_at FROM workflows WHERE id = :id"
+                " FOR NO KEY UPDATE"
+            ),
+            {"id": workflow_id},
+        ).one()
+        if workflow.status != "compensating" or workflow.paused_at is not None:
+            return workflow.status, []
+        _cancel_waits(connection, workflow_id)
+        steps = _steps(connection, workflow_id)
+        if any(step.status == "running" and not step.undo for step in steps):
+            return "compensating", []
+        standings = _standings(steps, _with_effects(connection, workflow_id))
+        plan = registry.plan(workflow.type, workflow.version)
+        ready, is_settled = frontier(plan, standings)
+        if is_settled:
+            was_undone = any(step.undo for step in steps)
+            return _end(connection, workflow_id, workflow.cause, was_undone=was_undone), []
+        return "compensating", _add_undos(connection, workflow_id, steps, ready)
+
+
+def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
+    """Nothing new is begun: what is pending or waits is cancelled at once."""
+    cancelled = connection.execute(
+        text(
+            "UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL"
+            " WHERE workflow_id = :id AND NOT undo AND status IN ('pending', 'waiting')"
+            " RETURNING key, position, claims"
+        ),
+        {"id": workflow_id},
+    ).all()
+    for step in sorted(cancelled, key=lambda row: (row.position, row.key)):
+        # A step that never began has no history to add to; the stop's own event covers it.
+        if step.claims > 0:
+            _event(connection, workflow_id, "StepCancelled", step.key, None)
+
+
+def _steps(connection: Connection, workflow_id: UUID) -> list[_Step]:
+    rows = connection.execute(
+        text("SELECT key, action, status, undo, position FROM steps WHERE workflow_id = :id"),
+        {"id": workflow_id},
+    )
+    return [_Step(*row) for row in rows]
+
+
+def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
+    """Steps with an intent that is not proven never to have had an effect."""
+    rows = connection.execute(
+        text(
+            "SELECT DISTINCT step_key FROM intents WHERE workflow_id = :id"
+            " AND resolution IS DISTINCT FROM 'never'"
+        ),
+        {"id": workflow_id},
+    )
+    return {row.step_key for row in rows}
+
+
+def _standings(steps: list[_Step], with_effects: set[str]) -> dict[str, Standing]:
+    undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
+    standings = {}
+    for step in steps:
+        if step.undo or registry.actions()[step.action].platform == "control":
+            continue
+        standings[step.key] = _standing(step, undos.get(step.key), step.key in with_effects)
+    return standings
+
+
+def _standing(step: _Step, undo_status: str | None, has_effect: bool) -> Standing:
+    if undo_status == "succeeded":
+        return Standing.CLEAR
+    if undo_status is not None or step.status in {"unknown", "running"}:
+        return Standing.HELD
+    if has_effect and registry.actions()[step.action].compensate is not None:
+        return Standing.DUE
+    return Standing.CLEAR
+
+
+def _add_undos(
+    connection: Connection, workflow_id: UUID, steps: list[_Step], ready: list[str]
+) -> list[str]:
+    by_key = {step.key: step for step in steps}
+    last = max(step.position for step in steps)
+    rows = [
+        {
+            "key": key + UNDO_SUFFIX,
+            "task_id": str(task_id(workflow_id, key + UNDO_SUFFIX)),
+            "position": last + 1,
+            "action": by_key[key].action,
+            "undo": True,
+            "released": True,
+        }
+        for key in ready
+    ]
+    if rows:
+        connection.execute(
+            text("SELECT add_steps_v1(:id, cast(:rows AS jsonb), :republish)"),
+            {
+                "id": workflow_id,
+                "rows": json.dumps(rows),
+                "republish": settings.current().republish_seconds,
+            },
+        )
+    return [str(row["key"]) for row in rows]
+
+
+def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: bool) -> str:
+    stopped = "cancelled" if cause == "cancelled" else "failed"
+    status = "compensated" if was_undone else stopped
+    assert status in TERMINAL_WORKFLOW_STATUSES
+    connection.execute(
+        text(
+            "UPDATE workflows SET status = :status, completed_at = clock_timestamp(),"
+            " next_wake_at = NULL, attention = NULL WHERE id = :id"
+        ),
+        {"id": workflow_id, "status": status},
+    )
+    kind = {"compensated": "Compensated", "cancelled": "Cancelled", "failed": "Failed"}[status]
+    _event(connection, workflow_id, f"Workflow{kind}", None, {"cause": cause})
+    return status
+
+
+def _event(
+    connection: Connection, workflow_id: UUID, kind: str, key: str | None, data: Any
+) -> None:
+    connection.execute(
+        text("SELECT append_event_v1(:id, :kind, :key, cast(:data AS jsonb))"),
+        {"id": workflow_id, "kind": kind, "key": key, "data": json.dumps(data) if data else None},
+    )

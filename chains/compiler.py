@@ -1,0 +1,156 @@
+"""Plans into rows and into Celery canvases. Pure: nothing is read, published or timed here.
+
+A canvas is the links of a step's own chain, up to and including the next parallel block and its
+join; its last link dispatches what follows. Messages carry ids only.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID, uuid5
+
+from celery import Celery, Signature, chain, chord, group
+
+from chains.plan import EXPAND, Plan, PlannedStep, concrete, indexes_of
+
+MAX_LINKS = 20
+UNDO_SUFFIX = "~undo"
+
+
+def task_id(workflow_id: UUID, key: str) -> UUID:
+    """Celery's id of a step: the same at every compile."""
+    return uuid5(workflow_id, key)
+
+
+def queue_of(action: str) -> str:
+    """The queue of an action: its platform's."""
+    return action.partition(".")[0]
+
+
+def first_rows(plan: Plan, workflow_id: UUID) -> list[dict[str, Any]]:
+    """The rows a workflow starts with: all but those of map items."""
+    return [
+        _row(step, workflow_id, (), is_released=step.key in plan.heads)
+        for step in plan.steps.values()
+        if step.map_key is None
+    ]
+
+
+def item_rows(
+    plan: Plan, workflow_id: UUID, expand_key: str, items: list[Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of a map's items, and the keys that its window starts with.
+
+    `expand_key` is the concrete key of the map's `~expand` row.
+    """
+    expand = plan.step(expand_key)
+    join = expand.key.removesuffix("~expand")
+    body = [step for step in plan.steps.values() if step.map_key == join]
+    head_names = {f"{join}[].{head}" for head in plan.steps[join].item_heads}
+    outer = indexes_of(expand_key)
+    rows, heads = [], []
+    for index, item in enumerate(items):
+        in_window = index < expand.window
+        for step in body:
+            is_head = in_window and step.key in head_names
+            row = _row(step, workflow_id, (*outer, index), is_released=is_head)
+            rows.append({**row, "item": item})
+            if is_head:
+                heads.append(row["key"])
+    return rows, heads
+
+
+def _row(
+    step: PlannedStep, workflow_id: UUID, indexes: tuple[int, ...], *, is_released: bool
+) -> dict[str, Any]:
+    key = concrete(step.key, indexes)
+    return {
+        "key": key,
+        "task_id": str(task_id(workflow_id, key)),
+        "position": step.position,
+        "action": step.action,
+        "next_keys": [concrete(after, indexes) for after in step.next_keys] or None,
+        "join_key": concrete(step.join_key, indexes) if step.join_key else None,
+        "item_heads": list(step.item_heads) or None,
+        "remaining": step.remaining,
+        "released": is_released,
+    }
+
+
+class Compiler:
+    """Canvases of one workflow."""
+
+    def __init__(self, app: Celery, plan: Plan, workflow_id: UUID) -> None:
+        self.app = app
+        self.plan = plan
+        self.workflow_id = workflow_id
+
+    def canvas(self, keys: Iterable[str]) -> Signature[Any] | None:
+        """What publishing the steps `keys` comes to: each with its own path.
+
+        Parts of one join are a chord with it; anything else goes out side by side.
+        """
+        keys = list(keys)
+        if not keys:
+            return None
+        if len(keys) == 1:
+            return self.path(keys[0])
+        join = self._common_join(keys)
+        if join is not None:
+            return chord([self._links(key) for key in keys], self.path(join), app=self.app)
+        return group([self.path(key) for key in keys], app=self.app)
+
+    def path(self, key: str) -> Signature[Any]:
+        """The step, the rest of its chain, and the body of the chord it is a part of."""
+        links, last = self._walk(key)
+        following = self._following(last, len(links))
+        if following is not None:
+            return chain(*links, following, app=self.app)
+        canvas = links[0] if len(links) == 1 else chain(*links, app=self.app)
+        if last.join_key is not None:
+            canvas.options.update(chord=self.path(concrete(last.join_key, indexes_of(key))))
+        return canvas
+
+    def undo(self, key: str, action: str) -> Signature[Any]:
+        """A compensation moves alone: the next is chosen when it is recorded."""
+        return self._signature(key, f"{action}{UNDO_SUFFIX}")
+
+    def _walk(self, key: str) -> tuple[list[Signature[Any]], PlannedStep]:
+        """The links from `key` on while each releases one plain successor."""
+        indexes = indexes_of(key)
+        step = self.plan.step(key)
+        links = [self._signature(key, step.action)]
+        while len(step.next_keys) == 1 and step.action != EXPAND and len(links) < MAX_LINKS:
+            step = self.plan.steps[step.next_keys[0]]
+            links.append(self._signature(concrete(step.key, indexes), step.action))
+        return links, step
+
+    def _links(self, key: str) -> Signature[Any]:
+        links, _ = self._walk(key)
+        return links[0] if len(links) == 1 else chain(*links, app=self.app)
+
+    def _following(self, last: PlannedStep, count: int) -> Signature[Any] | None:
+        """The parallel block behind the last link, if it fits into the segment."""
+        if len(last.next_keys) < 2 or count >= MAX_LINKS:
+            return None
+        keys = [concrete(key, ()) for key in last.next_keys]
+        if any("[]" in key for key in keys) or self._common_join(keys) is None:
+            return None
+        return self.canvas(keys)
+
+    def _common_join(self, keys: list[str]) -> str | None:
+        """The join that the chains of all `keys` report to directly."""
+        joins = set()
+        for key in keys:
+            _, last = self._walk(key)
+            if last.join_key is None:
+                return None
+            joins.add(concrete(last.join_key, indexes_of(key)))
+        return joins.pop() if len(joins) == 1 else None
+
+    def _signature(self, key: str, action: str) -> Signature[Any]:
+        return self.app.signature(
+            action,
+            args=(str(self.workflow_id), key),
+            immutable=True,
+            options={"queue": queue_of(action), "task_id": str(task_id(self.workflow_id, key))},
+        )

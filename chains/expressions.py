@@ -1,0 +1,117 @@
+"""References in a definition: `{"$": "<JMESPath>"}` over `input`, `steps`, `item` and `index`.
+
+Pure: what an expression needs is found once, at compile time; evaluation gets it as a plain scope.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.parser import ParsedResult
+
+MARK = "$"
+_CHAINED = {
+    "subexpression",
+    "index_expression",
+    "projection",
+    "value_projection",
+    "pipe",
+    "flatten",
+    "filter_projection",
+}
+
+
+class ExpressionInvalid(ValueError):
+    """An expression that JMESPath cannot parse, or that failed on its data."""
+
+
+@lru_cache(maxsize=4096)
+def parse(expression: str) -> ParsedResult:
+    """The parsed expression; raise ExpressionInvalid with what is wrong in it."""
+    try:
+        return jmespath.compile(expression)
+    except JMESPathError as err:
+        raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
+
+
+def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every (JSON pointer, expression) in a template.
+
+    >>> list(expressions({"a": [{"$": "input.b"}]}))
+    [('/a/0', 'input.b')]
+    """
+    if isinstance(template, Mapping):
+        if set(template) == {MARK}:
+            yield path, template[MARK]
+            return
+        for key, value in template.items():
+            yield from expressions(value, f"{path}/{key}")
+    elif isinstance(template, list | tuple):
+        for index, value in enumerate(template):
+            yield from expressions(value, f"{path}/{index}")
+
+
+def step_references(expression: str) -> set[str]:
+    """The keys `k` of every `steps.k` in an expression.
+
+    >>> sorted(step_references("steps.swap.output[].file || steps.caption.output"))
+    ['caption', 'swap']
+    """
+    return set(_step_keys(parse(expression).parsed))
+
+
+def _step_keys(node: Mapping[str, Any]) -> Iterator[str]:
+    children = node.get("children", [])
+    if node.get("type") == "subexpression" and len(children) >= 2:
+        first, second = children[0], children[1]
+        if _is_field(first, "steps") and second.get("type") == "field":
+            yield second["value"]
+    for child in children:
+        if isinstance(child, Mapping):
+            yield from _step_keys(child)
+
+
+def _is_field(node: Mapping[str, Any], name: str) -> bool:
+    return node.get("type") == "field" and node.get("value") == name
+
+
+def roots(expression: str) -> set[str]:
+    """The top-level names an expression reads (`input`, `steps`, `item`, `index`), roughly: fields
+    that stand first in their chain."""
+    return set(_roots(parse(expression).parsed))
+
+
+def _roots(node: Mapping[str, Any]) -> Iterator[str]:
+    kind = node.get("type")
+    children = [child for child in node.get("children", []) if isinstance(child, Mapping)]
+    if kind == "field":
+        yield node["value"]
+    elif kind in _CHAINED:
+        yield from _roots(children[0])
+    else:
+        for child in children:
+            yield from _roots(child)
+
+
+def render(template: Any, scope: Mapping[str, Any]) -> Any:
+    """The template with every reference replaced by its value in `scope`; None where absent.
+
+    >>> render({"to": {"$": "input.email"}, "n": 1}, {"input": {"email": "a@b.c"}})
+    {'to': 'a@b.c', 'n': 1}
+    """
+    if isinstance(template, Mapping):
+        if set(template) == {MARK}:
+            return _evaluate(template[MARK], scope)
+        return {key: render(value, scope) for key, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [render(value, scope) for value in template]
+    return template
+
+
+def _evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
+    try:
+        return parse(expression).search(scope)
+    except JMESPathError as err:
+        raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err

@@ -1,0 +1,80 @@
+"""What beat runs by the clock: the platforms' probes and the clean-up of old uploads."""
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from celery import Celery
+from sqlalchemy import text
+
+import tasks
+from app import artifacts, db
+from app.errors import PlayalterError
+
+log = structlog.get_logger()
+
+PROBE_SECONDS = 60.0
+CLEANUP_SECONDS = 3600.0
+UPLOAD_LIFE = timedelta(days=30)
+
+
+def probe_platforms() -> None:
+    """Ask each platform for a sign of life and record it."""
+    for platform in tasks.PLATFORMS:
+        if platform.probe is None:
+            continue
+        began = time.monotonic()
+        error = None
+        try:
+            platform.probe()
+        except PlayalterError as err:
+            error = err.message
+        _record(platform.name, error, round((time.monotonic() - began) * 1000))
+
+
+def _record(platform: str, error: str | None, milliseconds: int) -> None:
+    with db.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO platform_health (platform, is_ok, error, response_time)"
+                " VALUES (:platform, :is_ok, :error, :milliseconds)"
+                " ON CONFLICT (platform) DO UPDATE SET is_ok = excluded.is_ok,"
+                " error = excluded.error, response_time = excluded.response_time,"
+                " checked_at = clock_timestamp()"
+            ),
+            {
+                "platform": platform,
+                "is_ok": error is None,
+                "error": error,
+                "milliseconds": milliseconds,
+            },
+        )
+
+
+def clean_uploads() -> None:
+    """Erase uploads that are old and that no running workflow speaks of."""
+    erased = artifacts.erase_old_uploads(UPLOAD_LIFE)
+    log.info("housekeeping.uploads_erased", count=erased)
+
+
+def register(app: Celery) -> None:
+    """The tasks and their times."""
+    for name, function in (
+        ("control.probe_platforms", probe_platforms),
+        ("control.clean_uploads", clean_uploads),
+    ):
+        app.task(name=name, ignore_result=True)(function)
+    schedule: dict[str, Any] = {
+        "probe_platforms": ("control.probe_platforms", PROBE_SECONDS),
+        "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),
+    }
+    app.conf.beat_schedule = {
+        name: {
+            "task": task,
+            "schedule": seconds,
+            # A run that nobody took before the next is due is not worth running.
+            "options": {"queue": "control", "expires": seconds},
+        }
+        for name, (task, seconds) in schedule.items()
+    }

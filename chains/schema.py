@@ -1,0 +1,109 @@
+"""A workflow's input against its definition's JSON Schema, with a pointer to each fault.
+
+Beside JSON Schema's own keywords one of ours: `"artifact": true` on a string that must be the id of
+an artifact of the caller.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+from sqlalchemy import text
+
+from app import db
+from app.errors import InvalidInput
+
+MAX_FAULTS = 20
+
+
+def _artifact(_: Any, is_artifact: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if is_artifact and isinstance(value, str) and _uuid(value) is None:
+        yield ValidationError(f"{value[:80]!r} is not an artifact's id")
+
+
+def _uuid(value: str) -> UUID | None:
+    try:
+        return UUID(value)
+    except ValueError:
+        return None
+
+
+# jsonschema's `extend` carries no annotations.
+_extend: Any = validators.extend
+_Validator: Any = _extend(Draft202012Validator, {"artifact": _artifact})
+
+
+@lru_cache(maxsize=1)
+def _formats() -> FormatChecker:
+    return FormatChecker()
+
+
+def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
+    """Raise InvalidInput with every fault's pointer under `/input`."""
+    faults = [
+        (_pointer(fault), _message(fault))
+        for fault in _Validator(schema, format_checker=_formats()).iter_errors(value)
+    ]
+    if not faults:
+        faults = _absent_artifacts(list(_artifacts(schema, value, "/input")), user_id)
+    if faults:
+        faults = sorted(faults)[:MAX_FAULTS]
+        raise InvalidInput(faults[0][1], field=faults[0][0], errors=tuple(faults))
+
+
+def _pointer(fault: ValidationError) -> str:
+    path: Any = fault.absolute_path
+    parts = [str(part) for part in path]
+    if fault.validator == "required":
+        # One error for each missing name, which stands in its message only.
+        parts.append(fault.message.split("'")[1])
+    if fault.validator == "additionalProperties":
+        known: Any = fault.schema
+        given: Any = fault.instance
+        parts.append(next(name for name in given if name not in known.get("properties", {})))
+    return "/".join(["/input", *(part.replace("~", "~0").replace("/", "~1") for part in parts)])
+
+
+def _message(fault: ValidationError) -> str:
+    hint = fault.schema.get("x-hint") if isinstance(fault.schema, dict) else None
+    if fault.validator == "required":
+        return "this field is required"
+    if fault.validator == "additionalProperties":
+        return "this field is not known"
+    return f"{fault.message[:300]}{f' ({hint})' if hint else ''}"
+
+
+def _artifacts(schema: Any, value: Any, pointer: str) -> Iterator[tuple[str, UUID]]:
+    """Every (pointer, id) of the value that the schema marks as an artifact."""
+    if not isinstance(schema, dict):
+        return
+    if schema.get("artifact") and isinstance(value, str):
+        yield pointer, UUID(value)
+    if isinstance(value, dict):
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                yield from _artifacts(inner, value[name], f"{pointer}/{name}")
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _artifacts(schema.get("items"), item, f"{pointer}/{index}")
+
+
+def _absent_artifacts(wanted: list[tuple[str, UUID]], user_id: UUID) -> list[tuple[str, str]]:
+    if not wanted:
+        return []
+    with db.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT id FROM artifacts WHERE user_id = :user AND id = ANY (:ids)"
+                " AND erased_at IS NULL"
+            ),
+            {"user": user_id, "ids": [artifact_id for _, artifact_id in wanted]},
+        )
+        known = {row.id for row in rows}
+    return [
+        (pointer, f"there is no artifact {artifact_id}; upload it with POST /v1/artifacts")
+        for pointer, artifact_id in wanted
+        if artifact_id not in known
+    ]

@@ -1,0 +1,37 @@
+"""The Celery application with every action registered: `celery -A chains.worker worker`."""
+
+from typing import Any
+
+from celery import signals
+
+from app import settings, telemetry
+from app.celery import celery_app as make_app
+from app.engine import Engine, Order
+from chains import compensate, housekeeping, registry
+from chains.compiler import queue_of
+from chains.dispatch import dispatch
+from chains.prepare import prepare
+
+
+def _settle(workflow_id: Any) -> None:
+    compensate.settle(workflow_id)
+
+
+def _dispatch(workflow_id: Any, keys: list[str]) -> None:
+    dispatch(workflow_id, keys)
+
+
+celery_app = make_app()
+engine = Engine(registry.actions(), Order(prepare, _dispatch, _settle))
+engine.register(celery_app)
+housekeeping.register(celery_app)
+
+
+def queues() -> list[str]:
+    """Every queue there is: one per platform, and control."""
+    return sorted({queue_of(name) for name in registry.actions()})
+
+
+@signals.setup_logging.connect
+def _configure_logs(**_: Any) -> None:
+    telemetry.configure_logs(settings.current())
