@@ -1,0 +1,101 @@
+"""The HTTP side: a Flask application that knows commands and queries, not Celery.
+
+Every answer that is not a success is a problem document (web/errors.py); every request body passes
+web/bodies.py.
+"""
+
+import re
+import time
+from uuid import uuid4
+
+from flask import Response, g, request
+from flask_openapi.models.info import Info
+from flask_openapi.openapi import OpenAPI
+
+from app import telemetry
+from app.settings import Settings, current
+from web import errors
+from web.api import artifacts, definitions, workflows
+from web.auth import SECURITY_SCHEMES
+from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
+from web.files import files
+from web.hooks import hooks
+from web.operations import operations
+from web.schemas import Problem
+from web.streams import Slots
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DOCUMENTS = "/openapi"
+# The pages' scripts and styles are served from here and partly stand in the page itself.
+_DOCUMENTS_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:"
+)
+
+log = telemetry.logger("web")
+
+
+def create_app(settings: Settings) -> OpenAPI:
+    """The application; opens no connection before its first request."""
+    app = OpenAPI(
+        __name__,
+        info=Info(
+            title="Playalter", version="1", description="Durable workflows over paid platforms."
+        ),
+        security_schemes=SECURITY_SCHEMES,
+        validation_error_model=Problem,
+        validation_error_callback=errors.refuse_fields,
+        doc_prefix=_DOCUMENTS,
+        static_folder=None,
+    )
+    app.openapi_version = "3.1.0"
+    app.request_class = StrictRequest
+    app.json = JsonProvider(app)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.extensions["settings"] = settings
+    app.extensions["event_streams"] = Slots(max(1, settings.web_threads // 2))
+    errors.register(app)
+    app.before_request(_begin)
+    app.after_request(_end)
+    for part in (workflows.api, artifacts.api, definitions.api, files, hooks):
+        app.register_api(part)
+    app.register_blueprint(operations)
+    return app
+
+
+def create_app_from_environment() -> OpenAPI:
+    """What a server process calls: settings from the environment, logs configured."""
+    settings = current()
+    telemetry.configure_logs(settings)
+    return create_app(settings)
+
+
+def _begin() -> None:
+    g.started = time.monotonic()
+    sent = request.headers.get("X-Request-ID", "")
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+    telemetry.clear_log()
+    telemetry.bind_log(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    seconds = time.monotonic() - g.started
+    route = request.url_rule.rule if request.url_rule else "unknown"
+    telemetry.HTTP_REQUESTS.labels(request.method, route, response.status_code).inc()
+    telemetry.HTTP_SECONDS.labels(request.method, route).observe(seconds)
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if route.startswith(_DOCUMENTS):
+        response.headers["Content-Security-Policy"] = _DOCUMENTS_POLICY
+    elif "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    log.info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        milliseconds=round(seconds * 1000, 1),
+    )
+    return response

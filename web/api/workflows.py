@@ -1,0 +1,140 @@
+"""Workflows: start, watch, list, cancel."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, current_app, jsonify, request
+
+from app import queries
+from chains import commands
+from web.api import blueprint, problems
+from web.auth import caller
+from web.errors import InvalidParameter
+from web.schemas import (
+    Cancelled,
+    Event,
+    EventPage,
+    EventsQuery,
+    StartHeader,
+    StartWorkflow,
+    Workflow,
+    WorkflowDetail,
+    WorkflowListQuery,
+    WorkflowPage,
+    WorkflowPath,
+)
+from web.streams import EventStream
+
+SSE = "text/event-stream"
+
+api = blueprint("workflows", "Workflows")
+
+
+@api.post(
+    "/workflows",
+    summary="Start a workflow",
+    responses={201: Workflow, 200: Workflow, **problems(400, 409, 413, 415)},
+)
+def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
+    """201 and its address; 200 with `Idempotent-Replayed` when this key started it before."""
+    user_id = caller()
+    started = commands.start_workflow(
+        user_id=user_id,
+        type=body.type,
+        input=body.input,
+        idempotency_key=header.idempotency_key,
+    )
+    response = jsonify(queries.workflow_summary(started.id, user_id))
+    response.headers["Location"] = f"/v1/workflows/{started.id}"
+    if started.created:
+        response.status_code = HTTPStatus.CREATED
+    else:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@api.get(
+    "/workflows",
+    summary="List workflows, newest first",
+    responses={200: WorkflowPage, **problems()},
+)
+def list_workflows(query: WorkflowListQuery) -> Response:
+    """One page; `next_cursor` is null on the last."""
+    filters = queries.Filters(query.status, query.type, query.created_after, query.created_before)
+    page = queries.workflow_list(caller(), filters, cursor=query.cursor, limit=query.limit)
+    return jsonify({"items": page.items, "next_cursor": page.next_cursor})
+
+
+@api.get(
+    "/workflows/<uuid:workflow_id>",
+    summary="A workflow and its steps",
+    responses={200: WorkflowDetail, **problems(404)},
+)
+def get_workflow(path: WorkflowPath) -> Response:
+    """Status, times, attempts, cost and errors of each step."""
+    return jsonify(queries.workflow_detail(path.workflow_id, caller()))
+
+
+@api.get(
+    "/workflows/<uuid:workflow_id>/events",
+    summary="What happened, as a list or as it happens",
+    responses={
+        200: {
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/EventPage"}},
+                SSE: {"schema": {"type": "string"}},
+            }
+        },
+        204: None,
+        **problems(404),
+    },
+)
+def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
+    """JSON; with `Accept: text/event-stream` Server-Sent Events that end after the last event.
+
+    `Last-Event-ID` resumes a stream; 204 says that nothing more will come.
+    """
+    if request.accept_mimetypes.best_match(["application/json", SSE]) == SSE:
+        return _stream(path, query)
+    tail = queries.workflow_events(path.workflow_id, caller(), after=query.after, limit=query.limit)
+    items = [json.loads(body) for _, body in tail.events]
+    return jsonify({"items": items, "is_complete": tail.is_complete})
+
+
+@api.post(
+    "/workflows/<uuid:workflow_id>/cancel",
+    summary="Stop a workflow and undo what it did",
+    responses={202: Cancelled, **problems(404, 409)},
+)
+def cancel_workflow(path: WorkflowPath) -> tuple[dict[str, Any], HTTPStatus]:
+    """Answered at once; undoing goes on. 409 past the last step that can be undone."""
+    status = commands.cancel_workflow(user_id=caller(), workflow_id=path.workflow_id)
+    return {"id": path.workflow_id, "status": status}, HTTPStatus.ACCEPTED
+
+
+def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
+    resumed = request.headers.get("Last-Event-ID")
+    after = query.after if resumed is None else _event_number(resumed)
+    # One look before the stream starts: a fault can still be answered as one.
+    tail = queries.workflow_events(path.workflow_id, caller(), after=after, limit=1)
+    if resumed is not None and tail.is_complete and not tail.events:
+        return Response(status=HTTPStatus.NO_CONTENT)
+    connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
+    slots = current_app.extensions["event_streams"]
+    stream = EventStream(slots, path.workflow_id, caller(), after, connection)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(stream, mimetype=SSE, headers=headers)
+
+
+def _event_number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < len(str(2**31))):
+        raise InvalidParameter("Last-Event-ID is not an event's number", field="Last-Event-ID")
+    return int(text)
+
+
+# The library finds the shapes of one content type only; these belong to an operation with two.
+for shape in (Event, EventPage):
+    schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    api.components_schemas[shape.__name__] = schema

@@ -1,0 +1,39 @@
+"""Who calls: an API key, in `Authorization: Bearer` or `X-API-Key`, becomes a user's id."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import g, request
+from flask_openapi.models.security_scheme import SecurityScheme
+
+from app.errors import Unauthorized
+from app.security import authenticate
+from app.telemetry import bind_log
+
+SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `pa_...`."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
+
+
+def require_key() -> None:
+    """Before each request of the API: know the user or raise Unauthorized."""
+    g.user_id = authenticate(_sent_key())
+    bind_log(user=str(g.user_id))
+
+
+def caller() -> UUID:
+    """The user who makes the present request."""
+    user_id: UUID = g.user_id
+    return user_id
+
+
+def _sent_key() -> str:
+    key = request.headers.get("X-API-Key")
+    if key:
+        return key
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not credentials.strip():
+        raise Unauthorized("an API key is required: Authorization: Bearer pa_...")
+    return credentials.strip()

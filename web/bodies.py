@@ -1,0 +1,145 @@
+"""JSON in and out: what is taken as a body, and how values are written.
+
+A body is refused that PostgreSQL could not keep, that two readers could read differently, or that
+costs more to read than its size.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Request
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.errors import InvalidInput, TooLarge
+from web.errors import Malformed, UnsupportedMedia, pointer
+
+MAX_JSON_BYTES = 1_000_000
+MAX_DEPTH = 32
+MAX_INTEGER = 2**63 - 1
+
+_DIGITS = 20
+
+
+class StrictRequest(Request):
+    """A request whose JSON body is read by the rules above, once, whoever asks for it."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The JSON object of the body; UnsupportedMedia, TooLarge, Malformed or InvalidInput."""
+        if not self.is_json:
+            raise UnsupportedMedia("the body must be sent as application/json")
+        return parse_object(self.get_raw(MAX_JSON_BYTES))
+
+    def get_raw(self, limit: int) -> bytes:
+        """The body's bytes as sent; TooLarge past `limit`."""
+        # A body sent in chunks is cut at the maximum without a word: one byte more shows it.
+        self.max_content_length = limit + 1
+        try:
+            data = self.get_data(cache=True, parse_form_data=False)
+        except RequestEntityTooLarge as err:
+            raise TooLarge(f"the body is larger than {limit} bytes") from err
+        if len(data) > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes")
+        return data
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """A JSON text that is an object; Malformed or InvalidInput.
+
+    >>> parse_object(b'{"a": [1, 2.5, null]}')
+    {'a': [1, 2.5, None]}
+    """
+    try:
+        value = json.loads(
+            data.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+        )
+    except RecursionError as err:
+        raise InvalidInput(
+            f"the body is nested deeper than {MAX_DEPTH} levels", code="too_deep"
+        ) from err
+    except ValueError as err:  # JSONDecodeError and UnicodeDecodeError are such
+        raise Malformed(f"the body is not JSON: {err}") from err
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be a JSON object")
+    for fault in _faults(value):
+        raise fault
+    return value
+
+
+class JsonProvider(DefaultJSONProvider):
+    """Compact JSON in the order it was built, times as ISO 8601 in UTC."""
+
+    sort_keys = False
+    compact = True
+    ensure_ascii = False
+
+    @staticmethod
+    def default(o: Any) -> Any:
+        """What json cannot write by itself."""
+        if isinstance(o, datetime):
+            return o.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return DefaultJSONProvider.default(o)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Malformed(f"the name {twice!a} stands twice in one object", code="duplicate_name")
+    return made
+
+
+def _refuse_constant(name: str) -> float:
+    raise Malformed(f"{name} is not JSON")
+
+
+def _integer(digits: str) -> int:
+    # Python refuses, or takes long over, numbers of thousands of digits: any that is out of range.
+    return int(digits) if len(digits) <= _DIGITS else MAX_INTEGER + 1
+
+
+def _faults(document: dict[str, Any]) -> Iterator[InvalidInput]:
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while waiting:
+        place, value = waiting.pop()
+        if len(place) > MAX_DEPTH:
+            yield InvalidInput(
+                f"nested deeper than {MAX_DEPTH} levels", field=pointer(place[:4]), code="too_deep"
+            )
+        if isinstance(value, dict):
+            waiting.extend(((*place, name), item) for name, item in value.items())
+            words = next(filter(None, map(_text_fault, value)), None)
+        elif isinstance(value, list):
+            waiting.extend(((*place, number), item) for number, item in enumerate(value))
+            continue
+        else:
+            words = _scalar_fault(value)
+        if words:
+            yield InvalidInput(words, field=pointer(place).encode("utf-8", "replace").decode())
+
+
+def _scalar_fault(value: Any) -> str | None:
+    if isinstance(value, str):
+        return _text_fault(value)
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "the number is too large"
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        return "the whole number is too large"
+    return None
+
+
+def _text_fault(value: str) -> str | None:
+    if "\x00" in value:
+        return "the text holds a NUL character"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "the text holds half of a surrogate pair"
+    return None

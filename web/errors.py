@@ -1,0 +1,193 @@
+"""Every failure as one RFC 9457 problem document; the only place where errors meet HTTP statuses.
+
+No answer holds a traceback, a secret or HTML. https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from http import HTTPStatus
+
+import psycopg2
+from flask import Flask, Response, g, json, request
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from app.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    PlayalterError,
+    SignatureInvalid,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from app.telemetry import logger
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_SECONDS = 2
+_DRAINED_BYTES = 64 * 2**20
+
+log = logger("web")
+
+
+class Malformed(InvalidInput):
+    """A body that is no JSON text at all, or one that does not say one thing."""
+
+    default_code = "malformed_json"
+
+
+class InvalidParameter(InvalidInput):
+    """A query parameter or header is wrong; `field` is its name."""
+
+    default_code = "invalid_parameter"
+
+
+class UnsupportedMedia(PlayalterError):
+    """The body is of a content type that is not taken here."""
+
+    default_code = "unsupported_media_type"
+
+
+# The first match counts, so a class stands before those that it derives from.
+_STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
+    (Malformed, HTTPStatus.BAD_REQUEST),
+    (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (SignatureInvalid, HTTPStatus.BAD_REQUEST),
+    (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnsupportedMedia, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+_AWAY = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    RedisError,
+)
+_WORDS = {"missing": "is required", "extra_forbidden": "is not a known field"}
+
+
+def register(app: Flask) -> None:
+    """Answer every exception of `app` with a problem."""
+    app.register_error_handler(PlayalterError, _on_error)
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(Exception, _on_exception)
+
+
+def refuse_fields(error: ValidationError) -> Response:
+    """Raise what pydantic found wrong, each fault with the place where it is."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    found = [(fault["loc"], _WORDS.get(fault["type"], fault["msg"])) for fault in faults]
+    if error.title.endswith(("Query", "Header")):
+        named = tuple((".".join(map(str, place)), words) for place, words in found)
+        raise InvalidParameter(_summary(named), field=named[0][0], errors=named) from error
+    pointed = tuple((pointer(place), words) for place, words in found)
+    raise InvalidInput(_summary(pointed), field=pointed[0][0], errors=pointed) from error
+
+
+def pointer(place: tuple[str | int, ...]) -> str:
+    """The JSON pointer of a place in a document (RFC 6901).
+
+    >>> pointer(("input", "a/b", 0))
+    '/input/a~1b/0'
+    """
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
+
+
+def problem(
+    status: HTTPStatus, detail: str, code: str, errors: list[dict[str, str]] | None = None
+) -> Response:
+    """A problem document as a response."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "code": code,
+        "instance": request.path,
+        "request_id": g.get("request_id", ""),
+    }
+    if errors is not None:
+        body["errors"] = errors
+    response = Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="playalter"'
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _summary(faults: tuple[tuple[str, str], ...]) -> str:
+    place, words = faults[0]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{place or 'the body'}: {words}{more}"
+
+
+def _on_error(error: PlayalterError) -> Response:
+    if isinstance(error, TooLarge):
+        _drain()
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return problem(status, error.message, error.code, _places(error))
+    return _on_exception(error)
+
+
+def _drain() -> None:
+    """Read what was refused unread, within a bound.
+
+    A server that closes with bytes unread resets the connection, and the caller, still sending,
+    never sees the answer.
+    """
+    length, limit = request.content_length, request.max_content_length
+    if length is None or limit is None or length <= limit:
+        return
+    left = min(length, _DRAINED_BYTES)
+    source = request.environ["wsgi.input"]
+    while left > 0 and (chunk := source.read(min(left, 2**16))):
+        left -= len(chunk)
+
+
+def _places(error: PlayalterError) -> list[dict[str, str]] | None:
+    if isinstance(error, Malformed) or not isinstance(error, InvalidInput):
+        return None
+    name = "parameter" if isinstance(error, InvalidParameter) else "pointer"
+    return [{name: place, "detail": words} for place, words in error.errors]
+
+
+def _on_http_exception(error: HTTPException) -> WerkzeugResponse:
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error.get_response(request.environ)
+    status = HTTPStatus(error.code)
+    code = status.phrase.lower().replace(" ", "_").replace("-", "_")
+    if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return _on_error(TooLarge("the body is larger than is taken here"))
+    response = problem(status, error.description or status.phrase, code)
+    for header, value in error.get_headers(request.environ):
+        if header.lower() == "allow":
+            response.headers[header] = value
+    return response
+
+
+def _on_exception(error: Exception) -> Response:
+    if isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        log.warning("store away", error=type(error).__name__, exc_info=error)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "a store did not answer in time; nothing was lost, try again",
+            Unavailable.default_code,
+        )
+    log.error("unexpected error", exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "an unexpected error; it was logged under this request_id",
+        "internal_error",
+    )

@@ -1,0 +1,33 @@
+"""Files for platforms: no key, but an address that we signed and that ends."""
+
+from flask import Response
+from flask_openapi.blueprint import APIBlueprint
+
+from app.artifacts import artifact
+from app.errors import Forbidden
+from app.security import is_link_valid
+from web.api import problems
+from web.api.artifacts import content
+from web.schemas import ArtifactPath, FileQuery
+
+files = APIBlueprint("files", __name__, abp_tags=[{"name": "Artifacts"}])
+
+
+@files.get(
+    "/files/<uuid:artifact_id>",
+    summary="An artifact's content, by a signed link",
+    operation_id="get_file",
+    responses={
+        200: {
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            }
+        },
+        **problems(403, 404),
+    },
+)
+def get_file(path: ArtifactPath, query: FileQuery) -> Response:
+    """403 when the link is not ours or its time has passed."""
+    if not is_link_valid(path.artifact_id, query.expires, query.signature):
+        raise Forbidden("the link is not valid, or no longer", code="link_invalid")
+    return content(artifact(path.artifact_id, None))

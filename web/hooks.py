@@ -1,0 +1,47 @@
+"""Webhooks: verified over the raw body, committed, and only then answered 200."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import request
+from flask_openapi.blueprint import APIBlueprint
+
+from app.errors import NotFound, SignatureInvalid
+from app.platform import Verify
+from app.telemetry import HOOKS, bind_log
+from chains.commands import accept_delivery
+from tasks import PLATFORMS
+from web.api import problems
+from web.bodies import MAX_JSON_BYTES, StrictRequest
+from web.schemas import PlatformPath, Received
+
+hooks = APIBlueprint("hooks", __name__, abp_tags=[{"name": "Webhooks"}])
+
+_VERIFY: dict[str, Verify] = {
+    platform.name: platform.verify for platform in PLATFORMS if platform.verify is not None
+}
+
+
+@hooks.post(
+    "/hooks/<platform>",
+    summary="A platform tells what became of something",
+    operation_id="receive_webhook",
+    responses={200: Received, **problems(400, 404, 413)},
+)
+def receive_webhook(path: PlatformPath) -> dict[str, Any]:
+    """200 once it is recorded, also when it was recorded before."""
+    verify = _VERIFY.get(path.platform)
+    if verify is None:
+        raise NotFound("no platform of this name sends webhooks here")
+    bind_log(platform=path.platform)
+    assert isinstance(request, StrictRequest)
+    body = request.get_raw(MAX_JSON_BYTES)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    try:
+        delivery = verify(headers, body, datetime.now(UTC))
+    except SignatureInvalid:
+        HOOKS.labels(path.platform, "refused").inc()
+        raise
+    is_new = accept_delivery(path.platform, delivery)
+    HOOKS.labels(path.platform, "accepted" if is_new else "duplicate").inc()
+    return {"received": True}

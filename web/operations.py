@@ -1,0 +1,162 @@
+"""For those who run it: is the process alive, can it work, what does it count. No key asked."""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from http import HTTPStatus
+from typing import Any
+
+import psycopg2
+import redis
+from flask import Blueprint, Response, current_app, jsonify
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app import db, queries, telemetry
+from app.celery import CONTROL_QUEUE
+from app.settings import Settings
+from tasks import PLATFORMS
+from web.errors import RETRY_SECONDS
+
+READY_SECONDS = 2.0
+_STORE_SECONDS = 1.5
+# What kombu appends to a queue's name for each of its priorities but the first.
+_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+
+operations = Blueprint("operations", __name__)
+_checks = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ready")
+
+log = telemetry.logger("web.operations")
+
+
+@operations.get("/healthz")
+def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@operations.get("/readyz")
+def readyz() -> Response:
+    """200 when PostgreSQL and Valkey answer, else 503; within two seconds either way."""
+    settings: Settings = current_app.extensions["settings"]
+    running = {
+        name: _checks.submit(_timed, check, settings)
+        for name, check in (("postgresql", _ask_postgresql), ("valkey", _ask_valkey))
+    }
+    wait(running.values(), timeout=READY_SECONDS)
+    stores = {name: _finding(future) for name, future in running.items()}
+    is_ready = all(store["ok"] for store in stores.values())
+    response = jsonify({"status": "ready" if is_ready else "not_ready", "stores": stores})
+    if not is_ready:
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+@operations.get("/metrics")
+def metrics() -> Response:
+    """Prometheus' text format; a store that is away costs its own lines, not the page."""
+    settings: Settings = current_app.extensions["settings"]
+    page = telemetry.exposition(settings, QueueLengths(settings), LiveWorkflows())
+    return Response(page, content_type=telemetry.CONTENT_TYPE)
+
+
+class QueueLengths(Collector):
+    """Messages that wait in each platform's queue, read when asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample per queue; none while Valkey is away."""
+        family = GaugeMetricFamily(
+            "playalter_queue_messages", "Messages waiting in a queue.", labels=["queue"]
+        )
+        try:
+            lengths = queue_lengths(self._settings)
+        except redis.RedisError as err:
+            log.warning("queues cannot be read", error=str(err))
+            return []
+        for queue, length in lengths.items():
+            family.add_metric([queue], length)
+        return [family]
+
+
+class LiveWorkflows(Collector):
+    """Workflows that have not ended, by status, counted when asked."""
+
+    def collect(self) -> Iterable[Metric]:
+        """One sample per status; none while PostgreSQL is away."""
+        family = GaugeMetricFamily(
+            "playalter_live_workflows", "Workflows that have not ended.", labels=["status"]
+        )
+        try:
+            counts = queries.live_workflows()
+        except Exception as err:  # noqa: BLE001 # a scrape shows what it can
+            log.warning("workflows cannot be counted", error=str(err))
+            return []
+        for status, number in counts.items():
+            family.add_metric([status], number)
+        return [family]
+
+
+def queue_lengths(settings: Settings) -> dict[str, int]:
+    """Messages waiting per queue, over all priorities; raises redis' errors."""
+    names = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
+    names = list(dict.fromkeys(names))
+    with _valkey(settings) as client:
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            for priority in _PRIORITIES:
+                pipeline.llen(name + priority)
+        lengths = pipeline.execute()
+    count = len(_PRIORITIES)
+    return {name: sum(lengths[n * count : (n + 1) * count]) for n, name in enumerate(names)}
+
+
+def _valkey(settings: Settings) -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.redis_url,
+        socket_connect_timeout=_STORE_SECONDS,
+        socket_timeout=_STORE_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _ask_postgresql(settings: Settings) -> None:
+    # A connection of its own: a pool that is used up is no reason to call PostgreSQL away.
+    connection = psycopg2.connect(
+        db.dsn(settings.database_url),
+        connect_timeout=2,
+        application_name="playalter-ready",
+        options=f"-c statement_timeout={int(_STORE_SECONDS * 1000)}",
+    )
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM workflows LIMIT 1")
+    finally:
+        connection.close()
+
+
+def _ask_valkey(settings: Settings) -> None:
+    with _valkey(settings) as client:
+        client.ping()
+
+
+def _timed(check: Callable[[Settings], None], settings: Settings) -> float:
+    started = time.monotonic()
+    check(settings)
+    return time.monotonic() - started
+
+
+def _finding(future: Future[float]) -> dict[str, Any]:
+    if not future.done():
+        return {"ok": False, "error": f"no answer within {READY_SECONDS:g} s"}
+    failure = future.exception()
+    if failure is not None:
+        log.warning("not ready", error=str(failure).strip())
+        return {"ok": False, "error": type(failure).__name__}
+    return {"ok": True, "milliseconds": round(future.result() * 1000, 1)}

@@ -1,0 +1,62 @@
+"""Gunicorn's threaded worker, answering what it cannot read as the application would: no HTML.
+
+Such requests never reach the application. https://docs.gunicorn.org/en/stable/design.html
+"""
+
+import json
+from http import HTTPStatus
+from socket import socket
+from typing import Any
+
+from gunicorn.http import errors as faults  # type: ignore[import-untyped] # ships no types
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # as above
+
+_STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+    (faults.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
+    (faults.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
+    (faults.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED),
+    (faults.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
+    (faults.ParseException, HTTPStatus.BAD_REQUEST),
+    (OSError, HTTPStatus.BAD_REQUEST),
+)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
+    """A worker process with a pool of threads."""
+
+    def handle_error(self, req: Any, client: socket, addr: Any, exc: Exception) -> None:
+        """Answer a request that could not be read; the connection is closed afterwards."""
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        for kind, known in _STATUSES:
+            if isinstance(exc, kind):
+                status = known
+                break
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("Error handling request", exc_info=exc)
+        else:
+            self.log.warning("Unreadable request: %s", type(exc).__name__)
+        try:
+            client.settimeout(1.0)
+            client.sendall(answer(status))
+        except OSError:
+            self.log.debug("Failed to send error message.")
+
+
+def answer(status: HTTPStatus) -> bytes:
+    """A whole HTTP response with a problem document (RFC 9457)."""
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": status.phrase,
+            "status": status.value,
+            "detail": "the request could not be read",
+            "code": "unreadable_request",
+        }
+    ).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        "Connection: close\r\n"
+        "Content-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,122 @@
+"""Events as they happen, to many readers at once: Server-Sent Events out of the events table.
+
+A stream holds a thread of the server, so their number is bounded; it holds no connection to the
+database between two looks. https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import json
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.errors import NotFound, Unavailable
+from app.queries import Tail, workflow_events
+from app.telemetry import logger
+
+TICK_SECONDS = 0.3
+HEARTBEAT_SECONDS = 10.0
+LONGEST_SECONDS = 3600.0
+
+log = logger("web.streams")
+
+
+class Slots:
+    """At most `number` streams of this process at a time."""
+
+    def __init__(self, number: int) -> None:
+        self._free = threading.BoundedSemaphore(number)
+
+    def take(self) -> None:
+        """Take one, or raise Unavailable; who took it calls `release`."""
+        if not self._free.acquire(blocking=False):
+            raise Unavailable("too many event streams are open", code="too_many_streams")
+
+    def release(self) -> None:
+        """Give one back."""
+        self._free.release()
+
+
+class EventStream(Iterator[bytes]):
+    """One stream's bytes; ends after the last event, when the reader is gone, or after an hour.
+
+    An iterator of its own and no generator: closing a generator that was never started runs none
+    of its code, and the slot would be lost.
+    """
+
+    def __init__(
+        self,
+        slots: Slots,
+        workflow_id: UUID,
+        user_id: UUID,
+        after: int,
+        connection: socket.socket | None,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        self._workflow_id = workflow_id
+        self._user_id = user_id
+        self._after = after
+        self._connection = connection
+        self._chunks: deque[bytes] = deque([b"retry: 1000\n\n"])
+        self._is_complete = False
+        self._is_open = True
+        self._ends_at = time.monotonic() + LONGEST_SECONDS
+        self._heartbeat_seconds = heartbeat_seconds
+        self._beats_at = time.monotonic() + heartbeat_seconds
+        slots.take()
+        self._slots = slots
+
+    def __next__(self) -> bytes:
+        while not self._chunks:
+            if self._is_complete or not self._is_open or time.monotonic() > self._ends_at:
+                raise StopIteration
+            self._look()
+        self._beats_at = time.monotonic() + self._heartbeat_seconds
+        return self._chunks.popleft()
+
+    def close(self) -> None:
+        """Give the slot back; called by the server however the stream ends."""
+        if self._is_open:
+            self._is_open = False
+            self._slots.release()
+
+    def _look(self) -> None:
+        try:
+            self._add(workflow_events(self._workflow_id, self._user_id, after=self._after))
+        except NotFound:
+            self._is_complete = True
+        except (DBAPIError, PoolTimeout) as err:
+            # The reader waits with us until PostgreSQL is back.
+            log.warning("events cannot be read", error=type(err).__name__)
+        if self._chunks or self._is_complete:
+            return
+        if is_gone(self._connection):
+            self._is_complete = True
+        elif time.monotonic() >= self._beats_at:
+            self._chunks.append(b": still here\n\n")
+        else:
+            time.sleep(TICK_SECONDS)
+
+    def _add(self, tail: Tail) -> None:
+        for seq, body in tail.events:
+            kind = json.loads(body)["type"]
+            self._chunks.append(f"id: {seq}\nevent: {kind}\ndata: {body}\n\n".encode())
+            self._after = seq
+        self._is_complete = tail.is_complete
+
+
+def is_gone(connection: socket.socket | None) -> bool:
+    """Whether the reader has closed its end; False where the server does not show its socket."""
+    if connection is None:
+        return False
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
