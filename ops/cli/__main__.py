@@ -1,0 +1,5 @@
+"""`python -m ops.cli`, which needs no installed script."""
+
+from ops.cli import main
+
+main()

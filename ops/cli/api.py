@@ -1,0 +1,162 @@
+"""The HTTP API as seen by a program: each call bounded, each failure one of two exceptions."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+Json = dict[str, Any]
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 60.0
+STREAM_READ_SECONDS = 30.0
+TERMINAL = ("succeeded", "failed", "compensated", "cancelled")
+
+
+class CannotReach(Exception):
+    """Nobody answers, or what answers is not able to."""
+
+
+class Refused(Exception):
+    """The server's problem document, said in lines for people."""
+
+    def __init__(self, problem: Json) -> None:
+        self.problem = problem
+        self.status = int(problem.get("status", 0))
+        faults = problem.get("errors") or []
+        lines = [
+            f"  {fault.get('pointer') or fault.get('parameter') or 'the body'}: {fault['detail']}"
+            for fault in faults
+        ]
+        head = f"{problem.get('title', 'Error')} ({self.status})"
+        detail = str(problem.get("detail", ""))
+        super().__init__("\n".join([head, *lines]) if lines else f"{head}: {detail}")
+
+
+@dataclass(frozen=True)
+class Api:
+    """A server and the key to use it with."""
+
+    url: str
+    key: str
+
+    def upload(self, name: str, data: bytes) -> Json:
+        """Upload a photograph; its facts."""
+        return self._json("POST", "/v1/artifacts", files={"file": (name, data)})
+
+    def start(self, type: str, input: Any, idempotency_key: str) -> Json:
+        """Start a workflow; what it is."""
+        headers = {"Idempotency-Key": idempotency_key}
+        body = {"type": type, "input": input}
+        return self._json("POST", "/v1/workflows", json=body, headers=headers)
+
+    def workflow(self, workflow_id: str) -> Json:
+        """A workflow with its steps."""
+        return self._json("GET", f"/v1/workflows/{workflow_id}")
+
+    def workflows(self, **filters: str | int | None) -> Json:
+        """One page of workflows."""
+        given = {name: value for name, value in filters.items() if value is not None}
+        return self._json("GET", "/v1/workflows", params=given)
+
+    def cancel(self, workflow_id: str) -> Json:
+        """Ask for a workflow to be stopped and undone."""
+        return self._json("POST", f"/v1/workflows/{workflow_id}/cancel")
+
+    def download(self, address: str) -> bytes:
+        """The bytes of an artifact or of a signed link."""
+        return self._request("GET", address, headers={"Accept": "*/*"}).content
+
+    def events(self, workflow_id: str, *, patience_seconds: float = 60.0) -> Iterator[Json]:
+        """Events as they happen until the last; connects again, within its patience, if cut off."""
+        last = 0
+        lost_at: float | None = None
+        while True:
+            try:
+                for event in self._stream(workflow_id, last):
+                    last, lost_at = event["seq"], None
+                    yield event
+                if self.workflow(workflow_id)["status"] in TERMINAL:
+                    return
+            except CannotReach:
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > patience_seconds:
+                    raise
+            time.sleep(0.5)
+
+    def _stream(self, workflow_id: str, after: int) -> Iterator[Json]:
+        headers = {"Accept": "text/event-stream"}
+        if after:
+            headers["Last-Event-ID"] = str(after)
+        path = f"/v1/workflows/{workflow_id}/events"
+        read = STREAM_READ_SECONDS  # a few heartbeats
+        with self._request("GET", path, headers=headers, stream=True, read=read) as answer:
+            try:
+                for line in answer.iter_lines(decode_unicode=True):
+                    if line.startswith("data: "):
+                        yield json.loads(line.removeprefix("data: "))
+            except requests.RequestException as err:
+                raise CannotReach(f"the stream of events broke: {err}") from err
+
+    def _json(self, method: str, path: str, **options: Any) -> Json:
+        answer = self._request(method, path, **options)
+        try:
+            body: Json = answer.json()
+        except ValueError as err:
+            raise CannotReach(f"{self.url} answered, but not as Playalter does") from err
+        return body
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        read: float = READ_SECONDS,
+        **options: Any,
+    ) -> requests.Response:
+        address = path if urlsplit(path).scheme else self.url.rstrip("/") + path
+        sent = {"Authorization": f"Bearer {self.key}", "Accept": "application/json"}
+        if not address.startswith(self.url):
+            del sent["Authorization"]  # the key is for our server only
+        try:
+            answer = requests.request(
+                method,
+                address,
+                headers=sent | (headers or {}),
+                timeout=(CONNECT_SECONDS, read),
+                **options,
+            )
+        except requests.RequestException as err:
+            raise CannotReach(f"cannot reach {self.url}: {_reason(err)}") from err
+        if answer.ok:
+            return answer
+        with answer:
+            raise _failure(self.url, answer)
+
+
+def _failure(url: str, answer: requests.Response) -> Exception:
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or "title" not in problem:
+        return CannotReach(f"{url} answered {answer.status_code}, but not as Playalter does")
+    if answer.status_code == requests.codes.service_unavailable:
+        return CannotReach(f"{url} cannot work now: {problem.get('detail')}")
+    return Refused(problem)
+
+
+def _reason(err: requests.RequestException) -> str:
+    if isinstance(err, requests.Timeout):
+        return "no answer in time"
+    cause: BaseException | None = err
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(err, requests.ConnectionError):
+        return "no connection"
+    return str(err)

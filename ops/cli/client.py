@@ -1,0 +1,135 @@
+"""Commands that ask a server over HTTP: submit, watch, status, list, cancel."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+
+from ops.cli.exits import FAILED, OK, UNREACHABLE, USAGE, leave
+
+if TYPE_CHECKING:  # requests and rich take longer to import than the rest of a call
+    from ops.cli.api import Api
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@contextlib.contextmanager
+def server() -> Iterator["Api"]:
+    """The server of the environment; its refusals and absence end the command."""
+    from ops.cli.api import Api, CannotReach, Refused
+
+    key = os.environ.get("PLAYALTER_API_KEY", "")
+    if not key:
+        leave(USAGE, "PLAYALTER_API_KEY is not set; make a key with `playalter keys create EMAIL`")
+    try:
+        yield Api(os.environ.get("PLAYALTER_URL") or DEFAULT_URL, key)
+    except CannotReach as err:
+        leave(UNREACHABLE, str(err))
+    except Refused as err:
+        leave(USAGE, str(err))
+
+
+@click.command()
+@click.argument("type")
+@click.option("--input", "file", type=click.File("rb"), required=True, help="JSON; - reads stdin.")
+@click.option("--idempotency-key", help="Sent again, the same key starts nothing new.")
+@click.option("--watch", "is_watched", is_flag=True, help="Follow it to its end.")
+def submit(type: str, file: IO[bytes], idempotency_key: str | None, is_watched: bool) -> None:
+    """Start a workflow of TYPE and print its id."""
+    given = _read_json(file)
+    with server() as api:
+        started = api.start(type, given, idempotency_key or uuid4().hex)
+        click.echo(started["id"])
+        if is_watched:
+            _follow(api, started["id"])
+
+
+@click.command()
+@click.argument("workflow_id", type=click.UUID)
+def watch(workflow_id: Any) -> None:
+    """Show a workflow's events to its end; exit 0 only if it succeeded."""
+    with server() as api:
+        _follow(api, str(workflow_id))
+
+
+@click.command()
+@click.argument("workflow_id", type=click.UUID)
+@click.option("--json", "is_json", is_flag=True, help="Everything, as the API gives it.")
+def status(workflow_id: Any, is_json: bool) -> None:
+    """Show a workflow and its steps."""
+    with server() as api:
+        workflow = api.workflow(str(workflow_id))
+    if is_json:
+        _print_json(workflow)
+        return
+    from ops.cli.show import console, panel
+
+    console().print(panel(workflow, most_rows=1000))
+
+
+@click.command("list")
+@click.option("--status", "wanted", help="running, suspended, succeeded, failed, ...")
+@click.option("--type", "type", help="Only of this type.")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+@click.option("--cursor", help="Goes on after the page before.")
+@click.option("--json", "is_json", is_flag=True, help="As the API gives it.")
+def list_workflows(
+    wanted: str | None, type: str | None, limit: int, cursor: str | None, is_json: bool
+) -> None:
+    """List workflows, newest first."""
+    with server() as api:
+        page = api.workflows(status=wanted, type=type, limit=limit, cursor=cursor)
+    if is_json:
+        _print_json(page)
+        return
+    from ops.cli.show import console, table_of
+
+    console().print(table_of(page["items"]))
+    if page["next_cursor"]:
+        click.echo(f"more: --cursor {page['next_cursor']}")
+
+
+@click.command()
+@click.argument("workflow_id", type=click.UUID)
+def cancel(workflow_id: Any) -> None:
+    """Stop a workflow and undo what it did."""
+    with server() as api:
+        click.echo(api.cancel(str(workflow_id))["status"])
+
+
+def _follow(api: "Api", workflow_id: str) -> None:
+    from ops.cli.show import event_line
+
+    for event in api.events(workflow_id):
+        click.echo(event_line(event))
+    workflow = api.workflow(workflow_id)
+    error = workflow["error"] or {}
+    click.echo(" ".join(filter(None, (workflow["status"], error.get("message")))))
+    if workflow["output"] is not None:
+        _print_json(workflow["output"])
+    sys.exit(OK if workflow["status"] == "succeeded" else FAILED)
+
+
+def _read_json(file: IO[bytes]) -> Any:
+    try:
+        return json.load(file)
+    except ValueError as err:
+        leave(USAGE, f"{file.name}: not JSON: {err}")
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+COMMANDS: dict[str, click.Command] = {
+    "submit": submit,
+    "watch": watch,
+    "status": status,
+    "list": list_workflows,
+    "cancel": cancel,
+}

@@ -1,0 +1,61 @@
+"""`playalter keys`: make, list and revoke API keys; works on the database, not over HTTP."""
+
+import click
+
+from ops.cli.exits import USAGE, leave
+from ops.cli.settings import configured, stores
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys (needs the settings of the server)."""
+
+
+@keys.command()
+@click.argument("email")
+def create(email: str) -> None:
+    """Make a key for the user of EMAIL, new or known; it is shown this once."""
+    configured()
+    from app import security
+    from app.errors import InvalidInput
+
+    try:
+        with stores():
+            _, key = security.create_key(email)
+    except InvalidInput as err:
+        leave(USAGE, f"{email!r}: {err.message}")
+    click.echo(key)
+
+
+@keys.command("list")
+@click.argument("email", required=False)
+def list_keys(email: str | None) -> None:
+    """List keys by prefix; of one user if EMAIL is given."""
+    configured()
+    from app import security
+
+    with stores():
+        found = security.list_keys(email)
+    for facts in found:
+        state = f"revoked {facts.revoked_at:%Y-%m-%d %H:%M}" if facts.revoked_at else "in use"
+        click.echo(f"{facts.prefix}  {facts.created_at:%Y-%m-%d %H:%M}  {state:<24} {facts.email}")
+
+
+@keys.command()
+@click.argument("prefix")
+def revoke(prefix: str) -> None:
+    """Make the key with PREFIX worthless (a whole key is taken too)."""
+    configured()
+    from app import security
+    from app.errors import NotFound
+
+    wanted = prefix.split("_")[1] if prefix.startswith("pa_") and prefix.count("_") else prefix
+    try:
+        with stores():
+            security.revoke_key(wanted)
+    except NotFound as err:
+        leave(USAGE, f"{wanted}: {err.message}")
+    click.echo(f"{wanted} revoked; servers follow within 5 seconds")
+
+
+COMMANDS: dict[str, click.Command] = {"keys": keys}

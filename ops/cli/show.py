@@ -1,0 +1,181 @@
+"""A workflow on a terminal: a table of its steps, or plain lines where there is no terminal."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Json = dict[str, Any]
+
+_STYLES = {
+    "succeeded": "green",
+    "running": "cyan",
+    "waiting": "yellow",
+    "suspended": "yellow",
+    "unknown": "magenta",
+    "compensating": "magenta",
+    "compensated": "magenta",
+    "failed": "red",
+    "cancelled": "red",
+    "pending": "bright_black",
+    "skipped": "bright_black",
+}
+_WIDTH = 160
+_MARKS = {
+    "succeeded": "✓",
+    "running": "●",
+    "waiting": "…",
+    "unknown": "?",
+    "failed": "✗",
+    "compensated": "↩",
+    "cancelled": "✗",
+    "skipped": "-",
+}
+
+
+def console() -> Console:
+    """Stdout; wide enough for whole ids where it is no terminal."""
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
+def dollars(micro_usd: int) -> str:
+    """A cost for people; empty for none.
+
+    >>> dollars(12_500)
+    '$0.0125'
+    >>> dollars(3)
+    '<$0.0001'
+    """
+    if 0 < micro_usd < 100:
+        return "<$0.0001"
+    return f"${micro_usd / 1_000_000:.4f}" if micro_usd else ""
+
+
+def headline(workflow: Json) -> Text:
+    """Type, id, status and progress in one line."""
+    status = workflow["status"]
+    done, total = _progress(workflow)
+    line = Text.assemble(
+        (workflow["type"], "bold"),
+        f"  {workflow['id']}  ",
+        (status, f"bold {_STYLES.get(status, '')}"),
+        f"  {done}/{total} steps",
+    )
+    if workflow["cost_micro_usd"]:
+        line.append(f"  {dollars(workflow['cost_micro_usd'])}")
+    if workflow.get("attention"):
+        line.append(f"  needs a person: {workflow['attention']}", "bold red")
+    return line
+
+
+def panel(workflow: Json, most_rows: int) -> RenderableType:
+    """The headline and as many steps as fit; those that are settled make room first."""
+    table = Table(box=None, padding=(0, 1), header_style="bright_black")
+    for name, side in (("", "left"), ("step", "left"), ("action", "left"), ("state", "left")):
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type] # a literal
+    for name in ("tries", "time", "cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", overflow="ellipsis", no_wrap=True)
+    steps = _fitting(workflow["steps"], most_rows)
+    for step in steps:
+        table.add_row(*_row(step), style="dim" if step["status"] == "pending" else "")
+    hidden = len(workflow["steps"]) - len(steps)
+    parts: list[RenderableType] = [headline(workflow), table]
+    if hidden:
+        parts.append(Text(f"   and {hidden} more steps", "bright_black"))
+    if workflow.get("error"):
+        parts.append(Text(f"   {_error(workflow['error'])}", "red"))
+    return Group(*parts)
+
+
+def table_of(workflows: list[Json]) -> Table:
+    """A list of workflows."""
+    table = Table(box=None, padding=(0, 1), header_style="bright_black")
+    for name in ("id", "type", "status", "cause", "started", "cost"):
+        table.add_column(name, no_wrap=True)
+    for workflow in workflows:
+        status = workflow["status"]
+        table.add_row(
+            workflow["id"],
+            workflow["type"],
+            Text(status, _STYLES.get(status, "")),
+            workflow["cause"] or "",
+            (workflow["started_at"] or "")[:19].replace("T", " "),
+            dollars(workflow["cost_micro_usd"]),
+        )
+    return table
+
+
+def event_line(event: Json) -> str:
+    """One event in a line: time, step, what happened, and what is worth knowing of it."""
+    at = datetime.fromtimestamp(event["at"] / 1_000_000).astimezone()
+    data = event.get("data") or {}
+    told = " ".join(f"{name}={data[name]}" for name in ("code", "cause", "reason") if name in data)
+    step = event.get("step", "")
+    return f"{at:%H:%M:%S}  {event['type']:<20} {step} {told}".rstrip()
+
+
+class Lines:
+    """Changes of a workflow's steps as plain lines: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, int]] = {}
+
+    def changes(self, workflow: Json) -> Iterator[str]:
+        """One line for each step whose state or tries differ from the last call."""
+        for step in workflow["steps"]:
+            now = (step["status"], step["attempts"])
+            if step["status"] == "pending" or self._seen.get(step["key"]) == now:
+                continue
+            self._seen[step["key"]] = now
+            _, key, action, state, tries, seconds, cost, note = (str(cell) for cell in _row(step))
+            tried = f"tries {tries}" if tries else ""
+            cells = (f"{key:<22} {action:<22} {state:<11}", tried, seconds, cost, note)
+            yield " ".join(cell for cell in cells if cell).rstrip()
+
+
+def _row(step: Json) -> tuple[RenderableType, ...]:
+    status = step["status"]
+    seconds = step["seconds"]
+    note = _error(step["error"]) if step["error"] else ""
+    if not note and status == "waiting" and step["external_id"]:
+        note = f"for {step['external_id']}"
+    return (
+        Text(_MARKS.get(status, "·"), _STYLES.get(status, "")),
+        step["key"],
+        Text(step["action"], "bright_black"),
+        Text(status, _STYLES.get(status, "")),
+        str(step["attempts"]) if step["attempts"] > 1 else "",
+        "" if seconds is None else f"{seconds:.1f} s",
+        dollars(step["cost_micro_usd"]),
+        Text(note, "red" if step["error"] else "bright_black"),
+    )
+
+
+def _fitting(steps: list[Json], most: int) -> list[Json]:
+    shown = [step for step in steps if not step["action"].startswith("control.")] or steps
+    if len(shown) <= most:
+        return shown
+    active = [s for s in shown if s["status"] not in ("pending", "succeeded", "skipped")]
+    chosen = {step["key"] for step in active[:most]}
+    for step in reversed(shown):
+        if len(chosen) < most and step["status"] == "succeeded":
+            chosen.add(step["key"])
+    for step in shown:
+        if len(chosen) < most:
+            chosen.add(step["key"])
+    return [step for step in shown if step["key"] in chosen]
+
+
+def _progress(workflow: Json) -> tuple[int, int]:
+    progress = workflow.get("progress", {})
+    settled = ("succeeded", "skipped", "compensated")
+    return sum(progress.get(status, 0) for status in settled), progress.get("total", 0)
+
+
+def _error(error: Json) -> str:
+    return " ".join(str(error.get("message") or error.get("code") or "").split())[:160]

@@ -1,0 +1,256 @@
+"""One face-swap campaign, from photographs over HTTP to a published page, shown as it goes.
+
+What is needed to find the campaign again stands in the data folder before anything is sent: a demo
+that was killed at any moment and is started again goes on with the same campaign.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+from rich.live import Live
+
+from ops.cli.api import TERMINAL, Api, CannotReach, Refused
+from ops.cli.exits import FAILED, OK
+from ops.cli.show import Lines, dollars, headline, panel
+from ops.laptop.profile import CHECKOUT, Profile
+from ops.laptop.supervisor import Supervisor
+from ops.sandbox import photos
+
+Json = dict[str, Any]
+Instance = Callable[[], AbstractContextManager[tuple[Profile, Supervisor]]]
+
+EMAIL = "demo@example.com"
+STATE = "demo.json"
+TYPE = "face_swap_campaign"
+_LOOK_SECONDS = 0.4
+_PATIENCE_SECONDS = 90.0
+_STAGES = "PostgreSQL, Valkey, sandbox, migrations, web, worker, reconciler, beat, Flower"
+
+
+def run(instance: Instance, *, targets: int, is_once: bool) -> int:
+    """Bring an instance up, see one campaign through, and say where its results are."""
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    began = time.monotonic()
+    with console.status(f"Starting {_STAGES} ...") as spinner, instance() as (profile, supervisor):
+        spinner.stop()
+        console.print(f"Up after {time.monotonic() - began:.1f} s.")
+        campaign = Campaign(profile, console)
+        campaign.begin(targets)
+        workflow = campaign.follow(supervisor)
+        code = campaign.report(workflow)
+        if not is_once:
+            console.print("It stays up; Ctrl-C stops it all.")
+            try:
+                stay(supervisor)
+            except KeyboardInterrupt:
+                console.print("\nStopping ...")
+        return code
+
+
+def stay(supervisor: Supervisor) -> None:
+    """Return never, but raise ServiceFailed when a service has failed for good."""
+    while True:
+        if supervisor.failure:
+            raise supervisor.failure
+        time.sleep(0.5)
+
+
+def addresses(profile: Profile) -> dict[str, str]:
+    """Where the parts of an instance are, credentials included."""
+    password = profile.secrets["FLOWER_PASSWORD"]
+    return {
+        "API": profile.url,
+        "API docs": f"{profile.url}/openapi/swagger",
+        "Flower": f"{profile.flower_url}  (user playalter, password {password})",
+        "sandbox": profile.sandbox_url,
+    }
+
+
+class Campaign:
+    """The demo's campaign: its state in the data folder, its picture on the console."""
+
+    def __init__(self, profile: Profile, console: Console) -> None:
+        self._profile = profile
+        self._console = console
+        self._state = profile.data.read(STATE)
+        self._api = Api(profile.url, self._key())
+
+    def begin(self, targets: int) -> None:
+        """Go on with the campaign that has not ended, or start another."""
+        known = self._unfinished()
+        if known is not None:
+            self._console.print("Going on with the campaign that was under way.")
+            return
+        if "input" not in self._state:
+            given = self._upload(targets)
+            # Kept before it is sent: sent again, the same key and body start nothing new.
+            self._keep(input=json.dumps(given), idempotency_key=uuid4().hex)
+        started = self._api.start(
+            TYPE, json.loads(self._state["input"]), self._state["idempotency_key"]
+        )
+        self._keep(workflow_id=started["id"])
+
+    def follow(self, supervisor: Supervisor) -> Json:
+        """Show the workflow until it ends; raises ServiceFailed, CannotReach."""
+        if not self._console.is_terminal:
+            lines = Lines()
+            for workflow in self._looks(supervisor):
+                for line in lines.changes(workflow):
+                    self._console.print(line, markup=False)
+            self._console.print(headline(workflow))
+            return workflow
+        with Live(console=self._console, auto_refresh=False) as live:
+            for workflow in self._looks(supervisor):
+                live.update(panel(workflow, max(6, self._console.height - 6)), refresh=True)
+        return workflow
+
+    def report(self, workflow: Json) -> int:
+        """Keep pictures and report in a folder, print where everything is; the exit code."""
+        folder = self._profile.data.folder("demo") / workflow["id"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(json.dumps(workflow, indent=2) + "\n")
+        output = workflow["output"] or {}
+        for number, picture in enumerate(output.get("pictures") or [], start=1):
+            kind = picture["content_type"].partition("/")[2]
+            content = self._api.download(f"/v1/artifacts/{picture['id']}")
+            (folder / f"picture-{number:02d}.{kind}").write_bytes(content)
+        self._keep(workflow_id=None, input=None, idempotency_key=None)
+        self._print_report(workflow, output, folder)
+        return OK if workflow["status"] == "succeeded" else FAILED
+
+    def _print_report(self, workflow: Json, output: Json, folder: Path) -> None:
+        where = {
+            "page": output.get("page"),
+            "caption": output.get("caption"),
+            "pictures": folder,
+            "report": folder / "report.json",
+            "time": _duration(workflow),
+            "cost": dollars(workflow["cost_micro_usd"]),
+            **addresses(self._profile),
+            "API key": self._api.key,
+            "watch it": f"PLAYALTER_URL={self._api.url} PLAYALTER_API_KEY={self._api.key}"
+            f" {_command()} watch {workflow['id']}",
+        }
+        self._console.print()
+        for name, value in where.items():
+            if value:
+                self._console.print(f"{name:<10} {value}", markup=False, soft_wrap=True)
+        if workflow["status"] != "succeeded":
+            reason = (workflow["error"] or {}).get("message", "")
+            self._console.print(f"The campaign ended as {workflow['status']}. {reason}")
+
+    def _looks(self, supervisor: Supervisor) -> "Looks":
+        return Looks(self._api, self._state["workflow_id"], supervisor)
+
+    def _unfinished(self) -> Json | None:
+        workflow_id = self._state.get("workflow_id")
+        if workflow_id is None:
+            return None
+        try:
+            workflow = self._api.workflow(workflow_id)
+        except Refused:
+            workflow = None  # the data folder's database is another now
+        if workflow is None or workflow["status"] in TERMINAL:
+            self._keep(workflow_id=None, input=None, idempotency_key=None)
+            return None
+        return workflow
+
+    def _key(self) -> str:
+        key = self._state.get("api_key")
+        if key is not None:
+            try:
+                Api(self._profile.url, key).workflows(limit=1)
+            except Refused:
+                key = None
+        if key is None:
+            made = subprocess.run(
+                [sys.executable, "-m", "ops.cli", "keys", "create", EMAIL],
+                env=self._profile.environment(),
+                cwd=CHECKOUT,
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                timeout=60,
+            )
+            key = made.stdout.strip()
+            self._keep(api_key=key)
+        return key
+
+    def _upload(self, targets: int) -> Json:
+        self._console.print(f"Uploading {targets + 1} photographs ...")
+        source = self._api.upload("source.png", photos.source())
+        made = [self._api.upload(name, data) for name, data in photos.targets(targets)]
+        return {
+            "customer_email": EMAIL,
+            "payment_method": "pm_card_visa",
+            "price": {"amount": 4900, "currency": "eur"},
+            "source": source["id"],
+            "targets": [facts["id"] for facts in made],
+            "brief": "A summer campaign: the same face in every picture, cheerful and warm.",
+            "consent": {
+                "by": "Demo Person",
+                "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "text": "I agree that my portrait is used in this campaign.",
+            },
+        }
+
+    def _keep(self, **changes: str | None) -> None:
+        merged: dict[str, str | None] = {**self._state, **changes}
+        self._state = {name: value for name, value in merged.items() if value is not None}
+        self._profile.data.write(STATE, self._state)
+
+
+class Looks:
+    """The workflow as it is, again and again, the last time when it has ended.
+
+    A server that is away is waited for: the supervisor starts it again.
+    """
+
+    def __init__(self, api: Api, workflow_id: str, supervisor: Supervisor) -> None:
+        self._api = api
+        self._workflow_id = workflow_id
+        self._supervisor = supervisor
+        self._seen_at = time.monotonic()
+        self._looked = False
+        self._has_ended = False
+
+    def __iter__(self) -> "Looks":
+        return self
+
+    def __next__(self) -> Json:
+        while not self._has_ended:
+            if self._supervisor.failure:
+                raise self._supervisor.failure
+            if self._looked:
+                time.sleep(_LOOK_SECONDS)
+            self._looked = True
+            try:
+                workflow = self._api.workflow(self._workflow_id)
+            except CannotReach:
+                if time.monotonic() - self._seen_at > _PATIENCE_SECONDS:
+                    raise
+                continue
+            self._seen_at = time.monotonic()
+            self._has_ended = workflow["status"] in TERMINAL
+            return workflow
+        raise StopIteration
+
+
+def _duration(workflow: Json) -> str:
+    began, ended = (
+        datetime.fromisoformat(workflow[name]) for name in ("started_at", "completed_at")
+    )
+    return f"{(ended - began).total_seconds():.1f} s"
+
+
+def _command() -> str:
+    return ".venv/bin/playalter"

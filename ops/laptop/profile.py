@@ -1,0 +1,277 @@
+"""Every process of an instance on one machine, and the settings they share.
+
+The data folder is the only state; ports and secrets are chosen at the first start and kept.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ops.laptop.datafolder import DataFolder, open_folder
+from ops.laptop.faults import DataUnusable
+from ops.laptop.ports import LOOPBACK, Port, answers, are_free, free_port
+from ops.laptop.postgres import Postgres
+from ops.laptop.service import Service
+from ops.laptop.supervisor import Supervisor
+from ops.laptop.valkey import Valkey
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DATA_FOLDER = CHECKOUT / ".data"
+DATABASE = "playalter"
+ENVIRONMENT_FILE = "environment.json"
+SANDBOX_PORTS = 8  # from the base on: control, the six vendors, Vercel's pages
+SECRETS = (
+    *("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "KEY_PEPPER", "LINK_SECRET", "FLOWER_PASSWORD"),
+    "SANDBOX_SEED",
+)
+# A real key in the shell of whoever starts a demo must never reach its processes.
+VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_")
+
+CLI = ("-m", "ops.cli")
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "sandbox": (
+        *("-m", "ops.sandbox", "--base-port", "{port}", "--state", "{data}/sandbox"),
+        *("--hook-base", "{url}", "--seed", "{seed}"),
+    ),
+    "migrate": (*CLI, "migrate"),
+    "web": (*CLI, "web"),
+    "worker": (*CLI, "worker"),
+    "reconciler": (*CLI, "reconciler"),
+    "beat": (*CLI, "beat"),
+    "flower": (*CLI, "flower"),
+}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where an instance listens on loopback; 0: any free port, kept for the next start."""
+
+    web: int = 8000
+    flower: int = 5555
+    sandbox: int = 9100
+    postgres: int = 0
+    valkey: int = 0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Ports":
+        """Ports with those replaced that PLAYALTER_WEB_PORT and the like name."""
+        given = {f.name: environ.get(setting(f.name)) for f in fields(cls)}
+        return cls(**{name: _number(name, value) for name, value in given.items() if value})
+
+
+def setting(service: str) -> str:
+    """The environment variable that moves a service to another port."""
+    return f"PLAYALTER_{service.upper()}_PORT"
+
+
+def _number(service: str, value: str) -> int:
+    if not value.isdigit() or not 0 < int(value) < 65_536:
+        raise DataUnusable(f"{setting(service)} must be a port from 1 to 65535, not {value!r}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An instance: its services, and the settings that every process of it needs."""
+
+    data: DataFolder
+    ports: Ports
+    secrets: Mapping[str, str]
+    inherited: Mapping[str, str]
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    def __enter__(self) -> "Profile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The front's address."""
+        return f"http://{LOOPBACK}:{self.ports.web}"
+
+    @property
+    def flower_url(self) -> str:
+        """Flower's address; its user is playalter, its password secrets["FLOWER_PASSWORD"]."""
+        return f"http://{LOOPBACK}:{self.ports.flower}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """The sandbox's control address."""
+        return f"http://{LOOPBACK}:{self.ports.sandbox}"
+
+    def close(self) -> None:
+        """Let the data folder go; after the supervisor has stopped."""
+        self.data.close()
+
+    def supervisor(self) -> Supervisor:
+        """A supervisor of all services, not yet started; close the profile after it has stopped."""
+        # While a killed instance's processes are being ended, its folder stays locked.
+        return Supervisor(self.services(), keep_open=(self.data.lock,))
+
+    def postgres(self) -> Postgres:
+        """The database server."""
+        password = self.secrets["POSTGRES_PASSWORD"]
+        folder = self.data.path / "postgres"
+        return Postgres(folder, self._port("postgres"), password, databases=(DATABASE,))
+
+    def valkey(self) -> Valkey:
+        """The broker."""
+        password = self.secrets["VALKEY_PASSWORD"]
+        return Valkey(self.data.path / "valkey", self._port("valkey"), password)
+
+    def services(self) -> list[Service]:
+        """All services of the instance."""
+        ready_to_work = ("migrate", "postgres", "valkey")
+        return [
+            self.postgres().service(self.data.log("postgres")),
+            self.valkey().service(self.data.log("valkey")),
+            self._sandbox(),
+            replace(self._command("migrate", "postgres", "sandbox"), one_shot=True),
+            replace(
+                self._command("web", *ready_to_work),
+                ready=self._is_web_ready,
+                ports=(self._port("web"),),
+            ),
+            replace(self._command("worker", *ready_to_work), stop_seconds=20.0),
+            self._command("reconciler", *ready_to_work),
+            self._command("beat", *ready_to_work),
+            replace(
+                self._command("flower", "valkey", "sandbox"),
+                ready=lambda: answers(self.ports.flower),
+                ports=(self._port("flower"),),
+            ),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """The settings of a process of this instance; needs the sandbox to be up (OSError).
+
+        Also left in environment.json of the data folder, for commands in other terminals.
+        """
+        settings = self._own_settings() | self.vendors() | dict(self.overrides)
+        self.data.write(ENVIRONMENT_FILE, settings)
+        return self._inherited() | settings
+
+    def vendors(self) -> dict[str, str]:
+        """Addresses and keys of the sandbox's vendors, by setting; OSError if it is not up."""
+        described: dict[str, Any] = json.loads(_get(self.sandbox_url + "/"))
+        return {name: str(value) for name, value in described["env"].items()}
+
+    def _own_settings(self) -> dict[str, str]:
+        return {
+            "DATABASE_URL": self.postgres().url(DATABASE),
+            "REDIS_URL": self.valkey().url(),
+            "PUBLIC_BASE_URL": self.url,
+            "PLAYALTER_URL": self.url,
+            "STORAGE_DIR": str(self.data.folder("files")),
+            "METRICS_DIR": str(self.data.folder("metrics")),
+            "WEB_PORT": str(self.ports.web),
+            "FLOWER_PORT": str(self.ports.flower),
+            **{name: self.secrets[name] for name in ("KEY_PEPPER", "LINK_SECRET")},
+            "FLOWER_PASSWORD": self.secrets["FLOWER_PASSWORD"],
+        }
+
+    def _inherited(self) -> dict[str, str]:
+        kept = {k: v for k, v in self.inherited.items() if not k.startswith(VENDORS)}
+        # A proxy of the shell must not be asked for our own servers.
+        direct = {"NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
+        return kept | direct | {"PYTHONUNBUFFERED": "1"}
+
+    def _command(self, name: str, *depends_on: str) -> Service:
+        # The sandbox makes its vendors' keys and signing secrets from the seed.
+        seed = int(hashlib.sha256(self.secrets["SANDBOX_SEED"].encode()).hexdigest()[:8], 16)
+        words = {"port": self.ports.sandbox, "data": self.data.path, "url": self.url, "seed": seed}
+        return Service(
+            name=name,
+            argv=(sys.executable, *(part.format(**words) for part in COMMANDS[name])),
+            log=self.data.log(name),
+            environment=self.environment,
+            folder=CHECKOUT,
+            depends_on=depends_on,
+        )
+
+    def _sandbox(self) -> Service:
+        base = self.ports.sandbox
+        numbers = range(base, base + SANDBOX_PORTS)
+        return replace(
+            self._command("sandbox"),
+            environment=self._inherited,
+            ready=self._is_sandbox_ready,
+            ports=tuple(Port(number, "sandbox", setting("sandbox")) for number in numbers),
+        )
+
+    def _is_sandbox_ready(self) -> bool:
+        try:
+            return bool(self.vendors())
+        except OSError:
+            return False
+
+    def _is_web_ready(self) -> bool:
+        try:
+            _get(self.url + "/healthz")
+        except OSError:
+            return False
+        return True
+
+    def _port(self, service: str) -> Port:
+        return Port(getattr(self.ports, service), service, setting(service))
+
+
+def _get(url: str) -> bytes:
+    """The body of a 200 answer of our own servers, asked past any proxy; OSError otherwise."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url, timeout=2) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def open_profile(
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    is_fresh: bool = False,
+    ports: Ports | None = None,
+    overrides: Mapping[str, str] | None = None,
+) -> Profile:
+    """Lock an instance's data folder and settle its ports and secrets; the caller closes it.
+
+    `is_fresh` empties it first; `overrides` are settings that win. Raises AlreadyRunning,
+    DataUnusable.
+    """
+    wanted = ports or Ports.from_environment(environ)
+    data = open_folder(path)
+    try:
+        if is_fresh:
+            data.empty()
+        # Prometheus' files of processes that have ended would be counted for ever.
+        shutil.rmtree(data.path / "metrics", ignore_errors=True)
+        settled = _settle(data, wanted)
+        return Profile(data, settled, data.secrets(SECRETS), environ, overrides or {})
+    except BaseException:
+        data.close()
+        raise
+
+
+def _settle(data: DataFolder, wanted: Ports) -> Ports:
+    """Replace each 0 by the port of the last start, or by another if that is now taken."""
+    kept = data.read("ports.json")
+    numbers = {f.name: getattr(wanted, f.name) for f in fields(wanted)}
+    for name in [name for name, number in numbers.items() if number == 0]:
+        before, count = int(kept.get(name, "0")), SANDBOX_PORTS if name == "sandbox" else 1
+        is_kept = before and are_free(before, count)
+        numbers[name] = before if is_kept else free_port(count)
+    data.write("ports.json", {name: str(number) for name, number in numbers.items()})
+    return Ports(**numbers)

@@ -1,0 +1,112 @@
+"""What a service is, and what the supervisor knows about its current process."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from ops.laptop.ports import Port
+
+
+def _nothing() -> None:
+    return None
+
+
+def _at_once() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Service:
+    """One supervised program.
+
+    `ready` is a short probe (2 s at most) that raises nothing; a `one_shot` program is ready when
+    it has ended with 0. `environment` is asked at every start, `prepare` before it.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    environment: Callable[[], Mapping[str, str]]
+    folder: Path
+    ready: Callable[[], bool] = _at_once
+    prepare: Callable[[], None] = _nothing
+    depends_on: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
+    one_shot: bool = False
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10.0
+    ready_seconds: float = 60.0
+
+
+class State(StrEnum):
+    """waiting -> starting -> ready | done, and back to waiting when it dies; failed: given up."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """A snapshot for people; `age_seconds` counts from the last start."""
+
+    name: str
+    state: State
+    pid: int | None
+    restarts: int
+    age_seconds: float
+
+
+@dataclass
+class Run:
+    """A service's current process and history; owned and changed by the supervisor alone."""
+
+    service: Service
+    child: subprocess.Popen[bytes] | None = None
+    state: State = State.WAITING
+    started_at: float = field(default_factory=time.monotonic)
+    start_at: float = 0.0
+    stop_at: float | None = None
+    is_prepared: bool = False
+    was_ready: bool = False
+    restarts: int = 0
+    quick_deaths: int = 0
+    last_words: str = ""
+
+    def age(self) -> float:
+        """Seconds since the last start."""
+        return time.monotonic() - self.started_at
+
+    def has_ended(self) -> bool:
+        """Whether the first process has ended; leaves it unreaped, its number stays ours."""
+        if self.child is None:
+            return True
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.child.pid, flags) is not None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the first process, which tells its own children."""
+        if self.child is not None:
+            os.kill(self.child.pid, number)
+
+    def status(self) -> ServiceStatus:
+        """A snapshot of this run."""
+        pid = self.child.pid if self.child else None
+        return ServiceStatus(self.service.name, self.state, pid, self.restarts, self.age())
+
+
+def in_order(services: Sequence[Service]) -> list[Service]:
+    """Services so that each follows what it depends on; raises CycleError, KeyError."""
+    by_name = {service.name: service for service in services}
+    graph = {service.name: service.depends_on for service in services}
+    return [by_name[name] for name in TopologicalSorter(graph).static_order()]

@@ -1,0 +1,272 @@
+"""Runs services in order of dependence, restarts what dies, and leaves no process behind.
+
+One state machine per service, advanced by `_tick` and by nothing else. Each service has a session
+of its own; when its first process ends, what is left of its group is killed before it is reaped.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import FrameType, TracebackType
+
+from ops.laptop.faults import LaptopFault, ServiceFailed
+from ops.laptop.guard import Guard
+from ops.laptop.ports import require_free
+from ops.laptop.service import Run, Service, ServiceStatus, State, in_order
+
+TICK_SECONDS = 0.05
+QUICK_DEATH_SECONDS = 20.0
+QUICK_DEATHS = 5
+FIRST_BACKOFF_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 15.0
+
+
+class Supervisor:
+    """Supervises `services`; use as a context manager, or call start() and stop()."""
+
+    def __init__(self, services: Sequence[Service], *, keep_open: Sequence[int] = ()) -> None:
+        """`keep_open`: descriptors (an instance's lock) that last until the last child is gone."""
+        self._runs = {service.name: Run(service) for service in in_order(services)}
+        self._keep_open = tuple(keep_open)
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._guard: Guard | None = None
+        self.failure: ServiceFailed | None = None
+
+    def __enter__(self) -> "Supervisor":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything and return when all is ready.
+
+        Raises PortTaken before anything is started, ServiceFailed when a service does not come up
+        (what had been started is stopped again).
+        """
+        for run in self._runs.values():
+            run.service.prepare()
+            run.is_prepared = True
+        require_free([port for run in self._runs.values() for port in run.service.ports])
+        self._guard = Guard(self._keep_open)
+        try:
+            while not self._is_settled():
+                self._tick()
+                time.sleep(TICK_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        if self.failure:
+            self.stop()
+            raise self.failure
+        self._watcher.start()
+
+    def status(self) -> list[ServiceStatus]:
+        """Each service's state, process id, restarts and seconds since it started, in order."""
+        with self._lock:
+            return [run.status() for run in self._runs.values()]
+
+    def restart(self, name: str, seconds: float = 30.0) -> None:
+        """Stop one service and wait until it is ready again; raises ServiceFailed if it is not."""
+        with self._lock:
+            run = self._runs[name]
+            self._end(run)
+            self._spawn(run)
+        until = time.monotonic() + seconds
+        while run.state is not State.READY and not self.failure and time.monotonic() < until:
+            time.sleep(TICK_SECONDS)
+        if run.state is not State.READY:
+            raise self.failure or _failed(run, f"not ready after {seconds:g} s")
+
+    def stop(self) -> None:
+        """Stop all in reverse order, then kill; returns when no process is left. Idempotent."""
+        with _signals_held_back():
+            self._stopping.set()
+            if self._watcher.is_alive():
+                self._watcher.join()
+            self._stop_all()
+
+    def _stop_all(self) -> None:
+        with self._lock:
+            for run in reversed(self._runs.values()):
+                run.state = State.STOPPED if run.child is None else State.STOPPING
+            while any(run.child for run in self._runs.values()):
+                self._stop_some()
+                time.sleep(TICK_SECONDS)
+            if self._guard:
+                self._guard.close()
+                self._guard = None
+
+    def _stop_some(self) -> None:
+        for run in reversed(self._runs.values()):
+            if run.child is None or self._has_running_dependent(run):
+                continue
+            if run.stop_at is None:
+                run.stop_at = time.monotonic() + run.service.stop_seconds
+                run.signal(run.service.stop_signal)
+            if run.has_ended() or time.monotonic() > run.stop_at:
+                self._bury(run)
+                run.state = State.STOPPED
+
+    def _has_running_dependent(self, run: Run) -> bool:
+        name = run.service.name
+        return any(r.child and name in r.service.depends_on for r in self._runs.values())
+
+    def _is_settled(self) -> bool:
+        good = (State.READY, State.DONE)
+        return bool(self.failure) or all(run.state in good for run in self._runs.values())
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(TICK_SECONDS * 4):
+            self._tick()
+
+    def _tick(self) -> None:
+        with self._lock:
+            if self._guard and self._guard.is_dead():
+                self._renew_guard()
+            for run in self._runs.values():
+                self._advance(run)
+
+    def _advance(self, run: Run) -> None:
+        if run.state is State.WAITING:
+            if self._may_start(run):
+                self._try_to_spawn(run)
+        elif run.child and run.has_ended():
+            self._ended(run)
+        elif run.state is State.STARTING:
+            self._probe(run)
+
+    def _may_start(self, run: Run) -> bool:
+        good = (State.READY, State.DONE)
+        needed = all(self._runs[name].state in good for name in run.service.depends_on)
+        return needed and time.monotonic() >= run.start_at
+
+    def _probe(self, run: Run) -> None:
+        if not run.service.one_shot and run.service.ready():
+            run.state, run.was_ready = State.READY, True
+        elif run.age() > run.service.ready_seconds:
+            run.last_words = f"not ready after {run.service.ready_seconds:g} s"
+            self._bury(run)
+            self._died(run)
+
+    def _try_to_spawn(self, run: Run) -> None:
+        run.started_at = time.monotonic()
+        try:
+            self._spawn(run)
+        except (OSError, LaptopFault) as err:
+            run.last_words = f"could not be started: {err}"
+            self._died(run)
+
+    def _spawn(self, run: Run) -> None:
+        service = run.service
+        if not run.is_prepared:
+            service.prepare()
+        run.is_prepared = False
+        service.log.parent.mkdir(parents=True, exist_ok=True)
+        with service.log.open("ab") as log:
+            run.child = subprocess.Popen(
+                service.argv,
+                env=dict(service.environment()),
+                cwd=service.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        if self._guard:
+            self._guard.watch(run.child.pid, service.stop_signal)
+        run.state, run.started_at, run.stop_at = State.STARTING, time.monotonic(), None
+
+    def _ended(self, run: Run) -> None:
+        code = self._bury(run)
+        run.last_words = f"ended with exit code {code}"
+        if run.service.one_shot and code == 0:
+            run.state = State.DONE
+        else:
+            self._died(run)
+
+    def _died(self, run: Run) -> None:
+        run.restarts += 1
+        run.quick_deaths = run.quick_deaths + 1 if run.age() < QUICK_DEATH_SECONDS else 1
+        is_hopeless = run.service.one_shot or run.quick_deaths >= QUICK_DEATHS
+        # Who hangs at the first start will hang again; waiting several times helps nobody.
+        if is_hopeless or (not run.was_ready and run.age() > run.service.ready_seconds):
+            run.state = State.FAILED
+            self.failure = _failed(run, run.last_words)
+            return
+        backoff = FIRST_BACKOFF_SECONDS * 2 ** (run.quick_deaths - 1)
+        run.start_at = time.monotonic() + min(backoff, LONGEST_BACKOFF_SECONDS)
+        run.state = State.WAITING
+
+    def _end(self, run: Run) -> None:
+        """Stop one service, whatever depends on it."""
+        if run.child is None:
+            return
+        run.signal(run.service.stop_signal)
+        until = time.monotonic() + run.service.stop_seconds
+        while not run.has_ended() and time.monotonic() < until:
+            time.sleep(TICK_SECONDS)
+        self._bury(run)
+
+    def _bury(self, run: Run) -> int:
+        """Kill what is left of the group, reap its first process and return its exit code."""
+        assert run.child is not None
+        pid = run.child.pid
+        # Not yet reaped, so the number cannot have gone to anybody else.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        code = run.child.wait()
+        run.child = None
+        if self._guard:
+            self._guard.forget(pid)
+        return code
+
+    def _renew_guard(self) -> None:
+        if self._guard:
+            self._guard.close()
+        self._guard = Guard(self._keep_open)
+        for run in self._runs.values():
+            if run.child:
+                self._guard.watch(run.child.pid, run.service.stop_signal)
+
+
+def _failed(run: Run, reason: str) -> ServiceFailed:
+    return ServiceFailed(run.service.name, reason, run.service.log)
+
+
+@contextlib.contextmanager
+def signals_as_exit() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the main thread like Ctrl-C does, so that owners clean up."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold signals that end us until a stop under way is done; only the main thread gets them."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

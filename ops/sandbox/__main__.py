@@ -1,0 +1,52 @@
+"""`python -m ops.sandbox --base-port 9100 --state DIR`: the vendors of Playalter on loopback.
+
+Prints one line of JSON, the map, when every port listens; ends on SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ops.sandbox.control import describe
+from ops.sandbox.serve import PortTaken, start
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until a signal; return the exit code, 2 where a port is taken or DIR not writable."""
+    options = _options(argv)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        sandbox = start(options.base_port, options.state, options.hook_base, options.seed)
+    except PortTaken as error:
+        print(f"playalter sandbox: {error}; choose another --base-port", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"playalter sandbox: cannot use {options.state}: {error.strerror}", file=sys.stderr)
+        return 2
+    print(json.dumps(describe(sandbox.box)), flush=True)
+    stop.wait()
+    sandbox.stop()
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="playalter sandbox", description="Imitated vendors")
+    parser.add_argument(
+        "--base-port", type=int, default=9100, help="control port; 0 picks free ones"
+    )
+    parser.add_argument("--state", type=Path, required=True, help="folder of the state")
+    parser.add_argument("--hook-base", help="address that webhooks are sent to, without /hooks")
+    parser.add_argument("--seed", type=int, default=0, help="of credentials and captions")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What every imitated vendor is given: the store, the settings, the faults, the outbox, the keys.
+
+Also the ids: random, never derived from the seed, because a reset must not bring back old ids.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ops.sandbox.credentials import Credentials
+from ops.sandbox.faults import Faults
+from ops.sandbox.settings import Settings
+from ops.sandbox.store import Store
+from ops.sandbox.timers import Timers
+from ops.sandbox.webhooks import Outbox
+
+_BASE62 = string.ascii_letters + string.digits
+_BASE36 = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True)
+class Box:
+    """The sandbox's parts; `urls` maps each vendor to its base address."""
+
+    store: Store
+    settings: Settings
+    faults: Faults
+    outbox: Outbox
+    timers: Timers
+    credentials: Credentials
+    seed: int
+    urls: dict[str, str] = field(default_factory=dict)
+
+
+def token62(length: int) -> str:
+    """Return a random id of letters and digits."""
+    return "".join(secrets.choice(_BASE62) for _ in range(length))
+
+
+def token36(length: int) -> str:
+    """Return a random id of lower-case letters and digits."""
+    return "".join(secrets.choice(_BASE36) for _ in range(length))
+
+
+def iso(at: float) -> str:
+    """Return Unix seconds as RFC 3339 with microseconds and Z."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,172 @@
+"""The control port: the map, faults by plan, settings, the books and the journal.
+
+The books only read the journal, which the vendors' endpoints write with their effects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from ops.sandbox.box import Box
+from ops.sandbox.replicate_models import FACE_SWAP
+from ops.sandbox.replicate_runs import Runs
+from ops.sandbox.store import Json
+from ops.sandbox.wire import Call, Refusal, Route, Vendor, json_object, reply
+
+EFFECTS = (
+    "payment_intents", "authorizations", "payments", "captures", "cancellations", "refunds",
+    "declines", "customers", "captions", "moderations", "predictions", "predictions_succeeded",
+    "predictions_failed", "predictions_canceled", "files", "files_deleted", "deployments",
+    "deployments_ready", "deployments_failed", "removals", "kicking_rules",
+    "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
+    "notifications_repeated",
+)  # fmt: skip
+COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
+
+
+class Control(Vendor):
+    """The WSGI application on the control port; it asks for no key."""
+
+    name = "control"
+
+    def __init__(self, box: Box, runs: Runs) -> None:
+        self._runs = runs
+        super().__init__(box)
+
+    def routes(self) -> Sequence[Route]:
+        """Return the endpoints."""
+        return [
+            ("GET", "/", "map", lambda call: reply(describe(self.box))),
+            ("GET", "/healthz", "healthz", lambda call: reply({"status": "ok"})),
+            ("GET", "/faults", "faults.list", self._faults),
+            ("POST", "/faults", "faults.add", self._add_fault),
+            ("DELETE", "/faults", "faults.clear", self._clear_faults),
+            ("GET", "/settings", "settings.get", lambda call: reply(self.box.settings.all())),
+            ("PUT", "/settings", "settings.change", self._change),
+            ("POST", "/replicate/release", "replicate.release", self._release),
+            ("GET", "/books", "books", self._books),
+            ("GET", "/journal", "journal", self._journal),
+            ("GET", "/webhooks", "webhooks", self._webhooks),
+            ("POST", "/reset", "reset", self._reset),
+        ]
+
+    def missing(self, request: Request) -> Response:
+        """Return 404 with the names of what there is."""
+        known = sorted({f"{method} {path}" for method, path, _, _ in self.routes()})
+        return reply({"error": f"no {request.method} {request.path}", "known": known}, 404)
+
+    def _faults(self, call: Call) -> Response:
+        return reply({"faults": [fault.describe() for fault in self.box.faults.all()]})
+
+    def _add_fault(self, call: Call) -> Response:
+        try:
+            fault = self.box.faults.add(_body(call))
+        except ValueError as error:
+            raise Refusal(400, {"error": str(error)}) from error
+        return reply(fault.describe(), 201)
+
+    def _clear_faults(self, call: Call) -> Response:
+        self.box.faults.clear()
+        return Response(status=204)
+
+    def _change(self, call: Call) -> Response:
+        try:
+            self.box.settings.change(_body(call))
+        except ValueError as error:
+            raise Refusal(400, {"error": str(error)}) from error
+        self._apply()
+        return reply(self.box.settings.all())
+
+    def _apply(self) -> None:
+        self.box.timers.hold("prediction.finish", self.box.settings.flag("replicate.hold"))
+
+    def _release(self, call: Call) -> Response:
+        count = _body(call).get("count")
+        if count is not None and (not isinstance(count, int) or count < 1):
+            raise Refusal(400, {"error": "count is a positive number"})
+        return reply({"released": self._runs.release(count)})
+
+    def _books(self, call: Call) -> Response:
+        where, parameters = _condition(call.request)
+        rows = self.box.store.read(
+            f"SELECT effect, count(*) AS n FROM journal WHERE {where} GROUP BY effect",
+            parameters,
+        )
+        counts = dict.fromkeys(EFFECTS, 0) | {row["effect"]: row["n"] for row in rows}
+        return reply({"counts": counts, "total": sum(counts.values())})
+
+    def _journal(self, call: Call) -> Response:
+        where, parameters = _condition(call.request)
+        after = call.request.args.get("after", 0, type=int)
+        rows = self.box.store.read(
+            f"SELECT * FROM journal WHERE seq > ? AND {where} ORDER BY seq",
+            [after, *parameters],
+        )
+        entries = [dict(row) | {"details": json.loads(row["details"])} for row in rows]
+        return reply({"entries": entries, "last": entries[-1]["seq"] if entries else after})
+
+    def _webhooks(self, call: Call) -> Response:
+        after = call.request.args.get("after", 0, type=int)
+        return reply({"deliveries": self.box.outbox.deliveries(after)})
+
+    def _reset(self, call: Call) -> Response:
+        hook = self.box.settings.text("hook_base")
+        self.box.store.reset()
+        self.box.settings.reload()
+        self.box.faults.reload()
+        if hook:
+            self.box.settings.change({"hook_base": hook})
+        self._apply()
+        return reply({"status": "empty"})
+
+
+def describe(box: Box) -> Json:
+    """Return the map: base addresses, what to set in the environment, settings' names."""
+    urls = box.urls
+    variables = {
+        "STRIPE_BASE_URL": urls["stripe"],
+        "OPENAI_BASE_URL": f"{urls['openai']}/v1",
+        "REPLICATE_BASE_URL": urls["replicate"],
+        "VERCEL_BASE_URL": urls["vercel"],
+        "VERCEL_PAGE_URL": f"{urls['pages']}/{{url}}",
+        "AGORA_BASE_URL": urls["agora"],
+        "N8N_BASE_URL": urls["n8n"],
+    }
+    return {
+        "vendors": urls,
+        "env": variables | asdict(box.credentials),
+        "face_swap": {"model": FACE_SWAP.full_name, "version": FACE_SWAP.version},
+        "hook_base": box.settings.text("hook_base"),
+    }
+
+
+def _body(call: Call) -> dict[str, Any]:
+    body = json_object(call.request)
+    if body is None:
+        raise Refusal(400, {"error": "the body is not a JSON object"})
+    return body
+
+
+def _condition(request: Request) -> tuple[str, list[str]]:
+    """Return SQL for the filters: a column, `input=<substring>`, or `<path in details>=<value>`."""
+    tests, parameters = ["1"], []
+    for name, value in request.args.items():
+        if name == "after":
+            continue
+        if name in COLUMNS:
+            tests.append(f"{name} = ?")
+            parameters.append(value)
+        elif name == "input":
+            tests.append("instr(json_extract(details, '$.input'), ?) > 0")
+            parameters.append(value)
+        else:
+            head, dot, rest = name.partition(".")
+            path = f'$."{head}"."{rest}"' if dot else f'$."{head}"'
+            tests.append("CAST(json_extract(details, ?) AS TEXT) = ?")
+            parameters += [path, value]
+    return " AND ".join(tests), parameters

@@ -1,0 +1,101 @@
+"""How the imitated vendors behave, changeable while they run (PUT /settings on the control port).
+
+Every setting has a default and a type; an unknown name or a wrong type is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+from ops.sandbox.store import Store
+
+DEFAULTS: dict[str, str | float | bool] = {
+    "hook_base": "",
+    "webhook.tries": 6.0,
+    "webhook.retry_seconds": 0.5,
+    "webhook.timeout_seconds": 10.0,
+    "stripe.search_lag_seconds": 0.0,
+    "stripe.idempotency_seconds": 86400.0,
+    "stripe.webhook_delay_seconds": 0.0,
+    "stripe.require_return_url": False,
+    "openai.requests_per_minute": 10000.0,
+    "replicate.start_seconds": 0.2,
+    "replicate.duration_seconds": 1.5,
+    "replicate.hold": False,
+    "replicate.list_lag_seconds": 0.0,
+    "replicate.output_expiry_seconds": 3600.0,
+    "replicate.file_expiry_seconds": 86400.0,
+    "vercel.build_seconds": 1.0,
+    "vercel.list_lag_seconds": 0.0,
+    "vercel.webhook_delay_seconds": 0.0,
+    "agora.rule_delay_seconds": 0.0,
+    "n8n.outcome": "success",
+    "n8n.delay_seconds": 0.3,
+}
+CHOICES = {"n8n.outcome": ("success", "error", "silent")}
+
+
+class Settings:
+    """The current values; changes are kept over a restart."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._values = dict(DEFAULTS)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the stored changes again."""
+        values = dict(DEFAULTS)
+        for row in self._store.read("SELECT name, value FROM settings"):
+            values[row["name"]] = json.loads(row["value"])
+        with self._lock:
+            self._values = values
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Set several values at once; ValueError names the first that is unknown or ill-typed."""
+        checked = {name: _checked(name, value) for name, value in changes.items()}
+        with self._store.transaction():
+            for name, value in checked.items():
+                self._store.execute(
+                    "INSERT INTO settings VALUES (?,?) "
+                    "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    (name, json.dumps(value)),
+                )
+        self.reload()
+
+    def all(self) -> dict[str, str | float | bool]:
+        """Return every value."""
+        with self._lock:
+            return dict(self._values)
+
+    def number(self, name: str) -> float:
+        """Return a numeric setting."""
+        return float(self.all()[name])
+
+    def flag(self, name: str) -> bool:
+        """Return a yes-or-no setting."""
+        return bool(self.all()[name])
+
+    def text(self, name: str) -> str:
+        """Return a setting that is text."""
+        return str(self.all()[name])
+
+
+def _checked(name: str, value: Any) -> str | float | bool:
+    if name not in DEFAULTS:
+        raise ValueError(f"unknown setting {name!r}; known: {', '.join(DEFAULTS)}")
+    default = DEFAULTS[name]
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is true or false")
+        return value
+    if isinstance(default, float):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise ValueError(f"{name} is a number of at least 0")
+        return float(value)
+    if not isinstance(value, str) or value not in CHOICES.get(name, (value,)):
+        raise ValueError(f"{name} is text, one of {CHOICES.get(name, 'any')}")
+    return value

@@ -1,0 +1,337 @@
+"""Stripe, imitated: API version 2026-10-28.endive over HTTP, with idempotency keys and search lag.
+
+Invariant: a POST with a key runs at most once within the key's life; its answer, good or bad, is
+stored in the transaction of its effect. https://docs.stripe.com/api/idempotent_requests
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from ops.sandbox import stripe_objects as shapes
+from ops.sandbox.box import Box, token62
+from ops.sandbox.faults import Fault
+from ops.sandbox.store import Json
+from ops.sandbox.stripe_payments import Payments, public_method
+from ops.sandbox.stripe_wire import (
+    API_VERSION,
+    created_between,
+    error,
+    expand,
+    integer,
+    merged_metadata,
+    no_such,
+    page,
+    parse_form,
+    search_test,
+)
+from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply
+
+PREFIXES = {
+    "pi": "payment_intent", "ch": "charge", "re": "refund", "cus": "customer",
+    "pm": "payment_method", "evt": "event",
+}  # fmt: skip
+OTHER_PARAMS = (
+    "Keys for idempotent requests can only be used with the same parameters they were first used "
+    "with. Try using a key other than '{key}' if you meant to execute a different request."
+)
+OTHER_PATH = (
+    "Keys for idempotent requests can only be used for the same endpoint they were first used for "
+    "('{new}' vs '{old}'). Try using a key other than '{key}' if you meant to execute a different "
+    "request."
+)
+IN_USE = (
+    "There is currently another in-progress request using this Stripe API idempotency key (that "
+    "probably means you submitted twice, and the other request is still going through): {key}. "
+    "Try again later."
+)
+
+
+class Stripe(Vendor):
+    """The WSGI application on Stripe's port."""
+
+    name = "stripe"
+
+    def __init__(self, box: Box) -> None:
+        self.payments = Payments(box)
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
+        super().__init__(box)
+
+    def routes(self) -> Sequence[Route]:
+        """Return the endpoints."""
+        pay = "/v1/payment_intents"
+        return [
+            ("POST", pay, "payment_intents.create", self._create),
+            ("GET", pay, "payment_intents.list", self._list("payment_intent", pay)),
+            ("GET", f"{pay}/search", "payment_intents.search", self._search("payment_intent", pay)),
+            ("GET", f"{pay}/<id>", "payment_intents.retrieve", self._intent),
+            ("POST", f"{pay}/<id>", "payment_intents.update", self._on(self.payments.update)),
+            ("POST", f"{pay}/<id>/confirm", "payment_intents.confirm",
+             self._on(self.payments.confirm)),
+            ("POST", f"{pay}/<id>/capture", "payment_intents.capture",
+             self._on(self.payments.capture)),
+            ("POST", f"{pay}/<id>/cancel", "payment_intents.cancel",
+             self._on(self.payments.cancel)),
+            ("POST", "/v1/refunds", "refunds.create", self._refund),
+            ("GET", "/v1/refunds", "refunds.list", self._list("refund", "/v1/refunds")),
+            ("GET", "/v1/refunds/<id>", "refunds.retrieve", self._retrieve("refund", "id")),
+            ("GET", "/v1/charges", "charges.list", self._list("charge", "/v1/charges")),
+            ("GET", "/v1/charges/search", "charges.search", self._search("charge", "/v1/charges")),
+            ("GET", "/v1/charges/<id>", "charges.retrieve", self._retrieve("charge", "id")),
+            ("POST", "/v1/customers", "customers.create", self._customer),
+            ("GET", "/v1/customers", "customers.list", self._list("customer", "/v1/customers")),
+            ("GET", "/v1/customers/search", "customers.search",
+             self._search("customer", "/v1/customers")),
+            ("GET", "/v1/customers/<id>", "customers.retrieve", self._retrieve("customer", "id")),
+            ("GET", "/v1/payment_methods/<id>", "payment_methods.retrieve",
+             self._retrieve("payment_method", "payment_method")),
+            ("GET", "/v1/events", "events.list", self._list("event", "/v1/events")),
+            ("GET", "/v1/events/<id>", "events.retrieve", self._retrieve("event", "id")),
+            ("GET", "/v1/balance", "balance.retrieve", self._balance),
+        ]  # fmt: skip
+
+    def authenticate(self, call: Call) -> None:
+        """Raise Stripe's 401 unless the secret key is given, as Bearer or as Basic user."""
+        call.notes["request_id"] = f"req_{token62(14)}"
+        key = _secret_key(call.request)
+        if key is None:
+            message = (
+                "You did not provide an API key. You need to provide your API key in the "
+                "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer "
+                "YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, "
+                "or we can help at https://support.stripe.com/."
+            )
+            raise error(401, message)
+        if key != self.box.credentials.STRIPE_API_KEY:
+            masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
+            raise error(401, f"Invalid API Key provided: {masked}")
+
+    def missing(self, request: Request) -> Response:
+        """Return Stripe's answer for an unknown URL."""
+        message = (
+            f"Unrecognized request URL ({request.method}: {request.path}). Please see "
+            "https://stripe.com/docs or we can help at https://support.stripe.com/."
+        )
+        return error(404, message).response()
+
+    def failure(self, status: int, fault: Fault) -> Response:
+        """Return an error as Stripe words its own outages and limits."""
+        if status == 429:
+            message = (
+                "Request rate limit exceeded. Learn more about rate limits here "
+                "https://stripe.com/docs/rate-limits."
+            )
+            return error(429, message, "rate_limit").response()
+        message = fault.parameters.get("message", "An unknown error occurred")
+        return error(status, message, type_="api_error").response()
+
+    def finish(self, call: Call, response: Response) -> Response:
+        """Add request id, version and the key's echo."""
+        headers = response.headers
+        headers.setdefault("Request-Id", call.notes.get("request_id", ""))
+        headers["Stripe-Version"] = call.request.headers.get("Stripe-Version", API_VERSION)
+        if call.notes.get("key"):
+            headers["Idempotency-Key"] = call.notes["key"]
+        if response.status_code == 401:
+            headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
+        return response
+
+    def perform(self, call: Call, run: Callable[[], Response]) -> Response:
+        """Run once for each idempotency key; replay what is stored under it."""
+        key = call.request.headers.get("Idempotency-Key")
+        if not key or call.request.method != "POST":
+            with_effect = super().perform
+            return with_effect(call, lambda: self._atomic(run))
+        if len(key) > 255:
+            raise error(400, "Idempotency-Key must be at most 255 characters.")
+        call.notes["key"] = key
+        with self._lock:
+            if key in self._running:
+                message = IN_USE.format(key=key)
+                raise error(409, message, "idempotency_key_in_use", type_="idempotency_error")
+            stored = self._stored(key, call)
+            if stored is None:
+                self._running.add(key)
+        if stored is not None:
+            return self.after(self.before(call), stored)
+        try:
+            return self._first_time(key, call, run)
+        finally:
+            with self._lock:
+                self._running.discard(key)
+
+    def _atomic(self, run: Callable[[], Response]) -> Response:
+        with self.box.store.transaction():
+            return run()
+
+    def _first_time(self, key: str, call: Call, run: Callable[[], Response]) -> Response:
+        fault = self.before(call)
+        status_fault = fault if fault and fault.kind == "status" else None
+        is_stored = bool(status_fault and status_fault.parameters.get("stored"))
+        if status_fault and not status_fault.parameters.get("after_effect"):
+            response = self.planned(status_fault)
+            if is_stored:
+                self._keep(key, call, response)
+            return response
+        try:
+            with self.box.store.transaction():
+                response = run()
+                planned = self.planned(status_fault) if status_fault else response
+                self._keep(key, call, planned if is_stored else response)
+        except Refusal as refusal:
+            if refusal.executed:
+                self._keep(key, call, refusal.response())
+            if fault and fault.kind == "lost_reply":
+                raise Dropped from refusal
+            raise
+        if fault and fault.kind == "lost_reply":
+            raise Dropped
+        return planned
+
+    def _stored(self, key: str, call: Call) -> Response | None:
+        life = self.box.settings.number("stripe.idempotency_seconds")
+        rows = self.box.store.read(
+            "SELECT * FROM idempotency WHERE key = ? AND created > ?", (key, time.time() - life)
+        )
+        if not rows:
+            return None
+        row = rows[0]
+        if row["path"] != call.request.path:
+            message = OTHER_PATH.format(key=key, new=call.request.path, old=row["path"])
+            raise error(400, message, type_="idempotency_error")
+        if row["fingerprint"] != _fingerprint(call):
+            raise error(400, OTHER_PARAMS.format(key=key), type_="idempotency_error")
+        headers = {**json.loads(row["headers"]), "Idempotent-Replayed": "true"}
+        return Response(row["body"], row["status"], headers, content_type="application/json")
+
+    def _keep(self, key: str, call: Call, response: Response) -> None:
+        headers = {"Original-Request": call.notes["request_id"]}
+        self.box.store.execute(
+            "INSERT OR REPLACE INTO idempotency VALUES (?,?,?,?,?,?,?)",
+            (key, call.request.path, _fingerprint(call), time.time(), response.status_code,
+             json.dumps(headers), response.get_data()),
+        )  # fmt: skip
+
+    def _params(self, call: Call) -> Json:
+        raw = call.request.get_data(as_text=True)
+        query = call.request.query_string.decode()
+        return parse_form(query if call.request.method == "GET" else raw)
+
+    def _shown(self, response: Response, params: Json) -> Response:
+        if "expand" not in params or response.status_code != 200:
+            return response
+        body = expand(json.loads(response.get_data()), params["expand"], self._fetch)
+        return reply(body, response.status_code)
+
+    def _fetch(self, object_id: str) -> Json | None:
+        kind = PREFIXES.get(object_id.partition("_")[0])
+        row = self.box.store.get(kind, object_id) if kind else None
+        return public_method(row.body) if row else None
+
+    def _create(self, call: Call) -> Response:
+        params = self._params(call)
+        return self._shown(self.payments.create(call, params), params)
+
+    def _refund(self, call: Call) -> Response:
+        params = self._params(call)
+        return self._shown(self.payments.refund(call, params), params)
+
+    def _on(self, change: Callable[[Call, Json, Json], Response]) -> Callable[..., Response]:
+        def handler(call: Call, id: str) -> Response:
+            params = self._params(call)
+            changed = {name: value for name, value in params.items() if name != "expand"}
+            return self._shown(change(call, self.payments.intent(id), changed), params)
+
+        return handler
+
+    def _intent(self, call: Call, id: str) -> Response:
+        return self._shown(reply(self.payments.intent(id)), self._params(call))
+
+    def _retrieve(self, kind: str, param: str) -> Callable[..., Response]:
+        def handler(call: Call, id: str) -> Response:
+            row = self.box.store.get(kind, id)
+            if row is None:
+                raise no_such(kind, id, param)
+            return self._shown(reply(public_method(row.body)), self._params(call))
+
+        return handler
+
+    def _list(self, kind: str, url: str) -> Callable[..., Response]:
+        def handler(call: Call) -> Response:
+            params = self._params(call)
+            names = ("customer", "payment_intent", "charge", "email", "type")
+            wanted = {name: params[name] for name in names if name in params}
+            rows = [row.body for row in self.box.store.query(kind)]
+            rows = [row for row in rows if all(row.get(k) == v for k, v in wanted.items())]
+            return self._shown(reply(page(created_between(rows, params), params, url)), params)
+
+        return handler
+
+    def _search(self, kind: str, url: str) -> Callable[..., Response]:
+        def handler(call: Call) -> Response:
+            params = self._params(call)
+            if "query" not in params:
+                raise error(400, "Missing required param: query.", "parameter_missing", "query")
+            test = search_test(params["query"])
+            seen_until = time.time() - self.box.settings.number("stripe.search_lag_seconds")
+            rows = self.box.store.query(kind, "created <= ?", (seen_until,))
+            found = [row.body for row in rows if test(row.body)]
+            body = _search_page(found, params, f"{url}/search")
+            return self._shown(reply(body), params)
+
+        return handler
+
+    def _customer(self, call: Call) -> Response:
+        params = self._params(call)
+        customer = shapes.new_customer(params)
+        customer["metadata"] = merged_metadata({}, params)
+        self.box.store.put("customer", customer["id"], customer)
+        self.box.store.journal(
+            "stripe", call.operation, "customers", customer["id"], call.notes.get("key"),
+            {"metadata": customer["metadata"], "email": customer["email"]},
+        )  # fmt: skip
+        return reply(customer)
+
+    def _balance(self, call: Call) -> Response:
+        amount = {"amount": 0, "currency": "usd", "source_types": {"card": 0}}
+        body = {"object": "balance", "available": [amount], "livemode": False, "pending": [amount]}
+        return reply(body)
+
+
+def _secret_key(request: Request) -> str | None:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip() or None
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value).decode().partition(":")[0] or None
+        except ValueError:
+            return None
+    return None
+
+
+def _fingerprint(call: Call) -> str:
+    params: Any = parse_form(call.request.get_data(as_text=True))
+    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
+
+
+def _search_page(found: list[Json], params: Json, url: str) -> Json:
+    limit = integer(params, "limit", 10)
+    start = integer({"page": params["page"]}, "page") if params.get("page") else 0
+    shown, more = found[start : start + limit], len(found) > start + limit
+    return {
+        "object": "search_result",
+        "data": shown,
+        "has_more": more,
+        "next_page": str(start + limit) if more else None,
+        "url": url,
+    }

@@ -1,0 +1,478 @@
+"""What moves money at the imitated Stripe: PaymentIntents, their charges and refunds.
+
+Invariant: each function runs inside the caller's transaction and writes object, event, webhook and
+books together. https://docs.stripe.com/payments/paymentintents/lifecycle
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from ops.sandbox import stripe_objects as shapes
+from ops.sandbox.box import Box, token62
+from ops.sandbox.store import Json
+from ops.sandbox.stripe_wire import (
+    API_VERSION,
+    boolean,
+    error,
+    integer,
+    merged_metadata,
+    no_such,
+    refuse_unknown,
+)
+from ops.sandbox.wire import Call, reply
+
+DELIVERED = (
+    "payment_intent.amount_capturable_updated",
+    "payment_intent.succeeded",
+    "payment_intent.canceled",
+    "payment_intent.payment_failed",
+    "charge.refunded",
+)
+CANCELABLE = (
+    "requires_payment_method", "requires_capture", "requires_confirmation", "requires_action",
+    "processing",
+)  # fmt: skip
+CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+INTENT_PARAMS = [
+    "amount",
+    "amount_details",
+    "amount_to_capture",
+    "application_fee_amount",
+    "automatic_payment_methods",
+    "capture_method",
+    "confirm",
+    "confirmation_method",
+    "confirmation_token",
+    "currency",
+    "customer",
+    "customer_account",
+    "description",
+    "error_on_requires_action",
+    "excluded_payment_method_types",
+    "mandate",
+    "mandate_data",
+    "metadata",
+    "off_session",
+    "on_behalf_of",
+    "payment_details",
+    "payment_method",
+    "payment_method_configuration",
+    "payment_method_data",
+    "payment_method_options",
+    "payment_method_types",
+    "radar_options",
+    "receipt_email",
+    "return_url",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_data",
+    "transfer_group",
+    "use_stripe_sdk",
+    "client_secret",
+    "hooks",
+]
+CAPTURE_PARAMS = [
+    "amount_details",
+    "amount_to_capture",
+    "application_fee_amount",
+    "final_capture",
+    "hooks",
+    "metadata",
+    "payment_details",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_data",
+]
+REFUND_PARAMS = [
+    "amount",
+    "charge",
+    "currency",
+    "customer",
+    "instructions_email",
+    "metadata",
+    "origin",
+    "payment_intent",
+    "reason",
+    "refund_application_fee",
+    "reverse_transfer",
+]
+UPDATABLE = [
+    "customer",
+    "description",
+    "receipt_email",
+    "setup_future_usage",
+    "shipping",
+    "statement_descriptor",
+    "statement_descriptor_suffix",
+    "transfer_group",
+    "payment_method_types",
+]
+NEEDS_RETURN_URL = (
+    "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because "
+    "some of these payment methods might redirect your customer off of your page, you must provide "
+    "a `return_url`. If you don't want to accept redirect-based payment methods, set "
+    "`automatic_payment_methods[enabled]` to `true` and "
+    "`automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and "
+    "Payment Intents."
+)
+
+
+class Payments:
+    """The operations, each a function of the parameters that answers with an object."""
+
+    def __init__(self, box: Box) -> None:
+        self.box, self.store = box, box.store
+
+    def intent(self, intent_id: str, param: str = "intent") -> Json:
+        """Return a stored PaymentIntent or raise Stripe's 404."""
+        row = self.store.get("payment_intent", intent_id)
+        if row is None:
+            raise no_such("payment_intent", intent_id, param)
+        return row.body
+
+    def create(self, call: Call, params: Json) -> Response:
+        """Create, and confirm where asked to."""
+        refuse_unknown(params, INTENT_PARAMS)
+        amount, currency = self._amount(params), _currency(params)
+        _check_size(amount, currency)
+        intent = shapes.new_payment_intent(amount, currency, params)
+        intent["metadata"] = merged_metadata({}, params)
+        if "customer" in params and self.store.get("customer", params["customer"]) is None:
+            raise error(
+                400, f"No such customer: '{params['customer']}'", "resource_missing", "customer"
+            )
+        if "payment_method" in params:
+            self._attach(intent, params["payment_method"])
+        self._save(call, intent, "payment_intent.created")
+        self._note(call, "payment_intents", intent)
+        if boolean(params, "confirm"):
+            return self.confirm(call, intent, params)
+        return reply(intent)
+
+    def update(self, call: Call, intent: Json, params: Json) -> Response:
+        """Change what may still be changed."""
+        refuse_unknown(params, INTENT_PARAMS)
+        if "amount" in params or "currency" in params:
+            if intent["status"] not in CONFIRMABLE:
+                raise self._unexpected(intent, "could not be updated", "updated", CONFIRMABLE)
+            intent["amount"] = self._amount({"amount": intent["amount"], **params})
+            intent["currency"] = _currency({"currency": intent["currency"], **params})
+            _check_size(intent["amount"], intent["currency"])
+        intent["metadata"] = merged_metadata(intent["metadata"], params)
+        intent.update({name: params[name] or None for name in UPDATABLE if name in params})
+        if "payment_method" in params:
+            self._attach(intent, params["payment_method"])
+        self._save(call, intent, None)
+        return reply(intent)
+
+    def confirm(self, call: Call, intent: Json, params: Json) -> Response:
+        """Authorize (manual capture) or charge; a declined card is a 402 and stays recorded."""
+        refuse_unknown(params, INTENT_PARAMS)
+        if intent["status"] not in CONFIRMABLE:
+            raise self._unconfirmable(intent)
+        if "payment_method" in params and params["payment_method"] != intent["payment_method"]:
+            self._attach(intent, params["payment_method"])
+        if intent["payment_method"] is None:
+            message = (
+                "You cannot confirm this PaymentIntent because it's missing a payment method. You "
+                "can either update the PaymentIntent with a payment method and then confirm it "
+                "again, or confirm it again directly with a payment method or ConfirmationToken."
+            )
+            raise error(400, message, "payment_intent_unexpected_state", payment_intent=intent)
+        self._check_redirects(intent, params)
+        method = self._method(intent["payment_method"])
+        decline = shapes.DECLINES.get(method["sandbox_test_card"])
+        charge = shapes.new_charge(intent, method, decline)
+        self.store.put("charge", charge["id"], charge)
+        intent["latest_charge"] = charge["id"]
+        if decline:
+            return self._declined(call, intent, charge, method, decline)
+        return self._accepted(call, intent, charge)
+
+    def capture(self, call: Call, intent: Json, params: Json) -> Response:
+        """Take the authorized money, or a part of it; the rest is released."""
+        refuse_unknown(params, CAPTURE_PARAMS)
+        if intent["status"] != "requires_capture":
+            raise self._unexpected(
+                intent, "could not be captured", "captured", ["requires_capture"]
+            )
+        amount = integer(params, "amount_to_capture", intent["amount_capturable"])
+        if amount > intent["amount_capturable"]:
+            message = (
+                f"Amount to capture ({amount}) must not be greater than the amount capturable "
+                f"({intent['amount_capturable']})."
+            )
+            raise error(400, message, "amount_too_large", "amount_to_capture")
+        if amount < 1:
+            message = "This value must be greater than or equal to 1."
+            raise error(400, message, "parameter_invalid_integer", "amount_to_capture")
+        charge = self._charge_of(intent)
+        charge |= {
+            "captured": True,
+            "amount_captured": amount,
+            "amount_refunded": charge["amount"] - amount,
+            "balance_transaction": f"txn_3{token62(23)}",
+        }
+        intent["metadata"] = merged_metadata(intent["metadata"], params)
+        intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
+        self.store.put("charge", charge["id"], charge)
+        self._event(call, "charge.captured", charge)
+        self._save(call, intent, "payment_intent.succeeded")
+        self._note(call, "captures", intent, amount=amount)
+        return reply(intent)
+
+    def cancel(self, call: Call, intent: Json, params: Json) -> Response:
+        """Give up the payment and release an authorization."""
+        refuse_unknown(params, ("cancellation_reason",))
+        if intent["status"] not in CANCELABLE:
+            reasons = ", ".join(CANCELABLE)
+            message = (
+                f"You cannot cancel this PaymentIntent because it has a status of "
+                f"{intent['status']}. Only a PaymentIntent with one of the following statuses may "
+                f"be canceled: {reasons}."
+            )
+            raise self._state_error(message, intent)
+        if intent["latest_charge"] and intent["status"] == "requires_capture":
+            charge = self._charge_of(intent)
+            charge |= {"refunded": True, "amount_refunded": charge["amount"]}
+            self.store.put("charge", charge["id"], charge)
+        intent |= {
+            "status": "canceled",
+            "canceled_at": int(time.time()),
+            "cancellation_reason": params.get("cancellation_reason"),
+            "amount_capturable": 0,
+        }
+        self._save(call, intent, "payment_intent.canceled")
+        self._note(call, "cancellations", intent)
+        return reply(intent)
+
+    def refund(self, call: Call, params: Json) -> Response:
+        """Give captured money back."""
+        refuse_unknown(params, REFUND_PARAMS)
+        charge = self._charge_to_refund(params)
+        if charge["refunded"]:
+            message = f"Charge {charge['id']} has already been refunded."
+            raise error(400, message, "charge_already_refunded", executed=True)
+        left = charge["amount"] - charge["amount_refunded"]
+        amount = integer(params, "amount", left)
+        currency = charge["currency"]
+        if amount < 1:
+            raise error(400, "Invalid positive integer", "parameter_invalid_integer", "amount")
+        if amount > left:
+            message = (
+                f"Refund amount ({shapes.money(amount, currency)}) is greater than unrefunded "
+                f"amount on charge ({shapes.money(left, currency)})"
+            )
+            raise error(400, message, param="amount", executed=True)
+        refund = shapes.new_refund(charge, amount, params)
+        refund["metadata"] = merged_metadata({}, params)
+        charge["amount_refunded"] += amount
+        charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+        self.store.put("refund", refund["id"], refund)
+        self.store.put("charge", charge["id"], charge)
+        self._event(call, "refund.created", refund)
+        self._event(call, "charge.refunded", charge)
+        row = self.store.get("payment_intent", charge["payment_intent"])
+        inherited = row.body["metadata"] if row else {}
+        self.store.journal(
+            "stripe", call.operation, "refunds", refund["id"], call.notes.get("key"),
+            {
+                "metadata": {**inherited, **refund["metadata"]},
+                "payment_intent": charge["payment_intent"],
+                "amount": amount,
+                "currency": currency,
+            },
+        )  # fmt: skip
+        return reply(refund)
+
+    def _charge_to_refund(self, params: Json) -> Json:
+        if "payment_intent" in params:
+            intent = self.intent(params["payment_intent"], "payment_intent")
+            charge = self._charge_of(intent) if intent["latest_charge"] else None
+            if charge is None or not charge["captured"]:
+                message = (
+                    f"This PaymentIntent ({intent['id']}) does not have a successful charge to "
+                    "refund."
+                )
+                raise error(400, message, executed=True)
+            return charge
+        if "charge" not in params:
+            message = "One of the following params should be provided for this request: "
+            raise error(400, message + "payment_intent or charge.", "parameter_missing")
+        row = self.store.get("charge", params["charge"])
+        if row is None:
+            raise no_such("charge", params["charge"], "charge")
+        return row.body
+
+    def _accepted(self, call: Call, intent: Json, charge: Json) -> Response:
+        is_manual = intent["capture_method"] == "manual"
+        intent |= {
+            "status": "requires_capture" if is_manual else "succeeded",
+            "amount_capturable": intent["amount"] if is_manual else 0,
+            "amount_received": 0 if is_manual else intent["amount"],
+            "last_payment_error": None,
+        }
+        self._event(call, "charge.succeeded", charge)
+        kind = "amount_capturable_updated" if is_manual else "succeeded"
+        self._save(call, intent, f"payment_intent.{kind}")
+        self._note(call, "authorizations" if is_manual else "payments", intent)
+        return reply(intent)
+
+    def _declined(
+        self,
+        call: Call,
+        intent: Json,
+        charge: Json,
+        method: Json,
+        decline: tuple[str, str | None, str],
+    ) -> Response:
+        code, decline_code, message = decline
+        refusal = error(402, message, code, type_="card_error")
+        body: Json = refusal.body["error"]
+        body |= {"charge": charge["id"], "payment_method": public_method(method)}
+        if decline_code:
+            body["decline_code"] = decline_code
+        intent |= {"status": "requires_payment_method", "payment_method": None}
+        intent["last_payment_error"] = dict(body)
+        self._event(call, "charge.failed", charge)
+        self._save(call, intent, "payment_intent.payment_failed")
+        self._note(call, "declines", intent)
+        return reply({"error": {**body, "payment_intent": intent}}, 402)
+
+    def _attach(self, intent: Json, name: str) -> None:
+        if name in shapes.CARDS:
+            method = shapes.new_payment_method(name)
+            self.store.put("payment_method", method["id"], method)
+        else:
+            method = self._method(name)
+        intent["payment_method"] = method["id"]
+        if intent["status"] == "requires_payment_method":
+            intent["status"] = "requires_confirmation"
+
+    def _method(self, method_id: str) -> Json:
+        row = self.store.get("payment_method", method_id)
+        if row is None:
+            message = f"No such PaymentMethod: '{method_id}'"
+            raise error(400, message, "resource_missing", "payment_method")
+        return row.body
+
+    def _charge_of(self, intent: Json) -> Json:
+        row = self.store.get("charge", intent["latest_charge"])
+        assert row is not None, "an intent's latest charge is stored with it"
+        return row.body
+
+    def _check_redirects(self, intent: Json, params: Json) -> None:
+        automatic = intent["automatic_payment_methods"]
+        may_redirect = automatic is not None and automatic["allow_redirects"] == "always"
+        is_strict = self.box.settings.flag("stripe.require_return_url")
+        has_way_back = "return_url" in params or boolean(params, "off_session")
+        if is_strict and may_redirect and not has_way_back:
+            raise error(400, NEEDS_RETURN_URL)
+
+    def _amount(self, params: Json) -> int:
+        amount = integer(params, "amount")
+        if amount < 1:
+            message = "This value must be greater than or equal to 1."
+            raise error(400, message, "parameter_invalid_integer", "amount")
+        return amount
+
+    def _unexpected(self, intent: Json, what: str, participle: str, wanted: Any) -> Exception:
+        message = (
+            f"This PaymentIntent {what} because it has a status of {intent['status']}. Only a "
+            f"PaymentIntent with one of the following statuses may be {participle}: "
+            f"{', '.join(wanted)}."
+        )
+        return self._state_error(message, intent)
+
+    def _unconfirmable(self, intent: Json) -> Exception:
+        if intent["status"] == "canceled":
+            message = (
+                "You cannot confirm this PaymentIntent because it has a status of canceled. Only "
+                "a PaymentIntent with one of the following statuses may be confirmed: "
+                f"{', '.join(CONFIRMABLE)}."
+            )
+        else:
+            message = (
+                "You cannot confirm this PaymentIntent because it has already succeeded after "
+                "being previously confirmed."
+            )
+        return self._state_error(message, intent)
+
+    def _state_error(self, message: str, intent: Json) -> Exception:
+        return error(
+            400, message, "payment_intent_unexpected_state", executed=True, payment_intent=intent
+        )
+
+    def _note(self, call: Call, effect: str, intent: Json, **more: Any) -> None:
+        details = {
+            "metadata": intent["metadata"],
+            "payment_intent": intent["id"],
+            "amount": intent["amount"],
+            "currency": intent["currency"],
+        }
+        key = call.notes.get("key")
+        store = self.store
+        store.journal("stripe", call.operation, effect, intent["id"], key, details | more)
+
+    def _save(self, call: Call, intent: Json, event: str | None) -> None:
+        self.store.put("payment_intent", intent["id"], intent)
+        if event:
+            self._event(call, event, intent)
+
+    def _event(self, call: Call, kind: str, subject: Json) -> None:
+        hook = self.box.settings.text("hook_base")
+        is_sent = bool(hook) and kind in DELIVERED
+        event: Json = {
+            "id": f"evt_3{token62(23)}",
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": int(time.time()),
+            "data": {"object": subject},
+            "livemode": False,
+            "pending_webhooks": int(is_sent),
+            "request": {
+                "id": call.notes.get("request_id"),
+                "idempotency_key": call.notes.get("key"),
+            },
+            "type": kind,
+        }
+        self.store.put("event", event["id"], event)
+        if is_sent:
+            self.box.outbox.post(
+                "stripe", kind, f"{hook}/hooks/stripe", event["id"], subject["id"],
+                json.dumps(event, indent=2).encode(), "stripe",
+                self.box.settings.number("stripe.webhook_delay_seconds"),
+            )  # fmt: skip
+
+
+def public_method(method: Json) -> Json:
+    """Return a payment method without the sandbox's own note in it."""
+    return {name: value for name, value in method.items() if name != "sandbox_test_card"}
+
+
+def _currency(params: Json) -> str:
+    if "currency" not in params:
+        raise error(400, "Missing required param: currency.", "parameter_missing", "currency")
+    currency = str(params["currency"]).lower()
+    if currency not in shapes.CURRENCIES:
+        supported = ", ".join(shapes.CURRENCIES)
+        message = f"Invalid currency: {currency}. Stripe currently supports these currencies: "
+        raise error(400, message + supported, param="currency")
+    return currency
+
+
+def _check_size(amount: int, currency: str) -> None:
+    least = shapes.MINIMUM.get(currency, 1)
+    if amount < least:
+        message = f"Amount must be at least {shapes.money(least, currency)} {currency}"
+        raise error(400, message, "amount_too_small", "amount")
+    if amount > 99_999_999:
+        message = f"Amount must be no more than {shapes.money(99_999_999, currency)} {currency}"
+        raise error(400, message, "amount_too_large", "amount")

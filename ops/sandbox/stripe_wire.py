@@ -1,0 +1,238 @@
+"""Stripe's wire: form encoding in, errors, expansion, lists and the search language.
+
+https://docs.stripe.com/api/errors, /api/pagination, https://docs.stripe.com/search
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ops.sandbox.store import Json
+from ops.sandbox.wire import Refusal
+
+API_VERSION = "2026-10-28.endive"
+DOCS = "https://stripe.com/docs/error-codes/"
+
+
+def error(
+    status: int,
+    message: str,
+    code: str | None = None,
+    param: str | None = None,
+    type_: str = "invalid_request_error",
+    executed: bool = False,
+    **more: Any,
+) -> Refusal:
+    """Return a Stripe error; `executed` says that it is stored under the idempotency key."""
+    body: Json = {"message": message, "type": type_}
+    if code:
+        body |= {"code": code, "doc_url": DOCS + code.replace("_", "-")}
+    if param:
+        body["param"] = param
+    return Refusal(status, {"error": body | more}, executed=executed)
+
+
+def no_such(what: str, object_id: str, param: str) -> Refusal:
+    """Return the 404 of an unknown id (400 where the id came as a parameter of another call)."""
+    return error(404, f"No such {what}: '{object_id}'", "resource_missing", param)
+
+
+def parse_form(text: str) -> Json:
+    """Return nested parameters from `a[b]=c`, `a[]=c` and `a[0]=c`."""
+    root: Json = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        _insert(root, re.findall(r"[^\[\]]+|\[\]", name), value)
+    return {name: _listed(value) for name, value in root.items()}
+
+
+def _insert(node: Json, path: list[str], value: str) -> None:
+    for part in path[:-1]:
+        part = str(len(node)) if part == "[]" else part
+        inner = node.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise error(400, f"Invalid object: {part}", param=part)
+        node = inner
+    last = path[-1] if path else ""
+    node[str(len(node)) if last == "[]" else last] = value
+
+
+def _listed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _listed(each) for key, each in value.items()}
+    if inner and all(key.isdigit() for key in inner):
+        return [inner[key] for key in sorted(inner, key=int)]
+    return inner
+
+
+def integer(params: Json, name: str, default: int | None = None) -> int:
+    """Return a whole-number parameter; a missing one without default is Stripe's 400."""
+    if name not in params:
+        if default is not None:
+            return default
+        raise error(400, f"Missing required param: {name}.", "parameter_missing", name)
+    if not re.fullmatch(r"-?\d+", str(params[name])):
+        raise error(400, f"Invalid integer: {params[name]}", "parameter_invalid_integer", name)
+    return int(params[name])
+
+
+def boolean(params: Json, name: str) -> bool:
+    """Return a yes-or-no parameter, false where it is missing."""
+    value = params.get(name, "false")
+    if value not in ("true", "false"):
+        raise error(400, f"Invalid boolean: {value}", "parameter_invalid_boolean", name)
+    return bool(value == "true")
+
+
+def refuse_unknown(params: Json, known: Iterable[str]) -> None:
+    """Raise Stripe's error for a parameter that the operation does not have."""
+    allowed = {*known, "expand"}
+    surplus = [name for name in params if name not in allowed]
+    if surplus:
+        names = ", ".join(surplus)
+        word = "parameter" if len(surplus) == 1 else "parameters"
+        message = f"Received unknown {word}: {names}"
+        raise error(400, message, "parameter_unknown", surplus[0])
+
+
+def merged_metadata(old: dict[str, str], params: Json) -> dict[str, str]:
+    """Return metadata with the parameter's changes; an empty value removes its key."""
+    given = params.get("metadata", {})
+    if given == "":
+        return {}
+    if not isinstance(given, dict):
+        raise error(400, "Invalid object", "parameter_invalid", "metadata")
+    if len(given) > 50:
+        raise error(400, "You may only specify up to 50 keys in `metadata`.", param="metadata")
+    for key, value in given.items():
+        if len(str(value)) > 500:
+            message = "Metadata values can have up to 500 characters."
+            raise error(400, message, param=f"metadata[{key}]")
+    both = {**old, **given}
+    return {key: value for key, value in both.items() if value != ""}
+
+
+Fetch = Callable[[str], Json | None]
+
+
+def expand(body: Json, paths: Any, fetch: Fetch) -> Json:
+    """Return the object with the ids at the given dotted paths replaced by their objects."""
+    if isinstance(paths, str):
+        paths = [paths]
+    for path in paths or []:
+        body = _expanded(body, str(path).split("."), str(path), fetch)
+    return body
+
+
+def _expanded(node: Any, path: list[str], whole: str, fetch: Fetch) -> Any:
+    if not path:
+        return node
+    if isinstance(node, list):
+        return [_expanded(each, path, whole, fetch) for each in node]
+    if not isinstance(node, dict) or path[0] not in node:
+        message = f"This property cannot be expanded ({whole})."
+        raise error(400, message, param="expand")
+    value = node[path[0]]
+    if isinstance(value, str):
+        value = fetch(value) or value
+    rest = path[1:]
+    return {**node, path[0]: _expanded(value, rest, whole, fetch) if value else value}
+
+
+def page(objects: list[Json], params: Json, url: str) -> Json:
+    """Return one page of a list that is newest first."""
+    limit = integer(params, "limit", 10)
+    if not 1 <= limit <= 100:
+        message = f"This value must be {'less' if limit > 100 else 'greater'} than or equal to "
+        raise error(400, message + ("100." if limit > 100 else "1."), param="limit")
+    ids = [each["id"] for each in objects]
+    start, end = 0, len(objects)
+    for name in ("starting_after", "ending_before"):
+        if name in params and params[name] not in ids:
+            raise error(400, f"No such object: '{params[name]}'", "resource_missing", name)
+    if "starting_after" in params:
+        start = ids.index(params["starting_after"]) + 1
+    if "ending_before" in params:
+        end = ids.index(params["ending_before"])
+        start = max(0, end - limit)
+    shown = objects[start:end][:limit]
+    more = start > 0 if "ending_before" in params else end - start > limit
+    return {"object": "list", "data": shown, "has_more": more, "url": url}
+
+
+def created_between(objects: list[Json], params: Json) -> list[Json]:
+    """Apply the `created` filter (a time, or gt/gte/lt/lte)."""
+    wanted = params.get("created")
+    if wanted is None:
+        return objects
+    if not isinstance(wanted, dict):
+        wanted = {"gte": wanted, "lte": wanted}
+    tests: dict[str, Callable[[int, int], bool]] = {
+        "gt": lambda a, b: a > b,
+        "gte": lambda a, b: a >= b,
+        "lt": lambda a, b: a < b,
+        "lte": lambda a, b: a <= b,
+    }
+    for name, bound in wanted.items():
+        limit = integer({name: bound}, name)
+        objects = [each for each in objects if tests[name](each["created"], limit)]
+    return objects
+
+
+_CLAUSE = re.compile(
+    r"""\s*(?P<not>-)?(?P<field>[a-z_.]+)(?:\[(?P<kq>['"])(?P<key>.+?)(?P=kq)\])?\s*
+        (?P<op>:|~|>=|<=|>|<)\s*
+        (?:(?P<q>['"])(?P<text>(?:\\.|(?!(?P=q)).)*)(?P=q)|(?P<bare>[\w.-]+))\s*""",
+    re.VERBOSE,
+)
+
+
+def search_test(query: str) -> Callable[[Json], bool]:
+    """Return the predicate of a search query; Refusal for one that does not parse."""
+    position, clauses, joints = 0, [], set()
+    while position < len(query):
+        found = _CLAUSE.match(query, position)
+        if not found:
+            message = "We were unable to parse your search query."
+            raise error(400, message + " Please check its syntax.", param="query")
+        clauses.append(_clause(found))
+        position = found.end()
+        joint = re.compile(r"(AND|OR)\s+|(?=-?[a-z])", re.IGNORECASE).match(query, position)
+        if position < len(query) and joint:
+            joints.add((joint.group(1) or "AND").upper())
+            position = joint.end()
+    if not clauses or len(joints) > 1:
+        raise error(400, "You cannot combine `AND` and `OR` in a search query.", param="query")
+    combine = any if joints == {"OR"} else all
+    return lambda body: combine(clause(body) for clause in clauses)
+
+
+def _clause(found: re.Match[str]) -> Callable[[Json], bool]:
+    quoted, bare = found["text"], found["bare"]
+    wanted = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+    field, key, operator, is_not = found["field"], found["key"], found["op"], bool(found["not"])
+
+    def test(body: Json) -> bool:
+        value: Any = body.get(field)
+        if key is not None:
+            value = (value or {}).get(key)
+        return _compare(value, operator, wanted) != is_not
+
+    return test
+
+
+def _compare(value: Any, operator: str, wanted: str) -> bool:
+    if wanted == "null" or value is None:
+        return value is None and wanted == "null"
+    if operator == ":":
+        return str(value).lower() == wanted.lower()
+    if operator == "~":
+        return wanted.lower() in str(value).lower()
+    try:
+        a, b = float(value), float(wanted)
+    except ValueError:
+        return False
+    return {">": a > b, "<": a < b, ">=": a >= b, "<=": a <= b}[operator]

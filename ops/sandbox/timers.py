@@ -1,0 +1,111 @@
+"""Due work of the imitated vendors: predictions, builds, expiries, kept as `queue` and `due`.
+
+Invariant: nothing waits in a thread. A row whose time has come is handed to a small crew; its
+handler sets the next timer or none, and a kill in between leaves the row due again at the start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from ops.sandbox.crew import Crew
+from ops.sandbox.store import Store
+
+Work = Callable[[str], None]
+_log = logging.getLogger("ops.sandbox")
+RETRY_SECONDS = 1.0
+HEAVY_WORKERS, LIGHT_WORKERS = 2, 2
+# How many rows are handed over at a time: what is heavy must not hide what is light.
+HEAVY_BATCH, LIGHT_BATCH = 4, 200
+
+
+class Timers:
+    """Calls the handler of a queue with the id of each object that is due."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._work: dict[str, tuple[str, Work, bool]] = {}
+        self._held: set[str] = set()
+        self._crews = {True: Crew("heavy", HEAVY_WORKERS), False: Crew("light", LIGHT_WORKERS)}
+        self._busy: set[tuple[str, str]] = set()
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
+        store.on_commit(self._wake.set)
+
+    def register(self, queue: str, kind: str, work: Work, is_heavy: bool = False) -> None:
+        """Say what to do with objects of `kind` whose timer in `queue` runs out."""
+        self._work[queue] = (kind, work, is_heavy)
+
+    def hold(self, queue: str, is_held: bool) -> None:
+        """Keep back, or let go, all of a queue."""
+        (self._held.add if is_held else self._held.discard)(queue)
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Look no more; say whether the work under way ended within the given seconds."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join(seconds)
+        ended = [crew.stop(seconds) for crew in self._crews.values()]
+        return all(ended) and not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            now = time.time()
+            for is_heavy, batch in ((False, LIGHT_BATCH), (True, HEAVY_BATCH)):
+                for queue, object_id in self._due(self._queues(is_heavy), now, batch):
+                    self._hand_over(queue, object_id)
+            self._wake.wait(self._seconds_to_next(now))
+
+    def _queues(self, is_heavy: bool) -> list[str]:
+        work = self._work.items()
+        return [name for name, each in work if each[2] is is_heavy and name not in self._held]
+
+    def _due(self, queues: list[str], now: float, batch: int) -> list[tuple[str, str]]:
+        marks = ",".join("?" * len(queues))
+        rows = self._store.read(
+            f"SELECT queue, id FROM objects WHERE queue IN ({marks}) AND due <= ? "
+            "ORDER BY due LIMIT ?",
+            (*queues, now, batch),
+        )
+        return [(row["queue"], row["id"]) for row in rows]
+
+    def _hand_over(self, queue: str, object_id: str) -> None:
+        if (queue, object_id) in self._busy:
+            return
+        self._busy.add((queue, object_id))
+        self._crews[self._work[queue][2]].submit(partial(self._do, queue, object_id))
+
+    def _seconds_to_next(self, now: float) -> float:
+        queues = [*self._queues(is_heavy=False), *self._queues(is_heavy=True)]
+        marks = ",".join("?" * len(queues))
+        rows = self._store.read(
+            f"SELECT min(due) AS due FROM objects WHERE queue IN ({marks}) AND due > ?",
+            (*queues, now),
+        )
+        due = rows[0]["due"]
+        return 0.5 if due is None else min(0.5, max(0.002, due - time.time()))
+
+    def _do(self, queue: str, object_id: str) -> None:
+        kind, work, _ = self._work[queue]
+        try:
+            work(object_id)
+        except Exception:  # noqa: BLE001 (reason below)
+            # One broken object must not stop the rest; its timer is set again.
+            _log.exception("timer %s of %s failed", queue, object_id)
+            self._store.execute(
+                "UPDATE objects SET due = ? WHERE kind = ? AND id = ? AND queue = ?",
+                (time.time() + RETRY_SECONDS, kind, object_id, queue),
+            )
+        finally:
+            self._busy.discard((queue, object_id))
+            self._wake.set()

@@ -1,0 +1,179 @@
+"""The HTTP seam of every imitated vendor: routing, keys, faults, dropped connections.
+
+A handler returns a Response or raises Refusal; both are the vendor's own shapes. A fault that
+loses the reply acts after the handler's transaction has been committed.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from ops.sandbox import faults
+from ops.sandbox.box import Box
+from ops.sandbox.faults import Fault
+
+Handler = Callable[..., Response]
+Route = tuple[str, str, str, Handler]
+
+
+class Dropped(ConnectionAbortedError):
+    """The connection is closed without a reply (werkzeug's server takes it as the peer's loss)."""
+
+
+class Refusal(Exception):
+    """An error answer in the vendor's own shape; it rolls the handler's transaction back."""
+
+    def __init__(
+        self, status: int, body: Any, headers: dict[str, str] | None = None, executed: bool = False
+    ) -> None:
+        super().__init__(f"{status}: {body}")
+        self.status, self.body, self.headers = status, body, headers or {}
+        self.executed = executed
+
+    def response(self) -> Response:
+        """Return the refusal as a response."""
+        return reply(self.body, self.status, self.headers)
+
+
+@dataclass
+class Call:
+    """One request on its way to a handler."""
+
+    operation: str
+    request: Request
+    text: str
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    return Response(json.dumps(body), status, headers, content_type="application/json")
+
+
+def json_object(request: Request) -> dict[str, Any] | None:
+    """Return the JSON object in the body ({} where it is empty), or None if it is none."""
+    raw = request.get_data()
+    if not raw:
+        return {}
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def bearer(request: Request) -> str | None:
+    """Return the token of an `Authorization: Bearer` (or Replicate's `Token`) header."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() in ("bearer", "token") and token else None
+
+
+class Vendor:
+    """A WSGI application that imitates one vendor; subclasses say its routes and error shapes."""
+
+    name = ""
+
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        rules = [
+            Rule(path, methods=[method], endpoint=(operation, handler), strict_slashes=False)
+            for method, path, operation, handler in self.routes()
+        ]
+        self._map = Map(rules, merge_slashes=False)
+
+    def routes(self) -> Sequence[Route]:
+        """Return (method, path, operation, handler); the operation is the faults' name for it."""
+        raise NotImplementedError
+
+    def authenticate(self, call: Call) -> None:
+        """Raise Refusal for a missing or wrong key."""
+
+    def missing(self, request: Request) -> Response:
+        """Return the answer for an unknown path."""
+        return reply({"message": "Not Found"}, 404)
+
+    def not_allowed(self, request: Request) -> Response:
+        """Return the answer for a known path with another method."""
+        return self.missing(request)
+
+    def failure(self, status: int, fault: Fault) -> Response:
+        """Return the vendor's error body for a planned status."""
+        return reply({"message": fault.parameters.get("message", "Sandbox fault")}, status)
+
+    def finish(self, call: Call, response: Response) -> Response:
+        """Add the headers that the vendor adds to every answer."""
+        return response
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        try:
+            response = self._answer(request)
+        except Dropped:
+            _close(environ)
+            raise
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            (operation, handler), arguments = self._map.bind_to_environ(request.environ).match()
+        except MethodNotAllowed:
+            return self.not_allowed(request)
+        except HTTPException:
+            return self.missing(request)
+        text = f"{request.full_path}\n{request.get_data().decode('utf-8', 'replace')}"
+        call = Call(operation, request, text)
+        try:
+            self.authenticate(call)
+            response = self.perform(call, lambda: handler(call, **arguments))
+        except Refusal as refusal:
+            response = refusal.response()
+        return self.finish(call, response)
+
+    def perform(self, call: Call, run: Callable[[], Response]) -> Response:
+        """Run the handler between the faults that act before it and those that act after it."""
+        fault = self.before(call)
+        if fault and fault.kind == "status" and not fault.parameters.get("after_effect"):
+            return self.planned(fault)
+        response = run()
+        return self.after(fault, response)
+
+    def before(self, call: Call) -> Fault | None:
+        """Take the faults planned for this call; sleep or drop where they say so."""
+        take = self.box.faults.take
+        slow = take(self.name, call.operation, faults.SLOW, call.text)
+        if slow:
+            time.sleep(float(slow.parameters.get("seconds", 1)))
+        fault = take(self.name, call.operation, faults.REPLY, call.text)
+        if fault and fault.kind == "reset_before":
+            raise Dropped
+        return fault
+
+    def after(self, fault: Fault | None, response: Response) -> Response:
+        """Lose or replace the reply where the fault says so."""
+        if fault and fault.kind == "lost_reply":
+            raise Dropped
+        return self.planned(fault) if fault and fault.kind == "status" else response
+
+    def planned(self, fault: Fault) -> Response:
+        """Return the answer of a `status` fault."""
+        response = self.failure(int(fault.parameters.get("status", 500)), fault)
+        if "retry_after" in fault.parameters:
+            response.headers["Retry-After"] = str(fault.parameters["retry_after"])
+        return response
+
+
+def _close(environ: WSGIEnvironment) -> None:
+    # Lingering for 0 s makes the kernel send RST: the client sees a reset, never an empty reply.
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
