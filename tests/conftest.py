@@ -1,0 +1,90 @@
+"""Real servers: one PostgreSQL and one Valkey per session, a database of its own per test.
+
+Databases are clones of a template that is migrated once; every name contains `test`.
+"""
+
+import contextlib
+import itertools
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+import redis
+from psycopg2 import sql
+
+from app import db
+from ops.laptop.ports import Port, free_port
+from ops.laptop.postgres import Postgres
+from ops.laptop.supervisor import Supervisor
+from ops.laptop.valkey import DATABASES, Valkey
+
+PASSWORD = uuid.uuid4().hex
+TEMPLATE = "template_playalter"
+_numbers = itertools.cycle(range(1, DATABASES))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--durable: run PostgreSQL with fsync on, as benchmarks and crash tests must."""
+    parser.addoption("--durable", action="store_true", help="run PostgreSQL with fsync on")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Postgres]:
+    """A PostgreSQL of this session, without fsync unless --durable is given."""
+    folder = tmp_path_factory.mktemp("postgres")
+    port = Port(free_port(), "postgres", "none")
+    is_durable = bool(request.config.getoption("--durable"))
+    server = Postgres(folder / "data", port, PASSWORD, is_durable=is_durable)
+    with Supervisor([server.service(folder / "postgres.log")]):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey of this session."""
+    folder: Path = tmp_path_factory.mktemp("valkey")
+    server = Valkey(folder, Port(free_port(), "valkey", "none"), PASSWORD)
+    with Supervisor([server.service(folder / "valkey.log")]):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: Postgres) -> str:
+    """The name of a migrated database that nobody is connected to."""
+    _administer(postgres_server, "CREATE DATABASE {}", TEMPLATE)
+    db.migrate(postgres_server.url(TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def fresh_database(postgres_server: Postgres, template_database: str) -> Iterator[str]:
+    """The SQLAlchemy address of a migrated, empty database of this test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    clone = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
+    _administer(postgres_server, clone, name, template_database)
+    try:
+        yield postgres_server.url(name)
+    finally:
+        _administer(postgres_server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def valkey_url(valkey_server: Valkey) -> str:
+    """The address of an empty Valkey database, another one than the last tests had."""
+    url = valkey_server.url(next(_numbers))
+    with redis.Redis.from_url(url, socket_timeout=5) as client:
+        client.flushdb()
+    return url
+
+
+def _administer(server: Postgres, statement: str, *names: str) -> None:
+    address = db.dsn(server.url("postgres"))
+    with contextlib.closing(psycopg2.connect(address, connect_timeout=5)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            identifiers = [sql.Identifier(name) for name in names]
+            cursor.execute(sql.SQL(statement).format(*identifiers))

@@ -1,0 +1,1 @@
+"""One suite over all six platforms, against the sandbox over real HTTP."""

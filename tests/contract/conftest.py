@@ -1,0 +1,88 @@
+"""The sandbox, the settings that point at it, and steps on a database of their own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+import tasks
+from app import db, security
+from app.platform import Json
+from app.settings import Settings, current
+from tests.contract.stage import Step, claimed_step
+from tests.contract.vendors import Vendors, running
+
+OURS = {
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "KEY_PEPPER": "pepper",
+    "LINK_SECRET": "secret of links",
+    "PUBLIC_BASE_URL": "http://127.0.0.1:1",
+    "OPENAI_WEBHOOK_SECRET": "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA==",
+}
+NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
+    """One sandbox for the session; the SDKs are imported, as in a worker."""
+    for platform in tasks.PLATFORMS:
+        if platform.warm is not None:
+            platform.warm()
+    with running(tmp_path_factory.mktemp("sandbox")) as vendors:
+        yield vendors
+
+
+@pytest.fixture
+def vendors(sandbox: Vendors) -> Vendors:
+    """The sandbox with empty books."""
+    sandbox.reset()
+    return sandbox
+
+
+@pytest.fixture
+def configure(
+    vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Settings]]:
+    """Set the environment for this test, with changes; gives the settings."""
+
+    def configure(**changes: str) -> Settings:
+        values = {
+            **vendors.env,
+            **OURS,
+            "DATABASE_URL": NO_DATABASE,
+            "STORAGE_DIR": str(tmp_path / "files"),
+        }
+        for name, value in {**values, **changes}.items():
+            monkeypatch.setenv(name, value)
+        _forget()
+        return current()
+
+    yield configure
+    _forget()
+
+
+@pytest.fixture
+def settings(configure: Callable[..., Settings]) -> Settings:
+    """Settings that point at the sandbox, without a database."""
+    return configure()
+
+
+@pytest.fixture
+def step(configure: Callable[..., Settings], fresh_database: str) -> Callable[[str, Json], Step]:
+    """Claim a step of the given action and input, on a database of this test's own."""
+    made = configure(DATABASE_URL=fresh_database)
+    user_id, _ = security.create_key("ada@example.com")
+
+    def step(action: str, given: Json, user: UUID = user_id) -> Step:
+        return claimed_step(made, user, action, given)
+
+    return step
+
+
+def _forget() -> None:
+    if current.cache_info().currsize and current().database_url.rpartition("/")[2] != "none":
+        db.engine().dispose()
+    db.release()
+    db._engine.cache_clear()
+    current.cache_clear()

@@ -1,0 +1,135 @@
+"""A claimed step in a real database, as an action meets it, without engine, broker or worker."""
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+import tasks
+from app import claims, db
+from app.call import Call
+from app.claims import Claim
+from app.http import exchange_scope
+from app.platform import Action, Found, Intent, Json, LookupAnswer, Undo
+from app.settings import Settings
+
+KEY = "step"
+ATTEMPT_SECONDS = 2.0
+"""Short: a reply that the sandbox loses is waited for no longer."""
+_DEFINITION = (
+    "INSERT INTO definitions (name, version, body, checksum, active)"
+    " VALUES ('contract', 1, '{}', 'x', true) ON CONFLICT DO NOTHING"
+)
+_START = (
+    "SELECT start_workflow_v1(:id, :user, 'contract', 1, '{}', NULL, NULL, 3600,"
+    " cast(:steps AS jsonb), 15)"
+)
+
+
+@dataclass
+class Step:
+    """One step of a workflow of its own; every `run` is a replay under the same claim."""
+
+    settings: Settings
+    action: Action
+    claim: Claim
+    given: Json
+    cost: int = field(default=0)
+
+    def run(self, external_id: str | None = None) -> Json:
+        """Run the action from the top, as a first attempt or (external_id) as a wake."""
+        call = self.call(external_id)
+        given = self.action.input.model_validate_json(json.dumps(self.given))
+        with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
+            output = self.action.run(call, given)
+        self.cost += call.cost
+        return output
+
+    def call(self, external_id: str | None = None) -> Call:
+        """What the action is given at an attempt."""
+        return Call(replace(self.claim, external_id=external_id), self.action, self.settings)
+
+    @property
+    def intents(self) -> tuple[Intent, ...]:
+        """What is recorded of the step's effects."""
+        return claims.intents(self.claim.workflow_id, KEY)
+
+    def open_intent(self) -> Intent:
+        """The one effect whose fate is not known."""
+        (found,) = [intent for intent in self.intents if intent.resolution is None]
+        return found
+
+    def look_up(self, intent: Intent | None = None) -> LookupAnswer:
+        """What the action's lookup says of the open intent."""
+        assert self.action.lookup is not None
+        return self.action.lookup(self.call(), intent or self.open_intent())
+
+    def adopt(self, found: Found) -> None:
+        """Record the lookup's answer as the open intent's response, as the engine does."""
+        ordinal = self.open_intent().ordinal
+        assert claims.resolve_intent(self.claim, ordinal, "accepted", found.response)
+
+    def undo(self, *, external_id: str | None = None, output: Json | None = None) -> Json:
+        """Run the compensation in a row of its own, again under the same claim."""
+        assert self.action.compensate is not None
+        told = Undo(KEY, "succeeded", self.given, output, external_id, self.intents)
+        claim = claim_undo(self.claim.workflow_id, self.action.name)
+        with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
+            return self.action.compensate(Call(claim, self.action, self.settings), told)
+
+
+def claimed_step(settings: Settings, user_id: UUID, action: str, given: Json) -> Step:
+    """Start a workflow of one step, in the database alone, and claim the step."""
+    workflow_id = uuid7()
+    with db.begin() as connection:
+        connection.execute(text(_DEFINITION))
+        connection.execute(
+            text(_START),
+            {"id": workflow_id, "user": user_id, "steps": json.dumps([_row(KEY, action)])},
+        )
+    return Step(settings, tasks.actions()[action], _claim(workflow_id, KEY), given)
+
+
+def claim_undo(workflow_id: UUID, action: str) -> Claim:
+    """Claim the compensation's row; made at the first call, given back to be claimed at others."""
+    key = f"{KEY}~undo"
+    with db.begin() as connection:
+        parameters: dict[str, Any] = {"id": workflow_id, "key": key}
+        connection.execute(
+            text("UPDATE workflows SET status = 'compensating' WHERE id = :id"), parameters
+        )
+        again = connection.execute(
+            text(
+                "UPDATE steps SET status = 'pending', fence = NULL, lease_until = NULL"
+                " WHERE workflow_id = :id AND key = :key"
+            ),
+            parameters,
+        )
+        if not again.rowcount:
+            rows = json.dumps([_row(key, action, undo=True)])
+            connection.execute(
+                text("SELECT add_steps_v1(:id, cast(:steps AS jsonb), 15)"),
+                {"id": workflow_id, "steps": rows},
+            )
+    return _claim(workflow_id, key)
+
+
+def _row(key: str, action: str, *, undo: bool = False) -> Json:
+    return {
+        "key": key,
+        "position": 1,
+        "action": action,
+        "undo": undo,
+        "released": True,
+        "task_id": str(uuid7()),
+    }
+
+
+def _claim(workflow_id: UUID, key: str) -> Claim:
+    claim = claims.claim_step(workflow_id, key, 60.0)
+    assert isinstance(claim, Claim)
+    return claim

@@ -1,0 +1,66 @@
+"""The sandbox as a test sees it: its map, faults, settings and books."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Vendors:
+    """A running sandbox; `env` is what its clients are configured with."""
+
+    control: str
+    urls: dict[str, str]
+    env: dict[str, str]
+
+    def reset(self) -> None:
+        """Forget all effects, faults and settings."""
+        self._ask("POST", "/reset")
+
+    def fault(self, vendor: str, operation: str, kind: str, **more: Any) -> None:
+        """Plan one fault."""
+        body = {"vendor": vendor, "operation": operation, "kind": kind, **more}
+        self._ask("POST", "/faults", json=body)
+
+    def change(self, **settings: Any) -> None:
+        """Change settings; `replicate__hold` stands for `replicate.hold`."""
+        self._ask("PUT", "/settings", json={k.replace("__", "."): v for k, v in settings.items()})
+
+    def count(self, effect: str) -> int:
+        """How often the effect happened since the reset, by the vendors' own books."""
+        return int(self._ask("GET", "/books")["counts"][effect])
+
+    def total(self) -> int:
+        """How many effects of any kind happened since the reset."""
+        return int(self._ask("GET", "/books")["total"])
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        answer = requests.request(method, self.control + path, timeout=10, **more)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Vendors]:
+    """Start the sandbox on free ports and stop it."""
+    command = [sys.executable, "-m", "ops.sandbox", "--base-port", "0", "--state", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line, "the sandbox did not start"
+            described = json.loads(line)
+            urls = described["vendors"]
+            yield Vendors(urls["control"], urls, described["env"])
+        finally:
+            process.terminate()
+            process.wait(timeout=10)

@@ -1,0 +1,134 @@
+"""The kernel on a database of the test's own: settings, registered definitions, a user."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app import db
+from app.celery import celery_app
+from app.claims import Attempt, Claim, claim_step
+from app.settings import Settings, current
+from chains import commands, definitions, registry
+
+NOTHING = Attempt(None, 0, [])
+Threads = Callable[[Sequence[Callable[[], Any]]], list[Any]]
+
+
+def forget() -> None:
+    """Let go of everything that was made from other settings."""
+    if current.cache_info().currsize:
+        db.engine().dispose()
+    db.release()
+    for cached in (db._engine, celery_app, current, registry.plan, registry.definition):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def settings(
+    fresh_database: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """This process's settings, on an empty database and an empty Valkey."""
+    values = {
+        "DATABASE_URL": fresh_database,
+        "REDIS_URL": valkey_url,
+        "STORAGE_DIR": str(tmp_path / "files"),
+        "KEY_PEPPER": "pepper",
+        "LINK_SECRET": "secret of links",
+        "LEASE_SECONDS": "1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    yield current()
+    celery_app().close()
+    forget()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A user's workflows, and short ways to their rows."""
+
+    user_id: UUID
+
+    def register(self, node: dict[str, Any], **rest: Any) -> str:
+        """Register a definition with this root; its name."""
+        name = f"sample_{abs(hash(str(node))) % 10**9}"
+        registry.register({"name": name, "do": node, **rest})
+        return name
+
+    def start(self, type: str, input: dict[str, Any] | None = None, **rest: Any) -> UUID:
+        """Start a workflow of the type."""
+        started = commands.start_workflow(
+            user_id=self.user_id, type=type, input=input or {}, **rest
+        )
+        return started.id
+
+    def claim(self, workflow_id: UUID, key: str, seconds: float = 30.0) -> Claim:
+        """Claim a step that can be claimed."""
+        claimed = claim_step(workflow_id, key, seconds)
+        assert isinstance(claimed, Claim), f"{key} was not claimed: {claimed}"
+        return claimed
+
+    def step(self, workflow_id: UUID, key: str) -> dict[str, Any]:
+        """The step's row."""
+        row = db.row("SELECT * FROM steps WHERE workflow_id = %s AND key = %s", (workflow_id, key))
+        assert row is not None
+        return row
+
+    def workflow(self, workflow_id: UUID) -> dict[str, Any]:
+        """The workflow's row."""
+        row = db.row("SELECT * FROM workflows WHERE id = %s", (workflow_id,))
+        assert row is not None
+        return row
+
+    def events(self, workflow_id: UUID) -> list[dict[str, Any]]:
+        """The bodies of the events, in order."""
+        rows = db.rows(
+            "SELECT body::jsonb AS body FROM events WHERE workflow_id = %s ORDER BY seq",
+            (workflow_id,),
+        )
+        return [row["body"] for row in rows]
+
+    def due(self, workflow_id: UUID, key: str) -> None:
+        """Make the step's next copy due now."""
+        db.row(
+            "UPDATE steps SET publish_after = clock_timestamp()"
+            " WHERE workflow_id = %s AND key = %s",
+            (workflow_id, key),
+        )
+
+
+@pytest.fixture
+def kernel(settings: Settings) -> Kernel:
+    """A migrated database with the shipped definitions and one user."""
+    for body in definitions.ALL:
+        registry.register(body)
+    row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
+    assert row is not None
+    return Kernel(row["id"])
+
+
+@pytest.fixture
+def in_threads() -> Threads:
+    """Run functions at the same time, each on a connection of its own; their results in order."""
+
+    def run(functions: Sequence[Callable[[], Any]]) -> list[Any]:
+        gate = threading.Barrier(len(functions))
+
+        def one(function: Callable[[], Any]) -> Any:
+            try:
+                gate.wait(timeout=10)
+                return function()
+            finally:
+                db.release()
+
+        with ThreadPoolExecutor(len(functions)) as pool:
+            return list(pool.map(one, functions))
+
+    return run

@@ -1,0 +1,211 @@
+"""The step protocol in PostgreSQL: who may run a step, and whose outcome counts."""
+
+import time
+from dataclasses import replace
+from functools import partial
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+from app import claims, db
+from app.claims import Advance, Claim, claim_step
+from chains.prepare import prepare
+from tests.integration.conftest import NOTHING, Kernel, Threads
+from tests.unit.definitions import noop
+
+
+def test_a_second_worker_cannot_claim_a_leased_step(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    kernel.claim(workflow, "first")
+    assert claim_step(workflow, "first", 30.0) is None
+
+
+def test_one_of_many_claims_at_the_same_time_wins(kernel: Kernel, in_threads: Threads) -> None:
+    workflow = kernel.start("noop_chain")
+    found = in_threads([lambda: claim_step(workflow, "first", 30.0)] * 8)
+    assert sum(isinstance(each, Claim) for each in found) == 1
+
+
+def test_a_step_is_not_claimed_before_the_step_it_follows_is_done(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    assert claim_step(workflow, "second", 30.0) is None
+    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, {}, None, None)
+    assert isinstance(claim_step(workflow, "second", 30.0), Claim)
+
+
+def test_a_stale_fence_records_nothing(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    stale = replace(held, fence=uuid4())
+    assert claims.finish_step(stale, NOTHING, {"x": 1}, None, None).verdict == "fenced"
+    assert claims.fail_step(stale, NOTHING, {"code": "x"}) == "fenced"
+    assert claims.suspend_step(stale, NOTHING, "id", 1.0, 10.0) == "fenced"
+    assert claims.retry_step(stale, NOTHING, {}, 1.0, new_generation=False) == "fenced"
+    assert claims.doubt_step(stale, NOTHING, {}, 1.0, None) == "fenced"
+    assert claims.record_intent(stale, 0, "op", {}, "key") is None
+    assert not claims.resolve_intent(stale, 0, "accepted", {})
+    assert kernel.step(workflow, "first")["status"] == "running"
+    assert claims.finish_step(held, NOTHING, {}, None, None).verdict == "released"
+
+
+def test_an_outcome_is_accepted_once(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    assert claims.finish_step(held, NOTHING, {"n": 1}, None, None).verdict == "released"
+    assert claims.finish_step(held, NOTHING, {"n": 2}, None, None).verdict == "fenced"
+    assert kernel.step(workflow, "first")["output"] == {"n": 1}
+
+
+def test_advance_records_one_step_and_claims_the_next(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    first = kernel.claim(workflow, "first")
+    advance = claims.advance_step(first, NOTHING, {"n": 1}, "second", 30.0)
+    assert advance.verdict == "advanced"
+    assert advance.claim is not None
+    assert advance.claim.key == "second"
+    assert kernel.step(workflow, "first")["status"] == "succeeded"
+    assert kernel.step(workflow, "second")["status"] == "running"
+
+
+def test_advance_records_alone_when_the_workflow_was_paused(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    first = kernel.claim(workflow, "first")
+    db.row("UPDATE workflows SET paused_at = now() WHERE id = %s", (workflow,))
+    advance = claims.advance_step(first, NOTHING, {}, "second", 30.0)
+    assert advance == Advance("released", (), None)
+    assert kernel.step(workflow, "second")["status"] == "pending"
+    assert claim_step(workflow, "second", 30.0) is None
+
+
+def test_a_recorded_step_answers_with_its_successor_once(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, {}, None, None)
+    assert claim_step(workflow, "first", 30.0) == Advance("done", (), None)
+    kernel.due(workflow, "second")
+    assert claim_step(workflow, "first", 30.0) == Advance("done", ("second",), None)
+    assert claim_step(workflow, "first", 30.0) == Advance("done", (), None)
+
+
+def test_one_of_many_publishers_wins_a_due_step(kernel: Kernel, in_threads: Threads) -> None:
+    workflow = kernel.start("noop_chain")
+    kernel.due(workflow, "first")
+    won = in_threads([lambda: claims.win_publish(workflow, ["first"])] * 8)
+    assert sum(len(each) for each in won) == 1
+
+
+def test_the_last_part_of_a_join_is_told_so_and_no_other(
+    kernel: Kernel, in_threads: Threads
+) -> None:
+    branches = [noop(f"b{n}") for n in range(12)]
+    workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))
+    held = [kernel.claim(workflow, f"b{n}") for n in range(12)]
+    finishes = [partial(claims.finish_step, each, NOTHING, {}, None, None) for each in held]
+    joined = [advance.joined for advance in in_threads(finishes)]
+    assert sorted(joined, key=str) == sorted([*[None] * 11, "all"], key=str)
+    assert kernel.step(workflow, "all")["remaining"] == 0
+    assert isinstance(claim_step(workflow, "all", 30.0), Claim)
+
+
+def test_each_settled_item_of_a_map_lets_the_next_one_in(kernel: Kernel) -> None:
+    name = kernel.register(
+        {"map": "m", "over": {"$": "input.l"}, "max_concurrency": 2, "do": noop("leaf")}
+    )
+    workflow = kernel.start(name, {"l": [1, 2, 3]})
+    expand = kernel.claim(workflow, "m~expand")
+    prepared = prepare(expand)
+    assert prepared.expand is not None
+    advance = claims.finish_step(expand, NOTHING, {}, prepared.expand(None), None)
+    assert advance.released == ("m[0].leaf", "m[1].leaf")
+    assert claim_step(workflow, "m[2].leaf", 30.0) is None
+    first = claims.finish_step(kernel.claim(workflow, "m[0].leaf"), NOTHING, 10, None, None)
+    assert first.released == ("m[2].leaf",)
+    second = claims.finish_step(kernel.claim(workflow, "m[1].leaf"), NOTHING, 11, None, None)
+    assert second == Advance("released", (), None)
+    last = claims.finish_step(kernel.claim(workflow, "m[2].leaf"), NOTHING, 12, None, None)
+    assert last.joined == "m"
+    join = kernel.claim(workflow, "m")
+    assert prepare(join).input == {"items": [10, 11, 12]}
+
+
+def test_a_map_over_nothing_goes_straight_to_its_join(kernel: Kernel) -> None:
+    name = kernel.register({"map": "m", "over": {"$": "input.l"}, "do": noop("leaf")})
+    workflow = kernel.start(name, {"l": []})
+    expand = kernel.claim(workflow, "m~expand")
+    made = prepare(expand).expand
+    assert made is not None
+    advance = claims.finish_step(expand, NOTHING, {}, made(None), None)
+    assert advance.released == ("m",)
+    assert isinstance(claim_step(workflow, "m", 30.0), Claim)
+
+
+def test_a_lease_is_renewed_by_its_holder_only_and_never_past_the_deadline(
+    kernel: Kernel,
+) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first", 2.0)
+    renew = "SELECT renew_lease_v1(%s, 'first', %s, 60.0) AS renewed"
+    assert db.row(renew, (workflow, held.fence)) == {"renewed": True}
+    step = kernel.step(workflow, "first")
+    assert step["lease_until"] == step["deadline_at"]
+    assert db.row(renew, (workflow, uuid4())) == {"renewed": False}
+
+
+def test_an_intent_is_recorded_once_with_its_exact_request(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    first = claims.record_intent(held, 0, "charges.create", {"b": 1, "a": 2}, "key-1")
+    again = claims.record_intent(held, 0, "charges.create", {"other": 1}, "key-2")
+    assert first is not None
+    assert again is not None
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.intent.request == {"b": 1, "a": 2}
+    assert list(again.intent.request) == ["b", "a"]
+    assert again.intent.key == "key-1"
+
+
+def test_no_claim_commits_behind_the_barrier_of_a_stop(kernel: Kernel, in_threads: Threads) -> None:
+    branches = [noop(f"b{n}") for n in range(40)]
+    workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))
+
+    def claim_some(start: int) -> int:
+        found = [claim_step(workflow, f"b{n}", 30.0) for n in range(start, 40, 4)]
+        return sum(isinstance(each, Claim) for each in found)
+
+    def stop() -> int:
+        time.sleep(0.01)
+        db.row("SELECT stop_workflow_v1(%s, 'cancelled', '{}')", (workflow,))
+        db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
+        seen = db.row(
+            "SELECT count(*) AS n FROM steps WHERE workflow_id = %s AND status = 'running'",
+            (workflow,),
+        )
+        assert seen is not None
+        return int(seen["n"])
+
+    *claimed, seen_behind = in_threads([*[partial(claim_some, n) for n in range(4)], stop])
+    assert sum(claimed) == seen_behind
+
+
+def test_a_workflow_that_is_not_terminal_must_have_a_time_to_look_at_it(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    for value in (None, "infinity"):
+        with pytest.raises(psycopg2.errors.CheckViolation):
+            db.row("UPDATE workflows SET next_wake_at = %s WHERE id = %s", (value, workflow))
+
+
+def test_the_last_step_ends_the_workflow_in_its_own_transaction(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    for key in ("first", "second"):
+        claims.finish_step(kernel.claim(workflow, key), NOTHING, {}, None, None)
+    last = claims.finish_step(kernel.claim(workflow, "third"), NOTHING, {}, None, {"ok": True})
+    assert last.verdict == "completed"
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["output"], row["next_wake_at"]) == ("succeeded", {"ok": True}, None)
+    assert [event["type"] for event in kernel.events(workflow)] == [
+        "WorkflowStarted",
+        "StepSucceeded",
+        "StepSucceeded",
+        "StepSucceeded",
+        "WorkflowSucceeded",
+    ]

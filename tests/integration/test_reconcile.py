@@ -1,0 +1,268 @@
+"""What nobody carries on is found and put right; what somebody carries on is left alone."""
+
+import time
+from uuid import UUID
+
+import pytest
+
+from app import claims, db
+from app.celery import celery_app
+from app.claims import Claim, claim_step
+from app.errors import Conflict
+from app.platform import Delivery
+from chains import commands, compensate, reconcile
+from chains.dispatch import queue_lengths
+from tests.integration.conftest import NOTHING, Kernel
+from tests.unit.definitions import noop
+
+
+@pytest.fixture(autouse=True)
+def _reconciler_has_been_there(kernel: Kernel) -> None:
+    """Its first pass ever gives one lease of grace; here that is over."""
+    reconcile.reconcile()
+    db.row("UPDATE reconciler_beat SET grace_until = clock_timestamp()", ())
+
+
+PAID = {"step": "pay", "action": "stripe.capture", "with": {"payment_intent": "pi_1"}}
+
+
+def look(workflow: UUID) -> None:
+    """One pass that finds the workflow due."""
+    db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
+    reconcile.reconcile()
+
+
+def lapse(workflow: UUID, key: str) -> None:
+    """The step's holder has been silent for its lease."""
+    db.row(
+        "UPDATE steps SET lease_until = clock_timestamp() - interval '1 ms'"
+        " WHERE workflow_id = %s AND key = %s",
+        (workflow, key),
+    )
+
+
+def queued() -> int:
+    return queue_lengths(celery_app(), ["control"])["control"]
+
+
+def with_intent(kernel: Kernel) -> tuple[UUID, Claim]:
+    """A workflow whose only step, `pay`, is held with an open intent."""
+    workflow = kernel.start(kernel.register(PAID))
+    held = kernel.claim(workflow, "pay")
+    assert claims.record_intent(held, 0, "payment_intents.capture", {}, "k") is not None
+    return workflow, held
+
+
+def test_a_lapsed_lease_without_an_intent_runs_again(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    kernel.claim(workflow, "first")
+    look(workflow)
+    assert kernel.step(workflow, "first")["status"] == "running"
+    lapse(workflow, "first")
+    look(workflow)
+    step = kernel.step(workflow, "first")
+    assert (step["status"], step["crashes"], step["tries"]) == ("pending", 1, 0)
+    assert isinstance(claim_step(workflow, "first", 30.0), Claim)
+
+
+def test_a_lapsed_lease_with_an_open_intent_is_an_unknown_outcome(kernel: Kernel) -> None:
+    workflow, _ = with_intent(kernel)
+    lapse(workflow, "pay")
+    look(workflow)
+    assert kernel.step(workflow, "pay")["status"] == "unknown"
+    assert kernel.claim(workflow, "pay").prior == "unknown"
+
+
+def test_no_lease_is_expired_for_one_lease_after_everything_stood_still(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    kernel.claim(workflow, "first")
+    lapse(workflow, "first")
+    db.row("UPDATE reconciler_beat SET beat_at = beat_at - interval '11 seconds'", ())
+    look(workflow)
+    assert kernel.step(workflow, "first")["status"] == "running"
+    time.sleep(1.1)
+    look(workflow)
+    assert kernel.step(workflow, "first")["status"] == "pending"
+
+
+def test_a_lost_message_is_published_again_and_not_before_its_time(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    before = queued()
+    look(workflow)
+    assert queued() == before
+    kernel.due(workflow, "first")
+    look(workflow)
+    assert queued() == before + 1
+    look(workflow)
+    assert queued() == before + 1
+
+
+def test_a_step_that_waits_past_its_poll_time_is_asked_about(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
+    look(workflow)
+    assert kernel.step(workflow, "first")["status"] == "waiting"
+    db.row("INSERT INTO clock_offset (amount) VALUES ('2 hours')", ())
+    look(workflow)
+    step = kernel.step(workflow, "first")
+    assert (step["status"], step["external_id"]) == ("pending", "ext")
+    claimed = kernel.claim(workflow, "first")
+    assert claimed.external_id == "ext"
+    assert claimed.expired
+
+
+def test_a_step_that_crashes_its_worker_again_and_again_needs_a_person(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    for _ in range(reconcile.MAX_CRASHES):
+        kernel.claim(workflow, "first")
+        lapse(workflow, "first")
+        look(workflow)
+    assert kernel.workflow(workflow)["attention"] == "crashing"
+    assert claim_step(workflow, "first", 30.0) is None
+
+
+def test_a_workflow_over_its_time_out_is_stopped(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register(noop("only"), timeout="1h"))
+    db.row("INSERT INTO clock_offset (amount) VALUES ('2 hours')", ())
+    look(workflow)
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["cause"]) == ("failed", "timed_out")
+
+
+def test_the_next_look_is_never_later_than_what_the_steps_wait_for(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 120.0, 7200.0)
+    look(workflow)
+    row = db.row(
+        "SELECT w.next_wake_at <= s.wake_at AS is_in_time FROM workflows w JOIN steps s"
+        " ON s.workflow_id = w.id AND s.key = 'first' WHERE w.id = %s",
+        (workflow,),
+    )
+    assert row == {"is_in_time": True}
+
+
+def delivery(number: int = 1) -> Delivery:
+    return Delivery(f"delivery-{number}", "ext", "completed", {"n": number})
+
+
+def test_a_webhook_wakes_the_step_that_waits_for_it_once(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
+    before = queued()
+    assert commands.accept_delivery("control", delivery())
+    assert kernel.step(workflow, "first")["status"] == "pending"
+    assert queued() == before + 1
+    assert not commands.accept_delivery("control", delivery())
+    assert queued() == before + 1
+
+
+def test_a_webhook_that_comes_before_the_step_waits_is_found_there(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    commands.accept_delivery("control", delivery())
+    claims.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
+    assert claims.wake_step(workflow, "first", "ext")
+    assert kernel.step(workflow, "first")["status"] == "pending"
+    assert not claims.wake_step(workflow, "first", "ext")
+
+
+def test_a_webhook_of_another_platform_wakes_nothing(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
+    commands.accept_delivery("stripe", delivery())
+    assert kernel.step(workflow, "first")["status"] == "waiting"
+
+
+def test_a_cancelled_workflow_with_nothing_to_undo_ends_at_once(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    assert commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow) == "cancelled"
+    assert kernel.step(workflow, "first")["status"] == "cancelled"
+    with pytest.raises(Conflict, match="cancelled already"):
+        commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+
+
+def test_a_stop_waits_for_what_runs_and_takes_its_outcome(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    status = commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    assert status == "compensating"
+    assert claims.finish_step(held, NOTHING, {"n": 1}, None, None).verdict == "draining"
+    assert compensate.settle(workflow) == "cancelled"
+    assert kernel.step(workflow, "first")["status"] == "succeeded"
+    assert claim_step(workflow, "second", 30.0) is None
+
+
+def test_everything_with_an_effect_gets_one_undo_in_reverse(kernel: Kernel) -> None:
+    name = kernel.register({"sequence": [{**PAID, "step": "one"}, {**PAID, "step": "two"}]})
+    workflow = kernel.start(name)
+    for key in ("one", "two"):
+        held = kernel.claim(workflow, key)
+        claims.record_intent(held, 0, "op", {}, f"k-{key}")
+        claims.resolve_intent(held, 0, "accepted", {})
+        if key == "one":
+            claims.finish_step(held, NOTHING, {}, None, None)
+        else:
+            claims.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
+    assert compensate.settle(workflow) == "compensating"
+    assert compensate.settle(workflow) == "compensating"
+    undo = kernel.claim(workflow, "two~undo")
+    assert claim_step(workflow, "one~undo", 30.0) is None
+    assert claims.finish_step(undo, NOTHING, {}, None, None).verdict == "undone"
+    compensate.settle(workflow)
+    claims.finish_step(kernel.claim(workflow, "one~undo"), NOTHING, {}, None, None)
+    assert compensate.settle(workflow) == "compensated"
+    assert kernel.step(workflow, "one")["status"] == "compensated"
+    assert kernel.step(workflow, "two")["status"] == "failed"
+    assert kernel.workflow(workflow)["error"]["step"] == "two"
+
+
+def test_what_never_happened_is_not_undone(kernel: Kernel) -> None:
+    workflow, held = with_intent(kernel)
+    claims.resolve_intent(held, 0, "never", None)
+    claims.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
+    assert compensate.settle(workflow) == "failed"
+
+
+def test_an_unknown_step_holds_up_the_end_of_the_undoing(kernel: Kernel) -> None:
+    workflow, held = with_intent(kernel)
+    claims.doubt_step(held, NOTHING, {"code": "unknown_outcome"}, 0.0, None)
+    commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    assert kernel.workflow(workflow)["status"] == "compensating"
+    looking = kernel.claim(workflow, "pay")
+    assert looking.stopping
+    claims.resolve_intent(looking, 0, "never", None)
+    assert claims.cancel_step(looking, NOTHING) == "draining"
+    assert compensate.settle(workflow) == "cancelled"
+
+
+def test_a_compensation_that_fails_for_good_asks_for_a_person(kernel: Kernel) -> None:
+    workflow, held = with_intent(kernel)
+    claims.fail_step(held, NOTHING, {"code": "x", "message": "y"})
+    compensate.settle(workflow)
+    undo = kernel.claim(workflow, "pay~undo")
+    claims.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
+    assert compensate.settle(workflow) == "compensating"
+    assert kernel.workflow(workflow)["attention"] == "compensation_failed"
+
+
+def test_a_paused_workflow_is_neither_published_nor_claimed(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    db.row("UPDATE workflows SET paused_at = now() WHERE id = %s", (workflow,))
+    kernel.due(workflow, "first")
+    before = queued()
+    look(workflow)
+    assert queued() == before
+    assert claim_step(workflow, "first", 30.0) is None
+
+
+def test_an_idempotency_key_answers_with_its_first_workflow(kernel: Kernel) -> None:
+    def start(input: dict[str, int]) -> commands.Started:
+        return commands.start_workflow(
+            user_id=kernel.user_id, type="noop_chain", input=input, idempotency_key="key"
+        )
+
+    first = start({"n": 1})
+    assert first.created
+    assert start({"n": 1}) == commands.Started(first.id, created=False)
+    with pytest.raises(Conflict, match="with another body"):
+        start({"n": 2})

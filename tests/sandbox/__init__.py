@@ -1,0 +1,1 @@
+"""The sandbox, driven by the vendors' own SDKs over real HTTP."""

@@ -1,0 +1,1 @@
+"""No input or output: pure functions, by tables."""

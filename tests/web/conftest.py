@@ -1,0 +1,180 @@
+"""An application on a database of its own, its users, and rows to ask for."""
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+from werkzeug.serving import make_server
+from werkzeug.test import TestResponse
+
+from app import db, security
+from app.celery import celery_app
+from app.settings import Settings, current
+from web import create_app
+
+JPEG = "image/jpeg"
+
+
+class Client(FlaskClient):
+    """Reads each answer to its end, as a server's client does, so that its files are closed."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send a request."""
+        return super().open(*args, **({"buffered": True} | kwargs))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user with a key."""
+
+    user_id: UUID
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What authenticates this user."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@pytest.fixture
+def settings(
+    fresh_database: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """The settings of this test; everything that was made from others is forgotten."""
+    values = {
+        "DATABASE_URL": fresh_database,
+        "REDIS_URL": valkey_url,
+        "STORAGE_DIR": str(tmp_path / "files"),
+        "KEY_PEPPER": "pepper",
+        "LINK_SECRET": "secret of links",
+        "WEB_THREADS": "4",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    yield current()
+    _forget()
+
+
+def _forget() -> None:
+    if current.cache_info().currsize:
+        db.engine().dispose()
+    db.release()
+    db._engine.cache_clear()
+    celery_app.cache_clear()
+    current.cache_clear()
+
+
+@pytest.fixture
+def client(settings: Settings) -> FlaskClient:
+    """The application, called without a socket."""
+    app = create_app(settings)
+    app.test_client_class = Client
+    return app.test_client()
+
+
+@pytest.fixture
+def caller(settings: Settings) -> Caller:
+    """A user with a key."""
+    return Caller(*security.create_key("ada@example.com"))
+
+
+@pytest.fixture
+def stranger(settings: Settings) -> Caller:
+    """Another user with a key."""
+    return Caller(*security.create_key("eve@example.com"))
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[str]:
+    """The application behind a real socket; its address."""
+    made = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{made.server_port}"
+    made.shutdown()
+    thread.join(timeout=10)
+    made.server_close()
+
+
+@pytest.fixture
+def start(settings: Settings, caller: Caller) -> Callable[..., UUID]:
+    """Start a workflow of one step, `one`, in the database alone: nothing is published."""
+
+    def start(owner: Caller = caller) -> UUID:
+        workflow_id = uuid7()
+        step = {
+            "key": "one",
+            "position": 1,
+            "action": "control.noop",
+            "released": True,
+            "task_id": str(uuid7()),
+        }
+        with db.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO definitions (name, version, body, checksum, active)"
+                    " VALUES ('only_rows', 1, '{\"input_schema\": {}}', 'x', true)"
+                    " ON CONFLICT DO NOTHING"
+                )
+            )
+            connection.execute(
+                text(
+                    "SELECT start_workflow_v1(:id, :user, 'only_rows', 1, '{\"a\": 1}', NULL, NULL,"
+                    " 3600, cast(:steps AS jsonb), 15)"
+                ),
+                {"id": workflow_id, "user": owner.user_id, "steps": json.dumps([step])},
+            )
+        return workflow_id
+
+    return start
+
+
+def change(statement: str, **values: object) -> None:
+    """Run one SQL statement in the test's database."""
+    with db.begin() as connection:
+        connection.execute(text(statement), values)
+
+
+def append_event(workflow_id: UUID, kind: str) -> None:
+    """One more event of a workflow."""
+    change(
+        "SELECT append_event_v1(:id, :kind, 'one', '{}') FROM"
+        " (SELECT 1 FROM workflows WHERE id = :id FOR NO KEY UPDATE) AS locked",
+        id=workflow_id,
+        kind=kind,
+    )
+
+
+def end(workflow_id: UUID) -> None:
+    """Make a workflow succeed, with its last event, in one transaction."""
+    with db.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE workflows SET status = 'succeeded', completed_at = clock_timestamp()"
+                " WHERE id = :id"
+            ),
+            {"id": workflow_id},
+        )
+        connection.execute(
+            text("SELECT append_event_v1(:id, 'WorkflowSucceeded', NULL, '{}')"),
+            {"id": workflow_id},
+        )
+
+
+def picture(kind: str = "JPEG", size: tuple[int, int] = (40, 30)) -> bytes:
+    """The bytes of an image with some noise in it."""
+    image = Image.effect_noise(size, 60).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()

@@ -1,0 +1,129 @@
+"""`playalter` as a person or a script meets it: what it prints, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from app import security
+from app.settings import Settings
+from chains import definitions, registry
+from tests.web.conftest import Caller, end
+
+NOBODY = "postgresql://a:b@127.0.0.1:1/x"
+CHECKOUT = Path(__file__).resolve().parents[2]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def playalter(server: str, caller: Caller) -> Run:
+    """The command, with the environment of a user of this test's server."""
+    variables = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": caller.key}
+
+    def run(*arguments: str, given: str = "", **changes: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "ops.cli", *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | variables | changes,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_wrong_input_is_named_by_its_pointer(playalter: Run) -> None:
+    for body in definitions.ALL:
+        registry.register(body)
+    ended = playalter("submit", "face_swap_campaign", "--input", "-", given='{"price": {}}')
+    assert ended.returncode == 2
+    assert "/input/consent: " in ended.stderr
+    assert "/input/price/currency: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "code", "said"),
+    [
+        (["submit", "nope", "--input", "-"], {}, 2, "/type: "),
+        (["submit", "nope", "--input", "/no/such/file"], {}, 2, "No such file"),
+        (["list"], {"PLAYALTER_API_KEY": "pa_wrong"}, 2, "401"),
+        (["list"], {"PLAYALTER_API_KEY": ""}, 2, "PLAYALTER_API_KEY"),
+        (["list"], {"PLAYALTER_URL": "http://127.0.0.1:1"}, 3, "cannot reach"),
+        (["list", "--limit", "1000"], {}, 2, "1000"),
+        (["status", "42"], {}, 2, "not a valid UUID"),
+        (["status", "0190a000-0000-7000-8000-000000000000"], {}, 2, "no such workflow"),
+        (["keys", "create", "nobody"], {}, 2, "not an e-mail address"),
+        (["keys", "create", "a@b"], {"DATABASE_URL": NOBODY}, 3, "refused"),
+        (["keys", "create", "a@b"], {"DATABASE_URL": ""}, 2, "DATABASE_URL: is not set"),
+        (["flower"], {"FLOWER_PASSWORD": ""}, 2, "FLOWER_PASSWORD"),
+        (["fly"], {}, 2, "No such command"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_a_line_and_by_the_exit_code(
+    playalter: Run, arguments: list[str], changes: dict[str, str], code: int, said: str
+) -> None:
+    ended = playalter(*arguments, given="{}", **changes)
+    assert ended.returncode == code, ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_watch_follows_to_the_end_and_tells_success_from_the_rest(
+    playalter: Run, start: Callable[..., UUID]
+) -> None:
+    workflow_id = str(start())
+    shown = playalter("status", workflow_id)
+    assert (shown.returncode, "running" in shown.stdout) == (0, True)
+    end(UUID(workflow_id))
+    watched = playalter("watch", workflow_id)
+    assert watched.returncode == 0, watched.stderr
+    assert [line.split()[1] for line in watched.stdout.splitlines()[:2]] == [
+        "WorkflowStarted",
+        "WorkflowSucceeded",
+    ]
+    assert workflow_id in playalter("list").stdout
+    assert playalter("cancel", workflow_id).returncode == 2
+
+
+def test_a_key_made_on_the_command_line_works_until_it_is_revoked(
+    playalter: Run, settings: Settings
+) -> None:
+    key = playalter("keys", "create", "grace@example.com").stdout.strip()
+    assert (
+        playalter("list", "--json", PLAYALTER_API_KEY=key).stdout
+        == json.dumps({"items": [], "next_cursor": None}, indent=2) + "\n"
+    )
+    listed = playalter("keys", "list", "grace@example.com").stdout
+    assert key.split("_")[1] in listed
+    assert key not in listed
+    assert playalter("keys", "revoke", key).returncode == 0
+    assert playalter("keys", "revoke", key).returncode == 2
+    assert [facts.revoked_at is None for facts in security.list_keys("grace@example.com")] == [
+        False
+    ]
+
+
+def test_the_command_starts_at_once() -> None:
+    def seconds() -> float:
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "ops.cli", "--help"],
+            cwd=CHECKOUT,
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+        return time.monotonic() - began
+
+    assert min(seconds() for _ in range(3)) < 0.3

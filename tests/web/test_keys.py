@@ -1,0 +1,77 @@
+"""Who gets in."""
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import security
+from app.db import begin
+from app.errors import InvalidInput, NotFound, Unauthorized
+from app.models import ApiKey
+from tests.web.conftest import Caller
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
+def test_a_key_opens_in_either_header(client: FlaskClient, caller: Caller, header: str) -> None:
+    value = f"Bearer {caller.key}" if header == "Authorization" else caller.key
+    assert client.get("/v1/workflows", headers={header: value}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer pa_000000000000_" + "A" * 43},
+        {"Authorization": "Bearer nonsense"},
+        {"X-API-Key": "pa_x_y\x80"},
+    ],
+)
+def test_without_a_known_key_the_answer_is_401(
+    client: FlaskClient, headers: dict[str, str]
+) -> None:
+    answer = client.get("/v1/workflows", headers=headers)
+    assert answer.status_code == 401
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json is not None
+    assert answer.json["code"] == "unauthorized"
+
+
+def test_a_right_prefix_with_a_wrong_secret_is_refused(caller: Caller) -> None:
+    wrong = caller.key[:-1] + ("A" if caller.key[-1] != "A" else "B")
+    with pytest.raises(Unauthorized):
+        security.authenticate(wrong)
+
+
+def test_the_database_holds_no_key(caller: Caller) -> None:
+    with begin() as connection:
+        row = connection.execute(ApiKey.__table__.select()).mappings().one()
+    secret = caller.key.split("_", 2)[2]
+    assert secret not in repr(dict(row))
+
+
+def test_a_revoked_key_is_refused_at_once_where_it_was_revoked(caller: Caller) -> None:
+    prefix = caller.key.split("_")[1]
+    assert security.authenticate(caller.key) == caller.user_id
+    security.revoke_key(prefix)
+    with pytest.raises(Unauthorized):
+        security.authenticate(caller.key)
+    with pytest.raises(NotFound):
+        security.revoke_key(prefix)
+
+
+def test_a_second_key_belongs_to_the_same_user(caller: Caller) -> None:
+    user_id, key = security.create_key("ada@example.com")
+    assert user_id == caller.user_id
+    assert key != caller.key
+    assert [facts.email for facts in security.list_keys("ada@example.com")] == [
+        "ada@example.com",
+        "ada@example.com",
+    ]
+
+
+@pytest.mark.parametrize("email", ["", "ada", "a b@example.com", "ada@\x00", "@example.com"])
+def test_a_key_needs_an_address(settings: object, email: str) -> None:
+    with pytest.raises(InvalidInput):
+        security.create_key(email)

@@ -1,0 +1,102 @@
+"""The real server process, `playalter web`: what only gunicorn can do wrong."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import requests
+
+from app.settings import Settings
+from ops.laptop.ports import free_port
+from tests.web.conftest import Caller, picture
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+LIMIT = 20 * 2**20
+
+
+@pytest.fixture
+def gunicorn(settings: Settings, tmp_path: Path) -> Iterator[str]:
+    """`playalter web` on this test's database; its address."""
+    port = free_port()
+    environment = os.environ | {"WEB_PORT": str(port), "METRICS_DIR": str(tmp_path / "metrics")}
+    with (tmp_path / "web.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli", "web"],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_up(url, process)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=15)
+
+
+def _wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if requests.get(f"{url}/healthz", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    pytest.fail("playalter web did not come up")
+
+
+def _raw(url: str, request: bytes) -> bytes:
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(4096)
+
+
+def test_the_server_process_keeps_the_promises_of_the_application(
+    gunicorn: str, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    for request, status in (
+        (b"NONSENSE\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
+    ):
+        answer = _raw(gunicorn, request)
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+        assert b"application/problem+json" in answer
+        assert b"<html" not in answer
+
+    address = f"{gunicorn}/v1/artifacts"
+    too_long = picture().ljust(LIMIT + 1, b"\0")
+    chunks = (too_long[n : n + 65_536] for n in range(0, len(too_long), 65_536))
+    for data in (too_long, too_long + b"\0" * 10_000_000, chunks):
+        refused = requests.post(address, data=data, headers=caller.headers, timeout=30)
+        assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+
+    stream = f"{gunicorn}/v1/workflows/{start()}/events"
+    headers = caller.headers | {"Accept": "text/event-stream"}
+    readers = [requests.get(stream, headers=headers, stream=True, timeout=20) for _ in range(2)]
+    assert requests.get(stream, headers=headers, timeout=20).status_code == 503
+    for reader in readers:
+        reader.close()
+    until = time.monotonic() + 10
+    status_code = 503
+    while status_code == 503 and time.monotonic() < until:
+        time.sleep(0.1)
+        with requests.get(stream, headers=headers, stream=True, timeout=20) as again:
+            status_code = again.status_code
+    assert status_code == 200
+
+    metrics = requests.get(f"{gunicorn}/metrics", timeout=20).text
+    assert (
+        'playalter_http_requests_total{method="POST",route="/v1/artifacts",status="413"} 3.0'
+        in (metrics)
+    )

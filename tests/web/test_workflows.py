@@ -1,0 +1,229 @@
+"""Workflows over HTTP: started once, shown to their owner, listed page by page."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+
+from app import db
+from chains import definitions, registry
+from tests.web.conftest import Caller, change, end
+from web.schemas import EventPage, WorkflowDetail, WorkflowPage
+
+BODY = {"type": "noop_chain", "input": {}}
+
+
+@pytest.fixture
+def registered(client: FlaskClient) -> None:
+    """The types that ship with the system."""
+    for body in definitions.ALL:
+        registry.register(body)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_start_is_created_at_its_address(client: FlaskClient, caller: Caller) -> None:
+    answer = client.post("/v1/workflows", json=BODY, headers=caller.headers)
+    assert answer.status_code == 201, answer.json
+    made = client.get(answer.headers["Location"], headers=caller.headers).json
+    assert made is not None
+    assert (made["type"], made["status"], made["input"]) == ("noop_chain", "running", {})
+    assert [step["key"] for step in made["steps"]] == ["first", "second", "third"]
+    assert made["progress"]["total"] == 3
+    assert made["progress"]["pending"] == 3
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_start_sent_again_is_answered_not_done_again(
+    client: FlaskClient, caller: Caller, stranger: Caller
+) -> None:
+    headers = caller.headers | {"Idempotency-Key": "order 17"}
+    first = client.post("/v1/workflows", json=BODY, headers=headers)
+    again = client.post("/v1/workflows", json=BODY, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json is not None
+    assert again.json is not None
+    assert first.json["id"] == again.json["id"]
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = client.post("/v1/workflows", json=BODY | {"input": {"more": 1}}, headers=headers)
+    assert other.status_code == 409
+    mine = stranger.headers | {"Idempotency-Key": "order 17"}
+    assert client.post("/v1/workflows", json=BODY, headers=mine).status_code == 201
+    listed = client.get("/v1/workflows", headers=caller.headers).json
+    assert listed is not None
+    assert len(listed["items"]) == 1
+
+
+@pytest.mark.usefixtures("registered")
+def test_starts_at_the_same_moment_make_one_workflow(client: FlaskClient, caller: Caller) -> None:
+    headers = caller.headers | {"Idempotency-Key": "once"}
+    statuses: list[int] = []
+
+    def send() -> None:
+        answer = client.application.test_client().post("/v1/workflows", json=BODY, headers=headers)
+        statuses.append(answer.status_code)
+        db.release()
+
+    threads = [threading.Thread(target=send) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert sorted(statuses) == [200] * 5 + [201]
+
+
+CAMPAIGN: dict[str, object] = {
+    "customer_email": "ada@example.com",
+    "payment_method": "pm_card_visa",
+    "price": {"amount": 1900, "currency": "eur"},
+    "source": "0190a000-0000-7000-8000-000000000000",
+    "targets": ["0190a000-0000-7000-8000-000000000001"],
+    "brief": "a summer campaign",
+    "consent": {"by": "Ada", "at": "2026-11-22T10:00:00Z", "text": "I agree."},
+}
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("change_input", "pointers"),
+    [
+        ({"price": {"amount": 1, "currency": "zzz"}}, {"/input/price/currency"}),
+        ({"price": {"amount": "1", "currency": "eur"}}, {"/input/price/amount"}),
+        ({"consent": None}, {"/input/consent"}),
+        ({"surplus": 1}, {"/input/surplus"}),
+        ({"targets": []}, {"/input/targets"}),
+        ({"source": "photo.jpg"}, {"/input/source"}),
+        ({}, {"/input/source", "/input/targets/0"}),
+    ],
+    ids=["currency", "amount", "consent", "surplus", "no target", "no id", "not uploaded"],
+)
+def test_a_wrong_campaign_points_at_its_field(
+    client: FlaskClient, caller: Caller, change_input: dict[str, object], pointers: set[str]
+) -> None:
+    given = {k: v for k, v in (CAMPAIGN | change_input).items() if v is not None}
+    answer = client.post(
+        "/v1/workflows",
+        json={"type": "face_swap_campaign", "input": given},
+        headers=caller.headers,
+    )
+    assert answer.json is not None
+    assert answer.status_code == 422, answer.json
+    assert {fault["pointer"] for fault in answer.json["errors"]} == pointers
+
+
+def test_another_users_workflow_is_not_there(
+    client: FlaskClient, stranger: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow_id = start()
+    for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancel")):
+        answer = client.open(
+            f"/v1/workflows/{workflow_id}{path}", method=method, headers=stranger.headers
+        )
+        assert answer.status_code == 404
+    listed = client.get("/v1/workflows", headers=stranger.headers).json
+    assert listed is not None
+    assert listed["items"] == []
+
+
+def test_a_list_is_walked_page_by_page_newest_first(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    ids = [str(start()) for _ in range(5)]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = client.get(f"/v1/workflows?limit=2{cursor}", headers=caller.headers).json
+        assert page is not None
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        start()  # what is new does not move the pages after
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids[::-1]
+
+
+def test_a_list_is_filtered(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    ended, running = start(), start()
+    end(ended)
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+", "%2B")
+
+    def ids(query: str) -> list[str]:
+        page = client.get(f"/v1/workflows?{query}", headers=caller.headers).json
+        assert page is not None
+        return [item["id"] for item in page["items"]]
+
+    assert ids("status=succeeded") == [str(ended)]
+    assert ids("status=running") == [str(running)]
+    assert ids("status=suspended") == []
+    assert ids("type=only_rows") == [str(running), str(ended)]
+    assert ids("type=other") == []
+    assert ids(f"created_after={soon}") == []
+    assert len(ids(f"created_before={soon}")) == 2
+
+
+def test_a_workflow_that_only_waits_is_shown_as_suspended(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow_id = start()
+    change(
+        "UPDATE steps SET status = 'waiting', external_id = 'pred_1', started_at = now(),"
+        " wake_at = playalter_now() + interval '1 minute', cost = 700 WHERE workflow_id = :id",
+        id=workflow_id,
+    )
+    shown = client.get(f"/v1/workflows/{workflow_id}", headers=caller.headers).json
+    assert shown is not None
+    assert (shown["status"], shown["cost_micro_usd"]) == ("suspended", 700)
+    step = shown["steps"][0]
+    assert (step["status"], step["platform"], step["attempts"]) == ("waiting", "control", 1)
+    assert step["external_id"] == "pred_1"
+    assert step["seconds"] >= 0
+    page = client.get("/v1/workflows?status=suspended", headers=caller.headers).json
+    assert page is not None
+    assert [item["id"] for item in page["items"]] == [str(workflow_id)]
+
+
+def test_answers_have_the_shape_that_the_documentation_shows(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow_id = start()
+    for path, model in (
+        (f"/v1/workflows/{workflow_id}", WorkflowDetail),
+        ("/v1/workflows", WorkflowPage),
+        (f"/v1/workflows/{workflow_id}/events", EventPage),
+    ):
+        answer = client.get(path, headers=caller.headers).json
+        schema = model.model_json_schema(mode="serialization")
+        Draft202012Validator(schema).validate(answer)
+        assert answer is not None
+        assert set(answer) == set(schema["properties"])
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_cancel_is_accepted_and_a_second_one_is_no_fault(
+    client: FlaskClient, caller: Caller
+) -> None:
+    started = client.post("/v1/workflows", json=BODY, headers=caller.headers)
+    path = started.headers["Location"]
+    answer = client.post(f"{path}/cancel", headers=caller.headers)
+    assert answer.status_code == 202, answer.json
+    shown = client.get(path, headers=caller.headers).json
+    assert shown is not None
+    assert (shown["status"], shown["cause"]) in {
+        ("cancelled", "cancelled"),
+        ("compensating", "cancelled"),
+    }
+    assert client.post(f"{path}/cancel", headers=caller.headers).status_code in {202, 409}
+
+
+@pytest.mark.usefixtures("registered")
+def test_types_are_listed_with_their_input(client: FlaskClient, caller: Caller) -> None:
+    answer = client.get("/v1/definitions", headers=caller.headers).json
+    assert answer is not None
+    campaign = next(item for item in answer["items"] if item["name"] == "face_swap_campaign")
+    assert "consent" in campaign["input_schema"]["required"]
