@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # the engine imports this module; the name is needed for anno
 log = structlog.get_logger()
 
 FIRST_LOOKUP_SECONDS = 1.0
+LOOKUP_AGAIN_SECONDS = 10.0
 PERSON_LOOKUP_SECONDS = 3600.0
 DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
 
@@ -76,16 +77,20 @@ class _Settled(Exception):
         self.attention = attention
 
 
-def execute(claim: Claim, action: Action, prepare: Callable[[Claim], "Prepared"]) -> Result:
-    """Run the attempt; raises only when PostgreSQL stays away (Unavailable)."""
+def execute(
+    claim: Claim, action: Action, prepare: Callable[[Claim], "Prepared"], since: float
+) -> Result:
+    """Run the attempt; raises only when PostgreSQL stays away (Unavailable).
+
+    `since`: time.monotonic() from which the claim's lease and deadline count.
+    """
     call = Call(claim, action, settings.current())
     http_calls: list[HttpCall] = []
     prepared: Prepared | None = None
     given: Json | None = None
-    began = time.monotonic()
     with (
-        lease.kept(claim, action.attempt_seconds) as deadline,
-        exchange_scope(deadline, http_calls),
+        lease.kept(claim, action.attempt_seconds, since) as held,
+        exchange_scope(held.deadline, http_calls, lambda: held.lease_end),
     ):
         try:
             prepared = prepare(claim)
@@ -96,7 +101,7 @@ def execute(claim: Claim, action: Action, prepare: Callable[[Claim], "Prepared"]
         except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
             result = _ended(err, call, prepared, _attempt(call, given, http_calls))
     telemetry.STEPS.labels(action.name, result.move.value).inc()
-    telemetry.STEP_SECONDS.labels(action.name).observe(time.monotonic() - began)
+    telemetry.STEP_SECONDS.labels(action.name).observe(time.monotonic() - since)
     return result
 
 
@@ -187,7 +192,12 @@ def _settle(call: Call, intent: Intent) -> None:
         }:
             return
         raise _doubt("nobody can look this call up", PERSON_LOOKUP_SECONDS, "unknown_outcome")
-    answer = action.lookup(call, intent)
+    try:
+        answer = action.lookup(call, intent)
+    except Outcome as err:
+        # Limited, refused or away: the platform says nothing about the call in doubt.
+        after = err.after if isinstance(err, Retryable) else None
+        answer = CannotTell(after or LOOKUP_AGAIN_SECONDS, err.message)
     age = claims.age_seconds(intent)
     if isinstance(answer, Never) and age < action.attempt_seconds:
         # The call may still be on its way until its own deadline has passed.

@@ -86,9 +86,7 @@ def _call(sql: str, parameters: tuple[Any, ...], patience: float) -> dict[str, A
     return patiently(patience, lambda: db.row(sql, parameters))
 
 
-def _hot(
-    function: str, types: str, parameters: tuple[Any, ...], patience: float
-) -> dict[str, Any]:
+def _hot(function: str, types: str, parameters: tuple[Any, ...], patience: float) -> dict[str, Any]:
     return patiently(patience, lambda: db.prepared(function, types, parameters))
 
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extras
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 
 from app import settings
@@ -142,21 +140,19 @@ def release() -> None:
         held.connection.close()
 
 
-def alembic_config() -> Config:
-    """Alembic without an ini file: the scripts of this package."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    return config
-
-
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the database at `url` to `revision`; callers at the same time take turns."""
+    # Imported here: 0.5 s that no worker and no request needs.
+    from alembic import command
+    from alembic.config import Config
+
     made = create_engine(url, connect_args={"connect_timeout": _CONNECT_SECONDS})
     try:
         with made.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})
             connection.commit()
-            config = alembic_config()
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             if revision == "base":
                 command.downgrade(config, revision)

@@ -102,11 +102,13 @@ class _Message:
         self.workflow_id = workflow_id
         self.since = time.monotonic()
         self.taken = 0
+        self.claimed_at = self.since
         self.taken_name = ""
         self.taken_id = ""
 
     def run(self, key: str) -> None:
         action = self.action(self.task.name)
+        self.claimed_at = time.monotonic()
         found = claims.claim_step(self.workflow_id, key, action.attempt_seconds)
         if found is None:
             raise Ignore
@@ -124,9 +126,10 @@ class _Message:
 
     def attempt(self, claim: Claim, action: Action) -> Claim | Advance:
         """One attempt of one step; the next claim when a link was taken."""
-        began = time.monotonic()
-        result = execute(claim, action, self.engine.order.prepare)
+        began = self.claimed_at
+        result = execute(claim, action, self.engine.order.prepare, began)
         following = self.following(result)
+        self.claimed_at = time.monotonic()
         advance = (
             self.advance(claim, result, *following)
             if following

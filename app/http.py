@@ -5,8 +5,9 @@ a byte was written is known exactly; that alone decides between Retryable and Un
 """
 
 import json
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -75,6 +76,7 @@ class Operation:
 class _Scope:
     deadline: float
     calls: list[HttpCall]
+    lease_end: Callable[[], float]
 
 
 @dataclass
@@ -95,9 +97,12 @@ class _NotSent(Exception):
 
 
 @contextmanager
-def exchange_scope(deadline: float, calls: list[HttpCall]) -> Iterator[None]:
-    """Bound all requests within by `deadline` (time.monotonic()) and note each in `calls`."""
-    token = _scope.set(_Scope(deadline, calls))
+def exchange_scope(
+    deadline: float, calls: list[HttpCall], lease_end: Callable[[], float] = lambda: math.inf
+) -> Iterator[None]:
+    """Bound all requests within by `deadline` and note each in `calls`; past `lease_end()` none is
+    begun. Both are times of time.monotonic()."""
+    token = _scope.set(_Scope(deadline, calls, lease_end))
     try:
         yield
     finally:
@@ -244,7 +249,10 @@ def _lost(what: Operation, how: str) -> Outcome:
 
 
 def _check_deadline(platform: str) -> None:
-    if seconds_left() < MARGIN_SECONDS:
+    # A process that was stopped past its lease finds it over here, before a byte is written.
+    scope = _scope.get()
+    is_lapsed = scope is not None and time.monotonic() >= scope.lease_end()
+    if is_lapsed or seconds_left() < MARGIN_SECONDS:
         raise Retryable(f"not sent to {platform}: the lease is nearly over", code="deadline_passed")
 
 

@@ -24,33 +24,35 @@ _GRACE_SECONDS = 2.0
 
 
 @dataclass
-class _Held:
+class Held:
+    """A lease under care; all times are of time.monotonic()."""
+
     claim: Claim
-    deadline: float  # monotonic
-    renew_at: float  # monotonic
+    deadline: float
+    renew_at: float
+    lease_end: float
 
 
 @dataclass
 class _Keeper:
     pid: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
-    held: dict[int, _Held] = field(default_factory=dict)
+    held: dict[int, Held] = field(default_factory=dict)
 
 
 _keeper = _Keeper()
 
 
 @contextmanager
-def kept(claim: Claim, attempt_seconds: float) -> Iterator[float]:
-    """Keep the claim's lease alive for the block; yields its deadline on the monotonic clock."""
-    now = time.monotonic()
-    deadline = now + attempt_seconds
-    entry = _Held(claim, deadline, now + _interval())
+def kept(claim: Claim, attempt_seconds: float, since: float) -> Iterator[Held]:
+    """Keep the claim's lease alive for the block; `since` is when the claim was asked for."""
+    lease_end = since + settings.current().lease_seconds
+    entry = Held(claim, since + attempt_seconds, since + _interval(), lease_end)
     _ensure_thread()
     with _keeper.lock:
         _keeper.held[id(entry)] = entry
     try:
-        yield deadline
+        yield entry
     finally:
         with _keeper.lock:
             _keeper.held.pop(id(entry), None)
@@ -79,15 +81,19 @@ def _renew_forever(keeper: _Keeper) -> None:
                 _end_process(entry.claim)
             if now >= entry.renew_at and now < entry.deadline:
                 entry.renew_at = now + _interval()
-                _renew(entry.claim)
+                _renew(entry)
 
 
-def _renew(claim: Claim) -> None:
+def _renew(entry: Held) -> None:
+    claim, lease_seconds = entry.claim, settings.current().lease_seconds
+    began = time.monotonic()
     try:
-        db.row(
-            "SELECT renew_lease_v1(%s, %s, %s, %s)",
-            (claim.workflow_id, claim.key, claim.fence, settings.current().lease_seconds),
+        row = db.row(
+            "SELECT renew_lease_v1(%s, %s, %s, %s) AS renewed",
+            (claim.workflow_id, claim.key, claim.fence, lease_seconds),
         )
+        # Not renewed: the step is somebody else's, or its outcome is being recorded just now.
+        entry.lease_end = began + lease_seconds if row and row["renewed"] else began
     except psycopg2.Error as err:
         log.warning("lease.not_renewed", step=claim.key, error=str(err).strip()[:200])
 

@@ -97,6 +97,14 @@ BEGIN
     RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,
               i.resolution, i.response;
   IF FOUND THEN RETURN; END IF;
+  -- Proven to have had no effect before: this is a first sending again, and open until it is known.
+  RETURN QUERY
+    UPDATE intents AS i SET resolution = NULL, response = NULL, first_sent_at = clock_timestamp()
+     WHERE i.workflow_id = p_workflow AND i.step_key = p_key AND i.generation = p_generation
+       AND i.ordinal = p_ordinal AND i.resolution IN ('refused', 'never')
+    RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,
+              i.resolution, i.response;
+  IF FOUND THEN RETURN; END IF;
   RETURN QUERY
     SELECT false, i.operation, i.request, i.key, i.first_sent_at,
            extract(epoch FROM clock_timestamp() - i.first_sent_at)::double precision,

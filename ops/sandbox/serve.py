@@ -19,12 +19,13 @@ from ops.sandbox.credentials import Credentials
 from ops.sandbox.faults import Faults
 from ops.sandbox.n8n import N8n
 from ops.sandbox.openai import OpenAI
+from ops.sandbox.pages import Pages
 from ops.sandbox.replicate import Replicate
 from ops.sandbox.settings import Settings
 from ops.sandbox.store import Store
 from ops.sandbox.stripe import Stripe
 from ops.sandbox.timers import Timers
-from ops.sandbox.vercel import Pages, Vercel
+from ops.sandbox.vercel import Vercel
 from ops.sandbox.webhooks import Outbox
 from ops.sandbox.wire import Vendor
 

@@ -12,9 +12,20 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
+from ops.sandbox import stripe_cards as cards
 from ops.sandbox import stripe_objects as shapes
 from ops.sandbox.box import Box, token62
 from ops.sandbox.store import Json
+from ops.sandbox.stripe_params import (
+    CAPTURE_PARAMS,
+    INTENT_PARAMS,
+    NEEDS_RETURN_URL,
+    REFUND_PARAMS,
+    UPDATABLE,
+    check_size,
+    read_amount,
+    read_currency,
+)
 from ops.sandbox.stripe_wire import (
     API_VERSION,
     boolean,
@@ -38,90 +49,6 @@ CANCELABLE = (
     "processing",
 )  # fmt: skip
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
-INTENT_PARAMS = [
-    "amount",
-    "amount_details",
-    "amount_to_capture",
-    "application_fee_amount",
-    "automatic_payment_methods",
-    "capture_method",
-    "confirm",
-    "confirmation_method",
-    "confirmation_token",
-    "currency",
-    "customer",
-    "customer_account",
-    "description",
-    "error_on_requires_action",
-    "excluded_payment_method_types",
-    "mandate",
-    "mandate_data",
-    "metadata",
-    "off_session",
-    "on_behalf_of",
-    "payment_details",
-    "payment_method",
-    "payment_method_configuration",
-    "payment_method_data",
-    "payment_method_options",
-    "payment_method_types",
-    "radar_options",
-    "receipt_email",
-    "return_url",
-    "setup_future_usage",
-    "shipping",
-    "statement_descriptor",
-    "statement_descriptor_suffix",
-    "transfer_data",
-    "transfer_group",
-    "use_stripe_sdk",
-    "client_secret",
-    "hooks",
-]
-CAPTURE_PARAMS = [
-    "amount_details",
-    "amount_to_capture",
-    "application_fee_amount",
-    "final_capture",
-    "hooks",
-    "metadata",
-    "payment_details",
-    "statement_descriptor",
-    "statement_descriptor_suffix",
-    "transfer_data",
-]
-REFUND_PARAMS = [
-    "amount",
-    "charge",
-    "currency",
-    "customer",
-    "instructions_email",
-    "metadata",
-    "origin",
-    "payment_intent",
-    "reason",
-    "refund_application_fee",
-    "reverse_transfer",
-]
-UPDATABLE = [
-    "customer",
-    "description",
-    "receipt_email",
-    "setup_future_usage",
-    "shipping",
-    "statement_descriptor",
-    "statement_descriptor_suffix",
-    "transfer_group",
-    "payment_method_types",
-]
-NEEDS_RETURN_URL = (
-    "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because "
-    "some of these payment methods might redirect your customer off of your page, you must provide "
-    "a `return_url`. If you don't want to accept redirect-based payment methods, set "
-    "`automatic_payment_methods[enabled]` to `true` and "
-    "`automatic_payment_methods[allow_redirects]` to `never` when creating Setup Intents and "
-    "Payment Intents."
-)
 
 
 class Payments:
@@ -140,8 +67,8 @@ class Payments:
     def create(self, call: Call, params: Json) -> Response:
         """Create, and confirm where asked to."""
         refuse_unknown(params, INTENT_PARAMS)
-        amount, currency = self._amount(params), _currency(params)
-        _check_size(amount, currency)
+        amount, currency = read_amount(params), read_currency(params)
+        check_size(amount, currency)
         intent = shapes.new_payment_intent(amount, currency, params)
         intent["metadata"] = merged_metadata({}, params)
         if "customer" in params and self.store.get("customer", params["customer"]) is None:
@@ -162,9 +89,9 @@ class Payments:
         if "amount" in params or "currency" in params:
             if intent["status"] not in CONFIRMABLE:
                 raise self._unexpected(intent, "could not be updated", "updated", CONFIRMABLE)
-            intent["amount"] = self._amount({"amount": intent["amount"], **params})
-            intent["currency"] = _currency({"currency": intent["currency"], **params})
-            _check_size(intent["amount"], intent["currency"])
+            intent["amount"] = read_amount({"amount": intent["amount"], **params})
+            intent["currency"] = read_currency({"currency": intent["currency"], **params})
+            check_size(intent["amount"], intent["currency"])
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent.update({name: params[name] or None for name in UPDATABLE if name in params})
         if "payment_method" in params:
@@ -188,7 +115,7 @@ class Payments:
             raise error(400, message, "payment_intent_unexpected_state", payment_intent=intent)
         self._check_redirects(intent, params)
         method = self._method(intent["payment_method"])
-        decline = shapes.DECLINES.get(method["sandbox_test_card"])
+        decline = cards.DECLINES.get(method["sandbox_test_card"])
         charge = shapes.new_charge(intent, method, decline)
         self.store.put("charge", charge["id"], charge)
         intent["latest_charge"] = charge["id"]
@@ -267,8 +194,8 @@ class Payments:
             raise error(400, "Invalid positive integer", "parameter_invalid_integer", "amount")
         if amount > left:
             message = (
-                f"Refund amount ({shapes.money(amount, currency)}) is greater than unrefunded "
-                f"amount on charge ({shapes.money(left, currency)})"
+                f"Refund amount ({cards.money(amount, currency)}) is greater than unrefunded "
+                f"amount on charge ({cards.money(left, currency)})"
             )
             raise error(400, message, param="amount", executed=True)
         refund = shapes.new_refund(charge, amount, params)
@@ -347,7 +274,7 @@ class Payments:
         return reply({"error": {**body, "payment_intent": intent}}, 402)
 
     def _attach(self, intent: Json, name: str) -> None:
-        if name in shapes.CARDS:
+        if name in cards.CARDS:
             method = shapes.new_payment_method(name)
             self.store.put("payment_method", method["id"], method)
         else:
@@ -375,13 +302,6 @@ class Payments:
         has_way_back = "return_url" in params or boolean(params, "off_session")
         if is_strict and may_redirect and not has_way_back:
             raise error(400, NEEDS_RETURN_URL)
-
-    def _amount(self, params: Json) -> int:
-        amount = integer(params, "amount")
-        if amount < 1:
-            message = "This value must be greater than or equal to 1."
-            raise error(400, message, "parameter_invalid_integer", "amount")
-        return amount
 
     def _unexpected(self, intent: Json, what: str, participle: str, wanted: Any) -> Exception:
         message = (
@@ -455,24 +375,3 @@ class Payments:
 def public_method(method: Json) -> Json:
     """Return a payment method without the sandbox's own note in it."""
     return {name: value for name, value in method.items() if name != "sandbox_test_card"}
-
-
-def _currency(params: Json) -> str:
-    if "currency" not in params:
-        raise error(400, "Missing required param: currency.", "parameter_missing", "currency")
-    currency = str(params["currency"]).lower()
-    if currency not in shapes.CURRENCIES:
-        supported = ", ".join(shapes.CURRENCIES)
-        message = f"Invalid currency: {currency}. Stripe currently supports these currencies: "
-        raise error(400, message + supported, param="currency")
-    return currency
-
-
-def _check_size(amount: int, currency: str) -> None:
-    least = shapes.MINIMUM.get(currency, 1)
-    if amount < least:
-        message = f"Amount must be at least {shapes.money(least, currency)} {currency}"
-        raise error(400, message, "amount_too_small", "amount")
-    if amount > 99_999_999:
-        message = f"Amount must be no more than {shapes.money(99_999_999, currency)} {currency}"
-        raise error(400, message, "amount_too_large", "amount")

@@ -72,9 +72,9 @@ class Timers:
 
     def _due(self, queues: list[str], now: float, batch: int) -> list[tuple[str, str]]:
         marks = ",".join("?" * len(queues))
+        where = f"queue IN ({marks}) AND due <= ? ORDER BY due LIMIT ?"
         rows = self._store.read(
-            f"SELECT queue, id FROM objects WHERE queue IN ({marks}) AND due <= ? "
-            "ORDER BY due LIMIT ?",
+            f"SELECT queue, id FROM objects WHERE {where}",
             (*queues, now, batch),
         )
         return [(row["queue"], row["id"]) for row in rows]

@@ -9,7 +9,6 @@ import base64
 import binascii
 import hashlib
 import json
-import mimetypes
 import posixpath
 import re
 import time
@@ -20,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, token36, token62
 from ops.sandbox.faults import Fault
+from ops.sandbox.pages import find_deployment
 from ops.sandbox.store import Json, Row
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
@@ -314,72 +314,8 @@ class Vercel(Vendor):
         )  # fmt: skip
 
 
-def find_deployment(box: Box, id_or_url: str) -> Row | None:
-    """Return the deployment of an id, of its own url, or the newest ready one of an alias."""
-    row = box.store.get("deployment", id_or_url)
-    if row is None:
-        where = "json_extract(body, '$.url') = ?"
-        row = next(iter(box.store.query("deployment", where, (id_or_url,), 1)), None)
-    if row is None:
-        where = "json_extract(body, '$.alias[0]') = ? AND json_extract(body, '$.status') = 'READY'"
-        row = next(iter(box.store.query("deployment", where, (id_or_url,), 1)), None)
-    return row
-
-
-class Pages(Vendor):
-    """The WSGI application that serves deployments: by Host header, or as /<url>/<path>."""
-
-    name = "pages"
-
-    def routes(self) -> Sequence[Route]:
-        """Return the catch-all."""
-        return [
-            ("GET", "/", "pages.get", self._serve),
-            ("GET", "/<path:path>", "pages.get", self._serve),
-        ]
-
-    def _serve(self, call: Call, path: str = "") -> Response:
-        row = find_deployment(self.box, call.request.host.partition(":")[0])
-        if row is None:
-            host, slash, path = path.partition("/")
-            row = find_deployment(self.box, host)
-            if row is not None and not slash:
-                return Response(status=308, headers={"Location": f"/{host}/"})
-        if row is None:
-            message = "The deployment could not be found on Vercel."
-            return _page_error(message, "DEPLOYMENT_NOT_FOUND")
-        if row.body["readyState"] != "READY":
-            return _page_error("The deployment is not ready yet.", "DEPLOYMENT_NOT_READY")
-        return self._file(row.body["sandbox"]["files"], path)
-
-    def _file(self, files: dict[str, str], path: str) -> Response:
-        name = posixpath.normpath("/" + path).lstrip("/")
-        if path.endswith("/") or not name:
-            name = posixpath.join(name, "index.html")
-        digest = files.get(name)
-        data = self.box.store.read_blob(f"sha1-{digest}") if digest else None
-        if data is None:
-            return _page_error("The page could not be found", "NOT_FOUND")
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        if kind.startswith("text/"):
-            kind += "; charset=utf-8"
-        headers = {
-            "Cache-Control": "public, max-age=0, must-revalidate",
-            "ETag": f'"{digest}"',
-            "Server": "Vercel",
-            "X-Vercel-Cache": "HIT",
-        }
-        return Response(data, headers=headers, content_type=kind)
-
-
 def _sha1(data: bytes) -> str:
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
-
-
-def _page_error(message: str, code: str) -> Response:
-    text = f"{message}\n\n{code}\n\niad1::{token36(5)}-{int(time.time() * 1000)}\n"
-    headers = {"X-Vercel-Error": code, "Server": "Vercel"}
-    return Response(text, 404, headers, content_type="text/plain; charset=utf-8")
 
 
 def _error(status: int, code: str, message: str, **more: Any) -> Refusal:

@@ -214,6 +214,19 @@ def test_nothing_is_sent_when_the_lease_is_nearly_over(
 
 
 @each_effect
+def test_nothing_is_sent_once_the_lease_is_over(
+    effect: Effect, settings: Settings, vendors: Vendors
+) -> None:
+    """A process that was stopped for longer than its lease, then woken."""
+    lapsed = time.monotonic() - 1
+    scope = http.exchange_scope(time.monotonic() + 60, [], lambda: lapsed)
+    with scope, pytest.raises(Retryable) as caught:
+        effect.perform(settings)
+    assert caught.value.code == "deadline_passed"
+    assert vendors.total() == 0
+
+
+@each_effect
 def test_a_slow_answer_ends_with_the_lease(
     effect: Effect, settings: Settings, vendors: Vendors
 ) -> None:

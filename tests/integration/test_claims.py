@@ -164,6 +164,22 @@ def test_an_intent_is_recorded_once_with_its_exact_request(kernel: Kernel) -> No
     assert again.intent.key == "key-1"
 
 
+@pytest.mark.parametrize("resolution", ["refused", "never"])
+def test_an_intent_that_had_no_effect_is_open_again_when_it_is_sent_again(
+    kernel: Kernel, resolution: str
+) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    first = claims.record_intent(held, 0, "predictions.create", {}, "k")
+    claims.resolve_intent(held, 0, resolution, None)
+    again = claims.record_intent(held, 0, "predictions.create", {}, "k")
+    assert first is not None
+    assert again is not None
+    assert again.is_new
+    assert again.intent.first_sent_at > first.intent.first_sent_at
+    assert [intent.resolution for intent in claims.intents(workflow, "first")] == [None]
+
+
 def test_no_claim_commits_behind_the_barrier_of_a_stop(kernel: Kernel, in_threads: Threads) -> None:
     branches = [noop(f"b{n}") for n in range(40)]
     workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
+import socket
 import subprocess
 import sys
 import threading
@@ -31,12 +34,23 @@ def until(what: Callable[[], T | None]) -> T:
     raise AssertionError(f"nothing came within {WAIT_SECONDS} s")
 
 
+def free_base_port() -> int:
+    """Return a base with eight free ports, below those that connections draw from."""
+    for base in random.sample(range(20_000, 32_000, 8), 100):
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for port in range(base, base + 8):
+                held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return base
+    raise AssertionError("no eight free ports in a row")
+
+
 class Sandbox:
     """The process, its map, and the control API."""
 
     def __init__(self, state: Path, base_port: int = 0, hook_base: str = "") -> None:
         self.state, self.base_port, self.hook_base = state, base_port, hook_base
         self.map: dict[str, Any] = {}
+        self.http = requests.Session()
 
     def start(self) -> None:
         """Start and wait for the map on stdout."""
@@ -44,8 +58,11 @@ class Sandbox:
         command += ["--state", str(self.state), "--hook-base", self.hook_base]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
-        self.map = json.loads(self.process.stdout.readline())
-        self.http = requests.Session()
+        line = self.process.stdout.readline()
+        if not line:
+            self._reap()
+            raise AssertionError(f"the sandbox ended with {self.process.returncode}")
+        self.map = json.loads(line)
 
     def stop(self) -> float:
         """End by SIGTERM; return how many seconds it took."""

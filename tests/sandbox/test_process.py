@@ -11,18 +11,14 @@ import requests
 import stripe
 from replicate.client import Client
 
-from tests.sandbox.running import ROOT, Catcher, Sandbox, until
+from tests.sandbox.running import ROOT, Catcher, Sandbox, free_base_port, until
 from tests.sandbox.test_replicate import HELLO
 from tests.sandbox.test_stripe import authorize
 
 
 def test_state_and_work_under_way_survive_kill_9(tmp_path: Path, catcher: Catcher) -> None:
     catcher.got.clear()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        base_port = probe.getsockname()[1]
-    base_port = base_port if base_port < 65000 else 20000
-    sandbox = Sandbox(tmp_path / "state", base_port, catcher.url)
+    sandbox = Sandbox(tmp_path / "state", free_base_port(), catcher.url)
     sandbox.start()
     client = stripe.StripeClient(
         sandbox.env("STRIPE_API_KEY"),
