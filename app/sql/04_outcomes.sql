@@ -177,7 +177,9 @@ BEGIN
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
 END $$;
 
--- The vendor works on it; no slot is held. A further wait for the same id is no news and no event.
+-- The vendor works on it; no slot is held. A further wait for the same id is no news and no event, and
+-- each poll that found nothing is followed by one half as far away again: a webhook comes first, and
+-- thousands of waits must cost little.
 CREATE FUNCTION suspend_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_external_id text, p_seconds double precision, p_timeout double precision)
@@ -189,18 +191,21 @@ BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
-         wake_at = playalter_now() + seconds(p_seconds),
+         wake_at = playalter_now() + CASE WHEN external_id = p_external_id
+           THEN greatest(seconds(p_seconds),
+                         least(interval '10 minutes', (clock_timestamp() - started_at) / 2))
+           ELSE seconds(p_seconds) END,
          expires_at = coalesce(expires_at, playalter_now() + seconds(p_timeout)),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.external_id AS before INTO s;
+  RETURNING old.external_id AS before, new.wake_at INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   IF s.before IS DISTINCT FROM p_external_id THEN
     PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key,
                             jsonb_build_object('external_id', p_external_id));
   END IF;
-  PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
+  PERFORM wake_by_v1(p_workflow, s.wake_at);
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
 END $$;
 

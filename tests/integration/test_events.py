@@ -49,7 +49,8 @@ def test_a_step_that_waits_on_the_same_id_again_makes_no_second_event(kernel: Ke
     for _ in range(3):
         claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "pred_1", 0.0, 60.0)
         db.row(
-            "UPDATE steps SET status = 'pending' WHERE workflow_id = %s AND key = 'first'",
+            "UPDATE steps SET status = 'pending', wake_at = NULL"
+            " WHERE workflow_id = %s AND key = 'first'",
             (workflow,),
         )
     kinds = [event["type"] for event in kernel.events(workflow)]

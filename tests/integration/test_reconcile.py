@@ -111,6 +111,23 @@ def test_a_step_that_waits_past_its_poll_time_is_asked_about(kernel: Kernel) -> 
     assert claimed.expired
 
 
+def test_each_poll_that_finds_nothing_is_followed_by_a_later_one(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    waits = []
+    for _ in range(2):
+        held = kernel.claim(workflow, "first")
+        claims.suspend_step(held, NOTHING, "ext", 10.0, 7200.0)
+        row = db.row(
+            "UPDATE steps SET status = 'pending', wake_at = NULL,"
+            " started_at = started_at - interval '5 minutes' WHERE workflow_id = %s"
+            " AND key = 'first' RETURNING extract(epoch FROM old.wake_at - playalter_now()) AS s",
+            (workflow,),
+        )
+        assert row is not None
+        waits.append(round(row["s"]))
+    assert waits == [10, 150]
+
+
 def test_a_step_that_crashes_its_worker_again_and_again_needs_a_person(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     for _ in range(reconcile.MAX_CRASHES):

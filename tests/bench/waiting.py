@@ -1,0 +1,186 @@
+"""Campaigns that wait on predictions, and what they cost the workflows beside them.
+
+Two instances of the laptop profile on one machine, four worker slots each: in one, `--campaigns`
+wait on predictions that the sandbox holds; the other is empty. The same load of no-op workflows is
+timed in each, in turn: submitted over HTTP while the worker is stopped, timed from its going on.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import requests
+
+from app import db
+from ops.cli.api import Api
+from ops.laptop.profile import DATABASE, Ports, Profile, open_profile
+from ops.laptop.supervisor import Supervisor, signals_as_exit
+from ops.sandbox import photos
+from tests.bench.w1 import WAIT_SECONDS
+
+SLOTS = 4
+CLIENTS = 4
+
+
+@dataclass
+class Instance:
+    """One running instance, and a connection to its database."""
+
+    profile: Profile
+    supervisor: Supervisor
+    api: Api
+    connection: Any
+
+    def count(self, condition: str) -> int:
+        """Rows that meet a condition."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM {condition}")
+            return int(cursor.fetchone()[0])
+
+    def signal_worker(self, number: signal.Signals) -> None:
+        """Stop or continue the worker and its children."""
+        pid = next(s.pid for s in self.supervisor.status() if s.name == "worker")
+        assert pid is not None
+        os.killpg(os.getpgid(pid), number)
+
+
+@contextlib.contextmanager
+def instance(folder: Path) -> Iterator[Instance]:
+    """An instance of its own on free ports."""
+    overrides = {"AUTOSCALE": f"{SLOTS},{SLOTS}", "LOG_LEVEL": "WARNING"}
+    ports = Ports(web=0, flower=0, sandbox=0)
+    with (
+        open_profile(folder, os.environ, ports=ports, overrides=overrides) as profile,
+        profile.supervisor() as supervisor,
+        contextlib.closing(
+            psycopg2.connect(db.dsn(profile.postgres().url(DATABASE)))
+        ) as connection,
+    ):
+        connection.autocommit = True
+        yield Instance(profile, supervisor, Api(profile.url, _key(profile)), connection)
+
+
+def _key(profile: Profile) -> str:
+    import subprocess
+    import sys
+
+    argv = [sys.executable, "-m", "ops.cli", "keys", "create", "bench@example.com"]
+    made = subprocess.run(
+        argv, env=profile.environment(), capture_output=True, text=True, check=True
+    )
+    return next(word for word in made.stdout.split() if word.startswith("pa_"))
+
+
+def hold_campaigns(made: Instance, campaigns: int) -> float:
+    """Submit campaigns whose predictions do not end; seconds until all of them wait."""
+    settings = {"replicate.hold": True, "openai.requests_per_minute": 1_000_000}
+    requests.put(f"{made.profile.sandbox_url}/settings", json=settings, timeout=10)
+    source = made.api.upload("source.png", photos.source())["id"]
+    (name, picture), *_ = photos.targets(1)
+    target = made.api.upload(name, picture)["id"]
+    given = {
+        "customer_email": "ada@example.com",
+        "payment_method": "pm_card_visa",
+        "price": {"amount": 4900, "currency": "usd"},
+        "source": source,
+        "targets": [target],
+        "brief": "An evening of portraits",
+        "consent": {"by": "Ada", "at": "2026-11-22", "text": "I agree."},
+    }
+    began = time.monotonic()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(
+            pool.map(
+                lambda n: made.api.start("face_swap_campaign", given, f"c{n}"), range(campaigns)
+            )
+        )
+    _until(made, "steps WHERE status = 'waiting'", campaigns, 600)
+    return time.monotonic() - began
+
+
+def rate(made: Instance, workflows: int, name: str) -> float:
+    """Workflows of three no-op steps per second."""
+    done = made.count("workflows WHERE type = 'noop_chain' AND status = 'succeeded'")
+    made.signal_worker(signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(
+                pool.map(
+                    lambda n: made.api.start("noop_chain", {}, f"{name}-{n}"), range(workflows)
+                )
+            )
+    finally:
+        made.signal_worker(signal.SIGCONT)
+    began = time.monotonic()
+    _until(
+        made,
+        "workflows WHERE type = 'noop_chain' AND status = 'succeeded'",
+        done + workflows,
+        WAIT_SECONDS,
+    )
+    return workflows / (time.monotonic() - began)
+
+
+def _until(made: Instance, condition: str, wanted: int, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while made.count(condition) < wanted:
+        if time.monotonic() > until:
+            raise SystemExit(f"{condition}: {made.count(condition)} of {wanted} after {seconds} s")
+        time.sleep(0.05)
+
+
+def compare(campaigns: int, workflows: int, runs: int, folder: Path) -> dict[str, Any]:
+    """Alternate; the ratio of each pair and its median."""
+    with (
+        signals_as_exit(),
+        instance(folder / "alone") as alone,
+        instance(folder / "beside") as beside,
+    ):
+        seconds = hold_campaigns(beside, campaigns)
+        rate(alone, 50, "warm")
+        rate(beside, 50, "warm")
+        pairs = []
+        for run in range(runs):
+            pair = (rate(alone, workflows, f"a{run}"), rate(beside, workflows, f"b{run}"))
+            pairs.append(pair)
+        waiting = beside.count(
+            "steps WHERE status IN ('waiting', 'pending', 'running') AND external_id IS NOT NULL"
+        )
+    ratios = [b / a for a, b in pairs]
+    return {
+        "campaigns": campaigns,
+        "seconds_until_all_wait": seconds,
+        "still_waiting": waiting,
+        "alone_workflows_per_second": [a for a, _ in pairs],
+        "beside_workflows_per_second": [b for _, b in pairs],
+        "ratios": ratios,
+        "ratio_median": statistics.median(ratios),
+    }
+
+
+def main() -> None:
+    """Print the comparison as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--campaigns", type=int, default=500)
+    parser.add_argument("--workflows", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
+        Path(folder).chmod(0o755)
+        report = compare(given.campaigns, given.workflows, given.runs, Path(folder))
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()
