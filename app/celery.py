@@ -68,6 +68,7 @@ def celery_app() -> Celery:
             "interval_step": 0.2,
             "interval_max": 0.5,
         },
+        worker_consumer="app.consumer:BatchingConsumer",
         worker_prefetch_multiplier=1,
         worker_max_tasks_per_child=5000,
         worker_max_memory_per_child=600_000,

@@ -110,7 +110,8 @@ def durable(bench: Bench, worker_pid: int, user_id: Any) -> Run:
         for _ in range(bench.workflows):
             commands.start_workflow(user_id=user_id, type="noop_chain", input={})
 
-    return bench.measure(worker_pid, load, lambda: _count("workflows WHERE completed_at IS NULL"))
+    is_left = "(SELECT FROM workflows WHERE completed_at IS NULL LIMIT 1) AS unfinished"
+    return bench.measure(worker_pid, load, lambda: _count(is_left))
 
 
 def raw(bench: Bench, worker_pid: int) -> Run:
@@ -127,8 +128,10 @@ def raw(bench: Bench, worker_pid: int) -> Run:
         )
 
     def left() -> int:
-        keys = [f"celery-task-meta-{each}" for each in last]
-        return len(keys) - int(results.exists(*keys))
+        # As cheap as the other side's question: only as far as the first that is missing.
+        while last and results.exists(f"celery-task-meta-{last[0]}"):
+            last.pop(0)
+        return len(last)
 
     try:
         return bench.measure(worker_pid, load, left)
