@@ -18,9 +18,20 @@ from app.call import Call, Fenced
 from app.claims import Advance, Attempt, Claim
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
-from app.payload import clean, dumps
-from app.platform import Action, CannotTell, Effect, Found, Intent, Json, Never, Undo
-from app.retry import UNDO_POLICY, RetryPolicy
+from app.payload import clean, dumps, dumps_or_none
+from app.platform import (
+    Action,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    Lookup,
+    LookupAnswer,
+    Never,
+    Undo,
+)
+from app.retry import PATIENT_POLICY, UNDO_POLICY, RetryPolicy
 
 if TYPE_CHECKING:  # the engine imports this module; the name is needed for annotations only
     from app.engine import Prepared
@@ -29,6 +40,8 @@ log = structlog.get_logger()
 
 FIRST_LOOKUP_SECONDS = 1.0
 LOOKUP_AGAIN_SECONDS = 10.0
+LOOKUP_SELDOM_SECONDS = 900.0
+LOOKUP_PERSON_AFTER_SECONDS = 86_400.0
 PERSON_LOOKUP_SECONDS = 3600.0
 DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
 
@@ -60,6 +73,7 @@ class Result:
     after: float | None = None
     new_generation: bool = False
     attention: str | None = None
+    was_sent: bool = True
     expand: Json | None = None
     workflow_output: Json | None = None
     is_special: bool = False
@@ -95,6 +109,7 @@ def execute(
         try:
             prepared = prepare(claim)
             given = prepared.input if prepared.is_recorded and claim.input is None else None
+            call.given = given
             output = clean(_run(call, prepared))
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), output)
             _close(result, prepared)
@@ -123,6 +138,9 @@ def _close(result: Result, prepared: "Prepared") -> None:
         result.expand = prepared.expand(result.output)
     if prepared.workflow_output is not None:
         result.workflow_output = prepared.workflow_output(result.output)
+    # What is too large is found here, where it is an outcome, and not while it is recorded.
+    for payload in (result.output, result.expand):
+        dumps_or_none(payload)
     result.is_special = prepared.expand is not None or prepared.workflow_output is not None
 
 
@@ -192,13 +210,8 @@ def _settle(call: Call, intent: Intent) -> None:
         }:
             return
         raise _doubt("nobody can look this call up", PERSON_LOOKUP_SECONDS, "unknown_outcome")
-    try:
-        answer = action.lookup(call, intent)
-    except Outcome as err:
-        # Limited, refused or away: the platform says nothing about the call in doubt.
-        after = err.after if isinstance(err, Retryable) else None
-        answer = CannotTell(after or LOOKUP_AGAIN_SECONDS, err.message)
     age = claims.age_seconds(intent)
+    answer = _ask(action.lookup, call, intent)
     if isinstance(answer, Never) and age < action.attempt_seconds:
         # The call may still be on its way until its own deadline has passed.
         answer = CannotTell(action.attempt_seconds - age, "the call's deadline has not passed")
@@ -206,8 +219,28 @@ def _settle(call: Call, intent: Intent) -> None:
         _resolve(call, intent, "accepted", answer.response)
     elif isinstance(answer, Never):
         _resolve(call, intent, "never", None)
+        if call.tries >= action.tries and not call.claim.stopping:
+            raise Permanent(
+                f"{intent.operation} was sent {call.tries} times and never took effect",
+                code="never_took_effect",
+            )
     else:
-        raise _doubt(answer.reason or "the platform cannot tell yet", answer.after_seconds, None)
+        # Asked less and less often; after a day a person is told, and it goes on.
+        seconds = max(answer.after_seconds, min(age / 4.0, LOOKUP_SELDOM_SECONDS))
+        attention = "unknown_outcome" if age > LOOKUP_PERSON_AFTER_SECONDS else None
+        raise _doubt(answer.reason or "the platform cannot tell yet", seconds, attention)
+
+
+def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
+    try:
+        return lookup(call, intent)
+    except Permanent as err:
+        # A refused key, say: only a person can mend that.
+        raise _doubt(err.message, PERSON_LOOKUP_SECONDS, "lookup_refused") from err
+    except Outcome as err:
+        # Limited or away: the platform says nothing about the call in doubt.
+        after = err.after if isinstance(err, Retryable) else None
+        return CannotTell(after or LOOKUP_AGAIN_SECONDS, err.message)
 
 
 def _doubt(message: str, seconds: float, attention: str | None) -> _Settled:
@@ -228,6 +261,9 @@ def _ended(err: Exception, call: Call, prepared: "Prepared | None", attempt: Att
     timeout = DEFAULT_TIMEOUT_SECONDS
     if prepared is not None:
         policy = RetryPolicy(tries=prepared.tries) if prepared.tries else policy
+        if call.external_id is not None and not call.claim.expired:
+            # It runs at the vendor and is paid for: asked about until its time-out.
+            policy = PATIENT_POLICY
         timeout = prepared.timeout_seconds or timeout
     result = Result(Moves.FAIL, attempt, policy=policy, timeout_seconds=timeout)
     if isinstance(err, Fenced):
@@ -235,6 +271,7 @@ def _ended(err: Exception, call: Call, prepared: "Prepared | None", attempt: Att
     elif isinstance(err, _Settled):
         result.move, result.error = err.move, err.error
         result.seconds, result.attention = err.seconds, err.attention
+        result.was_sent = False
     elif isinstance(err, Outcome):
         _by_outcome(result, err, call)
     elif isinstance(err, Unavailable):
@@ -296,7 +333,14 @@ def record(claim: Claim, result: Result, *, fraction: float) -> Advance:
         return Advance(claims.fail_step(claim, result.attempt, result.error))
     if result.move is Moves.DOUBT:
         return Advance(
-            claims.doubt_step(claim, result.attempt, result.error, result.seconds, result.attention)
+            claims.doubt_step(
+                claim,
+                result.attempt,
+                result.error,
+                result.seconds,
+                result.attention,
+                was_sent=result.was_sent,
+            )
         )
     if result.move is Moves.CANCEL:
         return Advance(claims.cancel_step(claim, result.attempt))

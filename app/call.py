@@ -37,6 +37,8 @@ class Call:
     action: Action
     settings: Settings
     cost: int = 0
+    given: Json | None = None
+    """The input, while it is not yet on the step's row."""
     _ordinal: int = field(default=0, repr=False)
 
     @property
@@ -90,15 +92,17 @@ class Call:
         """Add platform cost of this attempt, in micro-USD."""
         self.cost += micro_usd
 
-    def deliveries(self) -> list[Json]:
-        """Payloads of the verified webhooks for `external_id`, oldest first."""
+    def deliveries(self, external_id: str | None = None) -> list[Json]:
+        """Payloads of the verified webhooks for `external_id` (the step's own by default), oldest
+        first."""
+        wanted = external_id or self.external_id
         platform = self.action.platform
         found = claims.patiently(
             claims.CLAIM_PATIENCE_SECONDS,
             lambda: db.rows(
                 "SELECT payload FROM webhook_deliveries WHERE external_id = %s AND platform = %s"
                 " ORDER BY id",
-                (self.external_id, platform),
+                (wanted, platform),
             ),
         )
         return [row["payload"] for row in found]
@@ -109,7 +113,7 @@ class Call:
         ordinal = self._ordinal
         self._ordinal += 1
         key = idempotency_key(self.workflow_id, self.step_key, ordinal, self.generation)
-        recorded = claims.record_intent(self.claim, ordinal, operation, request, key)
+        recorded = claims.record_intent(self.claim, ordinal, operation, request, key, self.given)
         if recorded is None:
             raise Fenced
         intent = recorded.intent

@@ -84,7 +84,10 @@ def celery_app() -> Celery:
             "unacked_restore_throttle": 1,
             "queue_order_strategy": "round_robin",
             "socket_keepalive": True,
-            "socket_connect_timeout": 5,
+            "socket_connect_timeout": 3,
+            # A broker that hangs must not hold a request or the reconciler; a read of the queue
+            # itself waits a second at a time.
+            "socket_timeout": 3,
             "health_check_interval": 25,
         },
         broker_transport="redis",

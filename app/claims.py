@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg2
-from psycopg2 import errors as pg
+import sqlalchemy.exc
 
 from app import db, settings
 from app.errors import Unavailable
@@ -20,6 +20,16 @@ from app.payload import dumps, dumps_or_none
 from app.platform import Intent, Json
 
 T = TypeVar("T")
+
+AWAY = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    psycopg2.InternalError,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.InternalError,
+)
+"""What psycopg2 and SQLAlchemy raise when the database is away, busy or a deadlock was broken."""
 
 CLAIM_PATIENCE_SECONDS = 5.0
 OUTCOME_PATIENCE_SECONDS = 60.0
@@ -76,7 +86,9 @@ def patiently(patience_seconds: float, call: Callable[[], T]) -> T:
     while True:
         try:
             return call()
-        except (psycopg2.OperationalError, psycopg2.InterfaceError, pg.DeadlockDetected) as err:
+        except AWAY as err:
+            # Also where the server answers but cannot work: read-only after a switch, say.
+            db.release()
             if time.monotonic() >= until:
                 raise Unavailable(f"PostgreSQL: {str(err).strip()[:200]}") from err
             time.sleep(_PAUSE_SECONDS)
@@ -211,11 +223,17 @@ def suspend_step(
 
 
 def doubt_step(
-    claim: Claim, attempt: Attempt, error: Json, seconds: float, attention: str | None
+    claim: Claim,
+    attempt: Attempt,
+    error: Json,
+    seconds: float,
+    attention: str | None,
+    *,
+    was_sent: bool = True,
 ) -> str:
     """Record that the call may have happened; look it up in `seconds`."""
-    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error), seconds, attention)
+    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error), seconds, attention, was_sent)
 
 
 def fail_step(claim: Claim, attempt: Attempt, error: Json) -> str:
@@ -226,13 +244,7 @@ def fail_step(claim: Claim, attempt: Attempt, error: Json) -> str:
 
 def cancel_step(claim: Claim, attempt: Attempt) -> str:
     """While the workflow is stopping: leave the step to its compensation."""
-    row = _call(
-        "SELECT cancel_step_v1(%s, %s, %s, %s) AS verdict",
-        (claim.workflow_id, claim.key, claim.fence, attempt.parameters()[2]),
-        OUTCOME_PATIENCE_SECONDS,
-    )
-    assert row is not None
-    return str(row["verdict"])
+    return _outcome("SELECT cancel_step_v1(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
 
 
 def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
@@ -267,11 +279,12 @@ class RecordedIntent:
 
 
 def record_intent(
-    claim: Claim, ordinal: int, operation: str, request: Json, key: str
+    claim: Claim, ordinal: int, operation: str, request: Json, key: str, given: Json | None = None
 ) -> RecordedIntent | None:
-    """Commit the exact request; the earlier record where there is one; None when fenced."""
+    """Commit the exact request and the step's input; the earlier record where there is one; None
+    when fenced."""
     row = _call(
-        "SELECT * FROM record_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s)",
+        "SELECT * FROM record_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             claim.workflow_id,
             claim.key,
@@ -281,6 +294,7 @@ def record_intent(
             operation,
             dumps(request),
             key,
+            dumps_or_none(given),
         ),
         CLAIM_PATIENCE_SECONDS,
     )

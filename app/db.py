@@ -25,6 +25,14 @@ _MIGRATION_LOCK = 0x706C6179  # one migration at a time, whoever starts it
 _CONNECT_SECONDS = 5
 _STATEMENT_MILLISECONDS = 30_000
 
+# A vanished server is noticed within half a minute, not by the kernel's quarter of an hour.
+_LIVENESS: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
 _local = threading.local()
 
 
@@ -40,6 +48,7 @@ def _engine(pid: int) -> Engine:
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+            **_LIVENESS,
         },
     )
 
@@ -68,9 +77,7 @@ def connect(*, application: str = "playalter") -> Any:
         connect_timeout=_CONNECT_SECONDS,
         application_name=application,
         options=f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
-        keepalives_idle=10,
-        keepalives_interval=5,
-        keepalives_count=3,
+        **_LIVENESS,
     )
     connection.autocommit = True
     return connection

@@ -86,6 +86,12 @@ class Engine:
             # The lease and the reconciler carry on.
             log.warning("step.left", error=err.message)
             raise Ignore from err
+        except Ignore:
+            raise
+        except Exception as err:
+            # A fault of ours: the lease lapses, and the reconciler counts the crash.
+            log.error("step.crashed", exc_info=err)
+            raise Ignore from err
         finally:
             structlog.contextvars.clear_contextvars()
 

@@ -72,16 +72,24 @@ def _ensure_thread() -> None:
 def _renew_forever(keeper: _Keeper) -> None:
     # Ends with the process; one tick is short against a lease, so a late one costs nothing.
     while True:
-        time.sleep(min(1.0, _interval() / 4.0))
-        now = time.monotonic()
-        with keeper.lock:
-            held = list(keeper.held.values())
-        for entry in held:
-            if now > entry.deadline + _GRACE_SECONDS:
-                _end_process(entry.claim)
-            if now >= entry.renew_at and now < entry.deadline:
-                entry.renew_at = now + _interval()
-                _renew(entry)
+        try:
+            time.sleep(min(1.0, _interval() / 4.0))
+            _renew_due(keeper)
+        except Exception as err:  # without this thread every long step is doubled
+            log.error("lease.keeper_failed", exc_info=err)
+            time.sleep(1.0)
+
+
+def _renew_due(keeper: _Keeper) -> None:
+    now = time.monotonic()
+    with keeper.lock:
+        held = list(keeper.held.values())
+    for entry in held:
+        if now > entry.deadline + _GRACE_SECONDS:
+            _end_process(entry.claim)
+        if now >= entry.renew_at and now < entry.deadline:
+            entry.renew_at = now + _interval()
+            _renew(entry)
 
 
 def _renew(entry: Held) -> None:

@@ -31,6 +31,21 @@ def clean(value: Any) -> Any:
     return _clean_text(str(value))
 
 
+def whole_numbers(value: Any) -> Any:
+    """The same value with 1000.0 as 1000: JSON knows one kind of number, our actions know two.
+
+    >>> whole_numbers({"amount": 1000.0, "rate": 0.5})
+    {'amount': 1000, 'rate': 0.5}
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(item) for item in value]
+    return value
+
+
 def _clean_text(text: str) -> str:
     if "\x00" in text:
         text = text.replace("\x00", "")

@@ -114,7 +114,7 @@ class Action:
     run: Run
     effect: Effect
     attempt_seconds: float = 60.0
-    tries: int = 6
+    tries: int = 8
     key_life: timedelta | None = None
     slow: bool = False
     compensate: Compensate | None = None
@@ -142,7 +142,7 @@ def action(
     input: type[ActionInput],
     effect: Effect,
     attempt_seconds: float = 60.0,
-    tries: int = 6,
+    tries: int = 8,
     key_life: timedelta | None = None,
     slow: bool = False,
 ) -> Callable[[Run], Action]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class RetryPolicy:
     """`tries` attempts in all; waits double from `base_seconds` to `cap_seconds`, with jitter."""
 
-    tries: int = 6
+    tries: int = 8
     base_seconds: float = 1.0
     cap_seconds: float = 300.0
 
@@ -29,6 +29,9 @@ class RetryPolicy:
         backoff = min(self.cap_seconds, self.base_seconds * 2.0 ** min(failed - 1, 30))
         return max(backoff * (1.0 - fraction / 2.0), after or 0.0)
 
+
+PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)
+"""For what already runs at a vendor: its own time-out is the bound."""
 
 UNDO_POLICY = RetryPolicy(tries=300, base_seconds=1.0, cap_seconds=900.0)
 """A compensation is tried for some three days before a person is asked."""

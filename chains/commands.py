@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from app import claims, db, settings
 from app.errors import Conflict, InvalidInput, NotFound
-from app.payload import dumps
+from app.payload import dumps, whole_numbers
 from app.platform import Delivery, Json
 from chains import compensate, registry
 from chains.compiler import first_rows
@@ -47,6 +47,7 @@ def start_workflow(
     if found is None:
         raise InvalidInput(f"there is no workflow type {type!r}", field="/type")
     version, definition = found
+    input = whole_numbers(input)
     request_hash = _request_hash(type, input)
     if idempotency_key is not None:
         known = _known(user_id, idempotency_key, request_hash)
@@ -76,7 +77,7 @@ def start_workflow(
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
-    dispatch(workflow_id, list(plan.heads))
+    dispatch(workflow_id, list(plan.heads), plan)
     return Started(workflow_id, created=True)
 
 
@@ -131,8 +132,13 @@ def cancel_workflow(*, user_id: UUID, workflow_id: UUID) -> str:
     if row["status"] not in {"pending", "running"}:
         raise Conflict(f"the workflow is {row['status']} already", code="workflow_ended")
     _refuse_past_pivot(workflow_id, row["type"], row["version"])
-    stop(workflow_id, "cancelled", {"code": "cancelled", "message": "cancelled by its user"})
-    return compensate.settle(workflow_id)
+    error = {"code": "cancelled", "message": "cancelled by its user"}
+    is_stopped = stop(workflow_id, "cancelled", error)
+    status = compensate.settle(workflow_id)
+    if not is_stopped and status != "compensating":
+        # It ended between the look and the stop.
+        raise Conflict(f"the workflow is {status} already", code="workflow_ended")
+    return status
 
 
 def _refuse_past_pivot(workflow_id: UUID, type: str, version: int) -> None:

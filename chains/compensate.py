@@ -30,11 +30,12 @@ class _Step:
     position: int
 
 
-def settle(workflow_id: UUID) -> str:
+def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     """Do what can be done now for a stopping workflow; its status afterwards."""
     patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
-    status, undo_keys = _progress(workflow_id)
-    dispatch(workflow_id, undo_keys)
+    status, undo_keys = patiently(CLAIM_PATIENCE_SECONDS, lambda: _progress(workflow_id))
+    if is_publishing:
+        dispatch(workflow_id, undo_keys)
     return status
 
 
@@ -146,6 +147,10 @@ def _add_undos(
                 "rows": json.dumps(rows),
                 "republish": settings.current().republish_seconds,
             },
+        )
+        connection.execute(
+            text("SELECT wake_by_v1(:id, playalter_now() + seconds(:republish))"),
+            {"id": workflow_id, "republish": settings.current().republish_seconds},
         )
     return [str(row["key"]) for row in rows]
 

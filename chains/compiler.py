@@ -53,7 +53,7 @@ def item_rows(
         for step in body:
             is_head = in_window and step.key in head_names
             row = _row(step, workflow_id, (*outer, index), is_released=is_head)
-            rows.append({**row, "item": item})
+            rows.append({**row, "item": item} if step.needs_item else row)
             if is_head:
                 heads.append(row["key"])
     return rows, heads

@@ -5,30 +5,38 @@ before; what does not reach Redis now is published again by the reconciler.
 """
 
 from functools import lru_cache
-from typing import Any
 from uuid import UUID
 
+import redis
 import structlog
-from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from app import claims, db
 from app.celery import celery_app
 from chains import registry
 from chains.compiler import UNDO_SUFFIX, Compiler
+from chains.plan import Plan
 
 log = structlog.get_logger()
 
 _GROUP = 200  # header messages a publish
+_ASK_SECONDS = 1.0
+# kombu keeps a list for each priority step; the first has the queue's own name.
+_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
-def dispatch(workflow_id: UUID, keys: list[str]) -> bool:
-    """Publish the steps `keys` with what follows them; False when Redis could not be reached."""
+def dispatch(workflow_id: UUID, keys: list[str], plan: Plan | None = None) -> bool:
+    """Publish the steps `keys` with what follows them; False when Redis could not be reached.
+
+    `plan` saves a look at the workflow's row, where the caller knows it.
+    """
     if not keys:
         return True
-    name, version = _pinned(workflow_id)
-    compiler = Compiler(celery_app(), registry.plan(name, version), workflow_id)
+    plan = plan or registry.plan(*_pinned(workflow_id))
+    compiler = Compiler(celery_app(), plan, workflow_id)
     try:
         undos = [key for key in keys if key.endswith(UNDO_SUFFIX)]
         for key in undos:
@@ -59,8 +67,19 @@ def _pinned(workflow_id: UUID) -> tuple[str, int]:
     return row["type"], row["version"]
 
 
-def queue_lengths(app: Celery, queues: list[str]) -> dict[str, int]:
-    """Messages waiting in each queue."""
-    with app.connection_for_read() as connection:
-        channel: Any = connection.default_channel
-        return {queue: int(channel.client.llen(queue)) for queue in queues}
+def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:
+    """Messages waiting in each queue, over all priorities; raises RedisError within a second or
+    two."""
+    # No retries: whoever asks, asks again soon.
+    client = redis.Redis.from_url(
+        redis_url,
+        socket_timeout=_ASK_SECONDS,
+        socket_connect_timeout=_ASK_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    with client, client.pipeline(transaction=False) as asking:
+        for queue in queues:
+            for suffix in _PRIORITIES:
+                asking.llen(queue + suffix)
+        lengths = iter(asking.execute())
+        return {queue: sum(next(lengths) for _ in _PRIORITIES) for queue in queues}

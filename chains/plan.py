@@ -57,6 +57,11 @@ class PlannedStep:
     place: Place = ()
 
     @property
+    def needs_item(self) -> bool:
+        """Whether the step's template reads the item of its map."""
+        return any("item" in roots(expression) for _, expression in expressions(self.template))
+
+    @property
     def is_last(self) -> bool:
         """Whether its success ends the workflow."""
         return not self.next_keys and self.join_key is None and self.action != EXPAND
@@ -206,6 +211,14 @@ class _Layout:
         return (join + EXPAND_SUFFIX,)
 
 
+def _check_pivots(steps: Mapping[str, PlannedStep]) -> None:
+    # Once the pivot has succeeded nothing is undone; with steps behind it a failure of theirs
+    # would have to be retried for ever, which is not built.
+    for step in steps.values():
+        if step.is_pivot and not step.is_last:
+            raise DefinitionInvalid(step.key, "the pivot must be the last step")
+
+
 def _result_name(node: Any) -> str:
     """The step whose output is the node's."""
     if isinstance(node, Sequence):
@@ -225,6 +238,7 @@ def compile_plan(definition: Definition) -> Plan:
         key: _with_scope(layout.steps[key], position, scope, walk.places.get(key, ()))
         for position, (key, scope) in enumerate(walk.scopes.items())
     }
+    _check_pivots(steps)
     return Plan(
         definition.name,
         steps,

@@ -9,6 +9,7 @@ from app import claims, db
 from app.claims import Claim
 from app.engine import Prepared
 from app.errors import Permanent
+from app.payload import dumps
 from app.platform import Json
 from chains import registry
 from chains.compiler import item_rows
@@ -149,6 +150,14 @@ def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Any) -> J
         rendered: Json = render(plan.output, scope)
     except ExpressionInvalid as err:
         # All the work is done and paid for: the outputs of its steps stand, this one does not.
-        log.warning("workflow.output_failed", workflow=str(claim.workflow_id), error=str(err))
-        return {"error": f"the output expression failed: {err}"}
+        return _without_output(claim, f"the output expression failed: {err}")
+    try:
+        dumps(rendered)
+    except Permanent as err:
+        return _without_output(claim, err.message)
     return rendered
+
+
+def _without_output(claim: Claim, reason: str) -> Json:
+    log.warning("workflow.output_failed", workflow=str(claim.workflow_id), error=reason)
+    return {"error": reason}

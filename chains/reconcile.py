@@ -1,7 +1,9 @@
 """The reconciler: a process of its own that finds what nobody carries on and puts it right.
 
 It is the outbox: publish follows commit, and what was lost between is found here. Every workflow
-that is not terminal has a `next_wake_at`; each pass looks at those that are due.
+that is not terminal has a `next_wake_at`; each pass looks at those that are due. One workflow
+that cannot be put right holds up no other; without PostgreSQL a pass ends, without Redis it goes on
+and publishes nothing.
 """
 
 import signal
@@ -10,13 +12,11 @@ import time
 from typing import Any
 from uuid import UUID
 
-import psycopg2
 import structlog
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from app import db, settings
-from app.celery import celery_app
+from app.claims import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
 from chains import commands, compensate, registry
@@ -25,6 +25,7 @@ from chains.dispatch import dispatch, queue_lengths
 log = structlog.get_logger()
 
 BATCH = 200
+BEAT_SECONDS = 2.0
 MAX_CRASHES = 5
 LONG_QUEUE = 500
 
@@ -49,9 +50,11 @@ class Reconciler:
         """One pass; what fails is logged and tried again in the next."""
         try:
             return reconcile() >= BATCH
-        except (psycopg2.Error, Unavailable) as err:
-            log.warning("reconcile.failed", error=str(err).strip()[:300])
-            return False
+        except (*AWAY, Unavailable) as err:
+            log.warning("reconcile.database_away", error=str(err).strip()[:300])
+        except Exception as err:  # nobody looks after who looks after all
+            log.error("reconcile.pass_failed", exc_info=err)
+        return False
 
     def stop(self, *_: Any) -> None:
         """Ask for the end (a signal handler)."""
@@ -60,53 +63,90 @@ class Reconciler:
 
 def reconcile() -> int:
     """One pass: how many workflows were due."""
-    beat = db.row(
-        "SELECT reconciler_beat_v1(%s) AS may_expire", (settings.current().lease_seconds,)
-    )
+    current = _Pass()
     due = db.rows(
         "SELECT id FROM workflows WHERE completed_at IS NULL AND next_wake_at <= playalter_now()"
         " ORDER BY next_wake_at LIMIT %s",
         (BATCH,),
     )
-    if not due:
-        return 0
-    backed_up = _backed_up()
+    if due:
+        current.ask_queues()
     for row in due:
         try:
-            put_right(row["id"], may_expire=bool(beat and beat["may_expire"]), backed_up=backed_up)
-        except LookupError as err:
-            log.error("reconcile.workflow_failed", workflow=str(row["id"]), error=str(err))
+            current.put_right(row["id"])
+        except (*AWAY, Unavailable):
+            raise
+        except Exception as err:  # one workflow must not hold up the others
+            log.error("reconcile.workflow_failed", workflow=str(row["id"]), exc_info=err)
+            _postpone(row["id"])
     return len(due)
 
 
-def put_right(workflow_id: UUID, *, may_expire: bool, backed_up: list[str]) -> None:
-    """One workflow: expire leases, poll, publish what is due, stop what is over its time."""
-    row = db.row(
-        "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s, %s)",
-        (
-            workflow_id,
-            may_expire,
-            _doubtful(),
-            backed_up,
-            settings.current().republish_seconds,
-            MAX_CRASHES,
-        ),
-    )
-    if row is None:
-        return
-    if row["expired"]:
-        log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])
-    if row["timed_out"]:
-        commands.stop(
-            workflow_id,
-            "timed_out",
-            {"code": "timed_out", "message": "the workflow took longer than its time-out"},
+class _Pass:
+    """What one pass knows: the last beat, the queues, and whether Redis can be reached."""
+
+    def __init__(self) -> None:
+        self.is_reachable = True
+        self.backed_up: list[str] = []
+        self.beat()
+
+    def beat(self) -> None:
+        """Write the shared beat. A long pass beats on, or it would look like a standstill."""
+        row = db.row(
+            "SELECT reconciler_beat_v1(%s) AS may_expire", (settings.current().lease_seconds,)
         )
-        compensate.settle(workflow_id)
-        return
-    dispatch(workflow_id, row["won"])
-    if row["status"] == "compensating":
-        compensate.settle(workflow_id)
+        self.may_expire = bool(row and row["may_expire"])
+        self.beat_at = time.monotonic()
+
+    def ask_queues(self) -> None:
+        """Find the platforms whose queue is long; no answer means that nothing is published."""
+        queues = sorted({action.platform for action in registry.actions().values()})
+        try:
+            lengths = queue_lengths(settings.current().redis_url, queues)
+        except (RedisError, OSError) as err:
+            self.is_reachable = False
+            log.warning("reconcile.redis_away", error=str(err)[:200])
+            return
+        self.backed_up = [queue for queue, length in lengths.items() if length > LONG_QUEUE]
+
+    def put_right(self, workflow_id: UUID) -> None:
+        """One workflow: expire leases, poll, publish what is due, stop what is over its time."""
+        if time.monotonic() - self.beat_at > BEAT_SECONDS:
+            self.beat()
+        row = db.row(
+            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s, %s)",
+            (
+                workflow_id,
+                self.may_expire,
+                _doubtful(),
+                self.backed_up,
+                settings.current().republish_seconds,
+                MAX_CRASHES,
+            ),
+        )
+        if row is None:
+            return
+        if row["expired"]:
+            log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])
+        if row["timed_out"]:
+            _time_out(workflow_id)
+        elif self.is_reachable and row["won"]:
+            self.is_reachable = dispatch(workflow_id, row["won"])
+        if row["timed_out"] or row["status"] == "compensating":
+            compensate.settle(workflow_id, is_publishing=self.is_reachable)
+
+
+def _time_out(workflow_id: UUID) -> None:
+    error = {"code": "timed_out", "message": "the workflow took longer than its time-out"}
+    commands.stop(workflow_id, "timed_out", error)
+
+
+def _postpone(workflow_id: UUID) -> None:
+    db.row(
+        "UPDATE workflows SET next_wake_at = playalter_now() + interval '1 minute'"
+        " WHERE id = %s AND completed_at IS NULL",
+        (workflow_id,),
+    )
 
 
 def _doubtful() -> list[str]:
@@ -116,16 +156,6 @@ def _doubtful() -> list[str]:
         for name, action in registry.actions().items()
         if action.effect not in {Effect.NONE, Effect.REPEATABLE}
     ]
-
-
-def _backed_up() -> list[str]:
-    """Platforms whose queue is long: a copy would only stand behind its original."""
-    queues = sorted({action.platform for action in registry.actions().values()})
-    try:
-        lengths = queue_lengths(celery_app(), queues)
-    except (OperationalError, RedisError, OSError):
-        return []
-    return [queue for queue, length in lengths.items() if length > LONG_QUEUE]
 
 
 def main() -> None:

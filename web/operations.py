@@ -18,13 +18,13 @@ from redis.retry import Retry
 from app import db, queries, telemetry
 from app.celery import CONTROL_QUEUE
 from app.settings import Settings
+from chains.dispatch import queue_lengths
 from tasks import PLATFORMS
 from web.errors import RETRY_SECONDS
 
 READY_SECONDS = 2.0
 _STORE_SECONDS = 1.5
 # What kombu appends to a queue's name for each of its priorities but the first.
-_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 operations = Blueprint("operations", __name__)
 _checks = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ready")
@@ -60,15 +60,15 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Prometheus' text format; a store that is away costs its own lines, not the page."""
     settings: Settings = current_app.extensions["settings"]
-    page = telemetry.exposition(settings, QueueLengths(settings), LiveWorkflows())
+    page = telemetry.exposition(settings, QueueLengths(settings.redis_url), LiveWorkflows())
     return Response(page, content_type=telemetry.CONTENT_TYPE)
 
 
 class QueueLengths(Collector):
     """Messages that wait in each platform's queue, read when asked."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
 
     def collect(self) -> Iterable[Metric]:
         """One sample per queue; none while Valkey is away."""
@@ -76,7 +76,7 @@ class QueueLengths(Collector):
             "playalter_queue_messages", "Messages waiting in a queue.", labels=["queue"]
         )
         try:
-            lengths = queue_lengths(self._settings)
+            lengths = queue_lengths(self._redis_url, _queues())
         except redis.RedisError as err:
             log.warning("queues cannot be read", error=str(err))
             return []
@@ -103,18 +103,8 @@ class LiveWorkflows(Collector):
         return [family]
 
 
-def queue_lengths(settings: Settings) -> dict[str, int]:
-    """Messages waiting per queue, over all priorities; raises redis' errors."""
-    names = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
-    names = list(dict.fromkeys(names))
-    with _valkey(settings) as client:
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            for priority in _PRIORITIES:
-                pipeline.llen(name + priority)
-        lengths = pipeline.execute()
-    count = len(_PRIORITIES)
-    return {name: sum(lengths[n * count : (n + 1) * count]) for n, name in enumerate(names)}
+def _queues() -> list[str]:
+    return [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
 
 
 def _valkey(settings: Settings) -> redis.Redis:

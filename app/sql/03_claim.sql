@@ -77,18 +77,19 @@ RETURNS boolean LANGUAGE sql AS $$
   SELECT EXISTS (SELECT FROM renewed)
 $$;
 
--- The exact request, before it leaves. A generation's earlier record is returned as it stands.
+-- The exact request, before it leaves, and with it the step's input: whoever undoes the step needs
+-- both. A generation's earlier record is returned as it stands.
 -- Returns no row when the fence is no longer the holder's.
 CREATE FUNCTION record_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
-  p_operation text, p_request json, p_idempotency_key text)
+  p_operation text, p_request json, p_idempotency_key text, p_input jsonb)
 RETURNS TABLE (is_new boolean, operation text, request json, key text, first_sent_at timestamptz,
                age double precision, resolution text, response jsonb)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-  PERFORM 1 FROM steps WHERE workflow_id = p_workflow AND steps.key = p_key
-     AND fence = p_fence AND status = 'running' FOR NO KEY UPDATE;
+  UPDATE steps SET input = coalesce(p_input, input)
+   WHERE workflow_id = p_workflow AND steps.key = p_key AND fence = p_fence AND status = 'running';
   IF NOT FOUND THEN RETURN; END IF;
   RETURN QUERY
     INSERT INTO intents AS i (workflow_id, step_key, generation, ordinal, operation, request, key)

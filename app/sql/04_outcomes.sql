@@ -81,6 +81,7 @@ BEGIN
     ready := s.next_keys;
   ELSE
     UPDATE workflows SET status = 'succeeded', output = p_workflow_output, next_wake_at = NULL,
+           attention = NULL,
            completed_at = clock_timestamp() WHERE id = p_workflow;
     PERFORM append_event_v1(p_workflow, 'WorkflowSucceeded', NULL,
                             jsonb_build_object('output', payload_hash(p_workflow_output)));
@@ -189,7 +190,7 @@ DECLARE
   s record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL,
+  UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL, tries = 0,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
          wake_at = playalter_now() + CASE WHEN external_id = p_external_id
            THEN greatest(seconds(p_seconds),
@@ -209,10 +210,11 @@ BEGIN
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
 END $$;
 
--- The call may have happened; in p_seconds somebody looks it up. Asking again is no news.
+-- The call may have happened; in p_seconds somebody looks it up. Asking again is no news. p_was_sent:
+-- this attempt sent it, and counts as a try; a lookup that could not tell does not.
 CREATE FUNCTION doubt_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_error jsonb, p_seconds double precision, p_attention text)
+  p_error jsonb, p_seconds double precision, p_attention text, p_was_sent boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
@@ -220,7 +222,8 @@ DECLARE
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'unknown', error = p_error, input = coalesce(p_input, input),
-         cost = cost + p_cost, crashes = 0, wake_at = playalter_now() + seconds(p_seconds),
+         cost = cost + p_cost, crashes = 0, tries = tries + p_was_sent::integer,
+         wake_at = playalter_now() + seconds(p_seconds),
          publish_after = clock_timestamp(), lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
   RETURNING old.error ->> 'code' AS before INTO s;
@@ -291,12 +294,13 @@ END $$;
 
 -- While the workflow is stopping, a step whose call was looked up, or may be left to its
 -- compensation, is not run again: it is cancelled, and its intents say what has to be undone.
-CREATE FUNCTION cancel_step_v1(p_workflow uuid, p_key text, p_fence uuid, p_calls jsonb)
+CREATE FUNCTION cancel_step_v1(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb)
 RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  UPDATE steps SET status = 'cancelled', lease_until = NULL, deadline_at = NULL,
-         finished_at = clock_timestamp()
+  UPDATE steps SET status = 'cancelled', input = coalesce(p_input, input), cost = cost + p_cost,
+         lease_until = NULL, deadline_at = NULL, finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;

@@ -14,7 +14,7 @@ $$;
 -- One workflow put right: expired leases, due polls, due steps won for publishing, and the next time
 -- to look. Returns no row when somebody else has the workflow. Only here is next_wake_at raised.
 -- p_doubtful: actions whose open intents only a lookup can settle.
--- p_backed_up: platforms whose queues are long, where a copy would only wait behind its original.
+-- p_backed_up: platforms whose queues are long.
 CREATE FUNCTION reconcile_workflow_v1(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
   p_republish double precision, p_max_crashes integer)
@@ -25,11 +25,12 @@ DECLARE
   w record;
   s record;
   due text[];
+  copies text[];
   expired_count integer := 0;
   earliest timestamptz;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
-  SELECT status, paused_at, expires_at, completed_at INTO w
+  SELECT status, paused_at, expires_at, completed_at, attention INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND OR w.completed_at IS NOT NULL THEN RETURN; END IF;
 
@@ -57,11 +58,18 @@ BEGIN
      WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now();
   END IF;
   IF w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
-    SELECT array_agg(key) INTO due FROM steps
+    -- A retry, a poll or an undo that comes due has no message out; what was published before may
+    -- still stand in a long queue, and a copy would only stand behind it.
+    SELECT array_agg(key) FILTER (WHERE NOT is_copy),
+           array_agg(key) FILTER (WHERE is_copy) INTO due, copies
+      FROM (SELECT key, wake_at IS NULL AND claims = 0 AND NOT undo
+                   AND split_part(action, '.', 1) = ANY (p_backed_up) AS is_copy
+      FROM steps
      WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
        AND publish_after <= clock_timestamp()
        AND (wake_at IS NULL OR wake_at <= playalter_now())
-       AND (w.status = 'running' OR undo OR status = 'unknown');
+       AND (w.status = 'running' OR undo OR status = 'unknown')) AS found;
+    PERFORM win_publish_v1(p_workflow, copies, p_republish);
     due := win_publish_v1(p_workflow, due, p_republish);
   END IF;
 
@@ -74,12 +82,11 @@ BEGIN
           AND publish_after IS NOT NULL)
      AND (w.status = 'running' OR undo OR status <> 'waiting');
   IF w.paused_at IS NOT NULL THEN earliest := playalter_now() + interval '1 hour'; END IF;
-  earliest := least(coalesce(earliest, playalter_now() + interval '5 seconds'),
+  earliest := least(coalesce(earliest, playalter_now() + CASE WHEN w.attention IS NULL
+                      THEN interval '5 seconds' ELSE interval '5 minutes' END),
                     CASE WHEN w.status = 'running' THEN w.expires_at END);
   UPDATE workflows SET next_wake_at = greatest(earliest, playalter_now() + interval '1 second')
    WHERE id = p_workflow;
-  RETURN QUERY SELECT w.status,
-    ARRAY(SELECT k FROM unnest(due) AS k JOIN steps ON workflow_id = p_workflow AND key = k
-           WHERE NOT split_part(action, '.', 1) = ANY (p_backed_up)),
+  RETURN QUERY SELECT w.status, coalesce(due, '{}'),
     w.status = 'running' AND coalesce(w.expires_at <= playalter_now(), false), expired_count;
 END $$;

@@ -111,8 +111,16 @@ def find_capture(call: Call, intent: Intent) -> LookupAnswer:
 @capture.compensation
 def refund(call: Call, undo: Undo) -> Json:
     """Give back what was captured, once, however often this runs."""
-    payment_intent = (undo.input or {}).get("payment_intent")
-    if not payment_intent:
+    # From what was sent: the request is committed before the effect, whatever died afterwards.
+    payment_intent = next(
+        (
+            intent.request["payment_intent"]
+            for intent in undo.intents
+            if intent.operation == "payment_intents.capture"
+        ),
+        None,
+    )
+    if payment_intent is None:
         return {"result": "nothing"}
     stripe = api(call.settings)
     seen = stripe.retrieve_payment_intent(payment_intent)

@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from app import claims, db
-from app.celery import celery_app
 from app.claims import Claim, claim_step
 from app.errors import Conflict
 from app.platform import Delivery
+from app.settings import current
 from chains import commands, compensate, reconcile
 from chains.dispatch import queue_lengths
 from tests.integration.conftest import NOTHING, Kernel
@@ -42,7 +42,7 @@ def lapse(workflow: UUID, key: str) -> None:
 
 
 def queued() -> int:
-    return queue_lengths(celery_app(), ["control"])["control"]
+    return queue_lengths(current().redis_url, ["control"])["control"]
 
 
 def with_intent(kernel: Kernel) -> tuple[UUID, Claim]:
@@ -283,3 +283,83 @@ def test_an_idempotency_key_answers_with_its_first_workflow(kernel: Kernel) -> N
     assert start({"n": 1}) == commands.Started(first.id, created=False)
     with pytest.raises(Conflict, match="with another body"):
         start({"n": 2})
+
+
+def test_the_input_of_a_step_is_there_for_its_undo_whatever_died(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register(PAID))
+    held = kernel.claim(workflow, "pay")
+    claims.record_intent(held, 0, "payment_intents.capture", {}, "k", {"payment_intent": "pi_1"})
+    lapse(workflow, "pay")
+    look(workflow)
+    commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    claims.cancel_step(kernel.claim(workflow, "pay"), NOTHING)
+    assert kernel.step(workflow, "pay")["input"] == {"payment_intent": "pi_1"}
+
+
+def test_a_new_undo_is_looked_at_in_time_whatever_the_others_wait_for(kernel: Kernel) -> None:
+    workflow, held = with_intent(kernel)
+    claims.fail_step(held, NOTHING, {"code": "x", "message": "y"})
+    db.row(
+        "UPDATE workflows SET next_wake_at = playalter_now() + interval '1 hour' WHERE id = %s",
+        (workflow,),
+    )
+    compensate.settle(workflow, is_publishing=False)
+    soon = db.row(
+        "SELECT next_wake_at <= playalter_now() + interval '16 s' AS soon FROM workflows"
+        " WHERE id = %s",
+        (workflow,),
+    )
+    assert soon == {"soon": True}
+
+
+def test_a_poll_that_was_answered_forgives_the_failures_before_it(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    claims.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
+    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 60.0, 600.0)
+    assert kernel.step(workflow, "first")["tries"] == 0
+
+
+def test_one_workflow_that_cannot_be_put_right_holds_up_no_other(kernel: Kernel) -> None:
+    broken, sound = kernel.start("noop_chain"), kernel.start("noop_chain")
+    db.row(
+        "INSERT INTO definitions (name, version, body, checksum, active)"
+        " VALUES ('broken', 1, '{\"no\": 1}', '', false)",
+        (),
+    )
+    db.row("UPDATE workflows SET type = 'broken' WHERE id = %s", (broken,))
+    for workflow in (broken, sound):
+        kernel.due(workflow, "first")
+        db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
+    before = queued()
+    assert reconcile.reconcile() == 2
+    assert queued() == before + 1
+    assert reconcile.reconcile() == 0
+
+
+def test_without_redis_leases_are_expired_all_the_same(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = kernel.start("noop_chain")
+    kernel.claim(workflow, "first")
+    lapse(workflow, "first")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    current.cache_clear()
+    look(workflow)
+    assert kernel.step(workflow, "first")["status"] == "pending"
+
+
+def test_a_standing_backlog_holds_back_copies_and_not_what_came_due(kernel: Kernel) -> None:
+    copy, retried = kernel.start("noop_chain"), kernel.start("noop_chain")
+    held = kernel.claim(retried, "first")
+    claims.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
+    won = []
+    for workflow in (copy, retried):
+        kernel.due(workflow, "first")
+        row = db.row(
+            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', '{control}', 15, 5)",
+            (workflow,),
+        )
+        assert row is not None
+        won.append(row["won"])
+    assert won == [[], ["first"]]
