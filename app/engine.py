@@ -111,6 +111,7 @@ class _Message:
         self.claimed_at = self.since
         self.taken_name = ""
         self.taken_id = ""
+        self.is_own_step_done = False
 
     def run(self, key: str) -> None:
         action = self.action(self.task.name)
@@ -123,9 +124,22 @@ class _Message:
                 found = self.attempt(found, action)
                 if isinstance(found, Claim):
                     action = self.action(self.taken_name)
+        except Unavailable as err:
+            log.warning("step.left", error=err.message)
+            self.stay()
+            return
         finally:
             self.events.flush()
         self.leave(found)
+
+    def stay(self) -> None:
+        """The canvas does not go on from here: the reconciler, a wake or another holder does it.
+
+        Ignored is what Celery reports for the message's own step, unless that one is done.
+        """
+        self.links.drop()
+        if not self.is_own_step_done:
+            raise Ignore
 
     def action(self, task_name: str) -> Action:
         return self.engine.actions[task_name.removesuffix("~undo")]
@@ -141,8 +155,10 @@ class _Message:
             if following
             else record(claim, result, fraction=random.random())
         )
-        if claim.key != self.request.args[1] and result.move is Moves.FINISH:
-            self.events.succeeded(self.taken_id, time.monotonic() - began)
+        if result.move is Moves.FINISH and advance.verdict != "fenced":
+            self.is_own_step_done = True
+            if claim.key != self.request.args[1]:
+                self.events.succeeded(self.taken_id, time.monotonic() - began)
         if advance.claim is None:
             return advance
         self.take(advance.claim)
@@ -175,13 +191,10 @@ class _Message:
     def leave(self, advance: Advance) -> None:
         """Let the canvas go on where it leads to what was released; else see to it here."""
         if advance.verdict in {"draining", "undone"}:
-            self.links.drop()
             self.engine.order.settle(self.workflow_id)
-            if advance.verdict == "draining":
-                raise Ignore
+        if advance.verdict in {"draining", "undone", "fenced", "recorded"}:
+            self.stay()
             return
-        if advance.verdict in {"fenced", "recorded"}:
-            raise Ignore
         released = advance.released
         if advance.joined is not None and self.links.has_chord():
             self.links.join()

@@ -96,7 +96,8 @@ class Faults:
         """Use up and return the first planned fault of these kinds that fits, or None."""
         if not self._planned:
             return None
-        with self._lock, self._store.transaction():
+        # The store's own lock alone: callers are within a transaction of it already.
+        with self._store.transaction():
             for fault in self.all():
                 if fault.kind in kinds and fault.matches(vendor, operation, text):
                     self._store.execute(

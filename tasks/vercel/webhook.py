@@ -13,6 +13,12 @@ from app.platform import Delivery, Json
 from app.settings import current
 from tasks import signatures
 
+_ENDS = {
+    "deployment.succeeded",
+    "deployment.ready",
+    "deployment.error",
+    "deployment.canceled",
+}
 # No time of sending is signed, only the event's own, and Vercel tries again for 24 hours; within
 # that a replay is a duplicate of a delivery id we keep.
 _TOLERANCE = timedelta(hours=24) + signatures.TOLERANCE
@@ -30,7 +36,9 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     event_id, kind = signatures.text_at(event, "id"), signatures.text_at(event, "type")
     if event_id is None or kind is None:
         raise SignatureInvalid("the event has no id or no type")
-    about = signatures.text_at(event, "payload", "deployment", "id")
+    # Others tell that it goes on: nothing to wake anybody for.
+    is_end = kind in _ENDS
+    about = signatures.text_at(event, "payload", "deployment", "id") if is_end else None
     return Delivery(event_id, about, kind, event)
 
 

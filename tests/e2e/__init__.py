@@ -1,0 +1,1 @@
+"""Real processes over real HTTP: campaigns carried to their end, whatever is killed on the way."""

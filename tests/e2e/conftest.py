@@ -1,0 +1,134 @@
+"""One instance for the session; before each test the sandbox is calm and the crew complete."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from app import db, security
+from app.celery import celery_app
+from app.settings import current
+from ops.laptop.profile import Ports, Profile, open_profile
+from ops.laptop.supervisor import Supervisor
+from tests.e2e.campaign import REFUSED_BRIEF, Campaign, Customer
+from tests.e2e.stack import CORE, Json, Stack, until
+
+ANY_PORT = Ports(web=0, flower=0, sandbox=0, postgres=0, valkey=0)
+SETTINGS = {
+    "LEASE_SECONDS": "3",
+    "RECONCILE_SECONDS": "0.5",
+    "REPUBLISH_SECONDS": "3",
+    "REPLICATE_POLL_SECONDS": "2.5",
+    "VERCEL_POLL_SECONDS": "2.5",
+    "N8N_POLL_SECONDS": "2.5",
+    "WEB_THREADS": "8",
+}
+REFUSED = "refused-at-stripe"
+QUICK = {
+    "replicate__duration_seconds": 0.4,
+    "vercel__build_seconds": 0.4,
+    "n8n__delay_seconds": 0.1,
+}
+
+
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports."""
+    folder = tmp_path_factory.mktemp("instance") / "data"
+    with open_profile(folder, os.environ, ports=ANY_PORT, overrides=SETTINGS) as profile:
+        core = [service for service in profile.services() if service.name in CORE]
+        with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
+            stack = Stack(profile, supervisor, _key(profile))
+            stack.change(**QUICK)
+            with stack.workers():
+                yield stack
+            stack.close()
+
+
+@pytest.fixture(scope="session")
+def refused_campaign(instance: Stack) -> Campaign:
+    """A campaign whose authorization meets a 429 and then a stored 500, under way since the start.
+
+    Whether a call that ended in a 500 had an effect is settled when its deadline of a minute has
+    passed: the other tests run meanwhile. Its brief is refused, so that it meets none of the faults
+    that are meant for others; these have to name their customer at `payment_intents.create`.
+    """
+    create = ("stripe", "payment_intents.create", "status")
+    instance.fault(*create, status=429, retry_after=2, match=REFUSED)
+    stored = instance.fault(*create, status=500, stored=True, match=REFUSED)
+    email = f"{REFUSED}@example.com"
+    campaign = Customer(instance).start(1, customer_email=email, brief=REFUSED_BRIEF)
+    until("the stored 500 at Stripe", stored, 30.0, campaign.dump)
+    return campaign
+
+
+@pytest.fixture
+def stack(instance: Stack, refused_campaign: Campaign) -> Iterator[Stack]:
+    """The instance without faults, all of it up."""
+    instance.calm()
+    yield instance
+    instance.await_ready(*(name for name in CORE if name != "migrate"))
+    instance.calm()
+
+
+@pytest.fixture(scope="session")
+def regular(instance: Stack) -> Customer:
+    """A customer whose photographs are uploaded once."""
+    return Customer(instance)
+
+
+@pytest.fixture
+def customer(stack: Stack, regular: Customer) -> Customer:
+    """A customer of a calm instance."""
+    return regular
+
+
+@pytest.fixture
+def task_events(stack: Stack) -> Iterator[list[Json]]:
+    """The task events that Celery's receivers (Flower is one) get from here on."""
+    got: list[Json] = []
+    stopping = threading.Event()
+    listening = threading.Event()
+
+    def listen() -> None:
+        with (
+            Celery(broker=stack.profile.valkey().url(), set_as_current=False) as app,
+            app.connection_for_read() as connection,
+        ):
+            receiver: Any = app.events.Receiver(connection, handlers={"*": got.append})
+            with receiver.consumer_context() as (own, _, _):
+                listening.set()
+                while not stopping.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        own.drain_events(timeout=0.2)
+
+    thread = threading.Thread(target=listen, name="task events")
+    thread.start()
+    assert listening.wait(10)
+    yield got
+    stopping.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def _key(profile: Profile) -> str:
+    """An API key, made with the settings of the instance; nothing of them stays behind."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in profile.environment().items():
+            patched.setenv(name, value)
+        _forget()
+        try:
+            return security.create_key("ada@example.com")[1]
+        finally:
+            db.engine().dispose()
+            _forget()
+
+
+def _forget() -> None:
+    db.release()
+    for cached in (db._engine, celery_app, current):
+        cached.cache_clear()
