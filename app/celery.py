@@ -69,7 +69,8 @@ def celery_app() -> Celery:
             "interval_max": 0.5,
         },
         worker_consumer="app.consumer:BatchingConsumer",
-        worker_prefetch_multiplier=1,
+        # One in hand and one at hand for each slot: a child need not wait for the next.
+        worker_prefetch_multiplier=2,
         worker_max_tasks_per_child=5000,
         worker_max_memory_per_child=600_000,
         worker_send_task_events=True,

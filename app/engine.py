@@ -73,27 +73,28 @@ class Engine:
         engine = self
 
         def step(task: Task[..., Any], workflow_id: str, key: str) -> None:
-            engine.run(task, workflow_id, key)
+            # Raised here and nowhere deeper: Celery copies every frame that it passed.
+            if not engine.run(task, workflow_id, key):
+                raise Ignore
 
         app.task(name=name, bind=True, ignore_result=True)(step)
 
-    def run(self, task: Task[..., Any], workflow_id: str, key: str) -> None:
-        """Run the step of a message, then as many links of its chain as may be taken."""
+    def run(self, task: Task[..., Any], workflow_id: str, key: str) -> bool:
+        """Run the step of a message, then as many links of its chain as may be taken; whether
+        Celery shall take the message's own step for done."""
         structlog.contextvars.bind_contextvars(workflow=workflow_id, step=key)
+        message = _Message(self, task, UUID(workflow_id))
         try:
-            _Message(self, task, UUID(workflow_id)).run(key)
+            return message.run(key)
         except Unavailable as err:
             # The lease and the reconciler carry on.
             log.warning("step.left", error=err.message)
-            raise Ignore from err
-        except Ignore:
-            raise
-        except Exception as err:
+        except Exception as err:  # whatever it is, a task never raises
             # A fault of ours: the lease lapses, and the reconciler counts the crash.
             log.error("step.crashed", exc_info=err)
-            raise Ignore from err
         finally:
             structlog.contextvars.clear_contextvars()
+        return message.stay()
 
 
 class _Message:
@@ -113,33 +114,23 @@ class _Message:
         self.taken_id = ""
         self.is_own_step_done = False
 
-    def run(self, key: str) -> None:
+    def run(self, key: str) -> bool:
         action = self.action(self.task.name)
         self.claimed_at = time.monotonic()
         found = claims.claim_step(self.workflow_id, key, action.attempt_seconds)
-        if found is None:
-            raise Ignore
-        try:
-            while isinstance(found, Claim):
-                found = self.attempt(found, action)
-                if isinstance(found, Claim):
-                    action = self.action(self.taken_name)
-        except Unavailable as err:
-            log.warning("step.left", error=err.message)
-            self.stay()
-            return
-        finally:
-            self.events.flush()
-        self.leave(found)
+        while isinstance(found, Claim):
+            found = self.attempt(found, action)
+            if isinstance(found, Claim):
+                action = self.action(self.taken_name)
+        return self.stay() if found is None else self.leave(found)
 
-    def stay(self) -> None:
+    def stay(self) -> bool:
         """The canvas does not go on from here: the reconciler, a wake or another holder does it.
 
         Ignored is what Celery reports for the message's own step, unless that one is done.
         """
         self.links.drop()
-        if not self.is_own_step_done:
-            raise Ignore
+        return self.is_own_step_done
 
     def action(self, task_name: str) -> Action:
         return self.engine.actions[task_name.removesuffix("~undo")]
@@ -188,19 +179,17 @@ class _Message:
         structlog.contextvars.bind_contextvars(step=claim.key)
         self.events.started(self.taken_id, self.taken_name, (str(self.workflow_id), claim.key))
 
-    def leave(self, advance: Advance) -> None:
+    def leave(self, advance: Advance) -> bool:
         """Let the canvas go on where it leads to what was released; else see to it here."""
         if advance.verdict in {"draining", "undone"}:
             self.engine.order.settle(self.workflow_id)
         if advance.verdict in {"draining", "undone", "fenced", "recorded"}:
-            self.stay()
-            return
+            return self.stay()
         released = advance.released
         if advance.joined is not None and self.links.has_chord():
             self.links.join()
-            return
-        if released and self.links.leads_to(released):
-            return
-        self.links.drop()
-        if released:
-            self.engine.order.dispatch(self.workflow_id, list(released))
+        elif not released or not self.links.leads_to(released):
+            self.links.drop()
+            if released:
+                self.engine.order.dispatch(self.workflow_id, list(released))
+        return True

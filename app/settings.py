@@ -84,14 +84,14 @@ class Settings(BaseSettings):
     replicate_api_token: SecretStr = SecretStr("")
     replicate_webhook_secret: SecretStr = SecretStr("")
     replicate_face_swap_model: str = "playalter-sandbox/face-swap"
-    replicate_poll_seconds: float = Field(default=30.0, gt=0)
+    replicate_poll_seconds: float = Field(default=120.0, gt=0)
     vercel_base_url: HttpUrl = "https://api.vercel.com"
     vercel_token: SecretStr = SecretStr("")
     vercel_team_id: str = ""
     vercel_project: str = "playalter-gallery"
     vercel_webhook_secret: SecretStr = SecretStr("")
     vercel_page_url: Annotated[str, AfterValidator(_page_url)] = "https://{url}"
-    vercel_poll_seconds: float = Field(default=15.0, gt=0)
+    vercel_poll_seconds: float = Field(default=30.0, gt=0)
     agora_base_url: HttpUrl = "https://api.agora.io"
     agora_app_id: str = ""
     agora_app_certificate: SecretStr = SecretStr("")
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     n8n_webhook_path: str = "playalter-campaign"
     n8n_api_key: SecretStr = SecretStr("")
     n8n_webhook_secret: SecretStr = SecretStr("")
-    n8n_poll_seconds: float = Field(default=60.0, gt=0)
+    n8n_poll_seconds: float = Field(default=120.0, gt=0)
 
 
 def load(environ: Mapping[str, str]) -> Settings:

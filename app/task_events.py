@@ -1,76 +1,120 @@
 """The task events of steps taken hand to hand, as Celery would have sent them: Flower counts each.
 
-They leave in one message when the carrying task ends. Outage mode: open; events are dropped.
+A thread of the pool child sends what was collected, several times a second. Outage mode: open;
+events are dropped.
 """
 
 import os
+import threading
 import time
-from functools import lru_cache
+from collections import deque
 from typing import Any
 
 import structlog
-from celery import Task
+from celery import Task, signals
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 log = structlog.get_logger()
 
+FLUSH_SECONDS = 0.2
+
 
 class TakenEvents:
-    """Collects the events of one message's taken links."""
+    """Tells of one message's taken links."""
 
     def __init__(self, task: Task[..., Any]) -> None:
         self.task = task
         self.is_enabled = bool(task.app.conf.worker_send_task_events)
-        self.collected: list[tuple[str, dict[str, Any]]] = []
 
     def started(self, task_id: str, name: str, arguments: tuple[str, str]) -> None:
         """The step was received and started at once."""
-        now = time.time()
-        self._add(
+        request = self.task.request
+        self._tell(
             "task-received",
             uuid=task_id,
             name=name,
             args=repr(arguments),
             kwargs="{}",
             retries=0,
-            timestamp=now,
-            root_id=self.task.request.root_id,
-            parent_id=self.task.request.id,
+            root_id=request.root_id,
+            parent_id=request.id,
         )
-        self._add("task-started", uuid=task_id, timestamp=now)
+        self._tell("task-started", uuid=task_id)
 
     def succeeded(self, task_id: str, seconds: float) -> None:
         """The step's outcome is recorded."""
-        self._add("task-succeeded", uuid=task_id, result="None", runtime=seconds)
+        self._tell("task-succeeded", uuid=task_id, result="None", runtime=seconds)
 
-    def _add(self, kind: str, **fields: Any) -> None:
+    def _tell(self, kind: str, **fields: Any) -> None:
         if self.is_enabled:
-            self.collected.append((kind, {"timestamp": time.time(), **fields}))
+            _outbox(self.task).add(kind, {"timestamp": time.time(), **fields})
+
+
+class _Outbox:
+    """The events of this process on their way out, over a connection of its own."""
+
+    def __init__(self, app: Any, hostname: str | None) -> None:
+        self.pid = os.getpid()
+        self.app = app
+        self.hostname = hostname
+        self.events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=10_000)
+        self.has_events = threading.Event()
+        self.lock = threading.Lock()
+        self.dispatcher: Any = None
+        threading.Thread(target=self._send_forever, daemon=True, name="task-events").start()
+
+    def add(self, kind: str, fields: dict[str, Any]) -> None:
+        """Collect one event."""
+        self.events.append((kind, fields))
+        self.has_events.set()
 
     def flush(self) -> None:
-        """Publish what was collected."""
-        if not self.collected:
-            return
-        collected, self.collected = self.collected, []
-        try:
-            dispatcher = _dispatcher(os.getpid(), self.task.app, self.task.request.hostname)
-            for kind, fields in collected:
-                dispatcher.send(kind, **fields)
-            dispatcher.flush(errors=False)
-        except (OperationalError, RedisError, OSError) as err:
-            _dispatcher.cache_clear()
-            log.info("task_events.dropped", count=len(collected), error=str(err)[:200])
+        """Publish what was collected, in one message."""
+        with self.lock:
+            self.has_events.clear()
+            events = [self.events.popleft() for _ in range(len(self.events))]
+            if not events:
+                return
+            try:
+                self._publish(events)
+            except (OperationalError, RedisError, OSError) as err:
+                self.dispatcher = None
+                log.info("task_events.dropped", count=len(events), error=str(err)[:200])
+
+    def _publish(self, events: list[tuple[str, dict[str, Any]]]) -> None:
+        if self.dispatcher is None:
+            self.dispatcher = self.app.events.Dispatcher(
+                self.app.connection_for_write(),
+                hostname=self.hostname,
+                buffer_while_offline=False,
+                buffer_group={"task"},
+                buffer_limit=1000,
+            )
+        for kind, fields in events:
+            self.dispatcher.send(kind, **fields)
+        self.dispatcher.flush(errors=False)
+
+    def _send_forever(self) -> None:
+        # Ends with the process.
+        while True:
+            self.has_events.wait()
+            time.sleep(FLUSH_SECONDS)
+            self.flush()
 
 
-@lru_cache(maxsize=1)
-def _dispatcher(pid: int, app: Any, hostname: str) -> Any:
-    """This process's own, over a connection of its own; it collects until it is flushed."""
-    dispatcher: Any = app.events.Dispatcher(
-        app.connection_for_write(),
-        hostname=hostname,
-        buffer_while_offline=False,
-        buffer_group={"task"},
-        buffer_limit=1000,
-    )
-    return dispatcher
+_held: _Outbox | None = None
+
+
+def _outbox(task: Task[..., Any]) -> _Outbox:
+    """This process's own: a pool child is forked with its parent's in sight."""
+    global _held
+    if _held is None or _held.pid != os.getpid():
+        _held = _Outbox(task.app, task.request.hostname)
+    return _held
+
+
+@signals.worker_process_shutdown.connect
+def _flush_at_end(**_: Any) -> None:
+    if _held is not None and _held.pid == os.getpid():
+        _held.flush()

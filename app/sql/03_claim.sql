@@ -15,6 +15,9 @@ DECLARE
   s record;
   won text[];
 BEGIN
+  -- A claim that a crash of the server loses is a step that runs again; an intent's or outcome's
+  -- own flush, which comes before anything that matters, carries it to disk.
+  PERFORM set_config('synchronous_commit', 'off', true);
   SELECT workflows.status, paused_at, user_id, type, version INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN

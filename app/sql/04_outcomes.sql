@@ -180,7 +180,7 @@ END $$;
 
 -- The vendor works on it; no slot is held. A further wait for the same id is no news and no event, and
 -- each poll that found nothing is followed by one half as far away again: a webhook comes first, and
--- thousands of waits must cost little.
+-- thousands of waits must cost little. The jitter keeps those that began together from asking together.
 CREATE FUNCTION suspend_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_external_id text, p_seconds double precision, p_timeout double precision)
@@ -192,7 +192,7 @@ BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL, tries = 0,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
-         wake_at = playalter_now() + CASE WHEN external_id = p_external_id
+         wake_at = playalter_now() + (0.75 + random() / 2) * CASE WHEN external_id = p_external_id
            THEN greatest(seconds(p_seconds),
                          least(interval '10 minutes', (clock_timestamp() - started_at) / 2))
            ELSE seconds(p_seconds) END,

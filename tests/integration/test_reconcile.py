@@ -125,7 +125,8 @@ def test_each_poll_that_finds_nothing_is_followed_by_a_later_one(kernel: Kernel)
         )
         assert row is not None
         waits.append(round(row["s"]))
-    assert waits == [10, 150]
+    assert 7 <= waits[0] <= 13
+    assert 112 <= waits[1] <= 188
 
 
 def test_a_step_that_crashes_its_worker_again_and_again_needs_a_person(kernel: Kernel) -> None:
