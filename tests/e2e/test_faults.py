@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import pytest
 
@@ -89,6 +90,20 @@ def test_a_worker_stopped_past_its_lease_in_a_paid_call_and_continued_doubles_no
         assert campaign.kinds(step)[0] == "StepOutcomeUnknown", campaign.dump()
         assert campaign.kinds(step).count("StepSucceeded") == 1
     assert campaign.paid() == once(1), campaign.dump()
+
+
+def test_what_a_killed_worker_had_captured_is_refunded_when_the_campaign_is_cancelled(
+    stack: Stack, customer: Customer
+) -> None:
+    held = stack.fault("stripe", "payment_intents.capture", "slow", seconds=2)
+    campaign = customer.start(1)
+    _meet(held, campaign)
+    child = until("a busy child", lambda: stack.busy_children(campaign.id), 10, campaign.dump)[0]
+    os.kill(child, signal.SIGKILL)
+    assert campaign.cancel() == HTTPStatus.ACCEPTED
+    campaign.ended("compensated")
+    counts = campaign.counts()
+    assert (counts["captures"], counts["refunds"]) == (1, 1), campaign.dump()
 
 
 @pytest.mark.timeout(240)
