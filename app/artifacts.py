@@ -12,14 +12,26 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ColumnElement, RowMapping, Text, cast, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    cast,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from uuid_utils.compat import uuid7
 
 from app import images, security
+from app.claims import Fenced
 from app.db import begin
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
-from app.models import ArtifactRow, WorkflowRow
+from app.models import ArtifactRow, StepRow, WorkflowRow
 from app.platform import Json
 from app.settings import current
 from app.storage import storage
@@ -61,7 +73,11 @@ class Blob:
 class Artifacts:
     """The files that one step of one workflow may read and write."""
 
-    def __init__(self, workflow_id: UUID, step_key: str, user_id: UUID) -> None:
+    def __init__(
+        self, workflow_id: UUID, step_key: str, user_id: UUID, *, fence: UUID | None = None
+    ) -> None:
+        """`fence`: the claim that may write; a holder that lost it leaves nothing behind."""
+        self.fence = fence
         self.workflow_id = workflow_id
         self.step_key = step_key
         self.user_id = user_id
@@ -143,9 +159,17 @@ class Artifacts:
             "height": picture.height if picture else None,
             "vendor_sha256": vendor_sha256,
         }
+        if self.fence is not None:
+            # Another holder's file, even with the same bytes, is not ours to remove below.
+            values["storage_key"] = _storage_key(artifact_id, data + self.fence.bytes)
         storage().write(values["storage_key"], data)
         with begin() as connection:
-            connection.execute(upsert(ArtifactRow).values(values).on_conflict_do_nothing())
+            is_holder = self._is_holder(connection)
+            if is_holder:
+                connection.execute(upsert(ArtifactRow).values(values).on_conflict_do_nothing())
+        if not is_holder:
+            storage().delete(values["storage_key"])
+            raise Fenced
         row = _find(artifact_id, self.user_id)
         if row is None:
             raise Permanent(f"artifact {name} belongs to another user", code="artifact_missing")
@@ -153,6 +177,21 @@ class Artifacts:
             # Another attempt came first with other bytes, or the step was undone meanwhile.
             storage().delete(values["storage_key"])
         return row
+
+    def _is_holder(self, connection: Connection) -> bool:
+        if self.fence is None:
+            return True
+        held = (
+            select(StepRow.key)
+            .where(
+                StepRow.workflow_id == self.workflow_id,
+                StepRow.key == self.step_key,
+                StepRow.fence == self.fence,
+                StepRow.status == "running",
+            )
+            .with_for_update(key_share=True)
+        )
+        return connection.execute(held).first() is not None
 
     def _described(self, row: RowMapping) -> Json:
         return {
@@ -250,16 +289,19 @@ def _erase(row: RowMapping) -> bool:
 
 
 def _values(artifact_id: UUID, user_id: UUID, name: str, data: bytes) -> dict[str, Any]:
-    sha256 = hashlib.sha256(data).hexdigest()
     return {
         "id": artifact_id,
         "user_id": user_id,
         "name": name,
         "size": len(data),
-        "sha256": sha256,
-        # The hash in the key keeps two attempts that made different bytes out of each other's way.
-        "storage_key": f"{artifact_id.hex[-2:]}/{artifact_id}.{sha256[:16]}",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "storage_key": _storage_key(artifact_id, data),
     }
+
+
+def _storage_key(artifact_id: UUID, distinct: bytes) -> str:
+    """A file's key; what is distinct keeps two attempts out of each other's way."""
+    return f"{artifact_id.hex[-2:]}/{artifact_id}.{hashlib.sha256(distinct).hexdigest()[:16]}"
 
 
 def _inspect_result(data: bytes) -> images.Picture:

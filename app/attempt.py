@@ -14,8 +14,8 @@ import structlog
 from pydantic import ValidationError
 
 from app import claims, db, lease, settings, telemetry
-from app.call import Call, Fenced
-from app.claims import Advance, Attempt, Claim
+from app.call import Call
+from app.claims import Advance, Attempt, Claim, Fenced
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
 from app.payload import clean, dumps, dumps_or_none

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app import claims, db
 from app.artifacts import Artifacts
-from app.claims import Claim
+from app.claims import Claim, Fenced
 from app.errors import Permanent, Retryable, Unknown
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json
@@ -17,10 +17,6 @@ from app.settings import Settings
 
 UNDO_SUFFIX = "~undo"
 _KEY_MARGIN = timedelta(hours=1)
-
-
-class Fenced(Exception):
-    """Somebody else holds the step now; nothing of this attempt may be recorded or sent."""
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -84,9 +80,7 @@ class Call:
     @cached_property
     def artifacts(self) -> Artifacts:
         """The files of the step (an undo row sees its original's)."""
-        return Artifacts(
-            workflow_id=self.workflow_id, step_key=self.original_key, user_id=self.user_id
-        )
+        return Artifacts(self.workflow_id, self.original_key, self.user_id, fence=self.claim.fence)
 
     def spend(self, micro_usd: int) -> None:
         """Add platform cost of this attempt, in micro-USD."""

@@ -36,6 +36,10 @@ OUTCOME_PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25
 
 
+class Fenced(Exception):
+    """Somebody else holds the step now; nothing of this attempt may be recorded or sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to run one step until its lease ends; `fence` is the token that may record."""

@@ -3,12 +3,14 @@
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
 import pytest
 
 from app import claims, db
+from app.artifacts import Artifacts
 from app.claims import Advance, Claim, claim_step
 from chains.prepare import prepare
 from tests.integration.conftest import NOTHING, Kernel, Threads
@@ -225,3 +227,15 @@ def test_the_last_step_ends_the_workflow_in_its_own_transaction(kernel: Kernel) 
         "StepSucceeded",
         "WorkflowSucceeded",
     ]
+
+
+def test_a_holder_that_lost_its_step_leaves_no_artifact(kernel: Kernel, tmp_path: Path) -> None:
+    workflow = kernel.start("noop_chain")
+    held = kernel.claim(workflow, "first")
+    late = Artifacts(workflow, "first", kernel.user_id, fence=uuid4())
+    with pytest.raises(claims.Fenced):
+        late.write("result.txt", b"late", "text/plain")
+    assert late.written() == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    holder = Artifacts(workflow, "first", kernel.user_id, fence=held.fence)
+    assert holder.write("result.txt", b"in time", "text/plain")["size"] == 7
