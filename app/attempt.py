@@ -8,7 +8,7 @@ import enum
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -33,9 +33,6 @@ from app.platform import (
 )
 from app.retry import PATIENT_POLICY, UNDO_POLICY, RetryPolicy
 
-if TYPE_CHECKING:  # the engine imports this module; the name is needed for annotations only
-    from app.engine import Prepared
-
 log = structlog.get_logger()
 
 FIRST_LOOKUP_SECONDS = 1.0
@@ -44,6 +41,18 @@ LOOKUP_SELDOM_SECONDS = 900.0
 LOOKUP_PERSON_AFTER_SECONDS = 86_400.0
 PERSON_LOOKUP_SECONDS = 3600.0
 DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the definition says of one step: input, policy, and what its success means."""
+
+    input: Any
+    tries: int | None = None
+    timeout_seconds: float | None = None
+    is_recorded: bool = True
+    expand: Callable[[Any], Json] | None = None
+    workflow_output: Callable[[Any], Json | None] | None = None
 
 
 class Moves(enum.Enum):
@@ -92,7 +101,7 @@ class _Settled(Exception):
 
 
 def execute(
-    claim: Claim, action: Action, prepare: Callable[[Claim], "Prepared"], since: float
+    claim: Claim, action: Action, prepare: Callable[[Claim], Prepared], since: float
 ) -> Result:
     """Run the attempt; raises only when PostgreSQL stays away (Unavailable).
 
@@ -133,7 +142,7 @@ def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Atte
     return Attempt(given, call.cost, rows)
 
 
-def _close(result: Result, prepared: "Prepared") -> None:
+def _close(result: Result, prepared: Prepared) -> None:
     if prepared.expand is not None:
         result.expand = prepared.expand(result.output)
     if prepared.workflow_output is not None:
@@ -144,7 +153,7 @@ def _close(result: Result, prepared: "Prepared") -> None:
     result.is_special = prepared.expand is not None or prepared.workflow_output is not None
 
 
-def _run(call: Call, prepared: "Prepared") -> Any:
+def _run(call: Call, prepared: Prepared) -> Any:
     claim, action = call.claim, call.action
     if claim.undo:
         assert action.compensate is not None
@@ -255,7 +264,7 @@ def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None)
         raise Fenced
 
 
-def _ended(err: Exception, call: Call, prepared: "Prepared | None", attempt: Attempt) -> Result:
+def _ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
     """The move that an exception means."""
     policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
     timeout = DEFAULT_TIMEOUT_SECONDS

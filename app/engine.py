@@ -17,29 +17,17 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from app import claims
-from app.attempt import Moves, Result, execute, record
+from app.attempt import Moves, Prepared, Result, execute, record
 from app.claims import Advance, Claim
 from app.errors import Unavailable
 from app.links import Links, is_shutting_down
-from app.platform import Action, Json
+from app.platform import Action
 from app.task_events import TakenEvents
 
 log = structlog.get_logger()
 
 TAKE_SECONDS = 1.0
 TAKE_LINKS = 20
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What the definition says of one step: input, policy, and what its success means."""
-
-    input: Any
-    tries: int | None = None
-    timeout_seconds: float | None = None
-    is_recorded: bool = True
-    expand: Callable[[Any], Json] | None = None
-    workflow_output: Callable[[Any], Json | None] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-
-if TYPE_CHECKING:  # `app.call` imports this module; the names are needed for annotations only
-    from app.call import Call
 
 Json = dict[str, Any]
 
@@ -96,9 +93,10 @@ class Undo:
         return None
 
 
-Run = Callable[["Call", Any], Json]
-Compensate = Callable[["Call", Undo], Json]
-Lookup = Callable[["Call", Intent], LookupAnswer]
+# The first argument of each is an app.call.Call, which stands on this module.
+Run = Callable[[Any, Any], Json]
+Compensate = Callable[[Any, Undo], Json]
+Lookup = Callable[[Any, Intent], LookupAnswer]
 
 
 @dataclass

@@ -19,6 +19,7 @@ from app.models import (
     WORKFLOW_STATUSES,
     DefinitionRow,
     EventRow,
+    PlatformHealth,
     StepRow,
     WorkflowRow,
 )
@@ -174,6 +175,13 @@ def live_workflows() -> dict[str, int]:
         del live[status]
     with begin() as connection:
         return live | {row.status: row.number for row in connection.execute(statement)}
+
+
+def platform_health() -> dict[str, bool]:
+    """Whether each platform answered its last probe."""
+    statement = select(PlatformHealth.platform, PlatformHealth.is_ok)
+    with begin() as connection:
+        return {row.platform: row.is_ok for row in connection.execute(statement)}
 
 
 def _summary() -> Select[*tuple[Any, ...]]:

@@ -6,8 +6,8 @@ from uuid import UUID
 import structlog
 
 from app import claims, db
+from app.attempt import Prepared
 from app.claims import Claim
-from app.engine import Prepared
 from app.errors import Permanent
 from app.payload import dumps
 from app.platform import Json

@@ -1,7 +1,7 @@
 """For those who run it: is the process alive, can it work, what does it count. No key asked."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http import HTTPStatus
 from typing import Any
@@ -60,7 +60,7 @@ def readyz() -> Response:
 def metrics() -> Response:
     """Prometheus' text format; a store that is away costs its own lines, not the page."""
     settings: Settings = current_app.extensions["settings"]
-    page = telemetry.exposition(settings, QueueLengths(settings.redis_url), LiveWorkflows())
+    page = telemetry.exposition(settings, QueueLengths(settings.redis_url), *_GAUGES)
     return Response(page, content_type=telemetry.CONTENT_TYPE)
 
 
@@ -85,22 +85,41 @@ class QueueLengths(Collector):
         return [family]
 
 
-class LiveWorkflows(Collector):
-    """Workflows that have not ended, by status, counted when asked."""
+class Gauge(Collector):
+    """One number per label's value, read from PostgreSQL when asked."""
+
+    def __init__(
+        self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._name, self._help, self._label, self._read = name, help_text, label, read
 
     def collect(self) -> Iterable[Metric]:
-        """One sample per status; none while PostgreSQL is away."""
-        family = GaugeMetricFamily(
-            "playalter_live_workflows", "Workflows that have not ended.", labels=["status"]
-        )
+        """One sample per value; none while PostgreSQL is away."""
+        family = GaugeMetricFamily(self._name, self._help, labels=[self._label])
         try:
-            counts = queries.live_workflows()
+            numbers = self._read()
         except Exception as err:  # noqa: BLE001 # a scrape shows what it can
-            log.warning("workflows cannot be counted", error=str(err))
+            log.warning("a gauge cannot be read", gauge=self._name, error=str(err))
             return []
-        for status, number in counts.items():
-            family.add_metric([status], number)
+        for value, number in numbers.items():
+            family.add_metric([value], number)
         return [family]
+
+
+_GAUGES = (
+    Gauge(
+        "playalter_live_workflows",
+        "Workflows that have not ended.",
+        "status",
+        queries.live_workflows,
+    ),
+    Gauge(
+        "playalter_platform_up",
+        "Whether the platform answered its last probe.",
+        "platform",
+        queries.platform_health,
+    ),
+)
 
 
 def _queues() -> list[str]:
