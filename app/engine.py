@@ -134,6 +134,10 @@ class _Message:
             if following
             else record(claim, result, fraction=random.random())
         )
+        if result.move is Moves.FAIL and advance.verdict != "fenced":
+            # Celery sends nothing for what it is told to ignore.
+            message = str(result.error.get("message", ""))
+            self.events.failed(self.taken_id or self.request.id, message)
         if result.move is Moves.FINISH and advance.verdict != "fenced":
             self.is_own_step_done = True
             if claim.key != self.request.args[1]:

@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import states
 from celery.backends.base import BaseBackend
 from celery.canvas import maybe_signature
+from celery.exceptions import TaskRevokedError
 
 from app import db
 
@@ -64,20 +65,25 @@ class StepsBackend(BaseBackend):
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:
         """The step's state; its output as the result, its error as an exception's text."""
-        found = db.row(
-            "SELECT status, output, error FROM steps WHERE task_id = %s", (UUID(task_id),)
-        )
+        found = _step(task_id)
         if found is None:
             return {"task_id": task_id, "status": states.PENDING, "result": None}
         state = STATES[found["status"]]
-        failed = state == states.FAILURE
-        result = RuntimeError((found["error"] or {}).get("message", "")) if failed else None
-        return {
-            "task_id": task_id,
-            "status": state,
-            "result": result if failed else found["output"],
-            "traceback": None,
-        }
+        result = found["output"]
+        if state in states.EXCEPTION_STATES:
+            message = (found["error"] or {}).get("message", found["status"])
+            # Celery reads the result of such a state as an exception.
+            is_failure = state == states.FAILURE
+            result = RuntimeError(message) if is_failure else TaskRevokedError(message)
+        return {"task_id": task_id, "status": state, "result": result, "traceback": None}
 
     def forget(self, task_id: str) -> None:
         """A step's record is not Celery's to forget."""
+
+
+def _step(task_id: str) -> dict[str, Any] | None:
+    try:
+        wanted = UUID(task_id)
+    except ValueError:
+        return None
+    return db.row("SELECT status, output, error FROM steps WHERE task_id = %s", (wanted,))

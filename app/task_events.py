@@ -46,6 +46,10 @@ class TakenEvents:
         """The step's outcome is recorded."""
         self._tell("task-succeeded", uuid=task_id, result="None", runtime=seconds)
 
+    def failed(self, task_id: str, error: str) -> None:
+        """The step has failed for good."""
+        self._tell("task-failed", uuid=task_id, exception=error, traceback="")
+
     def _tell(self, kind: str, **fields: Any) -> None:
         if self.is_enabled:
             _outbox(self.task).add(kind, {"timestamp": time.time(), **fields})

@@ -147,12 +147,17 @@ def _refuse_past_pivot(workflow_id: UUID, type: str, version: int) -> None:
         claims.CLAIM_PATIENCE_SECONDS,
         lambda: db.row(
             "SELECT key FROM steps WHERE workflow_id = %s AND key = ANY (%s)"
-            " AND status = 'succeeded' LIMIT 1",
-            (workflow_id, pivots),
+            " AND (status = 'succeeded' OR status IN ('running', 'waiting', 'unknown') AND EXISTS ("
+            "  SELECT FROM intents WHERE workflow_id = %s AND step_key = steps.key"
+            "  AND (resolution IS NULL OR resolution = 'accepted'))) LIMIT 1",
+            (workflow_id, pivots, workflow_id),
         ),
     )
     if done is not None:
-        raise Conflict(f"step {done['key']} cannot be undone and has succeeded", code="past_pivot")
+        raise Conflict(
+            f"step {done['key']} has been sent and cannot be undone; wait for its answer",
+            code="past_pivot",
+        )
 
 
 def stop(workflow_id: UUID, cause: str, error: Json) -> bool:

@@ -1,10 +1,11 @@
 """A workflow's input against its definition's JSON Schema, with a pointer to each fault.
 
-Beside JSON Schema's own keywords one of ours: `"artifact": true` on a string that must be the id of
-an artifact of the caller.
+Beside JSON Schema's own keywords two of ours: `"artifact": true` on a string that must be the id of
+an artifact of the caller, `"past": true` on one that must be a time gone by.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,20 @@ def _artifact(_: Any, is_artifact: Any, value: Any, __: Any) -> Iterator[Validat
         yield ValidationError(f"{value[:80]!r} is not an artifact's id")
 
 
+def _past(_: Any, is_past: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    """`"past": true`: a date or an instant (ISO 8601), not ahead of us by more than a day."""
+    if not is_past or not isinstance(value, str):
+        return
+    try:
+        told = datetime.fromisoformat(value)
+    except ValueError:
+        yield ValidationError("must be a date or an instant such as 2026-11-22T10:00:00Z")
+        return
+    told = told if told.tzinfo else told.replace(tzinfo=UTC)
+    if told > datetime.now(UTC) + timedelta(days=1):
+        yield ValidationError("must not lie in the future")
+
+
 def _uuid(value: str) -> UUID | None:
     try:
         return UUID(value)
@@ -32,7 +47,7 @@ def _uuid(value: str) -> UUID | None:
 
 # jsonschema's `extend` carries no annotations.
 _extend: Any = validators.extend
-_Validator: Any = _extend(Draft202012Validator, {"artifact": _artifact})
+_Validator: Any = _extend(Draft202012Validator, {"artifact": _artifact, "past": _past})
 
 
 @lru_cache(maxsize=1)
@@ -67,12 +82,29 @@ def _pointer(fault: ValidationError) -> str:
 
 
 def _message(fault: ValidationError) -> str:
+    """The fault in words of JSON, without a dump of the value."""
     hint = fault.schema.get("x-hint") if isinstance(fault.schema, dict) else None
-    if fault.validator == "required":
-        return "this field is required"
-    if fault.validator == "additionalProperties":
-        return "this field is not known"
-    return f"{fault.message[:300]}{f' ({hint})' if hint else ''}"
+    wanted: Any = fault.validator_value
+    if hint and fault.validator in {"pattern", "enum"}:
+        return f"must be {hint}"
+    told = {
+        "required": "this field is required",
+        "additionalProperties": "this field is not known",
+        "type": f"must be of type {wanted}",
+        "enum": f"must be one of {', '.join(map(str, wanted))}" if _is_list(wanted) else "",
+        "pattern": f"does not match {wanted}",
+        "minLength": "must not be empty" if wanted == 1 else f"is shorter than {wanted} characters",
+        "maxLength": f"is longer than {wanted} characters",
+        "minItems": f"needs at least {wanted} items",
+        "maxItems": f"takes at most {wanted} items",
+        "minimum": f"must be at least {wanted}",
+        "maximum": f"must be at most {wanted}",
+    }.get(str(fault.validator))
+    return f"{told or fault.message[:300]}{f' ({hint})' if hint else ''}"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _artifacts(schema: Any, value: Any, pointer: str) -> Iterator[tuple[str, UUID]]:

@@ -57,7 +57,7 @@ def json_object(body: bytes) -> Json:
     """The body as a JSON object."""
     try:
         parsed = json.loads(body, parse_constant=_no_constant)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise SignatureInvalid("the body is not JSON") from err
     if not isinstance(parsed, dict):
         raise SignatureInvalid("the body is not a JSON object")

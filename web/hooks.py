@@ -7,6 +7,7 @@ from flask import request
 from flask_openapi.blueprint import APIBlueprint
 
 from app.errors import NotFound, SignatureInvalid
+from app.payload import clean
 from app.platform import Verify
 from app.telemetry import HOOKS, bind_log
 from chains.commands import accept_delivery
@@ -42,6 +43,10 @@ def receive_webhook(path: PlatformPath) -> dict[str, Any]:
     except SignatureInvalid:
         HOOKS.labels(path.platform, "refused").inc()
         raise
+    for name in (delivery.delivery_id, delivery.kind, delivery.external_id or ""):
+        if clean(name) != name:
+            HOOKS.labels(path.platform, "refused").inc()
+            raise SignatureInvalid("an id of the event holds characters that no id has")
     is_new = accept_delivery(path.platform, delivery)
     HOOKS.labels(path.platform, "accepted" if is_new else "duplicate").inc()
     return {"received": True}

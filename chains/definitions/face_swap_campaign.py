@@ -15,6 +15,9 @@ wst xaf xcd xof xpf yer zar zmw
 CURRENCIES = _CODES.split()
 """What Stripe charges in (https://docs.stripe.com/currencies)."""
 
+# The very end: Python's "$" also stands before a last line break.
+_END = r"(?![\s\S])"
+_WORDS = "some words, not blanks alone"
 _TEXT = {"type": "string", "minLength": 1}
 _ARTIFACT = {
     "type": "string",
@@ -38,12 +41,12 @@ INPUT_SCHEMA = {
         "customer_email": {
             "type": "string",
             "maxLength": 254,
-            "pattern": r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+            "pattern": rf"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+{_END}",
             "x-hint": "an e-mail address such as ada@example.com",
         },
         "payment_method": {
             "type": "string",
-            "pattern": r"^[A-Za-z0-9_]{1,255}$",
+            "pattern": rf"^[A-Za-z0-9_]{{1,255}}{_END}",
             "x-hint": "a Stripe payment method such as pm_card_visa",
         },
         "price": {
@@ -66,20 +69,19 @@ INPUT_SCHEMA = {
         },
         "source": {**_ARTIFACT, "x-hint": "the photograph whose face is used"},
         "targets": {"type": "array", "minItems": 1, "maxItems": 50, "items": _ARTIFACT},
-        "brief": {**_TEXT, "maxLength": 4000, "pattern": r"\S"},
+        "brief": {**_TEXT, "maxLength": 4000, "pattern": r"\S", "x-hint": _WORDS},
         "consent": {
             "type": "object",
             "additionalProperties": False,
             "required": ["by", "at", "text"],
             "properties": {
-                "by": {**_TEXT, "maxLength": 200},
+                "by": {**_TEXT, "maxLength": 200, "pattern": r"\S", "x-hint": _WORDS},
                 "at": {
                     "type": "string",
                     "maxLength": 40,
-                    "pattern": r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$",
-                    "x-hint": "a date or an instant such as 2026-11-22T10:00:00Z",
+                    "past": True,
                 },
-                "text": {**_TEXT, "maxLength": 4000},
+                "text": {**_TEXT, "maxLength": 4000, "pattern": r"\S", "x-hint": _WORDS},
             },
             "description": "who allowed the use of the face, when, and in which words",
         },

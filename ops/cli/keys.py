@@ -15,7 +15,7 @@ def keys() -> None:
 @click.argument("email")
 def create(email: str) -> None:
     """Make a key for the user of EMAIL, new or known; it is shown this once."""
-    configured()
+    configured(is_beside_laptop=True)
     from app import security
     from app.errors import InvalidInput
 
@@ -31,7 +31,7 @@ def create(email: str) -> None:
 @click.argument("email", required=False)
 def list_keys(email: str | None) -> None:
     """List keys by prefix; of one user if EMAIL is given."""
-    configured()
+    configured(is_beside_laptop=True)
     from app import security
 
     with stores():
@@ -45,7 +45,7 @@ def list_keys(email: str | None) -> None:
 @click.argument("prefix")
 def revoke(prefix: str) -> None:
     """Make the key with PREFIX worthless (a whole key is taken too)."""
-    configured()
+    configured(is_beside_laptop=True)
     from app import security
     from app.errors import NotFound
 

@@ -146,7 +146,8 @@ class Profile:
                 ready=self._is_web_ready,
                 ports=(self._port("web"),),
             ),
-            replace(self._command("worker", *ready_to_work), stop_seconds=20.0),
+            # Stopped before the sandbox, so that what it has in hand can end.
+            replace(self._command("worker", "sandbox", *ready_to_work), stop_seconds=20.0),
             self._command("reconciler", *ready_to_work),
             self._command("beat", *ready_to_work),
             replace(

@@ -6,11 +6,13 @@ from uuid import UUID
 import pytest
 
 from app import claims, db
+from app.celery import celery_app
 from app.claims import Claim, claim_step
 from app.errors import Conflict
 from app.platform import Delivery
 from app.settings import current
 from chains import commands, compensate, reconcile
+from chains.compiler import task_id
 from chains.dispatch import queue_lengths
 from tests.integration.conftest import NOTHING, Kernel
 from tests.unit.definitions import noop
@@ -364,3 +366,30 @@ def test_a_standing_backlog_holds_back_copies_and_not_what_came_due(kernel: Kern
         assert row is not None
         won.append(row["won"])
     assert won == [[], ["first"]]
+
+
+def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register({**PAID, "pivot": True}))
+    held = kernel.claim(workflow, "pay")
+    claims.record_intent(held, 0, "payment_intents.capture", {}, "k")
+    claims.suspend_step(held, NOTHING, "ext", 60.0, 600.0)
+    with pytest.raises(Conflict, match="pay has been sent"):
+        commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    assert kernel.workflow(workflow)["status"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("succeeded", "SUCCESS"), ("failed", "FAILURE"), ("compensated", "REVOKED")],
+)
+def test_celery_is_told_the_state_of_a_step_from_its_row(
+    kernel: Kernel, status: str, state: str
+) -> None:
+    workflow = kernel.start("noop_chain")
+    db.row(
+        "UPDATE steps SET status = %s, output = '{\"n\": 1}' WHERE workflow_id = %s",
+        (status, workflow),
+    )
+    result = celery_app().AsyncResult(str(task_id(workflow, "first")))
+    assert result.state == state
+    assert celery_app().AsyncResult("no id of ours").state == "PENDING"

@@ -84,3 +84,17 @@ def test_what_is_not_signed_is_refused_and_not_kept(
 
 def test_a_delivery_too_large_is_refused(hooks: FlaskClient) -> None:
     assert hooks.post("/hooks/n8n", data=b" " * 1_000_001).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 50_000, b'{"event": "notification.delivered", "reference": "a\\u0000b"}'],
+    ids=["nested without end", "an id that PostgreSQL refuses"],
+)
+def test_a_signed_body_that_no_platform_sends_is_a_bad_request(
+    hooks: FlaskClient, body: bytes
+) -> None:
+    answer = hooks.post("/hooks/n8n", data=body, headers=_signed(body))
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+    assert _deliveries() == 0
