@@ -173,7 +173,7 @@ def main() -> None:
     """Print the comparison as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--campaigns", type=int, default=500)
-    parser.add_argument("--workflows", type=int, default=1000)
+    parser.add_argument("--workflows", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
