@@ -372,7 +372,9 @@ def _record_suspension(claim: Claim, result: Result) -> Advance:
     verdict = claims.suspend_step(
         claim, result.attempt, result.external_id, result.seconds, result.timeout_seconds
     )
-    if verdict == "recorded" and claims.wake_step(claim.workflow_id, claim.key, result.external_id):
+    if verdict != "recorded" or not claims.has_delivery(result.external_id):
+        return Advance(verdict)
+    if claims.wake_step(claim.workflow_id, claim.key, result.external_id):
         # The delivery was there first: the step is published again, by whoever dispatches.
         return Advance("released", (claim.key,))
     return Advance(verdict)

@@ -1,35 +1,48 @@
 """The Celery application: moves steps, holds no truth. Nothing of it may be lost with Redis.
 
-Also repairs kombu 5.7: a worker that holds an unacknowledged message when the broker goes away
-ends with AttributeError instead of connecting again.
+Messages in hand are kept in the worker's memory alone: what a killed worker held is published again
+by the reconciler, long before kombu's visibility time-out would have brought it back.
 """
 
+import sys
 from functools import lru_cache
 from typing import Any
 
+import structlog
+from billiard.einfo import ExceptionInfo
 from celery import Celery
+from celery.app import trace
+from celery.exceptions import Ignore
 from kombu.message import Message
-from kombu.transport.redis import QoS
+from kombu.transport import virtual
 
 from app import settings
+
+log = structlog.get_logger()
 
 CONTROL_QUEUE = "control"
 
 
 def _repair_kombu() -> None:
-    qos: Any = QoS
+    """A broker that goes away while messages are in hand must not end the worker, nor make it
+    write them to a file: kombu 5.7 does either."""
+    qos: Any = virtual.QoS
     message: Any = Message
-    restore = qos.restore_unacked
     ack = message.ack_log_error
     reject = message.reject_log_error
 
-    def restore_unacked(self: Any) -> Any:
-        # The connection is gone, and with it the means to put anything back; the reconciler
-        # publishes what is due.
-        if self.channel.connection.client is None:
-            self._delivered.clear()
-            return None
-        return restore(self)
+    def restore_unacked(self: Any) -> list[Any]:
+        self._flush()
+        is_gone = self.channel.connection.client is None
+        try:
+            while self._delivered and not is_gone:
+                self.channel._restore(self._delivered.popitem()[1])
+        except Exception as err:  # noqa: BLE001 - whatever the reason, the reconciler has them all
+            log.info(
+                "worker.messages_dropped", count=len(self._delivered) + 1, error=str(err)[:200]
+            )
+        self._delivered.clear()
+        return []
 
     def ack_log_error(self: Any, logger: Any, errors: Any, multiple: bool = False) -> Any:
         return ack(self, logger, (*errors, AttributeError), multiple)
@@ -43,6 +56,26 @@ def _repair_kombu() -> None:
 
 
 _repair_kombu()
+
+
+_ExceptionInfo: Any = ExceptionInfo
+_trace: Any = trace
+
+
+class _LeanExceptionInfo(_ExceptionInfo):  # type: ignore[misc] # its base is not to be checked
+    """Without the frames of an Ignore, which says nothing: to copy and print them, twice, cost more
+    than the step that it ends."""
+
+    def __init__(self, exc_info: Any = None, internal: bool = False) -> None:
+        given = exc_info or sys.exc_info()
+        if not isinstance(given[1], Ignore):
+            super().__init__(given, internal)
+            return
+        self.type, self.internal, self.traceback = given[0], internal, ""
+        self.exception = _trace.ExceptionWithTraceback(Ignore(), "")
+
+
+_trace.ExceptionInfo = _LeanExceptionInfo
 
 
 @lru_cache(maxsize=1)
@@ -80,9 +113,9 @@ def celery_app() -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
-            "visibility_timeout": 3600,
-            "unacked_restore_interval": 10,
-            "unacked_restore_throttle": 1,
+            # kombu's own record of messages in hand: four round trips for each, half of the
+            # work of a worker's main process, for what PostgreSQL knows already.
+            "ack_emulation": False,
             "queue_order_strategy": "round_robin",
             "socket_keepalive": True,
             "socket_connect_timeout": 3,

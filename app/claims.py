@@ -251,6 +251,12 @@ def cancel_step(claim: Claim, attempt: Attempt) -> str:
     return _outcome("SELECT cancel_step_v1(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
 
 
+def has_delivery(external_id: str) -> bool:
+    """Whether a delivery for `external_id` is there that woke nobody yet."""
+    sql = "SELECT 1 FROM webhook_deliveries WHERE external_id = %s AND consumed_at IS NULL LIMIT 1"
+    return _call(sql, (external_id,), CLAIM_PATIENCE_SECONDS) is not None
+
+
 def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
     """If a delivery for `external_id` is there, make the waiting step pending; True: publish it."""
     row = _call(
