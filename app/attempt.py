@@ -7,15 +7,15 @@ written by one SQL function.
 import enum
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
-from app import claims, db, lease, settings, telemetry
+from app import claims, db, intents, lease, settings, telemetry
 from app.call import Call
-from app.claims import Advance, Attempt, Claim, Fenced
+from app.claims import Advance, Attempt, Claim, Fenced, Finish
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
 from app.payload import clean, dumps, dumps_or_none
@@ -44,15 +44,39 @@ DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
+class Tolerance:
+    """What a failure for good comes to where it does not fail the workflow: the step's status and
+    output, and what else that does (see `finish_step_v2`)."""
+
+    status: str
+    output: Any = None
+    turn: Json | None = None
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """What the definition says of one step: input, policy, and what its success means."""
+    """What the definition says of one step: input, policy, and what its end leads to."""
 
     input: Any
-    tries: int | None = None
+    policy: RetryPolicy | None = None
     timeout_seconds: float | None = None
+    attempt_seconds: float | None = None
     is_recorded: bool = True
-    expand: Callable[[Any], Json] | None = None
+    is_skipped: bool = False
+    """The step is passed over: its condition does not hold, or a person asked for it."""
+    error: Json | None = None
+    """Beside a success: what went wrong on the way to it."""
+    turn: Json | None = None
+    """What its end does beside releasing what follows (see `finish_step_v2`)."""
     workflow_output: Callable[[Any], Json | None] | None = None
+    tolerance: Tolerance | None = None
+    is_holding: bool = False
+    pivot: str | None = None
+    is_pivot: bool = False
+    is_other_action: bool = False
+    """A compensation by another action, which runs like any step."""
+    fault: Permanent | None = None
+    """Why the input could not be made."""
 
 
 class Moves(enum.Enum):
@@ -73,20 +97,19 @@ class Result:
 
     move: Moves
     attempt: Attempt
-    output: Any = None
     error: Json = field(default_factory=dict)
     seconds: float = 0.0
-    external_id: str = ""
+    suspend: Suspend | None = None
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     after: float | None = None
     new_generation: bool = False
     attention: str | None = None
     was_sent: bool = True
-    expand: Json | None = None
-    workflow_output: Json | None = None
+    prepared: Prepared | None = None
+    finish: Finish = field(default_factory=Finish)
     is_special: bool = False
-    """Its success does more than release the next step (expands a map, ends the workflow)."""
+    """Its success does more than release the next step (adds rows, ends the workflow)."""
 
 
 class _Settled(Exception):
@@ -113,15 +136,21 @@ def execute(
     given: Json | None = None
     with (
         lease.kept(claim, action.attempt_seconds, since) as held,
-        exchange_scope(held.deadline, http_calls, lambda: held.lease_end),
+        exchange_scope(held.deadline, http_calls, lambda: held.lease_end) as scope,
     ):
         try:
             prepared = prepare(claim)
             given = prepared.input if prepared.is_recorded and claim.input is None else None
             call.given = given
-            output = clean(_run(call, prepared))
-            result = Result(Moves.FINISH, _attempt(call, given, http_calls), output)
-            _close(result, prepared)
+            call.is_other_action = prepared.is_other_action
+            if prepared.fault is not None:
+                raise prepared.fault
+            if prepared.attempt_seconds is not None:
+                held.deadline = min(held.deadline, since + prepared.attempt_seconds)
+                scope.deadline = held.deadline
+            output = None if prepared.is_skipped else clean(_run(call, prepared))
+            result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
+            _close(result, prepared, output)
         except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
             result = _ended(err, call, prepared, _attempt(call, given, http_calls))
     telemetry.STEPS.labels(action.name, result.move.value).inc()
@@ -142,24 +171,32 @@ def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Atte
     return Attempt(given, call.cost, rows)
 
 
-def _close(result: Result, prepared: Prepared) -> None:
-    if prepared.expand is not None:
-        result.expand = prepared.expand(result.output)
-    if prepared.workflow_output is not None:
-        result.workflow_output = prepared.workflow_output(result.output)
+def _close(result: Result, prepared: Prepared, output: Any) -> None:
+    result.finish = _finish(prepared, "skipped" if prepared.is_skipped else "succeeded", output)
+    result.is_special = (
+        prepared.turn is not None
+        or prepared.workflow_output is not None
+        or prepared.is_skipped
+        or prepared.is_pivot
+        or prepared.error is not None
+    )
+
+
+def _finish(prepared: Prepared, status: str, output: Any) -> Finish:
+    ends = None if prepared.workflow_output is None else prepared.workflow_output(output)
     # What is too large is found here, where it is an outcome, and not while it is recorded.
-    for payload in (result.output, result.expand):
+    for payload in (output, prepared.turn):
         dumps_or_none(payload)
-    result.is_special = prepared.expand is not None or prepared.workflow_output is not None
+    return Finish(output, status, prepared.error, prepared.turn, ends, prepared.is_pivot)
 
 
 def _run(call: Call, prepared: Prepared) -> Any:
     claim, action = call.claim, call.action
-    if claim.undo:
+    if call.is_compensating:
         assert action.compensate is not None
         return action.compensate(call, _undo(call))
     if claim.prior == "unknown":
-        _look_up(call)
+        _look_up(call, is_pivot=prepared.is_pivot)
     try:
         given = action.input.model_validate_json(_json(prepared.input))
     except ValidationError as err:
@@ -192,24 +229,26 @@ def _undo(call: Call) -> Undo:
         row["input"],
         row["output"],
         row["external_id"],
-        claims.intents(call.workflow_id, call.original_key),
+        intents.intents(call.workflow_id, call.original_key),
     )
 
 
-def _look_up(call: Call) -> None:
-    """Settle the open intent of an unknown step, or end the attempt."""
+def _look_up(call: Call, *, is_pivot: bool) -> None:
+    """Settle the open intent of an unknown step, or end the attempt. A pivot that proves to have
+    happened is recorded as done, whatever the workflow was stopped for."""
     open_intents = [
         intent
-        for intent in claims.intents(call.workflow_id, call.step_key)
+        for intent in intents.intents(call.workflow_id, call.step_key)
         if intent.resolution is None
     ]
-    for intent in open_intents:
-        _settle(call, intent)
-    if call.claim.stopping:
+    answers = [_settle(call, intent) for intent in open_intents]
+    is_done = is_pivot and bool(answers) and all(answer == "accepted" for answer in answers)
+    if call.claim.stopping and not call.claim.undo and not is_done:
         raise _Settled(Moves.CANCEL, {}, 0.0, None)
 
 
-def _settle(call: Call, intent: Intent) -> None:
+def _settle(call: Call, intent: Intent) -> str | None:
+    """The open intent's resolution, None where it stays open; or end the attempt."""
     action = call.action
     if action.lookup is None:
         if call.claim.stopping or action.effect in {
@@ -217,27 +256,28 @@ def _settle(call: Call, intent: Intent) -> None:
             Effect.REPEATABLE,
             Effect.IDEMPOTENT,
         }:
-            return
+            return None
         raise _doubt("nobody can look this call up", PERSON_LOOKUP_SECONDS, "unknown_outcome")
-    age = claims.age_seconds(intent)
+    age = intents.age_seconds(intent)
     answer = _ask(action.lookup, call, intent)
     if isinstance(answer, Never) and age < action.attempt_seconds:
         # The call may still be on its way until its own deadline has passed.
         answer = CannotTell(action.attempt_seconds - age, "the call's deadline has not passed")
     if isinstance(answer, Found):
         _resolve(call, intent, "accepted", answer.response)
-    elif isinstance(answer, Never):
+        return "accepted"
+    if isinstance(answer, Never):
         _resolve(call, intent, "never", None)
         if call.tries >= action.tries and not call.claim.stopping:
             raise Permanent(
                 f"{intent.operation} was sent {call.tries} times and never took effect",
                 code="never_took_effect",
             )
-    else:
-        # Asked less and less often; after a day a person is told, and it goes on.
-        seconds = max(answer.after_seconds, min(age / 4.0, LOOKUP_SELDOM_SECONDS))
-        attention = "unknown_outcome" if age > LOOKUP_PERSON_AFTER_SECONDS else None
-        raise _doubt(answer.reason or "the platform cannot tell yet", seconds, attention)
+        return "never"
+    # Asked less and less often; after a day a person is told, and it goes on.
+    seconds = max(answer.after_seconds, min(age / 4.0, LOOKUP_SELDOM_SECONDS))
+    attention = "unknown_outcome" if age > LOOKUP_PERSON_AFTER_SECONDS else None
+    raise _doubt(answer.reason or "the platform cannot tell yet", seconds, attention)
 
 
 def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
@@ -258,7 +298,7 @@ def _doubt(message: str, seconds: float, attention: str | None) -> _Settled:
 
 
 def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:
-    if not claims.resolve_intent(
+    if not intents.resolve_intent(
         call.claim, intent.ordinal, resolution, response, generation=intent.generation
     ):
         raise Fenced
@@ -269,12 +309,13 @@ def _ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attem
     policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
     timeout = DEFAULT_TIMEOUT_SECONDS
     if prepared is not None:
-        policy = RetryPolicy(tries=prepared.tries) if prepared.tries else policy
-        if call.external_id is not None and not call.claim.expired:
+        if prepared.policy is not None:
+            policy = replace(prepared.policy, tries=prepared.policy.tries or call.action.tries)
+        if call.external_id is not None and not call.claim.expired and not call.claim.undo:
             # It runs at the vendor and is paid for: asked about until its time-out.
             policy = PATIENT_POLICY
         timeout = prepared.timeout_seconds or timeout
-    result = Result(Moves.FAIL, attempt, policy=policy, timeout_seconds=timeout)
+    result = Result(Moves.FAIL, attempt, prepared=prepared, policy=policy, timeout_seconds=timeout)
     if isinstance(err, Fenced):
         result.move = Moves.FENCED
     elif isinstance(err, _Settled):
@@ -301,10 +342,10 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
             "message": f"no answer for {err.external_id} within its time-out",
         }
     elif isinstance(err, Suspend):
-        result.move = Moves.SUSPEND
-        result.external_id, result.seconds = err.external_id, err.poll_seconds
+        result.move, result.suspend = Moves.SUSPEND, err
     elif isinstance(err, Retryable):
-        result.move, result.after, result.new_generation = Moves.RETRY, err.after, err.stored
+        result.after, result.new_generation = err.after, err.stored
+        result.move = Moves.RETRY if result.policy.allows(err.code) else Moves.FAIL
     elif isinstance(err, Unknown):
         _in_doubt(result, call)
     elif isinstance(err, Permanent) and err.detail:
@@ -312,7 +353,7 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
 
 
 def _in_doubt(result: Result, call: Call) -> None:
-    repeats = call.claim.undo or call.action.effect in {Effect.NONE, Effect.REPEATABLE}
+    repeats = call.is_compensating or call.action.effect in {Effect.NONE, Effect.REPEATABLE}
     result.move = Moves.RETRY if repeats else Moves.DOUBT
     result.seconds = FIRST_LOOKUP_SECONDS
 
@@ -320,7 +361,7 @@ def _in_doubt(result: Result, call: Call) -> None:
 def _unexpected(result: Result, err: Exception, call: Call) -> None:
     result.error = {"code": "unexpected", "message": f"{type(err).__name__}: {err}"[:1000]}
     is_open = any(
-        intent.resolution is None for intent in claims.intents(call.workflow_id, call.step_key)
+        intent.resolution is None for intent in intents.intents(call.workflow_id, call.step_key)
     )
     if is_open:
         _in_doubt(result, call)
@@ -333,13 +374,11 @@ def record(claim: Claim, result: Result, *, fraction: float) -> Advance:
     if result.move is Moves.RETRY:
         return _record_retry(claim, result, fraction)
     if result.move is Moves.FINISH:
-        return claims.finish_step(
-            claim, result.attempt, result.output, result.expand, result.workflow_output
-        )
+        return claims.finish_step(claim, result.attempt, result.finish)
     if result.move is Moves.SUSPEND:
         return _record_suspension(claim, result)
     if result.move is Moves.FAIL:
-        return Advance(claims.fail_step(claim, result.attempt, result.error))
+        return _record_failure(claim, result, result.error)
     if result.move is Moves.DOUBT:
         return Advance(
             claims.doubt_step(
@@ -359,8 +398,7 @@ def record(claim: Claim, result: Result, *, fraction: float) -> Advance:
 def _record_retry(claim: Claim, result: Result, fraction: float) -> Advance:
     delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
     if delay is None:
-        error = {**result.error, "tries": claim.tries + 1}
-        return Advance(claims.fail_step(claim, result.attempt, error))
+        return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1})
     return Advance(
         claims.retry_step(
             claim, result.attempt, result.error, delay, new_generation=result.new_generation
@@ -368,13 +406,37 @@ def _record_retry(claim: Claim, result: Result, fraction: float) -> Advance:
     )
 
 
-def _record_suspension(claim: Claim, result: Result) -> Advance:
-    verdict = claims.suspend_step(
-        claim, result.attempt, result.external_id, result.seconds, result.timeout_seconds
-    )
-    if verdict != "recorded" or not claims.has_delivery(result.external_id):
+def _record_failure(claim: Claim, result: Result, error: Json) -> Advance:
+    """The step fails for good: tolerated, held for a person, or the workflow is undone."""
+    prepared = result.prepared
+    if prepared is None or claim.undo:
+        return Advance(claims.fail_step(claim, result.attempt, error))
+    tolerance = prepared.tolerance
+    if tolerance is None or claim.stopping:
+        verdict = claims.fail_step(
+            claim, result.attempt, error, is_holding=prepared.is_holding, pivot=prepared.pivot
+        )
         return Advance(verdict)
-    if claims.wake_step(claim.workflow_id, claim.key, result.external_id):
+    tolerant = replace(prepared, turn=tolerance.turn, error=error)
+    return claims.finish_step(
+        claim, result.attempt, _finish(tolerant, tolerance.status, tolerance.output)
+    )
+
+
+def _record_suspension(claim: Claim, result: Result) -> Advance:
+    assert result.suspend is not None
+    external_id = result.suspend.external_id
+    if result.suspend.until is not None:
+        until, signal = result.suspend.until, result.suspend.signal
+        verdict = claims.wait_step(claim, result.attempt, external_id, until, signal)
+        woken = verdict == "woken"
+        return Advance("released", (claim.key,)) if woken else Advance(verdict)
+    verdict = claims.suspend_step(
+        claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
+    )
+    if verdict not in {"recorded", "draining"} or not claims.has_delivery(external_id):
+        return Advance(verdict)
+    if claims.wake_step(claim.workflow_id, claim.key, external_id):
         # The delivery was there first: the step is published again, by whoever dispatches.
         return Advance("released", (claim.key,))
     return Advance(verdict)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
-from app import claims, db
+from app import claims, db, intents
 from app.artifacts import Artifacts
 from app.claims import Claim, Fenced
 from app.errors import Permanent, Retryable, Unknown
@@ -35,6 +35,8 @@ class Call:
     cost: int = 0
     given: Json | None = None
     """The input, while it is not yet on the step's row."""
+    is_other_action: bool = False
+    """A compensation by another action than the step's own."""
     _ordinal: int = field(default=0, repr=False)
 
     @property
@@ -46,6 +48,11 @@ class Call:
     def user_id(self) -> UUID:
         """Whose workflow it is."""
         return self.claim.user_id
+
+    @property
+    def is_compensating(self) -> bool:
+        """An action's own compensation, which reads the vendor's state before its effect."""
+        return self.claim.undo and not self.is_other_action
 
     @property
     def step_key(self) -> str:
@@ -107,7 +114,7 @@ class Call:
         ordinal = self._ordinal
         self._ordinal += 1
         key = idempotency_key(self.workflow_id, self.step_key, ordinal, self.generation)
-        recorded = claims.record_intent(self.claim, ordinal, operation, request, key, self.given)
+        recorded = intents.record_intent(self.claim, ordinal, operation, request, key, self.given)
         if recorded is None:
             raise Fenced
         intent = recorded.intent
@@ -124,8 +131,7 @@ class Call:
         return self._perform(intent, perform, is_open=is_open)
 
     def _may_send_again(self, age_seconds: float) -> bool:
-        # A compensation reads the vendor's state before its effect, so it may always go again.
-        if self.claim.undo or self.action.effect in {Effect.NONE, Effect.REPEATABLE}:
+        if self.is_compensating or self.action.effect in {Effect.NONE, Effect.REPEATABLE}:
             return True
         life = self.action.key_life
         return life is not None and age_seconds < (life - _KEY_MARGIN).total_seconds()
@@ -145,5 +151,5 @@ class Call:
         return response
 
     def _resolve(self, ordinal: int, resolution: str, response: Json | None) -> None:
-        if not claims.resolve_intent(self.claim, ordinal, resolution, response):
+        if not intents.resolve_intent(self.claim, ordinal, resolution, response):
             raise Fenced

@@ -17,7 +17,7 @@ import sqlalchemy.exc
 from app import db, settings
 from app.errors import Unavailable
 from app.payload import dumps, dumps_or_none
-from app.platform import Intent, Json
+from app.platform import Json
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class Claim:
     expired: bool
     undo: bool
     stopping: bool
+    skips: bool
     user_id: UUID
     type: str
     version: int
@@ -84,12 +85,12 @@ class Attempt:
         return dumps_or_none(self.input), self.cost, dumps(self.calls) if self.calls else None
 
 
-def patiently(patience_seconds: float, call: Callable[[], T]) -> T:
-    """`call()`, again while PostgreSQL is away or a deadlock is broken; then Unavailable."""
+def patiently(patience_seconds: float, ask: Callable[[], T]) -> T:
+    """`ask()`, again while PostgreSQL is away or a deadlock is broken; then Unavailable."""
     until = time.monotonic() + patience_seconds
     while True:
         try:
-            return call()
+            return ask()
         except AWAY as err:
             # Also where the server answers but cannot work: read-only after a switch, say.
             db.release()
@@ -98,7 +99,8 @@ def patiently(patience_seconds: float, call: Callable[[], T]) -> T:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _call(sql: str, parameters: tuple[Any, ...], patience: float) -> dict[str, Any] | None:
+def call(sql: str, parameters: tuple[Any, ...], patience: float) -> dict[str, Any] | None:
+    """The first row of one statement, waiting in place while PostgreSQL is away."""
     return patiently(patience, lambda: db.row(sql, parameters))
 
 
@@ -124,6 +126,7 @@ def _claim(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
         row["expired"],
         bool(row.get("undo")),
         bool(row.get("stopping")),
+        row["skips"],
         row["user_id"],
         row["type"],
         row["version"],
@@ -136,7 +139,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
     Raises Unavailable when PostgreSQL stays away.
     """
     row = _hot(
-        "claim_step_v1",
+        "claim_step_v2",
         "uuid, text, float8, float8, float8",
         (workflow_id, key, settings.current().lease_seconds, attempt_seconds, _republish()),
         CLAIM_PATIENCE_SECONDS,
@@ -148,24 +151,38 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
     return None
 
 
-def finish_step(
-    claim: Claim, attempt: Attempt, output: Any, expand: Json | None, workflow_output: Json | None
-) -> Advance:
-    """Record success and release what follows."""
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a step ended: `status` succeeded, skipped, or failed where that is tolerated; `turn` is
+    what else it does (see `finish_step_v2`)."""
+
+    output: Any = None
+    status: str = "succeeded"
+    error: Json | None = None
+    turn: Json | None = None
+    workflow_output: Json | None = None
+    is_pivot: bool = False
+
+
+def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
+    """Record the end of a step and release what follows."""
     given, cost, calls = attempt.parameters()
     row = _hot(
-        "finish_step_v1",
-        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, jsonb, jsonb, float8",
+        "finish_step_v2",
+        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, jsonb, jsonb, boolean, float8",
         (
             claim.workflow_id,
             claim.key,
             claim.fence,
             given,
-            dumps_or_none(output),
+            dumps_or_none(finish.output),
             cost,
             calls,
-            dumps_or_none(expand),
-            dumps_or_none(workflow_output),
+            finish.status,
+            dumps_or_none(finish.error),
+            dumps_or_none(finish.turn),
+            dumps_or_none(finish.workflow_output),
+            finish.is_pivot,
             _republish(),
         ),
         OUTCOME_PATIENCE_SECONDS,
@@ -179,7 +196,7 @@ def advance_step(
     """Record success and claim the next link in the same statement."""
     given, cost, calls = attempt.parameters()
     row = _hot(
-        "advance_step_v1",
+        "advance_step_v2",
         "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
         (
             claim.workflow_id,
@@ -201,7 +218,7 @@ def advance_step(
 
 
 def _outcome(sql: str, claim: Claim, attempt: Attempt, *rest: Any) -> str:
-    row = _call(
+    row = call(
         sql,
         (claim.workflow_id, claim.key, claim.fence, *attempt.parameters(), *rest),
         OUTCOME_PATIENCE_SECONDS,
@@ -222,8 +239,16 @@ def suspend_step(
     claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
 ) -> str:
     """Record that the vendor works on `external_id`; poll in `seconds`, give up after `timeout`."""
-    sql = "SELECT suspend_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT suspend_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, external_id, seconds, timeout)
+
+
+def wait_step(
+    claim: Claim, attempt: Attempt, external_id: str, until: datetime, signal: str | None
+) -> str:
+    """Record a wait until an instant, or until somebody signals before."""
+    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, external_id, until, signal, _republish())
 
 
 def doubt_step(
@@ -240,10 +265,17 @@ def doubt_step(
     return _outcome(sql, claim, attempt, dumps(error), seconds, attention, was_sent)
 
 
-def fail_step(claim: Claim, attempt: Attempt, error: Json) -> str:
-    """Record failure for good; the workflow starts to stop."""
-    sql = "SELECT fail_step_v1(%s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error))
+def fail_step(
+    claim: Claim,
+    attempt: Attempt,
+    error: Json,
+    *,
+    is_holding: bool = False,
+    pivot: str | None = None,
+) -> str:
+    """Record failure for good; the workflow starts to stop, unless it holds for a person."""
+    sql = "SELECT fail_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error), is_holding, pivot)
 
 
 def cancel_step(claim: Claim, attempt: Attempt) -> str:
@@ -254,13 +286,13 @@ def cancel_step(claim: Claim, attempt: Attempt) -> str:
 def has_delivery(external_id: str) -> bool:
     """Whether a delivery for `external_id` is there that woke nobody yet."""
     sql = "SELECT 1 FROM webhook_deliveries WHERE external_id = %s AND consumed_at IS NULL LIMIT 1"
-    return _call(sql, (external_id,), CLAIM_PATIENCE_SECONDS) is not None
+    return call(sql, (external_id,), CLAIM_PATIENCE_SECONDS) is not None
 
 
 def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
     """If a delivery for `external_id` is there, make the waiting step pending; True: publish it."""
-    row = _call(
-        "SELECT wake_step_v1(%s, %s, %s, %s) AS woken",
+    row = call(
+        "SELECT wake_step_v2(%s, %s, %s, %s) AS woken",
         (workflow_id, key, external_id, _republish()),
         CLAIM_PATIENCE_SECONDS,
     )
@@ -270,110 +302,10 @@ def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
 
 def win_publish(workflow_id: UUID, keys: list[str]) -> list[str]:
     """Those of `keys` that this caller may publish now."""
-    row = _call(
+    row = call(
         "SELECT win_publish_v1(%s, %s, %s) AS won",
         (workflow_id, keys, _republish()),
         CLAIM_PATIENCE_SECONDS,
     )
     assert row is not None
     return list(row["won"])
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedIntent:
-    """An intent, whether this call made the record, and its age in seconds."""
-
-    intent: Intent
-    is_new: bool
-    age_seconds: float
-
-
-def record_intent(
-    claim: Claim, ordinal: int, operation: str, request: Json, key: str, given: Json | None = None
-) -> RecordedIntent | None:
-    """Commit the exact request and the step's input; the earlier record where there is one; None
-    when fenced."""
-    row = _call(
-        "SELECT * FROM record_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            claim.workflow_id,
-            claim.key,
-            claim.fence,
-            claim.generation,
-            ordinal,
-            operation,
-            dumps(request),
-            key,
-            dumps_or_none(given),
-        ),
-        CLAIM_PATIENCE_SECONDS,
-    )
-    if row is None:
-        return None
-    intent = _intent(ordinal, claim.generation, row)
-    return RecordedIntent(intent, row["is_new"], row["age"])
-
-
-def resolve_intent(
-    claim: Claim,
-    ordinal: int,
-    resolution: str,
-    response: Json | None,
-    *,
-    generation: int | None = None,
-) -> bool:
-    """Record what became of an intent (of the claim's generation, unless named); False: fenced."""
-    row = _call(
-        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s) AS resolved",
-        (
-            claim.workflow_id,
-            claim.key,
-            claim.fence,
-            claim.generation if generation is None else generation,
-            ordinal,
-            resolution,
-            dumps_or_none(response),
-        ),
-        OUTCOME_PATIENCE_SECONDS,
-    )
-    assert row is not None
-    return bool(row["resolved"])
-
-
-def age_seconds(intent: Intent) -> float:
-    """How long ago the intent was committed, by the database's clock."""
-    row = _call(
-        "SELECT extract(epoch FROM clock_timestamp() - %s)::double precision AS age",
-        (intent.first_sent_at,),
-        CLAIM_PATIENCE_SECONDS,
-    )
-    assert row is not None
-    return float(row["age"])
-
-
-def intents(workflow_id: UUID, key: str) -> tuple[Intent, ...]:
-    """All intents of a step, oldest first."""
-    found = patiently(
-        CLAIM_PATIENCE_SECONDS,
-        lambda: db.rows(
-            "SELECT ordinal, generation, operation, request, key, first_sent_at, resolution,"
-            " response FROM intents WHERE workflow_id = %s AND step_key = %s"
-            " ORDER BY generation, ordinal",
-            (workflow_id, key),
-        ),
-    )
-    return tuple(_intent(row["ordinal"], row["generation"], row) for row in found)
-
-
-def _intent(ordinal: int, generation: int, row: dict[str, Any]) -> Intent:
-    first_sent_at: datetime = row["first_sent_at"]
-    return Intent(
-        ordinal,
-        generation,
-        row["operation"],
-        row["request"],
-        row["key"],
-        first_sent_at,
-        row["resolution"],
-        row["response"],
-    )

@@ -36,11 +36,13 @@ class Order:
 
     `prepare(claim)` raises Permanent when the input cannot be made. `dispatch(claim, keys)`
     publishes steps won before. `settle(workflow_id)` carries on a workflow that is stopping.
+    `ended(workflow_id)` tells the parent of a child.
     """
 
     prepare: Callable[[Claim], Prepared]
     dispatch: Callable[[UUID, list[str]], None]
     settle: Callable[[UUID], None]
+    ended: Callable[[UUID], None]
 
 
 class Engine:
@@ -160,7 +162,7 @@ class _Message:
 
     def advance(self, claim: Claim, result: Result, name: str, key: str) -> Advance:
         seconds = self.engine.actions[name].attempt_seconds
-        return claims.advance_step(claim, result.attempt, result.output, key, seconds)
+        return claims.advance_step(claim, result.attempt, result.finish.output, key, seconds)
 
     def take(self, claim: Claim) -> None:
         link = self.request.chain[-1]
@@ -177,6 +179,8 @@ class _Message:
             self.engine.order.settle(self.workflow_id)
         if advance.verdict in {"draining", "undone", "fenced", "recorded"}:
             return self.stay()
+        if advance.verdict == "child_completed":
+            self.engine.order.ended(self.workflow_id)
         released = advance.released
         if advance.joined is not None and self.links.has_chord():
             self.links.join()

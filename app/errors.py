@@ -17,6 +17,7 @@ PlayalterError
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 
@@ -79,10 +80,21 @@ class Suspend(Outcome):
 
     default_code = "suspended"
 
-    def __init__(self, external_id: str, *, poll_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        external_id: str,
+        *,
+        poll_seconds: float = 60.0,
+        until: datetime | None = None,
+        signal: str | None = None,
+    ) -> None:
+        """`until`: the instant at which the wait is over, instead of polls; `signal`: the name
+        under which what came before the wait was kept."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds
+        self.until = until
+        self.signal = signal
 
 
 class InvalidInput(PlayalterError):

@@ -73,7 +73,9 @@ class Operation:
 
 
 @dataclass
-class _Scope:
+class Scope:
+    """The bounds of one attempt's requests; its owner may bring the deadline forward."""
+
     deadline: float
     calls: list[HttpCall]
     lease_end: Callable[[], float]
@@ -87,7 +89,7 @@ class _Write:
     last_status: str = field(default="not_sent")
 
 
-_scope: ContextVar[_Scope | None] = ContextVar("http_scope", default=None)
+_scope: ContextVar[Scope | None] = ContextVar("http_scope", default=None)
 _operation: ContextVar[Operation | None] = ContextVar("http_operation", default=None)
 _write: ContextVar[_Write | None] = ContextVar("http_write", default=None)
 
@@ -99,12 +101,13 @@ class _NotSent(Exception):
 @contextmanager
 def exchange_scope(
     deadline: float, calls: list[HttpCall], lease_end: Callable[[], float] = lambda: math.inf
-) -> Iterator[None]:
+) -> Iterator[Scope]:
     """Bound all requests within by `deadline` and note each in `calls`; past `lease_end()` none is
     begun. Both are times of time.monotonic()."""
-    token = _scope.set(_Scope(deadline, calls, lease_end))
+    scope = Scope(deadline, calls, lease_end)
+    token = _scope.set(scope)
     try:
-        yield
+        yield scope
     finally:
         _scope.reset(token)
 

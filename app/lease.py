@@ -36,6 +36,7 @@ class Held:
 @dataclass
 class _Keeper:
     pid: int = 0
+    tick_seconds: float = 1.0
     lock: threading.Lock = field(default_factory=threading.Lock)
     held: dict[int, Held] = field(default_factory=dict)
 
@@ -65,7 +66,7 @@ def _interval() -> float:
 def _ensure_thread() -> None:
     global _keeper
     if _keeper.pid != os.getpid():
-        _keeper = _Keeper(pid=os.getpid())
+        _keeper = _Keeper(os.getpid(), min(1.0, _interval() / 4.0))
         threading.Thread(target=_renew_forever, args=(_keeper,), daemon=True, name="leases").start()
 
 
@@ -73,7 +74,7 @@ def _renew_forever(keeper: _Keeper) -> None:
     # Ends with the process; one tick is short against a lease, so a late one costs nothing.
     while True:
         try:
-            time.sleep(min(1.0, _interval() / 4.0))
+            time.sleep(keeper.tick_seconds)
             _renew_due(keeper)
         except Exception as err:  # without this thread every long step is doubled
             log.error("lease.keeper_failed", exc_info=err)

@@ -131,6 +131,11 @@ class WorkflowRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
+    parent_key: Mapped[str | None]
+    depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    undoes: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    """False: stopped without undoing."""
     __table_args__ = (
         ForeignKeyConstraint(["type", "version"], ["definitions.name", "definitions.version"]),
         CheckConstraint(_one_of("status", WORKFLOW_STATUSES), name="workflows_status"),
@@ -142,6 +147,11 @@ class WorkflowRow(Base):
             name="workflows_always_looked_at",
         ),
         Index("workflows_by_user", "user_id", "id"),
+        Index(
+            "workflows_by_parent",
+            "parent_id",
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
         Index(
             "workflows_due",
             "next_wake_at",
@@ -193,6 +203,9 @@ class StepRow(Base):
     cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    adopted_from: Mapped[UUID | None]
+    """A fork's row: the outcome belongs to that workflow, and is never undone by this one."""
+    skip_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     __table_args__ = (
         CheckConstraint(_one_of("status", STEP_STATUSES), name="steps_status"),
         Index("steps_by_task_id", "task_id"),
@@ -287,6 +300,11 @@ class WebhookDelivery(Base):
             "webhook_deliveries_by_external_id",
             "external_id",
             postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        Index(
+            "webhook_deliveries_unconsumed",
+            "received_at",
+            postgresql_where=text("platform = 'control' AND consumed_at IS NULL"),
         ),
     )
 

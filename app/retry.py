@@ -2,20 +2,30 @@
 
 from dataclasses import dataclass
 
+DEFAULT_TRIES = 8
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """`tries` attempts in all; waits double from `base_seconds` to `cap_seconds`, with jitter."""
+    """`tries` attempts in all; waits grow by `factor` from `base_seconds` to `cap_seconds`, less up
+    to the share `jitter`; `codes`: the errors that are tried again (None: all)."""
 
-    tries: int = 8
+    tries: int | None = None
     base_seconds: float = 1.0
+    factor: float = 2.0
     cap_seconds: float = 300.0
+    jitter: float = 0.5
+    codes: frozenset[str] | None = None
+
+    def allows(self, code: str) -> bool:
+        """Whether an error of this code is tried again at all."""
+        return self.codes is None or code in self.codes
 
     def delay(self, failed: int, *, after: float | None, fraction: float) -> float | None:
         """Seconds to wait after `failed` attempts, or None when no attempt is left.
 
-        `after` is what the vendor asks for (Retry-After), never undercut; `fraction` in [0, 1) is
-        the jitter, which takes away up to half of the wait.
+        `after` is what the vendor asks for (Retry-After), never undercut; `fraction` in [0, 1) says
+        how much of the jitter is taken away.
 
         >>> RetryPolicy(tries=3).delay(1, after=None, fraction=0.0)
         1.0
@@ -24,10 +34,10 @@ class RetryPolicy:
         >>> RetryPolicy(tries=3).delay(3, after=None, fraction=0.0) is None
         True
         """
-        if failed >= self.tries:
+        if failed >= (self.tries or DEFAULT_TRIES):
             return None
-        backoff = min(self.cap_seconds, self.base_seconds * 2.0 ** min(failed - 1, 30))
-        return max(backoff * (1.0 - fraction / 2.0), after or 0.0)
+        backoff = self.base_seconds * self.factor ** min(failed - 1, 60)
+        return max(min(self.cap_seconds, backoff) * (1.0 - fraction * self.jitter), after or 0.0)
 
 
 PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)

@@ -16,9 +16,12 @@ from app.call import UNDO_SUFFIX
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.models import TERMINAL_WORKFLOW_STATUSES
 from chains import registry
+from chains.actions import actions
 from chains.compiler import task_id
 from chains.dispatch import dispatch
+from chains.plan import Plan
 from chains.undoing import Standing, frontier
+from chains.waking import wake_parent
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class _Step:
     status: str
     undo: bool
     position: int
+    is_adopted: bool
 
 
 def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
@@ -36,6 +40,8 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     status, undo_keys = patiently(CLAIM_PATIENCE_SECONDS, lambda: _progress(workflow_id))
     if is_publishing:
         dispatch(workflow_id, undo_keys)
+        if status in TERMINAL_WORKFLOW_STATUSES:
+            wake_parent(workflow_id)
     return status
 
 
@@ -47,24 +53,32 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
     with db.begin() as connection:
         workflow = connection.execute(
             text(
-                "SELECT status, cause, type, version, paused_at FROM workflows WHERE id = :id"
-                " FOR NO KEY UPDATE"
+                "SELECT status, cause, type, version, paused_at, undoes FROM workflows"
+                " WHERE id = :id FOR NO KEY UPDATE"
             ),
             {"id": workflow_id},
         ).one()
         if workflow.status != "compensating" or workflow.paused_at is not None:
             return workflow.status, []
-        _cancel_waits(connection, workflow_id)
+        plan = registry.plan(workflow.type, workflow.version)
         steps = _steps(connection, workflow_id)
+        if any(step.key == plan.pivot and step.status in _IN_DOUBT for step in steps):
+            # Should the pivot prove to have happened, the workflow goes on as if nothing were.
+            return "compensating", []
+        _cancel_waits(connection, workflow_id)
         if any(step.status == "running" and not step.undo for step in steps):
             return "compensating", []
-        standings = _standings(steps, _with_effects(connection, workflow_id))
-        plan = registry.plan(workflow.type, workflow.version)
+        if not workflow.undoes:
+            return _end(connection, workflow_id, workflow.cause, was_undone=False), []
+        standings = _standings(plan, steps, _with_effects(connection, workflow_id))
         ready, is_settled = frontier(plan, standings)
         if is_settled:
             was_undone = any(step.undo for step in steps)
             return _end(connection, workflow_id, workflow.cause, was_undone=was_undone), []
-        return "compensating", _add_undos(connection, workflow_id, steps, ready)
+        return "compensating", _add_undos(connection, workflow_id, plan, steps, ready)
+
+
+_IN_DOUBT = ("running", "unknown")
 
 
 def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
@@ -85,7 +99,10 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
 
 def _steps(connection: Connection, workflow_id: UUID) -> list[_Step]:
     rows = connection.execute(
-        text("SELECT key, action, status, undo, position FROM steps WHERE workflow_id = :id"),
+        text(
+            "SELECT key, action, status, undo, position, adopted_from IS NOT NULL FROM steps"
+            " WHERE workflow_id = :id"
+        ),
         {"id": workflow_id},
     )
     return [_Step(*row) for row in rows]
@@ -103,28 +120,43 @@ def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
     return {row.step_key for row in rows}
 
 
-def _standings(steps: list[_Step], with_effects: set[str]) -> dict[str, Standing]:
+def _standings(plan: Plan, steps: list[_Step], with_effects: set[str]) -> dict[str, Standing]:
     undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
-    standings = {}
-    for step in steps:
-        if step.undo or registry.actions()[step.action].platform == "control":
-            continue
-        standings[step.key] = _standing(step, undos.get(step.key), step.key in with_effects)
-    return standings
+    return {
+        step.key: _standing(
+            step, undos.get(step.key), _has_to_be_undone(plan, step, step.key in with_effects)
+        )
+        for step in steps
+        if not step.undo and _may_be_undone(plan, step)
+    }
 
 
-def _standing(step: _Step, undo_status: str | None, has_effect: bool) -> Standing:
+def _may_be_undone(plan: Plan, step: _Step) -> bool:
+    """Whether the step's kind has effects at all."""
+    action = actions()[step.action]
+    is_ours = action.platform == "control" and action.compensate is None
+    return not is_ours or plan.step(step.key).other_compensation is not None
+
+
+def _has_to_be_undone(plan: Plan, step: _Step, has_effect: bool) -> bool:
+    planned = plan.step(step.key)
+    if step.is_adopted or getattr(planned.node, "compensation", None) == "none":
+        return False
+    if planned.other_compensation is not None:
+        return has_effect or step.status == "succeeded"
+    return has_effect and actions()[step.action].compensate is not None
+
+
+def _standing(step: _Step, undo_status: str | None, is_due: bool) -> Standing:
     if undo_status == "succeeded":
         return Standing.CLEAR
     if undo_status is not None or step.status in {"unknown", "running"}:
         return Standing.HELD
-    if has_effect and registry.actions()[step.action].compensate is not None:
-        return Standing.DUE
-    return Standing.CLEAR
+    return Standing.DUE if is_due else Standing.CLEAR
 
 
 def _add_undos(
-    connection: Connection, workflow_id: UUID, steps: list[_Step], ready: list[str]
+    connection: Connection, workflow_id: UUID, plan: Plan, steps: list[_Step], ready: list[str]
 ) -> list[str]:
     by_key = {step.key: step for step in steps}
     last = max(step.position for step in steps)
@@ -133,7 +165,7 @@ def _add_undos(
             "key": key + UNDO_SUFFIX,
             "task_id": str(task_id(workflow_id, key + UNDO_SUFFIX)),
             "position": last + 1,
-            "action": by_key[key].action,
+            "action": _undoing_action(plan, by_key[key]),
             "undo": True,
             "released": True,
         }
@@ -155,19 +187,30 @@ def _add_undos(
     return [str(row["key"]) for row in rows]
 
 
+def _undoing_action(plan: Plan, step: _Step) -> str:
+    other = plan.step(step.key).other_compensation
+    return step.action if other is None else other.action
+
+
 def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: bool) -> str:
     stopped = "cancelled" if cause == "cancelled" else "failed"
     status = "compensated" if was_undone else stopped
     assert status in TERMINAL_WORKFLOW_STATUSES
-    connection.execute(
+    parent = connection.execute(
         text(
             "UPDATE workflows SET status = :status, completed_at = clock_timestamp(),"
-            " next_wake_at = NULL, attention = NULL WHERE id = :id"
+            " next_wake_at = NULL, attention = NULL WHERE id = :id RETURNING parent_id"
         ),
         {"id": workflow_id, "status": status},
-    )
+    ).scalar_one()
     kind = {"compensated": "Compensated", "cancelled": "Cancelled", "failed": "Failed"}[status]
     _event(connection, workflow_id, f"Workflow{kind}", None, {"cause": cause})
+    if parent is not None:
+        # Its parent is another workflow, woken when this is committed.
+        connection.execute(
+            text("SELECT tell_parent_v1(:id, :parent, :status)"),
+            {"id": workflow_id, "parent": parent, "status": status},
+        )
     return status
 
 

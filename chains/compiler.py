@@ -10,10 +10,12 @@ from uuid import UUID, uuid5
 
 from celery import Celery, Signature, chain, chord, group
 
-from chains.plan import EXPAND, Plan, PlannedStep, concrete, indexes_of
+from chains.definition import Step
+from chains.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of
 
 MAX_LINKS = 20
 UNDO_SUFFIX = "~undo"
+DEFAULT_PRIORITY = 5
 
 
 def task_id(workflow_id: UUID, key: str) -> UUID:
@@ -27,33 +29,31 @@ def queue_of(action: str) -> str:
 
 
 def first_rows(plan: Plan, workflow_id: UUID) -> list[dict[str, Any]]:
-    """The rows a workflow starts with: all but those of map items."""
+    """The rows a workflow starts with: all but those of map items and loop turns."""
     return [
         _row(step, workflow_id, (), is_released=step.key in plan.heads)
         for step in plan.steps.values()
-        if step.map_key is None
+        if step.body_key is None
     ]
 
 
-def item_rows(
-    plan: Plan, workflow_id: UUID, expand_key: str, items: list[Any]
+def body_rows(
+    plan: Plan, workflow_id: UUID, block_key: str, items: list[Any], first: int, window: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of a map's items, and the keys that its window starts with.
-
-    `expand_key` is the concrete key of the map's `~expand` row.
+    """The rows of a block's bodies, numbered from `first` on, one for each of `items`, and the keys
+    that its window starts with. `block_key` is the concrete key of a map or a loop.
     """
-    expand = plan.step(expand_key)
-    join = expand.key.removesuffix("~expand")
-    body = [step for step in plan.steps.values() if step.map_key == join]
-    head_names = {f"{join}[].{head}" for head in plan.steps[join].item_heads}
-    outer = indexes_of(expand_key)
+    block = template_of(block_key)
+    body = plan.body(block)
+    head_names = {f"{block}[].{head}" for head in plan.steps[block].item_heads}
+    outer = indexes_of(block_key)
     rows, heads = [], []
-    for index, item in enumerate(items):
-        in_window = index < expand.window
+    for index, item in enumerate(items, first):
+        in_window = index - first < window
         for step in body:
             is_head = in_window and step.key in head_names
             row = _row(step, workflow_id, (*outer, index), is_released=is_head)
-            rows.append({**row, "item": item} if step.needs_item else row)
+            rows.append({**row, "item": item} if step.carries_item else row)
             if is_head:
                 heads.append(row["key"])
     return rows, heads
@@ -79,10 +79,13 @@ def _row(
 class Compiler:
     """Canvases of one workflow."""
 
-    def __init__(self, app: Celery, plan: Plan, workflow_id: UUID) -> None:
+    def __init__(
+        self, app: Celery, plan: Plan, workflow_id: UUID, priority: int = DEFAULT_PRIORITY
+    ) -> None:
         self.app = app
         self.plan = plan
         self.workflow_id = workflow_id
+        self.priority = priority
 
     def canvas(self, keys: Iterable[str]) -> Signature[Any] | None:
         """What publishing the steps `keys` comes to: each with its own path.
@@ -110,16 +113,20 @@ class Compiler:
             canvas.options.update(chord=self.path(concrete(last.join_key, indexes_of(key))))
         return canvas
 
-    def undo(self, key: str, action: str) -> Signature[Any]:
-        """A compensation moves alone: the next is chosen when it is recorded."""
-        return self._signature(key, f"{action}{UNDO_SUFFIX}")
+    def undo(self, key: str) -> Signature[Any]:
+        """A compensation (`key` is its own row's) moves alone: the next is chosen when it is
+        recorded."""
+        step = self.plan.step(key.removesuffix(UNDO_SUFFIX))
+        other = step.other_compensation
+        action = f"{step.action}{UNDO_SUFFIX}" if other is None else other.action
+        return self._signature(key, action)
 
     def _walk(self, key: str) -> tuple[list[Signature[Any]], PlannedStep]:
         """The links from `key` on while each releases one plain successor."""
         indexes = indexes_of(key)
         step = self.plan.step(key)
         links = [self._signature(key, step.action)]
-        while len(step.next_keys) == 1 and step.action != EXPAND and len(links) < MAX_LINKS:
+        while len(step.next_keys) == 1 and step.action not in BRANCHING and len(links) < MAX_LINKS:
             step = self.plan.steps[step.next_keys[0]]
             links.append(self._signature(concrete(step.key, indexes), step.action))
         return links, step
@@ -148,9 +155,19 @@ class Compiler:
         return joins.pop() if len(joins) == 1 else None
 
     def _signature(self, key: str, action: str) -> Signature[Any]:
+        options: dict[str, Any] = {
+            "queue": queue_of(action),
+            "task_id": str(task_id(self.workflow_id, key)),
+        }
+        priority = self._priority(key)
+        if priority != DEFAULT_PRIORITY:
+            # 9 is highest here, 0 in Redis.
+            options["priority"] = 9 - priority
         return self.app.signature(
-            action,
-            args=(str(self.workflow_id), key),
-            immutable=True,
-            options={"queue": queue_of(action), "task_id": str(task_id(self.workflow_id, key))},
+            action, args=(str(self.workflow_id), key), immutable=True, options=options
         )
+
+    def _priority(self, key: str) -> int:
+        step = self.plan.step(key.removesuffix(UNDO_SUFFIX))
+        own = step.node.priority if isinstance(step.node, Step) else None
+        return own or self.priority

@@ -17,7 +17,7 @@ from redis.retry import Retry
 from app import claims, db
 from app.celery import celery_app
 from chains import registry
-from chains.compiler import UNDO_SUFFIX, Compiler
+from chains.compiler import DEFAULT_PRIORITY, UNDO_SUFFIX, Compiler
 from chains.plan import Plan
 
 log = structlog.get_logger()
@@ -28,20 +28,26 @@ _ASK_SECONDS = 1.0
 _PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
-def dispatch(workflow_id: UUID, keys: list[str], plan: Plan | None = None) -> bool:
+def dispatch(
+    workflow_id: UUID,
+    keys: list[str],
+    plan: Plan | None = None,
+    priority: int = DEFAULT_PRIORITY,
+) -> bool:
     """Publish the steps `keys` with what follows them; False when Redis could not be reached.
 
-    `plan` saves a look at the workflow's row, where the caller knows it.
+    `plan` (with `priority`) saves a look at the workflow's row, where the caller knows it.
     """
     if not keys:
         return True
-    plan = plan or registry.plan(*_pinned(workflow_id))
-    compiler = Compiler(celery_app(), plan, workflow_id)
+    if plan is None:
+        type, version, priority = _pinned(workflow_id)
+        plan = registry.plan(type, version)
+    compiler = Compiler(celery_app(), plan, workflow_id, priority)
     try:
         undos = [key for key in keys if key.endswith(UNDO_SUFFIX)]
         for key in undos:
-            action = compiler.plan.step(key.removesuffix(UNDO_SUFFIX)).action
-            compiler.undo(key, action).apply_async()
+            compiler.undo(key).apply_async()
         steps = [key for key in keys if key not in undos]
         for start in range(0, len(steps), _GROUP):
             canvas = compiler.canvas(steps[start : start + _GROUP])
@@ -56,15 +62,17 @@ def dispatch(workflow_id: UUID, keys: list[str], plan: Plan | None = None) -> bo
 
 
 @lru_cache(maxsize=4096)
-def _pinned(workflow_id: UUID) -> tuple[str, int]:
-    """The definition a workflow keeps to its end."""
+def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
+    """The definition and the priority that a workflow keeps to its end."""
     row = claims.patiently(
         claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row("SELECT type, version FROM workflows WHERE id = %s", (workflow_id,)),
+        lambda: db.row(
+            "SELECT type, version, priority FROM workflows WHERE id = %s", (workflow_id,)
+        ),
     )
     if row is None:
         raise LookupError(f"no workflow {workflow_id}")
-    return row["type"], row["version"]
+    return row["type"], row["version"], row["priority"]
 
 
 def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:

@@ -115,3 +115,14 @@ def _evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
         return parse(expression).search(scope)
     except JMESPathError as err:
         raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
+
+
+def holds(condition: str, scope: Mapping[str, Any]) -> bool:
+    """Whether a condition is true of `scope`, as JMESPath counts truth: null, false and what is
+    empty are not true; zero is.
+
+    >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
+    (True, False)
+    """
+    found = _evaluate(condition, scope)
+    return not (found is None or found is False or found in ("", [], {}))

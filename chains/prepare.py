@@ -1,139 +1,182 @@
-"""What the engine asks of a definition before and after a step: its input, and what it leads to."""
+"""What the engine asks of a definition before and after a step: its input, its policy, and what its
+end leads to."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from app import claims, db
-from app.attempt import Prepared
+from app.attempt import Prepared, Tolerance
 from app.claims import Claim
-from app.errors import Permanent
+from app.errors import InvalidInput, Permanent
 from app.payload import dumps
 from app.platform import Json
-from chains import registry
-from chains.compiler import item_rows
-from chains.expressions import ExpressionInvalid, render
-from chains.plan import EXPAND, JOIN, Plan, PlannedStep, concrete, indexes_of
+from app.retry import RetryPolicy
+from chains import branching, registry, waits
+from chains.data import item_has_failed, outputs, render_or_fail, scope_of, workflow_input
+from chains.definition import Child, Default, Retry, Step
+from chains.expressions import ExpressionInvalid, holds, render
+from chains.plan import (
+    APPROVAL,
+    BRANCHING,
+    CHILD,
+    JOIN,
+    WAIT,
+    Plan,
+    PlannedStep,
+    dead_path,
+)
+from chains.schema import check_output
 
 log = structlog.get_logger()
 
-MAX_ITEMS = 5000
+_BUILDERS: dict[str, Callable[[Claim, Plan, PlannedStep], Json]] = {
+    WAIT: waits.timer_input,
+    APPROVAL: waits.approval_input,
+    CHILD: waits.child_input,
+}
 
 
 def prepare(claim: Claim) -> Prepared:
     """The step's input from its template, with its policy; raise Permanent when it cannot be."""
     if claim.undo:
-        return Prepared(input=None, is_recorded=False)
+        return _undo(claim)
     plan = registry.plan(claim.type, claim.version)
     step = plan.step(claim.key)
-    if step.action == EXPAND:
-        return _expansion(claim, plan, step)
-    given = _collected(claim, plan, step) if step.action == JOIN else _input(claim, plan, step)
-    ends = step.is_last
+    if step.action in BRANCHING:
+        return _branch(claim, plan, step)
+    if step.action == JOIN:
+        return _join(claim, plan, step)
+    return _single(claim, plan, step)
 
-    def output(own: Any) -> Json | None:
-        return _workflow_output(claim, plan, step, own)
 
-    return Prepared(
-        input=given,
-        tries=step.tries,
-        timeout_seconds=step.timeout_seconds,
-        is_recorded=step.action != JOIN and bool(given),
-        workflow_output=output if ends else None,
+def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
+    node = step.node
+    base = Prepared(
+        input={},
+        is_recorded=False,
+        policy=_policy(node.retry if isinstance(node, Step) else None),
+        timeout_seconds=getattr(node, "timeout", None),
+        attempt_seconds=getattr(node, "attempt_timeout", None),
+        tolerance=_tolerance(claim, plan, step),
+        is_holding=plan.is_holding,
+        pivot=plan.pivot,
+        is_pivot=step.is_pivot,
+        workflow_output=_output_of(claim, plan, step),
     )
+    try:
+        given = _given(claim, plan, step)
+    except Permanent as err:
+        return replace(base, fault=err)
+    if given is None:
+        return replace(base, is_skipped=True)
+    return replace(base, input=given, is_recorded=bool(given))
 
 
-def _input(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
+def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
+    """The step's input; None when it is passed over."""
+    if claim.skips:
+        return None
     if claim.input is not None:
         return claim.input
-    if not step.template:
-        return {}
-    return _render(step.template, _scope(claim, step))
+    if step.conditions and not _is_wanted(claim, step):
+        return None
+    build = _BUILDERS.get(step.action)
+    return _render(claim, step) if build is None else build(claim, plan, step)
 
 
-def _render(template: Any, scope: Json) -> Any:
+def _output_of(claim: Claim, plan: Plan, step: PlannedStep) -> Callable[[Any], Json | None] | None:
+    """Makes the workflow's output from the last step's own, which is not yet recorded."""
+    if not step.is_last:
+        return None
+    return lambda own: _workflow_output(claim, plan, step, own)
+
+
+def _is_wanted(claim: Claim, step: PlannedStep) -> bool:
+    (when,) = step.conditions
+    return _holds(when, scope_of(claim, step))
+
+
+def _holds(condition: str, scope: Json) -> bool:
     try:
-        return render(template, scope)
+        return holds(condition, scope)
     except ExpressionInvalid as err:
-        raise Permanent(f"a reference failed: {err}", code="reference_failed") from err
+        raise Permanent(f"a condition failed: {err}", code="condition_failed") from err
 
 
-def _scope(claim: Claim, step: PlannedStep) -> Json:
-    """The data the step's references may read: the workflow's input and recorded outputs."""
-    indexes = indexes_of(claim.key)
-    names = {name: key for name, key in step.scope.items() if key in step.references}
-    outputs = _outputs(claim.workflow_id, [concrete(key, indexes) for key in names.values()])
-    return {
-        "input": _workflow_input(claim.workflow_id),
-        "steps": {
-            name: {"output": outputs.get(concrete(key, indexes))} for name, key in names.items()
-        },
-        "item": claim.item,
-        "index": indexes[-1] if indexes else None,
-    }
+def _render(claim: Claim, step: PlannedStep) -> Any:
+    return render_or_fail(step.template, scope_of(claim, step)) if step.template else {}
 
 
-def _workflow_input(workflow_id: UUID) -> Json:
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row("SELECT input FROM workflows WHERE id = %s", (workflow_id,)),
+def _policy(retry: Retry | None) -> RetryPolicy | None:
+    if retry is None:
+        return None
+    default = RetryPolicy()
+    return RetryPolicy(
+        tries=retry.tries,
+        base_seconds=retry.backoff or default.base_seconds,
+        factor=retry.factor or default.factor,
+        cap_seconds=retry.cap or default.cap_seconds,
+        jitter=default.jitter if retry.jitter is None else retry.jitter,
+        codes=None if retry.on is None else frozenset(retry.on),
     )
-    return row["input"] if row else {}
 
 
-def _outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Any]:
-    if not keys:
-        return {}
-    found = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.rows(
-            "SELECT key, output FROM steps WHERE workflow_id = %s AND key = ANY (%s)",
-            (workflow_id, keys),
-        ),
+def _tolerance(claim: Claim, plan: Plan, step: PlannedStep) -> Tolerance | None:
+    """What a failure for good comes to, where it does not fail the workflow."""
+    wanted = step.node.on_failure if isinstance(step.node, Step | Child) else "fail"
+    if isinstance(wanted, Default):
+        return Tolerance("skipped", wanted.default)
+    if wanted == "skip":
+        return Tolerance("skipped")
+    if step.collect_key is None:
+        return None
+    return Tolerance("failed", None, _dead(plan, claim.key))
+
+
+def _dead(plan: Plan, key: str) -> Json:
+    skipped, join = dead_path(plan, key)
+    return {"skip": skipped, "settle": join}
+
+
+def _branch(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
+    base = Prepared(
+        input={},
+        is_recorded=False,
+        tolerance=_tolerance(claim, plan, step),
+        is_holding=plan.is_holding,
+        pivot=plan.pivot,
     )
-    return {row["key"]: row["output"] for row in found}
+    try:
+        turn = branching.turn(claim, plan, step)
+    except Permanent as err:
+        return replace(base, fault=err)
+    return replace(base, input={"decision": turn.output}, turn=turn.what)
 
 
-def _collected(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """A map's join collects its items' outputs in order."""
-    if step.result_key is None:
-        return {"items": None}
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row(
-            "SELECT item_count FROM steps WHERE workflow_id = %s AND key = %s",
-            (claim.workflow_id, claim.key),
-        ),
+def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
+    base = Prepared(
+        input={}, is_recorded=False, workflow_output=_output_of(claim, plan, step), pivot=plan.pivot
     )
-    count = row["item_count"] if row else 0
-    outer = indexes_of(claim.key)
-    keys = [concrete(step.result_key, (*outer, index)) for index in range(count or 0)]
-    outputs = _outputs(claim.workflow_id, keys)
-    return {"items": [outputs.get(key) for key in keys]}
+    if step.collect_key is not None and item_has_failed(claim, step.collect_key):
+        return replace(base, is_skipped=True, turn=_dead(plan, claim.key))
+    found = branching.collected(claim, plan, step)
+    return replace(base, input={"items": found.output}, error=found.error)
 
 
-def _expansion(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
-    items = _render(step.template, _scope(claim, step))["items"]
-    if not isinstance(items, list):
-        raise Permanent(
-            f"`over` of map {step.key.removesuffix('~expand')} is not a list", code="not_a_list"
-        )
-    if len(items) > MAX_ITEMS:
-        raise Permanent(f"a map takes {MAX_ITEMS} items, not {len(items)}", code="too_many_items")
-
-    def expand(_: Any) -> Json:
-        rows, heads = item_rows(plan, claim.workflow_id, claim.key, items)
-        join = claim.key.removesuffix("~expand")
-        return {
-            "join": join,
-            "count": len(items),
-            "window": step.window,
-            "heads": heads or [join],
-            "steps": rows,
-        }
-
-    return Prepared(input={"items": items}, is_recorded=False, expand=expand)
+def _undo(claim: Claim) -> Prepared:
+    """A compensation's input is its step's record; one by another action has a template."""
+    plan = registry.plan(claim.type, claim.version)
+    step = plan.step(claim.key.removesuffix("~undo"))
+    other = step.other_compensation
+    if other is None:
+        return Prepared(input=None, is_recorded=False)
+    given = claim.input
+    if given is None:
+        given = render_or_fail(other.with_, scope_of(claim, step, own=True))
+    return Prepared(input=given, is_other_action=True)
 
 
 def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Any) -> Json | None:
@@ -141,23 +184,25 @@ def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Any) -> J
     if not plan.output:
         return None
     others = [key for key in plan.output_references if key != step.key]
-    outputs = {**_outputs(claim.workflow_id, others), step.key: own}
+    found = outputs(claim.workflow_id, others)
+    found[step.key] = {"output": own, "status": "succeeded", "error": None, "failures": []}
     scope = {
-        "input": _workflow_input(claim.workflow_id),
-        "steps": {key: {"output": outputs.get(key)} for key in plan.output_references},
+        "input": workflow_input(claim.workflow_id),
+        "steps": {key: found.get(key) for key in plan.output_references},
     }
     try:
         rendered: Json = render(plan.output, scope)
     except ExpressionInvalid as err:
         # All the work is done and paid for: the outputs of its steps stand, this one does not.
-        return _without_output(claim, f"the output expression failed: {err}")
+        return _without_output(claim.workflow_id, f"the output expression failed: {err}")
     try:
         dumps(rendered)
-    except Permanent as err:
-        return _without_output(claim, err.message)
+        check_output(plan.output_schema, rendered)
+    except (Permanent, InvalidInput) as err:
+        return _without_output(claim.workflow_id, err.message)
     return rendered
 
 
-def _without_output(claim: Claim, reason: str) -> Json:
-    log.warning("workflow.output_failed", workflow=str(claim.workflow_id), error=reason)
+def _without_output(workflow_id: UUID, reason: str) -> Json:
+    log.warning("workflow.output_failed", workflow=str(workflow_id), error=reason)
     return {"error": reason}

@@ -19,7 +19,8 @@ from app import db, settings
 from app.claims import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
-from chains import commands, compensate, registry
+from chains import commands, compensate, waking
+from chains.actions import actions
 from chains.dispatch import dispatch, queue_lengths
 
 log = structlog.get_logger()
@@ -71,6 +72,7 @@ def reconcile() -> int:
     )
     if due:
         current.ask_queues()
+    _wake_parents()
     for row in due:
         try:
             current.put_right(row["id"])
@@ -100,7 +102,7 @@ class _Pass:
 
     def ask_queues(self) -> None:
         """Find the platforms whose queue is long; no answer means that nothing is published."""
-        queues = sorted({action.platform for action in registry.actions().values()})
+        queues = sorted({action.platform for action in actions().values()})
         try:
             lengths = queue_lengths(settings.current().redis_url, queues)
         except (RedisError, OSError) as err:
@@ -114,7 +116,7 @@ class _Pass:
         if time.monotonic() - self.beat_at > BEAT_SECONDS:
             self.beat()
         row = db.row(
-            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s, %s)",
+            "SELECT * FROM reconcile_workflow_v2(%s, %s, %s, %s, %s, %s)",
             (
                 workflow_id,
                 self.may_expire,
@@ -136,6 +138,22 @@ class _Pass:
             compensate.settle(workflow_id, is_publishing=self.is_reachable)
 
 
+def _wake_parents() -> None:
+    """Children that ended without anybody left to tell their parents."""
+    for row in db.rows(_UNTOLD, (BATCH,)):
+        waking.wake("control", row["external_id"])
+
+
+_UNTOLD = (
+    "SELECT external_id FROM webhook_deliveries AS d WHERE platform = 'control'"
+    " AND consumed_at IS NULL AND starts_with(external_id, 'workflow:')"
+    " AND received_at BETWEEN clock_timestamp() - interval '1 hour'"
+    "                     AND clock_timestamp() - interval '1 s'"
+    " AND EXISTS (SELECT FROM steps WHERE external_id = d.external_id AND status = 'waiting')"
+    " ORDER BY received_at LIMIT %s"
+)
+
+
 def _time_out(workflow_id: UUID) -> None:
     error = {"code": "timed_out", "message": "the workflow took longer than its time-out"}
     commands.stop(workflow_id, "timed_out", error)
@@ -153,7 +171,7 @@ def _doubtful() -> list[str]:
     """Actions whose open intents only a lookup, a live key or a person can settle."""
     return [
         name
-        for name, action in registry.actions().items()
+        for name, action in actions().items()
         if action.effect not in {Effect.NONE, Effect.REPEATABLE}
     ]
 

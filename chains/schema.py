@@ -4,7 +4,7 @@ Beside JSON Schema's own keywords two of ours: `"artifact": true` on a string th
 an artifact of the caller, `"past": true` on one that must be a time gone by.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -66,6 +66,15 @@ def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
     if faults:
         faults = sorted(faults)[:MAX_FAULTS]
         raise InvalidInput(faults[0][1], field=faults[0][0], errors=tuple(faults))
+
+
+def check_output(schema: Mapping[str, Any] | None, value: Any) -> None:
+    """Raise InvalidInput at the first fault of a workflow's output."""
+    if schema is None:
+        return
+    for fault in _Validator(schema, format_checker=_formats()).iter_errors(value):
+        where = _pointer(fault).replace("/input", "/output", 1)
+        raise InvalidInput(f"{where}: {_message(fault)}", field=where)
 
 
 def _pointer(fault: ValidationError) -> str:

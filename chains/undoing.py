@@ -41,7 +41,8 @@ def _place(plan: Plan, key: str) -> Place:
     """The step's place with the numbers of its map items filled in."""
     indexes = iter(indexes_of(key))
     return tuple(
-        (kind, next(indexes)) if kind == "map" else (kind, at) for kind, at in plan.step(key).place
+        (kind, next(indexes)) if kind in {"map", "loop"} else (kind, at)
+        for kind, at in plan.step(key).place
     )
 
 
@@ -66,4 +67,4 @@ def _in_reverse(branch: _Branch) -> Iterable[tuple[tuple[str, int], _Branch]]:
 
 
 def _is_sequence(branch: _Branch) -> bool:
-    return next(iter(branch.children))[0] == "sequence"
+    return next(iter(branch.children))[0] in {"sequence", "loop"}

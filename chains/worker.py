@@ -7,10 +7,12 @@ from celery import signals
 from app import settings, telemetry
 from app.celery import celery_app as make_app
 from app.engine import Engine, Order
-from chains import compensate, housekeeping, registry
+from chains import compensate, housekeeping
+from chains.actions import actions
 from chains.compiler import queue_of
 from chains.dispatch import dispatch
 from chains.prepare import prepare
+from chains.waking import wake_parent
 
 
 def _settle(workflow_id: Any) -> None:
@@ -22,14 +24,14 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
 
 
 celery_app = make_app()
-engine = Engine(registry.actions(), Order(prepare, _dispatch, _settle))
+engine = Engine(actions(), Order(prepare, _dispatch, _settle, wake_parent))
 engine.register(celery_app)
 housekeeping.register(celery_app)
 
 
 def queues() -> list[str]:
     """Every queue there is: one per platform, and control."""
-    return sorted({queue_of(name) for name in registry.actions()})
+    return sorted({queue_of(name) for name in actions()})
 
 
 @signals.setup_logging.connect

@@ -89,12 +89,12 @@ def migrate() -> None:
     """Bring the database up to date and register the workflow types that ship."""
     settings = configured()
     from app import db
-    from chains import definitions, registry
+    from chains import catalogue, definitions
 
     with stores():
         db.migrate(settings.database_url)
         for body in definitions.ALL:
-            click.echo(f"{body['name']} version {registry.register(body)}")
+            click.echo(f"{body['name']} version {catalogue.register(body)}")
 
 
 @click.command(

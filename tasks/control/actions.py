@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from app import http
 from app.call import Call
 from app.errors import Permanent, Retryable, Unknown
 from app.platform import ActionInput, Effect, Json, action
@@ -39,7 +40,10 @@ class SleepInput(ActionInput):
 )
 def sleep(call: Call, given: SleepInput) -> Json:
     """{seconds}, after that time; the worker's slot is held meanwhile."""
-    time.sleep(given.seconds)
+    left = http.seconds_left()
+    time.sleep(max(0.0, min(given.seconds, left)))
+    if given.seconds > left:
+        raise Retryable("the attempt's time was over", code="attempt_timed_out")
     return {"seconds": given.seconds}
 
 

@@ -176,10 +176,10 @@ def _alternate(bench: Bench, postgres: Postgres, valkey: Valkey, runs: int) -> d
         "LINK_SECRET": "bench",
     }
     db.migrate(current().database_url)
-    from chains import definitions, registry
+    from chains import catalogue, definitions
 
     for body in definitions.ALL:
-        registry.register(body)
+        catalogue.register(body)
     user = db.row("INSERT INTO users (email) VALUES ('bench@example.com') RETURNING id", ())
     assert user is not None
     log = bench.logs / "worker.log"

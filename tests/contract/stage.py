@@ -10,7 +10,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 import tasks
-from app import claims, db
+from app import claims, db, intents
 from app.call import Call
 from app.claims import Claim
 from app.http import exchange_scope
@@ -56,7 +56,7 @@ class Step:
     @property
     def intents(self) -> tuple[Intent, ...]:
         """What is recorded of the step's effects."""
-        return claims.intents(self.claim.workflow_id, KEY)
+        return intents.intents(self.claim.workflow_id, KEY)
 
     def open_intent(self) -> Intent:
         """The one effect whose fate is not known."""
@@ -71,7 +71,7 @@ class Step:
     def adopt(self, found: Found) -> None:
         """Record the lookup's answer as the open intent's response, as the engine does."""
         ordinal = self.open_intent().ordinal
-        assert claims.resolve_intent(self.claim, ordinal, "accepted", found.response)
+        assert intents.resolve_intent(self.claim, ordinal, "accepted", found.response)
 
     def undo(self, *, external_id: str | None = None, output: Json | None = None) -> Json:
         """Run the compensation in a row of its own, again under the same claim."""

@@ -14,7 +14,7 @@ from app import db
 from app.celery import celery_app
 from app.claims import Attempt, Claim, claim_step
 from app.settings import Settings, current
-from chains import commands, definitions, registry
+from chains import catalogue, commands, definitions, registry
 
 NOTHING = Attempt(None, 0, [])
 Threads = Callable[[Sequence[Callable[[], Any]]], list[Any]]
@@ -59,7 +59,7 @@ class Kernel:
     def register(self, node: dict[str, Any], **rest: Any) -> str:
         """Register a definition with this root; its name."""
         name = f"sample_{abs(hash(str(node))) % 10**9}"
-        registry.register({"name": name, "do": node, **rest})
+        catalogue.register({"name": name, "do": node, **rest})
         return name
 
     def start(self, type: str, input: dict[str, Any] | None = None, **rest: Any) -> UUID:
@@ -108,7 +108,7 @@ class Kernel:
 def kernel(settings: Settings) -> Kernel:
     """A migrated database with the shipped definitions and one user."""
     for body in definitions.ALL:
-        registry.register(body)
+        catalogue.register(body)
     row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
     assert row is not None
     return Kernel(row["id"])

@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from app import claims, db
+from app import claims, db, intents
 from app.artifacts import Artifacts
 from app.claims import Advance, Claim, claim_step
 from chains.prepare import prepare
@@ -32,7 +32,7 @@ def test_one_of_many_claims_at_the_same_time_wins(kernel: Kernel, in_threads: Th
 def test_a_step_is_not_claimed_before_the_step_it_follows_is_done(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     assert claim_step(workflow, "second", 30.0) is None
-    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, {}, None, None)
+    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, claims.Finish({}))
     assert isinstance(claim_step(workflow, "second", 30.0), Claim)
 
 
@@ -40,22 +40,22 @@ def test_a_stale_fence_records_nothing(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
     stale = replace(held, fence=uuid4())
-    assert claims.finish_step(stale, NOTHING, {"x": 1}, None, None).verdict == "fenced"
+    assert claims.finish_step(stale, NOTHING, claims.Finish({"x": 1})).verdict == "fenced"
     assert claims.fail_step(stale, NOTHING, {"code": "x"}) == "fenced"
     assert claims.suspend_step(stale, NOTHING, "id", 1.0, 10.0) == "fenced"
     assert claims.retry_step(stale, NOTHING, {}, 1.0, new_generation=False) == "fenced"
     assert claims.doubt_step(stale, NOTHING, {}, 1.0, None) == "fenced"
-    assert claims.record_intent(stale, 0, "op", {}, "key") is None
-    assert not claims.resolve_intent(stale, 0, "accepted", {})
+    assert intents.record_intent(stale, 0, "op", {}, "key") is None
+    assert not intents.resolve_intent(stale, 0, "accepted", {})
     assert kernel.step(workflow, "first")["status"] == "running"
-    assert claims.finish_step(held, NOTHING, {}, None, None).verdict == "released"
+    assert claims.finish_step(held, NOTHING, claims.Finish({})).verdict == "released"
 
 
 def test_an_outcome_is_accepted_once(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    assert claims.finish_step(held, NOTHING, {"n": 1}, None, None).verdict == "released"
-    assert claims.finish_step(held, NOTHING, {"n": 2}, None, None).verdict == "fenced"
+    assert claims.finish_step(held, NOTHING, claims.Finish({"n": 1})).verdict == "released"
+    assert claims.finish_step(held, NOTHING, claims.Finish({"n": 2})).verdict == "fenced"
     assert kernel.step(workflow, "first")["output"] == {"n": 1}
 
 
@@ -82,7 +82,7 @@ def test_advance_records_alone_when_the_workflow_was_paused(kernel: Kernel) -> N
 
 def test_a_recorded_step_answers_with_its_successor_once(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, {}, None, None)
+    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, claims.Finish({}))
     assert claim_step(workflow, "first", 30.0) == Advance("done", (), None)
     kernel.due(workflow, "second")
     assert claim_step(workflow, "first", 30.0) == Advance("done", ("second",), None)
@@ -102,7 +102,7 @@ def test_the_last_part_of_a_join_is_told_so_and_no_other(
     branches = [noop(f"b{n}") for n in range(12)]
     workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))
     held = [kernel.claim(workflow, f"b{n}") for n in range(12)]
-    finishes = [partial(claims.finish_step, each, NOTHING, {}, None, None) for each in held]
+    finishes = [partial(claims.finish_step, each, NOTHING, claims.Finish()) for each in held]
     joined = [advance.joined for advance in in_threads(finishes)]
     assert sorted(joined, key=str) == sorted([*[None] * 11, "all"], key=str)
     assert kernel.step(workflow, "all")["remaining"] == 0
@@ -116,15 +116,15 @@ def test_each_settled_item_of_a_map_lets_the_next_one_in(kernel: Kernel) -> None
     workflow = kernel.start(name, {"l": [1, 2, 3]})
     expand = kernel.claim(workflow, "m~expand")
     prepared = prepare(expand)
-    assert prepared.expand is not None
-    advance = claims.finish_step(expand, NOTHING, {}, prepared.expand(None), None)
+    assert prepared.turn is not None
+    advance = claims.finish_step(expand, NOTHING, claims.Finish(turn=prepared.turn))
     assert advance.released == ("m[0].leaf", "m[1].leaf")
     assert claim_step(workflow, "m[2].leaf", 30.0) is None
-    first = claims.finish_step(kernel.claim(workflow, "m[0].leaf"), NOTHING, 10, None, None)
+    first = claims.finish_step(kernel.claim(workflow, "m[0].leaf"), NOTHING, claims.Finish(10))
     assert first.released == ("m[2].leaf",)
-    second = claims.finish_step(kernel.claim(workflow, "m[1].leaf"), NOTHING, 11, None, None)
+    second = claims.finish_step(kernel.claim(workflow, "m[1].leaf"), NOTHING, claims.Finish(11))
     assert second == Advance("released", (), None)
-    last = claims.finish_step(kernel.claim(workflow, "m[2].leaf"), NOTHING, 12, None, None)
+    last = claims.finish_step(kernel.claim(workflow, "m[2].leaf"), NOTHING, claims.Finish(12))
     assert last.joined == "m"
     join = kernel.claim(workflow, "m")
     assert prepare(join).input == {"items": [10, 11, 12]}
@@ -134,9 +134,9 @@ def test_a_map_over_nothing_goes_straight_to_its_join(kernel: Kernel) -> None:
     name = kernel.register({"map": "m", "over": {"$": "input.l"}, "do": noop("leaf")})
     workflow = kernel.start(name, {"l": []})
     expand = kernel.claim(workflow, "m~expand")
-    made = prepare(expand).expand
+    made = prepare(expand).turn
     assert made is not None
-    advance = claims.finish_step(expand, NOTHING, {}, made(None), None)
+    advance = claims.finish_step(expand, NOTHING, claims.Finish(turn=made))
     assert advance.released == ("m",)
     assert isinstance(claim_step(workflow, "m", 30.0), Claim)
 
@@ -156,8 +156,8 @@ def test_a_lease_is_renewed_by_its_holder_only_and_never_past_the_deadline(
 def test_an_intent_is_recorded_once_with_its_exact_request(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    first = claims.record_intent(held, 0, "charges.create", {"b": 1, "a": 2}, "key-1")
-    again = claims.record_intent(held, 0, "charges.create", {"other": 1}, "key-2")
+    first = intents.record_intent(held, 0, "charges.create", {"b": 1, "a": 2}, "key-1")
+    again = intents.record_intent(held, 0, "charges.create", {"other": 1}, "key-2")
     assert first is not None
     assert again is not None
     assert (first.is_new, again.is_new) == (True, False)
@@ -172,14 +172,14 @@ def test_an_intent_that_had_no_effect_is_open_again_when_it_is_sent_again(
 ) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    first = claims.record_intent(held, 0, "predictions.create", {}, "k")
-    claims.resolve_intent(held, 0, resolution, None)
-    again = claims.record_intent(held, 0, "predictions.create", {}, "k")
+    first = intents.record_intent(held, 0, "predictions.create", {}, "k")
+    intents.resolve_intent(held, 0, resolution, None)
+    again = intents.record_intent(held, 0, "predictions.create", {}, "k")
     assert first is not None
     assert again is not None
     assert again.is_new
     assert again.intent.first_sent_at > first.intent.first_sent_at
-    assert [intent.resolution for intent in claims.intents(workflow, "first")] == [None]
+    assert [intent.resolution for intent in intents.intents(workflow, "first")] == [None]
 
 
 def test_no_claim_commits_behind_the_barrier_of_a_stop(kernel: Kernel, in_threads: Threads) -> None:
@@ -215,8 +215,10 @@ def test_a_workflow_that_is_not_terminal_must_have_a_time_to_look_at_it(kernel: 
 def test_the_last_step_ends_the_workflow_in_its_own_transaction(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     for key in ("first", "second"):
-        claims.finish_step(kernel.claim(workflow, key), NOTHING, {}, None, None)
-    last = claims.finish_step(kernel.claim(workflow, "third"), NOTHING, {}, None, {"ok": True})
+        claims.finish_step(kernel.claim(workflow, key), NOTHING, claims.Finish({}))
+    last = claims.finish_step(
+        kernel.claim(workflow, "third"), NOTHING, claims.Finish({}, workflow_output={"ok": True})
+    )
     assert last.verdict == "completed"
     row = kernel.workflow(workflow)
     assert (row["status"], row["output"], row["next_wake_at"]) == ("succeeded", {"ok": True}, None)

@@ -12,7 +12,7 @@ from tests.integration.conftest import NOTHING, Kernel
 def test_the_chain_of_a_workflow_verifies_from_its_id_on(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     for key in ("first", "second", "third"):
-        claims.finish_step(kernel.claim(workflow, key), NOTHING, {"k": key}, None, None)
+        claims.finish_step(kernel.claim(workflow, key), NOTHING, claims.Finish({"k": key}))
     previous = hashlib.sha256(workflow.bytes).digest()
     rows = db.rows(
         "SELECT seq, body, hash FROM events WHERE workflow_id = %s ORDER BY seq", (workflow,)
@@ -36,7 +36,7 @@ def test_events_are_neither_changed_nor_removed(kernel: Kernel, statement: str) 
 def test_events_carry_hashes_of_payloads_and_no_payload(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain", {"customer_email": "ada@example.com"})
     claims.finish_step(
-        kernel.claim(workflow, "first"), NOTHING, {"email": "ada@example.com"}, None, None
+        kernel.claim(workflow, "first"), NOTHING, claims.Finish({"email": "ada@example.com"})
     )
     events = kernel.events(workflow)
     assert "ada@example.com" not in str(events)

@@ -3,7 +3,8 @@
 from typing import Any
 
 from chains.definition import Definition
-from chains.plan import Plan, compile_plan
+from chains.layout import compile_plan
+from chains.plan import Plan
 
 
 def noop(key: str, **given: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import Celery
 
 from app.links import heads
-from chains.compiler import Compiler, first_rows, item_rows, task_id
+from chains.compiler import Compiler, body_rows, first_rows, task_id
 from tests.unit.definitions import FAN, noop, planned
 
 WORKFLOW = UUID("019a0000-0000-7000-8000-000000000001")
@@ -82,7 +82,7 @@ def test_a_workflow_starts_without_its_map_items() -> None:
 
 
 def test_only_the_window_of_a_map_is_released() -> None:
-    rows, starts = item_rows(planned(FAN), WORKFLOW, "each~expand", ["x", "y", "z"])
+    rows, starts = body_rows(planned(FAN), WORKFLOW, "each", ["x", "y", "z"], 0, 2)
     assert starts == ["each[0].r", "each[1].r"]
     assert len(rows) == 6
     assert {row["key"] for row in rows if row["released"]} == set(starts)

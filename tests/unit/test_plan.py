@@ -57,8 +57,16 @@ def test_a_map_within_a_map_keeps_both_numbers() -> None:
 @pytest.mark.parametrize(
     ("node", "fault"),
     [
-        ({"sequence": [noop("a"), noop("a")]}, "two nodes have this key"),
-        ({"sequence": [{**noop("a"), "pivot": True}, noop("b")]}, "must be the last step"),
+        ({"sequence": [noop("a"), noop("a")]}, "two nodes have the key"),
+        (
+            {
+                "sequence": [
+                    {**noop("a"), "pivot": True},
+                    {**noop("b"), "compensation": {"action": "control.noop"}},
+                ]
+            },
+            "nothing is undone once the pivot 'a' has succeeded",
+        ),
         (noop("a", x={"$": "steps.b.output"}), "step 'b' does not exist"),
         ({"sequence": [noop("a", x={"$": "steps.b.output"}), noop("b")]}, "is not done before"),
         (noop("a", x={"$": "inputs.q"}), "'inputs' is not one of input, steps"),

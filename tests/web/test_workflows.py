@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
 from app import db
-from chains import definitions, registry
+from chains import catalogue, definitions
 from tests.web.conftest import Caller, change, end
 from web.schemas import EventPage, WorkflowDetail, WorkflowPage
 
@@ -21,7 +21,7 @@ BODY = {"type": "noop_chain", "input": {}}
 def registered(client: FlaskClient) -> None:
     """The types that ship with the system."""
     for body in definitions.ALL:
-        registry.register(body)
+        catalogue.register(body)
 
 
 @pytest.mark.usefixtures("registered")

@@ -1,0 +1,65 @@
+"""Children: workflows that a step of another workflow has started.
+
+A child's id follows from its parent and its step, so that starting it again finds it.
+"""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from app import claims
+from app.call import Call
+from app.errors import Permanent
+from app.payload import dumps
+from app.platform import Json
+from chains import registry
+from chains.starting import Parent, start_child
+
+MAX_DEPTH = 20
+_ERROR = {"code": "parent_stopped", "message": "the workflow that started it was stopped"}
+
+
+def start(call: Call, request: Json) -> UUID:
+    """Start the child that a step asks for, or find it; its id. Raises InvalidInput."""
+    depth = _depth(call.workflow_id) + 1
+    if depth > MAX_DEPTH:
+        raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
+    child = uuid5(call.workflow_id, f"{call.step_key}/child")
+    parent = Parent(call.workflow_id, call.step_key, depth)
+    start_child(
+        child,
+        user_id=call.user_id,
+        type=request["type"],
+        version=request["version"],
+        input=request["input"],
+        parent=parent,
+    )
+    return child
+
+
+def stop(child: UUID, parent: UUID) -> None:
+    """Commit the child's stop, also where it has ended well: it is undone with its parent. What
+    follows is the reconciler's."""
+    row = _row(child)
+    if row is None:
+        return
+    pivot = registry.plan(row["type"], row["version"]).pivot
+    if row["status"] == "succeeded":
+        sql = "SELECT reopen_child_v1(%s, %s, %s, %s)"
+        parameters: tuple[Any, ...] = (child, parent, dumps(_ERROR), pivot)
+    else:
+        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, true)"
+        parameters = (child, dumps(_ERROR), pivot)
+    claims.call(sql, parameters, claims.OUTCOME_PATIENCE_SECONDS)
+
+
+def _row(workflow_id: UUID) -> Json | None:
+    return claims.call(
+        "SELECT status, type, version, depth FROM workflows WHERE id = %s",
+        (workflow_id,),
+        claims.CLAIM_PATIENCE_SECONDS,
+    )
+
+
+def _depth(workflow_id: UUID) -> int:
+    row = _row(workflow_id)
+    return 0 if row is None else int(row["depth"])

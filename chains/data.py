@@ -1,0 +1,85 @@
+"""What references read: the workflow's input and what its steps have recorded."""
+
+from typing import Any
+from uuid import UUID
+
+from app import claims, db
+from app.claims import Claim
+from app.errors import Permanent
+from app.platform import Json
+from chains.expressions import ExpressionInvalid, render
+from chains.plan import PlannedStep, concrete, indexes_of
+
+
+def render_or_fail(template: Any, scope: Json) -> Any:
+    """The template with its references replaced; raise Permanent where one fails on its data."""
+    try:
+        return render(template, scope)
+    except ExpressionInvalid as err:
+        raise Permanent(f"a reference failed: {err}", code="reference_failed") from err
+
+
+def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
+    """What the row's expressions may read; with `own` the step itself and all it can see, for its
+    compensation."""
+    indexes = indexes_of(claim.key)
+    if own:
+        names = {**step.scope, step.key.rpartition(".")[2]: step.key}
+    else:
+        names = {name: key for name, key in step.scope.items() if key in step.references}
+    keys = {name: concrete(key, indexes) for name, key in names.items()}
+    found = outputs(claim.workflow_id, list(keys.values()))
+    return {
+        "input": workflow_input(claim.workflow_id) if own or step.reads_input else {},
+        "steps": {name: found.get(key) for name, key in keys.items()},
+        "item": claim.item,
+        "index": indexes[-1] if indexes else None,
+    }
+
+
+def workflow_input(workflow_id: UUID) -> Json:
+    """The workflow's input."""
+    row = claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.row("SELECT input FROM workflows WHERE id = %s", (workflow_id,)),
+    )
+    return row["input"] if row else {}
+
+
+def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
+    """{output, status, error, failures} of each of these steps, as references see them."""
+    if not keys:
+        return {}
+    found = claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.rows(
+            "SELECT key, output, status, error FROM steps"
+            " WHERE workflow_id = %s AND key = ANY (%s)",
+            (workflow_id, keys),
+        ),
+    )
+    return {row["key"]: _seen(row) for row in found}
+
+
+def _seen(row: dict[str, Any]) -> Json:
+    error = row["error"] or {}
+    return {
+        "output": row["output"],
+        "status": row["status"],
+        "error": row["error"],
+        "failures": error.get("failures", []),
+    }
+
+
+def item_has_failed(claim: Claim, collect_key: str) -> bool:
+    """Whether a step of the row's item of that map has failed."""
+    prefix = concrete(collect_key + "[].", indexes_of(claim.key))
+    row = claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.row(
+            "SELECT 1 FROM steps WHERE workflow_id = %s AND status = 'failed'"
+            " AND starts_with(key, %s) LIMIT 1",
+            (claim.workflow_id, prefix),
+        ),
+    )
+    return row is not None

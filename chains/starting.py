@@ -1,0 +1,192 @@
+"""Starting workflows: committed with their first steps, then published.
+
+What is published may be lost and is made good by the reconciler.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from uuid_utils.compat import uuid7
+
+from app import claims, db, settings
+from app.errors import Conflict, InvalidInput
+from app.payload import dumps, whole_numbers
+from app.platform import Json
+from chains import registry
+from chains.compiler import DEFAULT_PRIORITY, first_rows
+from chains.definition import Definition
+from chains.dispatch import dispatch
+from chains.schema import check_input
+
+DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """A workflow's id, and whether this request created it (or an earlier one with its key)."""
+
+    id: UUID
+    created: bool
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The step that starts a child, and how deep the child stands."""
+
+    id: UUID
+    step_key: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class _Start:
+    """All that a start commits."""
+
+    id: UUID
+    user_id: UUID
+    type: str
+    version: int
+    input: Json
+    priority: int = DEFAULT_PRIORITY
+    idempotency_key: str | None = None
+    request_hash: bytes | None = None
+    parent: Parent | None = None
+
+
+def start_workflow(
+    *,
+    user_id: UUID,
+    type: str,
+    input: Json,
+    idempotency_key: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+) -> Started:
+    """Commit the workflow with its first steps, then publish them.
+
+    Raises InvalidInput (unknown type, wrong input) and Conflict (the key with another body).
+    """
+    workflow_id = uuid7()
+    version, definition = _active(type)
+    input = whole_numbers(input)
+    request_hash = _request_hash(type, input)
+    if idempotency_key is not None:
+        known = _known(user_id, idempotency_key, request_hash)
+        if known is not None:
+            return known
+    check_input(definition.input_schema, input, user_id)
+    start = _Start(
+        workflow_id, user_id, type, version, input, priority, idempotency_key, request_hash
+    )
+    try:
+        _commit(start)
+    except psycopg2.errors.UniqueViolation as err:
+        # The same key at the same moment: the other request has committed first.
+        known = _known(user_id, idempotency_key or "", request_hash)
+        if known is None:
+            raise Conflict("the workflow exists already", code="exists") from err
+        return known
+    _publish(start)
+    return Started(workflow_id, created=True)
+
+
+def start_child(
+    child_id: UUID,
+    *,
+    user_id: UUID,
+    type: str,
+    version: int | None,
+    input: Json,
+    parent: Parent,
+) -> None:
+    """Commit and publish a child; nothing where it exists already. Raises InvalidInput."""
+    if _exists(child_id):
+        return
+    if version is None:
+        version, definition = _active(type)
+    else:
+        definition = _version(type, version)
+    check_input(definition.input_schema, input, user_id)
+    start = _Start(child_id, user_id, type, version, input, parent=parent)
+    _commit(start)
+    _publish(start)
+
+
+def _active(type: str) -> tuple[int, Definition]:
+    found = registry.active(type)
+    if found is None:
+        raise InvalidInput(f"there is no workflow type {type!r}", field="/type")
+    return found
+
+
+def _version(type: str, version: int) -> Definition:
+    try:
+        return registry.definition(type, version)
+    except LookupError as err:
+        raise InvalidInput(str(err), field="/version") from err
+
+
+def _exists(workflow_id: UUID) -> bool:
+    sql = "SELECT 1 FROM workflows WHERE id = %s"
+    return claims.call(sql, (workflow_id,), claims.CLAIM_PATIENCE_SECONDS) is not None
+
+
+def _commit(start: _Start) -> None:
+    plan = registry.plan(start.type, start.version)
+    parent = start.parent
+    parameters = (
+        start.id,
+        start.user_id,
+        start.type,
+        start.version,
+        dumps(start.input),
+        start.idempotency_key,
+        start.request_hash,
+        plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+        dumps(first_rows(plan, start.id)),
+        settings.current().republish_seconds,
+        start.priority,
+        parent.id if parent else None,
+        parent.step_key if parent else None,
+        parent.depth if parent else 0,
+    )
+    claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: _insert(parameters))
+
+
+def _insert(parameters: tuple[Any, ...]) -> None:
+    marks = ", ".join(["%s"] * len(parameters))
+    try:
+        db.row(f"SELECT start_workflow_v2({marks})", parameters)
+    except psycopg2.errors.UniqueViolation as err:
+        # The connection broke after the commit and this is the second try of the same start.
+        if err.diag.constraint_name != "workflows_pkey":
+            raise
+
+
+def _publish(start: _Start) -> None:
+    plan = registry.plan(start.type, start.version)
+    dispatch(start.id, list(plan.heads), plan, start.priority)
+
+
+def _request_hash(type: str, input: Json) -> bytes:
+    text = json.dumps({"type": type, "input": input}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:
+    row = claims.call(
+        "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
+        (user_id, idempotency_key),
+        claims.CLAIM_PATIENCE_SECONDS,
+    )
+    if row is None:
+        return None
+    if bytes(row["request_hash"]) != request_hash:
+        raise Conflict(
+            "this Idempotency-Key was used with another body; use a new key for a new request",
+            code="idempotency_key_reused",
+        )
+    return Started(row["id"], created=False)

@@ -1,0 +1,26 @@
+"""Waking: a delivery is there, and the step that waits for it goes on."""
+
+from uuid import UUID
+
+from app import claims, db
+from chains.dispatch import dispatch
+
+
+def wake_parent(workflow_id: UUID) -> None:
+    """Tell the step that waits for this child that it has ended."""
+    wake("control", f"workflow:{workflow_id}")
+
+
+def wake(platform: str, external_id: str) -> None:
+    """Wake and publish the steps that wait for what a delivery speaks of."""
+    waiting = claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.rows(
+            "SELECT workflow_id, key FROM steps WHERE external_id = %s AND status = 'waiting'"
+            " AND split_part(action, '.', 1) = %s",
+            (external_id, platform),
+        ),
+    )
+    for step in waiting:
+        if claims.wake_step(step["workflow_id"], step["key"], external_id):
+            dispatch(step["workflow_id"], [step["key"]])

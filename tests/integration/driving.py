@@ -1,0 +1,60 @@
+"""Workflows carried to their end in this process, without broker and worker: each step that is due
+is claimed, run and recorded by the code that a worker runs."""
+
+import time
+from uuid import UUID
+
+from app import claims, db
+from app.attempt import execute, record
+from app.claims import Claim
+from chains import compensate
+from chains.actions import actions
+from chains.prepare import prepare
+from chains.reconcile import reconcile
+from chains.waking import wake_parent
+
+_DUE = (
+    "SELECT s.workflow_id, s.key, s.action FROM steps s JOIN workflows w ON w.id = s.workflow_id"
+    " WHERE w.completed_at IS NULL AND w.paused_at IS NULL AND s.publish_after IS NOT NULL"
+    " AND s.status IN ('pending', 'unknown')"
+    " AND (s.wake_at IS NULL OR s.wake_at <= playalter_now())"
+    " AND CASE w.status WHEN 'running' THEN NOT s.undo ELSE s.undo OR s.status = 'unknown' END"
+    " ORDER BY s.workflow_id, s.undo, s.position, s.key"
+)
+
+
+def drive(steps: int = 500) -> list[str]:
+    """Run what is due until nothing is, at most so many steps; the keys in the order they ran."""
+    ran: list[str] = []
+    while len(ran) < steps:
+        due = db.rows(_DUE, ())
+        if not due:
+            break
+        for row in due:
+            is_done = run(row["workflow_id"], row["key"], row["action"])
+            ran += [row["key"]] if is_done else []
+    return ran
+
+
+def run(workflow_id: UUID, key: str, action_name: str) -> bool:
+    """Claim, run and record one step; False when it could not be claimed."""
+    action = actions()[action_name]
+    claimed = claims.claim_step(workflow_id, key, action.attempt_seconds)
+    if not isinstance(claimed, Claim):
+        return False
+    advance = record(claimed, execute(claimed, action, prepare, time.monotonic()), fraction=0.0)
+    if advance.verdict in {"draining", "undone"}:
+        compensate.settle(workflow_id)
+    if advance.verdict == "child_completed":
+        wake_parent(workflow_id)
+    return True
+
+
+def pass_time(interval: str) -> None:
+    """Let time pass for waits and time-outs, and what is due by then become due."""
+    db.row(
+        "INSERT INTO clock_offset (amount) VALUES (%s::interval) ON CONFLICT (is_only)"
+        " DO UPDATE SET amount = clock_offset.amount + excluded.amount",
+        (interval,),
+    )
+    reconcile()
