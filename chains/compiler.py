@@ -63,7 +63,7 @@ def _row(
     step: PlannedStep, workflow_id: UUID, indexes: tuple[int, ...], *, is_released: bool
 ) -> dict[str, Any]:
     key = concrete(step.key, indexes)
-    return {
+    row = {
         "key": key,
         "task_id": str(task_id(workflow_id, key)),
         "position": step.position,
@@ -74,6 +74,7 @@ def _row(
         "remaining": step.remaining,
         "released": is_released,
     }
+    return {name: value for name, value in row.items() if value is not None}
 
 
 class Compiler:

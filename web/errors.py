@@ -7,6 +7,10 @@ from http import HTTPStatus
 
 import psycopg2
 from flask import Flask, Response, g, json, request
+from gunicorn.http.errors import (  # type: ignore[import-untyped] # ships no types
+    NoMoreData,
+    ParseException,
+)
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -29,6 +33,7 @@ from app.telemetry import logger
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
+UNREADABLE = "unreadable_request"
 _DRAINED_BYTES = 64 * 2**20
 
 log = logger("web")
@@ -81,6 +86,15 @@ def register(app: Flask) -> None:
     app.register_error_handler(PlayalterError, _on_error)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Exception, _on_exception)
+    app.teardown_request(_give_up_connection)
+
+
+def _give_up_connection(_: BaseException | None) -> None:
+    """A body that breaks off or breaks its own framing: the server answers, and closes, for what
+    follows on the connection cannot be read either."""
+    error: Exception | None = g.pop("unreadable", None)
+    if error is not None:
+        raise error
 
 
 def refuse_fields(error: ValidationError) -> Response:
@@ -178,6 +192,9 @@ def _on_http_exception(error: HTTPException) -> WerkzeugResponse:
 
 
 def _on_exception(error: Exception) -> Response:
+    if isinstance(error, ParseException | NoMoreData):
+        g.unreadable = error
+        return problem(HTTPStatus.BAD_REQUEST, "the request could not be read", UNREADABLE)
     if isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         log.warning("store away", error=type(error).__name__, exc_info=error)
         return problem(

@@ -11,6 +11,8 @@ from typing import Any
 from gunicorn.http import errors as faults  # type: ignore[import-untyped] # ships no types
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # as above
 
+from web.errors import UNREADABLE
+
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (faults.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
     (faults.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -50,7 +52,7 @@ def answer(status: HTTPStatus) -> bytes:
             "title": status.phrase,
             "status": status.value,
             "detail": "the request could not be read",
-            "code": "unreadable_request",
+            "code": UNREADABLE,
         }
     ).encode()
     head = (

@@ -1,4 +1,4 @@
-"""CPU time of process groups, from /proc: user and system, children that ended included."""
+"""CPU time and memory of process groups, from /proc; CPU of children that ended is included."""
 
 import os
 from pathlib import Path
@@ -6,19 +6,31 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
 def seconds(*roots: int) -> float:
     """CPU seconds used so far by these processes and all their living descendants."""
-    parents: dict[int, int] = {}
-    used: dict[int, float] = {}
+    return sum(sum(int(fields[n]) for n in (11, 12, 13, 14)) for fields in _family(roots)) / _TICKS
+
+
+def resident_bytes(*roots: int) -> float:
+    """Memory of these processes and their living descendants; what they share counts for each."""
+    return float(sum(int(fields[21]) for fields in _family(roots)) * _PAGE)
+
+
+def _family(roots: tuple[int, ...]) -> list[list[str]]:
+    """The fields of /proc/<pid>/stat behind the name, of each process of the families."""
+    found: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                text = (entry / "stat").read_text()
             except OSError:
                 continue
-            parents[int(entry.name)] = int(fields[1])
-            used[int(entry.name)] = sum(int(fields[n]) for n in (11, 12, 13, 14)) / _TICKS
-    return sum(spent for pid, spent in used.items() if _descends(pid, parents, set(roots)))
+            found[int(entry.name)] = text.rpartition(")")[2].split()
+    parents = {pid: int(fields[1]) for pid, fields in found.items()}
+    return [fields for pid, fields in found.items() if _descends(pid, parents, set(roots))]
 
 
 def _descends(pid: int, parents: dict[int, int], roots: set[int]) -> bool:

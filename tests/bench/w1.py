@@ -14,17 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import redis
 from celery import chain
 
 from app import db
-from app.settings import current
-from ops.laptop.ports import Port, free_port
-from ops.laptop.postgres import Postgres
-from ops.laptop.supervisor import Supervisor
-from ops.laptop.valkey import Valkey
 from tests.bench import cpu
+from tests.bench.servers import servers
 
 STEPS = 3
 WAIT_SECONDS = 180.0
@@ -147,41 +144,16 @@ def _count(condition: str) -> int:
 
 def compare(workflows: int, concurrency: int, runs: int, folder: Path) -> dict[str, Any]:
     """Alternate `runs` times; medians, every run, and what is in the database afterwards."""
-    password = "bench"
-    postgres = Postgres(folder / "postgres", Port(free_port(), "postgres", "none"), password)
-    valkey = Valkey(folder / "valkey", Port(free_port(), "valkey", "none"), password)
-    (folder / "valkey").mkdir()
-    services = [
-        postgres.service(folder / "postgres.log"),
-        valkey.service(folder / "valkey.log"),
-    ]
-    with Supervisor(services) as supervisor:
-        pids = {status.name: status.pid or 0 for status in supervisor.status()}
+    with servers(folder) as started:
         bench = Bench(
-            pids["postgres"], pids["valkey"], valkey.url(0), workflows, concurrency, folder
-        )
-        return _alternate(bench, postgres, valkey, runs)
+            started.postgres_pid, started.valkey_pid, started.valkey(0), workflows, concurrency,
+            folder,
+        )  # fmt: skip
+        os.environ |= {"RAW_REDIS_URL": started.valkey(1), "RAW_RESULTS_URL": started.valkey(2)}
+        return _alternate(bench, started.user_id, runs)
 
 
-def _alternate(bench: Bench, postgres: Postgres, valkey: Valkey, runs: int) -> dict[str, Any]:
-    with contextlib.closing(_administrator(postgres)) as connection:
-        connection.cursor().execute("CREATE DATABASE bench")
-    os.environ |= {
-        "DATABASE_URL": postgres.url("bench"),
-        "REDIS_URL": valkey.url(0),
-        "RAW_REDIS_URL": valkey.url(1),
-        "RAW_RESULTS_URL": valkey.url(2),
-        "STORAGE_DIR": str(bench.logs),
-        "KEY_PEPPER": "bench",
-        "LINK_SECRET": "bench",
-    }
-    db.migrate(current().database_url)
-    from chains import catalogue, definitions
-
-    for body in definitions.ALL:
-        catalogue.register(body)
-    user = db.row("INSERT INTO users (email) VALUES ('bench@example.com') RETURNING id", ())
-    assert user is not None
+def _alternate(bench: Bench, user_id: UUID, runs: int) -> dict[str, Any]:
     log = bench.logs / "worker.log"
     ours, theirs = [], []
     with (
@@ -189,27 +161,19 @@ def _alternate(bench: Bench, postgres: Postgres, valkey: Valkey, runs: int) -> d
         worker("tests.bench.raw:app", "raw", bench.concurrency, log) as their_pid,
     ):
         time.sleep(10)
-        _warm(bench, our_pid, their_pid, user["id"])
+        _warm(bench, our_pid, their_pid, user_id)
         commits = _commits()
         for _ in range(runs):
-            ours.append(durable(bench, our_pid, user["id"]))
+            ours.append(durable(bench, our_pid, user_id))
             theirs.append(raw(bench, their_pid))
         commits = _commits() - commits
     return _report(bench, ours, theirs, commits, runs)
 
 
-def _warm(bench: Bench, our_pid: int, their_pid: int, user_id: Any) -> None:
+def _warm(bench: Bench, our_pid: int, their_pid: int, user_id: UUID) -> None:
     small = Bench(**{**asdict(bench), "workflows": 50, "logs": bench.logs})
     durable(small, our_pid, user_id)
     raw(small, their_pid)
-
-
-def _administrator(postgres: Postgres) -> Any:
-    import psycopg2
-
-    connection = psycopg2.connect(db.dsn(postgres.url("postgres")))
-    connection.autocommit = True
-    return connection
 
 
 def _commits() -> int:

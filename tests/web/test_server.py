@@ -74,6 +74,13 @@ def test_the_server_process_keeps_the_promises_of_the_application(
         assert b"application/problem+json" in answer
         assert b"<html" not in answer
 
+    for body in (b"ZZ\r\nabc\r\n", b"3\r\nabcdef\r\n0\r\n\r\n"):
+        head = f"POST /v1/workflows HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {caller.key}\r\n"
+        head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = _raw(gunicorn, head.encode() + body)
+        assert answer.startswith(b"HTTP/1.1 400"), answer
+        assert b"unreadable_request" in answer
+
     address = f"{gunicorn}/v1/artifacts"
     too_long = picture().ljust(LIMIT + 1, b"\0")
     chunks = (too_long[n : n + 65_536] for n in range(0, len(too_long), 65_536))

@@ -1,0 +1,74 @@
+"""PostgreSQL (fsync on) and Valkey of a benchmark's own, a migrated database and a user in it."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+
+from app import db
+from app.settings import current
+from ops.laptop.ports import Port, free_port
+from ops.laptop.postgres import Postgres
+from ops.laptop.supervisor import Supervisor
+from ops.laptop.valkey import Valkey
+
+_PASSWORD = "bench"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What runs; `valkey(n)` is the address of its n-th database."""
+
+    postgres_pid: int
+    valkey_pid: int
+    valkey: Callable[[int], str]
+    user_id: UUID
+
+
+@contextlib.contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    """Start them; this process's settings are theirs from then on."""
+    postgres = Postgres(folder / "postgres", Port(free_port(), "postgres", "none"), _PASSWORD)
+    valkey = Valkey(folder / "valkey", Port(free_port(), "valkey", "none"), _PASSWORD)
+    (folder / "valkey").mkdir()
+    services = [
+        postgres.service(folder / "postgres.log"),
+        valkey.service(folder / "valkey.log"),
+    ]
+    with Supervisor(services) as supervisor:
+        pids = {status.name: status.pid or 0 for status in supervisor.status()}
+        user_id = _prepare(postgres, valkey, folder)
+        yield Servers(pids["postgres"], pids["valkey"], valkey.url, user_id)
+
+
+def _prepare(postgres: Postgres, valkey: Valkey, folder: Path) -> UUID:
+    with contextlib.closing(_administrator(postgres)) as connection:
+        connection.cursor().execute("CREATE DATABASE bench_test")
+    os.environ |= {
+        "DATABASE_URL": postgres.url("bench_test"),
+        "REDIS_URL": valkey.url(0),
+        "STORAGE_DIR": str(folder),
+        "KEY_PEPPER": _PASSWORD,
+        "LINK_SECRET": _PASSWORD,
+    }
+    db.migrate(current().database_url)
+    # Imported here: these read the settings made above.
+    from chains import catalogue, definitions
+
+    for body in definitions.ALL:
+        catalogue.register(body)
+    user = db.row("INSERT INTO users (email) VALUES ('bench@example.com') RETURNING id", ())
+    assert user is not None
+    found: UUID = user["id"]
+    return found
+
+
+def _administrator(postgres: Postgres) -> Any:
+    connection = psycopg2.connect(db.dsn(postgres.url("postgres")))
+    connection.autocommit = True
+    return connection

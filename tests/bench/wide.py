@@ -1,0 +1,107 @@
+"""A map over 500 items against one over 5,000: what ten times the items cost.
+
+Counted from Valkey's statistics and the worker's memory: messages, bytes sent to Valkey, the most
+that stood in it, the worker's growth, and seconds. All should grow in step with the items.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import redis
+
+from app import db
+from tests.bench import cpu
+from tests.bench.servers import Servers, servers
+from tests.bench.w1 import QUEUES, worker
+
+SMALL = 500
+LARGE = 5000
+WAIT_SECONDS = 300.0
+BODY = {
+    "name": "wide",
+    "do": {
+        "map": "each",
+        "over": {"$": "input.items"},
+        "max_concurrency": 5000,
+        "do": {"step": "leaf", "action": "control.noop", "with": {"n": {"$": "item"}}},
+    },
+    "output": {"count": {"$": "length(steps.each.output)"}},
+}
+
+
+def measure(started: Servers, client: Any, worker_pid: int, items: int) -> dict[str, float]:
+    """Run one map to its join."""
+    from chains import commands
+
+    client.config_resetstat()
+    base, memory = _dataset(client), cpu.resident_bytes(worker_pid)
+    began, spent = time.monotonic(), cpu.seconds(worker_pid, started.postgres_pid)
+    made = commands.start_workflow(
+        user_id=started.user_id, type="wide", input={"items": list(range(items))}
+    )
+    most_stored, most_memory = 0.0, 0.0
+    while not _is_done(made.id):
+        most_stored = max(most_stored, _dataset(client) - base)
+        most_memory = max(most_memory, cpu.resident_bytes(worker_pid) - memory)
+        if time.monotonic() - began > WAIT_SECONDS:
+            raise SystemExit(f"{items} items are not done after {WAIT_SECONDS} s")
+        time.sleep(0.02)
+    statistics = client.info("commandstats")
+    return {
+        "items": items,
+        "seconds": round(time.monotonic() - began, 2),
+        "cpu_seconds": round(cpu.seconds(worker_pid, started.postgres_pid) - spent, 2),
+        "messages": statistics.get("cmdstat_lpush", {}).get("calls", 0),
+        "bytes_to_valkey": client.info("stats")["total_net_input_bytes"],
+        "most_bytes_in_valkey": most_stored,
+        "worker_bytes": most_memory,
+    }
+
+
+def _dataset(client: Any) -> float:
+    return float(client.info("memory")["used_memory_dataset"])
+
+
+def _is_done(workflow_id: UUID) -> bool:
+    row = db.row("SELECT status, output FROM workflows WHERE id = %s", (workflow_id,))
+    assert row is not None
+    if row["status"] not in {"running", "succeeded"}:
+        raise SystemExit(f"the workflow is {row['status']}")
+    return bool(row["status"] == "succeeded")
+
+
+def compare(concurrency: int, folder: Path) -> dict[str, Any]:
+    """Both sizes on one worker, after one to warm up."""
+    from chains import catalogue
+
+    with (
+        servers(folder) as started,
+        worker("chains.worker:celery_app", QUEUES, concurrency, folder / "worker.log") as pid,
+        redis.Redis.from_url(started.valkey(0), socket_timeout=5) as client,
+    ):
+        catalogue.register(BODY)
+        time.sleep(8)
+        measure(started, client, pid, SMALL)
+        small = measure(started, client, pid, SMALL)
+        large = measure(started, client, pid, LARGE)
+    growth = {name: round(large[name] / max(small[name], 1e-9), 2) for name in small}
+    return {"small": small, "large": large, "growth": growth}
+
+
+def main() -> None:
+    """Print the comparison as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--concurrency", type=int, default=4)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
+        Path(folder).chmod(0o755)
+        print(json.dumps(compare(given.concurrency, Path(folder)), indent=2))
+
+
+if __name__ == "__main__":
+    main()
