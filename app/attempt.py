@@ -399,11 +399,18 @@ def _record_retry(claim: Claim, result: Result, fraction: float) -> Advance:
     delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
     if delay is None:
         return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1})
-    return Advance(
-        claims.retry_step(
-            claim, result.attempt, result.error, delay, new_generation=result.new_generation
-        )
+    verdict = claims.retry_step(
+        claim,
+        result.attempt,
+        result.error,
+        delay,
+        new_generation=result.new_generation,
+        timeout=result.prepared.timeout_seconds if result.prepared else None,
     )
+    if verdict == "timed_out":
+        message = f"its time is over; the last error: {result.error.get('message', '')}"
+        return _record_failure(claim, result, {"code": "timed_out", "message": message})
+    return Advance(verdict)
 
 
 def _record_failure(claim: Claim, result: Result, error: Json) -> Advance:

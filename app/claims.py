@@ -228,11 +228,18 @@ def _outcome(sql: str, claim: Claim, attempt: Attempt, *rest: Any) -> str:
 
 
 def retry_step(
-    claim: Claim, attempt: Attempt, error: Json, seconds: float, *, new_generation: bool
+    claim: Claim,
+    attempt: Attempt,
+    error: Json,
+    seconds: float,
+    *,
+    new_generation: bool,
+    timeout: float | None = None,
 ) -> str:
-    """Record that nothing happened; due again in `seconds`."""
-    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation)
+    """Record that nothing happened; due again in `seconds`. `timed_out`: that would be past the
+    step's own time (`timeout` seconds from its first claim), and nothing is recorded."""
+    sql = "SELECT retry_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation, timeout)
 
 
 def suspend_step(

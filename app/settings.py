@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     n8n_webhook_path: str = "playalter-campaign"
     n8n_api_key: SecretStr = SecretStr("")
     n8n_webhook_secret: SecretStr = SecretStr("")
-    n8n_poll_seconds: float = Field(default=120.0, gt=0)
+    n8n_poll_seconds: float = Field(default=600.0, gt=0)
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -72,7 +72,7 @@ def start_workflow(
     workflow_id = uuid7()
     version, definition = _active(type)
     input = whole_numbers(input)
-    request_hash = _request_hash(type, input)
+    request_hash = _request_hash(type, input, priority)
     if idempotency_key is not None:
         known = _known(user_id, idempotency_key, request_hash)
         if known is not None:
@@ -171,8 +171,11 @@ def _publish(start: _Start) -> None:
     dispatch(start.id, list(plan.heads), plan, start.priority)
 
 
-def _request_hash(type: str, input: Json) -> bytes:
-    text = json.dumps({"type": type, "input": input}, sort_keys=True, separators=(",", ":"))
+def _request_hash(type: str, input: Json, priority: int) -> bytes:
+    body: Json = {"type": type, "input": input}
+    if priority != DEFAULT_PRIORITY:
+        body["priority"] = priority
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 

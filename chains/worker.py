@@ -7,16 +7,13 @@ from celery import signals
 from app import settings, telemetry
 from app.celery import celery_app as make_app
 from app.engine import Engine, Order
-from chains import compensate, housekeeping
+from chains import housekeeping
 from chains.actions import actions
+from chains.compensate import settle_soon
 from chains.compiler import queue_of
 from chains.dispatch import dispatch
 from chains.prepare import prepare
 from chains.waking import wake_parent
-
-
-def _settle(workflow_id: Any) -> None:
-    compensate.settle(workflow_id)
 
 
 def _dispatch(workflow_id: Any, keys: list[str]) -> None:
@@ -24,7 +21,7 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
 
 
 celery_app = make_app()
-engine = Engine(actions(), Order(prepare, _dispatch, _settle, wake_parent))
+engine = Engine(actions(), Order(prepare, _dispatch, settle_soon, wake_parent))
 engine.register(celery_app)
 housekeeping.register(celery_app)
 

@@ -33,6 +33,7 @@ class StartWorkflow(Body):
 
     type: TypeName
     input: dict[str, Any] = Field(description="Checked against the schema of the type.")
+    priority: int = Field(default=5, ge=1, le=9, description="1 is lowest, 9 highest.")
 
 
 class StartHeader(BaseModel):

@@ -559,7 +559,8 @@ BEGIN
                         NULL, NULL, NULL, false, p_republish) AS f;
 END $$;
 
--- As before; the first polls of waits that began together are spread wider, for they are the many.
+-- As before; each poll that found nothing is followed by one twice as far away, up to an hour, and the
+-- first polls of waits that began together are spread wider, for they are the many.
 CREATE FUNCTION suspend_step_v2(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_external_id text, p_seconds double precision, p_timeout double precision)
@@ -571,10 +572,11 @@ BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL, tries = 0,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
-         wake_at = playalter_now() + CASE WHEN external_id = p_external_id
+         wake_at = least(coalesce(expires_at, playalter_now() + seconds(p_timeout)),
+           playalter_now() + CASE WHEN external_id = p_external_id
            THEN (0.75 + random() / 2) * greatest(seconds(p_seconds),
-                  least(interval '10 minutes', (clock_timestamp() - started_at) / 2))
-           ELSE (0.75 + random()) * seconds(p_seconds) END,
+                  least(interval '1 hour', clock_timestamp() - started_at))
+           ELSE (0.75 + random()) * seconds(p_seconds) END),
          expires_at = coalesce(expires_at, playalter_now() + seconds(p_timeout)),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
@@ -586,5 +588,34 @@ BEGIN
                             jsonb_build_object('external_id', p_external_id));
   END IF;
   PERFORM wake_by_v1(p_workflow, s.wake_at);
+  RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
+END $$;
+
+-- As before; `timed_out`, and nothing is changed, where the next attempt would come after the step's
+-- own time (p_timeout, null for none).
+CREATE FUNCTION retry_step_v2(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
+  p_error jsonb, p_seconds double precision, p_new_generation boolean,
+  p_timeout double precision)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w text;
+BEGIN
+  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence
+                AND started_at + seconds(p_timeout) < clock_timestamp() + seconds(p_seconds)) THEN
+    RETURN 'timed_out';
+  END IF;
+  UPDATE steps SET status = 'pending', tries = tries + 1, error = p_error,
+         input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
+         generation = generation + p_new_generation::integer,
+         wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),
+         lease_until = NULL, deadline_at = NULL
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
+  IF NOT FOUND THEN RETURN 'fenced'; END IF;
+  IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
+  PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
+    'code', p_error ->> 'code', 'seconds', round(p_seconds::numeric, 3)));
+  PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
 END $$;

@@ -7,8 +7,8 @@ from uuid import UUID
 from app import claims, db
 from app.attempt import execute, record
 from app.claims import Claim
-from chains import compensate
 from chains.actions import actions
+from chains.compensate import settle_soon
 from chains.prepare import prepare
 from chains.reconcile import reconcile
 from chains.waking import wake_parent
@@ -44,7 +44,7 @@ def run(workflow_id: UUID, key: str, action_name: str) -> bool:
         return False
     advance = record(claimed, execute(claimed, action, prepare, time.monotonic()), fraction=0.0)
     if advance.verdict in {"draining", "undone"}:
-        compensate.settle(workflow_id)
+        settle_soon(workflow_id)
     if advance.verdict == "child_completed":
         wake_parent(workflow_id)
     return True

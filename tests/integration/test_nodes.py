@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 
 from app import db
+from app.settings import Settings
 from chains import catalogue, commands, compensate
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time
@@ -427,3 +429,47 @@ def test_an_attempt_is_bounded_by_the_steps_own_time(kernel: Kernel) -> None:
     }
     row = ended(kernel, node, {})
     assert (row["status"], row["error"]["code"]) == ("failed", "attempt_timed_out")
+
+
+def test_a_steps_own_time_bounds_its_retries(kernel: Kernel) -> None:
+    node = {
+        **fail("a"),
+        "with": {"kind": "retryable"},
+        "retry": {"tries": 100, "backoff": "20s"},
+        "timeout": "5s",
+    }
+    row = ended(kernel, node, {})
+    assert (row["status"], row["error"]["code"]) == ("failed", "timed_out")
+
+
+def test_a_suspended_step_is_looked_at_when_its_time_is_over(kernel: Kernel) -> None:
+    child = kernel.register({"wait": "w", "for": "1d"})
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": child, "timeout": "10m"}))
+    drive()
+    pass_time("11 minutes")
+    drive()
+    assert kernel.workflow(workflow)["error"]["code"] == "timed_out"
+
+
+def test_priorities_choose_the_queues_list(kernel: Kernel, settings: Settings) -> None:
+    name = kernel.register({"sequence": [{**noop("a"), "priority": 9}]})
+    kernel.start(name)
+    kernel.start("noop_chain", {}, priority=1)
+    with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as client:
+        lengths = {key.decode(): client.llen(key) for key in client.keys("control*")}
+    assert lengths == {"control": 1, "control\x06\x166": 1}
+
+
+def test_thousands_of_undos_are_not_each_a_look_at_all(kernel: Kernel) -> None:
+    body = {**noop("x"), "compensation": {"action": "control.noop"}}
+    node = {
+        "sequence": [
+            {"map": "m", "over": {"$": "input.l"}, "max_concurrency": 100, "do": body},
+            fail("end"),
+        ]
+    }
+    workflow = kernel.start(kernel.register(node), {"l": list(range(60))})
+    drive()
+    assert kernel.workflow(workflow)["status"] == "compensated"
+    undos = [key for key, status in statuses(workflow).items() if key.endswith("~undo")]
+    assert len(undos) == 60

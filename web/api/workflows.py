@@ -43,6 +43,7 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         user_id=user_id,
         type=body.type,
         input=body.input,
+        priority=body.priority,
         idempotency_key=header.idempotency_key,
     )
     response = jsonify(queries.workflow_summary(started.id, user_id))

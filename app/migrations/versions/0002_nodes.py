@@ -28,6 +28,7 @@ _FUNCTIONS = (
     "reconcile_workflow_v2",
     "claim_step_v2",
     "advance_step_v2",
+    "retry_step_v2",
 )
 
 
