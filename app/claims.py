@@ -268,7 +268,7 @@ def doubt_step(
     was_sent: bool = True,
 ) -> str:
     """Record that the call may have happened; look it up in `seconds`."""
-    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT doubt_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, dumps(error), seconds, attention, was_sent)
 
 
@@ -287,7 +287,7 @@ def fail_step(
 
 def cancel_step(claim: Claim, attempt: Attempt) -> str:
     """While the workflow is stopping: leave the step to its compensation."""
-    return _outcome("SELECT cancel_step_v1(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
+    return _outcome("SELECT cancel_step_v2(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
 
 
 def has_delivery(external_id: str) -> bool:

@@ -5,8 +5,9 @@ Engines and connections belong to the process that made them: after a fork they 
 
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +15,13 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extras
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from app import settings
+
+log = structlog.get_logger()
 
 _register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
 _register_uuid()
@@ -24,6 +29,7 @@ _register_uuid()
 _MIGRATION_LOCK = 0x706C6179  # one migration at a time, whoever starts it
 _CONNECT_SECONDS = 5
 _STATEMENT_MILLISECONDS = 30_000
+_REPLICA_PAUSE_SECONDS = 10.0
 
 # A vanished server is noticed within half a minute, not by the kernel's quarter of an hour.
 _LIVENESS: dict[str, Any] = {
@@ -36,11 +42,15 @@ _LIVENESS: dict[str, Any] = {
 _local = threading.local()
 
 
-@lru_cache(maxsize=2)
-def _engine(pid: int) -> Engine:
+_replica_away_until: dict[str, float] = {}
+"""By address: the time.monotonic() before which this process does not try the replica again."""
+
+
+@lru_cache(maxsize=4)
+def _engine(pid: int, url: str) -> Engine:
     configured = settings.current()
     return create_engine(
-        configured.database_url,
+        url,
         pool_size=configured.database_pool,
         max_overflow=configured.database_pool,
         pool_timeout=_CONNECT_SECONDS,
@@ -55,7 +65,7 @@ def _engine(pid: int) -> Engine:
 
 def engine() -> Engine:
     """The process's engine; created at first use, never shared over a fork."""
-    return _engine(os.getpid())
+    return _engine(os.getpid(), settings.current().database_url)
 
 
 @contextmanager
@@ -63,6 +73,30 @@ def begin() -> Iterator[Connection]:
     """One transaction: committed at the end of the block, undone by an exception."""
     with engine().begin() as connection:
         yield connection
+
+
+def has_replica() -> bool:
+    """Whether questions go to a replica, which may lag behind."""
+    return settings.current().database_replica_url is not None
+
+
+@contextmanager
+def begin_read() -> Iterator[Connection]:
+    """One transaction that only reads: on the replica where there is one and it can be reached."""
+    with _reading() as connection, connection.begin():
+        yield connection
+
+
+def _reading() -> Connection:
+    url = settings.current().database_replica_url
+    if url is not None and time.monotonic() >= _replica_away_until.get(url, 0.0):
+        try:
+            return _engine(os.getpid(), url).connect()
+        except OperationalError as err:
+            # Questions go on at the primary, without a wait for the replica at each of them.
+            _replica_away_until[url] = time.monotonic() + _REPLICA_PAUSE_SECONDS
+            log.warning("database.replica_away", error=str(err.orig).strip()[:200])
+    return engine().connect()
 
 
 def dsn(url: str) -> str:
@@ -81,6 +115,14 @@ def connect(*, application: str = "playalter") -> Any:
     )
     connection.autocommit = True
     return connection
+
+
+@contextmanager
+def snapshots(*, application: str = "playalter") -> Iterator[Any]:
+    """A psycopg2 connection to the primary, each of whose transactions only reads one snapshot."""
+    with closing(connect(application=application)) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        yield connection
 
 
 def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:

@@ -1,17 +1,29 @@
 """What may be asked of the rows: the read side. Nothing here changes anything.
 
-Every question names the user who asks; the rows of another answer as if they were not there.
+Every question names the user who asks; the rows of another answer as if they were not there. A
+replica answers where there is one; the primary is asked for a workflow that it does not know yet.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, case, func, literal, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    case,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.sql import Select
 
-from app.db import begin
+from app.db import begin, begin_read, has_replica
 from app.errors import NotFound
 from app.models import (
     STEP_STATUSES,
@@ -24,6 +36,8 @@ from app.models import (
     WorkflowRow,
 )
 from app.platform import Json
+
+T = TypeVar("T")
 
 SUSPENDED = "suspended"
 SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)
@@ -84,19 +98,17 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
         .where(StepRow.workflow_id == workflow_id)
         .order_by(StepRow.undo, StepRow.position, StepRow.key)
     )
-    with begin() as connection:
+    workflow = workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
+
+    def ask(connection: Connection) -> tuple[RowMapping, list[Json]] | None:
         # One snapshot, or a step could be seen that has outrun its workflow.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        row = (
-            connection.execute(
-                workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
-            )
-            .mappings()
-            .one_or_none()
-        )
+        row = connection.execute(workflow).mappings().one_or_none()
         if row is None:
-            raise NotFound("there is no such workflow")
-        found = [_step(step) for step in connection.execute(steps).mappings()]
+            return None
+        return row, [_step(step) for step in connection.execute(steps).mappings()]
+
+    row, found = _known(ask)
     return (
         _workflow(row)
         | {name: row[name] for name in ("input", "output", "error")}
@@ -105,7 +117,8 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
 
 
 def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
-    """A workflow without its steps and payloads; NotFound if there is none of this user."""
+    """A workflow without its steps and payloads, as the primary has it: for whoever has just
+    changed it. NotFound if there is none of this user."""
     statement = _summary().where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
     with begin() as connection:
         row = connection.execute(statement).mappings().one_or_none()
@@ -122,7 +135,7 @@ def workflow_list(
     if cursor is not None:
         statement = statement.where(WorkflowRow.id < cursor)
     statement = statement.order_by(WorkflowRow.id.desc()).limit(limit + 1)
-    with begin() as connection:
+    with begin_read() as connection:
         rows = connection.execute(statement).mappings().all()
     items = [_workflow(row) for row in rows[:limit]]
     return Page(items, items[-1]["id"] if len(rows) > limit else None)
@@ -139,13 +152,25 @@ def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: 
         .order_by(EventRow.seq)
         .limit(limit + 1)
     )
-    with begin() as connection:
-        rows = connection.execute(statement).all()
-    if not rows:
-        raise NotFound("there is no such workflow")
+
+    def ask(connection: Connection) -> Sequence[Row[str, int, str]] | None:
+        return connection.execute(statement).all() or None
+
+    rows = _known(ask)
     events = [(row.seq, row.body) for row in rows[:limit] if row.seq is not None]
     is_last_page = len(rows) <= limit
     return Tail(events, is_last_page and rows[0].status in TERMINAL_WORKFLOW_STATUSES)
+
+
+def _known(ask: Callable[[Connection], T | None]) -> T:
+    with begin_read() as connection:
+        found = ask(connection)
+    if found is None and has_replica():
+        with begin() as connection:
+            found = ask(connection)
+    if found is None:
+        raise NotFound("there is no such workflow")
+    return found
 
 
 def definitions() -> list[Json]:
@@ -159,7 +184,7 @@ def definitions() -> list[Json]:
         .where(DefinitionRow.active)
         .order_by(DefinitionRow.name)
     )
-    with begin() as connection:
+    with begin_read() as connection:
         return [dict(row) for row in connection.execute(statement).mappings()]
 
 
@@ -173,14 +198,14 @@ def live_workflows() -> dict[str, int]:
     live = dict.fromkeys(WORKFLOW_STATUSES, 0)
     for status in TERMINAL_WORKFLOW_STATUSES:
         del live[status]
-    with begin() as connection:
+    with begin_read() as connection:
         return live | {row.status: row.number for row in connection.execute(statement)}
 
 
 def platform_health() -> dict[str, bool]:
     """Whether each platform answered its last probe."""
     statement = select(PlatformHealth.platform, PlatformHealth.is_ok)
-    with begin() as connection:
+    with begin_read() as connection:
         return {row.platform: row.is_ok for row in connection.execute(statement)}
 
 

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     database_url: Annotated[str, AfterValidator(_psycopg2_url)]
+    database_replica_url: Annotated[str, AfterValidator(_psycopg2_url)] | None = None
+    """Where questions go instead, if set; what is decided or written never does."""
     redis_url: str = Field(pattern=r"^(redis|rediss|unix)://")
     public_base_url: HttpUrl = "http://127.0.0.1:8000"
     storage_dir: Path

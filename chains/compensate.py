@@ -84,6 +84,9 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
         if any(step.status == "running" and not step.undo for step in steps):
             return "compensating", []
         if not workflow.undoes:
+            if any(step.status == "unknown" for step in steps):
+                # A call whose fate is not known is looked up before the workflow may end.
+                return "compensating", []
             return _end(connection, workflow_id, workflow.cause, was_undone=False), []
         standings = _standings(plan, steps, _with_effects(connection, workflow_id))
         ready, is_settled = frontier(plan, standings)
@@ -199,6 +202,8 @@ def _add_undos(
             text("SELECT wake_by_v1(:id, playalter_now() + seconds(:republish))"),
             {"id": workflow_id, "republish": settings.current().republish_seconds},
         )
+    for key in ready:
+        _event(connection, workflow_id, "StepCompensating", key, None)
     return [str(row["key"]) for row in rows]
 
 

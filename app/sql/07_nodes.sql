@@ -92,7 +92,7 @@ BEGIN
          cost = cost + p_cost, error = p_error, crashes = 0, lease_until = NULL, deadline_at = NULL,
          finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING next_keys, join_key, undo, cost INTO s;
+  RETURNING next_keys, join_key, undo, cost, tries INTO s;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
     RETURN;
@@ -102,7 +102,8 @@ BEGIN
     UPDATE steps SET status = 'compensated'
      WHERE workflow_id = p_workflow AND key = left(p_key, -length('~undo')) AND status <> 'failed';
     PERFORM append_event_v1(p_workflow, 'StepCompensated', left(p_key, -length('~undo')),
-                            jsonb_build_object('output', payload_hash(p_output)));
+                            jsonb_build_object('output', payload_hash(p_output), 'cost', s.cost,
+                                               'tries', nullif(s.tries, 0)));
     PERFORM wake_by_v1(p_workflow, playalter_now());
     RETURN QUERY SELECT 'undone', NULL::text[], NULL;
     RETURN;
@@ -111,6 +112,7 @@ BEGIN
     CASE p_status WHEN 'succeeded' THEN 'StepSucceeded' WHEN 'skipped' THEN 'StepSkipped'
                   ELSE 'StepFailed' END, p_key,
     jsonb_build_object('output', payload_hash(p_output), 'cost', nullif(s.cost, 0),
+      'tries', nullif(s.tries, 0),
       'code', p_error ->> 'code', 'is_tolerated', nullif(p_status = 'failed', false),
       'skipped', p_turn -> 'skip', 'count', p_turn -> 'count'));
   IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN
@@ -182,11 +184,12 @@ BEGIN
          cost = cost + p_cost, tries = tries + 1, crashes = 0, lease_until = NULL,
          deadline_at = NULL, finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING undo INTO s;
+  RETURNING undo, tries, cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepFailed', p_key,
-                          jsonb_build_object('code', p_error ->> 'code'));
+                          jsonb_build_object('code', p_error ->> 'code', 'tries', s.tries,
+                                             'cost', s.cost));
   IF s.undo THEN
     PERFORM call_person_v1(p_workflow, p_key, 'compensation_failed');
     PERFORM wake_by_v1(p_workflow, playalter_now());
@@ -220,12 +223,14 @@ BEGIN
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0, wake_at = p_until,
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.external_id AS before INTO s;
+  RETURNING old.external_id AS before, new.cost,
+            old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF s.before IS DISTINCT FROM p_external_id THEN
+  IF s.before IS DISTINCT FROM p_external_id OR s.is_recovered THEN
     PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key, jsonb_build_object(
-      'external_id', p_external_id, 'until', (extract(epoch FROM p_until) * 1000000)::bigint));
+      'external_id', p_external_id, 'until', (extract(epoch FROM p_until) * 1000000)::bigint,
+      'cost', s.cost));
   END IF;
   IF w.status = 'compensating' THEN RETURN 'draining'; END IF;
   SELECT id INTO early FROM webhook_deliveries
@@ -580,12 +585,13 @@ BEGIN
          expires_at = coalesce(expires_at, playalter_now() + seconds(p_timeout)),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.external_id AS before, new.wake_at INTO s;
+  RETURNING old.external_id AS before, new.wake_at, new.cost,
+            old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF s.before IS DISTINCT FROM p_external_id THEN
-    PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key,
-                            jsonb_build_object('external_id', p_external_id));
+  IF s.before IS DISTINCT FROM p_external_id OR s.is_recovered THEN
+    PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key, jsonb_build_object(
+      'external_id', p_external_id, 'cost', s.cost));
   END IF;
   PERFORM wake_by_v1(p_workflow, s.wake_at);
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
@@ -600,6 +606,7 @@ CREATE FUNCTION retry_step_v2(
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
+  s record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence
@@ -611,11 +618,61 @@ BEGIN
          generation = generation + p_new_generation::integer,
          wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),
          lease_until = NULL, deadline_at = NULL
-   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
+  RETURNING tries, generation, cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
-    'code', p_error ->> 'code', 'seconds', round(p_seconds::numeric, 3)));
+    'code', p_error ->> 'code', 'seconds', round(p_seconds::numeric, 3),
+    'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
+END $$;
+
+-- As before; a call that was sent is an event each time, with what a rebuild needs.
+CREATE FUNCTION doubt_step_v2(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
+  p_error jsonb, p_seconds double precision, p_attention text, p_was_sent boolean)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w text;
+  s record;
+BEGIN
+  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  UPDATE steps SET status = 'unknown', error = p_error, input = coalesce(p_input, input),
+         cost = cost + p_cost, crashes = 0, tries = tries + p_was_sent::integer,
+         wake_at = playalter_now() + seconds(p_seconds),
+         publish_after = clock_timestamp(), lease_until = NULL, deadline_at = NULL
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
+  RETURNING old.error ->> 'code' AS before, new.tries, new.cost INTO s;
+  IF NOT FOUND THEN RETURN 'fenced'; END IF;
+  IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
+  IF p_was_sent OR s.before IS DISTINCT FROM p_error ->> 'code' THEN
+    PERFORM append_event_v1(p_workflow, 'StepOutcomeUnknown', p_key,
+                            jsonb_build_object('code', p_error ->> 'code', 'tries', s.tries,
+                                               'cost', s.cost));
+  END IF;
+  IF p_attention IS NOT NULL THEN PERFORM call_person_v1(p_workflow, p_key, p_attention); END IF;
+  PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
+  RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
+END $$;
+
+-- As before, with what a rebuild needs.
+CREATE FUNCTION cancel_step_v2(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  s record;
+BEGIN
+  PERFORM 1 FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  UPDATE steps SET status = 'cancelled', input = coalesce(p_input, input), cost = cost + p_cost,
+         lease_until = NULL, deadline_at = NULL, finished_at = clock_timestamp()
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
+  RETURNING tries, cost INTO s;
+  IF NOT FOUND THEN RETURN 'fenced'; END IF;
+  IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
+  PERFORM append_event_v1(p_workflow, 'StepCancelled', p_key,
+                          jsonb_build_object('tries', s.tries, 'cost', s.cost));
+  PERFORM wake_by_v1(p_workflow, playalter_now());
+  RETURN 'draining';
 END $$;

@@ -19,6 +19,7 @@ _MODULES = {
     "list": "client",
     "cancel": "client",
     "keys": "keys",
+    "events": "events",
     "web": "processes",
     "worker": "processes",
     "reconciler": "processes",

@@ -86,6 +86,7 @@ class Profile:
     secrets: Mapping[str, str]
     inherited: Mapping[str, str]
     overrides: Mapping[str, str] = field(default_factory=dict)
+    database: str = DATABASE
 
     def __enter__(self) -> "Profile":
         return self
@@ -126,7 +127,7 @@ class Profile:
         """The database server."""
         password = self.secrets["POSTGRES_PASSWORD"]
         folder = self.data.path / "postgres"
-        return Postgres(folder, self._port("postgres"), password, databases=(DATABASE,))
+        return Postgres(folder, self._port("postgres"), password, databases=(self.database,))
 
     def valkey(self) -> Valkey:
         """The broker."""
@@ -173,7 +174,7 @@ class Profile:
 
     def _own_settings(self) -> dict[str, str]:
         return {
-            "DATABASE_URL": self.postgres().url(DATABASE),
+            "DATABASE_URL": self.postgres().url(self.database),
             "REDIS_URL": self.valkey().url(),
             "PUBLIC_BASE_URL": self.url,
             "PLAYALTER_URL": self.url,
@@ -246,11 +247,12 @@ def open_profile(
     is_fresh: bool = False,
     ports: Ports | None = None,
     overrides: Mapping[str, str] | None = None,
+    database: str = DATABASE,
 ) -> Profile:
     """Lock an instance's data folder and settle its ports and secrets; the caller closes it.
 
-    `is_fresh` empties it first; `overrides` are settings that win. Raises AlreadyRunning,
-    DataUnusable.
+    `is_fresh` empties it first; `overrides` are settings that win; a `database` with `test` in its
+    name lets its clock be moved. Raises AlreadyRunning, DataUnusable.
     """
     wanted = ports or Ports.from_environment(environ)
     data = open_folder(path)
@@ -260,7 +262,7 @@ def open_profile(
         # Prometheus' files of processes that have ended would be counted for ever.
         shutil.rmtree(data.path / "metrics", ignore_errors=True)
         settled = _settle(data, wanted)
-        return Profile(data, settled, data.secrets(SECRETS), environ, overrides or {})
+        return Profile(data, settled, data.secrets(SECRETS), environ, overrides or {}, database)
     except BaseException:
         data.close()
         raise

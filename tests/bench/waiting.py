@@ -29,7 +29,7 @@ import requests
 
 from app import db
 from ops.cli.api import Api
-from ops.laptop.profile import DATABASE, Ports, Profile, open_profile
+from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor, signals_as_exit
 from ops.sandbox import photos
 from tests.bench.w1 import WAIT_SECONDS
@@ -71,7 +71,7 @@ def instance(folder: Path) -> Iterator[Instance]:
         open_profile(folder, os.environ, ports=ports, overrides=overrides) as profile,
         profile.supervisor() as supervisor,
         contextlib.closing(
-            psycopg2.connect(db.dsn(profile.postgres().url(DATABASE)))
+            psycopg2.connect(db.dsn(profile.postgres().url(profile.database)))
         ) as connection,
     ):
         connection.autocommit = True

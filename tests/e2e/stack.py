@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app import db
-from ops.laptop.profile import DATABASE, Profile
+from ops.laptop.profile import Profile
 from ops.laptop.service import Service, State
 from ops.laptop.supervisor import Supervisor
 
@@ -135,7 +135,7 @@ class Stack:
 
     def rows(self, sql: str, *parameters: Any) -> list[Json]:
         """Run one statement in PostgreSQL on a connection of its own."""
-        address = db.dsn(self.profile.postgres().url(DATABASE))
+        address = db.dsn(self.profile.postgres().url(self.profile.database))
         with contextlib.closing(psycopg2.connect(address, connect_timeout=5)) as connection:
             connection.autocommit = True
             with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from app import db
+from app import db, events
 from app.celery import celery_app
 from app.claims import Attempt, Claim, claim_step
 from app.settings import Settings, current
-from chains import catalogue, commands, definitions, registry
+from chains import catalogue, commands, definitions, rebuild, registry
 
 NOTHING = Attempt(None, 0, [])
 Threads = Callable[[Sequence[Callable[[], Any]]], list[Any]]
@@ -112,6 +112,14 @@ def kernel(settings: Settings) -> Kernel:
     row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
     assert row is not None
     return Kernel(row["id"])
+
+
+@pytest.fixture
+def agreeing(kernel: Kernel) -> Iterator[None]:
+    """When the test is over, chains of events verify and rows are what events say."""
+    yield
+    assert list(events.verify()) == []
+    assert list(rebuild.differences()) == []
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import noop
 
+pytestmark = pytest.mark.usefixtures("agreeing")
+
 
 def fail(key: str, **rest: Any) -> dict[str, Any]:
     return {"step": key, "action": "control.fail", **rest}

@@ -29,6 +29,8 @@ _FUNCTIONS = (
     "claim_step_v2",
     "advance_step_v2",
     "retry_step_v2",
+    "doubt_step_v2",
+    "cancel_step_v2",
 )
 
 

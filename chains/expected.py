@@ -1,0 +1,118 @@
+"""What rows should say, as far as events tell. Pure.
+
+Claims, polls and lost claims are no events: a row may stand in other statuses than the last event
+left it in, and a number may be known by its bounds only. Nothing else is left open.
+"""
+
+from dataclasses import dataclass, field
+
+ALIVE = ("pending", "waiting", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """A number that is at least `low` and, unless that is None, at most `high`.
+
+    >>> 2 in Bounds(1, None), 2 in Bounds(0, 1), str(Bounds(1, None))
+    (True, False, '1 or more')
+    """
+
+    low: int = 0
+    high: int | None = 0
+
+    def __contains__(self, value: int) -> bool:
+        return self.low <= value and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return str(self.low)
+        return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
+
+    def plus(self, least: int, most: int) -> "Bounds":
+        """After something that adds `least` to `most`."""
+        return Bounds(self.low + least, None if self.high is None else self.high + most)
+
+
+def exactly(value: int) -> Bounds:
+    """A number that is known."""
+    return Bounds(value, value)
+
+
+NONE_YET = exactly(0)
+
+
+@dataclass(slots=True)
+class ExpectedStep:
+    """One row of `steps`."""
+
+    action: str | None
+    """None where no plan says it (an undo's)."""
+    status: str = "pending"
+    tries: Bounds = NONE_YET
+    cost: Bounds = NONE_YET
+    """Micro-units of USD."""
+    generation: Bounds = NONE_YET
+    external_id: str | None = None
+    output: str | None = None
+    """The payload's hash; None for none."""
+    input: str | None = None
+    """The hash of an input that a person gave; None where no event says one."""
+    code: str | None = None
+    """The code of the error that the row carries."""
+    is_in_full: bool = False
+    """Its events say their tries: then the same doubt is an event again whenever it counts."""
+
+    def may_be(self, status: str, code: str | None) -> bool:
+        """Whether a row of this status, with an error of this code, agrees with the events."""
+        if status == self.status:
+            return True
+        if self.status not in ALIVE:
+            return False
+        if status == "running":
+            return True
+        if status == "pending":
+            # A poll came due, if need be after another wait for the same id.
+            return self.status == "waiting" or self.external_id is not None
+        if status == "waiting":
+            return self.external_id is not None
+        # The same doubt again.
+        return status == "unknown" and code is not None and code == self.code
+
+    def tries_by_now(self) -> Bounds:
+        """The tries that the row may have: some that came after the last event left none."""
+        if self.status not in ALIVE:
+            return self.tries
+        # Waiting for the same id again forgives the tries before; the same doubt again may count.
+        low = 0 if self.external_id is not None else self.tries.low
+        is_bounded = self.is_in_full or self.code is None
+        return Bounds(low, self.tries.high if is_bounded else None)
+
+    def cost_by_now(self) -> Bounds:
+        """The cost that the row may have."""
+        is_quiet = self.external_id is None and self.code is None and self.status == "pending"
+        return self.cost if self.status not in ALIVE or is_quiet else Bounds(self.cost.low, None)
+
+
+@dataclass(slots=True)
+class ExpectedWorkflow:
+    """One row of `workflows`."""
+
+    type: str = ""
+    version: int = 0
+    status: str = "none"
+    cause: str | None = None
+    attention: str | None = None
+    is_paused: bool = False
+    input: str | None = None
+    output: str | None = None
+    is_completed: bool = False
+
+
+@dataclass
+class Expected:
+    """A workflow, its steps by key, and events that speak of rows which cannot be there."""
+
+    workflow: ExpectedWorkflow = field(default_factory=ExpectedWorkflow)
+    steps: dict[str, ExpectedStep] = field(default_factory=dict)
+    strays: list[tuple[str, str]] = field(default_factory=list)
+    """(step key, event type)."""

@@ -1,0 +1,138 @@
+"""`playalter events`: is the record whole, and are the rows what it says. Works on the database."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+from uuid import UUID
+
+import click
+
+from ops.cli.exits import FAILED, UNREACHABLE, USAGE, leave
+from ops.cli.settings import configured, stores
+
+if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
+    from app.events import Fault
+    from app.heads import Head
+    from chains.rebuild import Difference
+
+_WORKFLOW = click.argument("workflow", type=click.UUID, required=False)
+_JSON = click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.group()
+def events() -> None:
+    """Check the record of events (needs the settings of the server)."""
+
+
+@events.command()
+@_WORKFLOW
+@click.option("--heads", "file", type=click.File("r"), help="Heads exported before; - reads stdin.")
+@_JSON
+def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
+    """Compute the chain of hashes again, of WORKFLOW or of all; exit 0 if all is well.
+
+    A record that was cut off at its end verifies by itself; --heads finds it.
+    """
+    configured(is_beside_laptop=True)
+    from app.events import Tally
+    from app.events import verify as faults
+    from app.heads import HeadInvalid, read_heads
+
+    tally = Tally()
+    heads = () if file is None else read_heads(file, workflow)
+    show = _lines(_fault, is_json)
+    try:
+        with stores():
+            count = sum(map(show, faults(workflow, heads, tally)))
+    except HeadInvalid as err:
+        leave(USAGE, f"{getattr(file, 'name', 'heads')}: {err}")
+    _end(workflow, tally.workflows, tally.events, count, "fault")
+
+
+@events.command("export-heads")
+@click.option("--to", "path", type=click.Path(dir_okay=False), help="A file, replaced as a whole.")
+def export_heads(path: str | None) -> None:
+    """Print each workflow's newest event and its hash, for safe keeping elsewhere."""
+    configured(is_beside_laptop=True)
+    from app.events import heads
+
+    with stores():
+        if path is None:
+            for head in heads():
+                click.echo(head.line())
+        else:
+            click.echo(f"{_write(path, heads())} heads", err=True)
+
+
+@events.command()
+@_WORKFLOW
+@_JSON
+def rebuild(workflow: UUID | None, is_json: bool) -> None:
+    """Fold events back and report where rows differ, of WORKFLOW or of all; nothing is written."""
+    configured(is_beside_laptop=True)
+    from app.errors import Unavailable
+    from app.events import Tally
+    from chains.rebuild import differences
+
+    tally = Tally()
+    show = _lines(_difference, is_json)
+    try:
+        with stores():
+            count = sum(map(show, differences(workflow, tally)))
+    except Unavailable as err:
+        leave(UNREACHABLE, err.message)
+    if tally.gone:
+        click.echo(f"{tally.gone} payloads are no longer there and were not compared", err=True)
+    _end(workflow, tally.workflows, tally.events, count, "difference")
+
+
+def _lines(text: Callable[[Any], str], is_json: bool) -> Callable[[Any], int]:
+    """Something that prints what is found, and counts 1."""
+
+    def show(found: Any) -> int:
+        click.echo(json.dumps(asdict(found), default=str) if is_json else text(found))
+        return 1
+
+    return show
+
+
+def _fault(fault: "Fault") -> str:
+    event = "" if fault.seq is None else f" event {fault.seq}"
+    return f"{fault.workflow}{event}: {fault.wrong}"
+
+
+def _difference(found: "Difference") -> str:
+    step = "" if found.step is None else f" {found.step}"
+    says = f"events say {found.event_says}, the row says {found.row_says}"
+    return f"{found.workflow}{step} {found.field}: {says}"
+
+
+def _end(workflow: UUID | None, workflows: int, read: int, count: int, noun: str) -> None:
+    if workflow is not None and workflows == 0 and count == 0:
+        leave(USAGE, f"{workflow}: there is no such workflow")
+    total = f"{workflows} workflows, {read} events, {count or 'no'} {noun}{'s' * (count != 1)}"
+    click.echo(total, err=True)
+    if count:
+        raise SystemExit(FAILED)
+
+
+def _write(path: str, heads: "Iterator[Head]") -> int:
+    """Write all or nothing: what was kept before stays until the new file is complete."""
+    beside = Path(f"{path}.{os.getpid()}.part")
+    try:
+        with beside.open("x") as file:
+            count = sum(1 for head in heads if file.write(head.line() + "\n"))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as err:
+        leave(USAGE, f"{path}: {err.strerror}")
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
+
+
+COMMANDS: dict[str, click.Command] = {"events": events}

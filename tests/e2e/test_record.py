@@ -1,0 +1,39 @@
+"""The record of all that real workers did in this session, under whatever faults the tests before
+had planned: it verifies, and the rows follow from it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.campaign import REFUSED_BRIEF, Customer
+from tests.e2e.stack import Stack
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def test_rows_follow_from_a_record_that_verifies_while_workers_are_at_work(
+    stack: Stack, customer: Customer, tmp_path: Path
+) -> None:
+    heads = str(tmp_path / "heads")
+    done, undone = customer.start(3), customer.start(1, brief=REFUSED_BRIEF)
+    _playalter(stack, "rebuild")
+    _playalter(stack, "export-heads", "--to", heads)
+    done.ended("succeeded")
+    undone.ended("compensated")
+    _playalter(stack, "verify", "--heads", heads)
+    _playalter(stack, "rebuild")
+
+
+def _playalter(stack: Stack, *arguments: str) -> None:
+    """Run `playalter events` beside the instance; it finds nothing wrong."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "ops.cli", "events", *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, **stack.profile.environment()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stdout + ended.stderr + stack.dump()
