@@ -64,6 +64,9 @@ class Prepared:
     is_recorded: bool = True
     is_skipped: bool = False
     """The step is passed over: its condition does not hold, or a person asked for it."""
+    is_resolved: bool = False
+    """A person has said what the step's output is; nothing is called."""
+    output: Any = None
     error: Json | None = None
     """Beside a success: what went wrong on the way to it."""
     turn: Json | None = None
@@ -148,7 +151,7 @@ def execute(
             if prepared.attempt_seconds is not None:
                 held.deadline = min(held.deadline, since + prepared.attempt_seconds)
                 scope.deadline = held.deadline
-            output = None if prepared.is_skipped else clean(_run(call, prepared))
+            output = prepared.output if _is_by_word(prepared) else clean(_run(call, prepared))
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
             _close(result, prepared, output)
         except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
@@ -156,6 +159,10 @@ def execute(
     telemetry.STEPS.labels(action.name, result.move.value).inc()
     telemetry.STEP_SECONDS.labels(action.name).observe(time.monotonic() - since)
     return result
+
+
+def _is_by_word(prepared: Prepared) -> bool:
+    return prepared.is_skipped or prepared.is_resolved
 
 
 def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Attempt:

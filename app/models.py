@@ -136,7 +136,19 @@ class WorkflowRow(Base):
     depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     undoes: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     """False: stopped without undoing."""
+    forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     __table_args__ = (
+        Index(
+            "workflows_by_fork_source",
+            "forked_from",
+            postgresql_where=text("forked_from IS NOT NULL"),
+        ),
+        Index(
+            "workflows_needing_a_person",
+            "user_id",
+            "id",
+            postgresql_where=text("attention IS NOT NULL"),
+        ),
         ForeignKeyConstraint(["type", "version"], ["definitions.name", "definitions.version"]),
         CheckConstraint(_one_of("status", WORKFLOW_STATUSES), name="workflows_status"),
         CheckConstraint(_one_of("cause", CAUSES), name="workflows_cause"),
@@ -204,9 +216,16 @@ class StepRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     adopted_from: Mapped[UUID | None]
-    """A fork's row: the outcome belongs to that workflow, and is never undone by this one."""
+    """In a fork: the workflow whose outcome this is, which alone may undo it."""
     skip_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    resolved_output: Mapped[Any | None] = mapped_column(JSONB)
+    """A person's word for the step's output; it is recorded without running the action."""
     __table_args__ = (
+        Index(
+            "steps_by_signal",
+            "workflow_id",
+            postgresql_where=text("external_id LIKE 'signal:%'"),
+        ),
         CheckConstraint(_one_of("status", STEP_STATUSES), name="steps_status"),
         Index("steps_by_task_id", "task_id"),
         Index(

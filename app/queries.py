@@ -64,6 +64,8 @@ class Filters:
     type: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+    version: int | None = None
+    attention: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,9 @@ def _summary() -> Select[*tuple[Any, ...]]:
         WorkflowRow.cause,
         WorkflowRow.attention,
         WorkflowRow.priority,
+        WorkflowRow.paused_at.is_not(None).label("is_paused"),
+        WorkflowRow.parent_id,
+        WorkflowRow.forked_from,
         WorkflowRow.created_at,
         WorkflowRow.started_at,
         WorkflowRow.completed_at,
@@ -263,6 +268,11 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
         conditions.append(WorkflowRow.created_at > filters.created_after)
     if filters.created_before is not None:
         conditions.append(WorkflowRow.created_at < filters.created_before)
+    if filters.version is not None:
+        conditions.append(WorkflowRow.version == filters.version)
+    if filters.attention is not None:
+        has_none = WorkflowRow.attention.is_(None)
+        conditions.append(~has_none if filters.attention else has_none)
     return conditions
 
 
@@ -275,6 +285,9 @@ def _workflow(row: RowMapping) -> Json:
         "cause": row["cause"],
         "attention": row["attention"],
         "priority": row["priority"],
+        "is_paused": row["is_paused"],
+        "parent_id": row["parent_id"],
+        "forked_from": row["forked_from"],
         "created_at": row["created_at"],
         "started_at": row["started_at"],
         "completed_at": row["completed_at"],

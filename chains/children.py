@@ -23,7 +23,9 @@ def start(call: Call, request: Json) -> UUID:
     depth = _depth(call.workflow_id) + 1
     if depth > MAX_DEPTH:
         raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
-    child = uuid5(call.workflow_id, f"{call.step_key}/child")
+    # A retry by hand is a new generation, and starts another child.
+    name = f"{call.step_key}/child" + (f"/{call.generation}" if call.generation else "")
+    child = uuid5(call.workflow_id, name)
     parent = Parent(call.workflow_id, call.step_key, depth)
     start_child(
         child,

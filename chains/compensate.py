@@ -5,7 +5,7 @@ can be done now and is harmless when there is nothing.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from app import claims, db, settings
 from app.call import UNDO_SUFFIX
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.models import TERMINAL_WORKFLOW_STATUSES
-from chains import registry
+from chains import forks, registry
 from chains.actions import actions
 from chains.compiler import task_id
 from chains.dispatch import dispatch
@@ -88,6 +88,11 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
                 # A call whose fate is not known is looked up before the workflow may end.
                 return "compensating", []
             return _end(connection, workflow_id, workflow.cause, was_undone=False), []
+        is_lived_on, kept = forks.standing(connection, workflow_id)
+        if is_lived_on:
+            # Its outcomes are a fork's too, until that has ended.
+            return "compensating", []
+        steps = [replace(step, is_adopted=step.is_adopted or step.key in kept) for step in steps]
         standings = _standings(plan, steps, _with_effects(connection, workflow_id))
         ready, is_settled = frontier(plan, standings)
         if is_settled:

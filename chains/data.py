@@ -71,6 +71,18 @@ def _seen(row: dict[str, Any]) -> Json:
     }
 
 
+def resolved_output(claim: Claim) -> Json | None:
+    """{output}, as a person has given it for the step; None where the step is passed over."""
+    return claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.row(
+            "SELECT resolved_output AS output FROM steps WHERE workflow_id = %s AND key = %s"
+            " AND resolved_output IS NOT NULL",
+            (claim.workflow_id, claim.key),
+        ),
+    )
+
+
 def item_has_failed(claim: Claim, collect_key: str) -> bool:
     """Whether a step of the row's item of that map has failed."""
     prefix = concrete(collect_key + "[].", indexes_of(claim.key))

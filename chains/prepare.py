@@ -15,7 +15,14 @@ from app.payload import dumps
 from app.platform import Json
 from app.retry import RetryPolicy
 from chains import branching, registry, waits
-from chains.data import item_has_failed, outputs, render_or_fail, scope_of, workflow_input
+from chains.data import (
+    item_has_failed,
+    outputs,
+    render_or_fail,
+    resolved_output,
+    scope_of,
+    workflow_input,
+)
 from chains.definition import Child, Default, Retry, Step
 from chains.expressions import ExpressionInvalid, holds, render
 from chains.plan import (
@@ -66,6 +73,8 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         is_pivot=step.is_pivot,
         workflow_output=_output_of(claim, plan, step),
     )
+    if claim.skips:
+        return _by_word(base, claim)
     try:
         given = _given(claim, plan, step)
     except Permanent as err:
@@ -75,10 +84,16 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     return replace(base, input=given, is_recorded=bool(given))
 
 
+def _by_word(base: Prepared, claim: Claim) -> Prepared:
+    """A person passes the step over, or has said what its output is."""
+    word = resolved_output(claim)
+    if word is None:
+        return replace(base, is_skipped=True)
+    return replace(base, is_resolved=True, output=word["output"])
+
+
 def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
     """The step's input; None when it is passed over."""
-    if claim.skips:
-        return None
     if claim.input is not None:
         return claim.input
     if step.conditions and not _is_wanted(claim, step):

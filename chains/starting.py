@@ -16,7 +16,7 @@ from app import claims, db, settings
 from app.errors import Conflict, InvalidInput
 from app.payload import dumps, whole_numbers
 from app.platform import Json
-from chains import registry
+from chains import pausing, registry
 from chains.compiler import DEFAULT_PRIORITY, first_rows
 from chains.definition import Definition
 from chains.dispatch import dispatch
@@ -104,6 +104,7 @@ def start_child(
 ) -> None:
     """Commit and publish a child; nothing where it exists already. Raises InvalidInput."""
     if _exists(child_id):
+        pausing.follow_parent(child_id)
         return
     if version is None:
         version, definition = _active(type)
@@ -112,6 +113,7 @@ def start_child(
     check_input(definition.input_schema, input, user_id)
     start = _Start(child_id, user_id, type, version, input, parent=parent)
     _commit(start)
+    pausing.follow_parent(child_id)
     _publish(start)
 
 

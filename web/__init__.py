@@ -15,7 +15,7 @@ from flask_openapi.openapi import OpenAPI
 from app import telemetry
 from app.settings import Settings, current
 from web import errors
-from web.api import artifacts, definitions, workflows
+from web.api import artifacts, attention, control, definitions, workflows
 from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
@@ -59,7 +59,15 @@ def create_app(settings: Settings) -> OpenAPI:
     errors.register(app)
     app.before_request(_begin)
     app.after_request(_end)
-    for part in (workflows.api, artifacts.api, definitions.api, files, hooks):
+    for part in (
+        workflows.api,
+        control.api,
+        attention.api,
+        artifacts.api,
+        definitions.api,
+        files,
+        hooks,
+    ):
         app.register_api(part)
     app.register_blueprint(operations)
     return app

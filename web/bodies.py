@@ -28,7 +28,10 @@ class StrictRequest(Request):
     """A request whose JSON body is read by the rules above, once, whoever asks for it."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The JSON object of the body; UnsupportedMedia, TooLarge, Malformed or InvalidInput."""
+        """The JSON object of the body, an empty one where none was sent; UnsupportedMedia,
+        TooLarge, Malformed or InvalidInput."""
+        if not self.mimetype and not self.get_raw(MAX_JSON_BYTES):
+            return {}
         if not self.is_json:
             raise UnsupportedMedia("the body must be sent as application/json")
         return parse_object(self.get_raw(MAX_JSON_BYTES))

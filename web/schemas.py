@@ -61,6 +61,8 @@ class WorkflowListQuery(Query):
     type: TypeName | None = None
     created_after: AwareDatetime | None = None
     created_before: AwareDatetime | None = None
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    attention: bool | None = Field(default=None, description="Those that need a person, or not.")
     cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before.")
     limit: int = Field(default=20, ge=1, le=100)
 
@@ -131,6 +133,9 @@ class Workflow(BaseModel):
     cause: str | None
     attention: str | None
     priority: int
+    is_paused: bool
+    parent_id: UUID | None
+    forked_from: UUID | None
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

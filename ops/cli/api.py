@@ -63,9 +63,14 @@ class Api:
         given = {name: value for name, value in filters.items() if value is not None}
         return self._json("GET", "/v1/workflows", params=given)
 
-    def cancel(self, workflow_id: str) -> Json:
-        """Ask for a workflow to be stopped and undone."""
-        return self._json("POST", f"/v1/workflows/{workflow_id}/cancel")
+    def ask(self, method: str, path: str, **options: Any) -> Json:
+        """Ask for a resource under /v1; what is answered."""
+        return self._json(method, f"/v1/{path}", **options)
+
+    def control(self, workflow_id: str, name: str, body: Json, key: str | None = None) -> Json:
+        """Ask one control of a workflow; `key`: sent again, it does nothing new."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.ask("POST", f"workflows/{workflow_id}/{name}", json=body, headers=headers)
 
     def download(self, address: str) -> bytes:
         """The bytes of an artifact or of a signed link."""

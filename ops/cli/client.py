@@ -1,4 +1,4 @@
-"""Commands that ask a server over HTTP: submit, watch, status, list, cancel."""
+"""Commands that ask a server over HTTP: submit, watch, status, list."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ def server() -> Iterator["Api"]:
 @click.option("--watch", "is_watched", is_flag=True, help="Follow it to its end.")
 def submit(type: str, file: IO[bytes], idempotency_key: str | None, is_watched: bool) -> None:
     """Start a workflow of TYPE and print its id."""
-    given = _read_json(file)
+    given = read_json(file)
     with server() as api:
         started = api.start(type, given, idempotency_key or uuid4().hex)
         click.echo(started["id"])
@@ -65,7 +65,7 @@ def status(workflow_id: Any, is_json: bool) -> None:
     with server() as api:
         workflow = api.workflow(str(workflow_id))
     if is_json:
-        _print_json(workflow)
+        print_json(workflow)
         return
     from ops.cli.show import console, panel
 
@@ -85,21 +85,13 @@ def list_workflows(
     with server() as api:
         page = api.workflows(status=wanted, type=type, limit=limit, cursor=cursor)
     if is_json:
-        _print_json(page)
+        print_json(page)
         return
     from ops.cli.show import console, table_of
 
     console().print(table_of(page["items"]))
     if page["next_cursor"]:
         click.echo(f"more: --cursor {page['next_cursor']}")
-
-
-@click.command()
-@click.argument("workflow_id", type=click.UUID)
-def cancel(workflow_id: Any) -> None:
-    """Stop a workflow and undo what it did."""
-    with server() as api:
-        click.echo(api.cancel(str(workflow_id))["status"])
 
 
 def _follow(api: "Api", workflow_id: str) -> None:
@@ -111,18 +103,20 @@ def _follow(api: "Api", workflow_id: str) -> None:
     error = workflow["error"] or {}
     click.echo(" ".join(filter(None, (workflow["status"], error.get("message")))))
     if workflow["output"] is not None:
-        _print_json(workflow["output"])
+        print_json(workflow["output"])
     sys.exit(OK if workflow["status"] == "succeeded" else FAILED)
 
 
-def _read_json(file: IO[bytes]) -> Any:
+def read_json(file: IO[bytes]) -> Any:
+    """The JSON of a file or stdin; what is none ends the command."""
     try:
         return json.load(file)
     except ValueError as err:
         leave(USAGE, f"{file.name}: not JSON: {err}")
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """JSON for people and machines."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -131,5 +125,4 @@ COMMANDS: dict[str, click.Command] = {
     "watch": watch,
     "status": status,
     "list": list_workflows,
-    "cancel": cancel,
 }

@@ -24,6 +24,7 @@ _STYLES = {
     "skipped": "bright_black",
 }
 _WIDTH = 160
+_TOLD = ("code", "cause", "as", "by", "reason")
 _MARKS = {
     "succeeded": "✓",
     "running": "●",
@@ -67,6 +68,8 @@ def headline(workflow: Json) -> Text:
     )
     if workflow["cost_micro_usd"]:
         line.append(f"  {dollars(workflow['cost_micro_usd'])}")
+    if workflow.get("is_paused"):
+        line.append("  paused", "bold yellow")
     if workflow.get("attention"):
         line.append(f"  needs a person: {workflow['attention']}", "bold red")
     return line
@@ -114,7 +117,7 @@ def event_line(event: Json) -> str:
     """One event in a line: time, step, what happened, and what is worth knowing of it."""
     at = datetime.fromtimestamp(event["at"] / 1_000_000).astimezone()
     data = event.get("data") or {}
-    told = " ".join(f"{name}={data[name]}" for name in ("code", "cause", "reason") if name in data)
+    told = " ".join(f"{name}={data[name]}" for name in _TOLD if name in data)
     step = event.get("step", "")
     return f"{at:%H:%M:%S}  {event['type']:<20} {step} {told}".rstrip()
 

@@ -114,16 +114,21 @@ def test_a_key_made_on_the_command_line_works_until_it_is_revoked(
     ]
 
 
-def test_the_command_starts_at_once() -> None:
-    def seconds() -> float:
-        began = time.monotonic()
-        subprocess.run(
-            [sys.executable, "-m", "ops.cli", "--help"],
-            cwd=CHECKOUT,
-            check=True,
-            capture_output=True,
-            timeout=30,
-        )
-        return time.monotonic() - began
-
-    assert min(seconds() for _ in range(3)) < 0.3
+def test_help_loads_nothing_that_takes_its_time() -> None:
+    code = (
+        "import sys\n"
+        "from ops.cli import main\n"
+        "try:\n    sys.argv = ['playalter', '--help']; main()\n"
+        "except SystemExit:\n    print(*sys.modules, file=sys.stderr)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "submit" in ran.stdout
+    slow = {"sqlalchemy", "celery", "flask", "requests", "rich", "pydantic", "stripe", "openai"}
+    assert slow.isdisjoint(ran.stderr.split())

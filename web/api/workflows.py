@@ -7,9 +7,11 @@ from typing import Any
 from flask import Response, current_app, jsonify, request
 
 from app import queries
-from chains import commands
+from chains import commands, control
+from chains.asking import caller_of
 from web.api import blueprint, problems
 from web.auth import caller
+from web.control_schemas import CancelWorkflow
 from web.errors import InvalidParameter
 from web.schemas import (
     Cancelled,
@@ -62,7 +64,14 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
 )
 def list_workflows(query: WorkflowListQuery) -> Response:
     """One page; `next_cursor` is null on the last."""
-    filters = queries.Filters(query.status, query.type, query.created_after, query.created_before)
+    filters = queries.Filters(
+        query.status,
+        query.type,
+        query.created_after,
+        query.created_before,
+        query.version,
+        query.attention,
+    )
     page = queries.workflow_list(caller(), filters, cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})
 
@@ -108,10 +117,10 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
     summary="Stop a workflow and undo what it did",
     responses={202: Cancelled, **problems(404, 409)},
 )
-def cancel_workflow(path: WorkflowPath) -> tuple[dict[str, Any], HTTPStatus]:
+def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str, Any], HTTPStatus]:
     """Answered at once; undoing goes on. 409 past the last step that can be undone."""
-    status = commands.cancel_workflow(user_id=caller(), workflow_id=path.workflow_id)
-    return {"id": path.workflow_id, "status": status}, HTTPStatus.ACCEPTED
+    done = control.cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
+    return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
 
 
 def _stream(path: WorkflowPath, query: EventsQuery) -> Response:

@@ -1,0 +1,148 @@
+"""What every control begins with: who asks, about which workflow, and the command's verdict.
+
+A dry run is the command itself, rolled back: it says what would be answered and changes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from app import db, settings
+from app.claims import CLAIM_PATIENCE_SECONDS, patiently
+from app.errors import Conflict, NotFound
+from app.models import TERMINAL_WORKFLOW_STATUSES
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user."""
+
+    id: UUID
+    email: str
+
+    @property
+    def on_record(self) -> str:
+        """How events name the user: they keep no personal data."""
+        return str(self.id)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The workflow that is asked about, as it stood when it was looked at."""
+
+    id: UUID
+    user_id: UUID
+    type: str
+    version: int
+    status: str
+    is_paused: bool
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more can happen to it."""
+        return self.status in TERMINAL_WORKFLOW_STATUSES
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a control did: in one word, to which step, to which workflows, by which fork."""
+
+    workflow_id: UUID
+    result: str
+    step: str | None = None
+    changed: tuple[UUID, ...] = ()
+    fork_id: UUID | None = None
+
+
+def caller_of(user_id: UUID) -> Caller:
+    """The user of an id; NotFound when there is none."""
+    row = patiently(
+        CLAIM_PATIENCE_SECONDS,
+        lambda: db.row("SELECT email FROM users WHERE id = %s", (user_id,)),
+    )
+    if row is None:
+        raise NotFound("there is no such user")
+    return Caller(user_id, row["email"])
+
+
+def any_workflow(workflow_id: UUID) -> Subject:
+    """The workflow, whoever owns it; NotFound when there is none."""
+    row = patiently(
+        CLAIM_PATIENCE_SECONDS,
+        lambda: db.row(
+            "SELECT id, user_id, type, version, status, paused_at IS NOT NULL AS is_paused"
+            " FROM workflows WHERE id = %s",
+            (workflow_id,),
+        ),
+    )
+    if row is None:
+        raise NotFound("there is no such workflow")
+    return Subject(**row)
+
+
+def own_workflow(caller: Caller, workflow_id: UUID) -> Subject:
+    """The caller's workflow; NotFound when it is not there or another's."""
+    found = any_workflow(workflow_id)
+    if found.user_id != caller.id:
+        raise NotFound("there is no such workflow")
+    return found
+
+
+def verdict(function: str, parameters: Mapping[str, Any], *, is_dry: bool) -> str:
+    """The answer of an SQL function, `p_<name> => value` each; rolled back on a dry run.
+
+    A dict or a list is not taken: JSON is passed as text, which PostgreSQL casts.
+    """
+    named = ", ".join(f"p_{name} => {_mark(name)}" for name in parameters)
+
+    def ask() -> str:
+        with db.engine().connect() as connection, connection.begin() as transaction:
+            found: str = connection.execute(
+                text(f"SELECT {function}({named}) AS verdict"), dict(parameters)
+            ).scalar_one()
+            if is_dry:
+                transaction.rollback()
+            return found
+
+    return patiently(CLAIM_PATIENCE_SECONDS, ask)
+
+
+_JSON = frozenset({"input", "output", "response", "error"})
+
+
+def _mark(name: str) -> str:
+    return f"cast(:{name} AS jsonb)" if name in _JSON else f":{name}"
+
+
+def barrier(workflow_id: UUID) -> None:
+    """Wait out the claims in flight: after a committed stop none commits behind this."""
+    patiently(
+        CLAIM_PATIENCE_SECONDS,
+        lambda: db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow_id,)),
+    )
+
+
+def lock(connection: Connection, workflow_id: UUID) -> str:
+    """Take the workflow row for writing; its status."""
+    return str(
+        connection.execute(
+            text("SELECT status FROM workflows WHERE id = :id FOR NO KEY UPDATE"),
+            {"id": workflow_id},
+        ).scalar_one()
+    )
+
+
+def republish() -> float:
+    """Seconds until a step that is published now may be published again."""
+    return settings.current().republish_seconds
+
+
+def refuse_ended(workflow_id: UUID) -> Conflict:
+    """What is answered to whoever asks something of a workflow that has ended, or not begun."""
+    status = any_workflow(workflow_id).status
+    if status == "pending":
+        return Conflict("the workflow has not begun yet", code="not_running")
+    return Conflict(f"the workflow is {status} already", code="workflow_ended")

@@ -1,0 +1,91 @@
+"""One control over many workflows, each by itself: what fails for one holds up no other.
+
+A dry run asks each command and rolls it back, so that it says what would really be answered.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from app import queries
+from app.errors import PlayalterError, Unavailable
+from app.platform import Json
+from app.queries import Filters
+from chains import control, pausing, signals
+from chains.asking import Caller, Done
+
+MOST = 1000
+BUDGET_SECONDS = 40.0
+"""No request takes longer; what was not reached by then is left to the next."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one workflow answered: the control's result, or the code and words of its refusal."""
+
+    workflow_id: UUID
+    is_ok: bool
+    result: str
+    detail: str | None = None
+    step: str | None = None
+    fork_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """All answers, newest workflow first; `next_cursor` goes on where this request ended."""
+
+    answers: list[Answered]
+    next_cursor: UUID | None
+
+
+def _signal(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> Done:
+    request_id = given.pop("request_id", None)
+    signal = signals.Signal(**given)
+    return signals.give_signal(caller, workflow_id, signal, request_id=request_id, is_dry=is_dry)
+
+
+CONTROLS: Mapping[str, Callable[..., Done]] = {
+    "cancel": control.cancel,
+    "pause": pausing.pause,
+    "resume": pausing.resume,
+    "retry": control.retry,
+    "skip": control.skip,
+    "signal": _signal,
+}
+"""`control(caller, workflow_id, **arguments, is_dry=...)` by name."""
+
+
+def run(
+    caller: Caller,
+    action: str,
+    filters: Filters,
+    arguments: Json,
+    *,
+    is_dry: bool,
+    limit: int = MOST,
+    cursor: UUID | None = None,
+) -> Bulk:
+    """Do `action` to the caller's workflows that match: at most `limit`, those before `cursor`."""
+    until = time.monotonic() + BUDGET_SECONDS
+    page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
+    answers: list[Answered] = []
+    for item in page.items:
+        if time.monotonic() > until:
+            return Bulk(answers, answers[-1].workflow_id)
+        answers.append(_one(caller, item["id"], CONTROLS[action], arguments, is_dry))
+    return Bulk(answers, page.next_cursor)
+
+
+def _one(
+    caller: Caller, workflow_id: UUID, action: Callable[..., Done], arguments: Json, is_dry: bool
+) -> Answered:
+    try:
+        done = action(caller, workflow_id, **arguments, is_dry=is_dry)
+    except Unavailable:
+        raise
+    except PlayalterError as err:
+        return Answered(workflow_id, False, err.code, err.message)
+    return Answered(workflow_id, True, done.result, None, done.step, done.fork_id)

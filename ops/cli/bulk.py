@@ -1,0 +1,58 @@
+"""`playalter bulk`: one control over many workflows; without --yes it is a dry run."""
+
+from typing import IO, Any
+
+import click
+
+from ops.cli.client import print_json, read_json, server
+from ops.cli.control import given, json_option
+
+_ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal"]
+
+
+@click.command()
+@click.argument("action", type=click.Choice(_ACTIONS))
+@click.option("--status", help="running, suspended, failed, ...")
+@click.option("--type", "type", help="Only of this type.")
+@click.option("--version", type=int, help="Only of this version of it.")
+@click.option("--created-after", help="An instant, 2026-11-22T10:00:00Z.")
+@click.option("--created-before", help="An instant.")
+@click.option("--attention/--no-attention", default=None, help="Those that need a person, or not.")
+@click.option("--arguments", "file", type=click.File("rb"), help="JSON, as of the one control.")
+@click.option("--yes", "is_meant", is_flag=True, help="Do it; else it is a dry run.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True)
+@click.option("--cursor", help="Goes on after the call before.")
+@json_option
+def bulk(
+    action: str,
+    file: IO[bytes] | None,
+    is_meant: bool,
+    limit: int,
+    cursor: str | None,
+    is_json: bool,
+    **filters: Any,
+) -> None:
+    """Do ACTION to all workflows that match; at least one filter must be given."""
+    body = {
+        "action": action,
+        "filter": given(**filters),
+        "arguments": read_json(file) if file else {},
+        "dry_run": not is_meant,
+        "limit": limit,
+        **given(cursor=cursor),
+    }
+    with server() as api:
+        answers = api.ask("POST", "workflows/bulk", json=body)
+    if is_json:
+        print_json(answers)
+        return
+    for item in answers["items"]:
+        told = item["step"] or item["detail"] or ""
+        click.echo(f"{item['id']}  {'ok' if item['ok'] else 'refused'}  {item['result']}  {told}")
+    verb = "would be done" if answers["dry_run"] else "done"
+    click.echo(f"{answers['ok']} {verb}, {answers['refused']} refused")
+    if answers["next_cursor"]:
+        click.echo(f"more: --cursor {answers['next_cursor']}")
+
+
+COMMANDS: dict[str, click.Command] = {"bulk": bulk}

@@ -1,0 +1,176 @@
+"""`playalter approvals|approve|reject|signal|attention|resolve|dismiss`: what people decide."""
+
+from typing import IO, Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import click
+
+from ops.cli.client import print_json, read_json, server
+from ops.cli.control import given, json_option, say, workflow_argument
+
+cursor_option = click.option("--cursor", help="Goes on after the page before.")
+limit_option = click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+comment_option = click.option("--comment", help="What to say with it; it goes on record.")
+step_option = click.option("--step", help="The approval that is meant, where several wait.")
+data_option = click.option(
+    "--data", "file", type=click.File("rb"), help="JSON for the steps that follow; - reads stdin."
+)
+
+
+def _give(workflow_id: Any, name: str, body: dict[str, Any]) -> None:
+    with server() as api:
+        # Names are those of a definition, but whatever is typed must not change the address.
+        say(api.control(str(workflow_id), f"signals/{quote(name, safe='')}", body, uuid4().hex))
+
+
+@click.command()
+@workflow_argument
+@click.argument("name")
+@comment_option
+@step_option
+@data_option
+def approve(
+    workflow_id: Any, name: str, comment: str | None, step: str | None, file: IO[bytes] | None
+) -> None:
+    """Approve what waits for the signal NAME."""
+    data = read_json(file) if file else None
+    _give(workflow_id, name, given(approved=True, comment=comment, step=step, data=data))
+
+
+@click.command()
+@workflow_argument
+@click.argument("name")
+@comment_option
+@step_option
+@data_option
+def reject(
+    workflow_id: Any, name: str, comment: str | None, step: str | None, file: IO[bytes] | None
+) -> None:
+    """Reject what waits for the signal NAME."""
+    data = read_json(file) if file else None
+    _give(workflow_id, name, given(approved=False, comment=comment, step=step, data=data))
+
+
+@click.command()
+@workflow_argument
+@click.argument("name")
+@click.option("--yes/--no", "is_approved", required=True, default=None, help="The decision.")
+@click.option("--idempotency-key", help="Sent again, the same key decides nothing new.")
+@comment_option
+@step_option
+@data_option
+def signal(
+    workflow_id: Any,
+    name: str,
+    is_approved: bool,
+    idempotency_key: str | None,
+    comment: str | None,
+    step: str | None,
+    file: IO[bytes] | None,
+) -> None:
+    """Give the signal NAME; it is kept until an approval takes it."""
+    data = read_json(file) if file else None
+    body = given(approved=is_approved, comment=comment, step=step, data=data)
+    with server() as api:
+        path = f"signals/{quote(name, safe='')}"
+        say(api.control(str(workflow_id), path, body, idempotency_key or uuid4().hex))
+
+
+@click.command()
+@cursor_option
+@limit_option
+@json_option
+def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
+    """List the decisions that are waited for."""
+    with server() as api:
+        page = api.ask("GET", "approvals", params=given(cursor=cursor, limit=limit))
+    if is_json:
+        print_json(page)
+        return
+    for item in page["items"]:
+        whose = "you" if item["is_yours"] else ", ".join(item["by"] or ["its owner"])
+        until = (item["until"] or "")[:19].replace("T", " ")
+        click.echo(
+            f"{item['workflow_id']}  {item['type']}  {item['signal']}  step {item['step']}"
+            f"  asks {whose}  until {until}"
+        )
+    _more(page)
+
+
+@click.command()
+@cursor_option
+@limit_option
+@json_option
+def attention(cursor: str | None, limit: int, is_json: bool) -> None:
+    """List the workflows that need a person, and why."""
+    with server() as api:
+        page = api.ask("GET", "attention", params=given(cursor=cursor, limit=limit))
+    if is_json:
+        print_json(page)
+        return
+    for item in page["items"]:
+        since = (item["since"] or "")[:19].replace("T", " ")
+        click.echo(f"{item['id']}  {item['type']}  {item['status']}  {item['reason']}  {since}")
+        for step in item["steps"]:
+            error = (step["error"] or {}).get("message", "")
+            click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
+            for call in step["open_calls"]:
+                click.echo(f"    {call['operation']} sent {call['first_sent_at']} as {call['key']}")
+    _more(page)
+
+
+@click.command()
+@workflow_argument
+@click.argument("step")
+@click.argument("word", metavar="WORD", type=click.Choice(["succeeded", "never", "done", "retry"]))
+@click.option("--reason", required=True, help="How you know; it goes on record.")
+@click.option("--output", type=click.File("rb"), help="The step's output as JSON; - reads stdin.")
+@click.option("--response", type=click.File("rb"), help="The vendor's reply to the open call.")
+def resolve(
+    workflow_id: Any,
+    step: str,
+    word: str,
+    reason: str,
+    output: IO[bytes] | None,
+    response: IO[bytes] | None,
+) -> None:
+    """Say what became of STEP, where nobody can look it up.
+
+    \b
+    succeeded  its call was made; give --output or --response
+    never      nothing happened: it runs again
+    done       a compensation (STEP~undo) counts as done
+    retry      look it up, or compensate, again now
+    """
+    body: dict[str, Any] = {"as": word, "reason": reason}
+    for name, file in (("output", output), ("response", response)):
+        if file is not None:
+            body[name] = read_json(file)
+    with server() as api:
+        say(api.control(str(workflow_id), f"steps/{quote(step, safe='')}/resolve", body))
+
+
+@click.command()
+@workflow_argument
+@click.option("--reason", required=True, help="Why nobody is needed any more.")
+def dismiss(workflow_id: Any, reason: str) -> None:
+    """Answer a call for a person that no step stands for."""
+    with server() as api:
+        say(api.control(str(workflow_id), "attention/dismiss", {"reason": reason}))
+
+
+def _more(page: dict[str, Any]) -> None:
+    if page["next_cursor"]:
+        click.echo(f"more: --cursor {page['next_cursor']}")
+
+
+COMMANDS: dict[str, click.Command] = {
+    "approve": approve,
+    "reject": reject,
+    "signal": signal,
+    "approvals": approvals,
+    "attention": attention,
+    "resolve": resolve,
+    "dismiss": dismiss,
+}

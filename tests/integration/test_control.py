@@ -1,0 +1,464 @@
+"""Cancel, pause, resume, retry, skip: what each does, and what it leaves alone."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app import claims, db, intents
+from app.claims import Claim, claim_step
+from app.errors import Conflict, InvalidInput
+from chains import control, pausing, signals, starting
+from chains.asking import Caller
+from tests.integration.conftest import NOTHING, Kernel, Threads
+from tests.integration.driving import drive, pass_time
+from tests.unit.definitions import noop
+
+UNDONE = {"compensation": {"action": "control.noop"}}
+PAY = {"step": "pay", "action": "stripe.capture", "with": {"payment_intent": "pi_1"}}
+
+
+@pytest.fixture
+def ada(kernel: Kernel) -> Caller:
+    """The owner of the kernel's workflows."""
+    return Caller(kernel.user_id, "ada@example.com")
+
+
+def fail(key: str, **rest: Any) -> dict[str, Any]:
+    return {"step": key, "action": "control.fail", **rest}
+
+
+def kinds(kernel: Kernel, workflow: UUID) -> list[str]:
+    return [event["type"] for event in kernel.events(workflow)]
+
+
+def last(kernel: Kernel, workflow: UUID, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = [e for e in kernel.events(workflow) if e["type"] == kind][-1]
+    return found
+
+
+def held(kernel: Kernel, node: dict[str, Any] | None = None) -> UUID:
+    """A workflow whose step `b` has failed and is held for a person."""
+    b = node or fail("b")
+    workflow = kernel.start(
+        kernel.register({"sequence": [noop("a"), b, noop("c")]}, on_failure="hold")
+    )
+    drive()
+    assert kernel.workflow(workflow)["attention"] == "step_failed"
+    return workflow
+
+
+def sent(kernel: Kernel, resolution: str | None) -> tuple[UUID, Claim]:
+    """A workflow that holds; its first step, `pay`, has made one call that ended so."""
+    name = kernel.register({"sequence": [PAY, noop("c")]}, on_failure="hold")
+    workflow = kernel.start(name)
+    claim = kernel.claim(workflow, "pay")
+    assert intents.record_intent(claim, 0, "capture", {"amount": 1}, "k") is not None
+    if resolution is not None:
+        assert intents.resolve_intent(claim, 0, resolution, None)
+    return workflow, claim
+
+
+def test_nothing_is_claimed_while_paused_and_what_runs_is_recorded(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow = kernel.start("noop_chain")
+    first = kernel.claim(workflow, "first")
+    assert pausing.pause(ada, workflow, reason="a look first").changed == (workflow,)
+    assert last(kernel, workflow, "WorkflowPaused")["data"] == {
+        "by": str(kernel.user_id),
+        "reason": "a look first",
+        "children": True,
+    }
+    assert claims.finish_step(first, NOTHING, claims.Finish({})).verdict == "released"
+    assert claim_step(workflow, "second", 30.0) is None
+    pass_time("1 hour")
+    assert drive() == []
+    pausing.resume(ada, workflow)
+    assert drive() == ["second", "third"]
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_resumed_workflow_is_due_and_its_steps_can_be_published_at_once(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow = kernel.start("noop_chain")
+    pausing.pause(ada, workflow)
+    pausing.resume(ada, workflow)
+    row = db.row(
+        "SELECT next_wake_at <= playalter_now() AS is_due FROM workflows WHERE id = %s",
+        (workflow,),
+    )
+    assert row == {"is_due": True}
+    assert claims.win_publish(workflow, ["first"]) == ["first"]
+
+
+def test_a_pause_waits_out_a_claim_in_flight(
+    kernel: Kernel, ada: Caller, in_threads: Threads
+) -> None:
+    workflow = kernel.start("noop_chain")
+    found = in_threads(
+        [lambda: pausing.pause(ada, workflow), lambda: claim_step(workflow, "first", 30.0)]
+    )
+    assert kernel.workflow(workflow)["paused_at"] is not None
+    assert claim_step(workflow, "first", 30.0) is None
+    status = kernel.step(workflow, "first")["status"]
+    assert status == ("running" if isinstance(found[1], Claim) else "pending")
+
+
+def test_undoing_stands_still_while_paused(kernel: Kernel, ada: Caller) -> None:
+    node = {"sequence": [{**noop("a"), **UNDONE}, {"wait": "w", "for": "1d"}]}
+    workflow = kernel.start(kernel.register(node))
+    drive()
+    control.cancel(ada, workflow)
+    pausing.pause(ada, workflow)
+    assert drive() == []
+    assert kernel.workflow(workflow)["status"] == "compensating"
+    pausing.resume(ada, workflow)
+    assert drive() == ["a~undo"]
+    assert kernel.workflow(workflow)["status"] == "compensated"
+
+
+@pytest.mark.parametrize("with_children", [True, False])
+def test_children_follow_unless_told_otherwise(
+    kernel: Kernel, ada: Caller, with_children: bool
+) -> None:
+    child_type = kernel.register({"wait": "w", "for": "1h"})
+    middle_type = kernel.register({"workflow": "inner", "type": child_type})
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": middle_type}))
+    drive()
+    done = pausing.pause(ada, workflow, with_children=with_children)
+    assert len(done.changed) == (3 if with_children else 1)
+    (count,) = db.rows("SELECT count(*) AS n FROM workflows WHERE paused_at IS NOT NULL", ())
+    assert count["n"] == len(done.changed)
+    resumed = pausing.resume(ada, workflow)
+    assert set(resumed.changed) == set(done.changed)
+    pass_time("1 hour")
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_child_that_starts_during_a_pause_is_paused_with_its_parent(
+    kernel: Kernel, ada: Caller
+) -> None:
+    child_type = kernel.register(noop("x"))
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": child_type}))
+    claimed = kernel.claim(workflow, "child")
+    pausing.pause(ada, workflow)
+    from_child = _started_child(claimed, child_type)
+    assert kernel.workflow(from_child)["paused_at"] is not None
+    pausing.resume(ada, workflow)
+    assert kernel.workflow(from_child)["paused_at"] is None
+
+
+def _started_child(claim: Claim, type: str) -> UUID:
+    child = UUID(int=7)
+    parent = starting.Parent(claim.workflow_id, claim.key, 1)
+    starting.start_child(
+        child, user_id=claim.user_id, type=type, version=None, input={}, parent=parent
+    )
+    return child
+
+
+def test_a_pause_that_died_before_its_children_can_be_asked_again(
+    kernel: Kernel, ada: Caller
+) -> None:
+    child_type = kernel.register({"wait": "w", "for": "1h"})
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": child_type}))
+    drive()
+    pausing.pause(ada, workflow, with_children=False)
+    assert len(pausing.pause(ada, workflow).changed) == 1
+    with pytest.raises(Conflict, match="paused already"):
+        pausing.pause(ada, workflow)
+
+
+def test_a_held_step_is_retried_and_the_workflow_goes_on(kernel: Kernel, ada: Caller) -> None:
+
+    workflow = held(kernel)
+    done = control.retry(ada, workflow, input={"message": "again"})
+    assert (done.step, done.result) == ("b", "due")
+    asked = last(kernel, workflow, "StepRetryRequested")
+    assert asked["step"] == "b"
+    assert asked["data"]["by"] == str(kernel.user_id)
+    assert len(asked["data"]["input"]) == 64
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("running", None)
+    assert kernel.step(workflow, "b")["input"] == {"message": "again"}
+    drive()
+    assert kernel.step(workflow, "b")["error"]["message"] == "again"
+    assert kernel.workflow(workflow)["attention"] == "step_failed"
+
+
+def test_a_step_that_waits_for_its_next_try_is_due_now(kernel: Kernel, ada: Caller) -> None:
+    node = fail("a", **{"with": {"kind": "retryable"}, "retry": {"backoff": "1h", "jitter": 0}})
+    workflow = kernel.start(kernel.register(node))
+    assert drive() == ["a"]
+    assert drive() == []
+    assert control.retry(ada, workflow).step == "a"
+    assert drive() == ["a"]
+    assert kernel.step(workflow, "a")["generation"] == 0
+
+
+def test_wrong_corrected_input_is_refused_with_its_place(kernel: Kernel, ada: Caller) -> None:
+    workflow = held(kernel)
+    with pytest.raises(InvalidInput) as refused:
+        control.retry(ada, workflow, step="b", input={"message": 1, "more": 2})
+    assert {place for place, _ in refused.value.errors} == {"/input/message", "/input/more"}
+    assert kernel.step(workflow, "b")["status"] == "failed"
+
+
+def test_input_is_not_corrected_while_a_call_may_have_happened(kernel: Kernel, ada: Caller) -> None:
+    workflow, claim = sent(kernel, None)
+    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    with pytest.raises(Conflict, match="may have happened"):
+        control.retry(ada, workflow, input={"payment_intent": "pi_2"})
+    assert control.retry(ada, workflow).result == "due"
+    assert kernel.step(workflow, "pay")["generation"] == 0
+
+
+def test_a_refused_call_is_made_as_a_new_generation(kernel: Kernel, ada: Caller) -> None:
+    workflow, claim = sent(kernel, "refused")
+    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    control.retry(ada, workflow, input={"payment_intent": "pi_2"})
+    step = kernel.step(workflow, "pay")
+    assert (step["generation"], step["tries"], step["status"]) == (1, 0, "pending")
+    assert kernel.claim(workflow, "pay").input == {"payment_intent": "pi_2"}
+
+
+def test_an_accepted_call_is_made_a_second_time_only_for_a_reason(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow, claim = sent(kernel, "accepted")
+    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    with pytest.raises(Conflict, match="give a reason"):
+        control.retry(ada, workflow)
+    control.retry(ada, workflow, reason="the prediction was lost at the vendor")
+    assert kernel.step(workflow, "pay")["generation"] == 1
+
+
+def test_of_many_retries_at_the_same_time_one_counts(
+    kernel: Kernel, ada: Caller, in_threads: Threads
+) -> None:
+    workflow, claim = sent(kernel, "refused")
+    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+
+    def ask() -> bool:
+        try:
+            return control.retry(ada, workflow, step="pay").result == "due"
+        except Conflict:
+            return False
+
+    assert sorted(in_threads([ask] * 6)) == [False] * 5 + [True]
+    assert kernel.step(workflow, "pay")["generation"] == 1
+
+
+def test_without_a_step_the_candidates_are_named(kernel: Kernel, ada: Caller) -> None:
+    node = {"parallel": "both", "branches": [fail("x"), fail("y")]}
+    workflow = kernel.start(kernel.register(node, on_failure="hold"))
+    drive()
+    with pytest.raises(Conflict, match="x, y"):
+        control.retry(ada, workflow)
+    assert control.retry(ada, workflow, step="y").step == "y"
+
+
+def test_an_item_that_was_let_fail_is_not_retried(kernel: Kernel, ada: Caller) -> None:
+    node = {
+        "sequence": [
+            {
+                "map": "m",
+                "over": {"$": "input.l"},
+                "on_item_failure": "collect",
+                "do": fail("leaf"),
+            },
+            {"wait": "w", "for": "1h"},
+        ]
+    }
+    workflow = kernel.start(kernel.register(node, on_failure="hold"), {"l": [1, 2]})
+    drive()
+    assert kernel.step(workflow, "m[0].leaf")["status"] == "failed"
+    with pytest.raises(Conflict, match="let pass"):
+        control.retry(ada, workflow, step="m[0].leaf")
+    with pytest.raises(Conflict, match="let pass"):
+        control.skip(ada, workflow, step="m[0].leaf", reason="x")
+    with pytest.raises(Conflict, match="no step has failed"):
+        control.retry(ada, workflow)
+
+
+def test_a_rejected_approval_is_asked_for_anew(kernel: Kernel, ada: Caller) -> None:
+    node = {"sequence": [{"approval": "review"}, noop("b")]}
+    workflow = kernel.start(kernel.register(node, on_failure="hold"))
+    drive()
+    signals.give_signal(ada, workflow, signals.Signal("review", False))
+    drive()
+    assert kernel.step(workflow, "review")["status"] == "failed"
+    control.retry(ada, workflow)
+    drive()
+    assert kernel.step(workflow, "review")["status"] == "waiting"
+    signals.give_signal(ada, workflow, signals.Signal("review", True))
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_failed_child_is_retried_as_another_child(kernel: Kernel, ada: Caller) -> None:
+    child = kernel.register(fail("x"))
+    node = {"sequence": [{"workflow": "child", "type": child}, noop("b")]}
+    workflow = kernel.start(kernel.register(node, on_failure="hold"))
+    drive()
+    with pytest.raises(Conflict, match="second time"):
+        control.retry(ada, workflow)
+    control.retry(ada, workflow, reason="try another")
+    drive()
+    found = db.rows("SELECT status FROM workflows WHERE parent_id = %s", (workflow,))
+    assert [row["status"] for row in found] == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("step", ["b", "c"])
+def test_a_skipped_step_has_no_output_and_what_follows_runs(
+    kernel: Kernel, ada: Caller, step: str
+) -> None:
+    """`b` has failed and is held; `c` is the last, whose turn has not come."""
+    workflow = held(kernel)
+    done = control.skip(ada, workflow, step=step, reason="not needed")
+    assert done.result == ("due" if step == "b" else "later")
+    assert last(kernel, workflow, "StepSkipRequested")["data"]["reason"] == "not needed"
+    if step == "c":
+        assert kernel.workflow(workflow)["attention"] == "step_failed"
+        control.skip(ada, workflow, step="b", reason="nor that")
+    drive()
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("succeeded", None)
+    assert kernel.step(workflow, step)["status"] == "skipped"
+    assert kernel.step(workflow, step)["output"] is None
+
+
+def test_a_waiting_step_of_a_join_is_skipped_and_the_join_goes_on(
+    kernel: Kernel, ada: Caller
+) -> None:
+    branches = [{"wait": "long", "for": "30d"}, {"approval": "review"}, noop("n")]
+    workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))
+    drive()
+    for key in ("long", "review"):
+        control.skip(ada, workflow, step=key, reason="enough")
+    with pytest.raises(Conflict, match="by a person's word"):
+        control.skip(ada, workflow, step="long", reason="again")
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_what_a_skipped_step_had_done_is_undone_with_the_workflow(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow, claim = sent(kernel, "accepted")
+    claims.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
+    control.skip(ada, workflow, step="pay", reason="too slow")
+    drive(1)
+    assert kernel.step(workflow, "pay")["status"] == "skipped"
+    control.cancel(ada, workflow)
+    assert "pay~undo" in {row["key"] for row in db.rows("SELECT key FROM steps", ())}
+
+
+def test_a_pivot_that_was_sent_is_not_skipped(kernel: Kernel, ada: Caller) -> None:
+    name = kernel.register({"sequence": [{**PAY, "pivot": True}, noop("c")]})
+    workflow = kernel.start(name)
+    claim = kernel.claim(workflow, "pay")
+    assert intents.record_intent(claim, 0, "capture", {}, "k") is not None
+    assert intents.resolve_intent(claim, 0, "accepted", {})
+    claims.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
+    with pytest.raises(Conflict, match="pivot"):
+        control.skip(ada, workflow, step="pay", reason="x")
+
+
+@pytest.mark.parametrize("key", ["m", "m~expand", "c", "c~choose"])
+def test_what_belongs_to_the_shape_is_not_skipped(kernel: Kernel, ada: Caller, key: str) -> None:
+    node = {
+        "sequence": [
+            {"wait": "w", "for": "1h"},
+            {"map": "m", "over": {"$": "input.l"}, "do": noop("leaf")},
+            {"choice": "c", "cases": [{"when": "input.x", "do": noop("d")}]},
+        ]
+    }
+    workflow = kernel.start(kernel.register(node), {"l": []})
+    with pytest.raises(Conflict, match="shape"):
+        control.skip(ada, workflow, step=key, reason="x")
+
+
+def test_a_running_or_unknown_step_is_neither_retried_nor_skipped(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow, claim = sent(kernel, None)
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            control.retry(ada, workflow, step="pay")
+        with pytest.raises(Conflict):
+            control.skip(ada, workflow, step="pay", reason="x")
+        claims.doubt_step(claim, NOTHING, {"code": "unknown_outcome"}, 60.0, None)
+    assert kernel.step(workflow, "pay")["status"] == "unknown"
+
+
+def test_a_retry_while_paused_runs_when_the_workflow_goes_on(kernel: Kernel, ada: Caller) -> None:
+    workflow = held(kernel)
+    pausing.pause(ada, workflow)
+    assert control.skip(ada, workflow, step="b", reason="x").result == "paused"
+    assert drive() == []
+    pausing.resume(ada, workflow)
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_failed_workflow_goes_on_in_a_fork_from_its_failed_step(
+    kernel: Kernel, ada: Caller
+) -> None:
+    name = kernel.register({"sequence": [noop("a", v=1), fail("b"), noop("c")]})
+    workflow = kernel.start(name)
+    drive()
+    assert kernel.workflow(workflow)["status"] == "failed"
+    done = control.retry(ada, workflow, input={"message": "corrected"})
+    assert done.fork_id is not None
+    assert kernel.step(done.fork_id, "a")["adopted_from"] == workflow
+    assert kernel.step(done.fork_id, "b")["input"] == {"message": "corrected"}
+    with pytest.raises(Conflict, match=str(done.fork_id)):
+        control.retry(ada, workflow)
+    assert drive() == ["b"]
+    assert kernel.step(done.fork_id, "b")["error"]["message"] == "corrected"
+    assert control.retry(ada, workflow).fork_id != done.fork_id
+
+
+def test_an_undone_workflow_is_to_be_started_anew(kernel: Kernel, ada: Caller) -> None:
+    workflow = kernel.start(kernel.register({"sequence": [{**noop("a"), **UNDONE}, fail("b")]}))
+    drive()
+    assert kernel.workflow(workflow)["status"] == "compensated"
+    with pytest.raises(Conflict, match="start it anew"):
+        control.retry(ada, workflow)
+
+
+def test_a_cancel_has_who_and_why_on_record(kernel: Kernel, ada: Caller) -> None:
+    workflow = kernel.start(kernel.register({"wait": "w", "for": "1h"}))
+    drive()
+    assert control.cancel(ada, workflow, is_dry=True).result == "compensating"
+    assert kernel.workflow(workflow)["status"] == "running"
+    assert control.cancel(ada, workflow, reason="a mistake").result == "cancelled"
+    assert last(kernel, workflow, "CancelRequested")["data"] == {
+        "by": str(kernel.user_id),
+        "reason": "a mistake",
+        "undoes": True,
+    }
+
+
+def test_a_cancel_without_undoing_takes_the_children_with_it(kernel: Kernel, ada: Caller) -> None:
+    child = kernel.register({"sequence": [{**noop("x"), **UNDONE}, {"wait": "w", "for": "1h"}]})
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": child}))
+    drive()
+    assert control.cancel(ada, workflow, undo=False).result == "cancelled"
+    (found,) = db.rows("SELECT * FROM workflows WHERE parent_id = %s", (workflow,))
+    assert (found["status"], found["undoes"]) == ("cancelled", False)
+
+
+def test_a_dry_run_changes_nothing(kernel: Kernel, ada: Caller) -> None:
+    workflow = held(kernel)
+    before = (kernel.workflow(workflow), kernel.step(workflow, "b"), kernel.events(workflow))
+    assert control.retry(ada, workflow, is_dry=True).result == "due"
+    assert control.skip(ada, workflow, step="b", reason="x", is_dry=True).result == "due"
+    assert pausing.pause(ada, workflow, is_dry=True).changed == (workflow,)
+    assert control.cancel(ada, workflow, is_dry=True).result == "compensating"
+    after = (kernel.workflow(workflow), kernel.step(workflow, "b"), kernel.events(workflow))
+    assert before == after

@@ -1,0 +1,145 @@
+"""What needs a person, a person's word about it, and controls over many workflows."""
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Response, jsonify
+from pydantic import BaseModel, ValidationError
+
+from app import people
+from app.errors import InvalidInput
+from app.queries import Filters
+from chains import attention, bulk
+from chains.asking import caller_of
+from web.api import blueprint, problems
+from web.api.control import Answer, answer
+from web.auth import caller
+from web.control_schemas import (
+    AttentionPage,
+    BulkAnswers,
+    BulkControl,
+    BulkSignal,
+    CancelWorkflow,
+    Controlled,
+    DismissAttention,
+    PauseWorkflow,
+    PeopleQuery,
+    ResolveStep,
+    RetryStep,
+    SkipStep,
+    StepPath,
+)
+from web.errors import pointer
+from web.schemas import WorkflowPath
+
+api = blueprint("attention", "Attention")
+
+_ARGUMENTS: dict[str, type[BaseModel]] = {
+    "cancel": CancelWorkflow,
+    "pause": PauseWorkflow,
+    "resume": PauseWorkflow,
+    "retry": RetryStep,
+    "skip": SkipStep,
+    "signal": BulkSignal,
+}
+_NAMES = {"children": "with_children"}
+
+
+@api.get(
+    "/attention",
+    summary="Workflows that need a person",
+    responses={200: AttentionPage, **problems()},
+)
+def list_attention(query: PeopleQuery) -> Response:
+    """Why and since when, with each step that cannot go on and its calls that may have happened."""
+    page = people.attention(caller(), cursor=query.cursor, limit=query.limit)
+    return jsonify({"items": page.items, "next_cursor": page.next_cursor})
+
+
+@api.post(
+    "/workflows/<uuid:workflow_id>/steps/<step_key>/resolve",
+    summary="Say what became of a step",
+    responses={202: Controlled, **problems(404, 409)},
+)
+def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
+    """Where nobody can look it up. The word, who gave it and why stand in the events."""
+    given = {name: getattr(body, name) for name in ("output", "response")}
+    word = attention.Resolution(
+        body.as_,
+        body.reason,
+        **{name: value for name, value in given.items() if name in body.model_fields_set},
+    )
+    return answer(attention.resolve(caller_of(caller()), path.workflow_id, path.step_key, word))
+
+
+@api.post(
+    "/workflows/<uuid:workflow_id>/attention/dismiss",
+    summary="Answer a call for a person that no step stands for",
+    responses={200: Controlled, **problems(404, 409)},
+)
+def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
+    """Such as a time-out past the last step that could be undone."""
+    done = attention.dismiss(caller_of(caller()), path.workflow_id, body.reason)
+    return answer(done, HTTPStatus.OK)
+
+
+@api.post(
+    "/workflows/bulk",
+    summary="One control over many workflows",
+    responses={200: BulkAnswers, **problems()},
+)
+def control_many(body: BulkControl) -> Response:
+    """Each answers by itself. `dry_run` is the default: it says what would be answered."""
+    chosen = body.filter
+    filters = Filters(
+        chosen.status,
+        chosen.type,
+        chosen.created_after,
+        chosen.created_before,
+        chosen.version,
+        chosen.attention,
+    )
+    done = bulk.run(
+        caller_of(caller()),
+        body.action,
+        filters,
+        _arguments(body),
+        is_dry=body.dry_run,
+        limit=body.limit,
+        cursor=body.cursor,
+    )
+    items = [
+        {
+            "id": each.workflow_id,
+            "ok": each.is_ok,
+            "result": each.result,
+            "detail": each.detail,
+            "step": each.step,
+            "fork_id": each.fork_id,
+        }
+        for each in done.answers
+    ]
+    count = sum(each.is_ok for each in done.answers)
+    return jsonify(
+        {
+            "dry_run": body.dry_run,
+            "ok": count,
+            "refused": len(items) - count,
+            "items": items,
+            "next_cursor": done.next_cursor,
+        }
+    )
+
+
+def _arguments(body: BulkControl) -> dict[str, Any]:
+    """The control's arguments, checked like the body of the control over one workflow."""
+    try:
+        checked = _ARGUMENTS[body.action].model_validate(body.arguments)
+    except ValidationError as err:
+        faults = tuple(
+            (pointer(("arguments", *fault["loc"])), fault["msg"])
+            for fault in err.errors(include_url=False, include_context=False, include_input=False)
+        )
+        place, words = faults[0]
+        raise InvalidInput(f"{place}: {words}", field=place, errors=faults) from err
+    return {_NAMES.get(name, name): value for name, value in checked}
