@@ -1,0 +1,181 @@
+"""One run: start an instance, submit the mix, break things by plan, wait, count."""
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ops.laptop.supervisor import signals_as_exit
+from tests.chaos import books, record
+from tests.chaos.driver import Driver
+from tests.chaos.faults import Executor
+from tests.chaos.mix import Item, make_mix, own_faults
+from tests.chaos.plan import FROM_VENDORS, Kind, make_plan
+from tests.chaos.report import Report, Spread, recovery_of, spread
+from tests.chaos.stack import Instance, opened
+from tests.chaos.watch import Watch
+
+Json = dict[str, Any]
+
+SETTLE_SECONDS = 120.0
+LOOK_SECONDS = 1.0
+TELL_SECONDS = 10.0
+# What a request that outlived its caller still does at a vendor, is done by then.
+QUIET_SECONDS = 4.0
+ASKED_AGAIN = 20
+PAID = (
+    "authorizations", "captures", "refunds", "cancellations", "predictions",
+    "predictions_canceled", "deployments", "removals", "files", "files_deleted",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is made of."""
+
+    workflows: int
+    seed: int
+    minutes: float
+
+
+def run(options: Options, folder: Path) -> Report:
+    """Run with data and logs in `folder`, which is left as it is."""
+    report = Report(options.seed, options.workflows, options.minutes)
+    began = time.monotonic()
+    with signals_as_exit(), opened(folder) as instance:
+        _tell(f"instance up after {time.monotonic() - began:.1f} s")
+        items = make_mix(
+            options.seed, options.workflows, options.minutes * 60.0, instance.pictures()
+        )
+        _Run(instance, options, items, report).carry_out()
+    report.seconds["in all"] = time.monotonic() - began
+    return report
+
+
+class _Run:
+    """The parts of a run, in their order."""
+
+    def __init__(
+        self, instance: Instance, options: Options, items: list[Item], report: Report
+    ) -> None:
+        self.instance, self.stack, self.items = instance, instance.stack, items
+        self.report = report
+        self.watch = Watch(instance.stack)
+        self.driver = Driver(instance, items)
+        plan = make_plan(options.seed, options.minutes)
+        self.executor = Executor(instance, self.watch, plan, list(own_faults(items)))
+
+    def carry_out(self) -> None:
+        """Break things while the mix is submitted; wait; count."""
+        try:
+            self.break_things()
+            self.settle()
+            self.count()
+        finally:
+            self.executor.close()
+            self.driver.close()
+            self.watch.close()
+
+    def break_things(self) -> None:
+        began = time.monotonic()
+        self.watch.start()
+        self.driver.start(began)
+        self.executor.start(began)
+        self.executor.finish()
+        self.driver.finish()
+        self.report.faults += self.executor.failures
+        if self.stack.core.failure or (self.stack.crew and self.stack.crew.failure):
+            self.report.faults.append("a service died too often and was given up")
+        self.report.seconds["faults"] = time.monotonic() - began
+
+    def settle(self) -> None:
+        """Wait until everything has ended or asks for a person, two minutes at most."""
+        began = time.monotonic()
+        told_at = 0.0
+        while (now := time.monotonic()) < began + SETTLE_SECONDS:
+            left = record.unsettled(record.workflows(self.stack).values())
+            if not left:
+                break
+            if now > told_at + TELL_SECONDS:
+                told_at = now
+                _tell(f"waiting for {len(left)} workflows")
+            time.sleep(LOOK_SECONDS)
+        self.report.seconds["settling"] = time.monotonic() - began
+        self.report.findings["stuck"] = record.unsettled(record.workflows(self.stack).values())
+        time.sleep(QUIET_SECONDS)
+
+    def count(self) -> None:
+        ledger = self.driver.ledger
+        self.driver.ask_again(list(islice(ledger.accepted.items(), 0, None, _stride(ledger))))
+        known = record.workflows(self.stack)
+        read = books.read(self.stack.journal())
+        broken, events = record.broken_chains(self.stack)
+        findings = self.report.findings
+        findings["lost"] = record.lost(known, ledger)
+        findings["doubled"] = read.doubled()
+        findings["not_undone"] = read.not_undone(record.ended(known))
+        findings["missing"] = [
+            what
+            for id, item in record.succeeded(known, ledger)
+            for what in read.missing(id, item.effects)
+        ]
+        findings["wrong_ends"] = record.wrong_ends(known, ledger)
+        findings["broken_chains"] = broken + record.without_events(known, self.stack)
+        findings["projections"] = record.differing_projections(self.stack)
+        counts: dict[str, int] = self.stack.control("GET", "/books")["counts"]
+        self.report.effects = {name: counts[name] for name in PAID}
+        self.report.attention = record.attention(known)
+        self.report.ends = dict(Counter(each.status for each in known.values()))
+        self.report.submissions = {
+            "accepted": len(ledger.accepted),
+            "sent again": ledger.sent_again,
+            "refused": len(ledger.refused),
+            "unanswered": len(ledger.unanswered),
+            "events": events,
+        }
+        for key, why in list(ledger.refused.items())[:5]:
+            self.report.faults.append(f"{key} was refused: {why}")
+        if ledger.unanswered:
+            self.report.faults.append(f"never answered: {ledger.unanswered[:5]}")
+        self.measure(read)
+
+    def measure(self, read: books.Books) -> None:
+        """Hits and recovery times."""
+        self.watch.close()
+        self.watch.read_events()
+        by_kind, still = recovery_of(self.watch.hits)
+        self.report.findings["stuck"] = [*(self.report.findings["stuck"] or []), *still]
+        hits = Counter(hit.kind for hit in self.watch.hits)
+        vendors = {kind: self.executor.vendor_hits[kind] for kind in FROM_VENDORS}
+        self.report.hits = {str(kind): hits[kind] for kind in Kind} | vendors
+        struck = Counter(str(done.strike.kind) for done in self.executor.done)
+        self.report.strikes = dict(struck + self.executor.vendor_faults)
+        self.report.judge_hits()
+        spreads = {
+            "all but dropped webhooks": spread([s for each in by_kind.values() for s in each]),
+            "dropped webhooks": spread(self.after_dropped_webhooks(read)),
+        }
+        self.report.recovery = _present(spreads)
+        self.report.recovery_by_kind = _present({k: spread(by_kind[k]) for k in sorted(by_kind)})
+
+    def after_dropped_webhooks(self, read: books.Books) -> list[float]:
+        """Seconds from what a dropped webhook would have told of to its step's next event."""
+        deliveries: list[Json] = self.stack.control("GET", "/webhooks")["deliveries"]
+        dropped = {each["object_id"] for each in deliveries if each["state"] == "dropped"}
+        told = [read.finished[each] for each in dropped if each in read.finished]
+        return self.watch.seconds_to_events(told)
+
+
+def _present(spreads: dict[str, Spread | None]) -> dict[str, Spread]:
+    return {name: each for name, each in spreads.items() if each is not None}
+
+
+def _stride(ledger: Any) -> int:
+    return max(1, len(ledger.accepted) // ASKED_AGAIN)
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
