@@ -18,9 +18,11 @@ from app.call import Call
 from app.claims import Advance, Attempt, Claim, Fenced, Finish
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
+from app.ledger import Ledger
 from app.payload import clean, dumps, dumps_or_none
 from app.platform import (
     Action,
+    ActionInput,
     CannotTell,
     Effect,
     Found,
@@ -155,7 +157,7 @@ def execute(
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
             _close(result, prepared, output)
         except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
-            result = _ended(err, call, prepared, _attempt(call, given, http_calls))
+            result = ended(err, call, prepared, _attempt(call, given, http_calls))
     telemetry.STEPS.labels(action.name, result.move.value).inc()
     telemetry.STEP_SECONDS.labels(action.name).observe(time.monotonic() - since)
     return result
@@ -179,7 +181,7 @@ def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Atte
 
 
 def _close(result: Result, prepared: Prepared, output: Any) -> None:
-    result.finish = _finish(prepared, "skipped" if prepared.is_skipped else "succeeded", output)
+    result.finish = finish_of(prepared, "skipped" if prepared.is_skipped else "succeeded", output)
     result.is_special = (
         prepared.turn is not None
         or prepared.workflow_output is not None
@@ -189,7 +191,8 @@ def _close(result: Result, prepared: Prepared, output: Any) -> None:
     )
 
 
-def _finish(prepared: Prepared, status: str, output: Any) -> Finish:
+def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
+    """What an end of a step records; raise Permanent where that is too large."""
     ends = None if prepared.workflow_output is None else prepared.workflow_output(output)
     # What is too large is found here, where it is an outcome, and not while it is recorded.
     for payload in (output, prepared.turn):
@@ -204,15 +207,15 @@ def _run(call: Call, prepared: Prepared) -> Any:
         return action.compensate(call, _undo(call))
     if claim.prior == "unknown":
         _look_up(call, is_pivot=prepared.is_pivot)
+    return action.run(call, checked_input(action, prepared.input))
+
+
+def checked_input(action: Action, value: Any) -> ActionInput:
+    """The action's input of a rendered value; raise Permanent where it does not fit."""
     try:
-        given = action.input.model_validate_json(_json(prepared.input))
+        return action.input.model_validate_json(dumps(value if value is not None else {}))
     except ValidationError as err:
         raise Permanent(_input_message(err), code="invalid_input") from err
-    return action.run(call, given)
-
-
-def _json(value: Any) -> str:
-    return dumps(value if value is not None else {})
 
 
 def _input_message(err: ValidationError) -> str:
@@ -311,8 +314,8 @@ def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None)
         raise Fenced
 
 
-def _ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
-    """The move that an exception means."""
+def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
+    """The move that an exception of the step's action means, and how it is tried again."""
     policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
     timeout = DEFAULT_TIMEOUT_SECONDS
     if prepared is not None:
@@ -376,19 +379,19 @@ def _unexpected(result: Result, err: Exception, call: Call) -> None:
         result.move = Moves.RETRY
 
 
-def record(claim: Claim, result: Result, *, fraction: float) -> Advance:
+def record(claim: Claim, result: Result, *, fraction: float, ledger: Ledger = claims) -> Advance:
     """Write the outcome; `fraction` in [0, 1) is the jitter of a retry."""
     if result.move is Moves.RETRY:
-        return _record_retry(claim, result, fraction)
+        return _record_retry(claim, result, fraction, ledger)
     if result.move is Moves.FINISH:
-        return claims.finish_step(claim, result.attempt, result.finish)
+        return ledger.finish_step(claim, result.attempt, result.finish)
     if result.move is Moves.SUSPEND:
-        return _record_suspension(claim, result)
+        return _record_suspension(claim, result, ledger)
     if result.move is Moves.FAIL:
-        return _record_failure(claim, result, result.error)
+        return _record_failure(claim, result, result.error, ledger)
     if result.move is Moves.DOUBT:
         return Advance(
-            claims.doubt_step(
+            ledger.doubt_step(
                 claim,
                 result.attempt,
                 result.error,
@@ -398,15 +401,15 @@ def record(claim: Claim, result: Result, *, fraction: float) -> Advance:
             )
         )
     if result.move is Moves.CANCEL:
-        return Advance(claims.cancel_step(claim, result.attempt))
+        return Advance(ledger.cancel_step(claim, result.attempt))
     return Advance("fenced")
 
 
-def _record_retry(claim: Claim, result: Result, fraction: float) -> Advance:
+def _record_retry(claim: Claim, result: Result, fraction: float, ledger: Ledger) -> Advance:
     delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
     if delay is None:
-        return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1})
-    verdict = claims.retry_step(
+        return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1}, ledger)
+    verdict = ledger.retry_step(
         claim,
         result.attempt,
         result.error,
@@ -416,41 +419,41 @@ def _record_retry(claim: Claim, result: Result, fraction: float) -> Advance:
     )
     if verdict == "timed_out":
         message = f"its time is over; the last error: {result.error.get('message', '')}"
-        return _record_failure(claim, result, {"code": "timed_out", "message": message})
+        return _record_failure(claim, result, {"code": "timed_out", "message": message}, ledger)
     return Advance(verdict)
 
 
-def _record_failure(claim: Claim, result: Result, error: Json) -> Advance:
+def _record_failure(claim: Claim, result: Result, error: Json, ledger: Ledger) -> Advance:
     """The step fails for good: tolerated, held for a person, or the workflow is undone."""
     prepared = result.prepared
     if prepared is None or claim.undo:
-        return Advance(claims.fail_step(claim, result.attempt, error))
+        return Advance(ledger.fail_step(claim, result.attempt, error))
     tolerance = prepared.tolerance
     if tolerance is None or claim.stopping:
-        verdict = claims.fail_step(
+        verdict = ledger.fail_step(
             claim, result.attempt, error, is_holding=prepared.is_holding, pivot=prepared.pivot
         )
         return Advance(verdict)
     tolerant = replace(prepared, turn=tolerance.turn, error=error)
-    return claims.finish_step(
-        claim, result.attempt, _finish(tolerant, tolerance.status, tolerance.output)
+    return ledger.finish_step(
+        claim, result.attempt, finish_of(tolerant, tolerance.status, tolerance.output)
     )
 
 
-def _record_suspension(claim: Claim, result: Result) -> Advance:
+def _record_suspension(claim: Claim, result: Result, ledger: Ledger) -> Advance:
     assert result.suspend is not None
     external_id = result.suspend.external_id
     if result.suspend.until is not None:
         until, signal = result.suspend.until, result.suspend.signal
-        verdict = claims.wait_step(claim, result.attempt, external_id, until, signal)
+        verdict = ledger.wait_step(claim, result.attempt, external_id, until, signal)
         woken = verdict == "woken"
         return Advance("released", (claim.key,)) if woken else Advance(verdict)
-    verdict = claims.suspend_step(
+    verdict = ledger.suspend_step(
         claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
     )
-    if verdict not in {"recorded", "draining"} or not claims.has_delivery(external_id):
+    if verdict not in {"recorded", "draining"} or not ledger.has_delivery(external_id):
         return Advance(verdict)
-    if claims.wake_step(claim.workflow_id, claim.key, external_id):
+    if ledger.wake_step(claim.workflow_id, claim.key, external_id):
         # The delivery was there first: the step is published again, by whoever dispatches.
         return Advance("released", (claim.key,))
     return Advance(verdict)

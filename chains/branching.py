@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app import claims, db
 from app.claims import Claim
 from app.errors import Permanent
 from app.platform import Json
@@ -12,6 +11,7 @@ from chains.data import outputs, render_or_fail, scope_of
 from chains.definition import MAX_ITEMS, Loop, Map
 from chains.expressions import ExpressionInvalid, holds
 from chains.plan import CHOOSE, EXPAND, Plan, PlannedStep, block_of, concrete, indexes_of
+from chains.records import records
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:
         return Collected(_chosen_output(claim, step))
     if step.result_key is None:
         return Collected(None)
-    count = _count(claim)
+    count = records().item_count(claim.workflow_id, claim.key)
     outer = indexes_of(claim.key)
     keys = [concrete(step.result_key, (*outer, index)) for index in range(count)]
     if isinstance(step.block, Loop):
@@ -132,26 +132,8 @@ def _chosen_output(claim: Claim, step: PlannedStep) -> Any:
     return done[0]["output"] if done else None
 
 
-def _count(claim: Claim) -> int:
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row(
-            "SELECT item_count FROM steps WHERE workflow_id = %s AND key = %s",
-            (claim.workflow_id, claim.key),
-        ),
-    )
-    return (row["item_count"] if row else 0) or 0
-
-
 def _failures(claim: Claim) -> Json | None:
-    rows = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.rows(
-            "SELECT key, error FROM steps WHERE workflow_id = %s AND status = 'failed'"
-            " AND starts_with(key, %s) ORDER BY position, key",
-            (claim.workflow_id, f"{claim.key}["),
-        ),
-    )
+    rows = records().failures(claim.workflow_id, f"{claim.key}[")
     depth = len(indexes_of(claim.key))
     failures = [
         {

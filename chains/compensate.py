@@ -25,7 +25,9 @@ from chains.waking import wake_parent
 
 
 @dataclass(frozen=True)
-class _Step:
+class StoredStep:
+    """What the undoing asks of a step's row."""
+
     key: str
     action: str
     status: str
@@ -77,7 +79,7 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
             return workflow.status, []
         plan = registry.plan(workflow.type, workflow.version)
         steps = _steps(connection, workflow_id)
-        if any(step.key == plan.pivot and step.status in _IN_DOUBT for step in steps):
+        if any(step.key == plan.pivot and step.status in IN_DOUBT for step in steps):
             # Should the pivot prove to have happened, the workflow goes on as if nothing were.
             return "compensating", []
         _cancel_waits(connection, workflow_id)
@@ -93,7 +95,7 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
             # Its outcomes are a fork's too, until that has ended.
             return "compensating", []
         steps = [replace(step, is_adopted=step.is_adopted or step.key in kept) for step in steps]
-        standings = _standings(plan, steps, _with_effects(connection, workflow_id))
+        standings = standings_of(plan, steps, _with_effects(connection, workflow_id))
         ready, is_settled = frontier(plan, standings)
         if is_settled:
             was_undone = any(step.undo for step in steps)
@@ -101,7 +103,7 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
         return "compensating", _add_undos(connection, workflow_id, plan, steps, ready)
 
 
-_IN_DOUBT = ("running", "unknown")
+IN_DOUBT = ("running", "unknown")
 
 
 def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
@@ -120,7 +122,7 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
             _event(connection, workflow_id, "StepCancelled", step.key, None)
 
 
-def _steps(connection: Connection, workflow_id: UUID) -> list[_Step]:
+def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
     rows = connection.execute(
         text(
             "SELECT key, action, status, undo, position, adopted_from IS NOT NULL FROM steps"
@@ -128,7 +130,7 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[_Step]:
         ),
         {"id": workflow_id},
     )
-    return [_Step(*row) for row in rows]
+    return [StoredStep(*row) for row in rows]
 
 
 def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
@@ -143,7 +145,10 @@ def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
     return {row.step_key for row in rows}
 
 
-def _standings(plan: Plan, steps: list[_Step], with_effects: set[str]) -> dict[str, Standing]:
+def standings_of(
+    plan: Plan, steps: list[StoredStep], with_effects: set[str]
+) -> dict[str, Standing]:
+    """How each step that may have effects stands in the undoing."""
     undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
     return {
         step.key: _standing(
@@ -154,14 +159,14 @@ def _standings(plan: Plan, steps: list[_Step], with_effects: set[str]) -> dict[s
     }
 
 
-def _may_be_undone(plan: Plan, step: _Step) -> bool:
+def _may_be_undone(plan: Plan, step: StoredStep) -> bool:
     """Whether the step's kind has effects at all."""
     action = actions()[step.action]
     is_ours = action.platform == "control" and action.compensate is None
     return not is_ours or plan.step(step.key).other_compensation is not None
 
 
-def _has_to_be_undone(plan: Plan, step: _Step, has_effect: bool) -> bool:
+def _has_to_be_undone(plan: Plan, step: StoredStep, has_effect: bool) -> bool:
     planned = plan.step(step.key)
     if step.is_adopted or getattr(planned.node, "compensation", None) == "none":
         return False
@@ -170,7 +175,7 @@ def _has_to_be_undone(plan: Plan, step: _Step, has_effect: bool) -> bool:
     return has_effect and actions()[step.action].compensate is not None
 
 
-def _standing(step: _Step, undo_status: str | None, is_due: bool) -> Standing:
+def _standing(step: StoredStep, undo_status: str | None, is_due: bool) -> Standing:
     if undo_status == "succeeded":
         return Standing.CLEAR
     if undo_status is not None or step.status in {"unknown", "running"}:
@@ -179,7 +184,7 @@ def _standing(step: _Step, undo_status: str | None, is_due: bool) -> Standing:
 
 
 def _add_undos(
-    connection: Connection, workflow_id: UUID, plan: Plan, steps: list[_Step], ready: list[str]
+    connection: Connection, workflow_id: UUID, plan: Plan, steps: list[StoredStep], ready: list[str]
 ) -> list[str]:
     by_key = {step.key: step for step in steps}
     last = max(step.position for step in steps)
@@ -188,7 +193,7 @@ def _add_undos(
             "key": key + UNDO_SUFFIX,
             "task_id": str(task_id(workflow_id, key + UNDO_SUFFIX)),
             "position": last + 1,
-            "action": _undoing_action(plan, by_key[key]),
+            "action": undoing_action(plan, by_key[key]),
             "undo": True,
             "released": True,
         }
@@ -212,7 +217,8 @@ def _add_undos(
     return [str(row["key"]) for row in rows]
 
 
-def _undoing_action(plan: Plan, step: _Step) -> str:
+def undoing_action(plan: Plan, step: StoredStep) -> str:
+    """The action of a step's compensation."""
     other = plan.step(step.key).other_compensation
     return step.action if other is None else other.action
 

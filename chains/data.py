@@ -9,6 +9,7 @@ from app.errors import Permanent
 from app.platform import Json
 from chains.expressions import ExpressionInvalid, render
 from chains.plan import PlannedStep, concrete, indexes_of
+from chains.records import records
 
 
 def render_or_fail(template: Any, scope: Json) -> Any:
@@ -39,10 +40,7 @@ def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
 
 def workflow_input(workflow_id: UUID) -> Json:
     """The workflow's input."""
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row("SELECT input FROM workflows WHERE id = %s", (workflow_id,)),
-    )
+    row = records().workflow(workflow_id)
     return row["input"] if row else {}
 
 
@@ -50,15 +48,7 @@ def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
     """{output, status, error, failures} of each of these steps, as references see them."""
     if not keys:
         return {}
-    found = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.rows(
-            "SELECT key, output, status, error FROM steps"
-            " WHERE workflow_id = %s AND key = ANY (%s)",
-            (workflow_id, keys),
-        ),
-    )
-    return {row["key"]: _seen(row) for row in found}
+    return {row["key"]: _seen(row) for row in records().steps(workflow_id, keys)}
 
 
 def _seen(row: dict[str, Any]) -> Json:
@@ -86,12 +76,4 @@ def resolved_output(claim: Claim) -> Json | None:
 def item_has_failed(claim: Claim, collect_key: str) -> bool:
     """Whether a step of the row's item of that map has failed."""
     prefix = concrete(collect_key + "[].", indexes_of(claim.key))
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row(
-            "SELECT 1 FROM steps WHERE workflow_id = %s AND status = 'failed'"
-            " AND starts_with(key, %s) LIMIT 1",
-            (claim.workflow_id, prefix),
-        ),
-    )
-    return row is not None
+    return records().has_failed(claim.workflow_id, prefix)

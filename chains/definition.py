@@ -45,9 +45,9 @@ def parse_duration(value: Any) -> Any:
     return value
 
 
-_LONGEST = 366 * 86400.0
+LONGEST_SECONDS = 366 * 86400.0
 Duration = Annotated[
-    float, BeforeValidator(parse_duration), Field(gt=0, le=_LONGEST, allow_inf_nan=False)
+    float, BeforeValidator(parse_duration), Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)
 ]
 Key = Annotated[str, Field(pattern=KEY_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}\.[a-z0-9_]{1,80}$")]

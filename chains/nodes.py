@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app import claims, db
 from app.call import Call
 from app.errors import InvalidInput, Permanent, Suspend
 from app.platform import Action, ActionInput, Effect, Json, Undo
 from chains.plan import APPROVAL, CHILD, CHOOSE, EXPAND, JOIN, TURN, WAIT
+from chains.records import records
 from chains.waits import now
 
 CHILD_POLL_SECONDS = 1800.0
@@ -151,12 +151,7 @@ def _outcome(child: str) -> Json:
 
 
 def _child(child: UUID) -> dict[str, Any]:
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row(
-            "SELECT status, output, error, completed_at FROM workflows WHERE id = %s", (child,)
-        ),
-    )
+    row = records().workflow(child)
     if row is None:
         raise Permanent(f"there is no workflow {child}", code="child_gone")
     return row

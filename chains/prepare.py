@@ -14,7 +14,7 @@ from app.errors import InvalidInput, Permanent
 from app.payload import dumps
 from app.platform import Json
 from app.retry import RetryPolicy
-from chains import branching, registry, waits
+from chains import branching, waits
 from chains.data import (
     item_has_failed,
     outputs,
@@ -23,7 +23,7 @@ from chains.data import (
     scope_of,
     workflow_input,
 )
-from chains.definition import Child, Default, Retry, Step
+from chains.definition import LONGEST_SECONDS, Child, Default, Retry, Step
 from chains.expressions import ExpressionInvalid, holds, render
 from chains.plan import (
     APPROVAL,
@@ -33,8 +33,10 @@ from chains.plan import (
     WAIT,
     Plan,
     PlannedStep,
+    SingleNode,
     dead_path,
 )
+from chains.records import records
 from chains.schema import check_output
 
 log = structlog.get_logger()
@@ -50,7 +52,7 @@ def prepare(claim: Claim) -> Prepared:
     """The step's input from its template, with its policy; raise Permanent when it cannot be."""
     if claim.undo:
         return _undo(claim)
-    plan = registry.plan(claim.type, claim.version)
+    plan = records().plan(claim.type, claim.version)
     step = plan.step(claim.key)
     if step.action in BRANCHING:
         return _branch(claim, plan, step)
@@ -65,7 +67,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         input={},
         is_recorded=False,
         policy=_policy(node.retry if isinstance(node, Step) else None),
-        timeout_seconds=getattr(node, "timeout", None),
+        timeout_seconds=_timeout(node),
         attempt_seconds=getattr(node, "attempt_timeout", None),
         tolerance=_tolerance(claim, plan, step),
         is_holding=plan.is_holding,
@@ -90,6 +92,12 @@ def _by_word(base: Prepared, claim: Claim) -> Prepared:
     if word is None:
         return replace(base, is_skipped=True)
     return replace(base, is_resolved=True, output=word["output"])
+
+
+def _timeout(node: SingleNode | None) -> float | None:
+    own: float | None = getattr(node, "timeout", None)
+    # A child has its own time-out; waiting for it must not end before.
+    return LONGEST_SECONDS if own is None and isinstance(node, Child) else own
 
 
 def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
@@ -183,7 +191,7 @@ def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
 
 def _undo(claim: Claim) -> Prepared:
     """A compensation's input is its step's record; one by another action has a template."""
-    plan = registry.plan(claim.type, claim.version)
+    plan = records().plan(claim.type, claim.version)
     step = plan.step(claim.key.removesuffix("~undo"))
     other = step.other_compensation
     if other is None:

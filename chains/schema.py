@@ -57,12 +57,17 @@ def _formats() -> FormatChecker:
 
 def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
     """Raise InvalidInput with every fault's pointer under `/input`."""
-    faults = [
-        (_pointer(fault), _message(fault))
-        for fault in _Validator(schema, format_checker=_formats()).iter_errors(value)
-    ]
-    if not faults:
-        faults = _absent_artifacts(list(_artifacts(schema, value, "/input")), user_id)
+    check_shape(schema, value)
+    _refuse(_absent_artifacts(list(_artifacts(schema, value, "/input")), user_id))
+
+
+def check_shape(schema: dict[str, Any], value: Any) -> None:
+    """The same without asking whether the artifacts exist. Pure."""
+    found = _Validator(schema, format_checker=_formats()).iter_errors(value)
+    _refuse([(_pointer(fault), _message(fault)) for fault in found])
+
+
+def _refuse(faults: list[tuple[str, str]]) -> None:
     if faults:
         faults = sorted(faults)[:MAX_FAULTS]
         raise InvalidInput(faults[0][1], field=faults[0][0], errors=tuple(faults))

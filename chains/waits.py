@@ -3,25 +3,20 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app import claims, db
 from app.claims import Claim
 from app.errors import Permanent
 from app.platform import Json
 from chains.data import render_or_fail, scope_of
 from chains.definition import Approval, Child, Wait, parse_duration
 from chains.plan import Plan, PlannedStep
+from chains.records import records
 
 _LONGEST = timedelta(days=366 * 10)
 
 
 def now() -> datetime:
     """The time that waits go by: the database's, which a test may move."""
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS, lambda: db.row("SELECT playalter_now() AS now", ())
-    )
-    assert row is not None
-    found: datetime = row["now"]
-    return found
+    return records().now()
 
 
 def timer_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:

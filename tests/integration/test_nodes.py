@@ -475,3 +475,15 @@ def test_thousands_of_undos_are_not_each_a_look_at_all(kernel: Kernel) -> None:
     assert kernel.workflow(workflow)["status"] == "compensated"
     undos = [key for key, status in statuses(workflow).items() if key.endswith("~undo")]
     assert len(undos) == 60
+
+
+def test_a_child_may_take_as_long_as_it_takes(kernel: Kernel) -> None:
+    child = kernel.register({"wait": "w", "for": "90d"})
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": child}))
+    drive()
+    pass_time("89 days")
+    drive()
+    assert kernel.workflow(workflow)["status"] == "running"
+    pass_time("1 day")
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"

@@ -1,0 +1,23 @@
+"""A kit for tests of definitions: they run in memory, against fake actions, on a virtual clock.
+
+All that is decided is decided by the engine's own code (chains/prepare.py, app/attempt.py,
+chains/undoing.py); memory takes the place of PostgreSQL, Valkey and the workers.
+"""
+
+from app.errors import Permanent, Retryable, Unknown
+from chains.rehearsal.fakes import FakeMissing, Suspends, Takes
+from chains.rehearsal.rehearse import Endless, rehearse
+from chains.rehearsal.report import Run, StepRun
+
+__all__ = [
+    "Endless",
+    "FakeMissing",
+    "Permanent",
+    "Retryable",
+    "Run",
+    "StepRun",
+    "Suspends",
+    "Takes",
+    "Unknown",
+    "rehearse",
+]

@@ -1,0 +1,48 @@
+"""Virtual time: it stands still while something is due and jumps to what comes next."""
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(order=True)
+class _Alarm:
+    at: datetime
+    number: int
+    ring: Callable[[], None] = field(compare=False)
+    is_wanted: Callable[[], bool] = field(compare=False)
+
+
+@dataclass
+class Clock:
+    """The time, and what is to happen at which."""
+
+    now: datetime
+    _alarms: list[_Alarm] = field(default_factory=list)
+    _count: int = 0
+
+    def at(
+        self, when: datetime, ring: Callable[[], None], is_wanted: Callable[[], bool] | None = None
+    ) -> None:
+        """Call `ring` at that time, unless it is no longer wanted by then."""
+        self._count += 1
+        alarm = _Alarm(max(when, self.now), self._count, ring, is_wanted or _always)
+        heapq.heappush(self._alarms, alarm)
+
+    def next_at(self) -> datetime | None:
+        """The time of the next alarm that is still wanted."""
+        while self._alarms and not self._alarms[0].is_wanted():
+            heapq.heappop(self._alarms)
+        return self._alarms[0].at if self._alarms else None
+
+    def jump(self) -> None:
+        """Go to the next alarm and ring all of that time."""
+        at = self.next_at()
+        while at is not None and self.next_at() == at:
+            self.now = at
+            heapq.heappop(self._alarms).ring()
+
+
+def _always() -> bool:
+    return True

@@ -1,0 +1,140 @@
+"""A definition run to its end: what is due runs, then time jumps to what comes next."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.payload import clean, whole_numbers
+from app.platform import Json
+from chains.actions import actions as real_actions
+from chains.catalogue import check
+from chains.definition import Definition
+from chains.layout import compile_plan
+from chains.plan import Plan
+from chains.records import reading
+from chains.rehearsal.attempts import Attempts
+from chains.rehearsal.clock import Clock
+from chains.rehearsal.fakes import Fakes, seconds_of
+from chains.rehearsal.memory import Memory, WorkflowRow
+from chains.rehearsal.report import Run, run_of
+from chains.schema import check_shape
+
+STARTS_AT = datetime(2026, 1, 1, tzinfo=UTC)
+MAX_ATTEMPTS = 100_000
+_ROOT = UUID(int=1)
+
+Body = Definition | Mapping[str, Any]
+Signal = tuple[str, Json] | tuple[str, Json, float | str | timedelta]
+
+
+class Endless(RuntimeError):
+    """The rehearsal has made MAX_ATTEMPTS attempts and is not at its end."""
+
+
+def rehearse(
+    body: Body,
+    *,
+    input: Json | None = None,
+    actions: Mapping[str, Any] | None = None,
+    undo: Mapping[str, Any] | None = None,
+    signals: Iterable[Signal] = (),
+    definitions: Mapping[str, Body] | None = None,
+    starts_at: datetime = STARTS_AT,
+) -> Run:
+    """Run a definition against fake actions until it ends or only a person can carry it on.
+
+    `actions` and `undo` (compensations, which succeed if they are not given) are fakes by the name
+    of the action: an output, an Outcome to raise, a function of the input (of `app.platform.Undo`),
+    or a list of these, one for each attempt; wrapped in Takes or Suspends they need virtual time.
+    `control.*` runs for real. `signals`: (name, payload) from the start on, or with the time after
+    it; `step/name` is for the child that a step starts. `definitions` are the children's, by their
+    names, whatever version is asked for. Artifacts are not looked up.
+    Raises InvalidInput (a definition or an input that would be refused) and FakeMissing.
+    """
+    real = real_actions()
+    undoable = {name: action for name, action in real.items() if action.compensate is not None}
+    known = _compiled([body, *(definitions or {}).values()], list(definitions or {}))
+    root = next(iter(known))
+    given = clean(whole_numbers(input or {}))
+    check_shape(known[root][0].input_schema, given)
+    memory = Memory(Clock(starts_at), known)
+    attempts = Attempts(
+        memory,
+        Fakes("actions", actions or {}, real),
+        Fakes("undo", undo or {}, undoable),
+    )
+    with reading(memory):
+        attempts.started = _Signals(attempts, signals).begin
+        workflow = memory.start(_ROOT, root, given)
+        attempts.started(workflow)
+        _play(memory, attempts)
+    return run_of(memory, workflow, attempts.calls)
+
+
+def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definition, Plan]]:
+    """Each definition by its name, the root's first; children by the names they are given under."""
+    found: dict[str, tuple[Definition, Plan]] = {}
+    for number, body in enumerate(bodies):
+        raw = body.body() if isinstance(body, Definition) else dict(body)
+        definition = check({"name": names[number - 1], **raw} if number else raw)
+        name = names[number - 1] if number else definition.name
+        found[name] = (definition, compile_plan(definition))
+    return found
+
+
+class _Signals:
+    """Signals on their way to the workflows that they are for."""
+
+    def __init__(self, attempts: Attempts, signals: Iterable[Signal]) -> None:
+        self.attempts = attempts
+        self.clock = attempts.memory.clock
+        self.starts_at = self.clock.now
+        self.signals = list(signals)
+
+    def begin(self, workflow: WorkflowRow) -> None:
+        """Send what is for a workflow that starts now, at its time."""
+        for signal in self.signals:
+            path, _, name = signal[0].rpartition("/")
+            if path == workflow.path:
+                after = signal[2] if len(signal) == 3 else 0.0
+                self._send(workflow, name, signal[1], seconds_of(after))
+
+    def _send(self, workflow: WorkflowRow, name: str, payload: Json, after: float) -> None:
+        at = self.starts_at + timedelta(seconds=after)
+        ledger = self.attempts.ledger
+        if at <= self.clock.now:
+            ledger.signal(workflow, name, clean(payload))
+        else:
+            self.clock.at(
+                at,
+                lambda: ledger.signal(workflow, name, clean(payload)),
+                lambda: workflow.status == "running",
+            )
+
+
+def _play(memory: Memory, attempts: Attempts) -> None:
+    count = 0
+    while memory.ready or _pass_time(memory, attempts):
+        due, memory.ready = memory.ready, []
+        due.sort(key=lambda each: (each[0].number, each[1].undo, each[1].position, each[1].key))
+        for workflow, row in due:
+            attempts.run(workflow, row)
+        count += len(due)
+        if count > MAX_ATTEMPTS:
+            raise Endless(f"{MAX_ATTEMPTS} attempts were made; is there a retry without an end?")
+
+
+def _pass_time(memory: Memory, attempts: Attempts) -> bool:
+    """Jump to what comes next, the end of a workflow's time included; False: nothing comes."""
+    at = memory.clock.next_at()
+    if at is None:
+        return False
+    ending = [each for each in memory.workflows.values() if each.expires_at is not None]
+    first = min(ending, key=lambda each: each.expires_at or at, default=None)
+    if first is None or first.expires_at is None or first.expires_at > at:
+        memory.clock.jump()
+        return True
+    memory.clock.now = first.expires_at
+    attempts.time_out(first)
+    return True

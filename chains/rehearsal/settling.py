@@ -1,0 +1,49 @@
+"""A stopping workflow carried to its end in memory, in the order of `chains.undoing`."""
+
+from chains.compensate import IN_DOUBT, StoredStep, standings_of, undoing_action
+from chains.compiler import UNDO_SUFFIX
+from chains.rehearsal.ledger import MemoryLedger
+from chains.rehearsal.memory import StepRow, WorkflowRow
+from chains.undoing import frontier
+
+
+def settle(ledger: MemoryLedger, workflow: WorkflowRow) -> None:
+    """Do what can be done now (see `chains.compensate.settle`)."""
+    if workflow.status != "compensating":
+        return
+    pivot = workflow.rows.get(workflow.plan.pivot or "")
+    if pivot is not None and pivot.status in IN_DOUBT:
+        return
+    rows = list(workflow.rows.values())
+    for row in rows:
+        if not row.undo and row.status in {"pending", "waiting"}:
+            row.status, row.wake_at = "cancelled", None
+    if any(row.status == "running" and not row.undo for row in rows):
+        return
+    steps = [StoredStep(r.key, r.action, r.status, r.undo, r.position, False) for r in rows]
+    effects = {row.key for row in rows if row.intents}
+    ready, is_settled = frontier(workflow.plan, standings_of(workflow.plan, steps, effects))
+    if is_settled:
+        _end(ledger, workflow, rows)
+        return
+    _add_undos(workflow, {step.key: step for step in steps}, ready)
+    ledger.memory.release(workflow, [key + UNDO_SUFFIX for key in ready])
+
+
+def _end(ledger: MemoryLedger, workflow: WorkflowRow, rows: list[StepRow]) -> None:
+    stopped = "cancelled" if workflow.cause == "cancelled" else "failed"
+    workflow.attention = None
+    ledger.end(workflow, "compensated" if any(row.undo for row in rows) else stopped)
+
+
+def _add_undos(workflow: WorkflowRow, steps: dict[str, StoredStep], ready: list[str]) -> None:
+    last = max(step.position for step in steps.values())
+    workflow.add(
+        {
+            "key": key + UNDO_SUFFIX,
+            "action": undoing_action(workflow.plan, steps[key]),
+            "position": last + 1,
+            "undo": True,
+        }
+        for key in ready
+    )
