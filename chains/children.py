@@ -6,7 +6,7 @@ A child's id follows from its parent and its step, so that starting it again fin
 from typing import Any
 from uuid import UUID, uuid5
 
-from app import claims
+from app import claims, db
 from app.call import Call
 from app.errors import Permanent
 from app.payload import dumps
@@ -38,9 +38,28 @@ def start(call: Call, request: Json) -> UUID:
     return child
 
 
-def stop(child: UUID, parent: UUID) -> None:
-    """Commit the child's stop, also where it has ended well: it is undone with its parent. What
-    follows is the reconciler's."""
+def stop(parent: UUID, step_key: str) -> list[UUID]:
+    """Commit the stop of all that a step has started, also where it has ended well: it is undone
+    with its parent. What follows is the reconciler's. Answers their ids."""
+    children = [row["id"] for row in _of(parent, step_key)]
+    for child in children:
+        # It may end between the look and the stop: then it is looked at again.
+        _stop(child, parent)
+        _stop(child, parent)
+    return children
+
+
+def _of(parent: UUID, step_key: str) -> list[Json]:
+    return claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS,
+        lambda: db.rows(
+            "SELECT id FROM workflows WHERE parent_id = %s AND parent_key = %s ORDER BY id",
+            (parent, step_key),
+        ),
+    )
+
+
+def _stop(child: UUID, parent: UUID) -> None:
     row = _row(child)
     if row is None:
         return

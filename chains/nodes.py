@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from app.call import Call
-from app.errors import InvalidInput, Permanent, Suspend
+from app.errors import Conflict, InvalidInput, Permanent, Suspend
 from app.platform import Action, ActionInput, Effect, Json, Undo
 from chains.plan import APPROVAL, CHILD, CHOOSE, EXPAND, JOIN, TURN, WAIT
 from chains.records import records
@@ -102,13 +102,13 @@ class ChildInput(ActionInput):
 
 
 StartChild = Callable[[Call, Json], UUID]
-StopChild = Callable[[UUID, UUID], None]
+StopChildren = Callable[[UUID, str], list[UUID]]
 
 
-def child_action(start: StartChild, stop: StopChild) -> Action:
+def child_action(start: StartChild, stop: StopChildren) -> Action:
     """The action that starts a child and waits for it; undone by stopping the child and undoing
-    what it did. `start(call, request)` answers the child's id, `stop(child, parent)` commits its
-    stop."""
+    what it did. `start(call, request)` answers the child's id, `stop(parent, step)` commits the
+    stop of all that the step has started and answers their ids."""
 
     def run(call: Call, given: ChildInput) -> Json:
         request = {"type": given.type, "version": given.version, "input": given.input}
@@ -116,6 +116,8 @@ def child_action(start: StartChild, stop: StopChild) -> Action:
         def perform(recorded: Json, _: str) -> Json:
             try:
                 return {"workflow": str(start(call, recorded))}
+            except Conflict as err:
+                raise Permanent(err.message, code=err.code) from err
             except InvalidInput as err:
                 where = f" at {err.field}" if err.field else ""
                 raise Permanent(f"{err.message}{where}", code="child_refused") from err
@@ -124,15 +126,15 @@ def child_action(start: StartChild, stop: StopChild) -> Action:
         return _outcome(child) if given.is_awaited else {"workflow": child}
 
     def undo(call: Call, undone: Undo) -> Json:
-        started = undone.response(START)
-        if started is None or (undone.input or {}).get("is_left"):
-            return {"child": "left"}
-        child = UUID(started["workflow"])
-        stop(child, call.workflow_id)
-        status = _child(child)["status"]
-        if status in {"running", "pending", "compensating"}:
-            raise Suspend(f"workflow:{child}", poll_seconds=UNDO_POLL_SECONDS)
-        return {"workflow": str(child), "status": status}
+        if (undone.input or {}).get("is_left"):
+            return {"left": True}
+        # Asked of the rows, for the answer to a start may have been lost.
+        children = stop(call.workflow_id, undone.step_key)
+        statuses = {str(child): _child(child)["status"] for child in children}
+        for child, status in statuses.items():
+            if status in {"running", "pending", "compensating"}:
+                raise Suspend(f"workflow:{child}", poll_seconds=UNDO_POLL_SECONDS)
+        return {"children": sorted(statuses.values())}
 
     made = Action(CHILD, ChildInput, run, Effect.IDEMPOTENT, key_life=timedelta(days=36500))
     made.compensation(undo)

@@ -102,7 +102,8 @@ def start_child(
     input: Json,
     parent: Parent,
 ) -> None:
-    """Commit and publish a child; nothing where it exists already. Raises InvalidInput."""
+    """Commit and publish a child; nothing where it exists already. Raises InvalidInput, and
+    Conflict where its parent is stopping."""
     if _exists(child_id):
         pausing.follow_parent(child_id)
         return
@@ -155,17 +156,20 @@ def _commit(start: _Start) -> None:
         parent.step_key if parent else None,
         parent.depth if parent else 0,
     )
-    claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: _insert(parameters))
+    if not claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: _insert(parameters)):
+        raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
 
 
-def _insert(parameters: tuple[Any, ...]) -> None:
+def _insert(parameters: tuple[Any, ...]) -> bool:
     marks = ", ".join(["%s"] * len(parameters))
     try:
-        db.row(f"SELECT start_workflow_v2({marks})", parameters)
+        row = db.row(f"SELECT start_workflow_v2({marks}) AS is_started", parameters)
     except psycopg2.errors.UniqueViolation as err:
         # The connection broke after the commit and this is the second try of the same start.
         if err.diag.constraint_name != "workflows_pkey":
             raise
+        return True
+    return row is not None and bool(row["is_started"])
 
 
 def _publish(start: _Start) -> None:

@@ -15,15 +15,21 @@ ALTER TABLE steps
 CREATE INDEX webhook_deliveries_unconsumed ON webhook_deliveries (received_at)
   WHERE platform = 'control' AND consumed_at IS NULL;
 
--- One workflow with its first rows and its first event. Whoever starts it publishes its first steps,
+-- One workflow with its first rows and its first event; false for a child whose parent is stopping
+-- already. Whoever starts it publishes its first steps,
 -- so they are not due for another copy before p_republish seconds.
 CREATE FUNCTION start_workflow_v2(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision,
   p_steps jsonb, p_republish double precision, p_priority integer,
   p_parent uuid, p_parent_key text, p_depth integer)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
+  -- No child begins behind the barrier of its parent's stop.
+  IF p_parent IS NOT NULL AND NOT EXISTS (
+       SELECT FROM workflows WHERE id = p_parent AND status = 'running' FOR KEY SHARE) THEN
+    RETURN false;
+  END IF;
   INSERT INTO workflows (id, user_id, type, version, status, input, idempotency_key, request_hash,
                          next_wake_at, expires_at, started_at, priority, parent_id, parent_key,
                          depth)
@@ -34,6 +40,7 @@ BEGIN
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(
     'workflow_type', p_type, 'version', p_version, 'input', payload_hash(p_input),
     'parent', p_parent, 'parent_step', p_parent_key));
+  RETURN true;
 END $$;
 
 -- A child that ended tells its parent: a fact of its own, committed with the child's last event. The
@@ -83,6 +90,7 @@ DECLARE
   w record;
   s record;
   ready text[] := '{}';
+  skipped text[];
   joining text;
   is_joined boolean := false;
 BEGIN
@@ -108,33 +116,37 @@ BEGIN
     RETURN QUERY SELECT 'undone', NULL::text[], NULL;
     RETURN;
   END IF;
+  IF p_turn -> 'skip' IS NOT NULL THEN
+    WITH passed AS (
+      UPDATE steps SET status = 'skipped', finished_at = clock_timestamp()
+       WHERE workflow_id = p_workflow AND status = 'pending'
+         AND key IN (SELECT jsonb_array_elements_text(p_turn -> 'skip'))
+      RETURNING key)
+    SELECT array_agg(key ORDER BY key) INTO skipped FROM passed;
+  END IF;
   PERFORM append_event_v1(p_workflow,
     CASE p_status WHEN 'succeeded' THEN 'StepSucceeded' WHEN 'skipped' THEN 'StepSkipped'
                   ELSE 'StepFailed' END, p_key,
     jsonb_build_object('output', payload_hash(p_output), 'cost', nullif(s.cost, 0),
       'tries', nullif(s.tries, 0),
       'code', p_error ->> 'code', 'is_tolerated', nullif(p_status = 'failed', false),
-      'skipped', p_turn -> 'skip', 'count', p_turn -> 'count'));
+      'skipped', to_jsonb(skipped), 'count', p_turn -> 'count'));
   IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN
     -- The pivot was on its way when the stop came: nothing may be undone any more. While it was in
     -- doubt nothing was cancelled either.
     UPDATE workflows SET status = 'running', cause = NULL, error = NULL WHERE id = p_workflow;
+    w.status := 'running';
     PERFORM append_event_v1(p_workflow, 'StopRefused', p_key, NULL);
     IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed') THEN
       PERFORM call_person_v1(p_workflow, p_key, 'step_failed');
     END IF;
-  ELSIF w.status <> 'running' THEN
-    PERFORM wake_by_v1(p_workflow, playalter_now());
-    RETURN QUERY SELECT 'draining', NULL::text[], NULL;
-    RETURN;
   END IF;
+  -- Also while the workflow is stopping: should a pivot in doubt prove to have happened, it goes on
+  -- from here; else what is released now is cancelled with the rest.
   IF p_turn IS NOT NULL THEN
     IF p_turn -> 'steps' IS NOT NULL THEN
       PERFORM add_steps_v1(p_workflow, p_turn -> 'steps', p_republish);
     END IF;
-    UPDATE steps SET status = 'skipped', finished_at = clock_timestamp()
-     WHERE workflow_id = p_workflow AND status = 'pending'
-       AND key IN (SELECT jsonb_array_elements_text(p_turn -> 'skip'));
     IF p_turn -> 'window' IS NOT NULL THEN
       UPDATE steps SET remaining = (p_turn ->> 'count')::integer,
              item_count = (p_turn ->> 'count')::integer,
@@ -152,7 +164,7 @@ BEGIN
     ready := ARRAY(SELECT jsonb_array_elements_text(p_turn -> 'release'));
   ELSIF s.next_keys IS NOT NULL THEN
     ready := s.next_keys;
-  ELSE
+  ELSIF w.status = 'running' THEN
     UPDATE workflows SET status = 'succeeded', output = p_workflow_output, next_wake_at = NULL,
            attention = NULL, completed_at = clock_timestamp() WHERE id = p_workflow;
     PERFORM append_event_v1(p_workflow, 'WorkflowSucceeded', NULL,
@@ -164,6 +176,11 @@ BEGIN
   END IF;
   UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
    WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  IF w.status <> 'running' THEN
+    PERFORM wake_by_v1(p_workflow, playalter_now());
+    RETURN QUERY SELECT 'draining', NULL::text[], NULL;
+    RETURN;
+  END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
   IF w.paused_at IS NOT NULL THEN ready := '{}'; is_joined := false; END IF;
   RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END;
@@ -495,7 +512,8 @@ BEGIN
   END IF;
   SELECT steps.status, next_keys, join_key INTO s
     FROM steps WHERE workflow_id = p_workflow AND key = p_key;
-  IF NOT FOUND OR s.status NOT IN ('succeeded', 'skipped') OR w.status <> 'running' THEN
+  IF NOT FOUND OR s.status NOT IN ('succeeded', 'skipped') OR w.status <> 'running'
+     OR w.paused_at IS NOT NULL THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
                         false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0;
     RETURN;
@@ -609,9 +627,14 @@ DECLARE
   s record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence
-                AND started_at + seconds(p_timeout) < clock_timestamp() + seconds(p_seconds)) THEN
-    RETURN 'timed_out';
+  IF p_timeout IS NOT NULL THEN
+    UPDATE steps SET expires_at = playalter_now() - (clock_timestamp() - started_at)
+                                  + seconds(p_timeout)
+     WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND expires_at IS NULL;
+    IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key
+                  AND fence = p_fence AND expires_at < playalter_now() + seconds(p_seconds)) THEN
+      RETURN 'timed_out';
+    END IF;
   END IF;
   UPDATE steps SET status = 'pending', tries = tries + 1, error = p_error,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,

@@ -228,10 +228,18 @@ class Attempts:
         self.started(self.memory.start(child, type, request["input"], origin))
         return child
 
-    def _stop(self, child: UUID, parent: UUID) -> None:
-        workflow = self.memory.workflows[child]
-        self.ledger.stop_child(workflow)
-        settle(self.ledger, workflow)
+    def _stop(self, parent: UUID, step_key: str) -> list[UUID]:
+        """Stop what the step has started (see chains/children.py)."""
+        asking = self.memory.workflows[parent]
+        children = [
+            each
+            for each in self.memory.workflows.values()
+            if each.parent and each.parent[0] is asking and each.parent[1] == step_key
+        ]
+        for child in children:
+            self.ledger.stop_child(child)
+            settle(self.ledger, child)
+        return [child.id for child in children]
 
 
 def _depth(workflow: WorkflowRow) -> int:

@@ -30,8 +30,6 @@ class MemoryLedger:
             workflow.failed[row.key] = row
         if finish.is_pivot and workflow.status == "compensating" and finish.status == "succeeded":
             self._refuse_stop(workflow)
-        elif workflow.status != "running":
-            return Advance("draining")
         self._turn(workflow, finish.turn or {})
         return self._follow(workflow, row, finish)
 
@@ -74,11 +72,15 @@ class MemoryLedger:
             ready = turn["release"]
         elif row.next_keys is not None:
             ready = row.next_keys
-        else:
+        elif workflow.status == "running":
             workflow.output, workflow.attention = finish.workflow_output, None
             self.end(workflow, "succeeded")
             return Advance("completed")
+        else:
+            ready = []
         self.memory.release(workflow, ready)
+        if workflow.status != "running":
+            return Advance("draining")
         return Advance("released", tuple(ready))
 
     def end(self, workflow: WorkflowRow, status: str) -> None:

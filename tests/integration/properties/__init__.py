@@ -1,0 +1,1 @@
+"""The step protocol under any interleaving: its invariants, and its state machines."""

@@ -1,0 +1,24 @@
+"""Whatever comes between whatever, the invariants hold."""
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.integration.conftest import Kernel
+from tests.integration.properties.machine import Protocol
+from tests.integration.properties.samples import SAMPLES
+from tests.integration.properties.world import World
+from tests.invariants import holds
+
+
+@holds(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_any_interleaving_keeps_the_invariants(
+    observing: Kernel, profile: settings, sample: str
+) -> None:
+    class Sampled(Protocol):
+        def __init__(self) -> None:
+            super().__init__(World(observing), sample)
+
+    run_state_machine_as_test(Sampled, settings=profile)

@@ -1,0 +1,205 @@
+"""The table of states, the picture of it, and what the code does are the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+import app.states
+from app import claims, db
+from app.models import STEP_STATUSES, TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES
+from app.states import (
+    NEW,
+    RESERVED_WORKFLOW_STATUSES,
+    STEP_TRANSITIONS,
+    TERMINAL_STEP_STATUSES,
+    WORKFLOW_TRANSITIONS,
+    Transition,
+    document,
+)
+from chains import commands
+from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.properties import observed
+from tests.integration.properties.samples import INPUT
+from tests.integration.properties.world import World
+
+
+def test_the_picture_is_drawn_from_the_table() -> None:
+    drawn = Path(app.states.__file__).with_name("STATES.md").read_text()
+    assert drawn == document(TERMINAL_WORKFLOW_STATUSES)
+
+
+@pytest.mark.parametrize(
+    ("transitions", "statuses"),
+    [
+        (WORKFLOW_TRANSITIONS, set(WORKFLOW_STATUSES) - RESERVED_WORKFLOW_STATUSES),
+        (STEP_TRANSITIONS, set(STEP_STATUSES)),
+    ],
+)
+def test_every_status_is_reached_and_none_is_a_trap(
+    transitions: tuple[Transition, ...], statuses: set[str]
+) -> None:
+    reached = {each.after for each in transitions}
+    left = {each.before for each in transitions} - {NEW}
+    assert reached == statuses
+    assert reached - left <= {*TERMINAL_WORKFLOW_STATUSES, *TERMINAL_STEP_STATUSES}
+    assert len({(each.before, each.after) for each in transitions}) == len(transitions)
+
+
+class Stage:
+    """A workflow of a sample, and its steps done one by one."""
+
+    def __init__(self, world: World, sample: str, *, fails: bool = False) -> None:
+        self.world = world
+        self.id: UUID = world.kernel.start(sample, {**INPUT, "fails": fails})
+
+    def run(self, *keys: str, fault: str = "none") -> str:
+        verdict = ""
+        for key in keys:
+            claim = self.world.claim(self.world.kernel.step(self.id, key))
+            assert claim is not None, key
+            self.world.vendor.fault = fault
+            verdict = self.world.attempt(claim)
+        return verdict
+
+    def rest(self) -> str:
+        """All that is due, until nothing is; the status then."""
+        for _ in range(20):
+            self.world.pass_real_time(200.0)
+            for workflow in self.world.workflows():
+                self.world.look(workflow)
+            for step in self.world.due():
+                claim = self.world.claim(step)
+                if claim is not None:
+                    self.world.attempt(claim)
+        return str(self.world.kernel.workflow(self.id)["status"])
+
+
+def success_and_failure(world: World) -> None:
+    done = Stage(world, "in_chain")
+    assert done.rest() == "succeeded"
+    failed = Stage(world, "in_chain", fails=True)
+    assert failed.rest() == "compensated"
+
+
+def ways_not_taken(world: World) -> None:
+    assert Stage(world, "in_turns").rest() == "succeeded"
+
+
+def a_failure_passed_over_and_undone(world: World) -> None:
+    turns = Stage(world, "in_turns", fails=True)
+    turns.run("turns~expand", "turns[0].way~choose", "turns[0].pay", "turns[0].way")
+    turns.run("turns[0]~until", "turns[1].way~choose")
+    turns.run("turns[1].other", fault="refused")
+    assert world.kernel.step(turns.id, "turns[1].other")["status"] == "skipped"
+    assert turns.rest() == "compensated"
+
+
+def retry_and_lapse(world: World) -> None:
+    chain = Stage(world, "in_chain")
+    chain.run("a")
+    chain.run("pay", fault="limited")
+    world.pass_real_time(200.0)
+    claim = world.claim(world.kernel.step(chain.id, "pay"))
+    assert claim is not None
+    world.lapse(claim)
+    assert chain.rest() == "succeeded"
+
+
+def doubt_and_lookup(world: World) -> None:
+    chain = Stage(world, "in_chain")
+    chain.run("a")
+    chain.run("pay", fault="lost_reply")
+    assert world.kernel.step(chain.id, "pay")["status"] == "unknown"
+    assert chain.rest() == "succeeded"
+
+
+def doubt_while_stopping(world: World) -> None:
+    chain = Stage(world, "in_chain")
+    chain.run("a")
+    chain.run("pay", fault="lost_reply")
+    world.cancel(chain.id)
+    assert chain.rest() == "compensated"
+
+
+def wait_and_wake(world: World) -> None:
+    branches = Stage(world, "in_parallel")
+    branches.run("job")
+    world.deliver(world.kernel.step(branches.id, "job"))
+    assert branches.rest() == "succeeded"
+
+
+def cancel_what_waits(world: World) -> None:
+    branches = Stage(world, "in_parallel")
+    branches.run("job")
+    world.cancel(branches.id)
+    assert branches.rest() == "compensated"
+
+
+def cancel_and_time_out_with_nothing_to_undo(world: World) -> None:
+    assert world.cancel(Stage(world, "in_chain").id) == "cancelled"
+    late = Stage(world, "in_chain")
+    commands.stop(late.id, "timed_out", {"code": "timed_out"})
+    assert late.rest() == "failed"
+
+
+def a_stop_refused(world: World) -> None:
+    sent = Stage(world, "with_pivot")
+    sent.run("first")
+    held = world.claim(world.kernel.step(sent.id, "publish"))
+    assert held is not None
+    commands.stop(sent.id, "timed_out", {"code": "timed_out"})
+    world.attempt(held)
+    assert world.kernel.workflow(sent.id)["status"] == "running"
+
+
+def a_child_reopened(world: World) -> None:
+    parent = Stage(world, "with_child", fails=True)
+    assert parent.rest() == "compensated"
+    child = world.workflows()[1]
+    assert world.kernel.workflow(child)["status"] == "compensated"
+
+
+def a_doubt_that_is_dropped(world: World) -> None:
+    """A lookup while stopping ends in a cancelled step that is undone."""
+    chain = Stage(world, "in_chain")
+    held = world.claim(world.kernel.step(chain.id, "a"))
+    assert held is not None
+    claims.doubt_step(held, NOTHING, {"code": "x"}, 0.0, None)
+    world.cancel(chain.id)
+    assert chain.rest() in {"cancelled", "compensated"}
+
+
+SCENES: tuple[Callable[[World], None], ...] = (
+    success_and_failure,
+    ways_not_taken,
+    a_failure_passed_over_and_undone,
+    retry_and_lapse,
+    doubt_and_lookup,
+    doubt_while_stopping,
+    wait_and_wake,
+    cancel_what_waits,
+    cancel_and_time_out_with_nothing_to_undo,
+    a_stop_refused,
+    a_child_reopened,
+    a_doubt_that_is_dropped,
+)
+
+
+def test_every_transition_of_the_table_happens_and_no_other_one(observing: Kernel) -> None:
+    seen: dict[str, set[observed.Pair]] = {"workflow": set(), "step": set()}
+    for scene in SCENES:
+        scene(World(observing))
+        assert observed.unmarked() == []
+        for kind, found in seen.items():
+            found |= observed.transitions(kind)
+    assert seen["workflow"] == {(each.before, each.after) for each in WORKFLOW_TRANSITIONS}
+    assert seen["step"] == {(each.before, each.after) for each in STEP_TRANSITIONS}
+
+
+def test_a_change_that_is_not_in_the_table_is_seen(observing: Kernel) -> None:
+    workflow = World(observing).kernel.start("in_chain", INPUT)
+    db.row("UPDATE steps SET status = 'compensated' WHERE key = 'a'", ())
+    (row,) = observed.unmarked()
+    assert (row["workflow_id"], row["before"], row["after"]) == (workflow, "pending", "compensated")

@@ -1,0 +1,138 @@
+"""A vendor in memory, with books of its own: what happened there, whatever our rows say.
+
+It dedupes by idempotency key and can be looked up; what goes wrong with a call is said beforehand.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import ConfigDict
+
+from app.call import Call
+from app.errors import Permanent, Retryable, Suspend, Unknown
+from app.platform import (
+    Action,
+    ActionInput,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+)
+
+FAULTS = (
+    "none",
+    "none",
+    "refused",
+    "limited",
+    "lost_reply",
+    "reset",
+    "killed_before",
+    "killed_after",
+)
+
+
+class Killed(BaseException):
+    """The process dies here."""
+
+
+class AnyInput(ActionInput):
+    """Anything."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+@dataclass
+class Done:
+    """One effect: of which step, under which key, and whether it was undone."""
+
+    workflow_id: UUID
+    step: str
+    is_undone: bool = False
+
+
+def external_id(key: str) -> str:
+    """The vendor's id of what was made under a key."""
+    return f"job_{key[:16]}"
+
+
+@dataclass
+class Vendor:
+    """`fault` and `meanwhile` befall the next call only."""
+
+    books: dict[str, Done] = field(default_factory=dict)
+    finished: set[str] = field(default_factory=set)
+    fault: str = "none"
+    is_lagging: bool = False
+    meanwhile: Callable[[], None] | None = None
+
+    def actions(self) -> dict[str, Action]:
+        """The two actions, under names that definitions know."""
+        return {made.name: made for made in (self._pay(), self._job())}
+
+    def _pay(self) -> Action:
+        def run(call: Call, given: ActionInput) -> Json:
+            return call.once("charge", {}, lambda _, key: self._make(call, key))
+
+        made = Action(
+            "stripe.capture", AnyInput, run, Effect.LOOKUP, tries=3, key_life=timedelta(days=1)
+        )
+        made.compensate, made.lookup = self._undo, self._find
+        return made
+
+    def _job(self) -> Action:
+        def run(call: Call, given: ActionInput) -> Json:
+            known = call.external_id
+            if known is None:
+                known = call.once("create", {}, lambda _, key: self._make(call, key))["id"]
+            if known not in self.finished:
+                raise Suspend(known, poll_seconds=60.0)
+            return {"id": known}
+
+        made = Action("replicate.predict", AnyInput, run, Effect.LOOKUP, tries=3)
+        made.compensate, made.lookup = self._undo, self._find
+        return made
+
+    def _make(self, call: Call, key: str) -> Json:
+        def effect() -> None:
+            self.books.setdefault(key, Done(call.workflow_id, call.original_key))
+
+        return self._call(effect) | {"id": external_id(key)}
+
+    def _undo(self, call: Call, undo: Undo) -> Json:
+        def effect() -> None:
+            for done in self.books.values():
+                if (done.workflow_id, done.step) == (call.workflow_id, undo.step_key):
+                    done.is_undone = True
+
+        return call.once("refund", {}, lambda _, key: self._call(effect))
+
+    def _find(self, call: Call, intent: Intent) -> LookupAnswer:
+        is_lagging, self.is_lagging = self.is_lagging, False
+        if is_lagging:
+            return CannotTell(5.0, "search lags")
+        return Found({"id": external_id(intent.key)}) if intent.key in self.books else Never()
+
+    def _call(self, effect: Callable[[], None]) -> Json:
+        fault, self.fault = self.fault, "none"
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        if fault == "killed_before":
+            raise Killed
+        if fault == "refused":
+            raise Permanent("declined", code="declined")
+        if fault == "limited":
+            raise Retryable("limited", code="limited")
+        if fault != "reset":
+            effect()
+        if fault == "killed_after":
+            raise Killed
+        if fault in {"reset", "lost_reply"}:
+            raise Unknown("no reply")
+        return {}

@@ -1,0 +1,333 @@
+"""What always holds, numbered, in one place; each can be asked of any running database.
+
+Those without a statement need a plan too (6, 12), or more than the database knows (8, 14, 15: the
+messages, the order of things) and are held by their tests alone. A test says by `@holds(number)`
+what it holds; another test sees that none is left out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+from app.platform import Action, Json
+from chains import registry
+from chains.actions import actions
+from chains.definition import Map
+from chains.plan import CHILD, Plan
+
+Rows = Callable[[str, tuple[Any, ...]], list[Json]]
+"""Runs a statement with positional parameters; `app.db.rows` is one."""
+
+F = TypeVar("F")
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """`sql` reads the CTEs `chosen` (rows of workflows) and `happened` (their events, with the
+    body as `b`) and selects (workflow_id, what) of what breaks the rule."""
+
+    number: int
+    sentence: str
+    sql: str | None = None
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One finding."""
+
+    number: int
+    workflow_id: UUID
+    what: str
+
+
+_TERMINAL = "('succeeded', 'failed', 'compensated', 'cancelled')"
+_DONE = "('succeeded', 'skipped', 'compensated')"
+_IS_TURN_OR_WAY = (
+    "EXISTS (SELECT FROM steps b WHERE b.workflow_id = j.workflow_id"
+    " AND (b.key = j.key || '~choose' OR b.key = j.key || '~expand' AND b.action = 'control.turn'))"
+)
+
+INVARIANTS = (
+    Invariant(
+        1,
+        "A workflow that is not terminal has a finite next_wake_at.",
+        f"SELECT id, status FROM chosen WHERE status NOT IN {_TERMINAL}"
+        " AND (next_wake_at IS NULL OR NOT isfinite(next_wake_at))",
+    ),
+    Invariant(
+        2,
+        "A step has one accepted outcome, and another one only after a person asked for a retry.",
+        """
+        SELECT workflow_id, step || ' ended ' || sum(ends) || ' times' FROM (
+          SELECT workflow_id, b ->> 'step' AS step,
+                 CASE WHEN b ->> 'type' = 'StepRetryRequested' THEN -1 ELSE 1 END AS ends
+            FROM happened WHERE b ->> 'type' IN ('StepSucceeded', 'StepSkipped', 'StepFailed',
+                 'StepCancelled', 'StepAdopted', 'StepRetryRequested')
+          UNION ALL
+          SELECT workflow_id, (b ->> 'step') || '~undo', 1 FROM happened
+           WHERE b ->> 'type' = 'StepCompensated'
+          UNION ALL
+          SELECT workflow_id, jsonb_array_elements_text(b -> 'data' -> 'skipped'), 1 FROM happened
+           WHERE b -> 'data' ? 'skipped') AS each
+         GROUP BY workflow_id, step HAVING sum(ends) > 1
+        """,
+    ),
+    Invariant(
+        3,
+        "There is no effect without an intent that was recorded before it, and no intent of a step"
+        " that nobody claimed.",
+        "SELECT i.workflow_id, i.step_key FROM intents i JOIN chosen w ON w.id = i.workflow_id"
+        " JOIN steps s ON (s.workflow_id, s.key) = (i.workflow_id, i.step_key)"
+        " WHERE s.claims = 0 AND s.adopted_from IS NULL",
+    ),
+    Invariant(
+        4,
+        "No step is claimed before what it follows is done and has released it.",
+        f"""
+        SELECT s.workflow_id, s.key || ' before ' || p.key FROM chosen w
+          JOIN steps s ON s.workflow_id = w.id AND s.claims > 0
+          JOIN steps p ON p.workflow_id = w.id AND s.key = ANY (p.next_keys)
+         WHERE p.status NOT IN {_DONE}
+        UNION ALL
+        SELECT w.id, s.key || ' was not released' FROM chosen w
+          JOIN steps s ON s.workflow_id = w.id AND s.claims > 0 AND s.publish_after IS NULL
+        UNION ALL
+        SELECT w.id, j.key || ' lacks ' || j.remaining FROM chosen w
+          JOIN steps j ON j.workflow_id = w.id AND j.claims > 0
+         WHERE j.remaining > 0 AND NOT {_IS_TURN_OR_WAY}
+        UNION ALL
+        SELECT w.id, s.key || ' before ' || c.key FROM chosen w
+          JOIN steps c ON c.workflow_id = w.id AND c.action = 'control.choose'
+           AND c.status <> 'succeeded'
+          JOIN steps s ON s.workflow_id = w.id AND s.claims > 0
+           AND (s.key || '~choose' = c.key OR s.join_key || '~choose' = c.key)
+        """,
+    ),
+    Invariant(
+        5,
+        "Nothing is undone of which it is proven that it never happened.",
+        """
+        SELECT w.id, u.key FROM chosen w
+          JOIN steps u ON u.workflow_id = w.id AND u.undo
+          JOIN steps s ON s.workflow_id = w.id AND s.key || '~undo' = u.key AND s.action = u.action
+          JOIN intents i ON i.workflow_id = w.id AND i.step_key = s.key
+         GROUP BY w.id, u.key HAVING bool_and(i.resolution IS NOT DISTINCT FROM 'never')
+        """,
+    ),
+    Invariant(6, "Everything else is undone before a workflow that undoes has ended."),
+    Invariant(
+        7,
+        "No claim of a step commits after the barrier of a stop (the lookup of an unknown aside).",
+        """
+        SELECT w.id, s.key FROM chosen w
+          JOIN steps s ON s.workflow_id = w.id AND NOT s.undo
+          JOIN happened e ON e.workflow_id = w.id AND e.b ->> 'type' = 'WorkflowStopping'
+         WHERE NOT EXISTS (SELECT FROM clock_offset)
+           AND NOT EXISTS (SELECT FROM happened r WHERE r.workflow_id = w.id
+                              AND r.b ->> 'type' = 'StopRefused')
+           AND s.started_at > to_timestamp((e.b ->> 'at')::bigint / 1e6) + interval '30 seconds'
+        """,
+    ),
+    Invariant(8, "A win of publish_after is published once at most."),
+    Invariant(
+        9,
+        "A terminal state stays; a child that succeeded may be reopened by its parent's undoing.",
+        f"""
+        SELECT workflow_id, b ->> 'type' FROM (
+          SELECT workflow_id, b, (
+            SELECT t.b ->> 'type' FROM happened t WHERE t.workflow_id = e.workflow_id
+               AND t.seq < e.seq AND (t.b -> 'data' ? 'is_reopened' OR t.b ->> 'type' IN (
+                 'WorkflowSucceeded', 'WorkflowCompensated', 'WorkflowCancelled', 'WorkflowFailed'))
+             ORDER BY t.seq DESC LIMIT 1) AS ended FROM happened e) AS each
+         WHERE ended <> 'WorkflowStopping' AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
+           AND b ->> 'type' NOT IN ('WorkflowForked', 'AttentionResolved')
+        UNION ALL
+        SELECT id, status FROM chosen WHERE (completed_at IS NULL) = (status IN {_TERMINAL})
+        """,
+    ),
+    Invariant(
+        10,
+        "The events of a workflow are numbered without a gap and chained without a break.",
+        """
+        SELECT workflow_id, 'event ' || seq FROM (
+          SELECT workflow_id, seq, b, hash, body, lag(hash) OVER each AS previous,
+                 row_number() OVER each AS number
+            FROM happened WINDOW each AS (PARTITION BY workflow_id ORDER BY seq)) AS chain
+         WHERE seq <> number OR (b ->> 'seq')::integer <> seq OR hash <>
+           sha256(coalesce(previous, sha256(uuid_send(workflow_id))) || convert_to(body, 'UTF8'))
+        UNION ALL
+        SELECT id, 'no event' FROM chosen WHERE NOT EXISTS (
+          SELECT FROM happened WHERE workflow_id = id)
+        """,
+    ),
+    Invariant(
+        11,
+        "What a join still waits for is never below 0, and 0 when all its parts have settled and"
+        " not before.",
+        # A failure that is tolerated has settled its part, one that holds the workflow has not.
+        f"""
+        SELECT w.id, j.key || ': ' || j.remaining || ' of ' || count(*) || ', '
+               || count(*) FILTER (WHERE p.status IN {_DONE}) || ' settled'
+          FROM chosen w
+          JOIN steps j ON j.workflow_id = w.id AND j.remaining IS NOT NULL
+           AND j.status NOT IN ('skipped', 'compensated') AND NOT {_IS_TURN_OR_WAY}
+          JOIN steps p ON p.workflow_id = w.id AND p.join_key = j.key
+         WHERE w.status IN ('running', 'succeeded')
+         GROUP BY w.id, j.key, j.remaining
+        HAVING j.remaining NOT BETWEEN count(*) FILTER (WHERE p.status NOT IN {_DONE}
+                                                          AND p.status <> 'failed')
+                                   AND count(*) FILTER (WHERE p.status NOT IN {_DONE})
+        UNION ALL
+        SELECT w.id, j.key FROM chosen w
+          JOIN steps j ON j.workflow_id = w.id AND j.remaining < 0
+        """,
+    ),
+    Invariant(12, "Of a map at most max_concurrency items are released and not settled."),
+    Invariant(
+        13,
+        "next_wake_at is not later than the earliest thing that is due, a message that is out"
+        " aside (publish_after), nor than a second from now.",
+        """
+        SELECT w.id, s.key || ' ' || s.status FROM chosen w JOIN steps s ON s.workflow_id = w.id
+         CROSS JOIN (SELECT playalter_now() AS now,
+                            playalter_now() - clock_timestamp() AS shift) AS t
+         WHERE w.completed_at IS NULL AND w.paused_at IS NULL
+           AND (s.status IN ('running', 'waiting') OR s.status IN ('pending', 'unknown')
+                AND s.publish_after IS NOT NULL)
+           AND (w.status = 'running' OR s.undo OR s.status <> 'waiting')
+           AND w.next_wake_at - interval '1 s' > greatest(t.now, CASE s.status
+                 WHEN 'running' THEN greatest(s.lease_until, s.publish_after) + t.shift
+                 WHEN 'waiting' THEN s.wake_at
+                 ELSE greatest(s.publish_after + t.shift, coalesce(s.wake_at, '-infinity')) END)
+        """,
+    ),
+    Invariant(14, "A holder whose fence is no longer the step's records nothing."),
+    Invariant(15, "While a workflow is paused nothing of it is claimed and nothing is published."),
+    Invariant(
+        16,
+        "Nothing of a workflow that has ended is pending, running or waiting.",
+        f"SELECT w.id, s.key || ' ' || s.status FROM chosen w JOIN steps s ON s.workflow_id = w.id"
+        f" WHERE w.status IN {_TERMINAL} AND s.status IN ('pending', 'running', 'waiting')",
+    ),
+    Invariant(
+        17,
+        "What follows a step that is done is released with its outcome, while the workflow runs.",
+        """
+        SELECT w.id, s.key || ' after ' || p.key FROM chosen w
+          JOIN steps p ON p.workflow_id = w.id AND p.status IN ('succeeded', 'skipped')
+          JOIN steps s ON s.workflow_id = w.id AND s.key = ANY (p.next_keys)
+         WHERE w.status = 'running' AND s.status = 'pending' AND s.publish_after IS NULL
+        UNION ALL
+        SELECT w.id, j.key FROM chosen w JOIN steps j ON j.workflow_id = w.id AND j.remaining = 0
+         WHERE w.status = 'running' AND j.status = 'pending' AND j.publish_after IS NULL
+        """,
+    ),
+)
+
+_CHOSEN = "SELECT * FROM workflows WHERE %s::uuid[] IS NULL OR id = ANY (%s::uuid[])"
+_HAPPENED = (
+    "SELECT e.workflow_id, e.seq, e.body, e.hash, e.body::jsonb AS b FROM events e"
+    " JOIN chosen ON chosen.id = e.workflow_id"
+)
+_ALL = (
+    f"WITH chosen AS MATERIALIZED ({_CHOSEN}), happened AS MATERIALIZED ({_HAPPENED}) "
+    + " UNION ALL ".join(
+        f"SELECT {each.number} AS number, x.* FROM ({each.sql}) AS x (workflow_id, what)"
+        for each in INVARIANTS
+        if each.sql is not None
+    )
+)
+
+
+def holds(*numbers: int) -> Callable[[F], F]:
+    """Say that a test holds these invariants (decorator)."""
+
+    def mark(test: F) -> F:
+        vars(test)["invariants"] = frozenset(numbers)
+        return test
+
+    return mark
+
+
+def broken(rows: Rows, workflows: Iterable[UUID] | None = None) -> list[Broken]:
+    """What breaks an invariant now, in these workflows or in all; reads definitions too, so that
+    the process's settings must be those of the same database."""
+    chosen = None if workflows is None else list(workflows)
+    found = [
+        Broken(row["number"], row["workflow_id"], row["what"])
+        for row in rows(_ALL, (chosen, chosen))
+    ]
+    return [*found, *not_undone(rows, chosen), *over_window(rows, chosen)]
+
+
+_UNDOABLE = f"""
+SELECT w.id, w.type, w.version, s.key, s.action, s.status, s.input,
+       EXISTS (SELECT FROM intents i WHERE i.workflow_id = w.id AND i.step_key = s.key
+                  AND i.resolution IS DISTINCT FROM 'never') AS has_effect,
+       EXISTS (SELECT FROM steps u WHERE u.workflow_id = w.id AND u.key = s.key || '~undo'
+                  AND u.status = 'succeeded') AS is_undone,
+       c.id AS child, c.type AS child_type, c.version AS child_version, c.status AS child_status,
+       ARRAY (SELECT key FROM steps d WHERE d.workflow_id = c.id
+                 AND d.status = 'succeeded') AS child_done
+  FROM ({_CHOSEN}) AS w JOIN steps s ON s.workflow_id = w.id
+  LEFT JOIN workflows c ON c.parent_id = w.id AND c.parent_key = s.key
+ WHERE w.status IN ('compensated', 'cancelled', 'failed') AND w.undoes AND NOT s.undo
+   AND s.adopted_from IS NULL
+"""
+
+
+def not_undone(rows: Rows, workflows: list[UUID] | None) -> list[Broken]:
+    """6: what stands although its workflow has ended undone."""
+    known = actions()
+    found = []
+    for row in rows(_UNDOABLE, (workflows, workflows)):
+        plan = registry.plan(row["type"], row["version"])
+        if _is_left(row, plan, known):
+            found.append(Broken(6, row["id"], f"{row['key']} was not undone"))
+        if _child_is_left(row):
+            found.append(Broken(6, row["id"], f"child {row['child']} is {row['child_status']}"))
+    return found
+
+
+def _is_left(row: Json, plan: Plan, known: Mapping[str, Action]) -> bool:
+    step = plan.step(row["key"])
+    if row["is_undone"] or getattr(step.node, "compensation", None) == "none":
+        return False
+    if step.other_compensation is not None:
+        return bool(row["has_effect"] or row["status"] == "succeeded")
+    return bool(row["has_effect"] and known[row["action"]].compensate is not None)
+
+
+def _child_is_left(row: Json) -> bool:
+    if row["action"] != CHILD or row["child"] is None or (row["input"] or {}).get("is_left"):
+        return False
+    pivot = registry.plan(row["child_type"], row["child_version"]).pivot
+    is_final = pivot is not None and pivot in row["child_done"]
+    return not is_final and row["child_status"] in {"running", "compensating", "succeeded"}
+
+
+_IN_FLIGHT = f"""
+SELECT id, type, version, key,
+       count(*) FILTER (WHERE is_released AND NOT is_settled) AS items FROM (
+  SELECT w.id, w.type, w.version, j.key,
+         split_part(substr(s.key, length(j.key) + 2), ']', 1) AS item,
+         bool_or(s.publish_after IS NOT NULL) AS is_released,
+         bool_or(s.join_key = j.key AND s.status IN ('succeeded', 'skipped', 'failed'))
+           IS TRUE AS is_settled
+    FROM ({_CHOSEN}) AS w
+    JOIN steps j ON j.workflow_id = w.id AND j.item_count IS NOT NULL AND j.remaining IS NOT NULL
+    JOIN steps s ON s.workflow_id = w.id AND starts_with(s.key, j.key || '[')
+   WHERE w.status = 'running' GROUP BY 1, 2, 3, 4, 5) AS items
+ GROUP BY 1, 2, 3, 4
+"""
+
+
+def over_window(rows: Rows, workflows: list[UUID] | None) -> list[Broken]:
+    """12: maps with more items in flight than they may have."""
+    found = []
+    for row in rows(_IN_FLIGHT, (workflows, workflows)):
+        block = registry.plan(row["type"], row["version"]).step(row["key"]).block
+        if isinstance(block, Map) and row["items"] > block.max_concurrency:
+            found.append(Broken(12, row["id"], f"{row['key']}: {row['items']} items in flight"))
+    return found
