@@ -91,10 +91,13 @@ class ApiKey(Base):
     digest: Mapped[bytes]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     revoked_at: Mapped[datetime | None]
+    is_admin: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    """May change what can be started, for everybody."""
 
 
 class DefinitionRow(Base):
-    """One version of a recipe; a body never changes under its version."""
+    """One version of a recipe; a body never changes under its version. `weight`: its share of the
+    starts while they are spread; a retired version starts nothing."""
 
     __tablename__ = "definitions"
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -103,8 +106,30 @@ class DefinitionRow(Base):
     checksum: Mapped[str]
     active: Mapped[bool] = mapped_column(Boolean)
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    weight: Mapped[int | None]
+    retired_at: Mapped[datetime | None]
     __table_args__ = (
+        CheckConstraint("weight BETWEEN 0 AND 1000000", name="definitions_weight"),
+        CheckConstraint(
+            "retired_at IS NULL OR (NOT active AND weight IS NULL)",
+            name="definitions_retired_starts_nothing",
+        ),
         Index("definitions_one_active", "name", unique=True, postgresql_where=text("active")),
+    )
+
+
+class DefinitionActivation(Base):
+    """A version became the active one; `taken_back_at`: until a rollback left it."""
+
+    __tablename__ = "definition_activations"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_UUID7)
+    name: Mapped[str]
+    version: Mapped[int]
+    activated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    taken_back_at: Mapped[datetime | None]
+    __table_args__ = (
+        ForeignKeyConstraint(["name", "version"], ["definitions.name", "definitions.version"]),
+        Index("definition_activations_by_name", "name", "id"),
     )
 
 

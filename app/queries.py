@@ -29,7 +29,6 @@ from app.models import (
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
     WORKFLOW_STATUSES,
-    DefinitionRow,
     EventRow,
     PlatformHealth,
     StepRow,
@@ -173,21 +172,6 @@ def _known(ask: Callable[[Connection], T | None]) -> T:
     if found is None:
         raise NotFound("there is no such workflow")
     return found
-
-
-def definitions() -> list[Json]:
-    """The active recipes: name, version and the schema of their input."""
-    statement = (
-        select(
-            DefinitionRow.name,
-            DefinitionRow.version,
-            DefinitionRow.body["input_schema"].label("input_schema"),
-        )
-        .where(DefinitionRow.active)
-        .order_by(DefinitionRow.name)
-    )
-    with begin_read() as connection:
-        return [dict(row) for row in connection.execute(statement).mappings()]
 
 
 def live_workflows() -> dict[str, int]:

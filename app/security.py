@@ -37,9 +37,18 @@ class KeyFacts:
     email: str
     created_at: datetime
     revoked_at: datetime | None
+    is_admin: bool
 
 
-def create_key(email: str) -> tuple[UUID, str]:
+@dataclass(frozen=True)
+class Identity:
+    """Whom a key stands for, and whether it may change what can be started."""
+
+    user_id: UUID
+    is_admin: bool
+
+
+def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
     """Make a key for the user of `email`, who is created when new; the key is shown only here."""
     if not _EMAIL.fullmatch(email):
         raise InvalidInput("this is not an e-mail address", field="/email", code="email_invalid")
@@ -48,13 +57,18 @@ def create_key(email: str) -> tuple[UUID, str]:
         connection.execute(upsert(User).values(email=email).on_conflict_do_nothing())
         user_id: UUID = connection.execute(select(User.id).where(User.email == email)).scalar_one()
         connection.execute(
-            insert(ApiKey).values(user_id=user_id, prefix=key.split("_")[1], digest=_digest(key))
+            insert(ApiKey).values(
+                user_id=user_id,
+                prefix=key.split("_")[1],
+                digest=_digest(key),
+                is_admin=is_admin,
+            )
         )
     return user_id, key
 
 
-def authenticate(key: str) -> UUID:
-    """The user of `key`; Unauthorized when it is unknown, wrong or revoked (within 5 seconds)."""
+def authenticate(key: str) -> Identity:
+    """Whom `key` stands for; Unauthorized when it is unknown, wrong or revoked (in 5 seconds)."""
     match = _KEY.fullmatch(key)
     if match is None:
         raise Unauthorized("the API key is not valid")
@@ -62,16 +76,16 @@ def authenticate(key: str) -> UUID:
     known = _cache.get(digest)
     if known is not None:
         return known
-    statement = select(ApiKey.user_id, ApiKey.digest).where(
+    statement = select(ApiKey.user_id, ApiKey.digest, ApiKey.is_admin).where(
         ApiKey.prefix == match[1], ApiKey.revoked_at.is_(None)
     )
     with begin() as connection:
         row = connection.execute(statement).one_or_none()
     if row is None or not hmac.compare_digest(row.digest, digest):
         raise Unauthorized("the API key is not valid")
-    user_id: UUID = row.user_id
-    _cache.put(digest, user_id)
-    return user_id
+    identity = Identity(row.user_id, row.is_admin)
+    _cache.put(digest, identity)
+    return identity
 
 
 def revoke_key(prefix: str) -> None:
@@ -91,7 +105,7 @@ def revoke_key(prefix: str) -> None:
 def list_keys(email: str | None = None) -> list[KeyFacts]:
     """All keys, or one user's, oldest first."""
     statement = (
-        select(ApiKey.prefix, User.email, ApiKey.created_at, ApiKey.revoked_at)
+        select(ApiKey.prefix, User.email, ApiKey.created_at, ApiKey.revoked_at, ApiKey.is_admin)
         .join(User, User.id == ApiKey.user_id)
         .order_by(ApiKey.id)
     )
@@ -120,24 +134,24 @@ def _digest(key: str) -> bytes:
 
 
 class _Cache:
-    """Digests seen lately and their users; each entry dies after CACHE_SECONDS."""
+    """Digests seen lately and whom they stand for; each entry dies after CACHE_SECONDS."""
 
     def __init__(self) -> None:
-        self._entries: dict[bytes, tuple[float, UUID]] = {}
+        self._entries: dict[bytes, tuple[float, Identity]] = {}
         self._lock = threading.Lock()
 
-    def get(self, digest: bytes) -> UUID | None:
+    def get(self, digest: bytes) -> Identity | None:
         with self._lock:
             entry = self._entries.get(digest)
             if entry is None or entry[0] < time.monotonic():
                 return None
             return entry[1]
 
-    def put(self, digest: bytes, user_id: UUID) -> None:
+    def put(self, digest: bytes, identity: Identity) -> None:
         with self._lock:
             if len(self._entries) >= _CACHE_SIZE:
                 self._entries.clear()
-            self._entries[digest] = (time.monotonic() + CACHE_SECONDS, user_id)
+            self._entries[digest] = (time.monotonic() + CACHE_SECONDS, identity)
 
     def clear(self) -> None:
         with self._lock:

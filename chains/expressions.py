@@ -5,13 +5,14 @@ Pure: what an expression needs is found once, at compile time; evaluation gets i
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
-MARK = "$"
+MARK: Final = "$"
+MAX_DEPTH = 50
 _CHAINED = {
     "subexpression",
     "index_expression",
@@ -31,9 +32,28 @@ class ExpressionInvalid(ValueError):
 def parse(expression: str) -> ParsedResult:
     """The parsed expression; raise ExpressionInvalid with what is wrong in it."""
     try:
-        return jmespath.compile(expression)
+        parsed = jmespath.compile(expression)
     except JMESPathError as err:
         raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
+    except RecursionError as err:
+        raise ExpressionInvalid("the expression is nested too deeply") from err
+    # All that reads a parsed expression calls itself for its parts, wherever it is called from.
+    if _depth(parsed.parsed) > MAX_DEPTH:
+        raise ExpressionInvalid(f"the expression is nested deeper than {MAX_DEPTH} levels")
+    return parsed
+
+
+def _depth(node: Mapping[str, Any]) -> int:
+    depth, level = 0, [node]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [
+            child
+            for each in level
+            for child in each.get("children", [])
+            if isinstance(child, Mapping)
+        ]
+    return depth
 
 
 def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -47,7 +67,8 @@ def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield path, template[MARK]
             return
         for key, value in template.items():
-            yield from expressions(value, f"{path}/{key}")
+            name = str(key).replace("~", "~0").replace("/", "~1")
+            yield from expressions(value, f"{path}/{name}")
     elif isinstance(template, list | tuple):
         for index, value in enumerate(template):
             yield from expressions(value, f"{path}/{index}")
@@ -90,7 +111,7 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
         yield node["value"]
     elif kind in _CHAINED:
         yield from _roots(children[0])
-    else:
+    elif kind != "expref":  # what `&` marks is read from each element, not from the scope
         for child in children:
             yield from _roots(child)
 

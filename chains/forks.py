@@ -27,7 +27,7 @@ from chains.definition import KINDS, Sequence
 from chains.dispatch import dispatch
 from chains.plan import Plan, template_of
 from chains.schema import check_input
-from chains.starting import DEFAULT_TIMEOUT_SECONDS
+from chains.starting import DEFAULT_TIMEOUT_SECONDS, RETIRED
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,11 @@ def fork(
     try:
         patiently(CLAIM_PATIENCE_SECONDS, lambda: made.commit(input, step_input, is_dry=is_dry))
     except IntegrityError as err:
+        if isinstance(err.orig, psycopg2.errors.CheckViolation) and (
+            err.orig.diag.constraint_name == RETIRED
+        ):
+            message = f"version {subject.version} is retired, and starts nothing"
+            raise Conflict(message, code="version_retired") from err
         if not isinstance(err.orig, psycopg2.errors.UniqueViolation):
             raise
         if err.orig.diag.constraint_name != "workflows_pkey":

@@ -15,6 +15,8 @@ from sqlalchemy import text
 
 from app import db
 from app.errors import InvalidInput
+from chains.fitting import TAKES_TOO_LONG
+from chains.limited import TakesTooLong, limited, time_limit
 
 MAX_FAULTS = 20
 
@@ -47,7 +49,10 @@ def _uuid(value: str) -> UUID | None:
 
 # jsonschema's `extend` carries no annotations.
 _extend: Any = validators.extend
-_Validator: Any = _extend(Draft202012Validator, {"artifact": _artifact, "past": _past})
+_Validator: Any = _extend(
+    Draft202012Validator,
+    limited({**Draft202012Validator.VALIDATORS, "artifact": _artifact, "past": _past}),
+)
 
 
 @lru_cache(maxsize=1)
@@ -63,8 +68,13 @@ def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
 
 def check_shape(schema: dict[str, Any], value: Any) -> None:
     """The same without asking whether the artifacts exist. Pure."""
-    found = _Validator(schema, format_checker=_formats()).iter_errors(value)
-    _refuse([(_pointer(fault), _message(fault)) for fault in found])
+    validator = _Validator(schema, format_checker=_formats())
+    try:
+        with time_limit():
+            found = [(_pointer(fault), _message(fault)) for fault in validator.iter_errors(value)]
+    except TakesTooLong as err:
+        raise InvalidInput(TAKES_TOO_LONG, field="/input") from err
+    _refuse(found)
 
 
 def _refuse(faults: list[tuple[str, str]]) -> None:
@@ -77,7 +87,13 @@ def check_output(schema: Mapping[str, Any] | None, value: Any) -> None:
     """Raise InvalidInput at the first fault of a workflow's output."""
     if schema is None:
         return
-    for fault in _Validator(schema, format_checker=_formats()).iter_errors(value):
+    validator = _Validator(schema, format_checker=_formats())
+    try:
+        with time_limit():
+            fault = next(validator.iter_errors(value), None)
+    except TakesTooLong as err:
+        raise InvalidInput(f"/output: {TAKES_TOO_LONG}", field="/output") from err
+    if fault is not None:
         where = _pointer(fault).replace("/input", "/output", 1)
         raise InvalidInput(f"{where}: {_message(fault)}", field=where)
 

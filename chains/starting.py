@@ -25,6 +25,10 @@ from chains.schema import check_input
 DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 
 
+RETIRED = "workflows_not_on_a_retired_version"
+"""The database's guard: a version may be retired between the look and the start."""
+
+
 @dataclass(frozen=True)
 class Started:
     """A workflow's id, and whether this request created it (or an earlier one with its key)."""
@@ -70,7 +74,7 @@ def start_workflow(
     Raises InvalidInput (unknown type, wrong input) and Conflict (the key with another body).
     """
     workflow_id = uuid7()
-    version, definition = _active(type)
+    version, definition = _picked(type, workflow_id)
     input = whole_numbers(input)
     request_hash = _request_hash(type, input, priority)
     if idempotency_key is not None:
@@ -107,10 +111,7 @@ def start_child(
     if _exists(child_id):
         pausing.follow_parent(child_id)
         return
-    if version is None:
-        version, definition = _active(type)
-    else:
-        definition = _version(type, version)
+    version, definition = _picked(type, child_id, version)
     check_input(definition.input_schema, input, user_id)
     start = _Start(child_id, user_id, type, version, input, parent=parent)
     _commit(start)
@@ -118,18 +119,14 @@ def start_child(
     _publish(start)
 
 
-def _active(type: str) -> tuple[int, Definition]:
-    found = registry.active(type)
+def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition]:
+    found = registry.pick(type, workflow_id, version)
+    if found is None and version is not None:
+        message = f"{type} has no version {version} that can be started"
+        raise InvalidInput(message, field="/version")
     if found is None:
         raise InvalidInput(f"there is no workflow type {type!r}", field="/type")
     return found
-
-
-def _version(type: str, version: int) -> Definition:
-    try:
-        return registry.definition(type, version)
-    except LookupError as err:
-        raise InvalidInput(str(err), field="/version") from err
 
 
 def _exists(workflow_id: UUID) -> bool:
@@ -169,6 +166,13 @@ def _insert(parameters: tuple[Any, ...]) -> bool:
         if err.diag.constraint_name != "workflows_pkey":
             raise
         return True
+    except psycopg2.errors.CheckViolation as err:
+        if err.diag.constraint_name != RETIRED:
+            raise
+        raise Conflict(
+            "the version was retired at this moment; send the request again",
+            code="version_retired",
+        ) from err
     return row is not None and bool(row["is_started"])
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import g, request
 from flask_openapi.models.security_scheme import SecurityScheme
 
-from app.errors import Unauthorized
+from app.errors import Forbidden, Unauthorized
 from app.security import authenticate
 from app.telemetry import bind_log
 
@@ -19,8 +19,19 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 
 def require_key() -> None:
     """Before each request of the API: know the user or raise Unauthorized."""
-    g.user_id = authenticate(_sent_key())
+    identity = authenticate(_sent_key())
+    g.user_id, g.is_admin = identity.user_id, identity.is_admin
     bind_log(user=str(g.user_id))
+
+
+def require_admin() -> None:
+    """Raise Forbidden unless the present caller's key is an admin's."""
+    if not g.is_admin:
+        raise Forbidden(
+            "this changes what can be started, for everybody, and needs an admin's key:"
+            " playalter keys create EMAIL --admin",
+            code="admin_required",
+        )
 
 
 def caller() -> UUID:

@@ -30,6 +30,7 @@ from app.errors import (
     Unavailable,
 )
 from app.telemetry import logger
+from chains.faults import DefinitionRefused
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 2
@@ -60,6 +61,7 @@ class UnsupportedMedia(PlayalterError):
 # The first match counts, so a class stands before those that it derives from.
 _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (Malformed, HTTPStatus.BAD_REQUEST),
+    (DefinitionRefused, HTTPStatus.BAD_REQUEST),
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SignatureInvalid, HTTPStatus.BAD_REQUEST),
     (Unauthorized, HTTPStatus.UNAUTHORIZED),

@@ -316,7 +316,7 @@ DECLARE
   due text;
 BEGIN
   IF p_as NOT IN ('done', 'retry') THEN RETURN 'wrong'; END IF;
-  IF p_status NOT IN ('pending', 'waiting', 'unknown', 'failed') THEN RETURN p_status; END IF;
+  IF p_status NOT IN ('pending', 'failed') THEN RETURN p_status; END IF;
   UPDATE steps SET status = CASE p_as WHEN 'done' THEN 'succeeded' ELSE 'pending' END,
          error = NULL, tries = CASE p_as WHEN 'done' THEN tries ELSE 0 END
    WHERE workflow_id = p_workflow AND key = p_key;

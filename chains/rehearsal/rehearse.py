@@ -8,9 +8,7 @@ from uuid import UUID
 from app.payload import clean, whole_numbers
 from app.platform import Json
 from chains.actions import actions as real_actions
-from chains.catalogue import check
 from chains.definition import Definition
-from chains.layout import compile_plan
 from chains.plan import Plan
 from chains.records import reading
 from chains.rehearsal.attempts import Attempts
@@ -19,6 +17,7 @@ from chains.rehearsal.fakes import Fakes, seconds_of
 from chains.rehearsal.memory import Memory, WorkflowRow
 from chains.rehearsal.report import Run, run_of
 from chains.schema import check_shape
+from chains.validation import definition_of, examine
 
 STARTS_AT = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_ATTEMPTS = 100_000
@@ -77,9 +76,9 @@ def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definitio
     found: dict[str, tuple[Definition, Plan]] = {}
     for number, body in enumerate(bodies):
         raw = body.body() if isinstance(body, Definition) else dict(body)
-        definition = check({"name": names[number - 1], **raw} if number else raw)
+        definition = definition_of({"name": names[number - 1], **raw} if number else raw)
         name = names[number - 1] if number else definition.name
-        found[name] = (definition, compile_plan(definition))
+        found[name] = (definition, examine(definition, real_actions()))
     return found
 
 

@@ -31,6 +31,7 @@ _MODULES = {
     "resolve": "people",
     "dismiss": "people",
     "bulk": "bulk",
+    "definitions": "definitions",
     "keys": "keys",
     "events": "events",
     "web": "processes",

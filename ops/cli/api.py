@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -14,6 +14,7 @@ Json = dict[str, Any]
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 STREAM_READ_SECONDS = 30.0
+_JSON = {"Content-Type": "application/json"}
 TERMINAL = ("succeeded", "failed", "compensated", "cancelled")
 
 
@@ -71,6 +72,52 @@ class Api:
         """Ask one control of a workflow; `key`: sent again, it does nothing new."""
         headers = {"Idempotency-Key": key} if key else {}
         return self.ask("POST", f"workflows/{workflow_id}/{name}", json=body, headers=headers)
+
+    def definitions(self) -> Json:
+        """The types of workflow that can be started."""
+        return self._json("GET", "/v1/definitions")
+
+    def definition(self, name: str, version: int | None) -> Json:
+        """A version with its body; the active one if none is named."""
+        return self._json("GET", _of(name) if version is None else _of(name, version))
+
+    def versions(self, name: str) -> Json:
+        """All versions of a name."""
+        return self._json("GET", f"{_of(name)}/versions")
+
+    def validate(self, data: bytes) -> Json:
+        """Check a definition, given as JSON text; the rows that it is laid out as."""
+        return self._json("POST", "/v1/definitions/validate", data=data, headers=_JSON)
+
+    def register(self, data: bytes, activates: bool) -> Json:
+        """Register a definition, given as JSON text; its version."""
+        params = {"activate": "true"} if activates else {}
+        return self._json("POST", "/v1/definitions", data=data, headers=_JSON, params=params)
+
+    def diff(self, name: str, version: int, other: int) -> Json:
+        """What differs between two versions."""
+        return self._json("GET", f"{_of(name, version)}/diff/{other}")
+
+    def picture(self, name: str, version: int) -> str:
+        """A version as SVG."""
+        headers = {"Accept": "image/svg+xml"}
+        return self._request("GET", f"{_of(name, version)}/picture.svg", headers=headers).text
+
+    def activate(self, name: str, version: int) -> Json:
+        """Let new workflows start on a version; all versions."""
+        return self._json("POST", f"{_of(name, version)}/activate")
+
+    def rollback(self, name: str) -> Json:
+        """Go back to the version that was active before; all versions."""
+        return self._json("POST", f"{_of(name)}/rollback")
+
+    def spread(self, name: str, weights: dict[str, int]) -> Json:
+        """Spread new workflows over versions; all versions."""
+        return self._json("PUT", f"{_of(name)}/weights", json={"weights": weights})
+
+    def retire(self, name: str, version: int) -> Json:
+        """Let nothing start on a version any more; all versions."""
+        return self._json("POST", f"{_of(name, version)}/retire")
 
     def download(self, address: str) -> bytes:
         """The bytes of an artifact or of a signed link."""
@@ -142,6 +189,11 @@ class Api:
             return answer
         with answer:
             raise _failure(self.url, answer)
+
+
+def _of(name: str, version: int | None = None) -> str:
+    path = f"/v1/definitions/{quote(name, safe='')}"
+    return path if version is None else f"{path}/versions/{version}"
 
 
 def _failure(url: str, answer: requests.Response) -> Exception:

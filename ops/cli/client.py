@@ -18,6 +18,11 @@ if TYPE_CHECKING:  # requests and rich take longer to import than the rest of a 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
+def is_configured() -> bool:
+    """Whether a key for a server is given."""
+    return bool(os.environ.get("PLAYALTER_API_KEY"))
+
+
 @contextlib.contextmanager
 def server() -> Iterator["Api"]:
     """The server of the environment; its refusals and absence end the command."""

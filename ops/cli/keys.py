@@ -13,7 +13,8 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("email")
-def create(email: str) -> None:
+@click.option("--admin", "is_admin", is_flag=True, help="May change what can be started.")
+def create(email: str, is_admin: bool) -> None:
     """Make a key for the user of EMAIL, new or known; it is shown this once."""
     configured(is_beside_laptop=True)
     from app import security
@@ -21,7 +22,7 @@ def create(email: str) -> None:
 
     try:
         with stores():
-            _, key = security.create_key(email)
+            _, key = security.create_key(email, is_admin=is_admin)
     except InvalidInput as err:
         leave(USAGE, f"{email!r}: {err.message}")
     click.echo(key)
@@ -38,7 +39,9 @@ def list_keys(email: str | None) -> None:
         found = security.list_keys(email)
     for facts in found:
         state = f"revoked {facts.revoked_at:%Y-%m-%d %H:%M}" if facts.revoked_at else "in use"
-        click.echo(f"{facts.prefix}  {facts.created_at:%Y-%m-%d %H:%M}  {state:<24} {facts.email}")
+        role = " (admin)" if facts.is_admin else ""
+        made = f"{facts.created_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{facts.prefix}  {made}  {state:<24} {facts.email}{role}")
 
 
 @keys.command()

@@ -94,7 +94,8 @@ def migrate() -> None:
     with stores():
         db.migrate(settings.database_url)
         for body in definitions.ALL:
-            click.echo(f"{body['name']} version {catalogue.register(body)}")
+            made = catalogue.register(body, activates=True)
+            click.echo(f"{made.name} version {made.version}")
 
 
 @click.command(

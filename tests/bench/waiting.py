@@ -1,7 +1,8 @@
-"""Campaigns that wait on predictions, and what they cost the workflows beside them.
+"""Workflows that wait, and what they cost the workflows beside them.
 
 Two instances of the laptop profile on one machine, four worker slots each: in one, `--campaigns`
-wait on predictions that the sandbox holds; the other is empty. The same load of no-op workflows is
+wait on predictions that the sandbox holds, or, with `--kind callbacks`, half on the callback of an
+n8n workflow and half on an approval; the other is empty. The same load of no-op workflows is
 timed in each, in turn: submitted over HTTP while the worker is stopped, timed from its going on.
 
 The machine's own speed moves within seconds, so a run is cut into slices that alternate (ABBA...),
@@ -37,7 +38,12 @@ from tests.bench.w1 import WAIT_SECONDS
 SLOTS = 4
 CLIENTS = 4
 SLICES = 10
-POLLS = "platform_logs WHERE action = 'predictions.get'"
+CALLBACK = {
+    "name": "waits_for_callback",
+    "do": {"step": "tell", "action": "n8n.notify", "with": {"event": "bench"}, "timeout": "30d"},
+}
+APPROVAL = {"name": "waits_for_approval", "do": {"approval": "review", "timeout": "30d"}}
+POLLS = "platform_logs WHERE action IN ('predictions.get', 'executions.get')"
 
 
 @dataclass
@@ -82,7 +88,7 @@ def _key(profile: Profile) -> str:
     import subprocess
     import sys
 
-    argv = [sys.executable, "-m", "ops.cli", "keys", "create", "bench@example.com"]
+    argv = [sys.executable, "-m", "ops.cli", "keys", "create", "bench@example.com", "--admin"]
     made = subprocess.run(
         argv, env=profile.environment(), capture_output=True, text=True, check=True
     )
@@ -113,6 +119,20 @@ def hold_campaigns(made: Instance, campaigns: int) -> float:
             )
         )
     _until(made, "steps WHERE status = 'waiting'", campaigns, 600)
+    return time.monotonic() - began
+
+
+def hold_callbacks(made: Instance, workflows: int) -> float:
+    """Submit workflows that wait for callbacks and approvals; seconds until all of them wait."""
+    settings = {"n8n.delay_seconds": 30 * 86400}
+    requests.put(f"{made.profile.sandbox_url}/settings", json=settings, timeout=10)
+    for body in (CALLBACK, APPROVAL):
+        made.api.register(json.dumps(body).encode(), activates=True)
+    names = [str(body["name"]) for body in (CALLBACK, APPROVAL)]
+    began = time.monotonic()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(lambda n: made.api.start(names[n % 2], {}, f"w{n}"), range(workflows)))
+    _until(made, "steps WHERE status = 'waiting'", workflows, 900)
     return time.monotonic() - began
 
 
@@ -158,17 +178,19 @@ def _until(made: Instance, condition: str, wanted: int, seconds: float) -> None:
         time.sleep(0.05)
 
 
-def compare(campaigns: int, workflows: int, runs: int, folder: Path) -> dict[str, Any]:
+def compare(kind: str, campaigns: int, workflows: int, runs: int, folder: Path) -> dict[str, Any]:
     """Alternate; the ratio of each pair and its median."""
     with (
         signals_as_exit(),
         instance(folder / "alone") as alone,
         instance(folder / "beside") as beside,
     ):
-        seconds = hold_campaigns(beside, campaigns)
+        hold = hold_campaigns if kind == "predictions" else hold_callbacks
+        seconds = hold(beside, campaigns)
         timed(alone, 50, "warm")
         timed(beside, 50, "warm")
-        _until(beside, POLLS, 1, 300)
+        if kind == "predictions":
+            _until(beside, POLLS, 1, 300)
         pairs, polled = [], [beside.count(POLLS)]
         for run in range(runs):
             pairs.append(pair(alone, beside, workflows, run))
@@ -178,6 +200,7 @@ def compare(campaigns: int, workflows: int, runs: int, folder: Path) -> dict[str
         )
     ratios = [b / a for a, b in pairs]
     return {
+        "kind": kind,
         "campaigns": campaigns,
         "seconds_until_all_wait": seconds,
         "still_waiting": waiting,
@@ -192,13 +215,14 @@ def compare(campaigns: int, workflows: int, runs: int, folder: Path) -> dict[str
 def main() -> None:
     """Print the comparison as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kind", choices=("predictions", "callbacks"), default="predictions")
     parser.add_argument("--campaigns", type=int, default=500)
     parser.add_argument("--workflows", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
         Path(folder).chmod(0o755)
-        report = compare(given.campaigns, given.workflows, given.runs, Path(folder))
+        report = compare(given.kind, given.campaigns, given.workflows, given.runs, Path(folder))
     print(json.dumps(report, indent=2))
 
 

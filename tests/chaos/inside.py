@@ -17,7 +17,8 @@ from tests.chaos import definitions
 def register() -> None:
     """Register what the mix needs."""
     for body in definitions.ALL:
-        print(f"{body['name']} version {catalogue.register(body)}")
+        made = catalogue.register(body, activates=True)
+        print(f"{made.name} version {made.version}")
 
 
 def copy() -> None:

@@ -42,7 +42,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with open_profile(folder, os.environ, ports=ANY_PORT, overrides=SETTINGS) as profile:
         core = [service for service in profile.services() if service.name in CORE]
         with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
-            stack = Stack(profile, supervisor, _key(profile))
+            stack = Stack(profile, supervisor, make_key(profile))
             stack.change(**QUICK)
             with stack.workers():
                 yield stack
@@ -115,14 +115,14 @@ def task_events(stack: Stack) -> Iterator[list[Json]]:
     assert not thread.is_alive()
 
 
-def _key(profile: Profile) -> str:
+def make_key(profile: Profile, *, is_admin: bool = False) -> str:
     """An API key, made with the settings of the instance; nothing of them stays behind."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in profile.environment().items():
             patched.setenv(name, value)
         _forget()
         try:
-            return security.create_key("ada@example.com")[1]
+            return security.create_key("ada@example.com", is_admin=is_admin)[1]
         finally:
             db.engine().dispose()
             _forget()

@@ -59,7 +59,7 @@ class Kernel:
     def register(self, node: dict[str, Any], **rest: Any) -> str:
         """Register a definition with this root; its name."""
         name = f"sample_{abs(hash(str(node))) % 10**9}"
-        catalogue.register({"name": name, "do": node, **rest})
+        catalogue.register({"name": name, "do": node, **rest}, activates=True)
         return name
 
     def start(self, type: str, input: dict[str, Any] | None = None, **rest: Any) -> UUID:

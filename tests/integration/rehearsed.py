@@ -109,10 +109,15 @@ CHAINS = {
     "an output that fails": Case(noop("a"), rest={"output": {"n": {"$": "abs(input.no)"}}}),
     "an output that does not fit": Case(
         noop("a"),
-        rest={"output": {"n": {"$": "input.no"}}, "output_schema": {"required": ["m"]}},
+        rest={
+            "output": {"n": {"$": "input.no"}},
+            "output_schema": {"properties": {"n": {"type": "string"}}},
+        },
     ),
     "a reference that fails": Case(seq(paid("z"), noop("a", n={"$": "abs(input.no)"}))),
-    "an input that does not fit": Case(seq(paid("z"), fail("a", **{"with": {"kind": "no"}}))),
+    "an input that does not fit": Case(
+        seq(paid("z"), fail("a", **{"with": {"kind": {"$": "input.no"}}}))
+    ),
     "a condition that fails": Case(noop("a") | {"when": "abs(input.no) == `1`"}),
     "a failure undone": Case(seq(paid("a"), paid("b"), fail("c"))),
     "no compensation": Case(seq(paid("a"), noop("b") | {"compensation": "none"}, fail("c"))),

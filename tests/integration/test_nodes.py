@@ -331,7 +331,7 @@ def test_a_child_left_alone_goes_on_without_its_parent(kernel: Kernel) -> None:
 
 
 def test_a_workflow_that_starts_itself_ends_at_a_bound(kernel: Kernel) -> None:
-    node = {"workflow": "again", "type": "endless"}
+    node = {"workflow": "again", "type": "endless", "when": "!(input.is_enough)"}
     catalogue.register({"name": "endless", "do": node})
     kernel.start("endless")
     drive(2000)

@@ -6,10 +6,35 @@ from types import ModuleType
 import pytest
 
 from app import links, payload, retry
-from chains import definition, expressions, plan
+from chains import (
+    definition,
+    drawing,
+    dsl,
+    expression_rules,
+    expressions,
+    faults,
+    plan,
+    registry,
+    svg,
+)
+
+MODULES = (
+    definition,
+    drawing,
+    dsl,
+    expression_rules,
+    expressions,
+    faults,
+    links,
+    payload,
+    plan,
+    registry,
+    retry,
+    svg,
+)
 
 
-@pytest.mark.parametrize("module", [links, payload, retry, definition, expressions, plan])
+@pytest.mark.parametrize("module", MODULES)
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

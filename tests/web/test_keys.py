@@ -7,7 +7,16 @@ from app import security
 from app.db import begin
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.models import ApiKey
+from app.settings import Settings
 from tests.web.conftest import Caller
+
+
+def test_only_a_key_made_for_an_admin_is_an_admins(settings: Settings) -> None:
+    usual = security.create_key("ada@example.com")[1]
+    admins = security.create_key("ada@example.com", is_admin=True)[1]
+    assert security.authenticate(usual).is_admin is False
+    assert security.authenticate(admins).is_admin is True
+    assert [facts.is_admin for facts in security.list_keys()] == [False, True]
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
@@ -53,7 +62,7 @@ def test_the_database_holds_no_key(caller: Caller) -> None:
 
 def test_a_revoked_key_is_refused_at_once_where_it_was_revoked(caller: Caller) -> None:
     prefix = caller.key.split("_")[1]
-    assert security.authenticate(caller.key) == caller.user_id
+    assert security.authenticate(caller.key).user_id == caller.user_id
     security.revoke_key(prefix)
     with pytest.raises(Unauthorized):
         security.authenticate(caller.key)

@@ -9,7 +9,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 _SQL = Path(__file__).parents[2] / "sql" / "09_control.sql"
 _FUNCTIONS = (

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 import app.states
-from app import claims, db
+from app import claims, db, intents
 from app.models import STEP_STATUSES, TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES
 from app.states import (
     NEW,
@@ -18,11 +18,15 @@ from app.states import (
     Transition,
     document,
 )
-from chains import commands
+from chains import attention, commands, control, forks
+from chains.asking import Caller
+from chains.attention import Resolution
 from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.driving import drive
 from tests.integration.properties import observed
-from tests.integration.properties.samples import INPUT
+from tests.integration.properties.samples import INPUT, failing
 from tests.integration.properties.world import World
+from tests.unit.definitions import noop
 
 
 def test_the_picture_is_drawn_from_the_table() -> None:
@@ -171,6 +175,52 @@ def a_doubt_that_is_dropped(world: World) -> None:
     assert chain.rest() in {"cancelled", "compensated"}
 
 
+def people_decide(world: World) -> None:
+    """Again, passed over, looked up by hand, a compensation declared done."""
+    ada = Caller(world.kernel.user_id, "ada@example.com")
+    root = {"sequence": [failing("b", "`true`"), noop("c")]}
+    held = world.kernel.start(world.kernel.register(root, on_failure="hold"), INPUT)
+    drive()
+    control.retry(ada, held)
+    drive()
+    control.skip(ada, held, step="b", reason="not needed")
+    drive()
+    assert world.kernel.workflow(held)["status"] == "succeeded"
+
+    doubted = world.kernel.start(world.kernel.register(noop("a")), INPUT)
+    claim = world.kernel.claim(doubted, "a")
+    assert intents.record_intent(claim, 0, "op", {}, "key") is not None
+    claims.doubt_step(claim, NOTHING, {"code": "x"}, 3600.0, "unknown_outcome")
+    attention.resolve(ada, doubted, "a", Resolution("never", "asked them"))
+    drive()
+
+    undone = {**noop("a"), "compensation": {"action": "control.fail"}}
+    wait = {"wait": "w", "for": "1h"}
+    for kind in ("permanent", "retryable"):
+        failing_undo = {"action": "control.fail", "with": {"kind": kind}}
+        node = {"sequence": [{**undone, "compensation": failing_undo}, wait]}
+        gave_up = world.kernel.start(world.kernel.register(node), INPUT)
+        drive()
+        control.cancel(ada, gave_up)
+        drive()
+        attention.resolve(ada, gave_up, "a~undo", Resolution("done", "done by hand"))
+        assert world.kernel.workflow(gave_up)["status"] == "compensated"
+
+
+def a_fork_adopts(world: World) -> None:
+    ada = Caller(world.kernel.user_id, "ada@example.com")
+    each = {
+        "map": "m",
+        "over": {"$": "input.items"},
+        "on_item_failure": "collect",
+        "do": {"sequence": [failing("x", "index == `0`"), noop("y")]},
+    }
+    source = world.kernel.start(world.kernel.register({"sequence": [each, noop("z")]}), INPUT)
+    drive()
+    forks.fork(ada, source, from_step="z")
+    drive()
+
+
 SCENES: tuple[Callable[[World], None], ...] = (
     success_and_failure,
     ways_not_taken,
@@ -184,6 +234,8 @@ SCENES: tuple[Callable[[World], None], ...] = (
     a_stop_refused,
     a_child_reopened,
     a_doubt_that_is_dropped,
+    people_decide,
+    a_fork_adopts,
 )
 
 

@@ -1,0 +1,115 @@
+"""Definitions written in Python: functions named like the kinds of node give the same JSON.
+
+    definition("two_steps", sequence(
+        step("caption", "openai.caption", {"brief": ref("input.brief")}, retry={"tries": 4}),
+        map_over("swap", ref("input.photos"), step("render", "replicate.predict", {...})),
+    ))
+
+What is not given does not stand in the JSON. Nothing is checked here: a body written in Python
+goes through the same checks as one that came over HTTP.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Node = dict[str, Any]
+Reference = dict[str, str]
+
+
+def ref(expression: str) -> Reference:
+    """What the JMESPath expression finds when the step runs.
+
+    >>> ref("input.photos")
+    {'$': 'input.photos'}
+    """
+    return {"$": expression}
+
+
+def definition(name: str, do: Node, /, **rest: Any) -> dict[str, Any]:
+    """A whole definition; `rest`: description, input_schema, output_schema, output, timeout,
+    on_failure."""
+    return {"name": name, **rest, "do": do}
+
+
+def step(key: str, action: str, given: Mapping[str, Any] | None = None, /, **rest: Any) -> Node:
+    """One action with its input; `rest`: when, retry, timeout, attempt_timeout, priority,
+    on_failure, compensation, pivot.
+
+    >>> step("first", "control.noop", {"n": 1}, timeout="5m")
+    {'step': 'first', 'action': 'control.noop', 'with': {'n': 1}, 'timeout': '5m'}
+    """
+    return {"step": key, "action": action} | _with(given) | rest
+
+
+def sequence(*nodes: Node) -> Node:
+    """One node after the other."""
+    return {"sequence": list(nodes)}
+
+
+def parallel(key: str, *branches: Node) -> Node:
+    """Branches at the same time, then what follows."""
+    return {"parallel": key, "branches": list(branches)}
+
+
+def map_over(key: str, over: Reference, do: Node, /, **rest: Any) -> Node:
+    """The body once for each item of a list; `rest`: max_concurrency, on_item_failure."""
+    return {"map": key, "over": over, **rest, "do": do}
+
+
+def choice(key: str, *cases: Node, otherwise: Node | None = None) -> Node:
+    """The first case whose condition holds."""
+    rest = {} if otherwise is None else {"otherwise": otherwise}
+    return {"choice": key, "cases": list(cases)} | rest
+
+
+def case(when: str, do: Node) -> Node:
+    """One way of a choice."""
+    return {"when": when, "do": do}
+
+
+def wait(
+    key: str,
+    *,
+    duration: str | float | Reference | None = None,
+    until: str | Reference | None = None,
+    when: str | None = None,
+) -> Node:
+    """Nothing, for a duration or until an instant."""
+    given = {"for": duration, "until": until, "when": when}
+    return {"wait": key} | {name: value for name, value in given.items() if value is not None}
+
+
+def approval(
+    key: str,
+    *,
+    by: Sequence[str] | Reference | None = None,
+    timeout: str | None = None,
+    **rest: Any,
+) -> Node:
+    """A person's decision; `rest`: signal, on_timeout, on_reject, when."""
+    people = by if by is None or isinstance(by, dict) else list(by)
+    given = {"by": people, "timeout": timeout} | rest
+    return {"approval": key} | {name: value for name, value in given.items() if value is not None}
+
+
+def child(
+    key: str,
+    type: str,
+    given: Mapping[str, Any] | None = None,
+    /,
+    *,
+    awaited: bool | None = None,
+    **rest: Any,
+) -> Node:
+    """Another workflow with its input; `rest`: version, on_stop, timeout, on_failure, when."""
+    told = {} if awaited is None else {"await": awaited}
+    return {"workflow": key, "type": type} | _with(given) | told | rest
+
+
+def loop(key: str, do: Node, /, *, until: str, most: int, **rest: Any) -> Node:
+    """The body until the condition holds, at most `most` times; `rest`: on_exhausted."""
+    return {"loop": key, "until": until, "max": most, **rest, "do": do}
+
+
+def _with(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if given is None else {"with": dict(given)}

@@ -1,0 +1,113 @@
+"""Faults with the place where they are: (JSON pointer, what is wrong and what to do)."""
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from jsonschema import ValidationError
+
+from app.errors import InvalidInput
+
+Fault = tuple[str, str]
+Place = tuple[str | int, ...]
+
+MAX_FAULTS = 20
+
+
+class DefinitionRefused(InvalidInput):
+    """A definition that can be known to be wrong; `errors` holds every fault, 20 at most."""
+
+    default_code = "definition_invalid"
+
+
+def refused(faults: Iterable[Fault]) -> DefinitionRefused:
+    """The refusal for these faults, of which there is one at least."""
+    found = tuple(dict.fromkeys(faults))[:MAX_FAULTS]
+    place, words = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    message = f"{place or 'the definition'}: {words}{more}"
+    return DefinitionRefused(message, field=place, errors=found)
+
+
+def pointer(place: Iterable[str | int]) -> str:
+    """The JSON pointer of a place in a document (RFC 6901).
+
+    >>> pointer(("input", "a/b", 0))
+    '/input/a~1b/0'
+    """
+    text = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
+    return text.encode("utf-8", "replace").decode()
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The names that look like this one, as the end of a message.
+
+    >>> near("stripe.authorise", ["stripe.authorize", "vercel.deploy"])
+    "; did you mean 'stripe.authorize'?"
+    """
+    found = get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
+    """What JSON Schema found, under the pointer `base`, in words of JSON and without the value."""
+    branches = [
+        inner
+        for inner in fault.context or ()
+        if not (isinstance(inner.schema, dict) and inner.schema.get("type") == "null")
+    ]
+    if fault.validator in ("anyOf", "oneOf") and branches:
+        # What may be null besides is told as if it could not: that is what was meant.
+        ways = {inner.schema_path[0] for inner in branches}
+        if len(ways) == 1:
+            for inner in branches:
+                yield from schema_faults(inner, base)
+            return
+    place: list[str | int] = list(fault.absolute_path)
+    given: Any = fault.instance
+    schema: Any = fault.schema
+    wanted: Any = fault.validator_value
+    if fault.validator == "required":
+        for name in wanted:
+            if name not in given and repr(name) in fault.message:
+                yield base + pointer([*place, name]), "this field is required"
+        return
+    if fault.validator == "additionalProperties" and isinstance(given, dict):
+        known = schema.get("properties", {}) if isinstance(schema, dict) else {}
+        for name in given:
+            if name not in known:
+                words = f"this field is not known{near(name, known) or _listed(known)}"
+                yield base + pointer([*place, name]), words
+        return
+    yield base + pointer(place), schema_words(fault)
+
+
+def schema_words(fault: ValidationError) -> str:
+    """One fault in words of JSON, without a dump of the value."""
+    wanted: Any = fault.validator_value
+    told = {
+        "type": f"must be of type {_either(wanted)}",
+        "enum": f"must be one of {_either(wanted)}",
+        "const": f"must be {wanted!r}",
+        "pattern": f"does not match {wanted}",
+        "minLength": "must not be empty" if wanted == 1 else f"is shorter than {wanted} characters",
+        "maxLength": f"is longer than {wanted} characters",
+        "minItems": "must not be empty" if wanted == 1 else f"needs at least {wanted} items",
+        "maxItems": f"takes at most {wanted} items",
+        "minimum": f"must be at least {wanted}",
+        "maximum": f"must be at most {wanted}",
+        "exclusiveMinimum": f"must be more than {wanted}",
+        "exclusiveMaximum": f"must be less than {wanted}",
+        "anyOf": "fits none of the shapes that are allowed here",
+        "oneOf": "does not fit exactly one of the shapes that are allowed here",
+    }.get(str(fault.validator))
+    return told or fault.message[:300]
+
+
+def _either(wanted: Any) -> str:
+    return ", ".join(map(str, wanted)) if isinstance(wanted, list | tuple) else str(wanted)
+
+
+def _listed(known: Iterable[str]) -> str:
+    names = ", ".join(sorted(known)[:12])
+    return f"; there are: {names}" if names else "; there are none"

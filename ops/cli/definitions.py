@@ -1,0 +1,226 @@
+"""`playalter definitions`: check, register, look at and switch definitions.
+
+Over HTTP; `validate` and `draw` also read a file without a server.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops.cli.client import is_configured, server
+from ops.cli.exits import USAGE, leave
+
+if TYPE_CHECKING:  # pydantic takes longer to import than the rest of a call
+    from chains.definition import Definition
+
+_FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
+
+
+@click.group()
+def definitions() -> None:
+    """Workflow types: check, register, compare, draw, and which version starts."""
+
+
+@definitions.command()
+@click.argument("file", type=_FILE)
+@click.option("--offline", "is_offline", is_flag=True, help="Ask no server.")
+def validate(file: str, is_offline: bool) -> None:
+    """Check the definition in FILE (JSON; - reads stdin) and name all its faults.
+
+    Without PLAYALTER_API_KEY no server is asked, and the types of children are not checked.
+    """
+    data = _read(file)
+    if is_offline or not is_configured():
+        definition, count = _checked(data)
+        click.echo(f"{definition.name}: valid, {count} steps (no server was asked)")
+        return
+    with server() as api:
+        steps = api.validate(data)["steps"]
+    click.echo(f"valid, {len(steps)} steps")
+
+
+@definitions.command()
+@click.argument("file", type=_FILE)
+@click.option("--activate", "activates", is_flag=True, help="New workflows start on it at once.")
+def register(file: str, activates: bool) -> None:
+    """Register the definition in FILE; a changed body becomes the next version."""
+    data = _read(file)
+    with server() as api:
+        made = api.register(data, activates)
+    name, version = made["name"], made["version"]
+    news = "new" if made["is_new"] else "known already"
+    state = "active" if made["is_active"] else "not active"
+    click.echo(f"{name} version {version}: {news}, {state}")
+    if not made["is_active"]:
+        click.echo(f"playalter definitions activate {name} {version}", err=True)
+
+
+@definitions.command("list")
+@click.argument("name", required=False)
+@click.option("--json", "is_json", is_flag=True, help="As the API gives it.")
+def list_definitions(name: str | None, is_json: bool) -> None:
+    """List the types, or all versions of NAME."""
+    with server() as api:
+        found = api.versions(name) if name else api.definitions()
+    if is_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif name:
+        _print_versions(found)
+    else:
+        for each in found["items"]:
+            told = " ".join((each["description"] or "").split())[:80]
+            line = f"{each['name']:<32} version {each['version']:<4} {told}"
+            click.echo(line.rstrip())
+
+
+@definitions.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+def show(name: str, version: int | None) -> None:
+    """Print the body of NAME's active version, or of VERSION, as JSON."""
+    with server() as api:
+        found = api.definition(name, version)
+    click.echo(json.dumps(found["body"], indent=2, ensure_ascii=False))
+
+
+@definitions.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+@click.argument("other", type=click.IntRange(min=1))
+def diff(name: str, version: int, other: int) -> None:
+    """Show what differs between VERSION and OTHER: text, then the steps it touches."""
+    with server() as api:
+        found = api.diff(name, version, other)
+    if not found["text"]:
+        click.echo("no difference")
+        return
+    click.echo(found["text"])
+    for word in ("added", "removed"):
+        for key in found[word]:
+            click.echo(f"{word}: {key}")
+    for each in found["changed"]:
+        click.echo(f"changed: {each['key']} ({', '.join(each['fields'])})")
+    if found["others"]:
+        click.echo(f"definition: {', '.join(found['others'])}")
+
+
+@definitions.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+def activate(name: str, version: int) -> None:
+    """Let all new workflows start on VERSION."""
+    with server() as api:
+        _print_versions(api.activate(name, version))
+
+
+@definitions.command()
+@click.argument("name")
+def rollback(name: str) -> None:
+    """Go back to the version that was active before the present one."""
+    with server() as api:
+        _print_versions(api.rollback(name))
+
+
+@definitions.command()
+@click.argument("name")
+@click.argument("shares", nargs=-1, metavar="VERSION=WEIGHT...")
+@click.option("--end", "is_end", is_flag=True, help="The active version takes all again.")
+def spread(name: str, shares: tuple[str, ...], is_end: bool) -> None:
+    """Spread new workflows over versions, for example: spread campaign 1=90 2=10"""
+    weights: dict[str, int] = {}
+    for share in shares:
+        version, _, weight = share.partition("=")
+        if not (version.isdecimal() and weight.isdecimal()):
+            raise click.BadParameter(f"{share!r} is not VERSION=WEIGHT, such as 2=10")
+        weights[str(int(version))] = int(weight)
+    if bool(weights) == is_end:
+        raise click.UsageError("give VERSION=WEIGHT for each version, or --end")
+    with server() as api:
+        _print_versions(api.spread(name, weights))
+
+
+@definitions.command()
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+def retire(name: str, version: int) -> None:
+    """Let nothing start on VERSION any more; refused while a workflow runs on it."""
+    with server() as api:
+        _print_versions(api.retire(name, version))
+
+
+@definitions.command()
+@click.argument("source", metavar="FILE|NAME")
+@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.option("--output", "-o", type=click.Path(dir_okay=False), default="-", help="A file (SVG).")
+def draw(source: str, version: int | None, output: str) -> None:
+    """Draw the definition in FILE, or NAME's active version, or its VERSION, as SVG."""
+    if source == "-" or source.endswith(".json") or Path(source).is_file():
+        picture = _drawn(_read(source))
+    else:
+        with server() as api:
+            wanted = version or int(api.definition(source, None)["version"])
+            picture = api.picture(source, wanted)
+    try:
+        with click.open_file(output, "w", encoding="utf-8") as out:
+            out.write(picture)
+    except OSError as err:
+        leave(USAGE, f"{output}: {err.strerror}")
+
+
+def _read(file: str) -> bytes:
+    from web.bodies import MAX_JSON_BYTES
+
+    try:
+        with click.open_file(file, "rb") as opened:
+            data: bytes = opened.read(MAX_JSON_BYTES + 1)
+    except OSError as err:
+        leave(USAGE, f"{file}: {err.strerror}")
+    if len(data) > MAX_JSON_BYTES:
+        leave(USAGE, f"{file}: a definition has at most {MAX_JSON_BYTES} bytes")
+    return data
+
+
+def _checked(data: bytes) -> tuple["Definition", int]:
+    """The definition of a file, and how many rows it is laid out as; ends the command with all its
+    faults."""
+    from app.errors import InvalidInput
+    from chains.actions import actions
+    from chains.bounds import MAX_DEPTH
+    from chains.validation import definition_of, examine
+    from web.bodies import parse_object
+
+    try:
+        definition = definition_of(parse_object(data, MAX_DEPTH))
+        plan = examine(definition, actions())
+    except InvalidInput as err:
+        lines = [f"  {place or 'the definition'}: {words}" for place, words in err.errors]
+        leave(USAGE, "\n".join(["not valid", *lines]))
+    return definition, len(plan.steps)
+
+
+def _drawn(data: bytes) -> str:
+    from chains.actions import actions
+    from chains.drawing import draw as drawn
+
+    definition, _ = _checked(data)
+    return drawn(definition, actions=actions())
+
+
+def _print_versions(found: dict[str, Any]) -> None:
+    for each in found["items"]:
+        states = [
+            "active" if each["active"] else "",
+            "" if each["weight"] is None else f"weight {each['weight']}",
+            "retired" if each["retired_at"] else "",
+            f"{each['running']} running" if each["running"] else "",
+        ]
+        made = each["created_at"][:16].replace("T", " ")
+        line = (
+            f"{each['name']} version {each['version']:<4} {made}  {', '.join(filter(None, states))}"
+        )
+        click.echo(line.rstrip())
+
+
+COMMANDS: dict[str, click.Command] = {"definitions": definitions}

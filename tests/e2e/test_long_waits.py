@@ -1,0 +1,87 @@
+"""Waits of weeks: everything is killed and restarted meanwhile, and the clock is moved."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from ops.laptop.profile import open_profile
+from ops.laptop.supervisor import Supervisor
+from tests.e2e.conftest import ANY_PORT, SETTINGS, make_key
+from tests.e2e.stack import CORE, Stack, until
+
+BODY = {
+    "name": "long_review",
+    "do": {
+        "sequence": [
+            {"step": "before", "action": "control.noop"},
+            {"approval": "review", "timeout": "60d"},
+            {"wait": "cool_down", "for": "30d"},
+            {
+                "step": "after",
+                "action": "control.noop",
+                "with": {"by": {"$": "steps.review.output.by"}},
+            },
+        ]
+    },
+    "output": {"by": {"$": "steps.after.output.by"}},
+}
+
+
+@pytest.fixture
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An instance whose clock may be moved."""
+    folder = tmp_path_factory.mktemp("long") / "data"
+    with open_profile(
+        folder, os.environ, ports=ANY_PORT, overrides=SETTINGS, database="playalter_test"
+    ) as profile:
+        core = [service for service in profile.services() if service.name in CORE]
+        with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
+            stack = Stack(profile, supervisor, make_key(profile, is_admin=True))
+            with stack.workers():
+                yield stack
+            stack.close()
+
+
+def pass_days(stack: Stack, days: int) -> None:
+    stack.rows(
+        "INSERT INTO clock_offset (amount) VALUES (make_interval(days => %s)) ON CONFLICT (is_only)"
+        " DO UPDATE SET amount = clock_offset.amount + excluded.amount RETURNING 1",
+        days,
+    )
+
+
+def restart_everything(stack: Stack) -> None:
+    stack.flush_valkey()
+    stack.kill("worker", "reconciler", "web")
+    stack.core.restart("postgres")
+    stack.kill("valkey")
+    stack.await_ready("postgres", "valkey", "worker", "reconciler", "web")
+
+
+@pytest.mark.timeout(240)
+def test_an_approval_waits_thirty_days_through_restarts_of_everything(own_stack: Stack) -> None:
+    stack = own_stack
+    made = stack.api("POST", "/v1/definitions?activate=true", json=BODY)
+    assert made.status_code == 201, made.text
+    started = stack.api("POST", "/v1/workflows", json={"type": "long_review", "input": {}})
+    path = f"/v1/workflows/{started.json()['id']}"
+
+    def status(key: str) -> str:
+        steps = stack.api("GET", path).json()["steps"]
+        return next(str(step["status"]) for step in steps if step["key"] == key)
+
+    until("the approval to wait", lambda: status("review") == "waiting", 30, stack.dump)
+    restart_everything(stack)
+    pass_days(stack, 30)
+    restart_everything(stack)
+    assert status("review") == "waiting"
+    decided = stack.api("POST", f"{path}/signals/review", json={"approved": True})
+    assert decided.ok, decided.text
+    until("the wait to begin", lambda: status("cool_down") == "waiting", 30, stack.dump)
+    restart_everything(stack)
+    pass_days(stack, 29)
+    assert status("cool_down") == "waiting"
+    pass_days(stack, 1)
+    until("the end", lambda: stack.api("GET", path).json()["status"] == "succeeded", 30, stack.dump)
+    assert stack.api("GET", path).json()["output"] == {"by": "ada@example.com"}
