@@ -173,7 +173,7 @@ class Campaign:
                 key = None
         if key is None:
             made = subprocess.run(
-                [sys.executable, "-m", "ops.cli", "keys", "create", EMAIL],
+                [sys.executable, "-m", "ops.cli", "keys", "create", EMAIL, "--admin"],
                 env=self._profile.environment(),
                 cwd=CHECKOUT,
                 check=True,

@@ -115,6 +115,21 @@ def task_events(stack: Stack) -> Iterator[list[Json]]:
     assert not thread.is_alive()
 
 
+@pytest.fixture(scope="session")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An instance of its own, whose clock may be moved, and the key of an administrator."""
+    folder = tmp_path_factory.mktemp("own") / "data"
+    with open_profile(
+        folder, os.environ, ports=ANY_PORT, overrides=SETTINGS, database="playalter_test"
+    ) as profile:
+        core = [service for service in profile.services() if service.name in CORE]
+        with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
+            stack = Stack(profile, supervisor, make_key(profile, is_admin=True))
+            with stack.workers():
+                yield stack
+            stack.close()
+
+
 def make_key(profile: Profile, *, is_admin: bool = False) -> str:
     """An API key, made with the settings of the instance; nothing of them stays behind."""
     with pytest.MonkeyPatch.context() as patched:

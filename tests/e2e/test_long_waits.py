@@ -1,14 +1,8 @@
 """Waits of weeks: everything is killed and restarted meanwhile, and the clock is moved."""
 
-import os
-from collections.abc import Iterator
-
 import pytest
 
-from ops.laptop.profile import open_profile
-from ops.laptop.supervisor import Supervisor
-from tests.e2e.conftest import ANY_PORT, SETTINGS, make_key
-from tests.e2e.stack import CORE, Stack, until
+from tests.e2e.stack import Stack, until
 
 BODY = {
     "name": "long_review",
@@ -26,21 +20,6 @@ BODY = {
     },
     "output": {"by": {"$": "steps.after.output.by"}},
 }
-
-
-@pytest.fixture
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An instance whose clock may be moved."""
-    folder = tmp_path_factory.mktemp("long") / "data"
-    with open_profile(
-        folder, os.environ, ports=ANY_PORT, overrides=SETTINGS, database="playalter_test"
-    ) as profile:
-        core = [service for service in profile.services() if service.name in CORE]
-        with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
-            stack = Stack(profile, supervisor, make_key(profile, is_admin=True))
-            with stack.workers():
-                yield stack
-            stack.close()
 
 
 def pass_days(stack: Stack, days: int) -> None:
