@@ -161,6 +161,9 @@ class WorkflowRow(Base):
     depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     undoes: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     """False: stopped without undoing."""
+    budget: Mapped[int | None] = mapped_column(BigInteger)
+    """What its platforms may cost, in micro-USD; what they have cost is `spent`."""
+    spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     __table_args__ = (
         Index(

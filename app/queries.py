@@ -216,6 +216,7 @@ def _summary() -> Select[*tuple[Any, ...]]:
         WorkflowRow.started_at,
         WorkflowRow.completed_at,
         cost.label("cost_micro_usd"),
+        WorkflowRow.budget.label("budget_micro_usd"),
     )
 
 
@@ -276,6 +277,7 @@ def _workflow(row: RowMapping) -> Json:
         "started_at": row["started_at"],
         "completed_at": row["completed_at"],
         "cost_micro_usd": int(row["cost_micro_usd"]),
+        "budget_micro_usd": row["budget_micro_usd"],
     }
 
 

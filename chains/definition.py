@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from datetime import timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -246,6 +247,13 @@ class Definition(DefinitionNode):
     output: dict[str, Any] = Field(default_factory=dict)
     timeout: Duration | None = None
     on_failure: Literal["undo", "hold"] = "undo"
+    budget_usd: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")] | None = None
+    """What the platforms may cost in one workflow, such as `"1.50"`."""
+
+    @property
+    def budget(self) -> int | None:
+        """The budget in micro-USD."""
+        return None if self.budget_usd is None else int(Decimal(self.budget_usd) * 1_000_000)
 
     def body(self) -> dict[str, Any]:
         """The JSON form, as it is stored: without what stands at its default."""

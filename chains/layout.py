@@ -232,4 +232,5 @@ def compile_plan(definition: Definition) -> Plan:
         output_schema=definition.output_schema,
         is_holding=definition.on_failure == "hold",
         pivot=check_pivot(steps),
+        budget=definition.budget,
     )

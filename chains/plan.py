@@ -147,6 +147,8 @@ class Plan:
     is_holding: bool = False
     """A step that failed for good holds the workflow for a person instead of undoing it."""
     pivot: str | None = None
+    budget: int | None = None
+    """Micro-USD."""
 
     def step(self, key: str) -> PlannedStep:
         """The template of a concrete key; KeyError when there is none."""

@@ -130,11 +130,13 @@ class _Pass:
             return
         if row["expired"]:
             log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])
-        if row["timed_out"]:
-            _time_out(workflow_id)
+        overrun = _overrun(row)
+        if overrun is not None:
+            code, message = overrun
+            commands.stop(workflow_id, code, {"code": code, "message": message})
         elif self.is_reachable and row["won"]:
             self.is_reachable = dispatch(workflow_id, row["won"])
-        if row["timed_out"] or row["status"] == "compensating":
+        if overrun is not None or row["status"] == "compensating":
             compensate.settle(workflow_id, is_publishing=self.is_reachable)
 
 
@@ -154,9 +156,13 @@ _UNTOLD = (
 )
 
 
-def _time_out(workflow_id: UUID) -> None:
-    error = {"code": "timed_out", "message": "the workflow took longer than its time-out"}
-    commands.stop(workflow_id, "timed_out", error)
+def _overrun(row: dict[str, Any]) -> tuple[str, str] | None:
+    """(cause, words) of a bound that the workflow has passed."""
+    if row["timed_out"]:
+        return "timed_out", "the workflow took longer than its time-out"
+    if row["over_budget"]:
+        return "over_budget", "its platforms have cost more than the workflow's budget"
+    return None
 
 
 def _postpone(workflow_id: UUID) -> None:

@@ -152,6 +152,7 @@ def _commit(start: _Start) -> None:
         parent.id if parent else None,
         parent.step_key if parent else None,
         parent.depth if parent else 0,
+        plan.budget,
     )
     if not claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: _insert(parameters)):
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")

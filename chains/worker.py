@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import signals
 
-from app import settings, telemetry
+from app import settings, telemetry, unknown_actions
 from app.celery import celery_app as make_app
 from app.engine import Engine, Order
 from chains import housekeeping
@@ -24,6 +24,7 @@ celery_app = make_app()
 engine = Engine(actions(), Order(prepare, _dispatch, settle_soon, wake_parent))
 engine.register(celery_app)
 housekeeping.register(celery_app)
+unknown_actions.connect()
 
 
 def queues() -> list[str]:

@@ -173,6 +173,7 @@ class Workflow(BaseModel):
     started_at: datetime | None
     completed_at: datetime | None
     cost_micro_usd: int
+    budget_micro_usd: int | None
 
 
 class WorkflowDetail(Workflow):

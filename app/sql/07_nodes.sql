@@ -4,12 +4,30 @@ ALTER TABLE workflows
   ADD COLUMN parent_id uuid REFERENCES workflows (id),
   ADD COLUMN parent_key text,
   ADD COLUMN depth smallint DEFAULT 0 NOT NULL,
-  ADD COLUMN undoes boolean DEFAULT true NOT NULL;
+  ADD COLUMN undoes boolean DEFAULT true NOT NULL,
+  ADD COLUMN budget bigint,
+  ADD COLUMN spent bigint DEFAULT 0 NOT NULL;
 CREATE INDEX workflows_by_parent ON workflows (parent_id) WHERE parent_id IS NOT NULL;
 
 ALTER TABLE steps
   ADD COLUMN adopted_from uuid,
   ADD COLUMN skip_requested boolean DEFAULT false NOT NULL;
+
+-- What the platforms cost, in micro-USD. Once it is over the budget no claim begins anything, and the
+-- reconciler stops the workflow in its next pass. Whoever writes a cost holds the workflow row.
+CREATE FUNCTION spend_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE workflows SET spent = spent + NEW.cost - OLD.cost,
+         next_wake_at = CASE WHEN spent + NEW.cost - OLD.cost > budget AND status = 'running'
+           THEN least(next_wake_at, playalter_now()) ELSE next_wake_at END
+   WHERE id = NEW.workflow_id;
+  RETURN NULL;
+END $$;
+UPDATE workflows SET spent = c.cost
+  FROM (SELECT workflow_id, sum(cost) AS cost FROM steps GROUP BY workflow_id HAVING sum(cost) > 0) AS c
+ WHERE c.workflow_id = workflows.id AND completed_at IS NULL;
+CREATE TRIGGER spend AFTER UPDATE OF cost ON steps FOR EACH ROW
+  WHEN (NEW.cost <> OLD.cost) EXECUTE FUNCTION spend_v1();
 
 -- Deliveries of our own (a child that ended) are looked for by every pass of the reconciler.
 CREATE INDEX webhook_deliveries_unconsumed ON webhook_deliveries (received_at)
@@ -22,7 +40,7 @@ CREATE FUNCTION start_workflow_v2(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision,
   p_steps jsonb, p_republish double precision, p_priority integer,
-  p_parent uuid, p_parent_key text, p_depth integer)
+  p_parent uuid, p_parent_key text, p_depth integer, p_budget bigint)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   -- No child begins behind the barrier of its parent's stop.
@@ -32,14 +50,14 @@ BEGIN
   END IF;
   INSERT INTO workflows (id, user_id, type, version, status, input, idempotency_key, request_hash,
                          next_wake_at, expires_at, started_at, priority, parent_id, parent_key,
-                         depth)
+                         depth, budget)
   VALUES (p_id, p_user, p_type, p_version, 'running', p_input, p_idempotency_key, p_request_hash,
           playalter_now() + seconds(p_republish), playalter_now() + seconds(p_timeout),
-          clock_timestamp(), p_priority, p_parent, p_parent_key, p_depth);
+          clock_timestamp(), p_priority, p_parent, p_parent_key, p_depth, p_budget);
   PERFORM add_steps_v1(p_id, p_steps, p_republish);
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(
     'workflow_type', p_type, 'version', p_version, 'input', payload_hash(p_input),
-    'parent', p_parent, 'parent_step', p_parent_key));
+    'parent', p_parent, 'parent_step', p_parent_key, 'budget', p_budget));
   RETURN true;
 END $$;
 
@@ -351,7 +369,9 @@ BEGIN
                     AND (i.resolution IS NULL OR i.resolution = 'accepted')))) THEN
     IF p_cause <> 'cancelled' THEN
       PERFORM call_person_v1(p_workflow, NULL, p_cause);
-      UPDATE workflows SET expires_at = NULL WHERE id = p_workflow;
+      UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END,
+             budget = CASE p_cause WHEN 'over_budget' THEN NULL ELSE budget END
+       WHERE id = p_workflow;
     END IF;
     RETURN 'past_pivot';
   END IF;
@@ -390,7 +410,7 @@ END $$;
 CREATE FUNCTION reconcile_workflow_v2(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
   p_republish double precision, p_max_crashes integer)
-RETURNS TABLE (status text, won text[], timed_out boolean, expired integer)
+RETURNS TABLE (status text, won text[], timed_out boolean, over_budget boolean, expired integer)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -402,7 +422,7 @@ DECLARE
   earliest timestamptz;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
-  SELECT status, paused_at, expires_at, completed_at, attention INTO w
+  SELECT status, paused_at, expires_at, completed_at, attention, spent > budget AS is_over INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND OR w.completed_at IS NOT NULL THEN RETURN; END IF;
 
@@ -459,7 +479,8 @@ BEGIN
   UPDATE workflows SET next_wake_at = greatest(earliest, playalter_now() + interval '1 second')
    WHERE id = p_workflow;
   RETURN QUERY SELECT w.status, coalesce(due, '{}'),
-    w.status = 'running' AND coalesce(w.expires_at <= playalter_now(), false), expired_count;
+    w.status = 'running' AND coalesce(w.expires_at <= playalter_now(), false),
+    w.status = 'running' AND coalesce(w.is_over, false), expired_count;
 END $$;
 
 -- As before, and with what a person has asked for: `skips`, the step is passed over.
@@ -480,7 +501,7 @@ BEGIN
   -- A claim that a crash of the server loses is a step that runs again; an intent's or outcome's
   -- own flush, which comes before anything that matters, carries it to disk.
   PERFORM set_config('synchronous_commit', 'off', true);
-  SELECT workflows.status, paused_at, user_id, type, version INTO w
+  SELECT workflows.status, paused_at, user_id, type, version, spent <= budget AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
@@ -496,7 +517,7 @@ BEGIN
      AND status IN ('pending', 'unknown') AND publish_after IS NOT NULL
      AND (wake_at IS NULL OR wake_at <= playalter_now())
      AND w.paused_at IS NULL
-     AND CASE w.status WHEN 'running' THEN NOT undo
+     AND CASE w.status WHEN 'running' THEN NOT undo AND coalesce(w.is_within, true)
                        WHEN 'compensating' THEN undo OR status = 'unknown'
                        ELSE false END
   RETURNING steps.fence, old.status AS prior, steps.tries, steps.generation, steps.external_id,
@@ -540,9 +561,9 @@ DECLARE
   c record;
   real timestamptz := clock_timestamp();
 BEGIN
-  SELECT status, paused_at, user_id, type, version INTO w
+  SELECT status, paused_at, user_id, type, version, spent + p_cost <= budget AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.status = 'running' AND w.paused_at IS NULL THEN
+  IF w.status = 'running' AND w.paused_at IS NULL AND coalesce(w.is_within, true) THEN
     UPDATE steps SET status = 'succeeded', output = p_output, input = coalesce(p_input, input),
            cost = cost + p_cost, error = NULL, crashes = 0, lease_until = NULL, deadline_at = NULL,
            finished_at = real

@@ -350,7 +350,7 @@ RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM start_workflow_v2(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
                             p_request_hash, p_timeout, p_steps, p_republish, w.priority,
-                            NULL, NULL, 0)
+                            NULL, NULL, 0, w.budget)
      FROM workflows w WHERE w.id = p_source;
   UPDATE workflows SET forked_from = p_source WHERE id = p_id;
   UPDATE steps SET input = p_step_input

@@ -1,5 +1,6 @@
 """Definitions that users bring: registered over HTTP, run by real workers, undone, replaced."""
 
+import json
 from typing import Any
 
 import pytest
@@ -164,3 +165,24 @@ def test_a_hundred_workflows_end_on_the_version_that_they_began_with(own_stack: 
             assert (shown["status"], shown["version"]) == ("succeeded", version)
             assert shown["output"] == {"version": version}
     assert stack.api("POST", "/v1/definitions/versioned/versions/2/retire").ok
+
+
+def test_a_step_of_a_newer_release_waits_and_says_why(own_stack: Stack) -> None:
+    stack = own_stack
+    body = {"name": "newer", "do": {"step": "a", "action": "control.future"}}
+    stack.rows(
+        "INSERT INTO definitions (name, version, body, checksum, active)"
+        " VALUES ('newer', 1, %s, 'x', true) RETURNING 1",
+        json.dumps(body),
+    )
+    workflow = started(stack, "newer", {})
+
+    def look() -> Json | None:
+        (step,) = detail(stack, workflow)["steps"]
+        return step if step["error"] else None
+
+    step = until("the reason", look, 20, stack.dump)
+    assert (step["status"], step["error"]["code"]) == ("pending", "action_unknown")
+    assert "control.future" in step["error"]["message"]
+    assert stack.api("POST", f"/v1/workflows/{workflow}/cancel").status_code == 202
+    assert ended(stack, workflow)["status"] == "cancelled"

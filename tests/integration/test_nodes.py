@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 import redis
 
-from app import db
+from app import claims, db
 from app.settings import Settings
 from chains import catalogue, commands, compensate
+from chains.reconcile import reconcile
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import noop
@@ -485,5 +486,35 @@ def test_a_child_may_take_as_long_as_it_takes(kernel: Kernel) -> None:
     drive()
     assert kernel.workflow(workflow)["status"] == "running"
     pass_time("1 day")
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def spend(kernel: Kernel, workflow: UUID, key: str, micro_usd: int) -> None:
+    held = kernel.claim(workflow, key)
+    claims.finish_step(held, claims.Attempt(None, micro_usd, []), claims.Finish({}))
+
+
+def test_a_workflow_over_its_budget_begins_nothing_more_and_is_undone(kernel: Kernel) -> None:
+    undone = {**noop("a"), "compensation": {"action": "control.noop"}}
+    name = kernel.register({"sequence": [undone, noop("b"), noop("c")]}, budget_usd="0.50")
+    within, over = kernel.start(name), kernel.start(name)
+    spend(kernel, within, "a", 500_000)
+    spend(kernel, over, "a", 300_000)
+    spend(kernel, over, "b", 200_001)
+    assert claims.claim_step(over, "c", 30.0) is None
+    reconcile()
+    drive()
+    row = kernel.workflow(over)
+    assert (row["status"], row["cause"], row["spent"]) == ("compensated", "over_budget", 500_001)
+    assert kernel.workflow(within)["status"] == "succeeded"
+
+
+def test_past_the_pivot_a_budget_only_calls_for_a_person(kernel: Kernel) -> None:
+    node = {"sequence": [{**noop("p"), "pivot": True}, noop("b")]}
+    workflow = kernel.start(kernel.register(node, budget_usd="0.1"))
+    spend(kernel, workflow, "p", 200_000)
+    reconcile()
+    assert kernel.workflow(workflow)["attention"] == "over_budget"
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"

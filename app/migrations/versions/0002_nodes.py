@@ -14,6 +14,7 @@ down_revision = "0001"
 _SQL = Path(__file__).parents[2] / "sql" / "07_nodes.sql"
 _FUNCTIONS = (
     "start_workflow_v2",
+    "spend_v1",
     "tell_parent_v1",
     "settle_part_v1",
     "finish_step_v2",
@@ -43,10 +44,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop what was added."""
+    op.execute("DROP TRIGGER spend ON steps")
     for name in _FUNCTIONS:
         op.execute(f"DROP FUNCTION {name}")
     op.execute("DROP INDEX webhook_deliveries_unconsumed")
     op.execute("ALTER TABLE steps DROP COLUMN adopted_from, DROP COLUMN skip_requested")
     op.execute("DROP INDEX workflows_by_parent")
-    for column in ("parent_id", "parent_key", "depth", "undoes"):
+    for column in ("parent_id", "parent_key", "depth", "undoes", "budget", "spent"):
         op.execute(f"ALTER TABLE workflows DROP COLUMN {column}")
