@@ -58,6 +58,8 @@ STEP_TRANSITIONS: tuple[Transition, ...] = (
     _of("running", "cancelled", "left to its compensation", "StepCancelled"),
     _of("waiting", "pending", "woken, time to ask, or to be passed over", "StepWoken",
         "StepSkipRequested", silent="a poll"),
+    _of("cancelled", "pending", "the stop was refused: the pivot had happened",
+        silent="the pivot's StopRefused tells it"),
     _of("failed", "pending", "a person: again, or passed over", "StepRetryRequested",
         "StepSkipRequested", "StepResolved"),
     _of("unknown", "pending", "a person's word", "StepResolved"),

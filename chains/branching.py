@@ -117,7 +117,7 @@ def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:
     found = outputs(claim.workflow_id, keys)
     values = [found[key]["output"] if key in found else None for key in keys]
     is_collecting = isinstance(step.block, Map) and step.block.on_item_failure == "collect"
-    return Collected(values, _failures(claim) if is_collecting else None)
+    return Collected(values, _failures(claim, plan, step) if is_collecting else None)
 
 
 def _listed(claim: Claim, keys: list[str]) -> list[Json]:
@@ -128,12 +128,13 @@ def _listed(claim: Claim, keys: list[str]) -> list[Json]:
 def _chosen_output(claim: Claim, step: PlannedStep) -> Any:
     indexes = indexes_of(claim.key)
     keys = [concrete(way.result_key, indexes) for way in step.ways]
-    done = [row for row in _listed(claim, keys) if row["status"] == "succeeded"]
+    done = [row for row in _listed(claim, keys) if row["output"] is not None]
     return done[0]["output"] if done else None
 
 
-def _failures(claim: Claim) -> Json | None:
-    rows = records().failures(claim.workflow_id, f"{claim.key}[")
+def _failures(claim: Claim, plan: Plan, step: PlannedStep) -> Json | None:
+    found = records().failures(claim.workflow_id, f"{claim.key}[")
+    rows = [row for row in found if plan.step(row["key"]).collect_key == step.key]
     depth = len(indexes_of(claim.key))
     failures = [
         {

@@ -15,6 +15,7 @@ from app import claims, db, settings
 from app.call import UNDO_SUFFIX
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.models import TERMINAL_WORKFLOW_STATUSES
+from app.payload import dumps
 from chains import forks, registry
 from chains.actions import actions
 from chains.compiler import task_id
@@ -39,6 +40,7 @@ class StoredStep:
 def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     """Do what can be done now for a stopping workflow; its status afterwards."""
     patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
+    _stop_followers(workflow_id)
     status, undo_keys = patiently(CLAIM_PATIENCE_SECONDS, lambda: _progress(workflow_id))
     if is_publishing:
         dispatch(workflow_id, undo_keys)
@@ -64,6 +66,26 @@ _CROWD = (
 
 # Waits out the claims in flight: after the stop is committed none commits behind this.
 _BARRIER = "SELECT 1 FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+
+
+def _stop_followers(workflow_id: UUID) -> None:
+    """A stop without undoing has no compensation that would stop the children."""
+    error = dumps({"code": "parent_stopped", "message": "the workflow that started it was stopped"})
+    for child in patiently(CLAIM_PATIENCE_SECONDS, lambda: db.rows(_FOLLOWERS, (workflow_id,))):
+        pivot = registry.plan(child["type"], child["version"]).pivot
+        claims.call(
+            "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)",
+            (child["id"], error, pivot),
+            CLAIM_PATIENCE_SECONDS,
+        )
+
+
+_FOLLOWERS = (
+    "SELECT c.id, c.type, c.version FROM workflows p JOIN workflows c ON c.parent_id = p.id"
+    " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
+    " AND p.status = 'compensating' AND NOT p.undoes AND c.status = 'running'"
+    " AND coalesce(s.input ->> 'is_left', 'false') = 'false'"
+)
 
 
 def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
@@ -211,6 +233,15 @@ def _add_undos(
                 "rows": json.dumps(rows),
                 "republish": settings.current().republish_seconds,
             },
+        )
+        # A compensation by another action may read the item.
+        connection.execute(
+            text(
+                "UPDATE steps u SET item = s.item FROM steps s WHERE u.workflow_id = :id"
+                " AND u.key = ANY(:keys) AND s.workflow_id = u.workflow_id"
+                " AND s.key = left(u.key, -length('~undo')) AND s.item IS NOT NULL"
+            ),
+            {"id": workflow_id, "keys": [str(row["key"]) for row in rows]},
         )
         connection.execute(
             text("SELECT wake_by_v1(:id, playalter_now() + seconds(:republish))"),

@@ -8,7 +8,7 @@ from app.claims import Claim
 from app.errors import Permanent
 from app.platform import Json
 from chains.expressions import ExpressionInvalid, render
-from chains.plan import PlannedStep, concrete, indexes_of
+from chains.plan import Plan, PlannedStep, concrete, indexes_of
 from chains.records import records
 
 
@@ -73,7 +73,8 @@ def resolved_output(claim: Claim) -> Json | None:
     )
 
 
-def item_has_failed(claim: Claim, collect_key: str) -> bool:
-    """Whether a step of the row's item of that map has failed."""
+def item_has_failed(claim: Claim, plan: Plan, collect_key: str) -> bool:
+    """Whether a step of the row's item of that map has failed, and no deeper map has taken it."""
     prefix = concrete(collect_key + "[].", indexes_of(claim.key))
-    return records().has_failed(claim.workflow_id, prefix)
+    rows = records().failures(claim.workflow_id, prefix)
+    return any(plan.step(row["key"]).collect_key == collect_key for row in rows)

@@ -118,11 +118,14 @@ class _Fold:
         workflow = self.expected.workflow
         workflow.status, workflow.cause = "compensating", data.get("cause")
         workflow.is_completed = False
-        if workflow.cause == "cancelled" and not data.get("is_reopened"):
+        if workflow.cause == "cancelled":
             workflow.is_paused = False
 
     def stop_refused(self, _: str, __: ExpectedStep, ___: Data) -> None:
         self.expected.workflow.status, self.expected.workflow.cause = "running", None
+        for step in self.expected.steps.values():
+            if step.status == "cancelled":
+                step.status = "pending"
 
     def succeeded(self, data: Data) -> None:
         workflow = self.expected.workflow

@@ -57,6 +57,9 @@ def follow_parent(child_id: UUID) -> None:
     row = patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_PARENTS_PAUSE, (child_id,)))
     if row is not None and row["children"]:
         _pause(child_id, row["by"], row["reason"], True, False)
+        if patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_PARENTS_PAUSE, (child_id,))) is None:
+            # Its parent went on between the look and the pause, and found nothing to resume.
+            _resume(child_id, row["by"], row["reason"], True, False)
 
 
 _PARENTS_PAUSE = """

@@ -109,7 +109,9 @@ class PlannedStep:
     @property
     def reads_item(self) -> bool:
         """Whether the row reads the item of its map."""
-        return any("item" in roots(expression) for _, expression in self.expressions())
+        other = self.other_compensation
+        found = [*self.expressions(), *(expressions(other.with_) if other else ())]
+        return any("item" in roots(expression) for _, expression in found)
 
     @property
     def carries_item(self) -> bool:

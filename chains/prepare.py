@@ -81,6 +81,9 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         given = _given(claim, plan, step)
     except Permanent as err:
         return replace(base, fault=err)
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
+        fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
+        return replace(base, fault=fault)
     if given is None:
         return replace(base, is_skipped=True)
     return replace(base, input=given, is_recorded=bool(given))
@@ -176,6 +179,9 @@ def _branch(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         turn = branching.turn(claim, plan, step)
     except Permanent as err:
         return replace(base, fault=err)
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
+        fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
+        return replace(base, fault=fault)
     return replace(base, input={"decision": turn.output}, turn=turn.what)
 
 
@@ -183,7 +189,7 @@ def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     base = Prepared(
         input={}, is_recorded=False, workflow_output=_output_of(claim, plan, step), pivot=plan.pivot
     )
-    if step.collect_key is not None and item_has_failed(claim, step.collect_key):
+    if step.collect_key is not None and item_has_failed(claim, plan, step.collect_key):
         return replace(base, is_skipped=True, turn=_dead(plan, claim.key))
     found = branching.collected(claim, plan, step)
     return replace(base, input={"items": found.output}, error=found.error)

@@ -31,9 +31,6 @@ class Records(Protocol):
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
         """{key, output, status, error} of those of the steps that are there."""
 
-    def has_failed(self, workflow_id: UUID, prefix: str) -> bool:
-        """Whether a step whose key starts so has failed."""
-
     def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
         """{key, error} of the failed steps whose keys start so, in the definition's order."""
 
@@ -69,14 +66,6 @@ class Stored:
             " WHERE workflow_id = %s AND key = ANY (%s)",
             (workflow_id, keys),
         )
-
-    def has_failed(self, workflow_id: UUID, prefix: str) -> bool:
-        """Whether there is such a row."""
-        sql = (
-            "SELECT 1 FROM steps WHERE workflow_id = %s AND status = 'failed'"
-            " AND starts_with(key, %s) LIMIT 1"
-        )
-        return _row(sql, (workflow_id, prefix)) is not None
 
     def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
         """Such rows."""

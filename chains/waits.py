@@ -40,7 +40,10 @@ def _instant(value: Any) -> datetime:
         raise Permanent("`until` has no offset from UTC", code="not_an_instant")
     if found - now() > _LONGEST:
         raise Permanent("`until` is more than ten years away", code="not_an_instant")
-    return found.astimezone(UTC)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError as err:
+        raise Permanent("`until` is before the year 1 in UTC", code="not_an_instant") from err
 
 
 def _duration(value: Any) -> timedelta:

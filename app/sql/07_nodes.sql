@@ -154,6 +154,10 @@ BEGIN
     -- doubt nothing was cancelled either.
     UPDATE workflows SET status = 'running', cause = NULL, error = NULL WHERE id = p_workflow;
     w.status := 'running';
+    -- Cancelled by a lookup meanwhile: they go on too, from what their intents say.
+    UPDATE steps SET status = 'pending', finished_at = NULL, wake_at = NULL,
+           publish_after = clock_timestamp()
+     WHERE workflow_id = p_workflow AND status = 'cancelled' AND NOT undo;
     PERFORM append_event_v1(p_workflow, 'StopRefused', p_key, NULL);
     IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed') THEN
       PERFORM call_person_v1(p_workflow, p_key, 'step_failed');
@@ -359,12 +363,15 @@ DECLARE
   w record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.status = 'compensating' THEN RETURN 'stopping'; END IF;
+  IF w.status = 'compensating' THEN
+    IF p_cause = 'cancelled' THEN PERFORM resume_workflow_v1(p_workflow, NULL, 'cancelled'); END IF;
+    RETURN 'stopping';
+  END IF;
   IF w.status NOT IN ('pending', 'running') THEN RETURN 'ended'; END IF;
   IF EXISTS (
        SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_pivot
           AND (status = 'succeeded' OR p_cause = 'cancelled'
-               AND status IN ('running', 'waiting', 'unknown') AND EXISTS (
+               AND status IN ('pending', 'running', 'waiting', 'unknown') AND EXISTS (
                  SELECT FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = p_pivot
                     AND (i.resolution IS NULL OR i.resolution = 'accepted')))) THEN
     IF p_cause <> 'cancelled' THEN
@@ -397,7 +404,8 @@ BEGIN
     RETURN 'past_pivot';
   END IF;
   UPDATE workflows SET status = 'compensating', cause = 'cancelled', error = p_error,
-         completed_at = NULL, next_wake_at = playalter_now() WHERE id = p_workflow;
+         completed_at = NULL, paused_at = NULL, next_wake_at = playalter_now()
+   WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'WorkflowStopping', NULL, jsonb_build_object(
     'cause', 'cancelled', 'code', p_error ->> 'code', 'is_reopened', true));
   RETURN 'stopped';

@@ -190,7 +190,8 @@ BEGIN
          input = CASE WHEN s.action NOT IN ('control.approval', 'control.wait')
                       THEN coalesce(p_input, input) END,
          generation = generation + rises::integer,
-         external_id = CASE WHEN rises THEN NULL ELSE external_id END, expires_at = NULL
+         external_id = CASE WHEN rises THEN NULL ELSE external_id END, expires_at = NULL,
+         started_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key;
   PERFORM append_event_v1(p_workflow, 'StepRetryRequested', p_key, jsonb_build_object(
     'by', p_by, 'reason', p_reason, 'input', payload_hash(p_input),
@@ -294,6 +295,8 @@ BEGIN
          skip_requested = skip_requested OR p_output IS NOT NULL,
          tries = CASE p_as WHEN 'never' THEN 0 ELSE tries END,
          generation = generation + (p_as = 'never')::integer,
+         expires_at = CASE p_as WHEN 'never' THEN NULL ELSE expires_at END,
+         started_at = CASE p_as WHEN 'never' THEN NULL ELSE started_at END,
          external_id = CASE p_as WHEN 'retry' THEN external_id END
    WHERE workflow_id = p_workflow AND key = p_key;
   PERFORM append_event_v1(p_workflow, 'StepResolved', p_key, jsonb_build_object(

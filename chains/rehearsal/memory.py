@@ -155,10 +155,6 @@ class Memory:
         found = [rows[key] for key in keys if key in rows]
         return [{name: getattr(row, name) for name in names} for row in found]
 
-    def has_failed(self, workflow_id: UUID, prefix: str) -> bool:
-        """See Records."""
-        return any(key.startswith(prefix) for key in self.workflows[workflow_id].failed)
-
     def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
         """See Records."""
         failed = self.workflows[workflow_id].failed.values()

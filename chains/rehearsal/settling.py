@@ -41,6 +41,7 @@ def _add_undos(workflow: WorkflowRow, steps: dict[str, StoredStep], ready: list[
     workflow.add(
         {
             "key": key + UNDO_SUFFIX,
+            "item": workflow.rows[key].item,
             "action": undoing_action(workflow.plan, steps[key]),
             "position": last + 1,
             "undo": True,

@@ -9,10 +9,11 @@ import redis
 
 from app import claims, db
 from app.settings import Settings
-from chains import catalogue, commands, compensate
+from chains import catalogue, commands, compensate, pausing
+from chains.asking import Caller
 from chains.reconcile import reconcile
 from tests.integration.conftest import Kernel
-from tests.integration.driving import drive, pass_time
+from tests.integration.driving import drive, pass_time, run
 from tests.unit.definitions import noop
 
 pytestmark = pytest.mark.usefixtures("agreeing")
@@ -518,3 +519,82 @@ def test_past_the_pivot_a_budget_only_calls_for_a_person(kernel: Kernel) -> None
     assert kernel.workflow(workflow)["attention"] == "over_budget"
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_compensation_by_another_action_reads_the_item(kernel: Kernel) -> None:
+    undo = {"action": "control.noop", "with": {"it": {"$": "item"}}}
+    body = {**noop("s"), "compensation": undo}
+    node = {"sequence": [{"map": "m", "over": {"$": "input.l"}, "do": body}, fail("end")]}
+    row = ended(kernel, node, {"l": [7]})
+    assert kernel.step(row["id"], "m[0].s~undo")["output"] == {"it": 7}
+
+
+def test_a_collecting_map_within_another_keeps_its_failures_to_itself(kernel: Kernel) -> None:
+    inner = {"map": "i", "over": {"$": "input.l"}, "on_item_failure": "collect", "do": fail("t")}
+    node = {
+        "map": "o",
+        "over": {"$": "input.l"},
+        "on_item_failure": "collect",
+        "do": {"sequence": [inner, noop("u", bad={"$": "steps.i.failures[].index"})]},
+    }
+    row = ended(kernel, node, {"l": [1, 2]}, output={"all": {"$": "steps.o.output"}})
+    assert row["output"] == {"all": [{"bad": [0, 1]}, {"bad": [0, 1]}]}
+    assert kernel.step(row["id"], "o")["error"] is None
+
+
+def test_a_choice_has_the_default_of_its_chosen_way(kernel: Kernel) -> None:
+    chosen = fail("t", on_failure={"default": {"v": 5}})
+    node = {"choice": "c", "cases": [{"when": "`true`", "do": chosen}]}
+    row = ended(kernel, node, {}, output={"v": {"$": "steps.c.output.v"}})
+    assert row["output"] == {"v": 5}
+
+
+def test_an_instant_before_all_times_fails_as_input_does(kernel: Kernel) -> None:
+    node = {"wait": "w", "until": {"$": "input.at"}}
+    row = ended(kernel, node, {"at": "0001-01-01T00:00:00+01:00"})
+    assert row["error"]["code"] == "not_an_instant"
+
+
+def test_a_child_that_ended_while_paused_is_undone_with_its_parent(kernel: Kernel) -> None:
+    ada = Caller(kernel.user_id, "ada@example.com")
+    undone = {"action": "control.noop", "with": {"undone": True}}
+    child = kernel.register({**noop("x"), "compensation": undone})
+    steps = [{"workflow": "child", "type": child}, {"wait": "w", "for": "1m"}, fail("end")]
+    workflow = kernel.start(kernel.register({"sequence": steps}))
+    drive(1)
+    (row,) = db.rows("SELECT id FROM workflows WHERE parent_id = %s", (workflow,))
+    held = kernel.claim(row["id"], "x")
+    pausing.pause(ada, workflow)
+    claims.finish_step(held, claims.Attempt(None, 0, []), claims.Finish())
+    pausing.resume(ada, workflow)
+    for _ in range(4):
+        drive()
+        pass_time("2 hours")
+    drive()
+    assert kernel.workflow(workflow)["status"] == "compensated"
+    assert kernel.workflow(row["id"])["status"] == "compensated"
+
+
+def test_what_a_lookup_cancelled_goes_on_when_the_stop_is_refused(kernel: Kernel) -> None:
+    branches = [noop("a"), {**noop("z"), "pivot": True}]
+    node = {"sequence": [{"parallel": "p", "branches": branches}, noop("e")]}
+    workflow = kernel.start(kernel.register(node))
+    doubtful, pivot = kernel.claim(workflow, "a"), kernel.claim(workflow, "z")
+    claims.doubt_step(doubtful, claims.Attempt(None, 0, []), {"code": "x"}, 0.0, None)
+    commands.stop(workflow, "timed_out", {"code": "timed_out"})
+    compensate.settle(workflow)
+    assert run(workflow, "a", "control.noop")
+    assert kernel.step(workflow, "a")["status"] == "cancelled"
+    claims.finish_step(pivot, claims.Attempt(None, 0, []), claims.Finish(is_pivot=True))
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_children_are_stopped_where_nothing_is_undone(kernel: Kernel) -> None:
+    child = kernel.register({"wait": "w", "for": "1d"})
+    workflow = kernel.start(kernel.register({"workflow": "child", "type": child}))
+    drive()
+    commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow, undo=False)
+    pass_time("1 minute")
+    (row,) = db.rows("SELECT status FROM workflows WHERE parent_id = %s", (workflow,))
+    assert row["status"] == "cancelled"

@@ -22,7 +22,7 @@ from chains import attention, commands, control, forks
 from chains.asking import Caller
 from chains.attention import Resolution
 from tests.integration.conftest import NOTHING, Kernel
-from tests.integration.driving import drive
+from tests.integration.driving import drive, run
 from tests.integration.properties import observed
 from tests.integration.properties.samples import INPUT, failing
 from tests.integration.properties.world import World
@@ -158,6 +158,18 @@ def a_stop_refused(world: World) -> None:
     assert world.kernel.workflow(sent.id)["status"] == "running"
 
 
+def a_stop_refused_beside_a_doubt(world: World) -> None:
+    branches = [noop("a"), {**noop("z"), "pivot": True}]
+    root = {"sequence": [{"parallel": "p", "branches": branches}, noop("e")]}
+    stopped = world.kernel.start(world.kernel.register(root), INPUT)
+    doubtful, pivot = world.kernel.claim(stopped, "a"), world.kernel.claim(stopped, "z")
+    claims.doubt_step(doubtful, NOTHING, {"code": "x"}, 0.0, None)
+    commands.stop(stopped, "timed_out", {"code": "timed_out"})
+    run(stopped, "a", "control.noop")
+    claims.finish_step(pivot, NOTHING, claims.Finish(is_pivot=True))
+    drive()
+
+
 def a_child_reopened(world: World) -> None:
     parent = Stage(world, "with_child", fails=True)
     assert parent.rest() == "compensated"
@@ -232,6 +244,7 @@ SCENES: tuple[Callable[[World], None], ...] = (
     cancel_what_waits,
     cancel_and_time_out_with_nothing_to_undo,
     a_stop_refused,
+    a_stop_refused_beside_a_doubt,
     a_child_reopened,
     a_doubt_that_is_dropped,
     people_decide,
