@@ -23,7 +23,7 @@ OURS = {
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
     """One sandbox for the session; the SDKs are imported, as in a worker."""
     for platform in tasks.PLATFORMS:

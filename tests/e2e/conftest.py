@@ -35,7 +35,7 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports."""
     folder = tmp_path_factory.mktemp("instance") / "data"
@@ -49,7 +49,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             stack.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def refused_campaign(instance: Stack) -> Campaign:
     """A campaign whose authorization meets a 429 and then a stored 500, under way since the start.
 
@@ -75,7 +75,7 @@ def stack(instance: Stack, refused_campaign: Campaign) -> Iterator[Stack]:
     instance.calm()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def regular(instance: Stack) -> Customer:
     """A customer whose photographs are uploaded once."""
     return Customer(instance)
@@ -115,7 +115,7 @@ def task_events(stack: Stack) -> Iterator[list[Json]]:
     assert not thread.is_alive()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An instance of its own, whose clock may be moved, and the key of an administrator."""
     folder = tmp_path_factory.mktemp("own") / "data"
