@@ -1,4 +1,4 @@
-"""Write requests: start a workflow, cancel it, take in a webhook.
+"""Write requests: start a workflow, stop it, take in a webhook; chains/control has what people do.
 
 Each is committed first; what is published afterwards may be lost and is made good by the
 reconciler.
@@ -7,42 +7,16 @@ reconciler.
 from uuid import UUID
 
 from app import claims
-from app.errors import Conflict, NotFound
+from app.errors import NotFound
 from app.payload import dumps
 from app.platform import Delivery, Json
-from chains import compensate, registry, waking
+from chains import registry, waking
 from chains.starting import Started, start_workflow
 
-__all__ = ["Started", "accept_delivery", "cancel_workflow", "start_workflow", "stop"]
+__all__ = ["Started", "accept_delivery", "start_workflow", "stop"]
 
 
-def cancel_workflow(*, user_id: UUID, workflow_id: UUID, undo: bool = True) -> str:
-    """Stop the workflow and undo what it did (unless told otherwise); its status right afterwards.
-
-    Raises NotFound, and Conflict when it has ended or its pivot has been sent.
-    """
-    row = claims.call(
-        "SELECT status, type, version FROM workflows WHERE id = %s AND user_id = %s",
-        (workflow_id, user_id),
-        claims.CLAIM_PATIENCE_SECONDS,
-    )
-    if row is None:
-        raise NotFound(f"no workflow {workflow_id}")
-    error = {"code": "cancelled", "message": "cancelled by its user"}
-    verdict = stop(workflow_id, "cancelled", error, undo=undo)
-    if verdict == "past_pivot":
-        pivot = registry.plan(row["type"], row["version"]).pivot
-        raise Conflict(
-            f"step {pivot} has been sent and cannot be undone; wait for its answer",
-            code="past_pivot",
-        )
-    status = compensate.settle(workflow_id)
-    if verdict == "ended":
-        raise Conflict(f"the workflow is {status} already", code="workflow_ended")
-    return status
-
-
-def stop(workflow_id: UUID, cause: str, error: Json, *, undo: bool = True) -> str:
+def stop(workflow_id: UUID, cause: str, error: Json) -> str:
     """Commit the stop: `stopped`, `stopping` (it was before), `ended` or `past_pivot`. Follow with
     `settle`."""
     pinned = claims.call(
@@ -54,8 +28,8 @@ def stop(workflow_id: UUID, cause: str, error: Json, *, undo: bool = True) -> st
         raise NotFound(f"no workflow {workflow_id}")
     pivot = registry.plan(pinned["type"], pinned["version"]).pivot
     row = claims.call(
-        "SELECT stop_workflow_v2(%s, %s, %s, %s, %s) AS verdict",
-        (workflow_id, cause, dumps(error), pivot, undo),
+        "SELECT stop_workflow_v2(%s, %s, %s, %s, true) AS verdict",
+        (workflow_id, cause, dumps(error), pivot),
         claims.CLAIM_PATIENCE_SECONDS,
     )
     assert row is not None

@@ -39,8 +39,9 @@ class StoredStep:
 
 def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     """Do what can be done now for a stopping workflow; its status afterwards."""
-    patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
-    _stop_followers(workflow_id)
+    stopping = patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
+    if stopping is not None and not stopping["undoes"]:
+        _stop_followers(workflow_id)
     status, undo_keys = patiently(CLAIM_PATIENCE_SECONDS, lambda: _progress(workflow_id))
     if is_publishing:
         dispatch(workflow_id, undo_keys)
@@ -65,7 +66,7 @@ _CROWD = (
 
 
 # Waits out the claims in flight: after the stop is committed none commits behind this.
-_BARRIER = "SELECT 1 FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+_BARRIER = "SELECT undoes FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
 
 
 def _stop_followers(workflow_id: UUID) -> None:
@@ -78,12 +79,13 @@ def _stop_followers(workflow_id: UUID) -> None:
             (child["id"], error, pivot),
             CLAIM_PATIENCE_SECONDS,
         )
+        settle(child["id"])
 
 
 _FOLLOWERS = (
     "SELECT c.id, c.type, c.version FROM workflows p JOIN workflows c ON c.parent_id = p.id"
     " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
-    " AND p.status = 'compensating' AND NOT p.undoes AND c.status = 'running'"
+    " AND p.status = 'compensating' AND c.status = 'running'"
     " AND coalesce(s.input ->> 'is_left', 'false') = 'false'"
 )
 

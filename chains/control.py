@@ -3,7 +3,6 @@
 Each is refused with a reason in words where the state does not allow it, and then changes nothing.
 """
 
-import contextlib
 from typing import Any
 from uuid import UUID
 
@@ -88,16 +87,15 @@ def cancel(
     if found == "ended":
         raise refuse_ended(workflow_id)
     if found == "past_pivot":
+        pivot = registry.plan(subject.type, subject.version).pivot
         raise Conflict(
-            "the pivot has been sent and cannot be undone; wait for its answer", code="past_pivot"
+            f"step {pivot} has been sent and cannot be undone; wait for its answer",
+            code="past_pivot",
         )
     if found == "stopping" and not undo:
         raise Conflict("the workflow is being stopped already", code="workflow_stopping")
     if is_dry:
         return Done(workflow_id, "compensating")
-    for child in [] if undo else _followers(workflow_id):
-        with contextlib.suppress(Conflict):  # it has ended meanwhile, or cannot be stopped any more
-            cancel(caller, child, undo=False, reason=reason)
     return Done(workflow_id, compensate.settle(workflow_id))
 
 
@@ -111,20 +109,6 @@ def _stop(subject: Subject, caller: Caller, undo: bool, reason: str | None, is_d
         "reason": reason,
     }
     return verdict("cancel_workflow_v1", given, is_dry=is_dry)
-
-
-def _followers(workflow_id: UUID) -> list[UUID]:
-    """Children that are stopped with their parent; an undoing parent's compensations do it."""
-    rows = patiently(
-        CLAIM_PATIENCE_SECONDS,
-        lambda: db.rows(
-            "SELECT c.id FROM workflows c JOIN steps s ON s.workflow_id = c.parent_id"
-            " AND s.key = c.parent_key WHERE c.parent_id = %s AND c.completed_at IS NULL"
-            " AND coalesce(s.input ->> 'is_left', 'false') = 'false' ORDER BY c.id",
-            (workflow_id,),
-        ),
-    )
-    return [row["id"] for row in rows]
 
 
 def retry(

@@ -14,7 +14,8 @@ from app import db, events
 from app.celery import celery_app
 from app.claims import Attempt, Claim, claim_step
 from app.settings import Settings, current
-from chains import catalogue, commands, definitions, rebuild, registry
+from chains import catalogue, commands, control, definitions, rebuild, registry
+from chains.asking import caller_of
 
 NOTHING = Attempt(None, 0, [])
 Threads = Callable[[Sequence[Callable[[], Any]]], list[Any]]
@@ -68,6 +69,10 @@ class Kernel:
             user_id=self.user_id, type=type, input=input or {}, **rest
         )
         return started.id
+
+    def cancel(self, workflow_id: UUID, *, undo: bool = True) -> str:
+        """Cancel it as its user; the status right afterwards."""
+        return control.cancel(caller_of(self.user_id), workflow_id, undo=undo).result
 
     def claim(self, workflow_id: UUID, key: str, seconds: float = 30.0) -> Claim:
         """Claim a step that can be claimed."""

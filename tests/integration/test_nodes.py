@@ -365,7 +365,7 @@ def test_a_cancel_without_undoing_undoes_nothing(kernel: Kernel) -> None:
     undone = {**noop("a"), "compensation": {"action": "control.noop"}}
     workflow = kernel.start(kernel.register({"sequence": [undone, {"wait": "w", "for": "1d"}]}))
     drive()
-    status = commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow, undo=False)
+    status = kernel.cancel(workflow, undo=False)
     assert status == "cancelled"
     assert "a~undo" not in statuses(workflow)
 
@@ -594,7 +594,7 @@ def test_children_are_stopped_where_nothing_is_undone(kernel: Kernel) -> None:
     child = kernel.register({"wait": "w", "for": "1d"})
     workflow = kernel.start(kernel.register({"workflow": "child", "type": child}))
     drive()
-    commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow, undo=False)
+    kernel.cancel(workflow, undo=False)
     pass_time("1 minute")
     (row,) = db.rows("SELECT status FROM workflows WHERE parent_id = %s", (workflow,))
     assert row["status"] == "cancelled"

@@ -318,7 +318,7 @@ class Chaos:
             return "no stop"
         workflow, undo = self.dice.choice(self.workflows), self.dice.random() < 0.7
         try:
-            commands.cancel_workflow(user_id=self.kernel.user_id, workflow_id=workflow, undo=undo)
+            self.kernel.cancel(workflow, undo=undo)
         except Conflict as err:
             return f"no stop: {err.message}"
         return f"stop, undo={undo}"

@@ -195,16 +195,16 @@ def test_a_webhook_of_another_platform_wakes_nothing(kernel: Kernel) -> None:
 
 def test_a_cancelled_workflow_with_nothing_to_undo_ends_at_once(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    assert commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow) == "cancelled"
+    assert kernel.cancel(workflow) == "cancelled"
     assert kernel.step(workflow, "first")["status"] == "cancelled"
     with pytest.raises(Conflict, match="cancelled already"):
-        commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+        kernel.cancel(workflow)
 
 
 def test_a_stop_waits_for_what_runs_and_takes_its_outcome(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    status = commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    status = kernel.cancel(workflow)
     assert status == "compensating"
     assert claims.finish_step(held, NOTHING, claims.Finish({"n": 1})).verdict == "draining"
     assert compensate.settle(workflow) == "cancelled"
@@ -246,7 +246,7 @@ def test_what_never_happened_is_not_undone(kernel: Kernel) -> None:
 def test_an_unknown_step_holds_up_the_end_of_the_undoing(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
     claims.doubt_step(held, NOTHING, {"code": "unknown_outcome"}, 0.0, None)
-    commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    kernel.cancel(workflow)
     assert kernel.workflow(workflow)["status"] == "compensating"
     looking = kernel.claim(workflow, "pay")
     assert looking.stopping
@@ -294,7 +294,7 @@ def test_the_input_of_a_step_is_there_for_its_undo_whatever_died(kernel: Kernel)
     intents.record_intent(held, 0, "payment_intents.capture", {}, "k", {"payment_intent": "pi_1"})
     lapse(workflow, "pay")
     look(workflow)
-    commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+    kernel.cancel(workflow)
     claims.cancel_step(kernel.claim(workflow, "pay"), NOTHING)
     assert kernel.step(workflow, "pay")["input"] == {"payment_intent": "pi_1"}
 
@@ -374,7 +374,7 @@ def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:
     intents.record_intent(held, 0, "payment_intents.capture", {}, "k")
     claims.suspend_step(held, NOTHING, "ext", 60.0, 600.0)
     with pytest.raises(Conflict, match="pay has been sent"):
-        commands.cancel_workflow(user_id=kernel.user_id, workflow_id=workflow)
+        kernel.cancel(workflow)
     assert kernel.workflow(workflow)["status"] == "running"
 
 

@@ -180,9 +180,7 @@ class World:
     def cancel(self, workflow_id: UUID, *, undo: bool = True) -> str:
         """Its user cancels it; the status, or why it is refused."""
         try:
-            return commands.cancel_workflow(
-                user_id=self.kernel.user_id, workflow_id=workflow_id, undo=undo
-            )
+            return self.kernel.cancel(workflow_id, undo=undo)
         except Conflict as err:
             return err.code
 
