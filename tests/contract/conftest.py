@@ -7,11 +7,12 @@ from uuid import UUID
 import pytest
 
 import tasks
-from app import db, security
+from app import security
 from app.platform import Json
 from app.settings import Settings, current
 from tests.contract.stage import Step, claimed_step
 from tests.contract.vendors import Vendors, running
+from tests.forgetting import forget
 
 OURS = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -55,11 +56,11 @@ def configure(
         }
         for name, value in {**values, **changes}.items():
             monkeypatch.setenv(name, value)
-        _forget()
+        forget()
         return current()
 
     yield configure
-    _forget()
+    forget()
 
 
 @pytest.fixture
@@ -78,11 +79,3 @@ def step(configure: Callable[..., Settings], fresh_database: str) -> Callable[[s
         return claimed_step(made, user, action, given)
 
     return step
-
-
-def _forget() -> None:
-    if current.cache_info().currsize and current().database_url.rpartition("/")[2] != "none":
-        db.engine().dispose()
-    db.release()
-    db._engine.cache_clear()
-    current.cache_clear()

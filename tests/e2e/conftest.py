@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from app import db, security
-from app.celery import celery_app
-from app.settings import current
+from app import security
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor
 from tests.e2e.campaign import REFUSED_BRIEF, Campaign, Customer
 from tests.e2e.stack import CORE, Json, Stack, until
+from tests.forgetting import forget
 
 ANY_PORT = Ports(web=0, flower=0, sandbox=0, postgres=0, valkey=0)
 SETTINGS = {
@@ -135,15 +134,8 @@ def make_key(profile: Profile, *, is_admin: bool = False) -> str:
     with pytest.MonkeyPatch.context() as patched:
         for name, value in profile.environment().items():
             patched.setenv(name, value)
-        _forget()
+        forget()
         try:
             return security.create_key("ada@example.com", is_admin=is_admin)[1]
         finally:
-            db.engine().dispose()
-            _forget()
-
-
-def _forget() -> None:
-    db.release()
-    for cached in (db._engine, celery_app, current):
-        cached.cache_clear()
+            forget()

@@ -14,20 +14,12 @@ from app import db, events
 from app.celery import celery_app
 from app.claims import Attempt, Claim, claim_step
 from app.settings import Settings, current
-from chains import catalogue, commands, control, definitions, rebuild, registry
-from chains.asking import caller_of
+from chains import catalogue, commands, control, definitions, rebuild
+from chains.asking import Caller, caller_of
+from tests.forgetting import forget
 
 NOTHING = Attempt(None, 0, [])
 Threads = Callable[[Sequence[Callable[[], Any]]], list[Any]]
-
-
-def forget() -> None:
-    """Let go of everything that was made from other settings."""
-    if current.cache_info().currsize:
-        db.engine().dispose()
-    db.release()
-    for cached in (db._engine, celery_app, current, registry.plan, registry.definition):
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -145,3 +137,9 @@ def in_threads() -> Threads:
             return list(pool.map(one, functions))
 
     return run
+
+
+@pytest.fixture
+def ada(kernel: Kernel) -> Caller:
+    """The owner of the kernel's workflows."""
+    return caller_of(kernel.user_id)

@@ -32,12 +32,6 @@ NESTED = {
 }
 
 
-@pytest.fixture
-def ada(kernel: Kernel) -> Caller:
-    """The owner of the kernel's workflows."""
-    return Caller(kernel.user_id, "ada@example.com")
-
-
 def rows(workflow: UUID) -> dict[str, dict[str, Any]]:
     found = db.rows("SELECT * FROM steps WHERE workflow_id = %s", (workflow,))
     return {row["key"]: row for row in found}

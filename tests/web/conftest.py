@@ -18,8 +18,8 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from app import db, security
-from app.celery import celery_app
 from app.settings import Settings, current
+from tests.forgetting import forget
 from web import create_app
 
 JPEG = "image/jpeg"
@@ -61,18 +61,9 @@ def settings(
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    _forget()
+    forget()
     yield current()
-    _forget()
-
-
-def _forget() -> None:
-    if current.cache_info().currsize:
-        db.engine().dispose()
-    db.release()
-    db._engine.cache_clear()
-    celery_app.cache_clear()
-    current.cache_clear()
+    forget()
 
 
 @pytest.fixture

@@ -1,0 +1,15 @@
+"""Letting go of everything that this process made from other settings."""
+
+from app import db
+from app.celery import celery_app
+from app.settings import current
+from chains import registry
+
+
+def forget() -> None:
+    """Close connections and empty the caches, whatever of them is there."""
+    if db._engine.cache_info().currsize:
+        db.engine().dispose()
+    db.release()
+    for cached in (db._engine, celery_app, current, registry.plan, registry.definition):
+        cached.cache_clear()
