@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, retry, skip: what each does, and what it leaves alone."""
+"""Cancel, retry, skip: what each does, and what it leaves alone."""
 
 from typing import Any
 from uuid import UUID
@@ -6,30 +6,16 @@ from uuid import UUID
 import pytest
 
 from app import claims, db, intents
-from app.claims import Claim, claim_step
+from app.claims import Claim
 from app.errors import Conflict, InvalidInput
-from chains import control, pausing, signals, starting
+from chains import control, pausing, signals
 from chains.asking import Caller
 from tests.integration.conftest import NOTHING, Kernel, Threads
-from tests.integration.driving import drive, pass_time
-from tests.unit.definitions import noop
+from tests.integration.driving import drive
+from tests.unit.definitions import fail, noop
 
 UNDONE = {"compensation": {"action": "control.noop"}}
 PAY = {"step": "pay", "action": "stripe.capture", "with": {"payment_intent": "pi_1"}}
-
-
-@pytest.fixture
-def ada(kernel: Kernel) -> Caller:
-    """The owner of the kernel's workflows."""
-    return Caller(kernel.user_id, "ada@example.com")
-
-
-def fail(key: str, **rest: Any) -> dict[str, Any]:
-    return {"step": key, "action": "control.fail", **rest}
-
-
-def kinds(kernel: Kernel, workflow: UUID) -> list[str]:
-    return [event["type"] for event in kernel.events(workflow)]
 
 
 def last(kernel: Kernel, workflow: UUID, kind: str) -> dict[str, Any]:
@@ -57,119 +43,6 @@ def sent(kernel: Kernel, resolution: str | None) -> tuple[UUID, Claim]:
     if resolution is not None:
         assert intents.resolve_intent(claim, 0, resolution, None)
     return workflow, claim
-
-
-def test_nothing_is_claimed_while_paused_and_what_runs_is_recorded(
-    kernel: Kernel, ada: Caller
-) -> None:
-    workflow = kernel.start("noop_chain")
-    first = kernel.claim(workflow, "first")
-    assert pausing.pause(ada, workflow, reason="a look first").changed == (workflow,)
-    assert last(kernel, workflow, "WorkflowPaused")["data"] == {
-        "by": str(kernel.user_id),
-        "reason": "a look first",
-        "children": True,
-    }
-    assert claims.finish_step(first, NOTHING, claims.Finish({})).verdict == "released"
-    assert claim_step(workflow, "second", 30.0) is None
-    pass_time("1 hour")
-    assert drive() == []
-    pausing.resume(ada, workflow)
-    assert drive() == ["second", "third"]
-    assert kernel.workflow(workflow)["status"] == "succeeded"
-
-
-def test_a_resumed_workflow_is_due_and_its_steps_can_be_published_at_once(
-    kernel: Kernel, ada: Caller
-) -> None:
-    workflow = kernel.start("noop_chain")
-    pausing.pause(ada, workflow)
-    pausing.resume(ada, workflow)
-    row = db.row(
-        "SELECT next_wake_at <= playalter_now() AS is_due FROM workflows WHERE id = %s",
-        (workflow,),
-    )
-    assert row == {"is_due": True}
-    assert claims.win_publish(workflow, ["first"]) == ["first"]
-
-
-def test_a_pause_waits_out_a_claim_in_flight(
-    kernel: Kernel, ada: Caller, in_threads: Threads
-) -> None:
-    workflow = kernel.start("noop_chain")
-    found = in_threads(
-        [lambda: pausing.pause(ada, workflow), lambda: claim_step(workflow, "first", 30.0)]
-    )
-    assert kernel.workflow(workflow)["paused_at"] is not None
-    assert claim_step(workflow, "first", 30.0) is None
-    status = kernel.step(workflow, "first")["status"]
-    assert status == ("running" if isinstance(found[1], Claim) else "pending")
-
-
-def test_undoing_stands_still_while_paused(kernel: Kernel, ada: Caller) -> None:
-    node = {"sequence": [{**noop("a"), **UNDONE}, {"wait": "w", "for": "1d"}]}
-    workflow = kernel.start(kernel.register(node))
-    drive()
-    control.cancel(ada, workflow)
-    pausing.pause(ada, workflow)
-    assert drive() == []
-    assert kernel.workflow(workflow)["status"] == "compensating"
-    pausing.resume(ada, workflow)
-    assert drive() == ["a~undo"]
-    assert kernel.workflow(workflow)["status"] == "compensated"
-
-
-@pytest.mark.parametrize("with_children", [True, False])
-def test_children_follow_unless_told_otherwise(
-    kernel: Kernel, ada: Caller, with_children: bool
-) -> None:
-    child_type = kernel.register({"wait": "w", "for": "1h"})
-    middle_type = kernel.register({"workflow": "inner", "type": child_type})
-    workflow = kernel.start(kernel.register({"workflow": "child", "type": middle_type}))
-    drive()
-    done = pausing.pause(ada, workflow, with_children=with_children)
-    assert len(done.changed) == (3 if with_children else 1)
-    (count,) = db.rows("SELECT count(*) AS n FROM workflows WHERE paused_at IS NOT NULL", ())
-    assert count["n"] == len(done.changed)
-    resumed = pausing.resume(ada, workflow)
-    assert set(resumed.changed) == set(done.changed)
-    pass_time("1 hour")
-    drive()
-    assert kernel.workflow(workflow)["status"] == "succeeded"
-
-
-def test_a_child_that_starts_during_a_pause_is_paused_with_its_parent(
-    kernel: Kernel, ada: Caller
-) -> None:
-    child_type = kernel.register(noop("x"))
-    workflow = kernel.start(kernel.register({"workflow": "child", "type": child_type}))
-    claimed = kernel.claim(workflow, "child")
-    pausing.pause(ada, workflow)
-    from_child = _started_child(claimed, child_type)
-    assert kernel.workflow(from_child)["paused_at"] is not None
-    pausing.resume(ada, workflow)
-    assert kernel.workflow(from_child)["paused_at"] is None
-
-
-def _started_child(claim: Claim, type: str) -> UUID:
-    child = UUID(int=7)
-    parent = starting.Parent(claim.workflow_id, claim.key, 1)
-    starting.start_child(
-        child, user_id=claim.user_id, type=type, version=None, input={}, parent=parent
-    )
-    return child
-
-
-def test_a_pause_that_died_before_its_children_can_be_asked_again(
-    kernel: Kernel, ada: Caller
-) -> None:
-    child_type = kernel.register({"wait": "w", "for": "1h"})
-    workflow = kernel.start(kernel.register({"workflow": "child", "type": child_type}))
-    drive()
-    pausing.pause(ada, workflow, with_children=False)
-    assert len(pausing.pause(ada, workflow).changed) == 1
-    with pytest.raises(Conflict, match="paused already"):
-        pausing.pause(ada, workflow)
 
 
 def test_a_held_step_is_retried_and_the_workflow_goes_on(kernel: Kernel, ada: Caller) -> None:

@@ -12,6 +12,11 @@ def noop(key: str, **given: Any) -> dict[str, Any]:
     return {"step": key, "action": "control.noop", "with": given}
 
 
+def fail(key: str, **rest: Any) -> dict[str, Any]:
+    """A step that fails for good, unless `with` says how else."""
+    return {"step": key, "action": "control.fail", **rest}
+
+
 def planned(node: dict[str, Any], **rest: Any) -> Plan:
     """The plan of a definition with this root."""
     return compile_plan(Definition.from_body({"name": "sample", "do": node, **rest}))
