@@ -1,7 +1,6 @@
-"""One attempt of a claimed step: from its input to a recorded outcome.
+"""One attempt of a claimed step: from its input to how it ended.
 
-Every way an attempt can end is one of Moves; what it means for the rows is decided here and
-written by one SQL function.
+Every way an attempt can end is one of Moves; app/recording writes it down.
 """
 
 import enum
@@ -15,33 +14,17 @@ from pydantic import ValidationError
 
 from app import claims, db, intents, lease, settings, telemetry
 from app.call import Call
-from app.claims import Advance, Attempt, Claim, Fenced, Finish
+from app.claims import Attempt, Claim, Fenced, Finish
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
-from app.ledger import Ledger
+from app.lookups import Doubt, LeftToUndo, look_up
 from app.payload import clean, dumps, dumps_or_none
-from app.platform import (
-    Action,
-    ActionInput,
-    CannotTell,
-    Effect,
-    Found,
-    Intent,
-    Json,
-    Lookup,
-    LookupAnswer,
-    Never,
-    Undo,
-)
+from app.platform import Action, ActionInput, Effect, Json, Undo
 from app.retry import PATIENT_POLICY, UNDO_POLICY, RetryPolicy
 
 log = structlog.get_logger()
 
 FIRST_LOOKUP_SECONDS = 1.0
-LOOKUP_AGAIN_SECONDS = 10.0
-LOOKUP_SELDOM_SECONDS = 900.0
-LOOKUP_PERSON_AFTER_SECONDS = 86_400.0
-PERSON_LOOKUP_SECONDS = 3600.0
 DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
 
 
@@ -115,17 +98,6 @@ class Result:
     finish: Finish = field(default_factory=Finish)
     is_special: bool = False
     """Its success does more than release the next step (adds rows, ends the workflow)."""
-
-
-class _Settled(Exception):
-    """The attempt ends without running the action."""
-
-    def __init__(self, move: Moves, error: Json, seconds: float, attention: str | None) -> None:
-        super().__init__(move.value)
-        self.move = move
-        self.error = error
-        self.seconds = seconds
-        self.attention = attention
 
 
 def execute(
@@ -206,7 +178,7 @@ def _run(call: Call, prepared: Prepared) -> Any:
         assert action.compensate is not None
         return action.compensate(call, _undo(call))
     if claim.prior == "unknown":
-        _look_up(call, is_pivot=prepared.is_pivot)
+        look_up(call, is_pivot=prepared.is_pivot)
     return action.run(call, checked_input(action, prepared.input))
 
 
@@ -243,77 +215,6 @@ def _undo(call: Call) -> Undo:
     )
 
 
-def _look_up(call: Call, *, is_pivot: bool) -> None:
-    """Settle the open intent of an unknown step, or end the attempt. A pivot that proves to have
-    happened is recorded as done, whatever the workflow was stopped for."""
-    open_intents = [
-        intent
-        for intent in intents.intents(call.workflow_id, call.step_key)
-        if intent.resolution is None
-    ]
-    answers = [_settle(call, intent) for intent in open_intents]
-    is_done = is_pivot and bool(answers) and all(answer == "accepted" for answer in answers)
-    if call.claim.stopping and not call.claim.undo and not is_done:
-        raise _Settled(Moves.CANCEL, {}, 0.0, None)
-
-
-def _settle(call: Call, intent: Intent) -> str | None:
-    """The open intent's resolution, None where it stays open; or end the attempt."""
-    action = call.action
-    if action.lookup is None:
-        if call.claim.stopping or action.effect in {
-            Effect.NONE,
-            Effect.REPEATABLE,
-            Effect.IDEMPOTENT,
-        }:
-            return None
-        raise _doubt("nobody can look this call up", PERSON_LOOKUP_SECONDS, "unknown_outcome")
-    age = intents.age_seconds(intent)
-    answer = _ask(action.lookup, call, intent)
-    if isinstance(answer, Never) and age < action.attempt_seconds:
-        # The call may still be on its way until its own deadline has passed.
-        answer = CannotTell(action.attempt_seconds - age, "the call's deadline has not passed")
-    if isinstance(answer, Found):
-        _resolve(call, intent, "accepted", answer.response)
-        return "accepted"
-    if isinstance(answer, Never):
-        _resolve(call, intent, "never", None)
-        if call.tries >= action.tries and not call.claim.stopping:
-            raise Permanent(
-                f"{intent.operation} was sent {call.tries} times and never took effect",
-                code="never_took_effect",
-            )
-        return "never"
-    # Asked less and less often; after a day a person is told, and it goes on.
-    seconds = max(answer.after_seconds, min(age / 4.0, LOOKUP_SELDOM_SECONDS))
-    attention = "unknown_outcome" if age > LOOKUP_PERSON_AFTER_SECONDS else None
-    raise _doubt(answer.reason or "the platform cannot tell yet", seconds, attention)
-
-
-def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
-    try:
-        return lookup(call, intent)
-    except Permanent as err:
-        # A refused key, say: only a person can mend that.
-        raise _doubt(err.message, PERSON_LOOKUP_SECONDS, "lookup_refused") from err
-    except Outcome as err:
-        # Limited or away: the platform says nothing about the call in doubt.
-        after = err.after if isinstance(err, Retryable) else None
-        return CannotTell(after or LOOKUP_AGAIN_SECONDS, err.message)
-
-
-def _doubt(message: str, seconds: float, attention: str | None) -> _Settled:
-    error = {"code": Unknown.default_code, "message": message}
-    return _Settled(Moves.DOUBT, error, seconds, attention)
-
-
-def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:
-    if not intents.resolve_intent(
-        call.claim, intent.ordinal, resolution, response, generation=intent.generation
-    ):
-        raise Fenced
-
-
 def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
     """The move that an exception of the step's action means, and how it is tried again."""
     policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
@@ -328,10 +229,11 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
     result = Result(Moves.FAIL, attempt, prepared=prepared, policy=policy, timeout_seconds=timeout)
     if isinstance(err, Fenced):
         result.move = Moves.FENCED
-    elif isinstance(err, _Settled):
-        result.move, result.error = err.move, err.error
+    elif isinstance(err, LeftToUndo):
+        result.move = Moves.CANCEL
+    elif isinstance(err, Doubt):
+        result.move, result.error, result.was_sent = Moves.DOUBT, err.error, False
         result.seconds, result.attention = err.seconds, err.attention
-        result.was_sent = False
     elif isinstance(err, Outcome):
         _by_outcome(result, err, call)
     elif isinstance(err, Unavailable):
@@ -377,83 +279,3 @@ def _unexpected(result: Result, err: Exception, call: Call) -> None:
         _in_doubt(result, call)
     else:
         result.move = Moves.RETRY
-
-
-def record(claim: Claim, result: Result, *, fraction: float, ledger: Ledger = claims) -> Advance:
-    """Write the outcome; `fraction` in [0, 1) is the jitter of a retry."""
-    if result.move is Moves.RETRY:
-        return _record_retry(claim, result, fraction, ledger)
-    if result.move is Moves.FINISH:
-        return ledger.finish_step(claim, result.attempt, result.finish)
-    if result.move is Moves.SUSPEND:
-        return _record_suspension(claim, result, ledger)
-    if result.move is Moves.FAIL:
-        return _record_failure(claim, result, result.error, ledger)
-    if result.move is Moves.DOUBT:
-        return Advance(
-            ledger.doubt_step(
-                claim,
-                result.attempt,
-                result.error,
-                result.seconds,
-                result.attention,
-                was_sent=result.was_sent,
-            )
-        )
-    if result.move is Moves.CANCEL:
-        return Advance(ledger.cancel_step(claim, result.attempt))
-    return Advance("fenced")
-
-
-def _record_retry(claim: Claim, result: Result, fraction: float, ledger: Ledger) -> Advance:
-    delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
-    if delay is None:
-        return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1}, ledger)
-    verdict = ledger.retry_step(
-        claim,
-        result.attempt,
-        result.error,
-        delay,
-        new_generation=result.new_generation,
-        timeout=result.prepared.timeout_seconds if result.prepared else None,
-    )
-    if verdict == "timed_out":
-        message = f"its time is over; the last error: {result.error.get('message', '')}"
-        return _record_failure(claim, result, {"code": "timed_out", "message": message}, ledger)
-    return Advance(verdict)
-
-
-def _record_failure(claim: Claim, result: Result, error: Json, ledger: Ledger) -> Advance:
-    """The step fails for good: tolerated, held for a person, or the workflow is undone."""
-    prepared = result.prepared
-    if prepared is None or claim.undo:
-        return Advance(ledger.fail_step(claim, result.attempt, error))
-    tolerance = prepared.tolerance
-    if tolerance is None or claim.stopping:
-        verdict = ledger.fail_step(
-            claim, result.attempt, error, is_holding=prepared.is_holding, pivot=prepared.pivot
-        )
-        return Advance(verdict)
-    tolerant = replace(prepared, turn=tolerance.turn, error=error)
-    return ledger.finish_step(
-        claim, result.attempt, finish_of(tolerant, tolerance.status, tolerance.output)
-    )
-
-
-def _record_suspension(claim: Claim, result: Result, ledger: Ledger) -> Advance:
-    assert result.suspend is not None
-    external_id = result.suspend.external_id
-    if result.suspend.until is not None:
-        until, signal = result.suspend.until, result.suspend.signal
-        verdict = ledger.wait_step(claim, result.attempt, external_id, until, signal)
-        woken = verdict == "woken"
-        return Advance("released", (claim.key,)) if woken else Advance(verdict)
-    verdict = ledger.suspend_step(
-        claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
-    )
-    if verdict not in {"recorded", "draining"} or not ledger.has_delivery(external_id):
-        return Advance(verdict)
-    if ledger.wake_step(claim.workflow_id, claim.key, external_id):
-        # The delivery was there first: the step is published again, by whoever dispatches.
-        return Advance("released", (claim.key,))
-    return Advance(verdict)

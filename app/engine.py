@@ -17,11 +17,12 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from app import claims
-from app.attempt import Moves, Prepared, Result, execute, record
+from app.attempt import Moves, Prepared, Result, execute
 from app.claims import Advance, Claim
 from app.errors import Unavailable
 from app.links import Links, is_shutting_down
 from app.platform import Action
+from app.recording import record
 from app.task_events import TakenEvents
 
 log = structlog.get_logger()

@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from app.attempt import Moves, Prepared, Result, checked_input, ended, finish_of, record
+from app.attempt import Moves, Prepared, Result, checked_input, ended, finish_of
 from app.call import Call
 from app.claims import Attempt, Claim
 from app.errors import Outcome, Permanent, Retryable, Suspend
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json, Undo
+from app.recording import record
 from app.settings import Settings
 from chains.actions import actions
 from chains.children import MAX_DEPTH

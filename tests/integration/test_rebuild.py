@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 
 from app import claims, db
-from app.attempt import execute, record
+from app.attempt import execute
 from app.claims import Claim, Finish, claim_step
 from app.errors import Conflict
 from app.events import Tally
 from app.platform import Delivery
+from app.recording import record
 from chains import commands, compensate
 from chains.actions import actions
 from chains.prepare import prepare

@@ -11,11 +11,12 @@ from uuid import UUID
 import redis
 
 from app import claims, db
-from app.attempt import Moves, Result, execute, record
+from app.attempt import Moves, Result, execute
 from app.call import idempotency_key
 from app.claims import Advance, Claim
 from app.errors import Conflict
 from app.platform import Action, Delivery
+from app.recording import record
 from app.settings import current
 from chains import commands, compensate
 from chains.actions import actions

@@ -1,0 +1,89 @@
+"""Writing down how an attempt ended: each move is one SQL function of the ledger."""
+
+from dataclasses import replace
+
+from app import claims
+from app.attempt import Moves, Result, finish_of
+from app.claims import Advance, Claim
+from app.ledger import Ledger
+from app.platform import Json
+
+
+def record(claim: Claim, result: Result, *, fraction: float, ledger: Ledger = claims) -> Advance:
+    """Write the outcome; `fraction` in [0, 1) is the jitter of a retry."""
+    if result.move is Moves.RETRY:
+        return _record_retry(claim, result, fraction, ledger)
+    if result.move is Moves.FINISH:
+        return ledger.finish_step(claim, result.attempt, result.finish)
+    if result.move is Moves.SUSPEND:
+        return _record_suspension(claim, result, ledger)
+    if result.move is Moves.FAIL:
+        return _record_failure(claim, result, result.error, ledger)
+    if result.move is Moves.DOUBT:
+        return Advance(
+            ledger.doubt_step(
+                claim,
+                result.attempt,
+                result.error,
+                result.seconds,
+                result.attention,
+                was_sent=result.was_sent,
+            )
+        )
+    if result.move is Moves.CANCEL:
+        return Advance(ledger.cancel_step(claim, result.attempt))
+    return Advance("fenced")
+
+
+def _record_retry(claim: Claim, result: Result, fraction: float, ledger: Ledger) -> Advance:
+    delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
+    if delay is None:
+        return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1}, ledger)
+    verdict = ledger.retry_step(
+        claim,
+        result.attempt,
+        result.error,
+        delay,
+        new_generation=result.new_generation,
+        timeout=result.prepared.timeout_seconds if result.prepared else None,
+    )
+    if verdict == "timed_out":
+        message = f"its time is over; the last error: {result.error.get('message', '')}"
+        return _record_failure(claim, result, {"code": "timed_out", "message": message}, ledger)
+    return Advance(verdict)
+
+
+def _record_failure(claim: Claim, result: Result, error: Json, ledger: Ledger) -> Advance:
+    """The step fails for good: tolerated, held for a person, or the workflow is undone."""
+    prepared = result.prepared
+    if prepared is None or claim.undo:
+        return Advance(ledger.fail_step(claim, result.attempt, error))
+    tolerance = prepared.tolerance
+    if tolerance is None or claim.stopping:
+        verdict = ledger.fail_step(
+            claim, result.attempt, error, is_holding=prepared.is_holding, pivot=prepared.pivot
+        )
+        return Advance(verdict)
+    tolerant = replace(prepared, turn=tolerance.turn, error=error)
+    return ledger.finish_step(
+        claim, result.attempt, finish_of(tolerant, tolerance.status, tolerance.output)
+    )
+
+
+def _record_suspension(claim: Claim, result: Result, ledger: Ledger) -> Advance:
+    assert result.suspend is not None
+    external_id = result.suspend.external_id
+    if result.suspend.until is not None:
+        until, signal = result.suspend.until, result.suspend.signal
+        verdict = ledger.wait_step(claim, result.attempt, external_id, until, signal)
+        woken = verdict == "woken"
+        return Advance("released", (claim.key,)) if woken else Advance(verdict)
+    verdict = ledger.suspend_step(
+        claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
+    )
+    if verdict not in {"recorded", "draining"} or not ledger.has_delivery(external_id):
+        return Advance(verdict)
+    if ledger.wake_step(claim.workflow_id, claim.key, external_id):
+        # The delivery was there first: the step is published again, by whoever dispatches.
+        return Advance("released", (claim.key,))
+    return Advance(verdict)
