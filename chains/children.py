@@ -49,6 +49,27 @@ def stop(parent: UUID, step_key: str) -> list[UUID]:
     return children
 
 
+def stop_all(parent: UUID) -> list[UUID]:
+    """Commit the stop, without undoing, of the running children of a workflow that is stopped so,
+    but for those that are left; their ids."""
+    running = claims.patiently(
+        claims.CLAIM_PATIENCE_SECONDS, lambda: db.rows(_FOLLOWERS, (parent,))
+    )
+    for child in running:
+        pivot = registry.plan(child["type"], child["version"]).pivot
+        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)"
+        claims.call(sql, (child["id"], dumps(_ERROR), pivot), claims.OUTCOME_PATIENCE_SECONDS)
+    return [child["id"] for child in running]
+
+
+_FOLLOWERS = (
+    "SELECT c.id, c.type, c.version FROM workflows p JOIN workflows c ON c.parent_id = p.id"
+    " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
+    " AND p.status = 'compensating' AND c.status = 'running'"
+    " AND coalesce(s.input ->> 'is_left', 'false') = 'false'"
+)
+
+
 def _of(parent: UUID, step_key: str) -> list[Json]:
     return claims.patiently(
         claims.CLAIM_PATIENCE_SECONDS,

@@ -15,8 +15,7 @@ from app import claims, db, settings
 from app.call import UNDO_SUFFIX
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.models import TERMINAL_WORKFLOW_STATUSES
-from app.payload import dumps
-from chains import forks, registry
+from chains import children, forks, registry
 from chains.actions import actions
 from chains.compiler import task_id
 from chains.dispatch import dispatch
@@ -41,7 +40,9 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     """Do what can be done now for a stopping workflow; its status afterwards."""
     stopping = patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
     if stopping is not None and not stopping["undoes"]:
-        _stop_followers(workflow_id)
+        # No compensation will stop its children.
+        for child in children.stop_all(workflow_id):
+            settle(child)
     status, undo_keys = patiently(CLAIM_PATIENCE_SECONDS, lambda: _progress(workflow_id))
     if is_publishing:
         dispatch(workflow_id, undo_keys)
@@ -67,27 +68,6 @@ _CROWD = (
 
 # Waits out the claims in flight: after the stop is committed none commits behind this.
 _BARRIER = "SELECT undoes FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
-
-
-def _stop_followers(workflow_id: UUID) -> None:
-    """A stop without undoing has no compensation that would stop the children."""
-    error = dumps({"code": "parent_stopped", "message": "the workflow that started it was stopped"})
-    for child in patiently(CLAIM_PATIENCE_SECONDS, lambda: db.rows(_FOLLOWERS, (workflow_id,))):
-        pivot = registry.plan(child["type"], child["version"]).pivot
-        claims.call(
-            "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)",
-            (child["id"], error, pivot),
-            CLAIM_PATIENCE_SECONDS,
-        )
-        settle(child["id"])
-
-
-_FOLLOWERS = (
-    "SELECT c.id, c.type, c.version FROM workflows p JOIN workflows c ON c.parent_id = p.id"
-    " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
-    " AND p.status = 'compensating' AND c.status = 'running'"
-    " AND coalesce(s.input ->> 'is_left', 'false') = 'false'"
-)
 
 
 def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
