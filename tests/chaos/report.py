@@ -65,8 +65,8 @@ class Report:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was found and the faults hit enough."""
-        return not any(self.counts.values()) and not self.faults
+        """Whether all was checked, nothing was found, and the faults hit enough."""
+        return all(count == 0 for count in self.counts.values()) and not self.faults
 
     def judge_hits(self) -> None:
         """In a long run, a kind that hit too little fails it."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.books import Ended, read
 from tests.chaos.record import Event, faults_of
-from tests.chaos.report import Report
+from tests.chaos.report import NAMES, Report
 
 Json = dict[str, Any]
 
@@ -149,9 +149,14 @@ def test_a_changed_a_missing_and_two_swapped_events_are_found() -> None:
 
 def test_a_long_run_whose_faults_hit_too_little_is_no_proof() -> None:
     for minutes, is_good in ((10.0, False), (3.0, True)):
-        report = Report(seed=1, workflows=1, minutes=minutes, hits={"web_killed": 19})
+        checked: dict[str, list[str] | None] = {name: [] for name in NAMES}
+        report = Report(1, 1, minutes, findings=checked, hits={"web_killed": 19})
         report.judge_hits()
         assert report.is_good is is_good
+
+
+def test_a_run_that_checked_nothing_is_not_good() -> None:
+    assert not Report(1, 1, 1.0).is_good
 
 
 def test_one_finding_makes_a_run_not_good_and_what_was_not_checked_is_said() -> None:
