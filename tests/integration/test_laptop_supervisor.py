@@ -188,10 +188,12 @@ def test_stop_ends_dependents_first_and_kills_who_ignores_it(tmp_path: Path) -> 
 def test_nothing_is_left_when_the_supervisor_gets(number: signal.Signals, tmp_path: Path) -> None:
     log = tmp_path / "worker.log"
     program = f"""
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor, signals_as_exit
+# As from a terminal: who runs the tests in the background has it ignored, and so have children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 log = Path({str(log)!r})
 service = Service("worker", (sys.executable, "-c", {STUBBORN!r}), log, lambda: {{}}, Path("."),
                   ready=lambda: bool(log.read_text()), stop_seconds=0.5)
