@@ -149,22 +149,7 @@ def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] 
         "paid": not decline,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                **{name: card[name] for name in ("brand", "checks", "country", "exp_month")},
-                "amount_authorized": None if decline else intent["amount"],
-                "authorization_code": None if decline else "123456",
-                "capture_before": int(time.time()) + 7 * 86400 if is_manual else None,
-                "exp_year": card["exp_year"],
-                "fingerprint": card["fingerprint"],
-                "funding": card["funding"],
-                "last4": card["last4"],
-                "network": card["brand"],
-                "three_d_secure": None,
-                "wallet": None,
-            },
-            "type": "card",
-        },
+        "payment_method_details": _card_details(intent, card, declined=bool(decline)),
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -179,6 +164,26 @@ def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] 
         "status": "failed" if decline else "succeeded",
         "transfer_data": None,
         "transfer_group": intent["transfer_group"],
+    }
+
+
+def _card_details(intent: Json, card: Json, *, declined: bool) -> Json:
+    is_manual = intent["capture_method"] == "manual"
+    return {
+        "card": {
+            **{name: card[name] for name in ("brand", "checks", "country", "exp_month")},
+            "amount_authorized": None if declined else intent["amount"],
+            "authorization_code": None if declined else "123456",
+            "capture_before": int(time.time()) + 7 * 86400 if is_manual else None,
+            "exp_year": card["exp_year"],
+            "fingerprint": card["fingerprint"],
+            "funding": card["funding"],
+            "last4": card["last4"],
+            "network": card["brand"],
+            "three_d_secure": None,
+            "wallet": None,
+        },
+        "type": "card",
     }
 
 

@@ -199,8 +199,8 @@ class Vercel(Vendor):
             row = self.box.store.get("deployment", uid)
             if row is None:
                 return
-            changes = {"readyState": "BUILDING", "status": "BUILDING"}
-            changes["buildingAt"] = int(time.time() * 1000)  # type: ignore[assignment]
+            began = int(time.time() * 1000)
+            changes = {"readyState": "BUILDING", "status": "BUILDING", "buildingAt": began}
             due = time.time() + 0.8 * self.box.settings.number("vercel.build_seconds")
             self.box.store.put("deployment", uid, row.body | changes, "deployment.ready", due)
 

@@ -143,7 +143,10 @@ def test_every_step_is_told_to_celerys_receivers_also_hand_to_hand(
         kinds = ("task-received", "task-started", "task-succeeded")
         return {k: lost for k in kinds if (lost := sorted(keys[i] for i in set(keys) - told(k)))}
 
-    until("the task events of all steps", lambda: not missing(), 10.0, lambda: str(missing()))
+    told_all = until(
+        "the task events of all steps", lambda: not missing(), 10.0, lambda: str(missing())
+    )
+    assert told_all
 
 
 def test_with_one_worker_per_platform_links_hop_over_the_broker(

@@ -17,16 +17,16 @@ def test_rows_follow_from_a_record_that_verifies_while_workers_are_at_work(
 ) -> None:
     heads = str(tmp_path / "heads")
     done, undone = customer.start(3), customer.start(1, brief=REFUSED_BRIEF)
-    _playalter(stack, "rebuild")
-    _playalter(stack, "export-heads", "--to", heads)
+    assert _found(stack, "rebuild") == ""
+    assert _found(stack, "export-heads", "--to", heads) == ""
     done.ended("succeeded")
     undone.ended("compensated")
-    _playalter(stack, "verify", "--heads", heads)
-    _playalter(stack, "rebuild")
+    assert _found(stack, "verify", "--heads", heads) == ""
+    assert _found(stack, "rebuild") == ""
 
 
-def _playalter(stack: Stack, *arguments: str) -> None:
-    """Run `playalter events` beside the instance; it finds nothing wrong."""
+def _found(stack: Stack, *arguments: str) -> str:
+    """What `playalter events` finds beside the running instance."""
     ended = subprocess.run(
         [sys.executable, "-m", "ops.cli", "events", *arguments],
         cwd=CHECKOUT,
@@ -36,4 +36,5 @@ def _playalter(stack: Stack, *arguments: str) -> None:
         timeout=60,
         check=False,
     )
-    assert (ended.returncode, ended.stdout) == (0, ""), ended.stdout + ended.stderr + stack.dump()
+    assert ended.returncode in (0, 1), ended.stderr + stack.dump()
+    return ended.stdout
