@@ -22,12 +22,32 @@ from ops.laptop.valkey import DATABASES, Valkey
 
 PASSWORD = uuid.uuid4().hex
 TEMPLATE = "template_playalter"
+HERE = Path(__file__).parent
+RINGS = [Path("chaos/test_short_run.py"), Path("sandbox"), Path("contract"), Path("e2e")]
 _numbers = itertools.cycle(range(1, DATABASES))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--durable: run PostgreSQL with fsync on, as benchmarks and crash tests must."""
     parser.addoption("--durable", action="store_true", help="run PostgreSQL with fsync on")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Divide the tests among processes: what shares an instance stays together, the rest by file.
+
+    The rings that take longest begin first, else one process would wait for the other; the chaos
+    run and the campaigns follow one another, for each of them keeps the machine busy.
+    """
+    items.sort(key=_ring)
+    for item in items:
+        ring = _ring(item)
+        name = item.nodeid.partition("::")[0] if ring == len(RINGS) else str(RINGS[ring])
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
+def _ring(item: pytest.Item) -> int:
+    path = item.path.relative_to(HERE)
+    return next((n for n, ring in enumerate(RINGS) if path.is_relative_to(ring)), len(RINGS))
 
 
 @pytest.fixture(scope="session")
