@@ -104,7 +104,10 @@ def call(sql: str, parameters: tuple[Any, ...], patience: float) -> dict[str, An
     return patiently(patience, lambda: db.row(sql, parameters))
 
 
-def _hot(function: str, types: str, parameters: tuple[Any, ...], patience: float) -> dict[str, Any]:
+def hot(
+    function: str, types: str, parameters: tuple[Any, ...], patience: float
+) -> list[dict[str, Any]]:
+    """The rows of an SQL function that is planned once a connection; waits like `call`."""
     return patiently(patience, lambda: db.prepared(function, types, parameters))
 
 
@@ -138,7 +141,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
 
     Raises Unavailable when PostgreSQL stays away.
     """
-    row = _hot(
+    (row,) = hot(
         "claim_step_v2",
         "uuid, text, float8, float8, float8",
         (workflow_id, key, settings.current().lease_seconds, attempt_seconds, _republish()),
@@ -167,7 +170,7 @@ class Finish:
 def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
     """Record the end of a step and release what follows."""
     given, cost, calls = attempt.parameters()
-    row = _hot(
+    (row,) = hot(
         "finish_step_v2",
         "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, jsonb, jsonb, boolean, float8",
         (
@@ -195,7 +198,7 @@ def advance_step(
 ) -> Advance:
     """Record success and claim the next link in the same statement."""
     given, cost, calls = attempt.parameters()
-    row = _hot(
+    (row,) = hot(
         "advance_step_v2",
         "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
         (

@@ -139,8 +139,8 @@ def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
     return _run(_hold(), sql, parameters)
 
 
-def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> dict[str, Any]:
-    """The row that an SQL function returns, through a statement that is planned once a connection.
+def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """The rows that an SQL function returns, through a statement planned once a connection.
 
     `types` are its parameters' types, with commas. Needs a pooler that keeps a session together.
     """
@@ -150,7 +150,7 @@ def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> dict[str
         _run(held, f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})", ())
         held.prepared.add(function)
     marks = ", ".join(["%s"] * len(parameters))
-    return _run(held, f"EXECUTE {function} ({marks})", parameters)[0]
+    return _run(held, f"EXECUTE {function} ({marks})", parameters)
 
 
 @dataclass

@@ -6,7 +6,9 @@ would never hear of it.
 
 import mmap
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID, uuid5
 
 from celery import Task, signals
 
@@ -19,14 +21,38 @@ def _flag_shutdown(**_: Any) -> None:
     _SHUTTING_DOWN[0] = 1
 
 
+def task_id(workflow_id: UUID, key: str) -> UUID:
+    """Celery's id of a step: the same at every compile."""
+    return uuid5(workflow_id, key)
+
+
 def is_shutting_down() -> bool:
     """True once the worker was asked to stop."""
     return _SHUTTING_DOWN[0] == 1
 
 
-def served_queues(task: Task[..., Any]) -> Iterable[str]:
-    """The queues that this worker reads."""
-    return task.app.amqp.queues.consume_from
+def serves(task: Task[..., Any], queue: str) -> bool:
+    """Whether this worker reads the queue."""
+    return queue in task.app.amqp.queues.consume_from
+
+
+def queue_of(action: str) -> str:
+    """The queue of an action: its platform's."""
+    return action.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What one message would carry: a Celery task and the steps (quick siblings, if several)
+    it is run for."""
+
+    name: str
+    keys: tuple[str, ...]
+
+    @property
+    def queue(self) -> str:
+        """Where its message would wait."""
+        return queue_of(self.name)
 
 
 class Links:
@@ -36,14 +62,10 @@ class Links:
         self.task = task
         self.request: Any = task.request
 
-    def next_step(self) -> tuple[str, str] | None:
-        """(action, step key) of the next link, if it is a plain step that this worker serves."""
+    def next_step(self) -> Next | None:
+        """The next link, if it is a plain step (with its siblings)."""
         link = self._next()
-        if link is None or link.get("subtask_type") is not None:
-            return None
-        if link["options"].get("queue") not in served_queues(self.task):
-            return None
-        return link["task"], link["args"][1]
+        return None if link is None else _plain(link)
 
     def leads_to(self, keys: tuple[str, ...]) -> bool:
         """Whether the next link starts exactly the steps `keys`."""
@@ -56,31 +78,67 @@ class Links:
 
     def take(self) -> None:
         """Take the next link into this request."""
-        options = self.request.chain.pop()["options"]
-        self.request.chord = options.get("chord")
-        self.request.group = options.get("group_id")
-        self.request.callbacks = options.get("link")
-        self.request.errbacks = options.get("link_error")
+        self._become(self.request.chain.pop())
 
     def join(self) -> None:
         """This was the join's last part: the result backend publishes the chord's body."""
         self.request.playalter_joined = True
+
+    def next_join(self) -> Next | None:
+        """The join that this message carries, if it begins a chain of plain steps."""
+        links = self._join_links()
+        return None if any(_plain(link) is None for link in links) else _plain(links[0])
+
+    def take_join(self) -> None:
+        """Take that join, with the chain behind it, into this request."""
+        options = self.request.chord.get("options", {})
+        first, *rest = [dict(link) for link in self._join_links()]
+        if options.get("chord"):
+            last = rest[-1] if rest else first
+            last["options"] = {**last["options"], "chord": options["chord"]}
+        self.request.chain = rest[::-1] or None
+        self._become(first)
 
     def drop(self) -> None:
         """Let go of the rest: somebody else carries it on."""
         self.request.chain = None
         self.request.chord = None
 
+    def _join_links(self) -> list[dict[str, Any]]:
+        body = self.request.chord
+        found: list[dict[str, Any]] = (
+            body["kwargs"]["tasks"] if body.get("subtask_type") == "chain" else [body]
+        )
+        return found
+
+    def _become(self, link: dict[str, Any]) -> None:
+        options = link["options"]
+        self.request.chord = options.get("chord")
+        self.request.group = options.get("group_id")
+        self.request.callbacks = options.get("link")
+        self.request.errbacks = options.get("link_error")
+
     def _next(self) -> dict[str, Any] | None:
         chain = self.request.chain
         return chain[-1] if chain else None
 
 
+def _plain(link: dict[str, Any]) -> Next | None:
+    if link.get("subtask_type") is not None:
+        return None
+    return Next(link["task"], tuple(_keys(link)))
+
+
+def _keys(link: dict[str, Any]) -> list[str]:
+    _, key, *siblings = link["args"]
+    return list(siblings[0]) if siblings else [key]
+
+
 def heads(signature: dict[str, Any]) -> set[str]:
     """The step keys that a canvas starts with.
 
-    >>> heads({"task": "control.noop", "args": ["w", "a"]})
-    {'a'}
+    >>> sorted(heads({"task": "control.noop", "args": ["w", "a", ["a", "b"]]}))
+    ['a', 'b']
     """
     kind = signature.get("subtask_type")
     if kind == "chord":
@@ -90,7 +148,7 @@ def heads(signature: dict[str, Any]) -> set[str]:
         return _union(signature["kwargs"]["tasks"])
     if kind == "chain":
         return heads(signature["kwargs"]["tasks"][0])
-    return {signature["args"][1]}
+    return set(_keys(signature))
 
 
 def _union(signatures: Iterable[dict[str, Any]]) -> set[str]:

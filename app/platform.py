@@ -104,7 +104,8 @@ class Action:
     """One platform operation, `platform.verb`, with its compensation and lookup.
 
     `attempt_seconds` bounds one attempt; `key_life` is how long the vendor remembers an
-    idempotency key; `slow` keeps it from being taken hand to hand within another step's message.
+    idempotency key; `slow` keeps it from being taken hand to hand within another step's message;
+    `quick` says that it calls nobody and takes no time: siblings of it share a message.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Action:
     tries: int = 8
     key_life: timedelta | None = None
     slow: bool = False
+    quick: bool = False
     compensate: Compensate | None = None
     lookup: Lookup | None = None
 
@@ -143,11 +145,12 @@ def action(
     tries: int = 8,
     key_life: timedelta | None = None,
     slow: bool = False,
+    quick: bool = False,
 ) -> Callable[[Run], Action]:
     """Turn a function `(call, input) -> JSON output` into an Action."""
 
     def declare(run: Run) -> Action:
-        return Action(name, input, run, effect, attempt_seconds, tries, key_life, slow)
+        return Action(name, input, run, effect, attempt_seconds, tries, key_life, slow, quick)
 
     return declare
 

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, text
 from app import claims, db, settings
 from app.call import UNDO_SUFFIX
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
+from app.links import task_id
 from app.models import TERMINAL_WORKFLOW_STATUSES
 from chains import children, forks, registry
 from chains.actions import actions
-from chains.compiler import task_id
 from chains.dispatch import dispatch
 from chains.plan import Plan
 from chains.undoing import Standing, frontier

@@ -4,28 +4,22 @@ A canvas is the links of a step's own chain, up to and including the next parall
 join; its last link dispatches what follows. Messages carry ids only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from celery import Celery, Signature, chain, chord, group
 
+import tasks
+from app.links import queue_of, task_id
 from chains.definition import Step
 from chains.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of
 
 MAX_LINKS = 20
+TOGETHER = 25
+"""Quick siblings in one message."""
 UNDO_SUFFIX = "~undo"
 DEFAULT_PRIORITY = 5
-
-
-def task_id(workflow_id: UUID, key: str) -> UUID:
-    """Celery's id of a step: the same at every compile."""
-    return uuid5(workflow_id, key)
-
-
-def queue_of(action: str) -> str:
-    """The queue of an action: its platform's."""
-    return action.partition(".")[0]
 
 
 def first_rows(plan: Plan, workflow_id: UUID) -> list[dict[str, Any]]:
@@ -89,23 +83,26 @@ class Compiler:
         self.priority = priority
 
     def canvas(self, keys: Iterable[str]) -> Signature[Any] | None:
-        """What publishing the steps `keys` comes to: each with its own path.
+        """What publishing the steps `keys` comes to: each with its own path, but quick siblings
+        share messages.
 
         Parts of one join are a chord with it; anything else goes out side by side.
         """
         keys = list(keys)
-        if not keys:
+        messages = self._messages(keys)
+        if not messages:
             return None
-        if len(keys) == 1:
-            return self.path(keys[0])
+        if len(messages) == 1:
+            return self.path(*messages[0])
         join = self._common_join(keys)
         if join is not None:
-            return chord([self._links(key) for key in keys], self.path(join), app=self.app)
-        return group([self.path(key) for key in keys], app=self.app)
+            return chord([self._links(*each) for each in messages], self.path(join), app=self.app)
+        return group([self.path(*each) for each in messages], app=self.app)
 
-    def path(self, key: str) -> Signature[Any]:
-        """The step, the rest of its chain, and the body of the chord it is a part of."""
-        links, last = self._walk(key)
+    def path(self, key: str, *siblings: str) -> Signature[Any]:
+        """The step (with its siblings), the rest of its chain, and the body of the chord it is a
+        part of."""
+        links, last = self._walk(key, *siblings)
         following = self._following(last, len(links))
         if following is not None:
             return chain(*links, following, app=self.app)
@@ -122,18 +119,40 @@ class Compiler:
         action = f"{step.action}{UNDO_SUFFIX}" if other is None else other.action
         return self._signature(key, action)
 
-    def _walk(self, key: str) -> tuple[list[Signature[Any]], PlannedStep]:
+    def one_message(self, keys: Iterable[str]) -> str | None:
+        """The action of the steps `keys`, where a single message carries them."""
+        messages = self._messages(list(keys))
+        return self.plan.step(messages[0][0]).action if len(messages) == 1 else None
+
+    def _messages(self, keys: list[str]) -> list[tuple[str, ...]]:
+        """The keys of each message, in their order."""
+        messages: dict[tuple[str, str, int], list[str]] = {}
+        for key in keys:
+            step = self.plan.step(key)
+            own = step.join_key is None or step.next_keys or not _is_quick(step.action)
+            place = key if own else concrete(step.join_key or "", indexes_of(key))
+            messages.setdefault((place, step.action, self._priority(key)), []).append(key)
+        return [part for together in messages.values() for part in _evenly(together)]
+
+    def _walk(self, key: str, *siblings: str) -> tuple[list[Signature[Any]], PlannedStep]:
         """The links from `key` on while each releases one plain successor."""
         indexes = indexes_of(key)
-        step = self.plan.step(key)
-        links = [self._signature(key, step.action)]
-        while len(step.next_keys) == 1 and step.action not in BRANCHING and len(links) < MAX_LINKS:
-            step = self.plan.steps[step.next_keys[0]]
-            links.append(self._signature(concrete(step.key, indexes), step.action))
-        return links, step
+        steps = list(self._chain(key))
+        links = [self._signature(key, steps[0].action, *siblings)]
+        links += [self._signature(concrete(step.key, indexes), step.action) for step in steps[1:]]
+        return links, steps[-1]
 
-    def _links(self, key: str) -> Signature[Any]:
-        links, _ = self._walk(key)
+    def _chain(self, key: str) -> Iterator[PlannedStep]:
+        step = self.plan.step(key)
+        yield step
+        for _ in range(MAX_LINKS - 1):
+            if len(step.next_keys) != 1 or step.action in BRANCHING:
+                return
+            step = self.plan.steps[step.next_keys[0]]
+            yield step
+
+    def _links(self, key: str, *siblings: str) -> Signature[Any]:
+        links, _ = self._walk(key, *siblings)
         return links[0] if len(links) == 1 else chain(*links, app=self.app)
 
     def _following(self, last: PlannedStep, count: int) -> Signature[Any] | None:
@@ -149,13 +168,13 @@ class Compiler:
         """The join that the chains of all `keys` report to directly."""
         joins = set()
         for key in keys:
-            _, last = self._walk(key)
+            *_, last = self._chain(key)
             if last.join_key is None:
                 return None
             joins.add(concrete(last.join_key, indexes_of(key)))
         return joins.pop() if len(joins) == 1 else None
 
-    def _signature(self, key: str, action: str) -> Signature[Any]:
+    def _signature(self, key: str, action: str, *siblings: str) -> Signature[Any]:
         options: dict[str, Any] = {
             "queue": queue_of(action),
             "task_id": str(task_id(self.workflow_id, key)),
@@ -164,11 +183,21 @@ class Compiler:
         if priority != DEFAULT_PRIORITY:
             # 9 is highest here, 0 in Redis.
             options["priority"] = 9 - priority
-        return self.app.signature(
-            action, args=(str(self.workflow_id), key), immutable=True, options=options
-        )
+        given = (str(self.workflow_id), key, *([[key, *siblings]] if siblings else []))
+        return self.app.signature(action, args=given, immutable=True, options=options)
 
     def _priority(self, key: str) -> int:
         step = self.plan.step(key.removesuffix(UNDO_SUFFIX))
         own = step.node.priority if isinstance(step.node, Step) else None
         return own or self.priority
+
+
+def _is_quick(action: str) -> bool:
+    found = tasks.actions().get(action)
+    return found is not None and found.quick
+
+
+def _evenly(keys: list[str]) -> Iterator[tuple[str, ...]]:
+    count = -(-len(keys) // TOGETHER)
+    for number in range(count):
+        yield tuple(keys[number * len(keys) // count : (number + 1) * len(keys) // count])

@@ -61,6 +61,16 @@ def dispatch(
     return True
 
 
+def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
+    """The action of the steps `keys` where a single message carries them: whoever has recorded what
+    released them may run them on the spot. No compensations."""
+    if any(key.endswith(UNDO_SUFFIX) for key in keys):
+        return None
+    type, version, priority = _pinned(workflow_id)
+    plan = registry.plan(type, version)
+    return Compiler(celery_app(), plan, workflow_id, priority).one_message(keys)
+
+
 @lru_cache(maxsize=4096)
 def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
     """The definition and the priority that a workflow keeps to its end."""

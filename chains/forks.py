@@ -18,11 +18,12 @@ from uuid_utils.compat import uuid7
 from app import db
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.errors import Conflict, InvalidInput
+from app.links import task_id
 from app.payload import dumps, dumps_or_none, whole_numbers
 from app.platform import Json
 from chains import registry
 from chains.asking import Caller, Subject, lock, own_workflow, republish
-from chains.compiler import first_rows, task_id
+from chains.compiler import first_rows
 from chains.definition import KINDS, Sequence
 from chains.dispatch import dispatch
 from chains.plan import Plan, template_of

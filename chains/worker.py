@@ -6,12 +6,13 @@ from celery import signals
 
 from app import settings, telemetry, unknown_actions
 from app.celery import celery_app as make_app
-from app.engine import Engine, Order
+from app.engine import Engine
+from app.links import queue_of
+from app.message import Order
 from chains import housekeeping
 from chains.actions import actions
 from chains.compensate import settle_soon
-from chains.compiler import queue_of
-from chains.dispatch import dispatch
+from chains.dispatch import dispatch, one_message
 from chains.prepare import prepare
 from chains.waking import wake_parent
 
@@ -21,7 +22,7 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
 
 
 celery_app = make_app()
-engine = Engine(actions(), Order(prepare, _dispatch, settle_soon, wake_parent))
+engine = Engine(actions(), Order(prepare, _dispatch, one_message, settle_soon, wake_parent))
 engine.register(celery_app)
 housekeeping.register(celery_app)
 unknown_actions.connect()

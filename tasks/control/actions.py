@@ -19,7 +19,7 @@ class NoopInput(ActionInput):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
-@action("control.noop", input=NoopInput, effect=Effect.NONE)
+@action("control.noop", input=NoopInput, effect=Effect.NONE, quick=True)
 def noop(call: Call, given: NoopInput) -> Json:
     """What was given."""
     return given.model_extra or {}
@@ -54,7 +54,7 @@ class FailInput(ActionInput):
     kind: Literal["permanent", "retryable", "unknown"] = "permanent"
 
 
-@action("control.fail", input=FailInput, effect=Effect.NONE)
+@action("control.fail", input=FailInput, effect=Effect.NONE, quick=True)
 def fail(call: Call, given: FailInput) -> Json:
     """Never succeeds."""
     outcome = {"permanent": Permanent, "retryable": Retryable, "unknown": Unknown}[given.kind]

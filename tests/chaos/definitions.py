@@ -44,7 +44,10 @@ FAN: Json = {
     "input_schema": _OBJECT,
     "do": {
         "sequence": [
-            {"step": "begin", "action": "control.noop"},
+            {
+                "parallel": "begin",
+                "branches": [{"step": f"begin_{n}", "action": "control.noop"} for n in range(30)],
+            },
             {
                 "map": "each",
                 "over": {"$": "input.items"},
@@ -60,10 +63,15 @@ FAN: Json = {
                     ]
                 },
             },
-            {"step": "end", "action": "control.noop"},
+            {
+                "map": "again",
+                "over": {"$": "steps.each.output"},
+                "max_concurrency": 2,
+                "do": {"step": "quick", "action": "control.noop", "with": {"item": {"$": "item"}}},
+            },
         ]
     },
-    "output": {"looked": {"$": "steps.each.output"}},
+    "output": {"looked": {"$": "steps.again.output"}},
 }
 PAID: Json = {
     "name": "chaos_paid",

@@ -88,6 +88,13 @@ def customer(stack: Stack, regular: Customer) -> Customer:
 
 @pytest.fixture
 def task_events(stack: Stack) -> Iterator[list[Json]]:
+    """The task events of the instance from here on."""
+    with received_events(stack) as got:
+        yield got
+
+
+@contextlib.contextmanager
+def received_events(stack: Stack) -> Iterator[list[Json]]:
     """The task events that Celery's receivers (Flower is one) get from here on."""
     got: list[Json] = []
     stopping = threading.Event()

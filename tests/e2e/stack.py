@@ -256,3 +256,21 @@ class Stack:
 def _tail(path: Path) -> str:
     lines = path.read_text(errors="replace").splitlines()[-LOG_LINES:]
     return "\n".join([f"--- {path.name}", *(line[:400] for line in lines)])
+
+
+def await_told(stack: Stack, workflow_id: str, task_events: list[Json]) -> None:
+    """Wait until receivers were told of every step of the workflow."""
+    rows = stack.rows("SELECT key, task_id FROM steps WHERE workflow_id = %s", workflow_id)
+    keys = {str(row["task_id"]): row["key"] for row in rows}
+
+    def told(kind: str) -> set[str]:
+        return {event["uuid"] for event in list(task_events) if event["type"] == kind}
+
+    def missing() -> dict[str, Any]:
+        kinds = ("task-received", "task-started", "task-succeeded")
+        return {k: lost for k in kinds if (lost := sorted(keys[i] for i in set(keys) - told(k)))}
+
+    told_all = until(
+        "the task events of all steps", lambda: not missing(), 10.0, lambda: str(missing())
+    )
+    assert told_all

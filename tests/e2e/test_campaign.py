@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections import Counter
 from io import BytesIO
-from typing import Any
 from urllib.parse import urljoin
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from PIL import Image
 
 from app.provenance import DIGITAL_SOURCE_TYPE
 from tests.e2e.campaign import Campaign, Customer
-from tests.e2e.stack import PLATFORMS, Json, Stack, until
+from tests.e2e.stack import PLATFORMS, Json, Stack, await_told
 
 PHOTOGRAPHS = 3
 VENDORS_OPERATIONS = {
@@ -133,20 +132,7 @@ def test_every_step_is_told_to_celerys_receivers_also_hand_to_hand(
     stack.fault("vercel", "*", "drop_webhook", count=-1)
     campaign = customer.start(2)
     campaign.ended("succeeded")
-    rows = stack.rows("SELECT key, task_id FROM steps WHERE workflow_id = %s", campaign.id)
-    keys = {str(row["task_id"]): row["key"] for row in rows}
-
-    def told(kind: str) -> set[str]:
-        return {event["uuid"] for event in list(task_events) if event["type"] == kind}
-
-    def missing() -> dict[str, Any]:
-        kinds = ("task-received", "task-started", "task-succeeded")
-        return {k: lost for k in kinds if (lost := sorted(keys[i] for i in set(keys) - told(k)))}
-
-    told_all = until(
-        "the task events of all steps", lambda: not missing(), 10.0, lambda: str(missing())
-    )
-    assert told_all
+    await_told(stack, campaign.id, task_events)
 
 
 def test_with_one_worker_per_platform_links_hop_over_the_broker(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import Json, Stack, until
+from tests.e2e.conftest import received_events
+from tests.e2e.stack import Json, Stack, await_told, until
 
 PAYER = {
     "customer_email": {"$": "input.customer_email"},
@@ -186,3 +187,30 @@ def test_a_step_of_a_newer_release_waits_and_says_why(own_stack: Stack) -> None:
     assert "control.future" in step["error"]["message"]
     assert stack.api("POST", f"/v1/workflows/{workflow}/cancel").status_code == 202
     assert ended(stack, workflow)["status"] == "cancelled"
+
+
+def test_quick_siblings_share_messages_and_each_is_told_to_celerys_receivers(
+    own_stack: Stack,
+) -> None:
+    wide = {
+        "name": "wide",
+        "do": {
+            "sequence": [
+                {"parallel": "some", "branches": [noop(f"s{n}") for n in range(10)]},
+                {
+                    "map": "each",
+                    "over": {"$": "input.items"},
+                    "max_concurrency": 40,
+                    "do": noop("leaf", n={"$": "item"}),
+                },
+                noop("end"),
+            ]
+        },
+        "output": {"all": {"$": "steps.each.output[].n"}},
+    }
+    register(own_stack, wide)
+    with received_events(own_stack) as got:
+        made = started(own_stack, "wide", {"items": list(range(100))})
+        found = ended(own_stack, made, 30.0)
+        assert (found["status"], found["output"]) == ("succeeded", {"all": list(range(100))})
+        await_told(own_stack, made, got)

@@ -9,10 +9,10 @@ from app import claims, db, intents
 from app.celery import celery_app
 from app.claims import Claim, claim_step
 from app.errors import Conflict
+from app.links import task_id
 from app.platform import Delivery
 from app.settings import current
 from chains import commands, compensate, reconcile
-from chains.compiler import task_id
 from chains.dispatch import queue_lengths
 from tests.integration.conftest import NOTHING, Kernel
 from tests.unit.definitions import noop

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from celery import Celery
 
-from app.links import heads
-from chains.compiler import Compiler, body_rows, first_rows, task_id
+from app.links import heads, task_id
+from chains.compiler import Compiler, body_rows, first_rows
 from tests.unit.definitions import FAN, noop, planned
 
 WORKFLOW = UUID("019a0000-0000-7000-8000-000000000001")
@@ -56,6 +56,37 @@ def test_a_long_sequence_is_cut_into_segments() -> None:
     canvas = compiler({"sequence": [noop(f"s{n}") for n in range(50)]}).canvas(["s0"])
     assert canvas is not None
     assert keys_of(canvas) == [f"s{n}" for n in range(20)]
+
+
+def wide(action: str, items: int) -> list[list[str]]:
+    """The keys of each message that a map of so many items comes to."""
+    leaf = {"step": "leaf", "action": action, "with": {"seconds": 1}}
+    node = {"map": "each", "over": {"$": "input.items"}, "max_concurrency": 5000, "do": leaf}
+    canvas = compiler(node).canvas([f"each[{n}].leaf" for n in range(items)])
+    assert canvas is not None
+    if canvas.get("subtask_type") != "chord":
+        return [sorted(heads(canvas))]
+    header = canvas["kwargs"]["header"]
+    parts = header["kwargs"]["tasks"] if isinstance(header, dict) else header
+    return [sorted(heads(part)) for part in parts]
+
+
+def test_quick_siblings_share_messages_of_equal_size() -> None:
+    assert [len(keys) for keys in wide("control.noop", 10)] == [10]
+    assert [len(keys) for keys in wide("control.noop", 60)] == [20, 20, 20]
+    keys = [key for keys in wide("control.noop", 60) for key in keys]
+    assert sorted(keys) == sorted(f"each[{n}].leaf" for n in range(60))
+
+
+def test_what_takes_time_has_a_message_of_its_own() -> None:
+    assert [len(keys) for keys in wide("control.sleep", 3)] == [1, 1, 1]
+
+
+def test_siblings_of_other_joins_or_priorities_have_other_messages() -> None:
+    urgent = {**noop("c"), "priority": 9}
+    parts = compiler({"parallel": "all", "branches": [noop("a"), noop("b"), urgent]})
+    assert parts.one_message(["a", "b"]) == "control.noop"
+    assert parts.one_message(["a", "c"]) is None
 
 
 def test_task_ids_are_the_same_at_every_compile() -> None:

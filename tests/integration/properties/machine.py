@@ -62,6 +62,25 @@ class Protocol(RuleBasedStateMachine):
     def work_well(self, pick: int) -> None:
         self.work(pick, True, "none", "nothing")
 
+    @rule(pick=PICK, meanwhile=st.sampled_from(MEANWHILE), is_lost=st.booleans())
+    def work_together(self, pick: int, meanwhile: str, is_lost: bool) -> None:
+        """A message of several siblings comes; something may happen before they are recorded."""
+        due = self.world.due_siblings()
+        held = self.world.claim_together(due[pick % len(due)]) if due else ()
+        if not held:
+            return
+        if meanwhile != "nothing":
+            self._do(meanwhile, held[pick % len(held)])
+        fences = {each.key: each.fence for each in held}
+        before = {key: self.world.kernel.step(held[0].workflow_id, key) for key in fences}
+        verdicts = self.world.attempt_together(held, is_lost=is_lost)
+        lost = [
+            k
+            for k, row in before.items()
+            if (row["fence"], row["status"]) != (fences[k], "running")
+        ]
+        assert verdicts.count("fenced") == len(lost), f"14: {verdicts}, without a fence: {lost}"
+
     @rule()
     def claim_all(self) -> None:
         """As many workers as there are due steps claim them."""

@@ -72,6 +72,14 @@ SAMPLES: dict[str, Node] = {
             END,
         ]
     },
+    "of_siblings": {
+        "sequence": [
+            {"parallel": "p", "branches": [noop("x"), undone("y"), noop("z")]},
+            mapped(noop("leaf", n={"$": "item"})),
+            mapped(failing("bad", "item == `3`"), map="n", on_item_failure="collect"),
+            END,
+        ]
+    },
     "in_turns": {
         "sequence": [
             {

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import redis
 
-from app import claims, db
+from app import claims, db, siblings
 from app.attempt import Moves, Result, execute
 from app.call import idempotency_key
 from app.claims import Advance, Claim
@@ -97,6 +97,31 @@ class World:
             self.held.append(advance.claim)
         self._lead_on(claim.workflow_id, claim.key, advance, is_lost=is_lost)
         return advance.verdict
+
+    def due_siblings(self) -> list[list[dict[str, Any]]]:
+        """Due steps that one message would carry, two or more."""
+        parts: dict[tuple[UUID, str, str], list[dict[str, Any]]] = {}
+        for step in self.due():
+            if step["join_key"] and not step["next_keys"] and self.actions[step["action"]].quick:
+                place = (step["workflow_id"], step["join_key"], step["action"])
+                parts.setdefault(place, []).append(step)
+        return [together for together in parts.values() if len(together) > 1]
+
+    def claim_together(self, steps: list[dict[str, Any]]) -> tuple[Claim, ...]:
+        """A message of these siblings arrives; those claimed with it."""
+        keys = [step["key"] for step in steps]
+        found = siblings.claim_siblings(steps[0]["workflow_id"], keys, 60.0)
+        self.held += found.claims
+        return found.claims
+
+    def attempt_together(self, held: tuple[Claim, ...], *, is_lost: bool = False) -> list[str]:
+        """Run claimed siblings and record what came of them; the verdicts."""
+        row = self.kernel.step(held[0].workflow_id, held[0].key)
+        ended = siblings.run_claimed(held, self.actions[row["action"]], prepare, time.monotonic())
+        advance = siblings.together(ended)
+        if advance is not None:
+            self._lead_on(held[0].workflow_id, held[0].key, advance, is_lost=is_lost)
+        return [each.advance.verdict for each in ended]
 
     def _record(
         self, claim: Claim, result: Result, next_keys: list[str] | None, *, is_taking: bool
@@ -211,8 +236,10 @@ class World:
                     messages += client.lrange(name, 0, -1)
                     client.delete(name)
         for message in messages:
-            (workflow_id, key), *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-            self.published[UUID(workflow_id), key] += 1
+            given, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+            workflow_id, key, *others = given
+            for each in others[0] if others else [key]:
+                self.published[UUID(workflow_id), each] += 1
 
     def state(self) -> Any:
         """All that is recorded, as one value to compare."""
