@@ -28,7 +28,11 @@ class BatchingConsumer(Consumer):
         now = time.monotonic()
         if self.hub and now - self._planned_at > _FORGOTTEN_SECONDS:
             self._planned_at = now
-            self.hub.call_later(FLUSH_SECONDS, self._flush_planned)
+            # In a pool of threads this is one of them, and the timers are the loop's own.
+            self.hub.call_soon(self._plan_flush)
+
+    def _plan_flush(self) -> None:
+        self.hub.call_later(FLUSH_SECONDS, self._flush_planned)
 
     def _flush_planned(self) -> None:
         self._planned_at = -math.inf

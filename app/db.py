@@ -6,6 +6,7 @@ Engines and connections belong to the process that made them: after a fork they 
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -39,8 +40,7 @@ _LIVENESS: dict[str, Any] = {
     "tcp_user_timeout": 20_000,
 }
 
-_local = threading.local()
-
+_BORROW_SECONDS = 5.0
 
 _replica_away_until: dict[str, float] = {}
 """By address: the time.monotonic() before which this process does not try the replica again."""
@@ -126,7 +126,7 @@ def snapshots(*, application: str = "playalter") -> Iterator[Any]:
 
 
 def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
-    """Run one statement on this thread's autocommit connection; its first row, or None.
+    """Run one statement on an autocommit connection of this process; its first row, or None.
 
     Raises psycopg2's errors; a broken connection is dropped, so that the next call makes a new one.
     """
@@ -136,7 +136,8 @@ def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
 
 def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Like `row`, all rows."""
-    return _run(_hold(), sql, parameters)
+    with _borrowed() as held:
+        return _run(held, sql, parameters)
 
 
 def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -144,28 +145,76 @@ def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> list[dic
 
     `types` are its parameters' types, with commas. Needs a pooler that keeps a session together.
     """
-    held = _hold()
-    if function not in held.prepared:
-        numbers = ", ".join(f"${n}" for n in range(1, len(parameters) + 1))
-        _run(held, f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})", ())
-        held.prepared.add(function)
-    marks = ", ".join(["%s"] * len(parameters))
-    return _run(held, f"EXECUTE {function} ({marks})", parameters)
+    with _borrowed() as held:
+        if function not in held.prepared:
+            numbers = ", ".join(f"${n}" for n in range(1, len(parameters) + 1))
+            _run(held, f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})", ())
+            held.prepared.add(function)
+        marks = ", ".join(["%s"] * len(parameters))
+        return _run(held, f"EXECUTE {function} ({marks})", parameters)
 
 
 @dataclass
 class _Held:
-    pid: int
     connection: Any
     prepared: set[str] = field(default_factory=set)
 
 
-def _hold() -> _Held:
-    """This thread's connection in this process."""
-    held: _Held | None = getattr(_local, "held", None)
-    if held is None or held.pid != os.getpid() or held.connection.closed:
-        held = _local.held = _Held(os.getpid(), connect())
-    return held
+class _Pool:
+    """A process's autocommit connections: one for each statement under way, so that many threads
+    that wait for vendors need few. What was used last is used next."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.size = settings.current().database_connections
+        self.free = threading.Semaphore(self.size)
+        self.idle: deque[_Held] = deque()
+
+
+_local = threading.local()
+_pool: _Pool | None = None
+_pool_lock = threading.Lock()
+
+
+def _own_pool() -> _Pool:
+    """This process's: what a parent opened is not a child's to use or close."""
+    global _pool
+    pool = _pool
+    if pool is None or pool.pid != os.getpid():
+        with _pool_lock:
+            if _pool is None or _pool.pid != os.getpid():
+                _pool = _Pool()
+            pool = _pool
+    return pool
+
+
+def dedicate() -> None:
+    """From now on this thread has a connection to itself and never waits for another thread."""
+    _local.is_dedicated, _local.own = True, None
+
+
+@contextmanager
+def _borrowed() -> Iterator[_Held]:
+    if getattr(_local, "is_dedicated", False):
+        if _local.own is None or _local.own.connection.closed:
+            _local.own = _Held(connect())
+        yield _local.own
+        return
+    pool = _own_pool()
+    if not pool.free.acquire(timeout=_BORROW_SECONDS):
+        raise psycopg2.OperationalError(f"all {pool.size} connections of this process are in use")
+    try:
+        try:
+            held = pool.idle.pop()
+        except IndexError:
+            held = _Held(connect())
+        try:
+            yield held
+        finally:
+            if not held.connection.closed:
+                pool.idle.append(held)
+    finally:
+        pool.free.release()
 
 
 def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -177,16 +226,20 @@ def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, A
             names = [column.name for column in cursor.description]
             return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
     except (psycopg2.OperationalError, psycopg2.InterfaceError):
+        # Its neighbours were opened to the same server, which is not there or not as it was.
+        held.connection.close()
         release()
         raise
 
 
 def release() -> None:
-    """Close this thread's connection, if it has one."""
-    held: _Held | None = getattr(_local, "held", None)
-    _local.held = None
-    if held is not None and held.pid == os.getpid():
-        held.connection.close()
+    """Close this process's idle connections."""
+    pool = _pool
+    while pool is not None and pool.pid == os.getpid() and pool.idle:
+        try:
+            pool.idle.pop().connection.close()
+        except IndexError:
+            return
 
 
 def migrate(url: str, revision: str = "head") -> None:

@@ -2,6 +2,7 @@
 
 The thread starts at first use and by process id, never before a fork. A step that outlives its
 deadline ends the process: nothing else can stop a call that hangs, and the lease then expires.
+While other threads work on other steps that waits for them, but not when many hang.
 """
 
 import os
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 EXIT_DEADLINE = 70
 _GRACE_SECONDS = 2.0
+_MANY_HANG = 8
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Held:
     deadline: float
     renew_at: float
     lease_end: float
+    thread: int = field(default_factory=threading.get_ident)
 
 
 @dataclass
@@ -42,6 +45,7 @@ class _Keeper:
 
 
 _keeper = _Keeper()
+_starting = threading.Lock()
 
 
 @contextmanager
@@ -65,12 +69,19 @@ def _interval() -> float:
 
 def _ensure_thread() -> None:
     global _keeper
-    if _keeper.pid != os.getpid():
-        _keeper = _Keeper(os.getpid(), min(1.0, _interval() / 4.0))
-        threading.Thread(target=_renew_forever, args=(_keeper,), daemon=True, name="leases").start()
+    if _keeper.pid == os.getpid():
+        return
+    with _starting:
+        if _keeper.pid != os.getpid():
+            _keeper = _Keeper(os.getpid(), min(1.0, _interval() / 4.0))
+            keeper = threading.Thread(
+                target=_renew_forever, args=(_keeper,), daemon=True, name="leases"
+            )
+            keeper.start()
 
 
 def _renew_forever(keeper: _Keeper) -> None:
+    db.dedicate()
     # Ends with the process; one tick is short against a lease, so a late one costs nothing.
     while True:
         try:
@@ -85,9 +96,11 @@ def _renew_due(keeper: _Keeper) -> None:
     now = time.monotonic()
     with keeper.lock:
         held = list(keeper.held.values())
+    hanging = {entry.thread for entry in held if now > entry.deadline + _GRACE_SECONDS}
+    working = {entry.thread for entry in held} - hanging
+    if hanging and (not working or len(hanging) >= _MANY_HANG):
+        _end_process([entry.claim for entry in held if entry.thread in hanging])
     for entry in held:
-        if now > entry.deadline + _GRACE_SECONDS:
-            _end_process(entry.claim)
         if now >= entry.renew_at and now < entry.deadline:
             entry.renew_at = now + _interval()
             _renew(entry)
@@ -107,6 +120,7 @@ def _renew(entry: Held) -> None:
         log.warning("lease.not_renewed", step=claim.key, error=str(err).strip()[:200])
 
 
-def _end_process(claim: Claim) -> None:
-    log.error("lease.deadline_passed", workflow=str(claim.workflow_id), step=claim.key)
+def _end_process(claims: list[Claim]) -> None:
+    for claim in claims:
+        log.error("lease.deadline_passed", workflow=str(claim.workflow_id), step=claim.key)
     os._exit(EXIT_DEADLINE)

@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1)
     autoscale: str = Field(default="4,2", pattern=r"^\d+,\d+$")
     database_pool: int = Field(default=5, ge=1)
+    database_connections: int = Field(default=16, ge=2)
+    """The most that a process's short statements use at once; its transactions have their pool."""
 
     stripe_base_url: HttpUrl = "https://api.stripe.com"
     stripe_api_key: SecretStr = SecretStr("")

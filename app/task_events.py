@@ -108,14 +108,16 @@ class _Outbox:
 
 
 _held: _Outbox | None = None
+_making = threading.Lock()
 
 
 def _outbox(task: Task[..., Any]) -> _Outbox:
     """This process's own: a pool child is forked with its parent's in sight."""
     global _held
-    if _held is None or _held.pid != os.getpid():
-        _held = _Outbox(task.app, task.request.hostname)
-    return _held
+    with _making:
+        if _held is None or _held.pid != os.getpid():
+            _held = _Outbox(task.app, task.request.hostname)
+        return _held
 
 
 @signals.worker_process_shutdown.connect

@@ -29,16 +29,30 @@ def web() -> None:
 
 
 @click.command()
-def worker() -> None:
-    """Work on steps of all platforms (Celery, prefork, as many as --autoscale says)."""
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 500),
+    help="So many steps at once in one process: for steps that wait for others' answers.",
+)
+@click.option("--queues", help="Work on these platforms' steps only, with commas: stripe,vercel.")
+@click.option("--name", default="worker", show_default=True, help="Its name in Flower.")
+def worker(threads: int | None, queues: str | None, name: str) -> None:
+    """Work on steps (Celery, prefork, as many processes as AUTOSCALE says, or --threads)."""
     settings = configured()
     from app.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
 
-    queues = ",".join([CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)])
+    known = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
+    wanted = known if queues is None else [each.strip() for each in queues.split(",")]
+    unknown = ", ".join(sorted(set(wanted) - set(known)))
+    if unknown:
+        leave(USAGE, f"--queues: there is no platform {unknown}; there are {', '.join(known)}")
+    pool = ("--autoscale", settings.autoscale)
+    if threads is not None:
+        pool = ("--pool=threads", f"--concurrency={threads}")
     _become(
-        *("celery", "-A", "chains.worker", "worker"),
-        *("--autoscale", settings.autoscale, "-Q", queues, "-E"),
+        *("celery", "-A", "chains.worker", "worker", "-n", f"{name}@%h"),
+        *(*pool, "-Q", ",".join(wanted), "-E"),
         # Heartbeats stay: Flower takes a worker without them for dead.
         *("--without-gossip", "--without-mingle"),
         *("--loglevel", settings.log_level),
