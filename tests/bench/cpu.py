@@ -19,8 +19,24 @@ def resident_bytes(*roots: int) -> float:
     return float(sum(int(fields[21]) for fields in _family(roots)) * _PAGE)
 
 
+def proportional_bytes(*roots: int) -> float:
+    """Memory of processes and their living descendants; a page that several share counts once."""
+    total = 0
+    for pid in _members(roots):
+        try:
+            lines = (Path("/proc") / str(pid) / "smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return 1024.0 * total
+
+
 def _family(roots: tuple[int, ...]) -> list[list[str]]:
     """The fields of /proc/<pid>/stat behind the name, of each process of the families."""
+    return list(_members(roots).values())
+
+
+def _members(roots: tuple[int, ...]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -30,7 +46,7 @@ def _family(roots: tuple[int, ...]) -> list[list[str]]:
                 continue
             found[int(entry.name)] = text.rpartition(")")[2].split()
     parents = {pid: int(fields[1]) for pid, fields in found.items()}
-    return [fields for pid, fields in found.items() if _descends(pid, parents, set(roots))]
+    return {pid: fields for pid, fields in found.items() if _descends(pid, parents, set(roots))}
 
 
 def _descends(pid: int, parents: dict[int, int], roots: set[int]) -> bool:

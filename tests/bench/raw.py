@@ -1,15 +1,34 @@
 """The other side: a Celery application as its manual shows it, results in Redis."""
 
 import os
+from typing import Any
 
-from celery import Celery
+import requests
+from celery import Celery, chain, chord
 
 app = Celery("raw", broker=os.environ["RAW_REDIS_URL"], backend=os.environ["RAW_RESULTS_URL"])
 app.conf.worker_send_task_events = True
 app.conf.task_default_queue = "raw"
 app.conf.broker_connection_retry_on_startup = True
 
+_session = requests.Session()
+"""Kept open as ours is; it connects in a pool's child, at the first request."""
+
 
 @app.task
 def noop() -> None:
     """Do nothing."""
+
+
+@app.task
+def call() -> None:
+    """One request to the server of tests/bench/answering.py."""
+    _session.get(os.environ["BENCH_URL"], timeout=30).raise_for_status()
+
+
+def canvas(name: str, width: int) -> Any:
+    """A load's canvas by its name; the id of its result is that of its last task."""
+    if name == "fan_out":
+        return chord([noop.si() for _ in range(width)], noop.si())
+    task = {"three": noop, "calls": call}[name]
+    return chain(task.si(), task.si(), task.si())

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,11 @@ def servers(folder: Path) -> Iterator[Servers]:
     with Supervisor(services) as supervisor:
         pids = {status.name: status.pid or 0 for status in supervisor.status()}
         user_id = _prepare(postgres, valkey, folder)
-        yield Servers(pids["postgres"], pids["valkey"], valkey.url, user_id)
+        try:
+            yield Servers(pids["postgres"], pids["valkey"], valkey.url, user_id)
+        finally:
+            db.release()
+            db.engine().dispose()
 
 
 def _prepare(postgres: Postgres, valkey: Valkey, folder: Path) -> UUID:
@@ -55,6 +60,7 @@ def _prepare(postgres: Postgres, valkey: Valkey, folder: Path) -> UUID:
         "STORAGE_DIR": str(folder),
         "KEY_PEPPER": _PASSWORD,
         "LINK_SECRET": _PASSWORD,
+        "LOG_LEVEL": "WARNING",
     }
     db.migrate(current().database_url)
     # Imported here: these read the settings made above.
@@ -72,3 +78,35 @@ def _administrator(postgres: Postgres) -> Any:
     connection = psycopg2.connect(db.dsn(postgres.url("postgres")))
     connection.autocommit = True
     return connection
+
+
+@contextlib.contextmanager
+def commit_delay(microseconds: int) -> Iterator[None]:
+    """Every commit takes so much longer within the block, as on a slow disk."""
+    _set_commit_delay(microseconds)
+    try:
+        yield
+    finally:
+        _set_commit_delay(0)
+
+
+def _set_commit_delay(microseconds: int) -> None:
+    db.row("ALTER SYSTEM SET commit_siblings = 0", ())
+    db.row(f"ALTER SYSTEM SET commit_delay = {microseconds:d}", ())
+    db.row("SELECT pg_reload_conf()", ())
+    until = time.monotonic() + 10
+    while _setting("commit_delay") != str(microseconds):
+        if time.monotonic() > until:
+            raise SystemExit("PostgreSQL did not take commit_delay over")
+        time.sleep(0.05)
+
+
+def _setting(name: str) -> str:
+    row = db.row("SELECT setting FROM pg_settings WHERE name = %s", (name,))
+    return "" if row is None else str(row["setting"])
+
+
+def settings() -> dict[str, str]:
+    """What makes the server's commits durable, as it stands."""
+    names = ("server_version", "fsync", "synchronous_commit", "full_page_writes")
+    return {name: _setting(name) for name in names}

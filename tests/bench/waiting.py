@@ -33,7 +33,7 @@ from ops.cli.api import Api
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor, signals_as_exit
 from ops.sandbox import photos
-from tests.bench.w1 import WAIT_SECONDS
+from tests.bench.measure import WAIT_SECONDS
 
 SLOTS = 4
 CLIENTS = 4

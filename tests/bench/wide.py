@@ -15,9 +15,10 @@ from uuid import UUID
 import redis
 
 from app import db
+from app.celery import CONTROL_QUEUE
 from tests.bench import cpu
+from tests.bench.processes import worker
 from tests.bench.servers import Servers, servers
-from tests.bench.w1 import QUEUES, worker
 
 SMALL = 500
 LARGE = 5000
@@ -81,7 +82,9 @@ def compare(concurrency: int, folder: Path) -> dict[str, Any]:
 
     with (
         servers(folder) as started,
-        worker("chains.worker:celery_app", QUEUES, concurrency, folder / "worker.log") as pid,
+        worker(
+            "chains.worker:celery_app", CONTROL_QUEUE, concurrency, folder / "worker.log"
+        ) as pid,
         redis.Redis.from_url(started.valkey(0), socket_timeout=5) as client,
     ):
         catalogue.register(BODY)

@@ -17,6 +17,7 @@ from chains import (
     registry,
     svg,
 )
+from tests.bench import measure, report
 
 MODULES = (
     definition,
@@ -26,9 +27,11 @@ MODULES = (
     expressions,
     faults,
     links,
+    measure,
     payload,
     plan,
     registry,
+    report,
     retry,
     svg,
 )

@@ -1,0 +1,151 @@
+"""Compare durable steps with raw Celery, on servers of its own, in alternating runs."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ops.laptop.supervisor import signals_as_exit
+from tests.bench import picture, report
+from tests.bench.compare import Options, compare
+from tests.bench.loads import LOADS, QUICK, W3_SLOW, Load
+
+QUICK_RUNS = 2
+MOST_SLOTS = 50
+_LONGEST_DELAY_MS = 100.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and report; 0 only if every step was recorded with its event."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    for path in (given.json, given.svg):
+        if path is not None and not path.parent.is_dir():
+            parser.error(f"{path.parent}, where {path.name} is to be written, is not a folder")
+        if path is not None and path.is_dir():
+            parser.error(f"{path} is a folder; name the file to write")
+    if given.concurrency > MOST_SLOTS:
+        parser.error(f"--concurrency {given.concurrency}: its PostgreSQL serves {MOST_SLOTS} slots")
+    found = _read(parser, given.from_file) if given.from_file else _measure(given)
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2) + "\n")
+    if given.svg:
+        given.svg.write_text(picture.draw(found))
+    print(report.as_markdown(found) if given.readme else report.as_text(found))
+    return 0 if report.is_whole(found) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ops/bench",
+        description=__doc__,
+        epilog=f"loads: {', '.join(LOADS)}. ops/bench waiting and ops/bench wide measure other"
+        " things and have options of their own.",
+    )
+    parser.add_argument("loads", nargs="*", type=_load_name, help="which of them; all by default")
+    parser.add_argument("--quick", action="store_true", help="small sizes, two runs")
+    parser.add_argument("--runs", type=_positive, help="pairs of runs for each load (5)")
+    parser.add_argument("--workflows", type=_positive, help="exactly so many a run")
+    parser.add_argument("--concurrency", type=_positive, default=4, help="slots a worker (4)")
+    parser.add_argument(
+        "--seconds", type=_positive, default=10, help="a run of a rate is cut to some such (10)"
+    )
+    parser.add_argument(
+        "--commit-delay", type=_delay, metavar="2ms", help="make every commit slower by so much"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture there too")
+    parser.add_argument("--readme", action="store_true", help="print the README's table instead")
+    parser.add_argument(
+        "--from", dest="from_file", type=Path, metavar="FILE",
+        help="measure nothing: report what --json wrote",
+    )  # fmt: skip
+    return parser
+
+
+def _load_name(said: str) -> str:
+    if said not in LOADS:
+        known = ", ".join([*LOADS, "waiting", "wide"])
+        raise argparse.ArgumentTypeError(f"there is no load '{said}'; there are {known}")
+    return said
+
+
+def _positive(said: str) -> int:
+    if not said.isascii() or not said.isdigit() or int(said) < 1:
+        raise argparse.ArgumentTypeError(f"'{said}' is not a whole number above 0")
+    return int(said)
+
+
+def _delay(said: str) -> int:
+    """Microseconds of `2ms`."""
+    number = said.removesuffix("ms")
+    try:
+        milliseconds = float(number) if number != said else -1.0
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 <= milliseconds <= _LONGEST_DELAY_MS:
+        raise argparse.ArgumentTypeError(
+            f"'{said}' is no delay: write 2ms; {_LONGEST_DELAY_MS:.0f}ms is the longest"
+        )
+    return round(milliseconds * 1000)
+
+
+def _read(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        report.as_text(found)
+        picture.draw(found)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as err:
+        parser.error(f"{path} is not what --json wrote: {err}")
+    return found
+
+
+def _measure(given: argparse.Namespace) -> dict[str, Any]:
+    loads = chosen(given)
+    runs = given.runs or (QUICK_RUNS if given.quick else Options.runs)
+    seconds = None if given.workflows else float(given.seconds)
+    options = Options(given.concurrency, runs, seconds)
+    with signals_as_exit(), tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
+        # The database server may run as another user.
+        Path(folder).chmod(0o755)
+        made, settings = compare(loads, options, Path(folder), _say)
+    setting = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "concurrency": options.concurrency,
+        "runs": options.runs,
+        "PostgreSQL": settings.pop("server_version"),
+        **settings,
+    }
+    return report.as_data(made, setting)
+
+
+def chosen(given: argparse.Namespace) -> list[Load]:
+    """The loads that the options ask for, in their sizes."""
+    # With all commits slower, the load that is nothing but that is there already.
+    default = [name for name in LOADS if name != W3_SLOW.name or given.commit_delay is None]
+    loads = [LOADS[name] for name in dict.fromkeys(given.loads or default)]
+    if given.quick:
+        loads = [load.sized(QUICK[load.name]) for load in loads]
+    if given.workflows:
+        loads = [load.sized(given.workflows) for load in loads]
+    if given.commit_delay is not None:
+        loads = [load.slowed(given.commit_delay) for load in loads]
+    return loads
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,83 @@
+"""The processes of a comparison beside its servers: workers, and who answers their requests."""
+
+import contextlib
+import itertools
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+START_SECONDS = 30.0
+_LINES_TOLD = 20
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def worker(
+    application: str, queues: str, concurrency: int, log: Path, *, pool: str = "prefork"
+) -> Iterator[int]:
+    """A worker with task events; yields its pid, ends it at the end."""
+    argv = [sys.executable, "-m", "celery", "-A", application, "worker", "-c", str(concurrency)]
+    argv += ["-P", pool, "-n", f"{pool}-{queues.replace(',', '-')}-{next(_numbers)}@%h"]
+    argv += ["-Q", queues, "-E", "--without-gossip", "--without-mingle", "-l", "WARNING"]
+    with log.open("ab") as out:
+        child = subprocess.Popen(argv, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield child.pid
+    finally:
+        child.terminate()
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait(5)
+
+
+def has_ended(child_pid: int) -> bool:
+    """Whether a child of ours has ended; it stays for its owner to wait for."""
+    return os.waitid(os.P_PID, child_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+@contextlib.contextmanager
+def log_told(log: Path) -> Iterator[None]:
+    """Add the last of a log, which is about to be deleted, to the reason for which we give up."""
+    try:
+        yield
+    except SystemExit as err:
+        if not isinstance(err.code, str):
+            raise
+        lines = log.read_text(errors="replace").splitlines()[-_LINES_TOLD:]
+        raise SystemExit("\n".join([err.code, f"the last lines of {log.name}:", *lines])) from err
+
+
+@contextlib.contextmanager
+def stopped(worker_pids: tuple[int, ...]) -> Iterator[None]:
+    """Hold workers and their children still for the block."""
+    # Each was started in a session of its own, so its children are in its group.
+    for pid in worker_pids:
+        os.killpg(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in worker_pids:
+            os.killpg(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[str]:
+    """The address of a server that answers after 100 ms; its process is in nobody's figures."""
+    argv = [sys.executable, "-m", "tests.bench.answering"]
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with child, child.stdin, child.stdout:
+        try:
+            if not select.select([child.stdout], [], [], START_SECONDS)[0]:
+                raise SystemExit("the server that answers requests did not start")
+            yield f"http://127.0.0.1:{int(child.stdout.readline())}/"
+        finally:
+            child.terminate()
+            child.wait(5)

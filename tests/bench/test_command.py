@@ -1,0 +1,54 @@
+"""The command: bad options are refused before anything starts; a smallest comparison runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.bench.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("w9",), "there is no load 'w9'; there are w1, w1i, w2"),
+        (("w1", "--runs", "0"), "'0' is not a whole number above 0"),
+        (("w1", "--concurrency", "two"), "'two' is not a whole number above 0"),
+        (("w3", "--commit-delay", "2"), "'2' is no delay: write 2ms"),
+        (("w3", "--commit-delay", "1000ms"), "100ms is the longest"),
+        (("w3", "--commit-delay", "nanms"), "'nanms' is no delay"),
+        (("--json", "/nowhere/at/all.json"), "/nowhere/at, where all.json is to be written"),
+        (("--svg", "/"), "/ is a folder; name the file to write"),
+        (("--concurrency", "51"), "its PostgreSQL serves 50 slots"),
+        (("--from", "/nowhere.json"), "/nowhere.json is not what --json wrote"),
+    ],
+)
+def test_a_bad_option_is_refused_with_what_would_do(
+    options: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(options))
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_smallest_comparison_measures_records_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, drawing = tmp_path / "report.json", tmp_path / "report.svg"
+    # A process of its own, for its servers' addresses stay in its environment.
+    argv = [sys.executable, "-m", "tests.bench", "w1", "--runs", "1", "--workflows", "10"]
+    argv += ["--concurrency", "2", "--json", str(data), "--svg", str(drawing)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    (load,) = json.loads(data.read_text())["loads"]
+    assert load["counted"] == {"expected": 36, "steps": 36, "events": 36, "is_whole": True}
+    (ours,), (theirs,) = load["durable"]["runs"], load["raw"]["runs"]
+    assert (ours["messages"], theirs["messages"]) == (10, 30)
+    assert ours["commits"] >= 50 > theirs["commits"]
+    assert ElementTree.parse(drawing).getroot().tag.endswith("svg")
+    assert main(["--from", str(data), "--readme"]) == 0
+    assert "| W1: three no-op steps |" in capsys.readouterr().out

@@ -1,0 +1,144 @@
+"""Runs into figures, ratios and sizes: what the report says follows from the runs alone."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from chains.compiler import first_rows
+from chains.definition import Definition
+from chains.layout import compile_plan
+from tests.bench.compare import Comparison, Counted, sized
+from tests.bench.loads import ALONE, LOADS, QUICK, W1, W1I, W2, W3, W3_SLOW, W4, Load, Unit
+from tests.bench.measure import Run, percentile
+from tests.bench.report import as_data, as_markdown, as_text, is_whole
+
+RUN = Run(
+    workflows=100,
+    steps=300,
+    seconds=2.0,
+    cpu_workers=0.3,
+    cpu_postgres=0.12,
+    cpu_valkey=0.03,
+    cpu_producer=0.1,
+    commits=500,
+    wal_bytes=300_000,
+    messages=100,
+    worker_bytes=64 * 1024 * 1024,
+)
+WHOLE = Counted(expected=300, steps=300, events=300)
+
+
+def of(seconds: float) -> Run:
+    """The run, had it taken so long."""
+    return replace(RUN, seconds=seconds, each_seconds=(seconds / 100,) * 100)
+
+
+def compared(ours: tuple[float, ...], theirs: tuple[float, ...]) -> Comparison:
+    """W1 with runs of so many seconds."""
+    return Comparison(W1, tuple(map(of, ours)), tuple(map(of, theirs)), WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("unit", "figure"),
+    [
+        (Unit.STEPS, 150.0),
+        (Unit.WORKFLOWS, 50.0),
+        (Unit.SECONDS, 0.02),
+        (Unit.MILLISECONDS, 20.0),
+    ],
+)
+def test_a_run_says_its_figure_in_each_unit(unit: Unit, figure: float) -> None:
+    assert of(2.0).figure(unit) == pytest.approx(figure)
+
+
+def test_cpu_is_of_all_groups_but_the_producer() -> None:
+    assert RUN.cpu_ms_per_step == pytest.approx(1.5)
+
+
+def test_the_ratio_is_the_median_of_the_pairs_and_not_the_pair_of_medians() -> None:
+    made = compared((1.0, 2.0, 4.0), (3.0, 2.0, 4.0))
+    assert made.ratios == pytest.approx([3.0, 1.0, 1.0])
+    assert made.ratio == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("load", [W3, ALONE])
+def test_twice_as_fast_is_two_also_where_less_is_better(load: Load) -> None:
+    made = replace(compared((1.0,), (2.0,)), load=load)
+    assert made.ratio == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 50.0), (95, 95.0), (99, 99.0), (100, 100.0)])
+def test_a_percentile_is_a_value_that_occurred(percent: float, value: float) -> None:
+    assert percentile(tuple(float(n) for n in range(100, 0, -1)), percent) == value
+
+
+def test_a_run_is_cut_to_what_fits_at_the_rate_of_the_warm_up() -> None:
+    slow, quick = replace(RUN, seconds=10.0), replace(RUN, seconds=0.1)
+    assert sized(W4, slow, 10.0).workflows == 100
+    assert sized(W4, quick, 10.0).workflows == W4.workflows
+    assert sized(W4, replace(RUN, workflows=1, seconds=99.0), 10.0).workflows == 1
+
+
+def test_what_is_a_time_or_asked_for_exactly_is_never_cut() -> None:
+    slow = replace(RUN, workflows=1, seconds=60.0)
+    assert sized(W3, slow, 10.0) == W3
+    assert sized(W4, slow, None) == W4
+
+
+@pytest.mark.parametrize("load", [W1, W1I, W2, W4])
+def test_a_load_counts_the_rows_that_its_definition_has(load: Load) -> None:
+    plan = compile_plan(Definition.from_body(load.body))
+    assert len(first_rows(plan, UUID(int=1))) == load.rows
+
+
+def test_every_load_has_a_small_size() -> None:
+    assert set(QUICK) == set(LOADS)
+    assert all(QUICK[load.name] <= load.workflows for load in LOADS.values())
+
+
+def test_commits_made_slow_are_told_in_the_title_once() -> None:
+    assert W3_SLOW.slowed(5000).title == f"{W3.title}, commits +5 ms"
+    assert [load.commit_delay_microseconds for load in LOADS.values()].count(2000) == 1
+
+
+def test_the_data_hold_every_run_beside_the_medians() -> None:
+    data = as_data([compared((1.0, 2.0, 4.0), (2.0, 2.0, 2.0))], {"cores": 2})
+    (load,) = data["loads"]
+    assert load["durable"]["figure"] == pytest.approx(150.0)
+    assert [run["seconds"] for run in load["durable"]["runs"]] == [1.0, 2.0, 4.0]
+    assert load["durable"]["cpu_ms_per_step_by_group"]["postgres"] == pytest.approx(0.4)
+    assert load["durable"]["commits_per_workflow"] == pytest.approx(5.0)
+    assert load["durable"]["ms"] is None
+    assert data["setting"] == {"cores": 2}
+
+
+def test_only_one_alone_has_percentiles() -> None:
+    made = replace(compared((2.0,), (3.0,)), load=ALONE)
+    (load,) = as_data([made], {})["loads"]
+    assert load["durable"]["ms"] == pytest.approx({"p50": 20.0, "p95": 20.0, "p99": 20.0})
+
+
+@pytest.mark.parametrize("counted", [Counted(300, 299, 300), Counted(300, 300, 299)])
+def test_a_step_without_its_row_or_its_event_is_told(counted: Counted) -> None:
+    whole = as_data([compared((1.0,), (2.0,))], {})
+    broken = as_data([replace(compared((1.0,), (2.0,)), counted=counted)], {})
+    assert is_whole(whole)
+    assert "NOT ALL IS RECORDED" not in as_text(whole)
+    assert not is_whole(broken)
+    assert "NOT ALL IS RECORDED" in as_text(broken)
+
+
+def test_the_text_is_a_table_whose_columns_stand_under_one_another() -> None:
+    head, ours, theirs, *_ = as_text(as_data([compared((1.0,), (2.0,))], {})).splitlines()
+    assert ours.split()[:5] == ["w1", "durable", "300", "steps/s", "2.00"]
+    assert theirs.split()[:4] == ["w1", "raw", "150", "steps/s"]
+    assert ours.index("2.00") + len("2.00") == head.index("ratio") + len("ratio")
+    assert len(ours) == len(theirs)
+
+
+def test_the_table_of_the_readme_has_a_line_for_each_load() -> None:
+    data = as_data([compared((1.0,), (2.0,))], {})
+    *_, line = as_markdown(data).splitlines()
+    assert line == f"| {W1.title} | 300 steps/s | 150 steps/s | 2.00 | 1.50 | 1.50 |"
+    assert len({row.count("|") for row in as_markdown(data).splitlines()}) == 1
