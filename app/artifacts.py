@@ -6,7 +6,6 @@ row says so. An erased artifact keeps its hash only.
 
 import hashlib
 import re
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from uuid_utils.compat import uuid7
 
-from app import images, security
+from app import clock, images, security
 from app.claims import Fenced
 from app.db import begin
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
@@ -208,7 +207,7 @@ class Artifacts:
 
 def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
     """The signed address of an artifact's content, good for `seconds` from now."""
-    expires = int(time.time()) + seconds
+    expires = int(clock.timestamp()) + seconds
     signature = security.link_signature(artifact_id, expires)
     base = current().public_base_url
     return f"{base}/files/{artifact_id}?expires={expires}&signature={signature}"

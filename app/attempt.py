@@ -14,13 +14,13 @@ from pydantic import ValidationError
 
 from app import claims, db, intents, lease, settings, telemetry
 from app.call import Call
-from app.claims import Attempt, Claim, Fenced, Finish
+from app.claims import UNABLE, Attempt, Claim, Fenced, Finish
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
 from app.lookups import Doubt, LeftToUndo, look_up
 from app.payload import clean, dumps, dumps_or_none
 from app.platform import Action, ActionInput, Effect, Json, Undo
-from app.retry import PATIENT_POLICY, UNDO_POLICY, RetryPolicy
+from app.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
 
 log = structlog.get_logger()
 
@@ -91,6 +91,8 @@ class Result:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     after: float | None = None
+    is_try: bool = True
+    """Whether a retry counts for the policy."""
     new_generation: bool = False
     attention: str | None = None
     was_sent: bool = True
@@ -236,10 +238,8 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         result.seconds, result.attention = err.seconds, err.attention
     elif isinstance(err, Outcome):
         _by_outcome(result, err, call)
-    elif isinstance(err, Unavailable):
-        # A store of ours: the disk full, PostgreSQL away between an effect and its record.
-        _unexpected(result, err, call)
-        result.error = {"code": err.code, "message": err.message}
+    elif isinstance(err, (Unavailable, *UNABLE)):
+        _by_store(result, err, call)
     else:
         log.error("step.unexpected", action=call.action.name, exc_info=err)
         _unexpected(result, err, call)
@@ -270,8 +270,25 @@ def _in_doubt(result: Result, call: Call) -> None:
     result.seconds = FIRST_LOOKUP_SECONDS
 
 
+def _by_store(result: Result, err: Exception, call: Call) -> None:
+    """A store of ours: the disk full, PostgreSQL away between an effect and its record."""
+    if isinstance(err, Unavailable):
+        code, message = err.code, err.message
+    else:
+        ailment = db.ailment(err)
+        code, message = ailment.code, ailment.words
+    result.error = {"code": code, "message": message}
+    result.policy, result.is_try = STORE_POLICY, False
+    log.warning("step.waits_for_store", step=call.step_key, code=code, reason=message)
+    _by_intents(result, call)
+
+
 def _unexpected(result: Result, err: Exception, call: Call) -> None:
     result.error = {"code": "unexpected", "message": f"{type(err).__name__}: {err}"[:1000]}
+    _by_intents(result, call)
+
+
+def _by_intents(result: Result, call: Call) -> None:
     is_open = any(
         intent.resolution is None for intent in intents.intents(call.workflow_id, call.step_key)
     )

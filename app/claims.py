@@ -13,27 +13,32 @@ from uuid import UUID
 
 import psycopg2
 import sqlalchemy.exc
+import structlog
 
 from app import db, settings
 from app.errors import Unavailable
 from app.payload import dumps, dumps_or_none
 from app.platform import Json
 
+log = structlog.get_logger()
+
 T = TypeVar("T")
 
-AWAY = (
+UNABLE = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
-    psycopg2.InternalError,
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.InternalError,
 )
+"""What psycopg2 and SQLAlchemy raise while the database is away, full or crowded."""
+
+AWAY = (*UNABLE, psycopg2.InternalError, sqlalchemy.exc.InternalError)
 """What psycopg2 and SQLAlchemy raise when the database is away, busy or a deadlock was broken."""
 
 CLAIM_PATIENCE_SECONDS = 5.0
 OUTCOME_PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.25
+_WORTH_TELLING = 2  # a broken deadlock is gone at the second try
 
 
 class Fenced(Exception):
@@ -86,17 +91,27 @@ class Attempt:
 
 
 def patiently(patience_seconds: float, ask: Callable[[], T]) -> T:
-    """`ask()`, again while PostgreSQL is away or a deadlock is broken; then Unavailable."""
-    until = time.monotonic() + patience_seconds
+    """`ask()`, again while PostgreSQL is away, full or crowded, or a deadlock is broken; then
+    Unavailable."""
+    began = time.monotonic()
+    failures = 0
     while True:
         try:
-            return ask()
+            answer = ask()
         except AWAY as err:
             # Also where the server answers but cannot work: read-only after a switch, say.
             db.release()
-            if time.monotonic() >= until:
-                raise Unavailable(f"PostgreSQL: {str(err).strip()[:200]}") from err
+            ailment = db.ailment(err)
+            if time.monotonic() - began >= patience_seconds:
+                raise Unavailable(ailment.words, code=ailment.code) from err
+            failures += 1
+            if failures == _WORTH_TELLING:
+                log.warning("database.waiting", reason=ailment.words, seconds=patience_seconds)
             time.sleep(_PAUSE_SECONDS)
+        else:
+            if failures >= _WORTH_TELLING:
+                log.info("database.back", waited=round(time.monotonic() - began, 1))
+            return answer
 
 
 def call(sql: str, parameters: tuple[Any, ...], patience: float) -> dict[str, Any] | None:
@@ -238,11 +253,13 @@ def retry_step(
     *,
     new_generation: bool,
     timeout: float | None = None,
+    is_try: bool = True,
 ) -> str:
     """Record that nothing happened; due again in `seconds`. `timed_out`: that would be past the
-    step's own time (`timeout` seconds from its first claim), and nothing is recorded."""
-    sql = "SELECT retry_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation, timeout)
+    step's own time (`timeout` seconds from its first claim), and nothing is recorded. What is no
+    try does not count for the retry policy, and its pauses grow by themselves."""
+    sql = "SELECT retry_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation, timeout, is_try)
 
 
 def suspend_step(

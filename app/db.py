@@ -4,6 +4,7 @@ Engines and connections belong to the process that made them: after a fork they 
 """
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -21,6 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from app import settings
+from app.errors import Unavailable
 
 log = structlog.get_logger()
 
@@ -123,6 +125,30 @@ def snapshots(*, application: str = "playalter") -> Iterator[Any]:
     with closing(connect(application=application)) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         yield connection
+
+
+@dataclass(frozen=True)
+class Ailment:
+    """Why PostgreSQL did not do what it was asked for: a code for machines, words for people."""
+
+    code: str
+    words: str
+
+
+_CROWDED = re.compile(r"too many (clients|connections)|remaining connection slots", re.IGNORECASE)
+_NO_ROOM = "No space left on device"
+
+
+def ailment(err: BaseException) -> Ailment:
+    """What psycopg2's or SQLAlchemy's error tells of the server's state."""
+    cause = getattr(err, "orig", None) or err
+    state, told = getattr(cause, "pgcode", None), str(cause).strip()
+    # A refused connection has no SQLSTATE in libpq, only the server's words.
+    if state == "53300" or (state is None and _CROWDED.search(told)):
+        return Ailment("database_crowded", f"PostgreSQL has no free connection: {told[:200]}")
+    if state == "53100" or _NO_ROOM in told:
+        return Ailment("database_full", f"PostgreSQL's disk is full: {told[:200]}")
+    return Ailment(Unavailable.default_code, f"PostgreSQL: {told[:200]}")
 
 
 def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:

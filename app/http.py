@@ -291,7 +291,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (aware - datetime.now(UTC)).total_seconds()), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, (aware - answered_at(headers)).total_seconds()), _LONGEST_RETRY_AFTER)
+
+
+def answered_at(headers: Mapping[str, str]) -> datetime:
+    """When the platform answered, by its own clock where it says so (Date, RFC 9110 6.6.1): times
+    that it names are meant by that clock, and ours may be wrong."""
+    try:
+        at = parsedate_to_datetime(headers.get("date") or headers.get("Date") or "")
+    except ValueError:
+        return datetime.now(UTC)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def refusal(

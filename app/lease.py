@@ -117,6 +117,8 @@ def _renew(entry: Held) -> None:
         # Not renewed: the step is somebody else's, or its outcome is being recorded just now.
         entry.lease_end = began + lease_seconds if row and row["renewed"] else began
     except psycopg2.Error as err:
+        # Again at the next tick: a third of a lease later it may be too late.
+        entry.renew_at = began
         log.warning("lease.not_renewed", step=claim.key, error=str(err).strip()[:200])
 
 

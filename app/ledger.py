@@ -25,6 +25,7 @@ class Ledger(Protocol):
         *,
         new_generation: bool,
         timeout: float | None = None,
+        is_try: bool = True,
     ) -> str: ...
 
     def suspend_step(

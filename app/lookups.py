@@ -6,7 +6,7 @@ Invariant: only a proof that nothing happened, or a key that is alive, lets a ca
 from app import intents
 from app.call import Call
 from app.claims import Fenced
-from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.errors import Outcome, Permanent, Retryable, Unavailable, Unknown
 from app.platform import CannotTell, Effect, Found, Intent, Json, Lookup, LookupAnswer, Never
 
 AGAIN_SECONDS = 10.0
@@ -86,6 +86,8 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
         # Limited or away: the platform says nothing about the call in doubt.
         after = err.after if isinstance(err, Retryable) else None
         return CannotTell(after or AGAIN_SECONDS, err.message)
+    except Unavailable as err:
+        return CannotTell(AGAIN_SECONDS, err.message)
 
 
 def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:

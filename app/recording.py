@@ -36,7 +36,9 @@ def record(claim: Claim, result: Result, *, fraction: float, ledger: Ledger = cl
 
 
 def _record_retry(claim: Claim, result: Result, fraction: float, ledger: Ledger) -> Advance:
-    delay = result.policy.delay(claim.tries + 1, after=result.after, fraction=fraction)
+    # What a store of ours does to a step is no failed try of the step.
+    failed = claim.tries + 1 if result.is_try else 1
+    delay = result.policy.delay(failed, after=result.after, fraction=fraction)
     if delay is None:
         return _record_failure(claim, result, {**result.error, "tries": claim.tries + 1}, ledger)
     verdict = ledger.retry_step(
@@ -46,6 +48,7 @@ def _record_retry(claim: Claim, result: Result, fraction: float, ledger: Ledger)
         delay,
         new_generation=result.new_generation,
         timeout=result.prepared.timeout_seconds if result.prepared else None,
+        is_try=result.is_try,
     )
     if verdict == "timed_out":
         message = f"its time is over; the last error: {result.error.get('message', '')}"

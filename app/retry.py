@@ -40,6 +40,10 @@ class RetryPolicy:
         return max(min(self.cap_seconds, backoff) * (1.0 - fraction * self.jitter), after or 0.0)
 
 
+STORE_POLICY = RetryPolicy(tries=2, base_seconds=5.0)
+"""While a store of ours is away or full: never over, and no try of the step; the pauses grow to a
+minute where they are recorded."""
+
 PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)
 """For what already runs at a vendor: its own time-out is the bound."""
 

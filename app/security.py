@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app import clock
 from app.db import begin
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.models import ApiKey, User
@@ -125,7 +126,7 @@ def is_link_valid(artifact_id: UUID, expires: int, signature: str) -> bool:
     """Whether the signature is ours and its time has not passed."""
     expected = link_signature(artifact_id, expires)
     is_ours = hmac.compare_digest(expected.encode(), signature.encode())
-    return is_ours and time.time() < expires
+    return is_ours and clock.timestamp() < expires
 
 
 def _digest(key: str) -> bytes:

@@ -19,6 +19,18 @@ CLEANUP_SECONDS = 3600.0
 UPLOAD_LIFE = timedelta(days=30)
 
 
+def probe_when_due() -> None:
+    """Probe, unless somebody has just done so: messages that had to wait come all at once."""
+    if db.row(_JUST_PROBED, (PROBE_SECONDS / 2,)) is None:
+        probe_platforms()
+
+
+_JUST_PROBED = (
+    "SELECT 1 FROM platform_health"
+    " WHERE checked_at > clock_timestamp() - make_interval(secs => %s) LIMIT 1"
+)
+
+
 def probe_platforms() -> None:
     """Ask each platform for a sign of life and record it."""
     for platform in tasks.PLATFORMS:
@@ -61,7 +73,7 @@ def clean_uploads() -> None:
 def register(app: Celery) -> None:
     """The tasks and their times."""
     for name, function in (
-        ("control.probe_platforms", probe_platforms),
+        ("control.probe_platforms", probe_when_due),
         ("control.clean_uploads", clean_uploads),
     ):
         app.task(name=name, ignore_result=True)(function)
@@ -73,8 +85,9 @@ def register(app: Celery) -> None:
         name: {
             "task": task,
             "schedule": seconds,
-            # A run that nobody took before the next is due is not worth running.
-            "options": {"queue": "control", "expires": seconds},
+            # No `expires`: it is judged by the clocks of beat and worker, and one that is wrong by
+            # an hour would let every run expire.
+            "options": {"queue": "control"},
         }
         for name, (task, seconds) in schedule.items()
     }

@@ -1,6 +1,6 @@
 """Letting go of everything that this process made from other settings."""
 
-from app import db
+from app import clock, db
 from app.celery import celery_app
 from app.settings import current
 from chains import registry
@@ -11,5 +11,6 @@ def forget() -> None:
     if db._engine.cache_info().currsize:
         db.engine().dispose()
     db.release()
+    clock.forget()
     for cached in (db._engine, celery_app, current, registry.plan, registry.definition):
         cached.cache_clear()

@@ -3,6 +3,7 @@
 No answer holds a traceback, a secret or HTML. https://www.rfc-editor.org/rfc/rfc9457
 """
 
+import errno
 from http import HTTPStatus
 
 import psycopg2
@@ -18,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from app import db
 from app.errors import (
     Conflict,
     Forbidden,
@@ -153,7 +155,8 @@ def _on_error(error: PlayalterError) -> Response:
         _drain()
     for kind, status in _STATUSES:
         if isinstance(error, kind):
-            return problem(status, error.message, error.code, _places(error))
+            message = _STORES.get(error.code, error.message)
+            return problem(status, message, error.code, _places(error))
     return _on_exception(error)
 
 
@@ -193,16 +196,33 @@ def _on_http_exception(error: HTTPException) -> WerkzeugResponse:
     return response
 
 
+# Not the server's own words: they name addresses, roles and databases.
+_STORES = {
+    Unavailable.default_code: "a store did not answer in time; nothing was lost, try again",
+    "database_crowded": "the database has no free connection; nothing was lost, try again",
+    "database_full": "the database's disk is full; nothing was written, try again later",
+}
+
+
+def _on_store(error: Exception) -> Response:
+    log.warning("store away", error=type(error).__name__, exc_info=error)
+    code = db.ailment(error).code
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, _STORES[code], code)
+
+
 def _on_exception(error: Exception) -> Response:
     if isinstance(error, ParseException | NoMoreData):
         g.unreadable = error
         return problem(HTTPStatus.BAD_REQUEST, "the request could not be read", UNREADABLE)
     if isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        log.warning("store away", error=type(error).__name__, exc_info=error)
+        return _on_store(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # What is uploaded is kept in a temporary file until it is all there.
+        log.warning("no room", error=str(error))
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "a store did not answer in time; nothing was lost, try again",
-            Unavailable.default_code,
+            "the server's disk is full; nothing was stored, try again later",
+            "storage_unavailable",
         )
     log.error("unexpected error", exc_info=error)
     return problem(

@@ -1,11 +1,11 @@
 """Webhooks: verified over the raw body, committed, and only then answered 200."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import request
 from flask_openapi.blueprint import APIBlueprint
 
+from app import clock
 from app.errors import NotFound, SignatureInvalid
 from app.payload import clean
 from app.platform import Verify
@@ -39,7 +39,7 @@ def receive_webhook(path: PlatformPath) -> dict[str, Any]:
     body = request.get_raw(MAX_JSON_BYTES)
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
-        delivery = verify(headers, body, datetime.now(UTC))
+        delivery = verify(headers, body, clock.now())
     except SignatureInvalid:
         HOOKS.labels(path.platform, "refused").inc()
         raise

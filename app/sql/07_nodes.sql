@@ -645,17 +645,27 @@ BEGIN
 END $$;
 
 -- As before; `timed_out`, and nothing is changed, where the next attempt would come after the step's
--- own time (p_timeout, null for none).
+-- own time (p_timeout, null for none). What is no try (p_is_try; a store of ours was full or away) is
+-- not counted: the longer it lasts, the longer the pauses, up to a minute; `since` tells how long.
 CREATE FUNCTION retry_step_v2(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_seconds double precision, p_new_generation boolean,
-  p_timeout double precision)
+  p_timeout double precision, p_is_try boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
   s record;
+  since double precision;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF NOT p_is_try THEN
+    SELECT (error ->> 'since')::double precision INTO since FROM steps
+     WHERE workflow_id = p_workflow AND key = p_key AND error ->> 'code' = p_error ->> 'code';
+    since := coalesce(since, extract(epoch FROM clock_timestamp()));
+    p_error := p_error || jsonb_build_object('since', since);
+    p_seconds := greatest(p_seconds,
+                          least(60, (extract(epoch FROM clock_timestamp()) - since) / 4));
+  END IF;
   IF p_timeout IS NOT NULL THEN
     UPDATE steps SET expires_at = playalter_now() - (clock_timestamp() - started_at)
                                   + seconds(p_timeout)
@@ -665,7 +675,7 @@ BEGIN
       RETURN 'timed_out';
     END IF;
   END IF;
-  UPDATE steps SET status = 'pending', tries = tries + 1, error = p_error,
+  UPDATE steps SET status = 'pending', tries = tries + p_is_try::integer, error = p_error,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
          generation = generation + p_new_generation::integer,
          wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),

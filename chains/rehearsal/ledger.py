@@ -104,13 +104,14 @@ class MemoryLedger:
         *,
         new_generation: bool,
         timeout: float | None = None,
+        is_try: bool = True,
     ) -> str:
         """See retry_step_v2."""
         workflow, row = self._row(claim)
         due = self.memory.now() + timedelta(seconds=seconds)
         if timeout is not None and row.started_at and row.started_at + timedelta(0, timeout) < due:
             return "timed_out"
-        row.status, row.tries, row.error = "pending", row.tries + 1, error
+        row.status, row.tries, row.error = "pending", row.tries + int(is_try), error
         row.generation += int(new_generation)
         self._wake_in(workflow, row, seconds)
         return _recorded(workflow)

@@ -6,10 +6,10 @@ nothing about it was recorded.
 
 import hashlib
 import secrets
-import time
 
 from pydantic import Field
 
+from app import clock
 from app.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, Effect, Json, Undo, action
@@ -35,7 +35,7 @@ def open_channel(call: Call, given: OpenChannelInput) -> Json:
         "app_id": _app_id(call.settings),
         "channel": name,
         "uid": _host_uid(name),
-        "issued_at": int(time.time()),
+        "issued_at": int(clock.timestamp()),
         "seconds": given.seconds,
         "salt": secrets.randbelow(99_999_999) + 1,
     }
@@ -62,7 +62,7 @@ def close_channel(call: Call, undo: Undo) -> Json:
     channel = opened["channel"] if opened else channel_name(call.reference)
     minutes = MAX_BAN_MINUTES
     if opened:
-        minutes = int((opened["expires_at"] - time.time()) // 60) + 1
+        minutes = int((opened["expires_at"] - clock.timestamp()) // 60) + 1
     agora = api(call.settings)
     if minutes <= 0 or agora.is_closed(channel):
         return {"result": "already", "channel": channel}

@@ -4,13 +4,11 @@ https://docs.n8n.io/integrations/builtin/core-nodes/n8n-nodes-base.webhook/, htt
 """
 
 import json
-import time
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from standardwebhooks import Webhook
 
-from app import http
+from app import clock, http
 from app.errors import Permanent
 from app.platform import Json
 from app.settings import Settings, current
@@ -31,7 +29,8 @@ class N8nApi:
         repetition.
         """
         data = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-        now = datetime.fromtimestamp(int(time.time()), UTC)
+        # n8n refuses what was signed minutes ago or ahead.
+        now = clock.now().replace(microsecond=0)
         headers = {
             "Content-Type": "application/json",
             "webhook-id": message_id,

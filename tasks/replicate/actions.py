@@ -7,12 +7,12 @@ https://replicate.com/docs/topics/predictions/lifecycle
 
 import hashlib
 import mimetypes
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import ceil
 
 from pydantic import Field
 
-from app import provenance
+from app import intents, provenance
 from app.call import Call
 from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
@@ -88,7 +88,7 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
             return Found({"id": each["id"], "status": each["status"]})
     if is_unreadable:
         return CannotTell(600.0, "Replicate has removed the inputs of predictions of that time")
-    left = (intent.first_sent_at + _LIST_LAG - datetime.now(UTC)).total_seconds()
+    left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
     return CannotTell(min(left, 15.0), "the list may lag") if left > 0 else Never()
 
 

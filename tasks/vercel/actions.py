@@ -5,10 +5,11 @@ https://vercel.com/docs/rest-api/deployments/create-a-new-deployment
 """
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import intents
 from app.call import Call
 from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
@@ -76,7 +77,7 @@ def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
     found = _found(call, api(call.settings), intent)
     if found is not None:
         return Found(found)
-    left = (intent.first_sent_at + _LIST_LAG - datetime.now(UTC)).total_seconds()
+    left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
     return CannotTell(min(left, 10.0), "the list may lag") if left > 0 else Never()
 
 

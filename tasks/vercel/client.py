@@ -5,7 +5,6 @@ https://vercel.com/docs/rest-api
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import quote
@@ -144,7 +143,9 @@ def _with_retry_after(reply: http.HttpReply) -> dict[str, str]:
     headers = dict(reply.headers)
     reset = headers.get("x-ratelimit-reset", "")
     if reset.isdigit():
-        headers.setdefault("retry-after", str(max(0, int(reset) - int(time.time()))))
+        headers.setdefault(
+            "retry-after", str(max(0, int(reset) - int(http.answered_at(headers).timestamp())))
+        )
     return headers
 
 

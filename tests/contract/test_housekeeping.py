@@ -15,6 +15,17 @@ def test_probes_tell_which_platforms_answer(
     try:
         housekeeping.probe_platforms()
         health = queries.platform_health()
+        asked = db.row("SELECT max(checked_at) AS at FROM platform_health", ())
+        assert asked is not None
+        # Messages that had to wait come all at once; only the first is worth anything.
+        housekeeping.probe_when_due()
+        assert db.row("SELECT max(checked_at) AS at FROM platform_health", ()) == asked
+        db.row("UPDATE platform_health SET checked_at = checked_at - interval '1 hour'", ())
+        housekeeping.probe_when_due()
+        again = db.row(
+            "SELECT min(checked_at) >= %s AS is_new FROM platform_health", (asked["at"],)
+        )
+        assert again == {"is_new": True}
     finally:
         db.engine().dispose()
     assert health == {platform.name: platform.name != "vercel" for platform in PLATFORMS}

@@ -1,12 +1,18 @@
 """Definitions that users bring: registered over HTTP, run by real workers, undone, replaced."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import received_events
 from tests.e2e.stack import Json, Stack, await_told, until
+
+NEW = "control.sleep"
+OLDER = "tests.e2e.older_worker"
+"""Knows every action but `NEW`."""
+PATH = "/v1/workflows/{}/events"
 
 PAYER = {
     "customer_email": {"$": "input.customer_email"},
@@ -214,3 +220,32 @@ def test_quick_siblings_share_messages_and_each_is_told_to_celerys_receivers(
         found = ended(own_stack, made, 30.0)
         assert (found["status"], found["output"]) == ("succeeded", {"all": list(range(100))})
         await_told(own_stack, made, got)
+
+
+@pytest.mark.timeout(120)
+def test_a_step_that_an_older_worker_does_not_know_waits_for_one_that_does(
+    own_stack: Stack,
+) -> None:
+    stack = own_stack
+    new = {"step": "new", "action": NEW, "with": {"seconds": 0}}
+    register(stack, {"name": "half_known", "do": {"sequence": [noop("old"), new, noop("end")]}})
+    argv = stack.worker_of("older", "control").argv
+    named = [OLDER if each == "chains.worker" else each for each in argv]
+    older = replace(stack.worker_of("older", "control"), argv=tuple(named))
+    with stack.other_workers(older):
+        workflow = started(stack, "half_known", {})
+
+        def look() -> Json | None:
+            steps = {step["key"]: step for step in detail(stack, workflow)["steps"]}
+            return steps if steps["new"]["error"] else None
+
+        steps = until("the reason", look, 30, stack.dump)
+        assert (steps["old"]["status"], steps["new"]["status"]) == ("succeeded", "pending")
+        assert steps["new"]["error"]["code"] == "action_unknown"
+        assert f"does not know {NEW}" in steps["new"]["error"]["message"]
+        assert detail(stack, workflow)["status"] == "running"
+    shown = ended(stack, workflow)
+    assert shown["status"] == "succeeded"
+    assert [step["error"] for step in shown["steps"]] == [None, None, None]
+    kinds = {event["type"] for event in stack.api("GET", PATH.format(workflow)).json()["items"]}
+    assert kinds == {"WorkflowStarted", "StepSucceeded", "WorkflowSucceeded"}
