@@ -56,7 +56,8 @@ class Prepared:
     """Beside a success: what went wrong on the way to it."""
     turn: Json | None = None
     """What its end does beside releasing what follows (see `finish_step_v2`)."""
-    workflow_output: Callable[[Any], Json | None] | None = None
+    workflow_output: Callable[[Any, str, Json | None], Json | None] | None = None
+    """Makes the workflow's output of its last step's output, status and error."""
     tolerance: Tolerance | None = None
     is_holding: bool = False
     pivot: str | None = None
@@ -167,7 +168,8 @@ def _close(result: Result, prepared: Prepared, output: Any) -> None:
 
 def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
     """What an end of a step records; raise Permanent where that is too large."""
-    ends = None if prepared.workflow_output is None else prepared.workflow_output(output)
+    make = prepared.workflow_output
+    ends = None if make is None else make(output, status, prepared.error)
     # What is too large is found here, where it is an outcome, and not while it is recorded.
     for payload in (output, prepared.turn):
         dumps_or_none(payload)

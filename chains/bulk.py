@@ -3,6 +3,7 @@
 A dry run asks each command and rolls it back, so that it says what would really be answered.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from app import queries
 from app.errors import PlayalterError, Unavailable
 from app.platform import Json
 from app.queries import Filters
-from chains import control, pausing, signals
+from chains import control, forks, pausing, signals
 from chains.asking import Caller, Done
 
 MOST = 1000
@@ -47,6 +48,13 @@ def _signal(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) ->
     return signals.give_signal(caller, workflow_id, signal, request_id=request_id, is_dry=is_dry)
 
 
+def _fork(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> Done:
+    request_id = given.pop("request_id", None)
+    made = forks.fork(caller, workflow_id, idempotency_key=request_id, is_dry=is_dry, **given)
+    result = "forked" if made.created else "replayed"
+    return Done(workflow_id, result, given["from_step"], fork_id=None if is_dry else made.id)
+
+
 CONTROLS: Mapping[str, Callable[..., Done]] = {
     "cancel": control.cancel,
     "pause": pausing.pause,
@@ -54,8 +62,11 @@ CONTROLS: Mapping[str, Callable[..., Done]] = {
     "retry": control.retry,
     "skip": control.skip,
     "signal": _signal,
+    "fork": _fork,
 }
 """`control(caller, workflow_id, **arguments, is_dry=...)` by name."""
+
+_KEYED = frozenset({"signal", "fork"})
 
 
 def run(
@@ -67,16 +78,29 @@ def run(
     is_dry: bool,
     limit: int = MOST,
     cursor: UUID | None = None,
+    request_id: str | None = None,
 ) -> Bulk:
-    """Do `action` to the caller's workflows that match: at most `limit`, those before `cursor`."""
+    """Do `action` to the caller's workflows that match: at most `limit`, those before `cursor`.
+
+    `request_id`: sent again, no workflow is forked, and no signal given, a second time.
+    """
     until = time.monotonic() + BUDGET_SECONDS
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
     answers: list[Answered] = []
     for item in page.items:
         if time.monotonic() > until:
             return Bulk(answers, answers[-1].workflow_id)
-        answers.append(_one(caller, item["id"], CONTROLS[action], arguments, is_dry))
+        more = _request_of(item["id"], request_id) if action in _KEYED else {}
+        answers.append(_one(caller, item["id"], CONTROLS[action], {**arguments, **more}, is_dry))
     return Bulk(answers, page.next_cursor)
+
+
+def _request_of(workflow_id: UUID, request_id: str | None) -> Json:
+    """The key of one workflow's share in the request."""
+    if request_id is None:
+        return {}
+    digest = hashlib.sha256(f"{request_id}:{workflow_id}".encode()).hexdigest()
+    return {"request_id": f"bulk-{digest}"}
 
 
 def _one(

@@ -89,7 +89,8 @@ def cancel(
     if found == "past_pivot":
         pivot = registry.plan(subject.type, subject.version).pivot
         raise Conflict(
-            f"step {pivot} has been sent and cannot be undone; wait for its answer",
+            f"step {pivot} has been sent, and past this pivot nothing is undone; let the workflow"
+            " go on, or retry or skip what holds it",
             code="past_pivot",
         )
     if found == "stopping" and not undo:

@@ -48,10 +48,11 @@ def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
     """{output, status, error, failures} of each of these steps, as references see them."""
     if not keys:
         return {}
-    return {row["key"]: _seen(row) for row in records().steps(workflow_id, keys)}
+    return {row["key"]: seen(row) for row in records().steps(workflow_id, keys)}
 
 
-def _seen(row: dict[str, Any]) -> Json:
+def seen(row: Json) -> Json:
+    """A step's row as references see it."""
     error = row["error"] or {}
     return {
         "output": row["output"],

@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     Tag,
     model_validator,
 )
@@ -68,11 +69,11 @@ class Retry(DefinitionNode):
     `cap`, less up to the share `jitter`; `on` names the codes of errors that are tried again
     (default: all that may be)."""
 
-    tries: Annotated[int, Field(ge=1, le=1000)] | None = None
+    tries: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
     backoff: Duration | None = None
-    factor: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] | None = None
+    factor: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False, strict=True)] | None = None
     cap: Duration | None = None
-    jitter: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    jitter: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None = None
     on: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)] | None = None
 
 
@@ -100,10 +101,10 @@ class Step(DefinitionNode):
     retry: Retry | None = None
     timeout: Duration | None = None
     attempt_timeout: Duration | None = None
-    priority: Annotated[int, Field(ge=1, le=9)] | None = None
+    priority: Annotated[int, Field(ge=1, le=9, strict=True)] | None = None
     on_failure: Literal["fail", "skip"] | Default = "fail"
     compensation: Literal["own", "none"] | OtherAction = "own"
-    pivot: bool = False
+    pivot: StrictBool = False
 
 
 class Sequence(DefinitionNode):
@@ -125,7 +126,7 @@ class Map(DefinitionNode):
 
     map: Key
     over: Reference
-    max_concurrency: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 10
+    max_concurrency: Annotated[int, Field(ge=1, le=MAX_ITEMS, strict=True)] = 10
     on_item_failure: Literal["stop", "collect"] = "stop"
     do: "Node"
 
@@ -180,8 +181,8 @@ class Child(DefinitionNode):
     workflow: Key
     type: Key
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
-    version: Annotated[int, Field(ge=1)] | None = None
-    await_: bool = Field(default=True, alias="await")
+    version: Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)] | None = None
+    await_: StrictBool = Field(default=True, alias="await")
     on_stop: Literal["cancel", "leave"] = "cancel"
     timeout: Duration | None = None
     on_failure: Literal["fail", "skip"] | Default = "fail"
@@ -193,7 +194,7 @@ class Loop(DefinitionNode):
 
     loop: Key
     until: Expression
-    max: Annotated[int, Field(ge=1, le=MAX_TURNS)]
+    max: Annotated[int, Field(ge=1, le=MAX_TURNS, strict=True)]
     on_exhausted: Literal["fail", "go_on"] = "fail"
     do: "Node"
 

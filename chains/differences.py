@@ -1,6 +1,7 @@
 """What differs between two versions of a definition: as text, and as the steps it touches. Pure."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from chains.definition import Definition, Loop, Map
 from chains.tree import Found, key_of, nodes
 
+_MOST_LINES = 3000
 _INNER = frozenset({"do", "sequence", "branches", "otherwise"})
 
 
@@ -37,12 +39,29 @@ def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Dif
     both = [key for key in after if key in before]
     changed = [Changed(key, _differing(before[key], after[key])) for key in both]
     return Difference(
-        text="\n".join(unified_diff(_canonical(old), _canonical(new), *labels, n=3, lineterm="")),
+        text="\n".join(_lines(_canonical(old), _canonical(new), labels)),
         added=[key for key in after if key not in before],
         removed=[key for key in before if key not in after],
         changed=[each for each in changed if each.fields],
         others=_differing(_own(old.body()), _own(new.body())),
     )
+
+
+def _lines(before: list[str], after: list[str], labels: tuple[str, str]) -> Iterator[str]:
+    """A unified diff; of what is long, one that takes out all that differs and puts in all anew."""
+    if max(len(before), len(after)) <= _MOST_LINES:
+        # In the worst case this takes the square.
+        yield from unified_diff(before, after, *labels, n=3, lineterm="")
+    elif before != after:
+        shorter = min(len(before), len(after))
+        head = next((n for n in range(shorter) if before[n] != after[n]), shorter)
+        left = shorter - head
+        tail = next((n for n in range(left) if before[-1 - n] != after[-1 - n]), left)
+        old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+        yield from (f"--- {labels[0]}", f"+++ {labels[1]}")
+        yield f"@@ -{head + 1},{len(old)} +{head + 1},{len(new)} @@"
+        yield from (f"-{line}" for line in old)
+        yield from (f"+{line}" for line in new)
 
 
 def _canonical(definition: Definition) -> list[str]:

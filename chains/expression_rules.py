@@ -8,6 +8,8 @@ from typing import Any
 
 from jmespath.functions import Functions
 
+from chains.bounds import scalar_fault, text_fault
+from chains.evaluation import levels
 from chains.expressions import ExpressionInvalid, parse
 from chains.faults import near
 
@@ -28,6 +30,9 @@ _CHAINED = frozenset(
     }
 )
 _VARYING = frozenset({"field", "subexpression", "current", "expref"})
+# `@`, and what stands before `*`, `[0]` or `[?...]`: as a first part these read all there is, and
+# there is only what an expression names.
+_WHOLE = frozenset({"current", "identity"})
 _functions: Mapping[str, Mapping[str, Any]] = Functions.FUNCTION_TABLE
 
 
@@ -47,7 +52,11 @@ def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
             yield from _function_faults(tree)
         if tree["type"] == "subexpression" and tree["children"][0]["type"] == "not_expression":
             yield "`!` takes the first name alone, so this is never true; write !(a.b) for !a.b"
-        if is_absolute:
+        if tree["type"] == "literal":
+            yield from _literal_faults(tree["value"])
+        if is_absolute and tree["type"] in _WHOLE:
+            yield "reads nothing by name; begin with input, steps.<key>, item or index"
+        elif is_absolute:
             yield from _path_faults(tree, input_schema)
 
 
@@ -62,7 +71,7 @@ def constant(expression: str) -> tuple[Any] | None:
         if any(tree["type"] in _VARYING for tree, _ in _trees(parsed.parsed)):
             return None
         return (parsed.search(None),)
-    except ValueError:  # ExpressionInvalid and JMESPathError are such
+    except (ArithmeticError, TypeError, ValueError):  # ExpressionInvalid, JMESPathError: ValueError
         return None
 
 
@@ -80,6 +89,17 @@ def _trees(parsed: Tree) -> Iterator[tuple[Tree, bool]]:
             (child, is_absolute and tree["type"] != "expref" and not (is_chained and number))
             for number, child in enumerate(children)
         )
+
+
+def _literal_faults(value: Any) -> Iterator[str]:
+    for level in levels(value):
+        for each in level:
+            names = each if isinstance(each, dict) else ()
+            known = None if isinstance(each, dict | list) else scalar_fault(each)
+            words = next(filter(None, [known, *map(text_fault, names)]), None)
+            if words is not None:
+                yield f"a literal cannot be kept: {words}"
+                return
 
 
 def _function_faults(tree: Tree) -> Iterator[str]:

@@ -11,6 +11,8 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from jmespath.parser import ParsedResult
 
+from chains.evaluation import Meter, TooMuch, evaluated, levels
+
 MARK: Final = "$"
 MAX_DEPTH = 50
 _CHAINED = {
@@ -44,16 +46,19 @@ def parse(expression: str) -> ParsedResult:
 
 
 def _depth(node: Mapping[str, Any]) -> int:
-    depth, level = 0, [node]
+    """How deep an expression and what stands in it literally are, no further than is allowed."""
+    depth, level, deepest = 0, [node], 0
     while level and depth <= MAX_DEPTH:
         depth += 1
+        literals = [each["value"] for each in level if each["type"] == "literal"]
+        deepest = max([deepest, *(depth + sum(1 for _ in levels(each)) for each in literals)])
         level = [
             child
             for each in level
             for child in each.get("children", [])
             if isinstance(child, Mapping)
         ]
-    return depth
+    return max(depth, deepest)
 
 
 def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -117,25 +122,40 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def render(template: Any, scope: Mapping[str, Any]) -> Any:
-    """The template with every reference replaced by its value in `scope`; None where absent.
+    """The template with every reference replaced by its value in `scope`; None where absent. Raise
+    ExpressionInvalid where one fails on its data, or all are more than can be kept.
 
     >>> render({"to": {"$": "input.email"}, "n": 1}, {"input": {"email": "a@b.c"}})
     {'to': 'a@b.c', 'n': 1}
     """
+    return _render(template, scope, Meter())
+
+
+def _render(template: Any, scope: Mapping[str, Any], meter: Meter) -> Any:
     if isinstance(template, Mapping):
         if set(template) == {MARK}:
-            return _evaluate(template[MARK], scope)
-        return {key: render(value, scope) for key, value in template.items()}
+            return _evaluate(template[MARK], scope, meter)
+        return {key: _render(value, scope, meter) for key, value in template.items()}
     if isinstance(template, list | tuple):
-        return [render(value, scope) for value in template]
+        return [_render(value, scope, meter) for value in template]
     return template
 
 
-def _evaluate(expression: str, scope: Mapping[str, Any]) -> Any:
+def _evaluate(expression: str, scope: Mapping[str, Any], meter: Meter) -> Any:
     try:
-        return parse(expression).search(scope)
+        return evaluated(parse(expression).parsed, scope, meter)
+    except TooMuch as err:
+        raise ExpressionInvalid(f"{_shown(expression)}: {err}") from err
     except JMESPathError as err:
-        raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
+        words = " ".join(str(err).split())
+        raise ExpressionInvalid(f"{_shown(expression)}: {words[:1000]}") from err
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
+        # JMESPath's functions let Python's own errors through, as of ceil() of what has no end.
+        raise ExpressionInvalid(f"{_shown(expression)}: {type(err).__name__}: {err}") from err
+
+
+def _shown(expression: str) -> str:
+    return repr(expression if len(expression) <= 200 else f"{expression[:200]}...")
 
 
 def holds(condition: str, scope: Mapping[str, Any]) -> bool:
@@ -145,5 +165,5 @@ def holds(condition: str, scope: Mapping[str, Any]) -> bool:
     >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
     (True, False)
     """
-    found = _evaluate(condition, scope)
+    found = _evaluate(condition, scope, Meter())
     return not (found is None or found is False or found in ("", [], {}))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from jsonschema import ValidationError
@@ -12,6 +13,8 @@ Fault = tuple[str, str]
 Place = tuple[str | int, ...]
 
 MAX_FAULTS = 20
+_LONGEST_NAME = 80
+_COMPARED = 300
 
 
 class DefinitionRefused(InvalidInput):
@@ -45,7 +48,9 @@ def near(name: str, known: Iterable[str]) -> str:
     >>> near("stripe.authorise", ["stripe.authorize", "vercel.deploy"])
     "; did you mean 'stripe.authorize'?"
     """
-    found = get_close_matches(name, list(known), n=3)
+    # Finding what is alike takes the square of the length, and both may be anything.
+    short = [each for each in islice(known, _COMPARED) if len(each) <= _LONGEST_NAME]
+    found = get_close_matches(name, short, n=3) if len(name) <= _LONGEST_NAME else []
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
@@ -96,6 +101,8 @@ def schema_words(fault: ValidationError) -> str:
         "maxItems": f"takes at most {wanted} items",
         "minimum": f"must be at least {wanted}",
         "maximum": f"must be at most {wanted}",
+        "maxProperties": f"takes at most {wanted} fields",
+        "minProperties": f"needs at least {wanted} fields",
         "exclusiveMinimum": f"must be more than {wanted}",
         "exclusiveMaximum": f"must be less than {wanted}",
         "anyOf": "fits none of the shapes that are allowed here",

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from chains.expressions import MARK
 from chains.faults import Fault, schema_faults
+from chains.keywords import KEYWORDS
 from chains.limited import MOST_SECONDS, Keyword, TakesTooLong, limited, time_limit
 
 # These judge a value as a whole: what a reference will bring may turn the answer round.
@@ -66,11 +67,10 @@ def _lenient(name: str, keyword: Keyword) -> Keyword:
     return check
 
 
-_KEYWORDS: dict[str, Keyword] = dict(Draft202012Validator.VALIDATORS)
-_any_of = _KEYWORDS["anyOf"]
+_any_of = KEYWORDS["anyOf"]
 # jsonschema's `extend` carries no annotations.
 _extend: Any = validators.extend
 _Validator: Any = _extend(
     Draft202012Validator,
-    limited({name: _lenient(name, told) for name, told in _KEYWORDS.items()}),
+    limited({name: _lenient(name, told) for name, told in KEYWORDS.items()}),
 )

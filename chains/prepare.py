@@ -21,6 +21,7 @@ from chains.data import (
     render_or_fail,
     resolved_output,
     scope_of,
+    seen,
     workflow_input,
 )
 from chains.definition import LONGEST_SECONDS, Child, Default, Retry, Step
@@ -113,11 +114,15 @@ def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
     return _render(claim, step) if build is None else build(claim, plan, step)
 
 
-def _output_of(claim: Claim, plan: Plan, step: PlannedStep) -> Callable[[Any], Json | None] | None:
+def _output_of(
+    claim: Claim, plan: Plan, step: PlannedStep
+) -> Callable[[Any, str, Json | None], Json | None] | None:
     """Makes the workflow's output from the last step's own, which is not yet recorded."""
     if not step.is_last:
         return None
-    return lambda own: _workflow_output(claim, plan, step, own)
+    return lambda output, status, error: _workflow_output(
+        claim, plan, step, {"output": output, "status": status, "error": error}
+    )
 
 
 def _is_wanted(claim: Claim, step: PlannedStep) -> bool:
@@ -208,13 +213,13 @@ def _undo(claim: Claim) -> Prepared:
     return Prepared(input=given, is_other_action=True)
 
 
-def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Any) -> Json | None:
-    """The workflow's output, its last step's own output included before that is recorded."""
+def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Json) -> Json | None:
+    """The workflow's output, what its last step comes to included before that is recorded."""
     if not plan.output:
         return None
     others = [key for key in plan.output_references if key != step.key]
     found = outputs(claim.workflow_id, others)
-    found[step.key] = {"output": own, "status": "succeeded", "error": None, "failures": []}
+    found[step.key] = seen(own)
     scope = {
         "input": workflow_input(claim.workflow_id),
         "steps": {key: found.get(key) for key in plan.output_references},

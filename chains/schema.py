@@ -16,7 +16,9 @@ from sqlalchemy import text
 from app import db
 from app.errors import InvalidInput
 from chains.fitting import TAKES_TOO_LONG
+from chains.keywords import KEYWORDS, extra_names, formats
 from chains.limited import TakesTooLong, limited, time_limit
+from chains.schema_rules import referred
 
 MAX_FAULTS = 20
 
@@ -51,19 +53,19 @@ def _uuid(value: str) -> UUID | None:
 _extend: Any = validators.extend
 _Validator: Any = _extend(
     Draft202012Validator,
-    limited({**Draft202012Validator.VALIDATORS, "artifact": _artifact, "past": _past}),
+    limited({**KEYWORDS, "artifact": _artifact, "past": _past}),
 )
 
 
 @lru_cache(maxsize=1)
 def _formats() -> FormatChecker:
-    return FormatChecker()
+    return formats()
 
 
 def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
     """Raise InvalidInput with every fault's pointer under `/input`."""
     check_shape(schema, value)
-    _refuse(_absent_artifacts(list(_artifacts(schema, value, "/input")), user_id))
+    _refuse(_absent_artifacts(list(_artifacts(schema, value, "/input", schema)), user_id))
 
 
 def check_shape(schema: dict[str, Any], value: Any) -> None:
@@ -103,11 +105,12 @@ def _pointer(fault: ValidationError) -> str:
     parts = [str(part) for part in path]
     if fault.validator == "required":
         # One error for each missing name, which stands in its message only.
-        parts.append(fault.message.split("'")[1])
+        wanted: Any = fault.validator_value
+        parts.append(next(name for name in wanted if fault.message.startswith(repr(name))))
     if fault.validator == "additionalProperties":
         known: Any = fault.schema
         given: Any = fault.instance
-        parts.append(next(name for name in given if name not in known.get("properties", {})))
+        parts.append(extra_names(given, known)[0])
     return "/".join(["/input", *(part.replace("~", "~0").replace("/", "~1") for part in parts)])
 
 
@@ -129,6 +132,8 @@ def _message(fault: ValidationError) -> str:
         "maxItems": f"takes at most {wanted} items",
         "minimum": f"must be at least {wanted}",
         "maximum": f"must be at most {wanted}",
+        "maxProperties": f"takes at most {wanted} fields",
+        "minProperties": f"needs at least {wanted} fields",
     }.get(str(fault.validator))
     return f"{told or fault.message[:300]}{f' ({hint})' if hint else ''}"
 
@@ -137,19 +142,24 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _artifacts(schema: Any, value: Any, pointer: str) -> Iterator[tuple[str, UUID]]:
-    """Every (pointer, id) of the value that the schema marks as an artifact."""
+def _artifacts(schema: Any, value: Any, pointer: str, root: Any) -> Iterator[tuple[str, UUID]]:
+    """Every (pointer, id) of the value that the schema marks as an artifact. Goes into the value
+    as the schema does, and along references within the schema, which have an end there."""
     if not isinstance(schema, dict):
         return
     if schema.get("artifact") and isinstance(value, str):
         yield pointer, UUID(value)
+    if "$ref" in schema:
+        yield from _artifacts(referred(schema["$ref"], root), value, pointer, root)
+    for inner in schema.get("allOf", []):
+        yield from _artifacts(inner, value, pointer, root)
     if isinstance(value, dict):
         for name, inner in schema.get("properties", {}).items():
             if name in value:
-                yield from _artifacts(inner, value[name], f"{pointer}/{name}")
+                yield from _artifacts(inner, value[name], f"{pointer}/{name}", root)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _artifacts(schema.get("items"), item, f"{pointer}/{index}")
+            yield from _artifacts(schema.get("items"), item, f"{pointer}/{index}", root)
 
 
 def _absent_artifacts(wanted: list[tuple[str, UUID]], user_id: UUID) -> list[tuple[str, str]]:

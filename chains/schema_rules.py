@@ -3,7 +3,6 @@
 Nothing outside of the schema is ever read: a reference leads to a place within it.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -12,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from chains.faults import MAX_FAULTS, Fault, Place, near, pointer
 from chains.fitting import TAKES_TOO_LONG, misfits
+from chains.keywords import pattern_fault
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SCHEMAS = 1000
@@ -113,15 +113,28 @@ def _faults(
     if place and "$id" in schema:
         yield f"{at}/$id", "a part of a schema has no address of its own"
     for pattern in [schema.get("pattern", ""), *schema.get("patternProperties", {})]:
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as err:
-            yield f"{at}/pattern", f"is no regular expression: {err}"
+        fault = pattern_fault(pattern)
+        if fault is not None:
+            yield f"{at}/pattern", f"is no regular expression that can be used: {fault}"
+    if "unevaluatedProperties" in schema and any(
+        "patternProperties" in each for each in places.values()
+    ):
+        # jsonschema matches these by an engine that need not end.
+        words = "does not go together with patternProperties; use additionalProperties"
+        yield f"{at}/unevaluatedProperties", words
     if "$ref" in schema and _target(schema["$ref"], root) not in places:
         words = "must lead to a schema within this one, such as #/$defs/name"
         if not schema["$ref"].startswith("#"):
             words = f"nothing outside is read: it {words}"
         yield f"{at}/$ref", words
+
+
+def referred(reference: str, root: Any) -> Any:
+    """The schema that a reference of the registered schema `root` leads to."""
+    found = root
+    for part in _target(reference, root) or ():
+        found = found[part]
+    return found
 
 
 def _target(reference: str, root: Any) -> Place | None:

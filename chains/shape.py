@@ -22,8 +22,10 @@ _SHAPES = {
     "by": 'must be a list of e-mail addresses or a reference {"$": "<JMESPath>"}',
     "over": 'must be a reference {"$": "<JMESPath>"}; a list that is known goes into the input',
     "name": "must be lower-case letters, digits and _, a letter first, at most 63",
+    "budget_usd": 'must be US dollars as a text, such as "1.50", with 6 decimals at most',
     "action": 'must be the name of an action such as "stripe.authorize"',
 }
+_OF_SHAPE = frozenset({"string_pattern_mismatch", "string_type", "dict_type"})
 # pydantic's words for lengths speak of Python's types.
 _TOLD = (
     (re.compile(r"String should have at least 1 character$"), "must not be empty"),
@@ -92,7 +94,7 @@ def _words(kind: str, message: str, place: list[str | int], is_union: bool) -> s
         return f"this field is not known{near(last, _fields())}"
     if kind == "string_pattern_mismatch" and last in _KEYS:
         return _SHAPES["name"]
-    if last in _SHAPES and (is_union or kind in ("string_pattern_mismatch", "dict_type")):
+    if last in _SHAPES and (is_union or kind in _OF_SHAPE):
         return _SHAPES[last]
     text = message.removeprefix("Value error, ").replace("Input should be", "must be")
     for shape, told in _TOLD:

@@ -6,6 +6,7 @@ costs more to read than its size.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +39,8 @@ class StrictRequest(Request):
             return {}
         if not self.is_json:
             raise UnsupportedMedia("the body must be sent as application/json")
+        if self.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Malformed("the body is compressed, which is not taken; send it as it is")
         return parse_object(self.get_raw(MAX_JSON_BYTES), max_depth)
 
     def get_raw(self, limit: int) -> bytes:
@@ -97,8 +100,9 @@ class JsonProvider(DefaultJSONProvider):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(
+            name for name, count in Counter(name for name, _ in pairs).items() if count > 1
+        )
         raise Malformed(f"the name {twice!a} stands twice in one object", code="duplicate_name")
     return made
 

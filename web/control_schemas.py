@@ -118,7 +118,7 @@ class BulkFilter(Body):
 class BulkControl(Body):
     """One control over many workflows; `arguments` are the body of the control over one."""
 
-    action: Literal["cancel", "pause", "resume", "retry", "skip", "signal"]
+    action: Literal["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
     filter: BulkFilter
     arguments: dict[str, Any] = Field(default_factory=dict)
     dry_run: bool = Field(default=True, description="Say what would be done, and do nothing.")
@@ -144,7 +144,7 @@ class StepPath(BaseModel):
     """A step of a workflow; its key is percent-encoded."""
 
     workflow_id: UUID
-    step_key: str
+    step_key: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]+$")]
 
 
 class Controlled(BaseModel):

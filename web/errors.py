@@ -13,6 +13,7 @@ from gunicorn.http.errors import (  # type: ignore[import-untyped] # ships no ty
     ParseException,
 )
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -104,12 +105,19 @@ def _give_up_connection(_: BaseException | None) -> None:
 def refuse_fields(error: ValidationError) -> Response:
     """Raise what pydantic found wrong, each fault with the place where it is."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    found = [(fault["loc"], _WORDS.get(fault["type"], fault["msg"])) for fault in faults]
+    # A name that is wrong is told by a place of its own, which the body does not have.
+    found = [
+        (tuple(part for part in fault["loc"] if part != "[key]"), _words(fault)) for fault in faults
+    ]
     if error.title.endswith(("Query", "Header")):
         named = tuple((".".join(map(str, place)), words) for place, words in found)
         raise InvalidParameter(_summary(named), field=named[0][0], errors=named) from error
     pointed = tuple((pointer(place), words) for place, words in found)
     raise InvalidInput(_summary(pointed), field=pointed[0][0], errors=pointed) from error
+
+
+def _words(fault: ErrorDetails) -> str:
+    return _WORDS.get(fault["type"], fault["msg"]).removeprefix("Value error, ")
 
 
 def pointer(place: tuple[str | int, ...]) -> str:

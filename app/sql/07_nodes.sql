@@ -52,8 +52,8 @@ BEGIN
                          next_wake_at, expires_at, started_at, priority, parent_id, parent_key,
                          depth, budget)
   VALUES (p_id, p_user, p_type, p_version, 'running', p_input, p_idempotency_key, p_request_hash,
-          playalter_now() + seconds(p_republish), playalter_now() + seconds(p_timeout),
-          clock_timestamp(), p_priority, p_parent, p_parent_key, p_depth, p_budget);
+          playalter_now() + seconds(least(p_republish, p_timeout)),
+          playalter_now() + seconds(p_timeout), clock_timestamp(), p_priority, p_parent, p_parent_key, p_depth, p_budget);
   PERFORM add_steps_v1(p_id, p_steps, p_republish);
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(
     'workflow_type', p_type, 'version', p_version, 'input', payload_hash(p_input),

@@ -15,8 +15,6 @@ wst xaf xcd xof xpf yer zar zmw
 CURRENCIES = _CODES.split()
 """What Stripe charges in (https://docs.stripe.com/currencies)."""
 
-# The very end: Python's "$" also stands before a last line break.
-_END = r"(?![\s\S])"
 _WORDS = "some words, not blanks alone"
 _TEXT = {"type": "string", "minLength": 1}
 _ARTIFACT = {
@@ -41,12 +39,12 @@ INPUT_SCHEMA = {
         "customer_email": {
             "type": "string",
             "maxLength": 254,
-            "pattern": rf"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+{_END}",
+            "pattern": r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$",
             "x-hint": "an e-mail address such as ada@example.com",
         },
         "payment_method": {
             "type": "string",
-            "pattern": rf"^[A-Za-z0-9_]{{1,255}}{_END}",
+            "pattern": r"^[A-Za-z0-9_]{1,255}$",
             "x-hint": "a Stripe payment method such as pm_card_visa",
         },
         "price": {

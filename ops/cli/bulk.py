@@ -7,7 +7,7 @@ import click
 from ops.cli.client import print_json, read_json, server
 from ops.cli.control import given, json_option
 
-_ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal"]
+_ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
 
 
 @click.command()
@@ -47,7 +47,7 @@ def bulk(
         print_json(answers)
         return
     for item in answers["items"]:
-        told = item["step"] or item["detail"] or ""
+        told = item["fork_id"] or item["step"] or item["detail"] or ""
         click.echo(f"{item['id']}  {'ok' if item['ok'] else 'refused'}  {item['result']}  {told}")
     verb = "would be done" if answers["dry_run"] else "done"
     click.echo(f"{answers['ok']} {verb}, {answers['refused']} refused")

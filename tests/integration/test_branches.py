@@ -209,3 +209,36 @@ def test_a_choice_has_the_default_of_its_chosen_way(kernel: Kernel) -> None:
     node = {"choice": "c", "cases": [{"when": "`true`", "do": chosen}]}
     row = ended(kernel, node, {}, output={"v": {"$": "steps.c.output.v"}})
     assert row["output"] == {"v": 5}
+
+
+def test_the_output_reads_its_last_step_as_it_is_recorded(kernel: Kernel) -> None:
+    broken = {
+        "choice": "c",
+        "cases": [{"when": "item == `2`", "do": fail("f")}],
+        "otherwise": noop("ok", n={"$": "item"}),
+    }
+    node = {"map": "m", "over": {"$": "input.list"}, "on_item_failure": "collect", "do": broken}
+    told = {"failures": {"$": "steps.m.failures[].index"}, "ends": {"$": "steps.m.output"}}
+    row = ended(kernel, node, {"list": [1, 2, 3]}, output=told)
+    assert row["output"] == {"failures": [1], "ends": [{"n": 1}, None, {"n": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("last", "seen"),
+    [
+        ({**noop("z", n=1), "when": "`false`"}, {"status": "skipped", "code": None, "out": None}),
+        (
+            {**fail("z"), "on_failure": {"default": 5}},
+            {"status": "skipped", "code": "asked_to_fail", "out": 5},
+        ),
+        (noop("z", n=1), {"status": "succeeded", "code": None, "out": {"n": 1}}),
+    ],
+    ids=["condition", "default", "success"],
+)
+def test_the_output_tells_how_the_last_step_ended(
+    kernel: Kernel, last: dict[str, Any], seen: dict[str, Any]
+) -> None:
+    told = {"status": "steps.z.status", "code": "steps.z.error.code", "out": "steps.z.output"}
+    output = {name: {"$": expression} for name, expression in told.items()}
+    row = ended(kernel, {"sequence": [noop("a"), last]}, {}, output=output)
+    assert (row["status"], row["output"]) == ("succeeded", seen)

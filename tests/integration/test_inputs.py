@@ -58,3 +58,20 @@ def test_a_missing_consent_is_named(kernel: Kernel) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_input(INPUT_SCHEMA, given, kernel.user_id)
     assert refused.value.errors == (("/input/consent", "this field is required"),)
+
+
+@pytest.mark.parametrize(
+    "photo",
+    [{"$ref": "#/$defs/photo"}, {"allOf": [{"$ref": "#/$defs/photo"}]}],
+    ids=["reference", "all of"],
+)
+def test_an_artifact_is_looked_for_wherever_its_schema_stands(
+    kernel: Kernel, photo: dict[str, Any]
+) -> None:
+    schema = {
+        "properties": {"photos": {"items": photo}},
+        "$defs": {"photo": {"type": "string", "artifact": True}},
+    }
+    with pytest.raises(InvalidInput, match="there is no artifact") as refused:
+        check_input(schema, {"photos": [NOBODYS]}, kernel.user_id)
+    assert refused.value.field == "/input/photos/0"

@@ -205,3 +205,27 @@ def test_what_a_lookup_cancelled_goes_on_when_the_stop_is_refused(kernel: Kernel
     claims.finish_step(pivot, claims.Attempt(None, 0, []), claims.Finish(is_pivot=True))
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_time_out_shorter_than_the_republishing_is_seen_when_it_comes(kernel: Kernel) -> None:
+    node = {"sequence": [noop("a"), {"wait": "w", "for": "1h"}]}
+    workflow = kernel.start(kernel.register(node, timeout="2s"))
+    row = kernel.workflow(workflow)
+    assert row["next_wake_at"] <= row["expires_at"]
+
+
+ENDLESS = "ceil(to_number('1e999'))"
+
+
+def test_an_output_that_cannot_be_made_is_told_and_ends_the_workflow(kernel: Kernel) -> None:
+    row = ended(kernel, noop("a"), {}, output={"n": {"$": ENDLESS}})
+    assert row["status"] == "succeeded"
+    assert "infinity" in row["output"]["error"]
+
+
+def test_a_compensation_whose_input_cannot_be_made_ends_at_a_person(kernel: Kernel) -> None:
+    other = {"action": "control.noop", "with": {"n": {"$": ENDLESS}}}
+    node = {"sequence": [{**noop("a"), "compensation": other}, fail("b")]}
+    row = ended(kernel, node, {})
+    assert (row["status"], row["attention"]) == ("compensating", "compensation_failed")
+    assert kernel.step(row["id"], "a~undo")["error"]["code"] == "reference_failed"

@@ -9,6 +9,7 @@ import pytest
 import tasks
 from chains import definitions
 from chains.definition import Definition
+from chains.differences import difference
 from chains.faults import MAX_FAULTS, DefinitionRefused
 from chains.fitting import TAKES_TOO_LONG, misfits
 from chains.validation import Types, definition_of, examine
@@ -67,6 +68,14 @@ CASES: list[tuple[Any, str, str]] = [
     (one(step(compensation="other")), "/do/compensation", '"own", "none" or {"action"'),
     (one({"map": "m", "over": [1], "do": noop("a")}), "/do/over", "a list that is known goes into"),
     (one({"loop": "l", "until": "input.x", "do": noop("a")}), "/do/max", "is required"),
+    (
+        one({"loop": "l", "until": "input.x", "max": True, "do": noop("a")}),
+        "/do/max",
+        "valid integer",
+    ),
+    (one(noop("a"), budget_usd="-1"), "/budget_usd", "such as"),
+    (one(noop("a"), budget_usd=1.5), "/budget_usd", "as a text"),
+    (one(step(pivot="yes")), "/do/pivot", "valid boolean"),
     (one({"wait": "w"}), "/do", "either `for` or `until`"),
     (one({"choice": "c", "cases": [{"when": "", "do": noop("a")}]}), "/do/cases/0/when", "empty"),
     # Actions and what they are given.
@@ -114,6 +123,13 @@ CASES: list[tuple[Any, str, str]] = [
     (one(step(when="a" + "|b" * 100)), "/do/when", "nested deeper than 50"),
     (one(after_noop(step(when="steps.z.ouput"))), "/do/sequence/1/when", "did you mean 'output'"),
     (one(after_noop(step(when="length(steps) > `1`"))), "/do/sequence/1/when", "name the step"),
+    (one(step(when="@.input.x")), "/do/when", "begin with input"),
+    (one(step(NOOP, {"x": {"$": "keys(@)"}})), "/do/with/x", "begin with input"),
+    (one(step(NOOP, {"x": {"$": "*.x"}})), "/do/with/x", "begin with input"),
+    (one(step(NOOP, {"x": {"$": "`NaN`"}})), "/do/with/x", "NaN and Infinity"),
+    (one(step(NOOP, {"x": {"$": '`{"\\u0000": 1}`'}})), "/do/with/x", "NUL"),
+    (one(step(NOOP, {"x": {"$": f"`{2**63}`"}})), "/do/with/x", "too large"),
+    (one(step(NOOP, {"x": {"$": f"`{'[' * 90}{']' * 90}`"}})), "/do/with/x", "deeper than 50"),
     (one(step(NOOP, {"a/b": {"$": 5}})), "/do/with/a~1b", 'a reference is {"$"'),
     (one(step(NOOP, {"x": {"$": "input", "y": 1}})), "/do/with/x", "stands alone"),
     (one(step(when="steps.b.output")), "/do/when", "does not exist"),
@@ -195,6 +211,16 @@ CASES: list[tuple[Any, str, str]] = [
         "no regular expression",
     ),
     (
+        one(step(), input_schema={"properties": {"a": {"pattern": "^(?!x)"}}}),
+        "/input_schema/properties/a/pattern",
+        "look-around",
+    ),
+    (
+        one(step(), input_schema={"patternProperties": {"a": {}}, "unevaluatedProperties": False}),
+        "/input_schema/unevaluatedProperties",
+        "use additionalProperties",
+    ),
+    (
         one(step(), output={"n": "x"}, output_schema={"properties": {"n": {"type": "integer"}}}),
         "/output/n",
         "of type integer",
@@ -233,6 +259,9 @@ def test_what_can_be_known_to_be_wrong_is_refused_where_it_stands(
         {"choice": "c", "cases": [{"when": "input.x", "do": {"workflow": "w", "type": "sample"}}]},
         {"workflow": "w", "type": "strict", "with": {"n": {"$": "input.n"}}},
         {"loop": "l", "until": "`false`", "max": 3, "on_exhausted": "go_on", "do": noop("a")},
+        {"choice": "c", "cases": [{"when": "ceil(to_number('1e999'))", "do": noop("a")}]},
+        step(NOOP, {"x": {"$": "input.list[?@ > `2`] | [0]"}}),
+        step(NOOP, {"x": {"$": "input.photos[*].{all: @, size: size}"}}),
     ],
 )
 def test_what_may_turn_out_right_is_not_refused(node: dict[str, Any]) -> None:
@@ -296,3 +325,29 @@ def test_the_worst_is_refused_in_bounded_time(make: Callable[[], Any], seconds: 
     began = time.process_time()
     assert faults(body)
     assert time.process_time() - began < seconds
+
+
+def test_names_that_are_long_and_alike_are_not_compared_for_ever() -> None:
+    letters = [chr(0x4E00 + number) for number in range(1300)]
+    names = ["".join([*letters[turn:], *reversed(letters[:turn])]) for turn in range(0, 1300, 10)]
+    schema = {"properties": {name: {} for name in names}, "additionalProperties": False}
+    wrong = one(step(NOOP, {"x": {"$": f'input."{"".join(reversed(letters))}"'}}))
+    began = time.process_time()
+    assert "the input has no field" in faults(wrong | {"input_schema": schema})["/do/with/x"]
+    assert time.process_time() - began < 2.0
+
+
+def test_two_long_versions_are_compared_in_bounded_time() -> None:
+    numbers = list(range(30_000))
+    old = definition_of(one(step(NOOP, {"list": numbers})))
+    every_second = [number if number % 2 else -number for number in numbers]
+    new = definition_of(one(step(NOOP, {"list": [*every_second, 1]})))
+    began = time.process_time()
+    found = difference(old, new, ("old", "new"))
+    assert time.process_time() - began < 4.0
+    assert [each.fields for each in found.changed] == [["with"]]
+    lines = found.text.splitlines()
+    taken = [line[1:] for line in lines if line.startswith("-")][1:]
+    put_in = [line[1:] for line in lines if line.startswith("+")][1:]
+    assert len(put_in) == len(taken) + 1
+    assert lines[:2] == ["--- old", "+++ new"]

@@ -1,5 +1,8 @@
 """Every wrong request is answered by a problem that says what is wrong, and where."""
 
+import gzip
+import time
+
 import pytest
 from flask.testing import FlaskClient
 
@@ -59,6 +62,28 @@ def test_a_wrong_start_names_its_fault(
         "items": [],
         "next_cursor": None,
     }
+
+
+def test_a_name_that_stands_twice_among_thousands_is_found_at_once(
+    client: FlaskClient, caller: Caller
+) -> None:
+    names = ",".join(f'"{number:x}":1' for number in range(60_000))
+    body = f'{{"type":"noop","input":{{{names},"zz":1,"zz":2}}}}'
+    began = time.process_time()
+    answer = client.post("/v1/workflows", data=body, content_type=JSON, headers=caller.headers)
+    assert time.process_time() - began < 3.0
+    assert answer.json is not None
+    assert answer.json["code"] == "duplicate_name"
+    assert "'zz'" in answer.json["detail"]
+
+
+def test_a_compressed_body_is_not_taken(client: FlaskClient, caller: Caller) -> None:
+    body = gzip.compress(b'{"type":"noop","input":{}}')
+    headers = caller.headers | {"Content-Encoding": "gzip"}
+    answer = client.post("/v1/workflows", data=body, content_type=JSON, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json is not None
+    assert "send it as it is" in answer.json["detail"]
 
 
 def test_all_wrong_fields_are_named_at_once(client: FlaskClient, caller: Caller) -> None:

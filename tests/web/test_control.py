@@ -309,6 +309,50 @@ def test_bulk_is_a_dry_run_unless_it_is_meant(
     assert (again["dry_run"], again["ok"], again["refused"]) == (False, 0, 2)
 
 
+def test_a_step_of_no_possible_name_is_refused(
+    client: FlaskClient, caller: Caller, put: Callable[[str], UUID]
+) -> None:
+    path = f"/v1/workflows/{put('held')}/steps/%00/resolve"
+    answer = client.post(path, json={"as": "never", "reason": "r"}, headers=caller.headers)
+    assert answer.status_code == 422, answer.json
+
+
+def test_a_bulk_of_forks_that_is_sent_again_forks_once(
+    client: FlaskClient, caller: Caller, put: Callable[[str], UUID]
+) -> None:
+    sources = {str(put("held")), str(put("held"))}
+    body = {
+        "action": "fork",
+        "filter": {"type": "undone"},
+        "arguments": {"from_step": "review"},
+    }
+
+    def ask(**more: Any) -> Any:
+        headers = caller.headers | {"Idempotency-Key": "once"}
+        return client.post("/v1/workflows/bulk", json=body | more, headers=headers).json
+
+    def count() -> int:
+        page = client.get("/v1/workflows?limit=100", headers=caller.headers).json
+        assert page is not None
+        return len(page["items"])
+
+    before = count()
+    dry = ask()
+    assert {(item["id"], item["result"]) for item in dry["items"]} == {
+        (source, "forked") for source in sources
+    }
+    assert {item["fork_id"] for item in dry["items"]} == {None}
+    assert count() == before
+    body["filter"] = {"type": "undone", "attention": True}
+    first = ask(dry_run=False)
+    again = ask(dry_run=False)
+    assert count() == before + len(sources)
+    assert [item["fork_id"] for item in first["items"]] == [
+        item["fork_id"] for item in again["items"]
+    ]
+    assert {item["result"] for item in again["items"]} == {"replayed"}
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

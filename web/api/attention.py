@@ -22,6 +22,7 @@ from web.control_schemas import (
     CancelWorkflow,
     Controlled,
     DismissAttention,
+    ForkWorkflow,
     PauseWorkflow,
     PeopleQuery,
     ResolveStep,
@@ -30,7 +31,7 @@ from web.control_schemas import (
     StepPath,
 )
 from web.errors import pointer
-from web.schemas import WorkflowPath
+from web.schemas import StartHeader, WorkflowPath
 
 api = blueprint("attention", "Attention")
 
@@ -41,6 +42,7 @@ _ARGUMENTS: dict[str, type[BaseModel]] = {
     "retry": RetryStep,
     "skip": SkipStep,
     "signal": BulkSignal,
+    "fork": ForkWorkflow,
 }
 _NAMES = {"children": "with_children"}
 
@@ -88,8 +90,9 @@ def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
     summary="One control over many workflows",
     responses={200: BulkAnswers, **problems()},
 )
-def control_many(body: BulkControl) -> Response:
-    """Each answers by itself. `dry_run` is the default: it says what would be answered."""
+def control_many(header: StartHeader, body: BulkControl) -> Response:
+    """Each answers by itself. `dry_run` is the default: it says what would be answered. With an
+    `Idempotency-Key` forks and signals that are sent again are answered, not done again."""
     chosen = body.filter
     filters = Filters(
         chosen.status,
@@ -107,6 +110,7 @@ def control_many(body: BulkControl) -> Response:
         is_dry=body.dry_run,
         limit=body.limit,
         cursor=body.cursor,
+        request_id=header.idempotency_key,
     )
     items = [
         {
