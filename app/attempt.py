@@ -18,6 +18,7 @@ from app.claims import UNABLE, Attempt, Claim, Fenced, Finish
 from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.http import HttpCall, exchange_scope
 from app.lookups import Doubt, LeftToUndo, look_up
+from app.orphans import orphan, step_of
 from app.payload import clean, dumps, dumps_or_none
 from app.platform import Action, ActionInput, Effect, Json, Undo
 from app.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
@@ -101,6 +102,8 @@ class Result:
     finish: Finish = field(default_factory=Finish)
     is_special: bool = False
     """Its success does more than release the next step (adds rows, ends the workflow)."""
+    passed_over: Json | None = None
+    """What still works at the vendor for the step, as an orphan, should it be passed over now."""
 
 
 def execute(
@@ -130,7 +133,7 @@ def execute(
                 scope.deadline = held.deadline
             output = prepared.output if _is_by_word(prepared) else clean(_run(call, prepared))
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
-            _close(result, prepared, output)
+            _close(result, call, prepared, output)
         except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
             result = ended(err, call, prepared, _attempt(call, given, http_calls))
     telemetry.STEPS.labels(action.name, result.move.value).inc()
@@ -155,8 +158,11 @@ def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Atte
     return Attempt(given, call.cost, rows)
 
 
-def _close(result: Result, prepared: Prepared, output: Any) -> None:
-    result.finish = finish_of(prepared, "skipped" if prepared.is_skipped else "succeeded", output)
+def _close(result: Result, call: Call, prepared: Prepared, output: Any) -> None:
+    finish = finish_of(prepared, "skipped" if prepared.is_skipped else "succeeded", output)
+    result.passed_over = _at_vendor(call)
+    is_left = prepared.is_skipped and not call.claim.undo
+    result.finish = replace(finish, orphan=result.passed_over) if is_left else finish
     result.is_special = (
         prepared.turn is not None
         or prepared.workflow_output is not None
@@ -164,6 +170,12 @@ def _close(result: Result, prepared: Prepared, output: Any) -> None:
         or prepared.is_pivot
         or prepared.error is not None
     )
+
+
+def _at_vendor(call: Call) -> Json | None:
+    if call.external_id is None or not call.action.is_traced:
+        return None
+    return orphan(call.workflow_id, call.step_key, call.external_id)
 
 
 def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
@@ -200,23 +212,32 @@ def _input_message(err: ValidationError) -> str:
 
 
 def _undo(call: Call) -> Undo:
+    key = step_of(call.original_key)
+    is_orphan = key != call.original_key
+    row = _row(call, key)
+    effect = _row(call, call.original_key) if is_orphan else row
+    return Undo(
+        key,
+        row["status"],
+        row["input"],
+        None if is_orphan else row["output"],
+        effect["external_id"],
+        intents.intents(call.workflow_id, key),
+        is_orphan,
+    )
+
+
+def _row(call: Call, key: str) -> Json:
     row = claims.patiently(
         claims.CLAIM_PATIENCE_SECONDS,
         lambda: db.row(
             "SELECT status, input, output, external_id FROM steps"
             " WHERE workflow_id = %s AND key = %s",
-            (call.workflow_id, call.original_key),
+            (call.workflow_id, key),
         ),
     )
     assert row is not None
-    return Undo(
-        call.original_key,
-        row["status"],
-        row["input"],
-        row["output"],
-        row["external_id"],
-        intents.intents(call.workflow_id, call.original_key),
-    )
+    return row
 
 
 def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
@@ -231,6 +252,7 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
             policy = PATIENT_POLICY
         timeout = prepared.timeout_seconds or timeout
     result = Result(Moves.FAIL, attempt, prepared=prepared, policy=policy, timeout_seconds=timeout)
+    result.passed_over = _at_vendor(call)
     if isinstance(err, Fenced):
         result.move = Moves.FENCED
     elif isinstance(err, LeftToUndo):

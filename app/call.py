@@ -16,6 +16,7 @@ from app.platform import Action, Effect, Intent, Json
 from app.settings import Settings
 
 UNDO_SUFFIX = "~undo"
+ORPHAN_MARK = "~orphan["
 _KEY_MARGIN = timedelta(hours=1)
 
 
@@ -61,13 +62,14 @@ class Call:
 
     @property
     def original_key(self) -> str:
-        """The key of the step that is done or undone."""
+        """The key of the row that is done or undone: a step's, or an orphan effect's."""
         return self.claim.key.removesuffix(UNDO_SUFFIX)
 
     @property
     def reference(self) -> str:
-        """`<workflow>/<step>`, for a vendor's metadata; the same in the step and its undo."""
-        return f"{self.workflow_id}/{self.original_key}"
+        """`<workflow>/<step>`, for a vendor's metadata; the same in the step, its undo and in what
+        takes back its orphans."""
+        return f"{self.workflow_id}/{self.original_key.partition(ORPHAN_MARK)[0]}"
 
     @property
     def generation(self) -> int:

@@ -172,7 +172,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
 @dataclass(frozen=True, slots=True)
 class Finish:
     """How a step ended: `status` succeeded, skipped, or failed where that is tolerated; `turn` is
-    what else it does (see `finish_step_v2`)."""
+    what else it does (see `finish_step_v2`), `orphan` what it leaves at the vendor."""
 
     output: Any = None
     status: str = "succeeded"
@@ -180,6 +180,7 @@ class Finish:
     turn: Json | None = None
     workflow_output: Json | None = None
     is_pivot: bool = False
+    orphan: Json | None = None
 
 
 def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
@@ -187,7 +188,8 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
     given, cost, calls = attempt.parameters()
     (row,) = hot(
         "finish_step_v2",
-        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, jsonb, jsonb, boolean, float8",
+        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, jsonb, jsonb, boolean, float8,"
+        " jsonb",
         (
             claim.workflow_id,
             claim.key,
@@ -202,6 +204,7 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
             dumps_or_none(finish.workflow_output),
             finish.is_pivot,
             _republish(),
+            dumps_or_none(finish.orphan),
         ),
         OUTCOME_PATIENCE_SECONDS,
     )

@@ -255,6 +255,11 @@ class StepRow(Base):
             postgresql_where=text("external_id LIKE 'signal:%'"),
         ),
         CheckConstraint(_one_of("status", STEP_STATUSES), name="steps_status"),
+        Index(
+            "steps_orphans",
+            "workflow_id",
+            postgresql_where=text("undo AND key LIKE '%~orphan[%'"),
+        ),
         Index("steps_by_task_id", "task_id"),
         Index(
             "steps_by_external_id",
@@ -282,6 +287,12 @@ class IntentRow(Base):
     __table_args__ = (
         ForeignKeyConstraint(["workflow_id", "step_key"], ["steps.workflow_id", "steps.key"]),
         CheckConstraint(_one_of("resolution", RESOLUTIONS), name="intents_resolution"),
+        Index(
+            "intents_by_address",
+            text("(response ->> 'url')"),
+            postgresql_using="hash",
+            postgresql_where=text("operation LIKE 'files.create%'"),
+        ),
     )
 
 
@@ -341,8 +352,25 @@ class WebhookDelivery(Base):
     payload: Mapped[dict[str, Any]]
     received_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     consumed_at: Mapped[datetime | None]
+    effect_id: Mapped[str | None]
+    """The vendor's id of the effect it speaks of, where that carries the step that follows."""
+    effect_workflow_id: Mapped[UUID | None]
+    effect_step_key: Mapped[str | None]
+    fate: Mapped[str | None]
+    """Whether the effect is that step's own or an orphan; None while that is open."""
     __table_args__ = (
         UniqueConstraint("platform", "delivery_id", name="webhook_deliveries_once"),
+        CheckConstraint(_one_of("fate", ("own", "orphan")), name="webhook_deliveries_fate"),
+        Index(
+            "webhook_deliveries_undecided",
+            "received_at",
+            postgresql_where=text("effect_workflow_id IS NOT NULL AND fate IS NULL"),
+        ),
+        Index(
+            "webhook_deliveries_by_effect",
+            "effect_workflow_id",
+            postgresql_where=text("effect_workflow_id IS NOT NULL"),
+        ),
         Index(
             "webhook_deliveries_by_external_id",
             "external_id",

@@ -76,7 +76,11 @@ LookupAnswer = Found | Never | CannotTell
 
 @dataclass(frozen=True)
 class Undo:
-    """What a compensation is told of the step it undoes; it reads the vendor's state first."""
+    """What a compensation is told of the step it undoes; it reads the vendor's state first.
+
+    `is_orphan`: only the effect `external_id` is taken back, which is not the step's own; `status`
+    is the step's, which may go on, and `output` is None.
+    """
 
     step_key: str
     status: str
@@ -84,6 +88,7 @@ class Undo:
     output: Json | None
     external_id: str | None
     intents: tuple[Intent, ...]
+    is_orphan: bool = False
 
     def response(self, operation: str) -> Json | None:
         """The recorded response of the newest accepted call of `operation`, if any."""
@@ -106,6 +111,8 @@ class Action:
     `attempt_seconds` bounds one attempt; `key_life` is how long the vendor remembers an
     idempotency key; `slow` keeps it from being taken hand to hand within another step's message;
     `quick` says that it calls nobody and takes no time: siblings of it share a message.
+    `is_traced`: its effects carry their step, and the compensation takes back any one of them by
+    its external id alone (an orphan).
     """
 
     name: str
@@ -117,6 +124,7 @@ class Action:
     key_life: timedelta | None = None
     slow: bool = False
     quick: bool = False
+    is_traced: bool = False
     compensate: Compensate | None = None
     lookup: Lookup | None = None
 
@@ -146,23 +154,38 @@ def action(
     key_life: timedelta | None = None,
     slow: bool = False,
     quick: bool = False,
+    is_traced: bool = False,
 ) -> Callable[[Run], Action]:
     """Turn a function `(call, input) -> JSON output` into an Action."""
 
     def declare(run: Run) -> Action:
-        return Action(name, input, run, effect, attempt_seconds, tries, key_life, slow, quick)
+        return Action(
+            name, input, run, effect, attempt_seconds, tries, key_life, slow, quick, is_traced
+        )
 
     return declare
 
 
 @dataclass(frozen=True)
+class Trace:
+    """What a webhook tells of whose effect it speaks: the effect's id at the vendor, and either the
+    step's `reference` (see `Call.reference`) or addresses of files that were uploaded for it."""
+
+    effect_id: str
+    reference: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Delivery:
-    """One verified webhook: its unique id, the external id it speaks of, and its payload."""
+    """One verified webhook: its unique id, the external id whose waiter it wakes (None: nobody's),
+    and its payload."""
 
     delivery_id: str
     external_id: str | None
     kind: str
     payload: Json
+    trace: Trace | None = None
 
 
 Verify = Callable[[Mapping[str, str], bytes, datetime], Delivery]

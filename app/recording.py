@@ -68,9 +68,11 @@ def _record_failure(claim: Claim, result: Result, error: Json, ledger: Ledger) -
         )
         return Advance(verdict)
     tolerant = replace(prepared, turn=tolerance.turn, error=error)
-    return ledger.finish_step(
-        claim, result.attempt, finish_of(tolerant, tolerance.status, tolerance.output)
-    )
+    finish = finish_of(tolerant, tolerance.status, tolerance.output)
+    if error.get("code") == "timed_out":
+        # Nobody waits for it any more, and it may go on for long.
+        finish = replace(finish, orphan=result.passed_over)
+    return ledger.finish_step(claim, result.attempt, finish)
 
 
 def _record_suspension(claim: Claim, result: Result, ledger: Ledger) -> Advance:

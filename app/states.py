@@ -41,9 +41,9 @@ WORKFLOW_TRANSITIONS: tuple[Transition, ...] = (
 
 STEP_TRANSITIONS: tuple[Transition, ...] = (
     _of(NEW, "pending", "start, an item, a turn, an undo", "WorkflowStarted", "StepSucceeded",
-        "StepCompensating"),
+        "StepCompensating", "OrphanFound"),
     _of(NEW, "succeeded", "adopted by a fork", "StepAdopted"),
-    _of(NEW, "skipped", "adopted by a fork", "StepAdopted"),
+    _of(NEW, "skipped", "adopted by a fork, or an orphan effect", "StepAdopted", "OrphanFound"),
     _of(NEW, "failed", "adopted by a fork, tolerated there too", "StepAdopted"),
     _of("pending", "running", "claim", silent="a claim is a lease"),
     _of("unknown", "running", "claim, to look it up", silent="a claim is a lease"),
@@ -127,7 +127,9 @@ of a running workflow waits. `pending` is kept for starts that are deferred.
 ## Step
 
 A compensation is a row of its own, `<key>~undo`, with the same states; its success makes the
-original `compensated`, unless that is `failed`.
+original `compensated`, unless that is `failed`. An orphan effect (it works at a vendor for a step
+and is not the step's own) is a row `<key>~orphan[<external id>]` with such a compensation, which
+runs whatever its workflow does, also after its end.
 
 ```mermaid
 {step}

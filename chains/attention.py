@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.errors import Conflict
+from app.orphans import is_orphan
 from app.payload import dumps
 from chains import compensate, registry
 from chains.asking import (
@@ -65,7 +66,7 @@ def resolve(
     Raises NotFound, and Conflict where the word does not fit the step's state.
     """
     subject = own_workflow(caller, workflow_id)
-    if subject.has_ended:
+    if subject.has_ended and not is_orphan(step):
         raise refuse_ended(workflow_id)
     pivot = registry.plan(subject.type, subject.version).pivot
     if subject.status == "compensating" and step == pivot and word.response is not ABSENT:

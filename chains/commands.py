@@ -10,7 +10,7 @@ from app import claims
 from app.errors import NotFound
 from app.payload import dumps
 from app.platform import Delivery, Json
-from chains import registry, waking
+from chains import orphans, registry, waking
 from chains.starting import Started, start_workflow
 
 __all__ = ["Started", "accept_delivery", "start_workflow", "stop"]
@@ -38,18 +38,7 @@ def stop(workflow_id: UUID, cause: str, error: Json) -> str:
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
     """Commit a verified webhook, then wake the step that waits for it; False for a duplicate."""
-    stored = claims.call(
-        "INSERT INTO webhook_deliveries (platform, delivery_id, external_id, kind, payload)"
-        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
-        (
-            platform,
-            delivery.delivery_id,
-            delivery.external_id,
-            delivery.kind,
-            dumps(delivery.payload),
-        ),
-        claims.CLAIM_PATIENCE_SECONDS,
-    )
+    is_new = orphans.keep_delivery(platform, delivery)
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
-    return stored is not None
+    return is_new

@@ -62,6 +62,7 @@ def settle_soon(workflow_id: UUID) -> None:
 CROWD = 50
 _CROWD = (
     "SELECT 1 FROM steps WHERE workflow_id = %s AND undo AND status IN ('pending', 'running')"
+    " AND key NOT LIKE '%%~orphan[%%'"
     " OFFSET %s LIMIT 1"
 )
 
@@ -130,7 +131,8 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
     rows = connection.execute(
         text(
             "SELECT key, action, status, undo, position, adopted_from IS NOT NULL FROM steps"
-            " WHERE workflow_id = :id"
+            # Orphans are taken back beside the workflow's course, and do not hold up its end.
+            " WHERE workflow_id = :id AND key NOT LIKE '%~orphan[%'"
         ),
         {"id": workflow_id},
     )
@@ -247,7 +249,9 @@ def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: b
     parent = connection.execute(
         text(
             "UPDATE workflows SET status = :status, completed_at = clock_timestamp(),"
-            " next_wake_at = NULL, attention = NULL WHERE id = :id RETURNING parent_id"
+            " next_wake_at = NULL,"
+            " attention = CASE WHEN has_failed_orphan_v1(:id) THEN attention END"
+            " WHERE id = :id RETURNING parent_id"
         ),
         {"id": workflow_id, "status": status},
     ).scalar_one()

@@ -12,6 +12,7 @@ from celery import Celery, Signature, chain, chord, group
 
 import tasks
 from app.links import queue_of, task_id
+from app.orphans import is_orphan, step_of
 from chains.definition import Step
 from chains.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of
 
@@ -114,8 +115,8 @@ class Compiler:
     def undo(self, key: str) -> Signature[Any]:
         """A compensation (`key` is its own row's) moves alone: the next is chosen when it is
         recorded."""
-        step = self.plan.step(key.removesuffix(UNDO_SUFFIX))
-        other = step.other_compensation
+        step = self.plan.step(step_of(key))
+        other = None if is_orphan(key) else step.other_compensation
         action = f"{step.action}{UNDO_SUFFIX}" if other is None else other.action
         return self._signature(key, action)
 
@@ -187,7 +188,7 @@ class Compiler:
         return self.app.signature(action, args=given, immutable=True, options=options)
 
     def _priority(self, key: str) -> int:
-        step = self.plan.step(key.removesuffix(UNDO_SUFFIX))
+        step = self.plan.step(step_of(key))
         own = step.node.priority if isinstance(step.node, Step) else None
         return own or self.priority
 

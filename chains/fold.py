@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from app.call import ORPHAN_MARK
+from app.orphans import is_orphan
 from chains.compiler import UNDO_SUFFIX
 from chains.definition import MAX_ITEMS, Loop
 from chains.expected import NONE_YET, Bounds, Expected, ExpectedStep, exactly
@@ -129,17 +131,25 @@ class _Fold:
 
     def succeeded(self, data: Data) -> None:
         workflow = self.expected.workflow
-        workflow.status, workflow.is_completed, workflow.attention = "succeeded", True, None
+        workflow.status, workflow.is_completed = "succeeded", True
+        self._answer()
         workflow.output = data.get("output")
 
     def stopped(self, status: str, data: Data) -> None:
         workflow = self.expected.workflow
-        workflow.status, workflow.is_completed, workflow.attention = status, True, None
+        workflow.status, workflow.is_completed = status, True
+        self._answer()
         workflow.cause = data.get("cause", workflow.cause)
-        for step in self.expected.steps.values():
-            # What was never claimed is cancelled without an event of its own.
-            if step.status == "pending":
+        for key, step in self.expected.steps.items():
+            # What was never claimed is cancelled without an event of its own; an orphan is not.
+            if step.status == "pending" and not is_orphan(key):
                 self._cancel(step, {})
+
+    def _answer(self) -> None:
+        """An end answers every call for a person but those for orphans."""
+        steps = self.expected.steps.items()
+        if not any(is_orphan(key) and step.status == "failed" for key, step in steps):
+            self.expected.workflow.attention = None
 
     def attention(self, data: Data) -> None:
         self.expected.workflow.attention = str(data.get("reason"))
@@ -237,6 +247,12 @@ class _Fold:
         if not is_undo and how != "retry":
             step.external_id = None
 
+    def orphan_found(self, key: str, step: ExpectedStep, data: Data) -> None:
+        name = f"{key}{ORPHAN_MARK}{data['external_id']}]"
+        found = ExpectedStep(step.action, "skipped", external_id=data["external_id"])
+        self.expected.steps[name] = found
+        self.expected.steps[name + UNDO_SUFFIX] = ExpectedStep(step.action)
+
     def adopted(self, _: str, step: ExpectedStep, data: Data) -> None:
         # External ids and generations belong to the calls, which are the original's.
         step.status = data.get("status", "succeeded")
@@ -283,4 +299,5 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepSkipRequested": _Fold.skip_requested,
     "StepResolved": _Fold.resolved,
     "StepAdopted": _Fold.adopted,
+    "OrphanFound": _Fold.orphan_found,
 }

@@ -11,6 +11,7 @@ import structlog
 from app.attempt import Prepared, Tolerance
 from app.claims import Claim
 from app.errors import InvalidInput, Permanent
+from app.orphans import is_orphan
 from app.payload import dumps
 from app.platform import Json
 from app.retry import RetryPolicy
@@ -202,6 +203,9 @@ def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
 
 def _undo(claim: Claim) -> Prepared:
     """A compensation's input is its step's record; one by another action has a template."""
+    if is_orphan(claim.key):
+        # Another compensation is for what the step did, not for what it did not.
+        return Prepared(input=None, is_recorded=False)
     plan = records().plan(claim.type, claim.version)
     step = plan.step(claim.key.removesuffix("~undo"))
     other = step.other_compensation

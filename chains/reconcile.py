@@ -19,7 +19,7 @@ from app import db, settings
 from app.claims import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
-from chains import commands, compensate, waking
+from chains import commands, compensate, orphans, waking
 from chains.actions import actions
 from chains.dispatch import dispatch, queue_lengths
 
@@ -70,17 +70,19 @@ def reconcile() -> int:
         " ORDER BY next_wake_at LIMIT %s",
         (BATCH,),
     )
-    if due:
+    orphans.decide(BATCH)
+    ids = [row["id"] for row in due] + orphans.of_ended_workflows(BATCH)
+    if ids:
         current.ask_queues()
     _wake_parents()
-    for row in due:
+    for workflow_id in ids:
         try:
-            current.put_right(row["id"])
+            current.put_right(workflow_id)
         except (*AWAY, Unavailable):
             raise
         except Exception as err:  # one workflow must not hold up the others
-            log.error("reconcile.workflow_failed", workflow=str(row["id"]), exc_info=err)
-            _postpone(row["id"])
+            log.error("reconcile.workflow_failed", workflow=str(workflow_id), exc_info=err)
+            _postpone(workflow_id)
     return len(due)
 
 

@@ -71,7 +71,7 @@ class Stored:
         """Such rows."""
         return _rows(
             "SELECT key, error FROM steps WHERE workflow_id = %s AND status = 'failed'"
-            " AND starts_with(key, %s) ORDER BY position, key",
+            " AND NOT undo AND starts_with(key, %s) ORDER BY position, key",
             (workflow_id, prefix),
         )
 

@@ -141,7 +141,8 @@ INVARIANTS = (
                  'WorkflowSucceeded', 'WorkflowCompensated', 'WorkflowCancelled', 'WorkflowFailed'))
              ORDER BY t.seq DESC LIMIT 1) AS ended FROM happened e) AS each
          WHERE ended <> 'WorkflowStopping' AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
-           AND b ->> 'type' NOT IN ('WorkflowForked', 'AttentionResolved')
+           AND b ->> 'type' NOT IN ('WorkflowForked', 'AttentionResolved', 'OrphanFound')
+           AND coalesce(b ->> 'step', '') NOT LIKE '%%~orphan[%%'
         UNION ALL
         SELECT id, status FROM chosen WHERE (completed_at IS NULL) = (status IN {_TERMINAL})
         """,
@@ -206,9 +207,11 @@ INVARIANTS = (
     Invariant(15, "While a workflow is paused nothing of it is claimed and nothing is published."),
     Invariant(
         16,
-        "Nothing of a workflow that has ended is pending, running or waiting.",
+        "Nothing of a workflow that has ended is pending, running or waiting, but what takes back"
+        " an orphan effect.",
         f"SELECT w.id, s.key || ' ' || s.status FROM chosen w JOIN steps s ON s.workflow_id = w.id"
-        f" WHERE w.status IN {_TERMINAL} AND s.status IN ('pending', 'running', 'waiting')",
+        f" WHERE w.status IN {_TERMINAL} AND s.status IN ('pending', 'running', 'waiting')"
+        " AND NOT (s.undo AND s.key LIKE '%%~orphan[%%')",
     ),
     Invariant(
         17,
@@ -221,6 +224,22 @@ INVARIANTS = (
         UNION ALL
         SELECT w.id, j.key FROM chosen w JOIN steps j ON j.workflow_id = w.id AND j.remaining = 0
          WHERE w.status = 'running' AND j.status = 'pending' AND j.publish_after IS NULL
+        """,
+    ),
+    Invariant(
+        18,
+        "An orphan effect is told of once and has its compensation, and no step waits for it.",
+        """
+        SELECT o.workflow_id, o.b ->> 'step' || ' ' || (o.b -> 'data' ->> 'external_id')
+          FROM (SELECT workflow_id, b, count(*) OVER (
+                  PARTITION BY workflow_id, b -> 'step', b -> 'data') AS times
+                  FROM happened WHERE b ->> 'type' = 'OrphanFound') AS o
+         WHERE o.times > 1 OR NOT EXISTS (
+                 SELECT FROM steps u WHERE u.workflow_id = o.workflow_id AND u.undo AND u.key =
+                    format('%%s~orphan[%%s]~undo', o.b ->> 'step', o.b -> 'data' ->> 'external_id'))
+            OR EXISTS (
+                 SELECT FROM steps s WHERE s.external_id = o.b -> 'data' ->> 'external_id'
+                    AND s.status = 'waiting')
         """,
     ),
 )
@@ -273,7 +292,7 @@ SELECT w.id, w.type, w.version, s.key, s.action, s.status, s.input,
   FROM ({_CHOSEN}) AS w JOIN steps s ON s.workflow_id = w.id
   LEFT JOIN workflows c ON c.parent_id = w.id AND c.parent_key = s.key
  WHERE w.status IN ('compensated', 'cancelled', 'failed') AND w.undoes AND NOT s.undo
-   AND s.adopted_from IS NULL
+   AND s.adopted_from IS NULL AND s.key NOT LIKE '%%~orphan[%%'
 """
 
 

@@ -97,10 +97,11 @@ END $$;
 -- p_turn, where more happens than the release of what follows: {steps, skip, release, join, count,
 -- window, settle}: rows to add; keys that will never run; keys to release; the block's join, with the
 -- number of its items and its window, or of its turns; the join that a dead path reports to.
+-- p_orphan: what the step, passed over, leaves at the vendor (see add_orphan_v1).
 CREATE FUNCTION finish_step_v2(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
   p_calls jsonb, p_status text, p_error jsonb, p_turn jsonb, p_workflow_output jsonb,
-  p_is_pivot boolean, p_republish double precision)
+  p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL)
 RETURNS TABLE (verdict text, released text[], joined text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -130,6 +131,10 @@ BEGIN
     PERFORM append_event_v1(p_workflow, 'StepCompensated', left(p_key, -length('~undo')),
                             jsonb_build_object('output', payload_hash(p_output), 'cost', s.cost,
                                                'tries', nullif(s.tries, 0)));
+    IF p_key LIKE '%~orphan[%' THEN
+      RETURN QUERY SELECT 'recorded', NULL::text[], NULL;
+      RETURN;
+    END IF;
     PERFORM wake_by_v1(p_workflow, playalter_now());
     RETURN QUERY SELECT 'undone', NULL::text[], NULL;
     RETURN;
@@ -149,6 +154,7 @@ BEGIN
       'tries', nullif(s.tries, 0),
       'code', p_error ->> 'code', 'is_tolerated', nullif(p_status = 'failed', false),
       'skipped', to_jsonb(skipped), 'count', p_turn -> 'count'));
+  IF p_orphan IS NOT NULL THEN PERFORM add_orphan_v1(p_workflow, p_key, p_orphan); END IF;
   IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN
     -- The pivot was on its way when the stop came: nothing may be undone any more. While it was in
     -- doubt nothing was cancelled either.
@@ -159,7 +165,7 @@ BEGIN
            publish_after = clock_timestamp()
      WHERE workflow_id = p_workflow AND status = 'cancelled' AND NOT undo;
     PERFORM append_event_v1(p_workflow, 'StopRefused', p_key, NULL);
-    IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed') THEN
+    IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed' AND NOT undo) THEN
       PERFORM call_person_v1(p_workflow, p_key, 'step_failed');
     END IF;
   END IF;
@@ -188,7 +194,9 @@ BEGIN
     ready := s.next_keys;
   ELSIF w.status = 'running' THEN
     UPDATE workflows SET status = 'succeeded', output = p_workflow_output, next_wake_at = NULL,
-           attention = NULL, completed_at = clock_timestamp() WHERE id = p_workflow;
+           attention = CASE WHEN attention IS NULL THEN NULL
+                            WHEN has_failed_orphan_v1(p_workflow) THEN attention END,
+           completed_at = clock_timestamp() WHERE id = p_workflow;
     PERFORM append_event_v1(p_workflow, 'WorkflowSucceeded', NULL,
                             jsonb_build_object('output', payload_hash(p_workflow_output)));
     PERFORM tell_parent_v1(p_workflow, w.parent_id, 'succeeded');
@@ -196,8 +204,10 @@ BEGIN
                         NULL::text[], NULL;
     RETURN;
   END IF;
-  UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
-   WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  IF cardinality(ready) > 0 THEN
+    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
+     WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  END IF;
   IF w.status <> 'running' THEN
     PERFORM wake_by_v1(p_workflow, playalter_now());
     RETURN QUERY SELECT 'draining', NULL::text[], NULL;
@@ -231,6 +241,7 @@ BEGIN
                                              'cost', s.cost));
   IF s.undo THEN
     PERFORM call_person_v1(p_workflow, p_key, 'compensation_failed');
+    IF p_key LIKE '%~orphan[%' THEN RETURN 'recorded'; END IF;
     PERFORM wake_by_v1(p_workflow, playalter_now());
     RETURN 'draining';
   END IF;
@@ -415,6 +426,7 @@ END $$;
 -- to look. Returns no row when somebody else has the workflow. Only here is next_wake_at raised.
 -- p_doubtful: actions whose open intents only a lookup can settle.
 -- p_backed_up: platforms whose queues are long.
+-- Of a workflow that has ended only its orphans (see add_orphan_v1) are left.
 CREATE FUNCTION reconcile_workflow_v2(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
   p_republish double precision, p_max_crashes integer)
@@ -432,7 +444,7 @@ DECLARE
 BEGIN
   SELECT status, paused_at, expires_at, completed_at, attention, spent > budget AS is_over INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
-  IF NOT FOUND OR w.completed_at IS NOT NULL THEN RETURN; END IF;
+  IF NOT FOUND THEN RETURN; END IF;
 
   IF p_may_expire THEN
     FOR s IN SELECT key, fence, crashes, undo, action FROM steps
@@ -452,7 +464,8 @@ BEGIN
     END LOOP;
   END IF;
 
-  IF w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
+  IF w.completed_at IS NOT NULL
+     OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
     -- Time to ask the platform: a lost webhook must not matter. Or a wait has come to its end.
     UPDATE steps SET status = 'pending', wake_at = NULL, publish_after = clock_timestamp()
      WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now()
@@ -467,9 +480,14 @@ BEGIN
      WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
        AND publish_after <= clock_timestamp()
        AND (wake_at IS NULL OR wake_at <= playalter_now())
-       AND (w.status = 'running' OR undo OR status = 'unknown')) AS found;
+       AND (w.status = 'running' OR undo OR status = 'unknown')
+       AND (w.completed_at IS NULL OR key LIKE '%~orphan[%')) AS found;
     PERFORM win_publish_v1(p_workflow, copies, p_republish);
     due := win_publish_v1(p_workflow, due, p_republish);
+  END IF;
+  IF w.completed_at IS NOT NULL THEN
+    RETURN QUERY SELECT w.status, coalesce(due, '{}'), false, false, expired_count;
+    RETURN;
   END IF;
 
   SELECT min(CASE status WHEN 'running' THEN lease_until + shift
@@ -491,7 +509,8 @@ BEGIN
     w.status = 'running' AND coalesce(w.is_over, false), expired_count;
 END $$;
 
--- As before, and with what a person has asked for: `skips`, the step is passed over.
+-- As before, and with what a person has asked for: `skips`, the step is passed over. An orphan is taken
+-- back whatever its workflow does.
 CREATE FUNCTION claim_step_v2(
   p_workflow uuid, p_key text, p_lease double precision, p_attempt double precision,
   p_republish double precision)
@@ -509,7 +528,8 @@ BEGIN
   -- A claim that a crash of the server loses is a step that runs again; an intent's or outcome's
   -- own flush, which comes before anything that matters, carries it to disk.
   PERFORM set_config('synchronous_commit', 'off', true);
-  SELECT workflows.status, paused_at, user_id, type, version, spent <= budget AS is_within INTO w
+  SELECT workflows.status, paused_at, user_id, type, version, spent <= budget AS is_within,
+         completed_at IS NOT NULL AS has_ended INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
@@ -524,10 +544,11 @@ BEGIN
    WHERE workflow_id = p_workflow AND key = p_key
      AND status IN ('pending', 'unknown') AND publish_after IS NOT NULL
      AND (wake_at IS NULL OR wake_at <= playalter_now())
-     AND w.paused_at IS NULL
-     AND CASE w.status WHEN 'running' THEN NOT undo AND coalesce(w.is_within, true)
-                       WHEN 'compensating' THEN undo OR status = 'unknown'
-                       ELSE false END
+     AND CASE WHEN undo AND key LIKE '%~orphan[%' THEN w.paused_at IS NULL OR w.has_ended
+              WHEN w.paused_at IS NOT NULL THEN false
+              WHEN w.status = 'running' THEN NOT undo AND coalesce(w.is_within, true)
+              WHEN w.status = 'compensating' THEN undo OR status = 'unknown'
+              ELSE false END
   RETURNING steps.fence, old.status AS prior, steps.tries, steps.generation, steps.external_id,
             steps.input, steps.item, CASE WHEN steps.expires_at IS NULL THEN false
                  ELSE steps.expires_at <= playalter_now() END AS expired,

@@ -80,7 +80,7 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
                      WHEN s.status = 'unknown' THEN 'unknown_outcome'
                      ELSE 'crashing' END
     FROM workflows w JOIN steps s ON s.workflow_id = w.id
-   WHERE w.id = p_workflow AND w.completed_at IS NULL
+   WHERE w.id = p_workflow AND (w.completed_at IS NULL OR s.undo AND s.key LIKE '%~orphan[%')
      AND CASE s.status WHEN 'failed' THEN s.undo
                             OR w.status = 'running'
                             AND s.key NOT IN (SELECT tolerated_steps_v1(p_workflow))
@@ -140,8 +140,9 @@ BEGIN
   UPDATE steps SET wake_at = NULL, crashes = 0, finished_at = NULL,
          publish_after = clock_timestamp() + seconds(p_republish)
    WHERE workflow_id = p_workflow AND key = p_key;
-  UPDATE workflows SET next_wake_at = least(next_wake_at, playalter_now() + seconds(p_republish))
-   WHERE id = p_workflow RETURNING paused_at IS NOT NULL INTO is_paused;
+  PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
+  SELECT paused_at IS NOT NULL AND completed_at IS NULL INTO is_paused
+    FROM workflows WHERE id = p_workflow;
   RETURN CASE WHEN is_paused THEN 'paused' ELSE 'due' END;
 END $$;
 
@@ -193,6 +194,11 @@ BEGIN
          external_id = CASE WHEN rises THEN NULL ELSE external_id END, expires_at = NULL,
          started_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key;
+  IF rises THEN
+    -- What its earlier calls made is the step's no longer, should they still be heard of.
+    UPDATE webhook_deliveries SET fate = NULL
+     WHERE effect_workflow_id = p_workflow AND effect_step_key = p_key AND fate = 'own';
+  END IF;
   PERFORM append_event_v1(p_workflow, 'StepRetryRequested', p_key, jsonb_build_object(
     'by', p_by, 'reason', p_reason, 'input', payload_hash(p_input),
     'generation', CASE WHEN rises THEN s.generation + 1 END));
@@ -265,7 +271,9 @@ DECLARE
   due text;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.status NOT IN ('running', 'compensating') THEN RETURN 'ended'; END IF;
+  IF w.status NOT IN ('running', 'compensating') AND p_key NOT LIKE '%~orphan[%' THEN
+    RETURN 'ended';
+  END IF;
   SELECT status, undo, generation INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_step'; END IF;

@@ -140,8 +140,10 @@ BEGIN
   PERFORM append_events_v1(p_workflow, lines);
   SELECT f.ready, f.is_joined INTO ready, is_joined
     FROM settle_parts_v1(p_workflow, joining, cardinality(keys)) AS f;
-  UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
-   WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  IF cardinality(ready) > 0 THEN
+    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
+     WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
   RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END, keys;
 END $$;

@@ -30,6 +30,7 @@ from app.platform import (
 from tasks.replicate.client import ReplicateApi, api
 
 _RUNNING = ("starting", "processing")
+_DONE = ("succeeded", "skipped", "compensated")
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
 # An Nvidia L40S, per second. https://replicate.com/pricing
@@ -50,6 +51,7 @@ class PredictInput(ActionInput):
     effect=Effect.LOOKUP,
     attempt_seconds=90.0,
     slow=True,
+    is_traced=True,
 )
 def predict(call: Call, given: PredictInput) -> Json:
     """{picture, prediction, vendor_sha256, sha256}; Permanent with the model's own words."""
@@ -94,12 +96,15 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
 
 @predict.compensation
 def discard(call: Call, undo: Undo) -> Json:
-    """Cancel what still runs, erase our copies, delete the uploaded files."""
+    """Cancel what still runs, erase our copies, delete the uploaded files; of an orphan: no copies,
+    and its files only when the step's own prediction can no longer need them."""
     replicate = api(call.settings)
     known = _prediction_of(call, undo, replicate)
     result = _stop(replicate, known) if known else "nothing"
-    erased = sum(call.artifacts.erase(each["id"]) for each in call.artifacts.written())
-    files = _uploads_of(call, undo, replicate)
+    ours = [] if undo.is_orphan else call.artifacts.written()
+    erased = sum(call.artifacts.erase(each["id"]) for each in ours)
+    is_in_use = undo.is_orphan and undo.status not in _DONE
+    files = [] if is_in_use else _uploads_of(call, undo, replicate)
     deleted = sum(replicate.delete_file(each) for each in files)
     return {"result": result, "prediction": known, "erased": erased, "files_deleted": deleted}
 
@@ -112,7 +117,9 @@ def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
         "version": model.version,
         "input": {model.source_input: source, model.target_input: target},
         "webhook": f"{call.settings.public_base_url}/hooks/replicate",
-        "webhook_events_filter": ["completed"],
+        # The start wakes nobody: it tells of a prediction that is not the step's before it has
+        # cost much.
+        "webhook_events_filter": ["start", "completed"],
     }
     made = call.once("predictions.create", request, lambda r, _key: replicate.create_prediction(r))
     return str(made["id"])

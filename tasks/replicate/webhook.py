@@ -7,17 +7,32 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from app.errors import SignatureInvalid
-from app.platform import Delivery
+from app.platform import Delivery, Json, Trace
 from app.settings import current
 from tasks import signatures
 
+_RUNNING = ("starting", "processing")
+
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One prediction as it ended; its payload is never trusted for more than its id."""
+    """One prediction as it began (that wakes nobody) or ended; its payload is never trusted for
+    more than its id and the addresses of its input, which tell whose it is."""
     secret = signatures.secret_of(current().replicate_webhook_secret, "REPLICATE_WEBHOOK_SECRET")
     message_id, prediction = signatures.standard_webhook(headers, body, now, secret)
     about = signatures.text_at(prediction, "id")
     if about is None:
         raise SignatureInvalid("the prediction has no id")
     status = signatures.text_at(prediction, "status") or "unknown"
-    return Delivery(message_id, about, f"prediction.{status}", prediction)
+    wakes = None if status in _RUNNING else about
+    trace = Trace(about, addresses=_addresses(prediction))
+    return Delivery(message_id, wakes, f"prediction.{status}", prediction, trace)
+
+
+def _addresses(prediction: Json) -> tuple[str, ...]:
+    given = prediction.get("input")
+    values = given.values() if isinstance(given, dict) else ()
+    return tuple(
+        each
+        for each in values
+        if isinstance(each, str) and each.startswith(("https://", "http://"))
+    )

@@ -53,7 +53,14 @@ class DeployInput(ActionInput):
     target: str = Field(default="production", pattern="^(production|preview)$")
 
 
-@action("vercel.deploy", input=DeployInput, effect=Effect.LOOKUP, attempt_seconds=120.0, slow=True)
+@action(
+    "vercel.deploy",
+    input=DeployInput,
+    effect=Effect.LOOKUP,
+    attempt_seconds=120.0,
+    slow=True,
+    is_traced=True,
+)
 def deploy(call: Call, given: DeployInput) -> Json:
     """{deployment, url} once the page is served; Permanent when Vercel gives up building."""
     vercel = api(call.settings)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from app.errors import SignatureInvalid
-from app.platform import Delivery, Json
+from app.platform import Delivery, Json, Trace
 from app.settings import current
 from tasks import signatures
 
@@ -36,10 +36,20 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     event_id, kind = signatures.text_at(event, "id"), signatures.text_at(event, "type")
     if event_id is None or kind is None:
         raise SignatureInvalid("the event has no id or no type")
+    about = signatures.text_at(event, "payload", "deployment", "id")
     # Others tell that it goes on: nothing to wake anybody for.
-    is_end = kind in _ENDS
-    about = signatures.text_at(event, "payload", "deployment", "id") if is_end else None
-    return Delivery(event_id, about, kind, event)
+    wakes = about if kind in _ENDS else None
+    return Delivery(event_id, wakes, kind, event, _trace(about, kind, event))
+
+
+def _trace(about: str | None, kind: str, event: Json) -> Trace | None:
+    reference = signatures.text_at(event, "payload", "deployment", "meta", "reference")
+    if about is None or kind not in _ENDS | {"deployment.created"}:
+        return None
+    if signatures.text_at(event, "payload", "deployment", "meta", "action") == "redeploy":
+        # A person deploys again what we have published, and Vercel copies our mark.
+        return None
+    return Trace(about, reference=reference)
 
 
 def _created_at(event: Json) -> datetime:

@@ -64,6 +64,22 @@ class Books:
             for what in self._doubled(account)
         ] + self.strays
 
+    def found(self) -> list[str]:
+        """Paid effects made twice of which all but one were taken back in time."""
+        return [
+            f"{workflow}: {what}"
+            for workflow, account in self.accounts.items()
+            for what in self._found(account)
+        ]
+
+    def _found(self, account: Account) -> Iterable[str]:
+        if len(account.deployed) > 1 and len(account.deployed - account.removed) == 1:
+            yield f"deployments {sorted(account.deployed & account.removed)}"
+        for step, made in account.predicted.items():
+            canceled = {each for each in made if self._is_canceled(each)}
+            if len(made) > 1 and len(made - canceled) == 1:
+                yield f"predictions of {step} {sorted(canceled)}"
+
     def _doubled(self, account: Account) -> Iterable[str]:
         if len(account.authorized - account.cancelled) > 1:
             yield f"authorizations {sorted(account.authorized - account.cancelled)}"

@@ -127,6 +127,7 @@ class _Run:
         findings["projections"] = record.differing_projections(self.stack)
         counts: dict[str, int] = self.stack.control("GET", "/books")["counts"]
         self.report.effects = {name: counts[name] for name in PAID}
+        self.report.effects["doubled, found and taken back"] = len(read.found())
         self.report.attention = record.attention(known)
         self.report.ends = dict(Counter(each.status for each in known.values()))
         self.report.submissions = {
@@ -164,9 +165,17 @@ class _Run:
     def after_dropped_webhooks(self, read: books.Books) -> list[float]:
         """Seconds from what a dropped webhook would have told of to its step's next event."""
         deliveries: list[Json] = self.stack.control("GET", "/webhooks")["deliveries"]
-        dropped = {each["object_id"] for each in deliveries if each["state"] == "dropped"}
+        dropped = {
+            each["object_id"]
+            for each in deliveries
+            if each["state"] == "dropped" and each["event"] not in BEGINNINGS
+        }
         told = [read.finished[each] for each in dropped if each in read.finished]
         return self.watch.seconds_to_events(told)
+
+
+BEGINNINGS = ("start", "deployment.created")
+"""Webhooks that wake nobody."""
 
 
 def _present(spreads: dict[str, Spread | None]) -> dict[str, Spread]:

@@ -85,6 +85,26 @@ def test_a_second_effect_that_was_taken_back_is_not_counted(more: list[Json]) ->
     assert read([*SOUND, *more]).doubled() == []
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        [page("deployments", "dpl_2"), page("removals", "dpl_2")],
+        [predicted("predictions", "p2"), predicted("predictions_canceled", "p2")],
+    ],
+)
+def test_a_doubled_effect_counts_as_found_once_it_is_taken_back(more: list[Json]) -> None:
+    assert read([*SOUND, more[0]]).found() == []
+    found = read([*SOUND, *more])
+    assert (len(found.found()), found.doubled()) == (1, [])
+
+
+def test_a_second_prediction_that_ended_before_it_was_cancelled_is_doubled() -> None:
+    more = [predicted("predictions", "p2"), predicted("predictions_succeeded", "p2")]
+    more.append(predicted("predictions_canceled", "p2"))
+    read_in = read([*SOUND, *more])
+    assert (len(read_in.doubled()), read_in.found()) == (1, [])
+
+
 def test_a_second_upload_for_the_same_step_hides_no_second_prediction() -> None:
     more = [file("files", "f2"), predicted("predictions", "p2", file_id="f2")]
     assert len(read([*SOUND, *more]).doubled()) == 1

@@ -81,6 +81,14 @@ class Step:
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
             return self.action.compensate(Call(claim, self.action, self.settings), told)
 
+    def take_back(self, effect: str, *, status: str) -> Json:
+        """Run the compensation for an effect that is not the step's own, which is in `status`."""
+        assert self.action.compensate is not None
+        told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
+        claim = claim_undo(self.claim.workflow_id, self.action.name)
+        with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
+            return self.action.compensate(Call(claim, self.action, self.settings), told)
+
 
 def claimed_step(settings: Settings, user_id: UUID, action: str, given: Json) -> Step:
     """Start a workflow of one step, in the database alone, and claim the step."""

@@ -14,7 +14,10 @@ from uuid_utils.compat import uuid7
 
 from app import db, provenance
 from app.errors import Permanent, Unknown
+from app.http import exchange_scope
 from app.platform import Found, Json
+from tasks.replicate.client import api as replicate_api
+from tasks.vercel.client import api as vercel_api
 from tests.contract.effects import (
     AUTHORIZE,
     EFFECTS,
@@ -99,6 +102,36 @@ def test_undoing_a_swap_erases_our_copy_and_both_uploads(step: Claim, vendors: V
         prepared.call().artifacts.read(made["picture"]["id"])
     again = prepared.undo(external_id=prediction, output=made)
     assert (again["erased"], again["files_deleted"]) == (0, 0)
+
+
+def test_a_doubled_swap_is_cancelled_and_the_files_stay_for_the_steps_own(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(replicate__hold=True)
+    prepared = predict(step)
+    own = EFFECTS["replicate.predict"].begin(prepared)
+    request = next(each for each in prepared.intents if each.operation == "predictions.create")
+    with exchange_scope(time.monotonic() + 5, []):
+        double = replicate_api(prepared.settings).create_prediction(request.request)["id"]
+    for expected in ("canceled", "already"):
+        taken = prepared.take_back(double, status="waiting")
+        assert (taken["result"], taken["files_deleted"]) == (expected, 0)
+    vendors.change(replicate__hold=False)
+    assert wait(prepared, own)["prediction"] == own
+    taken = prepared.take_back(double, status="succeeded")
+    assert (taken["erased"], taken["files_deleted"]) == (0, 2)
+    assert vendors.count("predictions_canceled") == 1
+
+
+def test_a_doubled_deployment_is_removed_and_the_page_stays(step: Claim, vendors: Vendors) -> None:
+    prepared = deploy(step)
+    own = EFFECTS["vercel.deploy"].begin(prepared)
+    (request,) = prepared.intents
+    with exchange_scope(time.monotonic() + 5, []):
+        double = vercel_api(prepared.settings).create_deployment(request.request)["id"]
+    results = [prepared.take_back(double, status="waiting")["result"] for _ in range(2)]
+    assert results == ["removed", "already"]
+    assert requests.get(wait(prepared, own)["url"], timeout=5).status_code == 200
 
 
 def test_a_photograph_without_a_face_fails_with_the_models_words(step: Claim) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 
 import tasks
 from app.errors import SignatureInvalid
-from app.platform import Delivery
+from app.platform import Delivery, Json, Trace
 from app.settings import Settings
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -220,3 +220,33 @@ def test_a_time_stamp_must_be_a_unix_time(stamp: str, settings: Settings) -> Non
     headers, body = hook.signed(settings)
     with pytest.raises(SignatureInvalid):
         hook.verify({**headers, "webhook-timestamp": stamp}, body)
+
+
+def test_the_start_of_a_prediction_wakes_nobody_and_tells_whose_it_is(settings: Settings) -> None:
+    given = {"target": "https://x/v1/files/f1", "source": "http://x/f2", "seed": 3, "note": "f3"}
+    hook = replace(HOOKS[2], body=lambda at: {"id": "p1", "status": "starting", "input": given})
+    delivery = hook.verify(*hook.signed(settings))
+    assert delivery.external_id is None
+    assert delivery.trace == Trace("p1", addresses=("https://x/v1/files/f1", "http://x/f2"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "meta", "is_traced"),
+    [
+        ("deployment.created", {"reference": "w/s"}, True),
+        ("deployment.succeeded", {"reference": "w/s"}, True),
+        ("deployment.promoted", {"reference": "w/s"}, False),
+        ("deployment.created", {"reference": "w/s", "action": "redeploy"}, False),
+    ],
+)
+def test_a_deployment_tells_whose_it_is_unless_a_person_made_it(
+    kind: str, meta: dict[str, str], is_traced: bool, settings: Settings
+) -> None:
+    def body(at: datetime) -> Json:
+        event = HOOKS[3].body(at)
+        return {**event, "type": kind, "payload": {"deployment": {"id": "dpl_1", "meta": meta}}}
+
+    hook = replace(HOOKS[3], body=body)
+    delivery = hook.verify(*hook.signed(settings))
+    assert (delivery.trace == Trace("dpl_1", reference="w/s")) is is_traced
+    assert (delivery.external_id is not None) is (kind == "deployment.succeeded")

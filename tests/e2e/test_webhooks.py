@@ -45,14 +45,19 @@ def test_webhooks_that_come_twice_wake_a_step_once(stack: Stack, customer: Custo
 def test_a_webhook_that_comes_after_the_poll_changes_nothing(
     stack: Stack, customer: Customer
 ) -> None:
-    stack.fault("replicate", "*", "delay_webhook", seconds=5)
+    stack.fault("replicate", "completed", "delay_webhook", seconds=5)
     sent_before = len(_deliveries(stack))
     campaign = customer.start(1)
     campaign.ended("succeeded")
     settled, paid = campaign.events(), campaign.paid()
 
     def late() -> Json | None:
-        sent = [each for each in _deliveries(stack)[sent_before:] if each["vendor"] == "replicate"]
+        ends = ("replicate", "completed")
+        sent = [
+            each
+            for each in _deliveries(stack)[sent_before:]
+            if (each["vendor"], each["event"]) == ends
+        ]
         return sent[0] if sent and sent[0]["state"] == "sent" else None
 
     delivery = until("the late webhook", late, 20.0, campaign.dump)

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from app import links, payload, retry
+from app import links, orphans, payload, retry
 from chains import (
     definition,
     drawing,
@@ -28,6 +28,7 @@ MODULES = (
     faults,
     links,
     measure,
+    orphans,
     payload,
     plan,
     registry,

@@ -273,6 +273,25 @@ def test_a_fork_takes_over_rows_that_no_expansion_of_its_own_has_added() -> None
     assert steps["m[0].x"].cost == exactly(7)
 
 
+def test_an_orphan_adds_rows_that_outlive_the_end_of_their_workflow() -> None:
+    found = event("OrphanFound", "a", external_id="x")
+    gave_up = (
+        event("StepFailed", "a~orphan[x]~undo", code="refused"),
+        event("AttentionNeeded", "a~orphan[x]~undo", reason="compensation_failed"),
+    )
+    stopped = (
+        event("WorkflowStopping", cause="failed"),
+        event("WorkflowFailed", cause="failed"),
+    )
+    steps = folded(found, *stopped).steps
+    orphan = steps["a~orphan[x]"]
+    assert (orphan.status, orphan.external_id, steps["a"].external_id) == ("skipped", "x", None)
+    assert (steps["a~orphan[x]~undo"].status, steps["a"].status) == ("pending", "cancelled")
+    assert folded(found, *gave_up, *stopped).workflow.attention == "compensation_failed"
+    undone = event("StepCompensated", "a~orphan[x]", output="h")
+    assert folded(found, *stopped, undone).steps["a~orphan[x]"].status == "compensated"
+
+
 def test_events_of_rows_that_cannot_be_are_strays() -> None:
     strays = folded(event("StepSucceeded", "nowhere"), event("StepFailed", "z~undo")).strays
     assert strays == [("nowhere", "StepSucceeded"), ("z~undo", "StepFailed")]

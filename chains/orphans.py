@@ -1,0 +1,128 @@
+"""Finds orphan effects: those that webhooks tell of and that are not their steps' own.
+
+Invariant: nothing is decided while the step may still adopt the effect. Whoever takes in a delivery
+only keeps it; the reconciler decides, so a death at any point costs a pass.
+"""
+
+from functools import lru_cache
+from uuid import UUID
+
+import structlog
+
+from app import claims, db
+from app.claims import AWAY
+from app.errors import Unavailable
+from app.orphans import orphan
+from app.payload import clean, dumps
+from app.platform import Delivery, Trace
+from chains.actions import actions
+
+log = structlog.get_logger()
+
+LONGEST_ID = 200
+LONGEST_ADDRESS = 2000
+MOST_ADDRESSES = 20
+
+
+def keep_delivery(platform: str, delivery: Delivery) -> bool:
+    """Commit a verified webhook with the step that it speaks of; False for a duplicate."""
+    trace = delivery.trace
+    workflow_id, step_key = _reference(trace)
+    row = claims.call(
+        "SELECT accept_delivery_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS is_new",
+        (
+            platform,
+            delivery.delivery_id,
+            delivery.external_id,
+            delivery.kind,
+            dumps(delivery.payload),
+            _effect(trace),
+            workflow_id,
+            step_key,
+            _addresses(trace),
+            _traced(),
+        ),
+        claims.CLAIM_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return bool(row["is_new"])
+
+
+def decide(limit: int) -> None:
+    """Decide up to `limit` deliveries whose steps' fate is settled; one that cannot be decided
+    holds up no other."""
+    db.row(_OWN, ())
+    for row in db.rows(_UNDECIDED, (limit,)):
+        try:
+            _decide(row["id"], row["workflow_id"], row["key"], row["effect_id"])
+        except (*AWAY, Unavailable):
+            raise
+        except Exception as err:  # it is looked at again in the next pass
+            log.error("orphan.not_decided", delivery=str(row["id"]), exc_info=err)
+
+
+def of_ended_workflows(limit: int) -> list[UUID]:
+    """Ended workflows with an orphan that is due, or whose worker was lost."""
+    return [row["workflow_id"] for row in db.rows(_OF_ENDED, (limit,))]
+
+
+def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
+    row = db.row(
+        "SELECT decide_delivery_v1(%s, %s) AS fate",
+        (delivery, dumps(orphan(workflow_id, step_key, effect_id))),
+    )
+    if row is not None and row["fate"] == "orphan":
+        log.warning("orphan.found", workflow=str(workflow_id), step=step_key, external_id=effect_id)
+
+
+def _effect(trace: Trace | None) -> str | None:
+    if trace is None or not 0 < len(trace.effect_id) <= LONGEST_ID:
+        return None
+    return trace.effect_id if clean(trace.effect_id) == trace.effect_id else None
+
+
+def _reference(trace: Trace | None) -> tuple[UUID | None, str | None]:
+    """Workflow and step of `<workflow>/<step>`."""
+    if trace is None or trace.reference is None or clean(trace.reference) != trace.reference:
+        return None, None
+    workflow, _, step_key = trace.reference.partition("/")
+    try:
+        return UUID(workflow), step_key
+    except ValueError:
+        return None, None
+
+
+def _addresses(trace: Trace | None) -> list[str]:
+    given = () if trace is None else trace.addresses
+    return [each for each in given if len(each) <= LONGEST_ADDRESS and clean(each) == each][
+        :MOST_ADDRESSES
+    ]
+
+
+@lru_cache(maxsize=1)
+def _traced() -> list[str]:
+    return sorted(name for name, action in actions().items() if action.is_traced)
+
+
+# What a step waits for is its own: the many, put aside at once and without a lock on workflows.
+_OWN = """
+UPDATE webhook_deliveries d SET fate = 'own' FROM steps s
+ WHERE d.effect_workflow_id IS NOT NULL AND d.fate IS NULL AND s.external_id = d.effect_id
+   AND s.workflow_id = d.effect_workflow_id AND s.key = d.effect_step_key
+"""
+_UNDECIDED = """
+SELECT d.id, s.workflow_id, s.key, d.effect_id FROM webhook_deliveries d
+  JOIN steps s ON s.workflow_id = d.effect_workflow_id AND s.key = d.effect_step_key
+ WHERE d.effect_workflow_id IS NOT NULL AND d.fate IS NULL
+   AND (s.external_id IS NOT NULL
+        OR s.status IN ('succeeded', 'failed', 'skipped', 'cancelled', 'compensated'))
+ ORDER BY d.received_at LIMIT %s
+"""
+_OF_ENDED = """
+SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
+ WHERE s.undo AND s.key LIKE '%%~orphan[%%' AND w.completed_at IS NOT NULL
+   AND (s.status = 'pending' AND s.publish_after <= clock_timestamp()
+        AND (s.wake_at IS NULL OR s.wake_at <= playalter_now())
+        OR s.status = 'running' AND s.lease_until < clock_timestamp())
+ LIMIT %s
+"""

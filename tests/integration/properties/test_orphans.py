@@ -1,0 +1,47 @@
+"""What is nobody's is told of once and taken back, by the rules of the state machine."""
+
+import pytest
+
+from app import claims, db
+from app.claims import Finish
+from app.platform import Delivery, Trace
+from chains import commands, orphans
+from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.properties.observed import unmarked
+from tests.invariants import broken, holds
+
+DAMAGE = (
+    "DELETE FROM steps WHERE undo",
+    "UPDATE steps SET external_id = 'double', status = 'waiting' WHERE key = 'deploy'",
+    "INSERT INTO events SELECT workflow_id, seq + 9, body, hash FROM events WHERE seq = 3",
+)
+
+
+def found(observing: Kernel) -> None:
+    """A deployment beside the step's own, which was found."""
+    page = {"title": "t", "pictures": [{"id": "p"}]}
+    node = {"step": "deploy", "action": "vercel.deploy", "with": page}
+    workflow = observing.start(observing.register(node))
+    claim = observing.claim(workflow, "deploy")
+    claims.suspend_step(claim, NOTHING, "own", 600.0, 3600.0)
+    trace = Trace("double", reference=f"{workflow}/deploy")
+    commands.accept_delivery("vercel", Delivery("d", None, "deployment.created", {}, trace))
+    orphans.decide(10)
+    undo = observing.claim(workflow, "deploy~orphan[double]~undo")
+    claims.finish_step(undo, NOTHING, Finish({"result": "removed"}))
+
+
+@holds(18)
+def test_an_orphan_is_taken_back_by_marked_transitions(observing: Kernel) -> None:
+    found(observing)
+    assert unmarked() == []
+    assert broken(db.rows) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_an_orphan_that_is_lost_told_twice_or_waited_for_is_counted(
+    observing: Kernel, damage: str
+) -> None:
+    found(observing)
+    db.row(damage, ())
+    assert 18 in {each.number for each in broken(db.rows)}
