@@ -12,6 +12,7 @@ import structlog
 from billiard.einfo import ExceptionInfo
 from celery import Celery
 from celery.app import trace
+from celery.concurrency import thread
 from celery.exceptions import Ignore
 from kombu.message import Message
 from kombu.transport import virtual
@@ -56,6 +57,15 @@ def _repair_kombu() -> None:
 
 
 _repair_kombu()
+
+
+def _leave_alone(pool: Any, pid: int, signal: Any = None) -> None:
+    """A thread cannot be ended; its step's deadline and lease are."""
+
+
+_threads: Any = thread
+# Celery's own raises, which ends a stopping worker in the middle of it.
+_threads.TaskPool.terminate_job = _leave_alone
 
 
 _ExceptionInfo: Any = ExceptionInfo

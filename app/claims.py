@@ -29,6 +29,7 @@ UNABLE = (
     psycopg2.InterfaceError,
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
 )
 """What psycopg2 and SQLAlchemy raise while the database is away, full or crowded."""
 

@@ -12,9 +12,12 @@ import structlog
 from celery import Celery, Task
 from celery.exceptions import Ignore
 
+from app import lease
 from app.errors import Unavailable
+from app.links import SIBLINGS
 from app.message import Message, Order
 from app.platform import Action
+from app.shutdown import is_shutting_down
 
 log = structlog.get_logger()
 
@@ -36,24 +39,25 @@ class Engine:
     def _register(self, app: Celery, name: str) -> None:
         engine = self
 
-        def step(
-            task: Task[..., Any], workflow_id: str, key: str, siblings: list[str] | None = None
-        ) -> None:
+        def step(task: Task[..., Any], workflow_id: str, key: str) -> None:
             # Raised here and nowhere deeper: Celery copies every frame that it passed.
-            if not engine.run(task, workflow_id, key, siblings):
+            if not engine.run(task, workflow_id, key):
                 raise Ignore
 
         app.task(name=name, bind=True, ignore_result=True)(step)
 
-    def run(
-        self, task: Task[..., Any], workflow_id: str, key: str, siblings: list[str] | None = None
-    ) -> bool:
+    def run(self, task: Task[..., Any], workflow_id: str, key: str) -> bool:
         """Run the step of a message (with its siblings, itself among them), then as many links of
         its chain as may be taken; whether Celery shall take the message's own step for done."""
+        if is_shutting_down():
+            # It was fetched before: nothing of it has begun, and the reconciler publishes it again.
+            return False
         structlog.contextvars.bind_contextvars(workflow=workflow_id, step=key)
+        siblings: list[str] = getattr(task.request, SIBLINGS, None) or [key]
         message = Message(self.actions, self.order, task, UUID(workflow_id))
         try:
-            return message.run(tuple(siblings or [key]))
+            with lease.at_work():
+                return message.run(tuple(siblings))
         except Unavailable as err:
             # The lease and the reconciler carry on.
             log.warning("step.left", error=err.message)

@@ -260,11 +260,17 @@ def _check_deadline(platform: str) -> None:
 
 
 def _before_write() -> None:
-    """Called by the connection before each piece it writes; may refuse the first only."""
-    write = _write.get()
-    if write is not None and not write.started:
+    """Called by the connection before each piece it writes: none is begun too late, and none goes
+    out any more when it is over."""
+    write, scope = _write.get(), _scope.get()
+    if write is None:
+        return
+    if not write.started:
         _check_deadline(_current().platform)
         write.started = True
+    elif scope is not None and time.monotonic() > min(scope.deadline, scope.lease_end()):
+        # A process that stood still in between: somebody else may have the step by now.
+        raise _lost(_current(), "broken off, for its time was over")
 
 
 def _note(what: Operation, status: str, seconds: float) -> None:

@@ -42,10 +42,26 @@ class _Keeper:
     tick_seconds: float = 1.0
     lock: threading.Lock = field(default_factory=threading.Lock)
     held: dict[int, Held] = field(default_factory=dict)
+    threads: set[int] = field(default_factory=set)
+    """Those that have a message in hand."""
 
 
 _keeper = _Keeper()
 _starting = threading.Lock()
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """This thread has a message in hand: the process does not end for another's hanging step."""
+    _ensure_thread()
+    own = threading.get_ident()
+    with _keeper.lock:
+        _keeper.threads.add(own)
+    try:
+        yield
+    finally:
+        with _keeper.lock:
+            _keeper.threads.discard(own)
 
 
 @contextmanager
@@ -73,11 +89,12 @@ def _ensure_thread() -> None:
         return
     with _starting:
         if _keeper.pid != os.getpid():
-            _keeper = _Keeper(os.getpid(), min(1.0, _interval() / 4.0))
-            keeper = threading.Thread(
-                target=_renew_forever, args=(_keeper,), daemon=True, name="leases"
+            keeper = _Keeper(os.getpid(), min(1.0, _interval() / 4.0))
+            thread = threading.Thread(
+                target=_renew_forever, args=(keeper,), daemon=True, name="leases"
             )
-            keeper.start()
+            thread.start()
+            _keeper = keeper
 
 
 def _renew_forever(keeper: _Keeper) -> None:
@@ -96,30 +113,40 @@ def _renew_due(keeper: _Keeper) -> None:
     now = time.monotonic()
     with keeper.lock:
         held = list(keeper.held.values())
+        threads = set(keeper.threads)
     hanging = {entry.thread for entry in held if now > entry.deadline + _GRACE_SECONDS}
-    working = {entry.thread for entry in held} - hanging
-    if hanging and (not working or len(hanging) >= _MANY_HANG):
+    if hanging and (not threads - hanging or len(hanging) >= _MANY_HANG):
         _end_process([entry.claim for entry in held if entry.thread in hanging])
-    for entry in held:
-        if now >= entry.renew_at and now < entry.deadline:
-            entry.renew_at = now + _interval()
-            _renew(entry)
+    due = [entry for entry in held if entry.renew_at <= now < entry.deadline]
+    if due:
+        _renew(due)
 
 
-def _renew(entry: Held) -> None:
-    claim, lease_seconds = entry.claim, settings.current().lease_seconds
+def _renew(entries: list[Held]) -> None:
+    lease_seconds = settings.current().lease_seconds
     began = time.monotonic()
+    claims = [entry.claim for entry in entries]
     try:
-        row = db.row(
-            "SELECT renew_lease_v1(%s, %s, %s, %s) AS renewed",
-            (claim.workflow_id, claim.key, claim.fence, lease_seconds),
+        rows = db.prepared(
+            "renew_leases_v1",
+            "uuid[], text[], uuid[], float8",
+            (
+                [claim.workflow_id for claim in claims],
+                [claim.key for claim in claims],
+                [claim.fence for claim in claims],
+                lease_seconds,
+            ),
         )
-        # Not renewed: the step is somebody else's, or its outcome is being recorded just now.
-        entry.lease_end = began + lease_seconds if row and row["renewed"] else began
     except psycopg2.Error as err:
         # Again at the next tick: a third of a lease later it may be too late.
-        entry.renew_at = began
-        log.warning("lease.not_renewed", step=claim.key, error=str(err).strip()[:200])
+        log.warning("lease.not_renewed", steps=len(claims), error=str(err).strip()[:200])
+        return
+    renewed = {row["fence"] for row in rows}
+    for entry in entries:
+        if entry.claim.fence in renewed:
+            # What is not renewed is somebody else's, whose it became when this lease was over, or
+            # its outcome is being recorded just now.
+            entry.lease_end, entry.renew_at = began + lease_seconds, began + _interval()
 
 
 def _end_process(claims: list[Claim]) -> None:

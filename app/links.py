@@ -4,31 +4,20 @@ A taken link's chord, group and callbacks move from its signature into the reque
 would never hear of it.
 """
 
-import mmap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
-from celery import Task, signals
+from celery import Task
 
-# Made before the pool forks, so that its children see the flag of their parent.
-_SHUTTING_DOWN = mmap.mmap(-1, 1)
-
-
-@signals.worker_shutting_down.connect
-def _flag_shutdown(**_: Any) -> None:
-    _SHUTTING_DOWN[0] = 1
+SIBLINGS = "siblings"
+"""The header of a message that is for several steps, its own among them."""
 
 
 def task_id(workflow_id: UUID, key: str) -> UUID:
     """Celery's id of a step: the same at every compile."""
     return uuid5(workflow_id, key)
-
-
-def is_shutting_down() -> bool:
-    """True once the worker was asked to stop."""
-    return _SHUTTING_DOWN[0] == 1
 
 
 def serves(task: Task[..., Any], queue: str) -> bool:
@@ -130,14 +119,15 @@ def _plain(link: dict[str, Any]) -> Next | None:
 
 
 def _keys(link: dict[str, Any]) -> list[str]:
-    _, key, *siblings = link["args"]
-    return list(siblings[0]) if siblings else [key]
+    siblings = (link["options"].get("headers") or {}).get(SIBLINGS)
+    return list(siblings or [link["args"][1]])
 
 
 def heads(signature: dict[str, Any]) -> set[str]:
     """The step keys that a canvas starts with.
 
-    >>> sorted(heads({"task": "control.noop", "args": ["w", "a", ["a", "b"]]}))
+    >>> options = {"headers": {"siblings": ["a", "b"]}}
+    >>> sorted(heads({"task": "control.noop", "args": ["w", "a"], "options": options}))
     ['a', 'b']
     """
     kind = signature.get("subtask_type")

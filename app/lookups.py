@@ -13,6 +13,8 @@ AGAIN_SECONDS = 10.0
 SELDOM_SECONDS = 900.0
 PERSON_AFTER_SECONDS = 86_400.0
 PERSON_SECONDS = 3600.0
+IN_FLIGHT_SECONDS = 2.0
+"""What left in the last moment of its time may arrive so much later."""
 
 
 class Doubt(Exception):
@@ -56,9 +58,10 @@ def _settle(call: Call, intent: Intent) -> str | None:
         raise Doubt("nobody can look this call up", PERSON_SECONDS, "unknown_outcome")
     age = intents.age_seconds(intent)
     answer = _ask(action.lookup, call, intent)
-    if isinstance(answer, Never) and age < action.attempt_seconds:
+    is_over = action.attempt_seconds + IN_FLIGHT_SECONDS
+    if isinstance(answer, Never) and age < is_over:
         # The call may still be on its way until its own deadline has passed.
-        answer = CannotTell(action.attempt_seconds - age, "the call's deadline has not passed")
+        answer = CannotTell(is_over - age, "the call's deadline has not passed")
     if isinstance(answer, Found):
         _resolve(call, intent, "accepted", answer.response)
         return "accepted"

@@ -16,9 +16,10 @@ from celery import Task
 from app import claims, siblings
 from app.attempt import Moves, Prepared, Result, execute
 from app.claims import Advance, Claim
-from app.links import Links, Next, is_shutting_down, serves, task_id
+from app.links import Links, Next, serves, task_id
 from app.platform import Action
 from app.recording import record
+from app.shutdown import is_shutting_down
 from app.task_events import TakenEvents
 
 log = structlog.get_logger()
@@ -81,32 +82,44 @@ class Message:
             if taken is None:
                 return self.leave(found)
             found = self.begin(taken.keys)
+            if isinstance(found, Claim):
+                self.tell_started(found.key)
 
     def begin(self, keys: tuple[str, ...]) -> Claim | Advance | None:
         """Claim one step; of several siblings, run all that can be claimed."""
         self.claimed_at = time.monotonic()
         if len(keys) > 1:
-            ended = self.run_siblings(list(keys))
-            if ended is not None:
-                return siblings.together(ended)
+            advances = self.run_siblings(list(keys))
+            if advances is not None:
+                return siblings.together(advances)
         return claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
 
-    def run_siblings(self, keys: list[str]) -> list[siblings.Ended] | None:
-        """How those ended that could be claimed; None where none could: recorded before, perhaps,
+    def run_siblings(self, keys: list[str]) -> list[Advance] | None:
+        """What those led to that could be claimed; None where none could: recorded before, perhaps,
         as with any doubled message."""
         action, prepare = self.action(), self.order.prepare
         found = siblings.claim_siblings(self.workflow_id, keys, action.attempt_seconds)
         if not found.claims and not found.others:
             return None
         ended = siblings.run_claimed(found.claims, action, prepare, self.claimed_at)
-        for key in found.others:
-            other = siblings.run_other(self.workflow_id, key, action, prepare, time.monotonic())
-            ended += [] if other is None else [other]
         for each in ended:
             if not self.is_own(each.claim.key):
                 self.tell_started(each.claim.key)
             self.tell_ended(each.claim.key, each.result, each.advance, self.claimed_at)
-        return ended
+        return [*(each.advance for each in ended), *map(self.run_alone, found.others)]
+
+    def run_alone(self, key: str) -> Advance:
+        """Claim, run and record a sibling that is not plain."""
+        found = claims.claim_step(self.workflow_id, key, self.action().attempt_seconds)
+        if not isinstance(found, Claim):
+            return found or Advance("fenced")
+        began = time.monotonic()
+        result = execute(found, self.action(), self.order.prepare, began)
+        advance = record(found, result, fraction=random.random())
+        if not self.is_own(key):
+            self.tell_started(key)
+        self.tell_ended(key, result, advance, began)
+        return advance
 
     def stay(self) -> bool:
         """The canvas does not go on from here: the reconciler, a wake or another holder does it.
@@ -138,6 +151,7 @@ class Message:
         assert following is not None
         self.links.take()
         self.take(following)
+        self.tell_started(advance.claim.key)
         return advance.claim
 
     def is_own(self, key: str) -> bool:
@@ -155,10 +169,10 @@ class Message:
             return
         id = str(task_id(self.workflow_id, key))
         seconds = time.monotonic() - began
-        if result.move is Moves.FINISH:
+        if result.move is Moves.FINISH and self.is_own(key):
             self.is_own_step_done = True
-            if not self.is_own(key):
-                self.events.succeeded(id, seconds)
+        elif result.move is Moves.FINISH:
+            self.events.succeeded(id, seconds)
         elif result.move is Moves.FAIL:
             # Celery sends nothing for what it is told to ignore.
             self.events.failed(id, str(result.error.get("message", "")))
@@ -213,8 +227,6 @@ class Message:
         """From here on the message runs these steps."""
         self.name = following.name
         self.taken += 1
-        if len(following.keys) == 1:
-            self.tell_started(following.keys[0])
         return following
 
     def advance(self, claim: Claim, result: Result, following: Next) -> Advance:

@@ -18,7 +18,6 @@ from app.claims import (
     OUTCOME_PATIENCE_SECONDS,
     Advance,
     Claim,
-    claim_step,
     hot,
 )
 from app.errors import Permanent
@@ -101,31 +100,15 @@ def run_claimed(
         return ended
 
 
-def run_other(
-    workflow_id: UUID,
-    key: str,
-    action: Action,
-    prepare: Callable[[Claim], Prepared],
-    since: float,
-) -> Ended | None:
-    """Claim, run and record one that is not plain; None when there is nothing to run."""
-    claim = claim_step(workflow_id, key, action.attempt_seconds)
-    if not isinstance(claim, Claim):
-        return None
-    result = execute(claim, action, prepare, since)
-    return Ended(claim, result, record(claim, result, fraction=random.random()))
-
-
-def together(ended: list[Ended]) -> Advance | None:
+def together(advances: list[Advance]) -> Advance | None:
     """What the outcomes of one message lead to: the stop, else the join, else all they released."""
-    advances = [each.advance for each in ended]
     for verdict in ("draining", "undone"):
         for advance in advances:
             if advance.verdict == verdict:
                 return advance
     released = tuple(dict.fromkeys(key for each in advances for key in each.released))
     joined = next((each.joined for each in advances if each.joined is not None), None)
-    is_going_on = any(each.verdict == "released" for each in advances)
+    is_going_on = any(each.verdict in {"released", "done"} for each in advances)
     return Advance("released", released, joined) if is_going_on else None
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from celery import Celery, Signature, chain, chord, group
 
 import tasks
-from app.links import queue_of, task_id
+from app.links import SIBLINGS, queue_of, task_id
 from app.orphans import is_orphan, step_of
 from chains.definition import Step
 from chains.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of
@@ -184,8 +184,12 @@ class Compiler:
         if priority != DEFAULT_PRIORITY:
             # 9 is highest here, 0 in Redis.
             options["priority"] = 9 - priority
-        given = (str(self.workflow_id), key, *([[key, *siblings]] if siblings else []))
-        return self.app.signature(action, args=given, immutable=True, options=options)
+        if siblings:
+            # A worker of a release before runs the first, and the reconciler brings the others.
+            options["headers"] = {SIBLINGS: [key, *siblings]}
+        return self.app.signature(
+            action, args=(str(self.workflow_id), key), immutable=True, options=options
+        )
 
     def _priority(self, key: str) -> int:
         step = self.plan.step(step_of(key))

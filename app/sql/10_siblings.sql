@@ -22,14 +22,19 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-  WITH claimed AS (
+  WITH free AS MATERIALIZED (
+    -- In one order, and none that somebody else has just now: no deadlock, no wait.
+    SELECT s.key FROM steps AS s
+     WHERE s.workflow_id = p_workflow AND s.key = ANY (p_keys) AND s.status = 'pending'
+     ORDER BY s.key FOR NO KEY UPDATE SKIP LOCKED),
+  claimed AS (
     UPDATE steps SET
         status = 'running', fence = gen_random_uuid(), claims = claims + 1,
         lease_until = clock_timestamp() + seconds(least(p_lease, p_attempt)),
         deadline_at = clock_timestamp() + seconds(p_attempt),
         started_at = coalesce(started_at, clock_timestamp())
-     WHERE workflow_id = p_workflow AND steps.key = ANY (p_keys) AND publish_after IS NOT NULL
-       AND status = 'pending' AND wake_at IS NULL AND external_id IS NULL AND expires_at IS NULL
+     WHERE workflow_id = p_workflow AND steps.key IN (SELECT free.key FROM free)
+       AND publish_after IS NOT NULL AND status = 'pending' AND wake_at IS NULL AND external_id IS NULL AND expires_at IS NULL
        AND NOT undo AND NOT skip_requested
     RETURNING steps.key, steps.fence, steps.tries, steps.generation, steps.input, steps.item)
   SELECT c.key, true, c.fence, c.tries, c.generation, c.input, c.item, w.user_id, w.type, w.version
@@ -146,4 +151,24 @@ BEGIN
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
   RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END, keys;
+END $$;
+
+-- The leases of a process, several at once. A row that is being written just now is passed over: it is
+-- asked for again at the next tick. Nothing is lost with a renewal that a crash of the server undoes.
+CREATE FUNCTION renew_leases_v1(
+  p_workflows uuid[], p_keys text[], p_fences uuid[], p_lease double precision)
+RETURNS TABLE (fence uuid) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM set_config('synchronous_commit', 'off', true);
+  RETURN QUERY
+  WITH free AS MATERIALIZED (
+    SELECT s.workflow_id, s.key
+      FROM unnest(p_workflows, p_keys, p_fences) AS asked (workflow_id, key, fence)
+      JOIN steps AS s USING (workflow_id, key)
+     WHERE s.fence = asked.fence AND s.status = 'running'
+     ORDER BY s.workflow_id, s.key FOR NO KEY UPDATE OF s SKIP LOCKED)
+  UPDATE steps SET lease_until = least(clock_timestamp() + seconds(p_lease), deadline_at)
+    FROM free WHERE steps.workflow_id = free.workflow_id AND steps.key = free.key
+  RETURNING steps.fence;
 END $$;

@@ -1,22 +1,25 @@
 """A worker of threads, for steps that wait: many in flight in one process, and as safe to kill."""
 
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from ops.laptop.supervisor import Service
+from ops.laptop.service import Service
 from tests.e2e.campaign import Customer
 from tests.e2e.stack import Stack, until
 
 THREADS = 24
 CAMPAIGNS = 6
+FEW = 2
 
 
-def of_threads(stack: Stack) -> Service:
+def of_threads(stack: Stack, threads: int = THREADS) -> Service:
     """The profile's worker with a pool of threads."""
     profiled = stack.worker()
-    argv = (*profiled.argv, "--threads", str(THREADS))
+    argv = (*profiled.argv, "--threads", str(threads))
     return replace(profiled, argv=argv, log=profiled.log.with_name("threads.log"))
 
 
@@ -55,3 +58,23 @@ def test_a_killed_worker_of_threads_doubles_nothing(stack: Stack, customer: Cust
         assert campaign.paid() == {
             "authorizations": 1, "captures": 1, "refunds": 0, "predictions": 2, "deployments": 1,
         }  # fmt: skip
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_of_threads_that_is_asked_to_stop_begins_nothing_more(
+    stack: Stack, customer: Customer
+) -> None:
+    few = of_threads(stack, FEW)
+    with stack.other_workers(few):
+        held = stack.fault("stripe", "payment_intents.create", "slow", seconds=2, count=8)
+        campaigns = [customer.start(1) for _ in range(8)]
+        met = until("calls under way", lambda: held() == FEW, 30.0, stack.dump)
+        assert met
+        os.kill(stack.pid("worker"), signal.SIGTERM)
+        has_ended = until("its end", lambda: stack.restarts("worker") > 0, 25.0, stack.dump)
+        assert has_ended
+        assert held() == FEW, "what it had fetched was begun"
+        assert "Unrecoverable" not in few.log.read_text()
+        for campaign in campaigns:
+            campaign.ended("succeeded", seconds=90.0)
+            assert campaign.counts()["authorizations"] == 1

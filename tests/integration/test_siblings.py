@@ -58,6 +58,10 @@ def run(found: Claimed, action: str = NOOP) -> list[Ended]:
     return siblings.run_claimed(found.claims, actions()[action], prepare, time.monotonic())
 
 
+def together(ended: list[Ended]) -> claims.Advance | None:
+    return siblings.together([each.advance for each in ended])
+
+
 def transactions(workflow: UUID, kind: str) -> list[int]:
     """How many events of a kind each transaction has written."""
     rows = db.rows(
@@ -89,12 +93,10 @@ def test_the_last_of_several_messages_joins_and_no_other(kernel: Kernel) -> None
 def test_as_many_items_are_released_as_have_settled(kernel: Kernel) -> None:
     workflow = spread(kernel, list(range(7)), window=3)
     assert claim(workflow, 3).claims == ()
-    assert siblings.together(run(claim(workflow, 0, 1, 2))) == claims.Advance(
+    assert together(run(claim(workflow, 0, 1, 2))) == claims.Advance(
         "released", tuple(leaves(3, 4, 5))
     )
-    assert siblings.together(run(claim(workflow, 3, 4, 5))) == claims.Advance(
-        "released", tuple(leaves(6))
-    )
+    assert together(run(claim(workflow, 3, 4, 5))) == claims.Advance("released", tuple(leaves(6)))
 
 
 def test_of_many_who_claim_the_same_at_once_one_has_each(
@@ -137,7 +139,7 @@ def test_what_was_running_when_a_pause_came_is_recorded_and_releases_nothing(
     workflow = spread(kernel, list(range(3)))
     found = claim(workflow, 0, 1, 2)
     pausing.pause(ada, workflow)
-    assert siblings.together(run(found)) == claims.Advance("released")
+    assert together(run(found)) == claims.Advance("released")
     assert transactions(workflow, "StepSucceeded") == [1, 1, 1]
     pausing.resume(ada, workflow)
     drive()
@@ -148,7 +150,7 @@ def test_what_was_running_when_a_stop_came_is_recorded_and_drains(kernel: Kernel
     workflow = spread(kernel, list(range(3)))
     found = claim(workflow, 0, 1, 2)
     commands.stop(workflow, "timed_out", {"code": "timed_out"})
-    advance = siblings.together(run(found))
+    advance = together(run(found))
     assert advance is not None
     assert advance.verdict == "draining"
     settle_soon(workflow)
@@ -174,10 +176,7 @@ def test_one_that_is_not_plain_is_claimed_by_itself(kernel: Kernel) -> None:
     assert [each.key for each in found.claims] == leaves(0, 2)
     assert found.others == tuple(leaves(1))
     run(found)
-    other = siblings.run_other(
-        workflow, found.others[0], actions()[NOOP], prepare, time.monotonic()
-    )
-    assert other is not None
+    other = finish(kernel.claim(workflow, found.others[0]), NOOP)
     assert (other.result.finish.status, other.advance.joined) == ("skipped", "each")
 
 

@@ -8,7 +8,13 @@ revision = "0005"
 down_revision = "0004"
 
 _SQL = Path(__file__).parents[2] / "sql" / "10_siblings.sql"
-_FUNCTIONS = ("finish_siblings_v1", "settle_parts_v1", "append_events_v1", "claim_siblings_v1")
+_FUNCTIONS = (
+    "renew_leases_v1",
+    "finish_siblings_v1",
+    "settle_parts_v1",
+    "append_events_v1",
+    "claim_siblings_v1",
+)
 
 
 def upgrade() -> None:

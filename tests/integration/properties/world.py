@@ -15,6 +15,7 @@ from app.attempt import Moves, Result, execute
 from app.call import idempotency_key
 from app.claims import Advance, Claim
 from app.errors import Conflict
+from app.links import SIBLINGS
 from app.platform import Action, Delivery
 from app.recording import record
 from app.settings import current
@@ -118,7 +119,7 @@ class World:
         """Run claimed siblings and record what came of them; the verdicts."""
         row = self.kernel.step(held[0].workflow_id, held[0].key)
         ended = siblings.run_claimed(held, self.actions[row["action"]], prepare, time.monotonic())
-        advance = siblings.together(ended)
+        advance = siblings.together([each.advance for each in ended])
         if advance is not None:
             self._lead_on(held[0].workflow_id, held[0].key, advance, is_lost=is_lost)
         return [each.advance.verdict for each in ended]
@@ -236,9 +237,9 @@ class World:
                     messages += client.lrange(name, 0, -1)
                     client.delete(name)
         for message in messages:
-            given, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-            workflow_id, key, *others = given
-            for each in others[0] if others else [key]:
+            published = json.loads(message)
+            (workflow_id, key), *_ = json.loads(base64.b64decode(published["body"]))
+            for each in published["headers"].get(SIBLINGS) or [key]:
                 self.published[UUID(workflow_id), each] += 1
 
     def state(self) -> Any:
