@@ -296,14 +296,18 @@ def _in_doubt(result: Result, call: Call) -> None:
 
 def _by_store(result: Result, err: Exception, call: Call) -> None:
     """A store of ours: the disk full, PostgreSQL away between an effect and its record."""
+    # What `patiently` gave up asking for stands behind its Unavailable.
+    ailment = db.ailment(err.__cause__ or err if isinstance(err, Unavailable) else err)
     if isinstance(err, Unavailable):
         code, message = err.code, err.message
     else:
-        ailment = db.ailment(err)
         code, message = ailment.code, ailment.words
     result.error = {"code": code, "message": message}
-    result.policy, result.is_try = STORE_POLICY, False
-    log.warning("step.waits_for_store", step=call.step_key, code=code, reason=message)
+    if ailment.passes:
+        result.policy, result.is_try = STORE_POLICY, False
+        log.warning("step.waits_for_store", step=call.step_key, code=code, reason=message)
+    else:
+        log.error("step.beyond_limits", step=call.step_key, code=code, reason=message)
     _by_intents(result, call)
 
 

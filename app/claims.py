@@ -93,7 +93,7 @@ class Attempt:
 
 def patiently(patience_seconds: float, ask: Callable[[], T]) -> T:
     """`ask()`, again while PostgreSQL is away, full or crowded, or a deadlock is broken; then
-    Unavailable."""
+    Unavailable. What no time can mend is Unavailable at once."""
     began = time.monotonic()
     failures = 0
     while True:
@@ -103,7 +103,7 @@ def patiently(patience_seconds: float, ask: Callable[[], T]) -> T:
             # Also where the server answers but cannot work: read-only after a switch, say.
             db.release()
             ailment = db.ailment(err)
-            if time.monotonic() - began >= patience_seconds:
+            if not ailment.passes or time.monotonic() - began >= patience_seconds:
                 raise Unavailable(ailment.words, code=ailment.code) from err
             failures += 1
             if failures == _WORTH_TELLING:

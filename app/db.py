@@ -129,10 +129,12 @@ def snapshots(*, application: str = "playalter") -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Ailment:
-    """Why PostgreSQL did not do what it was asked for: a code for machines, words for people."""
+    """Why PostgreSQL did not do what it was asked for: a code for machines, words for people.
+    `passes`: asked again later, it may."""
 
     code: str
     words: str
+    passes: bool = True
 
 
 _CROWDED = re.compile(r"too many (clients|connections)|remaining connection slots", re.IGNORECASE)
@@ -148,6 +150,9 @@ def ailment(err: BaseException) -> Ailment:
         return Ailment("database_crowded", f"PostgreSQL has no free connection: {told[:200]}")
     if state == "53100" or _NO_ROOM in told:
         return Ailment("database_full", f"PostgreSQL's disk is full: {told[:200]}")
+    if state is not None and state.startswith("54"):
+        # psycopg2 calls a statement or value beyond PostgreSQL's limits an OperationalError, too.
+        return Ailment("database_limit", f"more than PostgreSQL takes: {told[:200]}", passes=False)
     return Ailment(Unavailable.default_code, f"PostgreSQL: {told[:200]}")
 
 

@@ -57,7 +57,8 @@ class Page:
 
 @dataclass(frozen=True)
 class Filters:
-    """Which workflows a list shall hold; None means any."""
+    """Which workflows a list shall hold; None means any. `without_key`: none whose idempotency key
+    begins with it."""
 
     status: str | None = None
     type: str | None = None
@@ -65,6 +66,7 @@ class Filters:
     created_before: datetime | None = None
     version: int | None = None
     attention: bool | None = None
+    without_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,9 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.attention is not None:
         has_none = WorkflowRow.attention.is_(None)
         conditions.append(~has_none if filters.attention else has_none)
+    if filters.without_key is not None:
+        key = func.coalesce(WorkflowRow.idempotency_key, "")
+        conditions.append(~func.starts_with(key, filters.without_key))
     return conditions
 
 

@@ -6,7 +6,7 @@ A dry run asks each command and rolls it back, so that it says what would really
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +85,9 @@ def run(
     `request_id`: sent again, no workflow is forked, and no signal given, a second time.
     """
     until = time.monotonic() + BUDGET_SECONDS
+    if action == "fork" and request_id is not None:
+        # Its own forks match as well, once it is sent again.
+        filters = replace(filters, without_key=_prefix(request_id))
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
     answers: list[Answered] = []
     for item in page.items:
@@ -99,8 +102,12 @@ def _request_of(workflow_id: UUID, request_id: str | None) -> Json:
     """The key of one workflow's share in the request."""
     if request_id is None:
         return {}
-    digest = hashlib.sha256(f"{request_id}:{workflow_id}".encode()).hexdigest()
-    return {"request_id": f"bulk-{digest}"}
+    return {"request_id": f"{_prefix(request_id)}{workflow_id.hex}"}
+
+
+def _prefix(request_id: str) -> str:
+    """What the keys of all shares of the request begin with."""
+    return f"bulk-{hashlib.sha256(request_id.encode()).hexdigest()[:32]}-"
 
 
 def _one(

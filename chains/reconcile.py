@@ -9,6 +9,8 @@ and publishes nothing.
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -70,11 +72,30 @@ def reconcile() -> int:
         " ORDER BY next_wake_at LIMIT %s",
         (BATCH,),
     )
-    orphans.decide(BATCH)
-    ids = [row["id"] for row in due] + orphans.of_ended_workflows(BATCH)
+    _wake_parents()
+    _put_right(current, [row["id"] for row in due])
+    # Last, and each by itself: whatever goes wrong with orphans holds up no workflow.
+    with _apart("orphans.decide"):
+        orphans.decide(BATCH)
+    with _apart("orphans.of_ended_workflows"):
+        _put_right(current, orphans.of_ended_workflows(BATCH))
+    return len(due)
+
+
+@contextmanager
+def _apart(what: str) -> Iterator[None]:
+    """Log what fails in the block, and go on."""
+    try:
+        yield
+    except (*AWAY, Unavailable) as err:
+        log.warning("reconcile.part_unable", part=what, error=str(err).strip()[:300])
+    except Exception as err:  # it is tried again in the next pass
+        log.error("reconcile.part_failed", part=what, exc_info=err)
+
+
+def _put_right(current: "_Pass", ids: list[UUID]) -> None:
     if ids:
         current.ask_queues()
-    _wake_parents()
     for workflow_id in ids:
         try:
             current.put_right(workflow_id)
@@ -83,7 +104,6 @@ def reconcile() -> int:
         except Exception as err:  # one workflow must not hold up the others
             log.error("reconcile.workflow_failed", workflow=str(workflow_id), exc_info=err)
             _postpone(workflow_id)
-    return len(due)
 
 
 class _Pass:

@@ -464,6 +464,10 @@ BEGIN
     END LOOP;
   END IF;
 
+  -- A store that is there again tells nobody. No action is named: a call in doubt that needs a person
+  -- tells so itself, each time that it is looked at.
+  IF w.attention = 'store_unavailable' THEN PERFORM settle_attention_v1(p_workflow, '{}'); END IF;
+
   IF w.completed_at IS NOT NULL
      OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
     -- Time to ask the platform: a lost webhook must not matter. Or a wait has come to its end.
@@ -666,9 +670,17 @@ BEGIN
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
 END $$;
 
+-- Whether a step with this error has been held off by a store of ours for so long that a person is
+-- called.
+CREATE FUNCTION is_held_off_v1(p_error jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
+  SELECT coalesce((p_error ->> 'since')::double precision
+                  < extract(epoch FROM clock_timestamp()) - 3600, false)
+$$;
+
 -- As before; `timed_out`, and nothing is changed, where the next attempt would come after the step's
 -- own time (p_timeout, null for none). What is no try (p_is_try; a store of ours was full or away) is
--- not counted: the longer it lasts, the longer the pauses, up to a minute; `since` tells how long.
+-- not counted: the longer it lasts, the longer the pauses, up to a minute; `since` tells how long, and
+-- after an hour a person is called (see is_held_off_v1).
 CREATE FUNCTION retry_step_v2(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_seconds double precision, p_new_generation boolean,
@@ -709,6 +721,9 @@ BEGIN
   PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
     'code', p_error ->> 'code', 'seconds', round(p_seconds::numeric, 3),
     'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
+  IF is_held_off_v1(p_error) AND w IN ('running', 'compensating') THEN
+    PERFORM call_person_v1(p_workflow, p_key, 'store_unavailable');
+  END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
 END $$;

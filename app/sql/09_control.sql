@@ -78,6 +78,7 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
   SELECT s.key, CASE WHEN s.undo AND s.status = 'failed' THEN 'compensation_failed'
                      WHEN s.status = 'failed' THEN 'step_failed'
                      WHEN s.status = 'unknown' THEN 'unknown_outcome'
+                     WHEN s.crashes < 5 THEN 'store_unavailable'
                      ELSE 'crashing' END
     FROM workflows w JOIN steps s ON s.workflow_id = w.id
    WHERE w.id = p_workflow AND (w.completed_at IS NULL OR s.undo AND s.key LIKE '%~orphan[%')
@@ -85,7 +86,9 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
                             OR w.status = 'running'
                             AND s.key NOT IN (SELECT tolerated_steps_v1(p_workflow))
                        WHEN 'unknown' THEN p_person IS NULL OR s.action = ANY (p_person)
-                       WHEN 'pending' THEN s.crashes >= 5
+                       WHEN 'pending' THEN s.crashes >= 5 OR is_held_off_v1(s.error)
+                       -- It is being tried, and nothing is better yet.
+                       WHEN 'running' THEN is_held_off_v1(s.error)
                        ELSE false END
    ORDER BY s.position, s.key
 $$;
@@ -101,7 +104,7 @@ DECLARE
 BEGIN
   SELECT attention INTO before FROM workflows WHERE id = p_workflow;
   IF before IS NULL OR before NOT IN ('unknown_outcome', 'lookup_refused', 'compensation_failed',
-                                      'step_failed', 'crashing') THEN
+                                      'step_failed', 'crashing', 'store_unavailable') THEN
     RETURN;
   END IF;
   SELECT step_key, reason INTO need FROM needs_person_v1(p_workflow, p_person) LIMIT 1;

@@ -30,8 +30,11 @@ DECLARE
   s record;
 BEGIN
   IF p_effect IS NOT NULL AND p_workflow IS NULL THEN
-    SELECT workflow_id, step_key INTO p_workflow, p_step FROM intents
-     WHERE response ->> 'url' = ANY (p_addresses) AND operation LIKE 'files.create%' LIMIT 1;
+    -- Materialized: for the first of many that it expects the planner would read the whole table.
+    WITH found AS MATERIALIZED (
+      SELECT workflow_id, step_key FROM intents
+       WHERE response ->> 'url' = ANY (p_addresses) AND operation LIKE 'files.create%')
+    SELECT workflow_id, step_key INTO p_workflow, p_step FROM found LIMIT 1;
   END IF;
   SELECT workflow_id, key, CASE WHEN external_id = p_effect THEN 'own' END AS fate INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_step AND action = ANY (p_traced) AND NOT undo
@@ -59,8 +62,10 @@ BEGIN
     FROM webhook_deliveries
    WHERE id = p_delivery AND fate IS NULL AND effect_workflow_id IS NOT NULL;
   IF NOT FOUND THEN RETURN 'decided'; END IF;
-  -- Every outcome takes this lock, and so does whatever lets a step that has ended run again.
-  SELECT completed_at INTO w FROM workflows WHERE id = d.workflow_id FOR NO KEY UPDATE;
+  -- Every outcome takes this lock, and so does whatever lets a step that has ended run again. Nobody
+  -- waits for it here: the next pass comes.
+  SELECT completed_at INTO w FROM workflows WHERE id = d.workflow_id FOR NO KEY UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN RETURN 'later'; END IF;
   SELECT status, external_id, generation, output INTO s FROM steps
    WHERE workflow_id = d.workflow_id AND key = d.step_key;
   verdict := CASE
@@ -81,11 +86,13 @@ BEGIN
 END $$;
 
 -- Whether the effect is what the step waits for, has recorded or told; or another step's, whatever it
--- seems to carry. Where a person has said that a call was made, and not what came of it, nobody can
--- tell, and nothing is taken back.
+-- seems to carry. Where a person has said what the step's output is, or that a call was made and not
+-- what came of it, nobody can tell, and nothing is taken back.
 CREATE FUNCTION is_own_effect_v1(p_workflow uuid, p_key text, p_effect text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT FROM steps WHERE external_id = p_effect AND key NOT LIKE '%~orphan[%')
+      OR EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key
+                    AND resolved_output IS NOT NULL)
       OR EXISTS (
            SELECT FROM intents i JOIN steps s ON (s.workflow_id, s.key) = (i.workflow_id, i.step_key)
             WHERE s.workflow_id = p_workflow AND s.key = p_key AND i.generation = s.generation

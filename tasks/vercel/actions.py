@@ -24,7 +24,7 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.vercel.client import VercelApi, api
+from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -145,6 +145,9 @@ def _file(path: str, data: bytes) -> Json:
 def _found(call: Call, vercel: VercelApi, intent: Intent) -> Json | None:
     since = intent.first_sent_at - _CLOCKS_DIFFER
     for each in vercel.deployments_with(call.reference, since):
-        if each["meta"].get("generation") == intent.request["meta"]["generation"]:
+        meta = each["meta"]
+        if any(meta.get(mark) for mark in COPY_MARKS):
+            continue
+        if meta.get("generation") == intent.request["meta"]["generation"]:
             return {name: each[name] for name in ("id", "url", "status")}
     return None

@@ -15,6 +15,10 @@ from app.platform import Json
 from app.settings import Settings, current
 
 SETTING = "VERCEL_TOKEN"
+COPY_MARKS = ("action", "originalDeploymentId")
+"""What stands in the meta of a deployment that a person made of one of ours (redeploy, promote):
+Vercel copies our own marks into it, and it is not ours to adopt or to take back."""
+
 _PAGE = 100
 _MAX_PAGES = 20
 _UPLOAD_SECONDS = 60.0

@@ -12,6 +12,7 @@ from app.errors import SignatureInvalid
 from app.platform import Delivery, Json, Trace
 from app.settings import current
 from tasks import signatures
+from tasks.vercel.client import COPY_MARKS
 
 _ENDS = {
     "deployment.succeeded",
@@ -46,8 +47,7 @@ def _trace(about: str | None, kind: str, event: Json) -> Trace | None:
     reference = signatures.text_at(event, "payload", "deployment", "meta", "reference")
     if about is None or kind not in _ENDS | {"deployment.created"}:
         return None
-    if signatures.text_at(event, "payload", "deployment", "meta", "action") == "redeploy":
-        # A person deploys again what we have published, and Vercel copies our mark.
+    if any(signatures.text_at(event, "payload", "deployment", "meta", mark) for mark in COPY_MARKS):
         return None
     return Trace(about, reference=reference)
 

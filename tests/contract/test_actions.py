@@ -17,6 +17,7 @@ from app.errors import Permanent, Unknown
 from app.http import exchange_scope
 from app.platform import Found, Json
 from tasks.replicate.client import api as replicate_api
+from tasks.vercel.actions import find_deployment
 from tasks.vercel.client import api as vercel_api
 from tests.contract.effects import (
     AUTHORIZE,
@@ -132,6 +133,22 @@ def test_a_doubled_deployment_is_removed_and_the_page_stays(step: Claim, vendors
     results = [prepared.take_back(double, status="waiting")["result"] for _ in range(2)]
     assert results == ["removed", "already"]
     assert requests.get(wait(prepared, own)["url"], timeout=5).status_code == 200
+
+
+def test_a_deployment_that_a_person_promoted_from_ours_is_not_taken_for_ours(
+    step: Claim,
+) -> None:
+    prepared = deploy(step)
+    own = EFFECTS["vercel.deploy"].begin(prepared)
+    (intent,) = prepared.intents
+    for mark in ({"action": "promote"}, {"originalDeploymentId": own}):
+        copy = {**intent.request, "meta": {**intent.request["meta"], **mark}}
+        with exchange_scope(time.monotonic() + 5, []):
+            vercel_api(prepared.settings).create_deployment(copy)
+    with exchange_scope(time.monotonic() + 5, []):
+        answer = find_deployment(prepared.call(None), intent)
+    assert isinstance(answer, Found)
+    assert answer.response["id"] == own
 
 
 def test_a_photograph_without_a_face_fails_with_the_models_words(step: Claim) -> None:

@@ -237,6 +237,8 @@ def test_the_start_of_a_prediction_wakes_nobody_and_tells_whose_it_is(settings: 
         ("deployment.succeeded", {"reference": "w/s"}, True),
         ("deployment.promoted", {"reference": "w/s"}, False),
         ("deployment.created", {"reference": "w/s", "action": "redeploy"}, False),
+        ("deployment.succeeded", {"reference": "w/s", "action": "promote"}, False),
+        ("deployment.created", {"reference": "w/s", "originalDeploymentId": "dpl_0"}, False),
     ],
 )
 def test_a_deployment_tells_whose_it_is_unless_a_person_made_it(

@@ -16,13 +16,16 @@ from flask.testing import FlaskClient
 from PIL import Image
 from structlog.testing import capture_logs
 
-from app import claims, db, security
+from app import claims, db, people, security
 from app.attempt import execute
 from app.call import Call
+from app.claims import Finish
+from app.payload import dumps
 from app.platform import Action, Effect, Json
 from app.recording import record
 from app.settings import Settings
 from chains.prepare import prepare
+from chains.reconcile import reconcile
 from ops.laptop.account import server_account
 from ops.laptop.postgres import Postgres
 from tasks.control.actions import NoopInput
@@ -249,3 +252,70 @@ def test_pauses_grow_while_a_store_is_full_and_start_anew_for_another_reason(
     assert 59 < pause("storage_unavailable") <= 60
     assert 4 < pause("database_full") <= 5
     assert kernel.step(workflow, "a")["tries"] == 0
+
+
+def _hold_off(kernel: Kernel, workflow: UUID, hours: float) -> None:
+    """An attempt of step `a` that a store of ours, away for so long, did not let be made."""
+    db.row("UPDATE steps SET wake_at = NULL WHERE workflow_id = %s", (workflow,))
+    claimed = kernel.claim(workflow, "a")
+    error = {"code": "storage_unavailable", "message": "full"}
+    db.row(
+        "UPDATE steps SET error = %s::jsonb || jsonb_build_object('since',"
+        " extract(epoch FROM clock_timestamp()) - 3600 * %s::float8)"
+        " WHERE workflow_id = %s AND key = 'a'",
+        (dumps(error), hours, workflow),
+    )
+    claims.retry_step(claimed, NOTHING, error, 5.0, new_generation=False, is_try=False)
+
+
+def _look(workflow: UUID) -> None:
+    """The reconciler's next pass over the workflow."""
+    db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
+    reconcile()
+
+
+def test_a_person_is_called_once_a_store_has_held_a_step_off_for_an_hour_and_until_it_is_there(
+    kernel: Kernel, agreeing: None
+) -> None:
+    workflow = kernel.start(kernel.register({"sequence": [noop("a"), {"wait": "w", "for": "1h"}]}))
+    _hold_off(kernel, workflow, 0.9)
+    assert kernel.workflow(workflow)["attention"] is None
+    for _ in range(2):
+        _hold_off(kernel, workflow, 1.1)
+        _look(workflow)
+    db.row("UPDATE steps SET wake_at = NULL WHERE workflow_id = %s", (workflow,))
+    claimed = kernel.claim(workflow, "a")
+    _look(workflow)
+    assert kernel.workflow(workflow)["attention"] == "store_unavailable", "it is only being tried"
+    (item,) = people.attention(kernel.user_id).items
+    assert [(step["key"], step["reason"]) for step in item["steps"]] == [("a", "store_unavailable")]
+    claims.finish_step(claimed, NOTHING, Finish({}))
+    _look(workflow)
+    assert kernel.workflow(workflow)["attention"] is None
+    told = [event["type"] for event in kernel.events(workflow) if "Attention" in event["type"]]
+    assert told == ["AttentionNeeded", "AttentionResolved"]
+
+
+@pytest.mark.parametrize("is_patient", [True, False])
+def test_what_is_more_than_postgresql_takes_counts_as_a_try_and_is_not_waited_for(
+    kernel: Kernel, agreeing: None, is_patient: bool
+) -> None:
+    workflow = kernel.start(kernel.register(noop("huge")))
+    raised = "DO $$ BEGIN RAISE 'stack depth' USING ERRCODE = 'statement_too_complex'; END $$"
+
+    def run(call: Call, given: NoopInput) -> Json:
+        if is_patient:
+            claims.call(raised, (), 20.0)
+        db.row(raised, ())
+        return {}
+
+    action = Action("control.noop", NoopInput, run, Effect.NONE, attempt_seconds=30.0)
+    began = time.monotonic()
+    claim = kernel.claim(workflow, "huge")
+    result = execute(claim, action, prepare, began)
+    assert time.monotonic() - began < 5
+    record(claim, result, fraction=0.0)
+    step = kernel.step(workflow, "huge")
+    assert (step["status"], step["tries"]) == ("pending", 1)
+    assert step["error"]["code"] == "database_limit"
+    assert "since" not in step["error"]

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from app import links, orphans, payload, retry
+from app import clock, links, orphans, payload, retry
 from chains import (
     definition,
     drawing,
@@ -20,6 +20,7 @@ from chains import (
 from tests.bench import measure, report
 
 MODULES = (
+    clock,
     definition,
     drawing,
     dsl,

@@ -343,7 +343,6 @@ def test_a_bulk_of_forks_that_is_sent_again_forks_once(
     }
     assert {item["fork_id"] for item in dry["items"]} == {None}
     assert count() == before
-    body["filter"] = {"type": "undone", "attention": True}
     first = ask(dry_run=False)
     again = ask(dry_run=False)
     assert count() == before + len(sources)

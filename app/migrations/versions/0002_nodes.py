@@ -30,6 +30,7 @@ _FUNCTIONS = (
     "claim_step_v2",
     "advance_step_v2",
     "retry_step_v2",
+    "is_held_off_v1",
     "doubt_step_v2",
     "cancel_step_v2",
 )
