@@ -49,7 +49,7 @@ STORES = (Kind.POSTGRES_KILLED, Kind.VALKEY_RESTARTED, Kind.POSTGRES_RESTARTED, 
 STALLS = (Kind.WORKER_STALLED, Kind.CHILDREN_STALLED)
 DEADLY = (Kind.CHILD_KILLED, Kind.WORKER_KILLED)
 # How many children of a worker at once: each holds one step.
-CHILDREN = {Kind.CHILD_KILLED: 3, Kind.CHILDREN_STALLED: 5}
+CHILDREN = {Kind.CHILD_KILLED: 3, Kind.CHILDREN_STALLED: 6}
 # How often in ten minutes.
 OTHERS = {
     Kind.CHILD_KILLED: 10,
