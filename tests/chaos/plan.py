@@ -153,7 +153,7 @@ def _stores(random: Random, seconds: float) -> Iterator[Strike]:
 
 def _stalls(random: Random, seconds: float) -> Iterator[Strike]:
     """Whole workers and children in turn, one at a time; the last ends before the run does."""
-    wanted = max(1, round(9 * seconds / USUAL_SECONDS))
+    wanted = max(1, round(11 * seconds / USUAL_SECONDS))
     room = max(0.0, seconds - STALL_SECONDS[1] - 5.0)
     apart = max(STALLS_APART_SECONDS, room / max(1, wanted))
     for number in range(wanted):
