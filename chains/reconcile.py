@@ -68,8 +68,9 @@ def reconcile() -> int:
     """One pass: how many workflows were due."""
     current = _Pass()
     due = db.rows(
-        "SELECT id FROM workflows WHERE completed_at IS NULL AND next_wake_at <= playalter_now()"
-        " ORDER BY next_wake_at LIMIT %s",
+        # Asked for once, so that the index answers: a volatile function is asked for each row.
+        "SELECT id FROM workflows WHERE completed_at IS NULL"
+        " AND next_wake_at <= (SELECT playalter_now()) ORDER BY next_wake_at LIMIT %s",
         (BATCH,),
     )
     _wake_parents()
@@ -171,8 +172,8 @@ def _wake_parents() -> None:
 _UNTOLD = (
     "SELECT external_id FROM webhook_deliveries AS d WHERE platform = 'control'"
     " AND consumed_at IS NULL AND starts_with(external_id, 'workflow:')"
-    " AND received_at BETWEEN clock_timestamp() - interval '1 hour'"
-    "                     AND clock_timestamp() - interval '1 s'"
+    " AND received_at BETWEEN (SELECT clock_timestamp() - interval '1 hour')"
+    "                     AND (SELECT clock_timestamp() - interval '1 s')"
     " AND EXISTS (SELECT FROM steps WHERE external_id = d.external_id AND status = 'waiting')"
     " ORDER BY received_at LIMIT %s"
 )
