@@ -23,4 +23,7 @@ CPU is read from the kernel for the process groups of workers, PostgreSQL and Va
 timed; the producer is apart, though not what it asks of PostgreSQL and Valkey where it submits
 within that time (w3, alone). Commits (transactions that wrote), WAL and messages include the
 submission. Memory is the worker's after the run, shared pages divided among those who share them.
+
+Not compared with anybody: what a workflow leaves behind (`storage.py`), what a full database costs
+those that run (`growth.py`) and the HTTP front alone (`front.py`); each says how it measures.
 """

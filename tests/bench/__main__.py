@@ -15,6 +15,8 @@ from tests.bench import picture, report
 from tests.bench.compare import Options, compare
 from tests.bench.loads import LOADS, QUICK, W3_SLOW, Load
 
+OTHERS = ("waiting", "wide", "storage", "growth", "front")
+"""Modules beside this one that ops/bench starts by their name."""
 QUICK_RUNS = 2
 MOST_SLOTS = 50
 _LONGEST_DELAY_MS = 100.0
@@ -44,16 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ops/bench",
         description=__doc__,
-        epilog=f"loads: {', '.join(LOADS)}. ops/bench waiting and ops/bench wide measure other"
-        " things and have options of their own.",
+        epilog=f"loads: {', '.join(LOADS)}. ops/bench with {', '.join(OTHERS)} measures other"
+        " things, with options of their own.",
     )
     parser.add_argument("loads", nargs="*", type=_load_name, help="which of them; all by default")
     parser.add_argument("--quick", action="store_true", help="small sizes, two runs")
-    parser.add_argument("--runs", type=_positive, help="pairs of runs for each load (5)")
-    parser.add_argument("--workflows", type=_positive, help="exactly so many a run")
-    parser.add_argument("--concurrency", type=_positive, default=4, help="slots a worker (4)")
+    parser.add_argument("--runs", type=positive, help="pairs of runs for each load (5)")
+    parser.add_argument("--workflows", type=positive, help="exactly so many a run")
+    parser.add_argument("--concurrency", type=positive, default=4, help="slots a worker (4)")
     parser.add_argument(
-        "--seconds", type=_positive, default=10, help="a run of a rate is cut to some such (10)"
+        "--seconds", type=positive, default=10, help="a run of a rate is cut to some such (10)"
     )
     parser.add_argument(
         "--commit-delay", type=_delay, metavar="2ms", help="make every commit slower by so much"
@@ -70,12 +72,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load_name(said: str) -> str:
     if said not in LOADS:
-        known = ", ".join([*LOADS, "waiting", "wide"])
+        known = ", ".join([*LOADS, *OTHERS])
         raise argparse.ArgumentTypeError(f"there is no load '{said}'; there are {known}")
     return said
 
 
-def _positive(said: str) -> int:
+def positive(said: str) -> int:
+    """An option's whole number above 0."""
     if not said.isascii() or not said.isdigit() or int(said) < 1:
         raise argparse.ArgumentTypeError(f"'{said}' is not a whole number above 0")
     return int(said)

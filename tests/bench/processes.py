@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 START_SECONDS = 30.0
@@ -17,14 +17,24 @@ _numbers = itertools.count()
 
 @contextlib.contextmanager
 def worker(
-    application: str, queues: str, concurrency: int, log: Path, *, pool: str = "prefork"
+    application: str,
+    queues: str,
+    concurrency: int,
+    log: Path,
+    *,
+    pool: str = "prefork",
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
-    """A worker with task events; yields its pid, ends it at the end."""
+    """A worker with task events; yields its pid, ends it at the end. `settings` take the place of
+    this process's."""
     argv = [sys.executable, "-m", "celery", "-A", application, "worker", "-c", str(concurrency)]
     argv += ["-P", pool, "-n", f"{pool}-{queues.replace(',', '-')}-{next(_numbers)}@%h"]
     argv += ["-Q", queues, "-E", "--without-gossip", "--without-mingle", "-l", "WARNING"]
+    environment = os.environ | dict(settings or {})
     with log.open("ab") as out:
-        child = subprocess.Popen(argv, stdout=out, stderr=out, start_new_session=True)
+        child = subprocess.Popen(
+            argv, stdout=out, stderr=out, start_new_session=True, env=environment
+        )
     try:
         yield child.pid
     finally:
@@ -36,9 +46,13 @@ def worker(
             child.wait(5)
 
 
-def has_ended(child_pid: int) -> bool:
-    """Whether a child of ours has ended; it stays for its owner to wait for."""
-    return os.waitid(os.P_PID, child_pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended, also one that its parent has not yet waited for."""
+    try:
+        text = (Path("/proc") / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return text.rpartition(")")[2].split()[0] in {"Z", "X"}
 
 
 @contextlib.contextmanager

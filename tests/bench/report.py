@@ -13,8 +13,6 @@ Json = dict[str, Any]
 
 SIDES = ("durable", "raw")
 GROUPS = ("workers", "postgres", "valkey")
-_WORDS = 2
-"""Columns of the table that stand to the left."""
 _MIB = 1024 * 1024
 
 
@@ -76,7 +74,7 @@ def as_text(report: Json) -> str:
     loads = report["loads"]
     lines = [_HEAD, *(_cells(load, side) for load in loads for side in SIDES)]
     setting = ", ".join(f"{name} {value}" for name, value in report["setting"].items())
-    return "\n".join([*_table(lines), "", *(_behind(load) for load in loads), "", setting])
+    return "\n".join([*table(lines, words=2), "", *(_behind(load) for load in loads), "", setting])
 
 
 _HEAD = (
@@ -102,11 +100,12 @@ def _cells(load: Json, side: str) -> tuple[str, ...]:
     )
 
 
-def _table(lines: Sequence[tuple[str, ...]]) -> list[str]:
+def table(lines: Sequence[tuple[str, ...]], words: int = 1) -> list[str]:
+    """Lines of text in columns; the first `words` columns stand to the left."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if number < _WORDS else cell.rjust(width)
+            cell.ljust(width) if number < words else cell.rjust(width)
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines

@@ -23,12 +23,20 @@ _PASSWORD = "bench"
 
 @dataclass(frozen=True)
 class Servers:
-    """What runs; `valkey(n)` is the address of its n-th database."""
+    """What runs; `valkey(n)` is the address of its n-th database, `user_id` is of the first
+    database of PostgreSQL, in which this process works."""
 
+    postgres: Postgres
     postgres_pid: int
     valkey_pid: int
     valkey: Callable[[int], str]
     user_id: UUID
+
+    def add_database(self, name: str, number: int) -> dict[str, str]:
+        """Make an empty database beside the first; the settings of a process that works in it and
+        in Valkey's database `number`. That process calls `prepare`."""
+        _create(self.postgres, name)
+        return {"DATABASE_URL": self.postgres.url(name), "REDIS_URL": self.valkey(number)}
 
 
 @contextlib.contextmanager
@@ -43,25 +51,29 @@ def servers(folder: Path) -> Iterator[Servers]:
     ]
     with Supervisor(services) as supervisor:
         pids = {status.name: status.pid or 0 for status in supervisor.status()}
-        user_id = _prepare(postgres, valkey, folder)
+        _create(postgres, "bench_test")
+        os.environ |= {
+            "DATABASE_URL": postgres.url("bench_test"),
+            "REDIS_URL": valkey.url(0),
+            "STORAGE_DIR": str(folder),
+            "KEY_PEPPER": _PASSWORD,
+            "LINK_SECRET": _PASSWORD,
+            "LOG_LEVEL": "WARNING",
+        }
         try:
-            yield Servers(pids["postgres"], pids["valkey"], valkey.url, user_id)
+            yield Servers(postgres, pids["postgres"], pids["valkey"], valkey.url, prepare())
         finally:
             db.release()
             db.engine().dispose()
 
 
-def _prepare(postgres: Postgres, valkey: Valkey, folder: Path) -> UUID:
+def _create(postgres: Postgres, name: str) -> None:
     with contextlib.closing(_administrator(postgres)) as connection:
-        connection.cursor().execute("CREATE DATABASE bench_test")
-    os.environ |= {
-        "DATABASE_URL": postgres.url("bench_test"),
-        "REDIS_URL": valkey.url(0),
-        "STORAGE_DIR": str(folder),
-        "KEY_PEPPER": _PASSWORD,
-        "LINK_SECRET": _PASSWORD,
-        "LOG_LEVEL": "WARNING",
-    }
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+
+
+def prepare() -> UUID:
+    """Migrate the database of this process's settings, register what ships; a user in it."""
     db.migrate(current().database_url)
     # Imported here: these read the settings made above.
     from chains import catalogue, definitions
