@@ -71,23 +71,25 @@ LANGUAGE sql AS $$
   ON CONFLICT DO NOTHING
 $$;
 
--- A part of a join has settled: what that releases. The caller holds the workflow row.
-CREATE FUNCTION settle_part_v1(p_workflow uuid, p_join text, OUT ready text[], OUT is_joined boolean)
+-- Parts of a join have settled, one or several: what that releases. The caller holds the workflow row.
+CREATE FUNCTION settle_parts_v1(
+  p_workflow uuid, p_join text, p_count integer, OUT ready text[], OUT is_joined boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
   j record;
 BEGIN
   ready := '{}';
   is_joined := false;
-  UPDATE steps SET remaining = remaining - 1, next_item = CASE WHEN next_item < item_count
-         THEN next_item + 1 ELSE next_item END
+  UPDATE steps SET remaining = remaining - p_count, next_item = CASE WHEN next_item < item_count
+         THEN least(next_item + p_count, item_count) ELSE next_item END
    WHERE workflow_id = p_workflow AND key = p_join
   RETURNING remaining, old.next_item AS item, new.next_item AS upto, item_heads INTO j;
   IF j.remaining = 0 THEN
     ready := ARRAY[p_join];
     is_joined := true;
   ELSIF j.upto > j.item THEN
-    ready := ARRAY(SELECT format('%s[%s].%s', p_join, j.item, head) FROM unnest(j.item_heads) AS head);
+    ready := ARRAY(SELECT format('%s[%s].%s', p_join, item, head)
+                     FROM generate_series(j.item, j.upto - 1) AS item, unnest(j.item_heads) AS head);
   END IF;
 END $$;
 
@@ -187,7 +189,7 @@ BEGIN
   END IF;
   joining := CASE WHEN p_turn IS NULL THEN s.join_key ELSE p_turn ->> 'settle' END;
   IF joining IS NOT NULL THEN
-    SELECT f.ready, f.is_joined INTO ready, is_joined FROM settle_part_v1(p_workflow, joining) AS f;
+    SELECT f.ready, f.is_joined INTO ready, is_joined FROM settle_parts_v1(p_workflow, joining, 1) AS f;
   ELSIF p_turn -> 'release' IS NOT NULL THEN
     ready := ARRAY(SELECT jsonb_array_elements_text(p_turn -> 'release'));
   ELSIF s.next_keys IS NOT NULL THEN

@@ -77,28 +77,6 @@ BEGIN
     FROM unnest(lines, hashes) WITH ORDINALITY AS made (body, hash, n);
 END $$;
 
--- Several parts of a join have settled: what that releases. The caller holds the workflow row.
-CREATE FUNCTION settle_parts_v1(
-  p_workflow uuid, p_join text, p_count integer, OUT ready text[], OUT is_joined boolean)
-LANGUAGE plpgsql AS $$
-DECLARE
-  j record;
-BEGIN
-  ready := '{}';
-  is_joined := false;
-  UPDATE steps SET remaining = remaining - p_count, next_item = CASE WHEN next_item < item_count
-         THEN least(next_item + p_count, item_count) ELSE next_item END
-   WHERE workflow_id = p_workflow AND key = p_join
-  RETURNING remaining, old.next_item AS item, new.next_item AS upto, item_heads INTO j;
-  IF j.remaining = 0 THEN
-    ready := ARRAY[p_join];
-    is_joined := true;
-  ELSIF j.upto > j.item THEN
-    ready := ARRAY(SELECT format('%s[%s].%s', p_join, item, head)
-                     FROM generate_series(j.item, j.upto - 1) AS item, unnest(j.item_heads) AS head);
-  END IF;
-END $$;
-
 -- p_done: [{key, fence, input, output}], parts of one join that have succeeded and cost nothing.
 -- verdicts: fenced (none was recorded) | released | singly (the workflow is stopping or paused: record
 -- each with finish_step). `recorded`: the keys that were, whose fences held.

@@ -270,7 +270,7 @@ def _recorded(workflow: WorkflowRow) -> str:
 
 
 def _settle_part(join: StepRow) -> list[str]:
-    """See settle_part_v1."""
+    """See settle_parts_v1."""
     assert join.remaining is not None
     join.remaining -= 1
     item, count = join.next_item, join.item_count or 0

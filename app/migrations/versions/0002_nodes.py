@@ -16,7 +16,7 @@ _FUNCTIONS = (
     "start_workflow_v2",
     "spend_v1",
     "tell_parent_v1",
-    "settle_part_v1",
+    "settle_parts_v1",
     "finish_step_v2",
     "fail_step_v2",
     "suspend_step_v2",

@@ -11,7 +11,6 @@ _SQL = Path(__file__).parents[2] / "sql" / "10_siblings.sql"
 _FUNCTIONS = (
     "renew_leases_v1",
     "finish_siblings_v1",
-    "settle_parts_v1",
     "append_events_v1",
     "claim_siblings_v1",
 )
