@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.provenance import DIGITAL_SOURCE_TYPE
 from tests.e2e.campaign import Campaign, Customer
-from tests.e2e.stack import PLATFORMS, Json, Stack, await_told
+from tests.e2e.stack import PLATFORMS, Json, Stack, are_told
 
 PHOTOGRAPHS = 3
 VENDORS_OPERATIONS = {
@@ -132,7 +132,7 @@ def test_every_step_is_told_to_celerys_receivers_also_hand_to_hand(
     stack.fault("vercel", "*", "drop_webhook", count=-1)
     campaign = customer.start(2)
     campaign.ended("succeeded")
-    await_told(stack, campaign.id, task_events)
+    assert are_told(stack, campaign.id, task_events)
 
 
 def test_with_one_worker_per_platform_links_hop_over_the_broker(

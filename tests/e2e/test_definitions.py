@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import received_events
-from tests.e2e.stack import Json, Stack, await_told, until
+from tests.e2e.stack import Json, Stack, are_told, until
 
 NEW = "control.sleep"
 OLDER = "tests.e2e.older_worker"
@@ -219,7 +219,7 @@ def test_quick_siblings_share_messages_and_each_is_told_to_celerys_receivers(
         made = started(own_stack, "wide", {"items": list(range(100))})
         found = ended(own_stack, made, 30.0)
         assert (found["status"], found["output"]) == ("succeeded", {"all": list(range(100))})
-        await_told(own_stack, made, got)
+        assert are_told(own_stack, made, got)
 
 
 @pytest.mark.timeout(120)
