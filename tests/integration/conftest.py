@@ -16,6 +16,7 @@ from app.claims import Attempt, Claim, claim_step
 from app.settings import Settings, current
 from chains import catalogue, commands, control, definitions, rebuild
 from chains.asking import Caller, caller_of
+from chains.reconcile import reconcile
 from tests.forgetting import forget
 
 NOTHING = Attempt(None, 0, [])
@@ -143,3 +144,10 @@ def in_threads() -> Threads:
 def ada(kernel: Kernel) -> Caller:
     """The owner of the kernel's workflows."""
     return caller_of(kernel.user_id)
+
+
+@pytest.fixture
+def reconciler_was_there(kernel: Kernel) -> None:
+    """Its first pass ever gives one lease of grace; here that is over."""
+    reconcile()
+    db.row("UPDATE reconciler_beat SET grace_until = clock_timestamp()", ())

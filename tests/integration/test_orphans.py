@@ -2,12 +2,9 @@
 is left alone, however its delivery and its record cross."""
 
 import time
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
-from structlog.testing import capture_logs
 
 from app import claims, db, intents
 from app.claims import Claim, Finish
@@ -18,77 +15,21 @@ from chains.attention import Resolution
 from chains.reconcile import reconcile
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive, statuses
+from tests.integration.orphaned import (
+    LOST,
+    OUTPUT,
+    RENDER,
+    accepted,
+    begun,
+    found,
+    take_back,
+    tell,
+    upload,
+    waits,
+)
 from tests.invariants import broken
-from tests.unit.definitions import noop
 
-pytestmark = pytest.mark.usefixtures("agreeing")
-
-RENDER: dict[str, Any] = {
-    "step": "render", "action": "replicate.predict", "with": {"source": "a", "target": "b"}
-}  # fmt: skip
-OUTPUT = {"prediction": "own"}
-LOST = {"code": "unknown_outcome", "message": "the reply was lost"}
-
-
-@pytest.fixture(autouse=True)
-def _reconciler_has_been_there(kernel: Kernel) -> None:
-    """Its first pass ever gives one lease of grace; here that is over."""
-    reconcile()
-    db.row("UPDATE reconciler_beat SET grace_until = clock_timestamp()", ())
-
-
-def begun(kernel: Kernel, **changes: Any) -> tuple[UUID, Claim]:
-    """A workflow whose step `render` has uploaded its file and is about to create a prediction."""
-    workflow = kernel.start(kernel.register({"sequence": [{**RENDER, **changes}, noop("after")]}))
-    claim = kernel.claim(workflow, "render")
-    upload(claim)
-    assert intents.record_intent(claim, 1, "predictions.create", {}, "k2") is not None
-    return workflow, claim
-
-
-def upload(claim: Claim) -> None:
-    assert intents.record_intent(claim, 0, "files.create#target", {}, "k1") is not None
-    made = {"id": "file", "url": address(claim.workflow_id, claim.generation)}
-    assert intents.resolve_intent(claim, 0, "accepted", made)
-
-
-def address(workflow: UUID, generation: int = 0) -> str:
-    return f"https://vendor.example/v1/files/{workflow}/{generation}"
-
-
-def accepted(claim: Claim, effect: str = "own") -> None:
-    assert intents.resolve_intent(claim, 1, "accepted", {"id": effect, "status": "starting"})
-
-
-def waits(claim: Claim, effect: str = "own") -> None:
-    """The reply is there, and the step waits for what it names."""
-    accepted(claim, effect)
-    assert claims.suspend_step(claim, NOTHING, effect, 600.0, 3600.0) == "recorded"
-
-
-def tell(workflow: UUID, effect: str, status: str = "succeeded", generation: int = 0) -> bool:
-    """A webhook of a prediction from the step's file."""
-    wakes = None if status == "processing" else effect
-    given = Trace(effect, addresses=("https://elsewhere.example", address(workflow, generation)))
-    delivery = Delivery(f"{effect}-{status}", wakes, f"prediction.{status}", {"id": effect}, given)
-    return commands.accept_delivery("replicate", delivery)
-
-
-def found(kernel: Kernel, workflow: UUID) -> list[str]:
-    """The external ids of the orphans found, in order."""
-    return [
-        event["data"]["external_id"]
-        for event in kernel.events(workflow)
-        if event["type"] == "OrphanFound"
-    ]
-
-
-def take_back(kernel: Kernel, workflow: UUID, effect: str, step: str = "render") -> None:
-    """What a worker records once the vendor has cancelled it."""
-    claim = kernel.claim(workflow, f"{step}~orphan[{effect}]~undo")
-    assert claim.undo
-    advance = claims.finish_step(claim, NOTHING, Finish({"result": "canceled"}))
-    assert advance.verdict == "recorded"
+pytestmark = pytest.mark.usefixtures("agreeing", "reconciler_was_there")
 
 
 def test_an_effect_that_is_not_what_the_step_waits_for_is_found_once_and_taken_back(
@@ -376,32 +317,6 @@ def test_an_item_whose_orphan_cannot_be_taken_back_is_not_a_failed_item(kernel: 
     assert kernel.step(workflow, "m")["error"] is None
 
 
-def test_a_workflow_that_somebody_holds_is_left_to_the_next_pass(kernel: Kernel) -> None:
-    workflow, claim = begun(kernel)
-    waits(claim)
-    tell(workflow, "double")
-    with db.begin() as holder:
-        lock = text("SELECT FROM workflows WHERE id = :id FOR NO KEY UPDATE")
-        holder.execute(lock, {"id": workflow})
-        began = time.monotonic()
-        orphans.decide(10)
-        assert time.monotonic() - began < 2
-        assert found(kernel, workflow) == []
-    orphans.decide(10)
-    assert found(kernel, workflow) == ["double"]
-
-
-def test_deliveries_that_cannot_be_decided_yet_hold_up_no_others(kernel: Kernel) -> None:
-    held, claim = begun(kernel)
-    tell(held, "unsettled")
-    claims.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"})
-    workflow, claim = begun(kernel)
-    waits(claim)
-    tell(workflow, "double")
-    orphans.decide(1)
-    assert (found(kernel, held), found(kernel, workflow)) == ([], ["double"])
-
-
 def test_what_a_person_gave_the_output_for_after_a_failure_is_not_taken_back(
     kernel: Kernel, ada: Caller
 ) -> None:
@@ -416,75 +331,3 @@ def test_what_a_person_gave_the_output_for_after_a_failure_is_not_taken_back(
     orphans.decide(10)
     assert found(kernel, workflow) == []
     assert db.rows("SELECT fate FROM webhook_deliveries", ()) == [{"fate": "own"}]
-
-
-def test_whatever_goes_wrong_with_orphans_holds_up_no_workflow(kernel: Kernel) -> None:
-    workflow, claim = begun(kernel)
-    waits(claim)
-    kernel.due(workflow, "render")
-    db.row("UPDATE workflows SET next_wake_at = playalter_now()", ())
-    db.row("ALTER TABLE webhook_deliveries RENAME COLUMN fate TO fate_", ())
-    try:
-        with capture_logs() as logs:
-            assert reconcile() == 1
-    finally:
-        db.row("ALTER TABLE webhook_deliveries RENAME COLUMN fate_ TO fate", ())
-    assert "reconcile.part_failed" in [line["event"] for line in logs]
-    left = "SELECT FROM workflows WHERE next_wake_at <= playalter_now()"
-    assert db.rows(left, ()) == []
-
-
-MANY = 20_000
-FILL = """
-INSERT INTO steps (workflow_id, key, task_id, position, action, status, external_id)
-SELECT :id, 'many[' || n || ']', gen_random_uuid(), n, 'replicate.predict', 'succeeded', 'e' || n
-  FROM generate_series(1, :many) AS n;
-INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request, key, response)
-SELECT :id, 'many[' || n || ']', 0, 0, 'files.create#target', '{}', 'k',
-       jsonb_build_object('url', 'https://vendor.example/v1/files/' || n)
-  FROM generate_series(1, :many) AS n;
-INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload, effect_id,
-                                effect_workflow_id, effect_step_key, fate)
-SELECT 'replicate', 'd' || n, 'k', '{}', 'e' || n, CASE WHEN n % 2 = 0 THEN :id END,
-       CASE WHEN n % 2 = 0 THEN 'many[' || n || ']' END, CASE WHEN n % 2 = 0 THEN 'own' END
-  FROM generate_series(1, :many) AS n;
-ANALYZE steps, intents, webhook_deliveries
-"""
-
-
-EMPTY = """
-DELETE FROM intents WHERE step_key LIKE 'many%';
-DELETE FROM steps WHERE key LIKE 'many%'
-"""
-
-
-def rows_read(table: str) -> int:
-    """How many rows were read by reading the whole of the table."""
-    # What a session has counted is told at once where it asks for its own counts.
-    db.row("SELECT pg_stat_force_next_flush()", ())
-    row = db.row("SELECT seq_tup_read AS n FROM pg_stat_user_tables WHERE relname = %s", (table,))
-    assert row is not None
-    return int(row["n"])
-
-
-def test_among_many_rows_nothing_is_read_but_what_is_undecided(kernel: Kernel) -> None:
-    workflow, claim = begun(kernel)
-    with db.begin() as connection:
-        connection.execute(text(FILL), {"id": workflow, "many": MANY})
-    before = {table: rows_read(table) for table in ("steps", "intents", "webhook_deliveries")}
-    for number in range(8):
-        tell(workflow, f"own{number}", "processing")
-        stranger = Trace(f"s{number}", addresses=("https://elsewhere.example",))
-        delivery = Delivery(f"s{number}", None, "prediction.starting", {}, stranger)
-        commands.accept_delivery("replicate", delivery)
-        orphans.decide(10)
-    waits(claim, "own7")
-    tell(workflow, "own7")
-    orphans.decide(100)
-    assert len(found(kernel, workflow)) == 7
-    assert {table: rows_read(table) - count for table, count in before.items()} == {
-        "steps": 0,
-        "intents": 0,
-        "webhook_deliveries": 0,
-    }
-    db.row(EMPTY.replace("%", "%%"), ())

@@ -1,0 +1,120 @@
+"""Passes of the reconciler over deliveries: orphans hold up no workflow and read no more than they
+must."""
+
+import time
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from app import claims, db
+from app.platform import Delivery, Trace
+from chains import commands, orphans
+from chains.reconcile import reconcile
+from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.orphaned import (
+    begun,
+    found,
+    tell,
+    waits,
+)
+
+pytestmark = pytest.mark.usefixtures("agreeing", "reconciler_was_there")
+
+
+def test_a_workflow_that_somebody_holds_is_left_to_the_next_pass(kernel: Kernel) -> None:
+    workflow, claim = begun(kernel)
+    waits(claim)
+    tell(workflow, "double")
+    with db.begin() as holder:
+        lock = text("SELECT FROM workflows WHERE id = :id FOR NO KEY UPDATE")
+        holder.execute(lock, {"id": workflow})
+        began = time.monotonic()
+        orphans.decide(10)
+        assert time.monotonic() - began < 2
+        assert found(kernel, workflow) == []
+    orphans.decide(10)
+    assert found(kernel, workflow) == ["double"]
+
+
+def test_deliveries_that_cannot_be_decided_yet_hold_up_no_others(kernel: Kernel) -> None:
+    held, claim = begun(kernel)
+    tell(held, "unsettled")
+    claims.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"})
+    workflow, claim = begun(kernel)
+    waits(claim)
+    tell(workflow, "double")
+    orphans.decide(1)
+    assert (found(kernel, held), found(kernel, workflow)) == ([], ["double"])
+
+
+def test_whatever_goes_wrong_with_orphans_holds_up_no_workflow(kernel: Kernel) -> None:
+    workflow, claim = begun(kernel)
+    waits(claim)
+    kernel.due(workflow, "render")
+    db.row("UPDATE workflows SET next_wake_at = playalter_now()", ())
+    db.row("ALTER TABLE webhook_deliveries RENAME COLUMN fate TO fate_", ())
+    try:
+        with capture_logs() as logs:
+            assert reconcile() == 1
+    finally:
+        db.row("ALTER TABLE webhook_deliveries RENAME COLUMN fate_ TO fate", ())
+    assert "reconcile.part_failed" in [line["event"] for line in logs]
+    left = "SELECT FROM workflows WHERE next_wake_at <= playalter_now()"
+    assert db.rows(left, ()) == []
+
+
+MANY = 20_000
+FILL = """
+INSERT INTO steps (workflow_id, key, task_id, position, action, status, external_id)
+SELECT :id, 'many[' || n || ']', gen_random_uuid(), n, 'replicate.predict', 'succeeded', 'e' || n
+  FROM generate_series(1, :many) AS n;
+INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request, key, response)
+SELECT :id, 'many[' || n || ']', 0, 0, 'files.create#target', '{}', 'k',
+       jsonb_build_object('url', 'https://vendor.example/v1/files/' || n)
+  FROM generate_series(1, :many) AS n;
+INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload, effect_id,
+                                effect_workflow_id, effect_step_key, fate)
+SELECT 'replicate', 'd' || n, 'k', '{}', 'e' || n, CASE WHEN n % 2 = 0 THEN :id END,
+       CASE WHEN n % 2 = 0 THEN 'many[' || n || ']' END, CASE WHEN n % 2 = 0 THEN 'own' END
+  FROM generate_series(1, :many) AS n;
+ANALYZE steps, intents, webhook_deliveries
+"""
+
+
+EMPTY = """
+DELETE FROM intents WHERE step_key LIKE 'many%';
+DELETE FROM steps WHERE key LIKE 'many%'
+"""
+
+
+def rows_read(table: str) -> int:
+    """How many rows were read by reading the whole of the table."""
+    # What a session has counted is told at once where it asks for its own counts.
+    db.row("SELECT pg_stat_force_next_flush()", ())
+    row = db.row("SELECT seq_tup_read AS n FROM pg_stat_user_tables WHERE relname = %s", (table,))
+    assert row is not None
+    return int(row["n"])
+
+
+def test_among_many_rows_nothing_is_read_but_what_is_undecided(kernel: Kernel) -> None:
+    workflow, claim = begun(kernel)
+    with db.begin() as connection:
+        connection.execute(text(FILL), {"id": workflow, "many": MANY})
+    before = {table: rows_read(table) for table in ("steps", "intents", "webhook_deliveries")}
+    for number in range(8):
+        tell(workflow, f"own{number}", "processing")
+        stranger = Trace(f"s{number}", addresses=("https://elsewhere.example",))
+        delivery = Delivery(f"s{number}", None, "prediction.starting", {}, stranger)
+        commands.accept_delivery("replicate", delivery)
+        orphans.decide(10)
+    waits(claim, "own7")
+    tell(workflow, "own7")
+    orphans.decide(100)
+    assert len(found(kernel, workflow)) == 7
+    assert {table: rows_read(table) - count for table, count in before.items()} == {
+        "steps": 0,
+        "intents": 0,
+        "webhook_deliveries": 0,
+    }
+    db.row(EMPTY.replace("%", "%%"), ())
