@@ -5,7 +5,7 @@ Invariant: whoever holds the seam is asked before the first byte of a request is
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +15,34 @@ if TYPE_CHECKING:
 _local = threading.local()
 
 
-def session(before_write: Callable[[], None]) -> "requests.Session":
-    """This thread's session; `before_write` is called before each piece a connection writes."""
+def send(
+    before_write: Callable[[], None],
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: bytes | str | None,
+    params: Mapping[str, str | int] | None,
+    timeout: tuple[float, float],
+    follow_redirects: bool,
+) -> "requests.Response":
+    """The answer's head, its body yet to be read; `before_write` is called before each piece that
+    a connection writes. Raises what requests raises."""
+    import requests
+
+    held = _session(before_write)
+    # Made without the session, which would merge its empty settings into each and keep cookies: a
+    # quarter of what a request costs.
+    prepared = requests.Request(
+        method, url, headers={**held.headers, **headers}, data=body, params=params
+    ).prepare()
+    if follow_redirects:
+        return held.send(prepared, timeout=timeout, stream=True, allow_redirects=True)
+    return held.get_adapter(prepared.url or url).send(prepared, timeout=timeout, stream=True)
+
+
+def _session(before_write: Callable[[], None]) -> "requests.Session":
+    """This thread's own."""
     if getattr(_local, "pid", None) != os.getpid():
         _local.session, _local.pid = _new_session(before_write), os.getpid()
     held: requests.Session = _local.session

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from app import connections
@@ -20,6 +21,7 @@ from app.errors import Outcome, Permanent, Retryable, Unknown
 
 if TYPE_CHECKING:
     import requests
+    import tenacity
 
 MARGIN_SECONDS = 0.25
 """What must be left of the attempt before a body is written."""
@@ -149,21 +151,26 @@ def send(
 
     Raises Retryable if it was never begun, or may be repeated; Unknown if it may have taken effect.
     """
+    what = _current()
+    prepared = _Prepared(method, url, dict(headers or {}), body, params, follow_redirects)
+    try:
+        return _blips()(_exchange, what, prepared)
+    except _NotSent as err:
+        raise Retryable(f"{what.platform} could not be reached", code="not_reached") from err
+
+
+@lru_cache(maxsize=1)
+def _blips() -> "tenacity.Retrying":
+    """One more try for what was never begun; its state is each thread's own."""
     # Imported here: the web process imports this module and never sends (0.1 s).
     import tenacity
 
-    what = _current()
-    prepared = _Prepared(method, url, dict(headers or {}), body, params, follow_redirects)
-    blips = tenacity.Retrying(
+    return tenacity.Retrying(
         stop=tenacity.stop_after_attempt(2),
         wait=tenacity.wait_random(0.05, 0.25),
         retry=tenacity.retry_if_exception_type(_NotSent),
         reraise=True,
     )
-    try:
-        return blips(_exchange, what, prepared)
-    except _NotSent as err:
-        raise Retryable(f"{what.platform} could not be reached", code="not_reached") from err
 
 
 def unreadable(err: Exception) -> Outcome:
@@ -212,15 +219,15 @@ def _exchange(what: Operation, request: _Prepared) -> HttpReply:
 
 def _read_reply(what: Operation, request: _Prepared) -> HttpReply:
     left = seconds_left()
-    response = connections.session(_before_write).request(
+    response = connections.send(
+        _before_write,
         request.method,
         request.url,
         headers=request.headers,
-        data=request.body,
+        body=request.body,
         params=request.params,
         timeout=(min(CONNECT_SECONDS, left), min(what.read_seconds, left)),
-        allow_redirects=request.follow_redirects,
-        stream=True,
+        follow_redirects=request.follow_redirects,
     )
     with response:
         headers = {name.lower(): value for name, value in response.headers.items()}
