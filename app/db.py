@@ -193,13 +193,83 @@ class _Held:
 
 class _Pool:
     """A process's autocommit connections: one for each statement under way, so that many threads
-    that wait for vendors need few. What was used last is used next."""
+    that wait for vendors need few. What was used last is used next; while one is idle, no lock is
+    taken."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.size = settings.current().database_connections
-        self.free = threading.Semaphore(self.size)
         self.idle: deque[_Held] = deque()
+        self.open = 0
+        """Those idle and those lent."""
+        self.waiting = 0
+        self.turn = threading.Condition()
+
+    def take(self) -> _Held:
+        """One to use and to give back; OperationalError if none is free for too long."""
+        held = self._idle()
+        if held is None and not self._may_open():
+            held = self._wait()
+        return self._opened() if held is None else held
+
+    def give(self, held: _Held) -> None:
+        """Take one back, whatever became of it."""
+        if held.connection.closed:
+            self._closed()
+            return
+        self.idle.append(held)
+        if self.waiting:
+            with self.turn:
+                self.turn.notify()
+
+    def close_idle(self) -> None:
+        """Close those that nobody uses."""
+        while (held := self._idle()) is not None:
+            held.connection.close()
+            self._closed()
+
+    def _idle(self) -> _Held | None:
+        try:
+            return self.idle.pop()
+        except IndexError:
+            return None
+
+    def _may_open(self) -> bool:
+        with self.turn:
+            if self.open >= self.size:
+                return False
+            self.open += 1
+            return True
+
+    def _wait(self) -> _Held | None:
+        """An idle one; None where one may be opened instead."""
+        until = time.monotonic() + _BORROW_SECONDS
+        with self.turn:
+            # Counted before it looks again: who gives one back after that look sees it waiting.
+            self.waiting += 1
+            try:
+                while (held := self._idle()) is None and self.open >= self.size:
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        message = f"all {self.size} connections of this process are in use"
+                        raise psycopg2.OperationalError(message)
+                    self.turn.wait(left)
+                self.open += held is None
+                return held
+            finally:
+                self.waiting -= 1
+
+    def _opened(self) -> _Held:
+        try:
+            return _Held(connect())
+        except BaseException:
+            self._closed()
+            raise
+
+    def _closed(self) -> None:
+        with self.turn:
+            self.open -= 1
+            self.turn.notify()
 
 
 _local = threading.local()
@@ -232,20 +302,11 @@ def _borrowed() -> Iterator[_Held]:
         yield _local.own
         return
     pool = _own_pool()
-    if not pool.free.acquire(timeout=_BORROW_SECONDS):
-        raise psycopg2.OperationalError(f"all {pool.size} connections of this process are in use")
+    held = pool.take()
     try:
-        try:
-            held = pool.idle.pop()
-        except IndexError:
-            held = _Held(connect())
-        try:
-            yield held
-        finally:
-            if not held.connection.closed:
-                pool.idle.append(held)
+        yield held
     finally:
-        pool.free.release()
+        pool.give(held)
 
 
 def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -266,11 +327,8 @@ def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, A
 def release() -> None:
     """Close this process's idle connections."""
     pool = _pool
-    while pool is not None and pool.pid == os.getpid() and pool.idle:
-        try:
-            pool.idle.pop().connection.close()
-        except IndexError:
-            return
+    if pool is not None and pool.pid == os.getpid():
+        pool.close_idle()
 
 
 def migrate(url: str, revision: str = "head") -> None:

@@ -11,6 +11,7 @@ def forget() -> None:
     if db._engine.cache_info().currsize:
         db.engine().dispose()
     db.release()
+    db._pool = None
     clock.forget()
     for cached in (db._engine, celery_app, current, registry.plan, registry.definition):
         cached.cache_clear()
