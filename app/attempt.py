@@ -175,7 +175,7 @@ def _close(result: Result, call: Call, prepared: Prepared, output: Any) -> None:
 def _at_vendor(call: Call) -> Json | None:
     if call.external_id is None or not call.action.is_traced:
         return None
-    return orphan(call.workflow_id, call.step_key, call.external_id)
+    return orphan(call.step_key, call.external_id)
 
 
 def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:

@@ -138,7 +138,7 @@ class WorkflowRow(Base):
 
     __tablename__ = "workflows"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=_UUID7)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    user_id: Mapped[UUID]
     type: Mapped[str]
     version: Mapped[int]
     status: Mapped[str]
@@ -177,7 +177,6 @@ class WorkflowRow(Base):
             "id",
             postgresql_where=text("attention IS NOT NULL"),
         ),
-        ForeignKeyConstraint(["type", "version"], ["definitions.name", "definitions.version"]),
         CheckConstraint(_one_of("status", WORKFLOW_STATUSES), name="workflows_status"),
         CheckConstraint(_one_of("cause", CAUSES), name="workflows_cause"),
         CheckConstraint("priority BETWEEN 1 AND 9", name="workflows_priority"),
@@ -211,10 +210,10 @@ class StepRow(Base):
     """One node of a workflow, or (`~undo`) its compensation. `publish_after` null: not ready."""
 
     __tablename__ = "steps"
-    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
-    task_id: Mapped[UUID]
-    """Celery's id of the step: UUIDv5 of workflow and key."""
+    task_id: Mapped[UUID | None]
+    """Celery's id of a step made by an earlier release; app/links.py makes today's."""
     position: Mapped[int]
     action: Mapped[str]
     status: Mapped[str]
@@ -260,7 +259,11 @@ class StepRow(Base):
             "workflow_id",
             postgresql_where=text("undo AND key LIKE '%~orphan[%'"),
         ),
-        Index("steps_by_task_id", "task_id"),
+        Index(
+            "steps_by_old_task_id",
+            "task_id",
+            postgresql_where=text("uuid_extract_version(task_id) = 5"),
+        ),
         Index(
             "steps_by_external_id",
             "external_id",
@@ -285,7 +288,6 @@ class IntentRow(Base):
     resolution: Mapped[str | None]
     response: Mapped[Any | None] = mapped_column(JSONB)
     __table_args__ = (
-        ForeignKeyConstraint(["workflow_id", "step_key"], ["steps.workflow_id", "steps.key"]),
         CheckConstraint(_one_of("resolution", RESOLUTIONS), name="intents_resolution"),
         Index(
             "intents_by_address",
@@ -300,7 +302,7 @@ class EventRow(Base):
     """Append-only; `hash` is SHA-256 over the previous hash and `body`, as it is stored."""
 
     __tablename__ = "events"
-    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     body: Mapped[str]
     hash: Mapped[bytes]

@@ -3,10 +3,7 @@
 Each is a row `<step>~orphan[<external id>]` with a compensation of its own, which takes it back.
 """
 
-from uuid import UUID
-
 from app.call import ORPHAN_MARK, UNDO_SUFFIX
-from app.links import task_id
 from app.platform import Json
 
 
@@ -28,12 +25,10 @@ def step_of(key: str) -> str:
     return key.partition(ORPHAN_MARK)[0].removesuffix(UNDO_SUFFIX)
 
 
-def orphan(workflow_id: UUID, step_key: str, external_id: str) -> Json:
+def orphan(step_key: str, external_id: str) -> Json:
     """An orphan of the step, as `add_orphan_v1` takes it."""
     key = f"{step_key}{ORPHAN_MARK}{external_id}]"
     return {
         "external_id": external_id,
         "key": key,
-        "task_id": str(task_id(workflow_id, key)),
-        "undo_task_id": str(task_id(workflow_id, key + UNDO_SUFFIX)),
     }

@@ -13,6 +13,7 @@ from celery.canvas import maybe_signature
 from celery.exceptions import TaskRevokedError
 
 from app import db
+from app.links import task_id, workflows_of
 
 STATES = {
     "pending": states.PENDING,
@@ -25,6 +26,10 @@ STATES = {
     "cancelled": states.REVOKED,
     "compensated": states.REVOKED,
 }
+
+
+_COLUMNS = "status, output, error"
+_OLD_VERSION = 5
 
 
 class StepsBackend(BaseBackend):
@@ -81,9 +86,20 @@ class StepsBackend(BaseBackend):
         """A step's record is not Celery's to forget."""
 
 
-def _step(task_id: str) -> dict[str, Any] | None:
+def _step(id: str) -> dict[str, Any] | None:
     try:
-        wanted = UUID(task_id)
+        wanted = UUID(id)
     except ValueError:
         return None
-    return db.row("SELECT status, output, error FROM steps WHERE task_id = %s", (wanted,))
+    if wanted.version == _OLD_VERSION:
+        # Published before ids began with their workflow's.
+        return db.row(
+            f"SELECT {_COLUMNS} FROM steps"
+            " WHERE task_id = %s AND uuid_extract_version(task_id) = 5",
+            (wanted,),
+        )
+    rows = db.rows(
+        f"SELECT workflow_id, key, {_COLUMNS} FROM steps WHERE workflow_id BETWEEN %s AND %s",
+        workflows_of(wanted),
+    )
+    return next((row for row in rows if task_id(row["workflow_id"], row["key"]) == wanted), None)

@@ -49,7 +49,7 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
     assert isinstance(step.block, Map)
     window = step.block.max_concurrency
 
-    rows, heads = body_rows(plan, claim.workflow_id, join, items, 0, window)
+    rows, heads = body_rows(plan, join, items, 0, window)
     what: Json = {"join": join, "count": len(items), "window": window, "steps": rows}
     return Turn({"count": len(items)}, {**what, "release": heads or [join]})
 
@@ -97,7 +97,7 @@ def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
 
 
 def _turn_rows(claim: Claim, plan: Plan, join: str, number: int) -> Json:
-    rows, heads = body_rows(plan, claim.workflow_id, join, [claim.item], number, 1)
+    rows, heads = body_rows(plan, join, [claim.item], number, 1)
     return {"join": join, "count": number + 1, "steps": rows, "release": heads}
 
 

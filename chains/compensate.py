@@ -14,7 +14,6 @@ from sqlalchemy import Connection, text
 from app import claims, db, settings
 from app.call import UNDO_SUFFIX
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
-from app.links import task_id
 from app.models import TERMINAL_WORKFLOW_STATUSES
 from chains import children, forks, registry
 from chains.actions import actions
@@ -201,7 +200,6 @@ def _add_undos(
     rows = [
         {
             "key": key + UNDO_SUFFIX,
-            "task_id": str(task_id(workflow_id, key + UNDO_SUFFIX)),
             "position": last + 1,
             "action": undoing_action(plan, by_key[key]),
             "undo": True,

@@ -23,17 +23,17 @@ UNDO_SUFFIX = "~undo"
 DEFAULT_PRIORITY = 5
 
 
-def first_rows(plan: Plan, workflow_id: UUID) -> list[dict[str, Any]]:
+def first_rows(plan: Plan) -> list[dict[str, Any]]:
     """The rows a workflow starts with: all but those of map items and loop turns."""
     return [
-        _row(step, workflow_id, (), is_released=step.key in plan.heads)
+        _row(step, (), is_released=step.key in plan.heads)
         for step in plan.steps.values()
         if step.body_key is None
     ]
 
 
 def body_rows(
-    plan: Plan, workflow_id: UUID, block_key: str, items: list[Any], first: int, window: int
+    plan: Plan, block_key: str, items: list[Any], first: int, window: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of a block's bodies, numbered from `first` on, one for each of `items`, and the keys
     that its window starts with. `block_key` is the concrete key of a map or a loop.
@@ -47,20 +47,16 @@ def body_rows(
         in_window = index - first < window
         for step in body:
             is_head = in_window and step.key in head_names
-            row = _row(step, workflow_id, (*outer, index), is_released=is_head)
+            row = _row(step, (*outer, index), is_released=is_head)
             rows.append({**row, "item": item} if step.carries_item else row)
             if is_head:
                 heads.append(row["key"])
     return rows, heads
 
 
-def _row(
-    step: PlannedStep, workflow_id: UUID, indexes: tuple[int, ...], *, is_released: bool
-) -> dict[str, Any]:
-    key = concrete(step.key, indexes)
+def _row(step: PlannedStep, indexes: tuple[int, ...], *, is_released: bool) -> dict[str, Any]:
     row = {
-        "key": key,
-        "task_id": str(task_id(workflow_id, key)),
+        "key": concrete(step.key, indexes),
         "position": step.position,
         "action": step.action,
         "next_keys": [concrete(after, indexes) for after in step.next_keys] or None,

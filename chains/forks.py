@@ -18,7 +18,6 @@ from uuid_utils.compat import uuid7
 from app import db
 from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.errors import Conflict, InvalidInput
-from app.links import task_id
 from app.payload import dumps, dumps_or_none, whole_numbers
 from app.platform import Json
 from chains import registry
@@ -158,10 +157,10 @@ class _Fork:
         own = set(adopted)
         rows = [
             {**row, "released": row["key"] in self.child.heads}
-            for row in first_rows(plan, self.id)
+            for row in first_rows(plan)
             if row["key"] not in own
         ]
-        kept = [{"key": key, "task_id": str(task_id(self.id, key))} for key in adopted]
+        kept = [{"key": key} for key in adopted]
         given = {
             "id": self.id,
             "source": self.source.id,

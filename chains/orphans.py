@@ -70,7 +70,7 @@ def of_ended_workflows(limit: int) -> list[UUID]:
 def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
     row = db.row(
         "SELECT decide_delivery_v1(%s, %s) AS fate",
-        (delivery, dumps(orphan(workflow_id, step_key, effect_id))),
+        (delivery, dumps(orphan(step_key, effect_id))),
     )
     if row is not None and row["fate"] == "orphan":
         log.warning("orphan.found", workflow=str(workflow_id), step=step_key, external_id=effect_id)

@@ -4,6 +4,7 @@ Events and rows of a workflow are read in one snapshot. Payloads, leases and dis
 restored; the hash of a payload that is still there is checked; running reads as pending.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from chains.fold import fold
 from chains.plan import Plan
 
 PlanOf = Callable[[str, int], Plan]
+
+_EMPTY = hashlib.sha256(b"{}").hexdigest()
+"""What an event means that names no hash of a payload: there is none, or it is `{}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +167,10 @@ def _workflow(expected: ExpectedWorkflow, row: Any) -> Iterator[_Found]:
         ("paused_at", _set(expected.is_paused), _set(row.is_paused)),
         ("started_at", _set(True), _set(row.is_started)),
         ("completed_at", _set(expected.is_completed), _set(row.is_completed)),
-        ("input", expected.input, row.input),
+        ("input", expected.input or _EMPTY, row.input),
     ]
     if row.output is not None:
-        pairs.append(("output", expected.output, row.output))
+        pairs.append(("output", expected.output or _EMPTY, row.output))
     for name, event_says, row_says in pairs:
         if event_says != row_says:
             yield None, name, _text(event_says), _text(row_says)
@@ -201,8 +205,8 @@ def _step(step: ExpectedStep, row: _Row, expected: Expected) -> Iterator[tuple[s
     if row.external_id != step.external_id:
         yield "external_id", _text(step.external_id), _text(row.external_id)
     # A payload may have been erased; one that is there must be the one that was recorded.
-    if row.output is not None and row.output != step.output:
-        yield "output", _text(step.output), row.output
+    if row.output is not None and row.output != (step.output or _EMPTY):
+        yield "output", step.output or _EMPTY, row.output
     if step.input is not None and row.input is not None and row.input != step.input:
         yield "input", step.input, row.input
 

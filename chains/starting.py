@@ -146,7 +146,7 @@ def _commit(start: _Start) -> None:
         start.idempotency_key,
         start.request_hash,
         plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
-        dumps(first_rows(plan, start.id)),
+        dumps(first_rows(plan)),
         settings.current().republish_seconds,
         start.priority,
         parent.id if parent else None,

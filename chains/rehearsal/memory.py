@@ -85,8 +85,7 @@ class WorkflowRow:
     def add(self, made: Iterable[Json]) -> None:
         """Add rows as the compiler makes them."""
         for each in made:
-            given = {name: value for name, value in each.items() if name != "task_id"}
-            self.rows[each["key"]] = StepRow(**given)
+            self.rows[each["key"]] = StepRow(**each)
 
 
 @dataclass
@@ -110,7 +109,7 @@ class Memory:
             expires_at=self.clock.now + timedelta(seconds=seconds),
         )  # fmt: skip
         self.workflows[id] = made
-        made.add(first_rows(plan, id))
+        made.add(first_rows(plan))
         self.release(made, plan.heads)
         return made
 

@@ -65,7 +65,6 @@ INSERT INTO coming SELECT n, old, uuidv7(-age), age FROM (
     FROM (SELECT %s::uuid[] AS o, %s AS most) AS given, generate_series(%s, %s) AS n) AS aged
 """
 _OF_STEP = {
-    "task_id": "gen_random_uuid()",
     # What a step waits for may name its workflow: signal:<id>:<name>.
     "external_id": "replace(t.external_id, c.old::text, c.id::text)",
 }

@@ -1,7 +1,6 @@
 """Runs into figures, ratios and sizes: what the report says follows from the runs alone."""
 
 from dataclasses import replace
-from uuid import UUID
 
 import pytest
 
@@ -89,7 +88,7 @@ def test_what_is_a_time_or_asked_for_exactly_is_never_cut() -> None:
 @pytest.mark.parametrize("load", [W1, W1I, W2, W4])
 def test_a_load_counts_the_rows_that_its_definition_has(load: Load) -> None:
     plan = compile_plan(Definition.from_body(load.body))
-    assert len(first_rows(plan, UUID(int=1))) == load.rows
+    assert len(first_rows(plan)) == load.rows
 
 
 def test_every_load_has_a_small_size() -> None:

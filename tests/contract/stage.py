@@ -133,7 +133,6 @@ def _row(key: str, action: str, *, undo: bool = False) -> Json:
         "action": action,
         "undo": undo,
         "released": True,
-        "task_id": str(uuid7()),
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg2
 import psycopg2.extras
@@ -22,6 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app import db
+from app.links import task_id
 from ops.laptop.profile import Profile
 from ops.laptop.service import Service, State
 from ops.laptop.supervisor import Supervisor
@@ -260,8 +262,8 @@ def _tail(path: Path) -> str:
 
 def are_told(stack: Stack, workflow_id: str, task_events: list[Json]) -> bool:
     """Whether receivers are told of every step of the workflow, within ten seconds."""
-    rows = stack.rows("SELECT key, task_id FROM steps WHERE workflow_id = %s", workflow_id)
-    keys = {str(row["task_id"]): row["key"] for row in rows}
+    rows = stack.rows("SELECT key FROM steps WHERE workflow_id = %s", workflow_id)
+    keys = {str(task_id(UUID(workflow_id), row["key"])): row["key"] for row in rows}
 
     def told(kind: str) -> set[str]:
         return {event["uuid"] for event in list(task_events) if event["type"] == kind}

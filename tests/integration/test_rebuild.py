@@ -155,6 +155,20 @@ def test_a_forged_output_is_reported_and_an_erased_one_counted(ended: UUID) -> N
     assert tally.gone == 1
 
 
+def test_an_empty_output_leaves_no_hash_and_is_reported_once_it_is_another(
+    kernel: Kernel,
+) -> None:
+    workflow = kernel.start("noop_chain")
+    drive()
+    rows = db.rows("SELECT body FROM events WHERE workflow_id = %s", (workflow,))
+    assert len(rows) == 5
+    assert not any("output" in row["body"] or "input" in row["body"] for row in rows)
+    assert found(workflow) == []
+    change("steps", "output = '{\"v\": 1}'", workflow, "second")
+    change("workflows", "input = '{\"v\": 1}'", workflow)
+    assert [each[:2] for each in found(workflow)] == [(None, "input"), ("second", "output")]
+
+
 def test_rows_too_many_and_too_few_are_reported(ended: UUID) -> None:
     db.row("DELETE FROM steps WHERE workflow_id = %s AND key = 'm[2].s'", (ended,))
     db.row("UPDATE steps SET key = 'm[3].s' WHERE workflow_id = %s AND key = 'm[1].s'", (ended,))
@@ -177,7 +191,7 @@ def test_a_record_that_cannot_be_folded_is_a_difference(kernel: Kernel, ended: U
     claims.finish_step(kernel.claim(third, "first"), NOTHING, Finish({}))
     db.row("UPDATE events SET body = 'x' WHERE workflow_id = %s AND seq = 2", (third,))
     cut = kernel.start("noop_chain")
-    claims.finish_step(kernel.claim(cut, "first"), NOTHING, Finish({}))
+    claims.finish_step(kernel.claim(cut, "first"), NOTHING, Finish({"v": 1}))
     db.row("DELETE FROM events WHERE workflow_id = %s AND seq = 2", (cut,))
     told = {(each.workflow, each.step, each.field) for each in differences()}
     unreadable = {(workflow, None, "events") for workflow in (ended, other, third)}

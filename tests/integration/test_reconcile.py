@@ -1,7 +1,7 @@
 """What nobody carries on is found and put right; what somebody carries on is left alone."""
 
 import time
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 
@@ -393,3 +393,15 @@ def test_celery_is_told_the_state_of_a_step_from_its_row(
     result = celery_app().AsyncResult(str(task_id(workflow, "first")))
     assert result.state == state
     assert celery_app().AsyncResult("no id of ours").state == "PENDING"
+    assert celery_app().AsyncResult(str(task_id(workflow, "fourth"))).state == "PENDING"
+
+
+def test_the_task_ids_of_an_earlier_release_still_find_their_steps(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain")
+    old = uuid5(workflow, "second")
+    db.row(
+        "UPDATE steps SET status = 'waiting', task_id = %s WHERE workflow_id = %s AND key = %s",
+        (old, workflow, "second"),
+    )
+    assert str(celery_app().AsyncResult(str(old)).state) == "WAITING"
+    assert celery_app().AsyncResult(str(uuid5(workflow, "third"))).state == "PENDING"

@@ -12,6 +12,7 @@ from app import db
 from app.models import Base
 from app.settings import Settings
 from ops.laptop.postgres import Postgres
+from tests.integration.conftest import Kernel
 
 
 def test_models_and_migrations_agree(settings: Settings) -> None:
@@ -32,6 +33,22 @@ def test_the_schema_can_be_taken_down_and_put_up_again(settings: Settings) -> No
         assert list(left) == ["alembic_version"]
     db.migrate(settings.database_url)
     assert db.row("SELECT playalter_now() IS NOT NULL AS works", ()) == {"works": True}
+
+
+@pytest.mark.parametrize("table", ["users", "definitions", "workflows", "steps"])
+def test_what_other_rows_belong_to_is_not_deleted(kernel: Kernel, table: str) -> None:
+    workflow = kernel.start("noop_chain")
+    fence = kernel.claim(workflow, "first").fence
+    db.row(
+        "SELECT record_intent_v1(%s, 'first', %s, 0, 0, 'pay', '{}', 'key', NULL)",
+        (workflow, fence),
+    )
+    with pytest.raises(psycopg2.errors.ForeignKeyViolation, match=f"{table} is still needed"):
+        db.row(f"DELETE FROM {table}", ())
+    # What nobody needs can go.
+    db.row("DELETE FROM intents", ())
+    db.row("DELETE FROM steps", ())
+    assert db.row("SELECT count(*) AS n FROM steps", ()) == {"n": 0}
 
 
 def test_the_clock_is_moved_in_a_test_database_only(

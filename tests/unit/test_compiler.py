@@ -107,13 +107,13 @@ def test_messages_carry_ids_only() -> None:
 
 
 def test_a_workflow_starts_without_its_map_items() -> None:
-    rows = {row["key"]: row for row in first_rows(planned(FAN), WORKFLOW)}
+    rows = {row["key"]: row for row in first_rows(planned(FAN))}
     assert set(rows) == {"a", "b", "c", "d", "both", "each~expand", "each", "z"}
     assert [key for key, row in rows.items() if row["released"]] == ["a"]
 
 
 def test_only_the_window_of_a_map_is_released() -> None:
-    rows, starts = body_rows(planned(FAN), WORKFLOW, "each", ["x", "y", "z"], 0, 2)
+    rows, starts = body_rows(planned(FAN), "each", ["x", "y", "z"], 0, 2)
     assert starts == ["each[0].r", "each[1].r"]
     assert len(rows) == 6
     assert {row["key"] for row in rows if row["released"]} == set(starts)

@@ -109,7 +109,6 @@ def start(settings: Settings, caller: Caller) -> Callable[..., UUID]:
             "position": 1,
             "action": "control.noop",
             "released": True,
-            "task_id": str(uuid7()),
         }
         with db.begin() as connection:
             connection.execute(
