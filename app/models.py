@@ -37,6 +37,8 @@ WORKFLOW_STATUSES = (
     "cancelled",
 )
 TERMINAL_WORKFLOW_STATUSES = ("succeeded", "failed", "compensated", "cancelled")
+RARE_WORKFLOW_STATUSES = ("pending", "failed", "compensating", "compensated", "cancelled")
+"""Those that an index is kept for: most workflows run and succeed."""
 STEP_STATUSES = (
     "pending",
     "running",
@@ -165,7 +167,28 @@ class WorkflowRow(Base):
     """What its platforms may cost, in micro-USD; what they have cost is `spent`."""
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
+    is_asleep: Mapped[bool | None]
+    """When next_wake_at was last raised, it only waited; None: it was never raised."""
     __table_args__ = (
+        Index(
+            "workflows_asleep",
+            "user_id",
+            "id",
+            postgresql_where=text("completed_at IS NULL AND is_asleep"),
+        ),
+        Index(
+            "workflows_awake",
+            "user_id",
+            "id",
+            postgresql_where=text("completed_at IS NULL AND NOT is_asleep"),
+        ),
+        Index(
+            "workflows_by_rare_status",
+            "user_id",
+            "status",
+            "id",
+            postgresql_where=text(_one_of("status", RARE_WORKFLOW_STATUSES)),
+        ),
         Index(
             "workflows_by_fork_source",
             "forked_from",

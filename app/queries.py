@@ -11,15 +11,19 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     Row,
     RowMapping,
+    SQLColumnExpression,
     case,
     func,
     literal,
     select,
     text,
+    type_coerce,
+    union_all,
 )
 from sqlalchemy.sql import Select
 
@@ -41,6 +45,13 @@ T = TypeVar("T")
 SUSPENDED = "suspended"
 SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)
 """Statuses as shown: `suspended` is no stored one, but a running workflow that only waits."""
+
+MOST_COUNTED = 250_000
+"""Live workflows that a scrape reads at most: they are counted one by one."""
+
+_SOON = text("interval '60 s'")
+"""Longer than any message of a step that is due may stay out (`republish_seconds` is at most 15):
+within it the reconciler looks at a sleeper that has been given something to do."""
 
 _UNFINISHED = ("pending", "running", "unknown")
 # `tries` counts the attempts that failed; in these states there is one more, which did not.
@@ -134,10 +145,12 @@ def workflow_list(
     user_id: UUID, filters: Filters, *, cursor: UUID | None = None, limit: int = 20
 ) -> Page:
     """A user's workflows by id, newest first, those before `cursor`."""
-    statement = _summary().where(WorkflowRow.user_id == user_id, *_conditions(filters))
+    conditions = [WorkflowRow.user_id == user_id, *_conditions(filters)]
     if cursor is not None:
-        statement = statement.where(WorkflowRow.id < cursor)
-    statement = statement.order_by(WorkflowRow.id.desc()).limit(limit + 1)
+        conditions.append(WorkflowRow.id < cursor)
+    # The page first: what a workflow costs, and whether it only waits, is asked for those shown.
+    page = _page(filters.status, conditions, limit + 1).cte("page").prefix_with("MATERIALIZED")
+    statement = _summary().join(page, page.c.id == WorkflowRow.id).order_by(WorkflowRow.id.desc())
     with begin_read() as connection:
         rows = connection.execute(statement).mappings().all()
     items = [_workflow(row) for row in rows[:limit]]
@@ -177,12 +190,15 @@ def _known(ask: Callable[[Connection], T | None]) -> T:
 
 
 def live_workflows() -> dict[str, int]:
-    """How many workflows are in each status that is not terminal, of all users."""
-    statement = (
-        select(WorkflowRow.status, func.count().label("number"))
+    """How many workflows are in each status that is not terminal, of all users; of more than
+    `MOST_COUNTED` only so many are counted."""
+    counted = (
+        select(WorkflowRow.status)
         .where(WorkflowRow.completed_at.is_(None))
-        .group_by(WorkflowRow.status)
+        .limit(MOST_COUNTED)
+        .subquery()
     )
+    statement = select(counted.c.status, func.count().label("number")).group_by(counted.c.status)
     live = dict.fromkeys(WORKFLOW_STATUSES, 0)
     for status in TERMINAL_WORKFLOW_STATUSES:
         del live[status]
@@ -222,13 +238,60 @@ def _summary() -> Select[*tuple[Any, ...]]:
     )
 
 
+def _page(status: str | None, conditions: list[ColumnElement[bool]], limit: int) -> Select[UUID]:
+    """The ids of the workflows that meet the conditions and are shown in the status."""
+    statement = select(WorkflowRow.id).where(*conditions)
+    if status in ("running", SUSPENDED):
+        return _newest(_live(statement, limit, is_suspended=status == SUSPENDED), limit)
+    if status is not None:
+        statement = statement.where(WorkflowRow.status == status)
+    return statement.order_by(WorkflowRow.id.desc()).limit(limit)
+
+
+def _live(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list[Select[UUID]]:
+    """Running workflows in parts that have none in common, each in the order of an index or small;
+    see app/sql/13_asleep.sql. What is asleep and not due soon is never read for `running`."""
+    running = statement.where(WorkflowRow.status == "running", WorkflowRow.completed_at.is_(None))
+    # Asked for once, so that the index answers: a volatile function is asked for each row.
+    soon = select(func.playalter_now() + _SOON).scalar_subquery()
+    is_asleep = type_coerce(WorkflowRow.is_asleep, Boolean)
+    is_due_soon = WorkflowRow.next_wake_at <= soon
+    if is_suspended:
+        known, rest = [is_asleep, ~is_asleep], is_asleep.is_(None)
+    else:
+        known, rest = [~is_asleep], is_asleep.is_not(False)
+    newest = WorkflowRow.id.desc()
+    parts = [_asked(running.where(each), WorkflowRow.id, is_suspended) for each in known]
+    # No index has these in order. OFFSET 0: sorted first, then asked until there are enough.
+    sorted_first = running.where(rest & is_due_soon).order_by(newest).offset(0).subquery()
+    last = _asked(select(sorted_first.c.id), sorted_first.c.id, is_suspended)
+    return [
+        *(part.order_by(newest).limit(limit) for part in parts),
+        last.order_by(sorted_first.c.id.desc()).limit(limit),
+    ]
+
+
+def _asked(
+    found: Select[UUID], workflow_id: SQLColumnExpression[UUID], is_suspended: bool
+) -> Select[UUID]:
+    only_waits = _only_waits(workflow_id)
+    return found.where(only_waits if is_suspended else ~only_waits)
+
+
+def _newest(parts: list[Select[UUID]], limit: int) -> Select[UUID]:
+    found = union_all(*(select(part.subquery().c.id) for part in parts)).subquery()
+    return select(found.c.id).order_by(found.c.id.desc()).limit(limit)
+
+
 def _shown_status() -> ColumnElement[str]:
-    return case((_is_suspended(), literal(SUSPENDED)), else_=WorkflowRow.status)
+    is_suspended = (WorkflowRow.status == "running") & _only_waits(WorkflowRow.id)
+    return case((is_suspended, literal(SUSPENDED)), else_=WorkflowRow.status)
 
 
-def _is_suspended() -> ColumnElement[bool]:
-    """Running, something waits, and nothing could be worked on now."""
-    steps = select(StepRow.key).where(StepRow.workflow_id == WorkflowRow.id)
+def _only_waits(workflow_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+    """Something waits, and nothing could be worked on now."""
+    # OFFSET 0 keeps them from becoming joins, which would read the steps of all workflows.
+    steps = select(StepRow.key).where(StepRow.workflow_id == workflow_id).offset(0)
     is_workable = StepRow.status.in_(_UNFINISHED) & (
         (StepRow.status != "pending")
         | (
@@ -236,19 +299,11 @@ def _is_suspended() -> ColumnElement[bool]:
             & (StepRow.wake_at.is_(None) | (StepRow.wake_at <= func.playalter_now()))
         )
     )
-    return (
-        (WorkflowRow.status == "running")
-        & steps.where(StepRow.status == "waiting").exists()
-        & ~steps.where(is_workable).exists()
-    )
+    return steps.where(StepRow.status == "waiting").exists() & ~steps.where(is_workable).exists()
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if filters.status == SUSPENDED:
-        conditions.append(_is_suspended())
-    elif filters.status is not None:
-        conditions.append(_shown_status() == filters.status)
     if filters.type is not None:
         conditions.append(WorkflowRow.type == filters.type)
     if filters.created_after is not None:

@@ -31,7 +31,8 @@ def copy_waiting(originals: Sequence[UUID], number: int) -> None:
     """`number` copies of workflows that wait; what they wait for is their own. They are due within
     the next 30 days, none of them in the next hour."""
     due = "playalter_now() + interval '1 hour' + random() * interval '30 days'"
-    _copy(originals, number, {"next_wake_at": due})
+    # So says the reconciler's first look, which copies do not get.
+    _copy(originals, number, {"next_wake_at": due, "is_asleep": "true"})
 
 
 def _copy(originals: Sequence[UUID], number: int, changed: Mapping[str, str]) -> None:

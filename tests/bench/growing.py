@@ -72,9 +72,11 @@ class Side:
         """Milliseconds of a pass of the reconciler: with nothing due, and with a full batch."""
         return self._do(_reconcile, self.place)
 
-    def fill(self, finished: int, waiting: int) -> None:
-        """Add copies of workflows."""
+    def fill(self, finished: int, waiting: int) -> float:
+        """Add copies of workflows; the seconds that took."""
+        began = time.monotonic()
         self._do(_fill, self.place, finished, waiting)
+        return time.monotonic() - began
 
     def _do(
         self, what: Callable[Given, Answer], *given: Given.args, **rest: Given.kwargs
@@ -136,16 +138,29 @@ def _run(servers: Servers, place: Place, load: Load) -> Run:
 
 
 def _ask(place: Place) -> Json:
-    def listed(status: str | None) -> Callable[[], object]:
-        return lambda: queries.workflow_list(place.user_id, queries.Filters(status))
+    def listed(status: str | None, cursor: UUID | None) -> Callable[[], object]:
+        filters = queries.Filters(status)
+        return lambda: queries.workflow_list(place.user_id, filters, cursor=cursor)
 
+    pages = (("", None), (", half way", _half_way(place.user_id)))
     questions: dict[str, Callable[[], object]] = {
-        f"list, {status or 'any status'}": listed(status)
-        for status in (None, "succeeded", "failed", "running", "suspended", "cancelled")
+        f"list, {status or 'any status'}{where}": listed(status, cursor)
+        for status in (None, *queries.SHOWN_STATUSES)
+        for where, cursor in pages
     }
     questions["live workflows"] = queries.live_workflows
     questions["1,000 steps"] = lambda: queries.workflow_detail(place.wide, place.user_id)
     return {name: milliseconds(_times(asking, ASKED)) for name, asking in questions.items()}
+
+
+def _half_way(user_id: UUID) -> UUID | None:
+    """A cursor in the middle of the time that the workflows span."""
+    row = db.row(
+        "SELECT uuidv7((least(min(created_at), now()) - now()) / 2) AS id FROM workflows"
+        " WHERE user_id = %s",
+        (user_id,),
+    )
+    return None if row is None else row["id"]
 
 
 def _reconcile(place: Place) -> Json:

@@ -63,9 +63,10 @@ def compare(sizes: Sequence[Size], options: Options, folder: Path) -> Json:
         _warm((empty, full), options)
         made, before = [], Size(0, 0)
         for size in sizes:
-            full.fill(size.finished - before.finished, size.waiting - before.waiting)
+            added = Size(size.finished - before.finished, size.waiting - before.waiting)
+            seconds = full.fill(added.finished, added.waiting)
             before = size
-            made.append(_at(size, empty, full, options))
+            made.append({**_at(size, empty, full, options), "filled_in_seconds": seconds})
             ratio = made[-1]["w1"]["ratio"]
             print(f"{size}: W1 {ratio:.2f} of empty", file=sys.stderr, flush=True)
         return {"sizes": made, "setting": settings()}
@@ -135,6 +136,7 @@ def as_text(found: Json) -> str:
     lines: list[tuple[str, ...]] = [
         ("finished", *(f"{of['finished']:,}" for of in sizes)),
         ("waiting", *(f"{of['waiting']:,}" for of in sizes)),
+        ("filled in seconds", *(f"{of['filled_in_seconds']:,.0f}" for of in sizes)),
     ]
     for title, name, digits in (
         ("W1 steps/s", "w1", 0),
