@@ -4,9 +4,10 @@ Every question names the user who asks; the rows of another answer as if they we
 replica answers where there is one; the primary is asked for a workflow that it does not know yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -88,6 +89,15 @@ class Tail:
     is_complete: bool
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A user's workflow, and the number of the last event that is known of it."""
+
+    workflow_id: UUID
+    user_id: UUID
+    after: int
+
+
 def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
     """A workflow with its steps in order; NotFound if there is none of this user."""
     workflow = _summary().add_columns(WorkflowRow.input, WorkflowRow.output, WorkflowRow.error)
@@ -124,7 +134,7 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
 
     row, found = _known(ask)
     return (
-        _workflow(row)
+        summary(row)
         | {name: row[name] for name in ("input", "output", "error")}
         | {"steps": found, "progress": _progress(found)}
     )
@@ -138,7 +148,7 @@ def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
         row = connection.execute(statement).mappings().one_or_none()
     if row is None:
         raise NotFound("there is no such workflow")
-    return _workflow(row)
+    return summary(row)
 
 
 def workflow_list(
@@ -153,7 +163,7 @@ def workflow_list(
     statement = _summary().join(page, page.c.id == WorkflowRow.id).order_by(WorkflowRow.id.desc())
     with begin_read() as connection:
         rows = connection.execute(statement).mappings().all()
-    items = [_workflow(row) for row in rows[:limit]]
+    items = [summary(row) for row in rows[:limit]]
     return Page(items, items[-1]["id"] if len(rows) > limit else None)
 
 
@@ -176,6 +186,46 @@ def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: 
     events = [(row.seq, row.body) for row in rows[:limit] if row.seq is not None]
     is_last_page = len(rows) <= limit
     return Tail(events, is_last_page and rows[0].status in TERMINAL_WORKFLOW_STATUSES)
+
+
+_TAILS = text("""
+SELECT asked.number, w.status, e.seq, e.body
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS uuid[]), CAST(:afters AS integer[]))
+       WITH ORDINALITY AS asked (id, user_id, after, number)
+  JOIN workflows AS w ON w.id = asked.id AND w.user_id = asked.user_id
+  LEFT JOIN LATERAL (SELECT seq, body FROM events WHERE workflow_id = asked.id
+     AND seq > asked.after ORDER BY seq LIMIT :most) AS e ON true
+ ORDER BY asked.number, e.seq
+""")
+
+
+def workflow_tails(watched: Sequence[Watched], *, limit: int = 200) -> list[Tail | None]:
+    """`workflow_events` of many workflows in one statement; None where there is no such one."""
+    with begin_read() as connection:
+        found = _tails(connection, watched, limit)
+    absent = [number for number, tail in enumerate(found) if tail is None]
+    if absent and has_replica():
+        with begin() as connection:
+            asked_again = _tails(connection, [watched[number] for number in absent], limit)
+        for number, tail in zip(absent, asked_again, strict=True):
+            found[number] = tail
+    return found
+
+
+def _tails(connection: Connection, watched: Sequence[Watched], limit: int) -> list[Tail | None]:
+    columns = {
+        "ids": [each.workflow_id for each in watched],
+        "users": [each.user_id for each in watched],
+        "afters": [each.after for each in watched],
+    }
+    found: list[Tail | None] = [None] * len(watched)
+    rows = connection.execute(_TAILS, {**columns, "most": limit + 1})
+    for number, group in groupby(rows, key=lambda row: int(row.number) - 1):
+        of_one = list(group)
+        events = [(row.seq, row.body) for row in of_one[:limit] if row.seq is not None]
+        is_ended = of_one[0].status in TERMINAL_WORKFLOW_STATUSES
+        found[number] = Tail(events, is_ended and len(of_one) <= limit)
+    return found
 
 
 def _known(ask: Callable[[Connection], T | None]) -> T:
@@ -321,7 +371,8 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _workflow(row: RowMapping) -> Json:
+def summary(row: RowMapping | Mapping[str, Any]) -> Json:
+    """How a workflow is shown, of the row that was asked for or has just been written."""
     return {
         "id": row["id"],
         "type": row["type"],

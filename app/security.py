@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import threading
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,16 +14,14 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app import clock
+from app import claims, clock
 from app.db import begin
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.models import ApiKey, User
 from app.settings import current
 
-CACHE_SECONDS = 5.0
-"""How long a revoked key may still be taken by a process that saw it before."""
-
-_CACHE_SIZE = 4096
+_PATIENCE_SECONDS = 0.1
+"""Enough for a second try where a connection was left from before PostgreSQL's restart."""
 _KEY = re.compile(r"pa_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,189}")
 
@@ -69,24 +65,19 @@ def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
 
 
 def authenticate(key: str) -> Identity:
-    """Whom `key` stands for; Unauthorized when it is unknown, wrong or revoked (in 5 seconds)."""
+    """Whom `key` stands for; Unauthorized when it is unknown, wrong or revoked: asked each
+    time, so that every process refuses a revoked key at once."""
     match = _KEY.fullmatch(key)
     if match is None:
         raise Unauthorized("the API key is not valid")
-    digest = _digest(key)
-    known = _cache.get(digest)
-    if known is not None:
-        return known
-    statement = select(ApiKey.user_id, ApiKey.digest, ApiKey.is_admin).where(
-        ApiKey.prefix == match[1], ApiKey.revoked_at.is_(None)
+    row = claims.call(
+        "SELECT user_id, digest, is_admin FROM api_keys WHERE prefix = %s AND revoked_at IS NULL",
+        (match[1],),
+        _PATIENCE_SECONDS,
     )
-    with begin() as connection:
-        row = connection.execute(statement).one_or_none()
-    if row is None or not hmac.compare_digest(row.digest, digest):
+    if row is None or not hmac.compare_digest(bytes(row["digest"]), _digest(key)):
         raise Unauthorized("the API key is not valid")
-    identity = Identity(row.user_id, row.is_admin)
-    _cache.put(digest, identity)
-    return identity
+    return Identity(row["user_id"], row["is_admin"])
 
 
 def revoke_key(prefix: str) -> None:
@@ -100,7 +91,6 @@ def revoke_key(prefix: str) -> None:
     with begin() as connection:
         if connection.execute(statement).one_or_none() is None:
             raise NotFound("no key in use has this prefix")
-    _cache.clear()
 
 
 def list_keys(email: str | None = None) -> list[KeyFacts]:
@@ -132,31 +122,3 @@ def is_link_valid(artifact_id: UUID, expires: int, signature: str) -> bool:
 def _digest(key: str) -> bytes:
     pepper = current().key_pepper.get_secret_value().encode()
     return hmac.new(pepper, key.encode(), hashlib.sha256).digest()
-
-
-class _Cache:
-    """Digests seen lately and whom they stand for; each entry dies after CACHE_SECONDS."""
-
-    def __init__(self) -> None:
-        self._entries: dict[bytes, tuple[float, Identity]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, digest: bytes) -> Identity | None:
-        with self._lock:
-            entry = self._entries.get(digest)
-            if entry is None or entry[0] < time.monotonic():
-                return None
-            return entry[1]
-
-    def put(self, digest: bytes, identity: Identity) -> None:
-        with self._lock:
-            if len(self._entries) >= _CACHE_SIZE:
-                self._entries.clear()
-            self._entries[digest] = (time.monotonic() + CACHE_SECONDS, identity)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._entries.clear()
-
-
-_cache = _Cache()

@@ -4,6 +4,8 @@ Start, wake, retry and reconcile all end here. Whoever calls has won the steps' 
 before; what does not reach Redis now is published again by the reconciler.
 """
 
+import os
+import re
 from functools import lru_cache
 from uuid import UUID
 
@@ -14,18 +16,19 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app import claims, db
+from app import claims, db, settings
 from app.celery import celery_app
 from chains import registry
 from chains.compiler import DEFAULT_PRIORITY, UNDO_SUFFIX, Compiler
+from chains.envelopes import PRIORITIES, envelope
 from chains.plan import Plan
 
 log = structlog.get_logger()
 
 _GROUP = 200  # header messages a publish
 _ASK_SECONDS = 1.0
-# kombu keeps a list for each priority step; the first has the queue's own name.
-_PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+_PUBLISH_SECONDS = 3.0
+_CERT = re.compile(r"(ssl_cert_reqs=)CERT_(NONE|OPTIONAL|REQUIRED)")
 
 
 def dispatch(
@@ -61,6 +64,52 @@ def dispatch(
     return True
 
 
+def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) -> bool:
+    """Publish what a workflow of this version starts with; False when Redis could not be reached.
+
+    The same messages as `dispatch`'s, most without the work of making them anew.
+    """
+    found = envelope(type, version, priority)
+    if found is None:
+        plan = registry.plan(type, version)
+        return dispatch(workflow_id, list(plan.heads), plan, priority)
+    client = _client(os.getpid(), settings.current().redis_url)
+    try:
+        client.lpush(found.list, found.addressed(workflow_id))
+    except (RedisError, OSError) as err:
+        log.warning("dispatch.not_published", workflow=str(workflow_id), error=str(err)[:200])
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _client(_: int, redis_url: str) -> redis.Redis:
+    """This process's. A connection that has died meanwhile is made anew at once."""
+    return redis.Redis.from_url(
+        _address(redis_url),
+        socket_timeout=_PUBLISH_SECONDS,
+        socket_connect_timeout=_PUBLISH_SECONDS,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def _address(redis_url: str) -> str:
+    """The address as redis-py reads it: kombu also takes the `ssl` module's names.
+
+    >>> _address("rediss://valkey:6379/1?ssl_cert_reqs=CERT_REQUIRED")
+    'rediss://valkey:6379/1?ssl_cert_reqs=required'
+    """
+    return _CERT.sub(lambda found: f"{found[1]}{found[2].lower()}", redis_url)
+
+
+def release() -> None:
+    """Close this process's connections of `dispatch_start` to Redis; its next use opens others."""
+    if _client.cache_info().currsize:
+        _client(os.getpid(), settings.current().redis_url).close()
+        _client.cache_clear()
+
+
 def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
     """The action of the steps `keys` where a single message carries them: whoever has recorded what
     released them may run them on the spot. No compensations."""
@@ -90,14 +139,14 @@ def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:
     two."""
     # No retries: whoever asks, asks again soon.
     client = redis.Redis.from_url(
-        redis_url,
+        _address(redis_url),
         socket_timeout=_ASK_SECONDS,
         socket_connect_timeout=_ASK_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
     with client, client.pipeline(transaction=False) as asking:
         for queue in queues:
-            for suffix in _PRIORITIES:
+            for suffix in PRIORITIES:
                 asking.llen(queue + suffix)
         lengths = iter(asking.execute())
-        return {queue: sum(next(lengths) for _ in _PRIORITIES) for queue in queues}
+        return {queue: sum(next(lengths) for _ in PRIORITIES) for queue in queues}

@@ -5,7 +5,9 @@ The read side that starts and steps go through; what changes versions is chains/
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from app import claims, db
@@ -23,26 +25,76 @@ def active(name: str) -> tuple[int, Definition] | None:
     return None if row is None else (row["version"], definition(name, row["version"]))
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The versions of a type that may be started, as they stood: each with whether it is active and
+    its weight, in the order of their numbers."""
+
+    name: str
+    versions: tuple[tuple[int, bool, int | None], ...]
+
+    @property
+    def mark(self) -> str:
+        """As `submit_workflow_v1` writes what stands now.
+
+        >>> Choice("a", ((1, True, None), (2, False, 30))).mark
+        '1 t ,2 f 30'
+        """
+        return ",".join(
+            f"{version} {'t' if is_active else 'f'} {'' if weight is None else weight}"
+            for version, is_active, weight in self.versions
+        )
+
+    def pick(self, workflow_id: UUID) -> int | None:
+        """By the weights where starts are spread, else the active one."""
+        weights = {version: weight for version, _, weight in self.versions if weight}
+        if weights:
+            return share(workflow_id, weights)
+        return next((version for version, is_active, _ in self.versions if is_active), None)
+
+
+_MOST_REMEMBERED = 512
+_remembered: dict[str, Choice] = {}
+
+
+def remembered(name: str) -> Choice | None:
+    """What this process saw last. It may have changed: who uses it has the database compare."""
+    return _remembered.get(name)
+
+
 def pick(name: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition] | None:
     """The version that a new workflow of this id runs on, with its definition: by the weights
     where starts are spread, else the active one; the one asked for, if any. None: nothing that may
     be started."""
-    rows = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.rows(
-            "SELECT version, active, weight FROM definitions WHERE name = %s"
-            " AND retired_at IS NULL AND (active OR weight > 0 OR version = %s)",
-            (name, version),
-        ),
-    )
-    if version is not None:
-        chosen = version if any(row["version"] == version for row in rows) else None
+    if version is None:
+        chosen = choice(name).pick(workflow_id)
     else:
-        weights = {row["version"]: row["weight"] for row in rows if row["weight"]}
-        chosen = share(workflow_id, weights) if weights else None
-        if chosen is None:
-            chosen = next((row["version"] for row in rows if row["active"]), None)
+        chosen = version if _may_start(name, version) else None
     return None if chosen is None else (chosen, definition(name, chosen))
+
+
+def choice(name: str) -> Choice:
+    """The versions of a name that may be started now; remembered, if there are any."""
+    rows = _ask(
+        "SELECT version, active, weight FROM definitions WHERE name = %s"
+        " AND retired_at IS NULL AND (active OR weight > 0) ORDER BY version",
+        (name,),
+    )
+    found = Choice(name, tuple((row["version"], row["active"], row["weight"]) for row in rows))
+    if rows:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[name] = found
+    return found
+
+
+def _may_start(name: str, version: int) -> bool:
+    sql = "SELECT 1 FROM definitions WHERE name = %s AND version = %s AND retired_at IS NULL"
+    return bool(_ask(sql, (name, version)))
+
+
+def _ask(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    return claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: db.rows(sql, parameters))
 
 
 def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
@@ -79,3 +131,10 @@ def definition(name: str, version: int) -> Definition:
 def plan(name: str, version: int) -> Plan:
     """The plan of a stored definition."""
     return compile_plan(definition(name, version))
+
+
+def forget() -> None:
+    """Let go of all that was read: another database may follow."""
+    _remembered.clear()
+    definition.cache_clear()
+    plan.cache_clear()

@@ -5,7 +5,8 @@ What is published may be lost and is made good by the reconciler.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from app.platform import Json
 from chains import pausing, registry
 from chains.compiler import DEFAULT_PRIORITY, first_rows
 from chains.definition import Definition
-from chains.dispatch import dispatch
+from chains.dispatch import dispatch_start
 from chains.schema import check_input
 
 DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
@@ -28,13 +29,19 @@ DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 RETIRED = "workflows_not_on_a_retired_version"
 """The database's guard: a version may be retired between the look and the start."""
 
+_TYPES = (
+    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint"
+)
+
 
 @dataclass(frozen=True)
 class Started:
-    """A workflow's id, and whether this request created it (or an earlier one with its key)."""
+    """A workflow's id, and whether this request created it (or an earlier one with its key).
+    `row` is what was written, where that is known (see `queries.summary`)."""
 
     id: UUID
     created: bool
+    row: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,51 @@ class _Start:
     parent: Parent | None = None
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What a user asks for; `refused` is what has been found wrong, by the version."""
+
+    user_id: UUID
+    type: str
+    input: Json
+    priority: int
+    idempotency_key: str | None
+    refused: dict[int, InvalidInput] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """By which the same request is known again."""
+        body: Json = {"type": self.type, "input": self.input}
+        if self.priority != DEFAULT_PRIORITY:
+            body["priority"] = self.priority
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    def check(self, version: int) -> None:
+        """Raise InvalidInput where the input is none for this version; costs its time once."""
+        if version not in self.refused:
+            schema = registry.definition(self.type, version).input_schema
+            try:
+                check_input(schema, self.input, self.user_id)
+            except InvalidInput as err:
+                self.refused[version] = err
+        if version in self.refused:
+            raise self.refused[version]
+
+    def start(self, workflow_id: UUID, version: int) -> _Start:
+        """This request, to be committed."""
+        return _Start(
+            workflow_id,
+            self.user_id,
+            self.type,
+            version,
+            self.input,
+            self.priority,
+            self.idempotency_key,
+            self.hash,
+        )
+
+
 def start_workflow(
     *,
     user_id: UUID,
@@ -73,23 +125,49 @@ def start_workflow(
 
     Raises InvalidInput (unknown type, wrong input) and Conflict (the key with another body).
     """
-    workflow_id = uuid7()
-    version, definition = _picked(type, workflow_id)
     input = whole_numbers(input)
-    request_hash = _request_hash(type, input, priority)
-    if idempotency_key is not None:
-        known = _known(user_id, idempotency_key, request_hash)
+    request = _Request(user_id, type, input, priority, idempotency_key)
+    return _submitted(request) or _started(request)
+
+
+def _submitted(request: "_Request") -> Started | None:
+    """The start in one round trip, by what this process saw last of the type's versions. None:
+    nothing was done, and `_started` has to look at everything."""
+    choice = registry.remembered(request.type)
+    workflow_id = uuid7()
+    version = choice.pick(workflow_id) if choice else None
+    if choice is None or version is None:
+        return None
+    try:
+        request.check(version)
+    except InvalidInput:
+        # The version may be another by now, and a key that is known is answered before that.
+        return None
+    start = request.start(workflow_id, version)
+    row = _submit(choice, start)
+    if row["verdict"] == "known" and row["id"] != workflow_id:
+        return _same(row, request.hash)
+    if row["verdict"] not in {"started", "known"}:
+        return None
+    _publish(start)
+    return Started(workflow_id, created=True, row=row if row["verdict"] == "started" else None)
+
+
+def _started(request: "_Request") -> Started:
+    workflow_id = uuid7()
+    version, _ = _picked(request.type, workflow_id)
+    key = request.idempotency_key
+    if key is not None:
+        known = _known(request.user_id, key, request.hash)
         if known is not None:
             return known
-    check_input(definition.input_schema, input, user_id)
-    start = _Start(
-        workflow_id, user_id, type, version, input, priority, idempotency_key, request_hash
-    )
+    request.check(version)
+    start = request.start(workflow_id, version)
     try:
         _commit(start)
     except psycopg2.errors.UniqueViolation as err:
         # The same key at the same moment: the other request has committed first.
-        known = _known(user_id, idempotency_key or "", request_hash)
+        known = _known(request.user_id, key or "", request.hash)
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
@@ -132,6 +210,37 @@ def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[i
 def _exists(workflow_id: UUID) -> bool:
     sql = "SELECT 1 FROM workflows WHERE id = %s"
     return claims.call(sql, (workflow_id,), claims.CLAIM_PATIENCE_SECONDS) is not None
+
+
+def _submit(choice: registry.Choice, start: _Start) -> Json:
+    """The row of `submit_workflow_v1`; the verdict `refused` where the database has held it up."""
+    plan = registry.plan(start.type, start.version)
+    parameters = (
+        choice.mark,
+        start.id,
+        start.user_id,
+        start.type,
+        start.version,
+        dumps(start.input),
+        start.idempotency_key,
+        start.request_hash,
+        plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+        dumps(first_rows(plan)),
+        settings.current().republish_seconds,
+        start.priority,
+        plan.budget,
+    )
+    try:
+        (row,) = claims.hot("submit_workflow_v1", _TYPES, parameters, claims.CLAIM_PATIENCE_SECONDS)
+    except psycopg2.errors.UniqueViolation as err:
+        # By its own id: the connection broke after the commit, and this was the second try.
+        is_own = err.diag.constraint_name == "workflows_pkey"
+        return {"verdict": "known", "id": start.id} if is_own else {"verdict": "refused"}
+    except psycopg2.errors.CheckViolation as err:
+        if err.diag.constraint_name != RETIRED:
+            raise
+        return {"verdict": "refused"}
+    return row
 
 
 def _commit(start: _Start) -> None:
@@ -178,16 +287,7 @@ def _insert(parameters: tuple[Any, ...]) -> bool:
 
 
 def _publish(start: _Start) -> None:
-    plan = registry.plan(start.type, start.version)
-    dispatch(start.id, list(plan.heads), plan, start.priority)
-
-
-def _request_hash(type: str, input: Json, priority: int) -> bytes:
-    body: Json = {"type": type, "input": input}
-    if priority != DEFAULT_PRIORITY:
-        body["priority"] = priority
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    dispatch_start(start.id, start.type, start.version, start.priority)
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:
@@ -198,6 +298,10 @@ def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started 
     )
     if row is None:
         return None
+    return _same(row, request_hash)
+
+
+def _same(row: Json, request_hash: bytes) -> Started:
     if bytes(row["request_hash"]) != request_hash:
         raise Conflict(
             "this Idempotency-Key was used with another body; use a new key for a new request",

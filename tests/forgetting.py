@@ -3,7 +3,7 @@
 from app import clock, db
 from app.celery import celery_app
 from app.settings import current
-from chains import registry
+from chains import dispatch, envelopes, registry
 
 
 def forget() -> None:
@@ -13,5 +13,7 @@ def forget() -> None:
     db.release()
     db._pool = None
     clock.forget()
-    for cached in (db._engine, celery_app, current, registry.plan, registry.definition):
+    dispatch.release()
+    registry.forget()
+    for cached in (db._engine, celery_app, current, envelopes.envelope):
         cached.cache_clear()

@@ -23,6 +23,7 @@ from web.hooks import hooks
 from web.operations import operations
 from web.schemas import Problem
 from web.streams import Slots
+from web.watching import Watch
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DOCUMENTS = "/openapi"
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
     app.extensions["event_streams"] = Slots(max(1, settings.web_threads // 2))
+    app.extensions["watch"] = Watch()
     errors.register(app)
     app.before_request(_begin)
     app.after_request(_end)

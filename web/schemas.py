@@ -1,6 +1,7 @@
 """The shapes of requests and answers: what is checked on the way in, what the page shows."""
 
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -45,7 +46,21 @@ class Weights(Body):
     ]
 
 
-class StartHeader(BaseModel):
+class Parameters(BaseModel):
+    """Headers, or parameters in the address; strings become numbers and times."""
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As pydantic has it, but made once: the library asks for it at every request."""
+        return super().model_json_schema(*args, **kwargs) if args or kwargs else _schema(cls)
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
+
+
+class StartHeader(Parameters):
     """A key under which a start that is sent again is answered, not done again."""
 
     idempotency_key: str | None = Field(
@@ -57,8 +72,8 @@ class StartHeader(BaseModel):
     )
 
 
-class Query(BaseModel):
-    """Parameters in the address; strings become numbers and times, unknown ones are refused."""
+class Query(Parameters):
+    """Parameters in the address: unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid")
 

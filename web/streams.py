@@ -1,7 +1,7 @@
 """Events as they happen, to many readers at once: Server-Sent Events out of the events table.
 
 A stream holds a thread of the server, so their number is bounded; it holds no connection to the
-database between two looks. https://html.spec.whatwg.org/multipage/server-sent-events.html
+database, and waits for what one look finds for all (web/watching.py). https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
@@ -16,10 +16,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import NotFound, Unavailable
-from app.queries import Tail, workflow_events
+from app.queries import Tail, Watched, workflow_events
 from app.telemetry import logger
+from web.watching import Watch
 
 TICK_SECONDS = 0.3
+"""As often a stream looks whether its reader is still there."""
+_PAGE = 200
 HEARTBEAT_SECONDS = 10.0
 LONGEST_SECONDS = 3600.0
 
@@ -52,17 +55,20 @@ class EventStream(Iterator[bytes]):
     def __init__(
         self,
         slots: Slots,
+        watch: Watch,
         workflow_id: UUID,
         user_id: UUID,
         after: int,
         connection: socket.socket | None,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
+        self._watch = watch
         self._workflow_id = workflow_id
         self._user_id = user_id
         self._after = after
         self._connection = connection
         self._chunks: deque[bytes] = deque([b"retry: 1000\n\n"])
+        self._is_behind = True
         self._is_complete = False
         self._is_open = True
         self._ends_at = time.monotonic() + LONGEST_SECONDS
@@ -87,20 +93,34 @@ class EventStream(Iterator[bytes]):
 
     def _look(self) -> None:
         try:
-            self._add(workflow_events(self._workflow_id, self._user_id, after=self._after))
+            tail = self._read() if self._is_behind else self._wait()
+            if tail is not None:
+                self._add(tail)
         except NotFound:
             self._is_complete = True
         except (DBAPIError, PoolTimeout) as err:
             # The reader waits with us until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
+            time.sleep(TICK_SECONDS)
         if self._chunks or self._is_complete:
             return
         if is_gone(self._connection):
             self._is_complete = True
         elif time.monotonic() >= self._beats_at:
             self._chunks.append(b": still here\n\n")
-        else:
-            time.sleep(TICK_SECONDS)
+
+    def _read(self) -> Tail:
+        """What is there already, page by page, at once."""
+        tail = workflow_events(self._workflow_id, self._user_id, after=self._after, limit=_PAGE)
+        self._is_behind = len(tail.events) == _PAGE
+        return tail
+
+    def _wait(self) -> Tail | None:
+        """What is new, once there is something; for no longer than it takes to look after the
+        reader."""
+        until_beat = self._beats_at - time.monotonic()
+        watched = Watched(self._workflow_id, self._user_id, self._after)
+        return self._watch.wait(watched, max(0.0, min(TICK_SECONDS, until_beat)))
 
     def _add(self, tail: Tail) -> None:
         for seq, body in tail.events:

@@ -58,7 +58,7 @@ def revoke(prefix: str) -> None:
             security.revoke_key(wanted)
     except NotFound as err:
         leave(USAGE, f"{wanted}: {err.message}")
-    click.echo(f"{wanted} revoked; servers follow within 5 seconds")
+    click.echo(f"{wanted} revoked: refused from now on")
 
 
 COMMANDS: dict[str, click.Command] = {"keys": keys}

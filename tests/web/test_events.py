@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from app.errors import Unavailable
 from tests.web.conftest import Caller, append_event, end
 from web.streams import HEARTBEAT_SECONDS, EventStream, Slots, is_gone
+from web.watching import Watch
 
 SSE = {"Accept": "text/event-stream"}
 
@@ -128,7 +129,7 @@ def test_a_silent_stream_shows_that_it_lives(
     caller: Caller, stranger: Caller, start: Callable[..., UUID]
 ) -> None:
     slots = Slots(1)
-    stream = EventStream(slots, start(), caller.user_id, 1, None, heartbeat_seconds=0.1)
+    stream = EventStream(slots, Watch(), start(), caller.user_id, 1, None, heartbeat_seconds=0.1)
     assert [next(stream), next(stream)] == [b"retry: 1000\n\n", b": still here\n\n"]
     assert HEARTBEAT_SECONDS <= 15
     stream.close()

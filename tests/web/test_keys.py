@@ -8,7 +8,7 @@ from app.db import begin
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.models import ApiKey
 from app.settings import Settings
-from tests.web.conftest import Caller
+from tests.web.conftest import Caller, change
 
 
 def test_only_a_key_made_for_an_admin_is_an_admins(settings: Settings) -> None:
@@ -68,6 +68,28 @@ def test_a_revoked_key_is_refused_at_once_where_it_was_revoked(caller: Caller) -
         security.authenticate(caller.key)
     with pytest.raises(NotFound):
         security.revoke_key(prefix)
+
+
+def test_a_key_that_another_process_revokes_is_refused_at_once(
+    client: FlaskClient, caller: Caller
+) -> None:
+    assert client.get("/v1/workflows", headers=caller.headers).status_code == 200
+    change(
+        "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE user_id = :u", u=caller.user_id
+    )
+    for method in (client.get, client.post):
+        assert method("/v1/workflows", json={}, headers=caller.headers).status_code == 401
+
+
+def test_a_key_is_known_again_on_connections_from_before_a_restart(
+    client: FlaskClient, caller: Caller
+) -> None:
+    assert client.get("/v1/workflows", headers=caller.headers).status_code == 200
+    change(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert client.get("/v1/workflows", headers=caller.headers).status_code == 200
 
 
 def test_a_second_key_belongs_to_the_same_user(caller: Caller) -> None:

@@ -59,6 +59,24 @@ def test_a_start_sent_again_is_answered_not_done_again(
 
 
 @pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("more", [{}, {"priority": 8}])
+def test_a_start_answers_what_a_question_would_to_the_byte(
+    client: FlaskClient, caller: Caller, more: dict[str, int]
+) -> None:
+    # The first looks everything up; those after it take what the database has just written.
+    for number in range(3):
+        headers = caller.headers | {"Idempotency-Key": f"order {number}"}
+        started = client.post("/v1/workflows", json=BODY | more, headers=headers)
+        asked = client.post("/v1/workflows", json=BODY | more, headers=headers)
+        assert (started.status_code, asked.status_code) == (201, 200)
+        assert started.data == asked.data
+        detail = client.get(started.headers["Location"], headers=caller.headers).json
+        assert started.json is not None
+        assert detail is not None
+        assert started.json == {name: detail[name] for name in started.json}
+
+
+@pytest.mark.usefixtures("registered")
 def test_starts_at_the_same_moment_make_one_workflow(client: FlaskClient, caller: Caller) -> None:
     headers = caller.headers | {"Idempotency-Key": "once"}
     statuses: list[int] = []

@@ -48,7 +48,10 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         priority=body.priority,
         idempotency_key=header.idempotency_key,
     )
-    response = jsonify(queries.workflow_summary(started.id, user_id))
+    if started.row is not None:
+        response = jsonify(queries.summary(started.row))
+    else:
+        response = jsonify(queries.workflow_summary(started.id, user_id))
     response.headers["Location"] = f"/v1/workflows/{started.id}"
     if started.created:
         response.status_code = HTTPStatus.CREATED
@@ -131,8 +134,8 @@ def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     if resumed is not None and tail.is_complete and not tail.events:
         return Response(status=HTTPStatus.NO_CONTENT)
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-    slots = current_app.extensions["event_streams"]
-    stream = EventStream(slots, path.workflow_id, caller(), after, connection)
+    slots, watch = current_app.extensions["event_streams"], current_app.extensions["watch"]
+    stream = EventStream(slots, watch, path.workflow_id, caller(), after, connection)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype=SSE, headers=headers)
 

@@ -1,0 +1,95 @@
+"""One look for many readers: the new events of all workflows that are watched, in one statement.
+
+A notice at every commit (NOTIFY) would make all who commit wait for one another, watched or not.
+One thread looks instead, only while somebody waits, so what it costs does not grow with the work
+that is done and hardly with the readers; a reader is told within some INTERVAL_SECONDS of a commit.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.errors import NotFound
+from app.queries import Tail, Watched, workflow_tails
+from app.telemetry import logger
+
+INTERVAL_SECONDS = 0.05
+_MOST_SHARE = 0.1
+"""Of one thread's time: where looks are slow, there are fewer."""
+_AWAY_SECONDS = 0.5
+_IDLE_SECONDS = 2.0
+
+log = logger("web.watching")
+
+
+@dataclass(eq=False)
+class _Wish:
+    watched: Watched
+    is_told: threading.Event = field(default_factory=threading.Event)
+    tail: Tail | None = None
+
+
+class Watch:
+    """Looks on behalf of all who wait; its thread ends when for a while nobody has."""
+
+    def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
+        self._interval_seconds = interval_seconds
+        self._wishes: set[_Wish] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def wait(self, watched: Watched, seconds: float) -> Tail | None:
+        """What is new, or the end; None if in `seconds` there was nothing, or nobody to ask.
+        NotFound where there is no such workflow."""
+        wish = _Wish(watched)
+        with self._changed:
+            self._wishes.add(wish)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        is_told = wish.is_told.wait(seconds)
+        with self._changed:
+            self._wishes.discard(wish)
+        if is_told and wish.tail is None:
+            raise NotFound("there is no such workflow")
+        return wish.tail
+
+    def _run(self) -> None:
+        try:
+            while wishes := self._awaited():
+                began = time.monotonic()
+                is_away = not self._look(wishes)
+                took = time.monotonic() - began
+                pause = max(self._interval_seconds - took, took * (1 / _MOST_SHARE - 1))
+                time.sleep(_AWAY_SECONDS if is_away else pause)
+        finally:
+            # However it ended: whoever waits next begins it anew.
+            with self._changed:
+                if self._thread is threading.current_thread():
+                    self._thread = None
+
+    def _awaited(self) -> list[_Wish]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._wishes, _IDLE_SECONDS)
+            if not self._wishes:
+                # In the same breath, or a wish could be left to a thread that is ending.
+                self._thread = None
+            return list(self._wishes)
+
+    def _look(self, wishes: list[_Wish]) -> bool:
+        """Tell those for whom there is something; False if the database could not be asked."""
+        try:
+            tails = workflow_tails([wish.watched for wish in wishes])
+        except (DBAPIError, PoolTimeout) as err:
+            # The readers wait with us until PostgreSQL is back.
+            log.warning("events cannot be read", error=type(err).__name__)
+            return False
+        for wish, tail in zip(wishes, tails, strict=True):
+            if tail is None or tail.events or tail.is_complete:
+                wish.tail = tail
+                wish.is_told.set()
+        return True
