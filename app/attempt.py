@@ -21,6 +21,7 @@ from app.lookups import Doubt, LeftToUndo, look_up
 from app.orphans import orphan, step_of
 from app.payload import clean, dumps, dumps_or_none
 from app.platform import Action, ActionInput, Effect, Json, Undo
+from app.releases import Misfit, leave_if_other
 from app.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
 
 log = structlog.get_logger()
@@ -67,6 +68,9 @@ class Prepared:
     """A compensation by another action, which runs like any step."""
     fault: Permanent | None = None
     """Why the input could not be made."""
+    checked_with: Callable[[str], str | None] | None = None
+    """The fingerprint of an action's input as the definition was checked with it (see
+    app/releases)."""
 
 
 class Moves(enum.Enum):
@@ -78,6 +82,7 @@ class Moves(enum.Enum):
     SUSPEND = "suspended"
     DOUBT = "unknown"
     CANCEL = "cancelled"
+    LEAVE = "left"
     FENCED = "fenced"
 
 
@@ -195,7 +200,16 @@ def _run(call: Call, prepared: Prepared) -> Any:
         return action.compensate(call, _undo(call))
     if claim.prior == "unknown":
         look_up(call, is_pivot=prepared.is_pivot)
-    return action.run(call, checked_input(action, prepared.input))
+    return action.run(call, _fitting_input(action, prepared))
+
+
+def _fitting_input(action: Action, prepared: Prepared) -> ActionInput:
+    try:
+        return checked_input(action, prepared.input)
+    except Permanent as err:
+        if err.code == "invalid_input" and prepared.checked_with is not None:
+            leave_if_other(action, prepared.checked_with, err)
+        raise
 
 
 def checked_input(action: Action, value: Any) -> ActionInput:
@@ -257,6 +271,8 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         result.move = Moves.FENCED
     elif isinstance(err, LeftToUndo):
         result.move = Moves.CANCEL
+    elif isinstance(err, Misfit):
+        result.move, result.error = Moves.LEAVE, err.error
     elif isinstance(err, Doubt):
         result.move, result.error, result.was_sent = Moves.DOUBT, err.error, False
         result.seconds, result.attention = err.seconds, err.attention

@@ -314,6 +314,24 @@ def cancel_step(claim: Claim, attempt: Attempt) -> str:
     return _outcome("SELECT cancel_step_v2(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
 
 
+def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
+    """Leave the step as it was before the claim to a worker of another release; `error`: why."""
+    row = call(
+        "SELECT leave_step_v1(%s, %s, %s, %s, %s, %s) AS verdict",
+        (
+            claim.workflow_id,
+            claim.key,
+            claim.fence,
+            claim.prior,
+            dumps(attempt.calls) if attempt.calls else None,
+            dumps(error),
+        ),
+        OUTCOME_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return str(row["verdict"])
+
+
 def has_delivery(external_id: str) -> bool:
     """Whether a delivery for `external_id` is there that woke nobody yet."""
     sql = "SELECT 1 FROM webhook_deliveries WHERE external_id = %s AND consumed_at IS NULL LIMIT 1"

@@ -1,4 +1,4 @@
-"""The worker's consumer, with one difference: task events leave in batches, not one by one.
+"""The worker's consumer, which also tells which queues it takes; task events leave in batches.
 
 Celery publishes buffered events at the next turn of its loop, which under load is nearly half of
 the main process's work. Here they wait up to a fifth of a second (or 24 of them). A crash loses
@@ -9,7 +9,10 @@ import math
 import time
 from typing import Any
 
+from celery import Celery, bootsteps
 from celery.worker.consumer import Consumer
+
+from app import presence
 
 FLUSH_SECONDS = 0.2
 _FORGOTTEN_SECONDS = 5.0
@@ -37,3 +40,35 @@ class BatchingConsumer(Consumer):
     def _flush_planned(self) -> None:
         self._planned_at = -math.inf
         self._flush_events()
+
+
+class Presence(bootsteps.StartStopStep):
+    """Tells while the consumer consumes, by its own loop, so that a worker without its broker does
+    not; at the end, that it takes no queue."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    _timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Tell now, and again by the consumer's clock."""
+        self._timer = parent.timer.call_repeatedly(presence.TELL_SECONDS, _tell, (parent,))
+        _tell(parent)
+
+    def stop(self, parent: Any) -> None:
+        """Celery is about to consume no more: it ends, or its broker is away."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            presence.tell(parent.hostname, [])
+
+
+def _tell(consumer: Any) -> None:
+    # None for a moment while the broker comes back.
+    if consumer.task_consumer is not None:
+        presence.tell(consumer.hostname, [each.name for each in consumer.task_consumer.queues])
+
+
+def tell_presence(app: Celery) -> None:
+    """Let the workers of this application tell which queues they take."""
+    steps: Any = app.steps
+    steps["consumer"].add(Presence)

@@ -110,6 +110,8 @@ class DefinitionRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     weight: Mapped[int | None]
     retired_at: Mapped[datetime | None]
+    fingerprints: Mapped[dict[str, Any] | None]
+    """Of the inputs of its actions, as they were when the body was checked (see app/releases)."""
     __table_args__ = (
         CheckConstraint("weight BETWEEN 0 AND 1000000", name="definitions_weight"),
         CheckConstraint(
@@ -383,6 +385,9 @@ class WebhookDelivery(Base):
     effect_step_key: Mapped[str | None]
     fate: Mapped[str | None]
     """Whether the effect is that step's own or an orphan; None while that is open."""
+    decision_failures: Mapped[int] = mapped_column(server_default=text("0"))
+    decide_after: Mapped[datetime | None]
+    """Not before this time, after a decision that failed."""
     __table_args__ = (
         UniqueConstraint("platform", "delivery_id", name="webhook_deliveries_once"),
         CheckConstraint(_one_of("fate", ("own", "orphan")), name="webhook_deliveries_fate"),
@@ -450,3 +455,12 @@ class ReconcilerBeat(Base):
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
     beat_at: Mapped[datetime]
     grace_until: Mapped[datetime]
+
+
+class WorkerPresence(Base):
+    """What a worker has last said of itself: the queues that it takes, and when."""
+
+    __tablename__ = "worker_presence"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    queues: Mapped[list[str]]
+    seen_at: Mapped[datetime] = mapped_column(server_default=_NOW)

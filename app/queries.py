@@ -4,6 +4,7 @@ Every question names the user who asks; the rows of another answer as if they we
 replica answers where there is one; the primary is asked for a workflow that it does not know yet.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,7 +40,9 @@ from app.models import (
     StepRow,
     WorkflowRow,
 )
+from app.orphans import is_orphan
 from app.platform import Json
+from app.presence import GONE_SECONDS
 
 T = TypeVar("T")
 
@@ -57,6 +60,21 @@ within it the reconciler looks at a sleeper that has been given something to do.
 _UNFINISHED = ("pending", "running", "unknown")
 # `tries` counts the attempts that failed; in these states there is one more, which did not.
 _COUNTS_PRESENT_TRY = ("running", "waiting", "unknown", "succeeded", "compensated")
+
+
+_MOVING = ("running", "compensating", SUSPENDED)
+WAITS_FOR_WORKER = frozenset({"action_unknown", "action_differs", "definition_unknown"})
+"""Codes of errors that say why a step waits for another worker."""
+
+# Where no worker has told yet (they are of the release before, or none was ever started), nobody
+# knows what is taken.
+_TAKEN = text(
+    "SELECT coalesce(array_agg(DISTINCT queue) FILTER (WHERE queue IS NOT NULL), '{}') AS queues,"
+    "       count(name) > 0 AS is_known"
+    "  FROM worker_presence LEFT JOIN unnest(queues) AS queue"
+    "    ON seen_at > clock_timestamp() - make_interval(secs => :gone)"
+)
+Taken = Row[list[str], bool]
 
 
 @dataclass(frozen=True)
@@ -118,21 +136,25 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
             StepRow.cost,
             StepRow.error,
             StepRow.output,
+            _is_due().label("is_due"),
         )
         .where(StepRow.workflow_id == workflow_id)
         .order_by(StepRow.undo, StepRow.position, StepRow.key)
     )
     workflow = workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
 
-    def ask(connection: Connection) -> tuple[RowMapping, list[Json]] | None:
+    def ask(connection: Connection) -> tuple[RowMapping, list[RowMapping], Taken] | None:
         # One snapshot, or a step could be seen that has outrun its workflow.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         row = connection.execute(workflow).mappings().one_or_none()
         if row is None:
             return None
-        return row, [_step(step) for step in connection.execute(steps).mappings()]
+        rows = [*connection.execute(steps).mappings()]
+        return row, rows, connection.execute(_TAKEN, {"gone": GONE_SECONDS}).one()
 
-    row, found = _known(ask)
+    row, rows, taken = _known(ask)
+    is_moving = not row["is_paused"] and row["status"] in _MOVING
+    found = [_step(step) | _reason(step, taken, is_moving) for step in rows]
     return (
         summary(row)
         | {name: row[name] for name in ("input", "output", "error")}
@@ -256,6 +278,20 @@ def live_workflows() -> dict[str, int]:
         return live | {row.status: row.number for row in connection.execute(statement)}
 
 
+def queue_workers(queues: Sequence[str]) -> dict[str, int]:
+    """How many workers take each of the queues; none of them where no worker has ever told."""
+    with begin_read() as connection:
+        rows = connection.execute(_WORKERS, {"gone": GONE_SECONDS}).all()
+    taken = Counter(queue for row in rows if row.is_there for queue in row.queues)
+    return {queue: taken[queue] for queue in queues} if rows else {}
+
+
+_WORKERS = text(
+    "SELECT queues, seen_at > clock_timestamp() - make_interval(secs => :gone) AS is_there"
+    "  FROM worker_presence"
+)
+
+
 def platform_health() -> dict[str, bool]:
     """Whether each platform answered its last probe."""
     statement = select(PlatformHealth.platform, PlatformHealth.is_ok)
@@ -342,14 +378,17 @@ def _only_waits(workflow_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     """Something waits, and nothing could be worked on now."""
     # OFFSET 0 keeps them from becoming joins, which would read the steps of all workflows.
     steps = select(StepRow.key).where(StepRow.workflow_id == workflow_id).offset(0)
-    is_workable = StepRow.status.in_(_UNFINISHED) & (
-        (StepRow.status != "pending")
-        | (
-            StepRow.publish_after.is_not(None)
-            & (StepRow.wake_at.is_(None) | (StepRow.wake_at <= func.playalter_now()))
-        )
-    )
+    is_workable = StepRow.status.in_(_UNFINISHED) & ((StepRow.status != "pending") | _is_due())
     return steps.where(StepRow.status == "waiting").exists() & ~steps.where(is_workable).exists()
+
+
+def _is_due() -> ColumnElement[bool]:
+    """A step that any worker could claim now, as far as its own row tells."""
+    return (
+        StepRow.status.in_(("pending", "unknown"))
+        & StepRow.publish_after.is_not(None)
+        & (StepRow.wake_at.is_(None) | (StepRow.wake_at <= func.playalter_now()))
+    )
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
@@ -409,6 +448,20 @@ def _step(row: RowMapping) -> Json:
         "error": row["error"],
         "output": row["output"],
     }
+
+
+def _reason(row: RowMapping, taken: Taken, is_moving: bool) -> Json:
+    """Why the step waits for a worker, in place of its error; a reason of before is over once the
+    step is taken."""
+    queue = row["action"].partition(".")[0]
+    is_moving = is_moving or is_orphan(row["key"])
+    if row["is_due"] and is_moving and taken.is_known and queue not in taken.queues:
+        message = f"no worker takes the queue {queue}; the step waits for one"
+        return {"error": {"code": "no_worker", "message": message}}
+    code = (row["error"] or {}).get("code")
+    if code in WAITS_FOR_WORKER and row["status"] not in {"pending", "unknown"}:
+        return {"error": None}
+    return {}
 
 
 def _progress(steps: list[Json]) -> Json:

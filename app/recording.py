@@ -32,6 +32,8 @@ def record(claim: Claim, result: Result, *, fraction: float, ledger: Ledger = cl
         )
     if result.move is Moves.CANCEL:
         return Advance(ledger.cancel_step(claim, result.attempt))
+    if result.move is Moves.LEAVE:
+        return Advance(ledger.leave_step(claim, result.attempt, result.error))
     return Advance("fenced")
 
 

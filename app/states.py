@@ -9,6 +9,8 @@ from dataclasses import dataclass
 NEW = "[*]"
 """Where a row comes from, and where a terminal status leads."""
 
+LEFT = "left to a worker of another release"
+
 RESERVED_WORKFLOW_STATUSES = frozenset({"pending"})
 """Kept for starts that are deferred; nothing leads there yet."""
 
@@ -51,7 +53,7 @@ STEP_TRANSITIONS: tuple[Transition, ...] = (
     _of("running", "skipped", "not wanted, or a failure passed over", "StepSkipped"),
     _of("running", "failed", "for good", "StepFailed"),
     _of("running", "pending", "try again, or its lease expired", "StepRetryScheduled",
-        "StepLeaseExpired"),
+        "StepLeaseExpired", silent=LEFT),
     _of("running", "waiting", "suspended", "StepSuspended", silent="the same wait again"),
     _of("running", "unknown", "the call may have happened", "StepOutcomeUnknown",
         silent="the same doubt again"),

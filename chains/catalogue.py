@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from app import db
 from app.errors import Conflict, InvalidInput, NotFound
+from app.releases import fingerprint
 from chains.actions import actions
 from chains.definition import Child, Definition
 from chains.plan import Plan
@@ -40,12 +41,18 @@ def check(body: Any) -> tuple[Definition, Plan]:
 
 def register(body: Any, *, activates: bool = False) -> Registered:
     """Store the definition as the next version of its name; a body that is known keeps its version,
-    and is no longer retired. The first version is active, any other if `activates`.
+    counts as checked with this process's actions, and is no longer retired. The first version is
+    active, any other if `activates`.
 
     Raises DefinitionRefused.
     """
-    definition, _ = check(body)
-    name, given = definition.name, {"name": definition.name, "checksum": definition.checksum()}
+    definition, plan = check(body)
+    name = definition.name
+    given = {
+        "name": name,
+        "checksum": definition.checksum(),
+        "fingerprints": json.dumps(_fingerprints(plan)),
+    }
     with db.begin() as connection:
         _lock(connection, name)
         known = connection.execute(text(_KNOWN), given).scalar()
@@ -61,13 +68,23 @@ def register(body: Any, *, activates: bool = False) -> Registered:
     return Registered(name, version, known is None, is_active)
 
 
+def _fingerprints(plan: Plan) -> dict[str, str]:
+    """What its actions' inputs look like here, by action."""
+    named = {step.action for step in plan.steps.values()}
+    others = {each.action for s in plan.steps.values() if (each := s.other_compensation)}
+    known = actions()
+    return {name: fingerprint(known[name].input) for name in sorted(named | others)}
+
+
 _KNOWN = """
-UPDATE definitions SET retired_at = NULL WHERE name = :name AND checksum = :checksum
+UPDATE definitions SET retired_at = NULL, fingerprints = cast(:fingerprints AS jsonb)
+ WHERE name = :name AND checksum = :checksum
 RETURNING version
 """
 _INSERT = """
-INSERT INTO definitions (name, version, body, checksum, active)
-SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, false
+INSERT INTO definitions (name, version, body, checksum, active, fingerprints)
+SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, false,
+       cast(:fingerprints AS jsonb)
   FROM definitions WHERE name = :name RETURNING version
 """
 

@@ -11,7 +11,6 @@ import structlog
 
 from app import claims, db
 from app.claims import AWAY
-from app.errors import Unavailable
 from app.orphans import orphan
 from app.payload import clean, dumps
 from app.platform import Delivery, Trace
@@ -23,6 +22,8 @@ LONGEST_ID = 200
 LONGEST_ADDRESS = 2000
 MOST_ADDRESSES = 20
 MOST_OPEN = 5000
+MOST_FAILURES = 8
+"""So often a decision may fail within some minutes before a person is called."""
 
 
 def keep_delivery(platform: str, delivery: Delivery) -> bool:
@@ -51,15 +52,14 @@ def keep_delivery(platform: str, delivery: Delivery) -> bool:
 
 def decide(limit: int) -> None:
     """Decide up to `limit` deliveries whose steps' fate is settled; one that cannot be decided
-    holds up no other."""
+    holds up no other: it is tried again later and later, at last once a day, and then a person is
+    called."""
     db.row(_OWN, (MOST_OPEN,))
     for row in db.rows(_UNDECIDED, (limit,)):
         try:
             _decide(row["id"], row["workflow_id"], row["key"], row["effect_id"])
-        except (*AWAY, Unavailable):
-            raise
-        except Exception as err:  # it is looked at again in the next pass
-            log.error("orphan.not_decided", delivery=str(row["id"]), exc_info=err)
+        except Exception as err:  # noqa: BLE001 - tried again later, and those behind it go on
+            _put_off(row["id"], err)
 
 
 def of_ended_workflows(limit: int) -> list[UUID]:
@@ -67,10 +67,27 @@ def of_ended_workflows(limit: int) -> list[UUID]:
     return [row["workflow_id"] for row in db.rows(_OF_ENDED, (limit,))]
 
 
+def _put_off(delivery: UUID, err: Exception) -> None:
+    """Whether PostgreSQL is away or the delivery is at fault, its error does not tell for sure: it
+    is at fault when that can be written down."""
+    try:
+        row = db.row("SELECT put_off_delivery_v1(%s, %s) AS failures", (delivery, MOST_FAILURES))
+    except AWAY:
+        raise err from None
+    assert row is not None
+    log.error(
+        "orphan.not_decided",
+        delivery=str(delivery),
+        failures=row["failures"],
+        is_for_a_person=row["failures"] >= MOST_FAILURES,
+        exc_info=err,
+    )
+
+
 def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
     row = db.row(
-        "SELECT decide_delivery_v1(%s, %s) AS fate",
-        (delivery, dumps(orphan(step_key, effect_id))),
+        "SELECT decide_delivery_v2(%s, %s, %s) AS fate",
+        (delivery, dumps(orphan(step_key, effect_id)), MOST_FAILURES),
     )
     if row is not None and row["fate"] == "orphan":
         log.warning("orphan.found", workflow=str(workflow_id), step=step_key, external_id=effect_id)
@@ -124,7 +141,8 @@ UPDATE webhook_deliveries SET fate = 'own'
 _UNDECIDED = """
 SELECT id, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
   FROM webhook_deliveries AS d
- WHERE effect_workflow_id IS NOT NULL AND fate IS NULL AND EXISTS (
+ WHERE effect_workflow_id IS NOT NULL AND fate IS NULL
+   AND (decide_after IS NULL OR decide_after <= clock_timestamp()) AND EXISTS (
    SELECT FROM steps s WHERE s.workflow_id = d.effect_workflow_id AND s.key = d.effect_step_key
       AND CASE WHEN s.status IN ('failed', 'cancelled') THEN NOT EXISTS (
                  SELECT FROM intents i JOIN workflows w ON w.id = i.workflow_id

@@ -3,10 +3,12 @@ end leads to."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
+from pydantic import ValidationError
 
 from app.attempt import Prepared, Tolerance
 from app.claims import Claim
@@ -14,6 +16,7 @@ from app.errors import InvalidInput, Permanent
 from app.orphans import is_orphan
 from app.payload import dumps
 from app.platform import Json
+from app.releases import Misfit
 from app.retry import RetryPolicy
 from chains import branching, waits
 from chains.data import (
@@ -51,10 +54,17 @@ _BUILDERS: dict[str, Callable[[Claim, Plan, PlannedStep], Json]] = {
 
 
 def prepare(claim: Claim) -> Prepared:
-    """The step's input from its template, with its policy; raise Permanent when it cannot be."""
+    """The step's input from its template, with its policy; raise Permanent when it cannot be, and
+    Misfit where this release cannot read the definition."""
+    try:
+        plan = records().plan(claim.type, claim.version)
+    except ValidationError as err:
+        # It was read when it was registered, by a newer release.
+        words = f"the worker that took the step cannot read {claim.type} version {claim.version}"
+        message = f"{words}, which is of another release; the step waits for one that can"
+        raise Misfit("definition_unknown", message) from err
     if claim.undo:
         return _undo(claim)
-    plan = records().plan(claim.type, claim.version)
     step = plan.step(claim.key)
     if step.action in BRANCHING:
         return _branch(claim, plan, step)
@@ -76,6 +86,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         pivot=plan.pivot,
         is_pivot=step.is_pivot,
         workflow_output=_output_of(claim, plan, step),
+        checked_with=_checked_with(claim),
     )
     if claim.skips:
         return _by_word(base, claim)
@@ -214,7 +225,11 @@ def _undo(claim: Claim) -> Prepared:
     given = claim.input
     if given is None:
         given = render_or_fail(other.with_, scope_of(claim, step, own=True))
-    return Prepared(input=given, is_other_action=True)
+    return Prepared(input=given, is_other_action=True, checked_with=_checked_with(claim))
+
+
+def _checked_with(claim: Claim) -> Callable[[str], str | None]:
+    return partial(records().checked_with, claim.type, claim.version)
 
 
 def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Json) -> Json | None:

@@ -24,6 +24,7 @@ from app.platform import Effect
 from chains import commands, compensate, orphans, waking
 from chains.actions import actions
 from chains.dispatch import dispatch, queue_lengths
+from chains.unserved import Unserved
 
 log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ BATCH = 200
 BEAT_SECONDS = 2.0
 MAX_CRASHES = 5
 LONG_QUEUE = 500
+
+_unserved = Unserved()
 
 
 class Reconciler:
@@ -133,6 +136,8 @@ class _Pass:
             log.warning("reconcile.redis_away", error=str(err)[:200])
             return
         self.backed_up = [queue for queue, length in lengths.items() if length > LONG_QUEUE]
+        with _apart("queues.unserved"):
+            _unserved.look(lengths)
 
     def put_right(self, workflow_id: UUID) -> None:
         """One workflow: expire leases, poll, publish what is due, stop what is over its time."""

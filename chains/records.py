@@ -25,6 +25,9 @@ class Records(Protocol):
     def plan(self, type: str, version: int) -> Plan:
         """The plan of a version of a definition."""
 
+    def checked_with(self, type: str, version: int, action: str) -> str | None:
+        """The fingerprint of the action's input when the version was checked, if it is known."""
+
     def workflow(self, workflow_id: UUID) -> Json | None:
         """{input, status, output, error, completed_at} of a workflow."""
 
@@ -51,6 +54,14 @@ class Stored:
     def plan(self, type: str, version: int) -> Plan:
         """From memory, where it was read before."""
         return registry.plan(type, version)
+
+    def checked_with(self, type: str, version: int, action: str) -> str | None:
+        """Asked for each time: to register the body again is to check it again."""
+        row = _row(
+            "SELECT fingerprints ->> %s AS found FROM definitions WHERE name = %s AND version = %s",
+            (action, type, version),
+        )
+        return row["found"] if row else None
 
     def workflow(self, workflow_id: UUID) -> Json | None:
         """The row, without what only the engine needs."""

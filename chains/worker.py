@@ -7,6 +7,7 @@ from celery import signals
 
 from app import settings, telemetry, unknown_actions
 from app.celery import celery_app as make_app
+from app.consumer import tell_presence
 from app.engine import Engine
 from app.links import queue_of
 from app.message import Order
@@ -27,6 +28,7 @@ engine = Engine(actions(), Order(prepare, _dispatch, one_message, settle_soon, w
 engine.register(celery_app)
 housekeeping.register(celery_app)
 unknown_actions.connect()
+tell_presence(celery_app)
 
 
 def queues() -> list[str]:

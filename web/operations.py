@@ -119,6 +119,12 @@ _GAUGES = (
         "platform",
         queries.platform_health,
     ),
+    Gauge(
+        "playalter_queue_workers",
+        "Workers that take a queue; none where no worker has told yet.",
+        "queue",
+        lambda: queries.queue_workers(_queues()),
+    ),
 )
 
 

@@ -13,6 +13,8 @@ from app.platform import Json
 from chains.plan import CHILD
 from chains.rehearsal.memory import Delivery, Memory, StepRow, WorkflowRow
 
+_LEFT_SECONDS = 60.0
+
 
 @dataclass
 class MemoryLedger:
@@ -114,6 +116,13 @@ class MemoryLedger:
         row.status, row.tries, row.error = "pending", row.tries + int(is_try), error
         row.generation += int(new_generation)
         self._wake_in(workflow, row, seconds)
+        return _recorded(workflow)
+
+    def leave_step(self, claim: Claim, attempt: Attempt, error: Json) -> str:
+        """See leave_step_v1."""
+        workflow, row = self._row(claim)
+        row.status, row.error = claim.prior, error
+        self._wake_in(workflow, row, _LEFT_SECONDS)
         return _recorded(workflow)
 
     def suspend_step(

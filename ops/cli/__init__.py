@@ -35,6 +35,7 @@ _MODULES = {
     "keys": "keys",
     "events": "events",
     "web": "processes",
+    "workers": "workers",
     "worker": "processes",
     "reconciler": "processes",
     "beat": "processes",

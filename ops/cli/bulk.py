@@ -1,6 +1,7 @@
 """`playalter bulk`: one control over many workflows; without --yes it is a dry run."""
 
 from typing import IO, Any
+from uuid import uuid4
 
 import click
 
@@ -22,6 +23,7 @@ _ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
 @click.option("--yes", "is_meant", is_flag=True, help="Do it; else it is a dry run.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True)
 @click.option("--cursor", help="Goes on after the call before.")
+@click.option("--idempotency-key", help="Sent again, the same key forks and signals nothing new.")
 @json_option
 def bulk(
     action: str,
@@ -29,6 +31,7 @@ def bulk(
     is_meant: bool,
     limit: int,
     cursor: str | None,
+    idempotency_key: str | None,
     is_json: bool,
     **filters: Any,
 ) -> None:
@@ -41,8 +44,9 @@ def bulk(
         "limit": limit,
         **given(cursor=cursor),
     }
+    headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
     with server() as api:
-        answers = api.ask("POST", "workflows/bulk", json=body)
+        answers = api.ask("POST", "workflows/bulk", json=body, headers=headers)
     if is_json:
         print_json(answers)
         return

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import received_events
-from tests.e2e.stack import Json, Stack, are_told, until
+from tests.e2e.stack import PLATFORMS, Json, Stack, are_told, until
 
 NEW = "control.sleep"
 OLDER = "tests.e2e.older_worker"
 """Knows every action but `NEW`."""
+DIFFERING = "tests.e2e.differing_worker"
+"""Knows `NEW` with another input."""
 PATH = "/v1/workflows/{}/events"
 
 PAYER = {
@@ -223,17 +225,25 @@ def test_quick_siblings_share_messages_and_each_is_told_to_celerys_receivers(
 
 
 @pytest.mark.timeout(120)
-def test_a_step_that_an_older_worker_does_not_know_waits_for_one_that_does(
-    own_stack: Stack,
+@pytest.mark.parametrize(
+    ("module", "code", "words"),
+    [
+        (OLDER, "action_unknown", f"does not know {NEW}"),
+        (DIFFERING, "action_differs", f"knows {NEW} of another release"),
+    ],
+)
+def test_a_step_that_an_older_worker_cannot_run_waits_for_one_that_can(
+    own_stack: Stack, module: str, code: str, words: str
 ) -> None:
     stack = own_stack
     new = {"step": "new", "action": NEW, "with": {"seconds": 0}}
-    register(stack, {"name": "half_known", "do": {"sequence": [noop("old"), new, noop("end")]}})
+    name = f"half_known_{code}"
+    register(stack, {"name": name, "do": {"sequence": [noop("old"), new, noop("end")]}})
     argv = stack.worker_of("older", "control").argv
-    named = [OLDER if each == "chains.worker" else each for each in argv]
+    named = [module if each == "chains.worker" else each for each in argv]
     older = replace(stack.worker_of("older", "control"), argv=tuple(named))
     with stack.other_workers(older):
-        workflow = started(stack, "half_known", {})
+        workflow = started(stack, name, {})
 
         def look() -> Json | None:
             steps = {step["key"]: step for step in detail(stack, workflow)["steps"]}
@@ -241,11 +251,38 @@ def test_a_step_that_an_older_worker_does_not_know_waits_for_one_that_does(
 
         steps = until("the reason", look, 30, stack.dump)
         assert (steps["old"]["status"], steps["new"]["status"]) == ("succeeded", "pending")
-        assert steps["new"]["error"]["code"] == "action_unknown"
-        assert f"does not know {NEW}" in steps["new"]["error"]["message"]
+        assert steps["new"]["error"]["code"] == code
+        assert words in steps["new"]["error"]["message"]
         assert detail(stack, workflow)["status"] == "running"
     shown = ended(stack, workflow)
     assert shown["status"] == "succeeded"
     assert [step["error"] for step in shown["steps"]] == [None, None, None]
     kinds = {event["type"] for event in stack.api("GET", PATH.format(workflow)).json()["items"]}
     assert kinds == {"WorkflowStarted", "StepSucceeded", "WorkflowSucceeded"}
+
+
+@pytest.mark.timeout(120)
+def test_a_step_whose_queue_no_worker_takes_says_so_until_one_does(own_stack: Stack) -> None:
+    stack = own_stack
+    register(stack, {"name": "unserved", "do": noop("one")})
+
+    def error(workflow: str) -> Json | None:
+        (step,) = detail(stack, workflow)["steps"]
+        found: Json | None = step["error"]
+        return found
+
+    with stack.other_workers(stack.worker_of("elsewhere", "stripe")):
+        workflow = started(stack, "unserved", {})
+        reason = until("the reason", lambda: error(workflow), 20, stack.dump)
+        assert reason["code"] == "no_worker"
+        assert "no worker takes the queue control" in reason["message"]
+        (row,) = until("the other worker", lambda: stack.rows(TAKING), 20, stack.dump)
+        assert (row["name"].partition("@")[0], row["queues"]) == ("elsewhere", ["stripe"])
+        assert error(workflow) == reason
+    shown = ended(stack, workflow)
+    assert (shown["status"], shown["steps"][0]["error"]) == ("succeeded", None)
+    (row,) = stack.rows(TAKING)
+    assert set(row["queues"]) == set(PLATFORMS)
+
+
+TAKING = "SELECT name, queues FROM worker_presence WHERE queues <> '{}'"

@@ -2,6 +2,7 @@
 must."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import text
@@ -46,6 +47,82 @@ def test_deliveries_that_cannot_be_decided_yet_hold_up_no_others(kernel: Kernel)
     tell(workflow, "double")
     orphans.decide(1)
     assert (found(kernel, held), found(kernel, workflow)) == ([], ["double"])
+
+
+@pytest.fixture
+def poisoned(kernel: Kernel) -> Callable[[], None]:
+    """The decision over the effect `poison` raises, until the function returned is called."""
+    db.row(POISON, ())
+
+    def cured() -> None:
+        db.row("DROP FUNCTION poison CASCADE", ())
+
+    return cured
+
+
+POISON = """
+CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'it cannot be told'; END $$;
+CREATE TRIGGER poison BEFORE UPDATE OF fate ON webhook_deliveries
+  FOR EACH ROW WHEN (NEW.effect_id = 'poison') EXECUTE FUNCTION poison()
+"""
+
+
+def put_off() -> tuple[int, float | None]:
+    """How often the decision has failed, and in how many seconds it is due again."""
+    row = db.row(
+        "SELECT decision_failures AS n, extract(epoch FROM decide_after - clock_timestamp()) AS s"
+        " FROM webhook_deliveries WHERE effect_id = 'poison'",
+        (),
+    )
+    assert row is not None
+    return row["n"], None if row["s"] is None else float(row["s"])
+
+
+def fail_again() -> None:
+    db.row("UPDATE webhook_deliveries SET decide_after = clock_timestamp()", ())
+    orphans.decide(1)
+
+
+def test_a_delivery_whose_decision_always_fails_holds_up_none_behind_it(
+    kernel: Kernel, poisoned: Callable[[], None]
+) -> None:
+    ill, claim = begun(kernel)
+    waits(claim)
+    tell(ill, "poison")
+    workflow, claim = begun(kernel)
+    waits(claim)
+    tell(workflow, "double")
+    with capture_logs() as logs:
+        orphans.decide(1)
+    assert [line["failures"] for line in logs if line["event"] == "orphan.not_decided"] == [1]
+    orphans.decide(1)
+    assert (found(kernel, ill), found(kernel, workflow)) == ([], ["double"])
+    failures, seconds = put_off()
+    assert (failures, 0 < (seconds or 0) <= 2) == (1, True)
+
+
+def test_a_delivery_that_cannot_be_decided_calls_a_person_until_it_can(
+    kernel: Kernel, poisoned: Callable[[], None]
+) -> None:
+    ill, claim = begun(kernel)
+    waits(claim)
+    tell(ill, "poison")
+    for _ in range(orphans.MOST_FAILURES - 1):
+        fail_again()
+    assert kernel.workflow(ill)["attention"] is None
+    assert (put_off()[1] or 0) > 60
+    with capture_logs() as logs:
+        fail_again()
+    assert [line["is_for_a_person"] for line in logs if "failures" in line] == [True]
+    assert kernel.workflow(ill)["attention"] == "delivery_undecided"
+    assert (put_off()[1] or 0) > 80_000
+    poisoned()
+    fail_again()
+    assert found(kernel, ill) == ["poison"]
+    assert kernel.workflow(ill)["attention"] is None
+    kinds = [event["type"] for event in kernel.events(ill)]
+    assert (kinds.count("AttentionNeeded"), kinds.count("AttentionResolved")) == (1, 1)
 
 
 def test_whatever_goes_wrong_with_orphans_holds_up_no_workflow(kernel: Kernel) -> None:

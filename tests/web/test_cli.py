@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from app import security
+from app import presence, security
 from app.settings import Settings
 from chains import catalogue, definitions
 from tests.web.conftest import Caller, end
@@ -110,6 +110,26 @@ def test_a_key_made_on_the_command_line_works_until_it_is_revoked(
     assert playalter("keys", "revoke", key).returncode == 2
     assert [facts.revoked_at is None for facts in security.list_keys("grace@example.com")] == [
         False
+    ]
+
+
+def test_workers_are_listed_with_the_queues_that_they_take(
+    playalter: Run, settings: Settings
+) -> None:
+    presence.tell("one@here", ["control", "stripe"])
+    presence.tell("two@here", [])
+    ended = playalter("workers")
+    assert ended.returncode == 0, ended.stderr
+    one, two = ended.stdout.splitlines()
+    assert (one.split()[:2], two.split()[:2]) == (
+        ["one@here", "control,stripe"],
+        ["two@here", "gone"],
+    )
+    assert ended.stderr == "no worker takes agora,n8n,openai,replicate,vercel\n"
+    told = [json.loads(line) for line in playalter("workers", "--json").stdout.splitlines()]
+    assert [(each["name"], each["is_gone"]) for each in told] == [
+        ("one@here", False),
+        ("two@here", True),
     ]
 
 

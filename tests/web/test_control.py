@@ -309,6 +309,23 @@ def test_bulk_is_a_dry_run_unless_it_is_meant(
     assert (again["dry_run"], again["ok"], again["refused"]) == (False, 0, 2)
 
 
+def test_a_bulk_of_forks_from_the_command_line_forks_once_under_its_key(
+    server: str, caller: Caller, put: Callable[[str], UUID]
+) -> None:
+    put("succeeded")
+    variables = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": caller.key}
+    words = ["bulk", "fork", "--type", "undone", "--arguments", "-", "--yes"]
+    words += ["--idempotency-key", "only once"]
+
+    def forks() -> list[list[str]]:
+        done = CliRunner().invoke(playalter, words, env=variables, input='{"from_step": "review"}')
+        assert done.exit_code == 0, done.output
+        return [line.split()[2:] for line in done.stdout.splitlines() if "  ok  " in line]
+
+    ((first, made),) = forks()
+    assert (first, forks()) == ("forked", [["replayed", made]])
+
+
 def test_a_step_of_no_possible_name_is_refused(
     client: FlaskClient, caller: Caller, put: Callable[[str], UUID]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from app import db
+from app import db, presence
 from app.settings import Settings, current
 from tests.web.conftest import Caller
 from web import create_app
@@ -79,7 +79,10 @@ def test_metrics_count_requests_queues_and_workflows(
     with redis.Redis.from_url(settings.redis_url, socket_timeout=5) as valkey:
         valkey.lpush("stripe", "a", "b")
         valkey.lpush("stripe\x06\x169", "c")
+    presence.tell("one@here", ["stripe"])
     page = client.get("/metrics").get_data(as_text=True)
+    assert 'playalter_queue_workers{queue="stripe"} 1.0' in page
+    assert 'playalter_queue_workers{queue="vercel"} 0.0' in page
     assert re.search(
         r'playalter_http_requests_total\{method="GET",'
         r'route="/v1/workflows/<uuid:workflow_id>",status="200"\} [1-9]',

@@ -4,14 +4,14 @@ from typing import Any
 from uuid import UUID
 
 from app import db
-from app.states import STEP_TRANSITIONS, WORKFLOW_TRANSITIONS, Transition
+from app.states import LEFT, STEP_TRANSITIONS, WORKFLOW_TRANSITIONS, Transition
 from tests.invariants import Broken
 
 _INSTALL = """
 CREATE TABLE IF NOT EXISTS observed (
   id bigserial PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(), kind text NOT NULL,
   workflow_id uuid NOT NULL, key text, before text, after text, undo boolean,
-  workflow_status text, is_paused boolean, skipped jsonb);
+  workflow_status text, is_paused boolean, skipped jsonb, is_left boolean);
 
 CREATE OR REPLACE FUNCTION observe_workflow() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -32,9 +32,10 @@ BEGIN
   SELECT status, paused_at IS NOT NULL AS is_paused INTO w FROM workflows
    WHERE id = NEW.workflow_id;
   IF came_from <> NEW.status THEN
-    INSERT INTO observed (kind, workflow_id, key, before, after, undo, workflow_status, is_paused)
+    INSERT INTO observed (kind, workflow_id, key, before, after, undo, workflow_status, is_paused,
+                          is_left)
     VALUES ('step', NEW.workflow_id, NEW.key, came_from, NEW.status, NEW.undo, w.status,
-            w.is_paused);
+            w.is_paused, coalesce(NEW.error ? 'waits_since', false));
   END IF;
   IF NEW.publish_after > clock_timestamp()
      AND (TG_OP = 'INSERT' OR NEW.publish_after IS DISTINCT FROM OLD.publish_after) THEN
@@ -72,7 +73,7 @@ def transitions(kind: str) -> set[Pair]:
 
 
 _MARKS = """
-SELECT t.kind, t.workflow_id, t.key, t.before, t.after,
+SELECT t.kind, t.workflow_id, t.key, t.before, t.after, t.is_left,
        array_agg(DISTINCT e.after) FILTER (WHERE e.id IS NOT NULL) AS events
   FROM observed t LEFT JOIN observed e ON e.kind = 'event' AND e.xid = t.xid
    AND e.workflow_id = t.workflow_id
@@ -92,14 +93,15 @@ def unmarked(since: int = 0) -> list[dict[str, Any]]:
     return [
         row
         for row in db.rows(_MARKS, (since,))
-        if not _is_marked(allowed[row["kind"]].get((row["before"], row["after"])), row["events"])
+        if not _is_marked(allowed[row["kind"]].get((row["before"], row["after"])), row)
     ]
 
 
-def _is_marked(transition: Transition | None, events: list[str] | None) -> bool:
+def _is_marked(transition: Transition | None, row: dict[str, Any]) -> bool:
     if transition is None:
         return False
-    return transition.silent is not None or bool(set(transition.events) & set(events or ()))
+    is_silent = row["is_left"] if transition.silent == LEFT else transition.silent is not None
+    return is_silent or bool(set(transition.events) & set(row["events"] or ()))
 
 
 _CLAIMED = (

@@ -1,6 +1,7 @@
 """The table of states, the picture of it, and what the code does are the same."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 import app.states
 from app import claims, db, intents
 from app.models import STEP_STATUSES, TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES
+from app.platform import ActionInput
 from app.states import (
     NEW,
     RESERVED_WORKFLOW_STATUSES,
@@ -95,7 +97,7 @@ def a_failure_passed_over_and_undone(world: World) -> None:
     turns = Stage(world, "in_turns", fails=True)
     turns.run("turns~expand", "turns[0].way~choose", "turns[0].pay", "turns[0].way")
     turns.run("turns[0]~until", "turns[1].way~choose")
-    turns.run("turns[1].other", fault="refused")
+    turns.run("turns[1].other", fault="spoilt")
     assert world.kernel.step(turns.id, "turns[1].other")["status"] == "skipped"
     assert turns.rest() == "compensated"
 
@@ -233,11 +235,32 @@ def a_fork_adopts(world: World) -> None:
     drive()
 
 
+class OlderInput(ActionInput):
+    """It counted in minutes."""
+
+    minutes: float
+
+
+def left_to_another_release(world: World) -> None:
+    """A worker that differs leaves the step, twice, as it was before the claim."""
+    nap = {"step": "nap", "action": "control.sleep", "with": {"seconds": 0}}
+    left = world.kernel.start(world.kernel.register(nap), INPUT)
+    newer = world.actions["control.sleep"]
+    for action in (replace(newer, input=OlderInput),) * 2 + (newer,):
+        world.actions["control.sleep"] = action
+        claim = world.claim(world.kernel.step(left, "nap"))
+        assert claim is not None
+        world.attempt(claim)
+        world.pass_real_time(200.0)
+    assert world.kernel.workflow(left)["status"] == "succeeded"
+
+
 SCENES: tuple[Callable[[World], None], ...] = (
     success_and_failure,
     ways_not_taken,
     a_failure_passed_over_and_undone,
     retry_and_lapse,
+    left_to_another_release,
     doubt_and_lookup,
     doubt_while_stopping,
     wait_and_wake,
