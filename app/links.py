@@ -32,10 +32,12 @@ def task_id(workflow_id: UUID, key: str) -> UUID:
     return UUID(int=workflow_id.int & _HIGH & ~_VERSION | 0x8 << 76 | low)
 
 
-def workflows_of(task: UUID) -> tuple[UUID, UUID]:
-    """The first and the last id (version 7, as ours are) a workflow with this task may have."""
-    first = task.int & _HIGH & ~_VERSION | 0x7 << 76
-    return UUID(int=first), UUID(int=first | ((1 << 64) - 1))
+def workflows_of(task: UUID) -> list[tuple[UUID, UUID]]:
+    """The first and the last id that a workflow with this task may have, by the versions that
+    their ids are of: 7, and 5 for children."""
+    high = task.int & _HIGH & ~_VERSION
+    firsts = [high | version << 76 for version in (0x7, 0x5)]
+    return [(UUID(int=first), UUID(int=first | ((1 << 64) - 1))) for first in firsts]
 
 
 def serves(task: Task[..., Any], queue: str) -> bool:

@@ -455,10 +455,12 @@ def _reason(row: RowMapping, taken: Taken, is_moving: bool) -> Json:
     step is taken."""
     queue = row["action"].partition(".")[0]
     is_moving = is_moving or is_orphan(row["key"])
-    if row["is_due"] and is_moving and taken.is_known and queue not in taken.queues:
+    is_taken = queue in taken.queues or not taken.is_known
+    code = (row["error"] or {}).get("code")
+    # An error of its own tells more than that nobody is there.
+    if row["is_due"] and is_moving and not is_taken and code in {None, *WAITS_FOR_WORKER}:
         message = f"no worker takes the queue {queue}; the step waits for one"
         return {"error": {"code": "no_worker", "message": message}}
-    code = (row["error"] or {}).get("code")
     if code in WAITS_FOR_WORKER and row["status"] not in {"pending", "unknown"}:
         return {"error": None}
     return {}

@@ -29,6 +29,8 @@ STATES = {
 
 
 _COLUMNS = "status, output, error"
+_KEYS = "SELECT workflow_id, key FROM steps WHERE workflow_id BETWEEN %s AND %s"
+_BY_KEY = f"SELECT {_COLUMNS} FROM steps WHERE workflow_id = %s AND key = %s"
 _OLD_VERSION = 5
 
 
@@ -98,8 +100,8 @@ def _step(id: str) -> dict[str, Any] | None:
             " WHERE task_id = %s AND uuid_extract_version(task_id) = 5",
             (wanted,),
         )
-    rows = db.rows(
-        f"SELECT workflow_id, key, {_COLUMNS} FROM steps WHERE workflow_id BETWEEN %s AND %s",
-        workflows_of(wanted),
-    )
-    return next((row for row in rows if task_id(row["workflow_id"], row["key"]) == wanted), None)
+    for span in workflows_of(wanted):
+        for row in db.rows(_KEYS, span):
+            if task_id(row["workflow_id"], row["key"]) == wanted:
+                return db.row(_BY_KEY, (row["workflow_id"], row["key"]))
+    return None

@@ -5,7 +5,6 @@ can be done now and is harmless when there is nothing.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -100,7 +99,7 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
             # Its outcomes are a fork's too, until that has ended.
             return "compensating", []
         steps = [replace(step, is_adopted=step.is_adopted or step.key in kept) for step in steps]
-        standings = standings_of(plan, steps, _effects(connection, workflow_id))
+        standings = standings_of(plan, steps, _with_effects(connection, workflow_id))
         ready, is_settled = frontier(plan, standings)
         if is_settled:
             was_undone = any(step.undo for step in steps)
@@ -139,28 +138,26 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
     return [StoredStep(*row) for row in rows]
 
 
-def _effects(connection: Connection, workflow_id: UUID) -> dict[str, bool]:
-    """Of each step with intents, whether one of them may have had an effect: it is not proven that
-    the vendor did nothing (`refused`), or never got it (`never`)."""
+def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
+    """Steps with an intent that is not proven never to have had an effect."""
     rows = connection.execute(
         text(
-            "SELECT step_key, bool_or(resolution IS NULL OR resolution = 'accepted') AS may_have"
-            " FROM intents WHERE workflow_id = :id GROUP BY step_key"
+            "SELECT DISTINCT step_key FROM intents WHERE workflow_id = :id"
+            " AND resolution IS DISTINCT FROM 'never'"
         ),
         {"id": workflow_id},
     )
-    return {row.step_key: row.may_have for row in rows}
+    return {row.step_key for row in rows}
 
 
 def standings_of(
-    plan: Plan, steps: list[StoredStep], effects: Mapping[str, bool]
+    plan: Plan, steps: list[StoredStep], with_effects: set[str]
 ) -> dict[str, Standing]:
-    """How each step that may have effects stands in the undoing; `effects` tells of each step with
-    intents whether one of them may have had an effect."""
+    """How each step that may have effects stands in the undoing."""
     undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
     return {
         step.key: _standing(
-            step, undos.get(step.key), _has_to_be_undone(plan, step, effects.get(step.key))
+            step, undos.get(step.key), _has_to_be_undone(plan, step, step.key in with_effects)
         )
         for step in steps
         if not step.undo and _may_be_undone(plan, step)
@@ -177,15 +174,14 @@ def _may_be_undone(plan: Plan, step: StoredStep) -> bool:
     return not is_ours or plan.step(step.key).other_compensation is not None
 
 
-def _has_to_be_undone(plan: Plan, step: StoredStep, has_effect: bool | None) -> bool:
+def _has_to_be_undone(plan: Plan, step: StoredStep, has_effect: bool) -> bool:
     planned = plan.step(step.key)
     if step.is_adopted or getattr(planned.node, "compensation", None) == "none":
         return False
     if planned.other_compensation is not None:
-        # Without intents its success is what its definition wants undone.
-        return step.status == "succeeded" if has_effect is None else has_effect
+        return has_effect or step.status == "succeeded"
     action = actions().get(step.action)
-    return bool(has_effect) and (action is None or action.compensate is not None)
+    return has_effect and (action is None or action.compensate is not None)
 
 
 def _standing(step: StoredStep, undo_status: str | None, is_due: bool) -> Standing:

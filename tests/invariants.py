@@ -112,7 +112,7 @@ INVARIANTS = (
           JOIN steps u ON u.workflow_id = w.id AND u.undo
           JOIN steps s ON s.workflow_id = w.id AND s.key || '~undo' = u.key AND s.action = u.action
           JOIN intents i ON i.workflow_id = w.id AND i.step_key = s.key
-         GROUP BY w.id, u.key HAVING bool_and(coalesce(i.resolution IN ('never', 'refused'), false))
+         GROUP BY w.id, u.key HAVING bool_and(i.resolution IS NOT DISTINCT FROM 'never')
         """,
     ),
     Invariant(6, "Everything else is undone before a workflow that undoes has ended."),
@@ -282,8 +282,8 @@ def broken(rows: Rows, workflows: Iterable[UUID] | None = None) -> list[Broken]:
 
 _UNDOABLE = f"""
 SELECT w.id, w.type, w.version, s.key, s.action, s.status, s.input,
-       (SELECT bool_or(i.resolution IS NULL OR i.resolution = 'accepted') FROM intents i
-         WHERE i.workflow_id = w.id AND i.step_key = s.key) AS has_effect,
+       EXISTS (SELECT FROM intents i WHERE i.workflow_id = w.id AND i.step_key = s.key
+                  AND i.resolution IS DISTINCT FROM 'never') AS has_effect,
        EXISTS (SELECT FROM steps u WHERE u.workflow_id = w.id AND u.key = s.key || '~undo'
                   AND u.status = 'succeeded') AS is_undone,
        c.id AS child, c.type AS child_type, c.version AS child_version, c.status AS child_status,
@@ -314,8 +314,7 @@ def _is_left(row: Json, plan: Plan, known: Mapping[str, Action]) -> bool:
     if row["is_undone"] or getattr(step.node, "compensation", None) == "none":
         return False
     if step.other_compensation is not None:
-        has_effect = row["has_effect"]
-        return bool(row["status"] == "succeeded" if has_effect is None else has_effect)
+        return bool(row["has_effect"] or row["status"] == "succeeded")
     return bool(row["has_effect"] and known[row["action"]].compensate is not None)
 
 

@@ -1,7 +1,8 @@
 """Events as they happen, to many readers at once: Server-Sent Events out of the events table.
 
 A stream holds a thread of the server, so their number is bounded; it holds no connection to the
-database, and waits for what one look finds for all (web/watching.py). https://html.spec.whatwg.org/multipage/server-sent-events.html
+database, and waits for what one look finds for all (web/watching.py).
+https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
@@ -18,7 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.errors import NotFound, Unavailable
 from app.queries import Tail, Watched, workflow_events
 from app.telemetry import logger
-from web.watching import Watch
+from web.watching import Watch, Wish
 
 TICK_SECONDS = 0.3
 """As often a stream looks whether its reader is still there."""
@@ -63,6 +64,7 @@ class EventStream(Iterator[bytes]):
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._watch = watch
+        self._wish: Wish | None = None
         self._workflow_id = workflow_id
         self._user_id = user_id
         self._after = after
@@ -90,6 +92,8 @@ class EventStream(Iterator[bytes]):
         if self._is_open:
             self._is_open = False
             self._slots.release()
+            if self._wish is not None:
+                self._watch.drop(self._wish)
 
     def _look(self) -> None:
         try:
@@ -119,8 +123,13 @@ class EventStream(Iterator[bytes]):
         """What is new, once there is something; for no longer than it takes to look after the
         reader."""
         until_beat = self._beats_at - time.monotonic()
-        watched = Watched(self._workflow_id, self._user_id, self._after)
-        return self._watch.wait(watched, max(0.0, min(TICK_SECONDS, until_beat)))
+        if self._wish is None:
+            watched = Watched(self._workflow_id, self._user_id, self._after)
+            self._wish = self._watch.wish(watched)
+        tail = self._watch.told(self._wish, max(0.0, min(TICK_SECONDS, until_beat)))
+        if tail is not None:
+            self._wish = None
+        return tail
 
     def _add(self, tail: Tail) -> None:
         for seq, body in tail.events:

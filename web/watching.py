@@ -19,6 +19,8 @@ from app.telemetry import logger
 INTERVAL_SECONDS = 0.05
 _MOST_SHARE = 0.1
 """Of one thread's time: where looks are slow, there are fewer."""
+_LONGEST_SECONDS = 1.0
+"""Between two looks, however slow one was: a lock may have held it up."""
 _AWAY_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
 
@@ -26,7 +28,9 @@ log = logger("web.watching")
 
 
 @dataclass(eq=False)
-class _Wish:
+class Wish:
+    """What a reader waits for; it stands until it is told or dropped."""
+
     watched: Watched
     is_told: threading.Event = field(default_factory=threading.Event)
     tail: Tail | None = None
@@ -37,26 +41,33 @@ class Watch:
 
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._interval_seconds = interval_seconds
-        self._wishes: set[_Wish] = set()
+        self._wishes: set[Wish] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def wait(self, watched: Watched, seconds: float) -> Tail | None:
-        """What is new, or the end; None if in `seconds` there was nothing, or nobody to ask.
-        NotFound where there is no such workflow."""
-        wish = _Wish(watched)
+    def wish(self, watched: Watched) -> Wish:
+        """Have it looked for from now on. A look may take longer than its reader waits at a time,
+        so the wish stands in between; whoever made it drops it, unless it was told."""
+        wish = Wish(watched)
         with self._changed:
             self._wishes.add(wish)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        is_told = wish.is_told.wait(seconds)
-        with self._changed:
-            self._wishes.discard(wish)
-        if is_told and wish.tail is None:
+        return wish
+
+    def told(self, wish: Wish, seconds: float) -> Tail | None:
+        """What is new, or the end; None if in `seconds` there was nothing, or nobody to ask.
+        NotFound where there is no such workflow."""
+        if wish.is_told.wait(seconds) and wish.tail is None:
             raise NotFound("there is no such workflow")
         return wish.tail
+
+    def drop(self, wish: Wish) -> None:
+        """Its reader waits no more."""
+        with self._changed:
+            self._wishes.discard(wish)
 
     def _run(self) -> None:
         try:
@@ -65,6 +76,7 @@ class Watch:
                 is_away = not self._look(wishes)
                 took = time.monotonic() - began
                 pause = max(self._interval_seconds - took, took * (1 / _MOST_SHARE - 1))
+                pause = min(pause, _LONGEST_SECONDS)
                 time.sleep(_AWAY_SECONDS if is_away else pause)
         finally:
             # However it ended: whoever waits next begins it anew.
@@ -72,7 +84,7 @@ class Watch:
                 if self._thread is threading.current_thread():
                     self._thread = None
 
-    def _awaited(self) -> list[_Wish]:
+    def _awaited(self) -> list[Wish]:
         with self._changed:
             self._changed.wait_for(lambda: self._wishes, _IDLE_SECONDS)
             if not self._wishes:
@@ -80,7 +92,7 @@ class Watch:
                 self._thread = None
             return list(self._wishes)
 
-    def _look(self, wishes: list[_Wish]) -> bool:
+    def _look(self, wishes: list[Wish]) -> bool:
         """Tell those for whom there is something; False if the database could not be asked."""
         try:
             tails = workflow_tails([wish.watched for wish in wishes])
@@ -92,4 +104,5 @@ class Watch:
             if tail is None or tail.events or tail.is_complete:
                 wish.tail = tail
                 wish.is_told.set()
+                self.drop(wish)
         return True

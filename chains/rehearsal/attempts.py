@@ -3,9 +3,7 @@
 As in a worker an attempt is claimed, prepared, run and recorded; only the action is a fake.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -57,8 +55,8 @@ class RehearsedCall(Call):
         for intent in self.row.intents:
             if intent.operation == operation and intent.response is not None:
                 return intent.response
-        with self.noted(operation, request):
-            response = perform(request, "")
+        self.note(operation, request, None)
+        response = perform(request, "")
         self.note(operation, request, response)
         return response
 
@@ -68,16 +66,6 @@ class RehearsedCall(Call):
         at = self.workflow.started_at
         made = Intent(number, self.generation, operation, request, "", at, None, response)
         self.row.intents.append(made)
-
-    @contextmanager
-    def noted(self, operation: str, request: Json) -> Iterator[None]:
-        """Make an effect in the block; one that is refused there was none."""
-        self.note(operation, request, None)
-        try:
-            yield
-        except (Retryable, Permanent):
-            self.row.intents[-1] = replace(self.row.intents[-1], resolution="refused")
-            raise
 
 
 class Attempts:
@@ -178,10 +166,9 @@ class Attempts:
 
         def ask() -> Any:
             self.calls.append((name, given))
-            if call.action.platform == "control":
-                return self.fakes.answer(name, call.row.key, given)
-            with call.noted(name, given):
-                return self.fakes.answer(name, call.row.key, given)
+            if call.action.platform != "control":
+                call.note(name, given, None)
+            return self.fakes.answer(name, call.row.key, given)
 
         return self._promised(call.row, ask, given)
 

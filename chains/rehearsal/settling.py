@@ -21,17 +21,13 @@ def settle(ledger: MemoryLedger, workflow: WorkflowRow) -> None:
     if any(row.status == "running" and not row.undo for row in rows):
         return
     steps = [StoredStep(r.key, r.action, r.status, r.undo, r.position, False) for r in rows]
-    effects = {row.key: _has_effect(row) for row in rows if row.intents}
+    effects = {row.key for row in rows if row.intents}
     ready, is_settled = frontier(workflow.plan, standings_of(workflow.plan, steps, effects))
     if is_settled:
         _end(ledger, workflow, rows)
         return
     _add_undos(workflow, {step.key: step for step in steps}, ready)
     ledger.memory.release(workflow, [key + UNDO_SUFFIX for key in ready])
-
-
-def _has_effect(row: StepRow) -> bool:
-    return any(intent.resolution != "refused" for intent in row.intents)
 
 
 def _end(ledger: MemoryLedger, workflow: WorkflowRow, rows: list[StepRow]) -> None:

@@ -3,17 +3,21 @@ must."""
 
 import time
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app import claims, db
+from app.claims import Finish
 from app.platform import Delivery, Trace
-from chains import commands, orphans
+from chains import attention, commands, orphans
+from chains.asking import Caller
 from chains.reconcile import reconcile
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.orphaned import (
+    accepted,
     begun,
     found,
     tell,
@@ -123,6 +127,41 @@ def test_a_delivery_that_cannot_be_decided_calls_a_person_until_it_can(
     assert kernel.workflow(ill)["attention"] is None
     kinds = [event["type"] for event in kernel.events(ill)]
     assert (kinds.count("AttentionNeeded"), kinds.count("AttentionResolved")) == (1, 1)
+
+
+def call_in_vain(kernel: Kernel, ill: UUID) -> None:
+    """Have the workflow call for a person, as a delivery of it cannot be decided."""
+    tell(ill, "poison")
+    for _ in range(orphans.MOST_FAILURES):
+        fail_again()
+    assert kernel.workflow(ill)["attention"] == "delivery_undecided"
+
+
+def test_who_was_called_for_a_delivery_is_called_for_what_came_after_it(
+    kernel: Kernel, poisoned: Callable[[], None]
+) -> None:
+    ill, claim = begun(kernel)
+    accepted(claim)
+    claims.finish_step(claim, NOTHING, Finish({}))
+    call_in_vain(kernel, ill)
+    after = kernel.claim(ill, "after")
+    claims.fail_step(after, NOTHING, {"code": "gone", "message": "gone"}, is_holding=True)
+    poisoned()
+    fail_again()
+    assert kernel.workflow(ill)["attention"] == "step_failed"
+
+
+def test_a_delivery_of_an_ended_workflow_can_be_dismissed(
+    kernel: Kernel, poisoned: Callable[[], None], ada: Caller
+) -> None:
+    ill, claim = begun(kernel)
+    accepted(claim)
+    for each in (claim, None):
+        claims.finish_step(each or kernel.claim(ill, "after"), NOTHING, Finish({}))
+    assert kernel.workflow(ill)["status"] == "succeeded"
+    call_in_vain(kernel, ill)
+    assert attention.dismiss(ada, ill, "seen").result == "dismissed"
+    assert kernel.workflow(ill)["attention"] is None
 
 
 def test_whatever_goes_wrong_with_orphans_holds_up_no_workflow(kernel: Kernel) -> None:

@@ -15,6 +15,7 @@ from app.settings import current
 from chains import commands, compensate, reconcile
 from chains.dispatch import queue_lengths
 from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.driving import drive
 from tests.unit.definitions import noop
 
 
@@ -394,6 +395,15 @@ def test_celery_is_told_the_state_of_a_step_from_its_row(
     assert result.state == state
     assert celery_app().AsyncResult("no id of ours").state == "PENDING"
     assert celery_app().AsyncResult(str(task_id(workflow, "fourth"))).state == "PENDING"
+
+
+def test_celery_is_told_the_state_of_a_childs_step(kernel: Kernel) -> None:
+    child = kernel.register(noop("own"))
+    kernel.start(kernel.register({"workflow": "call", "type": child}))
+    drive()
+    row = db.row("SELECT id FROM workflows WHERE parent_id IS NOT NULL", ())
+    assert row is not None
+    assert celery_app().AsyncResult(str(task_id(row["id"], "own"))).state == "SUCCESS"
 
 
 def test_the_task_ids_of_an_earlier_release_still_find_their_steps(kernel: Kernel) -> None:

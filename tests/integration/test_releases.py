@@ -14,8 +14,9 @@ from app.claims import Claim
 from app.platform import Action, ActionInput, Json
 from app.recording import record
 from app.releases import fingerprint
-from chains import catalogue, registry
+from chains import attention, catalogue, registry
 from chains.actions import actions
+from chains.asking import caller_of
 from chains.prepare import prepare
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, run
@@ -90,6 +91,28 @@ def test_a_step_that_another_release_refuses_waits_for_a_worker_that_takes_it(
     assert [event["type"] for event in kernel.events(workflow)] == [
         "WorkflowStarted", "StepSucceeded", "WorkflowSucceeded",
     ]  # fmt: skip
+
+
+def test_a_step_that_nobody_could_take_for_an_hour_calls_a_person_once(kernel: Kernel) -> None:
+    workflow = nap(kernel)
+    for _ in range(3):
+        tried(workflow, "nap", OLDER)
+        assert kernel.workflow(workflow)["attention"] is None
+        pass_time("1 minute")
+    db.row(
+        "UPDATE steps SET error = error || jsonb_build_object("
+        " 'waits_since', (error ->> 'waits_since')::float8 - 3600) WHERE workflow_id = %s",
+        (workflow,),
+    )
+    tried(workflow, "nap", OLDER)
+    assert kernel.workflow(workflow)["attention"] == "no_fitting_worker"
+    attention.dismiss(caller_of(kernel.user_id), workflow, "the worker comes tomorrow")
+    pass_time("1 minute")
+    tried(workflow, "nap", OLDER)
+    assert kernel.workflow(workflow)["attention"] is None
+    pass_time("1 minute")
+    assert run(workflow, "nap", SLEEP)
+    assert kernel.workflow(workflow)["status"] == "succeeded"
 
 
 def test_a_reason_to_wait_is_not_told_of_a_step_that_was_taken(kernel: Kernel) -> None:

@@ -342,10 +342,3 @@ def test_the_campaign_that_ships_can_be_rehearsed() -> None:
     assert run.elapsed == timedelta(minutes=3)
     assert run.undone[-1] == "authorize"
     assert set(run.undone) >= {"capture", "deploy", "swap[0].render", "open_channel"}
-
-
-def test_a_call_that_was_refused_is_not_undone() -> None:
-    run = order(stripe_capture=Permanent("declined"))
-    assert (run.status, run.undone) == ("compensated", ["hold"])
-    run = order(stripe_authorize=Permanent("declined"))
-    assert (run.status, run.undone) == ("failed", [])

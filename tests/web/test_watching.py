@@ -1,5 +1,6 @@
 """One look for many readers of event streams."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,14 @@ from web.watching import Watch
 
 def _looks() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "watch"]
+
+
+def _waited(watch: Watch, watched: Watched, seconds: float) -> Tail | None:
+    wish = watch.wish(watched)
+    try:
+        return watch.told(wish, seconds)
+    finally:
+        watch.drop(wish)
 
 
 def test_one_question_for_many_answers_like_one_for_each(
@@ -60,12 +69,12 @@ def test_all_who_wait_are_told_of_their_own_soon_by_one_thread(
     workflows = [start() for _ in range(12)]
 
     def wait(workflow_id: UUID) -> tuple[Tail | None, float]:
-        tail = watch.wait(Watched(workflow_id, caller.user_id, 1), 10.0)
+        tail = _waited(watch, Watched(workflow_id, caller.user_id, 1), 10.0)
         return tail, time.monotonic()
 
     with ThreadPoolExecutor(len(workflows)) as pool:
         waiting = [pool.submit(wait, workflow_id) for workflow_id in workflows]
-        assert watch.wait(Watched(workflows[0], caller.user_id, 1), 0.3) is None
+        assert _waited(watch, Watched(workflows[0], caller.user_id, 1), 0.3) is None
         assert len(_looks()) == 1
         for workflow_id, each in zip(workflows, waiting, strict=True):
             assert not each.done()
@@ -82,9 +91,11 @@ def test_the_end_and_an_unknown_workflow_are_told_at_once(
 ) -> None:
     watch, workflow_id = Watch(), start()
     end(workflow_id)
-    assert watch.wait(Watched(workflow_id, caller.user_id, 2), 5.0) == Tail([], is_complete=True)
+    assert _waited(watch, Watched(workflow_id, caller.user_id, 2), 5.0) == Tail(
+        [], is_complete=True
+    )
     with pytest.raises(NotFound):
-        watch.wait(Watched(uuid4(), caller.user_id, 0), 5.0)
+        _waited(watch, Watched(uuid4(), caller.user_id, 0), 5.0)
 
 
 def test_readers_are_told_what_happened_while_the_database_was_away(
@@ -92,17 +103,35 @@ def test_readers_are_told_what_happened_while_the_database_was_away(
 ) -> None:
     watch, workflow_id = Watch(), start()
     watched = Watched(workflow_id, caller.user_id, 1)
-    assert watch.wait(watched, 0.1) is None
+    assert _waited(watch, watched, 0.1) is None
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     right = current()
     current.cache_clear()
-    assert watch.wait(watched, 0.3) is None
+    assert _waited(watch, watched, 0.3) is None
     monkeypatch.setenv("DATABASE_URL", right.database_url)
     current.cache_clear()
     append_event(workflow_id, "StepSucceeded")
-    tail = watch.wait(watched, 10.0)
+    tail = _waited(watch, watched, 10.0)
     assert tail is not None
     assert [seq for seq, _ in tail.events] == [2]
+
+
+def test_a_look_that_takes_longer_than_its_readers_wait_still_tells_them(
+    settings: Settings, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    watch, workflow_id = Watch(), start()
+    append_event(workflow_id, "StepSucceeded")
+    with contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as holder:
+        holder.cursor().execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        wish = watch.wish(Watched(workflow_id, caller.user_id, 1))
+        assert [watch.told(wish, 0.1) for _ in range(15)] == [None] * 15
+        holder.rollback()
+        began = time.monotonic()
+        assert watch.told(wish, 5.0) is not None
+    # A look that took so long is followed by another soon.
+    append_event(workflow_id, "StepSucceeded")
+    assert _waited(watch, Watched(workflow_id, caller.user_id, 2), 5.0) is not None
+    assert time.monotonic() - began < 4.0
 
 
 def test_connections_that_were_cut_are_replaced(
@@ -110,7 +139,7 @@ def test_connections_that_were_cut_are_replaced(
 ) -> None:
     watch, workflow_id = Watch(), start()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(watch.wait, Watched(workflow_id, caller.user_id, 1), 10.0)
+        waiting = pool.submit(_waited, watch, Watched(workflow_id, caller.user_id, 1), 10.0)
         connection = psycopg2.connect(db.dsn(settings.database_url))
         try:
             connection.autocommit = True
@@ -130,10 +159,10 @@ def test_connections_that_were_cut_are_replaced(
 
 def test_nobody_looks_when_nobody_waits(caller: Caller, start: Callable[..., UUID]) -> None:
     watch, workflow_id = Watch(), start()
-    assert watch.wait(Watched(workflow_id, caller.user_id, 1), 0.1) is None
+    assert _waited(watch, Watched(workflow_id, caller.user_id, 1), 0.1) is None
     until = time.monotonic() + 10
     while _looks() and time.monotonic() < until:
         time.sleep(0.05)
     assert _looks() == []
     append_event(workflow_id, "StepSucceeded")
-    assert watch.wait(Watched(workflow_id, caller.user_id, 1), 5.0) is not None
+    assert _waited(watch, Watched(workflow_id, caller.user_id, 1), 5.0) is not None

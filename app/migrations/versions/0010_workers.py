@@ -11,7 +11,12 @@ revision = "0010"
 down_revision = "0009"
 
 _SQL = Path(__file__).parents[2] / "sql" / "15_workers.sql"
-_FUNCTIONS = ("leave_step_v1", "put_off_delivery_v1", "decide_delivery_v2")
+_FUNCTIONS = (
+    "leave_step_v1",
+    "put_off_delivery_v1",
+    "decide_delivery_v2",
+    "dismiss_attention_v2",
+)
 
 
 def upgrade() -> None:

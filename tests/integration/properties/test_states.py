@@ -97,7 +97,7 @@ def a_failure_passed_over_and_undone(world: World) -> None:
     turns = Stage(world, "in_turns", fails=True)
     turns.run("turns~expand", "turns[0].way~choose", "turns[0].pay", "turns[0].way")
     turns.run("turns[0]~until", "turns[1].way~choose")
-    turns.run("turns[1].other", fault="spoilt")
+    turns.run("turns[1].other", fault="refused")
     assert world.kernel.step(turns.id, "turns[1].other")["status"] == "skipped"
     assert turns.rest() == "compensated"
 

@@ -30,7 +30,6 @@ FAULTS = (
     "none",
     "refused",
     "limited",
-    "spoilt",
     "lost_reply",
     "reset",
     "killed_before",
@@ -78,10 +77,7 @@ class Vendor:
 
     def _pay(self) -> Action:
         def run(call: Call, given: ActionInput) -> Json:
-            made = call.once("charge", {}, lambda _, key: self._make(call, key))
-            if "spoilt" in made:
-                raise Permanent("the charge is of no use", code="spoilt")
-            return made
+            return call.once("charge", {}, lambda _, key: self._make(call, key))
 
         made = Action(
             "stripe.capture", AnyInput, run, Effect.LOOKUP, tries=3, key_life=timedelta(days=1)
@@ -139,4 +135,4 @@ class Vendor:
             raise Killed
         if fault in {"reset", "lost_reply"}:
             raise Unknown("no reply")
-        return {"spoilt": True} if fault == "spoilt" else {}
+        return {}
