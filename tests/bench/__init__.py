@@ -25,5 +25,6 @@ within that time (w3, alone). Commits (transactions that wrote), WAL and message
 submission. Memory is the worker's after the run, shared pages divided among those who share them.
 
 Not compared with anybody: what a workflow leaves behind (`storage.py`), what a full database costs
-those that run (`growth.py`) and the HTTP front alone (`front.py`); each says how it measures.
+those that run (`growth.py`), the HTTP front alone (`front.py`) and a system that runs already, by
+its address (`running.py`); each says how it measures.
 """

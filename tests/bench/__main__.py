@@ -15,7 +15,7 @@ from tests.bench import picture, report
 from tests.bench.compare import Options, compare
 from tests.bench.loads import LOADS, QUICK, W3_SLOW, Load
 
-OTHERS = ("waiting", "wide", "storage", "growth", "front")
+OTHERS = ("waiting", "wide", "storage", "growth", "front", "running")
 """Modules beside this one that ops/bench starts by their name."""
 QUICK_RUNS = 2
 MOST_SLOTS = 50
