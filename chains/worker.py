@@ -1,12 +1,11 @@
 """The Celery application with every action registered: `celery -A chains.worker worker`."""
 
-import gc
 import sys
 from typing import Any
 
 from celery import signals
 
-from app import settings, telemetry, unknown_actions
+from app import collector, settings, telemetry, unknown_actions
 from app.celery import celery_app as make_app
 from app.consumer import tell_presence
 from app.engine import Engine
@@ -44,11 +43,7 @@ def _configure_logs(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _prepare_python(**_: Any) -> None:
-    # What was imported is never garbage: to walk it again and again was 5 % of a worker's CPU, and
-    # in a forked child it also copied its pages.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
+    collector.keep_what_is_imported()
     # Threads that wait for answers hand over by themselves; to be asked for it every 5 ms was
     # another 5 %.
     sys.setswitchinterval(0.05)

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import redis
 
-from app import db, queries
+from app import collector, db, queries
 from app.celery import CONTROL_QUEUE
 from app.settings import current
 from chains import catalogue, commands
@@ -138,6 +138,9 @@ def _run(servers: Servers, place: Place, load: Load) -> Run:
 
 
 def _ask(place: Place) -> Json:
+    # As the front does.
+    collector.keep_what_is_imported()
+
     def listed(status: str | None, cursor: UUID | None) -> Callable[[], object]:
         filters = queries.Filters(status)
         return lambda: queries.workflow_list(place.user_id, filters, cursor=cursor)
