@@ -12,6 +12,8 @@ Json = dict[str, Any]
 
 LONG_RUN_MINUTES = 10.0
 FEWEST_HITS = 20
+RECOVERY = "all but dropped webhooks"
+RECOVERY_MARGIN_SECONDS = 10.0
 MOST_SHOWN = 12
 NAMES = {
     "lost": "accepted, but lost",
@@ -75,6 +77,13 @@ class Report:
         for kind, count in self.hits.items():
             if count < FEWEST_HITS:
                 self.faults.append(f"{kind} hit {count} running steps, fewer than {FEWEST_HITS}")
+
+    def judge_recovery(self, lease_seconds: float) -> None:
+        """In a long run, all but few steps go on within a lease and a little."""
+        found = self.recovery.get(RECOVERY)
+        most = lease_seconds + RECOVERY_MARGIN_SECONDS
+        if self.minutes >= LONG_RUN_MINUTES and found is not None and found.p99 > most:
+            self.faults.append(f"recovery took {found.p99:g} s (p99), more than {most:g}")
 
     def as_json(self) -> str:
         """Everything."""

@@ -14,8 +14,8 @@ from tests.chaos.driver import Driver
 from tests.chaos.faults import Executor
 from tests.chaos.mix import Item, make_mix, own_faults
 from tests.chaos.plan import FROM_VENDORS, Kind, make_plan
-from tests.chaos.report import Report, Spread, recovery_of, spread
-from tests.chaos.stack import Instance, opened
+from tests.chaos.report import RECOVERY, Report, Spread, recovery_of, spread
+from tests.chaos.stack import LEASE_SECONDS, Instance, opened
 from tests.chaos.watch import Watch
 
 Json = dict[str, Any]
@@ -156,10 +156,11 @@ class _Run:
         self.report.strikes = dict(struck + self.executor.vendor_faults)
         self.report.judge_hits()
         spreads = {
-            "all but dropped webhooks": spread([s for each in by_kind.values() for s in each]),
+            RECOVERY: spread([s for each in by_kind.values() for s in each]),
             "dropped webhooks": spread(self.after_dropped_webhooks(read)),
         }
         self.report.recovery = _present(spreads)
+        self.report.judge_recovery(LEASE_SECONDS)
         self.report.recovery_by_kind = _present({k: spread(by_kind[k]) for k in sorted(by_kind)})
 
     def after_dropped_webhooks(self, read: books.Books) -> list[float]:

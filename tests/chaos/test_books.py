@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.books import Ended, read
 from tests.chaos.record import Event, faults_of
-from tests.chaos.report import NAMES, Report
+from tests.chaos.report import NAMES, RECOVERY, Report, Spread
 
 Json = dict[str, Any]
 
@@ -173,6 +173,19 @@ def test_a_long_run_whose_faults_hit_too_little_is_no_proof() -> None:
         report = Report(1, 1, minutes, findings=checked, hits={"web_killed": 19})
         report.judge_hits()
         assert report.is_good is is_good
+
+
+@pytest.mark.parametrize(
+    ("minutes", "p99", "is_good"), [(10.0, 40.0, True), (10.0, 40.1, False), (3.0, 60.0, True)]
+)
+def test_a_long_run_whose_steps_went_on_too_late_is_not_good(
+    minutes: float, p99: float, is_good: bool
+) -> None:
+    checked: dict[str, list[str] | None] = {name: [] for name in NAMES}
+    late = {RECOVERY: Spread(100, 1.0, p99, 60.0)}
+    report = Report(1, 1, minutes, findings=checked, recovery=late)
+    report.judge_recovery(30.0)
+    assert report.is_good is is_good
 
 
 def test_a_run_that_checked_nothing_is_not_good() -> None:
