@@ -5,15 +5,14 @@ import json
 import os
 import platform
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ops.laptop.supervisor import signals_as_exit
 from tests.bench import picture, report
 from tests.bench.compare import Options, compare
 from tests.bench.loads import LOADS, QUICK, W3_SLOW, Load
+from tests.bench.options import positive, scratch, takes_json, tell, writable
 
 OTHERS = ("waiting", "wide", "storage", "growth", "front", "running")
 """Modules beside this one that ops/bench starts by their name."""
@@ -26,19 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure and report; 0 only if every step was recorded with its event."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    for path in (given.json, given.svg):
-        if path is not None and not path.parent.is_dir():
-            parser.error(f"{path.parent}, where {path.name} is to be written, is not a folder")
-        if path is not None and path.is_dir():
-            parser.error(f"{path} is a folder; name the file to write")
     if given.concurrency > MOST_SLOTS:
         parser.error(f"--concurrency {given.concurrency}: its PostgreSQL serves {MOST_SLOTS} slots")
     found = _read(parser, given.from_file) if given.from_file else _measure(given)
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
     if given.svg:
         given.svg.write_text(picture.draw(found))
-    print(report.as_markdown(found) if given.readme else report.as_text(found))
+    tell(found, report.as_markdown(found) if given.readme else report.as_text(found), given.json)
     return 0 if report.is_whole(found) else 1
 
 
@@ -60,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--commit-delay", type=_delay, metavar="2ms", help="make every commit slower by so much"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a picture there too")
+    takes_json(parser)
+    parser.add_argument("--svg", type=writable, metavar="FILE", help="write a picture there too")
     parser.add_argument("--readme", action="store_true", help="print the README's table instead")
     parser.add_argument(
         "--from", dest="from_file", type=Path, metavar="FILE",
@@ -75,13 +67,6 @@ def _load_name(said: str) -> str:
         known = ", ".join([*LOADS, *OTHERS])
         raise argparse.ArgumentTypeError(f"there is no load '{said}'; there are {known}")
     return said
-
-
-def positive(said: str) -> int:
-    """An option's whole number above 0."""
-    if not said.isascii() or not said.isdigit() or int(said) < 1:
-        raise argparse.ArgumentTypeError(f"'{said}' is not a whole number above 0")
-    return int(said)
 
 
 def _delay(said: str) -> int:
@@ -113,10 +98,8 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     runs = given.runs or (QUICK_RUNS if given.quick else Options.runs)
     seconds = None if given.workflows else float(given.seconds)
     options = Options(given.concurrency, runs, seconds)
-    with signals_as_exit(), tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
-        # The database server may run as another user.
-        Path(folder).chmod(0o755)
-        made, settings = compare(loads, options, Path(folder), _say)
+    with scratch() as folder:
+        made, settings = compare(loads, options, folder, _say)
     setting = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "cores": os.cpu_count(),

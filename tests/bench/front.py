@@ -12,13 +12,11 @@ moment at which the commit has returned to the arrival at a reader of the event 
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,11 +29,10 @@ from app import db
 from app.security import create_key
 from chains import catalogue, commands
 from ops.laptop.ports import free_port
-from ops.laptop.supervisor import signals_as_exit
 from tests.bench import cpu
-from tests.bench.__main__ import positive
 from tests.bench.loads import W1
 from tests.bench.measure import percentile
+from tests.bench.options import positive, scratch, takes_json, tell
 from tests.bench.processes import START_SECONDS, has_ended, log_told
 from tests.bench.report import table
 from tests.bench.servers import Servers, servers, settings
@@ -228,15 +225,11 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--seconds", type=positive, default=10, help="of each run (10)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    takes_json(parser)
     given = parser.parse_args()
-    with signals_as_exit(), tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
-        # The database server may run as another user.
-        Path(folder).chmod(0o755)
-        found = measure(float(given.seconds), Path(folder))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(as_text(found))
+    with scratch() as folder:
+        found = measure(float(given.seconds), folder)
+    tell(found, as_text(found), given.json)
 
 
 if __name__ == "__main__":

@@ -11,20 +11,17 @@ The first size should be 0: its ratios show what the machine's own unrest makes 
 
 import argparse
 import contextlib
-import json
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.laptop.supervisor import signals_as_exit
-from tests.bench.__main__ import positive
 from tests.bench.growing import Side, side
 from tests.bench.loads import ALONE, W1
 from tests.bench.measure import Run
+from tests.bench.options import positive, scratch, takes_json, tell
 from tests.bench.processes import log_told
 from tests.bench.report import table
 from tests.bench.servers import servers, settings
@@ -191,16 +188,12 @@ def main() -> None:
     parser.add_argument("--workflows", type=positive, default=Options.workflows, help="a run (300)")
     parser.add_argument("--alone", type=positive, default=Options.alone, help="a run (50)")
     parser.add_argument("--concurrency", type=positive, default=Options.concurrency)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    takes_json(parser)
     given = parser.parse_args()
     options = Options(given.runs, given.workflows, given.alone, given.concurrency)
-    with signals_as_exit(), tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
-        # The database server may run as another user.
-        Path(folder).chmod(0o755)
-        found = compare(sizes_of(given.finished, given.waiting), options, Path(folder))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(as_text(found))
+    with scratch() as folder:
+        found = compare(sizes_of(given.finished, given.waiting), options, folder)
+    tell(found, as_text(found), given.json)
 
 
 if __name__ == "__main__":

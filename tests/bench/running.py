@@ -17,12 +17,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ops.cli.api import TERMINAL, Api, CannotReach, Json, Refused
-from tests.bench.__main__ import positive
 from tests.bench.measure import percentile
+from tests.bench.options import positive, takes_json, tell
 from tests.bench.report import table
 
 _BETWEEN_LOOKS_SECONDS = 0.2
@@ -154,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=positive, default=8, help="at once (8)")
     parser.add_argument("--alone", type=positive, default=30, help="one after the other (30)")
     parser.add_argument("--patience", type=positive, default=300, help="seconds to wait (300)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    takes_json(parser)
     return parser
 
 
@@ -167,8 +166,6 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("PLAYALTER_API_KEY is not set: the key to use the system with")
     if given.workflows > _MOST_WORKFLOWS:
         parser.error(f"--workflows {given.workflows}: {_MOST_WORKFLOWS} at the most")
-    if given.json is not None and not given.json.parent.is_dir():
-        parser.error(f"{given.json.parent}, where {given.json.name} is to be written, is no folder")
     plan = Plan(
         given.type, given.input, given.workflows, given.clients, given.alone, given.patience
     )
@@ -177,9 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (CannotReach, Refused, NotEnded) as err:
         print(f"ops/bench running: {err}", file=sys.stderr)
         return 1
-    if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(as_text(found))
+    tell(found, as_text(found), given.json)
     return 1 if found["not_succeeded"] else 0
 
 

@@ -10,9 +10,7 @@ counted. Waits for nothing but PostgreSQL's own statistics, which come some seco
 
 import argparse
 import contextlib
-import json
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +21,9 @@ from uuid import UUID
 from app import db
 from app.celery import CONTROL_QUEUE
 from chains import catalogue, commands
-from ops.laptop.supervisor import signals_as_exit
-from tests.bench.__main__ import positive
 from tests.bench.loads import W1
 from tests.bench.measure import WAIT_SECONDS
+from tests.bench.options import positive, scratch, takes_json, tell
 from tests.bench.processes import has_ended, log_told, worker
 from tests.bench.report import table
 from tests.bench.servers import servers, settings
@@ -247,15 +244,11 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--workflows", type=positive, default=100_000)
     parser.add_argument("--concurrency", type=positive, default=4, help="slots of the worker (4)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    takes_json(parser)
     given = parser.parse_args()
-    with signals_as_exit(), tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
-        # The database server may run as another user.
-        Path(folder).chmod(0o755)
-        found = measure(given.workflows, given.concurrency, Path(folder))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(as_text(found))
+    with scratch() as folder:
+        found = measure(given.workflows, given.concurrency, folder)
+    tell(found, as_text(found), given.json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import json
 import os
 import signal
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,9 +30,10 @@ import requests
 from app import db
 from ops.cli.api import Api
 from ops.laptop.profile import Ports, Profile, open_profile
-from ops.laptop.supervisor import Supervisor, signals_as_exit
+from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
 from tests.bench.measure import WAIT_SECONDS
+from tests.bench.options import positive, scratch
 
 SLOTS = 4
 CLIENTS = 4
@@ -180,11 +180,7 @@ def _until(made: Instance, condition: str, wanted: int, seconds: float) -> None:
 
 def compare(kind: str, campaigns: int, workflows: int, runs: int, folder: Path) -> dict[str, Any]:
     """Alternate; the ratio of each pair and its median."""
-    with (
-        signals_as_exit(),
-        instance(folder / "alone") as alone,
-        instance(folder / "beside") as beside,
-    ):
+    with instance(folder / "alone") as alone, instance(folder / "beside") as beside:
         hold = hold_campaigns if kind == "predictions" else hold_callbacks
         seconds = hold(beside, campaigns)
         timed(alone, 50, "warm")
@@ -216,13 +212,12 @@ def main() -> None:
     """Print the comparison as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=("predictions", "callbacks"), default="predictions")
-    parser.add_argument("--campaigns", type=int, default=500)
-    parser.add_argument("--workflows", type=int, default=2000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--campaigns", type=positive, default=500)
+    parser.add_argument("--workflows", type=positive, default=2000)
+    parser.add_argument("--runs", type=positive, default=3)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
-        Path(folder).chmod(0o755)
-        report = compare(given.kind, given.campaigns, given.workflows, given.runs, Path(folder))
+    with scratch() as folder:
+        report = compare(given.kind, given.campaigns, given.workflows, given.runs, folder)
     print(json.dumps(report, indent=2))
 
 

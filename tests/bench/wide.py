@@ -7,7 +7,6 @@ that stood in it, the worker's growth, and seconds. All should grow in step with
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import redis
 from app import db
 from app.celery import CONTROL_QUEUE
 from tests.bench import cpu
+from tests.bench.options import positive, scratch
 from tests.bench.processes import worker
 from tests.bench.servers import Servers, servers
 
@@ -114,12 +114,11 @@ def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     """Print the comparison as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--concurrency", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=3, help="of which medians are taken (3)")
+    parser.add_argument("--concurrency", type=positive, default=4)
+    parser.add_argument("--rounds", type=positive, default=3, help="of which medians are taken (3)")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="playalter-bench-") as folder:
-        Path(folder).chmod(0o755)
-        print(json.dumps(compare(given.concurrency, given.rounds, Path(folder)), indent=2))
+    with scratch() as folder:
+        print(json.dumps(compare(given.concurrency, given.rounds, folder), indent=2))
 
 
 if __name__ == "__main__":
