@@ -4,6 +4,8 @@ Outage mode: open; without PostgreSQL nothing is told, and nothing can be done e
 """
 
 import contextlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg2
@@ -59,6 +61,13 @@ def taken() -> frozenset[str] | None:
     if not known:
         return None
     return frozenset(queue for each in known if not each.is_gone for queue in each.queues)
+
+
+def takers(queues: Sequence[str]) -> dict[str, int]:
+    """How many workers take each of the queues; none of them where no worker has ever told."""
+    known = workers()
+    taken = Counter(queue for each in known if not each.is_gone for queue in each.queues)
+    return {queue: taken[queue] for queue in queues} if known else {}
 
 
 def workers() -> list[Worker]:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app import db, queries, telemetry
+from app import db, presence, queries, telemetry
 from app.celery import CONTROL_QUEUE
 from app.settings import Settings
 from chains.dispatch import queue_lengths
@@ -123,7 +123,7 @@ _GAUGES = (
         "playalter_queue_workers",
         "Workers that take a queue; none where no worker has told yet.",
         "queue",
-        lambda: queries.queue_workers(_queues()),
+        lambda: presence.takers(_queues()),
     ),
 )
 

@@ -51,7 +51,7 @@ def test_a_worker_that_has_stopped_or_is_silent_takes_no_queue(
 def test_where_no_worker_has_ever_told_nothing_is_said(kernel: Kernel, workflow: UUID) -> None:
     assert reasons(kernel, workflow) == [None, None]
     assert presence.taken() is None
-    assert queries.queue_workers(["control"]) == {}
+    assert presence.takers(["control"]) == {}
 
 
 def test_a_step_that_runs_waits_or_is_paused_is_not_said_to_lack_a_worker(
@@ -98,4 +98,4 @@ def test_rows_of_workers_that_are_long_gone_are_cleared_away(kernel: Kernel) -> 
     presence.tell("new@here", ["stripe"])
     (left,) = presence.workers()
     assert (left.name, left.queues, left.is_gone) == ("new@here", ("stripe",), False)
-    assert queries.queue_workers(["control", "stripe"]) == {"control": 0, "stripe": 1}
+    assert presence.takers(["control", "stripe"]) == {"control": 0, "stripe": 1}

@@ -1,0 +1,41 @@
+"""Numbers over all users, for whoever operates."""
+
+from sqlalchemy import (
+    func,
+    select,
+)
+
+from app.db import begin_read
+from app.models import (
+    TERMINAL_WORKFLOW_STATUSES,
+    WORKFLOW_STATUSES,
+    PlatformHealth,
+    WorkflowRow,
+)
+
+MOST_COUNTED = 250_000
+"""Live workflows that a scrape reads at most: they are counted one by one."""
+
+
+def live_workflows() -> dict[str, int]:
+    """How many workflows are in each status that is not terminal, of all users; of more than
+    `MOST_COUNTED` only so many are counted."""
+    counted = (
+        select(WorkflowRow.status)
+        .where(WorkflowRow.completed_at.is_(None))
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    statement = select(counted.c.status, func.count().label("number")).group_by(counted.c.status)
+    live = dict.fromkeys(WORKFLOW_STATUSES, 0)
+    for status in TERMINAL_WORKFLOW_STATUSES:
+        del live[status]
+    with begin_read() as connection:
+        return live | {row.status: row.number for row in connection.execute(statement)}
+
+
+def platform_health() -> dict[str, bool]:
+    """Whether each platform answered its last probe."""
+    statement = select(PlatformHealth.platform, PlatformHealth.is_ok)
+    with begin_read() as connection:
+        return {row.platform: row.is_ok for row in connection.execute(statement)}

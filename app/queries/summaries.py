@@ -1,0 +1,81 @@
+"""A workflow in short: without its steps and payloads."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    RowMapping,
+    func,
+    select,
+)
+from sqlalchemy.sql import Select
+
+from app.db import begin
+from app.errors import NotFound
+from app.models import (
+    StepRow,
+    WorkflowRow,
+)
+from app.platform import Json
+from app.queries.suspension import shown_status
+
+
+def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
+    """A workflow without its steps and payloads, as the primary has it: for whoever has just
+    changed it. NotFound if there is none of this user."""
+    statement = summary_columns().where(
+        WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id
+    )
+    with begin() as connection:
+        row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise NotFound("there is no such workflow")
+    return summary(row)
+
+
+def summary_columns() -> Select[*tuple[Any, ...]]:
+    """What `summary` shows, of every workflow."""
+    cost = (
+        select(func.coalesce(func.sum(StepRow.cost), 0))
+        .where(StepRow.workflow_id == WorkflowRow.id)
+        .scalar_subquery()
+    )
+    return select(
+        WorkflowRow.id,
+        WorkflowRow.type,
+        WorkflowRow.version,
+        shown_status().label("status"),
+        WorkflowRow.cause,
+        WorkflowRow.attention,
+        WorkflowRow.priority,
+        WorkflowRow.paused_at.is_not(None).label("is_paused"),
+        WorkflowRow.parent_id,
+        WorkflowRow.forked_from,
+        WorkflowRow.created_at,
+        WorkflowRow.started_at,
+        WorkflowRow.completed_at,
+        cost.label("cost_micro_usd"),
+        WorkflowRow.budget.label("budget_micro_usd"),
+    )
+
+
+def summary(row: RowMapping | Mapping[str, Any]) -> Json:
+    """How a workflow is shown, of the row that was asked for or has just been written."""
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "version": row["version"],
+        "status": row["status"],
+        "cause": row["cause"],
+        "attention": row["attention"],
+        "priority": row["priority"],
+        "is_paused": row["is_paused"],
+        "parent_id": row["parent_id"],
+        "forked_from": row["forked_from"],
+        "created_at": row["created_at"],
+        "started_at": row["started_at"],
+        "completed_at": row["completed_at"],
+        "cost_micro_usd": int(row["cost_micro_usd"]),
+        "budget_micro_usd": row["budget_micro_usd"],
+    }
