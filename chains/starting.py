@@ -21,6 +21,7 @@ from chains import pausing, registry
 from chains.compiler import DEFAULT_PRIORITY, first_rows
 from chains.definition import Definition
 from chains.dispatch import dispatch_start
+from chains.plan import Plan
 from chains.schema import check_input
 
 DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
@@ -130,7 +131,7 @@ def start_workflow(
     return _submitted(request) or _started(request)
 
 
-def _submitted(request: "_Request") -> Started | None:
+def _submitted(request: _Request) -> Started | None:
     """The start in one round trip, by what this process saw last of the type's versions. None:
     nothing was done, and `_started` has to look at everything."""
     choice = registry.remembered(request.type)
@@ -153,7 +154,7 @@ def _submitted(request: "_Request") -> Started | None:
     return Started(workflow_id, created=True, row=row if row["verdict"] == "started" else None)
 
 
-def _started(request: "_Request") -> Started:
+def _started(request: _Request) -> Started:
     workflow_id = uuid7()
     version, _ = _picked(request.type, workflow_id)
     key = request.idempotency_key
@@ -215,21 +216,7 @@ def _exists(workflow_id: UUID) -> bool:
 def _submit(choice: registry.Choice, start: _Start) -> Json:
     """The row of `submit_workflow_v1`; the verdict `refused` where the database has held it up."""
     plan = registry.plan(start.type, start.version)
-    parameters = (
-        choice.mark,
-        start.id,
-        start.user_id,
-        start.type,
-        start.version,
-        dumps(start.input),
-        start.idempotency_key,
-        start.request_hash,
-        plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
-        dumps(first_rows(plan)),
-        settings.current().republish_seconds,
-        start.priority,
-        plan.budget,
-    )
+    parameters = (choice.mark, *_rows(start, plan), plan.budget)
     try:
         (row,) = claims.hot("submit_workflow_v1", _TYPES, parameters, claims.CLAIM_PATIENCE_SECONDS)
     except psycopg2.errors.UniqueViolation as err:
@@ -243,10 +230,9 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
     return row
 
 
-def _commit(start: _Start) -> None:
-    plan = registry.plan(start.type, start.version)
-    parent = start.parent
-    parameters = (
+def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
+    """The workflow's row and its first steps, as both functions that write them take them."""
+    return (
         start.id,
         start.user_id,
         start.type,
@@ -258,6 +244,14 @@ def _commit(start: _Start) -> None:
         dumps(first_rows(plan)),
         settings.current().republish_seconds,
         start.priority,
+    )
+
+
+def _commit(start: _Start) -> None:
+    plan = registry.plan(start.type, start.version)
+    parent = start.parent
+    parameters = (
+        *_rows(start, plan),
         parent.id if parent else None,
         parent.step_key if parent else None,
         parent.depth if parent else 0,
