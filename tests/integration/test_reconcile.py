@@ -1,21 +1,18 @@
 """What nobody carries on is found and put right; what somebody carries on is left alone."""
 
 import time
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import pytest
 
 from app import claims, db, intents
-from app.celery import celery_app
 from app.claims import Claim, claim_step
 from app.errors import Conflict
-from app.links import task_id
 from app.platform import Delivery
 from app.settings import current
 from chains import commands, compensate, reconcile
 from chains.dispatch import queue_lengths
 from tests.integration.conftest import NOTHING, Kernel
-from tests.integration.driving import drive
 from tests.unit.definitions import noop
 
 
@@ -377,41 +374,3 @@ def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:
     with pytest.raises(Conflict, match="pay has been sent"):
         kernel.cancel(workflow)
     assert kernel.workflow(workflow)["status"] == "running"
-
-
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [("succeeded", "SUCCESS"), ("failed", "FAILURE"), ("compensated", "REVOKED")],
-)
-def test_celery_is_told_the_state_of_a_step_from_its_row(
-    kernel: Kernel, status: str, state: str
-) -> None:
-    workflow = kernel.start("noop_chain")
-    db.row(
-        "UPDATE steps SET status = %s, output = '{\"n\": 1}' WHERE workflow_id = %s",
-        (status, workflow),
-    )
-    result = celery_app().AsyncResult(str(task_id(workflow, "first")))
-    assert result.state == state
-    assert celery_app().AsyncResult("no id of ours").state == "PENDING"
-    assert celery_app().AsyncResult(str(task_id(workflow, "fourth"))).state == "PENDING"
-
-
-def test_celery_is_told_the_state_of_a_childs_step(kernel: Kernel) -> None:
-    child = kernel.register(noop("own"))
-    kernel.start(kernel.register({"workflow": "call", "type": child}))
-    drive()
-    row = db.row("SELECT id FROM workflows WHERE parent_id IS NOT NULL", ())
-    assert row is not None
-    assert celery_app().AsyncResult(str(task_id(row["id"], "own"))).state == "SUCCESS"
-
-
-def test_the_task_ids_of_an_earlier_release_still_find_their_steps(kernel: Kernel) -> None:
-    workflow = kernel.start("noop_chain")
-    old = uuid5(workflow, "second")
-    db.row(
-        "UPDATE steps SET status = 'waiting', task_id = %s WHERE workflow_id = %s AND key = %s",
-        (old, workflow, "second"),
-    )
-    assert str(celery_app().AsyncResult(str(old)).state) == "WAITING"
-    assert celery_app().AsyncResult(str(uuid5(workflow, "third"))).state == "PENDING"
