@@ -20,8 +20,8 @@ from app import connections
 from app.errors import Outcome, Permanent, Retryable, Unknown
 
 if TYPE_CHECKING:
-    import requests
     import tenacity
+    import urllib3
 
 MARGIN_SECONDS = 0.25
 """What must be left of the attempt before a body is written."""
@@ -231,15 +231,15 @@ def _read_reply(what: Operation, request: _Prepared) -> HttpReply:
     )
     with response:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return HttpReply(response.status_code, headers, _read_body(what, response))
+        return HttpReply(response.status, headers, _read_body(what, response))
 
 
-def _read_body(what: Operation, response: "requests.Response") -> bytes:
+def _read_body(what: Operation, response: "urllib3.BaseHTTPResponse") -> bytes:
     # A read time-out bounds the silence between two pieces, not the whole: a server that trickles
     # would otherwise hold the slot past the lease. (`iter_content` waits for a full piece.)
     ends = time.monotonic() + min(what.read_seconds, seconds_left())
     pieces = bytearray()
-    while piece := response.raw.read1(65536, decode_content=True):
+    while piece := response.read1(65536, decode_content=True):
         pieces += piece
         if len(pieces) > what.max_bytes:
             message = f"{what.platform} sent more than {what.max_bytes} bytes"

@@ -2,10 +2,13 @@
 
 import gzip
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +86,13 @@ def test_a_compressed_answer_is_read_whole() -> None:
     assert "content-encoding" not in http.decoded_headers(reply)
 
 
-@pytest.mark.parametrize("answer", [half, trickle, nothing])
+def silent(connection: socket.socket) -> None:
+    """Read on, and say nothing until the other end has gone."""
+    while connection.recv(65536):
+        pass
+
+
+@pytest.mark.parametrize("answer", [half, trickle, nothing, silent])
 @pytest.mark.parametrize(("repeatable", "lost"), [(True, Retryable), (False, Unknown)])
 def test_half_an_answer_is_none(
     answer: Callable[[socket.socket], None], repeatable: bool, lost: type[Outcome]
@@ -134,3 +143,132 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(monkeypatch: pytest.Mo
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with server(large) as url, http.operation("n8n", "probe", repeatable=True):
         assert http.send("GET", url).status == 200
+
+
+def test_a_connection_closed_meanwhile_is_not_written_to() -> None:
+    """What the server closed after its answer is found closed before a byte of the next is sent."""
+    closed = threading.Event()
+
+    def once(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_RDWR)
+        closed.set()
+
+    with server(once) as url, http.operation("stripe", "charges.create", repeatable=False):
+        for body in (b"first", b"second", b"third"):
+            closed.clear()
+            assert http.send("POST", url, body=body).json() == {}
+            assert closed.wait(5)
+
+
+def test_what_is_taken_in_too_slowly_is_lost() -> None:
+    """Who reads nothing of a large body is given up, at the latest when the time is over."""
+    gone = threading.Event()
+
+    def stuck(connection: socket.socket) -> None:
+        gone.wait(10)
+
+    began = time.monotonic()
+    with server(stuck) as url, http.operation("n8n", "run", repeatable=False):
+        with http.exchange_scope(began + 1.0, []), pytest.raises(Unknown) as caught:
+            http.send("POST", url, body=b" " * 30_000_000)
+        assert time.monotonic() - began < 5.0
+        gone.set()
+    assert caught.value.code == "no_answer"
+
+
+def heard(
+    path: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
+) -> tuple[str, dict[str, str]]:
+    """The request line, and the headers, of a request as they arrive."""
+    heads: list[bytes] = []
+
+    def note(connection: socket.socket) -> None:
+        heads.append(connection.recv(65536))
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                note(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with http.operation("n8n", "run", repeatable=True):
+            address = f"//127.0.0.1:{listening.getsockname()[1]}/{path}"
+            user = more.pop("user", "")
+            http.send("POST", f"http:{address.replace('//', '//' + user)}", headers=headers, **more)
+        thread.join(5)
+    first, *lines = heads[0].decode().partition("\r\n\r\n")[0].split("\r\n")
+    return first, {name.lower(): value for name, _, value in (ln.partition(": ") for ln in lines)}
+
+
+def test_a_request_says_what_it_was_given() -> None:
+    line, headers = heard("a b/ü", params={"q": "x y", "n": 2}, body="ü", user="me:secret@")
+    assert line == "POST /a%20b/%C3%BC?q=x+y&n=2 HTTP/1.1"
+    assert headers["content-length"] == "2"
+    assert headers["authorization"] == "Basic bWU6c2VjcmV0"
+    assert headers["user-agent"] == "playalter"
+
+
+def test_own_headers_are_sent_instead_of_the_usual() -> None:
+    _, headers = heard(headers={"user-agent": "mine", "ACCEPT": "text/plain"})
+    assert (headers["user-agent"], headers["accept"]) == ("mine", "text/plain")
+    assert headers["content-length"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [("no url", {}), ("http://", {}), ("http://127.0.0.1:1/", {"X": "a\r\nY: b"})],
+)
+def test_what_cannot_be_sent_is_not(url: str, headers: dict[str, str]) -> None:
+    calls: list[http.HttpCall] = []
+    with (
+        http.exchange_scope(time.monotonic() + 5.0, calls),
+        http.operation("n8n", "run", repeatable=False),
+        pytest.raises(Retryable) as caught,
+    ):
+        http.send("POST", url, headers=headers, body=b"x")
+    assert caught.value.code == "not_reached"
+    assert calls[0].status
+
+
+def test_a_thread_keeps_connections_to_some_hosts_and_reaches_all() -> None:
+    with ExitStack() as servers, http.operation("n8n", "run", repeatable=True):
+        urls = [servers.enter_context(server(large)) for _ in range(12)]
+        for url in urls * 2:
+            assert http.send("GET", url).status == 200
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
+    """A server with a certificate of its own making hears nothing of a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parent / "nobody_vouches.pem")
+    received: list[bytes] = []
+
+    def serve(listening: socket.socket) -> None:
+        for _ in range(2):
+            connection, _address = listening.accept()
+            with connection, suppress(OSError):
+                connection.settimeout(5)
+                with context.wrap_socket(connection, server_side=True) as secure:
+                    received.append(secure.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        with (
+            http.operation("stripe", "charges.create", repeatable=False),
+            pytest.raises(Retryable) as caught,
+        ):
+            http.send("POST", f"https://localhost:{listening.getsockname()[1]}/", body=b"x")
+        thread.join(10)
+    assert caught.value.code == "not_reached"
+    not_sent = caught.value.__cause__
+    assert not_sent is not None
+    assert "CERTIFICATE_VERIFY_FAILED" in str(not_sent.__cause__)
+    assert b"".join(received) == b""
