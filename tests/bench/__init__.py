@@ -9,8 +9,8 @@ a server outside of what is measured; `alone` one chain of three at a time on an
 Timed: w1, w1i, w2 and w4 from the moment that stopped workers may read a preloaded queue until the
 last workflow (or the last result) is recorded; w3 and alone from the start of the submission to the
 recorded end. How large a run is, follows from the warm-up: as the load says, or what fits into
-`--seconds`; a rate does not depend on it. A ratio is of two runs that followed one another, and how
-many times as fast the durable side was; the figure reported is the median of the ratios.
+`--seconds` at the rate of one that took a second. A ratio is of two runs that followed one another,
+and how many times as fast the durable side was; the figure reported is the median of the ratios.
 
 Durable: PostgreSQL with fsync and synchronous_commit on, a row, an event and a commit for every
 step; all rows and events are counted afterwards, and a difference is an error. Raw: Celery's own

@@ -21,6 +21,9 @@ from tests.bench.sides import Durable, Raw, Side, set_addresses
 
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 _WARM_PART = 20
+_WARM_SECONDS = 1.0
+"""What the last warm-up takes at the least, if it is to say that a load is too large: in less, most
+of W4's time is that of its first and last answers, and its rate seems a third of what it is."""
 THREADS = 64
 Progress = Callable[[str], None]
 
@@ -131,16 +134,30 @@ def _load(
         # Once for what is made at first use, the worker itself at the first load; once to size it.
         for side in (ours, theirs):
             meter.run(side, load.sized(1))
-        warm = load.sized(max(1, load.workflows // _WARM_PART))
-        sizes = [sized(load, meter.run(side, warm), options.seconds) for side in (ours, theirs)]
+        warm = [_warmed(meter, side, load, options.seconds) for side in (ours, theirs)]
+        sizes = [sized(load, runs[-1], options.seconds) for runs in warm]
         pairs = []
         for number in range(1, options.runs + 1):
             pairs.append((meter.run(ours, sizes[0]), meter.run(theirs, sizes[1])))
             a, b = (run.figure(load.unit) for run in pairs[-1])
             say(f"{load.name} {number}/{options.runs}: {a:.1f} durable, {b:.1f} raw {load.unit}")
-    done = 1 + warm.workflows + options.runs * sizes[0].workflows
+    done = 1 + sum(run.workflows for run in warm[0]) + options.runs * sizes[0].workflows
     counted = _count(load, done, began["at"])
     return Comparison(load, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), counted)
+
+
+def _warmed(meter: Meter, side: Side, load: Load, seconds: float | None) -> list[Run]:
+    """Runs of growing size, the last of which tells how many workflows fit."""
+    workflows = max(1, load.workflows // _WARM_PART)
+    runs = [meter.run(side, load.sized(workflows))]
+    while (
+        runs[-1].seconds < _WARM_SECONDS
+        and workflows < load.workflows
+        and sized(load, runs[-1], seconds) != load
+    ):
+        workflows = min(load.workflows, 4 * workflows)
+        runs.append(meter.run(side, load.sized(workflows)))
+    return runs
 
 
 def sized(load: Load, warm: Run, seconds: float | None) -> Load:
