@@ -47,20 +47,21 @@ def send(
     held = _held(before_write)
     if follow_redirects:
         # Made without the session, which would keep cookies.
-        own = {**held.session.headers, **headers}
-        made = requests.Request(method, url, headers=own, data=body, params=params).prepare()
+        all_headers = {**held.session.headers, **headers}
+        made = requests.Request(method, url, all_headers, data=body, params=params).prepare()
         answer: urllib3.BaseHTTPResponse = held.session.send(made, timeout=timeout, stream=True).raw
         return answer
     place = _place(url, tuple(params.items()) if params else None)
     for header in headers.items():
         requests.utils.check_header_validity(header)
-    given = {name.lower() for name in headers}
-    defaults = place.defaults.items()
+    own = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    given = {name.lower() for name in own}
+    defaults = {name: value for name, value in place.defaults.items() if name.lower() not in given}
     return held.pool(place).urlopen(
         method,
         place.target,
         body=(body.encode() if isinstance(body, str) else body) or None,
-        headers={**{n: v for n, v in defaults if n.lower() not in given}, **headers},
+        headers={**defaults, **own},
         timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
         retries=False,
         redirect=False,

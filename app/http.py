@@ -230,7 +230,7 @@ def _read_reply(what: Operation, request: _Prepared) -> HttpReply:
         follow_redirects=request.follow_redirects,
     )
     with response:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {name.lower(): value for name, value in response.headers.itermerged()}
         return HttpReply(response.status, headers, _read_body(what, response))
 
 

@@ -215,9 +215,18 @@ def test_a_request_says_what_it_was_given() -> None:
 
 
 def test_own_headers_are_sent_instead_of_the_usual() -> None:
-    _, headers = heard(headers={"user-agent": "mine", "ACCEPT": "text/plain"})
+    own = {"user-agent": "mine", "ACCEPT": "text/plain", "content-length": "9"}
+    _, headers = heard(headers=own, body=b"four")
     assert (headers["user-agent"], headers["accept"]) == ("mine", "text/plain")
-    assert headers["content-length"] == "0"
+    assert headers["content-length"] == "4"
+
+
+def test_a_header_sent_twice_is_read_whole() -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"Link: a\r\nlink: b\r\nContent-Length: 0\r\n\r\n")
+
+    with server(answer) as url, http.operation("vercel", "list", repeatable=True):
+        assert http.send("GET", url).headers["link"] == "a, b"
 
 
 @pytest.mark.parametrize(
