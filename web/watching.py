@@ -23,6 +23,7 @@ _LONGEST_SECONDS = 1.0
 """Between two looks, however slow one was: a lock may have held it up."""
 _AWAY_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
+_CLOSE_SECONDS = 5.0
 
 log = logger("web.watching")
 
@@ -44,12 +45,15 @@ class Watch:
         self._wishes: set[Wish] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     def wish(self, watched: Watched) -> Wish:
         """Have it looked for from now on. A look may take longer than its reader waits at a time,
         so the wish stands in between; whoever made it drops it, unless it was told."""
         wish = Wish(watched)
         with self._changed:
+            if self._is_closed:
+                return wish
             self._wishes.add(wish)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -69,6 +73,17 @@ class Watch:
         with self._changed:
             self._wishes.discard(wish)
 
+    def close(self) -> None:
+        """Look no more, for those who wait still or who come now; returns when the last look has
+        ended, or hangs. For a server that ends before its process does."""
+        with self._changed:
+            self._is_closed = True
+            self._wishes.clear()
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(_CLOSE_SECONDS)
+
     def _run(self) -> None:
         try:
             while wishes := self._awaited():
@@ -86,7 +101,7 @@ class Watch:
 
     def _awaited(self) -> list[Wish]:
         with self._changed:
-            self._changed.wait_for(lambda: self._wishes, _IDLE_SECONDS)
+            self._changed.wait_for(lambda: self._wishes or self._is_closed, _IDLE_SECONDS)
             if not self._wishes:
                 # In the same breath, or a wish could be left to a thread that is ending.
                 self._thread = None

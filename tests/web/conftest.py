@@ -89,13 +89,17 @@ def stranger(settings: Settings) -> Caller:
 @pytest.fixture
 def server(settings: Settings) -> Iterator[str]:
     """The application behind a real socket; its address."""
-    made = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+    app = create_app(settings)
+    made = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield f"http://127.0.0.1:{made.server_port}"
     made.shutdown()
     thread.join(timeout=10)
     made.server_close()
+    # A stream whose reader has left may not have noticed, and what it waits for needs this test's
+    # settings.
+    app.extensions["watch"].close()
 
 
 @pytest.fixture

@@ -166,3 +166,18 @@ def test_nobody_looks_when_nobody_waits(caller: Caller, start: Callable[..., UUI
     assert _looks() == []
     append_event(workflow_id, "StepSucceeded")
     assert _waited(watch, Watched(workflow_id, caller.user_id, 1), 5.0) is not None
+
+
+def test_closed_it_looks_no_more(caller: Caller, start: Callable[..., UUID]) -> None:
+    """Neither for who waits nor for who comes, and its thread has ended."""
+    watch, watched = Watch(), Watched(start(), caller.user_id, 1)
+    before = _looks()
+    waiting = watch.wish(watched)
+    (looking,) = set(_looks()) - set(before)
+    watch.close()
+    assert not looking.is_alive()
+    late = watch.wish(watched)
+    append_event(watched.workflow_id, "StepSucceeded")
+    assert watch.told(waiting, 0.2) is None
+    assert watch.told(late, 0.2) is None
+    assert not set(_looks()) - set(before)
