@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import requests
     import urllib3
+    from urllib3.connection import HTTPConnection
 
+_LEAST_SECONDS = 0.001
 _MOST_POOLS = 10
 """Hosts to which a thread keeps connections."""
 
@@ -28,7 +30,7 @@ _local = threading.local()
 
 
 def send(
-    before_write: Callable[[], None],
+    before_write: Callable[[], float],
     method: str,
     url: str,
     *,
@@ -39,7 +41,8 @@ def send(
     follow_redirects: bool,
 ) -> "urllib3.BaseHTTPResponse":
     """The answer's head, its body yet to be read; `before_write` is called before each piece that
-    a connection writes. Raises what requests and urllib3 raise."""
+    a connection writes, and says how many seconds it may take. Raises what requests and urllib3
+    raise."""
     # Imported here: the web process imports this module and never sends (0.3 s).
     import requests
     import urllib3
@@ -51,14 +54,15 @@ def send(
         made = requests.Request(method, url, all_headers, data=body, params=params).prepare()
         answer: urllib3.BaseHTTPResponse = held.session.send(made, timeout=timeout, stream=True).raw
         return answer
-    place = _place(url, tuple(params.items()) if params else None)
+    place = _place(url, tuple((name, str(value)) for name, value in (params or {}).items()))
     for header in headers.items():
         requests.utils.check_header_validity(header)
     own = {name: value for name, value in headers.items() if name.lower() != "content-length"}
     given = {name.lower() for name in own}
     defaults = {name: value for name, value in place.defaults.items() if name.lower() not in given}
     return held.pool(place).urlopen(
-        method,
+        # As requests does: stripe's SDK says "post", and servers tell the two apart.
+        method.upper(),
         place.target,
         body=(body.encode() if isinstance(body, str) else body) or None,
         headers={**defaults, **own},
@@ -83,12 +87,12 @@ class _Place:
 
 
 @lru_cache(maxsize=1024)
-def _place(url: str, params: tuple[tuple[str, str | int], ...] | None) -> _Place:
+def _place(url: str, params: tuple[tuple[str, str], ...]) -> _Place:
     """Raises requests' errors for what is no URL."""
     import requests
 
     defaults = {**requests.utils.default_headers(), "User-Agent": "playalter"}
-    made = requests.Request("GET", url, headers=defaults, params=dict(params or ())).prepare()
+    made = requests.Request("GET", url, headers=defaults, params=dict(params)).prepare()
     assert made.url is not None
     parts = requests.compat.urlparse(made.url)
     # A user and password in the URL have become a header by now.
@@ -125,7 +129,7 @@ class _Held:
         self.session.close()
 
 
-def _held(before_write: Callable[[], None]) -> _Held:
+def _held(before_write: Callable[[], float]) -> _Held:
     """This thread's own."""
     if getattr(_local, "pid", None) != os.getpid():
         _local.held, _local.pid = _Held(_new_session(before_write)), os.getpid()
@@ -135,7 +139,8 @@ def _held(before_write: Callable[[], None]) -> _Held:
 
 class _Plain(socket.socket):
     """A connected socket whose time-outs the kernel keeps. With Python's, each piece that is sent
-    or read is a poll before, and each of these lets other threads have the interpreter."""
+    or read is a poll before, and each of these lets other threads have the interpreter. A signal
+    (or a process that was stopped) begins the time-out under way anew."""
 
     _seconds: float | None = None
 
@@ -177,7 +182,18 @@ class _Plain(socket.socket):
         return False
 
 
-def _new_session(before_write: Callable[[], None]) -> "requests.Session":
+def _make_ready(connection: "HTTPConnection", before_write: Callable[[], float]) -> None:
+    """Connect, ask whether it may be written, and leave it no more time than there is."""
+    if connection.sock is None:
+        connection.connect()
+    assert connection.sock is not None
+    left = before_write()
+    # Its time-out is what was left before it was connected.
+    if connection.timeout is None or left < connection.timeout:
+        connection.sock.settimeout(max(left, _LEAST_SECONDS))
+
+
+def _new_session(before_write: Callable[[], float]) -> "requests.Session":
     # Imported here: the web process imports this module and never sends (0.3 s).
     import requests
     from requests.adapters import HTTPAdapter
@@ -199,16 +215,12 @@ def _new_session(before_write: Callable[[], None]) -> "requests.Session":
             return self.sock is not None and self.sock.is_silent()
 
         def send(self, data: Any) -> None:
-            if self.sock is None:
-                self.connect()
-            before_write()
+            _make_ready(self, before_write)
             super().send(data)
 
     class Secure(HTTPSConnection):
         def send(self, data: Any) -> None:
-            if self.sock is None:
-                self.connect()
-            before_write()
+            _make_ready(self, before_write)
             super().send(data)
 
     class PlainPool(HTTPConnectionPool):

@@ -96,6 +96,10 @@ _operation: ContextVar[Operation | None] = ContextVar("http_operation", default=
 _write: ContextVar[_Write | None] = ContextVar("http_write", default=None)
 
 
+_TROUBLE = (OSError, ValueError, TypeError)
+"""What comes beside the errors of requests and urllib3: a header that cannot be encoded, say."""
+
+
 class _NotSent(Exception):
     """The connection was never established or the request never begun."""
 
@@ -204,7 +208,7 @@ def _exchange(what: Operation, request: _Prepared) -> HttpReply:
         reply = _read_reply(what, request)
         write.last_status = str(reply.status)
         return reply
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as err:
+    except (*_TROUBLE, requests.RequestException, urllib3.exceptions.HTTPError) as err:
         write.last_status = type(err).__name__
         if not write.started:
             raise _NotSent(type(err).__name__) from err
@@ -230,6 +234,9 @@ def _read_reply(what: Operation, request: _Prepared) -> HttpReply:
         follow_redirects=request.follow_redirects,
     )
     with response:
+        if response.status < 200:
+            # Its own answer is still to come, and must not be taken for that to another request.
+            raise _lost(what, f"{response.status} and nothing more")
         headers = {name.lower(): value for name, value in response.headers.itermerged()}
         return HttpReply(response.status, headers, _read_body(what, response))
 
@@ -266,18 +273,19 @@ def _check_deadline(platform: str) -> None:
         raise Retryable(f"not sent to {platform}: the lease is nearly over", code="deadline_passed")
 
 
-def _before_write() -> None:
+def _before_write() -> float:
     """Called by the connection before each piece it writes: none is begun too late, and none goes
-    out any more when it is over."""
+    out any more when it is over; the seconds that are left."""
     write, scope = _write.get(), _scope.get()
     if write is None:
-        return
+        return math.inf
     if not write.started:
         _check_deadline(_current().platform)
         write.started = True
     elif scope is not None and time.monotonic() > min(scope.deadline, scope.lease_end()):
         # A process that stood still in between: somebody else may have the step by now.
         raise _lost(_current(), "broken off, for its time was over")
+    return seconds_left()
 
 
 def _note(what: Operation, status: str, seconds: float) -> None:

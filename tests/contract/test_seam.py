@@ -178,7 +178,7 @@ def test_what_is_taken_in_too_slowly_is_lost() -> None:
 
 
 def heard(
-    path: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
+    path: str = "", method: str = "POST", headers: Mapping[str, str] | None = None, **more: Any
 ) -> tuple[str, dict[str, str]]:
     """The request line, and the headers, of a request as they arrive."""
     heads: list[bytes] = []
@@ -200,7 +200,7 @@ def heard(
         with http.operation("n8n", "run", repeatable=True):
             address = f"//127.0.0.1:{listening.getsockname()[1]}/{path}"
             user = more.pop("user", "")
-            http.send("POST", f"http:{address.replace('//', '//' + user)}", headers=headers, **more)
+            http.send(method, f"http:{address.replace('//', '//' + user)}", headers=headers, **more)
         thread.join(5)
     first, *lines = heads[0].decode().partition("\r\n\r\n")[0].split("\r\n")
     return first, {name.lower(): value for name, _, value in (ln.partition(": ") for ln in lines)}
@@ -212,6 +212,12 @@ def test_a_request_says_what_it_was_given() -> None:
     assert headers["content-length"] == "2"
     assert headers["authorization"] == "Basic bWU6c2VjcmV0"
     assert headers["user-agent"] == "playalter"
+
+
+def test_a_method_is_sent_in_capitals_and_numbers_as_they_are() -> None:
+    """Stripe's SDK names its methods in small letters; True and 1 are equal to Python."""
+    assert heard("a", "post", params={"n": True})[0] == "POST /a?n=True HTTP/1.1"
+    assert heard("a", "delete", params={"n": 1})[0] == "DELETE /a?n=1 HTTP/1.1"
 
 
 def test_own_headers_are_sent_instead_of_the_usual() -> None:
@@ -231,7 +237,12 @@ def test_a_header_sent_twice_is_read_whole() -> None:
 
 @pytest.mark.parametrize(
     ("url", "headers"),
-    [("no url", {}), ("http://", {}), ("http://127.0.0.1:1/", {"X": "a\r\nY: b"})],
+    [
+        ("no url", {}),
+        ("http://", {}),
+        ("http://127.0.0.1:1/", {"X": "a\r\nY: b"}),
+        ("http://localhost:1/", {"X": "€"}),
+    ],
 )
 def test_what_cannot_be_sent_is_not(url: str, headers: dict[str, str]) -> None:
     calls: list[http.HttpCall] = []
@@ -281,3 +292,36 @@ def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
     assert not_sent is not None
     assert "CERTIFICATE_VERIFY_FAILED" in str(not_sent.__cause__)
     assert b"".join(received) == b""
+
+
+@pytest.mark.parametrize(("repeatable", "kind"), [(True, Retryable), (False, Unknown)])
+def test_an_interim_answer_is_none(repeatable: bool, kind: type[Outcome]) -> None:
+    """The answer that follows it is nobody else's."""
+
+    def hints(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        time.sleep(0.2)
+        connection.sendall(HEAD + b"Content-Length: 5\r\n\r\nfirst")
+
+    with server(hints) as url, http.operation("vercel", "deploy", repeatable=repeatable):
+        for _ in range(2):
+            with pytest.raises(kind) as caught:
+                http.send("POST", url, body=b"x")
+            assert caught.value.code == "no_answer"
+
+
+def test_a_body_that_goes_out_slowly_ends_with_the_attempt() -> None:
+    """The reader takes in a little all the time."""
+    arrived: list[float] = []
+
+    def sip(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            arrived.append(time.monotonic())
+            time.sleep(0.02)
+
+    with server(sip) as url, http.operation("n8n", "run", repeatable=False):
+        deadline = time.monotonic() + 1.0
+        with http.exchange_scope(deadline, []), pytest.raises(Unknown):
+            http.send("POST", url, body=b" " * 50_000_000)
+        assert time.monotonic() < deadline + 1.5
+    assert arrived
