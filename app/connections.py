@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     import urllib3
     from urllib3.connection import HTTPConnection
 
+_AGENT = "playalter"
 _LEAST_SECONDS = 0.001
+"""None at all would mean to Python's sockets not to wait."""
 _MOST_POOLS = 10
 """Hosts to which a thread keeps connections."""
 
@@ -91,7 +93,7 @@ def _place(url: str, params: tuple[tuple[str, str], ...]) -> _Place:
     """Raises requests' errors for what is no URL."""
     import requests
 
-    defaults = {**requests.utils.default_headers(), "User-Agent": "playalter"}
+    defaults = {**requests.utils.default_headers(), "User-Agent": _AGENT}
     made = requests.Request("GET", url, headers=defaults, params=dict(params)).prepare()
     assert made.url is not None
     parts = requests.compat.urlparse(made.url)
@@ -113,7 +115,7 @@ class _Held:
         import requests
 
         if len(self.pools) >= _MOST_POOLS:
-            # The adapters would close the oldest, and it would not be known here.
+            # All of them: a thread rarely has so many, and need not know which is the oldest.
             self.close()
         prepared = requests.Request("GET", place.url).prepare()
         # Their stubs leave one of these untyped, and speak of a pool's base.
@@ -237,7 +239,7 @@ def _new_session(before_write: Callable[[], float]) -> "requests.Session":
     session = requests.Session()
     # Settings alone read the environment; ~/.netrc would even replace our Authorization header.
     session.trust_env = False
-    session.headers["User-Agent"] = "playalter"
+    session.headers["User-Agent"] = _AGENT
     for prefix in ("http://", "https://"):
         session.mount(prefix, Adapter(pool_connections=_MOST_POOLS, max_retries=0))
     return session

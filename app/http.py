@@ -160,7 +160,10 @@ def send(
     try:
         return _blips()(_exchange, what, prepared)
     except _NotSent as err:
-        raise Retryable(f"{what.platform} could not be reached", code="not_reached") from err
+        # The kind of error alone: what it says may hold a key.
+        raise Retryable(
+            f"{what.platform} could not be reached ({err})", code="not_reached"
+        ) from err
 
 
 @lru_cache(maxsize=1)

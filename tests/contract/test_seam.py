@@ -236,15 +236,16 @@ def test_a_header_sent_twice_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "headers"),
+    ("url", "headers", "kind"),
     [
-        ("no url", {}),
-        ("http://", {}),
-        ("http://127.0.0.1:1/", {"X": "a\r\nY: b"}),
-        ("http://localhost:1/", {"X": "€"}),
+        ("nowhere", {}, "MissingSchema"),
+        ("http://", {}, "InvalidURL"),
+        ("http://127.0.0.1:1/", {"X": "a\r\nY: b"}, "InvalidHeader"),
+        ("http://127.0.0.1:1/", {"X": "€"}, "UnicodeEncodeError"),
+        ("http://127.0.0.1:1/", {}, "NewConnectionError"),
     ],
 )
-def test_what_cannot_be_sent_is_not(url: str, headers: dict[str, str]) -> None:
+def test_what_cannot_be_sent_is_not(url: str, headers: dict[str, str], kind: str) -> None:
     calls: list[http.HttpCall] = []
     with (
         http.exchange_scope(time.monotonic() + 5.0, calls),
@@ -253,7 +254,8 @@ def test_what_cannot_be_sent_is_not(url: str, headers: dict[str, str]) -> None:
     ):
         http.send("POST", url, headers=headers, body=b"x")
     assert caught.value.code == "not_reached"
-    assert calls[0].status
+    assert caught.value.message == f"n8n could not be reached ({kind})"
+    assert calls[0].status == kind
 
 
 def test_a_thread_keeps_connections_to_some_hosts_and_reaches_all() -> None:
