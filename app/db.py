@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg2
+import psycopg2.extensions
 import psycopg2.extras
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
@@ -28,6 +30,9 @@ log = structlog.get_logger()
 
 _register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
 _register_uuid()
+# psycopg2's own makes an object of Python's for each, twice as slow.
+_register_adapter: Any = psycopg2.extensions.register_adapter
+_register_adapter(UUID, lambda id: psycopg2.extensions.AsIs(f"'{id}'::uuid"))
 
 _MIGRATION_LOCK = 0x706C6179  # one migration at a time, whoever starts it
 _CONNECT_SECONDS = 5
@@ -177,18 +182,37 @@ def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> list[dic
     `types` are its parameters' types, with commas. Needs a pooler that keeps a session together.
     """
     with _borrowed() as held:
-        if function not in held.prepared:
-            numbers = ", ".join(f"${n}" for n in range(1, len(parameters) + 1))
-            _run(held, f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})", ())
-            held.prepared.add(function)
-        marks = ", ".join(["%s"] * len(parameters))
-        return _run(held, f"EXECUTE {function} ({marks})", parameters)
+        known = held.prepared.get(function)
+        if known is None:
+            known = held.prepared[function] = _prepare(held, function, types, len(parameters))
+        held.cursor.execute(known.statement, parameters)
+        if not known.names:
+            known.names = [column.name for column in held.cursor.description]
+        return [dict(zip(known.names, values, strict=True)) for values in held.cursor.fetchall()]
 
 
 @dataclass
+class _Prepared:
+    statement: str
+    """What executes it."""
+    names: list[str] = field(default_factory=list)
+    """Of its columns, once it was executed."""
+
+
 class _Held:
-    connection: Any
-    prepared: set[str] = field(default_factory=set)
+    """A connection, and what is prepared on it by the functions' names."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor()
+        """For what is prepared; its last answer, which is small, is kept until the next."""
+        self.prepared: dict[str, _Prepared] = {}
+
+
+def _prepare(held: _Held, function: str, types: str, count: int) -> _Prepared:
+    numbers = ", ".join(f"${n}" for n in range(1, count + 1))
+    held.cursor.execute(f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})")
+    return _Prepared(f"EXECUTE {function} ({', '.join(['%s'] * count)})")
 
 
 class _Pool:
@@ -296,32 +320,34 @@ def dedicate() -> None:
 
 @contextmanager
 def _borrowed() -> Iterator[_Held]:
-    if getattr(_local, "is_dedicated", False):
-        if _local.own is None or _local.own.connection.closed:
-            _local.own = _Held(connect())
-        yield _local.own
-        return
-    pool = _own_pool()
-    held = pool.take()
+    pool = None if getattr(_local, "is_dedicated", False) else _own_pool()
+    held = _dedicated() if pool is None else pool.take()
     try:
         yield held
-    finally:
-        pool.give(held)
-
-
-def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    try:
-        with held.connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            if cursor.description is None:
-                return []
-            names = [column.name for column in cursor.description]
-            return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
     except (psycopg2.OperationalError, psycopg2.InterfaceError):
         # Its neighbours were opened to the same server, which is not there or not as it was.
         held.connection.close()
         release()
         raise
+    finally:
+        if pool is not None:
+            pool.give(held)
+
+
+def _dedicated() -> _Held:
+    held: _Held | None = _local.own
+    if held is None or held.connection.closed:
+        held = _local.own = _Held(connect())
+    return held
+
+
+def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    with held.connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        if cursor.description is None:
+            return []
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
 
 def release() -> None:
