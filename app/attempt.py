@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 FIRST_LOOKUP_SECONDS = 1.0
 DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
+_POLICY, _FINISH = RetryPolicy(), Finish()
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Result:
     error: Json = field(default_factory=dict)
     seconds: float = 0.0
     suspend: Suspend | None = None
-    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    policy: RetryPolicy = _POLICY
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     after: float | None = None
     is_try: bool = True
@@ -104,7 +105,7 @@ class Result:
     attention: str | None = None
     was_sent: bool = True
     prepared: Prepared | None = None
-    finish: Finish = field(default_factory=Finish)
+    finish: Finish = _FINISH
     is_special: bool = False
     """Its success does more than release the next step (adds rows, ends the workflow)."""
     passed_over: Json | None = None
@@ -141,8 +142,7 @@ def execute(
             _close(result, call, prepared, output)
         except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
             result = ended(err, call, prepared, _attempt(call, given, http_calls))
-    telemetry.STEPS.labels(action.name, result.move.value).inc()
-    telemetry.STEP_SECONDS.labels(action.name).observe(time.monotonic() - since)
+    telemetry.step_ended(action.name, result.move.value, time.monotonic() - since)
     return result
 
 

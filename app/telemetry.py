@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
@@ -36,6 +37,19 @@ STEP_SECONDS = Histogram(
     ["action"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
+
+
+@lru_cache(maxsize=4096)
+def _of_step(action: str, outcome: str) -> tuple[Counter, Histogram]:
+    return STEPS.labels(action, outcome), STEP_SECONDS.labels(action)
+
+
+def step_ended(action: str, outcome: str, seconds: float) -> None:
+    """Count one attempt of a step."""
+    count, histogram = _of_step(action, outcome)
+    count.inc()
+    histogram.observe(seconds)
+
 
 # Two lines for each message, with neither workflow nor step.
 _TALKATIVE = ("celery.app.trace", "celery.worker.strategy")

@@ -75,9 +75,8 @@ def prepare(claim: Claim) -> Prepared:
 
 def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     node = step.node
-    base = Prepared(
-        input={},
-        is_recorded=False,
+    base = partial(
+        Prepared,
         policy=_policy(node.retry if isinstance(node, Step) else None),
         timeout_seconds=_timeout(node),
         attempt_seconds=getattr(node, "attempt_timeout", None),
@@ -93,21 +92,21 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     try:
         given = _given(claim, plan, step)
     except Permanent as err:
-        return replace(base, fault=err)
+        return base(input={}, is_recorded=False, fault=err)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
         fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
-        return replace(base, fault=fault)
+        return base(input={}, is_recorded=False, fault=fault)
     if given is None:
-        return replace(base, is_skipped=True)
-    return replace(base, input=given, is_recorded=bool(given))
+        return base(input={}, is_recorded=False, is_skipped=True)
+    return base(input=given, is_recorded=bool(given))
 
 
-def _by_word(base: Prepared, claim: Claim) -> Prepared:
+def _by_word(base: Callable[..., Prepared], claim: Claim) -> Prepared:
     """A person passes the step over, or has said what its output is."""
     word = resolved_output(claim)
     if word is None:
-        return replace(base, is_skipped=True)
-    return replace(base, is_resolved=True, output=word["output"])
+        return base(input={}, is_recorded=False, is_skipped=True)
+    return base(input={}, is_recorded=False, is_resolved=True, output=word["output"])
 
 
 def _timeout(node: SingleNode | None) -> float | None:
