@@ -1,7 +1,7 @@
 """The worker's consumer, which also tells which queues it takes; task events leave in batches.
 
 Celery publishes buffered events at the next turn of its loop, which under load is nearly half of
-the main process's work. Here they wait up to a fifth of a second (or 24 of them). A crash loses
+the main process's work. Here they wait up to a fifth of a second (or 240 of them). A crash loses
 what is buffered: events are for watching, the record is in PostgreSQL.
 """
 
@@ -15,6 +15,7 @@ from celery.worker.consumer import Consumer
 from app import presence
 
 FLUSH_SECONDS = 0.2
+EVENTS_AT_ONCE = 240
 _FORGOTTEN_SECONDS = 5.0
 
 
@@ -22,6 +23,7 @@ class BatchingConsumer(Consumer):
     """Celery's consumer; its events are flushed by the clock."""
 
     hub: Any
+    event_dispatcher: Any
     _flush_events: Any
     _planned_at = -math.inf
 
@@ -31,6 +33,8 @@ class BatchingConsumer(Consumer):
         now = time.monotonic()
         if self.hub and now - self._planned_at > _FORGOTTEN_SECONDS:
             self._planned_at = now
+            # To publish is most of what an event costs; Celery's own 24 are soon full.
+            self.event_dispatcher.buffer_limit = EVENTS_AT_ONCE
             # In a pool of threads this is one of them, and the timers are the loop's own.
             self.hub.call_soon(self._plan_flush)
 

@@ -62,6 +62,7 @@ class Message:
         self.links = Links(task)
         self.events = TakenEvents(task)
         self.workflow_id = workflow_id
+        self._ids: dict[str, str] = {}
         self.since = time.monotonic()
         self.claimed_at = self.since
         self.name = task.name
@@ -160,22 +161,26 @@ class Message:
 
     def tell_started(self, key: str) -> None:
         """Tell Celery's receivers of a step that came without a message of its own."""
-        id = str(task_id(self.workflow_id, key))
-        self.events.started(id, self.name, (str(self.workflow_id), key))
+        self.events.started(self.id_of(key), self.name, (str(self.workflow_id), key))
+
+    def id_of(self, key: str) -> str:
+        """Celery's id of a step of the workflow."""
+        if key not in self._ids:
+            self._ids[key] = str(task_id(self.workflow_id, key))
+        return self._ids[key]
 
     def tell_ended(self, key: str, result: Result, advance: Advance, began: float) -> None:
         """Tell Celery's receivers, and the log, how a step has ended."""
         if advance.verdict == "fenced":
             return
-        id = str(task_id(self.workflow_id, key))
         seconds = time.monotonic() - began
         if result.move is Moves.FINISH and self.is_own(key):
             self.is_own_step_done = True
         elif result.move is Moves.FINISH:
-            self.events.succeeded(id, seconds)
+            self.events.succeeded(self.id_of(key), seconds)
         elif result.move is Moves.FAIL:
             # Celery sends nothing for what it is told to ignore.
-            self.events.failed(id, str(result.error.get("message", "")))
+            self.events.failed(self.id_of(key), str(result.error.get("message", "")))
         if result.move is not Moves.FINISH:
             log.info(
                 "step.ended",

@@ -26,6 +26,7 @@ class TakenEvents:
     def __init__(self, task: Task[..., Any]) -> None:
         self.task = task
         self.is_enabled = bool(task.app.conf.worker_send_task_events)
+        self._outbox: _Outbox | None = None
 
     def started(self, task_id: str, name: str, arguments: tuple[str, str]) -> None:
         """The step was received and started at once."""
@@ -51,8 +52,11 @@ class TakenEvents:
         self._tell("task-failed", uuid=task_id, exception=error, traceback="")
 
     def _tell(self, kind: str, **fields: Any) -> None:
-        if self.is_enabled:
-            _outbox(self.task).add(kind, {"timestamp": time.time(), **fields})
+        if not self.is_enabled:
+            return
+        if self._outbox is None:
+            self._outbox = _own_outbox(self.task)
+        self._outbox.add(kind, {"timestamp": time.time(), **fields})
 
 
 class _Outbox:
@@ -71,7 +75,8 @@ class _Outbox:
     def add(self, kind: str, fields: dict[str, Any]) -> None:
         """Collect one event."""
         self.events.append((kind, fields))
-        self.has_events.set()
+        if not self.has_events.is_set():
+            self.has_events.set()
 
     def flush(self) -> None:
         """Publish what was collected, in one message."""
@@ -111,7 +116,7 @@ _held: _Outbox | None = None
 _making = threading.Lock()
 
 
-def _outbox(task: Task[..., Any]) -> _Outbox:
+def _own_outbox(task: Task[..., Any]) -> _Outbox:
     """This process's own: a pool child is forked with its parent's in sight."""
     global _held
     with _making:
