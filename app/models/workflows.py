@@ -11,10 +11,12 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     SmallInteger,
+    Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.operators import OperatorClass
 
 from app.models.base import NOW, UUID7, Base, one_of
 from app.models.statuses import (
@@ -23,6 +25,15 @@ from app.models.statuses import (
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
     WORKFLOW_STATUSES,
+)
+
+
+class _StepStatus(DOMAIN):
+    operator_classes = OperatorClass.STRING
+
+
+STEP_STATUS = _StepStatus(
+    "step_status", Text, constraint_name="step_status", check=one_of("VALUE", STEP_STATUSES)
 )
 
 
@@ -130,7 +141,7 @@ class StepRow(Base):
     """Celery's id of a step made by an earlier release; app/links.py makes today's."""
     position: Mapped[int]
     action: Mapped[str]
-    status: Mapped[str]
+    status: Mapped[str] = mapped_column(STEP_STATUS)
     undo: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     next_keys: Mapped[list[str] | None]
     join_key: Mapped[str | None]
@@ -167,7 +178,6 @@ class StepRow(Base):
             "workflow_id",
             postgresql_where=text("external_id LIKE 'signal:%'"),
         ),
-        CheckConstraint(one_of("status", STEP_STATUSES), name="steps_status"),
         Index(
             "steps_orphans",
             "workflow_id",

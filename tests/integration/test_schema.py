@@ -1,6 +1,7 @@
 """Migrations: the models are what they leave, and the way back works."""
 
 import contextlib
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -9,10 +10,14 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from app import db
+from app.claims import Attempt, Claim, Finish, advance_step, finish_step
+from app.errors import Conflict
 from app.models import Base
 from app.settings import Settings
+from chains import catalogue, control, definitions
+from chains.asking import caller_of
 from ops.laptop.postgres import Postgres
-from tests.integration.conftest import Kernel
+from tests.integration.conftest import NOTHING, Kernel
 
 
 def test_models_and_migrations_agree(settings: Settings) -> None:
@@ -33,6 +38,44 @@ def test_the_schema_can_be_taken_down_and_put_up_again(settings: Settings) -> No
         assert list(left) == ["alembic_version"]
     db.migrate(settings.database_url)
     assert db.row("SELECT playalter_now() IS NOT NULL AS works", ()) == {"works": True}
+
+
+def test_a_session_that_has_planned_steps_goes_on_over_the_change_of_their_status(
+    settings: Settings,
+) -> None:
+    db.migrate(settings.database_url, "base")
+    db.migrate(settings.database_url, "0010")
+    kernel = _with_a_user()
+    before = kernel.start("noop_chain")
+    # Some of each plan, more than once, so that PostgreSQL keeps them.
+    for _ in range(7):
+        _run_through(kernel, kernel.start("noop_chain"))
+    db.migrate(settings.database_url)
+    _run_through(kernel, before)
+    _run_through(kernel, kernel.start("noop_chain"))
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        db.row("UPDATE steps SET status = 'done'", ())
+
+
+def _with_a_user() -> Kernel:
+    for body in definitions.ALL:
+        catalogue.register(body)
+    user = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
+    assert user is not None
+    return Kernel(user["id"])
+
+
+def _run_through(kernel: Kernel, workflow: UUID) -> None:
+    claim: Claim | None = kernel.claim(workflow, "first")
+    with pytest.raises(Conflict, match="running"):
+        control.skip(caller_of(kernel.user_id), workflow, step="first", reason="late")
+    for following in ("second", "third"):
+        assert claim is not None
+        claim = advance_step(claim, Attempt(None, 5, []), {}, following, 60).claim
+    assert claim is not None
+    finish_step(claim, NOTHING, Finish({}))
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    assert kernel.workflow(workflow)["spent"] == 10
 
 
 @pytest.mark.parametrize("table", ["users", "definitions", "workflows", "steps"])
