@@ -77,7 +77,7 @@ W1 = Load(
     canvas="three",
     steps=3,
     rows=3,
-    workflows=1000,
+    workflows=2000,
 )
 W1I = replace(
     W1,
