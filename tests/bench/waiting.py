@@ -8,6 +8,8 @@ timed in each, in turn: submitted over HTTP while the worker is stopped, timed f
 The machine's own speed moves within seconds, so a run is cut into slices that alternate (ABBA...),
 and a run's rate is all its workflows by all its time. The first run starts when the first polls of
 the waiting steps fall due, so that their cost is in the figures and not before or behind them.
+
+The worker's memory is taken when a tenth of them waits, and when all do.
 """
 
 import argparse
@@ -32,6 +34,7 @@ from ops.cli.api import Api
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
+from tests.bench import cpu
 from tests.bench.measure import WAIT_SECONDS
 from tests.bench.options import positive, scratch
 
@@ -61,11 +64,16 @@ class Instance:
             cursor.execute(f"SELECT count(*) FROM {condition}")
             return int(cursor.fetchone()[0])
 
-    def signal_worker(self, number: signal.Signals) -> None:
-        """Stop or continue the worker and its children."""
+    @property
+    def worker_pid(self) -> int:
+        """The process that leads the worker's group."""
         pid = next(s.pid for s in self.supervisor.status() if s.name == "worker")
         assert pid is not None
-        os.killpg(os.getpgid(pid), number)
+        return pid
+
+    def signal_worker(self, number: signal.Signals) -> None:
+        """Stop or continue the worker and its children."""
+        os.killpg(os.getpgid(self.worker_pid), number)
 
 
 @contextlib.contextmanager
@@ -95,8 +103,8 @@ def _key(profile: Profile) -> str:
     return next(word for word in made.stdout.split() if word.startswith("pa_"))
 
 
-def hold_campaigns(made: Instance, campaigns: int) -> float:
-    """Submit campaigns whose predictions do not end; seconds until all of them wait."""
+def hold_campaigns(made: Instance, numbers: range) -> float:
+    """Submit campaigns whose predictions do not end; seconds until all up to the last wait."""
     settings = {"replicate.hold": True, "openai.requests_per_minute": 1_000_000}
     requests.put(f"{made.profile.sandbox_url}/settings", json=settings, timeout=10)
     source = made.api.upload("source.png", photos.source())["id"]
@@ -113,17 +121,14 @@ def hold_campaigns(made: Instance, campaigns: int) -> float:
     }
     began = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        list(
-            pool.map(
-                lambda n: made.api.start("face_swap_campaign", given, f"c{n}"), range(campaigns)
-            )
-        )
-    _until(made, "steps WHERE status = 'waiting'", campaigns, 600)
+        list(pool.map(lambda n: made.api.start("face_swap_campaign", given, f"c{n}"), numbers))
+    _until(made, "steps WHERE status = 'waiting'", numbers.stop, 600)
     return time.monotonic() - began
 
 
-def hold_callbacks(made: Instance, workflows: int) -> float:
-    """Submit workflows that wait for callbacks and approvals; seconds until all of them wait."""
+def hold_callbacks(made: Instance, numbers: range) -> float:
+    """Submit workflows that wait for callbacks and approvals; seconds until all up to the last
+    wait."""
     settings = {"n8n.delay_seconds": 30 * 86400}
     requests.put(f"{made.profile.sandbox_url}/settings", json=settings, timeout=10)
     for body in (CALLBACK, APPROVAL):
@@ -131,8 +136,8 @@ def hold_callbacks(made: Instance, workflows: int) -> float:
     names = [str(body["name"]) for body in (CALLBACK, APPROVAL)]
     began = time.monotonic()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(lambda n: made.api.start(names[n % 2], {}, f"w{n}"), range(workflows)))
-    _until(made, "steps WHERE status = 'waiting'", workflows, 900)
+        list(pool.map(lambda n: made.api.start(names[n % 2], {}, f"w{n}"), numbers))
+    _until(made, "steps WHERE status = 'waiting'", numbers.stop, 900)
     return time.monotonic() - began
 
 
@@ -182,7 +187,12 @@ def compare(kind: str, campaigns: int, workflows: int, runs: int, folder: Path) 
     """Alternate; the ratio of each pair and its median."""
     with instance(folder / "alone") as alone, instance(folder / "beside") as beside:
         hold = hold_campaigns if kind == "predictions" else hold_callbacks
-        seconds = hold(beside, campaigns)
+        # A tenth first: with them the worker has imported and met all that the others need.
+        few = max(1, campaigns // 10)
+        seconds = hold(beside, range(few))
+        worker_bytes = [cpu.proportional_bytes(beside.worker_pid)]
+        seconds += hold(beside, range(few, campaigns))
+        worker_bytes.append(cpu.proportional_bytes(beside.worker_pid))
         timed(alone, 50, "warm")
         timed(beside, 50, "warm")
         if kind == "predictions":
@@ -200,6 +210,7 @@ def compare(kind: str, campaigns: int, workflows: int, runs: int, folder: Path) 
         "campaigns": campaigns,
         "seconds_until_all_wait": seconds,
         "still_waiting": waiting,
+        "worker_bytes_with_a_tenth_and_with_all_waiting": worker_bytes,
         "polls_in_each_run": [b - a for a, b in itertools.pairwise(polled)],
         "alone_workflows_per_second": [a for a, _ in pairs],
         "beside_workflows_per_second": [b for _, b in pairs],
