@@ -153,7 +153,8 @@ def send(
 ) -> HttpReply:
     """Send one request under the current `operation` and return its whole answer, any status.
 
-    Raises Retryable if it was never begun, or may be repeated; Unknown if it may have taken effect.
+    Raises Retryable if it was never begun, or may be repeated; Unknown if it may have taken effect;
+    Permanent if it is none that could be sent.
     """
     what = _current()
     prepared = _Prepared(method, url, dict(headers or {}), body, params, follow_redirects)
@@ -177,6 +178,23 @@ def _blips() -> "tenacity.Retrying":
         wait=tenacity.wait_random(0.05, 0.25),
         retry=tenacity.retry_if_exception_type(_NotSent),
         reraise=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def _unsendable() -> tuple[type[Exception], ...]:
+    """What no second try mends: an address that is none, a header with what no header carries."""
+    import requests
+    import urllib3
+
+    theirs = requests.exceptions
+    return (
+        theirs.InvalidURL,
+        theirs.MissingSchema,
+        theirs.InvalidSchema,
+        theirs.InvalidHeader,
+        urllib3.exceptions.LocationValueError,
+        UnicodeError,
     )
 
 
@@ -213,6 +231,13 @@ def _exchange(what: Operation, request: _Prepared) -> HttpReply:
         return reply
     except (*_TROUBLE, requests.RequestException, urllib3.exceptions.HTTPError) as err:
         write.last_status = type(err).__name__
+        if not write.started and isinstance(err, _unsendable()):
+            # The kind of error alone: what it says may hold a key.
+            raise Permanent(
+                f"no request to {what.platform} can be made ({type(err).__name__}): check the"
+                " address and the credential of the settings, and the step's input",
+                code="cannot_be_sent",
+            ) from err
         if not write.started:
             raise _NotSent(type(err).__name__) from err
         raise _lost(what, type(err).__name__) from err

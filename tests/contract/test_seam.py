@@ -241,21 +241,36 @@ def test_a_header_sent_twice_is_read_whole() -> None:
         ("nowhere", {}, "MissingSchema"),
         ("http://", {}, "InvalidURL"),
         ("http://127.0.0.1:1/", {"X": "a\r\nY: b"}, "InvalidHeader"),
+        ("ftp://127.0.0.1/", {}, "InvalidSchema"),
         ("http://127.0.0.1:1/", {"X": "€"}, "UnicodeEncodeError"),
-        ("http://127.0.0.1:1/", {}, "NewConnectionError"),
     ],
 )
-def test_what_cannot_be_sent_is_not(url: str, headers: dict[str, str], kind: str) -> None:
+def test_what_can_never_be_sent_fails_for_good(
+    url: str, headers: dict[str, str], kind: str
+) -> None:
+    calls: list[http.HttpCall] = []
+    with (
+        http.exchange_scope(time.monotonic() + 5.0, calls),
+        http.operation("n8n", "run", repeatable=False),
+        pytest.raises(Permanent, match="check the address and the credential") as caught,
+    ):
+        http.send("POST", url, headers=headers, body=b"x")
+    assert caught.value.code == "cannot_be_sent"
+    assert f"no request to n8n can be made ({kind})" in caught.value.message
+    assert [call.status for call in calls] == [kind]
+
+
+def test_what_reaches_nobody_is_tried_again() -> None:
     calls: list[http.HttpCall] = []
     with (
         http.exchange_scope(time.monotonic() + 5.0, calls),
         http.operation("n8n", "run", repeatable=False),
         pytest.raises(Retryable) as caught,
     ):
-        http.send("POST", url, headers=headers, body=b"x")
+        http.send("POST", "http://127.0.0.1:1/", body=b"x")
     assert caught.value.code == "not_reached"
-    assert caught.value.message == f"n8n could not be reached ({kind})"
-    assert calls[0].status == kind
+    assert caught.value.message == "n8n could not be reached (NewConnectionError)"
+    assert [call.status for call in calls] == ["NewConnectionError"] * 2
 
 
 def test_a_thread_keeps_connections_to_some_hosts_and_reaches_all() -> None:
