@@ -34,7 +34,8 @@ class BatchingConsumer(Consumer):
         if self.hub and now - self._planned_at > _FORGOTTEN_SECONDS:
             self._planned_at = now
             # To publish is most of what an event costs; Celery's own 24 are soon full.
-            self.event_dispatcher.buffer_limit = EVENTS_AT_ONCE
+            if self.event_dispatcher is not None:
+                self.event_dispatcher.buffer_limit = EVENTS_AT_ONCE
             # In a pool of threads this is one of them, and the timers are the loop's own.
             self.hub.call_soon(self._plan_flush)
 

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import psycopg2
-import psycopg2.extensions
 import psycopg2.extras
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
@@ -30,9 +28,6 @@ log = structlog.get_logger()
 
 _register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
 _register_uuid()
-# psycopg2's own makes an object of Python's for each, twice as slow.
-_register_adapter: Any = psycopg2.extensions.register_adapter
-_register_adapter(UUID, lambda id: psycopg2.extensions.AsIs(f"'{id}'::uuid"))
 
 _MIGRATION_LOCK = 0x706C6179  # one migration at a time, whoever starts it
 _CONNECT_SECONDS = 5
@@ -205,7 +200,7 @@ class _Held:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
-        """For what is prepared; its last answer, which is small, is kept until the next."""
+        """For what is prepared; its last answer is kept until the next."""
         self.prepared: dict[str, _Prepared] = {}
 
 

@@ -56,7 +56,7 @@ def _clean_text(text: str) -> str:
 
 def dumps(value: Any) -> str:
     """Compact JSON text that jsonb accepts; raise Permanent when it is over MAX_BYTES."""
-    if value == {}:
+    if type(value) is dict and not value:
         # Most inputs and outputs of control steps.
         return "{}"
     text = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))

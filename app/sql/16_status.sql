@@ -11,7 +11,8 @@ ALTER DOMAIN step_status ADD CONSTRAINT step_status CHECK (VALUE IN (
   'compensated')) NOT VALID;
 
 -- A function that returns a step's status returns a text, as before. All are made anew: a session that
--- has planned one with the old type could not go on with it.
+-- has planned one with the old type could not go on with it. A claim that is inside one while this
+-- commits fails once, before anything was done; the reconciler publishes its step again.
 DO $$
 DECLARE
   made regprocedure;
