@@ -77,6 +77,8 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     node = step.node
     base = partial(
         Prepared,
+        input={},
+        is_recorded=False,
         policy=_policy(node.retry if isinstance(node, Step) else None),
         timeout_seconds=_timeout(node),
         attempt_seconds=getattr(node, "attempt_timeout", None),
@@ -92,12 +94,12 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     try:
         given = _given(claim, plan, step)
     except Permanent as err:
-        return base(input={}, is_recorded=False, fault=err)
+        return base(fault=err)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
         fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
-        return base(input={}, is_recorded=False, fault=fault)
+        return base(fault=fault)
     if given is None:
-        return base(input={}, is_recorded=False, is_skipped=True)
+        return base(is_skipped=True)
     return base(input=given, is_recorded=bool(given))
 
 
@@ -105,8 +107,8 @@ def _by_word(base: Callable[..., Prepared], claim: Claim) -> Prepared:
     """A person passes the step over, or has said what its output is."""
     word = resolved_output(claim)
     if word is None:
-        return base(input={}, is_recorded=False, is_skipped=True)
-    return base(input={}, is_recorded=False, is_resolved=True, output=word["output"])
+        return base(is_skipped=True)
+    return base(is_resolved=True, output=word["output"])
 
 
 def _timeout(node: SingleNode | None) -> float | None:

@@ -102,14 +102,19 @@ class Kernel:
         )
 
 
-@pytest.fixture
-def kernel(settings: Settings) -> Kernel:
-    """A migrated database with the shipped definitions and one user."""
+def kernel_of_ada() -> Kernel:
+    """Register the shipped definitions in the database of the settings, and a user."""
     for body in definitions.ALL:
         catalogue.register(body)
     row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
     assert row is not None
     return Kernel(row["id"])
+
+
+@pytest.fixture
+def kernel(settings: Settings) -> Kernel:
+    """A migrated database with the shipped definitions and one user."""
+    return kernel_of_ada()
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from app.claims import Attempt, Claim, Finish, advance_step, finish_step
 from app.errors import Conflict
 from app.models import Base
 from app.settings import Settings
-from chains import catalogue, control, definitions
+from chains import control
 from chains.asking import caller_of
 from ops.laptop.postgres import Postgres
-from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.conftest import NOTHING, Kernel, kernel_of_ada
 
 
 def test_models_and_migrations_agree(settings: Settings) -> None:
@@ -45,7 +45,7 @@ def test_a_session_that_has_planned_steps_goes_on_over_the_change_of_their_statu
 ) -> None:
     db.migrate(settings.database_url, "base")
     db.migrate(settings.database_url, "0010")
-    kernel = _with_a_user()
+    kernel = kernel_of_ada()
     before = kernel.start("noop_chain")
     # Some of each plan, more than once, so that PostgreSQL keeps them.
     for _ in range(7):
@@ -55,14 +55,6 @@ def test_a_session_that_has_planned_steps_goes_on_over_the_change_of_their_statu
     _run_through(kernel, kernel.start("noop_chain"))
     with pytest.raises(psycopg2.errors.CheckViolation):
         db.row("UPDATE steps SET status = 'done'", ())
-
-
-def _with_a_user() -> Kernel:
-    for body in definitions.ALL:
-        catalogue.register(body)
-    user = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
-    assert user is not None
-    return Kernel(user["id"])
 
 
 def _run_through(kernel: Kernel, workflow: UUID) -> None:
