@@ -3,7 +3,7 @@
 Each is a row `<step>~orphan[<external id>]` with a compensation of its own, which takes it back.
 """
 
-from app.call import ORPHAN_MARK, UNDO_SUFFIX
+from app.engine.call import ORPHAN_MARK, UNDO_SUFFIX
 from app.platform import Json
 
 

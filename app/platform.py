@@ -98,7 +98,7 @@ class Undo:
         return None
 
 
-# The first argument of each is an app.call.Call, which stands on this module.
+# The first argument of each is an app.engine.call.Call, which stands on this module.
 Run = Callable[[Any, Any], Json]
 Compensate = Callable[[Any, Undo], Json]
 Lookup = Callable[[Any, Intent], LookupAnswer]

@@ -11,9 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from app import db, settings
-from app.claims import CLAIM_PATIENCE_SECONDS, patiently
+from app.db.models import TERMINAL_WORKFLOW_STATUSES
 from app.errors import Conflict, NotFound
-from app.models import TERMINAL_WORKFLOW_STATUSES
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,7 @@ class Done:
 
 def caller_of(user_id: UUID) -> Caller:
     """The user of an id; NotFound when there is none."""
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
-        lambda: db.row("SELECT email FROM users WHERE id = %s", (user_id,)),
-    )
+    row = db.patiently(lambda: db.row("SELECT email FROM users WHERE id = %s", (user_id,)))
     if row is None:
         raise NotFound("there is no such user")
     return Caller(user_id, row["email"])
@@ -70,8 +66,7 @@ def caller_of(user_id: UUID) -> Caller:
 
 def any_workflow(workflow_id: UUID) -> Subject:
     """The workflow, whoever owns it; NotFound when there is none."""
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT id, user_id, type, version, status, paused_at IS NOT NULL AS is_paused"
             " FROM workflows WHERE id = %s",
@@ -107,7 +102,7 @@ def verdict(function: str, parameters: Mapping[str, Any], *, is_dry: bool) -> st
                 transaction.rollback()
             return found
 
-    return patiently(CLAIM_PATIENCE_SECONDS, ask)
+    return db.patiently(ask)
 
 
 _JSON = frozenset({"input", "output", "response", "error"})
@@ -119,10 +114,7 @@ def _mark(name: str) -> str:
 
 def barrier(workflow_id: UUID) -> None:
     """Wait out the claims in flight: after a committed stop none commits behind this."""
-    patiently(
-        CLAIM_PATIENCE_SECONDS,
-        lambda: db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow_id,)),
-    )
+    db.patiently(lambda: db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow_id,)))
 
 
 def lock(connection: Connection, workflow_id: UUID) -> str:

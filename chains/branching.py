@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from app.claims import Claim
 from app.errors import Permanent
 from app.platform import Json
+from app.protocol.claims import Claim
 from chains.compiler import body_rows
 from chains.data import outputs, render_or_fail, scope_of
 from chains.definition import MAX_ITEMS, Loop, Map

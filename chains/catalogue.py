@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 
 from app import db
+from app.engine.releases import fingerprint
 from app.errors import Conflict, InvalidInput, NotFound
-from app.releases import fingerprint
 from chains.actions import actions
 from chains.definition import Child, Definition
 from chains.plan import Plan

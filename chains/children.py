@@ -6,8 +6,8 @@ A child's id follows from its parent and its step, so that starting it again fin
 from typing import Any
 from uuid import UUID, uuid5
 
-from app import claims, db
-from app.call import Call
+from app import db
+from app.engine.call import Call
 from app.errors import Permanent
 from app.payload import dumps
 from app.platform import Json
@@ -52,13 +52,11 @@ def stop(parent: UUID, step_key: str) -> list[UUID]:
 def stop_all(parent: UUID) -> list[UUID]:
     """Commit the stop, without undoing, of the running children of a workflow that is stopped so,
     but for those that are left; their ids."""
-    running = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS, lambda: db.rows(_FOLLOWERS, (parent,))
-    )
+    running = db.patiently(lambda: db.rows(_FOLLOWERS, (parent,)))
     for child in running:
         pivot = registry.plan(child["type"], child["version"]).pivot
         sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)"
-        claims.call(sql, (child["id"], dumps(_ERROR), pivot), claims.OUTCOME_PATIENCE_SECONDS)
+        db.call(sql, (child["id"], dumps(_ERROR), pivot), seconds=db.OUTCOME_PATIENCE_SECONDS)
     return [child["id"] for child in running]
 
 
@@ -71,8 +69,7 @@ _FOLLOWERS = (
 
 
 def _of(parent: UUID, step_key: str) -> list[Json]:
-    return claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
+    return db.patiently(
         lambda: db.rows(
             "SELECT id FROM workflows WHERE parent_id = %s AND parent_key = %s ORDER BY id",
             (parent, step_key),
@@ -91,14 +88,12 @@ def _stop(child: UUID, parent: UUID) -> None:
     else:
         sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, true)"
         parameters = (child, dumps(_ERROR), pivot)
-    claims.call(sql, parameters, claims.OUTCOME_PATIENCE_SECONDS)
+    db.call(sql, parameters, seconds=db.OUTCOME_PATIENCE_SECONDS)
 
 
 def _row(workflow_id: UUID) -> Json | None:
-    return claims.call(
-        "SELECT status, type, version, depth FROM workflows WHERE id = %s",
-        (workflow_id,),
-        claims.CLAIM_PATIENCE_SECONDS,
+    return db.call(
+        "SELECT status, type, version, depth FROM workflows WHERE id = %s", (workflow_id,)
     )
 
 

@@ -6,7 +6,7 @@ reconciler.
 
 from uuid import UUID
 
-from app import claims
+from app import db
 from app.errors import NotFound
 from app.payload import dumps
 from app.platform import Delivery, Json
@@ -19,18 +19,13 @@ __all__ = ["Started", "accept_delivery", "start_workflow", "stop"]
 def stop(workflow_id: UUID, cause: str, error: Json) -> str:
     """Commit the stop: `stopped`, `stopping` (it was before), `ended` or `past_pivot`. Follow with
     `settle`."""
-    pinned = claims.call(
-        "SELECT type, version FROM workflows WHERE id = %s",
-        (workflow_id,),
-        claims.CLAIM_PATIENCE_SECONDS,
-    )
+    pinned = db.call("SELECT type, version FROM workflows WHERE id = %s", (workflow_id,))
     if pinned is None:
         raise NotFound(f"no workflow {workflow_id}")
     pivot = registry.plan(pinned["type"], pinned["version"]).pivot
-    row = claims.call(
+    row = db.call(
         "SELECT stop_workflow_v2(%s, %s, %s, %s, true) AS verdict",
         (workflow_id, cause, dumps(error), pivot),
-        claims.CLAIM_PATIENCE_SECONDS,
     )
     assert row is not None
     return str(row["verdict"])

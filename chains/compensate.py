@@ -11,10 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from app import claims, db, settings
-from app.call import UNDO_SUFFIX
-from app.claims import CLAIM_PATIENCE_SECONDS, patiently
-from app.models import TERMINAL_WORKFLOW_STATUSES
+from app import db, settings
+from app.db.models import TERMINAL_WORKFLOW_STATUSES
+from app.engine.call import UNDO_SUFFIX
 from chains import children, forks, registry
 from chains.actions import actions
 from chains.dispatch import dispatch
@@ -37,12 +36,12 @@ class StoredStep:
 
 def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     """Do what can be done now for a stopping workflow; its status afterwards."""
-    stopping = patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_BARRIER, (workflow_id,)))
+    stopping = db.patiently(lambda: db.row(_BARRIER, (workflow_id,)))
     if stopping is not None and not stopping["undoes"]:
         # No compensation will stop its children.
         for child in children.stop_all(workflow_id):
             settle(child)
-    status, undo_keys = patiently(CLAIM_PATIENCE_SECONDS, lambda: _progress(workflow_id))
+    status, undo_keys = db.patiently(lambda: _progress(workflow_id))
     if is_publishing:
         dispatch(workflow_id, undo_keys)
         if status in TERMINAL_WORKFLOW_STATUSES:
@@ -53,7 +52,7 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
 def settle_soon(workflow_id: UUID) -> None:
     """Settle, unless so many are being undone that the reconciler's next pass does for them all: a
     look at every step after each of thousands would take their square."""
-    open_undos = claims.call(_CROWD, (workflow_id, CROWD), CLAIM_PATIENCE_SECONDS)
+    open_undos = db.call(_CROWD, (workflow_id, CROWD))
     if open_undos is None:
         settle(workflow_id)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from celery import Celery, Signature, chain, chord, group
 
 import tasks
-from app.links import SIBLINGS, queue_of, task_id
+from app.broker.links import SIBLINGS, queue_of, task_id
 from app.orphans import is_orphan, step_of
 from chains.definition import Step
 from chains.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 import tasks
 from app import db
-from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.errors import Conflict, InvalidInput
 from app.payload import dumps, whole_numbers
 from app.platform import Effect, Json
@@ -186,9 +185,7 @@ def _refuse_unless_running(subject: Subject) -> None:
 
 
 def _only_candidate(workflow_id: UUID) -> str:
-    rows = patiently(
-        CLAIM_PATIENCE_SECONDS, lambda: db.rows(_CANDIDATES, (workflow_id, workflow_id))
-    )
+    rows = db.patiently(lambda: db.rows(_CANDIDATES, (workflow_id, workflow_id)))
     keys = [row["key"] for row in rows]
     if len(keys) == 1:
         return str(keys[0])
@@ -208,8 +205,7 @@ SELECT key FROM steps WHERE workflow_id = %s AND NOT undo
 
 def _checked(subject: Subject, key: str, given: Json) -> Any:
     """The corrected input, if the step's action takes it; InvalidInput with the place if not."""
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT action FROM steps WHERE workflow_id = %s AND key = %s", (subject.id, key)
         ),
@@ -277,8 +273,7 @@ def _retry_in_fork(
 
 def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
     """A retry that is asked for twice must not do the work twice."""
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT id FROM workflows WHERE forked_from = %s"
             " AND (completed_at IS NULL OR status = 'succeeded') ORDER BY id LIMIT 1",
@@ -293,8 +288,7 @@ def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
 
 
 def _failed_step(workflow_id: UUID) -> str:
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT coalesce(error ->> 'step', (SELECT min(key) FROM steps"
             "   WHERE workflow_id = workflows.id AND status = 'failed' AND NOT undo)) AS key"

@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from app import claims, db
-from app.claims import Claim
+from app import db
 from app.errors import Permanent
 from app.platform import Json
+from app.protocol.claims import Claim
 from chains.expressions import ExpressionInvalid, render
 from chains.plan import Plan, PlannedStep, concrete, indexes_of
 from chains.records import records
@@ -64,8 +64,7 @@ def seen(row: Json) -> Json:
 
 def resolved_output(claim: Claim) -> Json | None:
     """{output}, as a person has given it for the step; None where the step is passed over."""
-    return claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
+    return db.patiently(
         lambda: db.row(
             "SELECT resolved_output AS output FROM steps WHERE workflow_id = %s AND key = %s"
             " AND resolved_output IS NOT NULL",

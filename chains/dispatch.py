@@ -16,8 +16,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from app import claims, db, settings
-from app.celery import celery_app
+from app import db, settings
+from app.broker.celery import celery_app
 from chains import registry
 from chains.compiler import DEFAULT_PRIORITY, UNDO_SUFFIX, Compiler
 from chains.envelopes import PRIORITIES, envelope
@@ -123,8 +123,7 @@ def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
 @lru_cache(maxsize=4096)
 def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
     """The definition and the priority that a workflow keeps to its end."""
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT type, version, priority FROM workflows WHERE id = %s", (workflow_id,)
         ),

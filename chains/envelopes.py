@@ -18,8 +18,8 @@ from uuid import UUID
 from kombu import Connection
 from uuid_utils.compat import uuid4
 
-from app.celery import celery_app
-from app.links import queue_of, task_id
+from app.broker.celery import celery_app
+from app.broker.links import queue_of, task_id
 from chains import registry
 from chains.compiler import Compiler
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from app.call import ORPHAN_MARK
+from app.engine.call import ORPHAN_MARK
 from app.orphans import is_orphan
 from chains.compiler import UNDO_SUFFIX
 from chains.definition import MAX_ITEMS, Loop

@@ -16,7 +16,6 @@ from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from app import db
-from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.errors import Conflict, InvalidInput
 from app.payload import dumps, dumps_or_none, whole_numbers
 from app.platform import Json
@@ -94,7 +93,7 @@ def fork(
         check_input(schema, input, caller.id)
     made = _Fork(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash)
     try:
-        patiently(CLAIM_PATIENCE_SECONDS, lambda: made.commit(input, step_input, is_dry=is_dry))
+        db.patiently(lambda: made.commit(input, step_input, is_dry=is_dry))
     except IntegrityError as err:
         if isinstance(err.orig, psycopg2.errors.CheckViolation) and (
             err.orig.diag.constraint_name == RETIRED
@@ -256,8 +255,7 @@ def _request_hash(source: UUID, from_step: str, input: Json | None) -> bytes:
 
 
 def _known(caller: Caller, idempotency_key: str, request_hash: bytes) -> Forked | None:
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
             (caller.id, idempotency_key),
@@ -303,7 +301,7 @@ def refuse_while_forked(workflow_id: UUID) -> None:
             rows = connection.execute(text(_STANDING), {"id": workflow_id}).all()
         return next((row.id for row in rows if row.is_live), None)
 
-    found = patiently(CLAIM_PATIENCE_SECONDS, live)
+    found = db.patiently(live)
     if found is not None:
         raise Conflict(
             f"fork {found} lives on outcomes of this workflow; let it end, or cancel it first",

@@ -9,8 +9,9 @@ from celery import Celery
 from sqlalchemy import text
 
 import tasks
-from app import artifacts, db
+from app import db
 from app.errors import PlayalterError
+from app.files import artifacts
 
 log = structlog.get_logger()
 

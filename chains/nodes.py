@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Conflict, InvalidInput, Permanent, Suspend
 from app.platform import Action, ActionInput, Effect, Json, Undo
 from chains.plan import APPROVAL, CHILD, CHOOSE, EXPAND, JOIN, TURN, WAIT

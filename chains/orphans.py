@@ -9,8 +9,8 @@ from uuid import UUID
 
 import structlog
 
-from app import claims, db
-from app.claims import AWAY
+from app import db
+from app.db import AWAY
 from app.orphans import orphan
 from app.payload import clean, dumps
 from app.platform import Delivery, Trace
@@ -30,7 +30,7 @@ def keep_delivery(platform: str, delivery: Delivery) -> bool:
     """Commit a verified webhook with the step that it speaks of; False for a duplicate."""
     trace = delivery.trace
     workflow_id, step_key = _reference(trace)
-    row = claims.call(
+    row = db.call(
         "SELECT accept_delivery_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS is_new",
         (
             platform,
@@ -44,7 +44,6 @@ def keep_delivery(platform: str, delivery: Delivery) -> bool:
             _addresses(trace),
             _traced(),
         ),
-        claims.CLAIM_PATIENCE_SECONDS,
     )
     assert row is not None
     return bool(row["is_new"])

@@ -8,7 +8,6 @@ are read. A child that its parent's running step starts later looks at its paren
 from uuid import UUID
 
 from app import db
-from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.errors import Conflict
 from chains.asking import Caller, Done, barrier, own_workflow, refuse_ended, verdict
 
@@ -54,10 +53,10 @@ def follow_parent(child_id: UUID) -> None:
 
     To be called after the commit of a child's start and before anything of it is published.
     """
-    row = patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_PARENTS_PAUSE, (child_id,)))
+    row = db.patiently(lambda: db.row(_PARENTS_PAUSE, (child_id,)))
     if row is not None and row["children"]:
         _pause(child_id, row["by"], row["reason"], True, False)
-        if patiently(CLAIM_PATIENCE_SECONDS, lambda: db.row(_PARENTS_PAUSE, (child_id,))) is None:
+        if db.patiently(lambda: db.row(_PARENTS_PAUSE, (child_id,))) is None:
             # Its parent went on between the look and the pause, and found nothing to resume.
             _resume(child_id, row["by"], row["reason"], True, False)
 
@@ -101,8 +100,7 @@ def _resume(
 
 
 def _children(workflow_id: UUID) -> list[UUID]:
-    rows = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    rows = db.patiently(
         lambda: db.rows(
             "SELECT id FROM workflows WHERE parent_id = %s AND completed_at IS NULL ORDER BY id",
             (workflow_id,),

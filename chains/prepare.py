@@ -10,14 +10,14 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from app.attempt import Prepared, Tolerance
-from app.claims import Claim
+from app.engine.attempt import Prepared, Tolerance
+from app.engine.releases import Misfit
+from app.engine.retry import RetryPolicy
 from app.errors import InvalidInput, Permanent
 from app.orphans import is_orphan
 from app.payload import dumps
 from app.platform import Json
-from app.releases import Misfit
-from app.retry import RetryPolicy
+from app.protocol.claims import Claim
 from chains import branching, waits
 from chains.data import (
     item_has_failed,

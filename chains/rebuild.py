@@ -15,8 +15,9 @@ from uuid import UUID
 
 from psycopg2.extras import NamedTupleCursor
 
-from app import db, events
-from app.events import Span, Tally
+from app import db
+from app.record import verification
+from app.record.verification import Span, Tally
 from chains import registry
 from chains.compiler import UNDO_SUFFIX
 from chains.expected import Bounds, Expected, ExpectedStep, ExpectedWorkflow
@@ -81,7 +82,7 @@ def differences(
     """
     tally = Tally() if tally is None else tally
     with db.snapshots(application="playalter-events") as connection:
-        for span in events.spans(connection, only):
+        for span in verification.spans(connection, only):
             yield from _in_span(connection, span, tally, plan_of)
 
 
@@ -89,8 +90,8 @@ def _in_span(connection: Any, span: Span, tally: Tally, plan_of: PlanOf) -> Iter
     with connection.cursor(cursor_factory=NamedTupleCursor) as cursor:
         cursor.execute(_WORKFLOWS, (span.after, span.last))
         workflows = cursor.fetchall()
-    bodies = _Groups(events.rows(connection, "events", events.EVENTS, span))
-    steps = _Groups(events.rows(connection, "steps", _STEPS, span))
+    bodies = _Groups(verification.rows(connection, "events", verification.EVENTS, span))
+    steps = _Groups(verification.rows(connection, "steps", _STEPS, span))
     for workflow in workflows:
         tally.workflows += 1
         told = (_body(row[2], tally) for row in bodies.of(workflow.id))

@@ -18,7 +18,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from app import db, settings
-from app.claims import AWAY
+from app.db import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
 from chains import commands, compensate, orphans, waking

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from app import claims, db
+from app import db
 from app.platform import Json
 from chains import registry
 from chains.plan import Plan
@@ -95,11 +95,11 @@ class Stored:
 
 
 def _row(sql: str, parameters: tuple[Any, ...]) -> Json | None:
-    return claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: db.row(sql, parameters))
+    return db.patiently(lambda: db.row(sql, parameters))
 
 
 def _rows(sql: str, parameters: tuple[Any, ...]) -> list[Json]:
-    return claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: db.rows(sql, parameters))
+    return db.patiently(lambda: db.rows(sql, parameters))
 
 
 _STORED = Stored()

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from app import claims, db
+from app import db
 from chains.definition import Definition
 from chains.layout import compile_plan
 from chains.plan import Plan
@@ -18,9 +18,8 @@ from chains.plan import Plan
 
 def active(name: str) -> tuple[int, Definition] | None:
     """The active version and definition of a name."""
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
-        lambda: db.row("SELECT version FROM definitions WHERE name = %s AND active", (name,)),
+    row = db.patiently(
+        lambda: db.row("SELECT version FROM definitions WHERE name = %s AND active", (name,))
     )
     return None if row is None else (row["version"], definition(name, row["version"]))
 
@@ -94,7 +93,7 @@ def _may_start(name: str, version: int) -> bool:
 
 
 def _ask(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    return claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: db.rows(sql, parameters))
+    return db.patiently(lambda: db.rows(sql, parameters))
 
 
 def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
@@ -116,8 +115,7 @@ def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
 @lru_cache(maxsize=512)
 def definition(name: str, version: int) -> Definition:
     """The stored definition; LookupError when there is no such version."""
-    row = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT body FROM definitions WHERE name = %s AND version = %s", (name, version)
         ),

@@ -11,7 +11,6 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from app import db
-from app.claims import CLAIM_PATIENCE_SECONDS, patiently
 from app.errors import Conflict, Forbidden, NotFound
 from app.payload import clean, dumps
 from app.platform import Json
@@ -99,8 +98,7 @@ def _name(node: Approval) -> str:
 
 def _waiting(workflow_id: UUID) -> dict[str, list[_Asked]]:
     """The approvals that wait, by the name of their signal."""
-    rows = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    rows = db.patiently(
         lambda: db.rows(
             "SELECT key, external_id, input -> 'by' AS by FROM steps WHERE workflow_id = %s"
             " AND external_id LIKE 'signal:%%' AND status = 'waiting' ORDER BY position, key",
@@ -175,8 +173,7 @@ def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Appro
 
 
 def _was_given(delivery_id: str, name: str, payload: Json) -> bool:
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT payload = %s::jsonb AND split_part(external_id, ':', 3) = %s AS is_same"
             " FROM webhook_deliveries WHERE platform = 'control' AND delivery_id = %s",
@@ -196,8 +193,7 @@ def _record(
 ) -> Json:
     if is_dry:
         return {"verdict": "woken" if key else "stored", "step_key": key, "is_paused": False}
-    row = patiently(
-        CLAIM_PATIENCE_SECONDS,
+    row = db.patiently(
         lambda: db.row(
             "SELECT * FROM signal_workflow_v1(%s, %s, %s, %s, %s, %s)",
             (workflow_id, name, key, delivery_id, dumps(payload), republish()),

@@ -13,7 +13,7 @@ from uuid import UUID
 import psycopg2
 from uuid_utils.compat import uuid7
 
-from app import claims, db, settings
+from app import db, settings
 from app.errors import Conflict, InvalidInput
 from app.payload import dumps, whole_numbers
 from app.platform import Json
@@ -210,7 +210,7 @@ def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[i
 
 def _exists(workflow_id: UUID) -> bool:
     sql = "SELECT 1 FROM workflows WHERE id = %s"
-    return claims.call(sql, (workflow_id,), claims.CLAIM_PATIENCE_SECONDS) is not None
+    return db.call(sql, (workflow_id,)) is not None
 
 
 def _submit(choice: registry.Choice, start: _Start) -> Json:
@@ -218,7 +218,7 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
     plan = registry.plan(start.type, start.version)
     parameters = (choice.mark, *_rows(start, plan), plan.budget)
     try:
-        (row,) = claims.hot("submit_workflow_v1", _TYPES, parameters, claims.CLAIM_PATIENCE_SECONDS)
+        (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
     except psycopg2.errors.UniqueViolation as err:
         # By its own id: the connection broke after the commit, and this was the second try.
         is_own = err.diag.constraint_name == "workflows_pkey"
@@ -257,7 +257,7 @@ def _commit(start: _Start) -> None:
         parent.depth if parent else 0,
         plan.budget,
     )
-    if not claims.patiently(claims.CLAIM_PATIENCE_SECONDS, lambda: _insert(parameters)):
+    if not db.patiently(lambda: _insert(parameters)):
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
 
 
@@ -285,10 +285,9 @@ def _publish(start: _Start) -> None:
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:
-    row = claims.call(
+    row = db.call(
         "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
         (user_id, idempotency_key),
-        claims.CLAIM_PATIENCE_SECONDS,
     )
     if row is None:
         return None

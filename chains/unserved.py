@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from app import presence
+from app.broker import presence
 
 log = structlog.get_logger()
 

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.claims import Claim
 from app.errors import Permanent
 from app.platform import Json
+from app.protocol.claims import Claim
 from chains.data import render_or_fail, scope_of
 from chains.definition import Approval, Child, Wait, parse_duration
 from chains.plan import Plan, PlannedStep

@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from app import claims, db
+from app import db
+from app.protocol import outcomes
 from chains.dispatch import dispatch
 
 
@@ -13,8 +14,7 @@ def wake_parent(workflow_id: UUID) -> None:
 
 def wake(platform: str, external_id: str) -> None:
     """Wake and publish the steps that wait for what a delivery speaks of."""
-    waiting = claims.patiently(
-        claims.CLAIM_PATIENCE_SECONDS,
+    waiting = db.patiently(
         lambda: db.rows(
             "SELECT workflow_id, key FROM steps WHERE external_id = %s AND status = 'waiting'"
             " AND split_part(action, '.', 1) = %s",
@@ -22,5 +22,5 @@ def wake(platform: str, external_id: str) -> None:
         ),
     )
     for step in waiting:
-        if claims.wake_step(step["workflow_id"], step["key"], external_id):
+        if outcomes.wake_step(step["workflow_id"], step["key"], external_id):
             dispatch(step["workflow_id"], [step["key"]])

@@ -5,12 +5,13 @@ from typing import Any
 
 from celery import signals
 
-from app import collector, settings, telemetry, unknown_actions
-from app.celery import celery_app as make_app
-from app.consumer import tell_presence
-from app.engine import Engine
-from app.links import queue_of
-from app.message import Order
+from app import garbage, settings, telemetry
+from app.broker import unknown_actions
+from app.broker.celery import celery_app as make_app
+from app.broker.consumer import tell_presence
+from app.broker.links import queue_of
+from app.engine.engine import Engine
+from app.engine.message import Order
 from chains import housekeeping
 from chains.actions import actions
 from chains.compensate import settle_soon
@@ -43,7 +44,7 @@ def _configure_logs(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _prepare_python(**_: Any) -> None:
-    collector.keep_what_is_imported()
+    garbage.keep_what_is_imported()
     # Threads that wait for answers hand over by themselves; to be asked for it every 5 ms was
     # another 5 %.
     sys.setswitchinterval(0.05)

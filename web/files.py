@@ -3,9 +3,9 @@
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
 
-from app.artifacts import artifact
 from app.errors import Forbidden
-from app.security import is_link_valid
+from app.files.artifacts import artifact
+from app.identity.security import is_link_valid
 from web.api import problems
 from web.api.artifacts import content
 from web.schemas import ArtifactPath, FileQuery

@@ -15,8 +15,9 @@ from prometheus_client.registry import Collector
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app import db, presence, queries, telemetry
-from app.celery import CONTROL_QUEUE
+from app import db, queries, telemetry
+from app.broker import presence
+from app.broker.celery import CONTROL_QUEUE
 from app.settings import Settings
 from chains.dispatch import queue_lengths
 from tasks import PLATFORMS

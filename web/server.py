@@ -11,7 +11,7 @@ from typing import Any
 from gunicorn.http import errors as faults  # type: ignore[import-untyped] # ships no types
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # as above
 
-from app import collector
+from app import garbage
 from web.errors import UNREADABLE
 
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
@@ -30,7 +30,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
     def load_wsgi(self) -> None:
         """Load the application, and have the collector spare it."""
         super().load_wsgi()
-        collector.keep_what_is_imported()
+        garbage.keep_what_is_imported()
 
     def handle_error(self, req: Any, client: socket, addr: Any, exc: Exception) -> None:
         """Answer a request that could not be read; the connection is closed afterwards."""

@@ -11,14 +11,10 @@ from sqlalchemy import (
     text,
 )
 
-from app.models import (
-    STEP_STATUSES,
-    StepRow,
-    WorkflowRow,
-)
+from app.broker.presence import GONE_SECONDS
+from app.db.models import STEP_STATUSES, StepRow, WorkflowRow
 from app.orphans import is_orphan
 from app.platform import Json
-from app.presence import GONE_SECONDS
 from app.queries.anywhere import known
 from app.queries.summaries import summary, summary_columns
 from app.queries.suspension import SUSPENDED, is_due

@@ -6,12 +6,7 @@ from sqlalchemy import (
 )
 
 from app.db import begin_read
-from app.models import (
-    TERMINAL_WORKFLOW_STATUSES,
-    WORKFLOW_STATUSES,
-    PlatformHealth,
-    WorkflowRow,
-)
+from app.db.models import TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES, PlatformHealth, WorkflowRow
 
 MOST_COUNTED = 250_000
 """Live workflows that a scrape reads at most: they are counted one by one."""

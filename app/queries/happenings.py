@@ -13,11 +13,7 @@ from sqlalchemy import (
 )
 
 from app.db import begin, begin_read, has_replica
-from app.models import (
-    TERMINAL_WORKFLOW_STATUSES,
-    EventRow,
-    WorkflowRow,
-)
+from app.db.models import TERMINAL_WORKFLOW_STATUSES, EventRow, WorkflowRow
 from app.queries.anywhere import known
 
 

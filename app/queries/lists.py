@@ -17,9 +17,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from app.db import begin_read
-from app.models import (
-    WorkflowRow,
-)
+from app.db.models import WorkflowRow
 from app.platform import Json
 from app.queries.summaries import summary, summary_columns
 from app.queries.suspension import SUSPENDED, only_waits

@@ -12,11 +12,8 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from app.db import begin
+from app.db.models import StepRow, WorkflowRow
 from app.errors import NotFound
-from app.models import (
-    StepRow,
-    WorkflowRow,
-)
 from app.platform import Json
 from app.queries.suspension import shown_status
 

@@ -11,11 +11,7 @@ from sqlalchemy import (
     select,
 )
 
-from app.models import (
-    WORKFLOW_STATUSES,
-    StepRow,
-    WorkflowRow,
-)
+from app.db.models import WORKFLOW_STATUSES, StepRow, WorkflowRow
 
 SUSPENDED = "suspended"
 SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)

@@ -1,4 +1,4 @@
--- The tables of the first release; app/models.py describes the same to SQLAlchemy.
+-- The tables of the first release; app/db/models.py describes the same to SQLAlchemy.
 CREATE TABLE users (
   id UUID DEFAULT uuidv7() NOT NULL,
   email TEXT NOT NULL,

@@ -1,6 +1,6 @@
 """A kit for tests of definitions: they run in memory, against fake actions, on a virtual clock.
 
-All that is decided is decided by the engine's own code (chains/prepare.py, app/attempt.py,
+All that is decided is decided by the engine's own code (chains/prepare.py, app/engine/attempt.py,
 chains/undoing.py); memory takes the place of PostgreSQL, Valkey and the workers.
 """
 

@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from app.attempt import Moves, Prepared, Result, checked_input, ended, finish_of
-from app.call import Call
-from app.claims import Attempt, Claim
+from app.engine.attempt import Moves, Prepared, Result, checked_input, ended, finish_of
+from app.engine.call import Call
+from app.engine.recording import record
 from app.errors import Outcome, Permanent, Retryable, Suspend
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json, Undo
-from app.recording import record
+from app.protocol.claims import Claim
+from app.protocol.outcomes import Attempt
 from app.settings import Settings
 from chains.actions import actions
 from chains.children import MAX_DEPTH
@@ -22,8 +23,8 @@ from chains.nodes import child_action
 from chains.plan import BRANCHING, CHILD, JOIN
 from chains.prepare import prepare
 from chains.rehearsal.fakes import FakeMissing, Fakes, Suspends, Takes, answer_of, seconds_of
-from chains.rehearsal.ledger import MemoryLedger
 from chains.rehearsal.memory import Memory, StepRow, WorkflowRow
+from chains.rehearsal.outcomes import MemoryOutcomes
 from chains.rehearsal.settling import settle
 from chains.schema import check_shape
 
@@ -75,7 +76,7 @@ class Attempts:
         self.memory = memory
         self.fakes = fakes
         self.undo_fakes = undo_fakes
-        self.ledger = MemoryLedger(memory)
+        self.writer = MemoryOutcomes(memory)
         self.calls: list[tuple[str, Any]] = []
         self.started: Callable[[WorkflowRow], None] = lambda _: None
         self._actions = {**actions(), CHILD: child_action(self._start, self._stop)}
@@ -135,9 +136,9 @@ class Attempts:
         self._record(call, result)
 
     def _record(self, call: RehearsedCall, result: Result) -> None:
-        advance = record(call.claim, result, fraction=0.0, ledger=self.ledger)
+        advance = record(call.claim, result, fraction=0.0, writer=self.writer)
         if advance.verdict in {"draining", "undone"}:
-            settle(self.ledger, call.workflow)
+            settle(self.writer, call.workflow)
 
     def _answer(self, call: RehearsedCall, prepared: Prepared) -> Any:
         row, name = call.row, call.action.name
@@ -209,8 +210,8 @@ class Attempts:
 
     def time_out(self, workflow: WorkflowRow) -> None:
         """The workflow's time is over."""
-        self.ledger.time_out(workflow)
-        settle(self.ledger, workflow)
+        self.writer.time_out(workflow)
+        settle(self.writer, workflow)
 
     def _start(self, call: Call, request: Json) -> UUID:
         """Start a child (see chains/children.py)."""
@@ -238,8 +239,8 @@ class Attempts:
             if each.parent and each.parent[0] is asking and each.parent[1] == step_key
         ]
         for child in children:
-            self.ledger.stop_child(child)
-            settle(self.ledger, child)
+            self.writer.stop_child(child)
+            settle(self.writer, child)
         return [child.id for child in children]
 
 

@@ -101,13 +101,13 @@ class _Signals:
 
     def _send(self, workflow: WorkflowRow, name: str, payload: Json, after: float) -> None:
         at = self.starts_at + timedelta(seconds=after)
-        ledger = self.attempts.ledger
+        writer = self.attempts.writer
         if at <= self.clock.now:
-            ledger.signal(workflow, name, clean(payload))
+            writer.signal(workflow, name, clean(payload))
         else:
             self.clock.at(
                 at,
-                lambda: ledger.signal(workflow, name, clean(payload)),
+                lambda: writer.signal(workflow, name, clean(payload)),
                 lambda: workflow.status == "running",
             )
 

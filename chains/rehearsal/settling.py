@@ -2,12 +2,12 @@
 
 from chains.compensate import IN_DOUBT, StoredStep, standings_of, undoing_action
 from chains.compiler import UNDO_SUFFIX
-from chains.rehearsal.ledger import MemoryLedger
 from chains.rehearsal.memory import StepRow, WorkflowRow
+from chains.rehearsal.outcomes import MemoryOutcomes
 from chains.undoing import frontier
 
 
-def settle(ledger: MemoryLedger, workflow: WorkflowRow) -> None:
+def settle(writer: MemoryOutcomes, workflow: WorkflowRow) -> None:
     """Do what can be done now (see `chains.compensate.settle`)."""
     if workflow.status != "compensating":
         return
@@ -24,16 +24,16 @@ def settle(ledger: MemoryLedger, workflow: WorkflowRow) -> None:
     effects = {row.key for row in rows if row.intents}
     ready, is_settled = frontier(workflow.plan, standings_of(workflow.plan, steps, effects))
     if is_settled:
-        _end(ledger, workflow, rows)
+        _end(writer, workflow, rows)
         return
     _add_undos(workflow, {step.key: step for step in steps}, ready)
-    ledger.memory.release(workflow, [key + UNDO_SUFFIX for key in ready])
+    writer.memory.release(workflow, [key + UNDO_SUFFIX for key in ready])
 
 
-def _end(ledger: MemoryLedger, workflow: WorkflowRow, rows: list[StepRow]) -> None:
+def _end(writer: MemoryOutcomes, workflow: WorkflowRow, rows: list[StepRow]) -> None:
     stopped = "cancelled" if workflow.cause == "cancelled" else "failed"
     workflow.attention = None
-    ledger.end(workflow, "compensated" if any(row.undo for row in rows) else stopped)
+    writer.end(workflow, "compensated" if any(row.undo for row in rows) else stopped)
 
 
 def _add_undos(workflow: WorkflowRow, steps: dict[str, StoredStep], ready: list[str]) -> None:

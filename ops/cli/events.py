@@ -14,8 +14,8 @@ from ops.cli.exits import FAILED, UNREACHABLE, USAGE, leave
 from ops.cli.settings import configured, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
-    from app.events import Fault
-    from app.heads import Head
+    from app.record.anchors import Head
+    from app.record.verification import Fault
     from chains.rebuild import Difference
 
 _WORKFLOW = click.argument("workflow", type=click.UUID, required=False)
@@ -37,9 +37,9 @@ def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
     A record that was cut off at its end verifies by itself; --heads finds it.
     """
     configured(is_beside_laptop=True)
-    from app.events import Tally
-    from app.events import verify as faults
-    from app.heads import HeadInvalid, read_heads
+    from app.record.anchors import HeadInvalid, read_heads
+    from app.record.verification import Tally
+    from app.record.verification import verify as faults
 
     tally = Tally()
     heads = () if file is None else read_heads(file, workflow)
@@ -57,7 +57,7 @@ def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
 def export_heads(path: str | None) -> None:
     """Print each workflow's newest event and its hash, for safe keeping elsewhere."""
     configured(is_beside_laptop=True)
-    from app.events import heads
+    from app.record.verification import heads
 
     with stores():
         if path is None:
@@ -74,7 +74,7 @@ def rebuild(workflow: UUID | None, is_json: bool) -> None:
     """Fold events back and report where rows differ, of WORKFLOW or of all; nothing is written."""
     configured(is_beside_laptop=True)
     from app.errors import Unavailable
-    from app.events import Tally
+    from app.record.verification import Tally
     from chains.rebuild import differences
 
     tally = Tally()

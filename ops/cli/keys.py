@@ -17,8 +17,8 @@ def keys() -> None:
 def create(email: str, is_admin: bool) -> None:
     """Make a key for the user of EMAIL, new or known; it is shown this once."""
     configured(is_beside_laptop=True)
-    from app import security
     from app.errors import InvalidInput
+    from app.identity import security
 
     try:
         with stores():
@@ -33,7 +33,7 @@ def create(email: str, is_admin: bool) -> None:
 def list_keys(email: str | None) -> None:
     """List keys by prefix; of one user if EMAIL is given."""
     configured(is_beside_laptop=True)
-    from app import security
+    from app.identity import security
 
     with stores():
         found = security.list_keys(email)
@@ -49,8 +49,8 @@ def list_keys(email: str | None) -> None:
 def revoke(prefix: str) -> None:
     """Make the key with PREFIX worthless (a whole key is taken too)."""
     configured(is_beside_laptop=True)
-    from app import security
     from app.errors import NotFound
+    from app.identity import security
 
     wanted = prefix.split("_")[1] if prefix.startswith("pa_") and prefix.count("_") else prefix
     try:

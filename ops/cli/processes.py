@@ -39,7 +39,7 @@ def web() -> None:
 def worker(threads: int | None, queues: str | None, name: str) -> None:
     """Work on steps (Celery, prefork, as many processes as AUTOSCALE says, or --threads)."""
     settings = configured()
-    from app.celery import CONTROL_QUEUE
+    from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
 
     known = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]

@@ -14,8 +14,8 @@ def workers(is_json: bool) -> None:
     """List the workers of the last day with the queues that they take, then the queues that nobody
     takes (needs the settings of the server)."""
     configured(is_beside_laptop=True)
-    from app import presence
-    from app.celery import CONTROL_QUEUE
+    from app.broker import presence
+    from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
 
     with stores():

@@ -10,7 +10,7 @@ import secrets
 from pydantic import Field
 
 from app import clock
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, Effect, Json, Undo, action
 from app.settings import Settings

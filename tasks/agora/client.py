@@ -6,8 +6,8 @@ https://docs.agora.io/en/api-reference/api-ref/rtc/create-ban-rule
 import base64
 import json
 
-from app import http
 from app.errors import Permanent
+from app.outbound import http
 from app.platform import Json
 from app.settings import Settings, current
 

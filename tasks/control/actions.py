@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from app import http
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent, Retryable, Unknown
+from app.outbound import http
 from app.platform import ActionInput, Effect, Json, action
 
 _LONGEST_SECONDS = 3600.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent, Suspend
 from app.platform import ActionInput, Effect, Json, action
 from tasks.n8n.client import api

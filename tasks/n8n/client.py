@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from standardwebhooks import Webhook
 
-from app import clock, http
+from app import clock
 from app.errors import Permanent
+from app.outbound import http
 from app.platform import Json
 from app.settings import Settings, current
 

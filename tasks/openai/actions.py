@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, Effect, Json, action
 from tasks.openai.client import OpenAIApi, api

@@ -1,15 +1,15 @@
 """Typed calls to OpenAI; every failure leaves as one of app.errors.
 
-Invariant: the SDK's own retries are off and its requests leave through app.http. A call may be
-paid twice, so nothing here ends as Unknown. https://platform.openai.com/docs/api-reference
+Invariant: the SDK's own retries are off and its requests leave through app.outbound.http. A
+call may be paid twice, so nothing here ends as Unknown. https://platform.openai.com/docs/api-reference
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app import http
 from app.errors import Outcome, Retryable
+from app.outbound import http
 from app.platform import Json
 from app.settings import Settings, current
 

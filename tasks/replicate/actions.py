@@ -12,9 +12,9 @@ from math import ceil
 
 from pydantic import Field
 
-from app import intents, provenance
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
+from app.files import provenance
 from app.platform import (
     ActionInput,
     CannotTell,
@@ -27,6 +27,7 @@ from app.platform import (
     Undo,
     action,
 )
+from app.protocol import intents
 from tasks.replicate.client import ReplicateApi, api
 
 _RUNNING = ("starting", "processing")

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from app import http
 from app.errors import Outcome, Permanent, Retryable
+from app.outbound import http
 from app.platform import Json
 from app.settings import Settings, current
 

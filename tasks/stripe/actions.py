@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
     ActionInput,

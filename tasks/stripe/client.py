@@ -1,6 +1,6 @@
 """Typed calls to Stripe; every failure leaves as one of app.errors.
 
-Invariant: the SDK's own retries are off and its requests leave through app.http.
+Invariant: the SDK's own retries are off and its requests leave through app.outbound.http.
 https://docs.stripe.com/api
 """
 
@@ -9,8 +9,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from app import http
 from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.outbound import http
 from app.platform import Json
 from app.settings import Settings, current
 

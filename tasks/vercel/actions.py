@@ -9,8 +9,7 @@ from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app import intents
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
     ActionInput,
@@ -24,6 +23,7 @@ from app.platform import (
     Undo,
     action,
 )
+from app.protocol import intents
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import quote
 
-from app import http
 from app.errors import Outcome, Permanent, Retryable
+from app.outbound import http
 from app.platform import Json
 from app.settings import Settings, current
 

@@ -2,9 +2,9 @@
 
 import os
 
-from app import http
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent
+from app.outbound import http
 from app.platform import Effect, Json, action
 from chains.actions import actions
 from tasks.control.actions import NoopInput

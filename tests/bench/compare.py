@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 
 from app import db
-from app.celery import CONTROL_QUEUE
+from app.broker.celery import CONTROL_QUEUE
 from chains import catalogue
 from tests.bench import actions
 from tests.bench.loads import Load

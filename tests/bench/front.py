@@ -26,7 +26,7 @@ from typing import Any
 import requests
 
 from app import db
-from app.security import create_key
+from app.identity.security import create_key
 from chains import catalogue, commands
 from ops.laptop.ports import free_port
 from tests.bench import cpu

@@ -16,8 +16,8 @@ from uuid import UUID
 
 import redis
 
-from app import collector, db, queries
-from app.celery import CONTROL_QUEUE
+from app import db, garbage, queries
+from app.broker.celery import CONTROL_QUEUE
 from app.settings import current
 from chains import catalogue, commands
 from chains.reconcile import BATCH, reconcile
@@ -139,7 +139,7 @@ def _run(servers: Servers, place: Place, load: Load) -> Run:
 
 def _ask(place: Place) -> Json:
     # As the front does.
-    collector.keep_what_is_imported()
+    garbage.keep_what_is_imported()
 
     def listed(status: str | None, cursor: UUID | None) -> Callable[[], object]:
         filters = queries.Filters(status)

@@ -19,7 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from app import db
-from app.celery import CONTROL_QUEUE
+from app.broker.celery import CONTROL_QUEUE
 from chains import catalogue, commands
 from tests.bench.loads import W1
 from tests.bench.measure import WAIT_SECONDS

@@ -15,7 +15,7 @@ from uuid import UUID
 import redis
 
 from app import db
-from app.celery import CONTROL_QUEUE
+from app.broker.celery import CONTROL_QUEUE
 from tests.bench import cpu
 from tests.bench.options import positive, scratch
 from tests.bench.processes import worker

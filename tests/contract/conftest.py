@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 import tasks
-from app import security
+from app.identity import security
 from app.platform import Json
 from app.settings import Settings, current
 from tests.contract.stage import Step, claimed_step

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app import artifacts
 from app.errors import Suspend
+from app.files import artifacts
 from app.platform import Json
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors

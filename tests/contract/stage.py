@@ -10,11 +10,12 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 import tasks
-from app import claims, db, intents
-from app.call import Call
-from app.claims import Claim
-from app.http import exchange_scope
+from app import db
+from app.engine.call import Call
+from app.outbound.http import exchange_scope
 from app.platform import Action, Found, Intent, Json, LookupAnswer, Undo
+from app.protocol import claims, intents
+from app.protocol.claims import Claim
 from app.settings import Settings
 
 KEY = "step"

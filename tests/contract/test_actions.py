@@ -12,9 +12,10 @@ from PIL import Image, ImageChops
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
-from app import db, provenance
+from app import db
 from app.errors import Permanent, Unknown
-from app.http import exchange_scope
+from app.files import provenance
+from app.outbound.http import exchange_scope
 from app.platform import Found, Json
 from tasks.replicate.client import api as replicate_api
 from tasks.vercel.actions import find_deployment

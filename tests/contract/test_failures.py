@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import tasks
-from app import http
 from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.outbound import http
 from app.settings import Settings
 from tasks.agora.client import api as agora
 from tasks.n8n.client import api as n8n

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageChops
 
 import tasks.openai.actions
-from app import provenance
 from app.errors import Permanent
+from app.files import provenance
 from tasks.agora.actions import channel_name
 from tasks.agora.token import JOIN_CHANNEL, Grant, build
 from tasks.openai.actions import cost

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from app import http
 from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.outbound import http
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from app import security
+from app.identity import security
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor
 from tests.e2e.campaign import REFUSED_BRIEF, Campaign, Customer

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from app.engine import Engine
+from app.engine.engine import Engine
 from app.platform import ActionInput
 from chains.actions import actions
 from chains.worker import celery_app as newer_app

@@ -1,6 +1,6 @@
 """A worker of an older release, which knows every action but one: `-A tests.e2e.older_worker`."""
 
-from app.engine import Engine
+from app.engine.engine import Engine
 from chains.actions import actions
 from chains.worker import celery_app as newer_app
 from chains.worker import engine as newer

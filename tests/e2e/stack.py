@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from app import db
-from app.links import task_id
+from app.broker.links import task_id
 from ops.laptop.profile import Profile
 from ops.laptop.service import Service, State
 from ops.laptop.supervisor import Supervisor

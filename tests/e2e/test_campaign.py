@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from PIL import Image
 
-from app.provenance import DIGITAL_SOURCE_TYPE
+from app.files.provenance import DIGITAL_SOURCE_TYPE
 from tests.e2e.campaign import Campaign, Customer
 from tests.e2e.stack import PLATFORMS, Json, Stack, are_told
 

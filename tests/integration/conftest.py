@@ -10,9 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from app import db, events
-from app.celery import celery_app
-from app.claims import Attempt, Claim, claim_step
+from app import db
+from app.broker.celery import celery_app
+from app.protocol.claims import Claim, claim_step
+from app.protocol.outcomes import Attempt
+from app.record import verification
 from app.settings import Settings, current
 from chains import catalogue, commands, control, definitions, rebuild
 from chains.asking import Caller, caller_of
@@ -121,7 +123,7 @@ def kernel(settings: Settings) -> Kernel:
 def agreeing(kernel: Kernel) -> Iterator[None]:
     """When the test is over, chains of events verify and rows are what events say."""
     yield
-    assert list(events.verify()) == []
+    assert list(verification.verify()) == []
     assert list(rebuild.differences()) == []
 
 

@@ -5,10 +5,11 @@ import time
 from typing import Any
 from uuid import UUID
 
-from app import claims, db
-from app.attempt import execute
-from app.claims import Claim
-from app.recording import record
+from app import db
+from app.engine.attempt import execute
+from app.engine.recording import record
+from app.protocol import claims
+from app.protocol.claims import Claim
 from chains.actions import actions
 from chains.compensate import settle_soon
 from chains.prepare import prepare

@@ -1,11 +1,12 @@
-"""Steps with effects at a vendor, deliveries that speak of others, and what is found of them."""
+"""Steps with effects at a vendor, outcomes that speak of others, and what is found of them."""
 
 from typing import Any
 from uuid import UUID
 
-from app import claims, intents
-from app.claims import Claim, Finish
 from app.platform import Delivery, Trace
+from app.protocol import intents, outcomes
+from app.protocol.claims import Claim
+from app.protocol.outcomes import Finish
 from chains import commands
 from tests.integration.conftest import NOTHING, Kernel
 from tests.unit.definitions import noop
@@ -43,7 +44,7 @@ def accepted(claim: Claim, effect: str = "own") -> None:
 def waits(claim: Claim, effect: str = "own") -> None:
     """The reply is there, and the step waits for what it names."""
     accepted(claim, effect)
-    assert claims.suspend_step(claim, NOTHING, effect, 600.0, 3600.0) == "recorded"
+    assert outcomes.suspend_step(claim, NOTHING, effect, 600.0, 3600.0) == "recorded"
 
 
 def tell(workflow: UUID, effect: str, status: str = "succeeded", generation: int = 0) -> bool:
@@ -67,5 +68,5 @@ def take_back(kernel: Kernel, workflow: UUID, effect: str, step: str = "render")
     """What a worker records once the vendor has cancelled it."""
     claim = kernel.claim(workflow, f"{step}~orphan[{effect}]~undo")
     assert claim.undo
-    advance = claims.finish_step(claim, NOTHING, Finish({"result": "canceled"}))
+    advance = outcomes.finish_step(claim, NOTHING, Finish({"result": "canceled"}))
     assert advance.verdict == "recorded"

@@ -5,10 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db, intents, people
-from app.claims import Claim
+from app import db
 from app.errors import Conflict
-from app.queries import Filters
+from app.protocol import claims, intents, outcomes
+from app.protocol.claims import Claim
+from app.queries import Filters, human_tasks
 from chains import attention, bulk, commands, compensate, control
 from chains.asking import Caller
 from chains.attention import Resolution
@@ -33,7 +34,7 @@ def doubted(
 
 def doubt(claim: Claim) -> None:
     assert intents.record_intent(claim, 0, "capture", {"b": 1, "a": 2}, "key-1") is not None
-    claims.doubt_step(claim, NOTHING, UNKNOWN, 3600.0, "unknown_outcome")
+    outcomes.doubt_step(claim, NOTHING, UNKNOWN, 3600.0, "unknown_outcome")
 
 
 def gave_up(kernel: Kernel, ada: Caller) -> UUID:
@@ -63,7 +64,7 @@ def resolved(kernel: Kernel, workflow: UUID) -> dict[str, Any]:
 def test_what_needs_a_person_is_listed_with_its_open_calls(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel)
     kernel.start("noop_chain")
-    (item,) = people.attention(ada.id).items
+    (item,) = human_tasks.attention(ada.id).items
     assert (item["id"], item["reason"], item["status"]) == (
         workflow,
         "unknown_outcome",
@@ -74,7 +75,7 @@ def test_what_needs_a_person_is_listed_with_its_open_calls(kernel: Kernel, ada: 
     assert (step["key"], step["error"]) == ("pay", UNKNOWN)
     (call,) = step["open_calls"]
     assert (call["key"], list(call["request"])) == ("key-1", ["b", "a"])
-    assert people.attention(UUID(int=1)).items == []
+    assert human_tasks.attention(UUID(int=1)).items == []
 
 
 def test_an_adopted_output_is_the_steps_and_what_follows_reads_it(
@@ -162,7 +163,7 @@ def test_a_compensation_that_gave_up_counts_as_done_or_goes_on(
     kernel: Kernel, ada: Caller, said: str
 ) -> None:
     workflow = gave_up(kernel, ada)
-    (item,) = people.attention(ada.id).items
+    (item,) = human_tasks.attention(ada.id).items
     assert [(step["key"], step["reason"]) for step in item["steps"]] == [
         ("a~undo", "compensation_failed")
     ]

@@ -9,9 +9,10 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from app import claims, db, intents
-from app.artifacts import Artifacts
-from app.claims import Advance, Claim, claim_step
+from app import db
+from app.files.artifacts import Artifacts
+from app.protocol import claims, intents, outcomes
+from app.protocol.claims import Advance, Claim, claim_step
 from chains.prepare import prepare
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.unit.definitions import noop
@@ -32,7 +33,7 @@ def test_one_of_many_claims_at_the_same_time_wins(kernel: Kernel, in_threads: Th
 def test_a_step_is_not_claimed_before_the_step_it_follows_is_done(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     assert claim_step(workflow, "second", 30.0) is None
-    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, claims.Finish({}))
+    outcomes.finish_step(kernel.claim(workflow, "first"), NOTHING, outcomes.Finish({}))
     assert isinstance(claim_step(workflow, "second", 30.0), Claim)
 
 
@@ -40,29 +41,29 @@ def test_a_stale_fence_records_nothing(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
     stale = replace(held, fence=uuid4())
-    assert claims.finish_step(stale, NOTHING, claims.Finish({"x": 1})).verdict == "fenced"
-    assert claims.fail_step(stale, NOTHING, {"code": "x"}) == "fenced"
-    assert claims.suspend_step(stale, NOTHING, "id", 1.0, 10.0) == "fenced"
-    assert claims.retry_step(stale, NOTHING, {}, 1.0, new_generation=False) == "fenced"
-    assert claims.doubt_step(stale, NOTHING, {}, 1.0, None) == "fenced"
+    assert outcomes.finish_step(stale, NOTHING, outcomes.Finish({"x": 1})).verdict == "fenced"
+    assert outcomes.fail_step(stale, NOTHING, {"code": "x"}) == "fenced"
+    assert outcomes.suspend_step(stale, NOTHING, "id", 1.0, 10.0) == "fenced"
+    assert outcomes.retry_step(stale, NOTHING, {}, 1.0, new_generation=False) == "fenced"
+    assert outcomes.doubt_step(stale, NOTHING, {}, 1.0, None) == "fenced"
     assert intents.record_intent(stale, 0, "op", {}, "key") is None
     assert not intents.resolve_intent(stale, 0, "accepted", {})
     assert kernel.step(workflow, "first")["status"] == "running"
-    assert claims.finish_step(held, NOTHING, claims.Finish({})).verdict == "released"
+    assert outcomes.finish_step(held, NOTHING, outcomes.Finish({})).verdict == "released"
 
 
 def test_an_outcome_is_accepted_once(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    assert claims.finish_step(held, NOTHING, claims.Finish({"n": 1})).verdict == "released"
-    assert claims.finish_step(held, NOTHING, claims.Finish({"n": 2})).verdict == "fenced"
+    assert outcomes.finish_step(held, NOTHING, outcomes.Finish({"n": 1})).verdict == "released"
+    assert outcomes.finish_step(held, NOTHING, outcomes.Finish({"n": 2})).verdict == "fenced"
     assert kernel.step(workflow, "first")["output"] == {"n": 1}
 
 
 def test_advance_records_one_step_and_claims_the_next(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     first = kernel.claim(workflow, "first")
-    advance = claims.advance_step(first, NOTHING, {"n": 1}, "second", 30.0)
+    advance = outcomes.advance_step(first, NOTHING, {"n": 1}, "second", 30.0)
     assert advance.verdict == "advanced"
     assert advance.claim is not None
     assert advance.claim.key == "second"
@@ -74,7 +75,7 @@ def test_advance_records_alone_when_the_workflow_was_paused(kernel: Kernel) -> N
     workflow = kernel.start("noop_chain")
     first = kernel.claim(workflow, "first")
     db.row("UPDATE workflows SET paused_at = now() WHERE id = %s", (workflow,))
-    advance = claims.advance_step(first, NOTHING, {}, "second", 30.0)
+    advance = outcomes.advance_step(first, NOTHING, {}, "second", 30.0)
     assert advance == Advance("released", (), None)
     assert kernel.step(workflow, "second")["status"] == "pending"
     assert claim_step(workflow, "second", 30.0) is None
@@ -82,7 +83,7 @@ def test_advance_records_alone_when_the_workflow_was_paused(kernel: Kernel) -> N
 
 def test_a_recorded_step_answers_with_its_successor_once(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, claims.Finish({}))
+    outcomes.finish_step(kernel.claim(workflow, "first"), NOTHING, outcomes.Finish({}))
     assert claim_step(workflow, "first", 30.0) == Advance("done", (), None)
     kernel.due(workflow, "second")
     assert claim_step(workflow, "first", 30.0) == Advance("done", ("second",), None)
@@ -102,7 +103,7 @@ def test_the_last_part_of_a_join_is_told_so_and_no_other(
     branches = [noop(f"b{n}") for n in range(12)]
     workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))
     held = [kernel.claim(workflow, f"b{n}") for n in range(12)]
-    finishes = [partial(claims.finish_step, each, NOTHING, claims.Finish()) for each in held]
+    finishes = [partial(outcomes.finish_step, each, NOTHING, outcomes.Finish()) for each in held]
     joined = [advance.joined for advance in in_threads(finishes)]
     assert sorted(joined, key=str) == sorted([*[None] * 11, "all"], key=str)
     assert kernel.step(workflow, "all")["remaining"] == 0
@@ -117,14 +118,14 @@ def test_each_settled_item_of_a_map_lets_the_next_one_in(kernel: Kernel) -> None
     expand = kernel.claim(workflow, "m~expand")
     prepared = prepare(expand)
     assert prepared.turn is not None
-    advance = claims.finish_step(expand, NOTHING, claims.Finish(turn=prepared.turn))
+    advance = outcomes.finish_step(expand, NOTHING, outcomes.Finish(turn=prepared.turn))
     assert advance.released == ("m[0].leaf", "m[1].leaf")
     assert claim_step(workflow, "m[2].leaf", 30.0) is None
-    first = claims.finish_step(kernel.claim(workflow, "m[0].leaf"), NOTHING, claims.Finish(10))
+    first = outcomes.finish_step(kernel.claim(workflow, "m[0].leaf"), NOTHING, outcomes.Finish(10))
     assert first.released == ("m[2].leaf",)
-    second = claims.finish_step(kernel.claim(workflow, "m[1].leaf"), NOTHING, claims.Finish(11))
+    second = outcomes.finish_step(kernel.claim(workflow, "m[1].leaf"), NOTHING, outcomes.Finish(11))
     assert second == Advance("released", (), None)
-    last = claims.finish_step(kernel.claim(workflow, "m[2].leaf"), NOTHING, claims.Finish(12))
+    last = outcomes.finish_step(kernel.claim(workflow, "m[2].leaf"), NOTHING, outcomes.Finish(12))
     assert last.joined == "m"
     join = kernel.claim(workflow, "m")
     assert prepare(join).input == {"items": [10, 11, 12]}
@@ -136,7 +137,7 @@ def test_a_map_over_nothing_goes_straight_to_its_join(kernel: Kernel) -> None:
     expand = kernel.claim(workflow, "m~expand")
     made = prepare(expand).turn
     assert made is not None
-    advance = claims.finish_step(expand, NOTHING, claims.Finish(turn=made))
+    advance = outcomes.finish_step(expand, NOTHING, outcomes.Finish(turn=made))
     assert advance.released == ("m",)
     assert isinstance(claim_step(workflow, "m", 30.0), Claim)
 
@@ -215,9 +216,9 @@ def test_a_workflow_that_is_not_terminal_must_have_a_time_to_look_at_it(kernel: 
 def test_the_last_step_ends_the_workflow_in_its_own_transaction(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     for key in ("first", "second"):
-        claims.finish_step(kernel.claim(workflow, key), NOTHING, claims.Finish({}))
-    last = claims.finish_step(
-        kernel.claim(workflow, "third"), NOTHING, claims.Finish({}, workflow_output={"ok": True})
+        outcomes.finish_step(kernel.claim(workflow, key), NOTHING, outcomes.Finish({}))
+    last = outcomes.finish_step(
+        kernel.claim(workflow, "third"), NOTHING, outcomes.Finish({}, workflow_output={"ok": True})
     )
     assert last.verdict == "completed"
     row = kernel.workflow(workflow)

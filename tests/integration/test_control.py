@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db, intents
-from app.claims import Claim
+from app import db
 from app.errors import Conflict, InvalidInput
+from app.protocol import intents, outcomes
+from app.protocol.claims import Claim
 from chains import control, pausing, signals
 from chains.asking import Caller
 from tests.integration.conftest import NOTHING, Kernel, Threads
@@ -82,7 +83,7 @@ def test_wrong_corrected_input_is_refused_with_its_place(kernel: Kernel, ada: Ca
 
 def test_input_is_not_corrected_while_a_call_may_have_happened(kernel: Kernel, ada: Caller) -> None:
     workflow, claim = sent(kernel, None)
-    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
     with pytest.raises(Conflict, match="may have happened"):
         control.retry(ada, workflow, input={"payment_intent": "pi_2"})
     assert control.retry(ada, workflow).result == "due"
@@ -91,7 +92,7 @@ def test_input_is_not_corrected_while_a_call_may_have_happened(kernel: Kernel, a
 
 def test_a_refused_call_is_made_as_a_new_generation(kernel: Kernel, ada: Caller) -> None:
     workflow, claim = sent(kernel, "refused")
-    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
     control.retry(ada, workflow, input={"payment_intent": "pi_2"})
     step = kernel.step(workflow, "pay")
     assert (step["generation"], step["tries"], step["status"]) == (1, 0, "pending")
@@ -102,7 +103,7 @@ def test_an_accepted_call_is_made_a_second_time_only_for_a_reason(
     kernel: Kernel, ada: Caller
 ) -> None:
     workflow, claim = sent(kernel, "accepted")
-    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
     with pytest.raises(Conflict, match="give a reason"):
         control.retry(ada, workflow)
     control.retry(ada, workflow, reason="the prediction was lost at the vendor")
@@ -113,7 +114,7 @@ def test_of_many_retries_at_the_same_time_one_counts(
     kernel: Kernel, ada: Caller, in_threads: Threads
 ) -> None:
     workflow, claim = sent(kernel, "refused")
-    claims.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
+    outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
 
     def ask() -> bool:
         try:
@@ -222,7 +223,7 @@ def test_what_a_skipped_step_had_done_is_undone_with_the_workflow(
     kernel: Kernel, ada: Caller
 ) -> None:
     workflow, claim = sent(kernel, "accepted")
-    claims.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
+    outcomes.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
     control.skip(ada, workflow, step="pay", reason="too slow")
     drive(1)
     assert kernel.step(workflow, "pay")["status"] == "skipped"
@@ -236,7 +237,7 @@ def test_a_pivot_that_was_sent_is_not_skipped(kernel: Kernel, ada: Caller) -> No
     claim = kernel.claim(workflow, "pay")
     assert intents.record_intent(claim, 0, "capture", {}, "k") is not None
     assert intents.resolve_intent(claim, 0, "accepted", {})
-    claims.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
+    outcomes.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
     with pytest.raises(Conflict, match="pivot"):
         control.skip(ada, workflow, step="pay", reason="x")
 
@@ -264,7 +265,7 @@ def test_a_running_or_unknown_step_is_neither_retried_nor_skipped(
             control.retry(ada, workflow, step="pay")
         with pytest.raises(Conflict):
             control.skip(ada, workflow, step="pay", reason="x")
-        claims.doubt_step(claim, NOTHING, {"code": "unknown_outcome"}, 60.0, None)
+        outcomes.doubt_step(claim, NOTHING, {"code": "unknown_outcome"}, 60.0, None)
     assert kernel.step(workflow, "pay")["status"] == "unknown"
 
 

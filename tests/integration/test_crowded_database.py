@@ -20,7 +20,9 @@ import requests
 from psycopg2 import sql
 from sqlalchemy import make_url
 
-from app import db, lease, security
+from app import db
+from app.identity import security
+from app.protocol import leases
 from app.settings import Settings
 from ops.laptop.ports import LOOPBACK, Port, free_port
 from ops.laptop.service import Service
@@ -130,7 +132,7 @@ def test_a_lease_is_renewed_as_soon_as_a_connection_is_free_again(
     forget()
     claim = kernel.claim(workflow, "a")
     began = time.monotonic()
-    with lease.kept(claim, 30.0, began):
+    with leases.kept(claim, 30.0, began):
         time.sleep(1.0)
         role.take_connections_away()
         db.release()

@@ -9,8 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db
-from app.claims import Finish
+from app import db
+from app.protocol import outcomes
+from app.protocol.outcomes import Finish
 from tests.integration.conftest import NOTHING, Kernel
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,7 @@ def playalter(*arguments: str, given: str = "", **changes: str) -> tuple[int, st
 def workflow(kernel: Kernel) -> UUID:
     """A workflow with two events, and another with one."""
     made = kernel.start("noop_chain")
-    claims.finish_step(kernel.claim(made, "first"), NOTHING, Finish({"n": 1}))
+    outcomes.finish_step(kernel.claim(made, "first"), NOTHING, Finish({"n": 1}))
     kernel.start("noop_chain")
     return made
 

@@ -16,13 +16,16 @@ from flask.testing import FlaskClient
 from PIL import Image
 from structlog.testing import capture_logs
 
-from app import claims, db, people, security
-from app.attempt import execute
-from app.call import Call
-from app.claims import Finish
+from app import db
+from app.engine.attempt import execute
+from app.engine.call import Call
+from app.engine.recording import record
+from app.identity import security
 from app.payload import dumps
 from app.platform import Action, Effect, Json
-from app.recording import record
+from app.protocol import outcomes
+from app.protocol.outcomes import Finish
+from app.queries import human_tasks
 from app.settings import Settings
 from chains.prepare import prepare
 from chains.reconcile import reconcile
@@ -229,7 +232,9 @@ def test_pauses_grow_while_a_store_is_full_and_start_anew_for_another_reason(
     def pause(code: str) -> float:
         db.row("UPDATE steps SET wake_at = NULL WHERE workflow_id = %s", (workflow,))
         claimed = kernel.claim(workflow, "a")
-        claims.retry_step(claimed, NOTHING, {"code": code}, 5.0, new_generation=False, is_try=False)
+        outcomes.retry_step(
+            claimed, NOTHING, {"code": code}, 5.0, new_generation=False, is_try=False
+        )
         row = db.row(
             "SELECT extract(epoch FROM wake_at - playalter_now())::float8 AS s FROM steps"
             " WHERE workflow_id = %s",
@@ -265,7 +270,7 @@ def _hold_off(kernel: Kernel, workflow: UUID, hours: float) -> None:
         " WHERE workflow_id = %s AND key = 'a'",
         (dumps(error), hours, workflow),
     )
-    claims.retry_step(claimed, NOTHING, error, 5.0, new_generation=False, is_try=False)
+    outcomes.retry_step(claimed, NOTHING, error, 5.0, new_generation=False, is_try=False)
 
 
 def _look(workflow: UUID) -> None:
@@ -287,9 +292,9 @@ def test_a_person_is_called_once_a_store_has_held_a_step_off_for_an_hour_and_unt
     claimed = kernel.claim(workflow, "a")
     _look(workflow)
     assert kernel.workflow(workflow)["attention"] == "store_unavailable", "it is only being tried"
-    (item,) = people.attention(kernel.user_id).items
+    (item,) = human_tasks.attention(kernel.user_id).items
     assert [(step["key"], step["reason"]) for step in item["steps"]] == [("a", "store_unavailable")]
-    claims.finish_step(claimed, NOTHING, Finish({}))
+    outcomes.finish_step(claimed, NOTHING, Finish({}))
     _look(workflow)
     assert kernel.workflow(workflow)["attention"] is None
     told = [event["type"] for event in kernel.events(workflow) if "Attention" in event["type"]]
@@ -305,7 +310,7 @@ def test_what_is_more_than_postgresql_takes_counts_as_a_try_and_is_not_waited_fo
 
     def run(call: Call, given: NoopInput) -> Json:
         if is_patient:
-            claims.call(raised, (), 20.0)
+            db.call(raised, (), seconds=20.0)
         db.row(raised, ())
         return {}
 

@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from app import claims, db
-from app.claims import Finish
+from app import db
 from app.platform import Delivery, Trace
+from app.protocol import outcomes
+from app.protocol.outcomes import Finish
 from chains import attention, commands, orphans
 from chains.asking import Caller
 from chains.reconcile import reconcile
@@ -45,7 +46,7 @@ def test_a_workflow_that_somebody_holds_is_left_to_the_next_pass(kernel: Kernel)
 def test_deliveries_that_cannot_be_decided_yet_hold_up_no_others(kernel: Kernel) -> None:
     held, claim = begun(kernel)
     tell(held, "unsettled")
-    claims.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"})
+    outcomes.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"})
     workflow, claim = begun(kernel)
     waits(claim)
     tell(workflow, "double")
@@ -142,10 +143,10 @@ def test_who_was_called_for_a_delivery_is_called_for_what_came_after_it(
 ) -> None:
     ill, claim = begun(kernel)
     accepted(claim)
-    claims.finish_step(claim, NOTHING, Finish({}))
+    outcomes.finish_step(claim, NOTHING, Finish({}))
     call_in_vain(kernel, ill)
     after = kernel.claim(ill, "after")
-    claims.fail_step(after, NOTHING, {"code": "gone", "message": "gone"}, is_holding=True)
+    outcomes.fail_step(after, NOTHING, {"code": "gone", "message": "gone"}, is_holding=True)
     poisoned()
     fail_again()
     assert kernel.workflow(ill)["attention"] == "step_failed"
@@ -157,7 +158,7 @@ def test_a_delivery_of_an_ended_workflow_can_be_dismissed(
     ill, claim = begun(kernel)
     accepted(claim)
     for each in (claim, None):
-        claims.finish_step(each or kernel.claim(ill, "after"), NOTHING, Finish({}))
+        outcomes.finish_step(each or kernel.claim(ill, "after"), NOTHING, Finish({}))
     assert kernel.workflow(ill)["status"] == "succeeded"
     call_in_vain(kernel, ill)
     assert attention.dismiss(ada, ill, "seen").result == "dismissed"

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db, intents
-from app.claims import Claim, Finish
+from app import db
 from app.platform import Delivery, Trace
+from app.protocol import claims, intents, outcomes
+from app.protocol.claims import Claim
+from app.protocol.outcomes import Finish
 from chains import attention, commands, control, orphans
 from chains.asking import Caller
 from chains.attention import Resolution
@@ -55,7 +57,7 @@ def test_nothing_is_decided_while_the_step_may_still_adopt_the_effect(kernel: Ke
     workflow, claim = begun(kernel)
     tell(workflow, "own", "processing")
     orphans.decide(10)
-    claims.doubt_step(claim, NOTHING, LOST, 0.0, None)
+    outcomes.doubt_step(claim, NOTHING, LOST, 0.0, None)
     orphans.decide(10)
     assert found(kernel, workflow) == []
     again = kernel.claim(workflow, "render")
@@ -91,7 +93,7 @@ def test_a_step_that_has_ended_without_waiting_knows_its_effect_by_its_record(
 ) -> None:
     workflow, claim = begun(kernel)
     accepted(claim)
-    claims.finish_step(claim, NOTHING, Finish(OUTPUT))
+    outcomes.finish_step(claim, NOTHING, Finish(OUTPUT))
     tell(workflow, "own")
     tell(workflow, "double")
     orphans.decide(10)
@@ -102,7 +104,7 @@ def test_an_effect_that_a_person_has_spoken_for_is_not_taken_back(
     kernel: Kernel, ada: Caller
 ) -> None:
     workflow, claim = begun(kernel)
-    claims.doubt_step(claim, NOTHING, LOST, 3600.0, "unknown_outcome")
+    outcomes.doubt_step(claim, NOTHING, LOST, 3600.0, "unknown_outcome")
     word = Resolution("succeeded", "it is on the vendor's page", output={"picture": "p"})
     attention.resolve(ada, workflow, "render", word)
     drive()
@@ -114,11 +116,11 @@ def test_an_effect_that_a_person_has_spoken_for_is_not_taken_back(
 def test_a_failed_steps_open_call_is_left_to_its_compensation(kernel: Kernel) -> None:
     workflow, claim = begun(kernel)
     tell(workflow, "own")
-    claims.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"})
+    outcomes.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"})
     reconcile()
     assert found(kernel, workflow) == []
     undo = kernel.claim(workflow, "render~undo")
-    claims.finish_step(undo, NOTHING, Finish({"result": "canceled", "prediction": "own"}))
+    outcomes.finish_step(undo, NOTHING, Finish({"result": "canceled", "prediction": "own"}))
     reconcile()
     assert kernel.workflow(workflow)["status"] == "compensated"
     tell(workflow, "double")
@@ -132,7 +134,7 @@ def ended(kernel: Kernel) -> UUID:
     waits(claim)
     kernel.due(workflow, "render")
     db.row("UPDATE steps SET status = 'pending', wake_at = NULL WHERE key = 'render'", ())
-    claims.finish_step(kernel.claim(workflow, "render"), NOTHING, Finish(OUTPUT))
+    outcomes.finish_step(kernel.claim(workflow, "render"), NOTHING, Finish(OUTPUT))
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
     tell(workflow, "double", "processing")
@@ -160,7 +162,7 @@ def test_whoever_dies_while_taking_back_the_orphan_of_an_ended_workflow_is_repla
     lost = kernel.claim(workflow, "render~orphan[double]~undo", seconds=0.01)
     time.sleep(0.05)
     reconcile()
-    assert claims.finish_step(lost, NOTHING, Finish({})).verdict == "fenced"
+    assert outcomes.finish_step(lost, NOTHING, Finish({})).verdict == "fenced"
     take_back(kernel, workflow, "double")
     assert statuses(workflow)["render~orphan[double]"] == "compensated"
 
@@ -170,11 +172,11 @@ def test_an_orphan_that_nobody_can_take_back_calls_a_person_also_after_the_end(
 ) -> None:
     workflow = ended(kernel)
     key = "render~orphan[double]~undo"
-    claims.fail_step(kernel.claim(workflow, key), NOTHING, {"code": "refused", "message": "no"})
+    outcomes.fail_step(kernel.claim(workflow, key), NOTHING, {"code": "refused", "message": "no"})
     assert kernel.workflow(workflow)["attention"] == "compensation_failed"
     word = Resolution("retry", "the key was renewed")
     assert attention.resolve(ada, workflow, key, word).result == "due"
-    claims.fail_step(kernel.claim(workflow, key), NOTHING, {"code": "refused", "message": "no"})
+    outcomes.fail_step(kernel.claim(workflow, key), NOTHING, {"code": "refused", "message": "no"})
     attention.resolve(ada, workflow, key, Resolution("done", "cancelled on the vendor's page"))
     row = kernel.workflow(workflow)
     assert (row["status"], row["attention"], row["next_wake_at"]) == ("succeeded", None, None)
@@ -184,11 +186,11 @@ def test_an_orphan_that_nobody_can_take_back_calls_a_person_also_after_the_end(
 def test_the_end_of_a_workflow_does_not_answer_the_call_for_its_orphan(kernel: Kernel) -> None:
     workflow, claim = begun(kernel)
     accepted(claim)
-    claims.finish_step(claim, NOTHING, Finish(OUTPUT))
+    outcomes.finish_step(claim, NOTHING, Finish(OUTPUT))
     tell(workflow, "double")
     orphans.decide(10)
     undo = kernel.claim(workflow, "render~orphan[double]~undo")
-    claims.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
+    outcomes.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
     drive()
     row = kernel.workflow(workflow)
     assert (row["status"], row["attention"]) == ("succeeded", "compensation_failed")
@@ -203,7 +205,7 @@ def test_a_stopping_workflow_neither_waits_for_an_orphan_nor_forgets_it(
     reconcile()
     control.cancel(ada, workflow)
     undo = kernel.claim(workflow, "render~undo")
-    claims.finish_step(undo, NOTHING, Finish({"result": "canceled"}))
+    outcomes.finish_step(undo, NOTHING, Finish({"result": "canceled"}))
     reconcile()
     assert kernel.workflow(workflow)["status"] == "compensated"
     take_back(kernel, workflow, "double")
@@ -239,7 +241,7 @@ def test_what_a_skipped_step_waits_for_is_left_where_no_id_can_take_it_back(
 ) -> None:
     node = {"sequence": [{"step": "told", "action": "n8n.notify", "with": {"event": "e"}}]}
     workflow = kernel.start(kernel.register(node))
-    claims.suspend_step(kernel.claim(workflow, "told"), NOTHING, "x", 600.0, 3600.0)
+    outcomes.suspend_step(kernel.claim(workflow, "told"), NOTHING, "x", 600.0, 3600.0)
     control.skip(ada, workflow, step="told", reason="no matter")
     drive()
     assert list(statuses(workflow)) == ["told"]
@@ -250,7 +252,7 @@ def test_what_a_step_that_is_passed_over_gave_up_waiting_for_is_taken_back(
 ) -> None:
     workflow, claim = begun(kernel, on_failure="skip", timeout="1s")
     accepted(claim)
-    assert claims.suspend_step(claim, NOTHING, "own", 0.0, 0.0) == "recorded"
+    assert outcomes.suspend_step(claim, NOTHING, "own", 0.0, 0.0) == "recorded"
     # The vendor is not there to be asked: the time is over all the same.
     reconcile()
     assert drive(2) == ["render", "after"]
@@ -284,7 +286,7 @@ def test_a_deployment_is_known_by_the_reference_it_carries(kernel: Kernel) -> No
         kernel.register({"step": "deploy", "action": "vercel.deploy", "with": page})
     )
     claim = kernel.claim(workflow, "deploy")
-    assert claims.suspend_step(claim, NOTHING, "dpl_own", 600.0, 3600.0) == "recorded"
+    assert outcomes.suspend_step(claim, NOTHING, "dpl_own", 600.0, 3600.0) == "recorded"
     references = (f"{workflow}/deploy", f"{workflow}/none", f"{workflow}", "no/uuid", "\x00/x")
     for number, reference in enumerate(references):
         trace = Trace(f"dpl_{number}", reference=reference)
@@ -308,10 +310,10 @@ def test_an_item_whose_orphan_cannot_be_taken_back_is_not_a_failed_item(kernel: 
     assert intents.record_intent(claim, 1, "predictions.create", {}, "k2") is not None
     accepted(claim)
     tell(workflow, "double", "processing")
-    claims.finish_step(claim, NOTHING, Finish(OUTPUT))
+    outcomes.finish_step(claim, NOTHING, Finish(OUTPUT))
     orphans.decide(10)
     undo = kernel.claim(workflow, "m[0].render~orphan[double]~undo")
-    claims.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
+    outcomes.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
     assert kernel.step(workflow, "m")["error"] is None
@@ -323,7 +325,7 @@ def test_what_a_person_gave_the_output_for_after_a_failure_is_not_taken_back(
     workflow = kernel.start(kernel.register(RENDER, on_failure="hold"))
     claim = kernel.claim(workflow, "render")
     upload(claim)
-    claims.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"}, is_holding=True)
+    outcomes.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"}, is_holding=True)
     word = Resolution("succeeded", "I have seen it on the vendor's page", output={"picture": "p"})
     attention.resolve(ada, workflow, "render", word)
     drive()

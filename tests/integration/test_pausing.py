@@ -5,9 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db
-from app.claims import Claim, claim_step
+from app import db
 from app.errors import Conflict
+from app.protocol import claims, outcomes
+from app.protocol.claims import Claim, claim_step
 from chains import control, pausing, starting
 from chains.asking import Caller
 from tests.integration.conftest import NOTHING, Kernel, Threads
@@ -44,7 +45,7 @@ def test_nothing_is_claimed_while_paused_and_what_runs_is_recorded(
         "reason": "a look first",
         "children": True,
     }
-    assert claims.finish_step(first, NOTHING, claims.Finish({})).verdict == "released"
+    assert outcomes.finish_step(first, NOTHING, outcomes.Finish({})).verdict == "released"
     assert claim_step(workflow, "second", 30.0) is None
     pass_time("1 hour")
     assert drive() == []

@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 import redis
 
-from app import claims, db
+from app import db
+from app.protocol import claims, outcomes
 from app.settings import Settings
 from chains import commands, compensate
 from chains.reconcile import reconcile
@@ -156,7 +157,7 @@ def test_thousands_of_undos_are_not_each_a_look_at_all(kernel: Kernel) -> None:
 
 def spend(kernel: Kernel, workflow: UUID, key: str, micro_usd: int) -> None:
     held = kernel.claim(workflow, key)
-    claims.finish_step(held, claims.Attempt(None, micro_usd, []), claims.Finish({}))
+    outcomes.finish_step(held, outcomes.Attempt(None, micro_usd, []), outcomes.Finish({}))
 
 
 def test_a_workflow_over_its_budget_begins_nothing_more_and_is_undone(kernel: Kernel) -> None:
@@ -197,12 +198,12 @@ def test_what_a_lookup_cancelled_goes_on_when_the_stop_is_refused(kernel: Kernel
     node = {"sequence": [{"parallel": "p", "branches": branches}, noop("e")]}
     workflow = kernel.start(kernel.register(node))
     doubtful, pivot = kernel.claim(workflow, "a"), kernel.claim(workflow, "z")
-    claims.doubt_step(doubtful, claims.Attempt(None, 0, []), {"code": "x"}, 0.0, None)
+    outcomes.doubt_step(doubtful, outcomes.Attempt(None, 0, []), {"code": "x"}, 0.0, None)
     commands.stop(workflow, "timed_out", {"code": "timed_out"})
     compensate.settle(workflow)
     assert run(workflow, "a", "control.noop")
     assert kernel.step(workflow, "a")["status"] == "cancelled"
-    claims.finish_step(pivot, claims.Attempt(None, 0, []), claims.Finish(is_pivot=True))
+    outcomes.finish_step(pivot, outcomes.Attempt(None, 0, []), outcomes.Finish(is_pivot=True))
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 

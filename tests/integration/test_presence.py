@@ -5,7 +5,8 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from app import db, presence, queries
+from app import db, queries
+from app.broker import presence
 from app.platform import Json
 from chains.reconcile import reconcile
 from chains.unserved import Unserved

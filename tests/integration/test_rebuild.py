@@ -9,13 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db
-from app.attempt import execute
-from app.claims import Claim, Finish, claim_step
+from app import db
+from app.engine.attempt import execute
+from app.engine.recording import record
 from app.errors import Conflict
-from app.events import Tally
 from app.platform import Delivery
-from app.recording import record
+from app.protocol import outcomes
+from app.protocol.claims import Claim, claim_step
+from app.protocol.outcomes import Finish
+from app.record.verification import Tally
 from chains import commands, compensate
 from chains.actions import actions
 from chains.prepare import prepare
@@ -188,10 +190,10 @@ def test_a_record_that_cannot_be_folded_is_a_difference(kernel: Kernel, ended: U
     db.row("DELETE FROM events WHERE workflow_id = %s AND seq = 1", (ended,))
     db.row("UPDATE events SET body = '[1]' WHERE workflow_id = %s", (other,))
     third = kernel.start("noop_chain")
-    claims.finish_step(kernel.claim(third, "first"), NOTHING, Finish({}))
+    outcomes.finish_step(kernel.claim(third, "first"), NOTHING, Finish({}))
     db.row("UPDATE events SET body = 'x' WHERE workflow_id = %s AND seq = 2", (third,))
     cut = kernel.start("noop_chain")
-    claims.finish_step(kernel.claim(cut, "first"), NOTHING, Finish({"v": 1}))
+    outcomes.finish_step(kernel.claim(cut, "first"), NOTHING, Finish({"v": 1}))
     db.row("DELETE FROM events WHERE workflow_id = %s AND seq = 2", (cut,))
     told = {(each.workflow, each.step, each.field) for each in differences()}
     unreadable = {(workflow, None, "events") for workflow in (ended, other, third)}
@@ -279,28 +281,28 @@ class Chaos:
     def _retry(self, held: Claim) -> None:
         code, fresh = self.dice.choice(["busy", "unexpected"]), self.dice.random() < 0.3
         attempt = replace(NOTHING, cost=self.dice.choice([0, 7]))
-        claims.retry_step(held, attempt, {"code": code}, 0.0, new_generation=fresh)
+        outcomes.retry_step(held, attempt, {"code": code}, 0.0, new_generation=fresh)
 
     def _suspend(self, held: Claim) -> None:
         external_id = f"{held.key}-{self.dice.choice('ab')}"
-        claims.suspend_step(held, NOTHING, external_id, 60.0, 600_000.0)
+        outcomes.suspend_step(held, NOTHING, external_id, 60.0, 600_000.0)
 
     def _doubt(self, held: Claim) -> None:
         if held.undo:
             return self._retry(held)
         code = self.dice.choice(["unknown_outcome", "unexpected"])
         was_sent = self.dice.random() < 0.5
-        claims.doubt_step(held, NOTHING, {"code": code}, 0.0, None, was_sent=was_sent)
+        outcomes.doubt_step(held, NOTHING, {"code": code}, 0.0, None, was_sent=was_sent)
         return None
 
     def _fail(self, held: Claim) -> None:
         if self.dice.random() < 0.6:
             return self._retry(held)
-        claims.fail_step(held, NOTHING, {"code": "declined"})
+        outcomes.fail_step(held, NOTHING, {"code": "declined"})
         return None
 
     def _cancel(self, held: Claim) -> None:
-        claims.cancel_step(held, NOTHING)
+        outcomes.cancel_step(held, NOTHING)
 
     def lapse(self) -> str:
         db.row(

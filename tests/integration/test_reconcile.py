@@ -5,10 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db, intents
-from app.claims import Claim, claim_step
+from app import db
 from app.errors import Conflict
 from app.platform import Delivery
+from app.protocol import intents, outcomes
+from app.protocol.claims import Claim, claim_step
 from app.settings import current
 from chains import commands, compensate, reconcile
 from chains.dispatch import queue_lengths
@@ -99,7 +100,7 @@ def test_a_lost_message_is_published_again_and_not_before_its_time(kernel: Kerne
 
 def test_a_step_that_waits_past_its_poll_time_is_asked_about(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
+    outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
     look(workflow)
     assert kernel.step(workflow, "first")["status"] == "waiting"
     db.row("INSERT INTO clock_offset (amount) VALUES ('2 hours')", ())
@@ -116,7 +117,7 @@ def test_each_poll_that_finds_nothing_is_followed_by_a_later_one(kernel: Kernel)
     waits = []
     for _ in range(2):
         held = kernel.claim(workflow, "first")
-        claims.suspend_step(held, NOTHING, "ext", 10.0, 7200.0)
+        outcomes.suspend_step(held, NOTHING, "ext", 10.0, 7200.0)
         row = db.row(
             "UPDATE steps SET status = 'pending', wake_at = NULL,"
             " started_at = started_at - interval '5 minutes' WHERE workflow_id = %s"
@@ -149,7 +150,7 @@ def test_a_workflow_over_its_time_out_is_stopped(kernel: Kernel) -> None:
 
 def test_the_next_look_is_never_later_than_what_the_steps_wait_for(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 120.0, 7200.0)
+    outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 120.0, 7200.0)
     look(workflow)
     row = db.row(
         "SELECT w.next_wake_at <= s.wake_at AS is_in_time FROM workflows w JOIN steps s"
@@ -165,7 +166,7 @@ def delivery(number: int = 1) -> Delivery:
 
 def test_a_webhook_wakes_the_step_that_waits_for_it_once(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
+    outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
     before = queued()
     assert commands.accept_delivery("control", delivery())
     assert kernel.step(workflow, "first")["status"] == "pending"
@@ -178,15 +179,15 @@ def test_a_webhook_that_comes_before_the_step_waits_is_found_there(kernel: Kerne
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
     commands.accept_delivery("control", delivery())
-    claims.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
-    assert claims.wake_step(workflow, "first", "ext")
+    outcomes.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
+    assert outcomes.wake_step(workflow, "first", "ext")
     assert kernel.step(workflow, "first")["status"] == "pending"
-    assert not claims.wake_step(workflow, "first", "ext")
+    assert not outcomes.wake_step(workflow, "first", "ext")
 
 
 def test_a_webhook_of_another_platform_wakes_nothing(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
+    outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
     commands.accept_delivery("stripe", delivery())
     assert kernel.step(workflow, "first")["status"] == "waiting"
 
@@ -204,7 +205,7 @@ def test_a_stop_waits_for_what_runs_and_takes_its_outcome(kernel: Kernel) -> Non
     held = kernel.claim(workflow, "first")
     status = kernel.cancel(workflow)
     assert status == "compensating"
-    assert claims.finish_step(held, NOTHING, claims.Finish({"n": 1})).verdict == "draining"
+    assert outcomes.finish_step(held, NOTHING, outcomes.Finish({"n": 1})).verdict == "draining"
     assert compensate.settle(workflow) == "cancelled"
     assert kernel.step(workflow, "first")["status"] == "succeeded"
     assert claim_step(workflow, "second", 30.0) is None
@@ -218,16 +219,16 @@ def test_everything_with_an_effect_gets_one_undo_in_reverse(kernel: Kernel) -> N
         intents.record_intent(held, 0, "op", {}, f"k-{key}")
         intents.resolve_intent(held, 0, "accepted", {})
         if key == "one":
-            claims.finish_step(held, NOTHING, claims.Finish({}))
+            outcomes.finish_step(held, NOTHING, outcomes.Finish({}))
         else:
-            claims.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
+            outcomes.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
     assert compensate.settle(workflow) == "compensating"
     assert compensate.settle(workflow) == "compensating"
     undo = kernel.claim(workflow, "two~undo")
     assert claim_step(workflow, "one~undo", 30.0) is None
-    assert claims.finish_step(undo, NOTHING, claims.Finish({})).verdict == "undone"
+    assert outcomes.finish_step(undo, NOTHING, outcomes.Finish({})).verdict == "undone"
     compensate.settle(workflow)
-    claims.finish_step(kernel.claim(workflow, "one~undo"), NOTHING, claims.Finish({}))
+    outcomes.finish_step(kernel.claim(workflow, "one~undo"), NOTHING, outcomes.Finish({}))
     assert compensate.settle(workflow) == "compensated"
     assert kernel.step(workflow, "one")["status"] == "compensated"
     assert kernel.step(workflow, "two")["status"] == "failed"
@@ -237,28 +238,28 @@ def test_everything_with_an_effect_gets_one_undo_in_reverse(kernel: Kernel) -> N
 def test_what_never_happened_is_not_undone(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
     intents.resolve_intent(held, 0, "never", None)
-    claims.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
+    outcomes.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
     assert compensate.settle(workflow) == "failed"
 
 
 def test_an_unknown_step_holds_up_the_end_of_the_undoing(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
-    claims.doubt_step(held, NOTHING, {"code": "unknown_outcome"}, 0.0, None)
+    outcomes.doubt_step(held, NOTHING, {"code": "unknown_outcome"}, 0.0, None)
     kernel.cancel(workflow)
     assert kernel.workflow(workflow)["status"] == "compensating"
     looking = kernel.claim(workflow, "pay")
     assert looking.stopping
     intents.resolve_intent(looking, 0, "never", None)
-    assert claims.cancel_step(looking, NOTHING) == "draining"
+    assert outcomes.cancel_step(looking, NOTHING) == "draining"
     assert compensate.settle(workflow) == "cancelled"
 
 
 def test_a_compensation_that_fails_for_good_asks_for_a_person(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
-    claims.fail_step(held, NOTHING, {"code": "x", "message": "y"})
+    outcomes.fail_step(held, NOTHING, {"code": "x", "message": "y"})
     compensate.settle(workflow)
     undo = kernel.claim(workflow, "pay~undo")
-    claims.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
+    outcomes.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
     assert compensate.settle(workflow) == "compensating"
     assert kernel.workflow(workflow)["attention"] == "compensation_failed"
 
@@ -293,13 +294,13 @@ def test_the_input_of_a_step_is_there_for_its_undo_whatever_died(kernel: Kernel)
     lapse(workflow, "pay")
     look(workflow)
     kernel.cancel(workflow)
-    claims.cancel_step(kernel.claim(workflow, "pay"), NOTHING)
+    outcomes.cancel_step(kernel.claim(workflow, "pay"), NOTHING)
     assert kernel.step(workflow, "pay")["input"] == {"payment_intent": "pi_1"}
 
 
 def test_a_new_undo_is_looked_at_in_time_whatever_the_others_wait_for(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
-    claims.fail_step(held, NOTHING, {"code": "x", "message": "y"})
+    outcomes.fail_step(held, NOTHING, {"code": "x", "message": "y"})
     db.row(
         "UPDATE workflows SET next_wake_at = playalter_now() + interval '1 hour' WHERE id = %s",
         (workflow,),
@@ -316,8 +317,8 @@ def test_a_new_undo_is_looked_at_in_time_whatever_the_others_wait_for(kernel: Ke
 def test_a_poll_that_was_answered_forgives_the_failures_before_it(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    claims.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
-    claims.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 60.0, 600.0)
+    outcomes.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
+    outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 60.0, 600.0)
     assert kernel.step(workflow, "first")["tries"] == 0
 
 
@@ -353,7 +354,7 @@ def test_without_redis_leases_are_expired_all_the_same(
 def test_a_standing_backlog_holds_back_copies_and_not_what_came_due(kernel: Kernel) -> None:
     copy, retried = kernel.start("noop_chain"), kernel.start("noop_chain")
     held = kernel.claim(retried, "first")
-    claims.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
+    outcomes.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
     won = []
     for workflow in (copy, retried):
         kernel.due(workflow, "first")
@@ -370,7 +371,7 @@ def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:
     workflow = kernel.start(kernel.register({**PAID, "pivot": True}))
     held = kernel.claim(workflow, "pay")
     intents.record_intent(held, 0, "payment_intents.capture", {}, "k")
-    claims.suspend_step(held, NOTHING, "ext", 60.0, 600.0)
+    outcomes.suspend_step(held, NOTHING, "ext", 60.0, 600.0)
     with pytest.raises(Conflict, match="pay has been sent"):
         kernel.cancel(workflow)
     assert kernel.workflow(workflow)["status"] == "running"

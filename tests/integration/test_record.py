@@ -10,10 +10,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app import claims, db, events
-from app.claims import Finish
-from app.events import Fault, Tally, heads, verify
-from app.heads import Head, HeadInvalid, read_heads
+from app import db
+from app.protocol import outcomes
+from app.protocol.outcomes import Finish
+from app.record import verification
+from app.record.anchors import Head, HeadInvalid, read_heads
+from app.record.verification import Fault, Tally, heads, verify
 from tests.integration.conftest import NOTHING, Kernel
 
 MANY = 100_000
@@ -31,7 +33,7 @@ def run(kernel: Kernel) -> UUID:
     """A workflow that has succeeded: five events."""
     workflow = kernel.start("noop_chain")
     for key in ("first", "second", "third"):
-        claims.finish_step(kernel.claim(workflow, key), NOTHING, Finish({"k": key}))
+        outcomes.finish_step(kernel.claim(workflow, key), NOTHING, Finish({"k": key}))
     return workflow
 
 
@@ -152,7 +154,7 @@ def test_events_whose_workflow_is_gone_are_found(kernel: Kernel) -> None:
 def test_older_heads_hold_while_workflows_go_on(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     exported = list(heads())
-    claims.finish_step(kernel.claim(workflow, "first"), NOTHING, Finish({}))
+    outcomes.finish_step(kernel.claim(workflow, "first"), NOTHING, Finish({}))
     kernel.start("noop_chain")
     assert found(exported) == []
     both = sorted([*exported, *heads()], key=lambda head: head.workflow)
@@ -178,7 +180,7 @@ def test_heads_come_back_from_their_lines(kernel: Kernel) -> None:
 def test_spans_leave_no_workflow_out_and_none_twice(kernel: Kernel) -> None:
     started = sorted(kernel.start("noop_chain") for _ in range(5))
     with db.snapshots() as connection:
-        seen = [id for span in events.spans(connection, None, size=2) for id in span.ids]
+        seen = [id for span in verification.spans(connection, None, size=2) for id in span.ids]
     assert seen == started
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 import pytest
 from pydantic import Field
 
-from app import claims, db, queries
-from app.attempt import Moves, execute
-from app.claims import Claim
+from app import db, queries
+from app.engine.attempt import Moves, execute
+from app.engine.recording import record
+from app.engine.releases import fingerprint
 from app.platform import Action, ActionInput, Json
-from app.recording import record
-from app.releases import fingerprint
+from app.protocol import claims
+from app.protocol.claims import Claim
 from chains import attention, catalogue, registry
 from chains.actions import actions
 from chains.asking import caller_of

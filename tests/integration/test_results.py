@@ -5,8 +5,8 @@ from uuid import uuid5
 import pytest
 
 from app import db
-from app.celery import celery_app
-from app.links import task_id
+from app.broker.celery import celery_app
+from app.broker.links import task_id
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
 from tests.unit.definitions import noop

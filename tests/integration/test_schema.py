@@ -10,9 +10,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from app import db
-from app.claims import Attempt, Claim, Finish, advance_step, finish_step
+from app.db.models import Base
 from app.errors import Conflict
-from app.models import Base
+from app.protocol.claims import Claim
+from app.protocol.outcomes import Attempt, Finish, advance_step, finish_step
 from app.settings import Settings
 from chains import control
 from chains.asking import caller_of

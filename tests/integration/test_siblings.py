@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app import claims, db, siblings
-from app.claims import Claim
-from app.siblings import Claimed, Ended
+from app import db
+from app.engine import siblings
+from app.engine.siblings import Claimed, Ended
+from app.protocol import claims
+from app.protocol.claims import Claim
 from chains import commands, pausing
 from chains.actions import actions
 from chains.asking import Caller

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from app import db, people
+from app import db
 from app.errors import Conflict, Forbidden, NotFound
+from app.queries import human_tasks
 from chains import control, pausing, signals
 from chains.asking import Caller
 from chains.signals import Signal, give_signal
@@ -57,14 +58,14 @@ def test_who_is_named_decides_and_not_the_owner(kernel: Kernel, ada: Caller, by:
         give_signal(ada, workflow, Signal("review", True))
     with pytest.raises(NotFound):
         give_signal(stranger, workflow, Signal("review", True))
-    assert [item["step"] for item in people.approvals(boss.id, boss.email).items] == ["review"]
-    (seen,) = people.approvals(ada.id, ada.email).items
+    assert [item["step"] for item in human_tasks.approvals(boss.id, boss.email).items] == ["review"]
+    (seen,) = human_tasks.approvals(ada.id, ada.email).items
     assert (seen["is_yours"], seen["by"]) == (False, ["boss@example.com"])
-    assert people.approvals(stranger.id, stranger.email).items == []
+    assert human_tasks.approvals(stranger.id, stranger.email).items == []
     assert give_signal(boss, workflow, Signal("review", True)).result == "woken"
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
-    assert people.approvals(boss.id, boss.email).items == []
+    assert human_tasks.approvals(boss.id, boss.email).items == []
 
 
 def test_an_early_signal_is_kept_for_its_approval(kernel: Kernel, ada: Caller) -> None:
@@ -117,7 +118,7 @@ def test_one_of_several_that_wait_is_chosen_by_its_step(kernel: Kernel, ada: Cal
     )
     with pytest.raises(Conflict, match="does not wait"):
         give_signal(ada, workflow, Signal("review", True, step="m[1].review"))
-    assert len(people.approvals(ada.id, ada.email).items) == 2
+    assert len(human_tasks.approvals(ada.id, ada.email).items) == 2
     assert give_signal(ada, workflow, Signal("review", True)).step == "m[0].review"
 
 
@@ -130,7 +131,7 @@ def test_an_unknown_name_is_answered_with_those_there_are(kernel: Kernel, ada: C
 def test_a_signal_during_a_pause_is_recorded_and_nothing_runs(kernel: Kernel, ada: Caller) -> None:
     workflow = asking(kernel)
     pausing.pause(ada, workflow)
-    assert people.approvals(ada.id, ada.email).items[0]["is_paused"]
+    assert human_tasks.approvals(ada.id, ada.email).items[0]["is_paused"]
     assert give_signal(ada, workflow, Signal("review", True)).result == "woken"
     assert drive() == []
     pausing.resume(ada, workflow)
@@ -143,12 +144,12 @@ def test_approvals_are_listed_page_by_page(kernel: Kernel, ada: Caller) -> None:
     name = kernel.register(node)
     started = [kernel.start(name) for _ in range(3)]
     drive()
-    first = people.approvals(ada.id, ada.email, limit=2)
-    second = people.approvals(ada.id, ada.email, limit=2, cursor=first.next_cursor)
+    first = human_tasks.approvals(ada.id, ada.email, limit=2)
+    second = human_tasks.approvals(ada.id, ada.email, limit=2, cursor=first.next_cursor)
     found = [item["workflow_id"] for item in [*first.items, *second.items]]
     assert found == started[::-1]
     assert second.next_cursor is None
     assert signals.give_signal(ada, started[0], Signal("review", True), is_dry=True).step == (
         "review"
     )
-    assert len(people.approvals(ada.id, ada.email).items) == 3
+    assert len(human_tasks.approvals(ada.id, ada.email).items) == 3

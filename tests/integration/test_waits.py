@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from app import claims, db
+from app import db
+from app.protocol import outcomes
 from chains import catalogue, pausing
 from chains.asking import Caller
 from tests.integration.conftest import Kernel
@@ -171,7 +172,7 @@ def test_a_child_that_ended_while_paused_is_undone_with_its_parent(kernel: Kerne
     (row,) = db.rows("SELECT id FROM workflows WHERE parent_id = %s", (workflow,))
     held = kernel.claim(row["id"], "x")
     pausing.pause(ada, workflow)
-    claims.finish_step(held, claims.Attempt(None, 0, []), claims.Finish())
+    outcomes.finish_step(held, outcomes.Attempt(None, 0, []), outcomes.Finish())
     pausing.resume(ada, workflow)
     for _ in range(4):
         drive()

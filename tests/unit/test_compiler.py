@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import Celery
 
-from app.links import heads, task_id
+from app.broker.links import heads, task_id
 from chains.compiler import Compiler, body_rows, first_rows
 from tests.unit.definitions import FAN, noop, planned
 

@@ -5,7 +5,9 @@ from types import ModuleType
 
 import pytest
 
-from app import clock, links, orphans, payload, retry
+from app import clock, orphans, payload
+from app.broker import links
+from app.engine import retry
 from chains import (
     definition,
     drawing,

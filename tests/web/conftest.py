@@ -17,7 +17,8 @@ from uuid_utils.compat import uuid7
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
-from app import db, security
+from app import db
+from app.identity import security
 from app.settings import Settings, current
 from tests.forgetting import forget
 from web import create_app

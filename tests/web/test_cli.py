@@ -10,7 +10,8 @@ from uuid import UUID
 
 import pytest
 
-from app import presence, security
+from app.broker import presence
+from app.identity import security
 from app.settings import Settings
 from chains import catalogue, definitions
 from tests.web.conftest import Caller, end

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import security
+from app.identity import security
 from app.settings import Settings
 from chains import catalogue
 from tests.unit.kinds import EVERY_KIND

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app import security
+from app.identity import security
 from app.settings import Settings
 from tests.unit.kinds import EVERY_KIND
 

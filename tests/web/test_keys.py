@@ -3,10 +3,10 @@
 import pytest
 from flask.testing import FlaskClient
 
-from app import security
 from app.db import begin
+from app.db.models import ApiKey
 from app.errors import InvalidInput, NotFound, Unauthorized
-from app.models import ApiKey
+from app.identity import security
 from app.settings import Settings
 from tests.web.conftest import Caller, change
 

@@ -11,7 +11,9 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from app import db, presence
+from app import db
+from app.broker import presence
+from app.db import engines
 from app.settings import Settings, current
 from tests.web.conftest import Caller
 from web import create_app
@@ -55,7 +57,7 @@ def test_without_postgresql_the_api_says_so_and_when_to_come_back(
     settings: Settings, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db.engine().dispose()
-    db._engine.cache_clear()
+    engines._engine.cache_clear()
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg2://a:b@127.0.0.1:1/test")
     current.cache_clear()
     answer = create_app(current()).test_client().get("/v1/workflows", headers=caller.headers)

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from psycopg2 import sql
 
 from app import db, queries
+from app.db import engines
 from app.settings import Settings, current
 from chains import versions
 from ops.laptop.ports import free_port
@@ -30,7 +31,7 @@ def replica(
     url = postgres_server.url(name)
     replicate(monkeypatch, url)
     yield url
-    db._engine.cache_clear()
+    engines._engine.cache_clear()
     db.row(f"DROP DATABASE {name} WITH (FORCE)", ())
 
 

@@ -18,8 +18,8 @@ from flask.testing import FlaskClient
 from PIL import Image
 from werkzeug.test import TestResponse
 
-from app import artifacts
 from app.errors import Permanent
+from app.files import artifacts
 from app.settings import Settings
 from tests.web.conftest import Caller, change, picture
 

@@ -6,10 +6,10 @@ from typing import Any
 from flask import Response, jsonify, request, send_file
 from sqlalchemy import RowMapping
 
-from app import artifacts
 from app.errors import InvalidInput, NotFound, TooLarge
-from app.images import MAX_BYTES
-from app.storage import storage
+from app.files import artifacts
+from app.files.images import MAX_BYTES
+from app.files.storage import storage
 from web.api import blueprint, problems
 from web.auth import caller
 from web.bodies import StrictRequest

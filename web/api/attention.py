@@ -6,9 +6,8 @@ from typing import Any
 from flask import Response, jsonify
 from pydantic import BaseModel, ValidationError
 
-from app import people
 from app.errors import InvalidInput
-from app.queries import Filters
+from app.queries import Filters, human_tasks
 from chains import attention, bulk
 from chains.asking import caller_of
 from web.api import blueprint, problems
@@ -54,7 +53,7 @@ _NAMES = {"children": "with_children"}
 )
 def list_attention(query: PeopleQuery) -> Response:
     """Why and since when, with each step that cannot go on and its calls that may have happened."""
-    page = people.attention(caller(), cursor=query.cursor, limit=query.limit)
+    page = human_tasks.attention(caller(), cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})
 
 

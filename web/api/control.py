@@ -5,7 +5,8 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from app import people, queries
+from app import queries
+from app.queries import human_tasks
 from chains import control, forks, pausing, signals
 from chains.asking import Done, caller_of
 from web.api import blueprint, problems
@@ -150,5 +151,5 @@ def give_signal(path: SignalPath, header: StartHeader, body: GiveSignal) -> Resp
 def list_approvals(query: PeopleQuery) -> Response:
     """In the caller's own workflows, and wherever the caller is asked."""
     who = caller_of(caller())
-    page = people.approvals(who.id, who.email, cursor=query.cursor, limit=query.limit)
+    page = human_tasks.approvals(who.id, who.email, cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})

@@ -7,8 +7,9 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from app import claims, db
-from app.claims import Claim
+from app import db
+from app.protocol import outcomes
+from app.protocol.claims import Claim
 from chains import commands, compensate
 from chains.reconcile import reconcile
 from tests.integration.properties import observed
@@ -188,7 +189,7 @@ class Protocol(RuleBasedStateMachine):
         waiting = self.world.steps("s.external_id IS NOT NULL")
         if waiting:
             step = waiting[pick % len(waiting)]
-            claims.wake_step(step["workflow_id"], step["key"], step["external_id"])
+            outcomes.wake_step(step["workflow_id"], step["key"], step["external_id"])
 
     @precondition(lambda self: self.sample == "with_people")
     @rule(approved=st.booleans())

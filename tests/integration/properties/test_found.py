@@ -2,8 +2,9 @@
 
 from uuid import UUID
 
-from app import claims, db
-from app.claims import Advance, claim_step
+from app import db
+from app.protocol import outcomes
+from app.protocol.claims import Advance, claim_step
 from chains import children, commands
 from chains.reconcile import reconcile
 from tests.integration.conftest import NOTHING, Kernel, Threads
@@ -121,7 +122,7 @@ def _until_somebody_waits() -> None:
 @holds(15)
 def test_a_second_message_of_a_done_step_publishes_nothing_while_paused(observing: Kernel) -> None:
     workflow = observing.start("noop_chain")
-    claims.finish_step(observing.claim(workflow, "first"), NOTHING, claims.Finish({}))
+    outcomes.finish_step(observing.claim(workflow, "first"), NOTHING, outcomes.Finish({}))
     observing.due(workflow, "second")
     db.row("UPDATE workflows SET paused_at = clock_timestamp() WHERE id = %s", (workflow,))
     answer = claim_step(workflow, "first", 30.0)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from app import claims, db
-from app.claims import Finish
+from app import db
 from app.platform import Delivery, Trace
+from app.protocol import outcomes
+from app.protocol.outcomes import Finish
 from chains import commands, orphans
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.properties.observed import unmarked
@@ -23,12 +24,12 @@ def found(observing: Kernel) -> None:
     node = {"step": "deploy", "action": "vercel.deploy", "with": page}
     workflow = observing.start(observing.register(node))
     claim = observing.claim(workflow, "deploy")
-    claims.suspend_step(claim, NOTHING, "own", 600.0, 3600.0)
+    outcomes.suspend_step(claim, NOTHING, "own", 600.0, 3600.0)
     trace = Trace("double", reference=f"{workflow}/deploy")
     commands.accept_delivery("vercel", Delivery("d", None, "deployment.created", {}, trace))
     orphans.decide(10)
     undo = observing.claim(workflow, "deploy~orphan[double]~undo")
-    claims.finish_step(undo, NOTHING, Finish({"result": "removed"}))
+    outcomes.finish_step(undo, NOTHING, Finish({"result": "removed"}))
 
 
 @holds(18)

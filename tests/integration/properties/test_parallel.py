@@ -6,9 +6,10 @@ from itertools import chain, count
 from typing import Any
 from uuid import UUID
 
-from app import claims, db
-from app.claims import Claim, claim_step
+from app import db
 from app.platform import Delivery
+from app.protocol import outcomes
+from app.protocol.claims import Claim, claim_step
 from chains import commands, compensate
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.properties import observed
@@ -49,7 +50,7 @@ def test_no_claim_commits_after_the_barrier_of_a_stop(
         assert observed.forbidden_claims(is_behind[0]) == []
         # What was claimed in time may still record, and only that is left.
         for claim in chain.from_iterable(found):
-            assert claims.finish_step(claim, NOTHING, claims.Finish()).verdict == "draining"
+            assert outcomes.finish_step(claim, NOTHING, outcomes.Finish()).verdict == "draining"
         assert compensate.settle(workflow) == "cancelled"
         assert not broken(db.rows)
 
@@ -63,7 +64,9 @@ def test_the_last_two_parts_of_a_join_release_it_once(
         branches = [noop("left"), noop("right")]
         workflow = observing.start(observing.register({"parallel": "both", "branches": branches}))
         held = [observing.claim(workflow, key) for key in ("left", "right")]
-        finishes = [partial(claims.finish_step, each, NOTHING, claims.Finish()) for each in held]
+        finishes = [
+            partial(outcomes.finish_step, each, NOTHING, outcomes.Finish()) for each in held
+        ]
         # Each outcome comes twice, as from a worker that lost the answer to its commit.
         answers = in_threads(finishes * 2)
         assert sorted(answer.joined or "" for answer in answers) == ["", "", "", "both"]
@@ -83,9 +86,9 @@ def test_a_webhook_and_a_suspension_at_the_same_moment_always_meet(
         woken: list[Any] = []
 
         def suspend(held: Claim = held, woken: list[Any] = woken) -> None:
-            claims.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
-            if claims.has_delivery("ext"):
-                woken.append(claims.wake_step(held.workflow_id, "first", "ext"))
+            outcomes.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
+            if outcomes.has_delivery("ext"):
+                woken.append(outcomes.wake_step(held.workflow_id, "first", "ext"))
 
         def deliver(number: int) -> None:
             time.sleep(0.0005 * (number % 4))
@@ -110,7 +113,7 @@ def test_an_outcome_and_an_expired_lease_at_the_same_moment_leave_one_record(
         held = observing.claim(workflow, "first")
         verdicts = in_threads(
             [
-                partial(claims.finish_step, held, NOTHING, claims.Finish({})),
+                partial(outcomes.finish_step, held, NOTHING, outcomes.Finish({})),
                 partial(world.lapse, held),
             ]
         )

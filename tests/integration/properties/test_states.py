@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 import app.states
-from app import claims, db, intents
-from app.models import STEP_STATUSES, TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES
+from app import db
+from app.db.models import STEP_STATUSES, TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES
 from app.platform import ActionInput
+from app.protocol import intents, outcomes
 from app.states import (
     NEW,
     RESERVED_WORKFLOW_STATUSES,
@@ -165,10 +166,10 @@ def a_stop_refused_beside_a_doubt(world: World) -> None:
     root = {"sequence": [{"parallel": "p", "branches": branches}, noop("e")]}
     stopped = world.kernel.start(world.kernel.register(root), INPUT)
     doubtful, pivot = world.kernel.claim(stopped, "a"), world.kernel.claim(stopped, "z")
-    claims.doubt_step(doubtful, NOTHING, {"code": "x"}, 0.0, None)
+    outcomes.doubt_step(doubtful, NOTHING, {"code": "x"}, 0.0, None)
     commands.stop(stopped, "timed_out", {"code": "timed_out"})
     run(stopped, "a", "control.noop")
-    claims.finish_step(pivot, NOTHING, claims.Finish(is_pivot=True))
+    outcomes.finish_step(pivot, NOTHING, outcomes.Finish(is_pivot=True))
     drive()
 
 
@@ -184,7 +185,7 @@ def a_doubt_that_is_dropped(world: World) -> None:
     chain = Stage(world, "in_chain")
     held = world.claim(world.kernel.step(chain.id, "a"))
     assert held is not None
-    claims.doubt_step(held, NOTHING, {"code": "x"}, 0.0, None)
+    outcomes.doubt_step(held, NOTHING, {"code": "x"}, 0.0, None)
     world.cancel(chain.id)
     assert chain.rest() in {"cancelled", "compensated"}
 
@@ -204,7 +205,7 @@ def people_decide(world: World) -> None:
     doubted = world.kernel.start(world.kernel.register(noop("a")), INPUT)
     claim = world.kernel.claim(doubted, "a")
     assert intents.record_intent(claim, 0, "op", {}, "key") is not None
-    claims.doubt_step(claim, NOTHING, {"code": "x"}, 3600.0, "unknown_outcome")
+    outcomes.doubt_step(claim, NOTHING, {"code": "x"}, 3600.0, "unknown_outcome")
     attention.resolve(ada, doubted, "a", Resolution("never", "asked them"))
     drive()
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict
 
-from app.call import Call
+from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend, Unknown
 from app.platform import (
     Action,

@@ -10,14 +10,16 @@ from uuid import UUID
 
 import redis
 
-from app import claims, db, siblings
-from app.attempt import Moves, Result, execute
-from app.call import idempotency_key
-from app.claims import Advance, Claim
+from app import db
+from app.broker.links import SIBLINGS
+from app.engine import siblings
+from app.engine.attempt import Moves, Result, execute
+from app.engine.call import idempotency_key
+from app.engine.recording import record
 from app.errors import Conflict
-from app.links import SIBLINGS
 from app.platform import Action, Delivery
-from app.recording import record
+from app.protocol import claims, outcomes
+from app.protocol.claims import Advance, Claim
 from app.settings import current
 from chains import commands, compensate
 from chains.actions import actions
@@ -132,7 +134,7 @@ class World:
         if next_keys is None or len(next_keys) != 1:
             return record(claim, result, fraction=0.0)
         output = result.finish.output
-        return claims.advance_step(claim, result.attempt, output, next_keys[0], 60.0)
+        return outcomes.advance_step(claim, result.attempt, output, next_keys[0], 60.0)
 
     def _lead_on(self, workflow_id: UUID, key: str, advance: Advance, *, is_lost: bool) -> None:
         if is_lost:

@@ -1,0 +1,1 @@
+"""All that is Celery's: the application, its messages, workers and events."""

@@ -1,0 +1,139 @@
+"""The Celery application: moves steps, holds no truth. Nothing of it may be lost with Redis.
+
+Messages in hand are kept in the worker's memory alone: what a killed worker held is published again
+by the reconciler, long before kombu's visibility time-out would have brought it back.
+"""
+
+import sys
+from functools import lru_cache
+from typing import Any
+
+import structlog
+from billiard.einfo import ExceptionInfo
+from celery import Celery
+from celery.app import trace
+from celery.concurrency import thread
+from celery.exceptions import Ignore
+from kombu.message import Message
+from kombu.transport import virtual
+
+from app import settings
+
+log = structlog.get_logger()
+
+CONTROL_QUEUE = "control"
+
+
+def _repair_kombu() -> None:
+    """A broker that goes away while messages are in hand must not end the worker, nor make it
+    write them to a file: kombu 5.7 does either."""
+    qos: Any = virtual.QoS
+    message: Any = Message
+    ack = message.ack_log_error
+    reject = message.reject_log_error
+
+    def restore_unacked(self: Any) -> list[Any]:
+        self._flush()
+        is_gone = self.channel.connection.client is None
+        try:
+            while self._delivered and not is_gone:
+                self.channel._restore(self._delivered.popitem()[1])
+        except Exception as err:  # noqa: BLE001 - whatever the reason, the reconciler has them all
+            log.info(
+                "worker.messages_dropped", count=len(self._delivered) + 1, error=str(err)[:200]
+            )
+        self._delivered.clear()
+        return []
+
+    def ack_log_error(self: Any, logger: Any, errors: Any, multiple: bool = False) -> Any:
+        return ack(self, logger, (*errors, AttributeError), multiple)
+
+    def reject_log_error(self: Any, logger: Any, errors: Any, requeue: bool = False) -> Any:
+        return reject(self, logger, (*errors, AttributeError), requeue)
+
+    qos.restore_unacked = restore_unacked
+    message.ack_log_error = ack_log_error
+    message.reject_log_error = reject_log_error
+
+
+_repair_kombu()
+
+
+def _leave_alone(pool: Any, pid: int, signal: Any = None) -> None:
+    """A thread cannot be ended; its step's deadline and lease are."""
+
+
+_threads: Any = thread
+# Celery's own raises, which ends a stopping worker in the middle of it.
+_threads.TaskPool.terminate_job = _leave_alone
+
+
+_ExceptionInfo: Any = ExceptionInfo
+_trace: Any = trace
+
+
+class _LeanExceptionInfo(_ExceptionInfo):  # type: ignore[misc] # its base is not to be checked
+    """Without the frames of an Ignore, which says nothing: to copy and print them, twice, cost more
+    than the step that it ends."""
+
+    def __init__(self, exc_info: Any = None, internal: bool = False) -> None:
+        given = exc_info or sys.exc_info()
+        if not isinstance(given[1], Ignore):
+            super().__init__(given, internal)
+            return
+        self.type, self.internal, self.traceback = given[0], internal, ""
+        self.exception = _trace.ExceptionWithTraceback(Ignore(), "")
+
+
+_trace.ExceptionInfo = _LeanExceptionInfo
+
+
+@lru_cache(maxsize=1)
+def celery_app() -> Celery:
+    """The process's application, configured from its settings."""
+    app = Celery(
+        "playalter", broker=settings.current().redis_url, backend="app.broker.results:StepsBackend"
+    )
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_acks_on_failure=True,
+        task_acks_on_timeout=True,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=CONTROL_QUEUE,
+        task_create_missing_queues=True,
+        task_publish_retry_policy={
+            "max_retries": 2,
+            "interval_start": 0,
+            "interval_step": 0.2,
+            "interval_max": 0.5,
+        },
+        worker_consumer="app.broker.consumer:BatchingConsumer",
+        # One in hand and one at hand for each slot: a child need not wait for the next.
+        worker_prefetch_multiplier=2,
+        worker_max_tasks_per_child=5000,
+        worker_max_memory_per_child=600_000,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_soft_shutdown_timeout=10,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            # kombu's own record of messages in hand: four round trips for each, half of the
+            # work of a worker's main process, for what PostgreSQL knows already.
+            "ack_emulation": False,
+            "queue_order_strategy": "round_robin",
+            "socket_keepalive": True,
+            "socket_connect_timeout": 3,
+            # A broker that hangs must not hold a request or the reconciler; a read of the queue
+            # itself waits a second at a time.
+            "socket_timeout": 3,
+            "health_check_interval": 25,
+        },
+        broker_transport="redis",
+    )
+    return app

@@ -1,0 +1,41 @@
+"""PostgreSQL: connections, transactions, waiting for the server, the schema and its migration."""
+
+from app.db.ailments import Ailment, ailment
+from app.db.connecting import connect, dsn, snapshots
+from app.db.engines import begin, begin_read, engine, has_replica
+from app.db.migration import migrate
+from app.db.patience import (
+    AWAY,
+    OUTCOME_PATIENCE_SECONDS,
+    PATIENCE_SECONDS,
+    UNABLE,
+    call,
+    hot,
+    patiently,
+)
+from app.db.pool import dedicate, prepared, release, row, rows
+
+__all__ = [
+    "AWAY",
+    "OUTCOME_PATIENCE_SECONDS",
+    "PATIENCE_SECONDS",
+    "UNABLE",
+    "Ailment",
+    "ailment",
+    "begin",
+    "begin_read",
+    "call",
+    "connect",
+    "dedicate",
+    "dsn",
+    "engine",
+    "has_replica",
+    "hot",
+    "migrate",
+    "patiently",
+    "prepared",
+    "release",
+    "row",
+    "rows",
+    "snapshots",
+]

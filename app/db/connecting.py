@@ -1,0 +1,51 @@
+"""New connections to PostgreSQL: how they are made, and how a vanished server is noticed."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg2
+import psycopg2.extras
+from sqlalchemy import make_url
+
+from app import settings
+
+_register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
+_register_uuid()
+
+CONNECT_SECONDS = 5
+STATEMENT_MILLISECONDS = 30_000
+
+# A vanished server is noticed within half a minute, not by the kernel's quarter of an hour.
+LIVENESS: dict[str, Any] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+def dsn(url: str) -> str:
+    """The libpq form of an SQLAlchemy URL."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def connect(*, application: str = "playalter") -> Any:
+    """A new autocommit psycopg2 connection; the caller closes it."""
+    connection = psycopg2.connect(
+        dsn(settings.current().database_url),
+        connect_timeout=CONNECT_SECONDS,
+        application_name=application,
+        options=f"-c statement_timeout={STATEMENT_MILLISECONDS}",
+        **LIVENESS,
+    )
+    connection.autocommit = True
+    return connection
+
+
+@contextmanager
+def snapshots(*, application: str = "playalter") -> Iterator[Any]:
+    """A psycopg2 connection to the primary, each of whose transactions only reads one snapshot."""
+    with closing(connect(application=application)) as connection:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        yield connection

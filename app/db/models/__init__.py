@@ -1,0 +1,43 @@
+"""The tables, as the migrations leave them; a test holds the two against each other."""
+
+from app.db.models.base import Base
+from app.db.models.definitions import DefinitionActivation, DefinitionRow
+from app.db.models.files import ArtifactRow
+from app.db.models.machinery import ClockOffset, ReconcilerBeat, WorkerPresence
+from app.db.models.people import ApiKey, User
+from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
+from app.db.models.record import EventRow, IntentRow
+from app.db.models.statuses import (
+    CAUSES,
+    RARE_WORKFLOW_STATUSES,
+    RESOLUTIONS,
+    STEP_STATUSES,
+    TERMINAL_WORKFLOW_STATUSES,
+    WORKFLOW_STATUSES,
+)
+from app.db.models.workflows import StepRow, WorkflowRow
+
+__all__ = [
+    "CAUSES",
+    "RARE_WORKFLOW_STATUSES",
+    "RESOLUTIONS",
+    "STEP_STATUSES",
+    "TERMINAL_WORKFLOW_STATUSES",
+    "WORKFLOW_STATUSES",
+    "ApiKey",
+    "ArtifactRow",
+    "Base",
+    "ClockOffset",
+    "DefinitionActivation",
+    "DefinitionRow",
+    "EventRow",
+    "IntentRow",
+    "PlatformHealth",
+    "PlatformLog",
+    "ReconcilerBeat",
+    "StepRow",
+    "User",
+    "WebhookDelivery",
+    "WorkerPresence",
+    "WorkflowRow",
+]

@@ -1,0 +1,48 @@
+"""Files, by their rows."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.models.base import NOW, UUID7, Base
+
+
+class ArtifactRow(Base):
+    """A file we keep: an upload, or a result copied from a platform. Erased: hash only."""
+
+    __tablename__ = "artifacts"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    workflow_id: Mapped[UUID | None]
+    step_key: Mapped[str | None]
+    name: Mapped[str]
+    content_type: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    sha256: Mapped[str]
+    vendor_sha256: Mapped[str | None]
+    storage_key: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    erased_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index("artifacts_by_user", "user_id", "id"),
+        Index(
+            "artifacts_by_step",
+            "workflow_id",
+            "step_key",
+            postgresql_where=text("workflow_id IS NOT NULL"),
+        ),
+        Index(
+            "artifacts_uploads_by_age",
+            "created_at",
+            postgresql_where=text("workflow_id IS NULL AND erased_at IS NULL"),
+        ),
+    )

@@ -1,0 +1,52 @@
+"""What is on record: effects about to be made, and events."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    Integer,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.models.base import NOW, Base, one_of
+from app.db.models.statuses import RESOLUTIONS
+
+
+class IntentRow(Base):
+    """An effect about to be made: committed before the request leaves."""
+
+    __tablename__ = "intents"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    step_key: Mapped[str] = mapped_column(primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    ordinal: Mapped[int] = mapped_column(primary_key=True)
+    operation: Mapped[str]
+    request: Mapped[Any] = mapped_column(JSON)
+    key: Mapped[str]
+    first_sent_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    resolution: Mapped[str | None]
+    response: Mapped[Any | None] = mapped_column(JSONB)
+    __table_args__ = (
+        CheckConstraint(one_of("resolution", RESOLUTIONS), name="intents_resolution"),
+        Index(
+            "intents_by_address",
+            text("(response ->> 'url')"),
+            postgresql_using="hash",
+            postgresql_where=text("operation LIKE 'files.create%'"),
+        ),
+    )
+
+
+class EventRow(Base):
+    """Append-only; `hash` is SHA-256 over the previous hash and `body`, as it is stored."""
+
+    __tablename__ = "events"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    body: Mapped[str]
+    hash: Mapped[bytes]

@@ -1,0 +1,197 @@
+"""Workflows and their steps: projections of the events, written with them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import DOMAIN, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.operators import OperatorClass
+
+from app.db.models.base import NOW, UUID7, Base, one_of
+from app.db.models.statuses import (
+    CAUSES,
+    RARE_WORKFLOW_STATUSES,
+    STEP_STATUSES,
+    TERMINAL_WORKFLOW_STATUSES,
+    WORKFLOW_STATUSES,
+)
+
+
+class _StepStatus(DOMAIN):
+    operator_classes = OperatorClass.STRING
+
+
+STEP_STATUS = _StepStatus(
+    "step_status", Text, constraint_name="step_status", check=one_of("VALUE", STEP_STATUSES)
+)
+
+
+class WorkflowRow(Base):
+    """One execution of a definition. While not terminal, `next_wake_at` is finite."""
+
+    __tablename__ = "workflows"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    user_id: Mapped[UUID]
+    type: Mapped[str]
+    version: Mapped[int]
+    status: Mapped[str]
+    cause: Mapped[str | None]
+    attention: Mapped[str | None]
+    paused_at: Mapped[datetime | None]
+    input: Mapped[dict[str, Any]]
+    output: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
+    idempotency_key: Mapped[str | None]
+    request_hash: Mapped[bytes | None]
+    next_wake_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
+    parent_key: Mapped[str | None]
+    depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    undoes: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    """False: stopped without undoing."""
+    budget: Mapped[int | None] = mapped_column(BigInteger)
+    """What its platforms may cost, in micro-USD; what they have cost is `spent`."""
+    spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
+    is_asleep: Mapped[bool | None]
+    """When next_wake_at was last raised, it only waited; None: it was never raised."""
+    __table_args__ = (
+        Index(
+            "workflows_asleep",
+            "user_id",
+            "id",
+            postgresql_where=text("completed_at IS NULL AND is_asleep"),
+        ),
+        Index(
+            "workflows_awake",
+            "user_id",
+            "id",
+            postgresql_where=text("completed_at IS NULL AND NOT is_asleep"),
+        ),
+        Index(
+            "workflows_by_rare_status",
+            "user_id",
+            "status",
+            "id",
+            postgresql_where=text(one_of("status", RARE_WORKFLOW_STATUSES)),
+        ),
+        Index(
+            "workflows_by_fork_source",
+            "forked_from",
+            postgresql_where=text("forked_from IS NOT NULL"),
+        ),
+        Index(
+            "workflows_needing_a_person",
+            "user_id",
+            "id",
+            postgresql_where=text("attention IS NOT NULL"),
+        ),
+        CheckConstraint(one_of("status", WORKFLOW_STATUSES), name="workflows_status"),
+        CheckConstraint(one_of("cause", CAUSES), name="workflows_cause"),
+        CheckConstraint("priority BETWEEN 1 AND 9", name="workflows_priority"),
+        CheckConstraint(
+            f"{one_of('status', TERMINAL_WORKFLOW_STATUSES)}"
+            " OR (next_wake_at IS NOT NULL AND isfinite(next_wake_at))",
+            name="workflows_always_looked_at",
+        ),
+        Index("workflows_by_user", "user_id", "id"),
+        Index(
+            "workflows_by_parent",
+            "parent_id",
+            postgresql_where=text("parent_id IS NOT NULL"),
+        ),
+        Index(
+            "workflows_due",
+            "next_wake_at",
+            postgresql_where=text("completed_at IS NULL"),
+        ),
+        Index(
+            "workflows_idempotency",
+            "user_id",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )
+
+
+class StepRow(Base):
+    """One node of a workflow, or (`~undo`) its compensation. `publish_after` null: not ready."""
+
+    __tablename__ = "steps"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    task_id: Mapped[UUID | None]
+    """Celery's id of a step made by an earlier release; app/broker/links.py makes today's."""
+    position: Mapped[int]
+    action: Mapped[str]
+    status: Mapped[str] = mapped_column(STEP_STATUS)
+    undo: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    next_keys: Mapped[list[str] | None]
+    join_key: Mapped[str | None]
+    item_heads: Mapped[list[str] | None]
+    item_count: Mapped[int | None]
+    next_item: Mapped[int | None]
+    remaining: Mapped[int | None]
+    fence: Mapped[UUID | None]
+    tries: Mapped[int] = mapped_column(server_default=text("0"))
+    claims: Mapped[int] = mapped_column(server_default=text("0"))
+    crashes: Mapped[int] = mapped_column(server_default=text("0"))
+    generation: Mapped[int] = mapped_column(server_default=text("0"))
+    lease_until: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    wake_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    publish_after: Mapped[datetime | None]
+    item: Mapped[Any | None] = mapped_column(JSONB)
+    input: Mapped[dict[str, Any] | None]
+    output: Mapped[Any | None] = mapped_column(JSONB)
+    error: Mapped[dict[str, Any] | None]
+    external_id: Mapped[str | None]
+    cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    adopted_from: Mapped[UUID | None]
+    """In a fork: the workflow whose outcome this is, which alone may undo it."""
+    skip_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    resolved_output: Mapped[Any | None] = mapped_column(JSONB)
+    """A person's word for the step's output; it is recorded without running the action."""
+    __table_args__ = (
+        Index(
+            "steps_by_signal",
+            "workflow_id",
+            postgresql_where=text("external_id LIKE 'signal:%'"),
+        ),
+        Index(
+            "steps_orphans",
+            "workflow_id",
+            postgresql_where=text("undo AND key LIKE '%~orphan[%'"),
+        ),
+        Index(
+            "steps_by_old_task_id",
+            "task_id",
+            postgresql_where=text("uuid_extract_version(task_id) = 5"),
+        ),
+        Index(
+            "steps_by_external_id",
+            "external_id",
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )

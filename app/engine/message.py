@@ -1,0 +1,259 @@
+"""One message on its way through this worker: claim, call, record, and what follows hand to hand.
+
+Invariant: what a step did is in PostgreSQL before anything that follows it moves.
+"""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task
+
+from app.broker.links import Links, Next, serves, task_id
+from app.broker.shutdown import is_shutting_down
+from app.broker.task_events import TakenEvents
+from app.engine import siblings
+from app.engine.attempt import Moves, Prepared, Result, execute
+from app.engine.recording import record
+from app.platform import Action
+from app.protocol import claims, outcomes
+from app.protocol.claims import Advance, Claim
+
+log = structlog.get_logger()
+
+TAKE_SECONDS = 1.0
+TAKE_LINKS = 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the engine asks of those who know definitions; handed in, for `app` knows none.
+
+    `prepare(claim)` raises Permanent when the input cannot be made. `dispatch(workflow_id, keys)`
+    publishes steps won before; `one_message(workflow_id, keys)` is the action of those that a
+    single message would carry, else None. `settle(workflow_id)` carries on a workflow that is
+    stopping. `ended(workflow_id)` tells the parent of a child.
+    """
+
+    prepare: Callable[[Claim], Prepared]
+    dispatch: Callable[[UUID, list[str]], None]
+    one_message: Callable[[UUID, tuple[str, ...]], str | None]
+    settle: Callable[[UUID], None]
+    ended: Callable[[UUID], None]
+
+
+class Message:
+    """The steps that one message runs in this process, one after the other."""
+
+    def __init__(
+        self,
+        actions: Mapping[str, Action],
+        order: Order,
+        task: Task[..., Any],
+        workflow_id: UUID,
+    ) -> None:
+        self.actions = actions
+        self.order = order
+        self.request: Any = task.request
+        self.task = task
+        self.links = Links(task)
+        self.events = TakenEvents(task)
+        self.workflow_id = workflow_id
+        self._ids: dict[str, str] = {}
+        self.since = time.monotonic()
+        self.claimed_at = self.since
+        self.name = task.name
+        """The Celery task of the step that runs now."""
+        self.taken = 0
+        self.is_own_step_done = False
+
+    def run(self, keys: tuple[str, ...]) -> bool:
+        """Run the message's own step (with its siblings), then what may be taken after it; whether
+        Celery shall take the message's own step for done."""
+        found = self.begin(keys)
+        while True:
+            while isinstance(found, Claim):
+                found = self.attempt(found)
+            if found is None:
+                return self.stay()
+            taken = self.take_on(found)
+            if taken is None:
+                return self.leave(found)
+            found = self.begin(taken.keys)
+            if isinstance(found, Claim):
+                self.tell_started(found.key)
+
+    def begin(self, keys: tuple[str, ...]) -> Claim | Advance | None:
+        """Claim one step; of several siblings, run all that can be claimed."""
+        self.claimed_at = time.monotonic()
+        if len(keys) > 1:
+            advances = self.run_siblings(list(keys))
+            if advances is not None:
+                return siblings.together(advances)
+        return claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
+
+    def run_siblings(self, keys: list[str]) -> list[Advance] | None:
+        """What those led to that could be claimed; None where none could: recorded before, perhaps,
+        as with any doubled message."""
+        action, prepare = self.action(), self.order.prepare
+        found = siblings.claim_siblings(self.workflow_id, keys, action.attempt_seconds)
+        if not found.claims and not found.others:
+            return None
+        ended = siblings.run_claimed(found.claims, action, prepare, self.claimed_at)
+        for each in ended:
+            if not self.is_own(each.claim.key):
+                self.tell_started(each.claim.key)
+            self.tell_ended(each.claim.key, each.result, each.advance, self.claimed_at)
+        return [*(each.advance for each in ended), *map(self.run_alone, found.others)]
+
+    def run_alone(self, key: str) -> Advance:
+        """Claim, run and record a sibling that is not plain."""
+        found = claims.claim_step(self.workflow_id, key, self.action().attempt_seconds)
+        if not isinstance(found, Claim):
+            return found or Advance("fenced")
+        began = time.monotonic()
+        result = execute(found, self.action(), self.order.prepare, began)
+        advance = record(found, result, fraction=random.random())
+        if not self.is_own(key):
+            self.tell_started(key)
+        self.tell_ended(key, result, advance, began)
+        return advance
+
+    def stay(self) -> bool:
+        """The canvas does not go on from here: the reconciler, a wake or another holder does it.
+
+        Ignored is what Celery reports for the message's own step, unless that one is done.
+        """
+        self.links.drop()
+        return self.is_own_step_done
+
+    def action(self, name: str | None = None) -> Action:
+        """The action of a Celery task, of the one that runs now if none is named."""
+        return self.actions[(name or self.name).removesuffix("~undo")]
+
+    def attempt(self, claim: Claim) -> Claim | Advance:
+        """One attempt of one step; the next claim when a link was taken."""
+        began = self.claimed_at
+        structlog.contextvars.bind_contextvars(step=claim.key)
+        result = execute(claim, self.action(), self.order.prepare, began)
+        following = self.following(result)
+        self.claimed_at = time.monotonic()
+        advance = (
+            self.advance(claim, result, following)
+            if following
+            else record(claim, result, fraction=random.random())
+        )
+        self.tell_ended(claim.key, result, advance, began)
+        if advance.claim is None:
+            return advance
+        assert following is not None
+        self.links.take()
+        self.take(following)
+        self.tell_started(advance.claim.key)
+        return advance.claim
+
+    def is_own(self, key: str) -> bool:
+        """Whether the message was published for this step: Celery tells of it."""
+        return bool(key == self.request.args[1])
+
+    def tell_started(self, key: str) -> None:
+        """Tell Celery's receivers of a step that came without a message of its own."""
+        self.events.started(self.id_of(key), self.name, (str(self.workflow_id), key))
+
+    def id_of(self, key: str) -> str:
+        """Celery's id of a step of the workflow."""
+        if key not in self._ids:
+            self._ids[key] = str(task_id(self.workflow_id, key))
+        return self._ids[key]
+
+    def tell_ended(self, key: str, result: Result, advance: Advance, began: float) -> None:
+        """Tell Celery's receivers, and the log, how a step has ended."""
+        if advance.verdict == "fenced":
+            return
+        seconds = time.monotonic() - began
+        if result.move is Moves.FINISH and self.is_own(key):
+            self.is_own_step_done = True
+        elif result.move is Moves.FINISH:
+            self.events.succeeded(self.id_of(key), seconds)
+        elif result.move is Moves.FAIL:
+            # Celery sends nothing for what it is told to ignore.
+            self.events.failed(self.id_of(key), str(result.error.get("message", "")))
+        if result.move is not Moves.FINISH:
+            log.info(
+                "step.ended",
+                step=key,
+                action=self.name,
+                outcome=result.move.value,
+                code=result.error.get("code"),
+                seconds=round(seconds, 3),
+            )
+
+    def may_take(self, following: Next) -> bool:
+        """Whether this message may run one more link, and this worker this one."""
+        if self.taken >= TAKE_LINKS or time.monotonic() - self.since > TAKE_SECONDS:
+            return False
+        if is_shutting_down() or following.name not in self.actions:
+            return False
+        return serves(self.task, following.queue) and not self.actions[following.name].slow
+
+    def following(self, result: Result) -> Next | None:
+        """The next plain link, if it may be claimed with the recording of this step."""
+        if result.move is not Moves.FINISH or result.is_special:
+            return None
+        following = self.links.next_step()
+        if following is None or len(following.keys) > 1 or not self.may_take(following):
+            return None
+        return following
+
+    def take_on(self, advance: Advance) -> Next | None:
+        """Take what was released, where one message would carry it: from the canvas, where that
+        leads there, or without."""
+        if advance.verdict not in {"released", "done"} or not advance.released:
+            return None
+        if self.links.leads_to(advance.released):
+            following = self.links.next_step()
+            take: Callable[[], None] = self.links.take
+        elif advance.released == (advance.joined,) and self.links.has_chord():
+            following = self.links.next_join()
+            take = self.links.take_join
+        else:
+            name = self.order.one_message(self.workflow_id, advance.released)
+            following = None if name is None else Next(name, advance.released)
+            take = self.links.drop
+        if following is None or not self.may_take(following):
+            return None
+        take()
+        return self.take(following)
+
+    def take(self, following: Next) -> Next:
+        """From here on the message runs these steps."""
+        self.name = following.name
+        self.taken += 1
+        return following
+
+    def advance(self, claim: Claim, result: Result, following: Next) -> Advance:
+        """Record the step and claim the next link in one statement."""
+        seconds = self.actions[following.name].attempt_seconds
+        (key,) = following.keys
+        return outcomes.advance_step(claim, result.attempt, result.finish.output, key, seconds)
+
+    def leave(self, advance: Advance) -> bool:
+        """Let the canvas go on where it leads to what was released; else see to it here."""
+        if advance.verdict in {"draining", "undone"}:
+            self.order.settle(self.workflow_id)
+        if advance.verdict in {"draining", "undone", "fenced", "recorded"}:
+            return self.stay()
+        if advance.verdict == "child_completed":
+            self.order.ended(self.workflow_id)
+        released = advance.released
+        if advance.joined is not None and self.links.has_chord():
+            self.links.join()
+        elif not released or not self.links.leads_to(released):
+            self.links.drop()
+            if released:
+                self.order.dispatch(self.workflow_id, list(released))
+        return True

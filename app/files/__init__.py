@@ -1,0 +1,1 @@
+"""Files: uploads and results, where they are stored, and what marks them as generated."""

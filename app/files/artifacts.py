@@ -1,0 +1,319 @@
+"""The pictures and files we keep: uploads of users, and what steps copied from platforms.
+
+A row without `erased_at` has its file: the file is written before the row and removed before the
+row says so. An erased artifact keeps its hash only.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Text,
+    cast,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from uuid_utils.compat import uuid7
+
+from app import clock
+from app.db import begin
+from app.db.models import ArtifactRow, StepRow, WorkflowRow
+from app.errors import InvalidInput, NotFound, Permanent, TooLarge
+from app.files import images
+from app.files.storage import storage
+from app.identity import security
+from app.platform import Json
+from app.protocol.claims import Fenced
+from app.settings import current
+
+LINK_SECONDS = 86_400
+
+_NAMESPACE = UUID("6f0c9f0e-52f5-5c0b-9f3a-6b0f5b8f7f11")
+_UNSAFE_IN_NAMES = re.compile(r"[^\w.() -]+")
+_COLUMNS = (
+    ArtifactRow.id,
+    ArtifactRow.workflow_id,
+    ArtifactRow.step_key,
+    ArtifactRow.name,
+    ArtifactRow.content_type,
+    ArtifactRow.size,
+    ArtifactRow.width,
+    ArtifactRow.height,
+    ArtifactRow.sha256,
+    ArtifactRow.vendor_sha256,
+    ArtifactRow.storage_key,
+    ArtifactRow.created_at,
+    ArtifactRow.erased_at,
+)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One artifact with its content."""
+
+    id: UUID
+    data: bytes
+    content_type: str
+    sha256: str
+    width: int | None
+    height: int | None
+    name: str
+
+
+class Artifacts:
+    """The files that one step of one workflow may read and write."""
+
+    def __init__(
+        self, workflow_id: UUID, step_key: str, user_id: UUID, *, fence: UUID | None = None
+    ) -> None:
+        """`fence`: the claim that may write; a holder that lost it leaves nothing behind."""
+        self.fence = fence
+        self.workflow_id = workflow_id
+        self.step_key = step_key
+        self.user_id = user_id
+
+    def read(self, artifact_id: UUID | str) -> Blob:
+        """The artifact's content; Permanent if it is erased, damaged or not this user's."""
+        row = _find(_uuid(artifact_id), self.user_id)
+        if row is None or row["erased_at"] is not None:
+            raise Permanent(f"there is no artifact {artifact_id}", code="artifact_missing")
+        try:
+            data = storage().read(row["storage_key"])
+        except NotFound as err:
+            raise Permanent(f"artifact {artifact_id} has no file", code="artifact_missing") from err
+        if hashlib.sha256(data).hexdigest() != row["sha256"]:
+            raise Permanent(f"artifact {artifact_id} is damaged on disk", code="artifact_damaged")
+        return Blob(
+            id=row["id"],
+            data=data,
+            content_type=row["content_type"],
+            sha256=row["sha256"],
+            width=row["width"],
+            height=row["height"],
+            name=row["name"],
+        )
+
+    def write(
+        self, name: str, data: bytes, content_type: str, *, vendor_sha256: str | None = None
+    ) -> Json:
+        """Keep a result, on disk before this returns; `{id, url, content_type, size, sha256, ...}`.
+
+        The id follows from workflow, step and name: a replay finds what is there and adds nothing.
+        Permanent when an image cannot be decoded, or the artifact was erased meanwhile.
+        """
+        artifact_id = uuid5(_NAMESPACE, f"{self.workflow_id}/{self.step_key}/{name}")
+        known = _find(artifact_id, self.user_id)
+        if known is None:
+            known = self._write(artifact_id, name, data, content_type, vendor_sha256)
+        if known["erased_at"] is not None:
+            raise Permanent(f"artifact {name} was erased", code="artifact_erased")
+        return self._described(known)
+
+    def link(self, artifact_id: UUID | str, *, seconds: int = LINK_SECONDS) -> str:
+        """An address under which a platform can fetch the content for `seconds`, without a key."""
+        return link(_uuid(artifact_id), seconds=seconds)
+
+    def written(self, *, step_key: str | None = None) -> list[Json]:
+        """What this step, or the one it undoes, has written and not erased, oldest first."""
+        statement = (
+            select(*_COLUMNS)
+            .where(
+                ArtifactRow.workflow_id == self.workflow_id,
+                ArtifactRow.step_key == (step_key or self.step_key),
+                ArtifactRow.erased_at.is_(None),
+            )
+            .order_by(ArtifactRow.created_at, ArtifactRow.id)
+        )
+        with begin() as connection:
+            return [self._described(row) for row in connection.execute(statement).mappings()]
+
+    def erase(self, artifact_id: UUID | str) -> bool:
+        """Remove the content for good, keeping the row's hash; False when it was erased before."""
+        row = _find(_uuid(artifact_id), self.user_id)
+        return row is not None and _erase(row)
+
+    def _write(
+        self,
+        artifact_id: UUID,
+        name: str,
+        data: bytes,
+        content_type: str,
+        vendor_sha256: str | None,
+    ) -> RowMapping:
+        picture = _inspect_result(data) if content_type.startswith("image/") else None
+        values = _values(artifact_id, self.user_id, name, data) | {
+            "workflow_id": self.workflow_id,
+            "step_key": self.step_key,
+            "content_type": picture.content_type if picture else content_type,
+            "width": picture.width if picture else None,
+            "height": picture.height if picture else None,
+            "vendor_sha256": vendor_sha256,
+        }
+        if self.fence is not None:
+            # Another holder's file, even with the same bytes, is not ours to remove below.
+            values["storage_key"] = _storage_key(artifact_id, data + self.fence.bytes)
+        storage().write(values["storage_key"], data)
+        with begin() as connection:
+            is_holder = self._is_holder(connection)
+            if is_holder:
+                connection.execute(upsert(ArtifactRow).values(values).on_conflict_do_nothing())
+        if not is_holder:
+            storage().delete(values["storage_key"])
+            raise Fenced
+        row = _find(artifact_id, self.user_id)
+        if row is None:
+            raise Permanent(f"artifact {name} belongs to another user", code="artifact_missing")
+        if row["storage_key"] != values["storage_key"] or row["erased_at"] is not None:
+            # Another attempt came first with other bytes, or the step was undone meanwhile.
+            storage().delete(values["storage_key"])
+        return row
+
+    def _is_holder(self, connection: Connection) -> bool:
+        if self.fence is None:
+            return True
+        held = (
+            select(StepRow.key)
+            .where(
+                StepRow.workflow_id == self.workflow_id,
+                StepRow.key == self.step_key,
+                StepRow.fence == self.fence,
+                StepRow.status == "running",
+            )
+            .with_for_update(key_share=True)
+        )
+        return connection.execute(held).first() is not None
+
+    def _described(self, row: RowMapping) -> Json:
+        return {
+            "id": str(row["id"]),
+            "url": link(row["id"]),
+            "content_type": row["content_type"],
+            "size": row["size"],
+            "sha256": row["sha256"],
+            "width": row["width"],
+            "height": row["height"],
+            "vendor_sha256": row["vendor_sha256"],
+        }
+
+
+def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
+    """The signed address of an artifact's content, good for `seconds` from now."""
+    expires = int(clock.timestamp()) + seconds
+    signature = security.link_signature(artifact_id, expires)
+    base = current().public_base_url
+    return f"{base}/files/{artifact_id}?expires={expires}&signature={signature}"
+
+
+def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping:
+    """Keep a user's photograph; its row. InvalidInput or TooLarge if it is no image we take."""
+    picture = images.inspect(data)
+    clean = _UNSAFE_IN_NAMES.sub("_", name or "").strip(" .")[-200:]
+    values = _values(uuid7(), user_id, clean or f"upload.{picture.extension}", data) | {
+        "content_type": picture.content_type,
+        "width": picture.width,
+        "height": picture.height,
+    }
+    storage().write(values["storage_key"], data)
+    statement = insert(ArtifactRow).values(values).returning(*_COLUMNS)
+    with begin() as connection:
+        return connection.execute(statement).mappings().one()
+
+
+def artifact(artifact_id: UUID, user_id: UUID | None) -> RowMapping:
+    """One row; NotFound if it is not there or another's. `user_id` None: by a signed link."""
+    row = _find(artifact_id, user_id)
+    if row is None:
+        raise NotFound("there is no such artifact")
+    return row
+
+
+def erase_old_uploads(older_than: timedelta) -> int:
+    """Erase uploads that no live workflow's input mentions; how many were erased.
+
+    An upload's id appears in the input as a string, so the input's text is searched for it.
+    """
+    statement = (
+        select(*_COLUMNS)
+        .where(
+            ArtifactRow.workflow_id.is_(None),
+            ArtifactRow.erased_at.is_(None),
+            ArtifactRow.created_at < func.playalter_now() - older_than,
+            ~_is_mentioned(),
+        )
+        .limit(1000)
+    )
+    with begin() as connection:
+        rows = connection.execute(statement).mappings().all()
+    return sum(_erase(row) for row in rows)
+
+
+def _is_mentioned() -> ColumnElement[bool]:
+    return exists(
+        select(WorkflowRow.id).where(
+            WorkflowRow.completed_at.is_(None),
+            WorkflowRow.user_id == ArtifactRow.user_id,
+            func.strpos(cast(WorkflowRow.input, Text), cast(ArtifactRow.id, Text)) > 0,
+        )
+    )
+
+
+def _find(artifact_id: UUID, user_id: UUID | None) -> RowMapping | None:
+    statement = select(*_COLUMNS).where(ArtifactRow.id == artifact_id)
+    if user_id is not None:
+        statement = statement.where(ArtifactRow.user_id == user_id)
+    with begin() as connection:
+        return connection.execute(statement).mappings().one_or_none()
+
+
+def _erase(row: RowMapping) -> bool:
+    # The file first: a crash between the two is made good by erasing again.
+    storage().delete(row["storage_key"])
+    statement = (
+        update(ArtifactRow)
+        .where(ArtifactRow.id == row["id"], ArtifactRow.erased_at.is_(None))
+        .values(erased_at=func.clock_timestamp())
+        .returning(ArtifactRow.id)
+    )
+    with begin() as connection:
+        return connection.execute(statement).one_or_none() is not None
+
+
+def _values(artifact_id: UUID, user_id: UUID, name: str, data: bytes) -> dict[str, Any]:
+    return {
+        "id": artifact_id,
+        "user_id": user_id,
+        "name": name,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "storage_key": _storage_key(artifact_id, data),
+    }
+
+
+def _storage_key(artifact_id: UUID, distinct: bytes) -> str:
+    """A file's key; what is distinct keeps two attempts out of each other's way."""
+    return f"{artifact_id.hex[-2:]}/{artifact_id}.{hashlib.sha256(distinct).hexdigest()[:16]}"
+
+
+def _inspect_result(data: bytes) -> images.Picture:
+    try:
+        return images.inspect(data)
+    except (InvalidInput, TooLarge) as err:
+        raise Permanent(f"the platform's picture: {err.message}", code=err.code) from err
+
+
+def _uuid(value: UUID | str) -> UUID:
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except ValueError as err:
+        raise Permanent(f"{value!r} is not an artifact's id", code="artifact_missing") from err

@@ -1,0 +1,1 @@
+"""Who calls: users, their API keys, and signed links."""

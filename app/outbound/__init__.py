@@ -1,0 +1,1 @@
+"""The one seam to the outside: every request to a platform leaves here."""

@@ -1,0 +1,1 @@
+"""The record of events: its hash chains verified, its heads kept elsewhere."""

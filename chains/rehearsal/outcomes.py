@@ -1,0 +1,292 @@
+"""Outcomes written into memory: what the SQL functions of these names do to rows.
+
+tests/integration/test_rehearsal.py holds the two against each other.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from app.engine.call import UNDO_SUFFIX
+from app.platform import Json
+from app.protocol.claims import Advance, Claim
+from app.protocol.outcomes import Attempt, Finish
+from chains.plan import CHILD
+from chains.rehearsal.memory import Delivery, Memory, StepRow, WorkflowRow
+
+_LEFT_SECONDS = 60.0
+
+
+@dataclass
+class MemoryOutcomes:
+    """An `app.engine.outcome_writer.OutcomeWriter`; what it releases is due at once."""
+
+    memory: Memory
+
+    def finish_step(self, claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
+        """See finish_step_v2."""
+        workflow, row = self._row(claim)
+        row.status, row.output, row.error = finish.status, finish.output, finish.error
+        if row.undo:
+            return self._undone(workflow, row)
+        if finish.status == "failed":
+            workflow.failed[row.key] = row
+        if finish.is_pivot and workflow.status == "compensating" and finish.status == "succeeded":
+            self._refuse_stop(workflow)
+        self._turn(workflow, finish.turn or {})
+        return self._follow(workflow, row, finish)
+
+    def _undone(self, workflow: WorkflowRow, row: StepRow) -> Advance:
+        original = workflow.rows[row.key.removesuffix(UNDO_SUFFIX)]
+        if original.status != "failed":
+            original.status = "compensated"
+        workflow.undone.append(original.key)
+        return Advance("undone")
+
+    def _refuse_stop(self, workflow: WorkflowRow) -> None:
+        workflow.status, workflow.cause, workflow.error = "running", None, None
+        if workflow.failed:
+            call_person(workflow, "step_failed")
+        now = self.memory.now()
+        for row in workflow.rows.values():
+            is_due = row.wake_at is None or row.wake_at <= now
+            if row.released and row.status == "pending" and is_due:
+                self.memory.ready.append((workflow, row))
+
+    def _turn(self, workflow: WorkflowRow, turn: Json) -> None:
+        """What a branching row or a dead path adds, skips and counts."""
+        workflow.add(turn.get("steps", ()))
+        for key in turn.get("skip", ()):
+            if key in workflow.rows and workflow.rows[key].status == "pending":
+                workflow.rows[key].status = "skipped"
+        if "count" in turn:
+            join = workflow.rows[turn["join"]]
+            join.item_count = turn["count"]
+            if "window" in turn:
+                join.remaining = turn["count"]
+                join.next_item = min(turn["count"], turn["window"])
+
+    def _follow(self, workflow: WorkflowRow, row: StepRow, finish: Finish) -> Advance:
+        turn = finish.turn
+        joining = row.join_key if turn is None else turn.get("settle")
+        if joining is not None:
+            ready = _settle_part(workflow.rows[joining])
+        elif turn is not None and "release" in turn:
+            ready = turn["release"]
+        elif row.next_keys is not None:
+            ready = row.next_keys
+        elif workflow.status == "running":
+            workflow.output, workflow.attention = finish.workflow_output, None
+            self.end(workflow, "succeeded")
+            return Advance("completed")
+        else:
+            ready = []
+        self.memory.release(workflow, ready)
+        if workflow.status != "running":
+            return Advance("draining")
+        return Advance("released", tuple(ready))
+
+    def end(self, workflow: WorkflowRow, status: str) -> None:
+        """Write the terminal status, and wake whoever waits for it."""
+        workflow.status, workflow.completed_at = status, self.memory.now()
+        workflow.expires_at = None
+        if workflow.parent is None:
+            return
+        parent, key = workflow.parent
+        own = f"workflow:{workflow.id}"
+        for row in (parent.rows[key], parent.rows.get(key + UNDO_SUFFIX)):
+            if row is not None and (row.status, row.external_id) == ("waiting", own):
+                self.memory.wake(parent, row)
+
+    def retry_step(
+        self,
+        claim: Claim,
+        attempt: Attempt,
+        error: Json,
+        seconds: float,
+        *,
+        new_generation: bool,
+        timeout: float | None = None,
+        is_try: bool = True,
+    ) -> str:
+        """See retry_step_v2."""
+        workflow, row = self._row(claim)
+        due = self.memory.now() + timedelta(seconds=seconds)
+        if timeout is not None and row.started_at and row.started_at + timedelta(0, timeout) < due:
+            return "timed_out"
+        row.status, row.tries, row.error = "pending", row.tries + int(is_try), error
+        row.generation += int(new_generation)
+        self._wake_in(workflow, row, seconds)
+        return _recorded(workflow)
+
+    def leave_step(self, claim: Claim, attempt: Attempt, error: Json) -> str:
+        """See leave_step_v1."""
+        workflow, row = self._row(claim)
+        row.status, row.error = claim.prior, error
+        self._wake_in(workflow, row, _LEFT_SECONDS)
+        return _recorded(workflow)
+
+    def suspend_step(
+        self, claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
+    ) -> str:
+        """See suspend_step_v2. A child's end comes by itself: it is not polled before its time is
+        over."""
+        workflow, row = self._row(claim)
+        row.status, row.external_id, row.error, row.tries = "waiting", external_id, None, 0
+        now = self.memory.now()
+        row.expires_at = row.expires_at or now + timedelta(seconds=timeout)
+        until = now + timedelta(seconds=seconds)
+        if row.action == CHILD:
+            until = row.expires_at
+        self.memory.wake_at(workflow, row, min(until, row.expires_at))
+        return _recorded(workflow)
+
+    def wait_step(
+        self, claim: Claim, attempt: Attempt, external_id: str, until: datetime, signal: str | None
+    ) -> str:
+        """See wait_step_v1."""
+        workflow, row = self._row(claim)
+        row.status, row.external_id, row.error, row.tries = "waiting", external_id, None, 0
+        self.memory.wake_at(workflow, row, until)
+        if workflow.status == "compensating":
+            return "draining"
+        for early in workflow.deliveries:
+            if early.external_id == signal and not early.is_consumed:
+                self._take(workflow, row, early)
+                return "woken"
+        return "recorded"
+
+    def signal(self, workflow: WorkflowRow, name: str, payload: Json) -> None:
+        """See signal_workflow_v1."""
+        if workflow.status != "running":
+            return
+        plain = f"signal:{workflow.id}:{name}"
+        made = Delivery(plain, payload)
+        workflow.deliveries.append(made)
+        for row in sorted(workflow.rows.values(), key=lambda row: (row.position, row.key)):
+            if row.status == "waiting" and (row.external_id or "").startswith(f"{plain}:"):
+                self._take(workflow, row, made)
+                return
+
+    def _take(self, workflow: WorkflowRow, row: StepRow, delivery: Delivery) -> None:
+        delivery.external_id, delivery.is_consumed = row.external_id or "", True
+        self.memory.wake(workflow, row)
+
+    def doubt_step(
+        self,
+        claim: Claim,
+        attempt: Attempt,
+        error: Json,
+        seconds: float,
+        attention: str | None,
+        *,
+        was_sent: bool = True,
+    ) -> str:
+        """See doubt_step_v1."""
+        workflow, row = self._row(claim)
+        row.status, row.tries, row.error = "unknown", row.tries + int(was_sent), error
+        if attention is not None:
+            call_person(workflow, attention)
+        else:
+            self._wake_in(workflow, row, seconds)
+        return _recorded(workflow)
+
+    def fail_step(
+        self,
+        claim: Claim,
+        attempt: Attempt,
+        error: Json,
+        *,
+        is_holding: bool = False,
+        pivot: str | None = None,
+    ) -> str:
+        """See fail_step_v2."""
+        workflow, row = self._row(claim)
+        row.status, row.error, row.tries = "failed", error, row.tries + 1
+        workflow.failed[row.key] = row
+        if row.undo:
+            call_person(workflow, "compensation_failed")
+            return "draining"
+        if workflow.status == "running" and (is_holding or is_past(workflow, pivot)):
+            call_person(workflow, "step_failed")
+            return "recorded"
+        stop(workflow, "failed", {**error, "step": row.key})
+        return "draining"
+
+    def cancel_step(self, claim: Claim, attempt: Attempt) -> str:
+        """See cancel_step_v1."""
+        _, row = self._row(claim)
+        row.status = "cancelled"
+        return "draining"
+
+    def has_delivery(self, external_id: str) -> bool:
+        """Nothing comes before the step waits for it: all happens in this thread."""
+        return False
+
+    def wake_step(self, workflow_id: UUID, key: str, external_id: str) -> bool:
+        """As there is no delivery, nobody is woken by it."""
+        return False
+
+    def time_out(self, workflow: WorkflowRow) -> None:
+        """The workflow's time is over (see stop_workflow_v2)."""
+        workflow.expires_at = None
+        if is_past(workflow, workflow.plan.pivot):
+            call_person(workflow, "timed_out")
+            return
+        message = "the workflow took longer than its time-out"
+        stop(workflow, "timed_out", {"code": "timed_out", "message": message})
+
+    def stop_child(self, workflow: WorkflowRow) -> None:
+        """Its parent is undone (see reopen_child_v1 and stop_workflow_v2)."""
+        pivot = workflow.rows.get(workflow.plan.pivot or "")
+        is_sent = pivot is not None and pivot.status in _SENT and bool(pivot.intents)
+        if is_past(workflow, workflow.plan.pivot) or is_sent:
+            return
+        if workflow.status == "succeeded":
+            workflow.status, workflow.completed_at = "running", None
+        message = "the workflow that started it was stopped"
+        stop(workflow, "cancelled", {"code": "parent_stopped", "message": message})
+
+    def _row(self, claim: Claim) -> tuple[WorkflowRow, StepRow]:
+        workflow = self.memory.workflows[claim.workflow_id]
+        return workflow, workflow.rows[claim.key]
+
+    def _wake_in(self, workflow: WorkflowRow, row: StepRow, seconds: float) -> None:
+        self.memory.wake_at(workflow, row, self.memory.now() + timedelta(seconds=seconds))
+
+
+_SENT = ("running", "waiting", "unknown")
+
+
+def stop(workflow: WorkflowRow, cause: str, error: Json) -> None:
+    """Begin to undo a workflow that runs."""
+    if workflow.status == "running":
+        workflow.status, workflow.cause, workflow.error = "compensating", cause, error
+        workflow.expires_at = None
+
+
+def is_past(workflow: WorkflowRow, pivot: str | None) -> bool:
+    """Whether the pivot has succeeded."""
+    return pivot is not None and workflow.rows[pivot].status == "succeeded"
+
+
+def call_person(workflow: WorkflowRow, reason: str) -> None:
+    """Ask for a person, unless one was asked for already."""
+    workflow.attention = workflow.attention or reason
+
+
+def _recorded(workflow: WorkflowRow) -> str:
+    return "draining" if workflow.status == "compensating" else "recorded"
+
+
+def _settle_part(join: StepRow) -> list[str]:
+    """See settle_parts_v1."""
+    assert join.remaining is not None
+    join.remaining -= 1
+    item, count = join.next_item, join.item_count or 0
+    join.next_item = min(count, item + 1) if item < count else item
+    if join.remaining == 0:
+        return [join.key]
+    if join.next_item > item:
+        return [f"{join.key}[{item}].{head}" for head in join.item_heads or ()]
+    return []
