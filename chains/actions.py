@@ -4,11 +4,12 @@ from functools import lru_cache
 
 import tasks
 from app.platform import Action
-from chains import children, nodes
+from chains.running import shape_actions
+from chains.starting import children
 
 
 @lru_cache(maxsize=1)
 def actions() -> dict[str, Action]:
     """Every action by its name."""
-    own = (*nodes.ACTIONS, nodes.child_action(children.start, children.stop))
+    own = (*shape_actions.ACTIONS, shape_actions.child_action(children.start, children.stop))
     return {**tasks.actions(), **{action.name: action for action in own}}

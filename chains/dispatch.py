@@ -19,9 +19,9 @@ from redis.retry import Retry
 from app import db, settings
 from app.broker.celery import celery_app
 from chains import registry
-from chains.compiler import DEFAULT_PRIORITY, UNDO_SUFFIX, Compiler
 from chains.envelopes import PRIORITIES, envelope
-from chains.plan import Plan
+from chains.plans.compiler import DEFAULT_PRIORITY, UNDO_SUFFIX, Compiler
+from chains.plans.plan import Plan
 
 log = structlog.get_logger()
 

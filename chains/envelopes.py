@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid4
 from app.broker.celery import celery_app
 from app.broker.links import queue_of, task_id
 from chains import registry
-from chains.compiler import Compiler
+from chains.plans.compiler import Compiler
 
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu keeps a list for each priority step; the first has the queue's own name."""

@@ -1,6 +1,6 @@
 """Definitions in the database, and their plans in memory: a version's body never changes.
 
-The read side that starts and steps go through; what changes versions is chains/catalogue.py.
+Starts and steps read definitions here; chains/catalogue/versions.py changes them.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from app import db
-from chains.definition import Definition
-from chains.layout import compile_plan
-from chains.plan import Plan
+from chains.language.definition import Definition
+from chains.plans.layout import compile_plan
+from chains.plans.plan import Plan
 
 
 def active(name: str) -> tuple[int, Definition] | None:

@@ -12,11 +12,11 @@ from app.broker.consumer import tell_presence
 from app.broker.links import queue_of
 from app.engine.engine import Engine
 from app.engine.message import Order
-from chains import housekeeping
 from chains.actions import actions
-from chains.compensate import settle_soon
 from chains.dispatch import dispatch, one_message
-from chains.prepare import prepare
+from chains.repair import housekeeping
+from chains.running.prepare import prepare
+from chains.undoing.settle import settle_soon
 from chains.waking import wake_parent
 
 

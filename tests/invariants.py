@@ -13,8 +13,8 @@ from uuid import UUID
 from app.platform import Action, Json
 from chains import registry
 from chains.actions import actions
-from chains.definition import Map
-from chains.plan import CHILD, Plan
+from chains.language.definition import Map
+from chains.plans.plan import CHILD, Plan
 
 Rows = Callable[[str, tuple[Any, ...]], list[Json]]
 """Runs a statement with positional parameters; `app.db.rows` is one."""

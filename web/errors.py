@@ -33,7 +33,7 @@ from app.errors import (
     Unavailable,
 )
 from app.telemetry import logger
-from chains.faults import DefinitionRefused
+from chains.language.faults import DefinitionRefused
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 2

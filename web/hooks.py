@@ -10,7 +10,7 @@ from app.errors import NotFound, SignatureInvalid
 from app.payload import clean
 from app.platform import Verify
 from app.telemetry import HOOKS, bind_log
-from chains.commands import accept_delivery
+from chains.commands.accept_delivery import accept_delivery
 from tasks import PLATFORMS
 from web.api import problems
 from web.bodies import MAX_JSON_BYTES, StrictRequest

@@ -1,6 +1,6 @@
 """Three steps that do nothing: the cost of the engine itself, and a first look at it."""
 
-from chains.dsl import definition, sequence, step
+from chains.language.dsl import definition, sequence, step
 
 BODY = definition(
     "noop_chain",

@@ -1,7 +1,7 @@
 """A kit for tests of definitions: they run in memory, against fake actions, on a virtual clock.
 
-All that is decided is decided by the engine's own code (chains/prepare.py, app/engine/attempt.py,
-chains/undoing.py); memory takes the place of PostgreSQL, Valkey and the workers.
+The engine's own code decides everything (chains/running/prepare.py, app/engine/attempt.py,
+chains/undoing/frontier.py); memory takes the place of PostgreSQL, Valkey and the workers.
 """
 
 from app.errors import Permanent, Retryable, Unknown

@@ -18,15 +18,15 @@ from app.protocol.claims import Claim
 from app.protocol.outcomes import Attempt
 from app.settings import Settings
 from chains.actions import actions
-from chains.children import MAX_DEPTH
-from chains.nodes import child_action
-from chains.plan import BRANCHING, CHILD, JOIN
-from chains.prepare import prepare
+from chains.language.schema import check_shape
+from chains.plans.plan import BRANCHING, CHILD, JOIN
 from chains.rehearsal.fakes import FakeMissing, Fakes, Suspends, Takes, answer_of, seconds_of
 from chains.rehearsal.memory import Memory, StepRow, WorkflowRow
 from chains.rehearsal.outcomes import MemoryOutcomes
 from chains.rehearsal.settling import settle
-from chains.schema import check_shape
+from chains.running.prepare import prepare
+from chains.running.shape_actions import child_action
+from chains.starting.children import MAX_DEPTH
 
 _NOTHING = Attempt(None, 0, [])
 _NOBODY = UUID(int=0)
@@ -214,7 +214,7 @@ class Attempts:
         settle(self.writer, workflow)
 
     def _start(self, call: Call, request: Json) -> UUID:
-        """Start a child (see chains/children.py)."""
+        """Start a child (see chains/starting/children.py)."""
         parent = self.memory.workflows[call.workflow_id]
         if _depth(parent) >= MAX_DEPTH:
             raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
@@ -231,7 +231,7 @@ class Attempts:
         return child
 
     def _stop(self, parent: UUID, step_key: str) -> list[UUID]:
-        """Stop what the step has started (see chains/children.py)."""
+        """Stop what the step has started (see chains/starting/children.py)."""
         asking = self.memory.workflows[parent]
         children = [
             each

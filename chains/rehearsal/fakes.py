@@ -11,7 +11,7 @@ from typing import Any
 
 from app.errors import Outcome
 from app.platform import Action
-from chains.definition import parse_duration
+from chains.language.definition import parse_duration
 
 
 class FakeMissing(LookupError):

@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from app.platform import Intent, Json
-from chains.compiler import first_rows
-from chains.definition import Definition
-from chains.plan import Plan
+from chains.language.definition import Definition
+from chains.plans.compiler import first_rows
+from chains.plans.plan import Plan
 from chains.rehearsal.clock import Clock
-from chains.starting import DEFAULT_TIMEOUT_SECONDS
+from chains.starting.start import DEFAULT_TIMEOUT_SECONDS
 
 
 @dataclass
@@ -90,7 +90,7 @@ class WorkflowRow:
 
 @dataclass
 class Memory:
-    """All workflows of a rehearsal, what is due, and the time (a `chains.records.Records`)."""
+    """All workflows of a rehearsal, what is due, and the time; a `Records` of chains/running."""
 
     clock: Clock
     definitions: dict[str, tuple[Definition, Plan]]

@@ -11,7 +11,7 @@ from app.engine.call import UNDO_SUFFIX
 from app.platform import Json
 from app.protocol.claims import Advance, Claim
 from app.protocol.outcomes import Attempt, Finish
-from chains.plan import CHILD
+from chains.plans.plan import CHILD
 from chains.rehearsal.memory import Delivery, Memory, StepRow, WorkflowRow
 
 _LEFT_SECONDS = 60.0

@@ -8,16 +8,16 @@ from uuid import UUID
 from app.payload import clean, whole_numbers
 from app.platform import Json
 from chains.actions import actions as real_actions
-from chains.definition import Definition
-from chains.plan import Plan
-from chains.records import reading
+from chains.language.definition import Definition
+from chains.language.schema import check_shape
+from chains.plans.plan import Plan
+from chains.plans.validation import definition_of, examine
 from chains.rehearsal.attempts import Attempts
 from chains.rehearsal.clock import Clock
 from chains.rehearsal.fakes import Fakes, seconds_of
 from chains.rehearsal.memory import Memory, WorkflowRow
 from chains.rehearsal.report import Run, run_of
-from chains.schema import check_shape
-from chains.validation import definition_of, examine
+from chains.running.reading import reading
 
 STARTS_AT = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_ATTEMPTS = 100_000

@@ -1,14 +1,14 @@
-"""A stopping workflow carried to its end in memory, in the order of `chains.undoing`."""
+"""A stopping workflow carried to its end in memory, in the order of `chains.undoing.frontier`."""
 
-from chains.compensate import IN_DOUBT, StoredStep, standings_of, undoing_action
-from chains.compiler import UNDO_SUFFIX
+from chains.plans.compiler import UNDO_SUFFIX
 from chains.rehearsal.memory import StepRow, WorkflowRow
 from chains.rehearsal.outcomes import MemoryOutcomes
-from chains.undoing import frontier
+from chains.undoing.frontier import frontier
+from chains.undoing.settle import IN_DOUBT, StoredStep, standings_of, undoing_action
 
 
 def settle(writer: MemoryOutcomes, workflow: WorkflowRow) -> None:
-    """Do what can be done now (see `chains.compensate.settle`)."""
+    """Do what can be done now (see `chains.undoing.settle.settle`)."""
     if workflow.status != "compensating":
         return
     pivot = workflow.rows.get(workflow.plan.pivot or "")

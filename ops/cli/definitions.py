@@ -13,7 +13,7 @@ from ops.cli.client import is_configured, server
 from ops.cli.exits import USAGE, leave
 
 if TYPE_CHECKING:  # pydantic takes longer to import than the rest of a call
-    from chains.definition import Definition
+    from chains.language.definition import Definition
 
 _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
@@ -187,8 +187,8 @@ def _checked(data: bytes) -> tuple["Definition", int]:
     faults."""
     from app.errors import InvalidInput
     from chains.actions import actions
-    from chains.bounds import MAX_DEPTH
-    from chains.validation import definition_of, examine
+    from chains.language.bounds import MAX_DEPTH
+    from chains.plans.validation import definition_of, examine
     from web.bodies import parse_object
 
     try:
@@ -202,7 +202,7 @@ def _checked(data: bytes) -> tuple["Definition", int]:
 
 def _drawn(data: bytes) -> str:
     from chains.actions import actions
-    from chains.drawing import draw as drawn
+    from chains.drawing.picture import draw as drawn
 
     definition, _ = _checked(data)
     return drawn(definition, actions=actions())

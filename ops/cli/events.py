@@ -16,7 +16,7 @@ from ops.cli.settings import configured, stores
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.record.anchors import Head
     from app.record.verification import Fault
-    from chains.rebuild import Difference
+    from chains.repair.rebuild import Difference
 
 _WORKFLOW = click.argument("workflow", type=click.UUID, required=False)
 _JSON = click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
@@ -75,7 +75,7 @@ def rebuild(workflow: UUID | None, is_json: bool) -> None:
     configured(is_beside_laptop=True)
     from app.errors import Unavailable
     from app.record.verification import Tally
-    from chains.rebuild import differences
+    from chains.repair.rebuild import differences
 
     tally = Tally()
     show = _lines(_difference, is_json)

@@ -68,7 +68,7 @@ def reconciler() -> None:
     settings = configured()
     os.environ.update(_shared(settings))
     from app import telemetry
-    from chains.reconcile import main
+    from chains.repair.reconcile import main
 
     telemetry.configure_logs(settings)
     main()
@@ -103,12 +103,13 @@ def migrate() -> None:
     """Bring the database up to date and register the workflow types that ship."""
     settings = configured()
     from app import db
-    from chains import catalogue, definitions
+    from chains import definitions
+    from chains.catalogue import versions
 
     with stores():
         db.migrate(settings.database_url)
         for body in definitions.ALL:
-            made = catalogue.register(body, activates=True)
+            made = versions.register(body, activates=True)
             click.echo(f"{made.name} version {made.version}")
 
 

@@ -11,7 +11,7 @@ import redis
 
 from app import db
 from app.broker.celery import CONTROL_QUEUE
-from chains import catalogue
+from chains.catalogue import versions
 from tests.bench import actions
 from tests.bench.loads import Load
 from tests.bench.measure import Meter, Run
@@ -127,7 +127,7 @@ def _threads(log: Path) -> Iterator[list[int]]:
 def _load(
     meter: Meter, ours: Side, theirs: Side, load: Load, options: Options, say: Progress
 ) -> Comparison:
-    catalogue.register(load.body)
+    versions.register(load.body)
     began = db.row("SELECT clock_timestamp() AS at", ())
     assert began is not None
     with commit_delay(load.commit_delay_microseconds):

@@ -27,7 +27,8 @@ import requests
 
 from app import db
 from app.identity.security import create_key
-from chains import catalogue, commands
+from chains.catalogue import versions
+from chains.starting.start import start_workflow
 from ops.laptop.ports import free_port
 from tests.bench import cpu
 from tests.bench.loads import W1
@@ -71,7 +72,7 @@ def measure(seconds: float, folder: Path) -> Json:
     """Servers, the front, and all its figures."""
     log = folder / "web.log"
     with servers(folder) as started, log_told(log), _front(log) as (web_pid, port):
-        catalogue.register(W1.body, activates=True)
+        versions.register(W1.body, activates=True)
         _, key = create_key("bench@example.com")
         target = Target(port, key)
         groups = (web_pid, started.postgres_pid, started.valkey_pid)
@@ -132,7 +133,7 @@ async def _delays(target: Target, started: Servers) -> list[float]:
 
 async def _of_stream(target: Target, started: Servers) -> list[float]:
     made = await asyncio.to_thread(
-        commands.start_workflow, user_id=started.user_id, type=W1.body["name"], input={}
+        start_workflow, user_id=started.user_id, type=W1.body["name"], input={}
     )
     is_reading = asyncio.Event()
     reading = asyncio.create_task(arrivals(target, str(made.id), 1 + EVENTS, is_reading))

@@ -19,8 +19,9 @@ import redis
 from app import db, garbage, queries
 from app.broker.celery import CONTROL_QUEUE
 from app.settings import current
-from chains import catalogue, commands
-from chains.reconcile import BATCH, reconcile
+from chains.catalogue import versions
+from chains.repair.reconcile import BATCH, reconcile
+from chains.starting.start import start_workflow
 from tests.bench import filling
 from tests.bench.loads import W1, W3, Load
 from tests.bench.measure import Meter, Run, percentile
@@ -104,11 +105,10 @@ def _enter(settings: Mapping[str, str]) -> None:
 
 def _begin(user_id: UUID, worker_pid: int) -> Place:
     for body in (W1.body, W3.body, APPROVAL):
-        catalogue.register(body, activates=True)
+        versions.register(body, activates=True)
     kinds = [
         tuple(
-            commands.start_workflow(user_id=user_id, type=str(name), input=given).id
-            for _ in range(number)
+            start_workflow(user_id=user_id, type=str(name), input=given).id for _ in range(number)
         )
         for name, given, number in (
             (W3.body["name"], W3.input(), 1),

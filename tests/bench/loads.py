@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.platform import Json
-from chains.dsl import definition, map_over, parallel, ref, sequence, step
+from chains.language.dsl import definition, map_over, parallel, ref, sequence, step
 
 FAN_OUT = 10
 WIDE = 1000

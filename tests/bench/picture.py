@@ -6,7 +6,7 @@ It reads what report.as_data gives, and nothing else.
 from collections.abc import Iterator
 from typing import Any
 
-from chains.svg import box, group, line, page, shortened, text
+from chains.drawing.svg import box, group, line, page, shortened, text
 from tests.bench.report import GROUPS, SIDES, shown
 
 Json = dict[str, Any]

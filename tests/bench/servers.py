@@ -76,10 +76,11 @@ def prepare() -> UUID:
     """Migrate the database of this process's settings, register what ships; a user in it."""
     db.migrate(current().database_url)
     # Imported here: these read the settings made above.
-    from chains import catalogue, definitions
+    from chains import definitions
+    from chains.catalogue import versions
 
     for body in definitions.ALL:
-        catalogue.register(body)
+        versions.register(body)
     user = db.row("INSERT INTO users (email) VALUES ('bench@example.com') RETURNING id", ())
     assert user is not None
     found: UUID = user["id"]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from app import db
-from chains import commands
+from chains.starting.start import start_workflow
 from tests.bench.loads import Load
 
 
@@ -51,9 +51,7 @@ class Durable:
 
     def submit(self, load: Load) -> str:
         """Commit and publish it, as the front does."""
-        made = commands.start_workflow(
-            user_id=self.user_id, type=load.body["name"], input=load.input()
-        )
+        made = start_workflow(user_id=self.user_id, type=load.body["name"], input=load.input())
         return str(made.id)
 
     def unfinished(self, ids: Sequence[str]) -> list[str]:

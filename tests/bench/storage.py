@@ -20,7 +20,8 @@ from uuid import UUID
 
 from app import db
 from app.broker.celery import CONTROL_QUEUE
-from chains import catalogue, commands
+from chains.catalogue import versions
+from chains.starting.start import start_workflow
 from tests.bench.loads import W1
 from tests.bench.measure import WAIT_SECONDS
 from tests.bench.options import positive, scratch, takes_json, tell
@@ -67,7 +68,7 @@ def measure(workflows: int, concurrency: int, folder: Path) -> Json:
     """Run them on servers of their own; the figures."""
     log = folder / "worker.log"
     with servers(folder) as started, log_told(log):
-        catalogue.register(W1.body)
+        versions.register(W1.body)
         # So that the maps of what ships are there before, too.
         run_once("VACUUM (ANALYZE)")
         run_once("CHECKPOINT")
@@ -88,7 +89,7 @@ def _run(workflows: int, user_id: UUID, worker_pid: int) -> float:
     """Submit and await them; the seconds it took."""
     began = time.monotonic()
     for number in range(1, workflows + 1):
-        commands.start_workflow(user_id=user_id, type=W1.body["name"], input=W1.input())
+        start_workflow(user_id=user_id, type=W1.body["name"], input=W1.input())
         if number % (AHEAD // 5) == 0:
             _await_live(AHEAD, worker_pid)
     _await_live(0, worker_pid)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from chains.compiler import first_rows
-from chains.definition import Definition
-from chains.layout import compile_plan
+from chains.language.definition import Definition
+from chains.plans.compiler import first_rows
+from chains.plans.layout import compile_plan
 from tests.bench.compare import Comparison, Counted, sized
 from tests.bench.loads import ALONE, LOADS, QUICK, W1, W1I, W2, W3, W3_SLOW, W4, Load, Unit
 from tests.bench.measure import Run, percentile

@@ -16,6 +16,7 @@ import redis
 
 from app import db
 from app.broker.celery import CONTROL_QUEUE
+from chains.starting.start import start_workflow
 from tests.bench import cpu
 from tests.bench.options import positive, scratch
 from tests.bench.processes import worker
@@ -41,14 +42,11 @@ BODY = {
 
 def measure(started: Servers, client: Any, worker_pid: int, items: int) -> dict[str, float]:
     """Run one map to its join."""
-    from chains import commands
 
     client.config_resetstat()
     base, memory = _dataset(client), cpu.resident_bytes(worker_pid)
     began, spent = time.monotonic(), cpu.seconds(worker_pid, started.postgres_pid)
-    made = commands.start_workflow(
-        user_id=started.user_id, type="wide", input={"items": list(range(items))}
-    )
+    made = start_workflow(user_id=started.user_id, type="wide", input={"items": list(range(items))})
     most_stored, most_memory = 0.0, 0.0
     while not _is_done(made.id):
         most_stored = max(most_stored, _dataset(client) - base)
@@ -86,14 +84,14 @@ def _is_done(workflow_id: UUID) -> bool:
 def compare(concurrency: int, rounds: int, folder: Path) -> dict[str, Any]:
     """The medians of both sizes, each time on a worker of its own that has run a few items."""
     # Imported here: it reads the addresses of these servers.
-    from chains import catalogue
+    from chains.catalogue import versions
 
     found: dict[int, list[dict[str, float]]] = {SMALL: [], LARGE: []}
     with (
         servers(folder) as started,
         redis.Redis.from_url(started.valkey(0), socket_timeout=5) as client,
     ):
-        catalogue.register(BODY)
+        versions.register(BODY)
         for items in (SMALL, LARGE) * rounds:
             with worker(
                 "chains.worker:celery_app", CONTROL_QUEUE, concurrency, folder / "worker.log"

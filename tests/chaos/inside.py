@@ -9,7 +9,7 @@ import sys
 from uuid import UUID
 
 from app import db
-from chains import catalogue
+from chains.catalogue import versions
 from chains.dispatch import dispatch
 from tests.chaos import definitions
 
@@ -17,7 +17,7 @@ from tests.chaos import definitions
 def register() -> None:
     """Register what the mix needs."""
     for body in definitions.ALL:
-        made = catalogue.register(body, activates=True)
+        made = versions.register(body, activates=True)
         print(f"{made.name} version {made.version}")
 
 

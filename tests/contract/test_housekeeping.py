@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app import db, queries
 from app.settings import Settings
-from chains import housekeeping
+from chains.repair import housekeeping
 from tasks import PLATFORMS
 
 

@@ -16,9 +16,13 @@ from app.protocol.claims import Claim, claim_step
 from app.protocol.outcomes import Attempt
 from app.record import verification
 from app.settings import Settings, current
-from chains import catalogue, commands, control, definitions, rebuild
-from chains.asking import Caller, caller_of
-from chains.reconcile import reconcile
+from chains import definitions
+from chains.catalogue import versions
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller, caller_of
+from chains.repair import rebuild
+from chains.repair.reconcile import reconcile
+from chains.starting.start import start_workflow
 from tests.forgetting import forget
 
 NOTHING = Attempt(None, 0, [])
@@ -55,19 +59,17 @@ class Kernel:
     def register(self, node: dict[str, Any], **rest: Any) -> str:
         """Register a definition with this root; its name."""
         name = f"sample_{abs(hash(str(node))) % 10**9}"
-        catalogue.register({"name": name, "do": node, **rest}, activates=True)
+        versions.register({"name": name, "do": node, **rest}, activates=True)
         return name
 
     def start(self, type: str, input: dict[str, Any] | None = None, **rest: Any) -> UUID:
         """Start a workflow of the type."""
-        started = commands.start_workflow(
-            user_id=self.user_id, type=type, input=input or {}, **rest
-        )
+        started = start_workflow(user_id=self.user_id, type=type, input=input or {}, **rest)
         return started.id
 
     def cancel(self, workflow_id: UUID, *, undo: bool = True) -> str:
         """Cancel it as its user; the status right afterwards."""
-        return control.cancel(caller_of(self.user_id), workflow_id, undo=undo).result
+        return cancel(caller_of(self.user_id), workflow_id, undo=undo).result
 
     def claim(self, workflow_id: UUID, key: str, seconds: float = 30.0) -> Claim:
         """Claim a step that can be claimed."""
@@ -107,7 +109,7 @@ class Kernel:
 def kernel_of_ada() -> Kernel:
     """Register the shipped definitions in the database of the settings, and a user."""
     for body in definitions.ALL:
-        catalogue.register(body)
+        versions.register(body)
     row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
     assert row is not None
     return Kernel(row["id"])

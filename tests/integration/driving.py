@@ -11,9 +11,9 @@ from app.engine.recording import record
 from app.protocol import claims
 from app.protocol.claims import Claim
 from chains.actions import actions
-from chains.compensate import settle_soon
-from chains.prepare import prepare
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
+from chains.running.prepare import prepare
+from chains.undoing.settle import settle_soon
 from chains.waking import wake_parent
 from tests.integration.conftest import Kernel
 

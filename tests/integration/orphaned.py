@@ -7,7 +7,7 @@ from app.platform import Delivery, Trace
 from app.protocol import intents, outcomes
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Finish
-from chains import commands
+from chains.commands.accept_delivery import accept_delivery
 from tests.integration.conftest import NOTHING, Kernel
 from tests.unit.definitions import noop
 
@@ -52,7 +52,7 @@ def tell(workflow: UUID, effect: str, status: str = "succeeded", generation: int
     wakes = None if status == "processing" else effect
     given = Trace(effect, addresses=("https://elsewhere.example", address(workflow, generation)))
     delivery = Delivery(f"{effect}-{status}", wakes, f"prediction.{status}", {"id": effect}, given)
-    return commands.accept_delivery("replicate", delivery)
+    return accept_delivery("replicate", delivery)
 
 
 def found(kernel: Kernel, workflow: UUID) -> list[str]:

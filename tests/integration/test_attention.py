@@ -10,9 +10,13 @@ from app.errors import Conflict
 from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Claim
 from app.queries import Filters, human_tasks
-from chains import attention, bulk, commands, compensate, control
-from chains.asking import Caller
-from chains.attention import Resolution
+from chains.commands import bulk
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller
+from chains.commands.resolve import Resolution, dismiss, resolve
+from chains.commands.skip import skip
+from chains.undoing.settle import settle
+from chains.undoing.stop import stop
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.driving import drive
 from tests.unit.definitions import noop
@@ -44,7 +48,7 @@ def gave_up(kernel: Kernel, ada: Caller) -> UUID:
     node = {"sequence": [first, a, {"wait": "w", "for": "1h"}]}
     workflow = kernel.start(kernel.register(node))
     drive()
-    control.cancel(ada, workflow)
+    cancel(ada, workflow)
     drive()
     assert kernel.workflow(workflow)["attention"] == "compensation_failed"
     return workflow
@@ -82,7 +86,7 @@ def test_an_adopted_output_is_the_steps_and_what_follows_reads_it(
     kernel: Kernel, ada: Caller
 ) -> None:
     workflow = doubted(kernel)
-    attention.resolve(ada, workflow, "pay", word("succeeded", output={"id": "pi_1"}))
+    resolve(ada, workflow, "pay", word("succeeded", output={"id": "pi_1"}))
     assert kernel.workflow(workflow)["attention"] is None
     assert drive() == ["pay", "b"]
     assert kernel.step(workflow, "b")["output"] == {"got": {"id": "pi_1"}}
@@ -100,7 +104,7 @@ def test_an_adopted_output_is_the_steps_and_what_follows_reads_it(
 
 def test_a_given_response_is_what_the_action_goes_on_from(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel)
-    attention.resolve(ada, workflow, "pay", word("succeeded", response={"id": "pi_1"}))
+    resolve(ada, workflow, "pay", word("succeeded", response={"id": "pi_1"}))
     claim = kernel.claim(workflow, "pay")
     again = intents.record_intent(claim, 0, "capture", {}, "key-1")
     assert again is not None
@@ -110,7 +114,7 @@ def test_a_given_response_is_what_the_action_goes_on_from(kernel: Kernel, ada: C
 
 def test_what_never_happened_runs_again_as_a_new_generation(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel)
-    attention.resolve(ada, workflow, "pay", word("never"))
+    resolve(ada, workflow, "pay", word("never"))
     claim = kernel.claim(workflow, "pay")
     assert (claim.generation, claim.prior, claim.tries) == (1, "pending", 0)
     (intent,) = intents.intents(workflow, "pay")
@@ -121,25 +125,25 @@ def test_what_never_happened_runs_again_as_a_new_generation(kernel: Kernel, ada:
 def test_a_doubted_step_is_looked_up_again_now(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel)
     assert claims.claim_step(workflow, "pay", 30.0) is None
-    attention.resolve(ada, workflow, "pay", word("retry"))
+    resolve(ada, workflow, "pay", word("retry"))
     assert kernel.claim(workflow, "pay").prior == "unknown"
 
 
 def test_while_stopping_what_was_made_is_undone(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel)
-    control.cancel(ada, workflow)
+    cancel(ada, workflow)
     assert kernel.workflow(workflow)["status"] == "compensating"
-    attention.resolve(ada, workflow, "pay", word("succeeded", output={"id": "pi_1"}))
+    resolve(ada, workflow, "pay", word("succeeded", output={"id": "pi_1"}))
     drive(1)
     assert kernel.step(workflow, "pay")["status"] == "succeeded"
-    assert compensate.settle(workflow) == "compensating"
+    assert settle(workflow) == "compensating"
     assert kernel.step(workflow, "pay~undo")["status"] in {"pending", "running"}
 
 
 def test_while_stopping_what_was_not_made_is_cancelled(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel)
-    control.cancel(ada, workflow)
-    attention.resolve(ada, workflow, "pay", word("never"))
+    cancel(ada, workflow)
+    resolve(ada, workflow, "pay", word("never"))
     assert kernel.workflow(workflow)["status"] == "cancelled"
     assert kernel.step(workflow, "pay")["status"] == "cancelled"
 
@@ -147,12 +151,12 @@ def test_while_stopping_what_was_not_made_is_cancelled(kernel: Kernel, ada: Call
 def test_a_pivot_that_was_made_refuses_the_stop(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel, pivot=True)
     with pytest.raises(Conflict, match="pay has been sent"):
-        control.cancel(ada, workflow)
-    commands.stop(workflow, "timed_out", {"code": "timed_out"})
-    assert compensate.settle(workflow) == "compensating"
+        cancel(ada, workflow)
+    stop(workflow, "timed_out", {"code": "timed_out"})
+    assert settle(workflow) == "compensating"
     with pytest.raises(Conflict, match="give its output"):
-        attention.resolve(ada, workflow, "pay", word("succeeded", response={}))
-    attention.resolve(ada, workflow, "pay", word("succeeded", output={"id": "pi_1"}))
+        resolve(ada, workflow, "pay", word("succeeded", response={}))
+    resolve(ada, workflow, "pay", word("succeeded", output={"id": "pi_1"}))
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
     assert "StopRefused" in [event["type"] for event in kernel.events(workflow)]
@@ -167,13 +171,13 @@ def test_a_compensation_that_gave_up_counts_as_done_or_goes_on(
     assert [(step["key"], step["reason"]) for step in item["steps"]] == [
         ("a~undo", "compensation_failed")
     ]
-    attention.resolve(ada, workflow, "a~undo", word(said))
+    resolve(ada, workflow, "a~undo", word(said))
     assert kernel.workflow(workflow)["attention"] is None
     drive()
     row = kernel.workflow(workflow)
     if said == "retry":
         assert (row["status"], row["attention"]) == ("compensating", "compensation_failed")
-        attention.resolve(ada, workflow, "a~undo", word("done"))
+        resolve(ada, workflow, "a~undo", word("done"))
         drive()
     assert kernel.workflow(workflow)["status"] == "compensated"
     assert kernel.step(workflow, "a")["status"] == "compensated"
@@ -185,9 +189,9 @@ def test_a_person_is_called_on_for_what_is_left(kernel: Kernel, ada: Caller) -> 
     node = {"parallel": "both", "branches": [bad, {**bad, "step": "y"}]}
     workflow = kernel.start(kernel.register(node, on_failure="hold"))
     drive()
-    control.skip(ada, workflow, step="x", reason="not needed")
+    skip(ada, workflow, step="x", reason="not needed")
     assert kernel.workflow(workflow)["attention"] == "step_failed"
-    attention.resolve(ada, workflow, "y", word("succeeded", output=None))
+    resolve(ada, workflow, "y", word("succeeded", output=None))
     assert kernel.workflow(workflow)["attention"] is None
     assert kernel.events(workflow)[-1]["type"] == "AttentionResolved"
     drive()
@@ -209,7 +213,7 @@ def test_a_word_that_does_not_fit_is_refused(
     workflow = doubted(kernel)
     before = kernel.events(workflow)
     with pytest.raises(Conflict, match=why):
-        attention.resolve(ada, workflow, key, word(said))
+        resolve(ada, workflow, key, word(said))
     assert kernel.events(workflow) == before
 
 
@@ -218,12 +222,12 @@ def test_a_call_for_a_person_that_no_step_stands_for_is_dismissed(
 ) -> None:
     workflow = doubted(kernel)
     with pytest.raises(Conflict, match="a step needs a person"):
-        attention.dismiss(ada, workflow, "seen")
+        dismiss(ada, workflow, "seen")
     other = kernel.start("noop_chain")
     with pytest.raises(Conflict, match="calls for nobody"):
-        attention.dismiss(ada, other, "seen")
+        dismiss(ada, other, "seen")
     db.row("UPDATE workflows SET attention = 'timed_out' WHERE id = %s", (other,))
-    attention.dismiss(ada, other, "seen")
+    dismiss(ada, other, "seen")
     assert kernel.workflow(other)["attention"] is None
 
 
@@ -232,7 +236,7 @@ def test_bulk_says_what_it_would_do_and_then_does_it(kernel: Kernel, ada: Caller
     waiting = [kernel.start(name) for _ in range(3)]
     ended = kernel.start(name)
     drive()
-    control.cancel(ada, ended)
+    cancel(ada, ended)
     matching = Filters(type=name)
     dry = bulk.run(ada, "cancel", matching, {"reason": "wrong"}, is_dry=True)
     assert [each.is_ok for each in dry.answers] == [False, True, True, True]

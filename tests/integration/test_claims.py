@@ -13,7 +13,7 @@ from app import db
 from app.files.artifacts import Artifacts
 from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Advance, Claim, claim_step
-from chains.prepare import prepare
+from chains.running.prepare import prepare
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.unit.definitions import noop
 

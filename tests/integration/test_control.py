@@ -9,8 +9,12 @@ from app import db
 from app.errors import Conflict, InvalidInput
 from app.protocol import intents, outcomes
 from app.protocol.claims import Claim
-from chains import control, pausing, signals
-from chains.asking import Caller
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
+from chains.commands.retry import retry
+from chains.commands.signal import Signal, give_signal
+from chains.commands.skip import skip
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive
 from tests.unit.definitions import fail, noop
@@ -49,7 +53,7 @@ def sent(kernel: Kernel, resolution: str | None) -> tuple[UUID, Claim]:
 def test_a_held_step_is_retried_and_the_workflow_goes_on(kernel: Kernel, ada: Caller) -> None:
 
     workflow = held(kernel)
-    done = control.retry(ada, workflow, input={"message": "again"})
+    done = retry(ada, workflow, input={"message": "again"})
     assert (done.step, done.result) == ("b", "due")
     asked = last(kernel, workflow, "StepRetryRequested")
     assert asked["step"] == "b"
@@ -68,7 +72,7 @@ def test_a_step_that_waits_for_its_next_try_is_due_now(kernel: Kernel, ada: Call
     workflow = kernel.start(kernel.register(node))
     assert drive() == ["a"]
     assert drive() == []
-    assert control.retry(ada, workflow).step == "a"
+    assert retry(ada, workflow).step == "a"
     assert drive() == ["a"]
     assert kernel.step(workflow, "a")["generation"] == 0
 
@@ -76,7 +80,7 @@ def test_a_step_that_waits_for_its_next_try_is_due_now(kernel: Kernel, ada: Call
 def test_wrong_corrected_input_is_refused_with_its_place(kernel: Kernel, ada: Caller) -> None:
     workflow = held(kernel)
     with pytest.raises(InvalidInput) as refused:
-        control.retry(ada, workflow, step="b", input={"message": 1, "more": 2})
+        retry(ada, workflow, step="b", input={"message": 1, "more": 2})
     assert {place for place, _ in refused.value.errors} == {"/input/message", "/input/more"}
     assert kernel.step(workflow, "b")["status"] == "failed"
 
@@ -85,15 +89,15 @@ def test_input_is_not_corrected_while_a_call_may_have_happened(kernel: Kernel, a
     workflow, claim = sent(kernel, None)
     outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
     with pytest.raises(Conflict, match="may have happened"):
-        control.retry(ada, workflow, input={"payment_intent": "pi_2"})
-    assert control.retry(ada, workflow).result == "due"
+        retry(ada, workflow, input={"payment_intent": "pi_2"})
+    assert retry(ada, workflow).result == "due"
     assert kernel.step(workflow, "pay")["generation"] == 0
 
 
 def test_a_refused_call_is_made_as_a_new_generation(kernel: Kernel, ada: Caller) -> None:
     workflow, claim = sent(kernel, "refused")
     outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
-    control.retry(ada, workflow, input={"payment_intent": "pi_2"})
+    retry(ada, workflow, input={"payment_intent": "pi_2"})
     step = kernel.step(workflow, "pay")
     assert (step["generation"], step["tries"], step["status"]) == (1, 0, "pending")
     assert kernel.claim(workflow, "pay").input == {"payment_intent": "pi_2"}
@@ -105,8 +109,8 @@ def test_an_accepted_call_is_made_a_second_time_only_for_a_reason(
     workflow, claim = sent(kernel, "accepted")
     outcomes.fail_step(claim, NOTHING, {"code": "x"}, is_holding=True)
     with pytest.raises(Conflict, match="give a reason"):
-        control.retry(ada, workflow)
-    control.retry(ada, workflow, reason="the prediction was lost at the vendor")
+        retry(ada, workflow)
+    retry(ada, workflow, reason="the prediction was lost at the vendor")
     assert kernel.step(workflow, "pay")["generation"] == 1
 
 
@@ -118,7 +122,7 @@ def test_of_many_retries_at_the_same_time_one_counts(
 
     def ask() -> bool:
         try:
-            return control.retry(ada, workflow, step="pay").result == "due"
+            return retry(ada, workflow, step="pay").result == "due"
         except Conflict:
             return False
 
@@ -131,8 +135,8 @@ def test_without_a_step_the_candidates_are_named(kernel: Kernel, ada: Caller) ->
     workflow = kernel.start(kernel.register(node, on_failure="hold"))
     drive()
     with pytest.raises(Conflict, match="x, y"):
-        control.retry(ada, workflow)
-    assert control.retry(ada, workflow, step="y").step == "y"
+        retry(ada, workflow)
+    assert retry(ada, workflow, step="y").step == "y"
 
 
 def test_an_item_that_was_let_fail_is_not_retried(kernel: Kernel, ada: Caller) -> None:
@@ -151,24 +155,24 @@ def test_an_item_that_was_let_fail_is_not_retried(kernel: Kernel, ada: Caller) -
     drive()
     assert kernel.step(workflow, "m[0].leaf")["status"] == "failed"
     with pytest.raises(Conflict, match="let pass"):
-        control.retry(ada, workflow, step="m[0].leaf")
+        retry(ada, workflow, step="m[0].leaf")
     with pytest.raises(Conflict, match="let pass"):
-        control.skip(ada, workflow, step="m[0].leaf", reason="x")
+        skip(ada, workflow, step="m[0].leaf", reason="x")
     with pytest.raises(Conflict, match="no step has failed"):
-        control.retry(ada, workflow)
+        retry(ada, workflow)
 
 
 def test_a_rejected_approval_is_asked_for_anew(kernel: Kernel, ada: Caller) -> None:
     node = {"sequence": [{"approval": "review"}, noop("b")]}
     workflow = kernel.start(kernel.register(node, on_failure="hold"))
     drive()
-    signals.give_signal(ada, workflow, signals.Signal("review", False))
+    give_signal(ada, workflow, Signal("review", False))
     drive()
     assert kernel.step(workflow, "review")["status"] == "failed"
-    control.retry(ada, workflow)
+    retry(ada, workflow)
     drive()
     assert kernel.step(workflow, "review")["status"] == "waiting"
-    signals.give_signal(ada, workflow, signals.Signal("review", True))
+    give_signal(ada, workflow, Signal("review", True))
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -179,8 +183,8 @@ def test_a_failed_child_is_retried_as_another_child(kernel: Kernel, ada: Caller)
     workflow = kernel.start(kernel.register(node, on_failure="hold"))
     drive()
     with pytest.raises(Conflict, match="second time"):
-        control.retry(ada, workflow)
-    control.retry(ada, workflow, reason="try another")
+        retry(ada, workflow)
+    retry(ada, workflow, reason="try another")
     drive()
     found = db.rows("SELECT status FROM workflows WHERE parent_id = %s", (workflow,))
     assert [row["status"] for row in found] == ["failed", "failed"]
@@ -192,12 +196,12 @@ def test_a_skipped_step_has_no_output_and_what_follows_runs(
 ) -> None:
     """`b` has failed and is held; `c` is the last, whose turn has not come."""
     workflow = held(kernel)
-    done = control.skip(ada, workflow, step=step, reason="not needed")
+    done = skip(ada, workflow, step=step, reason="not needed")
     assert done.result == ("due" if step == "b" else "later")
     assert last(kernel, workflow, "StepSkipRequested")["data"]["reason"] == "not needed"
     if step == "c":
         assert kernel.workflow(workflow)["attention"] == "step_failed"
-        control.skip(ada, workflow, step="b", reason="nor that")
+        skip(ada, workflow, step="b", reason="nor that")
     drive()
     row = kernel.workflow(workflow)
     assert (row["status"], row["attention"]) == ("succeeded", None)
@@ -212,9 +216,9 @@ def test_a_waiting_step_of_a_join_is_skipped_and_the_join_goes_on(
     workflow = kernel.start(kernel.register({"parallel": "all", "branches": branches}))
     drive()
     for key in ("long", "review"):
-        control.skip(ada, workflow, step=key, reason="enough")
+        skip(ada, workflow, step=key, reason="enough")
     with pytest.raises(Conflict, match="by a person's word"):
-        control.skip(ada, workflow, step="long", reason="again")
+        skip(ada, workflow, step="long", reason="again")
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -224,10 +228,10 @@ def test_what_a_skipped_step_had_done_is_undone_with_the_workflow(
 ) -> None:
     workflow, claim = sent(kernel, "accepted")
     outcomes.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
-    control.skip(ada, workflow, step="pay", reason="too slow")
+    skip(ada, workflow, step="pay", reason="too slow")
     drive(1)
     assert kernel.step(workflow, "pay")["status"] == "skipped"
-    control.cancel(ada, workflow)
+    cancel(ada, workflow)
     assert "pay~undo" in {row["key"] for row in db.rows("SELECT key FROM steps", ())}
 
 
@@ -239,7 +243,7 @@ def test_a_pivot_that_was_sent_is_not_skipped(kernel: Kernel, ada: Caller) -> No
     assert intents.resolve_intent(claim, 0, "accepted", {})
     outcomes.suspend_step(claim, NOTHING, "ext", 60.0, 600.0)
     with pytest.raises(Conflict, match="pivot"):
-        control.skip(ada, workflow, step="pay", reason="x")
+        skip(ada, workflow, step="pay", reason="x")
 
 
 @pytest.mark.parametrize("key", ["m", "m~expand", "c", "c~choose"])
@@ -253,7 +257,7 @@ def test_what_belongs_to_the_shape_is_not_skipped(kernel: Kernel, ada: Caller, k
     }
     workflow = kernel.start(kernel.register(node), {"l": []})
     with pytest.raises(Conflict, match="shape"):
-        control.skip(ada, workflow, step=key, reason="x")
+        skip(ada, workflow, step=key, reason="x")
 
 
 def test_a_running_or_unknown_step_is_neither_retried_nor_skipped(
@@ -262,19 +266,19 @@ def test_a_running_or_unknown_step_is_neither_retried_nor_skipped(
     workflow, claim = sent(kernel, None)
     for _ in range(2):
         with pytest.raises(Conflict):
-            control.retry(ada, workflow, step="pay")
+            retry(ada, workflow, step="pay")
         with pytest.raises(Conflict):
-            control.skip(ada, workflow, step="pay", reason="x")
+            skip(ada, workflow, step="pay", reason="x")
         outcomes.doubt_step(claim, NOTHING, {"code": "unknown_outcome"}, 60.0, None)
     assert kernel.step(workflow, "pay")["status"] == "unknown"
 
 
 def test_a_retry_while_paused_runs_when_the_workflow_goes_on(kernel: Kernel, ada: Caller) -> None:
     workflow = held(kernel)
-    pausing.pause(ada, workflow)
-    assert control.skip(ada, workflow, step="b", reason="x").result == "paused"
+    pause(ada, workflow)
+    assert skip(ada, workflow, step="b", reason="x").result == "paused"
     assert drive() == []
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -286,15 +290,15 @@ def test_a_failed_workflow_goes_on_in_a_fork_from_its_failed_step(
     workflow = kernel.start(name)
     drive()
     assert kernel.workflow(workflow)["status"] == "failed"
-    done = control.retry(ada, workflow, input={"message": "corrected"})
+    done = retry(ada, workflow, input={"message": "corrected"})
     assert done.fork_id is not None
     assert kernel.step(done.fork_id, "a")["adopted_from"] == workflow
     assert kernel.step(done.fork_id, "b")["input"] == {"message": "corrected"}
     with pytest.raises(Conflict, match=str(done.fork_id)):
-        control.retry(ada, workflow)
+        retry(ada, workflow)
     assert drive() == ["b"]
     assert kernel.step(done.fork_id, "b")["error"]["message"] == "corrected"
-    assert control.retry(ada, workflow).fork_id != done.fork_id
+    assert retry(ada, workflow).fork_id != done.fork_id
 
 
 def test_an_undone_workflow_is_to_be_started_anew(kernel: Kernel, ada: Caller) -> None:
@@ -302,15 +306,15 @@ def test_an_undone_workflow_is_to_be_started_anew(kernel: Kernel, ada: Caller) -
     drive()
     assert kernel.workflow(workflow)["status"] == "compensated"
     with pytest.raises(Conflict, match="start it anew"):
-        control.retry(ada, workflow)
+        retry(ada, workflow)
 
 
 def test_a_cancel_has_who_and_why_on_record(kernel: Kernel, ada: Caller) -> None:
     workflow = kernel.start(kernel.register({"wait": "w", "for": "1h"}))
     drive()
-    assert control.cancel(ada, workflow, is_dry=True).result == "compensating"
+    assert cancel(ada, workflow, is_dry=True).result == "compensating"
     assert kernel.workflow(workflow)["status"] == "running"
-    assert control.cancel(ada, workflow, reason="a mistake").result == "cancelled"
+    assert cancel(ada, workflow, reason="a mistake").result == "cancelled"
     assert last(kernel, workflow, "CancelRequested")["data"] == {
         "by": str(kernel.user_id),
         "reason": "a mistake",
@@ -322,7 +326,7 @@ def test_a_cancel_without_undoing_takes_the_children_with_it(kernel: Kernel, ada
     child = kernel.register({"sequence": [{**noop("x"), **UNDONE}, {"wait": "w", "for": "1h"}]})
     workflow = kernel.start(kernel.register({"workflow": "child", "type": child}))
     drive()
-    assert control.cancel(ada, workflow, undo=False).result == "cancelled"
+    assert cancel(ada, workflow, undo=False).result == "cancelled"
     (found,) = db.rows("SELECT * FROM workflows WHERE parent_id = %s", (workflow,))
     assert (found["status"], found["undoes"]) == ("cancelled", False)
 
@@ -330,9 +334,9 @@ def test_a_cancel_without_undoing_takes_the_children_with_it(kernel: Kernel, ada
 def test_a_dry_run_changes_nothing(kernel: Kernel, ada: Caller) -> None:
     workflow = held(kernel)
     before = (kernel.workflow(workflow), kernel.step(workflow, "b"), kernel.events(workflow))
-    assert control.retry(ada, workflow, is_dry=True).result == "due"
-    assert control.skip(ada, workflow, step="b", reason="x", is_dry=True).result == "due"
-    assert pausing.pause(ada, workflow, is_dry=True).changed == (workflow,)
-    assert control.cancel(ada, workflow, is_dry=True).result == "compensating"
+    assert retry(ada, workflow, is_dry=True).result == "due"
+    assert skip(ada, workflow, step="b", reason="x", is_dry=True).result == "due"
+    assert pause(ada, workflow, is_dry=True).changed == (workflow,)
+    assert cancel(ada, workflow, is_dry=True).result == "compensating"
     after = (kernel.workflow(workflow), kernel.step(workflow, "b"), kernel.events(workflow))
     assert before == after

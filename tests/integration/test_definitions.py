@@ -10,8 +10,11 @@ from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, InvalidInput, NotFound
-from chains import catalogue, commands, forks, registry, versions
-from chains.asking import Caller
+from chains import registry
+from chains.catalogue import listing, versions
+from chains.commands.command import Caller
+from chains.commands.fork import fork
+from chains.starting.start import start_workflow
 from tests.integration.conftest import Kernel, Threads
 
 NAME = "sample"
@@ -22,7 +25,7 @@ def body(number: int) -> dict[str, Any]:
 
 
 def register(number: int, **rest: Any) -> int:
-    return catalogue.register(body(number), **rest).version
+    return versions.register(body(number), **rest).version
 
 
 def active() -> int | None:
@@ -48,14 +51,14 @@ def end(workflow_id: UUID) -> None:
 
 
 def test_a_changed_body_is_the_next_version_and_starts_nothing_unasked(kernel: Kernel) -> None:
-    first = catalogue.register(body(1))
+    first = versions.register(body(1))
     assert (first.version, first.is_new, first.is_active) == (1, True, True)
-    second = catalogue.register(body(2))
+    second = versions.register(body(2))
     assert (second.version, second.is_new, second.is_active) == (2, True, False)
-    again = catalogue.register(body(1))
+    again = versions.register(body(1))
     assert (again.version, again.is_new, again.is_active) == (1, False, True)
     assert (register(3, activates=True), active()) == (3, 3)
-    assert [each["version"] for each in versions.versions(NAME)] == [3, 2, 1]
+    assert [each["version"] for each in listing.versions(NAME)] == [3, 2, 1]
 
 
 def test_the_same_body_registered_at_the_same_time_is_one_version(
@@ -63,25 +66,25 @@ def test_the_same_body_registered_at_the_same_time_is_one_version(
 ) -> None:
     made = in_threads([lambda: register(1)] * 4 + [lambda: register(2)] * 4)
     assert len({*made}) == 2
-    assert len(versions.versions(NAME)) == 2
+    assert len(listing.versions(NAME)) == 2
 
 
 def test_rolling_back_goes_to_what_was_active_before_and_then_one_further(kernel: Kernel) -> None:
     for number in (1, 2, 3):
         register(number, activates=True)
-    assert (catalogue.rollback(NAME), active()) == (2, 2)
-    assert (catalogue.rollback(NAME), active()) == (1, 1)
+    assert (versions.rollback(NAME), active()) == (2, 2)
+    assert (versions.rollback(NAME), active()) == (1, 1)
     with pytest.raises(Conflict, match="no other version"):
-        catalogue.rollback(NAME)
-    catalogue.activate(NAME, 3)
-    assert (catalogue.rollback(NAME), active()) == (1, 1)
+        versions.rollback(NAME)
+    versions.activate(NAME, 3)
+    assert (versions.rollback(NAME), active()) == (1, 1)
 
 
 def test_rolling_back_passes_over_what_is_retired(kernel: Kernel) -> None:
     for number in (1, 2, 3):
         register(number, activates=True)
-    catalogue.retire(NAME, 2)
-    assert catalogue.rollback(NAME) == 1
+    versions.retire(NAME, 2)
+    assert versions.rollback(NAME) == 1
 
 
 def picked(number: int) -> Counter[int]:
@@ -92,26 +95,26 @@ def picked(number: int) -> Counter[int]:
 def test_starts_are_spread_by_weight_and_by_nothing_but_the_id(kernel: Kernel) -> None:
     for number in (1, 2, 3):
         register(number)
-    catalogue.spread(NAME, {1: 80, 2: 20})
+    versions.spread(NAME, {1: 80, 2: 20})
     shares = picked(1000)
     assert set(shares) == {1, 2}
     assert 140 < shares[2] < 260
     workflow_id = uuid7()
     assert len({str(registry.pick(NAME, workflow_id)) for _ in range(20)}) == 1
-    catalogue.spread(NAME, {3: 1})
+    versions.spread(NAME, {3: 1})
     assert set(picked(20)) == {3}
-    catalogue.spread(NAME, {})
+    versions.spread(NAME, {})
     assert set(picked(20)) == {1}
 
 
 def test_activating_and_rolling_back_end_a_spread(kernel: Kernel) -> None:
     register(1)
     register(2, activates=True)
-    catalogue.spread(NAME, {1: 1, 2: 99})
-    catalogue.rollback(NAME)
+    versions.spread(NAME, {1: 1, 2: 99})
+    versions.rollback(NAME)
     assert set(picked(50)) == {1}
-    catalogue.spread(NAME, {1: 1, 2: 99})
-    catalogue.activate(NAME, 1)
+    versions.spread(NAME, {1: 1, 2: 99})
+    versions.activate(NAME, 1)
     assert set(picked(50)) == {1}
 
 
@@ -129,9 +132,9 @@ def test_a_spread_over_what_cannot_start_is_refused(
 ) -> None:
     register(1)
     register(2)
-    catalogue.retire(NAME, 2)
+    versions.retire(NAME, 2)
     with pytest.raises(error, match=said):
-        catalogue.spread(NAME, weights)
+        versions.spread(NAME, weights)
 
 
 def test_a_version_is_asked_for_by_number_as_long_as_it_is_not_retired(kernel: Kernel) -> None:
@@ -140,7 +143,7 @@ def test_a_version_is_asked_for_by_number_as_long_as_it_is_not_retired(kernel: K
     found = registry.pick(NAME, uuid7(), version=2)
     assert found is not None
     assert found[0] == 2
-    catalogue.retire(NAME, 2)
+    versions.retire(NAME, 2)
     assert registry.pick(NAME, uuid7(), version=2) is None
     assert registry.pick("unknown", uuid7()) is None
 
@@ -150,28 +153,28 @@ def test_retiring_waits_until_nothing_runs_on_a_version(kernel: Kernel) -> None:
     register(2)
     workflow_id = begin(kernel, 2)
     with pytest.raises(Conflict, match="1 workflows that have not ended"):
-        catalogue.retire(NAME, 2)
+        versions.retire(NAME, 2)
     with pytest.raises(Conflict, match="is active"):
-        catalogue.retire(NAME, 1)
-    catalogue.spread(NAME, {1: 9, 2: 1})
+        versions.retire(NAME, 1)
+    versions.spread(NAME, {1: 9, 2: 1})
     with pytest.raises(Conflict, match="share of the starts"):
-        catalogue.retire(NAME, 2)
-    catalogue.spread(NAME, {})
+        versions.retire(NAME, 2)
+    versions.spread(NAME, {})
     end(workflow_id)
-    catalogue.retire(NAME, 2)
+    versions.retire(NAME, 2)
     with pytest.raises(Conflict, match="retired"):
-        catalogue.activate(NAME, 2)
+        versions.activate(NAME, 2)
     with pytest.raises(NotFound):
-        catalogue.retire(NAME, 9)
+        versions.retire(NAME, 9)
 
 
 def test_a_retired_version_starts_nothing_even_if_it_was_picked_before(kernel: Kernel) -> None:
     register(1)
     register(2)
-    catalogue.retire(NAME, 2)
+    versions.retire(NAME, 2)
     with pytest.raises(psycopg2.errors.CheckViolation, match="retired"):
         begin(kernel, 2)
-    assert catalogue.register(body(2)).version == 2, "registering its body brings it back"
+    assert versions.register(body(2)).version == 2, "registering its body brings it back"
     begin(kernel, 2)
 
 
@@ -179,16 +182,16 @@ def test_a_version_that_another_definition_asks_for_is_not_retired(kernel: Kerne
     register(1)
     register(2)
     parent = {"name": "parent", "do": {"workflow": "c", "type": NAME, "version": 2}}
-    catalogue.register(parent)
+    versions.register(parent)
     with pytest.raises(Conflict, match="parent version 1 starts version 2 as a child"):
-        catalogue.retire(NAME, 2)
+        versions.retire(NAME, 2)
 
 
 def test_a_child_is_checked_against_the_types_that_there_are(kernel: Kernel) -> None:
     with pytest.raises(InvalidInput, match="did you mean 'noop_chain'"):
-        catalogue.register({"name": "p", "do": {"workflow": "c", "type": "nope_chain"}})
+        versions.register({"name": "p", "do": {"workflow": "c", "type": "nope_chain"}})
     with pytest.raises(InvalidInput, match="has no version 5"):
-        catalogue.register(
+        versions.register(
             {"name": "p", "do": {"workflow": "c", "type": "noop_chain", "version": 5}}
         )
 
@@ -199,7 +202,7 @@ def test_a_running_workflow_keeps_its_version(kernel: Kernel) -> None:
     register(2, activates=True)
     assert kernel.workflow(workflow_id)["version"] == 1
     assert registry.definition(NAME, 1).body()["do"]["with"] == {"n": 1}
-    facts = {each["version"]: each["running"] for each in versions.versions(NAME)}
+    facts = {each["version"]: each["running"] for each in listing.versions(NAME)}
     assert facts == {1: 1, 2: 0}
 
 
@@ -207,10 +210,10 @@ def test_a_fork_of_a_workflow_on_a_retired_version_is_refused_with_the_reason(
     kernel: Kernel,
 ) -> None:
     register(1)
-    workflow_id = commands.start_workflow(user_id=kernel.user_id, type=NAME, input={}).id
+    workflow_id = start_workflow(user_id=kernel.user_id, type=NAME, input={}).id
     end(workflow_id)
     register(2, activates=True)
-    catalogue.retire(NAME, 1)
+    versions.retire(NAME, 1)
     caller = Caller(kernel.user_id, "ada@example.com")
     with pytest.raises(Conflict, match="version 1 is retired"):
-        forks.fork(caller, workflow_id, from_step="a")
+        fork(caller, workflow_id, from_step="a")

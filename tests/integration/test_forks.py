@@ -9,8 +9,11 @@ import pytest
 
 from app import db
 from app.errors import Conflict, InvalidInput
-from chains import control, forks, registry
-from chains.asking import Caller
+from chains import registry
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller
+from chains.commands.fork import fork
+from chains.plans import boundaries
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import noop
@@ -39,7 +42,7 @@ def rows(workflow: UUID) -> dict[str, dict[str, Any]]:
 
 def test_boundaries_are_the_children_of_the_root_sequence(kernel: Kernel) -> None:
     name = kernel.register(NESTED)
-    found = forks.boundaries(registry.definition(name, 1).do, registry.plan(name, 1))
+    found = boundaries.boundaries(registry.definition(name, 1).do, registry.plan(name, 1))
     assert [(child.name, child.heads) for child in found.children] == [
         ("a", ("a",)),
         ("m", ("m~expand",)),
@@ -61,16 +64,16 @@ def test_a_fork_runs_what_its_boundary_begins_and_comes_to_the_same_end(
     name = kernel.register(NESTED, output={"z": {"$": "steps.z.output"}})
     source = kernel.start(name, {"n": 1, "l": [1, 2, 3]})
     every = drive()
-    fork = forks.fork(ada, source, from_step=from_step).id
-    before = rows(fork)
+    forked = fork(ada, source, from_step=from_step).id
+    before = rows(forked)
     adopted = {key for key, row in before.items() if row["adopted_from"]}
     assert {before[key]["adopted_from"] for key in adopted} <= {source}
     ran = drive()
     assert sorted(ran) == sorted(set(every) - adopted)
-    assert kernel.workflow(fork)["output"] == kernel.workflow(source)["output"]
-    assert kernel.workflow(fork)["forked_from"] == source
-    assert set(rows(fork)) == set(rows(source))
-    told = [e["step"] for e in kernel.events(fork) if e["type"] == "StepAdopted"]
+    assert kernel.workflow(forked)["output"] == kernel.workflow(source)["output"]
+    assert kernel.workflow(forked)["forked_from"] == source
+    assert set(rows(forked)) == set(rows(source))
+    told = [e["step"] for e in kernel.events(forked) if e["type"] == "StepAdopted"]
     assert sorted(told) == sorted(adopted)
 
 
@@ -78,9 +81,9 @@ def test_a_fork_may_begin_while_the_original_waits(kernel: Kernel, ada: Caller) 
     node = {"sequence": [noop("a"), {"wait": "w", "for": "1d"}, noop("z")]}
     source = kernel.start(kernel.register(node))
     drive()
-    assert forks.fork(ada, source, from_step="w").created
+    assert fork(ada, source, from_step="w").created
     with pytest.raises(Conflict, match="'w' has not ended"):
-        forks.fork(ada, source, from_step="z")
+        fork(ada, source, from_step="z")
     event = kernel.events(source)[-1]
     assert (event["type"], event["data"]["from_step"]) == ("WorkflowForked", "w")
 
@@ -91,10 +94,10 @@ def test_a_fork_takes_another_input_which_is_checked(kernel: Kernel, ada: Caller
     source = kernel.start(kernel.register(node, input_schema=schema), {"n": 1})
     drive()
     with pytest.raises(InvalidInput):
-        forks.fork(ada, source, from_step="z", input={"n": "one"})
-    fork = forks.fork(ada, source, from_step="z", input={"n": 2}).id
+        fork(ada, source, from_step="z", input={"n": "one"})
+    forked = fork(ada, source, from_step="z", input={"n": 2}).id
     drive()
-    assert rows(fork)["z"]["output"] == {"n": 2}
+    assert rows(forked)["z"]["output"] == {"n": 2}
 
 
 @pytest.mark.parametrize(
@@ -107,18 +110,18 @@ def test_a_fork_begins_at_a_boundary_only(
     source = kernel.start(kernel.register(NESTED), {"n": 1, "l": [1]})
     drive()
     with pytest.raises(InvalidInput, match=said):
-        forks.fork(ada, source, from_step=from_step)
+        fork(ada, source, from_step=from_step)
 
 
 def test_the_same_request_makes_one_fork(kernel: Kernel, ada: Caller) -> None:
     source = kernel.start("noop_chain")
     drive()
-    first = forks.fork(ada, source, from_step="second", idempotency_key="k")
-    again = forks.fork(ada, source, from_step="second", idempotency_key="k")
+    first = fork(ada, source, from_step="second", idempotency_key="k")
+    again = fork(ada, source, from_step="second", idempotency_key="k")
     assert (first.created, again.created, first.id) == (True, False, again.id)
     with pytest.raises(Conflict, match="another body"):
-        forks.fork(ada, source, from_step="third", idempotency_key="k")
-    assert forks.fork(ada, source, from_step="third", is_dry=True).id != first.id
+        fork(ada, source, from_step="third", idempotency_key="k")
+    assert fork(ada, source, from_step="third", is_dry=True).id != first.id
     (count,) = db.rows("SELECT count(*) AS n FROM workflows", ())
     assert count["n"] == 2
 
@@ -128,27 +131,27 @@ def living(kernel: Kernel, ada: Caller) -> tuple[UUID, UUID]:
     node = {"sequence": [{**noop("a"), **UNDONE}, {"wait": "w", "for": "1d"}]}
     source = kernel.start(kernel.register(node))
     drive()
-    fork = forks.fork(ada, source, from_step="w").id
+    forked = fork(ada, source, from_step="w").id
     drive()
-    return source, fork
+    return source, forked
 
 
 def test_a_fork_never_undoes_what_it_took_over(kernel: Kernel, ada: Caller) -> None:
-    _, fork = living(kernel, ada)
-    assert control.cancel(ada, fork).result == "cancelled"
-    assert "a~undo" not in rows(fork)
+    _, forked = living(kernel, ada)
+    assert cancel(ada, forked).result == "cancelled"
+    assert "a~undo" not in rows(forked)
 
 
 def test_the_original_is_not_undone_while_a_fork_lives_on_it(kernel: Kernel, ada: Caller) -> None:
-    source, fork = living(kernel, ada)
-    grandchild = forks.fork(ada, fork, from_step="w").id
+    source, forked = living(kernel, ada)
+    grandchild = fork(ada, forked, from_step="w").id
     drive()
     assert rows(grandchild)["a"]["adopted_from"] == source
-    control.cancel(ada, fork)
+    cancel(ada, forked)
     with pytest.raises(Conflict, match=str(grandchild)):
-        control.cancel(ada, source)
-    control.cancel(ada, grandchild)
-    control.cancel(ada, source)
+        cancel(ada, source)
+    cancel(ada, grandchild)
+    cancel(ada, source)
     drive()
     assert kernel.workflow(source)["status"] == "compensated"
 
@@ -170,12 +173,12 @@ def test_a_cancel_and_a_fork_at_the_same_time_leave_no_fork_on_what_is_undone(
 
 def _try_fork(ada: Caller, source: UUID) -> None:
     with contextlib.suppress(Conflict):
-        forks.fork(ada, source, from_step="w")
+        fork(ada, source, from_step="w")
 
 
 def _try_cancel(ada: Caller, source: UUID) -> None:
     with contextlib.suppress(Conflict):
-        control.cancel(ada, source)
+        cancel(ada, source)
 
 
 def test_an_original_that_fails_waits_for_its_fork_and_keeps_what_that_took_over(
@@ -192,7 +195,7 @@ def test_an_original_that_fails_waits_for_its_fork_and_keeps_what_that_took_over
     }
     source = kernel.start(kernel.register(node), {"fails": True, "for": "1h"})
     drive()
-    fork = forks.fork(ada, source, from_step="w", input={"fails": False, "for": "2h"}).id
+    forked = fork(ada, source, from_step="w", input={"fails": False, "for": "2h"}).id
     drive()
     pass_time("1 hour")
     drive()
@@ -200,7 +203,7 @@ def test_an_original_that_fails_waits_for_its_fork_and_keeps_what_that_took_over
     assert "b~undo" not in rows(source)
     pass_time("1 hour")
     drive()
-    assert kernel.workflow(fork)["status"] == "succeeded"
+    assert kernel.workflow(forked)["status"] == "succeeded"
     pass_time("10 seconds")
     drive()
     assert kernel.workflow(source)["status"] == "compensated"
@@ -215,11 +218,11 @@ def test_what_was_undone_or_is_being_undone_is_not_taken_over(kernel: Kernel, ad
     source = kernel.start(kernel.register(node))
     drive(3)
     with pytest.raises(Conflict, match="being stopped"):
-        forks.fork(ada, source, from_step="f")
+        fork(ada, source, from_step="f")
     drive()
     with pytest.raises(Conflict, match="'a' was undone"):
-        forks.fork(ada, source, from_step="f")
-    assert forks.fork(ada, source, from_step="a").created
+        fork(ada, source, from_step="f")
+    assert fork(ada, source, from_step="a").created
 
 
 def test_a_wide_map_is_taken_over_in_bounded_time(kernel: Kernel, ada: Caller) -> None:
@@ -229,10 +232,10 @@ def test_a_wide_map_is_taken_over_in_bounded_time(kernel: Kernel, ada: Caller) -
     source = kernel.start(kernel.register(node), {"l": list(range(3))})
     drive()
     _widen(source, 2000)
-    fork = forks.fork(ada, source, from_step="z").id
+    forked = fork(ada, source, from_step="z").id
     (count,) = db.rows(
         "SELECT count(*) AS n FROM events WHERE workflow_id = %s AND body LIKE '%%StepAdopted%%'",
-        (fork,),
+        (forked,),
     )
     assert count["n"] == 2002
 

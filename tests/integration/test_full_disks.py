@@ -27,8 +27,8 @@ from app.protocol import outcomes
 from app.protocol.outcomes import Finish
 from app.queries import human_tasks
 from app.settings import Settings
-from chains.prepare import prepare
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
+from chains.running.prepare import prepare
 from ops.laptop.account import server_account
 from ops.laptop.postgres import Postgres
 from tasks.control.actions import NoopInput

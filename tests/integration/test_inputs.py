@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import InvalidInput
 from chains.definitions.face_swap_campaign import INPUT_SCHEMA
-from chains.schema import check_input
+from chains.starting.inputs import check_input
 from tests.integration.conftest import Kernel
 
 NOBODYS = "019a0000-0000-7000-8000-000000000001"

@@ -11,9 +11,9 @@ from sqlalchemy import event
 
 from app import db, queries
 from app.queries import SHOWN_STATUSES, Filters
-from chains import pausing
-from chains.asking import Caller
-from chains.reconcile import reconcile
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
+from chains.repair.reconcile import reconcile
 from tests.bench import filling
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, run
@@ -74,7 +74,7 @@ def test_lists_by_status_agree_with_what_is_shown_at_every_point_of_a_wait(
     assert set(assert_lists_agree(kernel.user_id)["running"]) == set(fresh)
 
     signal(sleepers[0], "review", approved=True)
-    pausing.pause(ada, sleepers[1], reason="later")
+    pause(ada, sleepers[1], reason="later")
     kernel.cancel(sleepers[2], undo=False)
     found = assert_lists_agree(kernel.user_id)
     assert sleepers[0] in found["running"]
@@ -85,7 +85,7 @@ def test_lists_by_status_agree_with_what_is_shown_at_every_point_of_a_wait(
     look(*sleepers, *fresh)
     assert_lists_agree(kernel.user_id)
     assert claim.fence is not None
-    pausing.resume(ada, sleepers[1])
+    resume(ada, sleepers[1])
     drive()
     assert sleepers[0] in assert_lists_agree(kernel.user_id)["succeeded"]
     pass_time("31 days")

@@ -13,9 +13,11 @@ from app import db
 from app.platform import Delivery, Trace
 from app.protocol import outcomes
 from app.protocol.outcomes import Finish
-from chains import attention, commands, orphans
-from chains.asking import Caller
-from chains.reconcile import reconcile
+from chains.commands.accept_delivery import accept_delivery
+from chains.commands.command import Caller
+from chains.commands.resolve import dismiss
+from chains.repair import orphans
+from chains.repair.reconcile import reconcile
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.orphaned import (
     accepted,
@@ -161,7 +163,7 @@ def test_a_delivery_of_an_ended_workflow_can_be_dismissed(
         outcomes.finish_step(each or kernel.claim(ill, "after"), NOTHING, Finish({}))
     assert kernel.workflow(ill)["status"] == "succeeded"
     call_in_vain(kernel, ill)
-    assert attention.dismiss(ada, ill, "seen").result == "dismissed"
+    assert dismiss(ada, ill, "seen").result == "dismissed"
     assert kernel.workflow(ill)["attention"] is None
 
 
@@ -223,7 +225,7 @@ def test_among_many_rows_nothing_is_read_but_what_is_undecided(kernel: Kernel) -
         tell(workflow, f"own{number}", "processing")
         stranger = Trace(f"s{number}", addresses=("https://elsewhere.example",))
         delivery = Delivery(f"s{number}", None, "prediction.starting", {}, stranger)
-        commands.accept_delivery("replicate", delivery)
+        accept_delivery("replicate", delivery)
         orphans.decide(10)
     waits(claim, "own7")
     tell(workflow, "own7")

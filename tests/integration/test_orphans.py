@@ -11,10 +11,14 @@ from app.platform import Delivery, Trace
 from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Finish
-from chains import attention, commands, control, orphans
-from chains.asking import Caller
-from chains.attention import Resolution
-from chains.reconcile import reconcile
+from chains.commands.accept_delivery import accept_delivery
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller
+from chains.commands.resolve import Resolution, resolve
+from chains.commands.retry import retry
+from chains.commands.skip import skip
+from chains.repair import orphans
+from chains.repair.reconcile import reconcile
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive, statuses
 from tests.integration.orphaned import (
@@ -106,7 +110,7 @@ def test_an_effect_that_a_person_has_spoken_for_is_not_taken_back(
     workflow, claim = begun(kernel)
     outcomes.doubt_step(claim, NOTHING, LOST, 3600.0, "unknown_outcome")
     word = Resolution("succeeded", "it is on the vendor's page", output={"picture": "p"})
-    attention.resolve(ada, workflow, "render", word)
+    resolve(ada, workflow, "render", word)
     drive()
     tell(workflow, "its-id-is-nowhere")
     orphans.decide(10)
@@ -175,9 +179,9 @@ def test_an_orphan_that_nobody_can_take_back_calls_a_person_also_after_the_end(
     outcomes.fail_step(kernel.claim(workflow, key), NOTHING, {"code": "refused", "message": "no"})
     assert kernel.workflow(workflow)["attention"] == "compensation_failed"
     word = Resolution("retry", "the key was renewed")
-    assert attention.resolve(ada, workflow, key, word).result == "due"
+    assert resolve(ada, workflow, key, word).result == "due"
     outcomes.fail_step(kernel.claim(workflow, key), NOTHING, {"code": "refused", "message": "no"})
-    attention.resolve(ada, workflow, key, Resolution("done", "cancelled on the vendor's page"))
+    resolve(ada, workflow, key, Resolution("done", "cancelled on the vendor's page"))
     row = kernel.workflow(workflow)
     assert (row["status"], row["attention"], row["next_wake_at"]) == ("succeeded", None, None)
     assert statuses(workflow)[key] == "succeeded"
@@ -203,7 +207,7 @@ def test_a_stopping_workflow_neither_waits_for_an_orphan_nor_forgets_it(
     waits(claim)
     tell(workflow, "double", "processing")
     reconcile()
-    control.cancel(ada, workflow)
+    cancel(ada, workflow)
     undo = kernel.claim(workflow, "render~undo")
     outcomes.finish_step(undo, NOTHING, Finish({"result": "canceled"}))
     reconcile()
@@ -226,7 +230,7 @@ def test_an_orphan_is_not_taken_back_while_its_workflow_is_paused(kernel: Kernel
 def test_what_a_skipped_step_waited_for_is_taken_back(kernel: Kernel, ada: Caller) -> None:
     workflow, claim = begun(kernel)
     waits(claim)
-    control.skip(ada, workflow, step="render", reason="not wanted any more")
+    skip(ada, workflow, step="render", reason="not wanted any more")
     assert drive(2) == ["render", "after"]
     tell(workflow, "own")
     reconcile()
@@ -242,7 +246,7 @@ def test_what_a_skipped_step_waits_for_is_left_where_no_id_can_take_it_back(
     node = {"sequence": [{"step": "told", "action": "n8n.notify", "with": {"event": "e"}}]}
     workflow = kernel.start(kernel.register(node))
     outcomes.suspend_step(kernel.claim(workflow, "told"), NOTHING, "x", 600.0, 3600.0)
-    control.skip(ada, workflow, step="told", reason="no matter")
+    skip(ada, workflow, step="told", reason="no matter")
     drive()
     assert list(statuses(workflow)) == ["told"]
 
@@ -269,7 +273,7 @@ def test_what_was_made_before_a_retry_with_other_input_is_the_steps_no_longer(
     db.row("UPDATE steps SET status = 'pending', wake_at = playalter_now() + '1 h'::interval"
            " WHERE key = 'render'", ())  # fmt: skip
     given = {"source": "a", "target": "c"}
-    control.retry(ada, workflow, step="render", input=given, reason="the wrong photograph")
+    retry(ada, workflow, step="render", input=given, reason="the wrong photograph")
     orphans.decide(10)
     assert found(kernel, workflow) == [], "not before the step has another"
     again = kernel.claim(workflow, "render")
@@ -290,11 +294,9 @@ def test_a_deployment_is_known_by_the_reference_it_carries(kernel: Kernel) -> No
     references = (f"{workflow}/deploy", f"{workflow}/none", f"{workflow}", "no/uuid", "\x00/x")
     for number, reference in enumerate(references):
         trace = Trace(f"dpl_{number}", reference=reference)
-        commands.accept_delivery(
-            "vercel", Delivery(f"v{number}", None, "deployment.created", {}, trace)
-        )
+        accept_delivery("vercel", Delivery(f"v{number}", None, "deployment.created", {}, trace))
     other = Trace("pred", reference=f"{workflow}/deploy")
-    commands.accept_delivery("replicate", Delivery("r", None, "prediction.starting", {}, other))
+    accept_delivery("replicate", Delivery("r", None, "prediction.starting", {}, other))
     reconcile()
     assert found(kernel, workflow) == ["dpl_0"]
     take_back(kernel, workflow, "dpl_0", "deploy")
@@ -327,7 +329,7 @@ def test_what_a_person_gave_the_output_for_after_a_failure_is_not_taken_back(
     upload(claim)
     outcomes.fail_step(claim, NOTHING, {"code": "gone", "message": "gone"}, is_holding=True)
     word = Resolution("succeeded", "I have seen it on the vendor's page", output={"picture": "p"})
-    attention.resolve(ada, workflow, "render", word)
+    resolve(ada, workflow, "render", word)
     drive()
     tell(workflow, "its-id-is-nowhere")
     orphans.decide(10)

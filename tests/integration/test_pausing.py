@@ -9,8 +9,10 @@ from app import db
 from app.errors import Conflict
 from app.protocol import claims, outcomes
 from app.protocol.claims import Claim, claim_step
-from chains import control, pausing, starting
-from chains.asking import Caller
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
+from chains.starting.start import Parent, start_child
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import fail, noop
@@ -39,7 +41,7 @@ def test_nothing_is_claimed_while_paused_and_what_runs_is_recorded(
 ) -> None:
     workflow = kernel.start("noop_chain")
     first = kernel.claim(workflow, "first")
-    assert pausing.pause(ada, workflow, reason="a look first").changed == (workflow,)
+    assert pause(ada, workflow, reason="a look first").changed == (workflow,)
     assert last(kernel, workflow, "WorkflowPaused")["data"] == {
         "by": str(kernel.user_id),
         "reason": "a look first",
@@ -49,7 +51,7 @@ def test_nothing_is_claimed_while_paused_and_what_runs_is_recorded(
     assert claim_step(workflow, "second", 30.0) is None
     pass_time("1 hour")
     assert drive() == []
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     assert drive() == ["second", "third"]
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -58,8 +60,8 @@ def test_a_resumed_workflow_is_due_and_its_steps_can_be_published_at_once(
     kernel: Kernel, ada: Caller
 ) -> None:
     workflow = kernel.start("noop_chain")
-    pausing.pause(ada, workflow)
-    pausing.resume(ada, workflow)
+    pause(ada, workflow)
+    resume(ada, workflow)
     row = db.row(
         "SELECT next_wake_at <= playalter_now() AS is_due FROM workflows WHERE id = %s",
         (workflow,),
@@ -72,9 +74,7 @@ def test_a_pause_waits_out_a_claim_in_flight(
     kernel: Kernel, ada: Caller, in_threads: Threads
 ) -> None:
     workflow = kernel.start("noop_chain")
-    found = in_threads(
-        [lambda: pausing.pause(ada, workflow), lambda: claim_step(workflow, "first", 30.0)]
-    )
+    found = in_threads([lambda: pause(ada, workflow), lambda: claim_step(workflow, "first", 30.0)])
     assert kernel.workflow(workflow)["paused_at"] is not None
     assert claim_step(workflow, "first", 30.0) is None
     status = kernel.step(workflow, "first")["status"]
@@ -85,11 +85,11 @@ def test_undoing_stands_still_while_paused(kernel: Kernel, ada: Caller) -> None:
     node = {"sequence": [{**noop("a"), **UNDONE}, {"wait": "w", "for": "1d"}]}
     workflow = kernel.start(kernel.register(node))
     drive()
-    control.cancel(ada, workflow)
-    pausing.pause(ada, workflow)
+    cancel(ada, workflow)
+    pause(ada, workflow)
     assert drive() == []
     assert kernel.workflow(workflow)["status"] == "compensating"
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     assert drive() == ["a~undo"]
     assert kernel.workflow(workflow)["status"] == "compensated"
 
@@ -102,11 +102,11 @@ def test_children_follow_unless_told_otherwise(
     middle_type = kernel.register({"workflow": "inner", "type": child_type})
     workflow = kernel.start(kernel.register({"workflow": "child", "type": middle_type}))
     drive()
-    done = pausing.pause(ada, workflow, with_children=with_children)
+    done = pause(ada, workflow, with_children=with_children)
     assert len(done.changed) == (3 if with_children else 1)
     (count,) = db.rows("SELECT count(*) AS n FROM workflows WHERE paused_at IS NOT NULL", ())
     assert count["n"] == len(done.changed)
-    resumed = pausing.resume(ada, workflow)
+    resumed = resume(ada, workflow)
     assert set(resumed.changed) == set(done.changed)
     pass_time("1 hour")
     drive()
@@ -119,19 +119,17 @@ def test_a_child_that_starts_during_a_pause_is_paused_with_its_parent(
     child_type = kernel.register(noop("x"))
     workflow = kernel.start(kernel.register({"workflow": "child", "type": child_type}))
     claimed = kernel.claim(workflow, "child")
-    pausing.pause(ada, workflow)
+    pause(ada, workflow)
     from_child = _started_child(claimed, child_type)
     assert kernel.workflow(from_child)["paused_at"] is not None
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     assert kernel.workflow(from_child)["paused_at"] is None
 
 
 def _started_child(claim: Claim, type: str) -> UUID:
     child = UUID(int=7)
-    parent = starting.Parent(claim.workflow_id, claim.key, 1)
-    starting.start_child(
-        child, user_id=claim.user_id, type=type, version=None, input={}, parent=parent
-    )
+    parent = Parent(claim.workflow_id, claim.key, 1)
+    start_child(child, user_id=claim.user_id, type=type, version=None, input={}, parent=parent)
     return child
 
 
@@ -141,7 +139,7 @@ def test_a_pause_that_died_before_its_children_can_be_asked_again(
     child_type = kernel.register({"wait": "w", "for": "1h"})
     workflow = kernel.start(kernel.register({"workflow": "child", "type": child_type}))
     drive()
-    pausing.pause(ada, workflow, with_children=False)
-    assert len(pausing.pause(ada, workflow).changed) == 1
+    pause(ada, workflow, with_children=False)
+    assert len(pause(ada, workflow).changed) == 1
     with pytest.raises(Conflict, match="paused already"):
-        pausing.pause(ada, workflow)
+        pause(ada, workflow)

@@ -8,8 +8,9 @@ import redis
 from app import db
 from app.protocol import claims, outcomes
 from app.settings import Settings
-from chains import commands, compensate
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
+from chains.undoing.settle import settle
+from chains.undoing.stop import stop
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, ended, pass_time, run, statuses
 from tests.unit.definitions import fail, noop
@@ -73,7 +74,7 @@ def test_the_turns_of_a_loop_are_undone_from_the_last(kernel: Kernel) -> None:
         "l[1].x~undo",
         "l[0].x~undo",
     ]
-    assert compensate.settle(workflow) == "compensated"
+    assert settle(workflow) == "compensated"
 
 
 def test_retries_follow_the_steps_own_policy(kernel: Kernel) -> None:
@@ -199,8 +200,8 @@ def test_what_a_lookup_cancelled_goes_on_when_the_stop_is_refused(kernel: Kernel
     workflow = kernel.start(kernel.register(node))
     doubtful, pivot = kernel.claim(workflow, "a"), kernel.claim(workflow, "z")
     outcomes.doubt_step(doubtful, outcomes.Attempt(None, 0, []), {"code": "x"}, 0.0, None)
-    commands.stop(workflow, "timed_out", {"code": "timed_out"})
-    compensate.settle(workflow)
+    stop(workflow, "timed_out", {"code": "timed_out"})
+    settle(workflow)
     assert run(workflow, "a", "control.noop")
     assert kernel.step(workflow, "a")["status"] == "cancelled"
     outcomes.finish_step(pivot, outcomes.Attempt(None, 0, []), outcomes.Finish(is_pivot=True))

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from app import db, queries
 from app.broker import presence
 from app.platform import Json
-from chains.reconcile import reconcile
-from chains.unserved import Unserved
+from chains.repair.reconcile import reconcile
+from chains.repair.unserved import Unserved
 from tests.integration.conftest import Kernel
 from tests.unit.definitions import noop
 

@@ -18,11 +18,12 @@ from app.protocol import outcomes
 from app.protocol.claims import Claim, claim_step
 from app.protocol.outcomes import Finish
 from app.record.verification import Tally
-from chains import commands, compensate
 from chains.actions import actions
-from chains.prepare import prepare
-from chains.rebuild import Difference, differences
-from chains.reconcile import reconcile
+from chains.commands.accept_delivery import accept_delivery
+from chains.repair.rebuild import Difference, differences
+from chains.repair.reconcile import reconcile
+from chains.running.prepare import prepare
+from chains.undoing.settle import settle
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import noop
@@ -276,7 +277,7 @@ class Chaos:
             held, execute(held, action, prepare, time.monotonic()), fraction=self.dice.random()
         )
         if advance.verdict in {"draining", "undone"}:
-            compensate.settle(held.workflow_id)
+            settle(held.workflow_id)
 
     def _retry(self, held: Claim) -> None:
         code, fresh = self.dice.choice(["busy", "unexpected"]), self.dice.random() < 0.3
@@ -318,7 +319,7 @@ class Chaos:
         rows = db.rows("SELECT external_id AS id FROM steps WHERE status = 'waiting' LIMIT 1", ())
         for row in rows:
             number = f"{row['id']}-{len(self.moves)}"
-            commands.accept_delivery("control", Delivery(number, row["id"], "done", {}))
+            accept_delivery("control", Delivery(number, row["id"], "done", {}))
         return "wake"
 
     def pass_time(self) -> str:
@@ -327,7 +328,7 @@ class Chaos:
 
     def settle(self) -> str:
         for workflow in self.workflows:
-            compensate.settle(workflow)
+            settle(workflow)
         return "settle"
 
     def stop(self) -> str:

@@ -11,8 +11,11 @@ from app.platform import Delivery
 from app.protocol import intents, outcomes
 from app.protocol.claims import Claim, claim_step
 from app.settings import current
-from chains import commands, compensate, reconcile
+from chains.commands.accept_delivery import accept_delivery
 from chains.dispatch import queue_lengths
+from chains.repair import reconcile
+from chains.starting.start import Started, start_workflow
+from chains.undoing.settle import settle
 from tests.integration.conftest import NOTHING, Kernel
 from tests.unit.definitions import noop
 
@@ -168,17 +171,17 @@ def test_a_webhook_wakes_the_step_that_waits_for_it_once(kernel: Kernel) -> None
     workflow = kernel.start("noop_chain")
     outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
     before = queued()
-    assert commands.accept_delivery("control", delivery())
+    assert accept_delivery("control", delivery())
     assert kernel.step(workflow, "first")["status"] == "pending"
     assert queued() == before + 1
-    assert not commands.accept_delivery("control", delivery())
+    assert not accept_delivery("control", delivery())
     assert queued() == before + 1
 
 
 def test_a_webhook_that_comes_before_the_step_waits_is_found_there(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first")
-    commands.accept_delivery("control", delivery())
+    accept_delivery("control", delivery())
     outcomes.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
     assert outcomes.wake_step(workflow, "first", "ext")
     assert kernel.step(workflow, "first")["status"] == "pending"
@@ -188,7 +191,7 @@ def test_a_webhook_that_comes_before_the_step_waits_is_found_there(kernel: Kerne
 def test_a_webhook_of_another_platform_wakes_nothing(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     outcomes.suspend_step(kernel.claim(workflow, "first"), NOTHING, "ext", 3600.0, 7200.0)
-    commands.accept_delivery("stripe", delivery())
+    accept_delivery("stripe", delivery())
     assert kernel.step(workflow, "first")["status"] == "waiting"
 
 
@@ -206,7 +209,7 @@ def test_a_stop_waits_for_what_runs_and_takes_its_outcome(kernel: Kernel) -> Non
     status = kernel.cancel(workflow)
     assert status == "compensating"
     assert outcomes.finish_step(held, NOTHING, outcomes.Finish({"n": 1})).verdict == "draining"
-    assert compensate.settle(workflow) == "cancelled"
+    assert settle(workflow) == "cancelled"
     assert kernel.step(workflow, "first")["status"] == "succeeded"
     assert claim_step(workflow, "second", 30.0) is None
 
@@ -222,14 +225,14 @@ def test_everything_with_an_effect_gets_one_undo_in_reverse(kernel: Kernel) -> N
             outcomes.finish_step(held, NOTHING, outcomes.Finish({}))
         else:
             outcomes.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
-    assert compensate.settle(workflow) == "compensating"
-    assert compensate.settle(workflow) == "compensating"
+    assert settle(workflow) == "compensating"
+    assert settle(workflow) == "compensating"
     undo = kernel.claim(workflow, "two~undo")
     assert claim_step(workflow, "one~undo", 30.0) is None
     assert outcomes.finish_step(undo, NOTHING, outcomes.Finish({})).verdict == "undone"
-    compensate.settle(workflow)
+    settle(workflow)
     outcomes.finish_step(kernel.claim(workflow, "one~undo"), NOTHING, outcomes.Finish({}))
-    assert compensate.settle(workflow) == "compensated"
+    assert settle(workflow) == "compensated"
     assert kernel.step(workflow, "one")["status"] == "compensated"
     assert kernel.step(workflow, "two")["status"] == "failed"
     assert kernel.workflow(workflow)["error"]["step"] == "two"
@@ -239,7 +242,7 @@ def test_what_never_happened_is_not_undone(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
     intents.resolve_intent(held, 0, "never", None)
     outcomes.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
-    assert compensate.settle(workflow) == "failed"
+    assert settle(workflow) == "failed"
 
 
 def test_an_unknown_step_holds_up_the_end_of_the_undoing(kernel: Kernel) -> None:
@@ -251,16 +254,16 @@ def test_an_unknown_step_holds_up_the_end_of_the_undoing(kernel: Kernel) -> None
     assert looking.stopping
     intents.resolve_intent(looking, 0, "never", None)
     assert outcomes.cancel_step(looking, NOTHING) == "draining"
-    assert compensate.settle(workflow) == "cancelled"
+    assert settle(workflow) == "cancelled"
 
 
 def test_a_compensation_that_fails_for_good_asks_for_a_person(kernel: Kernel) -> None:
     workflow, held = with_intent(kernel)
     outcomes.fail_step(held, NOTHING, {"code": "x", "message": "y"})
-    compensate.settle(workflow)
+    settle(workflow)
     undo = kernel.claim(workflow, "pay~undo")
     outcomes.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
-    assert compensate.settle(workflow) == "compensating"
+    assert settle(workflow) == "compensating"
     assert kernel.workflow(workflow)["attention"] == "compensation_failed"
 
 
@@ -275,14 +278,14 @@ def test_a_paused_workflow_is_neither_published_nor_claimed(kernel: Kernel) -> N
 
 
 def test_an_idempotency_key_answers_with_its_first_workflow(kernel: Kernel) -> None:
-    def start(input: dict[str, int]) -> commands.Started:
-        return commands.start_workflow(
+    def start(input: dict[str, int]) -> Started:
+        return start_workflow(
             user_id=kernel.user_id, type="noop_chain", input=input, idempotency_key="key"
         )
 
     first = start({"n": 1})
     assert first.created
-    assert start({"n": 1}) == commands.Started(first.id, created=False)
+    assert start({"n": 1}) == Started(first.id, created=False)
     with pytest.raises(Conflict, match="with another body"):
         start({"n": 2})
 
@@ -305,7 +308,7 @@ def test_a_new_undo_is_looked_at_in_time_whatever_the_others_wait_for(kernel: Ke
         "UPDATE workflows SET next_wake_at = playalter_now() + interval '1 hour' WHERE id = %s",
         (workflow,),
     )
-    compensate.settle(workflow, is_publishing=False)
+    settle(workflow, is_publishing=False)
     soon = db.row(
         "SELECT next_wake_at <= playalter_now() + interval '16 s' AS soon FROM workflows"
         " WHERE id = %s",

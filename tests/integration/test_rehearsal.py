@@ -8,7 +8,7 @@ import pytest
 
 from app import db
 from app.platform import Json
-from chains import catalogue
+from chains.catalogue import versions
 from chains.rehearsal import Run, rehearse
 from tests.integration.chance import Chance
 from tests.integration.conftest import Kernel
@@ -44,8 +44,8 @@ def _kit_run(case: Case) -> Run:
 
 def _engine_run(kernel: Kernel, case: Case) -> UUID:
     for child, rest in case.children.items():
-        catalogue.register({"name": child, **rest}, activates=True)
-    catalogue.register({"name": "rehearsed", "do": case.do, **case.rest}, activates=True)
+        versions.register({"name": child, **rest}, activates=True)
+    versions.register({"name": "rehearsed", "do": case.do, **case.rest}, activates=True)
     workflow = kernel.start("rehearsed", case.input)
     for number, (signal, payload) in enumerate(case.signals):
         _signal(workflow, signal, number, payload)

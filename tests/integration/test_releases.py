@@ -15,10 +15,12 @@ from app.engine.releases import fingerprint
 from app.platform import Action, ActionInput, Json
 from app.protocol import claims
 from app.protocol.claims import Claim
-from chains import attention, catalogue, registry
+from chains import registry
 from chains.actions import actions
-from chains.asking import caller_of
-from chains.prepare import prepare
+from chains.catalogue import versions
+from chains.commands.command import caller_of
+from chains.commands.resolve import dismiss
+from chains.running.prepare import prepare
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, run
 from tests.unit.definitions import fail, noop
@@ -107,7 +109,7 @@ def test_a_step_that_nobody_could_take_for_an_hour_calls_a_person_once(kernel: K
     )
     tried(workflow, "nap", OLDER)
     assert kernel.workflow(workflow)["attention"] == "no_fitting_worker"
-    attention.dismiss(caller_of(kernel.user_id), workflow, "the worker comes tomorrow")
+    dismiss(caller_of(kernel.user_id), workflow, "the worker comes tomorrow")
     pass_time("1 minute")
     tried(workflow, "nap", OLDER)
     assert kernel.workflow(workflow)["attention"] is None
@@ -146,11 +148,11 @@ def test_a_version_of_before_fails_a_refused_input_as_it_did(kernel: Kernel) -> 
 
 def test_a_body_that_is_registered_again_counts_as_checked_again(kernel: Kernel) -> None:
     body = {"name": "again", "do": NAP}
-    catalogue.register(body)
+    versions.register(body)
     db.row('UPDATE definitions SET fingerprints = \'{"control.sleep": "older"}\'', ())
     workflow = kernel.start("again", {"seconds": "long"})
     assert tried(workflow, "nap", actions()[SLEEP]) == (Moves.LEAVE, "recorded")
-    assert not catalogue.register(body).is_new
+    assert not versions.register(body).is_new
     pass_time("1 minute")
     assert tried(workflow, "nap", actions()[SLEEP]) == (Moves.FAIL, "draining")
 

@@ -15,8 +15,8 @@ from app.errors import Conflict
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Attempt, Finish, advance_step, finish_step
 from app.settings import Settings
-from chains import control
-from chains.asking import caller_of
+from chains.commands.command import caller_of
+from chains.commands.skip import skip
 from ops.laptop.postgres import Postgres
 from tests.integration.conftest import NOTHING, Kernel, kernel_of_ada
 
@@ -61,7 +61,7 @@ def test_a_session_that_has_planned_steps_goes_on_over_the_change_of_their_statu
 def _run_through(kernel: Kernel, workflow: UUID) -> None:
     claim: Claim | None = kernel.claim(workflow, "first")
     with pytest.raises(Conflict, match="running"):
-        control.skip(caller_of(kernel.user_id), workflow, step="first", reason="late")
+        skip(caller_of(kernel.user_id), workflow, step="first", reason="late")
     for following in ("second", "third"):
         assert claim is not None
         claim = advance_step(claim, Attempt(None, 5, []), {}, following, 60).claim

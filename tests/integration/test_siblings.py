@@ -12,11 +12,12 @@ from app.engine import siblings
 from app.engine.siblings import Claimed, Ended
 from app.protocol import claims
 from app.protocol.claims import Claim
-from chains import commands, pausing
 from chains.actions import actions
-from chains.asking import Caller
-from chains.compensate import settle_soon
-from chains.prepare import prepare
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
+from chains.running.prepare import prepare
+from chains.undoing.settle import settle_soon
+from chains.undoing.stop import stop
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.driving import drive
 from tests.unit.definitions import fail, noop
@@ -127,11 +128,11 @@ def test_none_is_claimed_while_the_workflow_is_paused_or_stopping(
     kernel: Kernel, ada: Caller
 ) -> None:
     workflow = spread(kernel, list(range(3)))
-    pausing.pause(ada, workflow)
+    pause(ada, workflow)
     assert claim(workflow, 0, 1) == Claimed((), ())
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     assert len(claim(workflow, 0, 1).claims) == 2
-    commands.stop(workflow, "timed_out", {"code": "timed_out"})
+    stop(workflow, "timed_out", {"code": "timed_out"})
     assert claim(workflow, 2) == Claimed((), ())
 
 
@@ -140,10 +141,10 @@ def test_what_was_running_when_a_pause_came_is_recorded_and_releases_nothing(
 ) -> None:
     workflow = spread(kernel, list(range(3)))
     found = claim(workflow, 0, 1, 2)
-    pausing.pause(ada, workflow)
+    pause(ada, workflow)
     assert together(run(found)) == claims.Advance("released")
     assert transactions(workflow, "StepSucceeded") == [1, 1, 1]
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -151,7 +152,7 @@ def test_what_was_running_when_a_pause_came_is_recorded_and_releases_nothing(
 def test_what_was_running_when_a_stop_came_is_recorded_and_drains(kernel: Kernel) -> None:
     workflow = spread(kernel, list(range(3)))
     found = claim(workflow, 0, 1, 2)
-    commands.stop(workflow, "timed_out", {"code": "timed_out"})
+    stop(workflow, "timed_out", {"code": "timed_out"})
     advance = together(run(found))
     assert advance is not None
     assert advance.verdict == "draining"

@@ -8,9 +8,10 @@ import pytest
 from app import db
 from app.errors import Conflict, Forbidden, NotFound
 from app.queries import human_tasks
-from chains import control, pausing, signals
-from chains.asking import Caller
-from chains.signals import Signal, give_signal
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
+from chains.commands.signal import Signal, give_signal
+from chains.commands.skip import skip
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
 from tests.unit.definitions import noop
@@ -73,7 +74,7 @@ def test_an_early_signal_is_kept_for_its_approval(kernel: Kernel, ada: Caller) -
     workflow = kernel.start(kernel.register(node))
     drive()
     assert give_signal(ada, workflow, Signal("review", True)).result == "stored"
-    control.skip(ada, workflow, step="w", reason="x")
+    skip(ada, workflow, step="w", reason="x")
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -130,11 +131,11 @@ def test_an_unknown_name_is_answered_with_those_there_are(kernel: Kernel, ada: C
 
 def test_a_signal_during_a_pause_is_recorded_and_nothing_runs(kernel: Kernel, ada: Caller) -> None:
     workflow = asking(kernel)
-    pausing.pause(ada, workflow)
+    pause(ada, workflow)
     assert human_tasks.approvals(ada.id, ada.email).items[0]["is_paused"]
     assert give_signal(ada, workflow, Signal("review", True)).result == "woken"
     assert drive() == []
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
 
@@ -149,7 +150,5 @@ def test_approvals_are_listed_page_by_page(kernel: Kernel, ada: Caller) -> None:
     found = [item["workflow_id"] for item in [*first.items, *second.items]]
     assert found == started[::-1]
     assert second.next_cursor is None
-    assert signals.give_signal(ada, started[0], Signal("review", True), is_dry=True).step == (
-        "review"
-    )
+    assert give_signal(ada, started[0], Signal("review", True), is_dry=True).step == ("review")
     assert len(human_tasks.approvals(ada.id, ada.email).items) == 3

@@ -12,9 +12,12 @@ from uuid_utils.compat import uuid4, uuid7
 from app import db
 from app.errors import Conflict, InvalidInput
 from app.settings import Settings, current
-from chains import catalogue, commands, definitions, dispatch, registry, starting
-from chains.compiler import DEFAULT_PRIORITY
+from chains import definitions, dispatch, registry
+from chains.catalogue import versions
 from chains.envelopes import envelope
+from chains.plans.compiler import DEFAULT_PRIORITY
+from chains.starting import start as starting
+from chains.starting.start import Started, start_workflow
 from tests.integration.conftest import Kernel, Threads
 
 NAME = "sample"
@@ -28,16 +31,14 @@ BOTH = {
 
 def register(number: int, **rest: Any) -> int:
     body = {"name": NAME, "do": {**STEP, "with": {"n": number}}, **rest}
-    return catalogue.register(body).version
+    return versions.register(body).version
 
 
-def begin(kernel: Kernel, key: str | None = None, **input: Any) -> commands.Started:
-    return commands.start_workflow(
-        user_id=kernel.user_id, type=NAME, input=input, idempotency_key=key
-    )
+def begin(kernel: Kernel, key: str | None = None, **input: Any) -> Started:
+    return start_workflow(user_id=kernel.user_id, type=NAME, input=input, idempotency_key=key)
 
 
-def version_of(kernel: Kernel, started: commands.Started) -> int:
+def version_of(kernel: Kernel, started: Started) -> int:
     return int(kernel.workflow(started.id)["version"])
 
 
@@ -52,9 +53,9 @@ def test_what_is_remembered_of_a_type_is_what_the_database_compares_it_with(
 ) -> None:
     for number in (1, 2, 3, 4):
         register(number)
-    catalogue.retire(NAME, 4)
+    versions.retire(NAME, 4)
     for weights in ({}, {1: 80, 3: 20}, {2: 1}):
-        catalogue.spread(NAME, weights)
+        versions.spread(NAME, weights)
         choice = registry.choice(NAME)
         assert registry.remembered(NAME) == choice
         assert begin(kernel).row is not None, choice.mark
@@ -64,22 +65,22 @@ def test_a_version_that_is_activated_starts_at_once_whatever_is_remembered(kerne
     for number in (1, 2):
         register(number)
     assert [version_of(kernel, begin(kernel)) for _ in range(2)] == [1, 1]
-    catalogue.activate(NAME, 2)
+    versions.activate(NAME, 2)
     assert registry.remembered(NAME) == registry.Choice(NAME, ((1, True, None),))
     assert version_of(kernel, begin(kernel)) == 2
-    catalogue.spread(NAME, {1: 1})
+    versions.spread(NAME, {1: 1})
     assert version_of(kernel, begin(kernel)) == 1
-    catalogue.rollback(NAME)
+    versions.rollback(NAME)
     assert version_of(kernel, begin(kernel)) == 1
 
 
 def test_a_replay_is_answered_by_either_way_and_another_body_refused(kernel: Kernel) -> None:
     register(1)
     first = begin(kernel, "key")
-    assert begin(kernel, "key") == commands.Started(first.id, created=False)
+    assert begin(kernel, "key") == Started(first.id, created=False)
     second = begin(kernel, "other key")
     assert second.row is not None
-    assert begin(kernel, "other key") == commands.Started(second.id, created=False)
+    assert begin(kernel, "other key") == Started(second.id, created=False)
     with pytest.raises(Conflict, match="with another body"):
         begin(kernel, "other key", more=1)
     assert count() == 2
@@ -89,13 +90,13 @@ def test_a_replay_is_answered_even_where_its_input_would_be_refused_by_now(kerne
     register(1)
     first = begin(kernel, "key")
     strict = {"type": "object", "required": ["n"]}
-    catalogue.activate(NAME, register(2, input_schema=strict))
-    assert begin(kernel, "key") == commands.Started(first.id, created=False)
+    versions.activate(NAME, register(2, input_schema=strict))
+    assert begin(kernel, "key") == Started(first.id, created=False)
     with pytest.raises(InvalidInput, match="required"):
         begin(kernel, "new key")
     assert begin(kernel, "new key", n=1).created
     # And the other way round: what this process remembers would refuse what is right by now.
-    catalogue.activate(NAME, 1)
+    versions.activate(NAME, 1)
     assert begin(kernel, "a third key").created
 
 
@@ -123,7 +124,7 @@ def test_a_start_sent_a_second_time_by_a_broken_connection_is_the_first(
     again = starting._submit(choice, start)
     assert (again["verdict"], again["id"]) == ("known", start.id)
     register(2)
-    catalogue.activate(NAME, 2)
+    versions.activate(NAME, 2)
     again = starting._submit(choice, start)
     assert (again["verdict"], again["id"]) == ("known", start.id)
     assert count() == 1
@@ -133,7 +134,7 @@ def test_nothing_is_written_on_a_choice_that_has_changed(kernel: Kernel) -> None
     register(1)
     stale = registry.choice(NAME)
     register(2)
-    catalogue.activate(NAME, 2)
+    versions.activate(NAME, 2)
     request = starting._Request(kernel.user_id, NAME, {}, DEFAULT_PRIORITY, None)
     assert starting._submit(stale, request.start(uuid7(), 1))["verdict"] == "changed"
     assert count() == 0

@@ -8,8 +8,9 @@ import pytest
 
 from app import db
 from app.protocol import outcomes
-from chains import catalogue, pausing
-from chains.asking import Caller
+from chains.catalogue import versions
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, ended, pass_time
 from tests.unit.definitions import fail, noop
@@ -137,7 +138,7 @@ def test_a_child_left_alone_goes_on_without_its_parent(kernel: Kernel) -> None:
 
 def test_a_workflow_that_starts_itself_ends_at_a_bound(kernel: Kernel) -> None:
     node = {"workflow": "again", "type": "endless", "when": "!(input.is_enough)"}
-    catalogue.register({"name": "endless", "do": node})
+    versions.register({"name": "endless", "do": node})
     kernel.start("endless")
     drive(2000)
     (count,) = db.rows("SELECT count(*) AS n, max(depth) AS deep FROM workflows", ())
@@ -171,9 +172,9 @@ def test_a_child_that_ended_while_paused_is_undone_with_its_parent(kernel: Kerne
     drive(1)
     (row,) = db.rows("SELECT id FROM workflows WHERE parent_id = %s", (workflow,))
     held = kernel.claim(row["id"], "x")
-    pausing.pause(ada, workflow)
+    pause(ada, workflow)
     outcomes.finish_step(held, outcomes.Attempt(None, 0, []), outcomes.Finish())
-    pausing.resume(ada, workflow)
+    resume(ada, workflow)
     for _ in range(4):
         drive()
         pass_time("2 hours")

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chains.definition import Definition
-from chains.layout import compile_plan
-from chains.plan import Plan
+from chains.language.definition import Definition
+from chains.plans.layout import compile_plan
+from chains.plans.plan import Plan
 
 
 def noop(key: str, **given: Any) -> dict[str, Any]:

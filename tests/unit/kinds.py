@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chains.dsl import (
+from chains.language.dsl import (
     approval,
     case,
     child,

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import Celery
 
 from app.broker.links import heads, task_id
-from chains.compiler import Compiler, body_rows, first_rows
+from chains.plans.compiler import Compiler, body_rows, first_rows
 from tests.unit.definitions import FAN, noop, planned
 
 WORKFLOW = UUID("019a0000-0000-7000-8000-000000000001")

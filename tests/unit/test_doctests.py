@@ -8,23 +8,16 @@ import pytest
 from app import clock, orphans, payload
 from app.broker import links
 from app.engine import retry
-from chains import (
-    definition,
-    drawing,
-    dsl,
-    expression_rules,
-    expressions,
-    faults,
-    plan,
-    registry,
-    svg,
-)
+from chains import registry
+from chains.drawing import picture, svg
+from chains.language import definition, dsl, expression_rules, expressions, faults
+from chains.plans import plan
 from tests.bench import measure, report
 
 MODULES = (
     clock,
     definition,
-    drawing,
+    picture,
     dsl,
     expression_rules,
     expressions,

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from chains.actions import actions
-from chains.definition import Definition
-from chains.differences import difference
-from chains.drawing import MAX_WIDTH, draw
+from chains.catalogue.differences import difference
+from chains.drawing.picture import MAX_WIDTH, draw
+from chains.language.definition import Definition
 from tests.unit.definitions import FAN, noop
 from tests.unit.kinds import EVERY_KIND
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chains.expressions import ExpressionInvalid, holds, render
+from chains.language.expressions import ExpressionInvalid, holds, render
 
 SCOPE: dict[str, Any] = {"input": {"list": [1], "text": "ab", "quotes": '"' * 1000}}
 

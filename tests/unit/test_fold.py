@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chains.expected import Bounds, Expected, ExpectedStep, exactly
-from chains.fold import fold
+from chains.repair.expected import Bounds, Expected, ExpectedStep, exactly
+from chains.repair.fold import fold
 from tests.unit.definitions import noop, planned
 
 Event = dict[str, Any]

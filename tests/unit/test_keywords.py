@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidInput
-from chains.schema import check_shape
+from chains.language.schema import check_shape
 
 LIST = {"properties": {"list": {"uniqueItems": True}}}
 NESTING = {"properties": {"a": {"pattern": "^(a+)+$"}}}

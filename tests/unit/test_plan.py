@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chains.plan import DefinitionInvalid
+from chains.plans.plan import DefinitionInvalid
 from tests.unit.definitions import FAN, noop, planned
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chains.undoing import Standing, frontier
+from chains.undoing.frontier import Standing, frontier
 from tests.unit.definitions import FAN, planned
 
 CLEAR, DUE, HELD = Standing.CLEAR, Standing.DUE, Standing.HELD

@@ -8,11 +8,11 @@ import pytest
 
 import tasks
 from chains import definitions
-from chains.definition import Definition
-from chains.differences import difference
-from chains.faults import MAX_FAULTS, DefinitionRefused
-from chains.fitting import TAKES_TOO_LONG, misfits
-from chains.validation import Types, definition_of, examine
+from chains.catalogue.differences import difference
+from chains.language.definition import Definition
+from chains.language.faults import MAX_FAULTS, DefinitionRefused
+from chains.language.fitting import TAKES_TOO_LONG, misfits
+from chains.plans.validation import Types, definition_of, examine
 from tests.unit.definitions import noop
 from tests.unit.kinds import EVERY_KIND
 

@@ -13,7 +13,8 @@ import pytest
 from app.broker import presence
 from app.identity import security
 from app.settings import Settings
-from chains import catalogue, definitions
+from chains import definitions
+from chains.catalogue import versions
 from tests.web.conftest import Caller, end
 
 NOBODY = "postgresql://a:b@127.0.0.1:1/x"
@@ -43,7 +44,7 @@ def playalter(server: str, caller: Caller) -> Run:
 
 def test_wrong_input_is_named_by_its_pointer(playalter: Run) -> None:
     for body in definitions.ALL:
-        catalogue.register(body)
+        versions.register(body)
     ended = playalter("submit", "face_swap_campaign", "--input", "-", given='{"price": {}}')
     assert ended.returncode == 2
     assert "/input/consent: " in ended.stderr

@@ -12,10 +12,13 @@ from click.testing import CliRunner, Result
 from flask.testing import FlaskClient
 
 from app import db
-from chains import catalogue, commands, control, pausing, signals
-from chains.asking import Caller as Asking
-from chains.asking import caller_of
-from chains.signals import Signal
+from chains.catalogue import versions
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller as Asking
+from chains.commands.command import caller_of
+from chains.commands.pause import pause
+from chains.commands.signal import Signal, give_signal
+from chains.starting.start import start_workflow
 from ops.cli import playalter
 from tests.integration.driving import drive
 from tests.unit.definitions import noop
@@ -85,11 +88,11 @@ def put(caller: Caller) -> Callable[[str], UUID]:
     """Make a workflow and bring it into a state, through the kernel."""
     ada = caller_of(caller.user_id)
     root = {"sequence": [{**noop("a"), **UNDONE}, REVIEW, noop("b")]}
-    catalogue.register({"name": "undone", "do": root, "on_failure": "hold"})
-    catalogue.register({"name": "plain", "do": {"sequence": [noop("a"), REVIEW, noop("b")]}})
+    versions.register({"name": "undone", "do": root, "on_failure": "hold"})
+    versions.register({"name": "plain", "do": {"sequence": [noop("a"), REVIEW, noop("b")]}})
 
     def put(state: str) -> UUID:
-        workflow = commands.start_workflow(
+        workflow = start_workflow(
             user_id=ada.id, type="plain" if state == "failed" else "undone", input={}
         ).id
         if state == "pending":
@@ -104,12 +107,12 @@ def put(caller: Caller) -> Callable[[str], UUID]:
 
 def _bring(ada: Asking, workflow: UUID, state: str) -> None:
     if state == "paused":
-        pausing.pause(ada, workflow)
+        pause(ada, workflow)
     elif state in {"held", "failed", "succeeded"}:
-        signals.give_signal(ada, workflow, Signal("review", state == "succeeded"))
+        give_signal(ada, workflow, Signal("review", state == "succeeded"))
         drive()
     elif state in {"compensating", "compensated", "cancelled"}:
-        control.cancel(ada, workflow, undo=state != "cancelled")
+        cancel(ada, workflow, undo=state != "cancelled")
         if state == "compensated":
             drive()
     row = db.row("SELECT status FROM workflows WHERE id = %s", (workflow,))
@@ -225,10 +228,8 @@ def test_a_steps_key_stands_in_an_address_percent_encoded(
 ) -> None:
     item = {"step": "leaf", "action": "control.fail"}
     node = {"map": "m", "over": {"$": "input.l"}, "do": item}
-    catalogue.register({"name": "mapped", "do": node, "on_failure": "hold"})
-    workflow = commands.start_workflow(
-        user_id=caller.user_id, type="mapped", input={"l": [1, 2]}
-    ).id
+    versions.register({"name": "mapped", "do": node, "on_failure": "hold"})
+    workflow = start_workflow(user_id=caller.user_id, type="mapped", input={"l": [1, 2]}).id
     drive()
     body = {"as": "succeeded", "output": None, "reason": "done by hand"}
     key = quote("m[0].leaf", safe="")

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.identity import security
 from app.settings import Settings
-from chains import catalogue
+from chains.catalogue import versions
 from tests.unit.kinds import EVERY_KIND
 from tests.web.conftest import Caller, change
 
@@ -87,7 +87,7 @@ CHANGES = [
 def test_what_changes_the_starts_of_all_needs_an_admins_key(
     client: FlaskClient, caller: Caller, method: str, path: str, sent: Any
 ) -> None:
-    catalogue.register(body(2))
+    versions.register(body(2))
     answer = client.open(f"{URL}{path}", method=method, json=sent, headers=caller.headers)
     assert (answer.status_code, told(answer)["code"]) == (403, "admin_required")
     assert "--admin" in told(answer)["detail"]
@@ -114,9 +114,9 @@ def test_what_changes_the_starts_of_all_needs_an_admins_key(
 def test_what_cannot_be_is_answered_with_the_reason(
     client: FlaskClient, admin: Caller, method: str, path: str, status: int, code: str
 ) -> None:
-    catalogue.register(body(1))
-    catalogue.register(body(2))
-    catalogue.retire("sample", 2)
+    versions.register(body(1))
+    versions.register(body(2))
+    versions.retire("sample", 2)
     answer = client.open(f"{URL}{path}", method=method, headers=admin.headers)
     assert (answer.status_code, told(answer)["code"]) == (status, code), told(answer)
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_is_answered_with_the_reason(
 def test_wrong_weights_are_named(
     client: FlaskClient, admin: Caller, weights: dict[str, Any]
 ) -> None:
-    catalogue.register(body(1))
+    versions.register(body(1))
     sent = {"weights": weights}
     answer = client.put(f"{URL}/sample/weights", json=sent, headers=admin.headers)
     assert answer.status_code == 422
@@ -211,7 +211,7 @@ def test_a_body_packed_by_the_caller_is_not_unpacked(client: FlaskClient, admin:
 def test_a_picture_is_an_image_that_runs_nothing(
     client: FlaskClient, admin: Caller, caller: Caller
 ) -> None:
-    catalogue.register({"name": "noop_chain", "do": body()["do"]})
+    versions.register({"name": "noop_chain", "do": body()["do"]})
     made = client.post(URL, json=EVERY_KIND, headers=admin.headers)
     assert made.status_code == 201, made.text
     answer = client.get(f"{URL}/every_kind/versions/1/picture.svg", headers=caller.headers)
@@ -224,8 +224,8 @@ def test_a_picture_is_an_image_that_runs_nothing(
 def test_retiring_is_refused_while_a_workflow_runs(
     client: FlaskClient, admin: Caller, caller: Caller
 ) -> None:
-    catalogue.register(body(1))
-    catalogue.register(body(2), activates=True)
+    versions.register(body(1))
+    versions.register(body(2), activates=True)
     change(
         "SELECT start_workflow_v1(uuidv7(), :user, 'sample', 1, '{}', NULL, NULL, 60, '[]', 15)",
         user=caller.user_id,

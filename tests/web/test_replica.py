@@ -14,7 +14,7 @@ from psycopg2 import sql
 from app import db, queries
 from app.db import engines
 from app.settings import Settings, current
-from chains import versions
+from chains.catalogue import listing
 from ops.laptop.ports import free_port
 from ops.laptop.postgres import Postgres
 from tests.web.conftest import Caller, append_event, change, end
@@ -67,7 +67,7 @@ ALL = ("users", "definitions", "workflows", "steps", "events")
 def test_a_workflow_that_the_replica_does_not_know_yet_is_no_404(
     replica: str, client: FlaskClient, caller: Caller, start: Callable[..., UUID]
 ) -> None:
-    assert versions.listing() == []
+    assert listing.listing() == []
     workflow = start()
     for rest in ("", "/events"):
         answer = client.get(f"/v1/workflows/{workflow}{rest}", headers=caller.headers)

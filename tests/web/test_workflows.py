@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
 from app import db
-from chains import catalogue, definitions
+from chains import definitions
+from chains.catalogue import versions
 from tests.web.conftest import Caller, change, end
 from web.schemas import EventPage, WorkflowDetail, WorkflowPage
 
@@ -21,7 +22,7 @@ BODY = {"type": "noop_chain", "input": {}}
 def registered(client: FlaskClient) -> None:
     """The types that ship with the system."""
     for body in definitions.ALL:
-        catalogue.register(body)
+        versions.register(body)
 
 
 @pytest.mark.usefixtures("registered")

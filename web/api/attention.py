@@ -8,8 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import InvalidInput
 from app.queries import Filters, human_tasks
-from chains import attention, bulk
-from chains.asking import caller_of
+from chains.commands import bulk
+from chains.commands.command import caller_of
+from chains.commands.resolve import Resolution, dismiss, resolve
 from web.api import blueprint, problems
 from web.api.control import Answer, answer
 from web.auth import caller
@@ -65,12 +66,12 @@ def list_attention(query: PeopleQuery) -> Response:
 def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
     """Where nobody can look it up. The word, who gave it and why stand in the events."""
     given = {name: getattr(body, name) for name in ("output", "response")}
-    word = attention.Resolution(
+    word = Resolution(
         body.as_,
         body.reason,
         **{name: value for name, value in given.items() if name in body.model_fields_set},
     )
-    return answer(attention.resolve(caller_of(caller()), path.workflow_id, path.step_key, word))
+    return answer(resolve(caller_of(caller()), path.workflow_id, path.step_key, word))
 
 
 @api.post(
@@ -80,7 +81,7 @@ def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
 )
 def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
     """Such as a time-out past the last step that could be undone."""
-    done = attention.dismiss(caller_of(caller()), path.workflow_id, body.reason)
+    done = dismiss(caller_of(caller()), path.workflow_id, body.reason)
     return answer(done, HTTPStatus.OK)
 
 

@@ -7,8 +7,13 @@ from flask import Response, jsonify
 
 from app import queries
 from app.queries import human_tasks
-from chains import control, forks, pausing, signals
-from chains.asking import Done, caller_of
+from chains.commands import signal as signals
+from chains.commands.command import Done, caller_of
+from chains.commands.fork import fork
+from chains.commands.pause import pause, resume
+from chains.commands.retry import retry
+from chains.commands.signal import Signal
+from chains.commands.skip import skip
 from web.api import blueprint, problems
 from web.auth import caller
 from web.control_schemas import (
@@ -47,7 +52,7 @@ def answer(done: Done, status: HTTPStatus = HTTPStatus.ACCEPTED) -> Answer:
 )
 def pause_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
     """Once answered, nothing is claimed; what runs may still be recorded. Children follow."""
-    done = pausing.pause(
+    done = pause(
         caller_of(caller()), path.workflow_id, reason=body.reason, with_children=body.children
     )
     return answer(done, HTTPStatus.OK)
@@ -60,7 +65,7 @@ def pause_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
 )
 def resume_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
     """What is due runs within seconds. Children follow."""
-    done = pausing.resume(
+    done = resume(
         caller_of(caller()), path.workflow_id, reason=body.reason, with_children=body.children
     )
     return answer(done, HTTPStatus.OK)
@@ -74,7 +79,7 @@ def resume_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
 def retry_step(path: WorkflowPath, body: RetryStep) -> Response:
     """Now, with corrected input if given. A workflow that has failed with nothing undone goes on in
     a fork: 201 and its address."""
-    done = control.retry(
+    done = retry(
         caller_of(caller()),
         path.workflow_id,
         step=body.step,
@@ -97,7 +102,7 @@ def retry_step(path: WorkflowPath, body: RetryStep) -> Response:
 )
 def skip_step(path: WorkflowPath, body: SkipStep) -> Answer:
     """It is recorded as skipped, without output, and what follows goes on."""
-    done = control.skip(caller_of(caller()), path.workflow_id, step=body.step, reason=body.reason)
+    done = skip(caller_of(caller()), path.workflow_id, step=body.step, reason=body.reason)
     return answer(done)
 
 
@@ -109,7 +114,7 @@ def skip_step(path: WorkflowPath, body: SkipStep) -> Answer:
 def fork_workflow(path: WorkflowPath, header: StartHeader, body: ForkWorkflow) -> Response:
     """What came before `from_step` is taken over and stays the original's; the rest runs."""
     user_id = caller()
-    forked = forks.fork(
+    forked = fork(
         caller_of(user_id),
         path.workflow_id,
         from_step=body.from_step,
@@ -133,7 +138,7 @@ def fork_workflow(path: WorkflowPath, header: StartHeader, body: ForkWorkflow) -
 )
 def give_signal(path: SignalPath, header: StartHeader, body: GiveSignal) -> Response:
     """Taken by the approval that waits for it, or kept until one does."""
-    signal = signals.Signal(path.name, body.approved, body.comment, body.data, body.step)
+    signal = Signal(path.name, body.approved, body.comment, body.data, body.step)
     done = signals.give_signal(
         caller_of(caller()), path.workflow_id, signal, request_id=header.idempotency_key
     )

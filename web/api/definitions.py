@@ -7,13 +7,13 @@ from typing import Any
 from flask import Response, jsonify, request
 
 from app.errors import InvalidInput
-from chains import catalogue, versions
 from chains.actions import actions
-from chains.bounds import MAX_DEPTH
-from chains.definition import Definition
-from chains.differences import difference
-from chains.drawing import draw
-from chains.faults import DefinitionRefused
+from chains.catalogue import listing, versions
+from chains.catalogue.differences import difference
+from chains.drawing.picture import draw
+from chains.language.bounds import MAX_DEPTH
+from chains.language.definition import Definition
+from chains.language.faults import DefinitionRefused
 from web.api import blueprint, problems
 from web.auth import require_admin
 from web.bodies import StrictRequest
@@ -49,7 +49,7 @@ api = blueprint("definitions", "Definitions")
 )
 def list_definitions() -> dict[str, Any]:
     """The active version of each, and every version that is not retired."""
-    return {"items": versions.listing()}
+    return {"items": listing.listing()}
 
 
 @api.post(
@@ -65,7 +65,7 @@ def register_definition(query: RegisterQuery) -> Response:
     key. 400 names every fault with its JSON pointer.
     """
     require_admin()
-    made = catalogue.register(_sent(), activates=query.activate)
+    made = versions.register(_sent(), activates=query.activate)
     response = jsonify(asdict(made))
     response.status_code = HTTPStatus.CREATED if made.is_new else HTTPStatus.OK
     response.headers["Location"] = f"/v1/definitions/{made.name}/versions/{made.version}"
@@ -80,7 +80,7 @@ def register_definition(query: RegisterQuery) -> Response:
 )
 def validate_definition() -> dict[str, Any]:
     """The rows that it would be laid out as; 400 names every fault with its JSON pointer."""
-    _, plan = catalogue.check(_sent())
+    _, plan = versions.check(_sent())
     steps = [
         {"key": step.key, "action": step.action, "pointer": step.pointer}
         for step in plan.steps.values()
@@ -95,8 +95,8 @@ def validate_definition() -> dict[str, Any]:
 )
 def get_definition(path: DefinitionPath) -> dict[str, Any]:
     """What new workflows start on, unless starts are spread."""
-    facts = next(each for each in versions.versions(path.name) if each["active"])
-    return facts | {"body": versions.body(path.name, facts["version"])}
+    facts = next(each for each in listing.versions(path.name) if each["active"])
+    return facts | {"body": listing.body(path.name, facts["version"])}
 
 
 @api.get(
@@ -106,7 +106,7 @@ def get_definition(path: DefinitionPath) -> dict[str, Any]:
 )
 def list_versions(path: DefinitionPath) -> dict[str, Any]:
     """Which is active, the weights, and how many workflows run on each."""
-    return {"items": versions.versions(path.name)}
+    return {"items": listing.versions(path.name)}
 
 
 @api.get(
@@ -116,8 +116,8 @@ def list_versions(path: DefinitionPath) -> dict[str, Any]:
 )
 def get_version(path: VersionPath) -> dict[str, Any]:
     """As it was registered; durations are in seconds."""
-    body = versions.body(path.name, path.version)
-    every = versions.versions(path.name)
+    body = listing.body(path.name, path.version)
+    every = listing.versions(path.name)
     return next(each for each in every if each["version"] == path.version) | {"body": body}
 
 
@@ -129,8 +129,8 @@ def get_version(path: VersionPath) -> dict[str, Any]:
 def activate_version(path: VersionPath) -> dict[str, Any]:
     """All of them: a spread ends. Workflows that run keep theirs. Needs an admin's key."""
     require_admin()
-    catalogue.activate(path.name, path.version)
-    return {"items": versions.versions(path.name)}
+    versions.activate(path.name, path.version)
+    return {"items": listing.versions(path.name)}
 
 
 @api.post(
@@ -141,8 +141,8 @@ def activate_version(path: VersionPath) -> dict[str, Any]:
 def rollback_definition(path: DefinitionPath) -> dict[str, Any]:
     """Called again it goes back one further; a spread ends. Needs an admin's key."""
     require_admin()
-    catalogue.rollback(path.name)
-    return {"items": versions.versions(path.name)}
+    versions.rollback(path.name)
+    return {"items": listing.versions(path.name)}
 
 
 @api.put(
@@ -153,8 +153,8 @@ def rollback_definition(path: DefinitionPath) -> dict[str, Any]:
 def spread_definition(path: DefinitionPath, body: Weights) -> dict[str, Any]:
     """In proportion to the weights, by the workflow's id; `{}` ends it. Needs an admin's key."""
     require_admin()
-    catalogue.spread(path.name, {int(version): each for version, each in body.weights.items()})
-    return {"items": versions.versions(path.name)}
+    versions.spread(path.name, {int(version): each for version, each in body.weights.items()})
+    return {"items": listing.versions(path.name)}
 
 
 @api.post(
@@ -166,8 +166,8 @@ def retire_version(path: VersionPath) -> dict[str, Any]:
     """409 while it is active, has a share of the starts, or a workflow that has not ended runs on
     it. Needs an admin's key."""
     require_admin()
-    catalogue.retire(path.name, path.version)
-    return {"items": versions.versions(path.name)}
+    versions.retire(path.name, path.version)
+    return {"items": listing.versions(path.name)}
 
 
 @api.get(
@@ -210,7 +210,7 @@ def _sent() -> dict[str, Any]:
 
 
 def _stored(name: str, version: int) -> Definition:
-    return Definition.from_body(versions.body(name, version))
+    return Definition.from_body(listing.body(name, version))
 
 
 # The body is read by rules of its own, so the library does not see its shape. The names of its

@@ -7,8 +7,9 @@ from typing import Any
 from flask import Response, current_app, jsonify, request
 
 from app import queries
-from chains import commands, control
-from chains.asking import caller_of
+from chains.commands.cancel import cancel
+from chains.commands.command import caller_of
+from chains.starting import start
 from web.api import blueprint, problems
 from web.auth import caller
 from web.control_schemas import CancelWorkflow
@@ -41,7 +42,7 @@ api = blueprint("workflows", "Workflows")
 def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     """201 and its address; 200 with `Idempotent-Replayed` when this key started it before."""
     user_id = caller()
-    started = commands.start_workflow(
+    started = start.start_workflow(
         user_id=user_id,
         type=body.type,
         input=body.input,
@@ -122,7 +123,7 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
 )
 def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str, Any], HTTPStatus]:
     """Answered at once; undoing goes on. 409 past the last step that can be undone."""
-    done = control.cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
+    done = cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
     return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from app.settings import current
-from chains import catalogue
+from chains.catalogue import versions
 from tests.integration.conftest import Kernel
 from tests.integration.properties import observed
 from tests.integration.properties.samples import SAMPLES
@@ -40,5 +40,5 @@ def observing(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     current.cache_clear()
     observed.install()
     for name, node in SAMPLES.items():
-        catalogue.register({"name": name, "do": node, "timeout": "60d"})
+        versions.register({"name": name, "do": node, "timeout": "60d"})
     return kernel

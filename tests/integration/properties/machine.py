@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from app import db
 from app.protocol import outcomes
 from app.protocol.claims import Claim
-from chains import commands, compensate
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
+from chains.undoing.settle import settle
+from chains.undoing.stop import stop
 from tests.integration.properties import observed
 from tests.integration.properties.samples import INPUT
 from tests.integration.properties.vendor import FAULTS
@@ -134,11 +135,11 @@ class Protocol(RuleBasedStateMachine):
             case "cancel":
                 self.world.cancel(claim.workflow_id)
             case "stop":
-                commands.stop(claim.workflow_id, "timed_out", {"code": "timed_out"})
+                stop(claim.workflow_id, "timed_out", {"code": "timed_out"})
             case "webhook":
                 self.world.deliver(step)
             case "race":
-                commands.stop(claim.workflow_id, "timed_out", {"code": "timed_out"})
+                stop(claim.workflow_id, "timed_out", {"code": "timed_out"})
                 for other in [each for each in self.world.held if each.key != claim.key]:
                     self.world.attempt(other)
             case "second claim":
@@ -163,7 +164,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def settle(self, pick: int) -> None:
-        compensate.settle(self._workflow(pick))
+        settle(self._workflow(pick))
 
     @rule(seconds=st.sampled_from(REAL_SECONDS))
     def pass_real_time(self, seconds: float) -> None:
@@ -206,7 +207,7 @@ class Protocol(RuleBasedStateMachine):
     def stop(self, pick: int, cause: str, is_sure: int) -> None:
         """A stop is committed, and whoever did it dies before the barrier."""
         if is_sure == 2:
-            commands.stop(self._workflow(pick), cause, {"code": cause})
+            stop(self._workflow(pick), cause, {"code": cause})
 
     @rule(pick=PICK)
     def pause(self, pick: int) -> None:

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 from app import db
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
 from tests.integration import properties
 from tests.integration.conftest import Kernel
 from tests.integration.properties.samples import INPUT

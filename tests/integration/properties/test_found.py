@@ -5,8 +5,9 @@ from uuid import UUID
 from app import db
 from app.protocol import outcomes
 from app.protocol.claims import Advance, claim_step
-from chains import children, commands
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
+from chains.starting import children
+from chains.undoing.stop import stop
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive, pass_time
 from tests.integration.properties.samples import failing
@@ -33,7 +34,7 @@ def test_what_is_done_while_a_pivot_is_in_doubt_is_followed_when_the_stop_is_ref
     beside = world.claim(observing.step(workflow, "x"))
     assert pivot is not None
     assert beside is not None
-    commands.stop(workflow, "timed_out", {"code": "timed_out"})
+    stop(workflow, "timed_out", {"code": "timed_out"})
     world.attempt(beside)
     world.attempt(pivot)
     assert observing.workflow(workflow)["status"] == "running"

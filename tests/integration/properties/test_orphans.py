@@ -6,7 +6,8 @@ from app import db
 from app.platform import Delivery, Trace
 from app.protocol import outcomes
 from app.protocol.outcomes import Finish
-from chains import commands, orphans
+from chains.commands.accept_delivery import accept_delivery
+from chains.repair import orphans
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.properties.observed import unmarked
 from tests.invariants import broken, holds
@@ -26,7 +27,7 @@ def found(observing: Kernel) -> None:
     claim = observing.claim(workflow, "deploy")
     outcomes.suspend_step(claim, NOTHING, "own", 600.0, 3600.0)
     trace = Trace("double", reference=f"{workflow}/deploy")
-    commands.accept_delivery("vercel", Delivery("d", None, "deployment.created", {}, trace))
+    accept_delivery("vercel", Delivery("d", None, "deployment.created", {}, trace))
     orphans.decide(10)
     undo = observing.claim(workflow, "deploy~orphan[double]~undo")
     outcomes.finish_step(undo, NOTHING, Finish({"result": "removed"}))

@@ -10,7 +10,9 @@ from app import db
 from app.platform import Delivery
 from app.protocol import outcomes
 from app.protocol.claims import Claim, claim_step
-from chains import commands, compensate
+from chains.commands.accept_delivery import accept_delivery
+from chains.undoing.settle import settle
+from chains.undoing.stop import stop
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.properties import observed
 from tests.integration.properties.world import World
@@ -40,18 +42,18 @@ def test_no_claim_commits_after_the_barrier_of_a_stop(
             found = (claim_step(workflow, f"b{n}", 30.0) for n in range(WIDTH))
             return [each for each in found if isinstance(each, Claim)]
 
-        def stop(workflow: UUID = workflow, is_behind: list[int] = is_behind) -> list[Claim]:
-            commands.stop(workflow, "cancelled", {"code": "cancelled"})
-            compensate.settle(workflow)
+        def stop_it(workflow: UUID = workflow, is_behind: list[int] = is_behind) -> list[Claim]:
+            stop(workflow, "cancelled", {"code": "cancelled"})
+            settle(workflow)
             is_behind.append(observed.newest())
             return []
 
-        found = in_threads([claim_all, stop, claim_all, claim_all])
+        found = in_threads([claim_all, stop_it, claim_all, claim_all])
         assert observed.forbidden_claims(is_behind[0]) == []
         # What was claimed in time may still record, and only that is left.
         for claim in chain.from_iterable(found):
             assert outcomes.finish_step(claim, NOTHING, outcomes.Finish()).verdict == "draining"
-        assert compensate.settle(workflow) == "cancelled"
+        assert settle(workflow) == "cancelled"
         assert not broken(db.rows)
 
 
@@ -92,7 +94,7 @@ def test_a_webhook_and_a_suspension_at_the_same_moment_always_meet(
 
         def deliver(number: int) -> None:
             time.sleep(0.0005 * (number % 4))
-            commands.accept_delivery("control", Delivery(f"d{number}", "ext", "done", {}))
+            accept_delivery("control", Delivery(f"d{number}", "ext", "done", {}))
 
         in_threads([suspend, partial(deliver, next(numbers)), partial(deliver, next(numbers))])
         step = observing.step(workflow, "first")

@@ -21,9 +21,13 @@ from app.states import (
     Transition,
     document,
 )
-from chains import attention, commands, control, forks
-from chains.asking import Caller
-from chains.attention import Resolution
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller
+from chains.commands.fork import fork
+from chains.commands.resolve import Resolution, resolve
+from chains.commands.retry import retry
+from chains.commands.skip import skip
+from chains.undoing.stop import stop
 from tests.integration.conftest import NOTHING, Kernel
 from tests.integration.driving import drive, run
 from tests.integration.properties import observed
@@ -147,7 +151,7 @@ def cancel_what_waits(world: World) -> None:
 def cancel_and_time_out_with_nothing_to_undo(world: World) -> None:
     assert world.cancel(Stage(world, "in_chain").id) == "cancelled"
     late = Stage(world, "in_chain")
-    commands.stop(late.id, "timed_out", {"code": "timed_out"})
+    stop(late.id, "timed_out", {"code": "timed_out"})
     assert late.rest() == "failed"
 
 
@@ -156,7 +160,7 @@ def a_stop_refused(world: World) -> None:
     sent.run("first")
     held = world.claim(world.kernel.step(sent.id, "publish"))
     assert held is not None
-    commands.stop(sent.id, "timed_out", {"code": "timed_out"})
+    stop(sent.id, "timed_out", {"code": "timed_out"})
     world.attempt(held)
     assert world.kernel.workflow(sent.id)["status"] == "running"
 
@@ -167,7 +171,7 @@ def a_stop_refused_beside_a_doubt(world: World) -> None:
     stopped = world.kernel.start(world.kernel.register(root), INPUT)
     doubtful, pivot = world.kernel.claim(stopped, "a"), world.kernel.claim(stopped, "z")
     outcomes.doubt_step(doubtful, NOTHING, {"code": "x"}, 0.0, None)
-    commands.stop(stopped, "timed_out", {"code": "timed_out"})
+    stop(stopped, "timed_out", {"code": "timed_out"})
     run(stopped, "a", "control.noop")
     outcomes.finish_step(pivot, NOTHING, outcomes.Finish(is_pivot=True))
     drive()
@@ -196,9 +200,9 @@ def people_decide(world: World) -> None:
     root = {"sequence": [failing("b", "`true`"), noop("c")]}
     held = world.kernel.start(world.kernel.register(root, on_failure="hold"), INPUT)
     drive()
-    control.retry(ada, held)
+    retry(ada, held)
     drive()
-    control.skip(ada, held, step="b", reason="not needed")
+    skip(ada, held, step="b", reason="not needed")
     drive()
     assert world.kernel.workflow(held)["status"] == "succeeded"
 
@@ -206,7 +210,7 @@ def people_decide(world: World) -> None:
     claim = world.kernel.claim(doubted, "a")
     assert intents.record_intent(claim, 0, "op", {}, "key") is not None
     outcomes.doubt_step(claim, NOTHING, {"code": "x"}, 3600.0, "unknown_outcome")
-    attention.resolve(ada, doubted, "a", Resolution("never", "asked them"))
+    resolve(ada, doubted, "a", Resolution("never", "asked them"))
     drive()
 
     undone = {**noop("a"), "compensation": {"action": "control.fail"}}
@@ -216,9 +220,9 @@ def people_decide(world: World) -> None:
         node = {"sequence": [{**undone, "compensation": failing_undo}, wait]}
         gave_up = world.kernel.start(world.kernel.register(node), INPUT)
         drive()
-        control.cancel(ada, gave_up)
+        cancel(ada, gave_up)
         drive()
-        attention.resolve(ada, gave_up, "a~undo", Resolution("done", "done by hand"))
+        resolve(ada, gave_up, "a~undo", Resolution("done", "done by hand"))
         assert world.kernel.workflow(gave_up)["status"] == "compensated"
 
 
@@ -232,7 +236,7 @@ def a_fork_adopts(world: World) -> None:
     }
     source = world.kernel.start(world.kernel.register({"sequence": [each, noop("z")]}), INPUT)
     drive()
-    forks.fork(ada, source, from_step="z")
+    fork(ada, source, from_step="z")
     drive()
 
 

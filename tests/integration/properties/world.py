@@ -21,11 +21,12 @@ from app.platform import Action, Delivery
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim
 from app.settings import current
-from chains import commands, compensate
 from chains.actions import actions
+from chains.commands.accept_delivery import accept_delivery
 from chains.dispatch import dispatch
-from chains.prepare import prepare
-from chains.reconcile import reconcile
+from chains.repair.reconcile import reconcile
+from chains.running.prepare import prepare
+from chains.undoing.settle import settle
 from chains.waking import wake_parent
 from tests.integration.conftest import Kernel
 from tests.integration.properties.vendor import Killed, Vendor, external_id
@@ -140,7 +141,7 @@ class World:
         if is_lost:
             return
         if advance.verdict in {"draining", "undone"}:
-            compensate.settle(workflow_id)
+            settle(workflow_id)
         if advance.verdict == "child_completed":
             wake_parent(workflow_id)
         dispatch(workflow_id, list(advance.released))
@@ -191,7 +192,7 @@ class World:
             self.vendor.finished.add(made)
         self.deliveries += 1
         sent = Delivery(f"delivery-{self.deliveries // 2}", made, "completed", {})
-        commands.accept_delivery("replicate", sent)
+        accept_delivery("replicate", sent)
 
     def signal(self, workflow_id: UUID, *, approved: bool) -> str:
         """Somebody decides."""

@@ -1,0 +1,61 @@
+"""Deliveries: verified webhooks, kept before anything follows from them."""
+
+from uuid import UUID
+
+from app import db
+from app.payload import clean, dumps
+from app.platform import Delivery, Trace
+
+LONGEST_ID = 200
+LONGEST_ADDRESS = 2000
+MOST_ADDRESSES = 20
+
+
+def keep_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
+    """Commit a verified webhook with the step that it speaks of; False for a duplicate.
+
+    `traced`: the actions whose effects webhooks tell of.
+    """
+    trace = delivery.trace
+    workflow_id, step_key = _reference(trace)
+    row = db.call(
+        "SELECT accept_delivery_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS is_new",
+        (
+            platform,
+            delivery.delivery_id,
+            delivery.external_id,
+            delivery.kind,
+            dumps(delivery.payload),
+            _effect(trace),
+            workflow_id,
+            step_key,
+            _addresses(trace),
+            traced,
+        ),
+    )
+    assert row is not None
+    return bool(row["is_new"])
+
+
+def _effect(trace: Trace | None) -> str | None:
+    if trace is None or not 0 < len(trace.effect_id) <= LONGEST_ID:
+        return None
+    return trace.effect_id if clean(trace.effect_id) == trace.effect_id else None
+
+
+def _reference(trace: Trace | None) -> tuple[UUID | None, str | None]:
+    """Workflow and step of `<workflow>/<step>`."""
+    if trace is None or trace.reference is None or clean(trace.reference) != trace.reference:
+        return None, None
+    workflow, _, step_key = trace.reference.partition("/")
+    try:
+        return UUID(workflow), step_key
+    except ValueError:
+        return None, None
+
+
+def _addresses(trace: Trace | None) -> list[str]:
+    given = () if trace is None else trace.addresses
+    return [each for each in given if len(each) <= LONGEST_ADDRESS and clean(each) == each][
+        :MOST_ADDRESSES
+    ]

@@ -1,0 +1,1 @@
+"""Versions of definitions: registered, activated, compared and listed."""

@@ -1,0 +1,100 @@
+"""What differs between two versions of a definition: as text, and as the steps it touches. Pure."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any
+
+from chains.language.definition import Definition, Loop, Map
+from chains.language.tree import Found, key_of, nodes
+
+_MOST_LINES = 3000
+_INNER = frozenset({"do", "sequence", "branches", "otherwise"})
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A node that stands in both versions, and the fields that differ."""
+
+    key: str
+    fields: list[str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A unified diff of the canonical JSON, and the keys of nodes by what became of them; `others`
+    are the fields of the definition itself."""
+
+    text: str
+    added: list[str]
+    removed: list[str]
+    changed: list[Changed]
+    others: list[str]
+
+
+def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Difference:
+    """From the old to the new; `labels` head the text."""
+    before, after = _by_key(old), _by_key(new)
+    both = [key for key in after if key in before]
+    changed = [Changed(key, _differing(before[key], after[key])) for key in both]
+    return Difference(
+        text="\n".join(_lines(_canonical(old), _canonical(new), labels)),
+        added=[key for key in after if key not in before],
+        removed=[key for key in before if key not in after],
+        changed=[each for each in changed if each.fields],
+        others=_differing(_own(old.body()), _own(new.body())),
+    )
+
+
+def _lines(before: list[str], after: list[str], labels: tuple[str, str]) -> Iterator[str]:
+    """A unified diff; of what is long, one that takes out all that differs and puts in all anew."""
+    if max(len(before), len(after)) <= _MOST_LINES:
+        # In the worst case this takes the square.
+        yield from unified_diff(before, after, *labels, n=3, lineterm="")
+    elif before != after:
+        shorter = min(len(before), len(after))
+        head = next((n for n in range(shorter) if before[n] != after[n]), shorter)
+        left = shorter - head
+        tail = next((n for n in range(left) if before[-1 - n] != after[-1 - n]), left)
+        old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+        yield from (f"--- {labels[0]}", f"+++ {labels[1]}")
+        yield f"@@ -{head + 1},{len(old)} +{head + 1},{len(new)} @@"
+        yield from (f"-{line}" for line in old)
+        yield from (f"+{line}" for line in new)
+
+
+def _canonical(definition: Definition) -> list[str]:
+    body = definition.body()
+    return json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+
+
+def _by_key(definition: Definition) -> dict[str, dict[str, Any]]:
+    return {key: _facts(found.node) for found in nodes(definition) if (key := _key(found))}
+
+
+def _key(found: Found) -> str | None:
+    """The key as the workflow's rows have it: `swap[].render`."""
+    key = key_of(found.node)
+    around = [f"{key_of(node)}[]." for node in found.around if isinstance(node, Map | Loop)]
+    return None if key is None else "".join([*around, key])
+
+
+def _facts(node: Any) -> dict[str, Any]:
+    """A node's own fields; what stands within it is told by itself."""
+    facts: dict[str, Any] = node.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if "cases" in facts:
+        facts["cases"] = [case["when"] for case in facts["cases"]]
+    return _own(facts)
+
+
+def _own(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in _INNER}
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    # As JSON: 1 and true are not the same there.
+    def told(facts: dict[str, Any], name: str) -> str:
+        return json.dumps(facts[name], sort_keys=True) if name in facts else ""
+
+    return [name for name in {**before, **after} if told(before, name) != told(after, name)]

@@ -1,0 +1,280 @@
+"""Versions of definitions: register, activate, roll back, spread, retire.
+
+A version's body never changes, one version of a name is active, and a running workflow keeps the
+version it began with. Who changes a name holds its lock, so that changes come one after the other.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from app import db
+from app.engine.releases import fingerprint
+from app.errors import Conflict, InvalidInput, NotFound
+from chains.actions import actions
+from chains.language.definition import Child, Definition
+from chains.language.tree import nodes
+from chains.plans.plan import Plan
+from chains.plans.validation import Types, definition_of, examine
+
+MAX_WEIGHT = 1_000_000
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What became of a body: its version, whether that is new, and whether it is active."""
+
+    name: str
+    version: int
+    is_new: bool
+    is_active: bool
+
+
+def check(body: Any) -> tuple[Definition, Plan]:
+    """The definition of a body and its plan; raise DefinitionRefused with every fault."""
+    definition = definition_of(body)
+    return definition, examine(definition, actions(), _types(definition))
+
+
+def register(body: Any, *, activates: bool = False) -> Registered:
+    """Store the definition as the next version of its name; a body that is known keeps its version,
+    counts as checked with this process's actions, and is no longer retired. The first version is
+    active, any other if `activates`.
+
+    Raises DefinitionRefused.
+    """
+    definition, plan = check(body)
+    name = definition.name
+    given = {
+        "name": name,
+        "checksum": definition.checksum(),
+        "fingerprints": json.dumps(_fingerprints(plan)),
+    }
+    with db.begin() as connection:
+        _lock(connection, name)
+        known = connection.execute(text(_KNOWN), given).scalar()
+        version = (
+            known
+            or connection.execute(
+                text(_INSERT), given | {"body": json.dumps(definition.body())}
+            ).scalar_one()
+        )
+        if activates or _active(connection, name) is None:
+            _activate(connection, name, version)
+        is_active = _active(connection, name) == version
+    return Registered(name, version, known is None, is_active)
+
+
+def _fingerprints(plan: Plan) -> dict[str, str]:
+    """What its actions' inputs look like here, by action."""
+    named = {step.action for step in plan.steps.values()}
+    others = {each.action for s in plan.steps.values() if (each := s.other_compensation)}
+    known = actions()
+    return {name: fingerprint(known[name].input) for name in sorted(named | others)}
+
+
+_KNOWN = """
+UPDATE definitions SET retired_at = NULL, fingerprints = cast(:fingerprints AS jsonb)
+ WHERE name = :name AND checksum = :checksum
+RETURNING version
+"""
+_INSERT = """
+INSERT INTO definitions (name, version, body, checksum, active, fingerprints)
+SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, false,
+       cast(:fingerprints AS jsonb)
+  FROM definitions WHERE name = :name RETURNING version
+"""
+
+
+def activate(name: str, version: int) -> None:
+    """Let every new workflow of the name start on the version; a spread ends.
+
+    Raises NotFound, and Conflict for a version that is retired.
+    """
+    with db.begin() as connection:
+        _lock(connection, name)
+        if _row(connection, name, version)["retired_at"] is not None:
+            raise Conflict(
+                f"version {version} is retired; register its body again to bring it back",
+                code="version_retired",
+            )
+        _activate(connection, name, version)
+
+
+def rollback(name: str) -> int:
+    """Go back to the version that was active before the present one, and return it; a spread ends.
+    Called again, it goes back one further. Raises NotFound, and Conflict where there is none."""
+    with db.begin() as connection:
+        _lock(connection, name)
+        present = _active(connection, name)
+        if present is None:
+            raise NotFound(f"there is no workflow type {name!r}")
+        given = {"name": name, "present": present}
+        before = connection.execute(text(_BEFORE), given).mappings().one_or_none()
+        if before is None:
+            raise Conflict(
+                f"no other version was active before version {present}; to end a spread, activate"
+                " the version that shall take all starts",
+                code="no_earlier_version",
+            )
+        connection.execute(text(_TAKE_BACK), {"name": name, "id": before["id"]})
+        _switch(connection, name, before["version"])
+    return int(before["version"])
+
+
+_BEFORE = """
+SELECT a.id, a.version FROM definition_activations AS a JOIN definitions AS d USING (name, version)
+ WHERE a.name = :name AND a.version <> :present AND a.taken_back_at IS NULL
+   AND d.retired_at IS NULL ORDER BY a.id DESC LIMIT 1
+"""
+_TAKE_BACK = """
+UPDATE definition_activations SET taken_back_at = clock_timestamp()
+ WHERE name = :name AND id > :id AND taken_back_at IS NULL
+"""
+
+
+def spread(name: str, weights: Mapping[int, int]) -> None:
+    """Divide new starts over versions by weight; none ends the spread, and the active version takes
+    all. Raises NotFound, InvalidInput, and Conflict for a version that is retired."""
+    wrong = [v for v, weight in weights.items() if not 0 <= weight <= MAX_WEIGHT]
+    if wrong:
+        raise InvalidInput(f"is not within 0 and {MAX_WEIGHT}", field=f"/weights/{wrong[0]}")
+    if weights and sum(weights.values()) == 0:
+        raise InvalidInput("one weight at least must be above 0", field="/weights")
+    with db.begin() as connection:
+        _lock(connection, name)
+        rows = {row["version"]: row for row in _rows(connection, name)}
+        for version in weights:
+            if version not in rows:
+                raise InvalidInput("there is no such version", field=f"/weights/{version}")
+            if rows[version]["retired_at"] is not None:
+                raise Conflict(f"version {version} is retired", code="version_retired")
+        connection.execute(
+            text(
+                "UPDATE definitions SET weight = cast(cast(:weights AS jsonb) ->>"
+                " cast(version AS text) AS integer) WHERE name = :name"
+            ),
+            {"name": name, "weights": json.dumps(dict(weights))},
+        )
+
+
+def retire(name: str, version: int) -> None:
+    """Let nothing start on the version any more. Raises NotFound, and Conflict while it is active,
+    has a share of the starts, is asked for by another definition, or a workflow runs on it."""
+    with db.begin() as connection:
+        _lock(connection, name)
+        given = {"name": name, "version": version}
+        row = _row(connection, name, version)
+        # A start that has this version in hand holds its row: wait for it, then count.
+        connection.execute(text(_HOLD), given)
+        _refuse_while_used(connection, row, given)
+        connection.execute(text(_RETIRE), given)
+
+
+_HOLD = "SELECT FROM definitions WHERE name = :name AND version = :version FOR UPDATE"
+_RETIRE = """
+UPDATE definitions SET retired_at = coalesce(retired_at, clock_timestamp()), weight = NULL
+ WHERE name = :name AND version = :version
+"""
+_RUNNING = """
+SELECT count(*) FROM workflows
+ WHERE type = :name AND version = :version AND completed_at IS NULL
+"""
+_ASKED_FOR = """
+SELECT name, version FROM definitions WHERE retired_at IS NULL AND jsonb_path_exists(
+  body, '$.** ? (exists (@.workflow) && @.type == $name && @.version == $version)',
+  jsonb_build_object('name', cast(:name AS text), 'version', cast(:version AS integer))) LIMIT 1
+"""
+
+
+def _refuse_while_used(connection: Connection, row: RowMapping, given: Mapping[str, Any]) -> None:
+    version = row["version"]
+    if row["active"]:
+        raise Conflict(
+            f"version {version} is active; activate another one first", code="version_active"
+        )
+    if row["weight"]:
+        raise Conflict(
+            f"version {version} has a share of the starts; spread them over others first",
+            code="version_active",
+        )
+    running = connection.execute(text(_RUNNING), given).scalar_one()
+    if running:
+        raise Conflict(
+            f"{running} workflows that have not ended run on version {version}",
+            code="version_in_use",
+        )
+    asking = connection.execute(text(_ASKED_FOR), given).one_or_none()
+    if asking is not None:
+        raise Conflict(
+            f"{asking.name} version {asking.version} starts version {version} as a child",
+            code="version_in_use",
+        )
+
+
+def _activate(connection: Connection, name: str, version: int) -> None:
+    if _active(connection, name) != version:
+        connection.execute(
+            text("INSERT INTO definition_activations (name, version) VALUES (:name, :version)"),
+            {"name": name, "version": version},
+        )
+    _switch(connection, name, version)
+
+
+def _switch(connection: Connection, name: str, version: int) -> None:
+    # Two statements: the unique index allows one active version at any moment.
+    given = {"name": name, "version": version}
+    connection.execute(
+        text("UPDATE definitions SET active = false, weight = NULL WHERE name = :name"), given
+    )
+    this = "UPDATE definitions SET active = true WHERE name = :name AND version = :version"
+    connection.execute(text(this), given)
+
+
+def _lock(connection: Connection, name: str) -> None:
+    # The hash of the name is the lock: the first version has no row that could be held.
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+
+def _active(connection: Connection, name: str) -> int | None:
+    statement = text("SELECT version FROM definitions WHERE name = :name AND active")
+    version: int | None = connection.execute(statement, {"name": name}).scalar()
+    return version
+
+
+def _rows(connection: Connection, name: str) -> list[RowMapping]:
+    statement = "SELECT version, active, weight, retired_at FROM definitions WHERE name = :name"
+    found = [*connection.execute(text(statement), {"name": name}).mappings()]
+    if not found:
+        raise NotFound(f"there is no workflow type {name!r}")
+    return found
+
+
+def _row(connection: Connection, name: str, version: int) -> RowMapping:
+    for row in _rows(connection, name):
+        if row["version"] == version:
+            return row
+    raise NotFound(f"{name} has no version {version}")
+
+
+def _types(definition: Definition) -> Types:
+    """All types that can be started; of those that are its children every version."""
+    wanted = [found.node for found in nodes(definition) if isinstance(found.node, Child)]
+    if not wanted:
+        return {}
+    types: dict[str, dict[int, Any]] = {}
+    with db.begin() as connection:
+        for row in connection.execute(text(_TYPES), {"names": [each.type for each in wanted]}):
+            versions = types.setdefault(row.name, {})
+            versions[row.version] = row.input_schema
+    return types
+
+
+_TYPES = """
+SELECT name, version, active, CASE WHEN name = ANY (:names) THEN coalesce(body -> 'input_schema',
+       'true') END AS input_schema
+  FROM definitions WHERE retired_at IS NULL AND (active OR name = ANY (:names))
+"""

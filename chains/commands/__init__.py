@@ -1,0 +1,1 @@
+"""What a person may ask of a workflow: one command a module."""

@@ -1,0 +1,127 @@
+"""One control over many workflows, each by itself: what fails for one holds up no other.
+
+A dry run asks each command and rolls it back, so that it says what would really be answered.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from app import queries
+from app.errors import PlayalterError, Unavailable
+from app.platform import Json
+from app.queries import Filters
+from chains.commands.cancel import cancel
+from chains.commands.command import Caller, Done
+from chains.commands.fork import fork
+from chains.commands.pause import pause, resume
+from chains.commands.retry import retry
+from chains.commands.signal import Signal, give_signal
+from chains.commands.skip import skip
+
+MOST = 1000
+BUDGET_SECONDS = 40.0
+"""No request takes longer; what was not reached by then is left to the next."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one workflow answered: the control's result, or the code and words of its refusal."""
+
+    workflow_id: UUID
+    is_ok: bool
+    result: str
+    detail: str | None = None
+    step: str | None = None
+    fork_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """All answers, newest workflow first; `next_cursor` goes on where this request ended."""
+
+    answers: list[Answered]
+    next_cursor: UUID | None
+
+
+def _signal(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> Done:
+    request_id = given.pop("request_id", None)
+    signal = Signal(**given)
+    return give_signal(caller, workflow_id, signal, request_id=request_id, is_dry=is_dry)
+
+
+def _fork(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> Done:
+    request_id = given.pop("request_id", None)
+    made = fork(caller, workflow_id, idempotency_key=request_id, is_dry=is_dry, **given)
+    result = "forked" if made.created else "replayed"
+    return Done(workflow_id, result, given["from_step"], fork_id=None if is_dry else made.id)
+
+
+CONTROLS: Mapping[str, Callable[..., Done]] = {
+    "cancel": cancel,
+    "pause": pause,
+    "resume": resume,
+    "retry": retry,
+    "skip": skip,
+    "signal": _signal,
+    "fork": _fork,
+}
+"""`control(caller, workflow_id, **arguments, is_dry=...)` by name."""
+
+_KEYED = frozenset({"signal", "fork"})
+
+
+def run(
+    caller: Caller,
+    action: str,
+    filters: Filters,
+    arguments: Json,
+    *,
+    is_dry: bool,
+    limit: int = MOST,
+    cursor: UUID | None = None,
+    request_id: str | None = None,
+) -> Bulk:
+    """Do `action` to the caller's workflows that match: at most `limit`, those before `cursor`.
+
+    `request_id`: sent again, no workflow is forked, and no signal given, a second time.
+    """
+    until = time.monotonic() + BUDGET_SECONDS
+    if action == "fork" and request_id is not None:
+        # Its own forks match as well, once it is sent again.
+        filters = replace(filters, without_key=_prefix(request_id))
+    page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
+    answers: list[Answered] = []
+    for item in page.items:
+        if time.monotonic() > until:
+            return Bulk(answers, answers[-1].workflow_id)
+        more = _request_of(item["id"], request_id) if action in _KEYED else {}
+        answers.append(_one(caller, item["id"], CONTROLS[action], {**arguments, **more}, is_dry))
+    return Bulk(answers, page.next_cursor)
+
+
+def _request_of(workflow_id: UUID, request_id: str | None) -> Json:
+    """The key of one workflow's share in the request."""
+    if request_id is None:
+        return {}
+    return {"request_id": f"{_prefix(request_id)}{workflow_id.hex}"}
+
+
+def _prefix(request_id: str) -> str:
+    """What the keys of all shares of the request begin with."""
+    return f"bulk-{hashlib.sha256(request_id.encode()).hexdigest()[:32]}-"
+
+
+def _one(
+    caller: Caller, workflow_id: UUID, action: Callable[..., Done], arguments: Json, is_dry: bool
+) -> Answered:
+    try:
+        done = action(caller, workflow_id, **arguments, is_dry=is_dry)
+    except Unavailable:
+        raise
+    except PlayalterError as err:
+        return Answered(workflow_id, False, err.code, err.message)
+    return Answered(workflow_id, True, done.result, None, done.step, done.fork_id)

@@ -1,0 +1,55 @@
+"""Cancel a workflow: stop it, and undo what it did if asked."""
+
+from uuid import UUID
+
+from app.errors import Conflict
+from app.payload import dumps
+from app.protocol.controls import verdict
+from chains import registry
+from chains.commands.command import Caller, Done, Subject, own_workflow, refuse_ended
+from chains.undoing import living_forks
+from chains.undoing.settle import settle
+
+
+def cancel(
+    caller: Caller,
+    workflow_id: UUID,
+    *,
+    undo: bool = True,
+    reason: str | None = None,
+    is_dry: bool = False,
+) -> Done:
+    """Stop the workflow; with `undo` what it did is undone, its children with it.
+
+    Raises NotFound, and Conflict when it has ended, its pivot was sent, or a fork lives on it.
+    """
+    subject = own_workflow(caller, workflow_id)
+    if undo and not subject.has_ended:
+        living_forks.refuse_while_forked(workflow_id)
+    found = _stop(subject, caller, undo, reason, is_dry)
+    if found == "ended":
+        raise refuse_ended(workflow_id)
+    if found == "past_pivot":
+        pivot = registry.plan(subject.type, subject.version).pivot
+        raise Conflict(
+            f"step {pivot} has been sent, and past this pivot nothing is undone; let the workflow"
+            " go on, or retry or skip what holds it",
+            code="past_pivot",
+        )
+    if found == "stopping" and not undo:
+        raise Conflict("the workflow is being stopped already", code="workflow_stopping")
+    if is_dry:
+        return Done(workflow_id, "compensating")
+    return Done(workflow_id, settle(workflow_id))
+
+
+def _stop(subject: Subject, caller: Caller, undo: bool, reason: str | None, is_dry: bool) -> str:
+    given = {
+        "workflow": subject.id,
+        "error": dumps({"code": "cancelled", "message": "cancelled by its user"}),
+        "pivot": registry.plan(subject.type, subject.version).pivot,
+        "undoes": undo,
+        "by": caller.on_record,
+        "reason": reason,
+    }
+    return verdict("cancel_workflow_v1", given, is_dry=is_dry)

@@ -1,0 +1,217 @@
+"""Forks: a new workflow that takes over the recorded outcomes of another, up to a step.
+
+An adopted outcome stays its owner's: the fork never undoes it, and the owner cannot be undone while
+a fork lives on it. The boundaries are the children of the definition's root sequence.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+from uuid_utils.compat import uuid7
+
+from app import db
+from app.errors import Conflict, InvalidInput
+from app.payload import dumps, dumps_or_none, whole_numbers
+from app.platform import Json
+from app.protocol.claims import republish_seconds
+from app.protocol.controls import lock
+from chains import registry
+from chains.commands.command import Caller, Subject, own_workflow
+from chains.dispatch import dispatch
+from chains.plans.boundaries import Boundaries, Boundary, boundaries
+from chains.plans.compiler import first_rows
+from chains.plans.plan import template_of
+from chains.starting.inputs import check_input
+from chains.starting.start import DEFAULT_TIMEOUT_SECONDS, RETIRED
+
+
+@dataclass(frozen=True)
+class Forked:
+    """The fork's id, and whether this request made it."""
+
+    id: UUID
+    created: bool
+
+
+def fork(
+    caller: Caller,
+    workflow_id: UUID,
+    *,
+    from_step: str,
+    input: Json | None = None,
+    step_input: Any = None,
+    reason: str | None = None,
+    idempotency_key: str | None = None,
+    is_dry: bool = False,
+) -> Forked:
+    """Start a workflow of the same version that runs from `from_step` on.
+
+    `input` replaces the workflow's input, `step_input` that of the step itself. Raises NotFound,
+    InvalidInput (no such boundary, wrong input) and Conflict (an earlier outcome does not stand).
+    """
+    subject = own_workflow(caller, workflow_id)
+    child = _boundary(subject, from_step)
+    request_hash = _request_hash(workflow_id, from_step, input)
+    if idempotency_key is not None and (known := _known(caller, idempotency_key, request_hash)):
+        return known
+    if input is not None:
+        input = whole_numbers(input)
+        schema = registry.definition(subject.type, subject.version).input_schema
+        check_input(schema, input, caller.id)
+    made = _Fork(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash)
+    try:
+        db.patiently(lambda: made.commit(input, step_input, is_dry=is_dry))
+    except IntegrityError as err:
+        if isinstance(err.orig, psycopg2.errors.CheckViolation) and (
+            err.orig.diag.constraint_name == RETIRED
+        ):
+            message = f"version {subject.version} is retired, and starts nothing"
+            raise Conflict(message, code="version_retired") from err
+        if not isinstance(err.orig, psycopg2.errors.UniqueViolation):
+            raise
+        if err.orig.diag.constraint_name != "workflows_pkey":
+            known = _known(caller, idempotency_key or "", request_hash)
+            if known is None:
+                raise
+            return known
+        # The connection broke after the commit and this was the second try of the same fork.
+    if not is_dry:
+        dispatch(made.id, list(child.heads), registry.plan(subject.type, subject.version))
+    return Forked(made.id, created=True)
+
+
+@dataclass(frozen=True)
+class _Fork:
+    id: UUID
+    source: Subject
+    child: Boundary
+    by: str
+    reason: str | None
+    idempotency_key: str | None
+    request_hash: bytes
+
+    def commit(self, input: Json | None, step_input: Any, *, is_dry: bool) -> None:
+        with db.engine().connect() as connection, connection.begin() as transaction:
+            status = lock(connection, self.source.id)
+            if status == "compensating":
+                raise Conflict(
+                    "the workflow is being stopped and undone; wait for its end",
+                    code="workflow_stopping",
+                )
+            adopted = self._adopted(connection)
+            self._insert(connection, adopted, input, step_input)
+            if is_dry:
+                transaction.rollback()
+
+    def _adopted(self, connection: Connection) -> list[str]:
+        earlier = boundaries_of(self.source).before(self.child)
+        rows = connection.execute(text(_STEPS), {"id": self.source.id}).all()
+        undone = {row.key.removesuffix("~undo") for row in rows if row.undo}
+        found = [row for row in rows if not row.undo and template_of(row.key) in earlier]
+        for row in found:
+            is_settled = row.status in {"succeeded", "skipped"}
+            if row.key in undone or row.status == "compensated":
+                raise Conflict(f"step {row.key!r} was undone", code="step_undone")
+            if not is_settled and not (row.status == "failed" and row.is_tolerated):
+                raise Conflict(_words(row.key, row.status), code="step_not_ended")
+        return [row.key for row in found]
+
+    def _insert(
+        self, connection: Connection, adopted: list[str], input: Json | None, step_input: Any
+    ) -> None:
+        plan = registry.plan(self.source.type, self.source.version)
+        own = set(adopted)
+        rows = [
+            {**row, "released": row["key"] in self.child.heads}
+            for row in first_rows(plan)
+            if row["key"] not in own
+        ]
+        kept = [{"key": key} for key in adopted]
+        given = {
+            "id": self.id,
+            "source": self.source.id,
+            "from_step": self.child.name,
+            "input": dumps(input) if input is not None else None,
+            "idempotency_key": self.idempotency_key,
+            "request_hash": self.request_hash,
+            "timeout": plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+            "steps": dumps(rows),
+            "adopted": dumps(kept),
+            "step_input": dumps_or_none(step_input),
+            "by": self.by,
+            "reason": self.reason,
+            "republish": republish_seconds(),
+        }
+        connection.execute(text(_FORK), given)
+
+
+_STEPS = """
+SELECT key, status, undo,
+       status = 'failed' AND key IN (SELECT tolerated_steps_v1(:id)) AS is_tolerated
+  FROM steps WHERE workflow_id = :id ORDER BY position, key
+"""
+_FORK = """
+SELECT fork_workflow_v1(:id, :source, :from_step,
+  coalesce(cast(:input AS jsonb), (SELECT input FROM workflows WHERE id = :source)),
+  :idempotency_key, :request_hash, :timeout, cast(:steps AS jsonb), cast(:adopted AS jsonb),
+  cast(:step_input AS jsonb), :by, :reason, :republish)
+"""
+
+
+def _words(key: str, status: str) -> str:
+    told = {
+        "unknown": "has a call that may have happened: resolve it first",
+        "failed": "has failed; fork from it or from a step before",
+        "cancelled": "was cancelled; fork from it or from a step before",
+    }
+    return f"step {key!r} {told.get(status, 'has not ended yet')}"
+
+
+def boundaries_of(subject: Subject) -> Boundaries:
+    """Where a fork of this workflow may begin."""
+    root = registry.definition(subject.type, subject.version).do
+    return boundaries(root, registry.plan(subject.type, subject.version))
+
+
+def _boundary(subject: Subject, from_step: str) -> Boundary:
+    known = boundaries_of(subject)
+    child = known.holder(from_step)
+    if child is None:
+        names = ", ".join(each.name for each in known.children[:50])
+        raise InvalidInput(
+            f"there is no step {from_step!r}; there are: {names}", field="/from_step"
+        )
+    if child.name != from_step:
+        raise InvalidInput(
+            f"{from_step!r} stands in {child.name!r}; fork from there", field="/from_step"
+        )
+    return child
+
+
+def _request_hash(source: UUID, from_step: str, input: Json | None) -> bytes:
+    asked = {"fork": str(source), "from_step": from_step, "input": input}
+    line = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(line.encode("utf-8", "surrogatepass")).digest()
+
+
+def _known(caller: Caller, idempotency_key: str, request_hash: bytes) -> Forked | None:
+    row = db.patiently(
+        lambda: db.row(
+            "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
+            (caller.id, idempotency_key),
+        ),
+    )
+    if row is None:
+        return None
+    if bytes(row["request_hash"]) != request_hash:
+        raise Conflict(
+            "this Idempotency-Key was used with another body; use a new key for a new request",
+            code="idempotency_key_reused",
+        )
+    return Forked(row["id"], created=False)

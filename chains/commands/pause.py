@@ -1,0 +1,43 @@
+"""Pause and resume a workflow and, if asked, its children."""
+
+from uuid import UUID
+
+from app.errors import Conflict
+from chains.commands.command import Caller, Done, own_workflow, refuse_ended
+from chains.running.pausing import pause_tree, resume_tree
+
+
+def pause(
+    caller: Caller,
+    workflow_id: UUID,
+    *,
+    reason: str | None = None,
+    with_children: bool = True,
+    is_dry: bool = False,
+) -> Done:
+    """Let nothing more of it begin; Conflict when it has ended or nothing would change."""
+    own_workflow(caller, workflow_id)
+    changed = pause_tree(workflow_id, caller.on_record, reason, with_children, is_dry)
+    if changed is None:
+        raise refuse_ended(workflow_id)
+    if not changed:
+        raise Conflict("the workflow is paused already", code="already_paused")
+    return Done(workflow_id, "paused", changed=tuple(changed))
+
+
+def resume(
+    caller: Caller,
+    workflow_id: UUID,
+    *,
+    reason: str | None = None,
+    with_children: bool = True,
+    is_dry: bool = False,
+) -> Done:
+    """Let it go on: the reconciler finds it due at once. Conflict as for `pause`."""
+    own_workflow(caller, workflow_id)
+    changed = resume_tree(workflow_id, caller.on_record, reason, with_children, is_dry)
+    if changed is None:
+        raise refuse_ended(workflow_id)
+    if not changed:
+        raise Conflict("the workflow is not paused", code="not_paused")
+    return Done(workflow_id, "resumed", changed=tuple(changed))

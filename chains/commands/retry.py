@@ -1,0 +1,166 @@
+"""Retry a step now, with corrected input if given; a failed workflow goes on in a fork."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+import tasks
+from app import db
+from app.errors import Conflict, InvalidInput
+from app.payload import dumps, whole_numbers
+from app.platform import Json
+from app.protocol.claims import republish_seconds
+from app.protocol.controls import verdict
+from chains.commands.command import Caller, Done, Subject, own_workflow
+from chains.commands.fork import boundaries_of, fork
+from chains.commands.step_verdicts import for_people, moved, refuse_step, refuse_unless_running
+
+
+def retry(
+    caller: Caller,
+    workflow_id: UUID,
+    *,
+    step: str | None = None,
+    input: Json | None = None,
+    reason: str | None = None,
+    is_dry: bool = False,
+) -> Done:
+    """Run a step that failed, or waits for its next try, now; of a workflow that has failed with
+    nothing undone, in a fork from that step.
+
+    Raises NotFound, InvalidInput (a wrong corrected input) and Conflict.
+    """
+    subject = own_workflow(caller, workflow_id)
+    if subject.has_ended:
+        return _retry_in_fork(caller, subject, step, input, reason, is_dry)
+    refuse_unless_running(subject)
+    key = step if step is not None else _only_candidate(workflow_id)
+    given = {
+        "workflow": workflow_id,
+        "key": key,
+        "input": None if input is None else dumps(_checked(subject, key, input)),
+        "by": caller.on_record,
+        "reason": reason,
+        "person": for_people(),
+        "republish": republish_seconds(),
+    }
+    found = verdict("retry_step_by_hand_v1", given, is_dry=is_dry)
+    return moved(workflow_id, key, found, is_dry)
+
+
+def _only_candidate(workflow_id: UUID) -> str:
+    rows = db.patiently(lambda: db.rows(_CANDIDATES, (workflow_id, workflow_id)))
+    keys = [row["key"] for row in rows]
+    if len(keys) == 1:
+        return str(keys[0])
+    if not keys:
+        raise Conflict("no step has failed or waits for its next try", code="nothing_to_retry")
+    named = ", ".join(keys[:20]) + (", ..." if len(keys) > 20 else "")
+    raise Conflict(f"name the step: {named}", code="step_required")
+
+
+_CANDIDATES = """
+SELECT key FROM steps WHERE workflow_id = %s AND NOT undo
+   AND (status = 'pending' AND wake_at > playalter_now()
+        OR status = 'failed' AND key NOT IN (SELECT tolerated_steps_v1(%s)))
+ ORDER BY position, key LIMIT 21
+"""
+
+
+def _checked(subject: Subject, key: str, given: Json) -> Any:
+    """The corrected input, if the step's action takes it; InvalidInput with the place if not."""
+    row = db.patiently(
+        lambda: db.row(
+            "SELECT action FROM steps WHERE workflow_id = %s AND key = %s", (subject.id, key)
+        ),
+    )
+    if row is None:
+        raise refuse_step(key, "no_step")
+    return checked_input(row["action"], given)
+
+
+def checked_input(name: str, given: Json) -> Any:
+    """`given` as the action's input; InvalidInput with each fault's place, Conflict for none."""
+    action = tasks.actions().get(name)
+    if action is None:
+        raise Conflict(f"{name} takes no input of its own", code="no_input")
+    whole = whole_numbers(given)
+    try:
+        action.input.model_validate_json(dumps(whole))
+    except ValidationError as err:
+        faults = tuple(
+            ("/input/" + "/".join(map(str, fault["loc"])), fault["msg"])
+            for fault in err.errors(include_url=False, include_input=False)
+        )
+        place, words = faults[0]
+        raise InvalidInput(f"{place}: {words}", field=place, errors=faults) from err
+    return whole
+
+
+def _retry_in_fork(
+    caller: Caller,
+    subject: Subject,
+    step: str | None,
+    input: Json | None,
+    reason: str | None,
+    is_dry: bool,
+) -> Done:
+    if subject.status == "succeeded":
+        raise Conflict(
+            "the workflow has succeeded; to run a part of it again, fork it", code="workflow_ended"
+        )
+    if subject.status != "failed":
+        words = {"compensated": "undone", "cancelled": "cancelled"}[subject.status]
+        raise Conflict(f"the workflow was {words}; start it anew", code="workflow_ended")
+    key = step if step is not None else _failed_step(subject.id)
+    child = boundaries_of(subject).holder(key)
+    if child is None:
+        raise refuse_step(key, "no_step")
+    if input is not None and child.name != key:
+        raise Conflict(
+            f"the step stands in {child.name!r}, which is run again as a whole; its input cannot"
+            " be corrected alone",
+            code="no_input",
+        )
+    given = None if input is None else _checked(subject, key, input)
+    _refuse_second_fork(subject.id, key)
+    forked = fork(
+        caller,
+        subject.id,
+        from_step=child.name,
+        step_input=given,
+        reason=reason,
+        is_dry=is_dry,
+    )
+    return Done(subject.id, "forked", child.name, fork_id=forked.id)
+
+
+def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
+    """A retry that is asked for twice must not do the work twice."""
+    row = db.patiently(
+        lambda: db.row(
+            "SELECT id FROM workflows WHERE forked_from = %s"
+            " AND (completed_at IS NULL OR status = 'succeeded') ORDER BY id LIMIT 1",
+            (workflow_id,),
+        ),
+    )
+    if row is not None:
+        raise Conflict(
+            f"fork {row['id']} goes on from it already; to run {key!r} once more, fork it",
+            code="forked",
+        )
+
+
+def _failed_step(workflow_id: UUID) -> str:
+    row = db.patiently(
+        lambda: db.row(
+            "SELECT coalesce(error ->> 'step', (SELECT min(key) FROM steps"
+            "   WHERE workflow_id = workflows.id AND status = 'failed' AND NOT undo)) AS key"
+            " FROM workflows WHERE id = %s",
+            (workflow_id,),
+        ),
+    )
+    if row is None or row["key"] is None:
+        raise Conflict("no step of it has failed; start it anew", code="nothing_to_retry")
+    return str(row["key"])

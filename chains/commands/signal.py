@@ -1,0 +1,204 @@
+"""Named signals: who may give one, and the approval that takes it.
+
+A signal is kept until an approval takes it. Where an approval names people, only they may give its
+signal; else the workflow's owner does.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app import db
+from app.errors import Conflict, Forbidden, NotFound
+from app.payload import clean, dumps
+from app.platform import Json
+from app.protocol.claims import republish_seconds
+from chains import registry
+from chains.commands.command import Caller, Done, Subject, any_workflow, refuse_ended
+from chains.dispatch import dispatch
+from chains.language.definition import Approval
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A decision: its name, what it says, and the approval it is meant for (None: the first)."""
+
+    name: str
+    approved: bool
+    comment: str | None = None
+    data: Any = None
+    step: str | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An approval that waits: its step's key and whom it names (empty: the owner)."""
+
+    key: str
+    by: frozenset[str]
+
+
+def give_signal(
+    caller: Caller,
+    workflow_id: UUID,
+    signal: Signal,
+    *,
+    request_id: str | None = None,
+    is_dry: bool = False,
+) -> Done:
+    """Record the decision and wake the approval that waits for it.
+
+    `request_id`: sent again it does nothing new (`replayed`). Raises NotFound (also for an
+    outsider), Forbidden (a caller who is not asked) and Conflict.
+    """
+    subject = any_workflow(workflow_id)
+    nodes = _approvals(subject)
+    waiting = _waiting(workflow_id)
+    _refuse_outsiders(caller, subject, nodes, waiting)
+    if signal.name not in {_name(node) for node in nodes}:
+        names = ", ".join(sorted({_name(node) for node in nodes})) or "none"
+        raise NotFound(f"the workflow has no signal {signal.name!r}; there are: {names}")
+    delivery_id = f"{workflow_id}:{request_id or uuid7()}"
+    payload = {
+        "approved": signal.approved,
+        "by": caller.email,
+        "comment": signal.comment,
+        "data": clean(signal.data),
+    }
+    if request_id is not None and _was_given(delivery_id, signal.name, payload):
+        return Done(workflow_id, "replayed")
+    if subject.status != "running":
+        raise _ended(workflow_id)
+    key = _chosen(caller, subject, signal, nodes, waiting)
+    found = _record(workflow_id, signal.name, key, delivery_id, payload, is_dry)
+    if found["verdict"] == "ended":
+        raise _ended(workflow_id)
+    if found["verdict"] == "duplicate":
+        return Done(workflow_id, "replayed")
+    if found["verdict"] == "woken" and not found["is_paused"] and not is_dry:
+        dispatch(workflow_id, [found["step_key"]])
+    return Done(workflow_id, found["verdict"], found["step_key"])
+
+
+def _ended(workflow_id: UUID) -> Conflict:
+    if any_workflow(workflow_id).status == "compensating":
+        return Conflict("the workflow is being stopped and undone", code="workflow_stopping")
+    return refuse_ended(workflow_id)
+
+
+def _approvals(subject: Subject) -> list[Approval]:
+    steps = registry.plan(subject.type, subject.version).steps.values()
+    return [step.node for step in steps if isinstance(step.node, Approval)]
+
+
+def _name(node: Approval) -> str:
+    return node.signal or node.approval
+
+
+def _waiting(workflow_id: UUID) -> dict[str, list[_Asked]]:
+    """The approvals that wait, by the name of their signal."""
+    rows = db.patiently(
+        lambda: db.rows(
+            "SELECT key, external_id, input -> 'by' AS by FROM steps WHERE workflow_id = %s"
+            " AND external_id LIKE 'signal:%%' AND status = 'waiting' ORDER BY position, key",
+            (workflow_id,),
+        ),
+    )
+    found: dict[str, list[_Asked]] = {}
+    for row in rows:
+        name = row["external_id"].split(":", 3)[2]
+        found.setdefault(name, []).append(_Asked(row["key"], _people(row["by"])))
+    return found
+
+
+def _people(by: Any) -> frozenset[str]:
+    return frozenset(str(each).casefold() for each in by) if isinstance(by, list) else frozenset()
+
+
+def _may(caller: Caller, subject: Subject, by: frozenset[str]) -> bool:
+    return caller.email.casefold() in by if by else caller.id == subject.user_id
+
+
+def _refuse_outsiders(
+    caller: Caller,
+    subject: Subject,
+    nodes: list[Approval],
+    waiting: dict[str, list[_Asked]],
+) -> None:
+    """To whom nothing of the workflow belongs and whom nobody asks, it is not there."""
+    asked = {email for each in waiting.values() for approval in each for email in approval.by}
+    for node in nodes:
+        asked |= _people(list(node.by) if isinstance(node.by, tuple) else None)
+    if caller.id != subject.user_id and caller.email.casefold() not in asked:
+        raise NotFound("there is no such workflow")
+
+
+def _chosen(
+    caller: Caller,
+    subject: Subject,
+    signal: Signal,
+    nodes: list[Approval],
+    waiting: dict[str, list[_Asked]],
+) -> str | None:
+    """The approval that takes the signal; None when it comes early. Forbidden, or Conflict."""
+    asked = waiting.get(signal.name, [])
+    if signal.step is not None:
+        asked = [each for each in asked if each.key == signal.step]
+        if not asked:
+            raise Conflict(
+                f"step {signal.step!r} does not wait for {signal.name!r}", code="not_waiting"
+            )
+    allowed = [each for each in asked if _may(caller, subject, each.by)]
+    if allowed:
+        return allowed[0].key
+    if asked:
+        raise Forbidden(f"others are asked for {signal.name!r}", code="not_asked")
+    _refuse_early(caller, subject, signal.name, nodes)
+    return None
+
+
+def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Approval]) -> None:
+    """What comes before its approval waits may be taken by any of that name."""
+    for node in nodes:
+        if _name(node) != name:
+            continue
+        if isinstance(node.by, dict):
+            raise Conflict(
+                f"nobody is asked for {name!r} yet, and who may give it is known only then",
+                code="not_waiting",
+            )
+        if not _may(caller, subject, _people(list(node.by or ()))):
+            raise Forbidden(f"others are asked for {name!r}", code="not_asked")
+
+
+def _was_given(delivery_id: str, name: str, payload: Json) -> bool:
+    row = db.patiently(
+        lambda: db.row(
+            "SELECT payload = %s::jsonb AND split_part(external_id, ':', 3) = %s AS is_same"
+            " FROM webhook_deliveries WHERE platform = 'control' AND delivery_id = %s",
+            (dumps(payload), name, delivery_id),
+        ),
+    )
+    if row is not None and not row["is_same"]:
+        raise Conflict(
+            "this Idempotency-Key was used with another body; use a new key for a new request",
+            code="idempotency_key_reused",
+        )
+    return row is not None
+
+
+def _record(
+    workflow_id: UUID, name: str, key: str | None, delivery_id: str, payload: Json, is_dry: bool
+) -> Json:
+    if is_dry:
+        return {"verdict": "woken" if key else "stored", "step_key": key, "is_paused": False}
+    row = db.patiently(
+        lambda: db.row(
+            "SELECT * FROM signal_workflow_v1(%s, %s, %s, %s, %s, %s)",
+            (workflow_id, name, key, delivery_id, dumps(payload), republish_seconds()),
+        ),
+    )
+    assert row is not None
+    return row

@@ -1,0 +1,68 @@
+"""What the verdict about one step means: a refusal in words, or a step that is due now."""
+
+from uuid import UUID
+
+from app.errors import Conflict
+from app.platform import Effect
+from chains.actions import actions
+from chains.commands.command import Done, Subject
+from chains.dispatch import dispatch
+
+_STEP_IS = {
+    "running": ("is running; wait for its outcome", "step_running"),
+    "unknown": ("has a call that may have happened: resolve it first", "step_unknown"),
+    "waiting": ("waits for an answer", "step_waiting"),
+    "succeeded": ("has succeeded", "step_ended"),
+    "skipped": ("was skipped", "step_ended"),
+    "cancelled": ("was cancelled", "step_ended"),
+    "compensated": ("was undone", "step_ended"),
+    "failed": ("has failed", "step_ended"),
+    "pending": ("has not run yet", "step_not_due"),
+    "not_waiting": ("waits for no next try: it runs as soon as it can", "step_not_due"),
+    "tolerated": ("failed and was let pass; what follows it has gone on", "step_ended"),
+    "undo": ("is a compensation: resolve it", "step_is_undo"),
+    "shape": ("belongs to the shape of the definition", "step_is_shape"),
+    "unchanged": ("is settled by a person's word already", "already_asked"),
+    "open_intent": ("has a call that may have happened: resolve it first", "open_call"),
+    "needs_reason": (
+        "has made a call that was accepted, and a retry makes it a second time; give a reason",
+        "reason_required",
+    ),
+    "pivot_sent": ("is the pivot and has been sent; wait for its answer", "past_pivot"),
+    "no_step": ("does not exist in this workflow", "no_step"),
+}
+
+
+def for_people() -> list[str]:
+    """Actions whose open calls nobody but a person can settle."""
+    harmless = {Effect.NONE, Effect.REPEATABLE, Effect.IDEMPOTENT}
+    return [
+        name
+        for name, action in actions().items()
+        if action.lookup is None and action.effect not in harmless
+    ]
+
+
+def refuse_step(key: str, found: str) -> Conflict:
+    """The refusal that a verdict about a step means."""
+    words, code = _STEP_IS[found]
+    return Conflict(f"step {key!r} {words}", code=code)
+
+
+def moved(workflow_id: UUID, key: str, found: str, is_dry: bool) -> Done:
+    """Publish the step if it is due now, and answer; Conflict where the verdict is a refusal."""
+    if found == "not_running":
+        raise Conflict("the workflow has just stopped running", code="not_running")
+    if found not in {"due", "paused", "later"}:
+        raise refuse_step(key, found)
+    if found == "due" and not is_dry:
+        dispatch(workflow_id, [key])
+    return Done(workflow_id, found, key)
+
+
+def refuse_unless_running(subject: Subject) -> None:
+    """Raise Conflict for a workflow that is stopping or has not begun."""
+    if subject.status == "compensating":
+        raise Conflict("the workflow is being stopped and undone", code="workflow_stopping")
+    if subject.status != "running":
+        raise Conflict("the workflow has not begun yet", code="not_running")

@@ -1,0 +1,275 @@
+"""A definition: a recipe as data, the same from Python and as JSON.
+
+The shape is checked here; what the nodes mean to each other is checked where they are laid out
+(`chains/plans/plan.py`) and what they ask of actions in `chains/plans/validation.py`.
+"""
+
+import hashlib
+import json
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    Tag,
+    model_validator,
+)
+
+KEY_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+MAX_ITEMS = 5000
+MAX_TURNS = 1000
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds of `"90s"`, `"10m"`, `"2h"`, `"30d"`.
+
+    >>> parse_duration("10m")
+    600.0
+    """
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool):
+        raise ValueError("a duration looks like 90s, 10m, 2h or 30d")
+    if isinstance(value, str):
+        matched = _DURATION.fullmatch(value)
+        if matched is None or len(value) > 20:
+            raise ValueError("a duration looks like 90s, 10m, 2h or 30d")
+        return float(matched[1]) * _UNITS[matched[2]]
+    return value
+
+
+LONGEST_SECONDS = 366 * 86400.0
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)
+]
+Key = Annotated[str, Field(pattern=KEY_PATTERN)]
+ActionName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}\.[a-z0-9_]{1,80}$")]
+Expression = Annotated[str, Field(min_length=1, max_length=4000)]
+Reference = dict[Literal["$"], Expression]
+"""`{"$": "<JMESPath>"}`"""
+
+
+class DefinitionNode(BaseModel):
+    """What all nodes share: unknown fields are refused, and nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Retry(DefinitionNode):
+    """How a step is tried again: `tries` in all, waits growing from `backoff` by `factor` to
+    `cap`, less up to the share `jitter`; `on` names the codes of errors that are tried again
+    (default: all that may be)."""
+
+    tries: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
+    backoff: Duration | None = None
+    factor: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False, strict=True)] | None = None
+    cap: Duration | None = None
+    jitter: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)] | None = None
+    on: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)] | None = None
+
+
+class Default(DefinitionNode):
+    """Go on after a failure, with this output."""
+
+    default: Any
+
+
+class OtherAction(DefinitionNode):
+    """A compensation by another action."""
+
+    action: ActionName
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+
+
+class Step(DefinitionNode):
+    """One action. `timeout` bounds the step from its first attempt on, `attempt_timeout` one
+    attempt; `when` skips it; a `pivot` is the last step whose failure undoes the workflow."""
+
+    step: Key
+    action: ActionName
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    when: Expression | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    attempt_timeout: Duration | None = None
+    priority: Annotated[int, Field(ge=1, le=9, strict=True)] | None = None
+    on_failure: Literal["fail", "skip"] | Default = "fail"
+    compensation: Literal["own", "none"] | OtherAction = "own"
+    pivot: StrictBool = False
+
+
+class Sequence(DefinitionNode):
+    """One node after the other."""
+
+    sequence: Annotated[tuple["Node", ...], Field(min_length=1, max_length=500)]
+
+
+class Parallel(DefinitionNode):
+    """Branches at the same time, then their join, whose key this is."""
+
+    parallel: Key
+    branches: Annotated[tuple["Node", ...], Field(min_length=1, max_length=100)]
+
+
+class Map(DefinitionNode):
+    """The body once for each item of `over`, at most `max_concurrency` at once. `stop`: the first
+    item that fails fails the map. `collect`: it goes on; `failures` lists them."""
+
+    map: Key
+    over: Reference
+    max_concurrency: Annotated[int, Field(ge=1, le=MAX_ITEMS, strict=True)] = 10
+    on_item_failure: Literal["stop", "collect"] = "stop"
+    do: "Node"
+
+
+class Case(DefinitionNode):
+    """One way of a choice."""
+
+    when: Expression
+    do: "Node"
+
+
+class Choice(DefinitionNode):
+    """The first case whose condition holds, else `otherwise`, else nothing."""
+
+    choice: Key
+    cases: Annotated[tuple[Case, ...], Field(min_length=1, max_length=100)]
+    otherwise: "Node | None" = None
+
+
+class Wait(DefinitionNode):
+    """Nothing, `for` a duration or `until` an instant (ISO 8601 with its offset)."""
+
+    wait: Key
+    for_: Duration | Reference | None = Field(default=None, alias="for")
+    until: str | Reference | None = None
+    when: Expression | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.for_ is None) == (self.until is None):
+            raise ValueError("a wait has either `for` or `until`")
+        return self
+
+
+class Approval(DefinitionNode):
+    """Waits for the named `signal` (by default the key) of one of the people in `by` (e-mail
+    addresses; by default the workflow's owner), for at most `timeout`."""
+
+    approval: Key
+    signal: Key | None = None
+    by: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] | Reference | None = None
+    timeout: Duration = 30 * 86400.0
+    on_timeout: Literal["fail", "go_on"] = "fail"
+    on_reject: Literal["fail", "go_on"] = "fail"
+    when: Expression | None = None
+
+
+class Child(DefinitionNode):
+    """Another workflow, started with the rendered `with` as its input; awaited unless `await` is
+    false. `on_stop` says what becomes of it when its parent is stopped."""
+
+    workflow: Key
+    type: Key
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    version: Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)] | None = None
+    await_: StrictBool = Field(default=True, alias="await")
+    on_stop: Literal["cancel", "leave"] = "cancel"
+    timeout: Duration | None = None
+    on_failure: Literal["fail", "skip"] | Default = "fail"
+    when: Expression | None = None
+
+
+class Loop(DefinitionNode):
+    """The body turn after turn until the condition holds, at most `max` times."""
+
+    loop: Key
+    until: Expression
+    max: Annotated[int, Field(ge=1, le=MAX_TURNS, strict=True)]
+    on_exhausted: Literal["fail", "go_on"] = "fail"
+    do: "Node"
+
+
+KINDS = (
+    "step",
+    "sequence",
+    "parallel",
+    "map",
+    "choice",
+    "wait",
+    "approval",
+    "workflow",
+    "loop",
+)
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((name for name in KINDS if name in value), None)
+    return "workflow" if isinstance(value, Child) else type(value).__name__.lower()
+
+
+Node = Annotated[
+    Annotated[Step, Tag("step")]
+    | Annotated[Sequence, Tag("sequence")]
+    | Annotated[Parallel, Tag("parallel")]
+    | Annotated[Map, Tag("map")]
+    | Annotated[Choice, Tag("choice")]
+    | Annotated[Wait, Tag("wait")]
+    | Annotated[Approval, Tag("approval")]
+    | Annotated[Child, Tag("workflow")]
+    | Annotated[Loop, Tag("loop")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_node",
+        custom_error_message=f"a node is one of: {', '.join(KINDS)}",
+    ),
+]
+
+
+class Definition(DefinitionNode):
+    """A recipe: its input's and output's schemas, its root node, its output, how long it may take,
+    and whether a step that failed for good undoes the workflow or holds it for a person."""
+
+    name: Key
+    description: Annotated[str, Field(max_length=4000)] | None = None
+    input_schema: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
+    output_schema: dict[str, Any] | None = None
+    do: Node
+    output: dict[str, Any] = Field(default_factory=dict)
+    timeout: Duration | None = None
+    on_failure: Literal["undo", "hold"] = "undo"
+    budget_usd: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")] | None = None
+    """What the platforms may cost in one workflow, such as `"1.50"`."""
+
+    @property
+    def budget(self) -> int | None:
+        """The budget in micro-USD."""
+        return None if self.budget_usd is None else int(Decimal(self.budget_usd) * 1_000_000)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON form, as it is stored: without what stands at its default."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def checksum(self) -> str:
+        """SHA-256 of the canonical JSON form."""
+        text = json.dumps(self.body(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @classmethod
+    def from_body(cls, body: dict[str, Any]) -> Self:
+        """The definition of a stored body."""
+        return cls.model_validate(body)
+
+
+for _model in (Sequence, Parallel, Map, Case, Choice, Loop, Definition):
+    _model.model_rebuild()

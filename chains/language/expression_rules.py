@@ -1,0 +1,152 @@
+"""What can be known to be wrong with an expression beyond its grammar. Pure, and without recursion.
+
+Names of steps are checked where they are visible or not (chains/plans/scopes.py).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jmespath.functions import Functions
+
+from chains.language.bounds import scalar_fault, text_fault
+from chains.language.evaluation import levels
+from chains.language.expressions import ExpressionInvalid, parse
+from chains.language.faults import near
+
+STEP_FACTS = ("output", "status", "error", "failures")
+
+Tree = Mapping[str, Any]
+
+# Only the first part is read from the scope; the rest is read from what it found.
+_CHAINED = frozenset(
+    {
+        "subexpression",
+        "index_expression",
+        "projection",
+        "value_projection",
+        "pipe",
+        "flatten",
+        "filter_projection",
+    }
+)
+_VARYING = frozenset({"field", "subexpression", "current", "expref"})
+# `@`, and what stands before `*`, `[0]` or `[?...]`: as a first part these read all there is, and
+# there is only what an expression names.
+_WHOLE = frozenset({"current", "identity"})
+_functions: Mapping[str, Mapping[str, Any]] = Functions.FUNCTION_TABLE
+
+
+def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
+    """What is wrong, in words: its grammar, unknown functions, `steps` without a step, fields that
+    the input cannot have."""
+    if not isinstance(expression, str) or not expression:
+        yield 'a reference is {"$": "<JMESPath>"}'
+        return
+    try:
+        parsed = parse(expression).parsed
+    except ExpressionInvalid as err:
+        yield str(err)
+        return
+    for tree, is_absolute in _trees(parsed):
+        if tree["type"] == "function_expression":
+            yield from _function_faults(tree)
+        if tree["type"] == "subexpression" and tree["children"][0]["type"] == "not_expression":
+            yield "`!` takes the first name alone, so this is never true; write !(a.b) for !a.b"
+        if tree["type"] == "literal":
+            yield from _literal_faults(tree["value"])
+        if is_absolute and tree["type"] in _WHOLE:
+            yield "reads nothing by name; begin with input, steps.<key>, item or index"
+        elif is_absolute:
+            yield from _path_faults(tree, input_schema)
+
+
+def constant(expression: str) -> tuple[Any] | None:
+    """The value, in a tuple, of an expression that reads nothing; None for any other.
+
+    >>> constant("`[1, 2]`"), constant("input.list")
+    (([1, 2],), None)
+    """
+    try:
+        parsed = parse(expression)
+        if any(tree["type"] in _VARYING for tree, _ in _trees(parsed.parsed)):
+            return None
+        return (parsed.search(None),)
+    except (ArithmeticError, TypeError, ValueError):  # ExpressionInvalid, JMESPathError: ValueError
+        return None
+
+
+def _trees(parsed: Tree) -> Iterator[tuple[Tree, bool]]:
+    """Every part of an expression, and whether it is read from the scope itself."""
+    waiting: list[tuple[Tree, bool]] = [(parsed, True)]
+    while waiting:
+        tree, is_absolute = waiting.pop()
+        yield tree, is_absolute
+        children = [child for child in tree.get("children", []) if isinstance(child, Mapping)]
+        if tree["type"] == "subexpression" and children[0]["type"] == "field":
+            continue  # a plain path, judged as a whole
+        is_chained = tree["type"] in _CHAINED
+        waiting.extend(
+            (child, is_absolute and tree["type"] != "expref" and not (is_chained and number))
+            for number, child in enumerate(children)
+        )
+
+
+def _literal_faults(value: Any) -> Iterator[str]:
+    for level in levels(value):
+        for each in level:
+            names = each if isinstance(each, dict) else ()
+            known = None if isinstance(each, dict | list) else scalar_fault(each)
+            words = next(filter(None, [known, *map(text_fault, names)]), None)
+            if words is not None:
+                yield f"a literal cannot be kept: {words}"
+                return
+
+
+def _function_faults(tree: Tree) -> Iterator[str]:
+    name = tree["value"]
+    if name not in _functions:
+        yield f"there is no function {name!r}{near(name, _functions)}"
+        return
+    wanted = _functions[name]["signature"]
+    given = len(tree["children"])
+    is_open = bool(wanted) and bool(wanted[-1].get("variadic"))
+    if given < len(wanted) or (given > len(wanted) and not is_open):
+        yield f"{name} takes {'at least ' if is_open else ''}{len(wanted)} arguments, not {given}"
+
+
+def _path_faults(tree: Tree, input_schema: Any) -> Iterator[str]:
+    path = _path(tree)
+    if path[:1] == ["steps"]:
+        yield from _step_faults(path)
+    elif path[:1] == ["input"]:
+        yield from _input_faults(path[1:], input_schema)
+
+
+def _path(tree: Tree) -> list[str | None]:
+    """The names a plain path goes through, as far as they are names; None for another part."""
+    if tree["type"] == "field":
+        return [tree["value"]]
+    if tree["type"] != "subexpression" or tree["children"][0]["type"] != "field":
+        return []
+    return [child["value"] if child["type"] == "field" else None for child in tree["children"]]
+
+
+def _step_faults(path: list[str | None]) -> Iterator[str]:
+    if len(path) < 2 or path[1] is None:
+        yield "name the step that is meant: steps.<key>.output"
+    elif len(path) > 2 and path[2] is not None and path[2] not in STEP_FACTS:
+        yield f"a step has {', '.join(STEP_FACTS)}, not {path[2]!r}{near(path[2], STEP_FACTS)}"
+
+
+def _input_faults(path: list[str | None], schema: Any) -> Iterator[str]:
+    """A field that the schema's `additionalProperties: false` rules out, as deep as it is plain."""
+    for name in path:
+        if name is None or not isinstance(schema, dict):
+            return
+        known = schema.get("properties", {})
+        if name not in known:
+            is_closed = schema.get("additionalProperties") is False
+            if is_closed and "patternProperties" not in schema and "$ref" not in schema:
+                yield f"the input has no field {name!r}{near(name, known)}"
+            return
+        schema = known[name]

@@ -1,0 +1,169 @@
+"""References in a definition: `{"$": "<JMESPath>"}` over `input`, `steps`, `item` and `index`.
+
+Pure: what an expression needs is found once, at compile time; evaluation gets it as a plain scope.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.parser import ParsedResult
+
+from chains.language.evaluation import Meter, TooMuch, evaluated, levels
+
+MARK: Final = "$"
+MAX_DEPTH = 50
+_CHAINED = {
+    "subexpression",
+    "index_expression",
+    "projection",
+    "value_projection",
+    "pipe",
+    "flatten",
+    "filter_projection",
+}
+
+
+class ExpressionInvalid(ValueError):
+    """An expression that JMESPath cannot parse, or that failed on its data."""
+
+
+@lru_cache(maxsize=4096)
+def parse(expression: str) -> ParsedResult:
+    """The parsed expression; raise ExpressionInvalid with what is wrong in it."""
+    try:
+        parsed = jmespath.compile(expression)
+    except JMESPathError as err:
+        raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
+    except RecursionError as err:
+        raise ExpressionInvalid("the expression is nested too deeply") from err
+    # All that reads a parsed expression calls itself for its parts, wherever it is called from.
+    if _depth(parsed.parsed) > MAX_DEPTH:
+        raise ExpressionInvalid(f"the expression is nested deeper than {MAX_DEPTH} levels")
+    return parsed
+
+
+def _depth(node: Mapping[str, Any]) -> int:
+    """How deep an expression and what stands in it literally are, no further than is allowed."""
+    depth, level, deepest = 0, [node], 0
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        literals = [each["value"] for each in level if each["type"] == "literal"]
+        deepest = max([deepest, *(depth + sum(1 for _ in levels(each)) for each in literals)])
+        level = [
+            child
+            for each in level
+            for child in each.get("children", [])
+            if isinstance(child, Mapping)
+        ]
+    return max(depth, deepest)
+
+
+def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every (JSON pointer, expression) in a template.
+
+    >>> list(expressions({"a": [{"$": "input.b"}]}))
+    [('/a/0', 'input.b')]
+    """
+    if isinstance(template, Mapping):
+        if set(template) == {MARK}:
+            yield path, template[MARK]
+            return
+        for key, value in template.items():
+            name = str(key).replace("~", "~0").replace("/", "~1")
+            yield from expressions(value, f"{path}/{name}")
+    elif isinstance(template, list | tuple):
+        for index, value in enumerate(template):
+            yield from expressions(value, f"{path}/{index}")
+
+
+def step_references(expression: str) -> set[str]:
+    """The keys `k` of every `steps.k` in an expression.
+
+    >>> sorted(step_references("steps.swap.output[].file || steps.caption.output"))
+    ['caption', 'swap']
+    """
+    return set(_step_keys(parse(expression).parsed))
+
+
+def _step_keys(node: Mapping[str, Any]) -> Iterator[str]:
+    children = node.get("children", [])
+    if node.get("type") == "subexpression" and len(children) >= 2:
+        first, second = children[0], children[1]
+        if _is_field(first, "steps") and second.get("type") == "field":
+            yield second["value"]
+    for child in children:
+        if isinstance(child, Mapping):
+            yield from _step_keys(child)
+
+
+def _is_field(node: Mapping[str, Any], name: str) -> bool:
+    return node.get("type") == "field" and node.get("value") == name
+
+
+def roots(expression: str) -> set[str]:
+    """The top-level names an expression reads (`input`, `steps`, `item`, `index`), roughly: fields
+    that stand first in their chain."""
+    return set(_roots(parse(expression).parsed))
+
+
+def _roots(node: Mapping[str, Any]) -> Iterator[str]:
+    kind = node.get("type")
+    children = [child for child in node.get("children", []) if isinstance(child, Mapping)]
+    if kind == "field":
+        yield node["value"]
+    elif kind in _CHAINED:
+        yield from _roots(children[0])
+    elif kind != "expref":  # what `&` marks is read from each element, not from the scope
+        for child in children:
+            yield from _roots(child)
+
+
+def render(template: Any, scope: Mapping[str, Any]) -> Any:
+    """The template with every reference replaced by its value in `scope`; None where absent. Raise
+    ExpressionInvalid where one fails on its data, or all are more than can be kept.
+
+    >>> render({"to": {"$": "input.email"}, "n": 1}, {"input": {"email": "a@b.c"}})
+    {'to': 'a@b.c', 'n': 1}
+    """
+    return _render(template, scope, Meter())
+
+
+def _render(template: Any, scope: Mapping[str, Any], meter: Meter) -> Any:
+    if isinstance(template, Mapping):
+        if set(template) == {MARK}:
+            return _evaluate(template[MARK], scope, meter)
+        return {key: _render(value, scope, meter) for key, value in template.items()}
+    if isinstance(template, list | tuple):
+        return [_render(value, scope, meter) for value in template]
+    return template
+
+
+def _evaluate(expression: str, scope: Mapping[str, Any], meter: Meter) -> Any:
+    try:
+        return evaluated(parse(expression).parsed, scope, meter)
+    except TooMuch as err:
+        raise ExpressionInvalid(f"{_shown(expression)}: {err}") from err
+    except JMESPathError as err:
+        words = " ".join(str(err).split())
+        raise ExpressionInvalid(f"{_shown(expression)}: {words[:1000]}") from err
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
+        # JMESPath's functions let Python's own errors through, as of ceil() of what has no end.
+        raise ExpressionInvalid(f"{_shown(expression)}: {type(err).__name__}: {err}") from err
+
+
+def _shown(expression: str) -> str:
+    return repr(expression if len(expression) <= 200 else f"{expression[:200]}...")
+
+
+def holds(condition: str, scope: Mapping[str, Any]) -> bool:
+    """Whether a condition is true of `scope`, as JMESPath counts truth: null, false and what is
+    empty are not true; zero is.
+
+    >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
+    (True, False)
+    """
+    found = _evaluate(condition, scope, Meter())
+    return not (found is None or found is False or found in ("", [], {}))

@@ -1,0 +1,132 @@
+"""JSON Schema keywords that cost no more than their value is large: jsonschema's own compare each
+item with each other, or run a regular expression that need not end.
+
+Patterns are those of a linear engine (https://docs.rs/regex/latest/regex/#syntax), which has
+neither look-around nor backreferences.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from pydantic_core import SchemaError, SchemaValidator, core_schema
+from pydantic_core import ValidationError as NoMatch
+
+from app.payload import whole_numbers
+from chains.language.time_limits import Keyword
+
+
+def _compiled(pattern: str, engine: Literal["rust-regex", "python-re"]) -> SchemaValidator:
+    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine=engine))
+
+
+@lru_cache(maxsize=1024)
+def _matcher(pattern: str) -> SchemaValidator:
+    try:
+        return _compiled(pattern, "rust-regex")
+    except SchemaError:
+        # Of a definition that was registered before such patterns were refused.
+        return _compiled(pattern, "python-re")
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Why the text is no pattern that can be used; None when it is one."""
+    try:
+        _compiled(pattern, "rust-regex")
+    except SchemaError as err:
+        # The engine draws the place in lines of their own, and says what is wrong in the last.
+        last = str(err).strip().splitlines()[-1].strip()
+        return last.removeprefix("SchemaError: ").removeprefix("error: ")[:200]
+    return None
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the pattern is found in the text, in time that grows with the text alone.
+
+    >>> matches("^(a+)+$", "a" * 100_000 + "!"), matches("b", "abc")
+    (False, True)
+    """
+    try:
+        _matcher(pattern).validate_python(text)
+    except NoMatch:
+        return False
+    return True
+
+
+def extra_names(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """The names of an object that neither `properties` nor `patternProperties` knows."""
+    known, patterns = schema.get("properties", {}), [*schema.get("patternProperties", {})]
+    return [
+        name for name in given if name not in known and not any(matches(p, name) for p in patterns)
+    ]
+
+
+def _pattern(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, str) and not matches(wanted, value):
+        yield ValidationError(f"does not match {wanted}")
+
+
+def _pattern_properties(
+    validator: Any, wanted: Any, value: Any, _: Any
+) -> Iterator[ValidationError]:
+    if not isinstance(value, dict):
+        return
+    for pattern, schema in wanted.items():
+        for name, item in value.items():
+            if matches(pattern, name):
+                yield from validator.descend(item, schema, path=name, schema_path=pattern)
+
+
+def _additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+    if not isinstance(value, dict):
+        return
+    extra = extra_names(value, schema)
+    if isinstance(wanted, dict):
+        for name in extra:
+            yield from validator.descend(value[name], wanted, path=name)
+    elif wanted is False and extra:
+        yield ValidationError(f"holds fields that are not known: {', '.join(extra)[:200]}")
+
+
+def _unique(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if not wanted or not isinstance(value, list | tuple):
+        return
+    seen: dict[str, int] = {}
+    for number, item in enumerate(value):
+        first = seen.setdefault(json.dumps(whole_numbers(item), sort_keys=True), number)
+        if first != number:
+            yield ValidationError(f"holds an item twice: {first} and {number}")
+            return
+
+
+def _multiple(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    # As decimals, which they are in JSON: 19.99 is a multiple of 0.01.
+    if (Fraction(str(value)) / Fraction(str(wanted))).denominator != 1:
+        yield ValidationError(f"must be a multiple of {wanted}")
+
+
+KEYWORDS: dict[str, Keyword] = {
+    **Draft202012Validator.VALIDATORS,
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional,
+    "uniqueItems": _unique,
+    "multipleOf": _multiple,
+}
+"""All keywords of Draft 2020-12."""
+
+
+def formats() -> FormatChecker:
+    """The formats that are checked; a `regex` is a pattern as above."""
+    checker = FormatChecker(set(FormatChecker.checkers) - {"regex"})
+    checker.checks("regex")(_is_pattern)
+    return checker
+
+
+def _is_pattern(value: object) -> bool:
+    return not isinstance(value, str) or pattern_fault(value) is None

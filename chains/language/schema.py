@@ -1,0 +1,155 @@
+"""A workflow's input against its definition's JSON Schema, with a pointer to each fault.
+
+Beside JSON Schema's own keywords two of ours: `"artifact": true` on a string that must be the id of
+an artifact of the caller, `"past": true` on one that must be a time gone by.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
+
+from app.errors import InvalidInput
+from chains.language.fitting import TAKES_TOO_LONG
+from chains.language.keywords import KEYWORDS, extra_names, formats
+from chains.language.schema_rules import referred
+from chains.language.time_limits import TakesTooLong, limited, time_limit
+
+MAX_FAULTS = 20
+
+
+def _artifact(_: Any, is_artifact: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    if is_artifact and isinstance(value, str) and _uuid(value) is None:
+        yield ValidationError(f"{value[:80]!r} is not an artifact's id")
+
+
+def _past(_: Any, is_past: Any, value: Any, __: Any) -> Iterator[ValidationError]:
+    """`"past": true`: a date or an instant (ISO 8601), not ahead of us by more than a day."""
+    if not is_past or not isinstance(value, str):
+        return
+    try:
+        told = datetime.fromisoformat(value)
+    except ValueError:
+        yield ValidationError("must be a date or an instant such as 2026-11-22T10:00:00Z")
+        return
+    told = told if told.tzinfo else told.replace(tzinfo=UTC)
+    if told > datetime.now(UTC) + timedelta(days=1):
+        yield ValidationError("must not lie in the future")
+
+
+def _uuid(value: str) -> UUID | None:
+    try:
+        return UUID(value)
+    except ValueError:
+        return None
+
+
+# jsonschema's `extend` carries no annotations.
+_extend: Any = validators.extend
+_Validator: Any = _extend(
+    Draft202012Validator,
+    limited({**KEYWORDS, "artifact": _artifact, "past": _past}),
+)
+
+
+@lru_cache(maxsize=1)
+def _formats() -> FormatChecker:
+    return formats()
+
+
+def check_shape(schema: dict[str, Any], value: Any) -> None:
+    """Raise InvalidInput with every fault's pointer under `/input`; artifacts are not looked up."""
+    validator = _Validator(schema, format_checker=_formats())
+    try:
+        with time_limit():
+            found = [(_pointer(fault), _message(fault)) for fault in validator.iter_errors(value)]
+    except TakesTooLong as err:
+        raise InvalidInput(TAKES_TOO_LONG, field="/input") from err
+    refuse_faults(found)
+
+
+def refuse_faults(faults: list[tuple[str, str]]) -> None:
+    """Raise InvalidInput with these (pointer, words); nothing where there are none."""
+    if faults:
+        faults = sorted(faults)[:MAX_FAULTS]
+        raise InvalidInput(faults[0][1], field=faults[0][0], errors=tuple(faults))
+
+
+def check_output(schema: Mapping[str, Any] | None, value: Any) -> None:
+    """Raise InvalidInput at the first fault of a workflow's output."""
+    if schema is None:
+        return
+    validator = _Validator(schema, format_checker=_formats())
+    try:
+        with time_limit():
+            fault = next(validator.iter_errors(value), None)
+    except TakesTooLong as err:
+        raise InvalidInput(f"/output: {TAKES_TOO_LONG}", field="/output") from err
+    if fault is not None:
+        where = _pointer(fault).replace("/input", "/output", 1)
+        raise InvalidInput(f"{where}: {_message(fault)}", field=where)
+
+
+def _pointer(fault: ValidationError) -> str:
+    path: Any = fault.absolute_path
+    parts = [str(part) for part in path]
+    if fault.validator == "required":
+        # One error for each missing name, which stands in its message only.
+        wanted: Any = fault.validator_value
+        parts.append(next(name for name in wanted if fault.message.startswith(repr(name))))
+    if fault.validator == "additionalProperties":
+        known: Any = fault.schema
+        given: Any = fault.instance
+        parts.append(extra_names(given, known)[0])
+    return "/".join(["/input", *(part.replace("~", "~0").replace("/", "~1") for part in parts)])
+
+
+def _message(fault: ValidationError) -> str:
+    """The fault in words of JSON, without a dump of the value."""
+    hint = fault.schema.get("x-hint") if isinstance(fault.schema, dict) else None
+    wanted: Any = fault.validator_value
+    if hint and fault.validator in {"pattern", "enum"}:
+        return f"must be {hint}"
+    told = {
+        "required": "this field is required",
+        "additionalProperties": "this field is not known",
+        "type": f"must be of type {wanted}",
+        "enum": f"must be one of {', '.join(map(str, wanted))}" if _is_list(wanted) else "",
+        "pattern": f"does not match {wanted}",
+        "minLength": "must not be empty" if wanted == 1 else f"is shorter than {wanted} characters",
+        "maxLength": f"is longer than {wanted} characters",
+        "minItems": f"needs at least {wanted} items",
+        "maxItems": f"takes at most {wanted} items",
+        "minimum": f"must be at least {wanted}",
+        "maximum": f"must be at most {wanted}",
+        "maxProperties": f"takes at most {wanted} fields",
+        "minProperties": f"needs at least {wanted} fields",
+    }.get(str(fault.validator))
+    return f"{told or fault.message[:300]}{f' ({hint})' if hint else ''}"
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def artifacts_in(schema: Any, value: Any, pointer: str, root: Any) -> Iterator[tuple[str, UUID]]:
+    """Every (pointer, id) of the value that the schema marks as an artifact. Goes into the value
+    as the schema does, and along references within the schema, which have an end there."""
+    if not isinstance(schema, dict):
+        return
+    if schema.get("artifact") and isinstance(value, str):
+        yield pointer, UUID(value)
+    if "$ref" in schema:
+        yield from artifacts_in(referred(schema["$ref"], root), value, pointer, root)
+    for inner in schema.get("allOf", []):
+        yield from artifacts_in(inner, value, pointer, root)
+    if isinstance(value, dict):
+        for name, inner in schema.get("properties", {}).items():
+            if name in value:
+                yield from artifacts_in(inner, value[name], f"{pointer}/{name}", root)
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from artifacts_in(schema.get("items"), item, f"{pointer}/{index}", root)

@@ -1,0 +1,178 @@
+"""Whether a JSON Schema in a definition is one (Draft 2020-12) that can be used as it stands.
+
+Nothing outside of the schema is ever read: a reference leads to a place within it.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from chains.language.faults import MAX_FAULTS, Fault, Place, near, pointer
+from chains.language.fitting import TAKES_TOO_LONG, misfits
+from chains.language.keywords import pattern_fault
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MAX_SCHEMAS = 1000
+OURS = frozenset({"artifact", "past"})
+"""Keywords of our own (chains/language/schema.py); and whatever begins with `x-`."""
+
+_MOST_SECONDS = 0.5
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_SINGLE = (
+    "items",
+    "additionalProperties",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "contentSchema",
+)
+# What is applied to the same value again: a way back to oneself through these alone has no end.
+_IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
+_OTHERS = """
+    $anchor $comment $id $ref $schema const contentEncoding contentMediaType default deprecated
+    dependentRequired description enum examples exclusiveMaximum exclusiveMinimum format
+    maxContains maxItems maxLength maxProperties maximum minContains minItems minLength
+    minProperties minimum multipleOf pattern readOnly required title type uniqueItems writeOnly
+"""
+KEYWORDS = frozenset({*_MAPS, *_LISTS, *_SINGLE, *_OTHERS.split(), *OURS})
+
+
+def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
+    """What is wrong with the schema of an input or output, under the pointer `base`."""
+    if sum(1 for _ in islice(_schemas(schema), MAX_SCHEMAS + 1)) > MAX_SCHEMAS:
+        yield base, f"has more than {MAX_SCHEMAS} schemas within it"
+        return
+    meta = Draft202012Validator(Draft202012Validator.META_SCHEMA)
+    wrong = [*islice(meta.iter_errors(schema), MAX_FAULTS)]
+    for fault in wrong:
+        yield base + pointer(fault.absolute_path), f"is no JSON Schema: {fault.message[:200]}"
+    if wrong:
+        return
+    kinds = schema.get("type", "object")
+    if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
+        yield f"{base}/type", "must be object: a workflow's input and output are JSON objects"
+    places = dict(_schemas(schema))
+    found = [
+        fault
+        for place, each in places.items()
+        for fault in _faults(each, base, place, schema, places)
+    ]
+    yield from found
+    endless = _endless(schema, places)
+    if endless is not None:
+        yield base + pointer(endless), "refers to itself without end"
+    elif not found:
+        # What an empty object costs, every input costs.
+        costs = misfits({}, schema, base, seconds=_MOST_SECONDS)
+        yield from (fault for fault in costs if fault[1] == TAKES_TOO_LONG)
+
+
+def _schemas(root: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Every (place, schema) in a schema, itself first."""
+    waiting: list[tuple[Place, Any]] = [((), root)]
+    while waiting:
+        place, schema = waiting.pop()
+        if not isinstance(schema, dict):
+            continue
+        yield place, schema
+        waiting.extend(((*place, *step), inner) for step, inner in _parts(schema))
+
+
+def _parts(schema: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
+    for keyword in _MAPS:
+        named = schema.get(keyword)
+        for name, inner in named.items() if isinstance(named, dict) else ():
+            yield (keyword, name), inner
+    for keyword in _LISTS:
+        listed = schema.get(keyword)
+        for number, inner in enumerate(listed if isinstance(listed, list) else ()):
+            yield (keyword, number), inner
+    for keyword in _SINGLE:
+        if keyword in schema:
+            yield (keyword,), schema[keyword]
+
+
+def _faults(
+    schema: dict[str, Any], base: str, place: Place, root: Any, places: dict[Place, Any]
+) -> Iterator[Fault]:
+    at = base + pointer(place)
+    for keyword in schema:
+        if keyword not in KEYWORDS and not keyword.startswith("x-"):
+            known = "names of your own begin with x-"
+            yield f"{at}{pointer([keyword])}", f"is no keyword ({known}){near(keyword, KEYWORDS)}"
+    if schema.get("$schema", DIALECT).rstrip("#") != DIALECT:
+        yield f"{at}/$schema", f"must be {DIALECT}"
+    if place and "$id" in schema:
+        yield f"{at}/$id", "a part of a schema has no address of its own"
+    for pattern in [schema.get("pattern", ""), *schema.get("patternProperties", {})]:
+        fault = pattern_fault(pattern)
+        if fault is not None:
+            yield f"{at}/pattern", f"is no regular expression that can be used: {fault}"
+    if "unevaluatedProperties" in schema and any(
+        "patternProperties" in each for each in places.values()
+    ):
+        # jsonschema matches these by an engine that need not end.
+        words = "does not go together with patternProperties; use additionalProperties"
+        yield f"{at}/unevaluatedProperties", words
+    if "$ref" in schema and _target(schema["$ref"], root) not in places:
+        words = "must lead to a schema within this one, such as #/$defs/name"
+        if not schema["$ref"].startswith("#"):
+            words = f"nothing outside is read: it {words}"
+        yield f"{at}/$ref", words
+
+
+def referred(reference: str, root: Any) -> Any:
+    """The schema that a reference of the registered schema `root` leads to."""
+    found = root
+    for part in _target(reference, root) or ():
+        found = found[part]
+    return found
+
+
+def _target(reference: str, root: Any) -> Place | None:
+    """The place a reference leads to: names and numbers as they stand in the schema."""
+    if reference == "#":
+        return ()
+    if not reference.startswith("#/"):
+        return None
+    place: list[str | int] = []
+    value = root
+    for part in reference[2:].split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            place.append(int(name))
+            value = value[int(name)]
+        elif isinstance(value, dict) and name in value:
+            place.append(name)
+            value = value[name]
+        else:
+            return None
+    return tuple(place)
+
+
+def _endless(root: Any, places: dict[Place, dict[str, Any]]) -> Place | None:
+    """A place from which a way back leads that never takes a part of the value."""
+    ways: dict[Place, list[Place]] = {}
+    for place, schema in places.items():
+        ways[place] = [
+            (*place, *step) for step, _ in _parts(schema) if step and step[0] in _IN_PLACE
+        ]
+        target = _target(schema["$ref"], root) if "$ref" in schema else None
+        if target is not None:
+            ways[place].append(target)
+    # What remains when all that leads nowhere has been taken away, again and again, are circles.
+    left = {place: {to for to in found if to in ways} for place, found in ways.items()}
+    while ended := [place for place, found in left.items() if not found]:
+        for place in ended:
+            del left[place]
+        for found in left.values():
+            found.difference_update(ended)
+    return min(left, key=str, default=None)

@@ -1,0 +1,52 @@
+"""A definition's nodes, one after the other in reading order, each with its pointer. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from chains.language.definition import Choice, Definition, Loop, Map, Parallel, Sequence
+
+KEY_FIELDS = ("step", "parallel", "map", "choice", "wait", "approval", "workflow", "loop")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A node, its JSON pointer, and the nodes around it from the root."""
+
+    node: Any
+    pointer: str
+    around: tuple[Any, ...] = ()
+
+
+def nodes(definition: Definition) -> Iterator[Found]:
+    """Every node, each before those within it."""
+    waiting = [Found(definition.do, "/do")]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        around = (*found.around, found.node)
+        inner = [Found(node, found.pointer + path, around) for path, node in children(found.node)]
+        waiting.extend(reversed(inner))
+
+
+def children(node: Any) -> Iterator[tuple[str, Any]]:
+    """Each (pointer from the node, node) directly within it."""
+    match node:
+        case Sequence():
+            for number, each in enumerate(node.sequence):
+                yield f"/sequence/{number}", each
+        case Parallel():
+            for number, each in enumerate(node.branches):
+                yield f"/branches/{number}", each
+        case Map() | Loop():
+            yield "/do", node.do
+        case Choice():
+            for number, case in enumerate(node.cases):
+                yield f"/cases/{number}/do", case.do
+            if node.otherwise is not None:
+                yield "/otherwise", node.otherwise
+
+
+def key_of(node: Any) -> str | None:
+    """The node's key; None for a sequence, which has none."""
+    return next((getattr(node, name) for name in KEY_FIELDS if hasattr(node, name)), None)

@@ -1,0 +1,1 @@
+"""Definitions laid out as rows, checked as a whole, and compiled into canvases. Pure."""

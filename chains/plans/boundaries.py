@@ -1,0 +1,63 @@
+"""Where a fork of a workflow may begin: at the children of the definition's root sequence. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chains.language.definition import KINDS, Sequence
+from chains.plans.plan import Plan, template_of
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A child of the root sequence: its key, the templates of its rows, the keys it starts with."""
+
+    name: str
+    keys: frozenset[str]
+    heads: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """The children of a definition's root sequence, in order."""
+
+    children: tuple[Boundary, ...]
+
+    def holder(self, key: str) -> Boundary | None:
+        """The child that is, or contains, the step of this concrete key."""
+        wanted = template_of(key)
+        for child in self.children:
+            if wanted == child.name or wanted in child.keys:
+                return child
+        return None
+
+    def before(self, child: Boundary) -> frozenset[str]:
+        """The templates of all rows of the children before this one."""
+        at = self.children.index(child)
+        return frozenset().union(*(earlier.keys for earlier in self.children[:at]))
+
+
+def boundaries(root: Any, plan: Plan) -> Boundaries:
+    """The children of the root sequence; a root of another kind is its own only child."""
+    nodes = list(root.sequence) if isinstance(root, Sequence) else [root]
+    keys: list[set[str]] = [set() for _ in nodes]
+    for step in plan.steps.values():
+        keys[_child_of(root, step.place)].add(step.key)
+    children = []
+    for at, node in enumerate(nodes):
+        follows = {key for each in keys[at - 1] for key in plan.steps[each].next_keys}
+        heads = tuple(key for key in plan.steps if key in follows & keys[at])
+        children.append(
+            Boundary(_name(node), frozenset(keys[at]), tuple(plan.heads) if at == 0 else heads)
+        )
+    return Boundaries(tuple(children))
+
+
+def _child_of(root: Any, place: tuple[tuple[str, int], ...]) -> int:
+    return place[0][1] if isinstance(root, Sequence) else 0
+
+
+def _name(node: Any) -> str:
+    """The node's key; a sequence has none and goes by its first child's."""
+    while isinstance(node, Sequence):
+        node = node.sequence[0]
+    return str(next(getattr(node, kind) for kind in KINDS if hasattr(node, kind)))

@@ -1,0 +1,204 @@
+"""Plans into rows and into Celery canvases. Pure: nothing is read, published or timed here.
+
+A canvas is the links of a step's own chain, up to and including the next parallel block and its
+join; its last link dispatches what follows. Messages carry ids only.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, Signature, chain, chord, group
+
+import tasks
+from app.broker.links import SIBLINGS, queue_of, task_id
+from app.orphans import is_orphan, step_of
+from chains.language.definition import Step
+from chains.plans.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of
+
+MAX_LINKS = 20
+TOGETHER = 25
+"""Quick siblings in one message."""
+UNDO_SUFFIX = "~undo"
+DEFAULT_PRIORITY = 5
+
+
+def first_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The rows a workflow starts with: all but those of map items and loop turns."""
+    return [
+        _row(step, (), is_released=step.key in plan.heads)
+        for step in plan.steps.values()
+        if step.body_key is None
+    ]
+
+
+def body_rows(
+    plan: Plan, block_key: str, items: list[Any], first: int, window: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of a block's bodies, numbered from `first` on, one for each of `items`, and the keys
+    that its window starts with. `block_key` is the concrete key of a map or a loop.
+    """
+    block = template_of(block_key)
+    body = plan.body(block)
+    head_names = {f"{block}[].{head}" for head in plan.steps[block].item_heads}
+    outer = indexes_of(block_key)
+    rows, heads = [], []
+    for index, item in enumerate(items, first):
+        in_window = index - first < window
+        for step in body:
+            is_head = in_window and step.key in head_names
+            row = _row(step, (*outer, index), is_released=is_head)
+            rows.append({**row, "item": item} if step.carries_item else row)
+            if is_head:
+                heads.append(row["key"])
+    return rows, heads
+
+
+def _row(step: PlannedStep, indexes: tuple[int, ...], *, is_released: bool) -> dict[str, Any]:
+    row = {
+        "key": concrete(step.key, indexes),
+        "position": step.position,
+        "action": step.action,
+        "next_keys": [concrete(after, indexes) for after in step.next_keys] or None,
+        "join_key": concrete(step.join_key, indexes) if step.join_key else None,
+        "item_heads": list(step.item_heads) or None,
+        "remaining": step.remaining,
+        "released": is_released,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+class Compiler:
+    """Canvases of one workflow."""
+
+    def __init__(
+        self, app: Celery, plan: Plan, workflow_id: UUID, priority: int = DEFAULT_PRIORITY
+    ) -> None:
+        self.app = app
+        self.plan = plan
+        self.workflow_id = workflow_id
+        self.priority = priority
+
+    def canvas(self, keys: Iterable[str]) -> Signature[Any] | None:
+        """What publishing the steps `keys` comes to: each with its own path, but quick siblings
+        share messages.
+
+        Parts of one join are a chord with it; anything else goes out side by side.
+        """
+        keys = list(keys)
+        messages = self._messages(keys)
+        if not messages:
+            return None
+        if len(messages) == 1:
+            return self.path(*messages[0])
+        join = self._common_join(keys)
+        if join is not None:
+            return chord([self._links(*each) for each in messages], self.path(join), app=self.app)
+        return group([self.path(*each) for each in messages], app=self.app)
+
+    def path(self, key: str, *siblings: str) -> Signature[Any]:
+        """The step (with its siblings), the rest of its chain, and the body of the chord it is a
+        part of."""
+        links, last = self._walk(key, *siblings)
+        following = self._following(last, len(links))
+        if following is not None:
+            return chain(*links, following, app=self.app)
+        canvas = links[0] if len(links) == 1 else chain(*links, app=self.app)
+        if last.join_key is not None:
+            canvas.options.update(chord=self.path(concrete(last.join_key, indexes_of(key))))
+        return canvas
+
+    def undo(self, key: str) -> Signature[Any]:
+        """A compensation (`key` is its own row's) moves alone: the next is chosen when it is
+        recorded."""
+        step = self.plan.step(step_of(key))
+        other = None if is_orphan(key) else step.other_compensation
+        action = f"{step.action}{UNDO_SUFFIX}" if other is None else other.action
+        return self._signature(key, action)
+
+    def one_message(self, keys: Iterable[str]) -> str | None:
+        """The action of the steps `keys`, where a single message carries them."""
+        messages = self._messages(list(keys))
+        return self.plan.step(messages[0][0]).action if len(messages) == 1 else None
+
+    def _messages(self, keys: list[str]) -> list[tuple[str, ...]]:
+        """The keys of each message, in their order."""
+        messages: dict[tuple[str, str, int], list[str]] = {}
+        for key in keys:
+            step = self.plan.step(key)
+            own = step.join_key is None or step.next_keys or not _is_quick(step.action)
+            place = key if own else concrete(step.join_key or "", indexes_of(key))
+            messages.setdefault((place, step.action, self._priority(key)), []).append(key)
+        return [part for together in messages.values() for part in _evenly(together)]
+
+    def _walk(self, key: str, *siblings: str) -> tuple[list[Signature[Any]], PlannedStep]:
+        """The links from `key` on while each releases one plain successor."""
+        indexes = indexes_of(key)
+        steps = list(self._chain(key))
+        links = [self._signature(key, steps[0].action, *siblings)]
+        links += [self._signature(concrete(step.key, indexes), step.action) for step in steps[1:]]
+        return links, steps[-1]
+
+    def _chain(self, key: str) -> Iterator[PlannedStep]:
+        step = self.plan.step(key)
+        yield step
+        for _ in range(MAX_LINKS - 1):
+            if len(step.next_keys) != 1 or step.action in BRANCHING:
+                return
+            step = self.plan.steps[step.next_keys[0]]
+            yield step
+
+    def _links(self, key: str, *siblings: str) -> Signature[Any]:
+        links, _ = self._walk(key, *siblings)
+        return links[0] if len(links) == 1 else chain(*links, app=self.app)
+
+    def _following(self, last: PlannedStep, count: int) -> Signature[Any] | None:
+        """The parallel block behind the last link, if it fits into the segment."""
+        if len(last.next_keys) < 2 or count >= MAX_LINKS:
+            return None
+        keys = [concrete(key, ()) for key in last.next_keys]
+        if any("[]" in key for key in keys) or self._common_join(keys) is None:
+            return None
+        return self.canvas(keys)
+
+    def _common_join(self, keys: list[str]) -> str | None:
+        """The join that the chains of all `keys` report to directly."""
+        joins = set()
+        for key in keys:
+            *_, last = self._chain(key)
+            if last.join_key is None:
+                return None
+            joins.add(concrete(last.join_key, indexes_of(key)))
+        return joins.pop() if len(joins) == 1 else None
+
+    def _signature(self, key: str, action: str, *siblings: str) -> Signature[Any]:
+        options: dict[str, Any] = {
+            "queue": queue_of(action),
+            "task_id": str(task_id(self.workflow_id, key)),
+        }
+        priority = self._priority(key)
+        if priority != DEFAULT_PRIORITY:
+            # 9 is highest here, 0 in Redis.
+            options["priority"] = 9 - priority
+        if siblings:
+            # A worker of a release before runs the first, and the reconciler brings the others.
+            options["headers"] = {SIBLINGS: [key, *siblings]}
+        return self.app.signature(
+            action, args=(str(self.workflow_id), key), immutable=True, options=options
+        )
+
+    def _priority(self, key: str) -> int:
+        step = self.plan.step(step_of(key))
+        own = step.node.priority if isinstance(step.node, Step) else None
+        return own or self.priority
+
+
+def _is_quick(action: str) -> bool:
+    found = tasks.actions().get(action)
+    return found is not None and found.quick
+
+
+def _evenly(keys: list[str]) -> Iterator[tuple[str, ...]]:
+    count = -(-len(keys) // TOGETHER)
+    for number in range(count):
+        yield tuple(keys[number * len(keys) // count : (number + 1) * len(keys) // count])

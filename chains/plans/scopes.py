@@ -1,0 +1,173 @@
+"""Which names each row may refer to: what is done before it, read off the tree of nodes. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chains.language.definition import Choice, Loop, Map, Parallel, Sequence
+from chains.language.expressions import ExpressionInvalid, expressions, roots, step_references
+from chains.plans.plan import (
+    CHOOSE_SUFFIX,
+    EXPAND_SUFFIX,
+    UNTIL_SUFFIX,
+    DefinitionInvalid,
+    Place,
+    PlannedStep,
+    Scope,
+)
+
+
+def walk(root: Any, steps: Mapping[str, PlannedStep]) -> tuple[dict[str, PlannedStep], Scope]:
+    """The steps in the order of their definition with positions, scopes and places filled in, and
+    the names that are done in the end; raise DefinitionInvalid."""
+    reading = _Walk()
+    done = reading.node(root, "", {})
+    found = {
+        key: _with_scope(steps[key], position, scope, reading.places[key])
+        for position, (key, scope) in enumerate(reading.scopes.items())
+    }
+    return found, done
+
+
+def output_references(output: Any, done: Scope) -> frozenset[str]:
+    """The names that the workflow's output reads."""
+    return frozenset(_check(expressions(output), "/output", done, {"input", "steps"}))
+
+
+def check_pivot(steps: Mapping[str, PlannedStep]) -> str | None:
+    """The key of the pivot, if there is one; raise DefinitionInvalid where it makes no sense."""
+    pivots = [step for step in steps.values() if step.is_pivot]
+    if len(pivots) > 1:
+        raise DefinitionInvalid(pivots[1].pointer, "a definition has one pivot at most")
+    for pivot in pivots:
+        if pivot.body_key is not None:
+            raise DefinitionInvalid(pivot.pointer, "the pivot cannot stand in a map or a loop")
+        for step in steps.values():
+            if step.other_compensation is not None and pivot.key in step.scope:
+                raise DefinitionInvalid(
+                    f"{step.pointer}/compensation",
+                    f"nothing is undone once the pivot {pivot.key!r} has succeeded",
+                )
+    return pivots[0].key if pivots else None
+
+
+@dataclass
+class _Walk:
+    """Reads the nodes in their order: positions, and the names that are done before each."""
+
+    scopes: dict[str, Scope] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+
+    def node(self, node: Any, prefix: str, done: Scope, place: Place = ()) -> Scope:
+        """Note the node's keys; the names done after it."""
+        match node:
+            case Sequence():
+                for at, child in enumerate(node.sequence):
+                    done = self.node(child, prefix, done, (*place, ("sequence", at)))
+                return done
+            case Parallel():
+                after = dict(done)
+                for at, branch in enumerate(node.branches):
+                    after |= self.node(branch, prefix, done, (*place, ("parallel", at)))
+                return self.note(node.parallel, prefix, after, place)
+            case Map():
+                self.note(node.map + EXPAND_SUFFIX, prefix, done, place)
+                self.node(node.do, f"{prefix}{node.map}[].", done, (*place, ("map", 0)))
+                return self.note(node.map, prefix, done, place)
+            case Choice():
+                return self.choice(node, prefix, done, place)
+            case Loop():
+                self.note(node.loop + EXPAND_SUFFIX, prefix, done, place)
+                inside = f"{prefix}{node.loop}[]."
+                ended = self.node(node.do, inside, done, (*place, ("loop", 0)))
+                self.note(f"{node.loop}[]{UNTIL_SUFFIX}", prefix, ended, place)
+                return self.note(node.loop, prefix, done, place)
+            case _:
+                names = ("step", "wait", "approval", "workflow")
+                name = next(getattr(node, name) for name in names if hasattr(node, name))
+                return self.note(name, prefix, done, place)
+
+    def choice(self, node: Choice, prefix: str, done: Scope, place: Place) -> Scope:
+        self.note(node.choice + CHOOSE_SUFFIX, prefix, done, place)
+        after = dict(done)
+        ways = [case.do for case in node.cases]
+        for at, way in enumerate(ways if node.otherwise is None else [*ways, node.otherwise]):
+            after |= self.node(way, prefix, done, (*place, ("choice", at)))
+        return self.note(node.choice, prefix, after, place)
+
+    def note(self, name: str, prefix: str, done: Scope, place: Place) -> Scope:
+        self.scopes[prefix + name] = done
+        self.places[prefix + name] = place
+        return {**done, name: prefix + name}
+
+
+def _with_scope(step: PlannedStep, position: int, scope: Scope, place: Place) -> PlannedStep:
+    names = _check(
+        _labelled(step),
+        step.pointer,
+        scope,
+        {"input", "steps"}
+        | ({"item"} if step.has_item else set())
+        | ({"index"} if step.body_key is not None else set()),
+    )
+    _check_compensation(step, {**scope, step.key.rpartition(".")[2]: step.key})
+    return replace(
+        step,
+        position=position,
+        scope=scope,
+        place=place,
+        references=frozenset(scope[name] for name in names),
+    )
+
+
+def _labelled(step: PlannedStep) -> Iterator[tuple[str, Any]]:
+    """The row's expressions with where they stand in its node."""
+    names = {"control.expand": "", "control.wait": "", "control.approval": ""}
+    base = names.get(step.action, "/with")
+    for pointer, expression in expressions(step.template):
+        if step.action == "control.expand":
+            yield "/over", expression
+        elif step.action == "control.child":
+            yield f"/with{pointer.removeprefix('/input')}", expression
+        else:
+            yield f"{base}{pointer}", expression
+    for number, condition in enumerate(step.conditions):
+        if step.ways:
+            yield f"/cases/{number}/when", condition
+        else:
+            yield "/when" if step.node is not None else "/until", condition
+
+
+def _check_compensation(step: PlannedStep, scope: Scope) -> None:
+    other = step.other_compensation
+    if other is not None:
+        allowed = {"input", "steps"} | ({"item", "index"} if step.has_item else set())
+        _check(expressions(other.with_), f"{step.pointer}/compensation/with", scope, allowed)
+
+
+def _check(
+    found: Iterator[tuple[str, Any]], path: str, scope: Mapping[str, str], allowed: set[str]
+) -> set[str]:
+    """The names of steps that expressions refer to; each must be visible from where they stand."""
+    names: set[str] = set()
+    for pointer, expression in found:
+        at = f"{path}{pointer}"
+        if not isinstance(expression, str):
+            raise DefinitionInvalid(at, 'a reference is {"$": "<JMESPath>"}')
+        try:
+            unknown = roots(expression) - allowed
+            referred = step_references(expression)
+        except ExpressionInvalid as err:
+            raise DefinitionInvalid(at, str(err)) from err
+        if unknown:
+            raise DefinitionInvalid(
+                at, f"{min(unknown)!r} is not one of {', '.join(sorted(allowed))}"
+            )
+        for name in sorted(referred - set(scope)):
+            raise DefinitionInvalid(
+                at,
+                f"step {name!r} does not exist or is not done before; there are:"
+                f" {', '.join(sorted(scope)[:20]) or 'none'}",
+            )
+        names |= referred
+    return names

@@ -1,0 +1,278 @@
+"""Whatever can be known to be wrong with a definition, all at once, each with its JSON pointer.
+
+Pure: the actions and the other types that there are, are handed in. What is accepted can be laid
+out, stored and read again.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.payload import whole_numbers
+from app.platform import Action, ActionInput
+from chains.language.bounds import excess
+from chains.language.definition import (
+    MAX_ITEMS,
+    Approval,
+    Child,
+    Choice,
+    Definition,
+    Loop,
+    Map,
+    OtherAction,
+    Retry,
+    Step,
+    Wait,
+)
+from chains.language.expression_rules import constant, expression_faults
+from chains.language.expressions import MARK, expressions
+from chains.language.faults import MAX_FAULTS, Fault, near, pointer, refused
+from chains.language.fitting import is_reference, misfits
+from chains.language.schema_rules import schema_faults_of
+from chains.language.shape import faults_of
+from chains.language.tree import Found, nodes
+from chains.plans.layout import compile_plan
+from chains.plans.plan import (
+    APPROVAL,
+    CHILD,
+    CHOOSE,
+    EXPAND,
+    JOIN,
+    TURN,
+    WAIT,
+    DefinitionInvalid,
+    Plan,
+)
+
+ENGINES_OWN = frozenset({JOIN, EXPAND, CHOOSE, TURN, WAIT, APPROVAL, CHILD})
+"""Actions that belong to the shape of a definition; no step names them."""
+
+Types = Mapping[str, Mapping[int, Any]]
+"""The input schemas of the workflow types that can be started, by name and version."""
+
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+
+
+def definition_of(body: Any) -> Definition:
+    """The definition of a body whose shape is right; raise DefinitionRefused with its faults."""
+    too_much = excess(body)
+    if too_much is not None:
+        raise refused([too_much])
+    if not isinstance(body, dict):
+        raise refused([("", "a definition is a JSON object")])
+    # As with a workflow's input: 1000.0 would be refused by an action that wants a whole number.
+    body = whole_numbers(body)
+    try:
+        return Definition.from_body(body)
+    except ValidationError as err:
+        raise refused(faults_of(err, body)) from err
+
+
+def examine(
+    definition: Definition, actions: Mapping[str, Action], types: Types | None = None
+) -> Plan:
+    """The plan of a definition without faults; raise DefinitionRefused with all that are found.
+
+    `types`: None when it is not known which other types there are.
+    """
+    # Found one by one and no further: two thousand faults are as quickly told as twenty.
+    faults = [*islice(_faults(definition, actions, types), MAX_FAULTS)]
+    try:
+        plan = compile_plan(definition)
+    except DefinitionInvalid as err:
+        if err.path not in {place for place, _ in faults}:
+            faults.append((err.path, err.message))
+        raise refused(faults) from err
+    if faults:
+        raise refused(faults)
+    return plan
+
+
+def _faults(
+    definition: Definition, actions: Mapping[str, Action], types: Types | None
+) -> Iterator[Fault]:
+    schemas = [*islice(_schema_faults(definition), MAX_FAULTS)]
+    yield from schemas
+    if schemas:
+        return  # what is held against a schema below needs one that can be used
+    for found in nodes(definition):
+        yield from _node_faults(found, definition, actions, types)
+    yield from _template_faults(definition.output, "/output", definition)
+    if definition.output_schema is not None:
+        yield from misfits(definition.output, definition.output_schema, "/output")
+
+
+def _schema_faults(definition: Definition) -> Iterator[Fault]:
+    yield from schema_faults_of(definition.input_schema, "/input_schema")
+    if definition.output_schema is not None:
+        yield from schema_faults_of(definition.output_schema, "/output_schema")
+
+
+def _node_faults(
+    found: Found, definition: Definition, actions: Mapping[str, Action], types: Types | None
+) -> Iterator[Fault]:
+    node, at = found.node, found.pointer
+    match node:
+        case Step():
+            yield from _step_faults(node, at, actions)
+            yield from _template_faults(node.with_, f"{at}/with", definition)
+            if isinstance(node.compensation, OtherAction):
+                place = f"{at}/compensation"
+                yield from _action_faults(node.compensation, place, actions)
+                yield from _template_faults(node.compensation.with_, f"{place}/with", definition)
+        case Map():
+            yield from _template_faults(node.over, f"{at}/over", definition)
+            yield from _over_faults(node, at)
+        case Choice():
+            yield from _choice_faults(node, at, definition)
+        case Wait():
+            yield from _wait_faults(node, at, definition)
+        case Approval():
+            yield from _approval_faults(node, at, definition)
+        case Child():
+            yield from _template_faults(node.with_, f"{at}/with", definition)
+            yield from _child_faults(found, node, definition, types)
+        case Loop():
+            yield from _condition_faults(node.until, f"{at}/until", definition)
+    if getattr(node, "when", None) is not None:
+        yield from _condition_faults(node.when, f"{at}/when", definition)
+
+
+def _step_faults(node: Step, at: str, actions: Mapping[str, Action]) -> Iterator[Fault]:
+    yield from _action_faults(node, at, actions)
+    if node.retry is not None:
+        yield from _retry_faults(node.retry, f"{at}/retry")
+    if node.attempt_timeout is not None:
+        action = actions.get(node.action)
+        if action is not None and node.attempt_timeout > action.attempt_seconds:
+            longest = f"{action.attempt_seconds:g} s"
+            words = f"{node.action} bounds an attempt to {longest}; give {longest} at most"
+            yield f"{at}/attempt_timeout", words
+        if node.timeout is not None and node.timeout < node.attempt_timeout:
+            yield f"{at}/timeout", "is shorter than attempt_timeout, which is one attempt of it"
+
+
+def _action_faults(
+    node: Step | OtherAction, at: str, actions: Mapping[str, Action]
+) -> Iterator[Fault]:
+    usable = actions.keys() - ENGINES_OWN
+    if node.action in ENGINES_OWN:
+        yield f"{at}/action", f"{node.action} is the engine's own; use the kind of node for it"
+    elif node.action not in usable:
+        there = near(node.action, usable) or f"; there are: {', '.join(sorted(usable))}"
+        yield f"{at}/action", f"there is no action {node.action!r}{there}"
+    else:
+        schema = _input_schema(actions[node.action].input)
+        yield from misfits(node.with_, schema, f"{at}/with")
+
+
+@lru_cache(maxsize=512)
+def _input_schema(model: type[ActionInput]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
+
+
+def _retry_faults(retry: Retry, at: str) -> Iterator[Fault]:
+    for number, code in enumerate(retry.on or ()):
+        if not _CODE.fullmatch(code):
+            yield f"{at}/on/{number}", "is no code of an error, such as rate_limited"
+    if retry.cap is not None and retry.backoff is not None and retry.cap < retry.backoff:
+        yield f"{at}/cap", "is shorter than backoff, the first wait"
+
+
+def _over_faults(node: Map, at: str) -> Iterator[Fault]:
+    known = constant(node.over[MARK])
+    if known is not None and not isinstance(known[0], list):
+        yield f"{at}/over", "is never a list"
+    elif known is not None and len(known[0]) > MAX_ITEMS:
+        yield f"{at}/over", f"has more than {MAX_ITEMS} items"
+
+
+def _choice_faults(node: Choice, at: str, definition: Definition) -> Iterator[Fault]:
+    always: int | None = None
+    for number, case in enumerate(node.cases):
+        place = f"{at}/cases/{number}"
+        yield from _condition_faults(case.when, f"{place}/when", definition)
+        if always is not None:
+            yield place, f"is never reached: case {always} always holds"
+        elif constant(case.when) == (True,):
+            always = number
+    if always is not None and node.otherwise is not None:
+        yield f"{at}/otherwise", f"is never reached: case {always} always holds"
+
+
+def _wait_faults(node: Wait, at: str, definition: Definition) -> Iterator[Fault]:
+    for name, given in (("for", node.for_), ("until", node.until)):
+        if is_reference(given):
+            yield from _template_faults(given, f"{at}/{name}", definition)
+    if isinstance(node.until, str) and not _is_instant(node.until):
+        yield f"{at}/until", "must be an instant with its offset, such as 2027-01-01T09:00:00Z"
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _approval_faults(node: Approval, at: str, definition: Definition) -> Iterator[Fault]:
+    if is_reference(node.by):
+        yield from _template_faults(node.by, f"{at}/by", definition)
+    elif isinstance(node.by, tuple):
+        for number, person in enumerate(node.by):
+            if not _EMAIL.fullmatch(person):
+                yield f"{at}/by/{number}", "is no e-mail address"
+
+
+def _child_faults(
+    found: Found, node: Child, definition: Definition, types: Types | None
+) -> Iterator[Fault]:
+    at = found.pointer
+    if node.type == definition.name:
+        may_end = node.when is not None or any(isinstance(e, Choice | Map) for e in found.around)
+        if not may_end:
+            words = "starts itself without end; give it a `when`, or put it into a choice"
+            yield f"{at}/type", words
+        yield from misfits(node.with_, definition.input_schema, f"{at}/with")
+    elif types is not None and node.type not in types:
+        there = near(node.type, types) or "; register it first"
+        yield f"{at}/type", f"there is no workflow type {node.type!r}{there}"
+    elif types is not None:
+        versions = types[node.type]
+        if node.version is not None and node.version not in versions:
+            listed = ", ".join(map(str, sorted(versions)))
+            words = f"{node.type} has no version {node.version} that can be started; has: {listed}"
+            yield f"{at}/version", words
+        elif node.version is not None or len(versions) == 1:
+            schema = versions[node.version or next(iter(versions))]
+            yield from misfits(node.with_, schema, f"{at}/with")
+
+
+def _condition_faults(expression: str, at: str, definition: Definition) -> Iterator[Fault]:
+    for words in expression_faults(expression, definition.input_schema):
+        yield at, words
+
+
+def _template_faults(template: Any, at: str, definition: Definition) -> Iterator[Fault]:
+    for place, expression in expressions(template):
+        for words in expression_faults(expression, definition.input_schema):
+            yield at + place, words
+    yield from _mixed(template, at)
+
+
+def _mixed(template: Any, at: str) -> Iterator[Fault]:
+    """References with a field beside them, which would be taken for plain objects."""
+    if isinstance(template, dict):
+        if MARK in template and len(template) > 1:
+            yield at, f'a reference {{"{MARK}": ...}} stands alone, without fields beside it'
+        for name, inner in template.items():
+            yield from _mixed(inner, at + pointer([name]))
+    elif isinstance(template, list | tuple):
+        for number, inner in enumerate(template):
+            yield from _mixed(inner, f"{at}/{number}")

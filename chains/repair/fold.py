@@ -1,0 +1,303 @@
+"""The events of a workflow folded into what its rows should say. Pure: nothing is read here.
+
+Which rows there are follows from the keys of the plan: those without an index from the start on,
+those of a block's body when the row that starts the block, or its next turn, has succeeded.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from app.engine.call import ORPHAN_MARK
+from app.orphans import is_orphan
+from chains.language.definition import MAX_ITEMS, Loop
+from chains.plans.compiler import UNDO_SUFFIX
+from chains.plans.plan import (
+    EXPAND_SUFFIX,
+    UNTIL_SUFFIX,
+    Plan,
+    PlannedStep,
+    block_of,
+    concrete,
+    indexes_of,
+    template_of,
+)
+from chains.repair.expected import NONE_YET, Bounds, Expected, ExpectedStep, exactly
+
+Data = Mapping[str, Any]
+
+
+def fold(events: Iterable[Data], plan: Plan) -> Expected:
+    """What the rows should say after these events of one workflow, in their order.
+
+    An event of a type that is not known changes nothing. Raises KeyError, TypeError or ValueError
+    on a body that no event has.
+    """
+    folding = _Fold(plan)
+    for event in events:
+        folding.apply(event)
+    return folding.expected
+
+
+class _Fold:
+    """Takes events one by one."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.expected = Expected()
+        self._added: dict[str, int] = {}
+        self._bodies: dict[str | None, list[PlannedStep]] = {}
+        for step in plan.steps.values():
+            self._bodies.setdefault(step.body_key, []).append(step)
+
+    def apply(self, event: Data) -> None:
+        """Take the next event."""
+        kind, data = event["type"], event.get("data", {})
+        if kind in _OF_WORKFLOWS:
+            _OF_WORKFLOWS[kind](self, data)
+        elif kind == "StepCompensating":
+            self._arise(str(event["step"]) + UNDO_SUFFIX)
+        elif kind in _OF_STEPS:
+            key = str(event["step"])
+            if kind == "StepAdopted" or key.endswith(UNDO_SUFFIX):
+                self._arise(key)
+            step = self.expected.steps.get(key)
+            if step is None:
+                self.expected.strays.append((key, kind))
+                return
+            _OF_STEPS[kind](self, key, step, data)
+
+    # Rows.
+
+    def _arise(self, key: str) -> None:
+        """A row that nothing else adds: an undo's, or one that a fork has copied."""
+        if key.endswith(UNDO_SUFFIX):
+            if key.removesuffix(UNDO_SUFFIX) in self.expected.steps:
+                self.expected.steps.setdefault(key, ExpectedStep(None))
+        elif template_of(key) in self.plan.steps:
+            action = self.plan.steps[template_of(key)].action
+            self.expected.steps.setdefault(key, ExpectedStep(action))
+
+    def _add_bodies(self, block: str, count: int) -> None:
+        """The rows of a block's items or turns up to `count`."""
+        body = self._bodies.get(template_of(block), [])
+        first = self._added.get(block, 0)
+        for index in range(first, count):
+            for step in body:
+                key = concrete(step.key, (*indexes_of(block), index))
+                self.expected.steps.setdefault(key, ExpectedStep(step.action))
+        self._added[block] = max(first, count)
+
+    def _follow(self, key: str, data: Data) -> None:
+        """What an outcome does to other rows, also while the workflow is stopping."""
+        is_done = self.expected.steps[key].status == "succeeded"
+        if is_done and key.endswith((EXPAND_SUFFIX, UNTIL_SUFFIX)):
+            self._add_bodies(block_of(key), self._count(key, data))
+        for skipped in data.get("skipped", ()):
+            step = self.expected.steps.get(skipped)
+            if step is not None and step.status == "pending":
+                step.status = "skipped"
+
+    def _count(self, key: str, data: Data) -> int:
+        if "count" in data:
+            return int(data["count"])
+        # A loop that has ended adds no turn.
+        is_loop = isinstance(self.plan.step(key).block, Loop)
+        return 0 if is_loop else _counts().get(str(data.get("output")), 0)
+
+    # The workflow.
+
+    def started(self, data: Data) -> None:
+        workflow = self.expected.workflow
+        workflow.status = "running"
+        workflow.type, workflow.version = str(data["workflow_type"]), int(data["version"])
+        workflow.input = data.get("input")
+        for step in self._bodies.get(None, ()):
+            self.expected.steps[step.key] = ExpectedStep(step.action)
+
+    def stopping(self, data: Data) -> None:
+        workflow = self.expected.workflow
+        workflow.status, workflow.cause = "compensating", data.get("cause")
+        workflow.is_completed = False
+        if workflow.cause == "cancelled":
+            workflow.is_paused = False
+
+    def stop_refused(self, _: str, __: ExpectedStep, ___: Data) -> None:
+        self.expected.workflow.status, self.expected.workflow.cause = "running", None
+        for step in self.expected.steps.values():
+            if step.status == "cancelled":
+                step.status = "pending"
+
+    def succeeded(self, data: Data) -> None:
+        workflow = self.expected.workflow
+        workflow.status, workflow.is_completed = "succeeded", True
+        self._answer()
+        workflow.output = data.get("output")
+
+    def stopped(self, status: str, data: Data) -> None:
+        workflow = self.expected.workflow
+        workflow.status, workflow.is_completed = status, True
+        self._answer()
+        workflow.cause = data.get("cause", workflow.cause)
+        for key, step in self.expected.steps.items():
+            # What was never claimed is cancelled without an event of its own; an orphan is not.
+            if step.status == "pending" and not is_orphan(key):
+                self._cancel(step, {})
+
+    def _answer(self) -> None:
+        """An end answers every call for a person but those for orphans."""
+        steps = self.expected.steps.items()
+        if not any(is_orphan(key) and step.status == "failed" for key, step in steps):
+            self.expected.workflow.attention = None
+
+    def attention(self, data: Data) -> None:
+        self.expected.workflow.attention = str(data.get("reason"))
+
+    def attention_resolved(self, data: Data) -> None:
+        self.expected.workflow.attention = data.get("attention")
+
+    def pause(self, is_paused: bool) -> None:
+        self.expected.workflow.is_paused = is_paused
+
+    # Steps: how an attempt ended.
+
+    def finished(self, key: str, step: ExpectedStep, data: Data, status: str) -> None:
+        step.tries = _said(data, "tries", step.tries_by_now())
+        step.status, step.code = status, data.get("code")
+        step.cost = exactly(int(data.get("cost", 0)))
+        step.output = data.get("output")
+        self._follow(key, data)
+
+    def failed(self, key: str, step: ExpectedStep, data: Data) -> None:
+        if data.get("is_tolerated"):
+            self.finished(key, step, data, "failed")
+        else:
+            self._try(step, "failed", data)
+
+    def retried(self, _: str, step: ExpectedStep, data: Data) -> None:
+        self._try(step, "pending", data)
+        step.is_in_full = "tries" in data
+        step.generation = _said(data, "generation", step.generation.plus(0, 1))
+
+    def suspended(self, _: str, step: ExpectedStep, data: Data) -> None:
+        step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+        step.status, step.tries, step.code = "waiting", exactly(0), None
+        step.external_id = data.get("external_id")
+
+    def doubted(self, _: str, step: ExpectedStep, data: Data) -> None:
+        step.tries = step.tries_by_now()
+        if data.get("code") != "lease_expired":
+            # Whether this attempt sent something, and so counts, is said by its number only.
+            step.tries = _said(data, "tries", step.tries.plus(0, 1))
+            step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+            step.is_in_full, step.code = "tries" in data, data.get("code")
+        step.status = "unknown"
+
+    def released(self, _: str, step: ExpectedStep, data: Data) -> None:
+        step.tries, step.cost = step.tries_by_now(), step.cost_by_now()
+        step.status = "pending"
+
+    def cancelled(self, _: str, step: ExpectedStep, data: Data) -> None:
+        self._cancel(step, data)
+        step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+
+    def _cancel(self, step: ExpectedStep, data: Data) -> None:
+        step.tries = _said(data, "tries", step.tries_by_now())
+        step.cost = step.cost_by_now()
+        step.status = "cancelled"
+
+    def _try(self, step: ExpectedStep, status: str, data: Data) -> None:
+        """One attempt more that came to nothing."""
+        step.tries = _said(data, "tries", step.tries_by_now().plus(1, 1))
+        step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+        step.status, step.code = status, data.get("code")
+
+    def compensated(self, key: str, step: ExpectedStep, data: Data) -> None:
+        self._arise(key + UNDO_SUFFIX)
+        undo = self.expected.steps[key + UNDO_SUFFIX]
+        undo.tries = _said(data, "tries", undo.tries_by_now())
+        undo.status, undo.code, undo.output = "succeeded", None, data.get("output")
+        undo.cost = _said(data, "cost", Bounds(undo.cost.low, None))
+        if step.status != "failed":
+            step.tries, step.cost = step.tries_by_now(), step.cost_by_now()
+            step.status = "compensated"
+
+    # Steps: what people and forks did.
+
+    def retry_requested(self, _: str, step: ExpectedStep, data: Data) -> None:
+        step.cost = step.cost_by_now()
+        step.status, step.code, step.tries = "pending", None, NONE_YET
+        step.generation = _said(data, "generation", step.generation)
+        # A new generation makes its calls anew, and waits for nothing of the old one.
+        step.external_id = None if "generation" in data else step.external_id
+        step.input = data.get("input", step.input)
+
+    def skip_requested(self, _: str, step: ExpectedStep, data: Data) -> None:
+        step.tries, step.cost = step.tries_by_now(), step.cost_by_now()
+        step.status, step.code = "pending", None
+
+    def resolved(self, key: str, step: ExpectedStep, data: Data) -> None:
+        is_undo, how = key.endswith(UNDO_SUFFIX), data["as"]
+        is_fresh = how == "never" or (is_undo and how == "retry")
+        step.tries = NONE_YET if is_fresh else step.tries_by_now()
+        step.cost = step.cost_by_now()
+        step.status, step.code = str(data["status"]), None
+        step.generation = _said(data, "generation", step.generation)
+        if not is_undo and how != "retry":
+            step.external_id = None
+
+    def orphan_found(self, key: str, step: ExpectedStep, data: Data) -> None:
+        name = f"{key}{ORPHAN_MARK}{data['external_id']}]"
+        found = ExpectedStep(step.action, "skipped", external_id=data["external_id"])
+        self.expected.steps[name] = found
+        self.expected.steps[name + UNDO_SUFFIX] = ExpectedStep(step.action)
+
+    def adopted(self, _: str, step: ExpectedStep, data: Data) -> None:
+        # External ids and generations belong to the calls, which are the original's.
+        step.status = data.get("status", "succeeded")
+        step.output, step.cost = data.get("output"), exactly(int(data.get("cost", 0)))
+
+
+def _said(data: Data, name: str, otherwise: Bounds) -> Bounds:
+    return exactly(int(data[name])) if name in data else otherwise
+
+
+@lru_cache(maxsize=1)
+def _counts() -> dict[str, int]:
+    # The first release's expansions tell their number by the hash of their output alone.
+    texts = {number: f'{{"count": {number}}}' for number in range(MAX_ITEMS + 1)}
+    return {hashlib.sha256(text.encode()).hexdigest(): number for number, text in texts.items()}
+
+
+_OF_WORKFLOWS: dict[str, Callable[[_Fold, Data], None]] = {
+    "WorkflowStarted": _Fold.started,
+    "WorkflowStopping": _Fold.stopping,
+    "WorkflowSucceeded": _Fold.succeeded,
+    "WorkflowCompensated": lambda f, data: f.stopped("compensated", data),
+    "WorkflowCancelled": lambda f, data: f.stopped("cancelled", data),
+    "WorkflowFailed": lambda f, data: f.stopped("failed", data),
+    "AttentionNeeded": _Fold.attention,
+    "AttentionResolved": _Fold.attention_resolved,
+    "WorkflowPaused": lambda f, _: f.pause(True),
+    "WorkflowResumed": lambda f, _: f.pause(False),
+}
+
+_OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
+    "StepSucceeded": lambda f, key, step, data: f.finished(key, step, data, "succeeded"),
+    "StepSkipped": lambda f, key, step, data: f.finished(key, step, data, "skipped"),
+    "StepFailed": _Fold.failed,
+    "StepRetryScheduled": _Fold.retried,
+    "StepSuspended": _Fold.suspended,
+    "StepWoken": _Fold.released,
+    "StepLeaseExpired": _Fold.released,
+    "StepOutcomeUnknown": _Fold.doubted,
+    "StepCancelled": _Fold.cancelled,
+    "StepCompensated": _Fold.compensated,
+    "StopRefused": _Fold.stop_refused,
+    "StepRetryRequested": _Fold.retry_requested,
+    "StepSkipRequested": _Fold.skip_requested,
+    "StepResolved": _Fold.resolved,
+    "StepAdopted": _Fold.adopted,
+    "OrphanFound": _Fold.orphan_found,
+}

@@ -1,0 +1,104 @@
+"""Finds orphan effects: those that webhooks tell of and that are not their steps' own.
+
+Invariant: nothing is decided while the step may still adopt the effect. Whoever accepts a delivery
+only keeps it; the reconciler decides, so a death at any point costs a pass.
+"""
+
+from uuid import UUID
+
+import structlog
+
+from app import db
+from app.db import AWAY
+from app.orphans import orphan
+from app.payload import dumps
+
+log = structlog.get_logger()
+
+MOST_OPEN = 5000
+MOST_FAILURES = 8
+"""So often a decision may fail within some minutes before a person is called."""
+
+
+def decide(limit: int) -> None:
+    """Decide up to `limit` deliveries whose steps' fate is settled; one that cannot be decided
+    holds up no other: it is tried again later and later, at last once a day, and then a person is
+    called."""
+    db.row(_OWN, (MOST_OPEN,))
+    for row in db.rows(_UNDECIDED, (limit,)):
+        try:
+            _decide(row["id"], row["workflow_id"], row["key"], row["effect_id"])
+        except Exception as err:  # noqa: BLE001 - tried again later, and those behind it go on
+            _put_off(row["id"], err)
+
+
+def of_ended_workflows(limit: int) -> list[UUID]:
+    """Ended workflows with an orphan that is due, or whose worker was lost."""
+    return [row["workflow_id"] for row in db.rows(_OF_ENDED, (limit,))]
+
+
+def _put_off(delivery: UUID, err: Exception) -> None:
+    """Whether PostgreSQL is away or the delivery is at fault, its error does not tell for sure: it
+    is at fault when that can be written down."""
+    try:
+        row = db.row("SELECT put_off_delivery_v1(%s, %s) AS failures", (delivery, MOST_FAILURES))
+    except AWAY:
+        raise err from None
+    assert row is not None
+    log.error(
+        "orphan.not_decided",
+        delivery=str(delivery),
+        failures=row["failures"],
+        is_for_a_person=row["failures"] >= MOST_FAILURES,
+        exc_info=err,
+    )
+
+
+def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
+    row = db.row(
+        "SELECT decide_delivery_v2(%s, %s, %s) AS fate",
+        (delivery, dumps(orphan(step_key, effect_id)), MOST_FAILURES),
+    )
+    if row is not None and row["fate"] == "orphan":
+        log.warning("orphan.found", workflow=str(workflow_id), step=step_key, external_id=effect_id)
+
+
+# The planner takes the two conditions on a delivery for independent and expects many where few are
+# open. So the open ones are read first, and each is looked up by its step's key (OFFSET 0 keeps a
+# subquery from becoming a join), or a pass would read all steps.
+# What a step waits for is its own: the many, put aside at once and without a lock on workflows.
+_OWN = """
+WITH open AS MATERIALIZED (
+  SELECT id, effect_id, effect_workflow_id, effect_step_key FROM webhook_deliveries
+   WHERE effect_workflow_id IS NOT NULL AND fate IS NULL ORDER BY received_at LIMIT %s),
+own AS MATERIALIZED (
+  SELECT id FROM open AS o WHERE EXISTS (
+    SELECT FROM steps s WHERE s.workflow_id = o.effect_workflow_id AND s.key = o.effect_step_key
+       AND s.external_id = o.effect_id OFFSET 0))
+UPDATE webhook_deliveries SET fate = 'own'
+ WHERE id = ANY (ARRAY(SELECT id FROM own)) AND fate IS NULL
+"""
+# Those that decide_delivery_v1 would leave for later are left out, or they held the head for good.
+_UNDECIDED = """
+SELECT id, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
+  FROM webhook_deliveries AS d
+ WHERE effect_workflow_id IS NOT NULL AND fate IS NULL
+   AND (decide_after IS NULL OR decide_after <= clock_timestamp()) AND EXISTS (
+   SELECT FROM steps s WHERE s.workflow_id = d.effect_workflow_id AND s.key = d.effect_step_key
+      AND CASE WHEN s.status IN ('failed', 'cancelled') THEN NOT EXISTS (
+                 SELECT FROM intents i JOIN workflows w ON w.id = i.workflow_id
+                  WHERE i.workflow_id = s.workflow_id AND i.step_key = s.key
+                    AND i.resolution IS NULL AND w.completed_at IS NULL)
+               ELSE s.external_id IS NOT NULL
+                    OR s.status IN ('succeeded', 'skipped', 'compensated') END
+   OFFSET 0)
+ ORDER BY received_at LIMIT %s
+"""
+_OF_ENDED = """
+SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
+ WHERE s.undo AND s.key LIKE '%%~orphan[%%' AND w.completed_at IS NOT NULL
+   AND (s.status = 'pending' AND s.publish_after <= clock_timestamp()
+        AND (s.wake_at IS NULL OR s.wake_at <= playalter_now())
+        OR s.status = 'running' AND s.lease_until < clock_timestamp())
+ LIMIT %s
+"""

@@ -1,0 +1,1 @@
+"""What a definition asks of a running workflow: inputs, branches, waits, pauses."""

@@ -1,0 +1,149 @@
+"""Maps, choices and loops: what their starting rows release, and what their joins collect."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import Permanent
+from app.platform import Json
+from app.protocol.claims import Claim
+from chains.language.definition import MAX_ITEMS, Loop, Map
+from chains.language.expressions import ExpressionInvalid, holds
+from chains.plans.compiler import body_rows
+from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep, block_of, concrete, indexes_of
+from chains.running.reading import records
+from chains.running.references import outputs, render_or_fail, scope_of
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A branching row's output, and what else its success does (`p_turn` of `finish_step_v2`)."""
+
+    output: Json
+    what: Json
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A join's output; `error` lists the failures of a map that went on."""
+
+    output: Any
+    error: Json | None = None
+
+
+def turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
+    """What a branching row decides; raise Permanent where it cannot."""
+    if step.action == EXPAND:
+        return _expand(claim, plan, step)
+    if step.action == CHOOSE:
+        return _choose(claim, step)
+    return _first_turn(claim, plan) if "~expand" in claim.key else _next_turn(claim, plan, step)
+
+
+def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
+    items = render_or_fail(step.template, scope_of(claim, step))["items"]
+    join = block_of(claim.key)
+    if not isinstance(items, list):
+        raise Permanent(f"`over` of map {join} is not a list", code="not_a_list")
+    if len(items) > MAX_ITEMS:
+        raise Permanent(f"a map takes {MAX_ITEMS} items, not {len(items)}", code="too_many_items")
+    assert isinstance(step.block, Map)
+    window = step.block.max_concurrency
+
+    rows, heads = body_rows(plan, join, items, 0, window)
+    what: Json = {"join": join, "count": len(items), "window": window, "steps": rows}
+    return Turn({"count": len(items)}, {**what, "release": heads or [join]})
+
+
+def _choose(claim: Claim, step: PlannedStep) -> Turn:
+    scope = scope_of(claim, step)
+    chosen = next(
+        (n for n, way in enumerate(step.ways) if way.when is None or _holds(way.when, scope)), None
+    )
+    indexes = indexes_of(claim.key)
+    others = [key for n, way in enumerate(step.ways) if n != chosen for key in way.keys]
+    heads = (block_of(step.key),) if chosen is None else step.ways[chosen].heads
+    made: Json = {
+        "skip": [concrete(key, indexes) for key in others],
+        "release": [concrete(key, indexes) for key in heads],
+    }
+    return Turn({"way": chosen}, made)
+
+
+def _holds(condition: str, scope: Json) -> bool:
+    try:
+        return holds(condition, scope)
+    except ExpressionInvalid as err:
+        raise Permanent(f"a condition failed: {err}", code="condition_failed") from err
+
+
+def _first_turn(claim: Claim, plan: Plan) -> Turn:
+    return Turn({"turns": 1}, _turn_rows(claim, plan, block_of(claim.key), 0))
+
+
+def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
+    assert isinstance(step.block, Loop)
+    join, number = block_of(claim.key), indexes_of(claim.key)[-1]
+    has_ended = _holds(step.block.until, scope_of(claim, step))
+    if not has_ended and number + 1 < step.block.max:
+        return Turn(
+            {"ended": False, "turns": number + 2},
+            _turn_rows(claim, plan, join, number + 1),
+        )
+    if not has_ended and step.block.on_exhausted == "fail":
+        raise Permanent(
+            f"loop {join} has not ended after {step.block.max} turns", code="loop_exhausted"
+        )
+    return Turn({"ended": has_ended, "turns": number + 1}, {"release": [join]})
+
+
+def _turn_rows(claim: Claim, plan: Plan, join: str, number: int) -> Json:
+    rows, heads = body_rows(plan, join, [claim.item], number, 1)
+    return {"join": join, "count": number + 1, "steps": rows, "release": heads}
+
+
+def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:
+    """A map's join collects its items' outputs in order, a loop's takes the last turn's, a choice's
+    the chosen way's; a parallel block has none."""
+    if step.ways:
+        return Collected(_chosen_output(claim, step))
+    if step.result_key is None:
+        return Collected(None)
+    count = records().item_count(claim.workflow_id, claim.key)
+    outer = indexes_of(claim.key)
+    keys = [concrete(step.result_key, (*outer, index)) for index in range(count)]
+    if isinstance(step.block, Loop):
+        last = keys[-1:]
+        return Collected(next((row["output"] for row in _listed(claim, last)), None))
+    found = outputs(claim.workflow_id, keys)
+    values = [found[key]["output"] if key in found else None for key in keys]
+    is_collecting = isinstance(step.block, Map) and step.block.on_item_failure == "collect"
+    return Collected(values, _failures(claim, plan, step) if is_collecting else None)
+
+
+def _listed(claim: Claim, keys: list[str]) -> list[Json]:
+    found = outputs(claim.workflow_id, keys)
+    return [found[key] for key in keys if key in found]
+
+
+def _chosen_output(claim: Claim, step: PlannedStep) -> Any:
+    indexes = indexes_of(claim.key)
+    keys = [concrete(way.result_key, indexes) for way in step.ways]
+    done = [row for row in _listed(claim, keys) if row["output"] is not None]
+    return done[0]["output"] if done else None
+
+
+def _failures(claim: Claim, plan: Plan, step: PlannedStep) -> Json | None:
+    found = records().failures(claim.workflow_id, f"{claim.key}[")
+    rows = [row for row in found if plan.step(row["key"]).collect_key == step.key]
+    depth = len(indexes_of(claim.key))
+    failures = [
+        {
+            "index": indexes_of(row["key"])[depth],
+            "step": row["key"],
+            "code": (row["error"] or {}).get("code"),
+            "message": (row["error"] or {}).get("message"),
+        }
+        for row in rows
+    ]
+    failures.sort(key=lambda failure: failure["index"])
+    return {"code": "items_failed", "failures": failures} if failures else None

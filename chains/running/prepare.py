@@ -1,0 +1,262 @@
+"""What the engine asks of a definition before and after a step: its input, its policy, and what its
+end leads to."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+
+from app.engine.attempt import Prepared, Tolerance
+from app.engine.releases import Misfit
+from app.engine.retry import RetryPolicy
+from app.errors import InvalidInput, Permanent
+from app.orphans import is_orphan
+from app.payload import dumps
+from app.platform import Json
+from app.protocol.claims import Claim
+from chains.language.definition import LONGEST_SECONDS, Child, Default, Retry, Step
+from chains.language.expressions import ExpressionInvalid, holds, render
+from chains.language.schema import check_output
+from chains.plans.plan import (
+    APPROVAL,
+    BRANCHING,
+    CHILD,
+    JOIN,
+    WAIT,
+    Plan,
+    PlannedStep,
+    SingleNode,
+    dead_path,
+)
+from chains.running import branching, waits
+from chains.running.reading import records
+from chains.running.references import (
+    item_has_failed,
+    outputs,
+    render_or_fail,
+    resolved_output,
+    scope_of,
+    seen,
+    workflow_input,
+)
+
+log = structlog.get_logger()
+
+_BUILDERS: dict[str, Callable[[Claim, Plan, PlannedStep], Json]] = {
+    WAIT: waits.timer_input,
+    APPROVAL: waits.approval_input,
+    CHILD: waits.child_input,
+}
+
+
+def prepare(claim: Claim) -> Prepared:
+    """The step's input from its template, with its policy; raise Permanent when it cannot be, and
+    Misfit where this release cannot read the definition."""
+    try:
+        plan = records().plan(claim.type, claim.version)
+    except ValidationError as err:
+        # It was read when it was registered, by a newer release.
+        words = f"the worker that took the step cannot read {claim.type} version {claim.version}"
+        message = f"{words}, which is of another release; the step waits for one that can"
+        raise Misfit("definition_unknown", message) from err
+    if claim.undo:
+        return _undo(claim)
+    step = plan.step(claim.key)
+    if step.action in BRANCHING:
+        return _branch(claim, plan, step)
+    if step.action == JOIN:
+        return _join(claim, plan, step)
+    return _single(claim, plan, step)
+
+
+def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
+    node = step.node
+    base = partial(
+        Prepared,
+        input={},
+        is_recorded=False,
+        policy=_policy(node.retry if isinstance(node, Step) else None),
+        timeout_seconds=_timeout(node),
+        attempt_seconds=getattr(node, "attempt_timeout", None),
+        tolerance=_tolerance(claim, plan, step),
+        is_holding=plan.is_holding,
+        pivot=plan.pivot,
+        is_pivot=step.is_pivot,
+        workflow_output=_output_of(claim, plan, step),
+        checked_with=_checked_with(claim),
+    )
+    if claim.skips:
+        return _by_word(base, claim)
+    try:
+        given = _given(claim, plan, step)
+    except Permanent as err:
+        return base(fault=err)
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
+        fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
+        return base(fault=fault)
+    if given is None:
+        return base(is_skipped=True)
+    return base(input=given, is_recorded=bool(given))
+
+
+def _by_word(base: Callable[..., Prepared], claim: Claim) -> Prepared:
+    """A person passes the step over, or has said what its output is."""
+    word = resolved_output(claim)
+    if word is None:
+        return base(is_skipped=True)
+    return base(is_resolved=True, output=word["output"])
+
+
+def _timeout(node: SingleNode | None) -> float | None:
+    own: float | None = getattr(node, "timeout", None)
+    # A child has its own time-out; waiting for it must not end before.
+    return LONGEST_SECONDS if own is None and isinstance(node, Child) else own
+
+
+def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
+    """The step's input; None when it is passed over."""
+    if claim.input is not None:
+        return claim.input
+    if step.conditions and not _is_wanted(claim, step):
+        return None
+    build = _BUILDERS.get(step.action)
+    return _render(claim, step) if build is None else build(claim, plan, step)
+
+
+def _output_of(
+    claim: Claim, plan: Plan, step: PlannedStep
+) -> Callable[[Any, str, Json | None], Json | None] | None:
+    """Makes the workflow's output from the last step's own, which is not yet recorded."""
+    if not step.is_last:
+        return None
+    return lambda output, status, error: _workflow_output(
+        claim, plan, step, {"output": output, "status": status, "error": error}
+    )
+
+
+def _is_wanted(claim: Claim, step: PlannedStep) -> bool:
+    (when,) = step.conditions
+    return _holds(when, scope_of(claim, step))
+
+
+def _holds(condition: str, scope: Json) -> bool:
+    try:
+        return holds(condition, scope)
+    except ExpressionInvalid as err:
+        raise Permanent(f"a condition failed: {err}", code="condition_failed") from err
+
+
+def _render(claim: Claim, step: PlannedStep) -> Any:
+    return render_or_fail(step.template, scope_of(claim, step)) if step.template else {}
+
+
+def _policy(retry: Retry | None) -> RetryPolicy | None:
+    if retry is None:
+        return None
+    default = RetryPolicy()
+    return RetryPolicy(
+        tries=retry.tries,
+        base_seconds=retry.backoff or default.base_seconds,
+        factor=retry.factor or default.factor,
+        cap_seconds=retry.cap or default.cap_seconds,
+        jitter=default.jitter if retry.jitter is None else retry.jitter,
+        codes=None if retry.on is None else frozenset(retry.on),
+    )
+
+
+def _tolerance(claim: Claim, plan: Plan, step: PlannedStep) -> Tolerance | None:
+    """What a failure for good comes to, where it does not fail the workflow."""
+    wanted = step.node.on_failure if isinstance(step.node, Step | Child) else "fail"
+    if isinstance(wanted, Default):
+        return Tolerance("skipped", wanted.default)
+    if wanted == "skip":
+        return Tolerance("skipped")
+    if step.collect_key is None:
+        return None
+    return Tolerance("failed", None, _dead(plan, claim.key))
+
+
+def _dead(plan: Plan, key: str) -> Json:
+    skipped, join = dead_path(plan, key)
+    return {"skip": skipped, "settle": join}
+
+
+def _branch(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
+    base = Prepared(
+        input={},
+        is_recorded=False,
+        tolerance=_tolerance(claim, plan, step),
+        is_holding=plan.is_holding,
+        pivot=plan.pivot,
+    )
+    try:
+        turn = branching.turn(claim, plan, step)
+    except Permanent as err:
+        return replace(base, fault=err)
+    except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
+        fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
+        return replace(base, fault=fault)
+    return replace(base, input={"decision": turn.output}, turn=turn.what)
+
+
+def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
+    base = Prepared(
+        input={}, is_recorded=False, workflow_output=_output_of(claim, plan, step), pivot=plan.pivot
+    )
+    if step.collect_key is not None and item_has_failed(claim, plan, step.collect_key):
+        return replace(base, is_skipped=True, turn=_dead(plan, claim.key))
+    found = branching.collected(claim, plan, step)
+    return replace(base, input={"items": found.output}, error=found.error)
+
+
+def _undo(claim: Claim) -> Prepared:
+    """A compensation's input is its step's record; one by another action has a template."""
+    if is_orphan(claim.key):
+        # Another compensation is for what the step did, not for what it did not.
+        return Prepared(input=None, is_recorded=False)
+    plan = records().plan(claim.type, claim.version)
+    step = plan.step(claim.key.removesuffix("~undo"))
+    other = step.other_compensation
+    if other is None:
+        return Prepared(input=None, is_recorded=False)
+    given = claim.input
+    if given is None:
+        given = render_or_fail(other.with_, scope_of(claim, step, own=True))
+    return Prepared(input=given, is_other_action=True, checked_with=_checked_with(claim))
+
+
+def _checked_with(claim: Claim) -> Callable[[str], str | None]:
+    return partial(records().checked_with, claim.type, claim.version)
+
+
+def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Json) -> Json | None:
+    """The workflow's output, what its last step comes to included before that is recorded."""
+    if not plan.output:
+        return None
+    others = [key for key in plan.output_references if key != step.key]
+    found = outputs(claim.workflow_id, others)
+    found[step.key] = seen(own)
+    scope = {
+        "input": workflow_input(claim.workflow_id),
+        "steps": {key: found.get(key) for key in plan.output_references},
+    }
+    try:
+        rendered: Json = render(plan.output, scope)
+    except ExpressionInvalid as err:
+        # All the work is done and paid for: the outputs of its steps stand, this one does not.
+        return _without_output(claim.workflow_id, f"the output expression failed: {err}")
+    try:
+        dumps(rendered)
+        check_output(plan.output_schema, rendered)
+    except (Permanent, InvalidInput) as err:
+        return _without_output(claim.workflow_id, err.message)
+    return rendered
+
+
+def _without_output(workflow_id: UUID, reason: str) -> Json:
+    log.warning("workflow.output_failed", workflow=str(workflow_id), error=reason)
+    return {"error": reason}

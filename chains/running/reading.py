@@ -1,0 +1,121 @@
+"""What a definition's logic reads of a workflow: its plan, its input, what its steps have recorded.
+
+All such reading goes through `records()`: the database, or the memory of a rehearsal.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from app import db
+from app.platform import Json
+from chains import registry
+from chains.plans.plan import Plan
+
+
+class Records(Protocol):
+    """Where workflows are kept."""
+
+    def now(self) -> datetime:
+        """The time that waits go by."""
+
+    def plan(self, type: str, version: int) -> Plan:
+        """The plan of a version of a definition."""
+
+    def checked_with(self, type: str, version: int, action: str) -> str | None:
+        """The fingerprint of the action's input when the version was checked, if it is known."""
+
+    def workflow(self, workflow_id: UUID) -> Json | None:
+        """{input, status, output, error, completed_at} of a workflow."""
+
+    def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
+        """{key, output, status, error} of those of the steps that are there."""
+
+    def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
+        """{key, error} of the failed steps whose keys start so, in the definition's order."""
+
+    def item_count(self, workflow_id: UUID, key: str) -> int:
+        """How many items or turns a block has."""
+
+
+class Stored:
+    """Workflows in PostgreSQL; each answer is one statement."""
+
+    def now(self) -> datetime:
+        """The database's time, which a test may move."""
+        row = _row("SELECT playalter_now() AS now", ())
+        assert row is not None
+        found: datetime = row["now"]
+        return found
+
+    def plan(self, type: str, version: int) -> Plan:
+        """From memory, where it was read before."""
+        return registry.plan(type, version)
+
+    def checked_with(self, type: str, version: int, action: str) -> str | None:
+        """Asked for each time: to register the body again is to check it again."""
+        row = _row(
+            "SELECT fingerprints ->> %s AS found FROM definitions WHERE name = %s AND version = %s",
+            (action, type, version),
+        )
+        return row["found"] if row else None
+
+    def workflow(self, workflow_id: UUID) -> Json | None:
+        """The row, without what only the engine needs."""
+        return _row(
+            "SELECT input, status, output, error, completed_at FROM workflows WHERE id = %s",
+            (workflow_id,),
+        )
+
+    def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
+        """The rows of these keys."""
+        return _rows(
+            "SELECT key, output, status, error FROM steps"
+            " WHERE workflow_id = %s AND key = ANY (%s)",
+            (workflow_id, keys),
+        )
+
+    def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
+        """Such rows."""
+        return _rows(
+            "SELECT key, error FROM steps WHERE workflow_id = %s AND status = 'failed'"
+            " AND NOT undo AND starts_with(key, %s) ORDER BY position, key",
+            (workflow_id, prefix),
+        )
+
+    def item_count(self, workflow_id: UUID, key: str) -> int:
+        """The join's own count."""
+        row = _row(
+            "SELECT item_count FROM steps WHERE workflow_id = %s AND key = %s", (workflow_id, key)
+        )
+        return (row["item_count"] if row else 0) or 0
+
+
+def _row(sql: str, parameters: tuple[Any, ...]) -> Json | None:
+    return db.patiently(lambda: db.row(sql, parameters))
+
+
+def _rows(sql: str, parameters: tuple[Any, ...]) -> list[Json]:
+    return db.patiently(lambda: db.rows(sql, parameters))
+
+
+_STORED = Stored()
+_CURRENT: ContextVar[Records] = ContextVar("records", default=_STORED)
+
+
+def records() -> Records:
+    """Where this thread's workflows are kept."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def reading(other: Records) -> Iterator[None]:
+    """Within the block this thread reads `other` instead of the database."""
+    token = _CURRENT.set(other)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

@@ -1,0 +1,80 @@
+"""What references read: the workflow's input and what its steps have recorded."""
+
+from typing import Any
+from uuid import UUID
+
+from app import db
+from app.errors import Permanent
+from app.platform import Json
+from app.protocol.claims import Claim
+from chains.language.expressions import ExpressionInvalid, render
+from chains.plans.plan import Plan, PlannedStep, concrete, indexes_of
+from chains.running.reading import records
+
+
+def render_or_fail(template: Any, scope: Json) -> Any:
+    """The template with its references replaced; raise Permanent where one fails on its data."""
+    try:
+        return render(template, scope)
+    except ExpressionInvalid as err:
+        raise Permanent(f"a reference failed: {err}", code="reference_failed") from err
+
+
+def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
+    """What the row's expressions may read; with `own` the step itself and all it can see, for its
+    compensation."""
+    indexes = indexes_of(claim.key)
+    if own:
+        names = {**step.scope, step.key.rpartition(".")[2]: step.key}
+    else:
+        names = {name: key for name, key in step.scope.items() if key in step.references}
+    keys = {name: concrete(key, indexes) for name, key in names.items()}
+    found = outputs(claim.workflow_id, list(keys.values()))
+    return {
+        "input": workflow_input(claim.workflow_id) if own or step.reads_input else {},
+        "steps": {name: found.get(key) for name, key in keys.items()},
+        "item": claim.item,
+        "index": indexes[-1] if indexes else None,
+    }
+
+
+def workflow_input(workflow_id: UUID) -> Json:
+    """The workflow's input."""
+    row = records().workflow(workflow_id)
+    return row["input"] if row else {}
+
+
+def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
+    """{output, status, error, failures} of each of these steps, as references see them."""
+    if not keys:
+        return {}
+    return {row["key"]: seen(row) for row in records().steps(workflow_id, keys)}
+
+
+def seen(row: Json) -> Json:
+    """A step's row as references see it."""
+    error = row["error"] or {}
+    return {
+        "output": row["output"],
+        "status": row["status"],
+        "error": row["error"],
+        "failures": error.get("failures", []),
+    }
+
+
+def resolved_output(claim: Claim) -> Json | None:
+    """{output}, as a person has given it for the step; None where the step is passed over."""
+    return db.patiently(
+        lambda: db.row(
+            "SELECT resolved_output AS output FROM steps WHERE workflow_id = %s AND key = %s"
+            " AND resolved_output IS NOT NULL",
+            (claim.workflow_id, claim.key),
+        ),
+    )
+
+
+def item_has_failed(claim: Claim, plan: Plan, collect_key: str) -> bool:
+    """Whether a step of the row's item of that map has failed, and no deeper map has taken it."""
+    prefix = concrete(collect_key + "[].", indexes_of(claim.key))
+    rows = records().failures(claim.workflow_id, prefix)
+    return any(plan.step(row["key"]).collect_key == collect_key for row in rows)

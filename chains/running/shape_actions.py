@@ -1,0 +1,173 @@
+"""The steps that belong to no platform but to the shape of a definition: joins and branching rows,
+waits, approvals and children."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from app.engine.call import Call
+from app.errors import Conflict, InvalidInput, Permanent, Suspend
+from app.platform import Action, ActionInput, Effect, Json, Undo
+from chains.plans.plan import APPROVAL, CHILD, CHOOSE, EXPAND, JOIN, TURN, WAIT
+from chains.running.reading import records
+from chains.running.waits import now
+
+CHILD_POLL_SECONDS = 1800.0
+UNDO_POLL_SECONDS = 60.0
+START = "workflow.start"
+
+
+class JoinInput(ActionInput):
+    """What a join has collected."""
+
+    items: Any = None
+
+
+def _join(call: Call, given: JoinInput) -> Any:
+    """What was collected: a map's list, a loop's last turn, a choice's way, nothing."""
+    return given.items
+
+
+class BranchInput(ActionInput):
+    """What a branching row has decided; its rows are added when that is recorded."""
+
+    decision: Json = Field(default_factory=dict)
+
+
+def _branch(call: Call, given: BranchInput) -> Json:
+    return given.decision
+
+
+class TimerInput(ActionInput):
+    """Until when, ISO 8601."""
+
+    until: str
+
+
+def _wait(call: Call, given: TimerInput) -> Json:
+    """{until}, once it has come."""
+    until = datetime.fromisoformat(given.until)
+    if now() < until:
+        raise Suspend(f"timer:{given.until}", until=until)
+    return {"until": given.until}
+
+
+class ApprovalInput(ActionInput):
+    """Whose decision is waited for, how long, and what then."""
+
+    signal: str
+    by: list[str] | None
+    until: str
+    on_timeout: str
+    on_reject: str
+
+
+def _approval(call: Call, given: ApprovalInput) -> Json:
+    """{approved, by, comment, data, is_timed_out}."""
+    name = f"signal:{call.workflow_id}:{given.signal}"
+    own = f"{name}:{call.step_key}"
+    decision = next((d for d in call.deliveries(own) if _may_decide(d, given.by)), None)
+    until = datetime.fromisoformat(given.until)
+    if decision is None and now() < until:
+        raise Suspend(own, until=until, signal=name)
+    if decision is None:
+        if given.on_timeout == "fail":
+            raise Permanent(f"nobody decided until {given.until}", code="approval_timed_out")
+        return {"approved": False, "is_timed_out": True}
+    if not decision.get("approved") and given.on_reject == "fail":
+        raise Permanent(
+            f"rejected by {decision.get('by')}: {decision.get('comment') or 'no reason given'}",
+            code="rejected",
+        )
+    answer = {name: decision.get(name) for name in ("approved", "by", "comment", "data")}
+    return {**answer, "is_timed_out": False}
+
+
+def _may_decide(decision: Json, by: list[str] | None) -> bool:
+    # The command has checked it; what came before the step waited could not be checked then.
+    return by is None or str(decision.get("by", "")).lower() in by
+
+
+class ChildInput(ActionInput):
+    """The child to start, and whether its end is awaited."""
+
+    type: str
+    version: int | None
+    input: Any
+    is_awaited: bool
+    is_left: bool
+
+
+StartChild = Callable[[Call, Json], UUID]
+StopChildren = Callable[[UUID, str], list[UUID]]
+
+
+def child_action(start: StartChild, stop: StopChildren) -> Action:
+    """The action that starts a child and waits for it; undone by stopping the child and undoing
+    what it did. `start(call, request)` answers the child's id, `stop(parent, step)` commits the
+    stop of all that the step has started and answers their ids."""
+
+    def run(call: Call, given: ChildInput) -> Json:
+        request = {"type": given.type, "version": given.version, "input": given.input}
+
+        def perform(recorded: Json, _: str) -> Json:
+            try:
+                return {"workflow": str(start(call, recorded))}
+            except Conflict as err:
+                raise Permanent(err.message, code=err.code) from err
+            except InvalidInput as err:
+                where = f" at {err.field}" if err.field else ""
+                raise Permanent(f"{err.message}{where}", code="child_refused") from err
+
+        child = call.once(START, request, perform)["workflow"]
+        return _outcome(child) if given.is_awaited else {"workflow": child}
+
+    def undo(call: Call, undone: Undo) -> Json:
+        if (undone.input or {}).get("is_left"):
+            return {"left": True}
+        # Asked of the rows, for the answer to a start may have been lost.
+        children = stop(call.workflow_id, undone.step_key)
+        statuses = {str(child): _child(child)["status"] for child in children}
+        for child, status in statuses.items():
+            if status in {"running", "pending", "compensating"}:
+                raise Suspend(f"workflow:{child}", poll_seconds=UNDO_POLL_SECONDS)
+        return {"children": sorted(statuses.values())}
+
+    made = Action(CHILD, ChildInput, run, Effect.IDEMPOTENT, key_life=timedelta(days=36500))
+    made.compensation(undo)
+    return made
+
+
+def _outcome(child: str) -> Json:
+    """The child's end as the step's; until then the step waits."""
+    found = _child(UUID(child))
+    if found["status"] == "succeeded":
+        return {"workflow": child, "output": found["output"]}
+    if found["completed_at"] is None:
+        raise Suspend(f"workflow:{child}", poll_seconds=CHILD_POLL_SECONDS)
+    reason = (found["error"] or {}).get("message", "")
+    raise Permanent(f"workflow {child} is {found['status']}: {reason}", code="child_failed")
+
+
+def _child(child: UUID) -> dict[str, Any]:
+    row = records().workflow(child)
+    if row is None:
+        raise Permanent(f"there is no workflow {child}", code="child_gone")
+    return row
+
+
+def _plain(name: str, given: type[ActionInput], run: Callable[[Call, Any], Any]) -> Action:
+    return Action(name, given, run, Effect.NONE, attempt_seconds=30.0)
+
+
+ACTIONS: tuple[Action, ...] = (
+    _plain(JOIN, JoinInput, _join),
+    _plain(EXPAND, BranchInput, _branch),
+    _plain(CHOOSE, BranchInput, _branch),
+    _plain(TURN, BranchInput, _branch),
+    _plain(WAIT, TimerInput, _wait),
+    _plain(APPROVAL, ApprovalInput, _approval),
+)

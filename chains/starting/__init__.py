@@ -1,0 +1,1 @@
+"""Starting workflows and children: checked, committed, then published."""

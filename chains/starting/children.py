@@ -1,0 +1,102 @@
+"""Children: workflows that a step of another workflow has started.
+
+A child's id follows from its parent and its step, so that starting it again finds it.
+"""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from app import db
+from app.engine.call import Call
+from app.errors import Permanent
+from app.payload import dumps
+from app.platform import Json
+from chains import registry
+from chains.starting.start import Parent, start_child
+
+MAX_DEPTH = 20
+_ERROR = {"code": "parent_stopped", "message": "the workflow that started it was stopped"}
+
+
+def start(call: Call, request: Json) -> UUID:
+    """Start the child that a step asks for, or find it; its id. Raises InvalidInput."""
+    depth = _depth(call.workflow_id) + 1
+    if depth > MAX_DEPTH:
+        raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
+    # A retry by hand is a new generation, and starts another child.
+    name = f"{call.step_key}/child" + (f"/{call.generation}" if call.generation else "")
+    child = uuid5(call.workflow_id, name)
+    parent = Parent(call.workflow_id, call.step_key, depth)
+    start_child(
+        child,
+        user_id=call.user_id,
+        type=request["type"],
+        version=request["version"],
+        input=request["input"],
+        parent=parent,
+    )
+    return child
+
+
+def stop(parent: UUID, step_key: str) -> list[UUID]:
+    """Commit the stop of all that a step has started, also where it has ended well: it is undone
+    with its parent. What follows is the reconciler's. Answers their ids."""
+    children = [row["id"] for row in _of(parent, step_key)]
+    for child in children:
+        # It may end between the look and the stop: then it is looked at again.
+        _stop(child, parent)
+        _stop(child, parent)
+    return children
+
+
+def stop_all(parent: UUID) -> list[UUID]:
+    """Commit the stop, without undoing, of the running children of a workflow that is stopped so,
+    but for those that are left; their ids."""
+    running = db.patiently(lambda: db.rows(_FOLLOWERS, (parent,)))
+    for child in running:
+        pivot = registry.plan(child["type"], child["version"]).pivot
+        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)"
+        db.call(sql, (child["id"], dumps(_ERROR), pivot), seconds=db.OUTCOME_PATIENCE_SECONDS)
+    return [child["id"] for child in running]
+
+
+_FOLLOWERS = (
+    "SELECT c.id, c.type, c.version FROM workflows p JOIN workflows c ON c.parent_id = p.id"
+    " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
+    " AND p.status = 'compensating' AND c.status = 'running'"
+    " AND coalesce(s.input ->> 'is_left', 'false') = 'false'"
+)
+
+
+def _of(parent: UUID, step_key: str) -> list[Json]:
+    return db.patiently(
+        lambda: db.rows(
+            "SELECT id FROM workflows WHERE parent_id = %s AND parent_key = %s ORDER BY id",
+            (parent, step_key),
+        ),
+    )
+
+
+def _stop(child: UUID, parent: UUID) -> None:
+    row = _row(child)
+    if row is None:
+        return
+    pivot = registry.plan(row["type"], row["version"]).pivot
+    if row["status"] == "succeeded":
+        sql = "SELECT reopen_child_v1(%s, %s, %s, %s)"
+        parameters: tuple[Any, ...] = (child, parent, dumps(_ERROR), pivot)
+    else:
+        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, true)"
+        parameters = (child, dumps(_ERROR), pivot)
+    db.call(sql, parameters, seconds=db.OUTCOME_PATIENCE_SECONDS)
+
+
+def _row(workflow_id: UUID) -> Json | None:
+    return db.call(
+        "SELECT status, type, version, depth FROM workflows WHERE id = %s", (workflow_id,)
+    )
+
+
+def _depth(workflow_id: UUID) -> int:
+    row = _row(workflow_id)
+    return 0 if row is None else int(row["depth"])

@@ -1,0 +1,34 @@
+"""A workflow's input against its definition's JSON Schema and the artifacts that its user has."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from app import db
+from chains.language.schema import artifacts_in, check_shape, refuse_faults
+
+
+def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
+    """Raise InvalidInput with every fault's pointer under `/input`."""
+    check_shape(schema, value)
+    refuse_faults(_absent_artifacts(list(artifacts_in(schema, value, "/input", schema)), user_id))
+
+
+def _absent_artifacts(wanted: list[tuple[str, UUID]], user_id: UUID) -> list[tuple[str, str]]:
+    if not wanted:
+        return []
+    with db.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT id FROM artifacts WHERE user_id = :user AND id = ANY (:ids)"
+                " AND erased_at IS NULL"
+            ),
+            {"user": user_id, "ids": [artifact_id for _, artifact_id in wanted]},
+        )
+        known = {row.id for row in rows}
+    return [
+        (pointer, f"there is no artifact {artifact_id}; upload it with POST /v1/artifacts")
+        for pointer, artifact_id in wanted
+        if artifact_id not in known
+    ]

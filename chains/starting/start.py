@@ -1,0 +1,304 @@
+"""Starting workflows: committed with their first steps, then published.
+
+What is published may be lost and is made good by the reconciler.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import psycopg2
+from uuid_utils.compat import uuid7
+
+from app import db, settings
+from app.errors import Conflict, InvalidInput
+from app.payload import dumps, whole_numbers
+from app.platform import Json
+from chains import registry
+from chains.dispatch import dispatch_start
+from chains.language.definition import Definition
+from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
+from chains.plans.plan import Plan
+from chains.running import pausing
+from chains.starting.inputs import check_input
+
+DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
+
+
+RETIRED = "workflows_not_on_a_retired_version"
+"""The database's guard: a version may be retired between the look and the start."""
+
+_TYPES = (
+    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint"
+)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A workflow's id, and whether this request created it (or an earlier one with its key).
+    `row` is what was written, where that is known (see `queries.summary`)."""
+
+    id: UUID
+    created: bool
+    row: Json | None = None
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The step that starts a child, and how deep the child stands."""
+
+    id: UUID
+    step_key: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class _Start:
+    """All that a start commits."""
+
+    id: UUID
+    user_id: UUID
+    type: str
+    version: int
+    input: Json
+    priority: int = DEFAULT_PRIORITY
+    idempotency_key: str | None = None
+    request_hash: bytes | None = None
+    parent: Parent | None = None
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a user asks for; `refused` is what has been found wrong, by the version."""
+
+    user_id: UUID
+    type: str
+    input: Json
+    priority: int
+    idempotency_key: str | None
+    refused: dict[int, InvalidInput] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> bytes:
+        """By which the same request is known again."""
+        body: Json = {"type": self.type, "input": self.input}
+        if self.priority != DEFAULT_PRIORITY:
+            body["priority"] = self.priority
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+    def check(self, version: int) -> None:
+        """Raise InvalidInput where the input is none for this version; costs its time once."""
+        if version not in self.refused:
+            schema = registry.definition(self.type, version).input_schema
+            try:
+                check_input(schema, self.input, self.user_id)
+            except InvalidInput as err:
+                self.refused[version] = err
+        if version in self.refused:
+            raise self.refused[version]
+
+    def start(self, workflow_id: UUID, version: int) -> _Start:
+        """This request, to be committed."""
+        return _Start(
+            workflow_id,
+            self.user_id,
+            self.type,
+            version,
+            self.input,
+            self.priority,
+            self.idempotency_key,
+            self.hash,
+        )
+
+
+def start_workflow(
+    *,
+    user_id: UUID,
+    type: str,
+    input: Json,
+    idempotency_key: str | None = None,
+    priority: int = DEFAULT_PRIORITY,
+) -> Started:
+    """Commit the workflow with its first steps, then publish them.
+
+    Raises InvalidInput (unknown type, wrong input) and Conflict (the key with another body).
+    """
+    input = whole_numbers(input)
+    request = _Request(user_id, type, input, priority, idempotency_key)
+    return _submitted(request) or _started(request)
+
+
+def _submitted(request: _Request) -> Started | None:
+    """The start in one round trip, by what this process saw last of the type's versions. None:
+    nothing was done, and `_started` has to look at everything."""
+    choice = registry.remembered(request.type)
+    workflow_id = uuid7()
+    version = choice.pick(workflow_id) if choice else None
+    if choice is None or version is None:
+        return None
+    try:
+        request.check(version)
+    except InvalidInput:
+        # The version may be another by now, and a key that is known is answered before that.
+        return None
+    start = request.start(workflow_id, version)
+    row = _submit(choice, start)
+    if row["verdict"] == "known" and row["id"] != workflow_id:
+        return _same(row, request.hash)
+    if row["verdict"] not in {"started", "known"}:
+        return None
+    _publish(start)
+    return Started(workflow_id, created=True, row=row if row["verdict"] == "started" else None)
+
+
+def _started(request: _Request) -> Started:
+    workflow_id = uuid7()
+    version, _ = _picked(request.type, workflow_id)
+    key = request.idempotency_key
+    if key is not None:
+        known = _known(request.user_id, key, request.hash)
+        if known is not None:
+            return known
+    request.check(version)
+    start = request.start(workflow_id, version)
+    try:
+        _commit(start)
+    except psycopg2.errors.UniqueViolation as err:
+        # The same key at the same moment: the other request has committed first.
+        known = _known(request.user_id, key or "", request.hash)
+        if known is None:
+            raise Conflict("the workflow exists already", code="exists") from err
+        return known
+    _publish(start)
+    return Started(workflow_id, created=True)
+
+
+def start_child(
+    child_id: UUID,
+    *,
+    user_id: UUID,
+    type: str,
+    version: int | None,
+    input: Json,
+    parent: Parent,
+) -> None:
+    """Commit and publish a child; nothing where it exists already. Raises InvalidInput, and
+    Conflict where its parent is stopping."""
+    if _exists(child_id):
+        pausing.follow_parent(child_id)
+        return
+    version, definition = _picked(type, child_id, version)
+    check_input(definition.input_schema, input, user_id)
+    start = _Start(child_id, user_id, type, version, input, parent=parent)
+    _commit(start)
+    pausing.follow_parent(child_id)
+    _publish(start)
+
+
+def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition]:
+    found = registry.pick(type, workflow_id, version)
+    if found is None and version is not None:
+        message = f"{type} has no version {version} that can be started"
+        raise InvalidInput(message, field="/version")
+    if found is None:
+        raise InvalidInput(f"there is no workflow type {type!r}", field="/type")
+    return found
+
+
+def _exists(workflow_id: UUID) -> bool:
+    sql = "SELECT 1 FROM workflows WHERE id = %s"
+    return db.call(sql, (workflow_id,)) is not None
+
+
+def _submit(choice: registry.Choice, start: _Start) -> Json:
+    """The row of `submit_workflow_v1`; the verdict `refused` where the database has held it up."""
+    plan = registry.plan(start.type, start.version)
+    parameters = (choice.mark, *_rows(start, plan), plan.budget)
+    try:
+        (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
+    except psycopg2.errors.UniqueViolation as err:
+        # By its own id: the connection broke after the commit, and this was the second try.
+        is_own = err.diag.constraint_name == "workflows_pkey"
+        return {"verdict": "known", "id": start.id} if is_own else {"verdict": "refused"}
+    except psycopg2.errors.CheckViolation as err:
+        if err.diag.constraint_name != RETIRED:
+            raise
+        return {"verdict": "refused"}
+    return row
+
+
+def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
+    """The workflow's row and its first steps, as both functions that write them take them."""
+    return (
+        start.id,
+        start.user_id,
+        start.type,
+        start.version,
+        dumps(start.input),
+        start.idempotency_key,
+        start.request_hash,
+        plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+        dumps(first_rows(plan)),
+        settings.current().republish_seconds,
+        start.priority,
+    )
+
+
+def _commit(start: _Start) -> None:
+    plan = registry.plan(start.type, start.version)
+    parent = start.parent
+    parameters = (
+        *_rows(start, plan),
+        parent.id if parent else None,
+        parent.step_key if parent else None,
+        parent.depth if parent else 0,
+        plan.budget,
+    )
+    if not db.patiently(lambda: _insert(parameters)):
+        raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
+
+
+def _insert(parameters: tuple[Any, ...]) -> bool:
+    marks = ", ".join(["%s"] * len(parameters))
+    try:
+        row = db.row(f"SELECT start_workflow_v2({marks}) AS is_started", parameters)
+    except psycopg2.errors.UniqueViolation as err:
+        # The connection broke after the commit and this is the second try of the same start.
+        if err.diag.constraint_name != "workflows_pkey":
+            raise
+        return True
+    except psycopg2.errors.CheckViolation as err:
+        if err.diag.constraint_name != RETIRED:
+            raise
+        raise Conflict(
+            "the version was retired at this moment; send the request again",
+            code="version_retired",
+        ) from err
+    return row is not None and bool(row["is_started"])
+
+
+def _publish(start: _Start) -> None:
+    dispatch_start(start.id, start.type, start.version, start.priority)
+
+
+def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:
+    row = db.call(
+        "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
+        (user_id, idempotency_key),
+    )
+    if row is None:
+        return None
+    return _same(row, request_hash)
+
+
+def _same(row: Json, request_hash: bytes) -> Started:
+    if bytes(row["request_hash"]) != request_hash:
+        raise Conflict(
+            "this Idempotency-Key was used with another body; use a new key for a new request",
+            code="idempotency_key_reused",
+        )
+    return Started(row["id"], created=False)

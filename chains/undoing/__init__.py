@@ -1,0 +1,1 @@
+"""Stopping a workflow and undoing what it did."""

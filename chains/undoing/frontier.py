@@ -1,0 +1,70 @@
+"""Which steps of a stopping workflow may be undone now. Pure.
+
+Reverse order along sequences, side by side in parallel blocks and maps; what is not settled holds
+up only what came before it.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from chains.plans.plan import Place, Plan, indexes_of
+
+
+class Standing(enum.Enum):
+    """How a step stands in the undoing."""
+
+    CLEAR = "nothing left to undo"
+    DUE = "to be undone"
+    HELD = "being undone, or its fate unknown"
+
+
+@dataclass
+class _Branch:
+    children: dict[tuple[str, int], "_Branch"] = field(default_factory=dict)
+    key: str | None = None
+
+
+def frontier(plan: Plan, standings: Mapping[str, Standing]) -> tuple[list[str], bool]:
+    """(keys to undo now, whether everything is settled) for the given concrete step keys."""
+    root = _Branch()
+    for key in standings:
+        branch = root
+        for part in _place(plan, key):
+            branch = branch.children.setdefault(part, _Branch())
+        branch.key = key
+    ready, is_settled = _visit(root, standings)
+    return sorted(ready), is_settled
+
+
+def _place(plan: Plan, key: str) -> Place:
+    """The step's place with the numbers of its map items filled in."""
+    indexes = iter(indexes_of(key))
+    return tuple(
+        (kind, next(indexes)) if kind in {"map", "loop"} else (kind, at)
+        for kind, at in plan.step(key).place
+    )
+
+
+def _visit(branch: _Branch, standings: Mapping[str, Standing]) -> tuple[list[str], bool]:
+    if branch.key is not None:
+        standing = standings[branch.key]
+        due = [branch.key] if standing is Standing.DUE else []
+        return due, standing is Standing.CLEAR
+    ready: list[str] = []
+    is_settled = True
+    for _, child in _in_reverse(branch):
+        found, is_child_settled = _visit(child, standings)
+        ready += found
+        is_settled = is_settled and is_child_settled
+        if not is_child_settled and _is_sequence(branch):
+            break
+    return ready, is_settled
+
+
+def _in_reverse(branch: _Branch) -> Iterable[tuple[tuple[str, int], _Branch]]:
+    return sorted(branch.children.items(), key=lambda item: item[0], reverse=True)
+
+
+def _is_sequence(branch: _Branch) -> bool:
+    return next(iter(branch.children))[0] in {"sequence", "loop"}

@@ -1,0 +1,46 @@
+"""Forks that live on a workflow's outcomes: while one has not ended, the workflow is not undone."""
+
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from app import db
+from app.errors import Conflict
+
+
+def standing(connection: Connection, workflow_id: UUID) -> tuple[bool, frozenset[str]]:
+    """(whether a fork that has not ended lives on outcomes of this workflow, the keys that a fork
+    which succeeded has taken over for good: they are never undone)."""
+    rows = connection.execute(text(_STANDING), {"id": workflow_id}).all()
+    is_live = any(row.is_live for row in rows)
+    kept = (row.keys for row in rows if row.status == "succeeded")
+    return is_live, frozenset(key for keys in kept for key in keys)
+
+
+# A fork's fork adopts what was the first one's too: whose it is stands on the row.
+_STANDING = """
+WITH RECURSIVE forks AS (
+  SELECT id, status, completed_at FROM workflows WHERE forked_from = :id
+  UNION ALL
+  SELECT w.id, w.status, w.completed_at FROM workflows w JOIN forks f ON w.forked_from = f.id)
+SELECT f.id, f.status, f.completed_at IS NULL AS is_live, array_agg(s.key) AS keys
+  FROM forks f JOIN steps s ON s.workflow_id = f.id AND s.adopted_from = :id
+ WHERE f.completed_at IS NULL OR f.status = 'succeeded'
+ GROUP BY f.id, f.status, f.completed_at ORDER BY f.id
+"""
+
+
+def refuse_while_forked(workflow_id: UUID) -> None:
+    """Raise Conflict, naming the fork, while one that has not ended lives on this workflow."""
+
+    def live() -> UUID | None:
+        with db.begin() as connection:
+            rows = connection.execute(text(_STANDING), {"id": workflow_id}).all()
+        return next((row.id for row in rows if row.is_live), None)
+
+    found = db.patiently(live)
+    if found is not None:
+        raise Conflict(
+            f"fork {found} lives on outcomes of this workflow; let it end, or cancel it first",
+            code="forked",
+        )

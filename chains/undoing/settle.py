@@ -1,0 +1,274 @@
+"""Carries a stopping workflow to its end: barrier, drain, undo in reverse, the terminal status.
+
+Called by whoever recorded an outcome of such a workflow, and by the reconciler; each call does what
+can be done now and is harmless when there is nothing.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from app import db, settings
+from app.db.models import TERMINAL_WORKFLOW_STATUSES
+from app.engine.call import UNDO_SUFFIX
+from chains import registry
+from chains.actions import actions
+from chains.dispatch import dispatch
+from chains.plans.plan import Plan
+from chains.starting import children
+from chains.undoing import living_forks
+from chains.undoing.frontier import Standing, frontier
+from chains.waking import wake_parent
+
+
+@dataclass(frozen=True)
+class StoredStep:
+    """What the undoing asks of a step's row."""
+
+    key: str
+    action: str
+    status: str
+    undo: bool
+    position: int
+    is_adopted: bool
+
+
+def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
+    """Do what can be done now for a stopping workflow; its status afterwards."""
+    stopping = db.patiently(lambda: db.row(_BARRIER, (workflow_id,)))
+    if stopping is not None and not stopping["undoes"]:
+        # No compensation will stop its children.
+        for child in children.stop_all(workflow_id):
+            settle(child)
+    status, undo_keys = db.patiently(lambda: _progress(workflow_id))
+    if is_publishing:
+        dispatch(workflow_id, undo_keys)
+        if status in TERMINAL_WORKFLOW_STATUSES:
+            wake_parent(workflow_id)
+    return status
+
+
+def settle_soon(workflow_id: UUID) -> None:
+    """Settle, unless so many are being undone that the reconciler's next pass does for them all: a
+    look at every step after each of thousands would take their square."""
+    open_undos = db.call(_CROWD, (workflow_id, CROWD))
+    if open_undos is None:
+        settle(workflow_id)
+
+
+CROWD = 50
+_CROWD = (
+    "SELECT 1 FROM steps WHERE workflow_id = %s AND undo AND status IN ('pending', 'running')"
+    " AND key NOT LIKE '%%~orphan[%%'"
+    " OFFSET %s LIMIT 1"
+)
+
+
+# Waits out the claims in flight: after the stop is committed none commits behind this.
+_BARRIER = "SELECT undoes FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+
+
+def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
+    with db.begin() as connection:
+        workflow = connection.execute(
+            text(
+                "SELECT status, cause, type, version, paused_at, undoes FROM workflows"
+                " WHERE id = :id FOR NO KEY UPDATE"
+            ),
+            {"id": workflow_id},
+        ).one()
+        if workflow.status != "compensating" or workflow.paused_at is not None:
+            return workflow.status, []
+        plan = registry.plan(workflow.type, workflow.version)
+        steps = _steps(connection, workflow_id)
+        if any(step.key == plan.pivot and step.status in IN_DOUBT for step in steps):
+            # Should the pivot prove to have happened, the workflow goes on as if nothing were.
+            return "compensating", []
+        _cancel_waits(connection, workflow_id)
+        if any(step.status == "running" and not step.undo for step in steps):
+            return "compensating", []
+        if not workflow.undoes:
+            if any(step.status == "unknown" for step in steps):
+                # A call whose fate is not known is looked up before the workflow may end.
+                return "compensating", []
+            return _end(connection, workflow_id, workflow.cause, was_undone=False), []
+        is_lived_on, kept = living_forks.standing(connection, workflow_id)
+        if is_lived_on:
+            # Its outcomes are a fork's too, until that has ended.
+            return "compensating", []
+        steps = [replace(step, is_adopted=step.is_adopted or step.key in kept) for step in steps]
+        standings = standings_of(plan, steps, _with_effects(connection, workflow_id))
+        ready, is_settled = frontier(plan, standings)
+        if is_settled:
+            was_undone = any(step.undo for step in steps)
+            return _end(connection, workflow_id, workflow.cause, was_undone=was_undone), []
+        return "compensating", _add_undos(connection, workflow_id, plan, steps, ready)
+
+
+IN_DOUBT = ("running", "unknown")
+
+
+def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
+    """Nothing new is begun: what is pending or waits is cancelled at once."""
+    cancelled = connection.execute(
+        text(
+            "UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL"
+            " WHERE workflow_id = :id AND NOT undo AND status IN ('pending', 'waiting')"
+            " RETURNING key, position, claims"
+        ),
+        {"id": workflow_id},
+    ).all()
+    for step in sorted(cancelled, key=lambda row: (row.position, row.key)):
+        # A step that never began has no history to add to; the stop's own event covers it.
+        if step.claims > 0:
+            _event(connection, workflow_id, "StepCancelled", step.key, None)
+
+
+def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
+    rows = connection.execute(
+        text(
+            "SELECT key, action, status, undo, position, adopted_from IS NOT NULL FROM steps"
+            # Orphans are taken back beside the workflow's course, and do not hold up its end.
+            " WHERE workflow_id = :id AND key NOT LIKE '%~orphan[%'"
+        ),
+        {"id": workflow_id},
+    )
+    return [StoredStep(*row) for row in rows]
+
+
+def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
+    """Steps with an intent that is not proven never to have had an effect."""
+    rows = connection.execute(
+        text(
+            "SELECT DISTINCT step_key FROM intents WHERE workflow_id = :id"
+            " AND resolution IS DISTINCT FROM 'never'"
+        ),
+        {"id": workflow_id},
+    )
+    return {row.step_key for row in rows}
+
+
+def standings_of(
+    plan: Plan, steps: list[StoredStep], with_effects: set[str]
+) -> dict[str, Standing]:
+    """How each step that may have effects stands in the undoing."""
+    undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
+    return {
+        step.key: _standing(
+            step, undos.get(step.key), _has_to_be_undone(plan, step, step.key in with_effects)
+        )
+        for step in steps
+        if not step.undo and _may_be_undone(plan, step)
+    }
+
+
+def _may_be_undone(plan: Plan, step: StoredStep) -> bool:
+    """Whether the step's kind has effects at all."""
+    action = actions().get(step.action)
+    if action is None:
+        # Of a newer release: whether anything has to be undone is for its workers to say.
+        return True
+    is_ours = action.platform == "control" and action.compensate is None
+    return not is_ours or plan.step(step.key).other_compensation is not None
+
+
+def _has_to_be_undone(plan: Plan, step: StoredStep, has_effect: bool) -> bool:
+    planned = plan.step(step.key)
+    if step.is_adopted or getattr(planned.node, "compensation", None) == "none":
+        return False
+    if planned.other_compensation is not None:
+        return has_effect or step.status == "succeeded"
+    action = actions().get(step.action)
+    return has_effect and (action is None or action.compensate is not None)
+
+
+def _standing(step: StoredStep, undo_status: str | None, is_due: bool) -> Standing:
+    if undo_status == "succeeded":
+        return Standing.CLEAR
+    if undo_status is not None or step.status in {"unknown", "running"}:
+        return Standing.HELD
+    return Standing.DUE if is_due else Standing.CLEAR
+
+
+def _add_undos(
+    connection: Connection, workflow_id: UUID, plan: Plan, steps: list[StoredStep], ready: list[str]
+) -> list[str]:
+    by_key = {step.key: step for step in steps}
+    last = max(step.position for step in steps)
+    rows = [
+        {
+            "key": key + UNDO_SUFFIX,
+            "position": last + 1,
+            "action": undoing_action(plan, by_key[key]),
+            "undo": True,
+            "released": True,
+        }
+        for key in ready
+    ]
+    if rows:
+        connection.execute(
+            text("SELECT add_steps_v1(:id, cast(:rows AS jsonb), :republish)"),
+            {
+                "id": workflow_id,
+                "rows": json.dumps(rows),
+                "republish": settings.current().republish_seconds,
+            },
+        )
+        # A compensation by another action may read the item.
+        connection.execute(
+            text(
+                "UPDATE steps u SET item = s.item FROM steps s WHERE u.workflow_id = :id"
+                " AND u.key = ANY(:keys) AND s.workflow_id = u.workflow_id"
+                " AND s.key = left(u.key, -length('~undo')) AND s.item IS NOT NULL"
+            ),
+            {"id": workflow_id, "keys": [str(row["key"]) for row in rows]},
+        )
+        connection.execute(
+            text("SELECT wake_by_v1(:id, playalter_now() + seconds(:republish))"),
+            {"id": workflow_id, "republish": settings.current().republish_seconds},
+        )
+    for key in ready:
+        _event(connection, workflow_id, "StepCompensating", key, None)
+    return [str(row["key"]) for row in rows]
+
+
+def undoing_action(plan: Plan, step: StoredStep) -> str:
+    """The action of a step's compensation."""
+    other = plan.step(step.key).other_compensation
+    return step.action if other is None else other.action
+
+
+def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: bool) -> str:
+    stopped = "cancelled" if cause == "cancelled" else "failed"
+    status = "compensated" if was_undone else stopped
+    assert status in TERMINAL_WORKFLOW_STATUSES
+    parent = connection.execute(
+        text(
+            "UPDATE workflows SET status = :status, completed_at = clock_timestamp(),"
+            " next_wake_at = NULL,"
+            " attention = CASE WHEN has_failed_orphan_v1(:id) THEN attention END"
+            " WHERE id = :id RETURNING parent_id"
+        ),
+        {"id": workflow_id, "status": status},
+    ).scalar_one()
+    kind = {"compensated": "Compensated", "cancelled": "Cancelled", "failed": "Failed"}[status]
+    _event(connection, workflow_id, f"Workflow{kind}", None, {"cause": cause})
+    if parent is not None:
+        # Its parent is another workflow, woken when this is committed.
+        connection.execute(
+            text("SELECT tell_parent_v1(:id, :parent, :status)"),
+            {"id": workflow_id, "parent": parent, "status": status},
+        )
+    return status
+
+
+def _event(
+    connection: Connection, workflow_id: UUID, kind: str, key: str | None, data: Any
+) -> None:
+    connection.execute(
+        text("SELECT append_event_v1(:id, :kind, :key, cast(:data AS jsonb))"),
+        {"id": workflow_id, "kind": kind, "key": key, "data": json.dumps(data) if data else None},
+    )

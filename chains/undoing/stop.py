@@ -1,0 +1,24 @@
+"""Stop a workflow: the stop is committed; `settle` then undoes what was done."""
+
+from uuid import UUID
+
+from app import db
+from app.errors import NotFound
+from app.payload import dumps
+from app.platform import Json
+from chains import registry
+
+
+def stop(workflow_id: UUID, cause: str, error: Json) -> str:
+    """Commit the stop: `stopped`, `stopping` (it was before), `ended` or `past_pivot`. Follow with
+    `settle`."""
+    pinned = db.call("SELECT type, version FROM workflows WHERE id = %s", (workflow_id,))
+    if pinned is None:
+        raise NotFound(f"no workflow {workflow_id}")
+    pivot = registry.plan(pinned["type"], pinned["version"]).pivot
+    row = db.call(
+        "SELECT stop_workflow_v2(%s, %s, %s, %s, true) AS verdict",
+        (workflow_id, cause, dumps(error), pivot),
+    )
+    assert row is not None
+    return str(row["verdict"])
