@@ -18,9 +18,9 @@ from uuid import uuid4
 from rich.console import Console
 from rich.live import Live
 
-from ops.cli.api import TERMINAL, Api, CannotReach, Refused
 from ops.cli.exits import FAILED, OK
-from ops.cli.show import Lines, dollars, headline, panel
+from ops.cli.remote.api import TERMINAL, Api, CannotReach, Refused
+from ops.cli.remote.show import Lines, dollars, headline, panel
 from ops.laptop.profile import CHECKOUT, Profile
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos

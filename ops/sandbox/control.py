@@ -13,8 +13,8 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box
-from ops.sandbox.replicate_models import FACE_SWAP
-from ops.sandbox.replicate_runs import Runs
+from ops.sandbox.replicate.models import FACE_SWAP
+from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, json_object, reply
 

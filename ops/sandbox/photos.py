@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ops.sandbox.faceswap import Image, decode, find_faces
+from ops.sandbox.replicate.faceswap import Image, decode, find_faces
 
 FOLDER = Path(__file__).parent / "photos"
 PORTRAITS = ("grace_hopper.jpg", "astronaut.png")

@@ -12,20 +12,20 @@ from wsgiref.types import WSGIEnvironment
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from ops.sandbox.agora import Agora
+from ops.sandbox.agora.server import Agora
 from ops.sandbox.box import Box
 from ops.sandbox.control import Control
 from ops.sandbox.credentials import Credentials
 from ops.sandbox.faults import Faults
-from ops.sandbox.n8n import N8n
-from ops.sandbox.openai import OpenAI
-from ops.sandbox.pages import Pages
-from ops.sandbox.replicate import Replicate
+from ops.sandbox.n8n.server import N8n
+from ops.sandbox.openai.server import OpenAI
+from ops.sandbox.replicate.server import Replicate
 from ops.sandbox.settings import Settings
 from ops.sandbox.store import Store
-from ops.sandbox.stripe import Stripe
+from ops.sandbox.stripe.server import Stripe
 from ops.sandbox.timers import Timers
-from ops.sandbox.vercel import Vercel
+from ops.sandbox.vercel.pages import Pages
+from ops.sandbox.vercel.server import Vercel
 from ops.sandbox.webhooks import Outbox
 from ops.sandbox.wire import Vendor
 

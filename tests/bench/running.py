@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ops.cli.api import TERMINAL, Api, CannotReach, Json, Refused
+from ops.cli.remote.api import TERMINAL, Api, CannotReach, Json, Refused
 from tests.bench.measure import percentile
 from tests.bench.options import positive, takes_json, tell
 from tests.bench.report import table

@@ -30,7 +30,7 @@ import psycopg2
 import requests
 
 from app import db
-from ops.cli.api import Api
+from ops.cli.remote.api import Api
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ops.sandbox import faceswap, photos
+from ops.sandbox import photos
+from ops.sandbox.replicate import faceswap
 
 
 def colour_distance(one: faceswap.Image, two: faceswap.Image) -> faceswap.Floats:

@@ -15,7 +15,7 @@ from replicate.client import Client
 from replicate.exceptions import ReplicateError
 from replicate.webhook import Webhooks, WebhookSigningSecret
 
-from ops.sandbox import faceswap
+from ops.sandbox.replicate import faceswap
 from tests.sandbox.running import Catcher, Sandbox, until
 
 HELLO = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"

@@ -3,7 +3,7 @@
 import click
 
 from ops.cli.exits import USAGE, leave
-from ops.cli.settings import configured, stores
+from ops.cli.local.settings import configured, stores
 
 
 @click.group()

@@ -19,8 +19,8 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, token36, token62
 from ops.sandbox.faults import Fault
-from ops.sandbox.pages import find_deployment
 from ops.sandbox.store import Json, Row
+from ops.sandbox.vercel.pages import find_deployment
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
 USER = "usr_PlayalterSandbox0001"

@@ -13,7 +13,7 @@ import click
 from ops.cli.exits import FAILED, OK, UNREACHABLE, USAGE, leave
 
 if TYPE_CHECKING:  # requests and rich take longer to import than the rest of a call
-    from ops.cli.api import Api
+    from ops.cli.remote.api import Api
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -26,7 +26,7 @@ def is_configured() -> bool:
 @contextlib.contextmanager
 def server() -> Iterator["Api"]:
     """The server of the environment; its refusals and absence end the command."""
-    from ops.cli.api import Api, CannotReach, Refused
+    from ops.cli.remote.api import Api, CannotReach, Refused
 
     key = os.environ.get("PLAYALTER_API_KEY", "")
     if not key:
@@ -72,7 +72,7 @@ def status(workflow_id: Any, is_json: bool) -> None:
     if is_json:
         print_json(workflow)
         return
-    from ops.cli.show import console, panel
+    from ops.cli.remote.show import console, panel
 
     console().print(panel(workflow, most_rows=1000))
 
@@ -92,7 +92,7 @@ def list_workflows(
     if is_json:
         print_json(page)
         return
-    from ops.cli.show import console, table_of
+    from ops.cli.remote.show import console, table_of
 
     console().print(table_of(page["items"]))
     if page["next_cursor"]:
@@ -100,7 +100,7 @@ def list_workflows(
 
 
 def _follow(api: "Api", workflow_id: str) -> None:
-    from ops.cli.show import event_line
+    from ops.cli.remote.show import event_line
 
     for event in api.events(workflow_id):
         click.echo(event_line(event))

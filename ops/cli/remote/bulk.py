@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import click
 
-from ops.cli.client import print_json, read_json, server
-from ops.cli.control import given, json_option
+from ops.cli.remote.control import given, json_option
+from ops.cli.remote.workflows import print_json, read_json, server
 
 _ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from ops.cli.settings import configured, stores
+from ops.cli.local.settings import configured, stores
 
 
 @click.command()

@@ -14,7 +14,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from ops.sandbox.agora_token import TokenRefused, current_privileges, verify
+from ops.sandbox.agora.token import TokenRefused, current_privileges, verify
 from ops.sandbox.box import iso, token36
 from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the profile's libraries take longer to import than --help m
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PORTS = ("web", "flower", "sandbox")
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def _where(command: F) -> F:

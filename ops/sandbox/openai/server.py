@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
-from ops.sandbox.openai_text import caption, filled
+from ops.sandbox.openai.text import caption, filled
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import click
 
-from ops.cli.client import print_json, read_json, server
-from ops.cli.control import given, json_option, say, workflow_argument
+from ops.cli.remote.control import given, json_option, say, workflow_argument
+from ops.cli.remote.workflows import print_json, read_json, server
 
 cursor_option = click.option("--cursor", help="Goes on after the page before.")
 limit_option = click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)

@@ -20,8 +20,8 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, iso, token36
 from ops.sandbox.faults import Fault
-from ops.sandbox.replicate_models import MODELS, Model, find_model, find_version
-from ops.sandbox.replicate_runs import Runs, public
+from ops.sandbox.replicate.models import MODELS, Model, find_model, find_version
+from ops.sandbox.replicate.runs import Runs, public
 from ops.sandbox.store import Json, Row
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ops.sandbox import stripe_cards as cards
 from ops.sandbox.store import Json
-from ops.sandbox.stripe_wire import error, integer
+from ops.sandbox.stripe import cards as cards
+from ops.sandbox.stripe.wire import error, integer
 
 INTENT_PARAMS = [
     "amount",

@@ -11,7 +11,7 @@ from typing import Any
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe_cards import CARDS, DECLINES
+from ops.sandbox.stripe.cards import CARDS, DECLINES
 
 
 def new_payment_method(name: str) -> Json:

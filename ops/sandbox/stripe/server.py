@@ -16,12 +16,12 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from ops.sandbox import stripe_objects as shapes
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
-from ops.sandbox.stripe_payments import Payments, public_method
-from ops.sandbox.stripe_wire import (
+from ops.sandbox.stripe import objects as shapes
+from ops.sandbox.stripe.payments import Payments, public_method
+from ops.sandbox.stripe.wire import (
     API_VERSION,
     created_between,
     error,

@@ -12,11 +12,11 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from ops.sandbox import stripe_cards as cards
-from ops.sandbox import stripe_objects as shapes
 from ops.sandbox.box import Box, token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe_params import (
+from ops.sandbox.stripe import cards as cards
+from ops.sandbox.stripe import objects as shapes
+from ops.sandbox.stripe.params import (
     CAPTURE_PARAMS,
     INTENT_PARAMS,
     NEEDS_RETURN_URL,
@@ -26,7 +26,7 @@ from ops.sandbox.stripe_params import (
     read_amount,
     read_currency,
 )
-from ops.sandbox.stripe_wire import (
+from ops.sandbox.stripe.wire import (
     API_VERSION,
     boolean,
     error,

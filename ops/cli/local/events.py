@@ -11,7 +11,7 @@ from uuid import UUID
 import click
 
 from ops.cli.exits import FAILED, UNREACHABLE, USAGE, leave
-from ops.cli.settings import configured, stores
+from ops.cli.local.settings import configured, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.record.anchors import Head

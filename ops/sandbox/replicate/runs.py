@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import urllib3
 
 from ops.sandbox.box import Box, iso, token36, token62
-from ops.sandbox.replicate_models import Model, PredictionFailed, find_version
+from ops.sandbox.replicate.models import Model, PredictionFailed, find_version
 from ops.sandbox.store import Json
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")

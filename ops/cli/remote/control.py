@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import click
 
-from ops.cli.client import print_json, read_json, server
+from ops.cli.remote.workflows import print_json, read_json, server
 
 workflow_argument = click.argument("workflow_id", type=click.UUID)
 reason_option = click.option("--reason", help="Why; it goes on record.")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ops.sandbox import faceswap
+from ops.sandbox.replicate import faceswap
 from ops.sandbox.store import Json
 
 Read = Callable[[str, str], bytes]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ops.cli.client import is_configured, server
 from ops.cli.exits import USAGE, leave
+from ops.cli.remote.workflows import is_configured, server
 
 if TYPE_CHECKING:  # pydantic takes longer to import than the rest of a call
     from chains.language.definition import Definition

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ops.cli.exits import USAGE, leave
-from ops.cli.settings import configured, stores
+from ops.cli.local.settings import configured, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
