@@ -1,6 +1,6 @@
 """Outcomes written into memory: what the SQL functions of these names do to rows.
 
-tests/integration/test_rehearsal.py holds the two against each other.
+tests/integration/running/test_rehearsal.py holds the two against each other.
 """
 
 from dataclasses import dataclass

@@ -11,9 +11,9 @@ import requests
 import stripe
 from replicate.client import Client
 
+from tests.sandbox.replicate.test_replicate import HELLO
 from tests.sandbox.running import ROOT, Catcher, Sandbox, free_base_port, until
-from tests.sandbox.test_replicate import HELLO
-from tests.sandbox.test_stripe import authorize
+from tests.sandbox.stripe.test_stripe import authorize
 
 
 def test_state_and_work_under_way_survive_kill_9(tmp_path: Path, catcher: Catcher) -> None:

@@ -17,7 +17,7 @@ from chains.repair.reconcile import reconcile
 from tests.bench import filling
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, run
-from tests.integration.test_waits import signal
+from tests.integration.running.test_waits import signal
 from tests.unit.definitions import fail, noop
 
 APPROVAL = {"sequence": [{"approval": "review", "timeout": "30d"}, noop("b")]}

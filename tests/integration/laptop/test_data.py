@@ -20,7 +20,7 @@ from ops.laptop.profile import Ports, open_profile
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox.serve import PORTS
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 SLOW_TO_END = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit()))

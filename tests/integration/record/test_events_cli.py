@@ -14,7 +14,7 @@ from app.protocol import outcomes
 from app.protocol.outcomes import Finish
 from tests.integration.conftest import NOTHING, Kernel
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 NOBODY = "0190a000-0000-7000-8000-000000000000"
 
 

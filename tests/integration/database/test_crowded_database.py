@@ -31,7 +31,7 @@ from tests.forgetting import forget
 from tests.integration.conftest import Kernel
 from tests.unit.definitions import noop
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 ROLE_PASSWORD = uuid.uuid4().hex
 SLEEP_SECONDS = 2.5
 AWAY_SECONDS = 3.5

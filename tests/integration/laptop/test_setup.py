@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def _source(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ from ops.laptop.ports import Port, free_port, is_free
 from ops.laptop.service import Service, State
 from ops.laptop.supervisor import Supervisor
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[3]
 SLEEPER = "import time; time.sleep(300)"
 # Ignores SIGTERM and has a child in its group.
 STUBBORN = """

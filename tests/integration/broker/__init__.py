@@ -1,0 +1,1 @@
+"""What stands in the room `broker`, on a real database."""

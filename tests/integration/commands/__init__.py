@@ -1,0 +1,1 @@
+"""What stands in the room `commands`, on a real database."""

@@ -1,0 +1,1 @@
+"""PostgreSQL itself: connections, the schema, its clock, full disks."""

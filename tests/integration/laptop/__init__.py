@@ -1,0 +1,1 @@
+"""The laptop profile: its servers, its data folder, its supervisor."""

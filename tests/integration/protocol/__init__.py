@@ -1,0 +1,1 @@
+"""What stands in the room `protocol`, on a real database."""

@@ -1,0 +1,1 @@
+"""What stands in the room `queries`, on a real database."""

@@ -1,0 +1,1 @@
+"""What stands in the room `record`, on a real database."""

@@ -1,0 +1,1 @@
+"""What stands in the room `repair`, on a real database."""

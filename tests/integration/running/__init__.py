@@ -1,0 +1,1 @@
+"""What stands in the room `running`, on a real database."""

@@ -1,0 +1,1 @@
+"""What stands in the room `starting`, on a real database."""

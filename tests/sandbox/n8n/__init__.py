@@ -1,0 +1,1 @@
+"""The imitated n8n, as its own SDK or REST API is used."""

@@ -1,0 +1,1 @@
+"""The imitated OpenAI, as its own SDK or REST API is used."""

@@ -1,0 +1,1 @@
+"""The imitated Replicate, as its own SDK or REST API is used."""

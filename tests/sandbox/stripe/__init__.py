@@ -1,0 +1,1 @@
+"""The imitated Stripe, as its own SDK or REST API is used."""
