@@ -21,7 +21,7 @@ from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
 from web.hooks import hooks
 from web.operations import operations
-from web.schemas import Problem
+from web.schemas.problems import Problem
 from web.streams import Slots
 from web.watching import Watch
 

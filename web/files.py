@@ -8,7 +8,7 @@ from app.files.artifacts import artifact
 from app.identity.security import is_link_valid
 from web.api import problems
 from web.api.artifacts import content
-from web.schemas import ArtifactPath, FileQuery
+from web.schemas.artifacts import ArtifactPath, FileQuery
 
 files = APIBlueprint("files", __name__, abp_tags=[{"name": "Artifacts"}])
 

@@ -14,7 +14,7 @@ from chains.commands.accept_delivery import accept_delivery
 from tasks import PLATFORMS
 from web.api import problems
 from web.bodies import MAX_JSON_BYTES, StrictRequest
-from web.schemas import PlatformPath, Received
+from web.schemas.hooks import PlatformPath, Received
 
 hooks = APIBlueprint("hooks", __name__, abp_tags=[{"name": "Webhooks"}])
 

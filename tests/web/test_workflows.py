@@ -13,7 +13,7 @@ from app import db
 from chains import definitions
 from chains.catalogue import versions
 from tests.web.conftest import Caller, change, end
-from web.schemas import EventPage, WorkflowDetail, WorkflowPage
+from web.schemas.workflows import EventPage, WorkflowDetail, WorkflowPage
 
 BODY = {"type": "noop_chain", "input": {}}
 

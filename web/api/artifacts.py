@@ -13,7 +13,7 @@ from app.files.storage import storage
 from web.api import blueprint, problems
 from web.auth import caller
 from web.bodies import StrictRequest
-from web.schemas import Artifact, ArtifactPath, ArtifactQuery
+from web.schemas.artifacts import Artifact, ArtifactPath, ArtifactQuery
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _IMAGES = dict.fromkeys(("image/jpeg", "image/png", "image/webp"), _BINARY)

@@ -14,24 +14,22 @@ from chains.commands.resolve import Resolution, dismiss, resolve
 from web.api import blueprint, problems
 from web.api.control import Answer, answer
 from web.auth import caller
-from web.control_schemas import (
-    AttentionPage,
+from web.errors import pointer
+from web.schemas.attention import AttentionPage, DismissAttention, PeopleQuery, ResolveStep
+from web.schemas.controls import (
     BulkAnswers,
     BulkControl,
     BulkSignal,
     CancelWorkflow,
     Controlled,
-    DismissAttention,
     ForkWorkflow,
     PauseWorkflow,
-    PeopleQuery,
-    ResolveStep,
     RetryStep,
     SkipStep,
     StepPath,
 )
-from web.errors import pointer
-from web.schemas import StartHeader, WorkflowPath
+from web.schemas.parts import StartHeader
+from web.schemas.workflows import WorkflowPath
 
 api = blueprint("attention", "Attention")
 

@@ -16,18 +16,18 @@ from chains.commands.signal import Signal
 from chains.commands.skip import skip
 from web.api import blueprint, problems
 from web.auth import caller
-from web.control_schemas import (
-    ApprovalPage,
+from web.schemas.attention import ApprovalPage, PeopleQuery
+from web.schemas.controls import (
     Controlled,
     ForkWorkflow,
     GiveSignal,
     PauseWorkflow,
-    PeopleQuery,
     RetryStep,
     SignalPath,
     SkipStep,
 )
-from web.schemas import StartHeader, Workflow, WorkflowPath
+from web.schemas.parts import StartHeader
+from web.schemas.workflows import Workflow, WorkflowPath
 
 api = blueprint("control", "Control")
 

@@ -18,7 +18,7 @@ from web.api import blueprint, problems
 from web.auth import require_admin
 from web.bodies import StrictRequest
 from web.errors import Malformed
-from web.schemas import (
+from web.schemas.definitions import (
     DefinitionDiff,
     DefinitionFull,
     DefinitionList,

@@ -12,14 +12,14 @@ from chains.commands.command import caller_of
 from chains.starting import start
 from web.api import blueprint, problems
 from web.auth import caller
-from web.control_schemas import CancelWorkflow
 from web.errors import InvalidParameter
-from web.schemas import (
+from web.schemas.controls import CancelWorkflow
+from web.schemas.parts import StartHeader
+from web.schemas.workflows import (
     Cancelled,
     Event,
     EventPage,
     EventsQuery,
-    StartHeader,
     StartWorkflow,
     Workflow,
     WorkflowDetail,

@@ -1,0 +1,62 @@
+"""What requests and answers are made of: strict bodies, checked parameters, names."""
+
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.queries import SHOWN_STATUSES
+
+TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["face_swap_campaign"])]
+ShownStatus = Literal[
+    "pending",
+    "running",
+    "succeeded",
+    "failed",
+    "compensating",
+    "compensated",
+    "cancelled",
+    "suspended",
+]
+assert set(ShownStatus.__args__) == set(SHOWN_STATUSES)  # type: ignore[attr-defined] # Literal's own
+Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
+StepKey = Annotated[str, Field(min_length=1, max_length=1000)]
+SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class Body(BaseModel):
+    """A JSON request body: unknown fields are refused, nothing is coerced."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Parameters(BaseModel):
+    """Headers, or parameters in the address; strings become numbers and times."""
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As pydantic has it, but made once: the library asks for it at every request."""
+        return super().model_json_schema(*args, **kwargs) if args or kwargs else _schema(cls)
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True)
+
+
+class Query(Parameters):
+    """Parameters in the address: unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StartHeader(Parameters):
+    """A key under which a start that is sent again is answered, not done again."""
+
+    idempotency_key: str | None = Field(
+        default=None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+    )

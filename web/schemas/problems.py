@@ -1,0 +1,24 @@
+"""Problems: what an answer looks like that is not a success."""
+
+from pydantic import BaseModel, Field
+
+
+class Fault(BaseModel):
+    """One thing that is wrong, and where."""
+
+    pointer: str | None = Field(default=None, description="JSON pointer into the body (RFC 6901).")
+    parameter: str | None = Field(default=None, description="Name of a query parameter or header.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457: what went wrong, for people (`detail`) and for machines (`code`)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str
+    request_id: str
+    errors: list[Fault] | None = None

@@ -1,0 +1,122 @@
+"""Workflows, their steps and their events."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from web.schemas.parts import Body, Query, ShownStatus, TypeName
+
+
+class StartWorkflow(Body):
+    """What to start, and with which input."""
+
+    type: TypeName
+    input: dict[str, Any] = Field(description="Checked against the schema of the type.")
+    priority: int = Field(default=5, ge=1, le=9, description="1 is lowest, 9 highest.")
+
+
+class WorkflowListQuery(Query):
+    """Which workflows, and which page of them."""
+
+    status: ShownStatus | None = None
+    type: TypeName | None = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+    version: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    attention: bool | None = Field(default=None, description="Those that need a person, or not.")
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before.")
+    limit: int = Field(default=20, ge=1, le=100)
+
+
+class WorkflowPath(BaseModel):
+    """One workflow."""
+
+    workflow_id: UUID
+
+
+class Step(BaseModel):
+    """One node of a workflow; `attempts` counts those that failed and the present one."""
+
+    key: str
+    action: str
+    platform: str
+    status: str
+    attempts: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    seconds: float | None
+    wake_at: datetime | None
+    external_id: str | None
+    cost_micro_usd: int
+    error: dict[str, Any] | None
+    output: Any | None
+
+
+class Workflow(BaseModel):
+    """One execution; costs are in millionths of a US dollar."""
+
+    id: UUID
+    type: str
+    version: int
+    status: ShownStatus
+    cause: str | None
+    attention: str | None
+    priority: int
+    is_paused: bool
+    parent_id: UUID | None
+    forked_from: UUID | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    cost_micro_usd: int
+    budget_micro_usd: int | None
+
+
+class WorkflowDetail(Workflow):
+    """A workflow with payloads and steps; `progress` counts steps by status."""
+
+    input: dict[str, Any]
+    output: dict[str, Any] | None
+    error: dict[str, Any] | None
+    steps: list[Step]
+    progress: dict[str, int]
+
+
+class WorkflowPage(BaseModel):
+    """One page, newest first."""
+
+    items: list[Workflow]
+    next_cursor: UUID | None
+
+
+class EventsQuery(Query):
+    """Events after a number."""
+
+    after: int = Field(default=0, ge=0, le=2**31 - 1)
+    limit: int = Field(default=200, ge=1, le=1000)
+
+
+class Event(BaseModel):
+    """One thing that happened; `at` is epoch microseconds. `data` holds hashes, no payloads."""
+
+    seq: int
+    at: int
+    type: str
+    step: str | None = None
+    data: dict[str, Any] | None = None
+
+
+class EventPage(BaseModel):
+    """Events in order; `is_complete`: there will never be more."""
+
+    items: list[Event]
+    is_complete: bool
+
+
+class Cancelled(BaseModel):
+    """The workflow's status after the request to stop it."""
+
+    id: UUID
+    status: str
