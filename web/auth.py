@@ -7,7 +7,7 @@ from flask import g, request
 from flask_openapi.models.security_scheme import SecurityScheme
 
 from app.errors import Forbidden, Unauthorized
-from app.identity.security import authenticate
+from app.identity.keys import authenticate
 from app.telemetry import bind_log
 
 SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {

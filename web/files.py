@@ -5,7 +5,7 @@ from flask_openapi.blueprint import APIBlueprint
 
 from app.errors import Forbidden
 from app.files.artifacts import artifact
-from app.identity.security import is_link_valid
+from app.files.signed_links import is_link_valid
 from web.api import problems
 from web.api.artifacts import content
 from web.schemas.artifacts import ArtifactPath, FileQuery

@@ -17,8 +17,10 @@ from app.broker.links import Links, Next, serves, task_id
 from app.broker.shutdown import is_shutting_down
 from app.broker.task_events import TakenEvents
 from app.engine import siblings
-from app.engine.attempt import Moves, Prepared, Result, execute
-from app.engine.recording import record
+from app.engine.attempt import execute
+from app.engine.moves import Moves, Result
+from app.engine.outcome_writer import record
+from app.engine.prepared import Prepared
 from app.platform import Action
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app import db, settings
-from app.engine.attempt import Moves, Prepared, Result, execute
-from app.engine.recording import record
+from app.engine.attempt import execute
+from app.engine.moves import Moves, Result
+from app.engine.outcome_writer import record
+from app.engine.prepared import Prepared
 from app.errors import Permanent
 from app.payload import dumps
 from app.platform import Action

@@ -30,9 +30,8 @@ from app import clock
 from app.db import begin
 from app.db.models import ArtifactRow, StepRow, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
-from app.files import images
+from app.files import images, signed_links
 from app.files.storage import storage
-from app.identity import security
 from app.platform import Json
 from app.protocol.claims import Fenced
 from app.settings import current
@@ -210,7 +209,7 @@ class Artifacts:
 def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
     """The signed address of an artifact's content, good for `seconds` from now."""
     expires = int(clock.timestamp()) + seconds
-    signature = security.link_signature(artifact_id, expires)
+    signature = signed_links.link_signature(artifact_id, expires)
     base = current().public_base_url
     return f"{base}/files/{artifact_id}?expires={expires}&signature={signature}"
 

@@ -8,9 +8,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from app.engine.attempt import Moves, Prepared, Result, checked_input, ended, finish_of
+from app.engine.attempt import checked_input
 from app.engine.call import Call
-from app.engine.recording import record
+from app.engine.moves import Moves, Result, ended, finish_of
+from app.engine.outcome_writer import record
+from app.engine.prepared import Prepared
 from app.errors import Outcome, Permanent, Retryable, Suspend
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json, Undo

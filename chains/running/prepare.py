@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 
-from app.engine.attempt import Prepared, Tolerance
+from app.engine.prepared import Prepared, Tolerance
 from app.engine.releases import Misfit
 from app.engine.retry import RetryPolicy
 from app.errors import InvalidInput, Permanent

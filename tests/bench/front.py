@@ -26,7 +26,7 @@ from typing import Any
 import requests
 
 from app import db
-from app.identity.security import create_key
+from app.identity.keys import create_key
 from chains.catalogue import versions
 from chains.starting.start import start_workflow
 from ops.laptop.ports import free_port

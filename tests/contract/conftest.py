@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 import tasks
-from app.identity import security
+from app.identity import keys
 from app.platform import Json
 from app.settings import Settings, current
 from tests.contract.stage import Step, claimed_step
@@ -73,7 +73,7 @@ def settings(configure: Callable[..., Settings]) -> Settings:
 def step(configure: Callable[..., Settings], fresh_database: str) -> Callable[[str, Json], Step]:
     """Claim a step of the given action and input, on a database of this test's own."""
     made = configure(DATABASE_URL=fresh_database)
-    user_id, _ = security.create_key("ada@example.com")
+    user_id, _ = keys.create_key("ada@example.com")
 
     def step(action: str, given: Json, user: UUID = user_id) -> Step:
         return claimed_step(made, user, action, given)

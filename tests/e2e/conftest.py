@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from app.identity import security
+from app.identity import keys
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor
 from tests.e2e.campaign import REFUSED_BRIEF, Campaign, Customer
@@ -143,6 +143,6 @@ def make_key(profile: Profile, *, is_admin: bool = False) -> str:
             patched.setenv(name, value)
         forget()
         try:
-            return security.create_key("ada@example.com", is_admin=is_admin)[1]
+            return keys.create_key("ada@example.com", is_admin=is_admin)[1]
         finally:
             forget()

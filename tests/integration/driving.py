@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app import db
 from app.engine.attempt import execute
-from app.engine.recording import record
+from app.engine.outcome_writer import record
 from app.protocol import claims
 from app.protocol.claims import Claim
 from chains.actions import actions

@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from app import db
-from app.identity import security
+from app.identity import keys
 from app.settings import Settings, current
 from tests.forgetting import forget
 from web import create_app
@@ -78,13 +78,13 @@ def client(settings: Settings) -> FlaskClient:
 @pytest.fixture
 def caller(settings: Settings) -> Caller:
     """A user with a key."""
-    return Caller(*security.create_key("ada@example.com"))
+    return Caller(*keys.create_key("ada@example.com"))
 
 
 @pytest.fixture
 def stranger(settings: Settings) -> Caller:
     """Another user with a key."""
-    return Caller(*security.create_key("eve@example.com"))
+    return Caller(*keys.create_key("eve@example.com"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from app.broker import presence
-from app.identity import security
+from app.identity import keys
 from app.settings import Settings
 from chains import definitions
 from chains.catalogue import versions
@@ -110,9 +110,7 @@ def test_a_key_made_on_the_command_line_works_until_it_is_revoked(
     assert key not in listed
     assert playalter("keys", "revoke", key).returncode == 0
     assert playalter("keys", "revoke", key).returncode == 2
-    assert [facts.revoked_at is None for facts in security.list_keys("grace@example.com")] == [
-        False
-    ]
+    assert [facts.revoked_at is None for facts in keys.list_keys("grace@example.com")] == [False]
 
 
 def test_workers_are_listed_with_the_queues_that_they_take(

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.identity import security
+from app.identity import keys
 from app.settings import Settings
 from chains.catalogue import versions
 from tests.unit.kinds import EVERY_KIND
@@ -22,7 +22,7 @@ JSON = "application/json"
 @pytest.fixture
 def admin(settings: Settings) -> Caller:
     """A user whose key may change what can be started."""
-    return Caller(*security.create_key("root@example.com", is_admin=True))
+    return Caller(*keys.create_key("root@example.com", is_admin=True))
 
 
 def body(number: int = 1, **rest: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.identity import security
+from app.identity import keys
 from app.settings import Settings
 from tests.unit.kinds import EVERY_KIND
 
@@ -44,7 +44,7 @@ def body(number: int) -> dict[str, Any]:
 def test_a_version_is_registered_compared_spread_and_retired(
     server: str, settings: Settings, tmp_path: Path
 ) -> None:
-    _, key = security.create_key("root@example.com", is_admin=True)
+    _, key = keys.create_key("root@example.com", is_admin=True)
     given = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": key}
     first, second = (written(tmp_path, f"v{n}", body(n)) for n in (1, 2))
     assert run("validate", first, **given).stdout == "valid, 1 steps\n"
@@ -73,8 +73,8 @@ def test_a_key_is_an_admins_only_if_asked_for(settings: Settings) -> None:
         )
         return ended.stdout.strip()
 
-    assert security.authenticate(made()).is_admin is False
-    assert security.authenticate(made("--admin")).is_admin is True
+    assert keys.authenticate(made()).is_admin is False
+    assert keys.authenticate(made("--admin")).is_admin is True
 
 
 def test_a_file_is_checked_and_drawn_without_a_server(tmp_path: Path) -> None:

@@ -6,17 +6,17 @@ from flask.testing import FlaskClient
 from app.db import begin
 from app.db.models import ApiKey
 from app.errors import InvalidInput, NotFound, Unauthorized
-from app.identity import security
+from app.identity import keys
 from app.settings import Settings
 from tests.web.conftest import Caller, change
 
 
 def test_only_a_key_made_for_an_admin_is_an_admins(settings: Settings) -> None:
-    usual = security.create_key("ada@example.com")[1]
-    admins = security.create_key("ada@example.com", is_admin=True)[1]
-    assert security.authenticate(usual).is_admin is False
-    assert security.authenticate(admins).is_admin is True
-    assert [facts.is_admin for facts in security.list_keys()] == [False, True]
+    usual = keys.create_key("ada@example.com")[1]
+    admins = keys.create_key("ada@example.com", is_admin=True)[1]
+    assert keys.authenticate(usual).is_admin is False
+    assert keys.authenticate(admins).is_admin is True
+    assert [facts.is_admin for facts in keys.list_keys()] == [False, True]
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
@@ -50,7 +50,7 @@ def test_without_a_known_key_the_answer_is_401(
 def test_a_right_prefix_with_a_wrong_secret_is_refused(caller: Caller) -> None:
     wrong = caller.key[:-1] + ("A" if caller.key[-1] != "A" else "B")
     with pytest.raises(Unauthorized):
-        security.authenticate(wrong)
+        keys.authenticate(wrong)
 
 
 def test_the_database_holds_no_key(caller: Caller) -> None:
@@ -62,12 +62,12 @@ def test_the_database_holds_no_key(caller: Caller) -> None:
 
 def test_a_revoked_key_is_refused_at_once_where_it_was_revoked(caller: Caller) -> None:
     prefix = caller.key.split("_")[1]
-    assert security.authenticate(caller.key).user_id == caller.user_id
-    security.revoke_key(prefix)
+    assert keys.authenticate(caller.key).user_id == caller.user_id
+    keys.revoke_key(prefix)
     with pytest.raises(Unauthorized):
-        security.authenticate(caller.key)
+        keys.authenticate(caller.key)
     with pytest.raises(NotFound):
-        security.revoke_key(prefix)
+        keys.revoke_key(prefix)
 
 
 def test_a_key_that_another_process_revokes_is_refused_at_once(
@@ -93,10 +93,10 @@ def test_a_key_is_known_again_on_connections_from_before_a_restart(
 
 
 def test_a_second_key_belongs_to_the_same_user(caller: Caller) -> None:
-    user_id, key = security.create_key("ada@example.com")
+    user_id, key = keys.create_key("ada@example.com")
     assert user_id == caller.user_id
     assert key != caller.key
-    assert [facts.email for facts in security.list_keys("ada@example.com")] == [
+    assert [facts.email for facts in keys.list_keys("ada@example.com")] == [
         "ada@example.com",
         "ada@example.com",
     ]
@@ -105,4 +105,4 @@ def test_a_second_key_belongs_to_the_same_user(caller: Caller) -> None:
 @pytest.mark.parametrize("email", ["", "ada", "a b@example.com", "ada@\x00", "@example.com"])
 def test_a_key_needs_an_address(settings: object, email: str) -> None:
     with pytest.raises(InvalidInput):
-        security.create_key(email)
+        keys.create_key(email)

@@ -18,11 +18,11 @@ def create(email: str, is_admin: bool) -> None:
     """Make a key for the user of EMAIL, new or known; it is shown this once."""
     configured(is_beside_laptop=True)
     from app.errors import InvalidInput
-    from app.identity import security
+    from app.identity import keys
 
     try:
         with stores():
-            _, key = security.create_key(email, is_admin=is_admin)
+            _, key = keys.create_key(email, is_admin=is_admin)
     except InvalidInput as err:
         leave(USAGE, f"{email!r}: {err.message}")
     click.echo(key)
@@ -33,10 +33,10 @@ def create(email: str, is_admin: bool) -> None:
 def list_keys(email: str | None) -> None:
     """List keys by prefix; of one user if EMAIL is given."""
     configured(is_beside_laptop=True)
-    from app.identity import security
+    from app.identity import keys
 
     with stores():
-        found = security.list_keys(email)
+        found = keys.list_keys(email)
     for facts in found:
         state = f"revoked {facts.revoked_at:%Y-%m-%d %H:%M}" if facts.revoked_at else "in use"
         role = " (admin)" if facts.is_admin else ""
@@ -50,12 +50,12 @@ def revoke(prefix: str) -> None:
     """Make the key with PREFIX worthless (a whole key is taken too)."""
     configured(is_beside_laptop=True)
     from app.errors import NotFound
-    from app.identity import security
+    from app.identity import keys
 
     wanted = prefix.split("_")[1] if prefix.startswith("pa_") and prefix.count("_") else prefix
     try:
         with stores():
-            security.revoke_key(wanted)
+            keys.revoke_key(wanted)
     except NotFound as err:
         leave(USAGE, f"{wanted}: {err.message}")
     click.echo(f"{wanted} revoked: refused from now on")

@@ -73,7 +73,7 @@ def up(
         contextlib.suppress(KeyboardInterrupt),
         instance(data, fresh, **ports) as (profile, supervisor),
     ):
-        from ops.demo_run import addresses, stay
+        from ops.cli.local.demo import addresses, stay
 
         for name, address in addresses(profile).items():
             click.echo(f"{name:<10} {address}")
@@ -96,7 +96,7 @@ def demo(
     sandbox_port: int | None,
 ) -> None:
     """Bring everything up and run one face-swap campaign with real photographs."""
-    from ops.demo_run import run
+    from ops.cli.local.demo import run
 
     ports = {"web": web_port, "flower": flower_port, "sandbox": sandbox_port}
     code = FAILED

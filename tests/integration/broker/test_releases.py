@@ -9,8 +9,9 @@ import pytest
 from pydantic import Field
 
 from app import db, queries
-from app.engine.attempt import Moves, execute
-from app.engine.recording import record
+from app.engine.attempt import execute
+from app.engine.moves import Moves
+from app.engine.outcome_writer import record
 from app.engine.releases import fingerprint
 from app.platform import Action, ActionInput, Json
 from app.protocol import claims

@@ -21,7 +21,7 @@ from psycopg2 import sql
 from sqlalchemy import make_url
 
 from app import db
-from app.identity import security
+from app.identity import keys
 from app.protocol import leases
 from app.settings import Settings
 from ops.laptop.ports import LOOPBACK, Port, free_port
@@ -168,7 +168,7 @@ def test_without_connections_the_front_answers_503_and_steps_wait_and_go_on(
 ) -> None:
     slow = {"step": "slow", "action": "control.sleep", "with": {"seconds": SLEEP_SECONDS}}
     name = kernel.register({"sequence": [slow, noop("after")]})
-    user, key = security.create_key("crowd@example.com")
+    user, key = keys.create_key("crowd@example.com")
     headers = {"Authorization": f"Bearer {key}"}
 
     def start(idempotency_key: str) -> requests.Response:

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from app import db
 from app.engine.attempt import execute
 from app.engine.call import Call
-from app.engine.recording import record
-from app.identity import security
+from app.engine.outcome_writer import record
+from app.identity import keys
 from app.payload import dumps
 from app.platform import Action, Effect, Json
 from app.protocol import outcomes
@@ -162,7 +162,7 @@ def test_an_action_that_meets_a_full_database_waits_without_spending_a_try(
 def test_the_front_refuses_a_start_while_the_database_is_full_and_takes_it_afterwards(
     kernel: Kernel, events_disk: EventsDisk, front: FlaskClient
 ) -> None:
-    _, key = security.create_key("full@example.com")
+    _, key = keys.create_key("full@example.com")
     headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "one"}
     body = {"type": kernel.register(noop("a")), "input": {}}
     events_disk.fill()
@@ -195,7 +195,7 @@ def _upload(front: FlaskClient, headers: dict[str, str]) -> Any:
 def test_an_upload_is_refused_while_the_disk_is_full_and_leaves_nothing_behind(
     settings: Settings, front: FlaskClient
 ) -> None:
-    _, key = security.create_key("full@example.com")
+    _, key = keys.create_key("full@example.com")
     headers = {"Authorization": f"Bearer {key}"}
     with small_disk(settings.storage_dir, 2048) as disk:
         disk.fill()

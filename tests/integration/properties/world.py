@@ -13,9 +13,10 @@ import redis
 from app import db
 from app.broker.links import SIBLINGS
 from app.engine import siblings
-from app.engine.attempt import Moves, Result, execute
+from app.engine.attempt import execute
 from app.engine.call import idempotency_key
-from app.engine.recording import record
+from app.engine.moves import Moves, Result
+from app.engine.outcome_writer import record
 from app.errors import Conflict
 from app.platform import Action, Delivery
 from app.protocol import claims, outcomes

@@ -11,7 +11,7 @@ import pytest
 
 from app import db
 from app.engine.attempt import execute
-from app.engine.recording import record
+from app.engine.outcome_writer import record
 from app.errors import Conflict
 from app.platform import Delivery
 from app.protocol import outcomes

@@ -1,4 +1,4 @@
-"""API keys and signed links; neither a key nor a secret is ever stored or compared in the clear.
+"""API keys: no key is ever stored, nor compared in the clear.
 
 A key is `pa_<prefix>_<secret>`; the prefix finds its row, an HMAC-SHA256 of the whole proves it.
 """
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app import clock, db
+from app import db
 from app.db import begin
 from app.db.models import ApiKey, User
 from app.errors import InvalidInput, NotFound, Unauthorized
@@ -104,19 +104,6 @@ def list_keys(email: str | None = None) -> list[KeyFacts]:
         statement = statement.where(User.email == email)
     with begin() as connection:
         return [KeyFacts(*row) for row in connection.execute(statement)]
-
-
-def link_signature(artifact_id: UUID, expires: int) -> str:
-    """The signature under which `/files/{artifact_id}` is served until `expires` (epoch)."""
-    secret = current().link_secret.get_secret_value().encode()
-    return hmac.new(secret, f"{artifact_id}:{expires}".encode(), hashlib.sha256).hexdigest()
-
-
-def is_link_valid(artifact_id: UUID, expires: int, signature: str) -> bool:
-    """Whether the signature is ours and its time has not passed."""
-    expected = link_signature(artifact_id, expires)
-    is_ours = hmac.compare_digest(expected.encode(), signature.encode())
-    return is_ours and clock.timestamp() < expires
 
 
 def _digest(key: str) -> bytes:

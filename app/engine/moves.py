@@ -1,0 +1,171 @@
+"""Every way an attempt can end, and which of them an exception means."""
+
+import enum
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import structlog
+
+from app import db
+from app.db import UNABLE
+from app.engine.call import Call
+from app.engine.lookups import Doubt, LeftToUndo
+from app.engine.prepared import Prepared
+from app.engine.releases import Misfit
+from app.engine.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
+from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
+from app.orphans import orphan
+from app.payload import clean, dumps_or_none
+from app.platform import Effect, Json
+from app.protocol import intents
+from app.protocol.claims import Fenced
+from app.protocol.outcomes import Attempt, Finish
+
+log = structlog.get_logger()
+
+FIRST_LOOKUP_SECONDS = 1.0
+DEFAULT_TIMEOUT_SECONDS = 24 * 3600.0
+_POLICY, _FINISH = RetryPolicy(), Finish()
+
+
+class Moves(enum.Enum):
+    """How an attempt ended."""
+
+    FINISH = "succeeded"
+    FAIL = "failed"
+    RETRY = "retried"
+    SUSPEND = "suspended"
+    DOUBT = "unknown"
+    CANCEL = "cancelled"
+    LEAVE = "left"
+    FENCED = "fenced"
+
+
+@dataclass
+class Result:
+    """An attempt's end, before it is recorded."""
+
+    move: Moves
+    attempt: Attempt
+    error: Json = field(default_factory=dict)
+    seconds: float = 0.0
+    suspend: Suspend | None = None
+    policy: RetryPolicy = _POLICY
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    after: float | None = None
+    is_try: bool = True
+    """Whether a retry counts for the policy."""
+    new_generation: bool = False
+    attention: str | None = None
+    was_sent: bool = True
+    prepared: Prepared | None = None
+    finish: Finish = _FINISH
+    is_special: bool = False
+    """Its success does more than release the next step (adds rows, ends the workflow)."""
+    passed_over: Json | None = None
+    """What still works at the vendor for the step, as an orphan, should it be passed over now."""
+
+
+def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
+    """What an end of a step records; raise Permanent where that is too large."""
+    make = prepared.workflow_output
+    ends = None if make is None else make(output, status, prepared.error)
+    # What is too large is found here, where it is an outcome, and not while it is recorded.
+    for payload in (output, prepared.turn):
+        dumps_or_none(payload)
+    return Finish(output, status, prepared.error, prepared.turn, ends, prepared.is_pivot)
+
+
+def at_vendor(call: Call) -> Json | None:
+    """What works at the vendor for the step, as an orphan would name it; None for nothing."""
+    if call.external_id is None or not call.action.is_traced:
+        return None
+    return orphan(call.step_key, call.external_id)
+
+
+def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
+    """The move that an exception of the step's action means, and how it is tried again."""
+    policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
+    timeout = DEFAULT_TIMEOUT_SECONDS
+    if prepared is not None:
+        if prepared.policy is not None:
+            policy = replace(prepared.policy, tries=prepared.policy.tries or call.action.tries)
+        if call.external_id is not None and not call.claim.expired and not call.claim.undo:
+            # It runs at the vendor and is paid for: asked about until its time-out.
+            policy = PATIENT_POLICY
+        timeout = prepared.timeout_seconds or timeout
+    result = Result(Moves.FAIL, attempt, prepared=prepared, policy=policy, timeout_seconds=timeout)
+    result.passed_over = at_vendor(call)
+    if isinstance(err, Fenced):
+        result.move = Moves.FENCED
+    elif isinstance(err, LeftToUndo):
+        result.move = Moves.CANCEL
+    elif isinstance(err, Misfit):
+        result.move, result.error = Moves.LEAVE, err.error
+    elif isinstance(err, Doubt):
+        result.move, result.error, result.was_sent = Moves.DOUBT, err.error, False
+        result.seconds, result.attention = err.seconds, err.attention
+    elif isinstance(err, Outcome):
+        _by_outcome(result, err, call)
+    elif isinstance(err, (Unavailable, *UNABLE)):
+        _by_store(result, err, call)
+    else:
+        log.error("step.unexpected", action=call.action.name, exc_info=err)
+        _unexpected(result, err, call)
+    return result
+
+
+def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
+    result.error = {"code": err.code, "message": err.message}
+    if isinstance(err, Suspend) and call.claim.expired:
+        result.error = {
+            "code": "timed_out",
+            "message": f"no answer for {err.external_id} within its time-out",
+        }
+    elif isinstance(err, Suspend):
+        result.move, result.suspend = Moves.SUSPEND, err
+    elif isinstance(err, Retryable):
+        result.after, result.new_generation = err.after, err.stored
+        result.move = Moves.RETRY if result.policy.allows(err.code) else Moves.FAIL
+    elif isinstance(err, Unknown):
+        _in_doubt(result, call)
+    elif isinstance(err, Permanent) and err.detail:
+        result.error["detail"] = clean(err.detail)
+
+
+def _in_doubt(result: Result, call: Call) -> None:
+    repeats = call.is_compensating or call.action.effect in {Effect.NONE, Effect.REPEATABLE}
+    result.move = Moves.RETRY if repeats else Moves.DOUBT
+    result.seconds = FIRST_LOOKUP_SECONDS
+
+
+def _by_store(result: Result, err: Exception, call: Call) -> None:
+    """A store of ours: the disk full, PostgreSQL away between an effect and its record."""
+    # What `patiently` gave up asking for stands behind its Unavailable.
+    ailment = db.ailment(err.__cause__ or err if isinstance(err, Unavailable) else err)
+    if isinstance(err, Unavailable):
+        code, message = err.code, err.message
+    else:
+        code, message = ailment.code, ailment.words
+    result.error = {"code": code, "message": message}
+    if ailment.passes:
+        result.policy, result.is_try = STORE_POLICY, False
+        log.warning("step.waits_for_store", step=call.step_key, code=code, reason=message)
+    else:
+        log.error("step.beyond_limits", step=call.step_key, code=code, reason=message)
+    _by_intents(result, call)
+
+
+def _unexpected(result: Result, err: Exception, call: Call) -> None:
+    result.error = {"code": "unexpected", "message": f"{type(err).__name__}: {err}"[:1000]}
+    _by_intents(result, call)
+
+
+def _by_intents(result: Result, call: Call) -> None:
+    is_open = any(
+        intent.resolution is None for intent in intents.intents(call.workflow_id, call.step_key)
+    )
+    if is_open:
+        _in_doubt(result, call)
+    else:
+        result.move = Moves.RETRY
