@@ -1,1 +1,1 @@
-"""All that is Celery's: the application, its messages, workers and events."""
+"""Everything that belongs to Celery: the application, its messages, workers and task events."""

@@ -1,7 +1,7 @@
-"""The Celery application: moves steps, holds no truth. Nothing of it may be lost with Redis.
+"""The Celery application. It only moves steps: no fact may be lost when Redis loses its data.
 
-Messages in hand are kept in the worker's memory alone: what a killed worker held is published again
-by the reconciler, long before kombu's visibility time-out would have brought it back.
+A worker keeps the messages that it has fetched in its memory only. If it is killed, the reconciler
+publishes their steps again, much sooner than kombu's visibility time-out would restore them.
 """
 
 import sys
@@ -25,8 +25,10 @@ CONTROL_QUEUE = "control"
 
 
 def _repair_kombu() -> None:
-    """A broker that goes away while messages are in hand must not end the worker, nor make it
-    write them to a file: kombu 5.7 does either."""
+    """Keep a worker running if it loses its broker while it has fetched messages.
+
+    kombu 5.7 would end the worker, or make it write the messages to a file.
+    """
     qos: Any = virtual.QoS
     message: Any = Message
     ack = message.ack_log_error
@@ -38,7 +40,7 @@ def _repair_kombu() -> None:
         try:
             while self._delivered and not is_gone:
                 self.channel._restore(self._delivered.popitem()[1])
-        except Exception as err:  # noqa: BLE001 - whatever the reason, the reconciler has them all
+        except Exception as err:  # noqa: BLE001 - after any error, the reconciler publishes again
             log.info(
                 "worker.messages_dropped", count=len(self._delivered) + 1, error=str(err)[:200]
             )
@@ -59,22 +61,25 @@ def _repair_kombu() -> None:
 _repair_kombu()
 
 
-def _leave_alone(pool: Any, pid: int, signal: Any = None) -> None:
-    """A thread cannot be ended; its step's deadline and lease are."""
+def _terminate_nothing(pool: Any, pid: int, signal: Any = None) -> None:
+    """Do nothing: a thread cannot be ended from outside. The lease of its step will expire."""
 
 
 _threads: Any = thread
-# Celery's own raises, which ends a stopping worker in the middle of it.
-_threads.TaskPool.terminate_job = _leave_alone
+# Celery's own method raises an error, which would break off the shutdown of a worker.
+_threads.TaskPool.terminate_job = _terminate_nothing
 
 
 _ExceptionInfo: Any = ExceptionInfo
 _trace: Any = trace
 
 
-class _LeanExceptionInfo(_ExceptionInfo):  # type: ignore[misc] # its base is not to be checked
-    """Without the frames of an Ignore, which says nothing: to copy and print them, twice, cost more
-    than the step that it ends."""
+class _LeanExceptionInfo(_ExceptionInfo):  # type: ignore[misc] # the base class has no types
+    """Celery's ExceptionInfo, without the stack frames of an Ignore.
+
+    An Ignore is not an error, so that nobody reads its frames. Celery copies and prints them twice,
+    which costs more than the step itself.
+    """
 
     def __init__(self, exc_info: Any = None, internal: bool = False) -> None:
         given = exc_info or sys.exc_info()
@@ -89,14 +94,14 @@ _trace.ExceptionInfo = _LeanExceptionInfo
 
 
 _TRANSPORT_OPTIONS = {
-    # kombu's own record of messages in hand: four round trips for each, half of the
-    # work of a worker's main process, for what PostgreSQL knows already.
+    # With it, kombu would record each fetched message in Redis. That costs four round trips a
+    # message, half of the work of a worker's main process, and PostgreSQL knows the steps anyway.
     "ack_emulation": False,
     "queue_order_strategy": "round_robin",
     "socket_keepalive": True,
     "socket_connect_timeout": 3,
-    # A broker that hangs must not hold a request or the reconciler; a read of the queue
-    # itself waits a second at a time.
+    # A broker that hangs must not block a web request or the reconciler. (Workers that read a queue
+    # wait for one second at a time.)
     "socket_timeout": 3,
     "health_check_interval": 25,
 }
@@ -119,7 +124,7 @@ _CONFIGURATION: dict[str, Any] = {
         "interval_max": 0.5,
     },
     "worker_consumer": "app.broker.consumer:BatchingConsumer",
-    # One in hand and one at hand for each slot: a child need not wait for the next.
+    # Two messages for each slot, one that runs and the next one, so that no slot waits for a fetch.
     "worker_prefetch_multiplier": 2,
     "worker_max_tasks_per_child": 5000,
     "worker_max_memory_per_child": 600_000,
@@ -136,7 +141,7 @@ _CONFIGURATION: dict[str, Any] = {
 
 @lru_cache(maxsize=1)
 def celery_app() -> Celery:
-    """The process's application, configured from its settings."""
+    """The Celery application of this process, configured from its settings."""
     app = Celery(
         "playalter", broker=settings.current().redis_url, backend="app.broker.results:StepsBackend"
     )

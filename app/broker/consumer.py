@@ -1,8 +1,8 @@
-"""The worker's consumer, which also tells which queues it takes; task events leave in batches.
+"""The consumer of a worker: it sends task events in batches, and reports the worker's queues.
 
-Celery publishes buffered events at the next turn of its loop, which under load is nearly half of
-the main process's work. Here they wait up to a fifth of a second (or 240 of them). A crash loses
-what is buffered: events are for watching, the record is in PostgreSQL.
+Celery itself publishes the buffered events in the next turn of its event loop. Under load this is
+nearly half of the main process's work. Here, events wait for 0.2 seconds or until there are 240. A
+crash loses the events in the buffer. They are for watching only; the record is in PostgreSQL.
 """
 
 import math
@@ -16,11 +16,12 @@ from app.broker import presence
 
 FLUSH_SECONDS = 0.2
 EVENTS_AT_ONCE = 240
-_FORGOTTEN_SECONDS = 5.0
+_LOST_SECONDS = 5.0
+"""A flush that has not run for this long after it was planned will not run any more."""
 
 
 class BatchingConsumer(Consumer):
-    """Celery's consumer; its events are flushed by the clock."""
+    """Celery's consumer, which publishes its buffered events at most every FLUSH_SECONDS."""
 
     hub: Any
     event_dispatcher: Any
@@ -28,15 +29,17 @@ class BatchingConsumer(Consumer):
     _planned_at = -math.inf
 
     def on_send_event_buffered(self) -> Any:
-        """Plan one flush for all events of the next moments."""
-        # A lost connection clears the loop's timers, and with them a planned flush.
+        """Plan a flush, unless one is planned already."""
+        # A lost connection clears the timers of the event loop, and with them a planned flush.
         now = time.monotonic()
-        if self.hub and now - self._planned_at > _FORGOTTEN_SECONDS:
+        if self.hub and now - self._planned_at > _LOST_SECONDS:
             self._planned_at = now
-            # To publish is most of what an event costs; Celery's own 24 are soon full.
+            # Celery also flushes when the buffer is full. Its own limit of 24 events is reached
+            # soon, and publishing is most of the cost of an event.
             if self.event_dispatcher is not None:
                 self.event_dispatcher.buffer_limit = EVENTS_AT_ONCE
-            # In a pool of threads this is one of them, and the timers are the loop's own.
+            # A pool of threads calls this in one of its threads, but only the thread of the event
+            # loop may set a timer.
             self.hub.call_soon(self._plan_flush)
 
     def _plan_flush(self) -> None:
@@ -48,19 +51,21 @@ class BatchingConsumer(Consumer):
 
 
 class Presence(bootsteps.StartStopStep):
-    """Tells while the consumer consumes, by its own loop, so that a worker without its broker does
-    not; at the end, that it takes no queue."""
+    """Reports the worker's queues while it consumes, and no queue when it stops.
+
+    The consumer's event loop makes the reports, so that a worker without its broker makes none.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     _timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Tell now, and again by the consumer's clock."""
+        """Report now, and then every TELL_SECONDS."""
         self._timer = parent.timer.call_repeatedly(presence.TELL_SECONDS, _tell, (parent,))
         _tell(parent)
 
     def stop(self, parent: Any) -> None:
-        """Celery is about to consume no more: it ends, or its broker is away."""
+        """Report that the worker takes no queue: it is ending, or has lost its broker."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -68,12 +73,12 @@ class Presence(bootsteps.StartStopStep):
 
 
 def _tell(consumer: Any) -> None:
-    # None for a moment while the broker comes back.
+    # There is no task_consumer for a moment while the worker connects to its broker again.
     if consumer.task_consumer is not None:
         presence.tell(consumer.hostname, [each.name for each in consumer.task_consumer.queues])
 
 
 def tell_presence(app: Celery) -> None:
-    """Let the workers of this application tell which queues they take."""
+    """Make the workers of this application report which queues they take."""
     steps: Any = app.steps
     steps["consumer"].add(Presence)

@@ -1,7 +1,8 @@
-"""The rest of the canvas that a running message carries, and taking its next link hand to hand.
+"""The rest of the canvas that a message carries, and how a worker takes the next link of it.
 
-A taken link's chord, group and callbacks move from its signature into the request: else its join
-would never hear of it.
+A worker that takes a link runs it within the current message, instead of publishing a message for
+it. The chord, group and callbacks of a taken link are moved from its signature into the current
+request. Otherwise Celery would not report the link to its join.
 """
 
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from uuid import UUID
 from celery import Task
 
 SIBLINGS = "siblings"
-"""The header of a message that is for several steps, its own among them."""
+"""A header of a message for several steps: their keys, with the key in the arguments among them."""
 
 
 _HIGH = ((1 << 64) - 1) << 64
@@ -21,8 +22,10 @@ _VERSION, _VARIANT = 0xF << 76, 0x3 << 62
 
 
 def task_id(workflow_id: UUID, key: str) -> UUID:
-    """Celery's id of a step, the same at every compile: the first half of its workflow's id, then a
-    hash; version 8 of RFC 9562.
+    """Celery's task id of a step, which is the same at every compilation.
+
+    It begins with the first half of the workflow's id, and ends with a hash of the workflow's id
+    and the step's key. It is a UUID of version 8 (RFC 9562).
 
     >>> task_id(UUID("01890a5d-ac96-774b-bcce-b302099a8057"), "swap[3].render")
     UUID('01890a5d-ac96-874b-9b7e-a39b1c8a6e31')
@@ -33,8 +36,10 @@ def task_id(workflow_id: UUID, key: str) -> UUID:
 
 
 def workflows_of(task: UUID) -> list[tuple[UUID, UUID]]:
-    """The first and the last id that a workflow with this task may have, by the versions that
-    their ids are of: 7, and 5 for children."""
+    """The ranges (first, last) in which the id of this task's workflow must lie.
+
+    There is a range for each UUID version of workflow ids: 7, and 5 for child workflows.
+    """
     high = task.int & _HIGH & ~_VERSION
     firsts = [high | version << 76 for version in (0x7, 0x5)]
     return [(UUID(int=first), UUID(int=first | ((1 << 64) - 1))) for first in firsts]
@@ -46,33 +51,33 @@ def serves(task: Task[..., Any], queue: str) -> bool:
 
 
 def queue_of(action: str) -> str:
-    """The queue of an action: its platform's."""
+    """The queue of an action, which has the name of the action's platform."""
     return action.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What one message would carry: a Celery task and the steps (quick siblings, if several)
-    it is run for."""
+    """What one message would run: a Celery task, for one step or for several quick siblings."""
 
     name: str
     keys: tuple[str, ...]
 
     @property
     def queue(self) -> str:
-        """Where its message would wait."""
+        """The queue of the message."""
         return queue_of(self.name)
 
 
 class Links:
-    """What follows in this message: the chain's remainder and the chord of its last link."""
+    """The rest of the canvas in a message: the remaining links of its chain, and the chord to which
+    the last link reports."""
 
     def __init__(self, task: Task[..., Any]) -> None:
         self.task = task
         self.request: Any = task.request
 
     def next_step(self) -> Next | None:
-        """The next link, if it is a plain step (with its siblings)."""
+        """The next link with its siblings; None if there is none, or if it is a group or chord."""
         link = self._next()
         return None if link is None else _plain(link)
 
@@ -82,24 +87,30 @@ class Links:
         return link is not None and heads(link) == set(keys)
 
     def has_chord(self) -> bool:
-        """Whether this link reports to a join that the message carries."""
+        """Whether the current link is the last one and reports to a join in this message."""
         return self._next() is None and bool(self.request.chord)
 
     def take(self) -> None:
-        """Take the next link into this request."""
+        """Make the next link the current one."""
         self._become(self.request.chain.pop())
 
     def join(self) -> None:
-        """This was the join's last part: the result backend publishes the chord's body."""
+        """Mark the current link as the last part of its join to end.
+
+        The result backend then publishes the body of the chord.
+        """
         self.request.playalter_joined = True
 
     def next_join(self) -> Next | None:
-        """The join that this message carries, if it begins a chain of plain steps."""
+        """The first link of the join in this message; None if one of its links is not a plain step.
+
+        Call it only if `has_chord()`.
+        """
         links = self._join_links()
         return None if any(_plain(link) is None for link in links) else _plain(links[0])
 
     def take_join(self) -> None:
-        """Take that join, with the chain behind it, into this request."""
+        """Make the join's first link the current one, and its other links the rest of the chain."""
         options = self.request.chord.get("options", {})
         first, *rest = [dict(link) for link in self._join_links()]
         if options.get("chord"):
@@ -109,7 +120,7 @@ class Links:
         self._become(first)
 
     def drop(self) -> None:
-        """Let go of the rest: somebody else carries it on."""
+        """Drop the rest of the canvas. Its steps are published again when they are released."""
         self.request.chain = None
         self.request.chord = None
 
@@ -144,7 +155,7 @@ def _keys(link: dict[str, Any]) -> list[str]:
 
 
 def heads(signature: dict[str, Any]) -> set[str]:
-    """The step keys that a canvas starts with.
+    """The keys of the steps that a canvas starts with.
 
     >>> options = {"headers": {"siblings": ["a", "b"]}}
     >>> sorted(heads({"task": "control.noop", "args": ["w", "a"], "options": options}))

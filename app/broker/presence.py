@@ -1,6 +1,6 @@
-"""Which queues somebody takes: each worker says so in PostgreSQL, every few seconds.
+"""Which queues the workers take. Each worker reports its queues to PostgreSQL every 15 seconds.
 
-Outage mode: open; without PostgreSQL nothing is told, and nothing can be done either.
+Outage mode: open. Without PostgreSQL no worker can report, but none can run a step either.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 TELL_SECONDS = 15.0
 GONE_SECONDS = 60.0
-"""A worker that has told nothing for so long is gone."""
+"""A worker that has not reported for so long counts as gone."""
 
 _TELL = (
     "INSERT INTO worker_presence (name, queues) VALUES (%s, %s) ON CONFLICT (name)"
@@ -32,7 +32,7 @@ _WORKERS = (
 
 @dataclass(frozen=True)
 class Worker:
-    """What a worker has last said, `ago` seconds: the queues that it takes, none after its end."""
+    """The last report of a worker, made `ago` seconds ago. It has no queues if the worker ended."""
 
     name: str
     queues: tuple[str, ...]
@@ -40,14 +40,14 @@ class Worker:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it takes nothing, as far as anybody knows."""
+        """Whether the worker has ended, or has not reported for GONE_SECONDS."""
         return not self.queues or self.ago > GONE_SECONDS
 
 
 def tell(worker: str, queues: list[str]) -> None:
-    """Write down the queues that the worker takes from now on."""
+    """Report the queues that a worker takes from now on."""
     try:
-        # Of its own, for the pool's children are forked from this process.
+        # Not a pooled connection: the children of the worker's pool are forked from this process.
         with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:
             cursor.execute(_TELL, (worker, sorted(queues)))
             cursor.execute(_FORGET)
@@ -56,7 +56,7 @@ def tell(worker: str, queues: list[str]) -> None:
 
 
 def taken() -> frozenset[str] | None:
-    """The queues that some worker takes now; None where no worker has ever told."""
+    """The queues that at least one worker takes now. None if there is no report of any worker."""
     known = workers()
     if not known:
         return None
@@ -64,12 +64,12 @@ def taken() -> frozenset[str] | None:
 
 
 def takers(queues: Sequence[str]) -> dict[str, int]:
-    """How many workers take each of the queues; none of them where no worker has ever told."""
+    """How many workers take each of the queues. Empty if there is no report of any worker."""
     known = workers()
     taken = Counter(queue for each in known if not each.is_gone for queue in each.queues)
     return {queue: taken[queue] for queue in queues} if known else {}
 
 
 def workers() -> list[Worker]:
-    """Every worker of the last day, by name."""
+    """The last report of each worker, by name. Reports that are older than a day are removed."""
     return [Worker(row["name"], tuple(row["queues"]), row["ago"]) for row in db.rows(_WORKERS, ())]

@@ -1,7 +1,8 @@
-"""Celery's result backend over the step rows: the record of each step's status, and the join.
+"""Celery's result backend: it reads the states of tasks from `steps`, and publishes joins.
 
-It stores nothing: the engine has recorded the outcome before Celery asks. Whether a part was the
-last of its join was decided in that same transaction; here its answer is only carried out.
+It stores nothing, because the engine has recorded the outcome before Celery calls it. The
+transaction of that outcome has also decided whether the part was the last of its join. The backend
+only acts on that decision.
 """
 
 from typing import Any
@@ -35,7 +36,7 @@ _OLD_VERSION = 5
 
 
 class StepsBackend(BaseBackend):
-    """`AsyncResult(task_id)` answered from `steps`; `chord()` joined by PostgreSQL."""
+    """Answers `AsyncResult(task_id)` from `steps`. A `chord()` is joined by PostgreSQL."""
 
     supports_autoexpire = True
     supports_native_join = True
@@ -51,17 +52,17 @@ class StepsBackend(BaseBackend):
         request: Any = None,
         **_: Any,
     ) -> Any:
-        """The outcome is already recorded."""
+        """Store nothing: the engine has recorded the outcome."""
         return result
 
     def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
-        """No counter to set up: the join's row has it."""
+        """Set up no counter: the row of the join has one."""
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
-        """Publish the body, if the outcome's transaction said that this part was the last.
+        """Publish the chord's body if the engine has marked this part as the last (`Links.join`).
 
-        Celery calls this from the main process too (time limits, revocations, lost workers), with
-        other states, and twice for some; none of those says so.
+        Celery also calls this in the main process (for time limits, revocations and lost workers),
+        with other states, and for some parts twice. None of these calls has the mark.
         """
         if state != states.SUCCESS or not getattr(request, "playalter_joined", False):
             return
@@ -71,7 +72,7 @@ class StepsBackend(BaseBackend):
             body.apply_async()
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:
-        """The step's state; its output as the result, its error as an exception's text."""
+        """The state of a step. The result is its output, or an exception with its error's text."""
         found = _step(task_id)
         if found is None:
             return {"task_id": task_id, "status": states.PENDING, "result": None}
@@ -79,13 +80,13 @@ class StepsBackend(BaseBackend):
         result = found["output"]
         if state in states.EXCEPTION_STATES:
             message = (found["error"] or {}).get("message", found["status"])
-            # Celery reads the result of such a state as an exception.
+            # In these states, Celery expects an exception as the result.
             is_failure = state == states.FAILURE
             result = RuntimeError(message) if is_failure else TaskRevokedError(message)
         return {"task_id": task_id, "status": state, "result": result, "traceback": None}
 
     def forget(self, task_id: str) -> None:
-        """A step's record is not Celery's to forget."""
+        """Delete nothing: a step's row outlives Celery's interest in its result."""
 
 
 def _step(id: str) -> dict[str, Any] | None:
@@ -94,7 +95,7 @@ def _step(id: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     if wanted.version == _OLD_VERSION:
-        # Published before ids began with their workflow's.
+        # A task of an older release: its id does not begin with its workflow's id.
         return db.row(
             f"SELECT {_COLUMNS} FROM steps"
             " WHERE task_id = %s AND uuid_extract_version(task_id) = 5",

@@ -1,7 +1,7 @@
-"""A worker that was asked to stop says so to its whole pool before anything else happens.
+"""A flag that shows the whole pool of a worker at once that the worker was asked to stop.
 
-Celery sends `worker_shutting_down` only when its soft shutdown is over: by then a pool of threads
-would have begun all that it had fetched.
+Celery sends `worker_shutting_down` only when its soft shutdown is over. Until then, a pool of
+threads would begin every message that it has fetched.
 """
 
 import mmap
@@ -13,22 +13,22 @@ from typing import Any
 
 from celery import signals
 
-# Made before the pool forks, so that its children see the flag of their parent.
+# Shared memory, made before the pool forks, so that its children see the flag of their parent.
 _FLAG = mmap.mmap(-1, 1)
 _ASKED_BY = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 
 
 def is_shutting_down() -> bool:
-    """True once the worker was asked to stop."""
+    """Whether this worker was asked to stop."""
     return _FLAG[0] == 1
 
 
 @signals.worker_ready.connect
 def _listen(**_: Any) -> None:
-    """Be told before Celery's own handlers, which are set when the worker is ready."""
+    """Install handlers that raise the flag and then call Celery's own, which are set by now."""
     for number in _ASKED_BY:
         handler = signal.getsignal(number)
-        # Ready again after the broker was away: they are ours already.
+        # A worker is ready again after each loss of its broker. The handlers are ours by then.
         if callable(handler) and not isinstance(handler, partial):
             signal.signal(number, partial(_raise_flag, handler))
 

@@ -1,7 +1,7 @@
-"""The task events of steps taken hand to hand, as Celery would have sent them: Flower counts each.
+"""Task events of taken links, for which Celery sends none: without them Flower would miss steps.
 
-A thread of the pool child sends what was collected, several times a second. Outage mode: open;
-events are dropped.
+A thread of the pool child sends the collected events several times a second. Outage mode: open;
+events that cannot be sent are dropped.
 """
 
 import os
@@ -21,7 +21,7 @@ FLUSH_SECONDS = 0.2
 
 
 class TakenEvents:
-    """Tells of one message's taken links."""
+    """Sends the task events of the links that one message has taken."""
 
     def __init__(self, task: Task[..., Any]) -> None:
         self.task = task
@@ -29,9 +29,9 @@ class TakenEvents:
         self._outbox: _Outbox | None = None
 
     def started(self, task_id: str, name: str, arguments: tuple[str, str]) -> None:
-        """The step was received and started at once."""
+        """Send that the step was received and started."""
         request = self.task.request
-        self._tell(
+        self._send(
             "task-received",
             uuid=task_id,
             name=name,
@@ -41,17 +41,17 @@ class TakenEvents:
             root_id=request.root_id,
             parent_id=request.id,
         )
-        self._tell("task-started", uuid=task_id)
+        self._send("task-started", uuid=task_id)
 
     def succeeded(self, task_id: str, seconds: float) -> None:
-        """The step's outcome is recorded."""
-        self._tell("task-succeeded", uuid=task_id, result="None", runtime=seconds)
+        """Send that the step has succeeded. Its outcome must be recorded by then."""
+        self._send("task-succeeded", uuid=task_id, result="None", runtime=seconds)
 
     def failed(self, task_id: str, error: str) -> None:
-        """The step has failed for good."""
-        self._tell("task-failed", uuid=task_id, exception=error, traceback="")
+        """Send that the step has failed and is not retried."""
+        self._send("task-failed", uuid=task_id, exception=error, traceback="")
 
-    def _tell(self, kind: str, **fields: Any) -> None:
+    def _send(self, kind: str, **fields: Any) -> None:
         if not self.is_enabled:
             return
         if self._outbox is None:
@@ -60,7 +60,7 @@ class TakenEvents:
 
 
 class _Outbox:
-    """The events of this process on their way out, over a connection of its own."""
+    """Collects the events of this process, and publishes them over a connection of its own."""
 
     def __init__(self, app: Any, hostname: str | None) -> None:
         self.pid = os.getpid()
@@ -79,7 +79,7 @@ class _Outbox:
             self.has_events.set()
 
     def flush(self) -> None:
-        """Publish what was collected, in one message."""
+        """Publish the collected events in one message."""
         with self.lock:
             self.has_events.clear()
             events = [self.events.popleft() for _ in range(len(self.events))]
@@ -105,7 +105,7 @@ class _Outbox:
         self.dispatcher.flush(errors=False)
 
     def _send_forever(self) -> None:
-        # Ends with the process.
+        # The thread is a daemon, so that it ends with the process.
         while True:
             self.has_events.wait()
             time.sleep(FLUSH_SECONDS)
@@ -117,7 +117,7 @@ _making = threading.Lock()
 
 
 def _own_outbox(task: Task[..., Any]) -> _Outbox:
-    """This process's own: a pool child is forked with its parent's in sight."""
+    """The outbox of this process. A forked child inherits its parent's, but must not use it."""
     global _held
     with _making:
         if _held is None or _held.pid != os.getpid():

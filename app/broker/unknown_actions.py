@@ -1,7 +1,8 @@
-"""A step whose action this worker does not know: it waits, and says so, for a worker that does.
+"""Steps whose action this worker does not know, because the worker is of another release.
 
-The message is dropped; the reconciler publishes the step again, until a worker gets it that knows.
-Outage mode: open; without PostgreSQL nothing is noted.
+The worker drops the message, and notes the reason on the step. The reconciler publishes the step
+again until a worker gets it that knows the action. Outage mode: open; without PostgreSQL the reason
+is not noted.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ _NOTE = (
 
 
 def connect() -> None:
-    """Listen for them, in this worker."""
+    """Make this worker note why it drops a message of an unknown action."""
     signals.task_unknown.connect(_on_unknown, weak=False)
 
 
@@ -41,7 +42,7 @@ def note(workflow_id: UUID, key: str, action: str, worker: str) -> None:
     message = f"worker {worker} does not know {action}; the step waits for a worker that does"
     log.warning("step.action_unknown", workflow=str(workflow_id), step=key, action=action)
     try:
-        # Of its own, for the pool's children are forked from this process.
+        # Not a pooled connection: the children of the worker's pool are forked from this process.
         with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:
             error = dumps({"code": "action_unknown", "message": message})
             cursor.execute(_NOTE, (error, workflow_id, key))
