@@ -12,13 +12,21 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from app import db, settings, telemetry
+from app import db, telemetry
 from app.db import UNABLE
 from app.engine.call import Call
 from app.engine.lookups import Doubt, LeftToUndo, look_up
 from app.engine.releases import Misfit, leave_if_other
 from app.engine.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
-from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
+from app.errors import (
+    NotConfigured,
+    Outcome,
+    Permanent,
+    Retryable,
+    Suspend,
+    Unavailable,
+    Unknown,
+)
 from app.orphans import orphan, step_of
 from app.outbound.http import HttpCall, exchange_scope
 from app.payload import clean, dumps, dumps_or_none
@@ -122,7 +130,7 @@ def execute(
 
     `since`: time.monotonic() from which the claim's lease and deadline count.
     """
-    call = Call(claim, action, settings.current())
+    call = Call(claim, action)
     http_calls: list[HttpCall] = []
     prepared: Prepared | None = None
     given: Json | None = None
@@ -273,8 +281,10 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         result.move = Moves.FENCED
     elif isinstance(err, LeftToUndo):
         result.move = Moves.CANCEL
-    elif isinstance(err, Misfit):
+    elif isinstance(err, (Misfit, NotConfigured)):
+        # Another worker may have what this one lacks.
         result.move, result.error = Moves.LEAVE, err.error
+        log.warning("step.left_to_others", action=call.action.name, **err.error)
     elif isinstance(err, Doubt):
         result.move, result.error, result.was_sent = Moves.DOUBT, err.error, False
         result.seconds, result.attention = err.seconds, err.attention
