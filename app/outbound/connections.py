@@ -63,7 +63,7 @@ def send(
     given = {name.lower() for name in own}
     defaults = {name: value for name, value in place.defaults.items() if name.lower() not in given}
     return held.pool(place).urlopen(
-        # As requests does: stripe's SDK says "post", and servers tell the two apart.
+        # As requests does: some SDK says "post", and servers tell the two apart.
         method.upper(),
         place.target,
         body=(body.encode() if isinstance(body, str) else body) or None,
