@@ -1,12 +1,14 @@
 """Settings: what is wrong is named at the start, what is missing when it is needed."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import tasks
 from app.errors import NotConfigured
@@ -151,3 +153,37 @@ def test_each_platforms_settings_begin_with_its_name() -> None:
         assert platform.settings is not None
         prefix = platform.settings.model_config.get("env_prefix")
         assert prefix == f"{platform.name.upper()}_"
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    models: list[type[BaseSettings]] = [Settings]
+    models += [each.settings for each in tasks.PLATFORMS if each.settings is not None]
+    expected = {
+        variable(model, name): _told(field)
+        for model in models
+        for name, field in model.model_fields.items()
+    }
+    assert _documented() == expected
+
+
+def _told(field: Any) -> str:
+    if field.is_required():
+        return "needed"
+    default = field.default
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _documented() -> dict[str, str]:
+    text = (CHECKOUT / "ops" / "OPERATING.md").read_text()
+    section = text.partition("## Settings\n")[2].partition("\n## ")[0]
+    found: dict[str, str] = {}
+    for line in [each for each in section.splitlines() if each.startswith("| `")]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = re.findall(r"`([A-Z0-9_]+)`", cells[0])
+        defaults = cells[1].split(", ") if len(names) > 1 and cells[1] else [cells[1]] * len(names)
+        found.update(zip(names, defaults, strict=True))
+    return found
