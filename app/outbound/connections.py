@@ -58,7 +58,7 @@ def send(
         return answer
     place = _place(url, tuple((name, str(value)) for name, value in (params or {}).items()))
     return held.pool(place).urlopen(
-        # As requests does: stripe's SDK says "post", and servers tell the two apart.
+        # As requests does: some SDK says "post", and servers tell the two apart.
         method.upper(),
         place.target,
         body=(body.encode() if isinstance(body, str) else body) or None,

@@ -1,8 +1,8 @@
 """Definitions written in Python: functions named like the kinds of node give the same JSON.
 
     definition("two_steps", sequence(
-        step("caption", "openai.caption", {"brief": ref("input.brief")}, retry={"tries": 4}),
-        map_over("swap", ref("input.photos"), step("render", "replicate.predict", {...})),
+        step("caption", "texts.caption", {"brief": ref("input.brief")}, retry={"tries": 4}),
+        map_over("swap", ref("input.photos"), step("render", "pictures.render", {...})),
     ))
 
 What is not given does not stand in the JSON. Nothing is checked here: a body written in Python

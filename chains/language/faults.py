@@ -45,8 +45,8 @@ def pointer(place: Iterable[str | int]) -> str:
 def near(name: str, known: Iterable[str]) -> str:
     """The names that look like this one, as the end of a message.
 
-    >>> near("stripe.authorise", ["stripe.authorize", "vercel.deploy"])
-    "; did you mean 'stripe.authorize'?"
+    >>> near("control.noob", ["control.noop", "media.render"])
+    "; did you mean 'control.noop'?"
     """
     # Finding what is alike takes the square of the length, and both may be anything.
     short = [each for each in islice(known, _COMPARED) if len(each) <= _LONGEST_NAME]

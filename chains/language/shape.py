@@ -23,7 +23,7 @@ _SHAPES = {
     "over": 'must be a reference {"$": "<JMESPath>"}; a list that is known goes into the input',
     "name": "must be lower-case letters, digits and _, a letter first, at most 63",
     "budget_usd": 'must be US dollars as a text, such as "1.50", with 6 decimals at most',
-    "action": 'must be the name of an action such as "stripe.authorize"',
+    "action": 'must be the name of an action such as "control.noop"',
 }
 _OF_SHAPE = frozenset({"string_pattern_mismatch", "string_type", "dict_type"})
 # pydantic's words for lengths speak of Python's types.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ops.cli.exits import USAGE, leave
-from ops.cli.local.settings import configured, stores
+from ops.cli.local.settings import ready_to_work, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
 @click.command()
 def web() -> None:
     """Serve HTTP (gunicorn, one process with threads)."""
-    settings = configured()
+    settings = ready_to_work()
     _become(
         "gunicorn",
         "web:create_app_from_environment()",
@@ -38,7 +38,7 @@ def web() -> None:
 @click.option("--name", default="worker", show_default=True, help="Its name in Flower.")
 def worker(threads: int | None, queues: str | None, name: str) -> None:
     """Work on steps (Celery, prefork, as many processes as AUTOSCALE says, or --threads)."""
-    settings = configured()
+    settings = ready_to_work()
     from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
 
@@ -65,7 +65,7 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
 @click.command()
 def reconciler() -> None:
     """Find what is due, lost or overdue, and move it (one or several)."""
-    settings = configured()
+    settings = ready_to_work()
     os.environ.update(_shared(settings))
     from app import telemetry
     from chains.repair.reconcile import main
@@ -77,7 +77,7 @@ def reconciler() -> None:
 @click.command()
 def beat() -> None:
     """Run housekeeping by the clock (Celery beat, its schedule in memory)."""
-    configured()
+    ready_to_work()
     # The default scheduler would keep a file; the schedule is code and nothing is lost with it.
     scheduler = ("--scheduler", "celery.beat:Scheduler")
     _become("celery", "-A", "chains.worker", "beat", *scheduler)
@@ -86,7 +86,7 @@ def beat() -> None:
 @click.command()
 def flower() -> None:
     """Serve Flower behind its password (FLOWER_USER, FLOWER_PASSWORD)."""
-    settings = configured()
+    settings = ready_to_work()
     password = settings.flower_password
     if password is None or not password.get_secret_value():
         leave(USAGE, "FLOWER_PASSWORD is not set; Flower is not served without one")
@@ -101,7 +101,7 @@ def flower() -> None:
 @click.command()
 def migrate() -> None:
     """Bring the database up to date and register the workflow types that ship."""
-    settings = configured()
+    settings = ready_to_work()
     from app import db
     from chains import definitions
     from chains.catalogue import versions

@@ -27,6 +27,20 @@ def configured(*, is_beside_laptop: bool = False) -> "Settings":
         leave(USAGE, str(err))
 
 
+def ready_to_work() -> "Settings":
+    """The settings of a process that serves the platforms, whose own are checked too; ends the
+    command with their faults."""
+    settings = configured()
+    import tasks
+    from app.settings import SettingsInvalid
+
+    try:
+        tasks.check_settings()
+    except SettingsInvalid as err:
+        leave(USAGE, str(err))
+    return settings
+
+
 def _beside_the_laptop() -> None:
     """Without a database named, the settings that this checkout's demo has left."""
     from ops.laptop.profile import DATA_FOLDER, ENVIRONMENT_FILE
