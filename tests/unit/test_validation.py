@@ -81,7 +81,7 @@ CASES: list[tuple[Any, str, str]] = [
     # Actions and what they are given.
     (one(step("stripe.authorise")), "/do/action", "did you mean 'stripe.authorize'"),
     (one(step("no.such")), "/do/action", "there are: agora.open_channel"),
-    (one(step("control.join")), "/do/action", "the engine's own"),
+    (one(step("control.join")), "/do/action", "belongs to the engine"),
     (
         one(step("stripe.authorize", AUTHORIZE | {"curency": 1})),
         "/do/with/curency",
@@ -112,7 +112,7 @@ CASES: list[tuple[Any, str, str]] = [
     ),
     (one(step(attempt_timeout="9h")), "/do/attempt_timeout", "give 60 s at most"),
     (one(step(attempt_timeout="9s", timeout="5s")), "/do/timeout", "shorter than attempt_timeout"),
-    (one(step(retry={"on": ["rate limited"]})), "/do/retry/on/0", "no code"),
+    (one(step(retry={"on": ["rate limited"]})), "/do/retry/on/0", "not an error code"),
     (one(step(retry={"backoff": "9s", "cap": "5s"})), "/do/retry/cap", "shorter than backoff"),
     # Expressions.
     (one(step(when="input.[")), "/do/when", "input.["),
@@ -182,10 +182,10 @@ CASES: list[tuple[Any, str, str]] = [
             }
         ),
         "/do/sequence/1/compensation",
-        "nothing is undone once",
+        "nothing is undone after",
     ),
     (one({"wait": "w", "until": "2027-01-01T09:00:00"}), "/do/until", "with its offset"),
-    (one({"approval": "w", "by": ["ada"]}), "/do/by/0", "no e-mail address"),
+    (one({"approval": "w", "by": ["ada"]}), "/do/by/0", "not an e-mail address"),
     (one({"workflow": "w", "type": "nop_chain"}), "/do/type", "did you mean 'noop_chain'"),
     (one({"workflow": "w", "type": "noop_chain", "version": 7}), "/do/version", "has: 1"),
     (one({"workflow": "w", "type": "strict", "with": {"n": "x"}}), "/do/with/n", "of type integer"),
