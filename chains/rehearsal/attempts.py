@@ -216,7 +216,7 @@ class Attempts:
         """Start a child (see chains/starting/children.py)."""
         parent = self.memory.workflows[call.workflow_id]
         if _depth(parent) >= MAX_DEPTH:
-            raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
+            raise Permanent(f"children may be at most {MAX_DEPTH} levels deep", code="too_deep")
         type = request["type"]
         if type not in self.memory.definitions:
             raise FakeMissing(
