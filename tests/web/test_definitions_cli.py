@@ -89,7 +89,7 @@ def test_a_file_is_checked_and_drawn_without_a_server(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("{", "not JSON"),
-        ('{"name": "a", "name": "b"}', "stands twice"),
+        ('{"name": "a", "name": "b"}', "appears twice"),
         ('{"name": "a", "do": {"step": "s", "action": "control.nop"}}', "/do/action: there is no"),
         ("[" * 100_000, "deeper than 64"),
     ],

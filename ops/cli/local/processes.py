@@ -1,4 +1,7 @@
-"""The processes of an instance, each replaced by the program that does the work."""
+"""`playalter web|worker|reconciler|beat|flower|migrate|sandbox`: the processes of an instance.
+
+Most commands only read the settings and then replace themselves by the program that does the work.
+"""
 
 import os
 import sys
@@ -15,14 +18,14 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
 
 @click.command()
 def web() -> None:
-    """Serve HTTP (gunicorn, one process with threads)."""
+    """Serve HTTP (gunicorn: one process with threads)."""
     settings = ready_to_work()
     _become(
         "gunicorn",
         "web:create_app_from_environment()",
         *("--bind", f"{settings.web_host}:{settings.web_port}"),
         *("--worker-class", "web.server.Worker", "--threads", str(settings.web_threads)),
-        # What is open then is event streams, and their readers come back with Last-Event-ID.
+        # After 3 s only event streams are still open; their clients reconnect with Last-Event-ID.
         *("--graceful-timeout", "3", "--keep-alive", "15", "--no-control-socket"),
         **_shared(settings),
     )
@@ -32,12 +35,12 @@ def web() -> None:
 @click.option(
     "--threads",
     type=click.IntRange(1, 500),
-    help="So many steps at once in one process: for steps that wait for others' answers.",
+    help="Run this many steps at once in one process; for steps that mostly wait for platforms.",
 )
-@click.option("--queues", help="Work on these platforms' steps only, with commas: stripe,vercel.")
-@click.option("--name", default="worker", show_default=True, help="Its name in Flower.")
+@click.option("--queues", help="Only run steps of these platforms, for example stripe,vercel.")
+@click.option("--name", default="worker", show_default=True, help="The worker's name in Flower.")
 def worker(threads: int | None, queues: str | None, name: str) -> None:
-    """Work on steps (Celery, prefork, as many processes as AUTOSCALE says, or --threads)."""
+    """Run steps (Celery: prefork with AUTOSCALE processes, or one process with --threads)."""
     settings = ready_to_work()
     from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
@@ -46,17 +49,18 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
     wanted = known if queues is None else [each.strip() for each in queues.split(",")]
     unknown = ", ".join(sorted(set(wanted) - set(known)))
     if unknown:
-        leave(USAGE, f"--queues: there is no platform {unknown}; there are {', '.join(known)}")
+        leave(USAGE, f"--queues: unknown platform {unknown}; known are {', '.join(known)}")
     pool = ("--autoscale", settings.autoscale)
     if threads is not None:
         pool = ("--pool=threads", f"--concurrency={threads}")
     _become(
         *("celery", "-A", "chains.worker", "worker", "-n", f"{name}@%h"),
         *(*pool, "-Q", ",".join(wanted), "-E"),
-        # Heartbeats stay: Flower takes a worker without them for dead.
+        # Heartbeats stay on, because Flower shows a worker without them as dead.
         *("--without-gossip", "--without-mingle"),
         *("--loglevel", settings.log_level),
-        # TERM then ends in a soft shutdown: what runs gets some seconds, the rest goes back.
+        # TERM then starts a soft shutdown: running steps get some seconds, the others are
+        # returned to their queues.
         REMAP_SIGTERM="SIGQUIT",
         **_shared(settings),
     )
@@ -64,7 +68,10 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
 
 @click.command()
 def reconciler() -> None:
-    """Find what is due, lost or overdue, and move it (one or several)."""
+    """Find steps that are due, lost or overdue, and publish or repair them.
+
+    Several may run at once.
+    """
     settings = ready_to_work()
     os.environ.update(_shared(settings))
     from app import telemetry
@@ -76,9 +83,10 @@ def reconciler() -> None:
 
 @click.command()
 def beat() -> None:
-    """Run housekeeping by the clock (Celery beat, its schedule in memory)."""
+    """Start periodic housekeeping (Celery beat, with its schedule in memory)."""
     ready_to_work()
-    # The default scheduler would keep a file; the schedule is code and nothing is lost with it.
+    # The default scheduler keeps its state in a file. Here the schedule is code, so a restart
+    # loses nothing.
     scheduler = ("--scheduler", "celery.beat:Scheduler")
     _become("celery", "-A", "chains.worker", "beat", *scheduler)
 
@@ -89,18 +97,18 @@ def flower() -> None:
     settings = ready_to_work()
     password = settings.flower_password
     if password is None or not password.get_secret_value():
-        leave(USAGE, "FLOWER_PASSWORD is not set; Flower is not served without one")
+        leave(USAGE, "FLOWER_PASSWORD is not set; Flower needs a password")
     _become(
         *("celery", "-A", "chains.worker", "flower"),
         *("--address=127.0.0.1", f"--port={settings.flower_port}"),
-        # In the environment: a command line can be read by every user of the machine.
+        # In the environment, because every user of the machine can read a command line.
         FLOWER_BASIC_AUTH=f"{settings.flower_user}:{password.get_secret_value()}",
     )
 
 
 @click.command()
 def migrate() -> None:
-    """Bring the database up to date and register the workflow types that ship."""
+    """Migrate the database and register the workflow types that are shipped."""
     settings = ready_to_work()
     from app import db
     from chains import definitions
@@ -130,7 +138,7 @@ def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
 
 
 def _shared(settings: "Settings") -> dict[str, str]:
-    # prometheus_client decides when it is imported whether samples are shared.
+    # prometheus_client reads this variable when it is imported.
     if settings.metrics_dir is None:
         return {}
     settings.metrics_dir.mkdir(parents=True, exist_ok=True)

@@ -5,10 +5,11 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from app.engine.recording import record
 
-from app.engine.attempt import Moves, execute
+from app.engine.attempt import execute
 from app.engine.call import Call
+from app.engine.moves import Moves
+from app.engine.outcome_writer import record
 from app.errors import NotConfigured, Unknown
 from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer
 from app.protocol import claims, intents

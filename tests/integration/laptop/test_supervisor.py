@@ -137,7 +137,7 @@ def test_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> None:
         number = taken.getsockname()[1]
         web = _service(tmp_path, "web", SLEEPER, ports=(Port(number, "web", "PLAYALTER_WEB_PORT"),))
         supervisor = Supervisor([_service(tmp_path, "server", SLEEPER), web])
-        message = rf"port {number} \(web, PLAYALTER_WEB_PORT\) is taken by another program"
+        message = rf"port {number} \(web, PLAYALTER_WEB_PORT\) is used by another program"
         with pytest.raises(PortTaken, match=message):
             supervisor.start()
     assert not (tmp_path / "server.log").exists()
