@@ -9,13 +9,13 @@ from typing import Any
 
 from jmespath.visitor import TreeInterpreter
 
-from app.payload import MAX_BYTES
+from app.payload import MAX_CHARACTERS
 
 MAX_DEPTH = 100
 """The deepest nesting of an expression's value; code that writes JSON recurses for each level."""
 
 _VALUE = 8
-_MOST = 4 * MAX_BYTES
+_MOST = 4 * MAX_CHARACTERS
 
 
 class TooMuch(Exception):
