@@ -92,7 +92,7 @@ def test_rebuild_reports_differences_and_fails(workflow: UUID) -> None:
         (["verify", NOBODY], {}, 2, "no such workflow"),
         (["rebuild", NOBODY], {}, 2, "no such workflow"),
         (["verify", "42"], {}, 2, "not a valid UUID"),
-        (["verify", "--heads", "-"], {}, 2, "line 1 is no exported head"),
+        (["verify", "--heads", "-"], {}, 2, "line 1 is not an exported head"),
         (["export-heads", "--to", "/no/such/folder/heads"], {}, 2, "No such file"),
         (["verify"], {"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x"}, 3, "refused"),
     ],
