@@ -27,21 +27,35 @@ _numbers = itertools.cycle(range(1, DATABASES))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--durable: run PostgreSQL with fsync on, as benchmarks and crash tests must."""
+    """--durable: run PostgreSQL with fsync on, as benchmarks and crash tests must.
+
+    --long: run the tests marked `long`, and no others.
+    """
     parser.addoption("--durable", action="store_true", help="run PostgreSQL with fsync on")
+    parser.addoption("--long", action="store_true", help="run only the tests marked long")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Divide the tests among processes: what shares an instance stays together, the rest by file.
 
     The rings that take longest begin first, else one process would wait for the other; the chaos
     run and the campaigns follow one another, for each of them keeps the machine busy.
     """
+    _leave_out(config, items)
     items.sort(key=_ring)
     for item in items:
         ring = _ring(item)
         name = item.nodeid.partition("::")[0] if ring == len(RINGS) else str(RINGS[ring])
         item.add_marker(pytest.mark.xdist_group(name))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the long tests or the others, as was asked for."""
+    is_long = bool(config.getoption("--long"))
+    left_out = [item for item in items if bool(item.get_closest_marker("long")) != is_long]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def _ring(item: pytest.Item) -> int:
