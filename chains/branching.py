@@ -16,7 +16,7 @@ from chains.records import records
 
 @dataclass(frozen=True)
 class Turn:
-    """A branching row's output, and what else its success does (`p_turn` of `finish_step_v2`)."""
+    """A branching row's output, and what else its success does (`p_turn` of `finish_step_v1`)."""
 
     output: Json
     what: Json

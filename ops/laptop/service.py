@@ -82,6 +82,8 @@ class Run:
     restarts: int = 0
     quick_deaths: int = 0
     last_words: str = ""
+    log_from: int = 0
+    """Where in its log the present process began to write."""
 
     def age(self) -> float:
         """Seconds since the last start."""

@@ -108,7 +108,7 @@ def kernel_of_ada() -> Kernel:
     """Register the shipped definitions in the database of the settings, and a user."""
     for body in definitions.ALL:
         catalogue.register(body)
-    row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
+    row = db.row("SELECT create_user_v1('ada@example.com') AS id", ())
     assert row is not None
     return Kernel(row["id"])
 
