@@ -100,7 +100,7 @@ def dismiss(caller: Caller, workflow_id: UUID, reason: str, *, is_dry: bool = Fa
     """
     own_workflow(caller, workflow_id)
     given = {"workflow": workflow_id, "by": caller.on_record, "reason": reason}
-    found = verdict("dismiss_attention_v2", given, is_dry=is_dry)
+    found = verdict("dismiss_attention_v1", given, is_dry=is_dry)
     if found == "ended":
         raise refuse_ended(workflow_id)
     if found == "unchanged":

@@ -248,7 +248,7 @@ def _depth(workflow: WorkflowRow) -> int:
 
 
 def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
-    """See claim_step_v2."""
+    """See claim_step_v1."""
     if row.status not in {"pending", "unknown"}:
         return None
     if row.wake_at is not None and row.wake_at > memory.now():

@@ -17,7 +17,7 @@ from chains.running.references import outputs, render_or_fail, scope_of
 @dataclass(frozen=True)
 class Turn:
     """The decision of a branching row: its output, and the rows that its success adds, skips or
-    releases (`changes`, the argument `p_turn` of `finish_step_v2`)."""
+    releases (`changes`, the argument `p_turn` of `finish_step_v1`)."""
 
     output: Json
     changes: Json

@@ -61,7 +61,7 @@ def stop_all(parent: UUID) -> list[UUID]:
     running = db.patiently(lambda: db.rows(_FOLLOWERS, (parent,)))
     for child in running:
         pivot = registry.plan(child["type"], child["version"]).pivot
-        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)"
+        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, false)"
         db.call(sql, (child["id"], dumps(_ERROR), pivot), seconds=db.OUTCOME_PATIENCE_SECONDS)
     return [child["id"] for child in running]
 
@@ -92,7 +92,7 @@ def _stop(child: UUID, parent: UUID) -> None:
         sql = "SELECT reopen_child_v1(%s, %s, %s, %s)"
         parameters: tuple[Any, ...] = (child, parent, dumps(_ERROR), pivot)
     else:
-        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, true)"
+        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, true)"
         parameters = (child, dumps(_ERROR), pivot)
     db.call(sql, parameters, seconds=db.OUTCOME_PATIENCE_SECONDS)
 

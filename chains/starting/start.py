@@ -273,7 +273,7 @@ def _commit(start: _Start) -> None:
 def _insert(parameters: tuple[Any, ...]) -> bool:
     marks = ", ".join(["%s"] * len(parameters))
     try:
-        row = db.row(f"SELECT start_workflow_v2({marks}) AS is_started", parameters)
+        row = db.row(f"SELECT start_workflow_v1({marks}) AS is_started", parameters)
     except psycopg2.errors.UniqueViolation as err:
         # The connection broke after the commit and this is the second try of the same start.
         if err.diag.constraint_name != "workflows_pkey":

@@ -29,8 +29,9 @@ class PortTaken(LaptopFault):
 class ServiceFailed(LaptopFault):
     """A service did not become ready, or died too often; the message shows the end of its log."""
 
-    def __init__(self, name: str, reason: str, log: Path) -> None:
-        super().__init__(f"{name} {reason}\n{tail(log)}(log: {log})")
+    def __init__(self, name: str, reason: str, log: Path, since: int = 0) -> None:
+        """`since`: where in the log its last run began."""
+        super().__init__(f"{name} {reason}\n{tail(log, since=since)}(log: {log})")
         self.name = name
 
 
@@ -45,11 +46,11 @@ class DataUnusable(LaptopFault):
     """The data folder cannot be used as it is."""
 
 
-def tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """The last lines of a log, indented; empty if the log does not exist."""
+def tail(log: Path, lines: int = LOG_TAIL_LINES, *, since: int = 0) -> str:
+    """The last lines of a log from byte `since` on, indented; empty if there is none."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 16_384))
+        file.seek(max(since, log.stat().st_size - 16_384))
         text = file.read().decode("utf-8", "replace")
     return "".join(f"  {line}\n" for line in text.splitlines()[-lines:])

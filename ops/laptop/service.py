@@ -82,6 +82,8 @@ class Run:
     restarts: int = 0
     quick_deaths: int = 0
     death_reason: str = ""
+    log_from: int = 0
+    """The size of its log, in bytes, when the present process started."""
 
     def age(self) -> float:
         """Seconds since the last start."""

@@ -180,6 +180,7 @@ class Supervisor:
         run.is_prepared = False
         service.log.parent.mkdir(parents=True, exist_ok=True)
         with service.log.open("ab") as log:
+            run.log_from = log.tell()
             run.child = subprocess.Popen(
                 service.argv,
                 env=dict(service.environment()),
@@ -247,7 +248,7 @@ class Supervisor:
 
 
 def _failed(run: Run, reason: str) -> ServiceFailed:
-    return ServiceFailed(run.service.name, reason, run.service.log)
+    return ServiceFailed(run.service.name, reason, run.service.log, run.log_from)
 
 
 @contextlib.contextmanager

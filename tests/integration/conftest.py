@@ -147,7 +147,7 @@ def furnish() -> None:
     """Register the shipped definitions in the database of the settings, and a user."""
     for body in definitions.ALL:
         versions.register(body)
-    db.row("INSERT INTO users (email) VALUES ('ada@example.com')", ())
+    db.row("SELECT create_user_v1('ada@example.com')", ())
 
 
 def kernel_of_ada() -> Kernel:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ops.cli.exits import USAGE, leave
+from ops.cli.exits import FAILED, USAGE, leave
 from ops.cli.local.settings import ready_to_work, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
@@ -107,15 +107,22 @@ def flower() -> None:
 
 
 @click.command()
-def migrate() -> None:
+@click.option("--fresh", "is_fresh", is_flag=True, help="Delete everything in the database first.")
+@click.option("--yes", "is_meant", is_flag=True, help="Do not ask before --fresh deletes.")
+def migrate(is_fresh: bool, is_meant: bool) -> None:
     """Migrate the database and register the workflow types that are shipped."""
     settings = ready_to_work()
     from app import db
     from chains import definitions
     from chains.catalogue import versions
 
+    if is_fresh and not is_meant:
+        _confirm_deletion(settings)
     with stores():
-        db.migrate(settings.database_url)
+        try:
+            db.migrate(settings.database_url, is_fresh=is_fresh)
+        except db.OtherBaseline as err:
+            leave(FAILED, str(err))
         for body in definitions.ALL:
             made = versions.register(body, activates=True)
             click.echo(f"{made.name} version {made.version}")
@@ -129,6 +136,18 @@ def migrate() -> None:
 def sandbox(arguments: tuple[str, ...]) -> None:
     """Imitate the vendors on loopback (--base-port 9100 --state DIR)."""
     os.execv(sys.executable, [sys.executable, "-m", "ops.sandbox", *arguments])  # noqa: S606 - ours
+
+
+def _confirm_deletion(settings: "Settings") -> None:
+    """Ask whether the database may be emptied; without a terminal nobody can be asked."""
+    from sqlalchemy import make_url
+
+    if not sys.stdin.isatty():
+        leave(USAGE, "--fresh deletes everything in the database; without a terminal add --yes")
+    url = make_url(settings.database_url)
+    where = f"database {url.database} on {url.host or 'this machine'}"
+    if not click.confirm(f"Delete everything in {where}?", err=True):
+        leave(FAILED, "nothing was changed")
 
 
 def _become(module: str, *arguments: str, **variables: str) -> NoReturn:

@@ -242,8 +242,8 @@ def test_a_wide_map_is_taken_over_in_bounded_time(kernel: Kernel, ada: Caller) -
 
 def _widen(workflow: UUID, items: int) -> None:
     db.row(
-        "INSERT INTO steps (workflow_id, key, task_id, position, action, status, join_key, output)"
-        " SELECT workflow_id, format('m[%%s].r', n), gen_random_uuid(), position, action, status,"
+        "INSERT INTO steps (workflow_id, key, position, action, status, join_key, output)"
+        " SELECT workflow_id, format('m[%%s].r', n), position, action, status,"
         " join_key, output FROM steps, generate_series(3, %s) AS n"
         " WHERE workflow_id = %s AND key = 'm[0].r'",
         (items - 1, workflow),
