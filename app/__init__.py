@@ -1,4 +1,4 @@
-"""The durable kernel: rows, claims, outcomes and the seams every platform goes through.
+"""The durable kernel: rows, claims, outcomes, and the interfaces that every platform uses.
 
-It knows no platform and no definition; `tasks` and `chains` stand on it.
+It knows no platform and no definition. `tasks` and `chains` import it, it imports neither.
 """

@@ -1,8 +1,9 @@
-"""The time that several machines have to agree on: the database's, whatever this machine's says.
+"""The current time by the database's clock, so that several machines agree on it.
 
-It is asked for once a minute, and when this machine has slept or its clock was set; in between
-time.monotonic() counts on. Outage mode: open; without PostgreSQL what was last known goes on, and
-before anything is known this machine's own clock.
+The database is asked once a minute, and also when this machine has slept or its clock was set.
+Between two questions the last answer is advanced by time.monotonic(). Outage mode: open. Without
+PostgreSQL the last answer is advanced further; before the first answer, this machine's clock is
+used.
 """
 
 import os
@@ -20,15 +21,15 @@ from app import db
 log = structlog.get_logger()
 
 ASK_SECONDS = 60.0
-_AGAIN_SECONDS = 5.0
-_PARTED_SECONDS = 2.0
-_WORTH_TELLING = timedelta(seconds=30)
+_RETRY_SECONDS = 5.0
+_DIVERGED_SECONDS = 2.0
+_WARN_FROM = timedelta(seconds=30)
 
 
 @dataclass(frozen=True)
 class Known:
-    """That it was `at` when time.monotonic() was `since` and time.time() `wall`; asked again at
-    `ask_at`."""
+    """The last answer of the database: its time was `at` when this machine's time.monotonic() was
+    `since` and time.time() was `wall`. It is asked again at the time.monotonic() `ask_at`."""
 
     at: datetime
     since: float
@@ -36,18 +37,20 @@ class Known:
     ask_at: float
 
     def time(self, monotonic: float) -> datetime:
-        """What it is when time.monotonic() is `monotonic`."""
+        """The database's time when time.monotonic() is `monotonic`."""
         return self.at + timedelta(seconds=monotonic - self.since)
 
-    def has_parted(self, monotonic: float, wall: float) -> bool:
-        """Whether the machine's two clocks went on differently: it slept, during which
-        time.monotonic() stands still, or time.time() was set.
+    def has_diverged(self, monotonic: float, wall: float) -> bool:
+        """Whether time.monotonic() and time.time() have advanced by different amounts since then.
+
+        They do if the machine slept, for time.monotonic() then stands still, or if its clock was
+        set. Either makes this answer unusable.
 
         >>> known = Known(datetime(2026, 1, 1, tzinfo=UTC), 100.0, 5000.0, 160.0)
-        >>> known.has_parted(110.0, 5010.5), known.has_parted(110.0, 5610.0)
+        >>> known.has_diverged(110.0, 5010.5), known.has_diverged(110.0, 5610.0)
         (False, True)
         """
-        return abs((wall - self.wall) - (monotonic - self.since)) > _PARTED_SECONDS
+        return abs((wall - self.wall) - (monotonic - self.since)) > _DIVERGED_SECONDS
 
 
 _known: Known | None = None
@@ -59,15 +62,16 @@ def _renew_lock() -> None:
     _lock = threading.Lock()
 
 
-# Another thread of the parent may have held it.
+# A forked child needs a new lock: a thread of the parent may have held the old one at the fork, and
+# that thread does not exist in the child.
 os.register_at_fork(after_in_child=_renew_lock)
 
 
 def now() -> datetime:
-    """The time in UTC by the database's clock, to some milliseconds."""
+    """The current time in UTC by the database's clock, exact to some milliseconds."""
     known, monotonic = _known, time.monotonic()
-    if known is None or monotonic >= known.ask_at or known.has_parted(monotonic, time.time()):
-        known = _renewed()
+    if known is None or monotonic >= known.ask_at or known.has_diverged(monotonic, time.time()):
+        known = _renew()
     return known.time(time.monotonic())
 
 
@@ -77,23 +81,26 @@ def timestamp() -> float:
 
 
 def forget() -> None:
-    """Ask again at the next need."""
+    """Discard the database's last answer, so that the next call of `now` asks again."""
     global _known
     _known = None
 
 
-def _renewed() -> Known:
-    """What one thread has found out for all. Meanwhile the others go on with what was known, and
-    wait only where that is nothing, or wrong."""
+def _renew() -> Known:
+    """Ask the database again; one thread does it for all threads of the process.
+
+    Meanwhile the other threads use the last answer. They wait only if there is none yet, or if it
+    has become unusable.
+    """
     global _known
     with _lock:
         known, monotonic = _known, time.monotonic()
-        if known is None or known.has_parted(monotonic, time.time()):
+        if known is None or known.has_diverged(monotonic, time.time()):
             _known = known = _ask(known)
             return known
         if monotonic < known.ask_at:
             return known
-        _known = replace(known, ask_at=monotonic + _AGAIN_SECONDS)
+        _known = replace(known, ask_at=monotonic + _RETRY_SECONDS)
     _known = found = _ask(known)
     return found
 
@@ -106,9 +113,9 @@ def _ask(known: Known | None) -> Known:
         log.warning("clock.not_asked", error=db.ailment(err).words)
         since, wall = time.monotonic(), time.time()
         at = datetime.fromtimestamp(wall, UTC) if known is None else known.time(since)
-        return Known(at, since, wall, since + _AGAIN_SECONDS)
+        return Known(at, since, wall, since + _RETRY_SECONDS)
     since, wall = time.monotonic(), time.time()
     ahead = datetime.fromtimestamp(wall, UTC) - at
-    if abs(ahead) > _WORTH_TELLING and known is None:
+    if abs(ahead) > _WARN_FROM and known is None:
         log.warning("clock.differs", seconds_ahead=round(ahead.total_seconds()))
     return Known(at, since, wall, since + ASK_SECONDS)

@@ -1,19 +1,20 @@
-"""Every failure the system speaks of, as one tree; each leaf says what its catcher should do.
+"""All exceptions of the system, as one tree. Each leaf says what its catcher should do.
 
 PlayalterError
-├── Outcome                 how one attempt of a step ended, other than by success
-│   ├── Retryable           nothing happened at the vendor; try again, `after` seconds if given
-│   ├── Permanent           nothing will help: the step fails and undoing starts
+├── Outcome                 how one attempt of a step ended, if it did not succeed
+│   ├── Retryable           nothing happened at the vendor: try again, in `after` seconds if given
+│   ├── Permanent           no retry can help: the step fails, and the workflow is undone
 │   ├── Unknown             the call may have happened: look it up before anything is sent again
-│   └── Suspend             the vendor works on it: wait for `external_id`, poll in `poll_seconds`
+│   ├── Suspend             the vendor works on `external_id`: wait for it, poll in `poll_seconds`
+│   └── NotConfigured       a setting is missing here: the step waits for a worker that has it
 ├── InvalidInput            the request is wrong, at the JSON pointer `field`
-├── Unauthorized            no key, or one that is not known
-├── Forbidden               a known caller who may not
-├── NotFound                no such row, or another user's
-├── Conflict                the state does not allow it
+├── Unauthorized            the API key is missing, unknown or revoked
+├── Forbidden               the caller is known, but may not do this
+├── NotFound                the row does not exist, or belongs to another user
+├── Conflict                the present state does not allow the request
 ├── TooLarge                the body is over its limit
-├── SignatureInvalid        a webhook whose signature, time stamp or body is not the platform's
-└── Unavailable             PostgreSQL or Valkey did not answer within its bound; nothing was lost
+├── SignatureInvalid        a webhook's signature, time stamp or body is not the platform's
+└── Unavailable             PostgreSQL, Valkey or the storage gave no answer; nothing is lost
 """
 
 from collections.abc import Mapping
@@ -33,11 +34,11 @@ class PlayalterError(Exception):
 
 
 class Outcome(PlayalterError):
-    """How an attempt ended other than by success; raised by actions, recorded by the engine."""
+    """How an attempt ended that did not succeed. Actions raise it, and the engine records it."""
 
 
 class Retryable(Outcome):
-    """The vendor definitely did nothing (refused, limited, never reached); try again."""
+    """The vendor certainly did nothing: it refused the call, limited it, or was never reached."""
 
     default_code = "retryable"
 
@@ -49,34 +50,35 @@ class Retryable(Outcome):
         after: float | None = None,
         stored: bool = False,
     ) -> None:
-        """`after`: seconds the vendor asks to wait. `stored`: the vendor replays a failure kept
-        under this idempotency key, so only a new generation of the key can succeed."""
+        """`after` is the number of seconds that the vendor asks to wait. `stored` says that the
+        vendor has stored a failure under this idempotency key and replays it, so that only a key
+        of a new generation can succeed."""
         super().__init__(message, code=code)
         self.after = after
         self.stored = stored
 
 
 class Permanent(Outcome):
-    """No retry can help (declined, rejected, invalid); the workflow is undone."""
+    """No retry can help: the call was declined, rejected or invalid. The workflow is undone."""
 
     default_code = "permanent"
 
     def __init__(
         self, message: str, *, code: str | None = None, detail: Mapping[str, Any] | None = None
     ) -> None:
-        """`detail`: JSON facts worth keeping with the error, such as a vendor's object id."""
+        """`detail` holds JSON facts that are recorded with the error, for example a vendor's id."""
         super().__init__(message, code=code)
         self.detail = dict(detail or {})
 
 
 class Unknown(Outcome):
-    """The request may have reached the vendor and taken effect; only a lookup can tell."""
+    """The request may have reached the vendor and taken effect. Only a lookup can decide."""
 
     default_code = "unknown_outcome"
 
 
 class Suspend(Outcome):
-    """Not a failure: the vendor works on `external_id`; no worker slot is held meanwhile."""
+    """Not a failure: the vendor works on `external_id`. The waiting step holds no worker slot."""
 
     default_code = "suspended"
 
@@ -88,8 +90,9 @@ class Suspend(Outcome):
         until: datetime | None = None,
         signal: str | None = None,
     ) -> None:
-        """`until`: the instant at which the wait is over, instead of polls; `signal`: the name
-        under which what came before the wait was kept."""
+        """`until` is the time at which the wait ends; such a wait is not polled. `signal` is the
+        name of the signal that may end it earlier: a signal that arrived before the wait began is
+        stored under this name, and ends it at once."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds
@@ -97,8 +100,24 @@ class Suspend(Outcome):
         self.signal = signal
 
 
+class NotConfigured(Outcome):
+    """Settings of the platform are not set in this process; nothing happened at the vendor."""
+
+    default_code = "setting_missing"
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """`names`: the environment variables."""
+        alone = len(names) == 1
+        super().__init__(
+            f"{' and '.join(names)} {'is' if alone else 'are'} not set: set"
+            f" {'it' if alone else 'them'}, or name a file in {names[0]}_FILE, and start the"
+            " process again"
+        )
+        self.error = {"code": self.code, "message": self.message}
+
+
 class InvalidInput(PlayalterError):
-    """A request that names something wrong; `field` is a JSON pointer into its body."""
+    """The request is wrong at `field`, a JSON pointer into its body."""
 
     default_code = "invalid_input"
 
@@ -110,26 +129,27 @@ class InvalidInput(PlayalterError):
         code: str | None = None,
         errors: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """`errors`: further (pointer, message) pairs when several fields are wrong at once."""
+        """`errors` lists (pointer, message) pairs if several fields are wrong; without it, `field`
+        and `message` are the only pair."""
         super().__init__(message, code=code)
         self.field = field
         self.errors = errors or ((field, message),)
 
 
 class Unauthorized(PlayalterError):
-    """No API key, or one that is not known or was revoked."""
+    """The API key is missing, unknown or revoked."""
 
     default_code = "unauthorized"
 
 
 class Forbidden(PlayalterError):
-    """A known caller who may not do this."""
+    """The caller is known, but may not do this."""
 
     default_code = "forbidden"
 
 
 class NotFound(PlayalterError):
-    """No such row, or one of another user (which must look the same)."""
+    """The row does not exist, or belongs to another user. Callers must not see which."""
 
     default_code = "not_found"
 
@@ -141,18 +161,19 @@ class Conflict(PlayalterError):
 
 
 class TooLarge(PlayalterError):
-    """A body over its stated limit."""
+    """The body is over its limit."""
 
     default_code = "too_large"
 
 
 class SignatureInvalid(PlayalterError):
-    """A webhook that its platform did not sign, or signed too long ago."""
+    """The platform did not sign this webhook, or signed it too long ago."""
 
     default_code = "signature_invalid"
 
 
 class Unavailable(PlayalterError):
-    """A store did not answer within its bound; the caller may try again, nothing was lost."""
+    """PostgreSQL, Valkey or the storage did not answer in time. Nothing is lost, and the caller may
+    try again."""
 
     default_code = "unavailable"

@@ -1,6 +1,7 @@
-"""JSON on its way into PostgreSQL: an outcome that could not be recorded would be done again.
+"""Makes JSON that PostgreSQL accepts: a step whose outcome cannot be recorded would be run again.
 
-What jsonb refuses (NUL, lone surrogates, NaN) is replaced; what is too large is refused by name.
+What jsonb refuses (NUL, lone surrogates, NaN) is removed or replaced. A text that is too large
+raises an error.
 """
 
 import json
@@ -9,11 +10,11 @@ from typing import Any
 
 from app.errors import Permanent
 
-MAX_BYTES = 4 * 1024 * 1024
+MAX_CHARACTERS = 4 * 1024 * 1024
 
 
 def clean(value: Any) -> Any:
-    """The same value without what jsonb refuses; unknown types become their text.
+    """Copy `value` without what jsonb refuses. A value that JSON does not know becomes its text.
 
     >>> clean({"a\\x00": [float("nan"), 1]})
     {'a': [None, 1]}
@@ -32,7 +33,9 @@ def clean(value: Any) -> Any:
 
 
 def whole_numbers(value: Any) -> Any:
-    """The same value with 1000.0 as 1000: JSON knows one kind of number, our actions know two.
+    """Copy `value` with each whole float as an integer.
+
+    JSON has one type of number, but the inputs of actions distinguish integers from floats.
 
     >>> whole_numbers({"amount": 1000.0, "rate": 0.5})
     {'amount': 1000, 'rate': 0.5}
@@ -55,19 +58,19 @@ def _clean_text(text: str) -> str:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text that jsonb accepts; raise Permanent when it is over MAX_BYTES."""
+    """Compact JSON text that jsonb accepts. Raises Permanent if it is over MAX_CHARACTERS."""
     if type(value) is dict and not value:
-        # Most inputs and outputs of control steps.
+        # The input or output of most control steps, which are many: nothing needs to be cleaned.
         return "{}"
     text = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
-    if len(text) > MAX_BYTES:
+    if len(text) > MAX_CHARACTERS:
         raise Permanent(
-            f"a payload of {len(text)} characters is over the limit of {MAX_BYTES}",
+            f"a payload of {len(text)} characters is over the limit of {MAX_CHARACTERS}",
             code="payload_too_large",
         )
     return text
 
 
 def dumps_or_none(value: Any) -> str | None:
-    """Like `dumps`; None stays SQL's NULL."""
+    """Like `dumps`, but None stays None, which is NULL in SQL."""
     return None if value is None else dumps(value)

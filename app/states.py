@@ -1,29 +1,31 @@
-"""The state machines of workflow and step, as one table: `app/STATES.md` is drawn from it.
+"""The state machines of workflows and steps, as two tables. `app/STATES.md` is drawn from them.
 
-Invariant: no row changes its status but by a transition of this table, and a transition that is an
-outcome commits with one of its events.
+Invariant: a row changes its status only by a transition of these tables, and commits that change
+together with one of the transition's events (unless the transition may be without an event).
 """
 
 from dataclasses import dataclass
 
 NEW = "[*]"
-"""Where a row comes from, and where a terminal status leads."""
+"""The state before a row exists, and the end after a terminal status."""
 
-LEFT = "left to a worker of another release"
+LEFT = "the step is left to a worker of another release"
 
 RESERVED_WORKFLOW_STATUSES = frozenset({"pending"})
-"""Kept for starts that are deferred; nothing leads there yet."""
+"""The statuses that no transition leads to. `pending` is reserved for deferred starts."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """`events`: the types of which one marks it; `silent`: when it commits without one."""
+    """One change of a status, from `before` to `after`."""
 
     before: str
     after: str
     why: str
     events: tuple[str, ...] = ()
+    """The transition commits with an event of one of these types."""
     silent: str | None = None
+    """When or why the transition commits without an event. None: it always has an event."""
 
 
 def _of(before: str, after: str, why: str, *events: str, silent: str | None = None) -> Transition:
@@ -31,48 +33,54 @@ def _of(before: str, after: str, why: str, *events: str, silent: str | None = No
 
 
 WORKFLOW_TRANSITIONS: tuple[Transition, ...] = (
-    _of(NEW, "running", "start", "WorkflowStarted"),
-    _of("running", "succeeded", "its last step is done", "WorkflowSucceeded"),
-    _of("running", "compensating", "failure, time-out, cancel", "WorkflowStopping"),
-    _of("compensating", "running", "its pivot had happened", "StopRefused"),
-    _of("compensating", "compensated", "all is undone", "WorkflowCompensated"),
-    _of("compensating", "cancelled", "cancelled, nothing to undo", "WorkflowCancelled"),
-    _of("compensating", "failed", "failed, nothing to undo", "WorkflowFailed"),
-    _of("succeeded", "compensating", "a child, undone with its parent", "WorkflowStopping"),
+    _of(NEW, "running", "it is started", "WorkflowStarted"),
+    _of("running", "succeeded", "its last step has ended", "WorkflowSucceeded"),
+    _of("running", "compensating", "it fails, times out or is cancelled", "WorkflowStopping"),
+    _of("compensating", "running", "its pivot proves to have succeeded", "StopRefused"),
+    _of("compensating", "compensated", "every effect is undone", "WorkflowCompensated"),
+    _of("compensating", "cancelled", "cancelled with nothing to undo", "WorkflowCancelled"),
+    _of("compensating", "failed", "failed with nothing to undo", "WorkflowFailed"),
+    _of("succeeded", "compensating", "it is a child and its parent is undone", "WorkflowStopping"),
 )
 
 STEP_TRANSITIONS: tuple[Transition, ...] = (
-    _of(NEW, "pending", "start, an item, a turn, an undo", "WorkflowStarted", "StepSucceeded",
-        "StepCompensating", "OrphanFound"),
-    _of(NEW, "succeeded", "adopted by a fork", "StepAdopted"),
-    _of(NEW, "skipped", "adopted by a fork, or an orphan effect", "StepAdopted", "OrphanFound"),
-    _of(NEW, "failed", "adopted by a fork, tolerated there too", "StepAdopted"),
-    _of("pending", "running", "claim", silent="a claim is a lease"),
-    _of("unknown", "running", "claim, to look it up", silent="a claim is a lease"),
-    _of("running", "succeeded", "done", "StepSucceeded", "StepCompensated"),
-    _of("running", "skipped", "not wanted, or a failure passed over", "StepSkipped"),
-    _of("running", "failed", "for good", "StepFailed"),
-    _of("running", "pending", "try again, or its lease expired", "StepRetryScheduled",
+    _of(NEW, "pending", "the row is added (start, map item, loop turn, compensation)",
+        "WorkflowStarted", "StepSucceeded", "StepCompensating", "OrphanFound"),
+    _of(NEW, "succeeded", "a fork adopts it", "StepAdopted"),
+    _of(NEW, "skipped", "a fork adopts it, or it is an orphan effect", "StepAdopted",
+        "OrphanFound"),
+    _of(NEW, "failed", "a fork adopts it with its tolerated failure", "StepAdopted"),
+    _of("pending", "running", "a worker claims it", silent="a claim is a lease, not an event"),
+    _of("unknown", "running", "a worker claims it to look up its call",
+        silent="a claim is a lease, not an event"),
+    _of("running", "succeeded", "it succeeds", "StepSucceeded", "StepCompensated"),
+    _of("running", "skipped", "it is not wanted, or its failure is tolerated", "StepSkipped"),
+    _of("running", "failed", "no retry can help or is left", "StepFailed"),
+    _of("running", "pending", "it is retried, or its lease has expired", "StepRetryScheduled",
         "StepLeaseExpired", silent=LEFT),
-    _of("running", "waiting", "suspended", "StepSuspended", silent="the same wait again"),
-    _of("running", "unknown", "the call may have happened", "StepOutcomeUnknown",
-        silent="the same doubt again"),
-    _of("running", "cancelled", "left to its compensation", "StepCancelled"),
-    _of("waiting", "pending", "woken, time to ask, or to be passed over", "StepWoken",
-        "StepSkipRequested", silent="a poll"),
-    _of("cancelled", "pending", "the stop was refused: the pivot had happened",
-        silent="the pivot's StopRefused tells it"),
-    _of("failed", "pending", "a person: again, or passed over", "StepRetryRequested",
+    _of("running", "waiting", "it is suspended", "StepSuspended",
+        silent="after a poll, the same wait goes on"),
+    _of("running", "unknown", "its call may have happened", "StepOutcomeUnknown",
+        silent="a lookup still cannot tell"),
+    _of("running", "cancelled", "the workflow stops and its compensation takes over",
+        "StepCancelled"),
+    _of("waiting", "pending", "it is woken, polled or skipped", "StepWoken", "StepSkipRequested",
+        silent="a poll is due"),
+    _of("cancelled", "pending", "the stop is refused because the pivot has succeeded",
+        silent="the event StopRefused of the pivot says it"),
+    _of("failed", "pending", "a person retries, skips or resolves it", "StepRetryRequested",
         "StepSkipRequested", "StepResolved"),
-    _of("unknown", "pending", "a person's word", "StepResolved"),
-    _of("failed", "succeeded", "a compensation declared done", "StepResolved"),
-    _of("pending", "succeeded", "a compensation declared done", "StepResolved"),
-    _of("waiting", "cancelled", "stop", "StepCancelled"),
-    _of("pending", "cancelled", "stop", "StepCancelled", silent="it never began"),
-    _of("pending", "skipped", "a way not taken", "StepSucceeded", "StepSkipped", "StepFailed"),
-    _of("succeeded", "compensated", "undone", "StepCompensated"),
-    _of("cancelled", "compensated", "undone", "StepCompensated"),
-    _of("skipped", "compensated", "undone", "StepCompensated"),
+    _of("unknown", "pending", "a person says what became of its call", "StepResolved"),
+    _of("failed", "succeeded", "a person declares the compensation done", "StepResolved"),
+    _of("pending", "succeeded", "a person declares the compensation done", "StepResolved"),
+    _of("waiting", "cancelled", "the workflow stops", "StepCancelled"),
+    _of("pending", "cancelled", "the workflow stops", "StepCancelled",
+        silent="the step never started"),
+    _of("pending", "skipped", "its branch is not taken", "StepSucceeded", "StepSkipped",
+        "StepFailed"),
+    _of("succeeded", "compensated", "its compensation succeeds", "StepCompensated"),
+    _of("cancelled", "compensated", "its compensation succeeds", "StepCompensated"),
+    _of("skipped", "compensated", "its compensation succeeds", "StepCompensated"),
 )  # fmt: skip
 
 TERMINAL_STEP_STATUSES = ("succeeded", "failed", "skipped", "cancelled", "compensated")
@@ -88,16 +96,16 @@ def diagram(transitions: tuple[Transition, ...], terminal: tuple[str, ...]) -> s
 def table(transitions: tuple[Transition, ...]) -> str:
     """The transitions with their events as a Markdown table."""
     rows = [
-        f"| {each.before} | {each.after} | {each.why} | {_marks(each)} |" for each in transitions
+        f"| {each.before} | {each.after} | {each.why} | {_events(each)} |" for each in transitions
     ]
     return "\n".join(["| from | to | why | event |", "|---|---|---|---|", *rows])
 
 
-def _marks(each: Transition) -> str:
-    marks = " or ".join(each.events)
+def _events(each: Transition) -> str:
+    names = " or ".join(each.events)
     if each.silent is None:
-        return marks
-    return f"{marks}; none: {each.silent}" if marks else f"none: {each.silent}"
+        return names
+    return f"{names}, or none: {each.silent}" if names else f"none: {each.silent}"
 
 
 def document(terminal_workflow_statuses: tuple[str, ...]) -> str:
@@ -113,12 +121,14 @@ def document(terminal_workflow_statuses: tuple[str, ...]) -> str:
 _DOCUMENT = """\
 # The state machines
 
-Drawn from the tables in `app/states.py`; tests hold the tables against what the code does.
+This file is generated from the tables in `app/states.py`. Tests compare the tables with the
+transitions that the code makes.
 
 ## Workflow
 
-`paused_at` and `attention` are columns beside the status. `suspended` is computed: all that is left
-of a running workflow waits. `pending` is kept for starts that are deferred.
+`paused_at` and `attention` are columns beside the status. `pending` is reserved for starts that are
+deferred. `suspended` is not stored: queries show it for a running workflow whose unfinished steps
+all wait.
 
 ```mermaid
 {workflow}
@@ -128,10 +138,12 @@ of a running workflow waits. `pending` is kept for starts that are deferred.
 
 ## Step
 
-A compensation is a row of its own, `<key>~undo`, with the same states; its success makes the
-original `compensated`, unless that is `failed`. An orphan effect (it works at a vendor for a step
-and is not the step's own) is a row `<key>~orphan[<external id>]` with such a compensation, which
-runs whatever its workflow does, also after its end.
+A compensation is a row of its own, `<key>~undo`, with the same states. Its success makes the
+original `compensated`, unless the original is `failed`.
+
+An orphan effect is an effect at a vendor that was made for a step, but is not the one that the step
+recorded. It is a row `<key>~orphan[<external id>]` with a compensation of its own, which runs in
+every status of the workflow, also after the workflow's end.
 
 ```mermaid
 {step}

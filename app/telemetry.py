@@ -1,8 +1,10 @@
-"""Logs that carry request, workflow and step by themselves, and the metrics of all processes.
+"""Structured logs, and the metrics of all processes.
 
-With `METRICS_DIR` set, processes share their samples through files there; the folder must be in
-the environment as `PROMETHEUS_MULTIPROC_DIR` before this module is first imported (the commands
-in ops/cli do that), and is wiped by whoever starts them all.
+Each line of the log carries the request, workflow and step on which its thread works.
+
+If `METRICS_DIR` is set, all processes share their metrics through files in that folder. The folder
+must be in the environment as `PROMETHEUS_MULTIPROC_DIR` before this module is first imported (the
+commands in ops/cli see to that). The process that starts all others empties the folder first.
 """
 
 import logging
@@ -30,7 +32,7 @@ HTTP_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
-STEPS = Counter("playalter_steps", "Attempts of steps, by how they ended.", ["action", "outcome"])
+STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(
     "playalter_step_seconds",
     "Time of one attempt of a step.",
@@ -45,14 +47,14 @@ def _of_step(action: str, outcome: str) -> tuple[Counter, Histogram]:
 
 
 def step_ended(action: str, outcome: str, seconds: float) -> None:
-    """Count one attempt of a step."""
+    """Count one attempt of a step, which took `seconds`."""
     count, histogram = _of_step(action, outcome)
     count.inc()
     histogram.observe(seconds)
 
 
-# Two lines for each message, with neither workflow nor step.
-_TALKATIVE = ("celery.app.trace", "celery.worker.strategy")
+# Celery logs two lines for each message here. They name neither the workflow nor the step.
+_PER_MESSAGE_LOGGERS = ("celery.app.trace", "celery.worker.strategy")
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -63,7 +65,8 @@ _SHARED: tuple[Processor, ...] = (
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send all logs of the process, our own and the libraries', to stderr as JSON or for people."""
+    """Send all logs of this process, with those of libraries, to stderr: as JSON, or as text for
+    people."""
     renderer: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     if settings.log_json:
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -77,7 +80,7 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for name in _TALKATIVE:
+    for name in _PER_MESSAGE_LOGGERS:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     structlog.configure(
         processors=[
@@ -93,30 +96,33 @@ def configure_logs(settings: Settings) -> None:
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger that adds what `log_context` holds to each of its lines."""
+    """A logger that adds the values of `log_context` and `bind_log` to each of its lines."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return bound
 
 
 @contextmanager
 def log_context(**values: str | int | None) -> Iterator[None]:
-    """Add these to every line logged by this thread within the block (workflow=, step=, ...)."""
+    """Add `values` (workflow=, step=, ...) to every line that this thread logs in the block."""
     with structlog.contextvars.bound_contextvars(**values):
         yield
 
 
 def bind_log(**values: str | int | None) -> None:
-    """Add these to every line this thread logs from now on; `clear_log` ends it."""
+    """Add `values` to every line that this thread logs from now on, until `clear_log`."""
     structlog.contextvars.bind_contextvars(**values)
 
 
 def clear_log() -> None:
-    """Forget what was bound: the thread goes on to other work."""
+    """Remove the values that `bind_log` added. A thread calls it before it takes other work."""
     structlog.contextvars.clear_contextvars()
 
 
 def exposition(settings: Settings, *collectors: Collector) -> bytes:
-    """The metrics of all processes (or of this one), with those that `collectors` read now."""
+    """The metrics in Prometheus' text format, with those that `collectors` read at this moment.
+
+    With `METRICS_DIR` they are the metrics of all processes, else those of this process.
+    """
     registry = CollectorRegistry()
     if settings.metrics_dir is not None:
         share = multiprocess.MultiProcessCollector

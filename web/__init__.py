@@ -12,6 +12,7 @@ from flask import Response, g, request
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
+import tasks
 from app import telemetry
 from app.settings import Settings, current
 from web import errors
@@ -78,6 +79,7 @@ def create_app(settings: Settings) -> OpenAPI:
 def create_app_from_environment() -> OpenAPI:
     """Create the application of a server process: read its settings and configure its logs."""
     settings = current()
+    tasks.check_settings()
     telemetry.configure_logs(settings)
     return create_app(settings)
 

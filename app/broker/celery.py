@@ -88,52 +88,57 @@ class _LeanExceptionInfo(_ExceptionInfo):  # type: ignore[misc] # its base is no
 _trace.ExceptionInfo = _LeanExceptionInfo
 
 
+_TRANSPORT_OPTIONS = {
+    # kombu's own record of messages in hand: four round trips for each, half of the
+    # work of a worker's main process, for what PostgreSQL knows already.
+    "ack_emulation": False,
+    "queue_order_strategy": "round_robin",
+    "socket_keepalive": True,
+    "socket_connect_timeout": 3,
+    # A broker that hangs must not hold a request or the reconciler; a read of the queue
+    # itself waits a second at a time.
+    "socket_timeout": 3,
+    "health_check_interval": 25,
+}
+
+_CONFIGURATION: dict[str, Any] = {
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_acks_on_failure": True,
+    "task_acks_on_timeout": True,
+    "task_ignore_result": True,
+    "task_store_errors_even_if_ignored": False,
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_default_queue": CONTROL_QUEUE,
+    "task_create_missing_queues": True,
+    "task_publish_retry_policy": {
+        "max_retries": 2,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    },
+    "worker_consumer": "app.broker.consumer:BatchingConsumer",
+    # One in hand and one at hand for each slot: a child need not wait for the next.
+    "worker_prefetch_multiplier": 2,
+    "worker_max_tasks_per_child": 5000,
+    "worker_max_memory_per_child": 600_000,
+    "worker_send_task_events": True,
+    "worker_hijack_root_logger": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_soft_shutdown_timeout": 10,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_transport_options": _TRANSPORT_OPTIONS,
+    "broker_transport": "redis",
+}
+
+
 @lru_cache(maxsize=1)
 def celery_app() -> Celery:
     """The process's application, configured from its settings."""
     app = Celery(
         "playalter", broker=settings.current().redis_url, backend="app.broker.results:StepsBackend"
     )
-    app.conf.update(
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        task_acks_on_failure=True,
-        task_acks_on_timeout=True,
-        task_ignore_result=True,
-        task_store_errors_even_if_ignored=False,
-        task_serializer="json",
-        accept_content=["json"],
-        task_default_queue=CONTROL_QUEUE,
-        task_create_missing_queues=True,
-        task_publish_retry_policy={
-            "max_retries": 2,
-            "interval_start": 0,
-            "interval_step": 0.2,
-            "interval_max": 0.5,
-        },
-        worker_consumer="app.broker.consumer:BatchingConsumer",
-        # One in hand and one at hand for each slot: a child need not wait for the next.
-        worker_prefetch_multiplier=2,
-        worker_max_tasks_per_child=5000,
-        worker_max_memory_per_child=600_000,
-        worker_send_task_events=True,
-        worker_hijack_root_logger=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_soft_shutdown_timeout=10,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,
-        broker_transport_options={
-            # kombu's own record of messages in hand: four round trips for each, half of the
-            # work of a worker's main process, for what PostgreSQL knows already.
-            "ack_emulation": False,
-            "queue_order_strategy": "round_robin",
-            "socket_keepalive": True,
-            "socket_connect_timeout": 3,
-            # A broker that hangs must not hold a request or the reconciler; a read of the queue
-            # itself waits a second at a time.
-            "socket_timeout": 3,
-            "health_check_interval": 25,
-        },
-        broker_transport="redis",
-    )
+    app.conf.update(_CONFIGURATION)
     return app

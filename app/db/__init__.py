@@ -1,4 +1,4 @@
-"""PostgreSQL: connections, transactions, waiting for the server, the schema and its migration."""
+"""PostgreSQL: connections, transactions, retries while the server is unavailable, migrations."""
 
 from app.db.ailments import Ailment, ailment
 from app.db.connecting import connect, dsn, snapshots

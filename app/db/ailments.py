@@ -1,4 +1,4 @@
-"""What psycopg2's and SQLAlchemy's errors say about the server's state."""
+"""Classifies the errors of psycopg2 and SQLAlchemy by the state of the server."""
 
 import re
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from app.errors import Unavailable
 
 @dataclass(frozen=True)
 class Ailment:
-    """Why PostgreSQL did not do what it was asked for: a code for machines, words for people.
-    `passes`: asked again later, it may."""
+    """Why PostgreSQL did not run a statement: `code` is for machines, `words` are for people.
+
+    `passes` is true if the same statement may succeed later.
+    """
 
     code: str
     words: str
@@ -21,15 +23,17 @@ _NO_ROOM = "No space left on device"
 
 
 def ailment(err: BaseException) -> Ailment:
-    """What psycopg2's or SQLAlchemy's error tells of the server's state."""
+    """The state of the server that an error of psycopg2 or SQLAlchemy reports."""
     cause = getattr(err, "orig", None) or err
-    state, told = getattr(cause, "pgcode", None), str(cause).strip()
-    # A refused connection has no SQLSTATE in libpq, only the server's words.
-    if state == "53300" or (state is None and _CROWDED.search(told)):
-        return Ailment("database_crowded", f"PostgreSQL has no free connection: {told[:200]}")
-    if state == "53100" or _NO_ROOM in told:
-        return Ailment("database_full", f"PostgreSQL's disk is full: {told[:200]}")
+    state, text = getattr(cause, "pgcode", None), str(cause).strip()
+    # libpq gives no SQLSTATE for a refused connection, only the server's message.
+    if state == "53300" or (state is None and _CROWDED.search(text)):
+        return Ailment("database_crowded", f"PostgreSQL has no free connection: {text[:200]}")
+    if state == "53100" or _NO_ROOM in text:
+        return Ailment("database_full", f"PostgreSQL's disk is full: {text[:200]}")
     if state is not None and state.startswith("54"):
-        # psycopg2 calls a statement or value beyond PostgreSQL's limits an OperationalError, too.
-        return Ailment("database_limit", f"more than PostgreSQL takes: {told[:200]}", passes=False)
-    return Ailment(Unavailable.default_code, f"PostgreSQL: {told[:200]}")
+        # psycopg2 raises an OperationalError for these, too. No retry can help: the statement or
+        # a value in it is over one of PostgreSQL's limits.
+        message = f"a limit of PostgreSQL was exceeded: {text[:200]}"
+        return Ailment("database_limit", message, passes=False)
+    return Ailment(Unavailable.default_code, f"PostgreSQL: {text[:200]}")

@@ -1,4 +1,4 @@
-"""New connections to PostgreSQL: how they are made, and how a vanished server is noticed."""
+"""Opens connections to PostgreSQL, with keepalives that detect a server that has vanished."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +16,8 @@ _register_uuid()
 CONNECT_SECONDS = 5
 STATEMENT_MILLISECONDS = 30_000
 
-# A vanished server is noticed within half a minute, not by the kernel's quarter of an hour.
+# With these, a vanished server is detected within 30 seconds. The kernel's defaults need about 15
+# minutes.
 LIVENESS: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -31,7 +32,7 @@ def dsn(url: str) -> str:
 
 
 def connect(*, application: str = "playalter") -> Any:
-    """A new autocommit psycopg2 connection; the caller closes it."""
+    """Open an autocommit psycopg2 connection. The caller must close it."""
     connection = psycopg2.connect(
         dsn(settings.current().database_url),
         connect_timeout=CONNECT_SECONDS,
@@ -45,7 +46,8 @@ def connect(*, application: str = "playalter") -> Any:
 
 @contextmanager
 def snapshots(*, application: str = "playalter") -> Iterator[Any]:
-    """A psycopg2 connection to the primary, each of whose transactions only reads one snapshot."""
+    """A psycopg2 connection to the primary. Its transactions are read-only, and each sees one
+    snapshot."""
     with closing(connect(application=application)) as connection:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         yield connection

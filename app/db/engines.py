@@ -1,6 +1,6 @@
-"""SQLAlchemy's engines of this process: transactions, and questions that a replica may answer.
+"""The SQLAlchemy engines of this process, for the primary and for the read replica.
 
-Engines belong to the process that made them: after a fork they are made anew.
+An engine belongs to the process that created it. A forked child creates its own engines.
 """
 
 import os
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 _REPLICA_PAUSE_SECONDS = 10.0
 
 _replica_away_until: dict[str, float] = {}
-"""By address: the time.monotonic() before which this process does not try the replica again."""
+"""For each URL, the time.monotonic() before which this process does not try the replica again."""
 
 
 @lru_cache(maxsize=4)
@@ -42,36 +42,39 @@ def _engine(pid: int, url: str) -> Engine:
 
 
 def engine() -> Engine:
-    """The process's engine; created at first use, never shared over a fork."""
+    """This process's engine for the primary. It is created at first use, and never shared with a
+    forked child."""
     return _engine(os.getpid(), settings.current().database_url)
 
 
 @contextmanager
 def begin() -> Iterator[Connection]:
-    """One transaction: committed at the end of the block, undone by an exception."""
+    """Run the block in one transaction, which an exception rolls back."""
     with engine().begin() as connection:
         yield connection
 
 
 def has_replica() -> bool:
-    """Whether questions go to a replica, which may lag behind."""
+    """Whether queries go to a replica, which may lag behind the primary."""
     return settings.current().database_replica_url is not None
 
 
 @contextmanager
 def begin_read() -> Iterator[Connection]:
-    """One transaction that only reads: on the replica where there is one and it can be reached."""
-    with _reading() as connection, connection.begin():
+    """Run the block in one transaction for reading: on the replica if one is set and reachable,
+    otherwise on the primary."""
+    with _connect_to_read() as connection, connection.begin():
         yield connection
 
 
-def _reading() -> Connection:
+def _connect_to_read() -> Connection:
     url = settings.current().database_replica_url
     if url is not None and time.monotonic() >= _replica_away_until.get(url, 0.0):
         try:
             return _engine(os.getpid(), url).connect()
         except OperationalError as err:
-            # Questions go on at the primary, without a wait for the replica at each of them.
+            # For this pause, queries go to the primary at once. Otherwise each of them would
+            # first wait for the replica's time-out.
             _replica_away_until[url] = time.monotonic() + _REPLICA_PAUSE_SECONDS
             log.warning("database.replica_away", error=str(err.orig).strip()[:200])
     return engine().connect()

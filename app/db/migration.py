@@ -1,4 +1,4 @@
-"""The schema's migration."""
+"""Migrates the schema of a database."""
 
 from pathlib import Path
 
@@ -6,12 +6,15 @@ from sqlalchemy import create_engine, text
 
 from app.db.connecting import CONNECT_SECONDS
 
-_MIGRATION_LOCK = 0x706C6179  # one migration at a time, whoever starts it
+_MIGRATION_LOCK = 0x706C6179  # an advisory lock: two processes must not migrate at the same time
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the database at `url` to `revision`; callers at the same time take turns."""
-    # Imported here: 0.5 s that no worker and no request needs.
+    """Migrate the database at `url` to `revision`. A second caller waits until the first is done.
+
+    `revision` is `base`, which removes everything, or a revision to upgrade to.
+    """
+    # Imported late: these take 0.5 s, and no worker or web process needs them.
     from alembic import command
     from alembic.config import Config
 

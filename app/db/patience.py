@@ -1,6 +1,7 @@
-"""Waiting in place while PostgreSQL is away, full or crowded, or has broken a deadlock.
+"""Retries a statement while PostgreSQL is unreachable, out of disk or out of connections.
 
-Every wait has a bound; past it the caller gets `Unavailable`.
+A transaction that PostgreSQL chose as a deadlock's victim is retried too. Every wait has a limit,
+after which `Unavailable` is raised.
 """
 
 import time
@@ -26,39 +27,45 @@ UNABLE = (
     sqlalchemy.exc.InterfaceError,
     sqlalchemy.exc.TimeoutError,
 )
-"""What psycopg2 and SQLAlchemy raise while the database is away, full or crowded."""
+"""The errors that psycopg2 and SQLAlchemy raise while the server is unreachable, is out of disk or
+connections, or has broken a deadlock."""
 
 AWAY = (*UNABLE, psycopg2.InternalError, sqlalchemy.exc.InternalError)
-"""What psycopg2 and SQLAlchemy raise when the database is away, busy or a deadlock was broken."""
+"""`UNABLE`, and the errors that psycopg2 and SQLAlchemy raise when the server answers but cannot do
+its work, for example because it is read-only after a fail-over."""
 
 PATIENCE_SECONDS = 5.0
-"""How long a caller waits who can try again later."""
+"""The limit for a caller that can try again later."""
 OUTCOME_PATIENCE_SECONDS = 60.0
-"""How long a worker waits with the outcome of an attempt: what is lost would be done again."""
+"""The limit for a worker that records the outcome of an attempt. It is long, because a step whose
+outcome is lost must be run again."""
 _PAUSE_SECONDS = 0.25
-_WORTH_TELLING = 2  # a broken deadlock is gone at the second try
+_FAILURES_TO_LOG = 2  # a single failure is not logged: a deadlock rarely happens twice in a row
 
 
 def patiently(ask: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
-    """`ask()`, again for up to `seconds` while PostgreSQL is away, full or crowded, or broke a
-    deadlock; then Unavailable. A fault that no waiting cures is Unavailable at once."""
+    """Call `ask()` until it succeeds, for up to `seconds` while it raises one of `AWAY`.
+
+    Raises Unavailable after that time, and at once for an error that a retry cannot cure.
+    """
     began = time.monotonic()
     failures = 0
     while True:
         try:
             answer = ask()
         except AWAY as err:
-            # Also where the server answers but cannot work: read-only after a switch, say.
+            # Idle connections are closed even if the server still answers: after a fail-over they
+            # may lead to a server that has become read-only.
             release()
             found = ailment(err)
             if not found.passes or time.monotonic() - began >= seconds:
                 raise Unavailable(found.words, code=found.code) from err
             failures += 1
-            if failures == _WORTH_TELLING:
+            if failures == _FAILURES_TO_LOG:
                 log.warning("database.waiting", reason=found.words, seconds=seconds)
             time.sleep(_PAUSE_SECONDS)
         else:
-            if failures >= _WORTH_TELLING:
+            if failures >= _FAILURES_TO_LOG:
                 log.info("database.back", waited=round(time.monotonic() - began, 1))
             return answer
 
@@ -66,12 +73,15 @@ def patiently(ask: Callable[[], T], *, seconds: float = PATIENCE_SECONDS) -> T:
 def call(
     sql: str, parameters: tuple[Any, ...], *, seconds: float = PATIENCE_SECONDS
 ) -> dict[str, Any] | None:
-    """The first row of one statement, waiting in place while PostgreSQL is away."""
+    """Run one statement with the retries of `patiently`, and return its first row or None."""
     return patiently(lambda: row(sql, parameters), seconds=seconds)
 
 
 def hot(
     function: str, types: str, parameters: tuple[Any, ...], *, seconds: float = PATIENCE_SECONDS
 ) -> list[dict[str, Any]]:
-    """The rows of an SQL function that is planned once a connection; waits like `call`."""
+    """Call an SQL function with the retries of `patiently`, and return its rows.
+
+    The statement is prepared once on each connection (see `app.db.pool.prepared`).
+    """
     return patiently(lambda: prepared(function, types, parameters), seconds=seconds)

@@ -1,6 +1,6 @@
-"""The connections of this process for short statements, each committed by itself.
+"""A pool of autocommit connections, for short statements that need no longer transaction.
 
-Connections belong to the process that opened them: after a fork the child opens its own.
+A connection belongs to the process that opened it. A forked child opens its own connections.
 """
 
 import os
@@ -21,138 +21,144 @@ _BORROW_SECONDS = 5.0
 
 
 def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
-    """Run one statement on an autocommit connection of this process; its first row, or None.
+    """Run one statement on a pooled connection, and return its first row or None.
 
-    Raises psycopg2's errors; a broken connection is dropped, so that the next call makes a new one.
+    Raises psycopg2's errors. A broken connection is closed, and the next call opens a new one.
     """
     found = rows(sql, parameters)
     return found[0] if found else None
 
 
 def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """Like `row`, all rows."""
-    with _borrowed() as held:
-        return _run(held, sql, parameters)
+    """Run one statement like `row`, and return all its rows."""
+    with _borrowed() as pooled:
+        return _run(pooled, sql, parameters)
 
 
 def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    """The rows that an SQL function returns, through a statement planned once a connection.
+    """Call an SQL function through a prepared statement, and return its rows.
 
-    `types` are its parameters' types, with commas. Needs a pooler that keeps a session together.
+    The statement is prepared once on each connection. `types` are the types of the parameters,
+    separated by commas. A connection pooler in front of PostgreSQL must run in session mode, for a
+    prepared statement belongs to its session.
     """
-    with _borrowed() as held:
-        known = held.prepared.get(function)
+    with _borrowed() as pooled:
+        known = pooled.prepared.get(function)
         if known is None:
-            known = held.prepared[function] = _prepare(held, function, types, len(parameters))
-        held.cursor.execute(known.statement, parameters)
+            known = pooled.prepared[function] = _prepare(pooled, function, types, len(parameters))
+        pooled.cursor.execute(known.statement, parameters)
         if not known.names:
-            known.names = [column.name for column in held.cursor.description]
-        return [dict(zip(known.names, values, strict=True)) for values in held.cursor.fetchall()]
+            known.names = [column.name for column in pooled.cursor.description]
+        return [dict(zip(known.names, values, strict=True)) for values in pooled.cursor.fetchall()]
 
 
 @dataclass
 class _Prepared:
     statement: str
-    """What executes it."""
+    """The EXECUTE statement."""
     names: list[str] = field(default_factory=list)
-    """Of its columns, once it was executed."""
+    """The names of the result's columns, empty until the first execution."""
 
 
-class _Held:
-    """A connection, and what is prepared on it by the functions' names."""
+class _PooledConnection:
+    """A connection with its prepared statements, by the names of the SQL functions."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
-        """For what is prepared; its last answer is kept until the next."""
+        """The cursor of all prepared statements. It keeps a result until the next execution."""
         self.prepared: dict[str, _Prepared] = {}
 
 
-def _prepare(held: _Held, function: str, types: str, count: int) -> _Prepared:
+def _prepare(pooled: _PooledConnection, function: str, types: str, count: int) -> _Prepared:
     numbers = ", ".join(f"${n}" for n in range(1, count + 1))
-    held.cursor.execute(f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})")
+    pooled.cursor.execute(f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})")
     return _Prepared(f"EXECUTE {function} ({', '.join(['%s'] * count)})")
 
 
 class _Pool:
-    """A process's autocommit connections: one for each statement under way, so that many threads
-    that wait for vendors need few. What was used last is used next; while one is idle, no lock is
-    taken."""
+    """The autocommit connections of one process.
+
+    A connection is lent for one statement only, so that many threads that wait for vendors share
+    few connections. The connection that was returned last is lent first. No lock is taken while a
+    connection is idle.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.size = settings.current().database_connections
-        self.idle: deque[_Held] = deque()
-        self.open = 0
-        """Those idle and those lent."""
+        self.idle: deque[_PooledConnection] = deque()
+        self.open_count = 0
+        """The number of open connections, idle or lent."""
         self.waiting = 0
-        self.turn = threading.Condition()
+        self.freed = threading.Condition()
 
-    def take(self) -> _Held:
-        """One to use and to give back; OperationalError if none is free for too long."""
-        held = self._idle()
-        if held is None and not self._may_open():
-            held = self._wait()
-        return self._opened() if held is None else held
+    def take(self) -> _PooledConnection:
+        """Lend a connection. Raises OperationalError if none becomes free in time."""
+        pooled = self._pop_idle()
+        if pooled is None and not self._may_open():
+            pooled = self._wait()
+        return self._open() if pooled is None else pooled
 
-    def give(self, held: _Held) -> None:
-        """Take one back, whatever became of it."""
-        if held.connection.closed:
-            self._closed()
+    def give(self, pooled: _PooledConnection) -> None:
+        """Take a connection back, open or closed."""
+        if pooled.connection.closed:
+            self._note_closed()
             return
-        self.idle.append(held)
+        self.idle.append(pooled)
         if self.waiting:
-            with self.turn:
-                self.turn.notify()
+            with self.freed:
+                self.freed.notify()
 
     def close_idle(self) -> None:
-        """Close those that nobody uses."""
-        while (held := self._idle()) is not None:
-            held.connection.close()
-            self._closed()
+        """Close the connections that are not lent."""
+        while (pooled := self._pop_idle()) is not None:
+            pooled.connection.close()
+            self._note_closed()
 
-    def _idle(self) -> _Held | None:
+    def _pop_idle(self) -> _PooledConnection | None:
         try:
             return self.idle.pop()
         except IndexError:
             return None
 
     def _may_open(self) -> bool:
-        with self.turn:
-            if self.open >= self.size:
+        with self.freed:
+            if self.open_count >= self.size:
                 return False
-            self.open += 1
+            self.open_count += 1
             return True
 
-    def _wait(self) -> _Held | None:
-        """An idle one; None where one may be opened instead."""
+    def _wait(self) -> _PooledConnection | None:
+        """Wait for an idle connection. None means that the caller may open a new one."""
         until = time.monotonic() + _BORROW_SECONDS
-        with self.turn:
-            # Counted before it looks again: who gives one back after that look sees it waiting.
+        with self.freed:
+            # Raised before the check for an idle connection: a thread that returns one after that
+            # check then sees that this thread waits, and notifies it.
             self.waiting += 1
             try:
-                while (held := self._idle()) is None and self.open >= self.size:
+                while (pooled := self._pop_idle()) is None and self.open_count >= self.size:
                     left = until - time.monotonic()
                     if left <= 0:
                         message = f"all {self.size} connections of this process are in use"
                         raise psycopg2.OperationalError(message)
-                    self.turn.wait(left)
-                self.open += held is None
-                return held
+                    self.freed.wait(left)
+                self.open_count += pooled is None
+                return pooled
             finally:
                 self.waiting -= 1
 
-    def _opened(self) -> _Held:
+    def _open(self) -> _PooledConnection:
         try:
-            return _Held(connect())
+            return _PooledConnection(connect())
         except BaseException:
-            self._closed()
+            self._note_closed()
             raise
 
-    def _closed(self) -> None:
-        with self.turn:
-            self.open -= 1
-            self.turn.notify()
+    def _note_closed(self) -> None:
+        with self.freed:
+            self.open_count -= 1
+            self.freed.notify()
 
 
 _local = threading.local()
@@ -161,7 +167,7 @@ _pool_lock = threading.Lock()
 
 
 def _own_pool() -> _Pool:
-    """This process's: what a parent opened is not a child's to use or close."""
+    """The pool of this process. A forked child must not use or close its parent's connections."""
     global _pool
     pool = _pool
     if pool is None or pool.pid != os.getpid():
@@ -173,35 +179,35 @@ def _own_pool() -> _Pool:
 
 
 def dedicate() -> None:
-    """From now on this thread has a connection to itself and never waits for another thread."""
+    """Give this thread a connection of its own, so that it never waits for other threads."""
     _local.is_dedicated, _local.own = True, None
 
 
 @contextmanager
-def _borrowed() -> Iterator[_Held]:
+def _borrowed() -> Iterator[_PooledConnection]:
     pool = None if getattr(_local, "is_dedicated", False) else _own_pool()
-    held = _dedicated() if pool is None else pool.take()
+    pooled = _dedicated() if pool is None else pool.take()
     try:
-        yield held
+        yield pooled
     except (psycopg2.OperationalError, psycopg2.InterfaceError):
-        # Its neighbours were opened to the same server, which is not there or not as it was.
-        held.connection.close()
+        # The idle connections lead to the same server. It is gone, or it has changed (fail-over).
+        pooled.connection.close()
         release()
         raise
     finally:
         if pool is not None:
-            pool.give(held)
+            pool.give(pooled)
 
 
-def _dedicated() -> _Held:
-    held: _Held | None = _local.own
-    if held is None or held.connection.closed:
-        held = _local.own = _Held(connect())
-    return held
+def _dedicated() -> _PooledConnection:
+    own: _PooledConnection | None = _local.own
+    if own is None or own.connection.closed:
+        own = _local.own = _PooledConnection(connect())
+    return own
 
 
-def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    with held.connection.cursor() as cursor:
+def _run(pooled: _PooledConnection, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+    with pooled.connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         if cursor.description is None:
             return []
@@ -210,7 +216,7 @@ def _run(held: _Held, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, A
 
 
 def release() -> None:
-    """Close this process's idle connections."""
+    """Close the idle connections of this process's pool."""
     pool = _pool
     if pool is not None and pool.pid == os.getpid():
         pool.close_idle()

@@ -1,1 +1,1 @@
-"""Files: uploads and results, where they are stored, and what marks them as generated."""
+"""Files: uploads and results, their storage, and the mark that a picture was generated."""

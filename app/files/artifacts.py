@@ -1,7 +1,7 @@
-"""The pictures and files we keep: uploads of users, and what steps copied from platforms.
+"""Artifacts: the photographs that users upload, and the files that steps copy from platforms.
 
-A row without `erased_at` has its file: the file is written before the row and removed before the
-row says so. An erased artifact keeps its hash only.
+Invariant: a row without `erased_at` has its file. The file is written before the row, and removed
+before `erased_at` is set. The row of an erased artifact remains, with the hash of its content.
 """
 
 import hashlib
@@ -76,14 +76,15 @@ class Artifacts:
     def __init__(
         self, workflow_id: UUID, step_key: str, user_id: UUID, *, fence: UUID | None = None
     ) -> None:
-        """`fence`: the claim that may write; a holder that lost it leaves nothing behind."""
+        """`fence` is the token of the claim that may write. A worker that has lost its claim keeps
+        no file: `write` raises Fenced."""
         self.fence = fence
         self.workflow_id = workflow_id
         self.step_key = step_key
         self.user_id = user_id
 
     def read(self, artifact_id: UUID | str) -> Blob:
-        """The artifact's content; Permanent if it is erased, damaged or not this user's."""
+        """Read an artifact. Raises Permanent if it is erased, damaged or not this user's."""
         row = _find(_uuid(artifact_id), self.user_id)
         if row is None or row["erased_at"] is not None:
             raise Permanent(f"there is no artifact {artifact_id}", code="artifact_missing")
@@ -106,10 +107,11 @@ class Artifacts:
     def write(
         self, name: str, data: bytes, content_type: str, *, vendor_sha256: str | None = None
     ) -> Json:
-        """Keep a result, on disk before this returns; `{id, url, content_type, size, sha256, ...}`.
+        """Keep a result of the step, and return `{id, url, content_type, size, sha256, ...}`.
 
-        The id follows from workflow, step and name: a replay finds what is there and adds nothing.
-        Permanent when an image cannot be decoded, or the artifact was erased meanwhile.
+        The content is on disk before this returns. The id follows from workflow, step and name, so
+        that a replay finds the earlier artifact and writes no second one. Raises Permanent if an
+        image cannot be decoded or the artifact was erased, Fenced if the step's claim is lost.
         """
         artifact_id = uuid5(_NAMESPACE, f"{self.workflow_id}/{self.step_key}/{name}")
         known = _find(artifact_id, self.user_id)
@@ -120,11 +122,14 @@ class Artifacts:
         return self._described(known)
 
     def link(self, artifact_id: UUID | str, *, seconds: int = LINK_SECONDS) -> str:
-        """An address under which a platform can fetch the content for `seconds`, without a key."""
+        """A URL at which a platform can fetch the content for `seconds`, without an API key."""
         return link(_uuid(artifact_id), seconds=seconds)
 
     def written(self, *, step_key: str | None = None) -> list[Json]:
-        """What this step, or the one it undoes, has written and not erased, oldest first."""
+        """The artifacts of this step, or of the step `step_key`, that are not erased, oldest first.
+
+        A compensation sees the artifacts of the step that it undoes.
+        """
         statement = (
             select(*_COLUMNS)
             .where(
@@ -138,7 +143,10 @@ class Artifacts:
             return [self._described(row) for row in connection.execute(statement).mappings()]
 
     def erase(self, artifact_id: UUID | str) -> bool:
-        """Remove the content for good, keeping the row's hash; False when it was erased before."""
+        """Remove the content for good; the row remains, with its hash.
+
+        Returns False if the artifact is unknown or was already erased.
+        """
         row = _find(_uuid(artifact_id), self.user_id)
         return row is not None and _erase(row)
 
@@ -160,7 +168,8 @@ class Artifacts:
             "vendor_sha256": vendor_sha256,
         }
         if self.fence is not None:
-            # Another holder's file, even with the same bytes, is not ours to remove below.
+            # With the fence in it, the key is this claim's alone. Otherwise the deletions below
+            # could remove a file of the same bytes that another worker has written for this step.
             values["storage_key"] = _storage_key(artifact_id, data + self.fence.bytes)
         storage().write(values["storage_key"], data)
         with begin() as connection:
@@ -174,7 +183,7 @@ class Artifacts:
         if row is None:
             raise Permanent(f"artifact {name} belongs to another user", code="artifact_missing")
         if row["storage_key"] != values["storage_key"] or row["erased_at"] is not None:
-            # Another attempt came first with other bytes, or the step was undone meanwhile.
+            # Another attempt has written the artifact first, or the step was undone meanwhile.
             storage().delete(values["storage_key"])
         return row
 
@@ -207,7 +216,7 @@ class Artifacts:
 
 
 def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
-    """The signed address of an artifact's content, good for `seconds` from now."""
+    """A signed URL of an artifact's content, valid for `seconds` from now."""
     expires = int(clock.timestamp()) + seconds
     signature = signed_links.link_signature(artifact_id, expires)
     base = current().public_base_url
@@ -215,7 +224,10 @@ def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
 
 
 def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping:
-    """Keep a user's photograph; its row. InvalidInput or TooLarge if it is no image we take."""
+    """Keep a user's photograph, and return its row.
+
+    Raises InvalidInput or TooLarge if it is not an image that `images.inspect` accepts.
+    """
     picture = images.inspect(data)
     clean = _UNSAFE_IN_NAMES.sub("_", name or "").strip(" .")[-200:]
     values = _values(uuid7(), user_id, clean or f"upload.{picture.extension}", data) | {
@@ -230,7 +242,10 @@ def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping
 
 
 def artifact(artifact_id: UUID, user_id: UUID | None) -> RowMapping:
-    """One row; NotFound if it is not there or another's. `user_id` None: by a signed link."""
+    """The row of an artifact. Raises NotFound if it does not exist or belongs to another user.
+
+    `user_id` is None for a caller with a signed link, who may see every user's artifact.
+    """
     row = _find(artifact_id, user_id)
     if row is None:
         raise NotFound("there is no such artifact")
@@ -238,9 +253,10 @@ def artifact(artifact_id: UUID, user_id: UUID | None) -> RowMapping:
 
 
 def erase_old_uploads(older_than: timedelta) -> int:
-    """Erase uploads that no live workflow's input mentions; how many were erased.
+    """Erase old uploads that no unfinished workflow of their user mentions in its input.
 
-    An upload's id appears in the input as a string, so the input's text is searched for it.
+    An input mentions an upload by its id, so the text of the input is searched for the id. One call
+    erases at most 1000 uploads, and returns how many.
     """
     statement = (
         select(*_COLUMNS)
@@ -276,7 +292,7 @@ def _find(artifact_id: UUID, user_id: UUID | None) -> RowMapping | None:
 
 
 def _erase(row: RowMapping) -> bool:
-    # The file first: a crash between the two is made good by erasing again.
+    # The file is removed before the row says so. If a crash comes between, erasing again helps.
     storage().delete(row["storage_key"])
     statement = (
         update(ArtifactRow)
@@ -300,7 +316,8 @@ def _values(artifact_id: UUID, user_id: UUID, name: str, data: bytes) -> dict[st
 
 
 def _storage_key(artifact_id: UUID, distinct: bytes) -> str:
-    """A file's key; what is distinct keeps two attempts out of each other's way."""
+    """The storage key of a file. Two attempts pass different `distinct` bytes, so that neither
+    overwrites or removes the other's file."""
     return f"{artifact_id.hex[-2:]}/{artifact_id}.{hashlib.sha256(distinct).hexdigest()[:16]}"
 
 
@@ -308,7 +325,7 @@ def _inspect_result(data: bytes) -> images.Picture:
     try:
         return images.inspect(data)
     except (InvalidInput, TooLarge) as err:
-        raise Permanent(f"the platform's picture: {err.message}", code=err.code) from err
+        raise Permanent(f"the platform's picture is refused: {err.message}", code=err.code) from err
 
 
 def _uuid(value: UUID | str) -> UUID:

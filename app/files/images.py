@@ -1,6 +1,7 @@
-"""What a photograph is, told from its bytes alone; names and content types are not believed.
+"""Inspects a photograph by its bytes alone. Its file name and content type are not trusted.
 
-An image passes only if it was decoded to its last row, and is measured before it is decoded.
+The size of an image is checked before it is decoded. An image is accepted only if it can be decoded
+to its last row.
 """
 
 import io
@@ -18,17 +19,17 @@ MAX_PIXELS = 40_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _CONTENT_TYPES = {
     "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",  # what Pillow calls a JPEG with a second picture, as telephones write it
+    "MPO": "image/jpeg",  # Pillow's name for a JPEG with a second picture, which telephones write
     "PNG": "image/png",
     "WEBP": "image/webp",
 }
-# A decoded picture of 40 megapixels takes 160 MB: few at once, whatever the number of threads.
+# A decoded picture of 40 megapixels takes 160 MB, so that the process decodes two at most at once.
 _decoding = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The facts of one image: its true content type and its size in pixels as stored."""
+    """The true content type of an image, and its size in pixels as stored."""
 
     content_type: str
     width: int
@@ -36,21 +37,22 @@ class Picture:
 
     @property
     def extension(self) -> str:
-        """The usual end of a file name for this type, without a dot."""
+        """The usual extension of a file name for this type, without the dot."""
         return {"image/jpeg": "jpg"}.get(self.content_type, self.content_type.partition("/")[2])
 
 
 def inspect(data: bytes, *, field: str = "/file") -> Picture:
-    """Decode a JPEG, PNG or WebP of at most 20 MB and 40 megapixels; TooLarge or InvalidInput.
+    """Decode a JPEG, PNG or WebP of at most 20 MB and 40 megapixels.
 
-    `field` is what the error points at. EXIF orientation is neither applied nor removed.
+    Raises TooLarge or InvalidInput, with `field` as the JSON pointer in the error. The EXIF
+    orientation is neither applied nor removed.
     """
     if len(data) > MAX_BYTES:
         raise TooLarge(f"the image is larger than {MAX_BYTES // 2**20} MB", code="file_too_large")
     if not data:
         raise InvalidInput("the file is empty", field=field, code="file_empty")
     with warnings.catch_warnings(), _decoding:
-        # Pillow's own bomb guard warns or raises; here the pixels are counted below.
+        # Pillow warns of very large images, but `_decode` has a lower limit of its own.
         warnings.simplefilter("ignore")
         return _decode(data, field)
 
@@ -76,7 +78,7 @@ def _decode(data: bytes, field: str) -> Picture:
             "the file is not a JPEG, PNG or WebP image", field=field, code="not_an_image"
         ) from err
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as err:
-        # Pillow's decoders report damage by any of these.
+        # Pillow's decoders raise any of these for a damaged file.
         raise InvalidInput(
             "the image is damaged or not complete", field=field, code="image_damaged"
         ) from err

@@ -1,7 +1,7 @@
-"""Marks a generated picture as such, in its own bytes: XMP with IPTC's digital source type.
+"""Marks a picture as generated, by an XMP packet in its bytes with IPTC's digital source type.
 
-Invariant: the pixels stay what they were; the packet is added beside the compressed data, and a
-format without such a place here is kept losslessly as PNG.
+Invariant: the pixels do not change. A JPEG or PNG gets the packet beside its compressed data. A
+picture of another format is first converted to PNG without loss.
 https://www.iptc.org/std/photometadata/documentation/userguide/ (digital source type)
 """
 
@@ -34,16 +34,16 @@ _PACKET = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True)
 class Marked:
-    """A picture with its provenance."""
+    """A picture with its mark."""
 
     data: bytes
     content_type: str
 
 
 def mark(data: bytes) -> Marked:
-    """Check that `data` is one whole picture of at most 40 megapixels and add the provenance.
+    """Check that `data` is one complete picture of at most 40 megapixels, and add the mark.
 
-    Raises Permanent (code `not_an_image`) for anything else.
+    Raises Permanent (code `not_an_image`) if it is anything else.
     """
     kind = _decode(data)
     if kind == "image/jpeg":
@@ -56,7 +56,7 @@ def _decode(data: bytes) -> str:
         return images.inspect(data).content_type
     except (InvalidInput, TooLarge) as err:
         raise Permanent(
-            f"what was delivered is not a usable picture: {err.message}", code="not_an_image"
+            f"the delivered file is not a usable picture: {err.message}", code="not_an_image"
         ) from err
 
 
@@ -68,7 +68,7 @@ def _as_png(data: bytes) -> bytes:
 
 
 def _mark_png(data: bytes) -> bytes:
-    """Put an iTXt chunk behind IHDR, in place of an XMP packet already there (PNG 3, 11.3.3.4)."""
+    """Insert the packet as an iTXt chunk after IHDR (PNG 3, 11.3.3.4), and drop an earlier one."""
     text = _PNG_XMP + b"\x00\x00\x00\x00" + _PACKET  # not compressed, no language, no translation
     chunk = struct.pack(">I", len(text)) + b"iTXt" + text
     chunk += struct.pack(">I", binascii.crc32(b"iTXt" + text))
@@ -85,7 +85,8 @@ def _mark_png(data: bytes) -> bytes:
 
 
 def _mark_jpeg(data: bytes) -> bytes:
-    """Put an APP1 segment behind APP0 and Exif, in place of an XMP packet there (XMP part 3)."""
+    """Insert the packet as an APP1 segment after APP0 and Exif (XMP part 3), and drop an earlier
+    one."""
     segment = b"\xff\xe1" + struct.pack(">H", len(_JPEG_XMP) + len(_PACKET) + 2)
     segment += _JPEG_XMP + _PACKET
     result, position, is_placed = bytearray(data[:2]), 2, False

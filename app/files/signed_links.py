@@ -1,4 +1,4 @@
-"""Signed links: an artifact is served without a key until the link's time has passed."""
+"""Signed links: whoever has one gets the artifact without an API key, until the link expires."""
 
 import hashlib
 import hmac
@@ -9,13 +9,13 @@ from app.settings import current
 
 
 def link_signature(artifact_id: UUID, expires: int) -> str:
-    """The signature under which `/files/{artifact_id}` is served until `expires` (epoch)."""
+    """The signature of a link to `/files/{artifact_id}`; `expires` is in Unix seconds."""
     secret = current().link_secret.get_secret_value().encode()
     return hmac.new(secret, f"{artifact_id}:{expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def is_link_valid(artifact_id: UUID, expires: int, signature: str) -> bool:
-    """Whether the signature is ours and its time has not passed."""
+    """Whether the signature is genuine and the link has not expired."""
     expected = link_signature(artifact_id, expires)
-    is_ours = hmac.compare_digest(expected.encode(), signature.encode())
-    return is_ours and clock.timestamp() < expires
+    is_genuine = hmac.compare_digest(expected.encode(), signature.encode())
+    return is_genuine and clock.timestamp() < expires

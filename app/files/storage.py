@@ -1,7 +1,7 @@
-"""Files by key under one folder; a file is there whole and on disk, or not there at all.
+"""Stores files by key in one folder. A file exists only when it is complete and synced to disk.
 
-A key is made of an artifact's id and hash, never of a name somebody sent, and is checked again
-here: no key leads out of the folder.
+A key is made of an artifact's id and a hash, never of a name that a user has sent. Its form is
+checked here once more, so that no key leads out of the folder.
 """
 
 import os
@@ -17,13 +17,14 @@ _KEY = re.compile(r"[0-9a-f]{2}/[0-9a-f-]{36}\.[0-9a-f]{16}")
 
 
 class LocalDir:
-    """Content under `root`, in 256 sub-folders; every write is atomic and synced to disk."""
+    """Stores files under `root`, in 256 sub-folders. Every write is atomic and synced to disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def write(self, key: str, data: bytes) -> None:
-        """Store `data`; return once it would survive a power cut. Unavailable when disk is full."""
+        """Store `data` so that it survives a power cut. Raises Unavailable, if the disk is full for
+        example."""
         path = self._path(key)
         try:
             self._make_folder(path.parent)
@@ -34,23 +35,23 @@ class LocalDir:
             ) from err
 
     def open(self, key: str) -> BinaryIO:
-        """The content, opened for reading; NotFound when there is none."""
+        """Open the content for reading. Raises NotFound if there is none."""
         try:
             return self._path(key).open("rb")
         except FileNotFoundError as err:
-            raise NotFound("the file is not there", code="file_missing") from err
+            raise NotFound("the file does not exist", code="file_missing") from err
         except OSError as err:
             raise Unavailable(
                 f"files cannot be read now: {err.strerror or err}", code="storage_unavailable"
             ) from err
 
     def read(self, key: str) -> bytes:
-        """The whole content; NotFound when there is none."""
+        """The whole content. Raises NotFound if there is none."""
         with self.open(key) as file:
             return file.read()
 
     def delete(self, key: str) -> bool:
-        """Remove the content; False when it was not there."""
+        """Remove the content. Returns False if there was none."""
         path = self._path(key)
         try:
             path.unlink()
@@ -90,7 +91,7 @@ class LocalDir:
 
 
 def _sync_folder(folder: Path) -> None:
-    # A rename is only durable once the folder that holds the name is synced too.
+    # A rename is durable only when the folder that holds the name is synced, too.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -99,5 +100,5 @@ def _sync_folder(folder: Path) -> None:
 
 
 def storage() -> LocalDir:
-    """The storage that the settings name."""
+    """The storage in the folder that the settings name."""
     return LocalDir(current().storage_dir)

@@ -1,1 +1,1 @@
-"""Who calls: users, their API keys, and signed links."""
+"""The identity of callers: users and their API keys."""

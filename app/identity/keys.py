@@ -1,6 +1,7 @@
-"""API keys: no key is ever stored, nor compared in the clear.
+"""API keys. Invariant: no key is stored; a row holds only its prefix and its digest.
 
-A key is `pa_<prefix>_<secret>`; the prefix finds its row, an HMAC-SHA256 of the whole proves it.
+A key is `pa_<prefix>_<secret>`. The prefix finds the row, and the digest, an HMAC-SHA256 of the
+whole key, proves that the key is genuine.
 """
 
 import hashlib
@@ -21,14 +22,14 @@ from app.errors import InvalidInput, NotFound, Unauthorized
 from app.settings import current
 
 _PATIENCE_SECONDS = 0.1
-"""Enough for a second try where a connection was left from before PostgreSQL's restart."""
+"""Enough for one retry, if the pooled connection was broken by a restart of PostgreSQL."""
 _KEY = re.compile(r"pa_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,189}")
 
 
 @dataclass(frozen=True)
 class KeyFacts:
-    """What may be shown of a key: everything but the key."""
+    """The facts of a key that may be shown. The key itself is not among them."""
 
     prefix: str
     email: str
@@ -39,14 +40,17 @@ class KeyFacts:
 
 @dataclass(frozen=True)
 class Identity:
-    """Whom a key stands for, and whether it may change what can be started."""
+    """The user of an API key. Only an admin may change the definitions that can be started."""
 
     user_id: UUID
     is_admin: bool
 
 
 def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
-    """Make a key for the user of `email`, who is created when new; the key is shown only here."""
+    """Create a key for the user with this e-mail address, and the user if there is none.
+
+    Returns the user's id and the key. The key cannot be shown again.
+    """
     if not _EMAIL.fullmatch(email):
         raise InvalidInput("this is not an e-mail address", field="/email", code="email_invalid")
     key = f"pa_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
@@ -65,8 +69,10 @@ def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
 
 
 def authenticate(key: str) -> Identity:
-    """Whom `key` stands for; Unauthorized when it is unknown, wrong or revoked: asked each
-    time, so that every process refuses a revoked key at once."""
+    """The identity behind a key. Raises Unauthorized if the key is unknown, wrong or revoked.
+
+    The database is asked each time, so that every process refuses a revoked key at once.
+    """
     match = _KEY.fullmatch(key)
     if match is None:
         raise Unauthorized("the API key is not valid")
@@ -81,7 +87,7 @@ def authenticate(key: str) -> Identity:
 
 
 def revoke_key(prefix: str) -> None:
-    """Make the key of this prefix worthless; NotFound when there is none that is in use."""
+    """Revoke the key with this prefix. Raises NotFound if no such key is valid."""
     statement = (
         update(ApiKey)
         .where(ApiKey.prefix == prefix, ApiKey.revoked_at.is_(None))
@@ -90,11 +96,11 @@ def revoke_key(prefix: str) -> None:
     )
     with begin() as connection:
         if connection.execute(statement).one_or_none() is None:
-            raise NotFound("no key in use has this prefix")
+            raise NotFound("no valid key has this prefix")
 
 
 def list_keys(email: str | None = None) -> list[KeyFacts]:
-    """All keys, or one user's, oldest first."""
+    """All keys or those of one user, oldest first."""
     statement = (
         select(ApiKey.prefix, User.email, ApiKey.created_at, ApiKey.revoked_at, ApiKey.is_admin)
         .join(User, User.id == ApiKey.user_id)

@@ -57,17 +57,12 @@ def send(
         answer: urllib3.BaseHTTPResponse = held.session.send(made, timeout=timeout, stream=True).raw
         return answer
     place = _place(url, tuple((name, str(value)) for name, value in (params or {}).items()))
-    for header in headers.items():
-        requests.utils.check_header_validity(header)
-    own = {name: value for name, value in headers.items() if name.lower() != "content-length"}
-    given = {name.lower() for name in own}
-    defaults = {name: value for name, value in place.defaults.items() if name.lower() not in given}
     return held.pool(place).urlopen(
-        # As requests does: stripe's SDK says "post", and servers tell the two apart.
+        # As requests does: some SDK says "post", and servers tell the two apart.
         method.upper(),
         place.target,
         body=(body.encode() if isinstance(body, str) else body) or None,
-        headers={**defaults, **own},
+        headers=_headers(place, headers),
         timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
         retries=False,
         redirect=False,
@@ -75,6 +70,18 @@ def send(
         preload_content=False,
         decode_content=False,
     )
+
+
+def _headers(place: "_Place", headers: Mapping[str, str]) -> dict[str, str]:
+    """The caller's headers over the place's own; urllib3 counts the body's length itself."""
+    import requests  # late, as in `send`
+
+    for header in headers.items():
+        requests.utils.check_header_validity(header)
+    own = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    given = {name.lower() for name in own}
+    defaults = {name: value for name, value in place.defaults.items() if name.lower() not in given}
+    return {**defaults, **own}
 
 
 @dataclass(frozen=True)

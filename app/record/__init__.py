@@ -1,1 +1,1 @@
-"""The record of events: its hash chains verified, its heads kept elsewhere."""
+"""The record of events: verifies its hash chains, and exports its heads."""

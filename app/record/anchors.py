@@ -1,6 +1,8 @@
-"""Heads: the newest event of each workflow, exported for safe keeping where our owner cannot write.
+"""Exported heads. The head of a workflow is its newest event.
 
-A file of them is sorted by workflow, as text and as ids: it can be read beside the database.
+The owner of the database can rewrite all events. Heads that are kept where the owner cannot write
+show this. A file of heads is sorted by workflow id, so that it can be compared with the database in
+one pass.
 """
 
 import json
@@ -11,7 +13,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A workflow's newest event when heads were exported; `at` in microseconds since 1970."""
+    """A workflow's newest event at the time of the export; `at` is in microseconds since 1970."""
 
     workflow: UUID
     seq: int
@@ -19,19 +21,20 @@ class Head:
     at: int | None
 
     def line(self) -> str:
-        """The head as a line of JSON; lines sorted as text are sorted by workflow."""
+        """The head as a line of JSON. Lines that are sorted as text are sorted by workflow id."""
         shown = {"workflow": str(self.workflow), "seq": self.seq, "hash": self.hash, "at": self.at}
         return json.dumps(shown)
 
 
 class HeadInvalid(ValueError):
-    """A line that is no exported head, or out of order; the message says which and why."""
+    """A line is not an exported head, or is out of order. The message says which line, and why."""
 
 
 def read_heads(lines: Iterable[str], only: UUID | None = None) -> Iterator[Head]:
-    """Heads out of exported lines, of one workflow or all; raises HeadInvalid while it is read.
+    """Read the heads of one workflow or of all from exported lines.
 
-    They must come in the order of their workflows, as `heads` gives them and `sort` makes it.
+    The lines must be in the order of their workflow ids, in which `heads` yields them; the command
+    `sort` restores it. The iterator raises HeadInvalid at the first wrong line.
     """
     before = UUID(int=0)
     for number, line in enumerate(lines, start=1):
@@ -50,26 +53,27 @@ def _head(number: int, line: str) -> Head:
         found = json.loads(line)
         head = Head(UUID(found["workflow"]), int(found["seq"]), str(found["hash"]), None)
     except (ValueError, KeyError, TypeError, AttributeError) as err:
-        raise HeadInvalid(f"line {number} is no exported head") from err
+        raise HeadInvalid(f"line {number} is not an exported head") from err
     if head.seq < 1:
-        raise HeadInvalid(f"line {number} names event {head.seq}")
+        message = f"line {number} is not an exported head: events count from 1, not {head.seq}"
+        raise HeadInvalid(message)
     return head
 
 
 @dataclass
-class Beside:
-    """Exported heads beside the workflows, both in order: only the next one is held."""
+class ExportedHeads:
+    """Exported heads in the order of their workflows. Only the next head is held in memory."""
 
-    given: Iterable[Head]
+    heads: Iterable[Head]
     _next: Head | None = field(default=None, init=False)
-    _is_read: bool = field(default=False, init=False)
+    _is_begun: bool = field(default=False, init=False)
 
     def until(self, workflow: UUID) -> Iterator[Head]:
-        """The heads of workflows up to this one."""
-        if not self._is_read:
-            self.given = iter(self.given)
-            self._next, self._is_read = next(self.given, None), True
+        """Yield the next heads, up to and including those of `workflow`."""
+        if not self._is_begun:
+            self.heads = iter(self.heads)
+            self._next, self._is_begun = next(self.heads, None), True
         while self._next is not None and self._next.workflow <= workflow:
             yield self._next
-            assert isinstance(self.given, Iterator)
-            self._next = next(self.given, None)
+            assert isinstance(self.heads, Iterator)
+            self._next = next(self.heads, None)

@@ -1,7 +1,8 @@
-"""The record read back: each workflow's chain of hashes is computed again from the stored text.
+"""Verifies the record: computes each workflow's chain of hashes again from the stored text.
 
-Nothing here trusts the database to check itself, and memory is bounded whatever there is to read:
-workflows come in spans, each span one snapshot of its own, and rows over a server-side cursor.
+The hashes are computed here, because the database is not trusted to check itself. Memory is
+bounded: workflows are read in spans, each span in one snapshot, and rows through a server-side
+cursor.
 """
 
 import hashlib
@@ -15,13 +16,13 @@ from typing import Any
 from uuid import UUID
 
 from app import db
-from app.record.anchors import Beside, Head
+from app.record.anchors import ExportedHeads, Head
 
 SPAN = 500
-"""Workflows read in one snapshot: short enough to hold up no vacuum."""
+"""The number of workflows in one snapshot. A longer snapshot would hold up vacuum."""
 FETCH = 2000
 MAX_FAULTS = 20
-"""Faults named of one workflow; more are counted only."""
+"""The number of faults that are listed for one workflow. Further faults are only counted."""
 
 _LAST = UUID(int=2**128 - 1)
 _CANDIDATES = 6
@@ -29,7 +30,8 @@ _CANDIDATES = 6
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a workflow's record; `seq` is None where that is no one event."""
+    """One fault in a workflow's record. `seq` is the number of the faulty event, or None if the
+    fault is not in a single event."""
 
     workflow: UUID
     seq: int | None
@@ -38,17 +40,18 @@ class Fault:
 
 @dataclass
 class Tally:
-    """What has been read so far."""
+    """Counts what has been read so far."""
 
     workflows: int = 0
     events: int = 0
     gone: int = 0
-    """Payloads that events know and rows do not have any more."""
+    """Payloads that are no longer in their rows. Only their hashes are left, in events."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A run of workflow ids, (after, last], and those that have a row."""
+    """A range of workflow ids, from `after` (excluded) to `last` (included). `ids` are those that
+    have a row."""
 
     after: UUID
     last: UUID
@@ -56,7 +59,10 @@ class Span:
 
 
 def spans(connection: Any, only: UUID | None, size: int = SPAN) -> Iterator[Span]:
-    """All workflows by id, or the one; the snapshot of a span ends when the next is asked for."""
+    """Yield all workflows in spans, ordered by id, or the one workflow `only`.
+
+    A span is read in one snapshot. The snapshot ends when the next span is asked for.
+    """
     if only is not None:
         with connection:
             found = _ids(connection, UUID(int=max(only.int - 1, 0)), 1)
@@ -67,7 +73,7 @@ def spans(connection: Any, only: UUID | None, size: int = SPAN) -> Iterator[Span
         with connection:
             ids = _ids(connection, after, size)
             is_last = len(ids) < size
-            # Rows of a workflow that is gone are looked at with the span that they fall into.
+            # The spans cover all possible ids, so that the events of a deleted workflow are found.
             span = Span(after, _LAST if is_last else ids[-1], ids)
             yield span
         after = span.last
@@ -80,7 +86,8 @@ def _ids(connection: Any, after: UUID, size: int) -> tuple[UUID, ...]:
 
 
 def rows(connection: Any, name: str, sql: str, span: Span) -> Iterator[tuple[Any, ...]]:
-    """The rows of a span over a server-side cursor of this name; `sql` takes (after, last)."""
+    """Yield a span's rows from a server-side cursor called `name`. The parameters of `sql` are
+    `after` and `last`."""
     with closing(connection.cursor(name=name)) as cursor:
         cursor.itersize = FETCH
         cursor.execute(sql, (span.after, span.last))
@@ -96,10 +103,13 @@ EVENTS = (
 def verify(
     only: UUID | None = None, heads: Iterable[Head] = (), tally: Tally | None = None
 ) -> Iterator[Fault]:
-    """What is wrong in the record of one workflow or of all; `heads`, in the order of their
-    workflows, are held against it. `tally` counts along."""
+    """Yield the faults in the record of one workflow or of all.
+
+    The record is also compared with `heads`, exported heads in the order of their workflows.
+    `tally` is updated while the record is read.
+    """
     tally = Tally() if tally is None else tally
-    exported = Beside(heads)
+    exported = ExportedHeads(heads)
     with db.snapshots(application="playalter-events") as connection:
         for span in spans(connection, only):
             yield from _verify_span(connection, span, exported, tally)
@@ -107,7 +117,9 @@ def verify(
         yield _gone(head)
 
 
-def _verify_span(connection: Any, span: Span, exported: "Beside", tally: Tally) -> Iterator[Fault]:
+def _verify_span(
+    connection: Any, span: Span, exported: ExportedHeads, tally: Tally
+) -> Iterator[Fault]:
     known = iter(span.ids)
     waiting = next(known, None)
     read = rows(connection, "events", EVENTS, span)
@@ -118,7 +130,7 @@ def _verify_span(connection: Any, span: Span, exported: "Beside", tally: Tally) 
         if waiting == workflow:
             waiting = next(known, None)
         else:
-            yield Fault(workflow, None, "the workflow's row is missing, its events are there")
+            yield Fault(workflow, None, "the workflow has events, but its row is missing")
         yield from _verify_one(workflow, events, exported, tally)
     while waiting is not None:
         yield from _verify_one(waiting, (), exported, tally)
@@ -126,7 +138,7 @@ def _verify_span(connection: Any, span: Span, exported: "Beside", tally: Tally) 
 
 
 def _verify_one(
-    workflow: UUID, events: Iterable[tuple[Any, ...]], exported: "Beside", tally: Tally
+    workflow: UUID, events: Iterable[tuple[Any, ...]], exported: ExportedHeads, tally: Tally
 ) -> Iterator[Fault]:
     for head in exported.until(UUID(int=workflow.int - 1)):
         yield _gone(head)
@@ -139,11 +151,12 @@ def _verify_one(
 
 
 def _gone(head: Head) -> Fault:
-    return Fault(head.workflow, None, f"all is missing; its head was exported at event {head.seq}")
+    wrong = f"the workflow and all its events are missing; event {head.seq} was exported as head"
+    return Fault(head.workflow, None, wrong)
 
 
 class Chain:
-    """One workflow's events, added in the order of their numbers. Pure."""
+    """Checks one workflow's events, which are added in the order of their numbers. Pure."""
 
     def __init__(self, workflow: UUID, heads: Iterable[Head] = ()) -> None:
         self.workflow = workflow
@@ -151,12 +164,13 @@ class Chain:
         self.seq = 0
         self.faults: list[Fault] = []
         self.left_out = 0
-        # What the next event may follow: more than one hash only behind a fault, so that one
-        # wrong row is one fault and not the ruin of all that follow it. None: not known.
+        # The hashes that the next event may follow. After a fault there are several, so that one
+        # wrong row is reported as one fault and not as a fault of each later event. None means
+        # that the hash is not known, because events are missing.
         self._previous: list[bytes] | None = [hashlib.sha256(workflow.bytes).digest()]
 
     def add(self, seq: int, body: str, digest: bytes) -> None:
-        """Hold the next row against the chain so far."""
+        """Check the next event against the chain so far."""
         if seq != self.seq + 1:
             self._note_gap(seq)
         text = body.encode()
@@ -164,20 +178,20 @@ class Chain:
         if (
             previous is None
             or _follows(previous[:1], text, digest)
-            or (_told(body, "seq") == seq and _follows(previous[1:], text, digest))
+            or (_number(body, "seq") == seq and _follows(previous[1:], text, digest))
         ):
             self._previous = [digest]
         else:
-            self._note(seq, _how(seq, body))
+            self._note(seq, _wrong(seq, body))
             computed = hashlib.sha256(previous[0] + text).digest()
             self._previous = [digest, computed, *previous][:_CANDIDATES]
         self.seq = seq
         self._compare_heads(seq, digest)
 
     def end(self) -> list[Fault]:
-        """All that is wrong, now that there are no more rows."""
+        """Check the end of the chain, and return all faults of the workflow."""
         if self.seq == 0 and not self.heads:
-            self._note(None, "there is no event at all")
+            self._note(None, "the workflow has no events")
         for head in self.heads[-1:]:
             if self.seq == 0:
                 self._note(None, f"all events are missing; event {head.seq} was exported as head")
@@ -188,26 +202,26 @@ class Chain:
                     " exported as head",
                 )
         if self.left_out:
-            wrong = f"and {self.left_out} faults more"
+            wrong = f"{self.left_out} more faults are not listed"
             self.faults.append(Fault(self.workflow, None, wrong))
         return self.faults
 
     def _note_gap(self, seq: int) -> None:
         first, last = self.seq + 1, seq - 1
         if last < first:
-            wrong = f"a number below {first} stands here"
-            self._note(seq, wrong)
+            self._note(seq, f"the number of the event is below {first}")
         elif first == last:
             self._note(first, "missing" if first > 1 else "missing: the first event")
         else:
-            self._note(first, f"missing, and all up to event {last}")
+            self._note(first, f"missing, with all events up to event {last}")
         self._previous = None
 
     def _compare_heads(self, seq: int, digest: bytes) -> None:
         while self.heads and self.heads[0].seq <= seq:
             head = self.heads.pop(0)
             if head.seq == seq and head.hash != digest.hex():
-                self._note(seq, f"changed: its exported hash was {head.hash}, is {digest.hex()}")
+                now = digest.hex()
+                self._note(seq, f"changed: its hash is {now}, but {head.hash} was exported")
 
     def _note(self, seq: int | None, wrong: str) -> None:
         if len(self.faults) < MAX_FAULTS:
@@ -220,15 +234,15 @@ def _follows(previous: list[bytes], text: bytes, digest: bytes) -> bool:
     return any(hashlib.sha256(each + text).digest() == digest for each in previous)
 
 
-def _how(seq: int, body: str) -> str:
-    told = _told(body, "seq")
-    if told is not None and told != seq:
-        return f"reordered: the text of event {told} stands here"
-    return "changed: its text and its hash do not belong together"
+def _wrong(seq: int, body: str) -> str:
+    stated = _number(body, "seq")
+    if stated is not None and stated != seq:
+        return f"reordered: its text is that of event {stated}"
+    return "changed: its hash does not match its text and the hash before it"
 
 
-def _told(body: str, name: str) -> int | None:
-    """A number of the event's text, if that can be read."""
+def _number(body: str, name: str) -> int | None:
+    """The integer `name` in an event's text, or None if there is none or the text is damaged."""
     try:
         found = json.loads(body)
     except ValueError:
@@ -238,11 +252,11 @@ def _told(body: str, name: str) -> int | None:
 
 
 def heads(only: UUID | None = None) -> Iterator[Head]:
-    """Every workflow's newest event, in the order of workflows."""
+    """Yield the newest event of every workflow, in the order of the workflow ids."""
     with db.snapshots(application="playalter-events") as connection:
         for span in spans(connection, only):
             for workflow, seq, digest, body in rows(connection, "heads", _HEADS, span):
-                yield Head(workflow, seq, bytes(digest).hex(), _told(body, "at"))
+                yield Head(workflow, seq, bytes(digest).hex(), _number(body, "at"))
 
 
 _HEADS = """

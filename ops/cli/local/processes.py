@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ops.cli.exits import USAGE, leave
-from ops.cli.local.settings import configured, stores
+from ops.cli.local.settings import ready_to_work, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
 @click.command()
 def web() -> None:
     """Serve HTTP (gunicorn: one process with threads)."""
-    settings = configured()
+    settings = ready_to_work()
     _become(
         "gunicorn",
         "web:create_app_from_environment()",
@@ -41,7 +41,7 @@ def web() -> None:
 @click.option("--name", default="worker", show_default=True, help="The worker's name in Flower.")
 def worker(threads: int | None, queues: str | None, name: str) -> None:
     """Run steps (Celery: prefork with AUTOSCALE processes, or one process with --threads)."""
-    settings = configured()
+    settings = ready_to_work()
     from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
 
@@ -72,7 +72,7 @@ def reconciler() -> None:
 
     Several may run at once.
     """
-    settings = configured()
+    settings = ready_to_work()
     os.environ.update(_shared(settings))
     from app import telemetry
     from chains.repair.reconcile import main
@@ -84,7 +84,7 @@ def reconciler() -> None:
 @click.command()
 def beat() -> None:
     """Start periodic housekeeping (Celery beat, with its schedule in memory)."""
-    configured()
+    ready_to_work()
     # The default scheduler keeps its state in a file. Here the schedule is code, so a restart
     # loses nothing.
     scheduler = ("--scheduler", "celery.beat:Scheduler")
@@ -94,7 +94,7 @@ def beat() -> None:
 @click.command()
 def flower() -> None:
     """Serve Flower behind its password (FLOWER_USER, FLOWER_PASSWORD)."""
-    settings = configured()
+    settings = ready_to_work()
     password = settings.flower_password
     if password is None or not password.get_secret_value():
         leave(USAGE, "FLOWER_PASSWORD is not set; Flower needs a password")
@@ -109,7 +109,7 @@ def flower() -> None:
 @click.command()
 def migrate() -> None:
     """Migrate the database and register the workflow types that are shipped."""
-    settings = configured()
+    settings = ready_to_work()
     from app import db
     from chains import definitions
     from chains.catalogue import versions

@@ -28,6 +28,22 @@ def configured(*, is_demo_allowed: bool = False) -> "Settings":
         leave(USAGE, str(err))
 
 
+def ready_to_work() -> "Settings":
+    """The settings of a process that works with platforms; checks the platforms' settings too.
+
+    A wrong setting ends the command and is named.
+    """
+    settings = configured()
+    import tasks
+    from app.settings import SettingsInvalid
+
+    try:
+        tasks.check_settings()
+    except SettingsInvalid as err:
+        leave(USAGE, str(err))
+    return settings
+
+
 def _use_demo_settings() -> None:
     """If no database is named, read the settings that this checkout's demo has written."""
     from ops.laptop.profile import DATA_FOLDER, ENVIRONMENT_FILE

@@ -18,7 +18,7 @@ from app.settings import Settings
 from chains.commands.command import caller_of
 from chains.commands.skip import skip
 from ops.laptop.postgres import Postgres
-from tests.integration.conftest import NOTHING, Kernel, kernel_of_ada
+from tests.integration.conftest import NOTHING, Kernel, furnish, kernel_of_ada
 
 
 def test_models_and_migrations_agree(settings: Settings) -> None:
@@ -46,6 +46,7 @@ def test_a_session_that_has_planned_steps_goes_on_over_the_change_of_their_statu
 ) -> None:
     db.migrate(settings.database_url, "base")
     db.migrate(settings.database_url, "0010")
+    furnish()
     kernel = kernel_of_ada()
     before = kernel.start("noop_chain")
     # Some of each plan, more than once, so that PostgreSQL keeps them.

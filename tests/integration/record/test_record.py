@@ -101,7 +101,7 @@ def test_a_removed_row_whose_followers_moved_up_is_found(kernel: Kernel) -> None
 def test_events_of_another_workflow_do_not_pass_for_its_own(kernel: Kernel) -> None:
     workflow, other = run(kernel), run(kernel)
     forge("DELETE FROM events WHERE workflow_id = %s", workflow)
-    assert found() == [(workflow, None, "there is no event at all")]
+    assert found() == [(workflow, None, "the workflow has no events")]
     forge(
         "INSERT INTO events SELECT %s, seq, body, hash FROM events WHERE workflow_id = %s",
         workflow,
@@ -146,9 +146,7 @@ def test_events_whose_workflow_is_gone_are_found(kernel: Kernel) -> None:
     db.row("DELETE FROM steps WHERE workflow_id = %s", (gone,))
     db.row("ALTER TABLE workflows DISABLE TRIGGER ALL", ())
     db.row("DELETE FROM workflows WHERE id = %s", (gone,))
-    assert list(verify()) == [
-        Fault(gone, None, "the workflow's row is missing, its events are there")
-    ]
+    assert list(verify()) == [Fault(gone, None, "the workflow has events, but its row is missing")]
 
 
 def test_older_heads_hold_while_workflows_go_on(kernel: Kernel) -> None:

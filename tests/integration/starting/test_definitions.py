@@ -123,7 +123,7 @@ def test_activating_and_rolling_back_end_a_spread(kernel: Kernel) -> None:
     [
         ({7: 1}, InvalidInput, "no such version"),
         ({1: 0}, InvalidInput, "above 0"),
-        ({1: -1}, InvalidInput, "within 0"),
+        ({1: -1}, InvalidInput, "between 0"),
         ({2: 1}, Conflict, "retired"),
     ],
 )
