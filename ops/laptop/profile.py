@@ -133,7 +133,7 @@ class Profile:
         return Postgres(folder, self._port("postgres"), password, databases=(self.database,))
 
     def valkey(self) -> Valkey:
-        """The broker."""
+        """The broker's server."""
         password = self.secrets["VALKEY_PASSWORD"]
         return Valkey(self.data.path / "valkey", self._port("valkey"), password)
 

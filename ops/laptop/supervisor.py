@@ -80,7 +80,10 @@ class Supervisor:
             return [run.status() for run in self._runs.values()]
 
     def restart(self, name: str, seconds: float = 30.0) -> None:
-        """Restart one service and wait until it is ready; raises ServiceFailed after `seconds`."""
+        """Restart one service and wait until it is ready.
+
+        Raises ServiceFailed if it is not ready after `seconds`.
+        """
         with self._lock:
             run = self._runs[name]
             self._end(run)

@@ -76,7 +76,7 @@ class Settings:
         return float(self.all()[name])
 
     def flag(self, name: str) -> bool:
-        """Return a yes-or-no setting."""
+        """Return a boolean setting."""
         return bool(self.all()[name])
 
     def text(self, name: str) -> str:

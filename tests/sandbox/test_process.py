@@ -1,4 +1,4 @@
-"""The process: its map, its control API, its ports, its end, and what survives it."""
+"""The process: its description, its control API, its ports, its end, and state that survives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Definitions over HTTP: who may, what is refused, and what one gets to see."""
+"""Definitions over HTTP: rights, refusals and responses."""
 
 import json
 import time

@@ -76,11 +76,11 @@ def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
 
 @api.post(
     "/workflows/<uuid:workflow_id>/attention/dismiss",
-    summary="Dismiss a call for a person",
+    summary="Record that a workflow needs no person any more",
     responses={200: Controlled, **problems(404, 409)},
 )
 def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
-    """For a call that concerns no single step, for example a time-out after the pivot."""
+    """For a reason that concerns no single step, for example a time-out after the pivot."""
     done = dismiss(caller_of(caller()), path.workflow_id, body.reason)
     return answer(done, HTTPStatus.OK)
 

@@ -81,7 +81,7 @@ def resume_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
     responses={202: Controlled, 201: Controlled, **problems(404, 409)},
 )
 def retry_step(path: WorkflowPath, body: RetryStep) -> Response:
-    """The step runs at once, with the corrected input if one is given.
+    """The step is due at once, with the corrected input if one is given.
 
     If the whole workflow has failed and nothing was undone, it continues in a fork: 201 with the
     fork's address.

@@ -55,7 +55,8 @@ class BulkSignal(GiveSignal):
 
 
 class ForkWorkflow(Body):
-    """`from_step` is a child of the definition's root sequence; by default the input is reused."""
+    """`from_step` is a child of the definition's root sequence. `input` replaces the input of the
+    original workflow."""
 
     from_step: StepKey
     input: dict[str, Any] | None = None

@@ -30,13 +30,13 @@ class DefinitionPath(BaseModel):
 
 
 class VersionPath(DefinitionPath):
-    """One version of a type."""
+    """One version of a type of workflow."""
 
     version: int = Field(ge=1, le=2**31 - 1)
 
 
 class DiffPath(VersionPath):
-    """Two versions of a type."""
+    """Two versions of a type of workflow."""
 
     other: int = Field(ge=1, le=2**31 - 1)
 

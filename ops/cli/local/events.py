@@ -73,7 +73,7 @@ def export_heads(path: str | None) -> None:
 @_WORKFLOW
 @_JSON
 def rebuild(workflow: UUID | None, is_json: bool) -> None:
-    """Compare the rows of WORKFLOW or of all workflows with the state that their events give.
+    """Compare the rows of WORKFLOW or of all workflows with the state computed from their events.
 
     Differences are printed; nothing is changed.
     """

@@ -31,7 +31,7 @@ def create(email: str, is_admin: bool) -> None:
 @keys.command("list")
 @click.argument("email", required=False)
 def list_keys(email: str | None) -> None:
-    """List all keys, or those of the user with EMAIL, by prefix."""
+    """List the prefixes of all keys, or of the keys of the user with EMAIL."""
     configured(is_demo_allowed=True)
     from app.identity import keys
 

@@ -155,7 +155,7 @@ def resolve(
 @workflow_argument
 @click.option("--reason", required=True, help="Why no person is needed any more.")
 def dismiss(workflow_id: Any, reason: str) -> None:
-    """Dismiss a call for a person that concerns no single step."""
+    """Record that a workflow needs no person any more, for a reason that concerns no step."""
     with server() as api:
         say(api.control(str(workflow_id), "attention/dismiss", {"reason": reason}))
 

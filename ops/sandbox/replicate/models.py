@@ -1,7 +1,7 @@
 """The models that the imitated Replicate runs, with their schemas.
 
 `playalter-sandbox/face-swap` swaps faces on the CPU. `replicate/hello-world` is Replicate's public
-example; it takes no time and is for tests of the protocol.
+example; it needs hardly any CPU and is for tests of the protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Read = Callable[[str, str], bytes]
 
 
 class PredictionFailed(Exception):
-    """The model raised; the message becomes the prediction's `error`."""
+    """The model failed; the message becomes the prediction's `error`."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Runs:
         return public(prediction)
 
     def wait(self, prediction_id: str, seconds: float) -> Json:
-        """Return the prediction when it has ended, at the latest after the given seconds."""
+        """Wait up to the given seconds for the prediction to end, and return it."""
         deadline = time.monotonic() + seconds
         with self.settled:
             while True:

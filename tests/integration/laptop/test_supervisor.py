@@ -1,4 +1,4 @@
-"""The supervisor over real processes: order, restart, giving up, and nothing left behind."""
+"""The supervisor with real processes: order, restarts, failures, and no process left behind."""
 
 import os
 import signal
@@ -192,7 +192,7 @@ import os, signal, sys, time
 from pathlib import Path
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor, signals_as_exit
-# As from a terminal: who runs the tests in the background has it ignored, and so have children.
+# As in a terminal: a program started in the background ignores SIGINT, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 log = Path({str(log)!r})
 service = Service("worker", (sys.executable, "-c", {STUBBORN!r}), log, lambda: {{}}, Path("."),
