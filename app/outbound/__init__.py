@@ -1,1 +1,1 @@
-"""The one seam to the outside: every request to a platform leaves here."""
+"""The HTTP seam: the only place from which requests to platforms are sent."""

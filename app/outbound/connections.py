@@ -1,9 +1,9 @@
-"""The connections of the HTTP seam: pools of a thread and process, no retries, no proxies.
+"""The connections of the HTTP seam: each thread has pools of its own, without retries or proxies.
 
-URLs are prepared and TLS is set up by requests; the requests themselves go to urllib3, for what
-requests makes around each of them costs a third of it. Redirects are followed by requests.
+The library requests prepares URLs and TLS, and follows redirects. Other requests are sent by
+urllib3 directly, because the overhead of requests is a third of the cost of a request.
 
-Invariant: whoever holds the seam is asked before the first byte of a request is written.
+Invariant: `before_write` of the HTTP seam is called before the first byte of a request is written.
 """
 
 import os
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _AGENT = "playalter"
 _LEAST_SECONDS = 0.001
-"""None at all would mean to Python's sockets not to wait."""
+"""The shortest time-out that is set. A time-out of zero would make a Python socket non-blocking."""
 _MOST_POOLS = 10
-"""Hosts to which a thread keeps connections."""
+"""The number of hosts to which a thread keeps connections."""
 
-# Per thread and process: a connection must not cross a fork.
+# The connections of a thread, and the id of their process: a forked child must not use them.
 _local = threading.local()
 
 
@@ -42,27 +42,29 @@ def send(
     timeout: tuple[float, float],
     follow_redirects: bool,
 ) -> "urllib3.BaseHTTPResponse":
-    """The answer's head, its body yet to be read; `before_write` is called before each piece that
-    a connection writes, and says how many seconds it may take. Raises what requests and urllib3
-    raise."""
-    # Imported here: the web process imports this module and never sends (0.3 s).
+    """Send a request and return the head of its answer. The body is still to be read.
+
+    `before_write` is called before each piece that a connection writes, and returns how many
+    seconds that write may take. Raises the errors of requests and urllib3.
+    """
+    # Imported late: the web process imports this module but never sends, and these take 0.3 s.
     import requests
     import urllib3
 
-    held = _held(before_write)
+    own = _own_connections(before_write)
     if follow_redirects:
-        # Made without the session, which would keep cookies.
-        all_headers = {**held.session.headers, **headers}
+        # Not prepared by the session, because a session keeps cookies.
+        all_headers = {**own.session.headers, **headers}
         made = requests.Request(method, url, all_headers, data=body, params=params).prepare()
-        answer: urllib3.BaseHTTPResponse = held.session.send(made, timeout=timeout, stream=True).raw
+        answer: urllib3.BaseHTTPResponse = own.session.send(made, timeout=timeout, stream=True).raw
         return answer
-    place = _place(url, tuple((name, str(value)) for name, value in (params or {}).items()))
-    return held.pool(place).urlopen(
-        # As requests does: some SDK says "post", and servers tell the two apart.
+    endpoint = _endpoint(url, tuple((name, str(value)) for name, value in (params or {}).items()))
+    return own.pool(endpoint).urlopen(
+        # requests does the same: some SDKs pass "post", and servers want upper case.
         method.upper(),
-        place.target,
+        endpoint.target,
         body=(body.encode() if isinstance(body, str) else body) or None,
-        headers=_headers(place, headers),
+        headers=_headers(endpoint, headers),
         timeout=urllib3.Timeout(connect=timeout[0], read=timeout[1]),
         retries=False,
         redirect=False,
@@ -72,105 +74,115 @@ def send(
     )
 
 
-def _headers(place: "_Place", headers: Mapping[str, str]) -> dict[str, str]:
-    """The caller's headers over the place's own; urllib3 counts the body's length itself."""
+def _headers(endpoint: "_Endpoint", headers: Mapping[str, str]) -> dict[str, str]:
+    """The caller's headers, with the endpoint's defaults for those that are missing.
+
+    Content-Length is left out, because urllib3 sets it.
+    """
     import requests  # late, as in `send`
 
     for header in headers.items():
         requests.utils.check_header_validity(header)
-    own = {name: value for name, value in headers.items() if name.lower() != "content-length"}
-    given = {name.lower() for name in own}
-    defaults = {name: value for name, value in place.defaults.items() if name.lower() not in given}
-    return {**defaults, **own}
+    sent = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    given = {name.lower() for name in sent}
+    defaults = {
+        name: value for name, value in endpoint.defaults.items() if name.lower() not in given
+    }
+    return {**defaults, **sent}
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a URL leads: `origin` names the pool, `target` is what a request asks it for."""
+class _Endpoint:
+    """A parsed URL: `origin` selects the pool, `target` is the path and query of the request."""
 
     url: str
     origin: tuple[str, str]
     target: str
     defaults: dict[str, str]
-    """Headers, unless the request has its own."""
+    """Headers that are sent unless the request has its own of the same name."""
 
 
 @lru_cache(maxsize=1024)
-def _place(url: str, params: tuple[tuple[str, str], ...]) -> _Place:
-    """Raises requests' errors for what is no URL."""
+def _endpoint(url: str, params: tuple[tuple[str, str], ...]) -> _Endpoint:
+    """Parse a URL and its query parameters. Raises the errors of requests if it is not valid."""
     import requests
 
     defaults = {**requests.utils.default_headers(), "User-Agent": _AGENT}
     made = requests.Request("GET", url, headers=defaults, params=dict(params)).prepare()
     assert made.url is not None
     parts = requests.compat.urlparse(made.url)
-    # A user and password in the URL have become a header by now.
-    return _Place(made.url, (parts.scheme, parts.netloc), made.path_url, dict(made.headers))
+    # requests has moved a user and password in the URL to a header.
+    return _Endpoint(made.url, (parts.scheme, parts.netloc), made.path_url, dict(made.headers))
 
 
 @dataclass
-class _Held:
-    """What one thread holds; `pools` are those of the adapters of `session`, found by origin."""
+class _Connections:
+    """The connections of one thread. `pools` are those of the adapters of `session`, by origin."""
 
     session: "requests.Session"
     pools: dict[tuple[str, str], "urllib3.HTTPConnectionPool"] = field(default_factory=dict)
 
-    def pool(self, place: _Place) -> "urllib3.HTTPConnectionPool":
-        """Connections to where the URL leads, checked as requests checks certificates."""
-        if place.origin in self.pools:
-            return self.pools[place.origin]
+    def pool(self, endpoint: _Endpoint) -> "urllib3.HTTPConnectionPool":
+        """The pool of connections to an endpoint. Certificates are checked as requests does it."""
+        if endpoint.origin in self.pools:
+            return self.pools[endpoint.origin]
         import requests
 
         if len(self.pools) >= _MOST_POOLS:
-            # All of them: a thread rarely has so many, and need not know which is the oldest.
+            # All pools are closed: a thread rarely has so many hosts that it would pay to find out
+            # which pool is the oldest.
             self.close()
-        prepared = requests.Request("GET", place.url).prepare()
-        # Their stubs leave one of these untyped, and speak of a pool's base.
-        adapter: Any = self.session.get_adapter(place.url)
+        prepared = requests.Request("GET", endpoint.url).prepare()
+        # Any: the stubs of requests leave one of these two methods untyped, and the other returns
+        # a base class of the pool.
+        adapter: Any = self.session.get_adapter(endpoint.url)
         made: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(prepared, True)
-        adapter.cert_verify(made, place.url, True, None)
-        self.pools[place.origin] = made
+        adapter.cert_verify(made, endpoint.url, True, None)
+        self.pools[endpoint.origin] = made
         return made
 
     def close(self) -> None:
-        """Close all connections; the next request opens its own."""
+        """Close all connections. The next request opens a new one."""
         self.pools.clear()
         self.session.close()
 
 
-def _held(before_write: Callable[[], float]) -> _Held:
-    """This thread's own."""
+def _own_connections(before_write: Callable[[], float]) -> _Connections:
+    """The connections of this thread in this process."""
     if getattr(_local, "pid", None) != os.getpid():
-        _local.held, _local.pid = _Held(_new_session(before_write)), os.getpid()
-    held: _Held = _local.held
-    return held
+        _local.own, _local.pid = _Connections(_new_session(before_write)), os.getpid()
+    own: _Connections = _local.own
+    return own
 
 
-class _Plain(socket.socket):
-    """A connected socket whose time-outs the kernel keeps. With Python's, each piece that is sent
-    or read is a poll before, and each of these lets other threads have the interpreter. A signal
-    (or a process that was stopped) begins the time-out under way anew."""
+class _KernelTimedSocket(socket.socket):
+    """A connected socket whose time-outs the kernel measures (SO_RCVTIMEO, SO_SNDTIMEO).
+
+    For its own time-outs, Python calls poll before each read and write, and each poll gives the
+    interpreter to other threads. A signal restarts the kernel's time-out of the call in progress,
+    and so does stopping and continuing the process.
+    """
 
     _seconds: float | None = None
 
     def settimeout(self, value: float | None) -> None:
-        """Of each piece that is read from now on, of all that is sent at once; None: no end."""
+        """Set the time-out in seconds of each read and of each whole `sendall`. None: no limit."""
         self._seconds = value
-        # No time at all would mean to the kernel that there is no end.
+        # Zero would mean to the kernel that there is no limit.
         microseconds = 0 if value is None else max(1, round(value * 1_000_000))
         bound = struct.pack("ll", *divmod(microseconds, 1_000_000))
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
 
     def recv_into(self, *args: Any) -> int:
-        """As Python's sockets, with TimeoutError."""
+        """Read like Python's sockets, and raise TimeoutError like them."""
         try:
             return super().recv_into(*args)
         except BlockingIOError as err:
             raise TimeoutError("timed out") from err
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """As Python's sockets, with TimeoutError; it comes after at most twice the time."""
+        """Write like Python's sockets. TimeoutError is raised after at most twice the time-out."""
         began, rest = time.monotonic(), memoryview(data).cast("B")
         while rest:
             try:
@@ -181,7 +193,7 @@ class _Plain(socket.socket):
                 raise TimeoutError("timed out")
 
     def is_silent(self) -> bool:
-        """Whether the other end has neither sent anything nor gone."""
+        """Whether the other end has neither sent data nor closed the connection."""
         try:
             self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -192,32 +204,32 @@ class _Plain(socket.socket):
 
 
 def _make_ready(connection: "HTTPConnection", before_write: Callable[[], float]) -> None:
-    """Connect, ask whether it may be written, and leave it no more time than there is."""
+    """Connect if necessary, call `before_write`, and limit the time-out to what it returns."""
     if connection.sock is None:
         connection.connect()
     assert connection.sock is not None
     left = before_write()
-    # Its time-out is what was left before it was connected.
+    # The connection's time-out was set before it was connected. Less time may be left now.
     if connection.timeout is None or left < connection.timeout:
         connection.sock.settimeout(max(left, _LEAST_SECONDS))
 
 
 def _new_session(before_write: Callable[[], float]) -> "requests.Session":
-    # Imported here: the web process imports this module and never sends (0.3 s).
+    # Imported late, as in `send`.
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    class Plain(HTTPConnection):
-        sock: _Plain | None
+    class PlainConnection(HTTPConnection):
+        sock: _KernelTimedSocket | None
 
         def _new_conn(self) -> socket.socket:
             made = super()._new_conn()
             made.settimeout(None)
-            plain = _Plain(fileno=made.detach())
-            plain.settimeout(self.timeout)
-            return plain
+            timed = _KernelTimedSocket(fileno=made.detach())
+            timed.settimeout(self.timeout)
+            return timed
 
         @property
         def is_connected(self) -> bool:
@@ -227,16 +239,16 @@ def _new_session(before_write: Callable[[], float]) -> "requests.Session":
             _make_ready(self, before_write)
             super().send(data)
 
-    class Secure(HTTPSConnection):
+    class SecureConnection(HTTPSConnection):
         def send(self, data: Any) -> None:
             _make_ready(self, before_write)
             super().send(data)
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+        ConnectionCls = PlainConnection
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
+        ConnectionCls = SecureConnection
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -244,7 +256,8 @@ def _new_session(before_write: Callable[[], float]) -> "requests.Session":
             self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
     session = requests.Session()
-    # Settings alone read the environment; ~/.netrc would even replace our Authorization header.
+    # No proxies or credentials from the environment, which only Settings may read: requests would
+    # even replace our Authorization header by one from ~/.netrc.
     session.trust_env = False
     session.headers["User-Agent"] = _AGENT
     for prefix in ("http://", "https://"):

@@ -1,7 +1,7 @@
-"""The one HTTP seam: every request to a platform, by an SDK or by hand, leaves through `send`.
+"""The HTTP seam: every request to a platform, by an SDK or by our own code, is sent by `send`.
 
-Invariant: no byte is written unless the attempt's deadline is still ahead by a margin, and whether
-a byte was written is known exactly; that alone decides between Retryable and Unknown.
+Invariant: no byte is written unless the attempt's deadline is still far enough ahead. The seam
+knows whether a byte was written. Only that decides between Retryable and Unknown.
 """
 
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import urllib3
 
 MARGIN_SECONDS = 0.25
-"""What must be left of the attempt before a body is written."""
+"""The time that must be left of the attempt when a request begins."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -33,7 +33,7 @@ _LONGEST_RETRY_AFTER = 86_400.0
 
 @dataclass(frozen=True)
 class HttpCall:
-    """One exchange, for `platform_logs`: `status` is the HTTP status or an error's name."""
+    """One exchange, for `platform_logs`. `status` is the HTTP status, or the name of an error."""
 
     platform: str
     operation: str
@@ -44,7 +44,7 @@ class HttpCall:
 
 @dataclass(frozen=True)
 class HttpReply:
-    """A complete answer; header names are lower case."""
+    """A complete answer. The names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,11 +52,11 @@ class HttpReply:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the platform asks to wait, from Retry-After in either of its forms."""
+        """The seconds that the platform asks to wait by Retry-After, or None."""
         return retry_after(self.headers)
 
     def json(self) -> Any:
-        """The body as JSON, or None where it is none."""
+        """The body as JSON, or None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -65,7 +65,7 @@ class HttpReply:
 
 @dataclass(frozen=True)
 class Operation:
-    """What the requests sent under it are: `repeatable` says that sending twice does no harm."""
+    """The name and limits of requests. `repeatable`: to send a request twice does no harm."""
 
     platform: str
     name: str
@@ -76,7 +76,7 @@ class Operation:
 
 @dataclass
 class Scope:
-    """The bounds of one attempt's requests; its owner may bring the deadline forward."""
+    """The limits of all requests of one attempt. The engine may bring `deadline` forward."""
 
     deadline: float
     calls: list[HttpCall]
@@ -85,7 +85,7 @@ class Scope:
 
 @dataclass
 class _Write:
-    """Whether the request under way has begun to be written."""
+    """The state of the current request: `started` means that bytes of it may have been written."""
 
     started: bool = False
     last_status: str = field(default="not_sent")
@@ -96,20 +96,23 @@ _operation: ContextVar[Operation | None] = ContextVar("http_operation", default=
 _write: ContextVar[_Write | None] = ContextVar("http_write", default=None)
 
 
-_TROUBLE = (OSError, ValueError, TypeError)
-"""What comes beside the errors of requests and urllib3: a header that cannot be encoded, say."""
+_OTHER_ERRORS = (OSError, ValueError, TypeError)
+"""Errors that sending raises beside those of requests and urllib3, for example because a header
+cannot be encoded."""
 
 
 class _NotSent(Exception):
-    """The connection was never established or the request never begun."""
+    """No byte of the request was written, for example because the connection was refused."""
 
 
 @contextmanager
 def exchange_scope(
     deadline: float, calls: list[HttpCall], lease_end: Callable[[], float] = lambda: math.inf
 ) -> Iterator[Scope]:
-    """Bound all requests within by `deadline` and note each in `calls`; past `lease_end()` none is
-    begun. Both are times of time.monotonic()."""
+    """Limit all requests in the block by `deadline`, and add each to `calls`.
+
+    No request begins after `lease_end()`. Both are times of time.monotonic().
+    """
     scope = Scope(deadline, calls, lease_end)
     token = _scope.set(scope)
     try:
@@ -127,7 +130,7 @@ def operation(
     read_seconds: float = READ_SECONDS,
     max_bytes: int = MAX_BODY_BYTES,
 ) -> Iterator[Operation]:
-    """Name the requests that an SDK sends within, and say whether they may be repeated."""
+    """Name the requests that are sent in the block, and say whether they may be repeated."""
     current = Operation(platform, name, repeatable, read_seconds, max_bytes)
     token = _operation.set(current)
     try:
@@ -137,7 +140,7 @@ def operation(
 
 
 def seconds_left() -> float:
-    """Seconds until the attempt's deadline; infinite outside of a scope."""
+    """Seconds until the attempt's deadline, or infinity outside of an `exchange_scope`."""
     scope = _scope.get()
     return float("inf") if scope is None else scope.deadline - time.monotonic()
 
@@ -151,26 +154,26 @@ def send(
     params: Mapping[str, str | int] | None = None,
     follow_redirects: bool = False,
 ) -> HttpReply:
-    """Send one request under the current `operation` and return its whole answer, any status.
+    """Send one request under the current `operation`, and return the complete answer of any status.
 
-    Raises Retryable if it was never begun, or may be repeated; Unknown if it may have taken effect;
-    Permanent if it is none that could be sent.
+    Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
+    taken effect, Permanent if the request is not valid or the answer is too large.
     """
-    what = _current()
-    prepared = _Prepared(method, url, dict(headers or {}), body, params, follow_redirects)
+    current = _current()
+    request = _Request(method, url, dict(headers or {}), body, params, follow_redirects)
     try:
-        return _blips()(_exchange, what, prepared)
+        return _retrying()(_exchange, current, request)
     except _NotSent as err:
-        # The kind of error alone: what it says may hold a key.
+        # Only the type of the error is shown: its message may contain a key.
         raise Retryable(
-            f"{what.platform} could not be reached ({err})", code="not_reached"
+            f"{current.platform} could not be reached ({err})", code="not_reached"
         ) from err
 
 
 @lru_cache(maxsize=1)
-def _blips() -> "tenacity.Retrying":
-    """One more try for what was never begun; its state is each thread's own."""
-    # Imported here: the web process imports this module and never sends (0.1 s).
+def _retrying() -> "tenacity.Retrying":
+    """Retries a request once if no byte of it was written. Threads may share it."""
+    # Imported late: the web process imports this module but never sends, and tenacity takes 0.1 s.
     import tenacity
 
     return tenacity.Retrying(
@@ -182,25 +185,25 @@ def _blips() -> "tenacity.Retrying":
 
 
 @lru_cache(maxsize=1)
-def _unsendable() -> tuple[type[Exception], ...]:
-    """What no second try mends: an address that is none, a header with what no header carries."""
+def _invalid_request_errors() -> tuple[type[Exception], ...]:
+    """The errors that no retry can cure: the URL is not valid, or a header has forbidden bytes."""
     import requests
     import urllib3
 
-    theirs = requests.exceptions
+    errors = requests.exceptions
     return (
-        theirs.InvalidURL,
-        theirs.MissingSchema,
-        theirs.InvalidSchema,
-        theirs.InvalidHeader,
+        errors.InvalidURL,
+        errors.MissingSchema,
+        errors.InvalidSchema,
+        errors.InvalidHeader,
         urllib3.exceptions.LocationValueError,
         UnicodeError,
     )
 
 
 def unreadable(err: Exception) -> Outcome:
-    """What an answer that arrived and cannot be understood means for the current `operation`."""
-    return _lost(_current(), f"unreadable: {type(err).__name__}")
+    """The outcome of the current `operation` if its answer arrived but cannot be understood."""
+    return _no_answer(_current(), f"unreadable: {type(err).__name__}")
 
 
 def _current() -> Operation:
@@ -208,7 +211,7 @@ def _current() -> Operation:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _Request:
     method: str
     url: str
     headers: dict[str, str]
@@ -217,39 +220,39 @@ class _Prepared:
     follow_redirects: bool
 
 
-def _exchange(what: Operation, request: _Prepared) -> HttpReply:
+def _exchange(current: Operation, request: _Request) -> HttpReply:
     import requests
     import urllib3
 
-    _check_deadline(what.platform)
+    _check_deadline(current.platform)
     write = _Write()
     token = _write.set(write)
     started = time.monotonic()
     try:
-        reply = _read_reply(what, request)
+        reply = _read_reply(current, request)
         write.last_status = str(reply.status)
         return reply
-    except (*_TROUBLE, requests.RequestException, urllib3.exceptions.HTTPError) as err:
+    except (*_OTHER_ERRORS, requests.RequestException, urllib3.exceptions.HTTPError) as err:
         write.last_status = type(err).__name__
-        if not write.started and isinstance(err, _unsendable()):
-            # The kind of error alone: what it says may hold a key.
+        if not write.started and isinstance(err, _invalid_request_errors()):
+            # Only the type of the error is shown: its message may contain a key.
             raise Permanent(
-                f"no request to {what.platform} can be made ({type(err).__name__}): check the"
-                " address and the credential of the settings, and the step's input",
+                f"no request to {current.platform} can be made ({type(err).__name__}): check the"
+                " address and the credential in the settings, and the step's input",
                 code="cannot_be_sent",
             ) from err
         if not write.started:
             raise _NotSent(type(err).__name__) from err
-        raise _lost(what, type(err).__name__) from err
+        raise _no_answer(current, type(err).__name__) from err
     except Outcome as err:
         write.last_status = err.code
         raise
     finally:
         _write.reset(token)
-        _note(what, write.last_status, time.monotonic() - started)
+        _add_call(current, write.last_status, time.monotonic() - started)
 
 
-def _read_reply(what: Operation, request: _Prepared) -> HttpReply:
+def _read_reply(current: Operation, request: _Request) -> HttpReply:
     left = seconds_left()
     response = connections.send(
         _before_write,
@@ -258,52 +261,58 @@ def _read_reply(what: Operation, request: _Prepared) -> HttpReply:
         headers=request.headers,
         body=request.body,
         params=request.params,
-        timeout=(min(CONNECT_SECONDS, left), min(what.read_seconds, left)),
+        timeout=(min(CONNECT_SECONDS, left), min(current.read_seconds, left)),
         follow_redirects=request.follow_redirects,
     )
     with response:
         if response.status < 200:
-            # Its own answer is still to come, and must not be taken for that to another request.
-            raise _lost(what, f"{response.status} and nothing more")
+            # A 1xx answer is not final. The connection is closed, for the final answer is still to
+            # come and would be read as the answer to the next request.
+            raise _no_answer(current, f"only the interim status {response.status}")
         headers = {name.lower(): value for name, value in response.headers.itermerged()}
-        return HttpReply(response.status, headers, _read_body(what, response))
+        return HttpReply(response.status, headers, _read_body(current, response))
 
 
-def _read_body(what: Operation, response: "urllib3.BaseHTTPResponse") -> bytes:
-    # A read time-out bounds the silence between two pieces, not the whole: a server that trickles
-    # would otherwise hold the slot past the lease. (`iter_content` waits for a full piece.)
-    ends = time.monotonic() + min(what.read_seconds, seconds_left())
+def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> bytes:
+    # The time-out of a socket limits the silence between two pieces, not the whole answer: a server
+    # that sends a byte now and then would hold the worker slot past the lease. (`iter_content`
+    # would wait for a full piece.)
+    ends = time.monotonic() + min(current.read_seconds, seconds_left())
     pieces = bytearray()
     while piece := response.read1(65536, decode_content=True):
         pieces += piece
-        if len(pieces) > what.max_bytes:
-            message = f"{what.platform} sent more than {what.max_bytes} bytes"
-            kind = Permanent if what.repeatable else Unknown
+        if len(pieces) > current.max_bytes:
+            message = f"{current.platform} sent more than {current.max_bytes} bytes"
+            kind = Permanent if current.repeatable else Unknown
             raise kind(message, code="answer_too_large")
         if time.monotonic() > ends:
-            raise _lost(what, "timed out while reading")
+            raise _no_answer(current, "timed out while reading")
     return bytes(pieces)
 
 
-def _lost(what: Operation, how: str) -> Outcome:
-    """What a request that was begun and not answered in full means."""
-    message = f"no complete answer from {what.platform} to {what.name} ({how})"
-    if what.repeatable:
+def _no_answer(current: Operation, reason: str) -> Outcome:
+    """The outcome of a request that was begun and has no complete answer."""
+    message = f"no complete answer from {current.platform} to {current.name} ({reason})"
+    if current.repeatable:
         return Retryable(message, code="no_answer")
     return Unknown(message, code="no_answer")
 
 
 def _check_deadline(platform: str) -> None:
-    # A process that was stopped past its lease finds it over here, before a byte is written.
+    # A process that was stopped for longer than its lease finds out here, before it writes a byte.
     scope = _scope.get()
-    is_lapsed = scope is not None and time.monotonic() >= scope.lease_end()
-    if is_lapsed or seconds_left() < MARGIN_SECONDS:
-        raise Retryable(f"not sent to {platform}: the lease is nearly over", code="deadline_passed")
+    has_expired = scope is not None and time.monotonic() >= scope.lease_end()
+    if has_expired or seconds_left() < MARGIN_SECONDS:
+        message = f"nothing was sent to {platform}: the attempt's time is nearly over"
+        raise Retryable(message, code="deadline_passed")
 
 
 def _before_write() -> float:
-    """Called by the connection before each piece it writes: none is begun too late, and none goes
-    out any more when it is over; the seconds that are left."""
+    """The seconds that the next write may take. A connection calls this before each piece.
+
+    Raises Retryable if it is too late to begin the request, Retryable or Unknown if the time of a
+    request that has begun is over.
+    """
     write, scope = _write.get(), _scope.get()
     if write is None:
         return math.inf
@@ -311,25 +320,26 @@ def _before_write() -> float:
         _check_deadline(_current().platform)
         write.started = True
     elif scope is not None and time.monotonic() > min(scope.deadline, scope.lease_end()):
-        # A process that stood still in between: somebody else may have the step by now.
-        raise _lost(_current(), "broken off, for its time was over")
+        # The process may have been stopped in between, and another worker may hold the step now.
+        raise _no_answer(_current(), "stopped while sending: the attempt's time is over")
     return seconds_left()
 
 
-def _note(what: Operation, status: str, seconds: float) -> None:
+def _add_call(current: Operation, status: str, seconds: float) -> None:
     scope = _scope.get()
     if scope is not None:
-        scope.calls.append(HttpCall(what.platform, what.name, status, round(seconds * 1000)))
+        call = HttpCall(current.platform, current.name, status, round(seconds * 1000))
+        scope.calls.append(call)
 
 
 def decoded_headers(reply: HttpReply) -> dict[str, str]:
-    """The headers without those that describe the body as it was on the wire."""
-    wire = ("content-encoding", "content-length", "transfer-encoding")
-    return {name: value for name, value in reply.headers.items() if name not in wire}
+    """The headers without those that describe the encoded body. (`HttpReply.body` is decoded.)"""
+    encoded = ("content-encoding", "content-length", "transfer-encoding")
+    return {name: value for name, value in reply.headers.items() if name not in encoded}
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by a Retry-After header (delay or date, RFC 9110 10.2.3), or None."""
+    """The seconds to wait by a Retry-After header (a delay or a date, RFC 9110 10.2.3), or None."""
     value = (headers.get("retry-after") or headers.get("Retry-After") or "").strip()
     try:
         return min(max(0.0, float(value)), _LONGEST_RETRY_AFTER)
@@ -344,8 +354,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def answered_at(headers: Mapping[str, str]) -> datetime:
-    """When the platform answered, by its own clock where it says so (Date, RFC 9110 6.6.1): times
-    that it names are meant by that clock, and ours may be wrong."""
+    """When the platform answered: by its own clock if it sent a Date header (RFC 9110 6.6.1).
+
+    The times in an answer are by the platform's clock, and this machine's clock may be wrong.
+    """
     try:
         at = parsedate_to_datetime(headers.get("date") or headers.get("Date") or "")
     except ValueError:
@@ -363,12 +375,13 @@ def refusal(
     code: str | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """What an error status means for the current `operation`; `setting` holds the credential."""
+    """The outcome of the current `operation` after an error status. `setting` names the variable
+    that holds the credential."""
     said = f"{platform} answered {status}: {message}"[:500]
     if status == 429:
         return Retryable(said, code=code or "rate_limited", after=retry_after(headers or {}))
     if status == 401:
-        # Not the platform's own words: some repeat the key.
+        # The platform's message is left out: some platforms repeat the key in it.
         return Permanent(
             f"{platform} did not accept the credential (check {setting})", code="credential_refused"
         )
