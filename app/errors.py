@@ -5,7 +5,8 @@ PlayalterError
 │   ├── Retryable           nothing happened at the vendor: try again, in `after` seconds if given
 │   ├── Permanent           no retry can help: the step fails, and the workflow is undone
 │   ├── Unknown             the call may have happened: look it up before anything is sent again
-│   └── Suspend             the vendor works on `external_id`: wait for it, poll in `poll_seconds`
+│   ├── Suspend             the vendor works on `external_id`: wait for it, poll in `poll_seconds`
+│   └── NotConfigured       a setting is missing here: the step waits for a worker that has it
 ├── InvalidInput            the request is wrong, at the JSON pointer `field`
 ├── Unauthorized            the API key is missing, unknown or revoked
 ├── Forbidden               the caller is known, but may not do this
@@ -97,6 +98,22 @@ class Suspend(Outcome):
         self.poll_seconds = poll_seconds
         self.until = until
         self.signal = signal
+
+
+class NotConfigured(Outcome):
+    """Settings of the platform are not set in this process; nothing happened at the vendor."""
+
+    default_code = "setting_missing"
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """`names`: the environment variables."""
+        alone = len(names) == 1
+        super().__init__(
+            f"{' and '.join(names)} {'is' if alone else 'are'} not set: set"
+            f" {'it' if alone else 'them'}, or name a file in {names[0]}_FILE, and start the"
+            " process again"
+        )
+        self.error = {"code": self.code, "message": self.message}
 
 
 class InvalidInput(PlayalterError):

@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from app.settings import PlatformSettings
+
 Json = dict[str, Any]
 
 
@@ -205,3 +207,4 @@ class Platform:
     probe: Callable[[], None] | None = None
     warm: Callable[[], None] | None = field(default=None)
     """Imports the vendor's SDK ahead of need; called in a worker, never in the web process."""
+    settings: type[PlatformSettings] | None = None

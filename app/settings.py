@@ -1,17 +1,23 @@
-"""One frozen `Settings`, parsed once from the environment; the only reader of `os.environ`.
+"""Settings, parsed once per process from the environment; the only reader of `os.environ`.
 
-Names are upper case in the environment (`DATABASE_URL`). A secret may come from a file named by
-`<NAME>_FILE`. A sandbox is nothing but other base URLs.
+`Settings` is what the kernel and the processes need; each platform has a model of its own beside
+its client, made on `PlatformSettings`. Names are upper case in the environment (`DATABASE_URL`).
+Any of them may come from a file that `<NAME>_FILE` names.
 """
 
 import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar, cast
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class SettingsInvalid(SystemExit):
@@ -30,12 +36,6 @@ def _http_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return url.rstrip("/")
-
-
-def _page_url(url: str) -> str:
-    if "{url}" not in url:
-        raise ValueError("must contain {url}, the deployment's address")
-    return url
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -70,73 +70,101 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30.0, ge=0.5)
     reconcile_seconds: float = Field(default=2.0, gt=0)
     republish_seconds: float = Field(default=15.0, ge=0.5, le=15.0)
-    workers: int = Field(default=1, ge=1)
     autoscale: str = Field(default="4,2", pattern=r"^\d+,\d+$")
     database_pool: int = Field(default=5, ge=1)
     database_connections: int = Field(default=16, ge=2)
     """The most that a process's short statements use at once; its transactions have their pool."""
 
-    stripe_base_url: HttpUrl = "https://api.stripe.com"
-    stripe_api_key: SecretStr = SecretStr("")
-    stripe_webhook_secret: SecretStr = SecretStr("")
-    openai_base_url: HttpUrl = "https://api.openai.com/v1"
-    openai_api_key: SecretStr = SecretStr("")
-    openai_webhook_secret: SecretStr = SecretStr("")
-    openai_caption_model: str = "gpt-4o-mini"
-    openai_moderation_model: str = "omni-moderation-latest"
-    replicate_base_url: HttpUrl = "https://api.replicate.com"
-    replicate_api_token: SecretStr = SecretStr("")
-    replicate_webhook_secret: SecretStr = SecretStr("")
-    replicate_face_swap_model: str = "playalter-sandbox/face-swap"
-    replicate_poll_seconds: float = Field(default=120.0, gt=0)
-    vercel_base_url: HttpUrl = "https://api.vercel.com"
-    vercel_token: SecretStr = SecretStr("")
-    vercel_team_id: str = ""
-    vercel_project: str = "playalter-gallery"
-    vercel_webhook_secret: SecretStr = SecretStr("")
-    vercel_page_url: Annotated[str, AfterValidator(_page_url)] = "https://{url}"
-    vercel_poll_seconds: float = Field(default=30.0, gt=0)
-    agora_base_url: HttpUrl = "https://api.agora.io"
-    agora_app_id: str = ""
-    agora_app_certificate: SecretStr = SecretStr("")
-    agora_customer_id: str = ""
-    agora_customer_secret: SecretStr = SecretStr("")
-    agora_webhook_secret: SecretStr = SecretStr("")
-    n8n_base_url: HttpUrl = "http://127.0.0.1:5678"
-    n8n_webhook_path: str = "playalter-campaign"
-    n8n_api_key: SecretStr = SecretStr("")
-    n8n_webhook_secret: SecretStr = SecretStr("")
-    n8n_poll_seconds: float = Field(default=600.0, gt=0)
+
+class PlatformSettings(BaseSettings):
+    """Base of a platform's settings: its variables begin with the platform's name.
+
+    A subclass says so, with `model_config = SettingsConfigDict(env_prefix="PRESS_")`, and has a
+    field for the rest of each name. A wrong value stops a process when it starts. A missing one is
+    asked for when it is first needed: a field without a default by `current`, any other by
+    `needed`. So a platform that is not used needs no settings.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    @classmethod
+    def current(cls) -> Self:
+        """The settings of this process; raise NotConfigured where one without a default is not set.
+
+        Raises SettingsInvalid, which ends the process, where one is wrong.
+        """
+        if cls not in _parsed:
+            _parsed[cls] = load(cls, os.environ)
+        return cast(Self, _parsed[cls])
 
 
-def load(environ: Mapping[str, str]) -> Settings:
-    """Parse settings from `environ`; raise SettingsInvalid with every wrong variable named."""
+_parsed: dict[type[PlatformSettings], PlatformSettings] = {}
+
+
+def needed(value: str | SecretStr, name: str) -> str:
+    """The text of a platform's setting; raise NotConfigured where it is empty."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not text:
+        raise NotConfigured((name,))
+    return text
+
+
+M = TypeVar("M", bound=BaseSettings)
+
+
+def load(model: type[M], environ: Mapping[str, str]) -> M:
+    """Parse a model's settings; raise SettingsInvalid with every wrong variable named.
+
+    Where a platform's are right but for those that are missing, raises NotConfigured.
+    """
     values: dict[str, str] = {}
-    for name in Settings.model_fields:
-        file = environ.get(f"{name.upper()}_FILE")
+    for field in model.model_fields:
+        name = variable(model, field)
+        file = environ.get(f"{name}_FILE")
         if file:
-            values[name] = _read_secret(name, file)
-        elif environ.get(name.upper()):
-            values[name] = environ[name.upper()]
+            values[field] = _read_secret(name, file)
+        elif environ.get(name):
+            values[field] = environ[name]
     try:
-        return Settings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as err:
-        lines = [
-            f"  {'.'.join(map(str, e['loc'])).upper()}: "
-            f"{'is not set' if e['type'] == 'missing' else e['msg'].removeprefix('Value error, ')}"
-            for e in err.errors(include_url=False, include_input=False)
-        ]
-        raise SettingsInvalid("settings are wrong:\n" + "\n".join(lines)) from err
+        faults = {variable(model, *each["loc"]): each for each in err.errors(include_url=False)}
+    missing = tuple(name for name, fault in faults.items() if fault["type"] == "missing")
+    if issubclass(model, PlatformSettings) and len(missing) == len(faults):
+        raise NotConfigured(missing)
+    lines = [f"  {name}: {_words(fault)}" for name, fault in faults.items()]
+    raise SettingsInvalid("settings are wrong:\n" + "\n".join(lines))
+
+
+def variable(model: type[BaseSettings], *place: int | str) -> str:
+    """The environment variable of a model's field.
+
+    >>> variable(Settings, "database_url")
+    'DATABASE_URL'
+    """
+    prefix = str(model.model_config.get("env_prefix", ""))
+    return (prefix + ".".join(map(str, place))).upper()
+
+
+def _words(fault: "ErrorDetails") -> str:
+    missing = fault["type"] == "missing"
+    return "is not set" if missing else fault["msg"].removeprefix("Value error, ")
 
 
 def _read_secret(name: str, file: str) -> str:
     try:
         return Path(file).read_text().strip()
     except OSError as err:
-        raise SettingsInvalid(f"{name.upper()}_FILE: cannot read {file}: {err.strerror}") from err
+        raise SettingsInvalid(f"{name}_FILE: cannot read {file}: {err.strerror}") from err
 
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings of this process."""
-    return load(os.environ)
+    """The settings of this process, but for the platforms'."""
+    return load(Settings, os.environ)
+
+
+def forget() -> None:
+    """Let go of all that was parsed: the environment may have changed."""
+    current.cache_clear()
+    _parsed.clear()

@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import signals
 
+import tasks
 from app import garbage, settings, telemetry
 from app.broker import unknown_actions
 from app.broker.celery import celery_app as make_app
@@ -24,6 +25,7 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
     dispatch(workflow_id, keys)
 
 
+tasks.check_settings()
 celery_app = make_app()
 engine = Engine(actions(), Order(prepare, _dispatch, one_message, settle_soon, wake_parent))
 engine.register(celery_app)

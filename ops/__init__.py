@@ -1,1 +1,1 @@
-"""Runs it all: command line, laptop profile, the vendors' sandbox, checks."""
+"""Everything that runs Playalter: the command line, the laptop profile, the vendors' sandbox."""

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Makes .venv in the checkout from a lock; sourced by ops/demo, ops/test and ops/check.
-# .venv/installed-<lock> is written last and holds what it was made from: while it still matches,
-# set-up does nothing.
+# Creates .venv in the checkout from a lock file; ops/demo, ops/test and other scripts source this.
+# The file .venv/installed-<lock> is written last. It holds a checksum of what .venv was made from;
+# while the checksum still matches, set-up does nothing.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-# A virtual environment active elsewhere, or modules put in the way, must not leak in.
+# Another active virtual environment, or modules on PYTHONPATH, must not affect this one.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH
-# Without compiled files every process takes twice as long to start.
+# Without compiled bytecode every process would take twice as long to start.
 unset PYTHONDONTWRITEBYTECODE
 readonly VENV_PYTHON=.venv/bin/python
 
@@ -16,7 +16,7 @@ fail() {
     exit 1
 }
 
-# setup LOCK: after it, .venv has everything in LOCK and the project itself.
+# setup LOCK: install everything that LOCK lists, and the project itself, into .venv.
 setup() {
     local lock=$1 begin=$SECONDS
     require_place
@@ -27,7 +27,7 @@ setup() {
     if command -v flock >/dev/null; then
         flock 9
     fi
-    # Another set-up may have done it while this one waited.
+    # Another set-up may have finished while this one waited for the lock.
     if ! is_installed "$lock"; then
         printf 'Setting up .venv from %s ...\n' "$lock"
         make_venv
@@ -60,7 +60,7 @@ state_of() {
 is_installed() {
     local file
     for file in ".venv/installed-$1" .venv/installed-requirements-dev.lock; do
-        # What development installs includes all that the demo needs.
+        # The development lock includes all that the demo needs.
         if [ -x "$VENV_PYTHON" ] && [ -f "$file" ] &&
             [ "$(cat "$file")" = "$(state_of "${file#.venv/installed-}")" ]; then
             return 0
@@ -70,7 +70,8 @@ is_installed() {
 }
 
 make_venv() {
-    # One that was moved here has scripts that point elsewhere; one half made has no pip.
+    # Make it anew if it was moved here, since its scripts still point to the old place, or if it is
+    # incomplete: then it has no pip.
     if [ -x "$VENV_PYTHON" ] && ! was_moved && "$VENV_PYTHON" -m pip --version >/dev/null 2>&1; then
         return
     fi
@@ -93,7 +94,7 @@ was_moved() {
     return 1
 }
 
-# Prints a Python of 3.11 to 3.13; PYTHON names another than the first one found.
+# Prints the first Python of version 3.11 to 3.13 that is found; PYTHON names the only candidate.
 find_python() {
     local name version found=()
     for name in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
@@ -112,7 +113,7 @@ find_python() {
         "(PYTHON=/path/to/python names one)"
 }
 
-# Every file is checked against its hash in the lock, the installer's own too.
+# Every file is checked against its hash in the lock, including those of the installer uv.
 install_lock() {
     local lock=$1 uv=.venv/bin/uv
     awk '/^uv==/ {on = 1} on {print} on && !/\\$/ {exit}' "$lock" >.venv/uv.lock
@@ -122,10 +123,10 @@ install_lock() {
         uv_install --no-deps --no-build-isolation --editable .
         return
     fi
-    # uv knows nothing of pip's settings, which may name the only registry within reach.
+    # uv ignores pip's settings, which may name the only registry that can be reached.
     printf 'uv could not install; trying pip, which takes longer ...\n' >&2
     "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
-        fail "could not install what $lock lists; is a package registry within reach?"
+        fail "could not install the packages in $lock; can this machine reach a package registry?"
     "$VENV_PYTHON" -m pip install --quiet --no-deps --no-build-isolation --editable .
 }
 

@@ -7,15 +7,29 @@ import hmac
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, SecretStr
 from standardwebhooks import Webhook
 
 from app.errors import SignatureInvalid
 from app.platform import Json
 
 TOLERANCE = timedelta(seconds=300)
+
+
+def _standard(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        if text:
+            Webhook(text)
+    except Exception as err:  # binascii.Error, EmptyWebhookSecretError
+        raise ValueError("must be base64, with or without whsec_ before it") from err
+    return secret
+
+
+StandardSecret = Annotated[SecretStr, AfterValidator(_standard)]
+"""A setting: a secret of Standard Webhooks, or none."""
 
 
 def secret_of(secret: SecretStr, setting: str) -> str:

@@ -1,6 +1,6 @@
 """Real servers: one PostgreSQL and one Valkey per session, a database of its own per test.
 
-Databases are clones of a template that is migrated once; every name contains `test`.
+Databases are clones of a template that is migrated once (databases.py); every name contains `test`.
 """
 
 import contextlib
@@ -9,16 +9,15 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 import redis
-from psycopg2 import sql
 
 from app import db
 from ops.laptop.ports import Port, free_port
 from ops.laptop.postgres import Postgres
 from ops.laptop.supervisor import Supervisor
 from ops.laptop.valkey import DATABASES, Valkey
+from tests.databases import Clones, folder_in_memory
 
 PASSWORD = uuid.uuid4().hex
 TEMPLATE = "template_playalter"
@@ -28,21 +27,35 @@ _numbers = itertools.cycle(range(1, DATABASES))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--durable: run PostgreSQL with fsync on, as benchmarks and crash tests must."""
+    """--durable: run PostgreSQL with fsync on, as benchmarks and crash tests must.
+
+    --long: run the tests marked `long`, and no others.
+    """
     parser.addoption("--durable", action="store_true", help="run PostgreSQL with fsync on")
+    parser.addoption("--long", action="store_true", help="run only the tests marked long")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Divide the tests among processes: what shares an instance stays together, the rest by file.
 
     The rings that take longest begin first, else one process would wait for the other; the chaos
     run and the campaigns follow one another, for each of them keeps the machine busy.
     """
+    _leave_out(config, items)
     items.sort(key=_ring)
     for item in items:
         ring = _ring(item)
         name = item.nodeid.partition("::")[0] if ring == len(RINGS) else str(RINGS[ring])
         item.add_marker(pytest.mark.xdist_group(name))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the long tests or the others, as was asked for."""
+    is_long = bool(config.getoption("--long"))
+    left_out = [item for item in items if bool(item.get_closest_marker("long")) != is_long]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def _ring(item: pytest.Item) -> int:
@@ -54,13 +67,16 @@ def _ring(item: pytest.Item) -> int:
 def postgres_server(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Postgres]:
-    """A PostgreSQL of this session, without fsync unless --durable is given."""
-    folder = tmp_path_factory.mktemp("postgres")
-    port = Port(free_port(), "postgres", "none")
+    """A PostgreSQL of this session; --durable gives it fsync, and a disk."""
     is_durable = bool(request.config.getoption("--durable"))
-    server = Postgres(folder / "data", port, PASSWORD, is_durable=is_durable)
-    with Supervisor([server.service(folder / "postgres.log")]):
-        yield server
+    logs = tmp_path_factory.mktemp("postgres")
+    with contextlib.nullcontext(logs) if is_durable else folder_in_memory(logs) as folder:
+        port = Port(free_port(), "postgres", "none")
+        server = Postgres(
+            folder / "data", port, PASSWORD, databases=(TEMPLATE,), is_durable=is_durable
+        )
+        with Supervisor([server.service(logs / "postgres.log")]):
+            yield server
 
 
 @pytest.fixture(scope="session")
@@ -75,21 +91,22 @@ def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 @pytest.fixture(scope="session")
 def template_database(postgres_server: Postgres) -> str:
     """The name of a migrated database that nobody is connected to."""
-    _administer(postgres_server, "CREATE DATABASE {}", TEMPLATE)
     db.migrate(postgres_server.url(TEMPLATE))
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def clones(postgres_server: Postgres, template_database: str) -> Iterator[Clones]:
+    """Migrated, empty databases, one for each test that asks."""
+    with contextlib.closing(Clones(postgres_server, template_database)) as made:
+        yield made
+
+
 @pytest.fixture
-def fresh_database(postgres_server: Postgres, template_database: str) -> Iterator[str]:
+def fresh_database(clones: Clones) -> Iterator[str]:
     """The SQLAlchemy address of a migrated, empty database of this test's own."""
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    clone = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
-    _administer(postgres_server, clone, name, template_database)
-    try:
-        yield postgres_server.url(name)
-    finally:
-        _administer(postgres_server, "DROP DATABASE {} WITH (FORCE)", name)
+    with clones.one() as address:
+        yield address
 
 
 @pytest.fixture
@@ -99,12 +116,3 @@ def valkey_url(valkey_server: Valkey) -> str:
     with redis.Redis.from_url(url, socket_timeout=5) as client:
         client.flushdb()
     return url
-
-
-def _administer(server: Postgres, statement: str, *names: str) -> None:
-    address = db.dsn(server.url("postgres"))
-    with contextlib.closing(psycopg2.connect(address, connect_timeout=5)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            identifiers = [sql.Identifier(name) for name in names]
-            cursor.execute(sql.SQL(statement).format(*identifiers))

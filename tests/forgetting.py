@@ -1,9 +1,8 @@
 """Letting go of everything that this process made from other settings."""
 
-from app import clock, db
+from app import clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
-from app.settings import current
 from chains import dispatch, envelopes, registry
 
 
@@ -16,5 +15,6 @@ def forget() -> None:
     clock.forget()
     dispatch.release()
     registry.forget()
-    for cached in (engines._engine, celery_app, current, envelopes.envelope):
+    settings.forget()
+    for cached in (engines._engine, celery_app, envelopes.envelope):
         cached.cache_clear()

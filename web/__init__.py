@@ -1,6 +1,6 @@
-"""The HTTP side: a Flask application that knows commands and queries, not Celery.
+"""The HTTP side: a Flask application that calls commands and queries and knows nothing of Celery.
 
-Every answer that is not a success is a problem document (web/errors.py); every request body passes
+Every error response is a problem document (web/errors.py). Every JSON request body is parsed by
 web/bodies.py.
 """
 
@@ -12,6 +12,7 @@ from flask import Response, g, request
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
+import tasks
 from app import telemetry
 from app.settings import Settings, current
 from web import errors
@@ -27,7 +28,7 @@ from web.watching import Watch
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DOCUMENTS = "/openapi"
-# The pages' scripts and styles are served from here and partly stand in the page itself.
+# The documentation pages load their scripts and styles from this server; some are inline.
 _DOCUMENTS_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:"
@@ -37,7 +38,7 @@ log = telemetry.logger("web")
 
 
 def create_app(settings: Settings) -> OpenAPI:
-    """The application; opens no connection before its first request."""
+    """Create the application. It opens no connection before its first request."""
     app = OpenAPI(
         __name__,
         info=Info(
@@ -76,8 +77,9 @@ def create_app(settings: Settings) -> OpenAPI:
 
 
 def create_app_from_environment() -> OpenAPI:
-    """What a server process calls: settings from the environment, logs configured."""
+    """Create the application of a server process: read its settings and configure its logs."""
     settings = current()
+    tasks.check_settings()
     telemetry.configure_logs(settings)
     return create_app(settings)
 

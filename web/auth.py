@@ -1,4 +1,4 @@
-"""Who calls: an API key, in `Authorization: Bearer` or `X-API-Key`, becomes a user's id."""
+"""Authentication: an API key in `Authorization: Bearer` or `X-API-Key` identifies the user."""
 
 from typing import Any
 from uuid import UUID
@@ -18,24 +18,27 @@ SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 
 
 def require_key() -> None:
-    """Before each request of the API: know the user or raise Unauthorized."""
+    """Authenticate a request by its API key and keep the user in `g`; raises Unauthorized.
+
+    Called before each request under /v1.
+    """
     identity = authenticate(_sent_key())
     g.user_id, g.is_admin = identity.user_id, identity.is_admin
     bind_log(user=str(g.user_id))
 
 
 def require_admin() -> None:
-    """Raise Forbidden unless the present caller's key is an admin's."""
+    """Raise Forbidden unless the request was sent with an admin key."""
     if not g.is_admin:
         raise Forbidden(
-            "this changes what can be started, for everybody, and needs an admin's key:"
+            "this request changes what every user can start, so it needs an admin key:"
             " playalter keys create EMAIL --admin",
             code="admin_required",
         )
 
 
 def caller() -> UUID:
-    """The user who makes the present request."""
+    """The id of the user who sent the current request."""
     user_id: UUID = g.user_id
     return user_id
 

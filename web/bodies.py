@@ -1,7 +1,7 @@
-"""JSON in and out: what is taken as a body, and how values are written.
+"""JSON in and out: which request bodies are accepted, and how values are written.
 
-A body is refused that PostgreSQL could not keep, that two readers could read differently, or that
-costs more to read than its size.
+A body is refused if PostgreSQL cannot store it, if two parsers could read it differently, or if
+parsing it costs more than its size suggests.
 """
 
 import json
@@ -26,26 +26,29 @@ _DIGITS = 20
 
 
 class StrictRequest(Request):
-    """A request whose JSON body is read by the rules above, once, whoever asks for it."""
+    """A request whose JSON body is always parsed by the rules of this module."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The JSON object of the body, an empty one where none was sent; UnsupportedMedia,
-        TooLarge, Malformed or InvalidInput."""
+        """Parse the body, which must be a JSON object; a request without a body gives an empty one.
+
+        Raises UnsupportedMedia, TooLarge, Malformed or InvalidInput. Flask's parameters are
+        ignored.
+        """
         return self.get_object(MAX_DEPTH)
 
     def get_object(self, max_depth: int) -> dict[str, Any]:
-        """Like `get_json`, with another bound on the depth."""
+        """Like `get_json`, with `max_depth` as the limit of nesting."""
         if not self.mimetype and not self.get_raw(MAX_JSON_BYTES):
             return {}
         if not self.is_json:
             raise UnsupportedMedia("the body must be sent as application/json")
         if self.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise Malformed("the body is compressed, which is not taken; send it as it is")
+            raise Malformed("the body is compressed; send it uncompressed")
         return parse_object(self.get_raw(MAX_JSON_BYTES), max_depth)
 
     def get_raw(self, limit: int) -> bytes:
-        """The body's bytes as sent; TooLarge past `limit`."""
-        # A body sent in chunks is cut at the maximum without a word: one byte more shows it.
+        """Return the bytes of the body; raises TooLarge if there are more than `limit`."""
+        # Werkzeug silently cuts a chunked body at this maximum. One byte more reveals a longer one.
         self.max_content_length = limit + 1
         try:
             data = self.get_data(cache=True, parse_form_data=False)
@@ -57,7 +60,7 @@ class StrictRequest(Request):
 
 
 def parse_object(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
-    """A JSON text that is an object; Malformed or InvalidInput.
+    """Parse a JSON text that must be an object; raises Malformed or InvalidInput.
 
     >>> parse_object(b'{"a": [1, 2.5, null]}')
     {'a': [1, 2.5, None]}
@@ -73,7 +76,7 @@ def parse_object(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
         raise InvalidInput(
             f"the body is nested deeper than {max_depth} levels", code="too_deep"
         ) from err
-    except ValueError as err:  # JSONDecodeError and UnicodeDecodeError are such
+    except ValueError as err:  # the base class of JSONDecodeError and UnicodeDecodeError
         raise Malformed(f"the body is not JSON: {err}") from err
     if not isinstance(value, dict):
         raise InvalidInput("the body must be a JSON object")
@@ -83,7 +86,7 @@ def parse_object(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
 
 
 class JsonProvider(DefaultJSONProvider):
-    """Compact JSON in the order it was built, times as ISO 8601 in UTC."""
+    """Writes compact JSON: names keep their order, times are ISO 8601 in UTC."""
 
     sort_keys = False
     compact = True
@@ -91,7 +94,7 @@ class JsonProvider(DefaultJSONProvider):
 
     @staticmethod
     def default(o: Any) -> Any:
-        """What json cannot write by itself."""
+        """Convert a value that `json` cannot write."""
         if isinstance(o, datetime):
             return o.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return DefaultJSONProvider.default(o)
@@ -103,7 +106,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(
             name for name, count in Counter(name for name, _ in pairs).items() if count > 1
         )
-        raise Malformed(f"the name {twice!a} stands twice in one object", code="duplicate_name")
+        raise Malformed(f"the name {twice!a} appears twice in one object", code="duplicate_name")
     return made
 
 
@@ -112,23 +115,24 @@ def _refuse_constant(name: str) -> float:
 
 
 def _integer(digits: str) -> int:
-    # Python refuses, or takes long over, numbers of thousands of digits: any that is out of range.
+    # Python refuses numbers of thousands of digits or parses them slowly. A number this long is
+    # out of range anyway, so it becomes the first number that is out of range.
     return int(digits) if len(digits) <= _DIGITS else MAX_INTEGER + 1
 
 
 def _faults(document: dict[str, Any], max_depth: int) -> Iterator[InvalidInput]:
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
-    while waiting:
-        place, value = waiting.pop()
+    unchecked: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while unchecked:
+        place, value = unchecked.pop()
         if len(place) > max_depth:
             yield InvalidInput(
                 f"nested deeper than {max_depth} levels", field=pointer(place[:4]), code="too_deep"
             )
         if isinstance(value, dict):
-            waiting.extend(((*place, name), item) for name, item in value.items())
+            unchecked.extend(((*place, name), item) for name, item in value.items())
             words = next(filter(None, map(_text_fault, value)), None)
         elif isinstance(value, list):
-            waiting.extend(((*place, number), item) for number, item in enumerate(value))
+            unchecked.extend(((*place, number), item) for number, item in enumerate(value))
             continue
         else:
             words = _scalar_fault(value)
@@ -148,9 +152,9 @@ def _scalar_fault(value: Any) -> str | None:
 
 def _text_fault(value: str) -> str | None:
     if "\x00" in value:
-        return "the text holds a NUL character"
+        return "the text contains a NUL character"
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "the text holds half of a surrogate pair"
+        return "the text contains one half of a surrogate pair"
     return None

@@ -1,6 +1,6 @@
-"""Every failure as one RFC 9457 problem document; the only place where errors meet HTTP statuses.
+"""Turns every failure into a problem document (RFC 9457); only this module maps errors to statuses.
 
-No answer holds a traceback, a secret or HTML. https://www.rfc-editor.org/rfc/rfc9457
+No response contains a traceback, a secret or HTML. https://www.rfc-editor.org/rfc/rfc9457
 """
 
 import errno
@@ -44,24 +44,24 @@ log = logger("web")
 
 
 class Malformed(InvalidInput):
-    """A body that is no JSON text at all, or one that does not say one thing."""
+    """The body is not JSON, or its JSON is ambiguous."""
 
     default_code = "malformed_json"
 
 
 class InvalidParameter(InvalidInput):
-    """A query parameter or header is wrong; `field` is its name."""
+    """A query parameter or a header is wrong; `field` is its name."""
 
     default_code = "invalid_parameter"
 
 
 class UnsupportedMedia(PlayalterError):
-    """The body is of a content type that is not taken here."""
+    """This address does not accept the content type of the body."""
 
     default_code = "unsupported_media_type"
 
 
-# The first match counts, so a class stands before those that it derives from.
+# The first match counts, so a subclass stands before its base class.
 _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (Malformed, HTTPStatus.BAD_REQUEST),
     (DefinitionRefused, HTTPStatus.BAD_REQUEST),
@@ -75,7 +75,7 @@ _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (UnsupportedMedia, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-_AWAY = (
+_STORE_ERRORS = (
     OperationalError,
     InterfaceError,
     PoolTimeout,
@@ -87,25 +87,28 @@ _WORDS = {"missing": "is required", "extra_forbidden": "is not a known field"}
 
 
 def register(app: Flask) -> None:
-    """Answer every exception of `app` with a problem."""
+    """Answer every exception that `app` raises with a problem document."""
     app.register_error_handler(PlayalterError, _on_error)
     app.register_error_handler(HTTPException, _on_http_exception)
     app.register_error_handler(Exception, _on_exception)
-    app.teardown_request(_give_up_connection)
+    app.teardown_request(_close_unreadable_connection)
 
 
-def _give_up_connection(_: BaseException | None) -> None:
-    """A body that breaks off or breaks its own framing: the server answers, and closes, for what
-    follows on the connection cannot be read either."""
+def _close_unreadable_connection(_: BaseException | None) -> None:
+    """Raise the error of an unreadable body again, so that gunicorn answers and then disconnects.
+
+    The body ended too early or broke its framing, so gunicorn cannot find the next request on
+    this connection (web/server.py writes the answer).
+    """
     error: Exception | None = g.pop("unreadable", None)
     if error is not None:
         raise error
 
 
 def refuse_fields(error: ValidationError) -> Response:
-    """Raise what pydantic found wrong, each fault with the place where it is."""
+    """Raise InvalidParameter or InvalidInput with each fault that pydantic found and its place."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    # A name that is wrong is told by a place of its own, which the body does not have.
+    # Pydantic marks a wrong name by adding "[key]" to its place; the body has no such place.
     found = [
         (tuple(part for part in fault["loc"] if part != "[key]"), _words(fault)) for fault in faults
     ]
@@ -121,7 +124,7 @@ def _words(fault: ErrorDetails) -> str:
 
 
 def pointer(place: tuple[str | int, ...]) -> str:
-    """The JSON pointer of a place in a document (RFC 6901).
+    """Write a place in a document as a JSON pointer (RFC 6901).
 
     >>> pointer(("input", "a/b", 0))
     '/input/a~1b/0'
@@ -132,7 +135,7 @@ def pointer(place: tuple[str | int, ...]) -> str:
 def problem(
     status: HTTPStatus, detail: str, code: str, errors: list[dict[str, str]] | None = None
 ) -> Response:
-    """A problem document as a response."""
+    """Build a response that is a problem document."""
     body = {
         "type": "about:blank",
         "title": status.phrase,
@@ -163,16 +166,16 @@ def _on_error(error: PlayalterError) -> Response:
         _drain()
     for kind, status in _STATUSES:
         if isinstance(error, kind):
-            message = _STORES.get(error.code, error.message)
+            message = _STORE_MESSAGES.get(error.code, error.message)
             return problem(status, message, error.code, _places(error))
     return _on_exception(error)
 
 
 def _drain() -> None:
-    """Read what was refused unread, within a bound.
+    """Read and drop a refused body, at most _DRAINED_BYTES of it.
 
-    A server that closes with bytes unread resets the connection, and the caller, still sending,
-    never sees the answer.
+    If the server closed the connection with bytes unread, the connection would be reset, and a
+    client that is still sending would never see the response.
     """
     length, limit = request.content_length, request.max_content_length
     if length is None or limit is None or length <= limit:
@@ -196,7 +199,7 @@ def _on_http_exception(error: HTTPException) -> WerkzeugResponse:
     status = HTTPStatus(error.code)
     code = status.phrase.lower().replace(" ", "_").replace("-", "_")
     if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        return _on_error(TooLarge("the body is larger than is taken here"))
+        return _on_error(TooLarge("the body is larger than this address accepts"))
     response = problem(status, error.description or status.phrase, code)
     for header, value in error.get_headers(request.environ):
         if header.lower() == "allow":
@@ -204,29 +207,30 @@ def _on_http_exception(error: HTTPException) -> WerkzeugResponse:
     return response
 
 
-# Not the server's own words: they name addresses, roles and databases.
-_STORES = {
+# The store's own error text is not shown, because it names addresses, roles and databases.
+_STORE_MESSAGES = {
     Unavailable.default_code: "a store did not answer in time; nothing was lost, try again",
     "database_crowded": "the database has no free connection; nothing was lost, try again",
     "database_full": "the database's disk is full; nothing was written, try again later",
 }
 
 
-def _on_store(error: Exception) -> Response:
-    log.warning("store away", error=type(error).__name__, exc_info=error)
+def _on_store_error(error: Exception) -> Response:
+    log.warning("store unavailable", error=type(error).__name__, exc_info=error)
     code = db.ailment(error).code
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, _STORES[code], code)
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, _STORE_MESSAGES[code], code)
 
 
 def _on_exception(error: Exception) -> Response:
     if isinstance(error, ParseException | NoMoreData):
         g.unreadable = error
         return problem(HTTPStatus.BAD_REQUEST, "the request could not be read", UNREADABLE)
-    if isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return _on_store(error)
+    is_disconnect = isinstance(error, DBAPIError) and error.connection_invalidated
+    if is_disconnect or isinstance(error, _STORE_ERRORS):
+        return _on_store_error(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        # What is uploaded is kept in a temporary file until it is all there.
-        log.warning("no room", error=str(error))
+        # An upload is kept in a temporary file until it is complete.
+        log.warning("disk full", error=str(error))
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "the server's disk is full; nothing was stored, try again later",
@@ -235,6 +239,6 @@ def _on_exception(error: Exception) -> Response:
     log.error("unexpected error", exc_info=error)
     return problem(
         HTTPStatus.INTERNAL_SERVER_ERROR,
-        "an unexpected error; it was logged under this request_id",
+        "an unexpected error happened; it was logged with this request_id",
         "internal_error",
     )

@@ -1,4 +1,4 @@
-"""Files for platforms: no key, but an address that we signed and that ends."""
+"""Files for platforms: instead of an API key, a request carries a signed link that expires."""
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint
@@ -15,7 +15,7 @@ files = APIBlueprint("files", __name__, abp_tags=[{"name": "Artifacts"}])
 
 @files.get(
     "/files/<uuid:artifact_id>",
-    summary="An artifact's content, by a signed link",
+    summary="Get an artifact's content by a signed link",
     operation_id="get_file",
     responses={
         200: {
@@ -27,7 +27,7 @@ files = APIBlueprint("files", __name__, abp_tags=[{"name": "Artifacts"}])
     },
 )
 def get_file(path: ArtifactPath, query: FileQuery) -> Response:
-    """403 when the link is not ours or its time has passed."""
+    """Returns the bytes. 403 if the signature is wrong or the link has expired."""
     if not is_link_valid(path.artifact_id, query.expires, query.signature):
-        raise Forbidden("the link is not valid, or no longer", code="link_invalid")
+        raise Forbidden("the link is not valid or has expired", code="link_invalid")
     return content(artifact(path.artifact_id, None))

@@ -1,4 +1,4 @@
-"""Webhooks: verified over the raw body, committed, and only then answered 200."""
+"""Webhooks: a delivery is verified over its raw body and committed before it is answered 200."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ _VERIFY: dict[str, Verify] = {
 
 @hooks.post(
     "/hooks/<platform>",
-    summary="A platform tells what became of something",
+    summary="Receive a webhook from a platform",
     operation_id="receive_webhook",
     responses={200: Received, **problems(400, 404, 413)},
 )
 def receive_webhook(path: PlatformPath) -> dict[str, Any]:
-    """200 once it is recorded, also when it was recorded before."""
+    """200 once the delivery is recorded. A duplicate is answered 200 too."""
     verify = _VERIFY.get(path.platform)
     if verify is None:
         raise NotFound("no platform of this name sends webhooks here")
@@ -46,7 +46,7 @@ def receive_webhook(path: PlatformPath) -> dict[str, Any]:
     for name in (delivery.delivery_id, delivery.kind, delivery.external_id or ""):
         if clean(name) != name:
             HOOKS.labels(path.platform, "refused").inc()
-            raise SignatureInvalid("an id of the event holds characters that no id has")
+            raise SignatureInvalid("an id of the event contains characters that no id may contain")
     is_new = accept_delivery(path.platform, delivery)
     HOOKS.labels(path.platform, "accepted" if is_new else "duplicate").inc()
     return {"received": True}

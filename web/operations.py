@@ -1,4 +1,4 @@
-"""For those who run it: is the process alive, can it work, what does it count. No key asked."""
+"""For operators: is the process alive, can it work, what are its metrics. No API key is needed."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,6 @@ from web.errors import RETRY_SECONDS
 
 READY_SECONDS = 2.0
 _STORE_SECONDS = 1.5
-# What kombu appends to a queue's name for each of its priorities but the first.
 
 operations = Blueprint("operations", __name__)
 _checks = ThreadPoolExecutor(max_workers=8, thread_name_prefix="ready")
@@ -35,13 +34,13 @@ log = telemetry.logger("web.operations")
 
 @operations.get("/healthz")
 def healthz() -> dict[str, str]:
-    """The process answers."""
+    """Show that the process is alive."""
     return {"status": "ok"}
 
 
 @operations.get("/readyz")
 def readyz() -> Response:
-    """200 when PostgreSQL and Valkey answer, else 503; within two seconds either way."""
+    """200 if PostgreSQL and Valkey answer, else 503; responds within two seconds in both cases."""
     settings: Settings = current_app.extensions["settings"]
     running = {
         name: _checks.submit(_timed, check, settings)
@@ -59,27 +58,27 @@ def readyz() -> Response:
 
 @operations.get("/metrics")
 def metrics() -> Response:
-    """Prometheus' text format; a store that is away costs its own lines, not the page."""
+    """The metrics in Prometheus' text format. The metrics of an unreachable store are missing."""
     settings: Settings = current_app.extensions["settings"]
     page = telemetry.exposition(settings, QueueLengths(settings.redis_url), *_GAUGES)
     return Response(page, content_type=telemetry.CONTENT_TYPE)
 
 
 class QueueLengths(Collector):
-    """Messages that wait in each platform's queue, read when asked."""
+    """How many messages wait in each platform's queue, read from Valkey at each scrape."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
 
     def collect(self) -> Iterable[Metric]:
-        """One sample per queue; none while Valkey is away."""
+        """One sample per queue; no samples while Valkey is unreachable."""
         family = GaugeMetricFamily(
             "playalter_queue_messages", "Messages waiting in a queue.", labels=["queue"]
         )
         try:
             lengths = queue_lengths(self._redis_url, _queues())
         except redis.RedisError as err:
-            log.warning("queues cannot be read", error=str(err))
+            log.warning("queue lengths cannot be read", error=str(err))
             return []
         for queue, length in lengths.items():
             family.add_metric([queue], length)
@@ -87,7 +86,7 @@ class QueueLengths(Collector):
 
 
 class Gauge(Collector):
-    """One number per label's value, read from PostgreSQL when asked."""
+    """One number for each value of a label, read from PostgreSQL at each scrape."""
 
     def __init__(
         self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]
@@ -95,11 +94,11 @@ class Gauge(Collector):
         self._name, self._help, self._label, self._read = name, help_text, label, read
 
     def collect(self) -> Iterable[Metric]:
-        """One sample per value; none while PostgreSQL is away."""
+        """One sample per value; no samples while PostgreSQL is unreachable."""
         family = GaugeMetricFamily(self._name, self._help, labels=[self._label])
         try:
             numbers = self._read()
-        except Exception as err:  # noqa: BLE001 # a scrape shows what it can
+        except Exception as err:  # noqa: BLE001 # the scrape still shows all other metrics
             log.warning("a gauge cannot be read", gauge=self._name, error=str(err))
             return []
         for value, number in numbers.items():
@@ -122,7 +121,7 @@ _GAUGES = (
     ),
     Gauge(
         "playalter_queue_workers",
-        "Workers that take a queue; none where no worker has told yet.",
+        "Workers that serve a queue; no sample before the first worker has reported.",
         "queue",
         lambda: presence.takers(_queues()),
     ),
@@ -143,7 +142,7 @@ def _valkey(settings: Settings) -> redis.Redis:
 
 
 def _ask_postgresql(settings: Settings) -> None:
-    # A connection of its own: a pool that is used up is no reason to call PostgreSQL away.
+    # A connection outside the pool: an exhausted pool does not mean that PostgreSQL is unreachable.
     connection = psycopg2.connect(
         db.dsn(settings.database_url),
         connect_timeout=2,

@@ -1,6 +1,7 @@
-"""Gunicorn's threaded worker, answering what it cannot read as the application would: no HTML.
+"""Gunicorn's threaded worker, changed to answer unreadable requests with a problem document.
 
-Such requests never reach the application. https://docs.gunicorn.org/en/stable/design.html
+Unreadable requests never reach the application, and gunicorn itself would answer them with HTML.
+https://docs.gunicorn.org/en/stable/design.html
 """
 
 import json
@@ -25,15 +26,15 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
-    """A worker process with a pool of threads."""
+    """A web server process with a pool of threads."""
 
     def load_wsgi(self) -> None:
-        """Load the application, and have the collector spare it."""
+        """Load the application and exempt all loaded objects from garbage collection."""
         super().load_wsgi()
         garbage.keep_what_is_imported()
 
     def handle_error(self, req: Any, client: socket, addr: Any, exc: Exception) -> None:
-        """Answer a request that could not be read; the connection is closed afterwards."""
+        """Answer a request that could not be read; gunicorn then closes the connection."""
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         for kind, known in _STATUSES:
             if isinstance(exc, kind):
@@ -51,7 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
 
 
 def answer(status: HTTPStatus) -> bytes:
-    """A whole HTTP response with a problem document (RFC 9457)."""
+    """The bytes of an HTTP response that is a problem document (RFC 9457)."""
     body = json.dumps(
         {
             "type": "about:blank",

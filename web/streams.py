@@ -1,7 +1,7 @@
-"""Events as they happen, to many readers at once: Server-Sent Events out of the events table.
+"""Streams of events: Server-Sent Events from the events table, for many clients at once.
 
-A stream holds a thread of the server, so their number is bounded; it holds no connection to the
-database, and waits for what one look finds for all (web/watching.py).
+A stream holds a thread of the server, so the number of streams is limited. It holds no connection
+to the database: one poll finds the new events of all streams (web/watching.py).
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -19,10 +19,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.errors import NotFound, Unavailable
 from app.queries import Tail, Watched, workflow_events
 from app.telemetry import logger
-from web.watching import Watch, Wish
+from web.watching import Waiter, Watch
 
 TICK_SECONDS = 0.3
-"""As often a stream looks whether its reader is still there."""
+"""The interval at which a stream checks whether its client is still connected."""
 _PAGE = 200
 HEARTBEAT_SECONDS = 10.0
 LONGEST_SECONDS = 3600.0
@@ -31,26 +31,26 @@ log = logger("web.streams")
 
 
 class Slots:
-    """At most `number` streams of this process at a time."""
+    """Limits the streams that are open in this process to `number`."""
 
     def __init__(self, number: int) -> None:
         self._free = threading.BoundedSemaphore(number)
 
     def take(self) -> None:
-        """Take one, or raise Unavailable; who took it calls `release`."""
+        """Take a slot or raise Unavailable; the caller must call `release` later."""
         if not self._free.acquire(blocking=False):
             raise Unavailable("too many event streams are open", code="too_many_streams")
 
     def release(self) -> None:
-        """Give one back."""
+        """Give a slot back."""
         self._free.release()
 
 
 class EventStream(Iterator[bytes]):
-    """One stream's bytes; ends after the last event, when the reader is gone, or after an hour.
+    """The bytes of one stream; it ends after the last event, on a disconnect, or after an hour.
 
-    An iterator of its own and no generator: closing a generator that was never started runs none
-    of its code, and the slot would be lost.
+    This is an iterator class and not a generator: closing a generator that was never started runs
+    none of its code, and the slot would never be released.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class EventStream(Iterator[bytes]):
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._watch = watch
-        self._wish: Wish | None = None
+        self._waiter: Waiter | None = None
         self._workflow_id = workflow_id
         self._user_id = user_id
         self._after = after
@@ -83,19 +83,19 @@ class EventStream(Iterator[bytes]):
         while not self._chunks:
             if self._is_complete or not self._is_open or time.monotonic() > self._ends_at:
                 raise StopIteration
-            self._look()
+            self._advance()
         self._beats_at = time.monotonic() + self._heartbeat_seconds
         return self._chunks.popleft()
 
     def close(self) -> None:
-        """Give the slot back; called by the server however the stream ends."""
+        """Release the slot; the server calls this at every end of a stream."""
         if self._is_open:
             self._is_open = False
             self._slots.release()
-            if self._wish is not None:
-                self._watch.drop(self._wish)
+            if self._waiter is not None:
+                self._watch.drop(self._waiter)
 
-    def _look(self) -> None:
+    def _advance(self) -> None:
         try:
             tail = self._read() if self._is_behind else self._wait()
             if tail is not None:
@@ -103,32 +103,31 @@ class EventStream(Iterator[bytes]):
         except NotFound:
             self._is_complete = True
         except (DBAPIError, PoolTimeout) as err:
-            # The reader waits with us until PostgreSQL is back.
+            # The stream stays open until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
             time.sleep(TICK_SECONDS)
         if self._chunks or self._is_complete:
             return
-        if is_gone(self._connection):
+        if is_disconnected(self._connection):
             self._is_complete = True
         elif time.monotonic() >= self._beats_at:
             self._chunks.append(b": still here\n\n")
 
     def _read(self) -> Tail:
-        """What is there already, page by page, at once."""
+        """Read one page of the events that exist already."""
         tail = workflow_events(self._workflow_id, self._user_id, after=self._after, limit=_PAGE)
         self._is_behind = len(tail.events) == _PAGE
         return tail
 
     def _wait(self) -> Tail | None:
-        """What is new, once there is something; for no longer than it takes to look after the
-        reader."""
+        """Wait for new events until the next check of the connection or the next heartbeat."""
         until_beat = self._beats_at - time.monotonic()
-        if self._wish is None:
+        if self._waiter is None:
             watched = Watched(self._workflow_id, self._user_id, self._after)
-            self._wish = self._watch.wish(watched)
-        tail = self._watch.told(self._wish, max(0.0, min(TICK_SECONDS, until_beat)))
+            self._waiter = self._watch.register(watched)
+        tail = self._watch.wait(self._waiter, max(0.0, min(TICK_SECONDS, until_beat)))
         if tail is not None:
-            self._wish = None
+            self._waiter = None
         return tail
 
     def _add(self, tail: Tail) -> None:
@@ -139,8 +138,8 @@ class EventStream(Iterator[bytes]):
         self._is_complete = tail.is_complete
 
 
-def is_gone(connection: socket.socket | None) -> bool:
-    """Whether the reader has closed its end; False where the server does not show its socket."""
+def is_disconnected(connection: socket.socket | None) -> bool:
+    """Whether the client has closed the connection; False if the socket is not known."""
     if connection is None:
         return False
     try:

@@ -1,8 +1,9 @@
-"""One look for many readers: the new events of all workflows that are watched, in one statement.
+"""One poll for many streams: one statement reads the new events of all workflows being watched.
 
-A notice at every commit (NOTIFY) would make all who commit wait for one another, watched or not.
-One thread looks instead, only while somebody waits, so what it costs does not grow with the work
-that is done and hardly with the readers; a reader is told within some INTERVAL_SECONDS of a commit.
+NOTIFY at every commit would make all committing transactions wait for one another, watched or not.
+Instead one thread polls, and only while a stream waits. The cost does not grow with the work done
+and hardly grows with the number of streams. A stream gets an event within about INTERVAL_SECONDS
+of its commit.
 """
 
 import threading
@@ -18,10 +19,10 @@ from app.telemetry import logger
 
 INTERVAL_SECONDS = 0.05
 _MOST_SHARE = 0.1
-"""Of one thread's time: where looks are slow, there are fewer."""
-_LONGEST_SECONDS = 1.0
-"""Between two looks, however slow one was: a lock may have held it up."""
-_AWAY_SECONDS = 0.5
+"""The largest share of the thread's time spent in polls: slow polls become less frequent."""
+_LONGEST_PAUSE_SECONDS = 1.0
+"""The longest pause after a poll, even after a slow one, which a lock may have delayed."""
+_UNREACHABLE_PAUSE_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
 _CLOSE_SECONDS = 5.0
 
@@ -29,56 +30,66 @@ log = logger("web.watching")
 
 
 @dataclass(eq=False)
-class Wish:
-    """What a reader waits for; it stands until it is told or dropped."""
+class Waiter:
+    """One stream's wait for the next events of its workflow; valid until answered or dropped.
+
+    Answered with `tail` None: there is no such workflow.
+    """
 
     watched: Watched
-    is_told: threading.Event = field(default_factory=threading.Event)
+    is_answered: threading.Event = field(default_factory=threading.Event)
     tail: Tail | None = None
 
 
 class Watch:
-    """Looks on behalf of all who wait; its thread ends when for a while nobody has."""
+    """Polls for all waiters; its thread ends after _IDLE_SECONDS without a waiter."""
 
     def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
         self._interval_seconds = interval_seconds
-        self._wishes: set[Wish] = set()
+        self._waiters: set[Waiter] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def wish(self, watched: Watched) -> Wish:
-        """Have it looked for from now on. A look may take longer than its reader waits at a time,
-        so the wish stands in between; whoever made it drops it, unless it was told."""
-        wish = Wish(watched)
+    def register(self, watched: Watched) -> Waiter:
+        """Register a waiter, which the next polls include.
+
+        A poll may take longer than one call of `wait`, so the waiter stays registered between
+        calls. The caller must drop it unless it was answered.
+        """
+        waiter = Waiter(watched)
         with self._changed:
             if self._is_closed:
-                return wish
-            self._wishes.add(wish)
+                return waiter
+            self._waiters.add(waiter)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        return wish
+        return waiter
 
-    def told(self, wish: Wish, seconds: float) -> Tail | None:
-        """What is new, or the end; None if in `seconds` there was nothing, or nobody to ask.
-        NotFound where there is no such workflow."""
-        if wish.is_told.wait(seconds) and wish.tail is None:
+    def wait(self, waiter: Waiter, seconds: float) -> Tail | None:
+        """Wait up to `seconds` for new events or for the end of the workflow.
+
+        Returns None if there was no answer in time. Raises NotFound if there is no such workflow.
+        """
+        if waiter.is_answered.wait(seconds) and waiter.tail is None:
             raise NotFound("there is no such workflow")
-        return wish.tail
+        return waiter.tail
 
-    def drop(self, wish: Wish) -> None:
-        """Its reader waits no more."""
+    def drop(self, waiter: Waiter) -> None:
+        """Stop polling for this waiter."""
         with self._changed:
-            self._wishes.discard(wish)
+            self._waiters.discard(waiter)
 
     def close(self) -> None:
-        """Look no more, for those who wait still or who come now; returns when the last look has
-        ended, or hangs. For a server that ends before its process does."""
+        """Stop polling for good; present and later waiters are never answered.
+
+        Waits up to _CLOSE_SECONDS for the last poll to end. For a process that outlives its server.
+        """
         with self._changed:
             self._is_closed = True
-            self._wishes.clear()
+            self._waiters.clear()
             self._changed.notify()
             thread = self._thread
         if thread is not None:
@@ -86,38 +97,38 @@ class Watch:
 
     def _run(self) -> None:
         try:
-            while wishes := self._awaited():
+            while waiters := self._current_waiters():
                 began = time.monotonic()
-                is_away = not self._look(wishes)
+                is_reachable = self._poll(waiters)
                 took = time.monotonic() - began
                 pause = max(self._interval_seconds - took, took * (1 / _MOST_SHARE - 1))
-                pause = min(pause, _LONGEST_SECONDS)
-                time.sleep(_AWAY_SECONDS if is_away else pause)
+                pause = min(pause, _LONGEST_PAUSE_SECONDS)
+                time.sleep(pause if is_reachable else _UNREACHABLE_PAUSE_SECONDS)
         finally:
-            # However it ended: whoever waits next begins it anew.
+            # Also after an exception: the next waiter then starts a new thread.
             with self._changed:
                 if self._thread is threading.current_thread():
                     self._thread = None
 
-    def _awaited(self) -> list[Wish]:
+    def _current_waiters(self) -> list[Waiter]:
         with self._changed:
-            self._changed.wait_for(lambda: self._wishes or self._is_closed, _IDLE_SECONDS)
-            if not self._wishes:
-                # In the same breath, or a wish could be left to a thread that is ending.
+            self._changed.wait_for(lambda: self._waiters or self._is_closed, _IDLE_SECONDS)
+            if not self._waiters:
+                # Under the same lock, or a new waiter could be left to a thread that is ending.
                 self._thread = None
-            return list(self._wishes)
+            return list(self._waiters)
 
-    def _look(self, wishes: list[Wish]) -> bool:
-        """Tell those for whom there is something; False if the database could not be asked."""
+    def _poll(self, waiters: list[Waiter]) -> bool:
+        """Answer each waiter that has new events; False if the database could not be queried."""
         try:
-            tails = workflow_tails([wish.watched for wish in wishes])
+            tails = workflow_tails([waiter.watched for waiter in waiters])
         except (DBAPIError, PoolTimeout) as err:
-            # The readers wait with us until PostgreSQL is back.
+            # The waiters stay registered until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
             return False
-        for wish, tail in zip(wishes, tails, strict=True):
+        for waiter, tail in zip(waiters, tails, strict=True):
             if tail is None or tail.events or tail.is_complete:
-                wish.tail = tail
-                wish.is_told.set()
-                self.drop(wish)
+                waiter.tail = tail
+                waiter.is_answered.set()
+                self.drop(waiter)
         return True

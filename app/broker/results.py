@@ -32,7 +32,6 @@ STATES = {
 _COLUMNS = "status, output, error"
 _KEYS = "SELECT workflow_id, key FROM steps WHERE workflow_id BETWEEN %s AND %s"
 _BY_KEY = f"SELECT {_COLUMNS} FROM steps WHERE workflow_id = %s AND key = %s"
-_OLD_VERSION = 5
 
 
 class StepsBackend(BaseBackend):
@@ -94,13 +93,6 @@ def _step(id: str) -> dict[str, Any] | None:
         wanted = UUID(id)
     except ValueError:
         return None
-    if wanted.version == _OLD_VERSION:
-        # A task of an older release: its id does not begin with its workflow's id.
-        return db.row(
-            f"SELECT {_COLUMNS} FROM steps"
-            " WHERE task_id = %s AND uuid_extract_version(task_id) = 5",
-            (wanted,),
-        )
     for span in workflows_of(wanted):
         for row in db.rows(_KEYS, span):
             if task_id(row["workflow_id"], row["key"]) == wanted:

@@ -3,7 +3,7 @@
 from app.db.ailments import Ailment, ailment
 from app.db.connecting import connect, dsn, snapshots
 from app.db.engines import begin, begin_read, engine, has_replica
-from app.db.migration import migrate
+from app.db.migration import OtherBaseline, migrate
 from app.db.patience import (
     AWAY,
     OUTCOME_PATIENCE_SECONDS,
@@ -21,6 +21,7 @@ __all__ = [
     "PATIENCE_SECONDS",
     "UNABLE",
     "Ailment",
+    "OtherBaseline",
     "ailment",
     "begin",
     "begin_read",

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app import db, settings, telemetry
+from app import db, telemetry
 from app.engine.call import Call
 from app.engine.lookups import look_up
 from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
@@ -33,7 +33,7 @@ def execute(
 
     `since`: time.monotonic() from which the claim's lease and deadline count.
     """
-    call = Call(claim, action, settings.current())
+    call = Call(claim, action)
     http_calls: list[HttpCall] = []
     prepared: Prepared | None = None
     given: Json | None = None

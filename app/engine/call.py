@@ -7,14 +7,13 @@ from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
-from app import db
-from app.errors import Permanent, Retryable, Unknown
+from app import db, settings
+from app.errors import NotConfigured, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json
 from app.protocol import intents
 from app.protocol.claims import Claim, Fenced
-from app.settings import Settings
 
 UNDO_SUFFIX = "~undo"
 ORPHAN_MARK = "~orphan["
@@ -33,7 +32,6 @@ class Call:
 
     claim: Claim
     action: Action
-    settings: Settings
     cost: int = 0
     given: Json | None = None
     """The input, while it is not yet on the step's row."""
@@ -71,6 +69,11 @@ class Call:
         """`<workflow>/<step>`, for a vendor's metadata; the same in the step, its undo and in what
         takes back its orphans."""
         return f"{self.workflow_id}/{self.original_key.partition(ORPHAN_MARK)[0]}"
+
+    @property
+    def hook_url(self) -> str:
+        """Where the webhooks of the action's platform arrive."""
+        return f"{settings.current().public_base_url}/hooks/{self.action.platform}"
 
     @property
     def generation(self) -> int:
@@ -143,7 +146,7 @@ class Call:
     ) -> Json:
         try:
             response: Json = clean(perform(intent.request, intent.key))
-        except (Retryable, Permanent):
+        except (Retryable, Permanent, NotConfigured):
             # An earlier send of an open intent may still have happened; a refusal of this one
             # proves nothing about it.
             if not is_open:

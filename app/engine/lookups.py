@@ -4,7 +4,7 @@ Invariant: only a proof that nothing happened, or a key that is alive, lets a ca
 """
 
 from app.engine.call import Call
-from app.errors import Outcome, Permanent, Retryable, Unavailable, Unknown
+from app.errors import NotConfigured, Outcome, Permanent, Retryable, Unavailable, Unknown
 from app.platform import CannotTell, Effect, Found, Intent, Json, Lookup, LookupAnswer, Never
 from app.protocol import intents
 from app.protocol.claims import Fenced
@@ -82,6 +82,8 @@ def _settle(call: Call, intent: Intent) -> str | None:
 def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
     try:
         return lookup(call, intent)
+    except NotConfigured:
+        raise
     except Permanent as err:
         # A refused key, say: only a person can mend that.
         raise Doubt(err.message, PERSON_SECONDS, "lookup_refused") from err

@@ -13,7 +13,7 @@ from app.engine.lookups import Doubt, LeftToUndo
 from app.engine.prepared import Prepared
 from app.engine.releases import Misfit
 from app.engine.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
-from app.errors import Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
+from app.errors import NotConfigured, Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
 from app.orphans import orphan
 from app.payload import clean, dumps_or_none
 from app.platform import Effect, Json
@@ -100,8 +100,10 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         result.move = Moves.FENCED
     elif isinstance(err, LeftToUndo):
         result.move = Moves.CANCEL
-    elif isinstance(err, Misfit):
+    elif isinstance(err, (Misfit, NotConfigured)):
+        # Another worker may have what this one lacks.
         result.move, result.error = Moves.LEAVE, err.error
+        log.warning("step.left_to_others", action=call.action.name, **err.error)
     elif isinstance(err, Doubt):
         result.move, result.error, result.was_sent = Moves.DOUBT, err.error, False
         result.seconds, result.attention = err.seconds, err.attention

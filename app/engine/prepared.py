@@ -12,7 +12,7 @@ from app.platform import Json
 @dataclass(frozen=True)
 class Tolerance:
     """What a failure for good comes to where it does not fail the workflow: the step's status and
-    output, and what else that does (see `finish_step_v2`)."""
+    output, and what else that does (see `finish_step_v1`)."""
 
     status: str
     output: Any = None
@@ -36,7 +36,7 @@ class Prepared:
     error: Json | None = None
     """Beside a success: what went wrong on the way to it."""
     turn: Json | None = None
-    """What its end does beside releasing what follows (see `finish_step_v2`)."""
+    """What its end does beside releasing what follows (see `finish_step_v1`)."""
     workflow_output: Callable[[Any, str, Json | None], Json | None] | None = None
     """Makes the workflow's output of its last step's output, status and error."""
     tolerance: Tolerance | None = None

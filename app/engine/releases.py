@@ -11,12 +11,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import structlog
-
 from app.errors import Permanent
 from app.platform import Action, ActionInput, Json
-
-log = structlog.get_logger()
 
 _WORDS = frozenset({"title", "description", "examples", "$comment"})
 _NAMED = frozenset({"properties", "patternProperties", "$defs", "dependentSchemas"})
@@ -62,7 +58,6 @@ def leave_if_other(
     known = checked_with(action.name)
     if known is None or known == fingerprint(action.input):
         return
-    log.warning("step.action_differs", action=action.name, refusal=refusal.message)
     raise Misfit(
         "action_differs",
         f"the worker that took the step knows {action.name} of another release than the definition"

@@ -28,7 +28,7 @@ from uuid_utils.compat import uuid7
 
 from app import clock
 from app.db import begin
-from app.db.models import ArtifactRow, StepRow, WorkflowRow
+from app.db.models import ArtifactRow, StepRow, User, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
 from app.files import images, signed_links
 from app.files.storage import storage
@@ -160,6 +160,7 @@ class Artifacts:
     ) -> RowMapping:
         picture = _inspect_result(data) if content_type.startswith("image/") else None
         values = _values(artifact_id, self.user_id, name, data) | {
+            **_home(WorkflowRow, self.workflow_id),
             "workflow_id": self.workflow_id,
             "step_key": self.step_key,
             "content_type": picture.content_type if picture else content_type,
@@ -231,6 +232,7 @@ def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping
     picture = images.inspect(data)
     clean = _UNSAFE_IN_NAMES.sub("_", name or "").strip(" .")[-200:]
     values = _values(uuid7(), user_id, clean or f"upload.{picture.extension}", data) | {
+        **_home(User, user_id),
         "content_type": picture.content_type,
         "width": picture.width,
         "height": picture.height,
@@ -312,6 +314,14 @@ def _values(artifact_id: UUID, user_id: UUID, name: str, data: bytes) -> dict[st
         "size": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "storage_key": _storage_key(artifact_id, data),
+    }
+
+
+def _home(row: type[User] | type[WorkflowRow], id: UUID) -> dict[str, Any]:
+    """The organisation and the project of a user, or of a workflow."""
+    return {
+        name: select(getattr(row, name)).where(row.id == id).scalar_subquery()
+        for name in ("organisation_id", "project_id")
     }
 
 

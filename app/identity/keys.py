@@ -13,7 +13,6 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app import db
 from app.db import begin
@@ -55,8 +54,7 @@ def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
         raise InvalidInput("this is not an e-mail address", field="/email", code="email_invalid")
     key = f"pa_{secrets.token_hex(6)}_{secrets.token_urlsafe(32)}"
     with begin() as connection:
-        connection.execute(upsert(User).values(email=email).on_conflict_do_nothing())
-        user_id: UUID = connection.execute(select(User.id).where(User.email == email)).scalar_one()
+        user_id: UUID = connection.execute(select(func.create_user_v1(email))).scalar_one()
         connection.execute(
             insert(ApiKey).values(
                 user_id=user_id,

@@ -60,7 +60,7 @@ def send(
         return answer
     endpoint = _endpoint(url, tuple((name, str(value)) for name, value in (params or {}).items()))
     return own.pool(endpoint).urlopen(
-        # requests does the same: stripe's SDK passes "post", and servers want upper case.
+        # requests does the same: some SDKs pass "post", and servers want upper case.
         method.upper(),
         endpoint.target,
         body=(body.encode() if isinstance(body, str) else body) or None,

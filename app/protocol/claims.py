@@ -75,7 +75,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
     Raises Unavailable when PostgreSQL stays away.
     """
     (row,) = db.hot(
-        "claim_step_v2",
+        "claim_step_v1",
         "uuid, text, float8, float8, float8",
         (workflow_id, key, settings.current().lease_seconds, attempt_seconds, republish_seconds()),
     )

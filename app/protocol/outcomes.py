@@ -30,7 +30,7 @@ class Attempt:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """How a step ended: `status` succeeded, skipped, or failed where that is tolerated; `turn` is
-    what else it does (see `finish_step_v2`), `orphan` what it leaves at the vendor."""
+    what else it does (see `finish_step_v1`), `orphan` what it leaves at the vendor."""
 
     output: Any = None
     status: str = "succeeded"
@@ -45,7 +45,7 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
     """Record the end of a step and release what follows."""
     given, cost, calls = attempt.parameters()
     (row,) = db.hot(
-        "finish_step_v2",
+        "finish_step_v1",
         "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, jsonb, jsonb, boolean, float8,"
         " jsonb",
         (
@@ -75,7 +75,7 @@ def advance_step(
     """Record success and claim the next link in the same statement."""
     given, cost, calls = attempt.parameters()
     (row,) = db.hot(
-        "advance_step_v2",
+        "advance_step_v1",
         "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
         (
             claim.workflow_id,
@@ -119,7 +119,7 @@ def retry_step(
     """Record that nothing happened; due again in `seconds`. `timed_out`: that would be past the
     step's own time (`timeout` seconds from its first claim), and nothing is recorded. What is no
     try does not count for the retry policy, and its pauses grow by themselves."""
-    sql = "SELECT retry_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation, timeout, is_try)
 
 
@@ -127,7 +127,7 @@ def suspend_step(
     claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
 ) -> str:
     """Record that the vendor works on `external_id`; poll in `seconds`, give up after `timeout`."""
-    sql = "SELECT suspend_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT suspend_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, external_id, seconds, timeout)
 
 
@@ -149,7 +149,7 @@ def doubt_step(
     was_sent: bool = True,
 ) -> str:
     """Record that the call may have happened; look it up in `seconds`."""
-    sql = "SELECT doubt_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, dumps(error), seconds, attention, was_sent)
 
 
@@ -162,13 +162,13 @@ def fail_step(
     pivot: str | None = None,
 ) -> str:
     """Record failure for good; the workflow starts to stop, unless it holds for a person."""
-    sql = "SELECT fail_step_v2(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT fail_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, dumps(error), is_holding, pivot)
 
 
 def cancel_step(claim: Claim, attempt: Attempt) -> str:
     """While the workflow is stopping: leave the step to its compensation."""
-    return _outcome("SELECT cancel_step_v2(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
+    return _outcome("SELECT cancel_step_v1(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
 
 
 def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
@@ -198,7 +198,7 @@ def has_delivery(external_id: str) -> bool:
 def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
     """If a delivery for `external_id` is there, make the waiting step pending; True: publish it."""
     row = db.call(
-        "SELECT wake_step_v2(%s, %s, %s, %s) AS woken",
+        "SELECT wake_step_v1(%s, %s, %s, %s) AS woken",
         (workflow_id, key, external_id, republish_seconds()),
     )
     assert row is not None

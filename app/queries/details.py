@@ -22,7 +22,9 @@ from app.queries.suspension import SUSPENDED, is_due
 # `tries` counts the attempts that failed; in these states there is one more, which did not.
 _COUNTS_PRESENT_TRY = ("running", "waiting", "unknown", "succeeded", "compensated")
 _MOVING = ("running", "compensating", SUSPENDED)
-WAITS_FOR_WORKER = frozenset({"action_unknown", "action_differs", "definition_unknown"})
+WAITS_FOR_WORKER = frozenset(
+    {"action_unknown", "action_differs", "definition_unknown", "setting_missing"}
+)
 """Codes of errors that say why a step waits for another worker."""
 
 # Where no worker has told yet (they are of the release before, or none was ever started), nobody

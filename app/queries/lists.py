@@ -78,8 +78,9 @@ def _page(status: str | None, conditions: list[ColumnElement[bool]], limit: int)
 
 
 def _live(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list[Select[UUID]]:
-    """Running workflows in parts that have none in common, each in the order of an index or small;
-    see app/sql/13_asleep.sql. What is asleep and not due soon is never read for `running`."""
+    """Running workflows in parts that have none in common, each in the order of an index or small
+    (see the indexes in app/db/migrations/baseline/workflows.sql). What is asleep and not due soon
+    is never read for `running`."""
     running = statement.where(WorkflowRow.status == "running", WorkflowRow.completed_at.is_(None))
     # Asked for once, so that the index answers: a volatile function is asked for each row.
     soon = select(func.playalter_now() + _SOON).scalar_subquery()

@@ -1,4 +1,4 @@
-"""What differs between two versions of a definition: as text, and as the steps it touches. Pure."""
+"""The difference between two versions of a definition, as a text and as lists of nodes. Pure."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _INNER = frozenset({"do", "sequence", "branches", "otherwise"})
 
 @dataclass(frozen=True)
 class Changed:
-    """A node that stands in both versions, and the fields that differ."""
+    """A node that is in both versions, and its fields that differ."""
 
     key: str
     fields: list[str]
@@ -23,8 +23,10 @@ class Changed:
 
 @dataclass(frozen=True)
 class Difference:
-    """A unified diff of the canonical JSON, and the keys of nodes by what became of them; `others`
-    are the fields of the definition itself."""
+    """A unified diff of the canonical JSON (`text`), and the keys of the nodes that differ.
+
+    `others` lists the fields of the definition itself that differ.
+    """
 
     text: str
     added: list[str]
@@ -34,7 +36,7 @@ class Difference:
 
 
 def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Difference:
-    """From the old to the new; `labels` head the text."""
+    """The difference from the old version to the new; `labels` name the two in the text."""
     before, after = _by_key(old), _by_key(new)
     both = [key for key in after if key in before]
     changed = [Changed(key, _differing(before[key], after[key])) for key in both]
@@ -48,9 +50,9 @@ def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Dif
 
 
 def _lines(before: list[str], after: list[str], labels: tuple[str, str]) -> Iterator[str]:
-    """A unified diff; of what is long, one that takes out all that differs and puts in all anew."""
+    """A unified diff. For long texts it is one hunk: the first to the last line that differs."""
     if max(len(before), len(after)) <= _MOST_LINES:
-        # In the worst case this takes the square.
+        # unified_diff takes quadratic time in the worst case.
         yield from unified_diff(before, after, *labels, n=3, lineterm="")
     elif before != after:
         shorter = min(len(before), len(after))
@@ -74,14 +76,14 @@ def _by_key(definition: Definition) -> dict[str, dict[str, Any]]:
 
 
 def _key(found: Found) -> str | None:
-    """The key as the workflow's rows have it: `swap[].render`."""
+    """The key with the keys of the maps and loops around it: `swap[].render`."""
     key = key_of(found.node)
     around = [f"{key_of(node)}[]." for node in found.around if isinstance(node, Map | Loop)]
     return None if key is None else "".join([*around, key])
 
 
 def _facts(node: Any) -> dict[str, Any]:
-    """A node's own fields; what stands within it is told by itself."""
+    """A node's own fields, without the nodes within it, which are compared on their own."""
     facts: dict[str, Any] = node.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if "cases" in facts:
         facts["cases"] = [case["when"] for case in facts["cases"]]
@@ -93,8 +95,8 @@ def _own(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    # As JSON: 1 and true are not the same there.
-    def told(facts: dict[str, Any], name: str) -> str:
+    # Values are compared as JSON, because 1 == True in Python.
+    def as_json(facts: dict[str, Any], name: str) -> str:
         return json.dumps(facts[name], sort_keys=True) if name in facts else ""
 
-    return [name for name in {**before, **after} if told(before, name) != told(after, name)]
+    return [name for name in {**before, **after} if as_json(before, name) != as_json(after, name)]

@@ -1,4 +1,4 @@
-"""What definitions there are, and their versions, for those who look. Changes nothing."""
+"""Queries that list the definitions and their versions. They change nothing."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ SELECT d.name, d.version, d.active, d.weight, d.retired_at, d.created_at, d.chec
 
 
 def listing() -> list[Json]:
-    """The active version of every type, with all its versions that are not retired."""
+    """The active version of every type, with a list of the versions that are not retired."""
     with db.begin_read() as connection:
         active = connection.execute(text(_ACTIVE)).mappings()
         return [
@@ -39,8 +39,10 @@ SELECT d.name, d.version, d.body -> 'input_schema' AS input_schema,
 
 
 def versions(name: str) -> list[Json]:
-    """Every version of a name, the newest first; NotFound when there is none. From the primary: a
-    change is answered by what it has made."""
+    """Every version of a name, the newest first; raise NotFound when there is none.
+
+    This reads the primary database, because the answer to a change shows the changed versions.
+    """
     with db.begin() as connection:
         rows = connection.execute(
             text(f"{_FACTS} WHERE d.name = :name ORDER BY d.version DESC"), {"name": name}
@@ -52,7 +54,7 @@ def versions(name: str) -> list[Json]:
 
 
 def body(name: str, version: int) -> Json:
-    """The body of a version as it is stored; NotFound when there is none."""
+    """The stored body of a version; raise NotFound when there is none."""
     statement = text("SELECT body FROM definitions WHERE name = :name AND version = :version")
     with db.begin() as connection:
         found: Any = connection.execute(statement, {"name": name, "version": version}).scalar()

@@ -1,7 +1,8 @@
 """Versions of definitions: register, activate, roll back, spread, retire.
 
-A version's body never changes, one version of a name is active, and a running workflow keeps the
-version it began with. Who changes a name holds its lock, so that changes come one after the other.
+The body of a version never changes. One version of a name is active, and a running workflow keeps
+the version with which it started. Each change of a name first takes the lock of that name, so
+changes of one name run one after the other.
 """
 
 import json
@@ -25,7 +26,7 @@ MAX_WEIGHT = 1_000_000
 
 @dataclass(frozen=True)
 class Registered:
-    """What became of a body: its version, whether that is new, and whether it is active."""
+    """The version of a registered body, whether it is new, and whether it is active."""
 
     name: str
     version: int
@@ -34,17 +35,17 @@ class Registered:
 
 
 def check(body: Any) -> tuple[Definition, Plan]:
-    """The definition of a body and its plan; raise DefinitionRefused with every fault."""
+    """The definition of a body and its plan; raise DefinitionRefused with the faults."""
     definition = definition_of(body)
     return definition, examine(definition, actions(), _types(definition))
 
 
 def register(body: Any, *, activates: bool = False) -> Registered:
-    """Store the definition as the next version of its name; a body that is known keeps its version,
-    counts as checked with this process's actions, and is no longer retired. The first version is
-    active, any other if `activates`.
+    """Store a definition as the next version of its name; raise DefinitionRefused.
 
-    Raises DefinitionRefused.
+    A body that is already stored keeps its version. It is no longer retired, and it counts as
+    checked with the actions of this process. The first version of a name becomes active; a later
+    version becomes active only with `activates`.
     """
     definition, plan = check(body)
     name = definition.name
@@ -69,7 +70,7 @@ def register(body: Any, *, activates: bool = False) -> Registered:
 
 
 def _fingerprints(plan: Plan) -> dict[str, str]:
-    """What its actions' inputs look like here, by action."""
+    """The fingerprint of the input model of each action that the plan uses, in this release."""
     named = {step.action for step in plan.steps.values()}
     others = {each.action for s in plan.steps.values() if (each := s.other_compensation)}
     known = actions()
@@ -90,9 +91,9 @@ SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, fa
 
 
 def activate(name: str, version: int) -> None:
-    """Let every new workflow of the name start on the version; a spread ends.
+    """Let every new workflow of the name start on this version. This ends a spread by weights.
 
-    Raises NotFound, and Conflict for a version that is retired.
+    Raise NotFound, or Conflict when the version is retired.
     """
     with db.begin() as connection:
         _lock(connection, name)
@@ -105,8 +106,11 @@ def activate(name: str, version: int) -> None:
 
 
 def rollback(name: str) -> int:
-    """Go back to the version that was active before the present one, and return it; a spread ends.
-    Called again, it goes back one further. Raises NotFound, and Conflict where there is none."""
+    """Activate the version that was active before the present one, and return its number.
+
+    A second call goes back one version further. This ends a spread by weights. Raise NotFound, or
+    Conflict when there is no earlier version.
+    """
     with db.begin() as connection:
         _lock(connection, name)
         present = _active(connection, name)
@@ -117,7 +121,7 @@ def rollback(name: str) -> int:
         if before is None:
             raise Conflict(
                 f"no other version was active before version {present}; to end a spread, activate"
-                " the version that shall take all starts",
+                " the version that is to take all starts",
                 code="no_earlier_version",
             )
         connection.execute(text(_TAKE_BACK), {"name": name, "id": before["id"]})
@@ -137,13 +141,17 @@ UPDATE definition_activations SET taken_back_at = clock_timestamp()
 
 
 def spread(name: str, weights: Mapping[int, int]) -> None:
-    """Divide new starts over versions by weight; none ends the spread, and the active version takes
-    all. Raises NotFound, InvalidInput, and Conflict for a version that is retired."""
+    """Divide new starts among versions by their weights.
+
+    Without weights the spread ends, and the active version takes all starts. Raise NotFound,
+    InvalidInput, or Conflict when a version is retired.
+    """
     wrong = [v for v, weight in weights.items() if not 0 <= weight <= MAX_WEIGHT]
     if wrong:
-        raise InvalidInput(f"is not within 0 and {MAX_WEIGHT}", field=f"/weights/{wrong[0]}")
+        words = f"must be between 0 and {MAX_WEIGHT}"
+        raise InvalidInput(words, field=f"/weights/{wrong[0]}")
     if weights and sum(weights.values()) == 0:
-        raise InvalidInput("one weight at least must be above 0", field="/weights")
+        raise InvalidInput("at least one weight must be above 0", field="/weights")
     with db.begin() as connection:
         _lock(connection, name)
         rows = {row["version"]: row for row in _rows(connection, name)}
@@ -162,13 +170,16 @@ def spread(name: str, weights: Mapping[int, int]) -> None:
 
 
 def retire(name: str, version: int) -> None:
-    """Let nothing start on the version any more. Raises NotFound, and Conflict while it is active,
-    has a share of the starts, is asked for by another definition, or a workflow runs on it."""
+    """Let no further workflow start on the version.
+
+    Raise NotFound. Raise Conflict while the version is active, has a weight, is the child of
+    another definition, or has a workflow that has not ended.
+    """
     with db.begin() as connection:
         _lock(connection, name)
         given = {"name": name, "version": version}
         row = _row(connection, name, version)
-        # A start that has this version in hand holds its row: wait for it, then count.
+        # A start that uses this version holds its row. Wait for such starts, then count workflows.
         connection.execute(text(_HOLD), given)
         _refuse_while_used(connection, row, given)
         connection.execute(text(_RETIRE), given)
@@ -225,7 +236,7 @@ def _activate(connection: Connection, name: str, version: int) -> None:
 
 
 def _switch(connection: Connection, name: str, version: int) -> None:
-    # Two statements: the unique index allows one active version at any moment.
+    # There are two statements because the unique index never allows two active versions.
     given = {"name": name, "version": version}
     connection.execute(
         text("UPDATE definitions SET active = false, weight = NULL WHERE name = :name"), given
@@ -235,7 +246,7 @@ def _switch(connection: Connection, name: str, version: int) -> None:
 
 
 def _lock(connection: Connection, name: str) -> None:
-    # The hash of the name is the lock: the first version has no row that could be held.
+    # The lock is on the hash of the name, because a new name has no row that could be locked.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
 
 
@@ -261,7 +272,8 @@ def _row(connection: Connection, name: str, version: int) -> RowMapping:
 
 
 def _types(definition: Definition) -> Types:
-    """All types that can be started; of those that are its children every version."""
+    """The active version of every type, and all versions of the types that the definition starts as
+    children; retired versions are left out."""
     wanted = [found.node for found in nodes(definition) if isinstance(found.node, Child)]
     if not wanted:
         return {}

@@ -1,4 +1,4 @@
-"""The workflow types that ship with the system: one file and one line each."""
+"""The workflow types that ship with Playalter. A new type is one file here and one entry below."""
 
 from typing import Any
 

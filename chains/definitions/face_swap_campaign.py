@@ -1,6 +1,6 @@
-"""One face-swap campaign: a payment held, pictures made, the payment taken, the page published.
+"""A face-swap campaign: authorize a payment, make pictures, capture the payment, publish a page.
 
-The notification is the pivot: it cannot be undone, so it comes last.
+The notification is the pivot. It cannot be undone, so it is the last step.
 """
 
 _CODES = """
@@ -13,7 +13,7 @@ sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs 
 wst xaf xcd xof xpf yer zar zmw
 """
 CURRENCIES = _CODES.split()
-"""What Stripe charges in (https://docs.stripe.com/currencies)."""
+"""The currencies in which Stripe charges (https://docs.stripe.com/currencies)."""
 
 _WORDS = "some words, not blanks alone"
 _TEXT = {"type": "string", "minLength": 1}

@@ -1,4 +1,4 @@
-"""Three steps that do nothing: the cost of the engine itself, and a first look at it."""
+"""Three steps that do nothing, to measure the engine alone and to try it out."""
 
 from chains.language.dsl import definition, sequence, step
 

@@ -1,1 +1,1 @@
-"""A definition as a picture (SVG). Pure."""
+"""Draws a definition as a picture (SVG). Pure."""

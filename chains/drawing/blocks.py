@@ -1,6 +1,6 @@
-"""Blocks of a picture and how they are put together: below, beside, in rows, in a box. Pure.
+"""Blocks of a picture, and functions that put blocks together: in columns, rows and boxes. Pure.
 
-A line comes in at the middle of a block's top and leaves at the middle of its bottom.
+A line enters a block at the middle of its top and leaves at the middle of its bottom.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ _TITLE = 44.0
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of the picture; `paint(x, y)` gives its parts with its upper left corner there."""
+    """A piece of the picture; `paint(x, y)` gives its SVG, with (x, y) as upper left corner."""
 
     width: float
     height: float
@@ -26,7 +26,7 @@ class Block:
 
 
 def below(blocks: Sequence[Block]) -> Block:
-    """Blocks one after the other, with arrows between."""
+    """Blocks in a column, with arrows between them."""
     width = max(block.width for block in blocks)
     height = sum(block.height for block in blocks) + GAP * (len(blocks) - 1)
 
@@ -42,7 +42,7 @@ def below(blocks: Sequence[Block]) -> Block:
 
 
 def rows_of(blocks: Sequence[Block], room: float) -> list[list[Block]]:
-    """Blocks in rows, each as wide as `room` at most or one block."""
+    """Blocks divided into rows. A row is at most `room` wide, unless its only block is wider."""
     rows: list[list[Block]] = []
     left = 0.0
     for block in blocks:
@@ -55,7 +55,7 @@ def rows_of(blocks: Sequence[Block], room: float) -> list[list[Block]]:
 
 
 def stacked(rows: Sequence[Sequence[Block]]) -> Block:
-    """Rows of blocks, the next below the last; no line joins them, for none comes first."""
+    """Rows of blocks, one below the other, without lines: the blocks have no order."""
     laid = [beside(row) for row in rows]
     width = max(block.width for block in laid)
     height = sum(block.height for block in laid) + _BESIDE * (len(laid) - 1)
@@ -69,7 +69,7 @@ def stacked(rows: Sequence[Sequence[Block]]) -> Block:
 
 
 def beside(blocks: Sequence[Block]) -> Block:
-    """Blocks side by side, their tops in a line."""
+    """Blocks side by side, with their tops at one height."""
     width = sum(block.width for block in blocks) + _BESIDE * (len(blocks) - 1)
     height = max(block.height for block in blocks)
 
@@ -82,7 +82,7 @@ def beside(blocks: Sequence[Block]) -> Block:
 
 
 def barred(blocks: Sequence[Block]) -> Block:
-    """Blocks side by side between the bar where they part and the bar where they meet."""
+    """Blocks side by side, between a bar above, where they start, and a bar below, their join."""
     row = beside(blocks)
 
     def paint(x: float, y: float) -> Iterator[str]:
@@ -102,24 +102,24 @@ def barred(blocks: Sequence[Block]) -> Block:
     return Block(row.width, row.height + 44, paint)
 
 
-def labelled(block: Block, said: str) -> Block:
-    """A block under the condition that leads to it."""
+def labelled(block: Block, condition: str) -> Block:
+    """A block below the condition that leads to it."""
     width = max(block.width, CARD)
-    shown = shortened(said, int(width / LETTER_WIDTH))
+    shown = shortened(condition, int(width / LETTER_WIDTH))
 
     def paint(x: float, y: float) -> Iterator[str]:
         middle = x + width / 2
-        yield group([text(middle, y + 10, shown, "code", anchor="middle")], said)
+        yield group([text(middle, y + 10, shown, "code", anchor="middle")], condition)
         yield arrow(middle, y + 16, y + 34)
         yield from block.paint(x + (width - block.width) / 2, y + 34)
 
     return Block(width, block.height + 34, paint)
 
 
-def framed(inner: Block, title: str, *told: str, kind: str) -> Block:
-    """A titled box around a block."""
+def framed(inner: Block, title: str, *notes: str, kind: str) -> Block:
+    """A box around a block, with a title and lines of notes."""
     width = max(inner.width, CARD) + 2 * PAD
-    head = _TITLE + 14 * (len(told) - 1)
+    head = _TITLE + 14 * (len(notes) - 1)
     most = int((width - 2 * PAD) / LETTER_WIDTH)
     height = head + inner.height + PAD + 6
 
@@ -128,9 +128,9 @@ def framed(inner: Block, title: str, *told: str, kind: str) -> Block:
             box(x, y, width, height, kind, radius=10),
             text(x + PAD - 4, y + 20, shortened(title, most), "kind"),
         ]
-        for number, words in enumerate(told):
+        for number, words in enumerate(notes):
             lines.append(text(x + PAD - 4, y + 35 + 14 * number, shortened(words, most), "code"))
-        yield group(lines, "\n".join([title, *told]))
+        yield group(lines, "\n".join([title, *notes]))
         yield from inner.paint(x + (width - inner.width) / 2, y + head + 6)
 
     return Block(width, height, paint)

@@ -1,7 +1,7 @@
-"""A definition as a picture (SVG): what follows stands below, what runs side by side stands beside.
+"""Draws a definition as SVG: later nodes are drawn below, parallel branches side by side.
 
-Pure. Each node is a block that knows its size and paints itself at a place. Blocks side by side are
-broken into rows, so that no picture grows wider than nesting makes it.
+Pure. Each node becomes a block, which knows its size and can be painted at a place. Blocks side by
+side are divided into rows, so that only deep nesting makes a picture wide.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ MAX_WIDTH = 1600.0
 
 _KEY_LETTERS = 23
 _LETTERS = 29
-"""What fits into a card."""
+"""The most letters in a line of a card."""
 
 
 def draw(
@@ -38,7 +38,7 @@ def draw(
     version: int | None = None,
     actions: Mapping[str, Action] | None = None,
 ) -> str:
-    """The picture as an SVG document. `actions`: tells which steps can be undone."""
+    """The picture as an SVG document; with `actions`, steps that can be undone are marked."""
     root = _Painter(actions).node(definition.do, MAX_WIDTH)
     title = definition.name + (f"  ·  version {version}" if version else "")
     width = max(root.width + 2 * PAD, 24.0 + 10 * len(title), 360.0)
@@ -63,18 +63,18 @@ def _facts(definition: kinds.Definition) -> Iterator[str]:
     if definition.description:
         yield definition.description
     timeout = f"within {duration(definition.timeout)}; " if definition.timeout else ""
-    ends = {"undo": "what fails is undone", "hold": "what fails waits for a person"}
+    ends = {"undo": "a failure undoes the workflow", "hold": "a failure waits for a person"}
     yield timeout + ends[definition.on_failure]
 
 
 class _Painter:
-    """Makes blocks of nodes."""
+    """Turns nodes into blocks."""
 
     def __init__(self, actions: Mapping[str, Action] | None) -> None:
         self.actions = actions
 
     def node(self, node: Any, room: float) -> Block:
-        """The block of a node, not wider than `room` if that can be."""
+        """The block of a node, at most `room` wide if possible."""
         match node:
             case kinds.Sequence():
                 return below([self.node(each, room) for each in node.sequence])
@@ -128,16 +128,16 @@ class _Painter:
         columns = [self.node(branch, room - 2 * PAD) for branch in node.branches]
         rows = rows_of(columns, room - 2 * PAD)
         inner = barred(rows[0]) if len(rows) == 1 else stacked(rows)
-        return framed(inner, f"parallel {node.parallel}", "all of these, then on", kind="box")
+        return framed(inner, f"parallel {node.parallel}", "all of these, then go on", kind="box")
 
     def map(self, node: kinds.Map, room: float) -> Block:
         inner = self.node(node.do, room - 2 * PAD - 12)
         fails = "stops at a failure" if node.on_item_failure == "stop" else "collects failures"
-        told = [f"for each of {node.over[MARK]}", f"{node.max_concurrency} at once · {fails}"]
-        card = framed(inner, f"map {node.map}", *told, kind="box")
+        notes = [f"for each of {node.over[MARK]}", f"{node.max_concurrency} at once · {fails}"]
+        card = framed(inner, f"map {node.map}", *notes, kind="box")
 
         def paint(x: float, y: float) -> Iterator[str]:
-            for shift in (8, 4):  # cards behind the card: many of these
+            for shift in (8, 4):  # cards behind the card show that there are many
                 yield box(x + shift + 4, y + shift, card.width, card.height, "box")
             yield from card.paint(x + 4, y)
 
@@ -145,8 +145,8 @@ class _Painter:
 
     def loop(self, node: kinds.Loop, room: float) -> Block:
         inner = self.node(node.do, room - 2 * PAD - 40)
-        ends = "then it fails" if node.on_exhausted == "fail" else "then on"
-        told = [f"until {node.until}", f"at most {node.max} times, {ends}"]
+        ends = "then it fails" if node.on_exhausted == "fail" else "then go on"
+        notes = [f"until {node.until}", f"at most {node.max} times, {ends}"]
 
         def paint(x: float, y: float) -> Iterator[str]:
             side, top, bottom = x + inner.width + 40, y + 2, y + inner.height + 10
@@ -159,22 +159,22 @@ class _Painter:
             yield outline([(middle + 8, top - 4), (middle + 8, top + 4), (middle + 2, top)], "head")
 
         turned = Block(inner.width + 40, inner.height + 24, paint)
-        return framed(turned, f"loop {node.loop}", *told, kind="box")
+        return framed(turned, f"loop {node.loop}", *notes, kind="box")
 
     def choice(self, node: kinds.Choice, room: float) -> Block:
         ways = [(f"if {case.when}", case.do) for case in node.cases]
         if node.otherwise is not None:
             ways.append(("otherwise", node.otherwise))
-        columns = [labelled(self.node(do, room - 2 * PAD), said) for said, do in ways]
+        columns = [labelled(self.node(do, room - 2 * PAD), condition) for condition, do in ways]
         inner = stacked(rows_of(columns, room - 2 * PAD))
-        told = "the first that holds"
+        note = "the first that holds"
         if node.otherwise is None:
-            told += ", or none"
-        return framed(inner, f"choice {node.choice}", told, kind="box dashed")
+            note += ", or none"
+        return framed(inner, f"choice {node.choice}", note, kind="box dashed")
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people write them.
+    """Seconds in the notation of definitions, in the largest unit that divides them.
 
     >>> duration(5400.0), duration(86400.0), duration(0.25)
     ('90m', '1d', '0.25s')
@@ -192,9 +192,9 @@ def _when(condition: str | None) -> Iterator[tuple[str, str]]:
 
 def _tolerance(on_failure: Any) -> Iterator[tuple[str, str]]:
     if on_failure == "skip":
-        yield "soft", "if it fails: goes on"
+        yield "soft", "if it fails: go on"
     elif isinstance(on_failure, kinds.Default):
-        yield "soft", "if it fails: takes a default"
+        yield "soft", "if it fails: use a default"
 
 
 def _single(node: Any) -> Block:
@@ -209,9 +209,9 @@ def _single(node: Any) -> Block:
         return _card(node.approval, signal, notes, "card is-person", "person", _hexagon)
     version = f" version {node.version}" if node.version else ""
     if not node.await_:
-        notes.append(("soft", "is not waited for"))
+        notes.append(("soft", "is not awaited"))
     if node.on_stop == "leave":
-        notes.append(("soft", "goes on when this is stopped"))
+        notes.append(("soft", "runs on if this is stopped"))
     notes += _tolerance(node.on_failure)
     kind = f"workflow {node.type}{version}"
     return _card(node.workflow, kind, notes, "card is-child", "child", _framed_sides)
@@ -266,21 +266,21 @@ def _framed_sides(x: float, y: float, width: float, height: float, kind: str) ->
 
 
 def _card(
-    key: str, said: str, notes: Sequence[tuple[str, str]], frame: str, mark: str, shape: Shape
+    key: str, summary: str, notes: Sequence[tuple[str, str]], frame: str, mark: str, shape: Shape
 ) -> Block:
-    """A single node: its key, what it does, and lines of notes."""
+    """The block of a single node: its key, what it does, and lines of notes."""
     height = 46.0 + 15 * len(notes)
-    told = "\n".join([key, said, *(words for _, words in notes)])
+    tooltip = "\n".join([key, summary, *(words for _, words in notes)])
 
     def paint(x: float, y: float) -> Iterator[str]:
         lines = [
             shape(x, y, CARD, height, frame),
             dot(x + 20, y + 17, 4.5, mark),
             text(x + 31, y + 21.5, shortened(key, _KEY_LETTERS), "key"),
-            text(x + 20, y + 37, shortened(said, _LETTERS), "soft"),
+            text(x + 20, y + 37, shortened(summary, _LETTERS), "soft"),
         ]
         for number, (kind, words) in enumerate(notes):
             lines.append(text(x + 20, y + 52 + 15 * number, shortened(words, _LETTERS), kind))
-        yield group(lines, told)
+        yield group(lines, tooltip)
 
     return Block(CARD, height, paint)

@@ -1,6 +1,6 @@
-"""Strokes of a picture in SVG: texts that are escaped and shortened, shapes, lines. Pure.
+"""Elements of an SVG picture: shapes, lines, and texts, which are escaped and shortened. Pure.
 
-Colours are classes, given once for light and once for dark surroundings.
+Colours are CSS classes, with one set of values for light and one for dark surroundings.
 """
 
 import unicodedata
@@ -31,16 +31,16 @@ fill:var(--soft)}
 """
 
 _WIDE = frozenset({"W", "F"})
-# Controls cannot stand in XML, and those of direction would turn round what follows.
+# XML does not allow control characters. Direction characters would reverse the text after them.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 Number = float
 
 
-def text(x: Number, y: Number, said: str, kind: str, *, anchor: str = "start") -> str:
-    """One line of text, its base line at `y`."""
-    turned = "" if anchor == "start" else f' text-anchor="{anchor}"'
-    return f'<text x="{x:g}" y="{y:g}" class="{kind}"{turned}>{escape(said)}</text>'
+def text(x: Number, y: Number, content: str, kind: str, *, anchor: str = "start") -> str:
+    """One line of text with its base line at `y`."""
+    anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    return f'<text x="{x:g}" y="{y:g}" class="{kind}"{anchored}>{escape(content)}</text>'
 
 
 def box(
@@ -76,15 +76,15 @@ def dot(x: Number, y: Number, radius: Number, kind: str) -> str:
     return f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" class="{kind}"/>'
 
 
-def group(parts: Iterable[str], told: str) -> str:
-    """Parts that belong together; `told` in full is shown to who points at them."""
-    return f"<g><title>{escape(shortened(told, 600))}</title>{''.join(parts)}</g>"
+def group(parts: Iterable[str], tooltip: str) -> str:
+    """Parts that belong together, with a tooltip of at most 600 characters."""
+    return f"<g><title>{escape(shortened(tooltip, 600))}</title>{''.join(parts)}</g>"
 
 
-def page(width: Number, height: Number, parts: Iterable[str], told: str) -> str:
-    """The whole picture as one SVG document, `told` for those who cannot see it."""
+def page(width: Number, height: Number, parts: Iterable[str], description: str) -> str:
+    """The whole picture as one SVG document; screen readers read the description."""
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
-    label = quoteattr(shortened(told, 200))
+    label = quoteattr(shortened(description, 200))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label={label}>'
         f'<style>{_STYLE}</style><rect width="100%" height="100%" class="ground"/>'
@@ -92,19 +92,19 @@ def page(width: Number, height: Number, parts: Iterable[str], told: str) -> str:
     )
 
 
-def shortened(said: str, most: int) -> str:
-    """The text in one line, without what cannot be seen, at most `most` narrow characters wide.
+def shortened(content: str, most: int) -> str:
+    """The text in one line, without invisible characters, at most `most` narrow characters wide.
 
     >>> shortened("input.customers | length(@)", 16)
     'input.customers…'
     """
     clean = "".join(
         " " if char.isspace() else char
-        for char in said[: most * 8]
+        for char in content[: most * 8]
         if char.isspace() or unicodedata.category(char) not in _UNSEEN
     )
     clean = " ".join(clean.split())
-    if width_of(clean) <= most and len(said) <= most * 8:
+    if width_of(clean) <= most and len(content) <= most * 8:
         return clean
     kept, room = "", most - 1
     for char in clean:
@@ -115,6 +115,6 @@ def shortened(said: str, most: int) -> str:
     return f"{kept.rstrip()}…"
 
 
-def width_of(said: str) -> int:
-    """How many narrow characters wide a text is."""
-    return sum(1 + (unicodedata.east_asian_width(char) in _WIDE) for char in said)
+def width_of(content: str) -> int:
+    """The width of a text in narrow characters; a wide character counts as two."""
+    return sum(1 + (unicodedata.east_asian_width(char) in _WIDE) for char in content)

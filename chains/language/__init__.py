@@ -1,1 +1,1 @@
-"""The language of definitions: nodes, expressions, schemas, and what can be wrong. Pure."""
+"""The language of definitions: nodes, expressions, schemas, and checks of each. Pure."""

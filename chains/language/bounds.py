@@ -1,7 +1,7 @@
-"""What a definition may weigh at most, and what JSON of it PostgreSQL can keep.
+"""Limits on the size of a definition's body, and on the values that PostgreSQL can store.
 
-Looked at before anything else reads it, without recursion: what is 100,000 levels deep, or holds
-itself, is refused as soon as what is 65 levels deep.
+These checks run before any other code reads the body, and they do not recurse. A body that is
+nested 100,000 levels deep, or that contains itself, is refused at level 65.
 """
 
 import json
@@ -17,16 +17,16 @@ MAX_NODES = 2000
 MAX_VALUES = 100_000
 MAX_INTEGER = 2**63 - 1
 
-_MEGABYTE = f"a definition has at most {MAX_BYTES} bytes as JSON"
+_TOO_LARGE = f"a definition has at most {MAX_BYTES} bytes as JSON"
 
 
 def excess(body: Any) -> Fault | None:
-    """The first thing that is too much or no JSON, with its pointer; None when all can be read."""
+    """The first limit that the body exceeds, or the first value in it that is not JSON."""
     found = next(_faults(body), None)
     if found is not None:
         return found
     if len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_BYTES:
-        return "", _MEGABYTE
+        return "", _TOO_LARGE
     if _count_nodes(body) > MAX_NODES:
         return "/do", f"a definition has at most {MAX_NODES} nodes"
     return None
@@ -53,20 +53,20 @@ def _faults(body: Any) -> Iterator[Fault]:
             length += len(value) if isinstance(value, str) else 1
             words = scalar_fault(value)
         if length > MAX_BYTES:
-            yield "", _MEGABYTE
+            yield "", _TOO_LARGE
         if words is not None:
             yield pointer(place), words
 
 
 def _count_nodes(body: Any) -> int:
-    """How many nodes stand in the body, whatever their kinds; it need not be well shaped."""
+    """The number of nodes in a body, which may be of any shape, valid or not."""
     count = 0
     waiting = [body.get("do")] if isinstance(body, dict) else []
     while waiting:
         node = waiting.pop()
         if not isinstance(node, dict):
             continue
-        count += "when" not in node or "do" not in node  # a choice's case is no node
+        count += "when" not in node or "do" not in node  # a case of a choice is not a node
         waiting += [node.get("do"), node.get("otherwise")]
         for name in ("sequence", "branches", "cases"):
             inner = node.get(name)
@@ -75,7 +75,7 @@ def _count_nodes(body: Any) -> int:
 
 
 def scalar_fault(value: Any) -> str | None:
-    """What is wrong with a text, number or constant as JSON, if anything is."""
+    """Why a text, number or constant is not JSON that PostgreSQL can store; None when it is."""
     if isinstance(value, str):
         return text_fault(value)
     if value is None or isinstance(value, bool):
@@ -90,7 +90,7 @@ def scalar_fault(value: Any) -> str | None:
 
 
 def text_fault(value: str) -> str | None:
-    """What PostgreSQL could not keep of a text, if anything."""
+    """Why PostgreSQL cannot store the text; None when it can."""
     if "\x00" in value:
         return "the text holds a NUL character"
     try:
@@ -101,7 +101,7 @@ def text_fault(value: str) -> str | None:
 
 
 def _name_fault(name: Any) -> str | None:
-    return text_fault(name) if isinstance(name, str) else "a name is a text"
+    return text_fault(name) if isinstance(name, str) else "a name must be a text"
 
 
 def _is_text(value: Any) -> bool:
@@ -109,5 +109,5 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_too_large(value: float) -> bool:
-    # 1e30 is a whole number written otherwise, and would be read as one.
+    # A float with an integer value, such as 1e30, is later read as an integer.
     return value.is_integer() and abs(value) > MAX_INTEGER

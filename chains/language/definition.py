@@ -1,7 +1,7 @@
-"""A definition: a recipe as data, the same from Python and as JSON.
+"""The models of a definition, whether it was written in Python or sent as JSON.
 
-The shape is checked here; what the nodes mean to each other is checked where they are laid out
-(`chains/plans/plan.py`) and what they ask of actions in `chains/plans/validation.py`.
+These models check the shape of each node. `chains/plans/layout.py` and `chains/plans/scopes.py`
+check the references between nodes; `chains/plans/validation.py` checks the inputs of actions.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(value: Any) -> Any:
-    """Seconds of `"90s"`, `"10m"`, `"2h"`, `"30d"`.
+    """The seconds of a duration such as `"90s"`, `"10m"`, `"2h"` or `"30d"`; raise ValueError.
 
     >>> parse_duration("10m")
     600.0
@@ -59,15 +59,18 @@ Reference = dict[Literal["$"], Expression]
 
 
 class DefinitionNode(BaseModel):
-    """What all nodes share: unknown fields are refused, and nothing changes afterwards."""
+    """The base of all nodes: unknown fields are refused, and an instance never changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Retry(DefinitionNode):
-    """How a step is tried again: `tries` in all, waits growing from `backoff` by `factor` to
-    `cap`, less up to the share `jitter`; `on` names the codes of errors that are tried again
-    (default: all that may be)."""
+    """How a step is retried.
+
+    A step has `tries` attempts in all. The first wait is `backoff`; each further wait is longer by
+    `factor`, up to `cap`. A random share of each wait, at most `jitter`, is taken off. `on` lists
+    the error codes that are retried; by default every retryable error is.
+    """
 
     tries: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
     backoff: Duration | None = None
@@ -78,21 +81,25 @@ class Retry(DefinitionNode):
 
 
 class Default(DefinitionNode):
-    """Go on after a failure, with this output."""
+    """The workflow goes on after a failure, with this output of the step."""
 
     default: Any
 
 
 class OtherAction(DefinitionNode):
-    """A compensation by another action."""
+    """Another action, which compensates the step with this input."""
 
     action: ActionName
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
 
 
 class Step(DefinitionNode):
-    """One action. `timeout` bounds the step from its first attempt on, `attempt_timeout` one
-    attempt; `when` skips it; a `pivot` is the last step whose failure undoes the workflow."""
+    """One call of an action.
+
+    `timeout` bounds the step from its first attempt on; `attempt_timeout` bounds each attempt. The
+    step is skipped when `when` is false. A `pivot` is the last step whose failure undoes the
+    workflow.
+    """
 
     step: Key
     action: ActionName
@@ -108,21 +115,24 @@ class Step(DefinitionNode):
 
 
 class Sequence(DefinitionNode):
-    """One node after the other."""
+    """Nodes that run one after the other."""
 
     sequence: Annotated[tuple["Node", ...], Field(min_length=1, max_length=500)]
 
 
 class Parallel(DefinitionNode):
-    """Branches at the same time, then their join, whose key this is."""
+    """Branches that run at the same time, and their join; `parallel` is the key of the join."""
 
     parallel: Key
     branches: Annotated[tuple["Node", ...], Field(min_length=1, max_length=100)]
 
 
 class Map(DefinitionNode):
-    """The body once for each item of `over`, at most `max_concurrency` at once. `stop`: the first
-    item that fails fails the map. `collect`: it goes on; `failures` lists them."""
+    """The body runs once for each item of `over`, for at most `max_concurrency` items at a time.
+
+    With `stop`, the first item that fails makes the map fail. With `collect`, the map goes on and
+    its `failures` lists the failed items.
+    """
 
     map: Key
     over: Reference
@@ -132,14 +142,14 @@ class Map(DefinitionNode):
 
 
 class Case(DefinitionNode):
-    """One way of a choice."""
+    """One alternative of a choice."""
 
     when: Expression
     do: "Node"
 
 
 class Choice(DefinitionNode):
-    """The first case whose condition holds, else `otherwise`, else nothing."""
+    """Runs the first case whose condition holds, else `otherwise`, else nothing."""
 
     choice: Key
     cases: Annotated[tuple[Case, ...], Field(min_length=1, max_length=100)]
@@ -147,7 +157,7 @@ class Choice(DefinitionNode):
 
 
 class Wait(DefinitionNode):
-    """Nothing, `for` a duration or `until` an instant (ISO 8601 with its offset)."""
+    """Waits `for` a duration or `until` an instant (ISO 8601 with an offset)."""
 
     wait: Key
     for_: Duration | Reference | None = Field(default=None, alias="for")
@@ -162,8 +172,10 @@ class Wait(DefinitionNode):
 
 
 class Approval(DefinitionNode):
-    """Waits for the named `signal` (by default the key) of one of the people in `by` (e-mail
-    addresses; by default the workflow's owner), for at most `timeout`."""
+    """Waits at most `timeout` for the signal named `signal` (by default the node's key).
+
+    Only the people in `by` may send it: e-mail addresses, by default the workflow's owner.
+    """
 
     approval: Key
     signal: Key | None = None
@@ -175,8 +187,11 @@ class Approval(DefinitionNode):
 
 
 class Child(DefinitionNode):
-    """Another workflow, started with the rendered `with` as its input; awaited unless `await` is
-    false. `on_stop` says what becomes of it when its parent is stopped."""
+    """Starts another workflow with the rendered `with` as its input.
+
+    The node waits for the child's end unless `await` is false. `on_stop` says whether the child is
+    cancelled or left running when its parent is stopped.
+    """
 
     workflow: Key
     type: Key
@@ -190,7 +205,7 @@ class Child(DefinitionNode):
 
 
 class Loop(DefinitionNode):
-    """The body turn after turn until the condition holds, at most `max` times."""
+    """Repeats the body until the condition holds, at most `max` times."""
 
     loop: Key
     until: Expression
@@ -237,8 +252,11 @@ Node = Annotated[
 
 
 class Definition(DefinitionNode):
-    """A recipe: its input's and output's schemas, its root node, its output, how long it may take,
-    and whether a step that failed for good undoes the workflow or holds it for a person."""
+    """A recipe for workflows: schemas of input and output, the root node, the output, limits.
+
+    `on_failure` says whether a permanent failure of a step undoes the workflow or holds it for a
+    person.
+    """
 
     name: Key
     description: Annotated[str, Field(max_length=4000)] | None = None
@@ -249,7 +267,7 @@ class Definition(DefinitionNode):
     timeout: Duration | None = None
     on_failure: Literal["undo", "hold"] = "undo"
     budget_usd: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")] | None = None
-    """What the platforms may cost in one workflow, such as `"1.50"`."""
+    """The most that the platforms may cost in one workflow, in US dollars, such as `"1.50"`."""
 
     @property
     def budget(self) -> int | None:
@@ -257,7 +275,7 @@ class Definition(DefinitionNode):
         return None if self.budget_usd is None else int(Decimal(self.budget_usd) * 1_000_000)
 
     def body(self) -> dict[str, Any]:
-        """The JSON form, as it is stored: without what stands at its default."""
+        """The JSON form that is stored: only the fields that were given."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def checksum(self) -> str:

@@ -1,12 +1,12 @@
-"""Definitions written in Python: functions named like the kinds of node give the same JSON.
+"""Functions that write a definition in Python; each returns the JSON of one kind of node.
 
     definition("two_steps", sequence(
-        step("caption", "openai.caption", {"brief": ref("input.brief")}, retry={"tries": 4}),
-        map_over("swap", ref("input.photos"), step("render", "replicate.predict", {...})),
+        step("caption", "texts.caption", {"brief": ref("input.brief")}, retry={"tries": 4}),
+        map_over("swap", ref("input.photos"), step("render", "pictures.render", {...})),
     ))
 
-What is not given does not stand in the JSON. Nothing is checked here: a body written in Python
-goes through the same checks as one that came over HTTP.
+An argument that is not given does not appear in the JSON. These functions check nothing: a body
+written in Python passes the same checks as a body sent over HTTP.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Reference = dict[str, str]
 
 
 def ref(expression: str) -> Reference:
-    """What the JMESPath expression finds when the step runs.
+    """A reference: its value is what the JMESPath expression finds when the step runs.
 
     >>> ref("input.photos")
     {'$': 'input.photos'}
@@ -26,14 +26,14 @@ def ref(expression: str) -> Reference:
 
 
 def definition(name: str, do: Node, /, **rest: Any) -> dict[str, Any]:
-    """A whole definition; `rest`: description, input_schema, output_schema, output, timeout,
-    on_failure."""
+    """A whole definition. `rest` takes description, input_schema, output_schema, output, timeout,
+    on_failure and budget_usd."""
     return {"name": name, **rest, "do": do}
 
 
 def step(key: str, action: str, given: Mapping[str, Any] | None = None, /, **rest: Any) -> Node:
-    """One action with its input; `rest`: when, retry, timeout, attempt_timeout, priority,
-    on_failure, compensation, pivot.
+    """One call of an action with its input. `rest` takes when, retry, timeout, attempt_timeout,
+    priority, on_failure, compensation and pivot.
 
     >>> step("first", "control.noop", {"n": 1}, timeout="5m")
     {'step': 'first', 'action': 'control.noop', 'with': {'n': 1}, 'timeout': '5m'}
@@ -42,28 +42,29 @@ def step(key: str, action: str, given: Mapping[str, Any] | None = None, /, **res
 
 
 def sequence(*nodes: Node) -> Node:
-    """One node after the other."""
+    """Nodes that run one after the other."""
     return {"sequence": list(nodes)}
 
 
 def parallel(key: str, *branches: Node) -> Node:
-    """Branches at the same time, then what follows."""
+    """Branches that run at the same time, and their join."""
     return {"parallel": key, "branches": list(branches)}
 
 
 def map_over(key: str, over: Reference, do: Node, /, **rest: Any) -> Node:
-    """The body once for each item of a list; `rest`: max_concurrency, on_item_failure."""
+    """The body, run once for each item of a list. `rest` takes max_concurrency and
+    on_item_failure."""
     return {"map": key, "over": over, **rest, "do": do}
 
 
 def choice(key: str, *cases: Node, otherwise: Node | None = None) -> Node:
-    """The first case whose condition holds."""
+    """The first case whose condition holds, else `otherwise`."""
     rest = {} if otherwise is None else {"otherwise": otherwise}
     return {"choice": key, "cases": list(cases)} | rest
 
 
 def case(when: str, do: Node) -> Node:
-    """One way of a choice."""
+    """One alternative of a choice."""
     return {"when": when, "do": do}
 
 
@@ -74,7 +75,7 @@ def wait(
     until: str | Reference | None = None,
     when: str | None = None,
 ) -> Node:
-    """Nothing, for a duration or until an instant."""
+    """A wait for a duration or until an instant."""
     given = {"for": duration, "until": until, "when": when}
     return {"wait": key} | {name: value for name, value in given.items() if value is not None}
 
@@ -86,7 +87,7 @@ def approval(
     timeout: str | None = None,
     **rest: Any,
 ) -> Node:
-    """A person's decision; `rest`: signal, on_timeout, on_reject, when."""
+    """A person's decision. `rest` takes signal, on_timeout, on_reject and when."""
     people = by if by is None or isinstance(by, dict) else list(by)
     given = {"by": people, "timeout": timeout} | rest
     return {"approval": key} | {name: value for name, value in given.items() if value is not None}
@@ -101,13 +102,15 @@ def child(
     awaited: bool | None = None,
     **rest: Any,
 ) -> Node:
-    """Another workflow with its input; `rest`: version, on_stop, timeout, on_failure, when."""
-    told = {} if awaited is None else {"await": awaited}
-    return {"workflow": key, "type": type} | _with(given) | told | rest
+    """Another workflow with its input. `rest` takes version, on_stop, timeout, on_failure and
+    when."""
+    waiting = {} if awaited is None else {"await": awaited}
+    return {"workflow": key, "type": type} | _with(given) | waiting | rest
 
 
 def loop(key: str, do: Node, /, *, until: str, most: int, **rest: Any) -> Node:
-    """The body until the condition holds, at most `most` times; `rest`: on_exhausted."""
+    """The body, repeated until the condition holds, at most `most` times. `rest` takes
+    on_exhausted."""
     return {"loop": key, "until": until, "max": most, **rest, "do": do}
 
 

@@ -1,7 +1,7 @@
-"""JMESPath on its data, within bounds: a line of it can ask for more than there is memory.
+"""Evaluates JMESPath expressions within a limit, because one line can use up all memory.
 
-`[@, @] | [@, @] | ...` doubles with each turn. All that an expression makes is charged to a meter,
-and so is what it answers; what it only looks at is not.
+The value of `[@, @] | [@, @] | ...` doubles at each pipe. A meter counts every value that an
+expression builds, and its result. It does not count data that the expression only reads.
 """
 
 from collections.abc import Iterator
@@ -12,35 +12,37 @@ from jmespath.visitor import TreeInterpreter
 from app.payload import MAX_CHARACTERS
 
 MAX_DEPTH = 100
-"""Of what an expression answers: all that writes JSON calls itself for each level."""
+"""The deepest nesting of an expression's value; code that writes JSON recurses for each level."""
 
 _VALUE = 8
 _MOST = 4 * MAX_CHARACTERS
 
 
 class TooMuch(Exception):
-    """An expression's value is too large or too deep to be kept."""
+    """The value of an expression is too large or too deep to be stored."""
 
 
 class Meter:
-    """What may still be made: characters, and some of them for each value."""
+    """The size that an expression may still build: 8 units for a value, 1 for a character."""
 
     def __init__(self, left: int = _MOST) -> None:
         self.left = left
 
     def charge(self, value: Any) -> None:
-        """Take off the value's weight, looking no further than is left; TooMuch past that, and for
-        what is nested too deep."""
+        """Subtract the size of a value, and stop as soon as nothing is left.
+
+        Raise TooMuch when nothing is left, or when the value is nested too deeply.
+        """
         for depth, level in enumerate(levels(value)):
             self.left -= sum(_weight(each) for each in level)
             if self.left < 0:
-                raise TooMuch("the value is larger than can be kept")
+                raise TooMuch("the value is too large to be stored")
             if depth > MAX_DEPTH:
                 raise TooMuch(f"the value is nested deeper than {MAX_DEPTH} levels")
 
 
 def levels(value: Any) -> Iterator[list[Any]]:
-    """What stands in a value, level by level, itself first."""
+    """The values within a value, level by level; the first level is the value itself."""
     level = [value]
     while level:
         yield level
@@ -60,7 +62,7 @@ def _weight(value: Any) -> int:
 
 
 class _Interpreter(TreeInterpreter):
-    """Charges whatever is built; all that grows is built here or answered by a function."""
+    """Charges the meter for each list, object and text that an expression builds."""
 
     def __init__(self, meter: Meter) -> None:
         super().__init__()
@@ -75,7 +77,7 @@ class _Interpreter(TreeInterpreter):
         return self._charged(super().visit_multi_select_dict(node, value))
 
     def visit_function_expression(self, node: Any, value: Any) -> Any:
-        """`to_string(a)`: quotes become longer each time."""
+        """`to_string(a)`: each call adds quotes, so nested calls make a text grow."""
         found = super().visit_function_expression(node, value)
         return self._charged(found) if isinstance(found, str) else found
 
@@ -85,7 +87,7 @@ class _Interpreter(TreeInterpreter):
 
 
 def evaluated(parsed: Any, scope: Any, meter: Meter) -> Any:
-    """The value of a parsed expression; TooMuch, and whatever JMESPath raises."""
+    """The value of a parsed expression; raise TooMuch, or the error of JMESPath."""
     found = _Interpreter(meter).visit(parsed, scope)
     meter.charge(found)
     return found

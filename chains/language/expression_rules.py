@@ -1,6 +1,6 @@
-"""What can be known to be wrong with an expression beyond its grammar. Pure, and without recursion.
+"""Checks of an expression before there is data: grammar, functions, literals, fields of the input.
 
-Names of steps are checked where they are visible or not (chains/plans/scopes.py).
+Pure, and without recursion. `chains/plans/scopes.py` checks which steps an expression may name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ STEP_FACTS = ("output", "status", "error", "failures")
 
 Tree = Mapping[str, Any]
 
-# Only the first part is read from the scope; the rest is read from what it found.
+# The first part of these is read from the scope. The other parts are read from its value.
 _CHAINED = frozenset(
     {
         "subexpression",
@@ -30,15 +30,15 @@ _CHAINED = frozenset(
     }
 )
 _VARYING = frozenset({"field", "subexpression", "current", "expref"})
-# `@`, and what stands before `*`, `[0]` or `[?...]`: as a first part these read all there is, and
-# there is only what an expression names.
+# `@` and the hidden node before a leading `*`, `[0]` or `[?...]` read the whole scope. The scope
+# holds only the values that expressions name, so reading all of it is a mistake.
 _WHOLE = frozenset({"current", "identity"})
 _functions: Mapping[str, Mapping[str, Any]] = Functions.FUNCTION_TABLE
 
 
 def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
-    """What is wrong, in words: its grammar, unknown functions, `steps` without a step, fields that
-    the input cannot have."""
+    """The faults of an expression in words: wrong grammar, unknown functions, `steps` without a
+    key, literals that cannot be stored, fields that the input schema excludes."""
     if not isinstance(expression, str) or not expression:
         yield 'a reference is {"$": "<JMESPath>"}'
         return
@@ -51,17 +51,17 @@ def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
         if tree["type"] == "function_expression":
             yield from _function_faults(tree)
         if tree["type"] == "subexpression" and tree["children"][0]["type"] == "not_expression":
-            yield "`!` takes the first name alone, so this is never true; write !(a.b) for !a.b"
+            yield "`!` applies to the first name only: this is never true; write !(a.b), not !a.b"
         if tree["type"] == "literal":
             yield from _literal_faults(tree["value"])
         if is_absolute and tree["type"] in _WHOLE:
-            yield "reads nothing by name; begin with input, steps.<key>, item or index"
+            yield "does not name what it reads; begin with input, steps.<key>, item or index"
         elif is_absolute:
             yield from _path_faults(tree, input_schema)
 
 
 def constant(expression: str) -> tuple[Any] | None:
-    """The value, in a tuple, of an expression that reads nothing; None for any other.
+    """The value of an expression that reads no data, in a tuple; None for any other expression.
 
     >>> constant("`[1, 2]`"), constant("input.list")
     (([1, 2],), None)
@@ -71,19 +71,20 @@ def constant(expression: str) -> tuple[Any] | None:
         if any(tree["type"] in _VARYING for tree, _ in _trees(parsed.parsed)):
             return None
         return (parsed.search(None),)
-    except (ArithmeticError, TypeError, ValueError):  # ExpressionInvalid, JMESPathError: ValueError
+    except (ArithmeticError, TypeError, ValueError):
+        # ExpressionInvalid and JMESPathError are kinds of ValueError.
         return None
 
 
 def _trees(parsed: Tree) -> Iterator[tuple[Tree, bool]]:
-    """Every part of an expression, and whether it is read from the scope itself."""
+    """Every part of an expression, and whether that part reads the scope directly."""
     waiting: list[tuple[Tree, bool]] = [(parsed, True)]
     while waiting:
         tree, is_absolute = waiting.pop()
         yield tree, is_absolute
         children = [child for child in tree.get("children", []) if isinstance(child, Mapping)]
         if tree["type"] == "subexpression" and children[0]["type"] == "field":
-            continue  # a plain path, judged as a whole
+            continue  # a plain path is checked as a whole
         is_chained = tree["type"] in _CHAINED
         waiting.extend(
             (child, is_absolute and tree["type"] != "expref" and not (is_chained and number))
@@ -98,7 +99,7 @@ def _literal_faults(value: Any) -> Iterator[str]:
             known = None if isinstance(each, dict | list) else scalar_fault(each)
             words = next(filter(None, [known, *map(text_fault, names)]), None)
             if words is not None:
-                yield f"a literal cannot be kept: {words}"
+                yield f"a literal cannot be stored: {words}"
                 return
 
 
@@ -123,7 +124,8 @@ def _path_faults(tree: Tree, input_schema: Any) -> Iterator[str]:
 
 
 def _path(tree: Tree) -> list[str | None]:
-    """The names a plain path goes through, as far as they are names; None for another part."""
+    """The names in a path such as `input.a.b`, with None for a part that is not a name; empty for
+    an expression that is not a path."""
     if tree["type"] == "field":
         return [tree["value"]]
     if tree["type"] != "subexpression" or tree["children"][0]["type"] != "field":
@@ -133,13 +135,13 @@ def _path(tree: Tree) -> list[str | None]:
 
 def _step_faults(path: list[str | None]) -> Iterator[str]:
     if len(path) < 2 or path[1] is None:
-        yield "name the step that is meant: steps.<key>.output"
+        yield "does not name a step; write steps.<key>.output"
     elif len(path) > 2 and path[2] is not None and path[2] not in STEP_FACTS:
         yield f"a step has {', '.join(STEP_FACTS)}, not {path[2]!r}{near(path[2], STEP_FACTS)}"
 
 
 def _input_faults(path: list[str | None], schema: Any) -> Iterator[str]:
-    """A field that the schema's `additionalProperties: false` rules out, as deep as it is plain."""
+    """A field that `additionalProperties: false` excludes; only `properties` are followed."""
     for name in path:
         if name is None or not isinstance(schema, dict):
             return

@@ -1,6 +1,7 @@
 """References in a definition: `{"$": "<JMESPath>"}` over `input`, `steps`, `item` and `index`.
 
-Pure: what an expression needs is found once, at compile time; evaluation gets it as a plain scope.
+Pure. The names that an expression reads are found once, when the definition is compiled. The values
+of these names are handed to the evaluation as a mapping, the scope.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,26 +28,26 @@ _CHAINED = {
 
 
 class ExpressionInvalid(ValueError):
-    """An expression that JMESPath cannot parse, or that failed on its data."""
+    """An expression that JMESPath cannot parse, or that fails on its data."""
 
 
 @lru_cache(maxsize=4096)
 def parse(expression: str) -> ParsedResult:
-    """The parsed expression; raise ExpressionInvalid with what is wrong in it."""
+    """Parse an expression; raise ExpressionInvalid with what is wrong in it."""
     try:
         parsed = jmespath.compile(expression)
     except JMESPathError as err:
         raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
     except RecursionError as err:
         raise ExpressionInvalid("the expression is nested too deeply") from err
-    # All that reads a parsed expression calls itself for its parts, wherever it is called from.
+    # The code that reads a parsed expression recurses into its parts, so its depth is limited.
     if _depth(parsed.parsed) > MAX_DEPTH:
         raise ExpressionInvalid(f"the expression is nested deeper than {MAX_DEPTH} levels")
     return parsed
 
 
 def _depth(node: Mapping[str, Any]) -> int:
-    """How deep an expression and what stands in it literally are, no further than is allowed."""
+    """The depth of an expression with its literals; counting stops just past MAX_DEPTH."""
     depth, level, deepest = 0, [node], 0
     while level and depth <= MAX_DEPTH:
         depth += 1
@@ -104,8 +105,8 @@ def _is_field(node: Mapping[str, Any], name: str) -> bool:
 
 
 def roots(expression: str) -> set[str]:
-    """The top-level names an expression reads (`input`, `steps`, `item`, `index`), roughly: fields
-    that stand first in their chain."""
+    """The names that an expression reads from the scope, such as `input` or `steps`: each field
+    that begins a chain."""
     return set(_roots(parse(expression).parsed))
 
 
@@ -116,14 +117,16 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
         yield node["value"]
     elif kind in _CHAINED:
         yield from _roots(children[0])
-    elif kind != "expref":  # what `&` marks is read from each element, not from the scope
+    elif kind != "expref":  # an expression after `&` reads each element, not the scope
         for child in children:
             yield from _roots(child)
 
 
 def render(template: Any, scope: Mapping[str, Any]) -> Any:
-    """The template with every reference replaced by its value in `scope`; None where absent. Raise
-    ExpressionInvalid where one fails on its data, or all are more than can be kept.
+    """Replace every reference in a template by its value in `scope`, or by None if it has none.
+
+    Raise ExpressionInvalid when an expression fails on its data, or when the values together are
+    too large to be stored.
 
     >>> render({"to": {"$": "input.email"}, "n": 1}, {"input": {"email": "a@b.c"}})
     {'to': 'a@b.c', 'n': 1}
@@ -150,7 +153,7 @@ def _evaluate(expression: str, scope: Mapping[str, Any], meter: Meter) -> Any:
         words = " ".join(str(err).split())
         raise ExpressionInvalid(f"{_shown(expression)}: {words[:1000]}") from err
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
-        # JMESPath's functions let Python's own errors through, as of ceil() of what has no end.
+        # JMESPath's functions let Python's own errors through, for example ceil() of infinity.
         raise ExpressionInvalid(f"{_shown(expression)}: {type(err).__name__}: {err}") from err
 
 
@@ -159,8 +162,8 @@ def _shown(expression: str) -> str:
 
 
 def holds(condition: str, scope: Mapping[str, Any]) -> bool:
-    """Whether a condition is true of `scope`, as JMESPath counts truth: null, false and what is
-    empty are not true; zero is.
+    """Whether a condition is true in `scope`. As in JMESPath, null, false and empty values are
+    false, and zero is true.
 
     >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
     (True, False)

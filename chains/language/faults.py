@@ -1,4 +1,4 @@
-"""Faults with the place where they are: (JSON pointer, what is wrong and what to do)."""
+"""A fault is a pair: the JSON pointer to its place, and a text that says what is wrong."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -18,13 +18,13 @@ _COMPARED = 300
 
 
 class DefinitionRefused(InvalidInput):
-    """A definition that can be known to be wrong; `errors` holds every fault, 20 at most."""
+    """A definition that failed its checks; `errors` holds its faults, 20 at most."""
 
     default_code = "definition_invalid"
 
 
 def refused(faults: Iterable[Fault]) -> DefinitionRefused:
-    """The refusal for these faults, of which there is one at least."""
+    """The error that reports these faults; there must be at least one."""
     found = tuple(dict.fromkeys(faults))[:MAX_FAULTS]
     place, words = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -43,26 +43,27 @@ def pointer(place: Iterable[str | int]) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The names that look like this one, as the end of a message.
+    """The known names that resemble this one, as the end of a message.
 
-    >>> near("stripe.authorise", ["stripe.authorize", "vercel.deploy"])
-    "; did you mean 'stripe.authorize'?"
+    >>> near("control.noob", ["control.noop", "media.render"])
+    "; did you mean 'control.noop'?"
     """
-    # Finding what is alike takes the square of the length, and both may be anything.
+    # The comparison takes quadratic time, so long names and long lists are left out.
     short = [each for each in islice(known, _COMPARED) if len(each) <= _LONGEST_NAME]
     found = get_close_matches(name, short, n=3) if len(name) <= _LONGEST_NAME else []
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
-    """What JSON Schema found, under the pointer `base`, in words of JSON and without the value."""
+    """The faults in an error of JSON Schema, in words without the value, with pointers that begin
+    with `base`."""
     branches = [
         inner
         for inner in fault.context or ()
         if not (isinstance(inner.schema, dict) and inner.schema.get("type") == "null")
     ]
     if fault.validator in ("anyOf", "oneOf") and branches:
-        # What may be null besides is told as if it could not: that is what was meant.
+        # A value that may also be null is reported as if it could not: null was not meant.
         ways = {inner.schema_path[0] for inner in branches}
         if len(ways) == 1:
             for inner in branches:
@@ -88,9 +89,9 @@ def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
 
 
 def schema_words(fault: ValidationError) -> str:
-    """One fault in words of JSON, without a dump of the value."""
+    """One error of JSON Schema in words, without the value."""
     wanted: Any = fault.validator_value
-    told = {
+    words = {
         "type": f"must be of type {_either(wanted)}",
         "enum": f"must be one of {_either(wanted)}",
         "const": f"must be {wanted!r}",
@@ -108,7 +109,7 @@ def schema_words(fault: ValidationError) -> str:
         "anyOf": "fits none of the shapes that are allowed here",
         "oneOf": "does not fit exactly one of the shapes that are allowed here",
     }.get(str(fault.validator))
-    return told or fault.message[:300]
+    return words or fault.message[:300]
 
 
 def _either(wanted: Any) -> str:

@@ -1,6 +1,7 @@
-"""Whether a template can fit a JSON Schema: its literal parts must, a reference may be anything.
+"""Checks whether a template can match a JSON Schema: its literal parts must match.
 
-`{"$": "<JMESPath>"}` is taken for a value of whatever kind is wanted.
+A reference (`{"$": "<JMESPath>"}`) matches any schema, because its value is known only when the
+step runs.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from chains.language.faults import Fault, schema_faults
 from chains.language.keywords import KEYWORDS
 from chains.language.time_limits import MOST_SECONDS, Keyword, TakesTooLong, limited, time_limit
 
-# These judge a value as a whole: what a reference will bring may turn the answer round.
+# These keywords judge a value as a whole, so the value of a reference in it may change the verdict.
+# They are not applied to a value that contains a reference.
 _OF_THE_WHOLE = frozenset(
     {
         "const",
@@ -35,7 +37,10 @@ TAKES_TOO_LONG = "cannot be checked against its schema: that takes too long"
 def misfits(
     template: Any, schema: Any, base: str, *, seconds: float = MOST_SECONDS
 ) -> Iterator[Fault]:
-    """Every (pointer under `base`, what is wrong) that no value of the references can mend."""
+    """The faults that a template has whatever the values of its references are.
+
+    Their pointers begin with `base`. The check stops after `seconds` of CPU time, with a fault.
+    """
     found: list[Fault] = []
     try:
         with time_limit(seconds):
@@ -47,7 +52,7 @@ def misfits(
 
 
 def is_reference(value: Any) -> bool:
-    """Whether the value stands for another that is found when the step runs."""
+    """Whether the value is a reference, whose own value is found when the step runs."""
     return isinstance(value, dict) and set(value) == {MARK}
 
 
@@ -61,8 +66,8 @@ def _lenient(name: str, keyword: Keyword) -> Keyword:
     def check(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
         if is_reference(value) or (name in _OF_THE_WHOLE and _holds_reference(value)):
             return
-        told = _any_of if name == "oneOf" and _holds_reference(value) else keyword
-        yield from told(validator, wanted, value, schema) or ()
+        applied = _any_of if name == "oneOf" and _holds_reference(value) else keyword
+        yield from applied(validator, wanted, value, schema) or ()
 
     return check
 
@@ -72,5 +77,5 @@ _any_of = KEYWORDS["anyOf"]
 _extend: Any = validators.extend
 _Validator: Any = _extend(
     Draft202012Validator,
-    limited({name: _lenient(name, told) for name, told in KEYWORDS.items()}),
+    limited({name: _lenient(name, keyword) for name, keyword in KEYWORDS.items()}),
 )

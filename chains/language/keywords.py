@@ -1,8 +1,8 @@
-"""JSON Schema keywords that cost no more than their value is large: jsonschema's own compare each
-item with each other, or run a regular expression that need not end.
+"""JSON Schema keywords whose cost grows linearly with the size of the value.
 
-Patterns are those of a linear engine (https://docs.rs/regex/latest/regex/#syntax), which has
-neither look-around nor backreferences.
+jsonschema's own keywords compare each item with every other, or run a regular expression that may
+never end. Patterns are matched by a linear engine (https://docs.rs/regex/latest/regex/#syntax),
+which has neither look-around nor backreferences.
 """
 
 import json
@@ -28,23 +28,23 @@ def _matcher(pattern: str) -> SchemaValidator:
     try:
         return _compiled(pattern, "rust-regex")
     except SchemaError:
-        # Of a definition that was registered before such patterns were refused.
+        # A definition may have been registered before these patterns were refused.
         return _compiled(pattern, "python-re")
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """Why the text is no pattern that can be used; None when it is one."""
+    """Why the text cannot be used as a pattern; None when it can."""
     try:
         _compiled(pattern, "rust-regex")
     except SchemaError as err:
-        # The engine draws the place in lines of their own, and says what is wrong in the last.
+        # The engine's message shows the place first; its last line says what is wrong.
         last = str(err).strip().splitlines()[-1].strip()
         return last.removeprefix("SchemaError: ").removeprefix("error: ")[:200]
     return None
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether the pattern is found in the text, in time that grows with the text alone.
+    """Whether the pattern is found in the text, in time linear in the length of the text.
 
     >>> matches("^(a+)+$", "a" * 100_000 + "!"), matches("b", "abc")
     (False, True)
@@ -57,7 +57,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def extra_names(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """The names of an object that neither `properties` nor `patternProperties` knows."""
+    """The names in an object that neither `properties` nor `patternProperties` covers."""
     known, patterns = schema.get("properties", {}), [*schema.get("patternProperties", {})]
     return [
         name for name in given if name not in known and not any(matches(p, name) for p in patterns)
@@ -88,7 +88,7 @@ def _additional(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterato
         for name in extra:
             yield from validator.descend(value[name], wanted, path=name)
     elif wanted is False and extra:
-        yield ValidationError(f"holds fields that are not known: {', '.join(extra)[:200]}")
+        yield ValidationError(f"contains unknown fields: {', '.join(extra)[:200]}")
 
 
 def _unique(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
@@ -98,14 +98,14 @@ def _unique(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationErro
     for number, item in enumerate(value):
         first = seen.setdefault(json.dumps(whole_numbers(item), sort_keys=True), number)
         if first != number:
-            yield ValidationError(f"holds an item twice: {first} and {number}")
+            yield ValidationError(f"contains an item twice: {first} and {number}")
             return
 
 
 def _multiple(_: Any, wanted: Any, value: Any, __: Any) -> Iterator[ValidationError]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    # As decimals, which they are in JSON: 19.99 is a multiple of 0.01.
+    # JSON numbers are decimals: 19.99 is a multiple of 0.01, although the floats are not.
     if (Fraction(str(value)) / Fraction(str(wanted))).denominator != 1:
         yield ValidationError(f"must be a multiple of {wanted}")
 
@@ -122,7 +122,7 @@ KEYWORDS: dict[str, Keyword] = {
 
 
 def formats() -> FormatChecker:
-    """The formats that are checked; a `regex` is a pattern as above."""
+    """The checker of formats; the format `regex` accepts patterns of the linear engine only."""
     checker = FormatChecker(set(FormatChecker.checkers) - {"regex"})
     checker.checks("regex")(_is_pattern)
     return checker

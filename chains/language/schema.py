@@ -1,7 +1,7 @@
-"""A workflow's input against its definition's JSON Schema, with a pointer to each fault.
+"""Checks a workflow's input and output against the JSON Schemas of its definition.
 
-Beside JSON Schema's own keywords two of ours: `"artifact": true` on a string that must be the id of
-an artifact of the caller, `"past": true` on one that must be a time gone by.
+Two keywords are our own. `"artifact": true` marks a string that must be the id of an artifact of
+the caller. `"past": true` marks a string that must be a time in the past.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,16 +27,16 @@ def _artifact(_: Any, is_artifact: Any, value: Any, __: Any) -> Iterator[Validat
 
 
 def _past(_: Any, is_past: Any, value: Any, __: Any) -> Iterator[ValidationError]:
-    """`"past": true`: a date or an instant (ISO 8601), not ahead of us by more than a day."""
+    """`"past": true`: a date or an instant (ISO 8601), at most one day in the future."""
     if not is_past or not isinstance(value, str):
         return
     try:
-        told = datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value)
     except ValueError:
         yield ValidationError("must be a date or an instant such as 2026-11-22T10:00:00Z")
         return
-    told = told if told.tzinfo else told.replace(tzinfo=UTC)
-    if told > datetime.now(UTC) + timedelta(days=1):
+    instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    if instant > datetime.now(UTC) + timedelta(days=1):
         yield ValidationError("must not lie in the future")
 
 
@@ -61,7 +61,8 @@ def _formats() -> FormatChecker:
 
 
 def check_shape(schema: dict[str, Any], value: Any) -> None:
-    """Raise InvalidInput with every fault's pointer under `/input`; artifacts are not looked up."""
+    """Raise InvalidInput with all faults, at pointers that begin with `/input`. Whether an artifact
+    exists is not checked."""
     validator = _Validator(schema, format_checker=_formats())
     try:
         with time_limit():
@@ -72,14 +73,14 @@ def check_shape(schema: dict[str, Any], value: Any) -> None:
 
 
 def refuse_faults(faults: list[tuple[str, str]]) -> None:
-    """Raise InvalidInput with these (pointer, words); nothing where there are none."""
+    """Raise InvalidInput with these (pointer, words); do nothing when there are none."""
     if faults:
         faults = sorted(faults)[:MAX_FAULTS]
         raise InvalidInput(faults[0][1], field=faults[0][0], errors=tuple(faults))
 
 
 def check_output(schema: Mapping[str, Any] | None, value: Any) -> None:
-    """Raise InvalidInput at the first fault of a workflow's output."""
+    """Raise InvalidInput with the first fault of a workflow's output."""
     if schema is None:
         return
     validator = _Validator(schema, format_checker=_formats())
@@ -97,7 +98,7 @@ def _pointer(fault: ValidationError) -> str:
     path: Any = fault.absolute_path
     parts = [str(part) for part in path]
     if fault.validator == "required":
-        # One error for each missing name, which stands in its message only.
+        # jsonschema raises an error for each missing name, and gives the name in the message only.
         wanted: Any = fault.validator_value
         parts.append(next(name for name in wanted if fault.message.startswith(repr(name))))
     if fault.validator == "additionalProperties":
@@ -108,12 +109,12 @@ def _pointer(fault: ValidationError) -> str:
 
 
 def _message(fault: ValidationError) -> str:
-    """The fault in words of JSON, without a dump of the value."""
+    """The fault in words, without the value."""
     hint = fault.schema.get("x-hint") if isinstance(fault.schema, dict) else None
     wanted: Any = fault.validator_value
     if hint and fault.validator in {"pattern", "enum"}:
         return f"must be {hint}"
-    told = {
+    words = {
         "required": "this field is required",
         "additionalProperties": "this field is not known",
         "type": f"must be of type {wanted}",
@@ -128,7 +129,7 @@ def _message(fault: ValidationError) -> str:
         "maxProperties": f"takes at most {wanted} fields",
         "minProperties": f"needs at least {wanted} fields",
     }.get(str(fault.validator))
-    return f"{told or fault.message[:300]}{f' ({hint})' if hint else ''}"
+    return f"{words or fault.message[:300]}{f' ({hint})' if hint else ''}"
 
 
 def _is_list(value: Any) -> bool:
@@ -136,8 +137,11 @@ def _is_list(value: Any) -> bool:
 
 
 def artifacts_in(schema: Any, value: Any, pointer: str, root: Any) -> Iterator[tuple[str, UUID]]:
-    """Every (pointer, id) of the value that the schema marks as an artifact. Goes into the value
-    as the schema does, and along references within the schema, which have an end there."""
+    """Every (pointer, id) in the value that the schema marks as an artifact.
+
+    References within the schema are followed. This ends, because a schema with an endless reference
+    is refused when it is registered.
+    """
     if not isinstance(schema, dict):
         return
     if schema.get("artifact") and isinstance(value, str):

@@ -1,6 +1,6 @@
-"""Whether a JSON Schema in a definition is one (Draft 2020-12) that can be used as it stands.
+"""Checks that a JSON Schema in a definition is valid (Draft 2020-12) and can be used.
 
-Nothing outside of the schema is ever read: a reference leads to a place within it.
+A reference must lead to a place within the schema, because nothing outside of it is ever read.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from chains.language.keywords import pattern_fault
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SCHEMAS = 1000
 OURS = frozenset({"artifact", "past"})
-"""Keywords of our own (chains/language/schema.py); and whatever begins with `x-`."""
+"""Our own keywords (chains/language/schema.py). Any name that begins with `x-` is allowed too."""
 
 _MOST_SECONDS = 0.5
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -34,7 +34,7 @@ _SINGLE = (
     "unevaluatedProperties",
     "contentSchema",
 )
-# What is applied to the same value again: a way back to oneself through these alone has no end.
+# These keywords apply a schema to the same value again, so a circle of them alone never ends.
 _IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 _OTHERS = """
     $anchor $comment $id $ref $schema const contentEncoding contentMediaType default deprecated
@@ -46,14 +46,14 @@ KEYWORDS = frozenset({*_MAPS, *_LISTS, *_SINGLE, *_OTHERS.split(), *OURS})
 
 
 def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
-    """What is wrong with the schema of an input or output, under the pointer `base`."""
+    """The faults of an input or output schema, with pointers that begin with `base`."""
     if sum(1 for _ in islice(_schemas(schema), MAX_SCHEMAS + 1)) > MAX_SCHEMAS:
-        yield base, f"has more than {MAX_SCHEMAS} schemas within it"
+        yield base, f"contains more than {MAX_SCHEMAS} schemas"
         return
     meta = Draft202012Validator(Draft202012Validator.META_SCHEMA)
     wrong = [*islice(meta.iter_errors(schema), MAX_FAULTS)]
     for fault in wrong:
-        yield base + pointer(fault.absolute_path), f"is no JSON Schema: {fault.message[:200]}"
+        yield base + pointer(fault.absolute_path), f"is not a JSON Schema: {fault.message[:200]}"
     if wrong:
         return
     kinds = schema.get("type", "object")
@@ -70,13 +70,13 @@ def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
     if endless is not None:
         yield base + pointer(endless), "refers to itself without end"
     elif not found:
-        # What an empty object costs, every input costs.
+        # Every input takes at least as long to check as an empty object.
         costs = misfits({}, schema, base, seconds=_MOST_SECONDS)
         yield from (fault for fault in costs if fault[1] == TAKES_TOO_LONG)
 
 
 def _schemas(root: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Every (place, schema) in a schema, itself first."""
+    """Every (place, schema) in a schema; the first is the schema itself."""
     waiting: list[tuple[Place, Any]] = [((), root)]
     while waiting:
         place, schema = waiting.pop()
@@ -106,31 +106,31 @@ def _faults(
     at = base + pointer(place)
     for keyword in schema:
         if keyword not in KEYWORDS and not keyword.startswith("x-"):
-            known = "names of your own begin with x-"
-            yield f"{at}{pointer([keyword])}", f"is no keyword ({known}){near(keyword, KEYWORDS)}"
+            words = "is not a keyword of JSON Schema; your own names must begin with x-"
+            yield f"{at}{pointer([keyword])}", words + near(keyword, KEYWORDS)
     if schema.get("$schema", DIALECT).rstrip("#") != DIALECT:
         yield f"{at}/$schema", f"must be {DIALECT}"
     if place and "$id" in schema:
-        yield f"{at}/$id", "a part of a schema has no address of its own"
+        yield f"{at}/$id", "only the whole schema may have an $id"
     for pattern in [schema.get("pattern", ""), *schema.get("patternProperties", {})]:
         fault = pattern_fault(pattern)
         if fault is not None:
-            yield f"{at}/pattern", f"is no regular expression that can be used: {fault}"
+            yield f"{at}/pattern", f"is not a regular expression that can be used: {fault}"
     if "unevaluatedProperties" in schema and any(
         "patternProperties" in each for each in places.values()
     ):
-        # jsonschema matches these by an engine that need not end.
-        words = "does not go together with patternProperties; use additionalProperties"
+        # jsonschema matches these with an engine that may never end.
+        words = "cannot be used together with patternProperties; use additionalProperties"
         yield f"{at}/unevaluatedProperties", words
     if "$ref" in schema and _target(schema["$ref"], root) not in places:
         words = "must lead to a schema within this one, such as #/$defs/name"
         if not schema["$ref"].startswith("#"):
-            words = f"nothing outside is read: it {words}"
+            words = f"nothing outside this schema is read: it {words}"
         yield f"{at}/$ref", words
 
 
 def referred(reference: str, root: Any) -> Any:
-    """The schema that a reference of the registered schema `root` leads to."""
+    """The schema to which a reference within the registered schema `root` leads."""
     found = root
     for part in _target(reference, root) or ():
         found = found[part]
@@ -138,7 +138,7 @@ def referred(reference: str, root: Any) -> Any:
 
 
 def _target(reference: str, root: Any) -> Place | None:
-    """The place a reference leads to: names and numbers as they stand in the schema."""
+    """The place in `root` to which a reference leads; None when there is no such place."""
     if reference == "#":
         return ()
     if not reference.startswith("#/"):
@@ -159,7 +159,7 @@ def _target(reference: str, root: Any) -> Place | None:
 
 
 def _endless(root: Any, places: dict[Place, dict[str, Any]]) -> Place | None:
-    """A place from which a way back leads that never takes a part of the value."""
+    """A place whose check never ends, because references lead back to it with the same value."""
     ways: dict[Place, list[Place]] = {}
     for place, schema in places.items():
         ways[place] = [
@@ -168,7 +168,8 @@ def _endless(root: Any, places: dict[Place, dict[str, Any]]) -> Place | None:
         target = _target(schema["$ref"], root) if "$ref" in schema else None
         if target is not None:
             ways[place].append(target)
-    # What remains when all that leads nowhere has been taken away, again and again, are circles.
+    # Places that lead nowhere are removed again and again. Each place left is on a circle, or leads
+    # to one.
     left = {place: {to for to in found if to in ways} for place, found in ways.items()}
     while ended := [place for place, found in left.items() if not found]:
         for place in ended:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a definition's body, at JSON pointers and in words for people."""
+"""Turns pydantic's errors about a definition's body into faults: JSON pointers and plain words."""
 
 import re
 from collections.abc import Iterator
@@ -13,21 +13,21 @@ from chains.language.faults import MAX_FAULTS, Fault, near, pointer
 _NODES = frozenset({"sequence", "branches"})
 _ONE_NODE = frozenset({"do", "otherwise"})
 
-# A field that takes several shapes has one fault for each; these words stand for all of them.
+# pydantic raises an error for each shape that a field may have; these words replace all of them.
 _SHAPES = {
     "on_failure": 'must be "fail", "skip" or {"default": <output>}',
     "compensation": 'must be "own", "none" or {"action": <name>, "with": {...}}',
     "for": 'must be a duration such as "10m" (at most a year) or a reference {"$": "<JMESPath>"}',
     "until": 'must be an instant such as "2027-01-01T09:00:00Z" or a reference',
     "by": 'must be a list of e-mail addresses or a reference {"$": "<JMESPath>"}',
-    "over": 'must be a reference {"$": "<JMESPath>"}; a list that is known goes into the input',
+    "over": 'must be a reference {"$": "<JMESPath>"}; put a fixed list into the input',
     "name": "must be lower-case letters, digits and _, a letter first, at most 63",
     "budget_usd": 'must be US dollars as a text, such as "1.50", with 6 decimals at most',
-    "action": 'must be the name of an action such as "stripe.authorize"',
+    "action": 'must be the name of an action such as "control.noop"',
 }
 _OF_SHAPE = frozenset({"string_pattern_mismatch", "string_type", "dict_type"})
-# pydantic's words for lengths speak of Python's types.
-_TOLD = (
+# pydantic's messages about lengths name Python's types.
+_LENGTHS = (
     (re.compile(r"String should have at least 1 character$"), "must not be empty"),
     (
         re.compile(r"^(String|Tuple|List|Dictionary) should have at least (\d+ \w+).*"),
@@ -42,7 +42,7 @@ _KEYS = frozenset({*KINDS, "signal", "type"}) - {"sequence"}
 
 
 def faults_of(error: ValidationError, body: Any) -> Iterator[Fault]:
-    """Each place that is wrong, once, as many as are told."""
+    """One fault for each wrong place, MAX_FAULTS at most."""
     seen: set[str] = set()
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         place, is_union, value = _placed(fault["loc"], body, fault["type"])
@@ -57,8 +57,10 @@ def faults_of(error: ValidationError, body: Any) -> Iterator[Fault]:
 
 
 def _placed(loc: tuple[str | int, ...], body: Any, kind: str) -> tuple[list[str | int], bool, Any]:
-    """The place in the body that pydantic's location names: it counts in the tags and labels of
-    unions, which the body does not have. Also whether one was met, and the value there."""
+    """(the place in the body, whether a union was passed on the way, the value at the place).
+
+    pydantic's location also contains the tags and labels of unions, which are not in the body.
+    """
     place: list[str | int] = []
     is_union = is_node = False
     value = body
@@ -97,14 +99,14 @@ def _words(kind: str, message: str, place: list[str | int], is_union: bool) -> s
     if last in _SHAPES and (is_union or kind in _OF_SHAPE):
         return _SHAPES[last]
     text = message.removeprefix("Value error, ").replace("Input should be", "must be")
-    for shape, told in _TOLD:
-        text = shape.sub(told, text)
+    for message_of_pydantic, ours in _LENGTHS:
+        text = message_of_pydantic.sub(ours, text)
     return text[:1].lower() + text[1:]
 
 
 @lru_cache(maxsize=1)
 def _fields() -> frozenset[str]:
-    """The names of all fields of all kinds of node, as JSON has them."""
+    """The JSON names of all fields of all kinds of node."""
     schema = Definition.model_json_schema(by_alias=True)
     shapes = [schema, *schema["$defs"].values()]
     return frozenset(name for shape in shapes for name in shape.get("properties", {}))

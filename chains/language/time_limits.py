@@ -1,7 +1,7 @@
-"""JSON Schema checks that end: a schema of a few lines can ask for more than there is time.
+"""A time limit for JSON Schema checks, because a schema of a few lines can take days to check.
 
-The clock is the thread's own processor time, so that a busy machine refuses nothing. It is looked
-at before each keyword; a single regular expression is not interrupted.
+The limit is on the CPU time of the thread, so a busy machine does not refuse more than an idle one.
+The clock is read before each keyword; a running regular expression is not interrupted.
 """
 
 import math
@@ -14,13 +14,13 @@ from typing import Any
 from jsonschema import ValidationError
 
 MOST_SECONDS = 3.0
-"""A body of the largest size takes a tenth of it with a usual schema."""
+"""A body of the largest size takes a tenth of this with a usual schema."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 
 class TakesTooLong(Exception):
-    """The check was given up; nothing is known of the value."""
+    """The check was stopped at its time limit; whether the value is valid is unknown."""
 
 
 _ends: ContextVar[float] = ContextVar("check_ends", default=math.inf)
@@ -28,7 +28,8 @@ _ends: ContextVar[float] = ContextVar("check_ends", default=math.inf)
 
 @contextmanager
 def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
-    """Within it, limited keywords raise TakesTooLong once this thread has worked so long."""
+    """Within this context, a limited keyword raises TakesTooLong once this thread has used
+    `seconds` of CPU time."""
     token = _ends.set(time.thread_time() + seconds)
     try:
         yield
@@ -37,7 +38,7 @@ def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
 
 
 def limited(keywords: Mapping[str, Keyword]) -> dict[str, Keyword]:
-    """The same keywords, each of which looks at the clock; without a `time_limit` there is none."""
+    """The same keywords, each obeying the `time_limit` around it; without one there is no limit."""
     return {name: _timed(keyword) for name, keyword in keywords.items()}
 
 

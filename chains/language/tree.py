@@ -1,4 +1,4 @@
-"""A definition's nodes, one after the other in reading order, each with its pointer. Pure."""
+"""A definition's nodes in reading order, each with its JSON pointer. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ KEY_FIELDS = ("step", "parallel", "map", "choice", "wait", "approval", "workflow
 
 @dataclass(frozen=True)
 class Found:
-    """A node, its JSON pointer, and the nodes around it from the root."""
+    """A node, its JSON pointer, and the nodes that contain it, the root first."""
 
     node: Any
     pointer: str
@@ -19,7 +19,7 @@ class Found:
 
 
 def nodes(definition: Definition) -> Iterator[Found]:
-    """Every node, each before those within it."""
+    """Every node; a node comes before the nodes within it."""
     waiting = [Found(definition.do, "/do")]
     while waiting:
         found = waiting.pop()
@@ -30,7 +30,7 @@ def nodes(definition: Definition) -> Iterator[Found]:
 
 
 def children(node: Any) -> Iterator[tuple[str, Any]]:
-    """Each (pointer from the node, node) directly within it."""
+    """Each direct child of a node, as (pointer from the node, child)."""
     match node:
         case Sequence():
             for number, each in enumerate(node.sequence):

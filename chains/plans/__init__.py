@@ -1,1 +1,1 @@
-"""Definitions laid out as rows, checked as a whole, and compiled into canvases. Pure."""
+"""Plans: definitions laid out as rows of steps, checked, and compiled into canvases. Pure."""

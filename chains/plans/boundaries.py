@@ -1,4 +1,4 @@
-"""Where a fork of a workflow may begin: at the children of the definition's root sequence. Pure."""
+"""The places where a fork may begin: the children of the definition's root sequence. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from chains.plans.plan import Plan, template_of
 
 @dataclass(frozen=True)
 class Boundary:
-    """A child of the root sequence: its key, the templates of its rows, the keys it starts with."""
+    """A child of the root sequence: its key, its rows' key templates, and its first keys."""
 
     name: str
     keys: frozenset[str]
@@ -23,7 +23,7 @@ class Boundaries:
     children: tuple[Boundary, ...]
 
     def holder(self, key: str) -> Boundary | None:
-        """The child that is, or contains, the step of this concrete key."""
+        """The child that is the step of this concrete key, or contains it."""
         wanted = template_of(key)
         for child in self.children:
             if wanted == child.name or wanted in child.keys:
@@ -31,13 +31,13 @@ class Boundaries:
         return None
 
     def before(self, child: Boundary) -> frozenset[str]:
-        """The templates of all rows of the children before this one."""
+        """The key templates of all rows of the children before this one."""
         at = self.children.index(child)
         return frozenset().union(*(earlier.keys for earlier in self.children[:at]))
 
 
 def boundaries(root: Any, plan: Plan) -> Boundaries:
-    """The children of the root sequence; a root of another kind is its own only child."""
+    """The children of the root sequence. A root of another kind counts as its only child."""
     nodes = list(root.sequence) if isinstance(root, Sequence) else [root]
     keys: list[set[str]] = [set() for _ in nodes]
     for step in plan.steps.values():
@@ -57,7 +57,7 @@ def _child_of(root: Any, place: tuple[tuple[str, int], ...]) -> int:
 
 
 def _name(node: Any) -> str:
-    """The node's key; a sequence has none and goes by its first child's."""
+    """The node's key. A sequence has no key; it is named by its first child's key."""
     while isinstance(node, Sequence):
         node = node.sequence[0]
     return str(next(getattr(node, kind) for kind in KINDS if hasattr(node, kind)))

@@ -1,7 +1,7 @@
-"""Plans into rows and into Celery canvases. Pure: nothing is read, published or timed here.
+"""Compiles plans into rows and into Celery canvases. Pure: it reads and publishes nothing.
 
-A canvas is the links of a step's own chain, up to and including the next parallel block and its
-join; its last link dispatches what follows. Messages carry ids only.
+A canvas holds the links of a step's own chain, up to and including the next parallel block and its
+join. The worker of its last link dispatches the steps that follow. Messages carry ids only.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,13 +18,13 @@ from chains.plans.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of
 
 MAX_LINKS = 20
 TOGETHER = 25
-"""Quick siblings in one message."""
+"""The most quick siblings that share one message."""
 UNDO_SUFFIX = "~undo"
 DEFAULT_PRIORITY = 5
 
 
 def first_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The rows a workflow starts with: all but those of map items and loop turns."""
+    """The rows with which a workflow starts: all but the rows of map items and loop turns."""
     return [
         _row(step, (), is_released=step.key in plan.heads)
         for step in plan.steps.values()
@@ -35,8 +35,10 @@ def first_rows(plan: Plan) -> list[dict[str, Any]]:
 def body_rows(
     plan: Plan, block_key: str, items: list[Any], first: int, window: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of a block's bodies, numbered from `first` on, one for each of `items`, and the keys
-    that its window starts with. `block_key` is the concrete key of a map or a loop.
+    """(the rows of a block's bodies, the keys that are released at once).
+
+    `block_key` is the concrete key of a map or a loop. There is one body for each of `items`,
+    numbered from `first` on. The first steps of the first `window` bodies are released.
     """
     block = template_of(block_key)
     body = plan.body(block)
@@ -69,7 +71,7 @@ def _row(step: PlannedStep, indexes: tuple[int, ...], *, is_released: bool) -> d
 
 
 class Compiler:
-    """Canvases of one workflow."""
+    """Makes the canvases of one workflow."""
 
     def __init__(
         self, app: Celery, plan: Plan, workflow_id: UUID, priority: int = DEFAULT_PRIORITY
@@ -80,10 +82,10 @@ class Compiler:
         self.priority = priority
 
     def canvas(self, keys: Iterable[str]) -> Signature[Any] | None:
-        """What publishing the steps `keys` comes to: each with its own path, but quick siblings
-        share messages.
+        """The canvas that publishes the steps `keys`, or None when there are no keys.
 
-        Parts of one join are a chord with it; anything else goes out side by side.
+        Each step goes out with its own path, but quick siblings share a message. Steps that all
+        lead to one join become a chord with that join; other steps become a group.
         """
         keys = list(keys)
         messages = self._messages(keys)
@@ -97,8 +99,7 @@ class Compiler:
         return group([self.path(*each) for each in messages], app=self.app)
 
     def path(self, key: str, *siblings: str) -> Signature[Any]:
-        """The step (with its siblings), the rest of its chain, and the body of the chord it is a
-        part of."""
+        """The step and its siblings, the rest of its chain, and the body of its chord."""
         links, last = self._walk(key, *siblings)
         following = self._following(last, len(links))
         if following is not None:
@@ -109,20 +110,22 @@ class Compiler:
         return canvas
 
     def undo(self, key: str) -> Signature[Any]:
-        """A compensation (`key` is its own row's) moves alone: the next is chosen when it is
-        recorded."""
+        """The message of a compensation; `key` is the key of the compensation's own row.
+
+        It carries no further link: the next compensations are chosen when this one is recorded.
+        """
         step = self.plan.step(step_of(key))
         other = None if is_orphan(key) else step.other_compensation
         action = f"{step.action}{UNDO_SUFFIX}" if other is None else other.action
         return self._signature(key, action)
 
     def one_message(self, keys: Iterable[str]) -> str | None:
-        """The action of the steps `keys`, where a single message carries them."""
+        """The action of the steps `keys` if a single message carries them all, else None."""
         messages = self._messages(list(keys))
         return self.plan.step(messages[0][0]).action if len(messages) == 1 else None
 
     def _messages(self, keys: list[str]) -> list[tuple[str, ...]]:
-        """The keys of each message, in their order."""
+        """The keys that each message carries."""
         messages: dict[tuple[str, str, int], list[str]] = {}
         for key in keys:
             step = self.plan.step(key)
@@ -132,7 +135,7 @@ class Compiler:
         return [part for together in messages.values() for part in _evenly(together)]
 
     def _walk(self, key: str, *siblings: str) -> tuple[list[Signature[Any]], PlannedStep]:
-        """The links from `key` on while each releases one plain successor."""
+        """The links from `key` on, as long as each step releases exactly one step; and the last."""
         indexes = indexes_of(key)
         steps = list(self._chain(key))
         links = [self._signature(key, steps[0].action, *siblings)]
@@ -153,7 +156,7 @@ class Compiler:
         return links[0] if len(links) == 1 else chain(*links, app=self.app)
 
     def _following(self, last: PlannedStep, count: int) -> Signature[Any] | None:
-        """The parallel block behind the last link, if it fits into the segment."""
+        """The parallel block after the last link, if the canvas has room for it."""
         if len(last.next_keys) < 2 or count >= MAX_LINKS:
             return None
         keys = [concrete(key, ()) for key in last.next_keys]
@@ -162,7 +165,7 @@ class Compiler:
         return self.canvas(keys)
 
     def _common_join(self, keys: list[str]) -> str | None:
-        """The join that the chains of all `keys` report to directly."""
+        """The join to which the chains of all `keys` lead directly; None if they differ."""
         joins = set()
         for key in keys:
             *_, last = self._chain(key)
@@ -178,10 +181,10 @@ class Compiler:
         }
         priority = self._priority(key)
         if priority != DEFAULT_PRIORITY:
-            # 9 is highest here, 0 in Redis.
+            # The highest priority is 9 in Playalter and 0 in Redis.
             options["priority"] = 9 - priority
         if siblings:
-            # A worker of a release before runs the first, and the reconciler brings the others.
+            # A worker of an older release runs the first; the reconciler publishes the others.
             options["headers"] = {SIBLINGS: [key, *siblings]}
         return self.app.signature(
             action, args=(str(self.workflow_id), key), immutable=True, options=options

@@ -1,4 +1,4 @@
-"""From a definition to its plan: every node laid out as rows, from the last to the first. Pure."""
+"""Turns a definition into a plan: lays out every node as rows, from last to first. Pure."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,7 +39,7 @@ MAX_STEPS = 2000
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where a node stands: its keys' prefix, its pointer, and the bodies around it."""
+    """The place of a node: the prefix of its keys, its JSON pointer, and the bodies around it."""
 
     prefix: str = ""
     pointer: str = "/do"
@@ -54,7 +54,7 @@ class _Spot:
 
 @dataclass(frozen=True)
 class _After:
-    """What a node's success releases, and the join that its chain comes to."""
+    """What a node's success releases, and the join to which its chain leads."""
 
     next_keys: tuple[str, ...] = ()
     join_key: str | None = None
@@ -62,13 +62,13 @@ class _After:
 
     @classmethod
     def into(cls, join: str) -> "_After":
-        """Straight into a join."""
+        """The node's success reports to a join directly."""
         return cls((), join, join)
 
 
 @dataclass
 class _Layout:
-    """Lays nodes out from the last to the first, so that each knows what it releases."""
+    """Lays out nodes from last to first, so that the keys a node releases are known before it."""
 
     steps: dict[str, PlannedStep] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ class _Layout:
         )
 
     def node(self, node: Any, spot: _Spot, after: _After) -> tuple[str, ...]:
-        """Lay out a node; the keys it starts with."""
+        """Lay out a node, and return the keys with which it starts."""
         match node:
             case Sequence():
                 return self.sequence(node, spot, after)
@@ -163,7 +163,7 @@ class _Layout:
         for when, do, place in given:
             before = set(self.steps)
             heads = self.node(do, place, _After.into(join))
-            # Rows of deeper bodies are added when their block starts, which it never will.
+            # Rows of deeper bodies do not exist yet: they are added when their block starts.
             keys = tuple(
                 key
                 for key in self.steps
@@ -200,7 +200,7 @@ def _single(node: SingleNode) -> tuple[str, str, Any]:
         case Step():
             return node.step, node.action, node.with_
         case Wait():
-            # A duration that is known stands on the node; what is computed comes as input.
+            # A computed duration reaches the step as its input, like a reference in `with`.
             given = {"for": node.for_, "until": node.until}
             return node.wait, WAIT, {k: v for k, v in given.items() if v is not None}
         case Approval():
@@ -210,7 +210,7 @@ def _single(node: SingleNode) -> tuple[str, str, Any]:
 
 
 def result_name(node: Any) -> str:
-    """The key, within its prefix, of the row whose output is the node's."""
+    """The key, without its prefix, of the row that holds the node's output."""
     if isinstance(node, Sequence):
         return result_name(node.sequence[-1])
     names = ("step", "parallel", "map", "choice", "wait", "approval", "workflow", "loop")
@@ -218,7 +218,7 @@ def result_name(node: Any) -> str:
 
 
 def compile_plan(definition: Definition) -> Plan:
-    """Lay the definition out and check its references; raise DefinitionInvalid."""
+    """Lay out a definition and check its references; raise DefinitionInvalid."""
     layout = _Layout()
     heads = layout.node(definition.do, _Spot(), _After())
     steps, done = walk(definition.do, layout.steps)

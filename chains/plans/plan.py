@@ -1,8 +1,9 @@
-"""A definition laid out as rows: which step releases which, and what each may refer to. Pure.
+"""A plan: a definition laid out as rows, which say what each releases and may refer to. Pure.
 
-Keys are paths: `swap[3].render`. A plan holds templates of them, `swap[].render`. A block's key is
-its join; what starts it stands beside it: `swap~expand` adds a map's items or a loop's first turn,
-`tier~choose` picks the way of a choice, `retry[]~until` ends a loop's turn.
+Keys are paths, such as `swap[3].render`. A plan holds templates of keys, such as `swap[].render`.
+The key of a block is the key of its join. Rows beside the join control the block: `swap~expand`
+adds the items of a map or the first turn of a loop, `tier~choose` picks an alternative of a choice,
+and `retry[]~until` ends a turn of a loop.
 """
 
 import re
@@ -21,7 +22,7 @@ WAIT = "control.wait"
 APPROVAL = "control.approval"
 CHILD = "control.child"
 BRANCHING = frozenset({EXPAND, CHOOSE, TURN})
-"""What follows these is decided when they are recorded."""
+"""The steps after these actions are decided when their outcome is recorded."""
 
 EXPAND_SUFFIX = "~expand"
 CHOOSE_SUFFIX = "~choose"
@@ -29,7 +30,7 @@ UNTIL_SUFFIX = "~until"
 
 Scope = dict[str, str]
 Place = tuple[tuple[str, int], ...]
-"""Where a step stands in the tree of nodes, from the root: (kind of node, child's number)."""
+"""The way from the root to a step in the tree of nodes: (kind of node, number of the child)."""
 
 SingleNode = Step | Wait | Approval | Child
 
@@ -37,7 +38,7 @@ _INDEX = re.compile(r"\[(\d+)\]")
 
 
 class DefinitionInvalid(ValueError):
-    """A definition that can be known to be wrong; `path` is a JSON pointer to the fault."""
+    """A definition that cannot be laid out; `path` is the JSON pointer to the fault."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}")
@@ -47,8 +48,8 @@ class DefinitionInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Way:
-    """One way of a choice: its condition (None: otherwise), the keys it starts with, all its keys,
-    and the key whose output is its output."""
+    """One alternative of a choice: its condition (None for `otherwise`), its first keys, all its
+    keys, and the key of the row that holds its output."""
 
     when: str | None
     heads: tuple[str, ...]
@@ -58,41 +59,41 @@ class Way:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One row's template. `scope` maps the names it may refer to onto key templates."""
+    """The template of one row. `scope` maps each name that it may refer to onto a key template."""
 
     key: str
     action: str
     pointer: str
-    """Where its node stands in the definition, as a JSON pointer."""
+    """The JSON pointer to its node in the definition."""
     node: SingleNode | None = None
     block: Map | Loop | None = None
-    """On the rows of a map or a loop: the block itself."""
+    """The map or the loop, on the rows that control it."""
     position: int = 0
     next_keys: tuple[str, ...] = ()
     join_key: str | None = None
     chain_join: str | None = None
-    """The join that the step's chain comes to in the end, however many steps away."""
+    """The join at the end of the step's chain, however many steps away."""
     item_heads: tuple[str, ...] = ()
     remaining: int | None = None
     template: Any = field(default_factory=dict)
     references: frozenset[str] = frozenset()
     scope: Mapping[str, str] = field(default_factory=dict)
     result_key: str | None = None
-    """On the join of a map or a loop: the template of the step whose output is a body's output."""
+    """The template of the row that holds a body's output, on rows that control a map or a loop."""
     ways: tuple[Way, ...] = ()
-    """On both rows of a choice."""
+    """The alternatives, on both rows of a choice."""
     body_key: str | None = None
-    """The innermost map or loop in whose body the step stands."""
+    """The key of the innermost map or loop that contains the step."""
     collect_key: str | None = None
-    """The innermost map around it that goes on when an item fails."""
+    """The key of the innermost map around the step that goes on when an item fails."""
     has_item: bool = False
-    """Whether it stands in the body of a map, however deep."""
+    """Whether the step is in the body of a map, at any depth."""
     is_pivot: bool = False
     place: Place = ()
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The plain JMESPath expressions that decide something here."""
+        """The row's conditions, which are JMESPath expressions: `when`, `until`, or cases."""
         if self.action == CHOOSE:
             return tuple(way.when for way in self.ways if way.when is not None)
         if isinstance(self.block, Loop) and self.key.endswith(UNTIL_SUFFIX):
@@ -101,7 +102,7 @@ class PlannedStep:
         return () if when is None else (when,)
 
     def expressions(self) -> Iterator[tuple[str, str]]:
-        """Every (where in the row, expression) that the row reads."""
+        """Every (pointer within the template, expression) that the row reads."""
         yield from expressions(self.template)
         for condition in self.conditions:
             yield "", condition
@@ -115,7 +116,7 @@ class PlannedStep:
 
     @property
     def carries_item(self) -> bool:
-        """Whether its row keeps the item: it reads it, or its turns may."""
+        """Whether its row stores the item: the row reads the item, or a turn of its loop may."""
         return self.has_item and (self.reads_item or isinstance(self.block, Loop))
 
     @property
@@ -131,13 +132,13 @@ class PlannedStep:
 
     @property
     def is_last(self) -> bool:
-        """Whether its success ends the workflow."""
+        """Whether the step's success ends the workflow."""
         return not self.next_keys and self.join_key is None and self.action not in BRANCHING
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All templates by key, the heads, and the output's references."""
+    """The row templates by key, the keys with which a workflow starts (`heads`), and the output."""
 
     name: str
     steps: Mapping[str, PlannedStep]
@@ -147,22 +148,23 @@ class Plan:
     timeout_seconds: float | None
     output_schema: Mapping[str, Any] | None = None
     is_holding: bool = False
-    """A step that failed for good holds the workflow for a person instead of undoing it."""
+    """Whether a permanent failure of a step holds the workflow for a person; else it is undone."""
     pivot: str | None = None
     budget: int | None = None
     """Micro-USD."""
 
     def step(self, key: str) -> PlannedStep:
-        """The template of a concrete key; KeyError when there is none."""
+        """The template of a concrete key; raise KeyError when there is none."""
         return self.steps[template_of(key)]
 
     def body(self, block_key: str) -> list[PlannedStep]:
-        """The rows of one item or turn of a map or loop, by the template of its key."""
+        """The rows of one body of a map or loop; `block_key` is the template of its key."""
         return [step for step in self.steps.values() if step.body_key == block_key]
 
 
 def template_of(key: str) -> str:
-    """
+    """The template of a concrete key.
+
     >>> template_of("swap[3].render")
     'swap[].render'
     """
@@ -170,7 +172,8 @@ def template_of(key: str) -> str:
 
 
 def indexes_of(key: str) -> tuple[int, ...]:
-    """
+    """The indexes in a concrete key, the outermost first.
+
     >>> indexes_of("outer[2].inner[5].render")
     (2, 5)
     """
@@ -178,7 +181,7 @@ def indexes_of(key: str) -> tuple[int, ...]:
 
 
 def concrete(template: str, indexes: tuple[int, ...]) -> str:
-    """Fill the template's leading indexes.
+    """Fill indexes into a template, from the left.
 
     >>> concrete("outer[].inner[].render", (2, 5))
     'outer[2].inner[5].render'
@@ -191,7 +194,7 @@ def concrete(template: str, indexes: tuple[int, ...]) -> str:
 
 
 def block_of(key: str) -> str:
-    """The key of the block that a starting row belongs to.
+    """The key of the block that a row such as `swap~expand` controls.
 
     >>> block_of("swap~expand"), block_of("retry[2]~until")
     ('swap', 'retry')
@@ -202,8 +205,8 @@ def block_of(key: str) -> str:
 
 
 def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
-    """What will never run once the step `key` has failed and is tolerated: (the keys after it in
-    its chain, the join that the chain reports to)."""
+    """What never runs after the step `key` failed and the workflow goes on without it: (the keys
+    after it in its chain, the join at the end of the chain)."""
     step = plan.step(key)
     indexes = indexes_of(key)
     found: dict[str, None] = {}
@@ -215,7 +218,7 @@ def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
         found[target] = None
         waiting += _targets(plan, plan.steps[target])
     join = None if step.chain_join is None else concrete(step.chain_join, indexes)
-    # A row of a deeper body (an item never added) keeps an open index and does not exist.
+    # A key that still has an open index belongs to a deeper body, whose rows were never added.
     keys = [made for made in (concrete(each, indexes) for each in found) if "[]" not in made]
     return keys, join
 

@@ -1,4 +1,4 @@
-"""Which names each row may refer to: what is done before it, read off the tree of nodes. Pure."""
+"""Finds the names to which each row may refer: the nodes that are done before the row. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,24 +18,26 @@ from chains.plans.plan import (
 
 
 def walk(root: Any, steps: Mapping[str, PlannedStep]) -> tuple[dict[str, PlannedStep], Scope]:
-    """The steps in the order of their definition with positions, scopes and places filled in, and
-    the names that are done in the end; raise DefinitionInvalid."""
-    reading = _Walk()
-    done = reading.node(root, "", {})
+    """(the steps in the order of the definition, the names that are done at the workflow's end).
+
+    The steps have their positions, scopes and places filled in. Raise DefinitionInvalid.
+    """
+    visited = _Walk()
+    done = visited.node(root, "", {})
     found = {
-        key: _with_scope(steps[key], position, scope, reading.places[key])
-        for position, (key, scope) in enumerate(reading.scopes.items())
+        key: _with_scope(steps[key], position, scope, visited.places[key])
+        for position, (key, scope) in enumerate(visited.scopes.items())
     }
     return found, done
 
 
 def output_references(output: Any, done: Scope) -> frozenset[str]:
-    """The names that the workflow's output reads."""
+    """The names of the steps that the workflow's output reads."""
     return frozenset(_check(expressions(output), "/output", done, {"input", "steps"}))
 
 
 def check_pivot(steps: Mapping[str, PlannedStep]) -> str | None:
-    """The key of the pivot, if there is one; raise DefinitionInvalid where it makes no sense."""
+    """The key of the pivot, if there is one; raise DefinitionInvalid if its place is wrong."""
     pivots = [step for step in steps.values() if step.is_pivot]
     if len(pivots) > 1:
         raise DefinitionInvalid(pivots[1].pointer, "a definition has one pivot at most")
@@ -46,20 +48,20 @@ def check_pivot(steps: Mapping[str, PlannedStep]) -> str | None:
             if step.other_compensation is not None and pivot.key in step.scope:
                 raise DefinitionInvalid(
                     f"{step.pointer}/compensation",
-                    f"nothing is undone once the pivot {pivot.key!r} has succeeded",
+                    f"never runs: nothing is undone after the pivot {pivot.key!r} has succeeded",
                 )
     return pivots[0].key if pivots else None
 
 
 @dataclass
 class _Walk:
-    """Reads the nodes in their order: positions, and the names that are done before each."""
+    """Visits the nodes in order, and notes the scope and the place of each row."""
 
     scopes: dict[str, Scope] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
 
     def node(self, node: Any, prefix: str, done: Scope, place: Place = ()) -> Scope:
-        """Note the node's keys; the names done after it."""
+        """Note the node's rows, and return the names that are done after the node."""
         match node:
             case Sequence():
                 for at, child in enumerate(node.sequence):
@@ -121,7 +123,7 @@ def _with_scope(step: PlannedStep, position: int, scope: Scope, place: Place) ->
 
 
 def _labelled(step: PlannedStep) -> Iterator[tuple[str, Any]]:
-    """The row's expressions with where they stand in its node."""
+    """Every (pointer within the node, expression) that the row reads."""
     names = {"control.expand": "", "control.wait": "", "control.approval": ""}
     base = names.get(step.action, "/with")
     for pointer, expression in expressions(step.template):
@@ -148,7 +150,8 @@ def _check_compensation(step: PlannedStep, scope: Scope) -> None:
 def _check(
     found: Iterator[tuple[str, Any]], path: str, scope: Mapping[str, str], allowed: set[str]
 ) -> set[str]:
-    """The names of steps that expressions refer to; each must be visible from where they stand."""
+    """The names of the steps that expressions refer to; raise DefinitionInvalid for a name that is
+    not in `scope`, and for a root that is not in `allowed`."""
     names: set[str] = set()
     for pointer, expression in found:
         at = f"{path}{pointer}"
@@ -166,7 +169,7 @@ def _check(
         for name in sorted(referred - set(scope)):
             raise DefinitionInvalid(
                 at,
-                f"step {name!r} does not exist or is not done before; there are:"
+                f"step {name!r} does not exist or is not done before this one; done before are:"
                 f" {', '.join(sorted(scope)[:20]) or 'none'}",
             )
         names |= referred

@@ -1,7 +1,7 @@
-"""Whatever can be known to be wrong with a definition, all at once, each with its JSON pointer.
+"""Checks a definition before it is stored, and reports all its faults with their JSON pointers.
 
-Pure: the actions and the other types that there are, are handed in. What is accepted can be laid
-out, stored and read again.
+Pure: the existing actions and workflow types are arguments. A definition that passes can be laid
+out as a plan, stored and read again.
 """
 
 import re
@@ -50,7 +50,7 @@ from chains.plans.plan import (
 )
 
 ENGINES_OWN = frozenset({JOIN, EXPAND, CHOOSE, TURN, WAIT, APPROVAL, CHILD})
-"""Actions that belong to the shape of a definition; no step names them."""
+"""Actions that the engine adds for other kinds of node; a step may not name them."""
 
 Types = Mapping[str, Mapping[int, Any]]
 """The input schemas of the workflow types that can be started, by name and version."""
@@ -60,13 +60,13 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
 def definition_of(body: Any) -> Definition:
-    """The definition of a body whose shape is right; raise DefinitionRefused with its faults."""
+    """The definition of a body; raise DefinitionRefused with the faults of the body's shape."""
     too_much = excess(body)
     if too_much is not None:
         raise refused([too_much])
     if not isinstance(body, dict):
         raise refused([("", "a definition is a JSON object")])
-    # As with a workflow's input: 1000.0 would be refused by an action that wants a whole number.
+    # An action that takes an integer would refuse 1000.0. A workflow's input is converted likewise.
     body = whole_numbers(body)
     try:
         return Definition.from_body(body)
@@ -77,11 +77,11 @@ def definition_of(body: Any) -> Definition:
 def examine(
     definition: Definition, actions: Mapping[str, Action], types: Types | None = None
 ) -> Plan:
-    """The plan of a definition without faults; raise DefinitionRefused with all that are found.
+    """The plan of a definition; raise DefinitionRefused with its faults.
 
-    `types`: None when it is not known which other types there are.
+    `types` is None when the other workflow types are unknown; references to them are not checked.
     """
-    # Found one by one and no further: two thousand faults are as quickly told as twenty.
+    # The checks stop at MAX_FAULTS: 2,000 faults take no longer than 20.
     faults = [*islice(_faults(definition, actions, types), MAX_FAULTS)]
     try:
         plan = compile_plan(definition)
@@ -100,7 +100,7 @@ def _faults(
     schemas = [*islice(_schema_faults(definition), MAX_FAULTS)]
     yield from schemas
     if schemas:
-        return  # what is held against a schema below needs one that can be used
+        return  # the checks below need valid schemas
     for found in nodes(definition):
         yield from _node_faults(found, definition, actions, types)
     yield from _template_faults(definition.output, "/output", definition)
@@ -155,7 +155,7 @@ def _step_faults(node: Step, at: str, actions: Mapping[str, Action]) -> Iterator
             words = f"{node.action} bounds an attempt to {longest}; give {longest} at most"
             yield f"{at}/attempt_timeout", words
         if node.timeout is not None and node.timeout < node.attempt_timeout:
-            yield f"{at}/timeout", "is shorter than attempt_timeout, which is one attempt of it"
+            yield f"{at}/timeout", "is shorter than attempt_timeout, which bounds each attempt"
 
 
 def _action_faults(
@@ -163,7 +163,7 @@ def _action_faults(
 ) -> Iterator[Fault]:
     usable = actions.keys() - ENGINES_OWN
     if node.action in ENGINES_OWN:
-        yield f"{at}/action", f"{node.action} is the engine's own; use the kind of node for it"
+        yield f"{at}/action", f"{node.action} belongs to the engine; use its kind of node instead"
     elif node.action not in usable:
         there = near(node.action, usable) or f"; there are: {', '.join(sorted(usable))}"
         yield f"{at}/action", f"there is no action {node.action!r}{there}"
@@ -180,7 +180,7 @@ def _input_schema(model: type[ActionInput]) -> dict[str, Any]:
 def _retry_faults(retry: Retry, at: str) -> Iterator[Fault]:
     for number, code in enumerate(retry.on or ()):
         if not _CODE.fullmatch(code):
-            yield f"{at}/on/{number}", "is no code of an error, such as rate_limited"
+            yield f"{at}/on/{number}", "is not an error code such as rate_limited"
     if retry.cap is not None and retry.backoff is not None and retry.cap < retry.backoff:
         yield f"{at}/cap", "is shorter than backoff, the first wait"
 
@@ -227,7 +227,7 @@ def _approval_faults(node: Approval, at: str, definition: Definition) -> Iterato
     elif isinstance(node.by, tuple):
         for number, person in enumerate(node.by):
             if not _EMAIL.fullmatch(person):
-                yield f"{at}/by/{number}", "is no e-mail address"
+                yield f"{at}/by/{number}", "is not an e-mail address"
 
 
 def _child_faults(
@@ -267,7 +267,7 @@ def _template_faults(template: Any, at: str, definition: Definition) -> Iterator
 
 
 def _mixed(template: Any, at: str) -> Iterator[Fault]:
-    """References with a field beside them, which would be taken for plain objects."""
+    """Faults for references with other fields beside them, which would be read as plain objects."""
     if isinstance(template, dict):
         if MARK in template and len(template) > 1:
             yield at, f'a reference {{"{MARK}": ...}} stands alone, without fields beside it'

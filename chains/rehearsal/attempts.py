@@ -18,7 +18,6 @@ from app.payload import clean
 from app.platform import Action, Effect, Intent, Json, Undo
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Attempt
-from app.settings import Settings
 from chains.actions import actions
 from chains.language.schema import check_shape
 from chains.plans.plan import BRANCHING, CHILD, JOIN
@@ -32,15 +31,13 @@ from chains.starting.children import MAX_DEPTH
 
 _NOTHING = Attempt(None, 0, [])
 _NOBODY = UUID(int=0)
-_SETTINGS = Settings.model_construct()
-"""Nothing that runs here asks for any."""
 
 
 class RehearsedCall(Call):
     """What an action of ours gets: its effects and its signals are in memory."""
 
     def __init__(self, claim: Claim, action: Action, workflow: WorkflowRow, row: StepRow) -> None:
-        super().__init__(claim, action, _SETTINGS)
+        super().__init__(claim, action)
         self.workflow = workflow
         self.row = row
 
@@ -219,7 +216,7 @@ class Attempts:
         """Start a child (see chains/starting/children.py)."""
         parent = self.memory.workflows[call.workflow_id]
         if _depth(parent) >= MAX_DEPTH:
-            raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
+            raise Permanent(f"children may be at most {MAX_DEPTH} levels deep", code="too_deep")
         type = request["type"]
         if type not in self.memory.definitions:
             raise FakeMissing(
@@ -251,7 +248,7 @@ def _depth(workflow: WorkflowRow) -> int:
 
 
 def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
-    """See claim_step_v2."""
+    """See claim_step_v1."""
     if row.status not in {"pending", "unknown"}:
         return None
     if row.wake_at is not None and row.wake_at > memory.now():

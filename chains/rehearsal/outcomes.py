@@ -24,7 +24,7 @@ class MemoryOutcomes:
     memory: Memory
 
     def finish_step(self, claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
-        """See finish_step_v2."""
+        """See finish_step_v1."""
         workflow, row = self._row(claim)
         row.status, row.output, row.error = finish.status, finish.output, finish.error
         if row.undo:
@@ -109,7 +109,7 @@ class MemoryOutcomes:
         timeout: float | None = None,
         is_try: bool = True,
     ) -> str:
-        """See retry_step_v2."""
+        """See retry_step_v1."""
         workflow, row = self._row(claim)
         due = self.memory.now() + timedelta(seconds=seconds)
         if timeout is not None and row.started_at and row.started_at + timedelta(0, timeout) < due:
@@ -129,7 +129,7 @@ class MemoryOutcomes:
     def suspend_step(
         self, claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
     ) -> str:
-        """See suspend_step_v2. A child's end comes by itself: it is not polled before its time is
+        """See suspend_step_v1. A child's end comes by itself: it is not polled before its time is
         over."""
         workflow, row = self._row(claim)
         row.status, row.external_id, row.error, row.tries = "waiting", external_id, None, 0
@@ -200,7 +200,7 @@ class MemoryOutcomes:
         is_holding: bool = False,
         pivot: str | None = None,
     ) -> str:
-        """See fail_step_v2."""
+        """See fail_step_v1."""
         workflow, row = self._row(claim)
         row.status, row.error, row.tries = "failed", error, row.tries + 1
         workflow.failed[row.key] = row
@@ -228,7 +228,7 @@ class MemoryOutcomes:
         return False
 
     def time_out(self, workflow: WorkflowRow) -> None:
-        """The workflow's time is over (see stop_workflow_v2)."""
+        """The workflow's time is over (see stop_workflow_v1)."""
         workflow.expires_at = None
         if is_past(workflow, workflow.plan.pivot):
             call_person(workflow, "timed_out")
@@ -237,7 +237,7 @@ class MemoryOutcomes:
         stop(workflow, "timed_out", {"code": "timed_out", "message": message})
 
     def stop_child(self, workflow: WorkflowRow) -> None:
-        """Its parent is undone (see reopen_child_v1 and stop_workflow_v2)."""
+        """Its parent is undone (see reopen_child_v1 and stop_workflow_v1)."""
         pivot = workflow.rows.get(workflow.plan.pivot or "")
         is_sent = pivot is not None and pivot.status in _SENT and bool(pivot.intents)
         if is_past(workflow, workflow.plan.pivot) or is_sent:

@@ -1,6 +1,7 @@
 """What beat runs by the clock: the platforms' probes and the clean-up of old uploads."""
 
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 import tasks
 from app import db
-from app.errors import PlayalterError
+from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 
 log = structlog.get_logger()
@@ -35,15 +36,24 @@ _JUST_PROBED = (
 def probe_platforms() -> None:
     """Ask each platform for a sign of life and record it."""
     for platform in tasks.PLATFORMS:
-        if platform.probe is None:
-            continue
-        began = time.monotonic()
-        error = None
-        try:
-            platform.probe()
-        except PlayalterError as err:
-            error = err.message
-        _record(platform.name, error, round((time.monotonic() - began) * 1000))
+        if platform.probe is not None:
+            _ask(platform.name, platform.probe)
+
+
+def _ask(platform: str, probe: Callable[[], None]) -> None:
+    began, error = time.monotonic(), None
+    try:
+        probe()
+    except NotConfigured:
+        # A platform without its credential is not in use, and is neither up nor down.
+        db.row("DELETE FROM platform_health WHERE platform = %s", (platform,))
+        return
+    except PlayalterError as err:
+        error = err.message
+    except Exception as err:
+        log.error("housekeeping.probe_failed", platform=platform, exc_info=err)
+        error = f"its probe failed: {type(err).__name__}"
+    _record(platform, error, round((time.monotonic() - began) * 1000))
 
 
 def _record(platform: str, error: str | None, milliseconds: int) -> None:

@@ -56,7 +56,7 @@ def _put_off(delivery: UUID, err: Exception) -> None:
 
 def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
     row = db.row(
-        "SELECT decide_delivery_v2(%s, %s, %s) AS fate",
+        "SELECT decide_delivery_v1(%s, %s, %s) AS fate",
         (delivery, dumps(orphan(step_key, effect_id)), MOST_FAILURES),
     )
     if row is not None and row["fate"] == "orphan":

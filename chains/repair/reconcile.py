@@ -147,7 +147,7 @@ class _Pass:
         if time.monotonic() - self.beat_at > BEAT_SECONDS:
             self.beat()
         row = db.row(
-            "SELECT * FROM reconcile_workflow_v2(%s, %s, %s, %s, %s, %s)",
+            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s, %s)",
             (
                 workflow_id,
                 self.may_expire,

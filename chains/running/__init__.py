@@ -1,1 +1,1 @@
-"""What a definition asks of a running workflow: inputs, branches, waits, pauses."""
+"""What running workflows need of their definitions: inputs, branches, waits; and pausing."""

@@ -1,4 +1,4 @@
-"""Maps, choices and loops: what their starting rows release, and what their joins collect."""
+"""Maps, choices and loops: what their controlling rows release, and what their joins collect."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,22 +16,23 @@ from chains.running.references import outputs, render_or_fail, scope_of
 
 @dataclass(frozen=True)
 class Turn:
-    """A branching row's output, and what else its success does (`p_turn` of `finish_step_v2`)."""
+    """The decision of a branching row: its output, and the rows that its success adds, skips or
+    releases (`changes`, the argument `p_turn` of `finish_step_v1`)."""
 
     output: Json
-    what: Json
+    changes: Json
 
 
 @dataclass(frozen=True)
 class Collected:
-    """A join's output; `error` lists the failures of a map that went on."""
+    """A join's output; `error` lists the failed items of a map with `on_item_failure: collect`."""
 
     output: Any
     error: Json | None = None
 
 
 def turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
-    """What a branching row decides; raise Permanent where it cannot."""
+    """The decision of a branching row; raise Permanent when it cannot be made."""
     if step.action == EXPAND:
         return _expand(claim, plan, step)
     if step.action == CHOOSE:
@@ -50,8 +51,8 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
     window = step.block.max_concurrency
 
     rows, heads = body_rows(plan, join, items, 0, window)
-    what: Json = {"join": join, "count": len(items), "window": window, "steps": rows}
-    return Turn({"count": len(items)}, {**what, "release": heads or [join]})
+    added: Json = {"join": join, "count": len(items), "window": window, "steps": rows}
+    return Turn({"count": len(items)}, {**added, "release": heads or [join]})
 
 
 def _choose(claim: Claim, step: PlannedStep) -> Turn:
@@ -62,11 +63,11 @@ def _choose(claim: Claim, step: PlannedStep) -> Turn:
     indexes = indexes_of(claim.key)
     others = [key for n, way in enumerate(step.ways) if n != chosen for key in way.keys]
     heads = (block_of(step.key),) if chosen is None else step.ways[chosen].heads
-    made: Json = {
+    changes: Json = {
         "skip": [concrete(key, indexes) for key in others],
         "release": [concrete(key, indexes) for key in heads],
     }
-    return Turn({"way": chosen}, made)
+    return Turn({"way": chosen}, changes)
 
 
 def _holds(condition: str, scope: Json) -> bool:
@@ -102,8 +103,11 @@ def _turn_rows(claim: Claim, plan: Plan, join: str, number: int) -> Json:
 
 
 def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:
-    """A map's join collects its items' outputs in order, a loop's takes the last turn's, a choice's
-    the chosen way's; a parallel block has none."""
+    """The output of a join.
+
+    For a map it is the list of the items' outputs in order, for a loop the output of the last turn,
+    for a choice the output of the chosen alternative, and for a parallel block null.
+    """
     if step.ways:
         return Collected(_chosen_output(claim, step))
     if step.result_key is None:

@@ -1,8 +1,10 @@
-"""Pausing. While paused, what happens is recorded, and nothing is claimed or published.
+"""Pauses and resumes workflows. Outcomes of a paused workflow are still recorded, but none of its
+steps is claimed or published.
 
-A pause is a stop: committed first, then a barrier waits out the claims in flight, then the children
-are read. A child that its parent's running step starts later looks at its parent itself
-(`follow_parent`): each side commits its own fact and then looks for the other's.
+A pause takes three steps: it is committed; a barrier waits until the claims in flight have ended;
+then the children are read. A running step may start a child after that. This child reads the state
+of its parent itself (`follow_parent`). Each side commits its own fact before it reads the other's,
+so at least one of them sees both.
 """
 
 from uuid import UUID
@@ -12,15 +14,15 @@ from app.protocol.controls import barrier, verdict
 
 
 def follow_parent(child_id: UUID) -> None:
-    """Pause a child that was started while its parent was being paused with its children.
+    """Pause a child that was started while its parent and the parent's children were being paused.
 
-    To be called after the commit of a child's start and before anything of it is published.
+    Call this after the child's start is committed, and before a step of the child is published.
     """
     row = db.patiently(lambda: db.row(_PARENTS_PAUSE, (child_id,)))
     if row is not None and row["children"]:
         pause_tree(child_id, row["by"], row["reason"], True, False)
         if db.patiently(lambda: db.row(_PARENTS_PAUSE, (child_id,))) is None:
-            # Its parent went on between the look and the pause, and found nothing to resume.
+            # The parent was resumed between the read and the pause, and saw no paused child.
             resume_tree(child_id, row["by"], row["reason"], True, False)
 
 
@@ -36,7 +38,10 @@ SELECT (e.body::jsonb #>> '{data,children}')::boolean AS children,
 def pause_tree(
     workflow_id: UUID, by: str, reason: str | None, with_children: bool, is_dry: bool
 ) -> list[UUID] | None:
-    """The workflows that were paused; None when it has ended."""
+    """Pause a workflow and, if asked, its children; return the ids of the workflows that changed.
+
+    Return None when the workflow has ended. A dry run changes nothing.
+    """
     given = {"workflow": workflow_id, "by": by, "reason": reason, "children": with_children}
     found = verdict("pause_workflow_v1", given, is_dry=is_dry)
     if found == "ended":
@@ -52,6 +57,7 @@ def pause_tree(
 def resume_tree(
     workflow_id: UUID, by: str, reason: str | None, with_children: bool, is_dry: bool
 ) -> list[UUID] | None:
+    """Resume a workflow and, if asked, its children; the result is that of `pause_tree`."""
     given = {"workflow": workflow_id, "by": by, "reason": reason}
     found = verdict("resume_workflow_v1", given, is_dry=is_dry)
     if found == "ended":

@@ -1,5 +1,5 @@
-"""What the engine asks of a definition before and after a step: its input, its policy, and what its
-end leads to."""
+"""Prepares a step for the engine: its input, its policy, and what follows from its end, all read
+from the definition."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,14 +54,17 @@ _BUILDERS: dict[str, Callable[[Claim, Plan, PlannedStep], Json]] = {
 
 
 def prepare(claim: Claim) -> Prepared:
-    """The step's input from its template, with its policy; raise Permanent when it cannot be, and
-    Misfit where this release cannot read the definition."""
+    """The step's input, made from its template, and its policy.
+
+    An input that cannot be made is a `fault` of the result, or raises Permanent for a compensation.
+    Raise Misfit when this release cannot read the definition.
+    """
     try:
         plan = records().plan(claim.type, claim.version)
     except ValidationError as err:
-        # It was read when it was registered, by a newer release.
+        # The release that registered the definition could read it, so it is newer than this one.
         words = f"the worker that took the step cannot read {claim.type} version {claim.version}"
-        message = f"{words}, which is of another release; the step waits for one that can"
+        message = f"{words}, which is of another release; the step waits for a worker that can"
         raise Misfit("definition_unknown", message) from err
     if claim.undo:
         return _undo(claim)
@@ -90,9 +93,9 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         checked_with=_checked_with(claim),
     )
     if claim.skips:
-        return _by_word(base, claim)
+        return _as_decided(base, claim)
     try:
-        given = _given(claim, plan, step)
+        given = _input(claim, plan, step)
     except Permanent as err:
         return base(fault=err)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
@@ -103,25 +106,25 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     return base(input=given, is_recorded=bool(given))
 
 
-def _by_word(base: Callable[..., Prepared], claim: Claim) -> Prepared:
-    """A person passes the step over, or has said what its output is."""
-    word = resolved_output(claim)
-    if word is None:
+def _as_decided(base: Callable[..., Prepared], claim: Claim) -> Prepared:
+    """A person decided that the step is skipped, or what its output is."""
+    decided = resolved_output(claim)
+    if decided is None:
         return base(is_skipped=True)
-    return base(is_resolved=True, output=word["output"])
+    return base(is_resolved=True, output=decided["output"])
 
 
 def _timeout(node: SingleNode | None) -> float | None:
     own: float | None = getattr(node, "timeout", None)
-    # A child has its own time-out; waiting for it must not end before.
+    # A child has a time-out of its own. The step that awaits it must not end earlier.
     return LONGEST_SECONDS if own is None and isinstance(node, Child) else own
 
 
-def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
-    """The step's input; None when it is passed over."""
+def _input(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
+    """The step's input; None when its condition does not hold, so that it is skipped."""
     if claim.input is not None:
         return claim.input
-    if step.conditions and not _is_wanted(claim, step):
+    if step.conditions and not _condition_holds(claim, step):
         return None
     build = _BUILDERS.get(step.action)
     return _render(claim, step) if build is None else build(claim, plan, step)
@@ -130,7 +133,8 @@ def _given(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
 def _output_of(
     claim: Claim, plan: Plan, step: PlannedStep
 ) -> Callable[[Any, str, Json | None], Json | None] | None:
-    """Makes the workflow's output from the last step's own, which is not yet recorded."""
+    """For the last step, a function that makes the workflow's output from the step's outcome, which
+    is not yet recorded; None for any other step."""
     if not step.is_last:
         return None
     return lambda output, status, error: _workflow_output(
@@ -138,7 +142,7 @@ def _output_of(
     )
 
 
-def _is_wanted(claim: Claim, step: PlannedStep) -> bool:
+def _condition_holds(claim: Claim, step: PlannedStep) -> bool:
     (when,) = step.conditions
     return _holds(when, scope_of(claim, step))
 
@@ -169,7 +173,7 @@ def _policy(retry: Retry | None) -> RetryPolicy | None:
 
 
 def _tolerance(claim: Claim, plan: Plan, step: PlannedStep) -> Tolerance | None:
-    """What a failure for good comes to, where it does not fail the workflow."""
+    """How the workflow goes on after a permanent failure of the step; None when it fails too."""
     wanted = step.node.on_failure if isinstance(step.node, Step | Child) else "fail"
     if isinstance(wanted, Default):
         return Tolerance("skipped", wanted.default)
@@ -177,10 +181,10 @@ def _tolerance(claim: Claim, plan: Plan, step: PlannedStep) -> Tolerance | None:
         return Tolerance("skipped")
     if step.collect_key is None:
         return None
-    return Tolerance("failed", None, _dead(plan, claim.key))
+    return Tolerance("failed", None, _skipped_path(plan, claim.key))
 
 
-def _dead(plan: Plan, key: str) -> Json:
+def _skipped_path(plan: Plan, key: str) -> Json:
     skipped, join = dead_path(plan, key)
     return {"skip": skipped, "settle": join}
 
@@ -200,7 +204,7 @@ def _branch(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
         fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
         return replace(base, fault=fault)
-    return replace(base, input={"decision": turn.output}, turn=turn.what)
+    return replace(base, input={"decision": turn.output}, turn=turn.changes)
 
 
 def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
@@ -208,15 +212,15 @@ def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         input={}, is_recorded=False, workflow_output=_output_of(claim, plan, step), pivot=plan.pivot
     )
     if step.collect_key is not None and item_has_failed(claim, plan, step.collect_key):
-        return replace(base, is_skipped=True, turn=_dead(plan, claim.key))
+        return replace(base, is_skipped=True, turn=_skipped_path(plan, claim.key))
     found = branching.collected(claim, plan, step)
     return replace(base, input={"items": found.output}, error=found.error)
 
 
 def _undo(claim: Claim) -> Prepared:
-    """A compensation's input is its step's record; one by another action has a template."""
+    """A compensation reads its step's record; a compensation by another action has an input."""
     if is_orphan(claim.key):
-        # Another compensation is for what the step did, not for what it did not.
+        # A compensation by another action undoes the step's own effect, not an orphan effect.
         return Prepared(input=None, is_recorded=False)
     plan = records().plan(claim.type, claim.version)
     step = plan.step(claim.key.removesuffix("~undo"))
@@ -233,13 +237,13 @@ def _checked_with(claim: Claim) -> Callable[[str], str | None]:
     return partial(records().checked_with, claim.type, claim.version)
 
 
-def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Json) -> Json | None:
-    """The workflow's output, what its last step comes to included before that is recorded."""
+def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, outcome: Json) -> Json | None:
+    """The workflow's output; `outcome` is that of its last step, which is not yet recorded."""
     if not plan.output:
         return None
     others = [key for key in plan.output_references if key != step.key]
     found = outputs(claim.workflow_id, others)
-    found[step.key] = seen(own)
+    found[step.key] = seen(outcome)
     scope = {
         "input": workflow_input(claim.workflow_id),
         "steps": {key: found.get(key) for key in plan.output_references},
@@ -247,7 +251,7 @@ def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, own: Json) -> 
     try:
         rendered: Json = render(plan.output, scope)
     except ExpressionInvalid as err:
-        # All the work is done and paid for: the outputs of its steps stand, this one does not.
+        # All work is done and paid for, so the workflow succeeds without its output.
         return _without_output(claim.workflow_id, f"the output expression failed: {err}")
     try:
         dumps(rendered)

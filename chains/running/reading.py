@@ -1,6 +1,6 @@
-"""What a definition's logic reads of a workflow: its plan, its input, what its steps have recorded.
+"""Reads the records of a workflow: its plan, its input, and the recorded results of its steps.
 
-All such reading goes through `records()`: the database, or the memory of a rehearsal.
+All these reads go through `records()`, which is the database or, in a rehearsal, memory.
 """
 
 from collections.abc import Iterator
@@ -17,46 +17,46 @@ from chains.plans.plan import Plan
 
 
 class Records(Protocol):
-    """Where workflows are kept."""
+    """A source of workflows' records."""
 
     def now(self) -> datetime:
-        """The time that waits go by."""
+        """The clock by which waits end."""
 
     def plan(self, type: str, version: int) -> Plan:
         """The plan of a version of a definition."""
 
     def checked_with(self, type: str, version: int, action: str) -> str | None:
-        """The fingerprint of the action's input when the version was checked, if it is known."""
+        """The fingerprint of the action's input when the version was checked; None if unknown."""
 
     def workflow(self, workflow_id: UUID) -> Json | None:
         """{input, status, output, error, completed_at} of a workflow."""
 
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
-        """{key, output, status, error} of those of the steps that are there."""
+        """{key, output, status, error} of each step that exists among `keys`."""
 
     def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
-        """{key, error} of the failed steps whose keys start so, in the definition's order."""
+        """{key, error} of the failed steps whose keys begin with `prefix`, in definition order."""
 
     def item_count(self, workflow_id: UUID, key: str) -> int:
-        """How many items or turns a block has."""
+        """The number of items or turns of a block."""
 
 
 class Stored:
-    """Workflows in PostgreSQL; each answer is one statement."""
+    """Records in PostgreSQL; each method runs one statement."""
 
     def now(self) -> datetime:
-        """The database's time, which a test may move."""
+        """The database's clock, which a test may move."""
         row = _row("SELECT playalter_now() AS now", ())
         assert row is not None
         found: datetime = row["now"]
         return found
 
     def plan(self, type: str, version: int) -> Plan:
-        """From memory, where it was read before."""
+        """The plan, from this process's memory once it was read."""
         return registry.plan(type, version)
 
     def checked_with(self, type: str, version: int, action: str) -> str | None:
-        """Asked for each time: to register the body again is to check it again."""
+        """The fingerprint, read each time, because a repeated registration may change it."""
         row = _row(
             "SELECT fingerprints ->> %s AS found FROM definitions WHERE name = %s AND version = %s",
             (action, type, version),
@@ -64,14 +64,14 @@ class Stored:
         return row["found"] if row else None
 
     def workflow(self, workflow_id: UUID) -> Json | None:
-        """The row, without what only the engine needs."""
+        """The workflow's row, without the columns that only the engine needs."""
         return _row(
             "SELECT input, status, output, error, completed_at FROM workflows WHERE id = %s",
             (workflow_id,),
         )
 
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
-        """The rows of these keys."""
+        """The rows with these keys."""
         return _rows(
             "SELECT key, output, status, error FROM steps"
             " WHERE workflow_id = %s AND key = ANY (%s)",
@@ -79,7 +79,7 @@ class Stored:
         )
 
     def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
-        """Such rows."""
+        """The rows of failed steps; compensations are left out."""
         return _rows(
             "SELECT key, error FROM steps WHERE workflow_id = %s AND status = 'failed'"
             " AND NOT undo AND starts_with(key, %s) ORDER BY position, key",
@@ -87,7 +87,7 @@ class Stored:
         )
 
     def item_count(self, workflow_id: UUID, key: str) -> int:
-        """The join's own count."""
+        """The count on the row of the join."""
         row = _row(
             "SELECT item_count FROM steps WHERE workflow_id = %s AND key = %s", (workflow_id, key)
         )
@@ -107,13 +107,13 @@ _CURRENT: ContextVar[Records] = ContextVar("records", default=_STORED)
 
 
 def records() -> Records:
-    """Where this thread's workflows are kept."""
+    """The records that this thread reads."""
     return _CURRENT.get()
 
 
 @contextmanager
 def reading(other: Records) -> Iterator[None]:
-    """Within the block this thread reads `other` instead of the database."""
+    """Within this context the thread reads `other` instead of the database."""
     token = _CURRENT.set(other)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What references read: the workflow's input and what its steps have recorded."""
+"""The values that references read: the workflow's input and the recorded results of its steps."""
 
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from chains.running.reading import records
 
 
 def render_or_fail(template: Any, scope: Json) -> Any:
-    """The template with its references replaced; raise Permanent where one fails on its data."""
+    """The template with its references replaced; raise Permanent when an expression fails."""
     try:
         return render(template, scope)
     except ExpressionInvalid as err:
@@ -21,8 +21,10 @@ def render_or_fail(template: Any, scope: Json) -> Any:
 
 
 def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
-    """What the row's expressions may read; with `own` the step itself and all it can see, for its
-    compensation."""
+    """The values that the row's expressions read.
+
+    `own` is for a compensation: the scope then holds the step itself and every step visible to it.
+    """
     indexes = indexes_of(claim.key)
     if own:
         names = {**step.scope, step.key.rpartition(".")[2]: step.key}
@@ -63,7 +65,7 @@ def seen(row: Json) -> Json:
 
 
 def resolved_output(claim: Claim) -> Json | None:
-    """{output}, as a person has given it for the step; None where the step is passed over."""
+    """{output} that a person recorded for the step; None when the person skipped the step."""
     return db.patiently(
         lambda: db.row(
             "SELECT resolved_output AS output FROM steps WHERE workflow_id = %s AND key = %s"
@@ -74,7 +76,8 @@ def resolved_output(claim: Claim) -> Json | None:
 
 
 def item_has_failed(claim: Claim, plan: Plan, collect_key: str) -> bool:
-    """Whether a step of the row's item of that map has failed, and no deeper map has taken it."""
+    """Whether a step of the claim's own item failed in the map `collect_key`. Failures that a map
+    within that item collects do not count."""
     prefix = concrete(collect_key + "[].", indexes_of(claim.key))
     rows = records().failures(claim.workflow_id, prefix)
     return any(plan.step(row["key"]).collect_key == collect_key for row in rows)

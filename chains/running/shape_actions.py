@@ -1,5 +1,5 @@
-"""The steps that belong to no platform but to the shape of a definition: joins and branching rows,
-waits, approvals and children."""
+"""The actions of the rows that belong to no platform: joins, branching rows, waits, approvals and
+children."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,18 +21,18 @@ START = "workflow.start"
 
 
 class JoinInput(ActionInput):
-    """What a join has collected."""
+    """The output that a join has collected (see `branching.collected`)."""
 
     items: Any = None
 
 
 def _join(call: Call, given: JoinInput) -> Any:
-    """What was collected: a map's list, a loop's last turn, a choice's way, nothing."""
+    """The output that was collected; null for a parallel block."""
     return given.items
 
 
 class BranchInput(ActionInput):
-    """What a branching row has decided; its rows are added when that is recorded."""
+    """The decision of a branching row; the rows it adds are stored when its outcome is recorded."""
 
     decision: Json = Field(default_factory=dict)
 
@@ -42,13 +42,13 @@ def _branch(call: Call, given: BranchInput) -> Json:
 
 
 class TimerInput(ActionInput):
-    """Until when, ISO 8601."""
+    """The instant at which the wait ends, ISO 8601."""
 
     until: str
 
 
 def _wait(call: Call, given: TimerInput) -> Json:
-    """{until}, once it has come."""
+    """{until}, when that instant has passed."""
     until = datetime.fromisoformat(given.until)
     if now() < until:
         raise Suspend(f"timer:{given.until}", until=until)
@@ -56,7 +56,7 @@ def _wait(call: Call, given: TimerInput) -> Json:
 
 
 class ApprovalInput(ActionInput):
-    """Whose decision is waited for, how long, and what then."""
+    """The signal, the people who may send it, and what a time-out or a rejection leads to."""
 
     signal: str
     by: list[str] | None
@@ -75,7 +75,7 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
         raise Suspend(own, until=until, signal=name)
     if decision is None:
         if given.on_timeout == "fail":
-            raise Permanent(f"nobody decided until {given.until}", code="approval_timed_out")
+            raise Permanent(f"no decision was made by {given.until}", code="approval_timed_out")
         return {"approved": False, "is_timed_out": True}
     if not decision.get("approved") and given.on_reject == "fail":
         raise Permanent(
@@ -87,12 +87,12 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
 
 
 def _may_decide(decision: Json, by: list[str] | None) -> bool:
-    # The command has checked it; what came before the step waited could not be checked then.
+    # The signal command checks this too, but not for a signal that comes before the step waits.
     return by is None or str(decision.get("by", "")).lower() in by
 
 
 class ChildInput(ActionInput):
-    """The child to start, and whether its end is awaited."""
+    """The child to start, whether its end is awaited, and whether it outlives a stopped parent."""
 
     type: str
     version: int | None
@@ -106,9 +106,11 @@ StopChildren = Callable[[UUID, str], list[UUID]]
 
 
 def child_action(start: StartChild, stop: StopChildren) -> Action:
-    """The action that starts a child and waits for it; undone by stopping the child and undoing
-    what it did. `start(call, request)` answers the child's id, `stop(parent, step)` commits the
-    stop of all that the step has started and answers their ids."""
+    """The action that starts a child and waits for it. Its compensation stops and undoes the child.
+
+    `start(call, request)` returns the child's id. `stop(parent, step)` commits the stop of every
+    child that the step has started, and returns their ids.
+    """
 
     def run(call: Call, given: ChildInput) -> Json:
         request = {"type": given.type, "version": given.version, "input": given.input}
@@ -128,7 +130,7 @@ def child_action(start: StartChild, stop: StopChildren) -> Action:
     def undo(call: Call, undone: Undo) -> Json:
         if (undone.input or {}).get("is_left"):
             return {"left": True}
-        # Asked of the rows, for the answer to a start may have been lost.
+        # The children are read from the database, because the record of a start may be lost.
         children = stop(call.workflow_id, undone.step_key)
         statuses = {str(child): _child(child)["status"] for child in children}
         for child, status in statuses.items():
@@ -142,7 +144,8 @@ def child_action(start: StartChild, stop: StopChildren) -> Action:
 
 
 def _outcome(child: str) -> Json:
-    """The child's end as the step's; until then the step waits."""
+    """The step's output once the child has succeeded; raise Suspend until it ends, and Permanent
+    when it ends otherwise."""
     found = _child(UUID(child))
     if found["status"] == "succeeded":
         return {"workflow": child, "output": found["output"]}

@@ -1,4 +1,4 @@
-"""The inputs of rows that wait: until when, for whom, for which child."""
+"""The inputs of rows that wait: for an instant, for a decision, for a child."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ _LONGEST = timedelta(days=366 * 10)
 
 
 def now() -> datetime:
-    """The time that waits go by: the database's, which a test may move."""
+    """The clock by which waits end: the database's, which a test may move."""
     return records().now()
 
 
@@ -81,7 +81,7 @@ def _is_text(value: Any) -> bool:
 
 
 def child_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """{type, version, input, is_awaited} of the child."""
+    """{type, version, input, is_awaited, is_left} of the child."""
     node = step.node
     assert isinstance(node, Child)
     return {

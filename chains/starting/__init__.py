@@ -1,1 +1,1 @@
-"""Starting workflows and children: checked, committed, then published."""
+"""Starts workflows and children: checks the input, commits the rows, then publishes."""

@@ -1,6 +1,7 @@
-"""Children: workflows that a step of another workflow has started.
+"""Children: workflows that a step of another workflow starts.
 
-A child's id follows from its parent and its step, so that starting it again finds it.
+The id of a child is derived from its parent's id and the step's key, so a repeated start finds the
+same child.
 """
 
 from typing import Any
@@ -19,11 +20,11 @@ _ERROR = {"code": "parent_stopped", "message": "the workflow that started it was
 
 
 def start(call: Call, request: Json) -> UUID:
-    """Start the child that a step asks for, or find it; its id. Raises InvalidInput."""
+    """Start the child that a step asks for, or find it, and return its id; raise InvalidInput."""
     depth = _depth(call.workflow_id) + 1
     if depth > MAX_DEPTH:
-        raise Permanent(f"children may be {MAX_DEPTH} deep", code="too_deep")
-    # A retry by hand is a new generation, and starts another child.
+        raise Permanent(f"children may be at most {MAX_DEPTH} levels deep", code="too_deep")
+    # A retry by a person is a new generation, and starts another child.
     name = f"{call.step_key}/child" + (f"/{call.generation}" if call.generation else "")
     child = uuid5(call.workflow_id, name)
     parent = Parent(call.workflow_id, call.step_key, depth)
@@ -39,23 +40,28 @@ def start(call: Call, request: Json) -> UUID:
 
 
 def stop(parent: UUID, step_key: str) -> list[UUID]:
-    """Commit the stop of all that a step has started, also where it has ended well: it is undone
-    with its parent. What follows is the reconciler's. Answers their ids."""
+    """Commit the stop of every child that a step has started, and return their ids.
+
+    A child that has succeeded is stopped too, because it is undone with its parent. The reconciler
+    then undoes the children.
+    """
     children = [row["id"] for row in _of(parent, step_key)]
     for child in children:
-        # It may end between the look and the stop: then it is looked at again.
+        # A child may succeed between the read and the stop. The second call reads it again.
         _stop(child, parent)
         _stop(child, parent)
     return children
 
 
 def stop_all(parent: UUID) -> list[UUID]:
-    """Commit the stop, without undoing, of the running children of a workflow that is stopped so,
-    but for those that are left; their ids."""
+    """Commit the stop of the running children of a stopping workflow, and return their ids.
+
+    The children are not undone. Children with `on_stop: leave` keep running.
+    """
     running = db.patiently(lambda: db.rows(_FOLLOWERS, (parent,)))
     for child in running:
         pivot = registry.plan(child["type"], child["version"]).pivot
-        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, false)"
+        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, false)"
         db.call(sql, (child["id"], dumps(_ERROR), pivot), seconds=db.OUTCOME_PATIENCE_SECONDS)
     return [child["id"] for child in running]
 
@@ -86,7 +92,7 @@ def _stop(child: UUID, parent: UUID) -> None:
         sql = "SELECT reopen_child_v1(%s, %s, %s, %s)"
         parameters: tuple[Any, ...] = (child, parent, dumps(_ERROR), pivot)
     else:
-        sql = "SELECT stop_workflow_v2(%s, 'cancelled', %s, %s, true)"
+        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, true)"
         parameters = (child, dumps(_ERROR), pivot)
     db.call(sql, parameters, seconds=db.OUTCOME_PATIENCE_SECONDS)
 

@@ -1,4 +1,4 @@
-"""A workflow's input against its definition's JSON Schema and the artifacts that its user has."""
+"""Checks a workflow's input against its definition's JSON Schema and its user's artifacts."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from chains.language.schema import artifacts_in, check_shape, refuse_faults
 
 
 def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
-    """Raise InvalidInput with every fault's pointer under `/input`."""
+    """Raise InvalidInput with all faults, at pointers that begin with `/input`."""
     check_shape(schema, value)
     refuse_faults(_absent_artifacts(list(artifacts_in(schema, value, "/input", schema)), user_id))
 

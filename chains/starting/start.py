@@ -1,6 +1,6 @@
-"""Starting workflows: committed with their first steps, then published.
+"""Starts workflows: commits a workflow with its first steps, then publishes them.
 
-What is published may be lost and is made good by the reconciler.
+A published message may be lost. The reconciler then publishes the step again.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 
 
 RETIRED = "workflows_not_on_a_retired_version"
-"""The database's guard: a version may be retired between the look and the start."""
+"""The constraint that refuses a start on a version that was retired after it was picked."""
 
 _TYPES = (
     "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint"
@@ -38,8 +38,10 @@ _TYPES = (
 
 @dataclass(frozen=True)
 class Started:
-    """A workflow's id, and whether this request created it (or an earlier one with its key).
-    `row` is what was written, where that is known (see `queries.summary`)."""
+    """A workflow's id, and whether this request created it or an earlier request with its key did.
+
+    `row` is the row that was written, if it is known (see `queries.summary`).
+    """
 
     id: UUID
     created: bool
@@ -48,7 +50,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Parent:
-    """The step that starts a child, and how deep the child stands."""
+    """The step that starts a child, and how many levels deep the child is."""
 
     id: UUID
     step_key: str
@@ -57,7 +59,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class _Start:
-    """All that a start commits."""
+    """The facts that a start commits."""
 
     id: UUID
     user_id: UUID
@@ -72,7 +74,7 @@ class _Start:
 
 @dataclass(frozen=True)
 class _Request:
-    """What a user asks for; `refused` is what has been found wrong, by the version."""
+    """A user's request; `refused` holds the error for each version that refused the input."""
 
     user_id: UUID
     type: str
@@ -83,7 +85,7 @@ class _Request:
 
     @cached_property
     def hash(self) -> bytes:
-        """By which the same request is known again."""
+        """The hash by which a repeated request is recognised."""
         body: Json = {"type": self.type, "input": self.input}
         if self.priority != DEFAULT_PRIORITY:
             body["priority"] = self.priority
@@ -91,7 +93,7 @@ class _Request:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
     def check(self, version: int) -> None:
-        """Raise InvalidInput where the input is none for this version; costs its time once."""
+        """Raise InvalidInput when the version refuses the input; a refusal is remembered."""
         if version not in self.refused:
             schema = registry.definition(self.type, version).input_schema
             try:
@@ -102,7 +104,7 @@ class _Request:
             raise self.refused[version]
 
     def start(self, workflow_id: UUID, version: int) -> _Start:
-        """This request, to be committed."""
+        """The start that this request asks for."""
         return _Start(
             workflow_id,
             self.user_id,
@@ -123,18 +125,21 @@ def start_workflow(
     idempotency_key: str | None = None,
     priority: int = DEFAULT_PRIORITY,
 ) -> Started:
-    """Commit the workflow with its first steps, then publish them.
+    """Commit a workflow with its first steps, then publish them.
 
-    Raises InvalidInput (unknown type, wrong input) and Conflict (the key with another body).
+    Raise InvalidInput for an unknown type or a wrong input, and Conflict when the idempotency key
+    was used with another body.
     """
     input = whole_numbers(input)
     request = _Request(user_id, type, input, priority, idempotency_key)
-    return _submitted(request) or _started(request)
+    return _start_quickly(request) or _start_fully(request)
 
 
-def _submitted(request: _Request) -> Started | None:
-    """The start in one round trip, by what this process saw last of the type's versions. None:
-    nothing was done, and `_started` has to look at everything."""
+def _start_quickly(request: _Request) -> Started | None:
+    """Start in one round trip, with the versions of the type that this process remembers.
+
+    Return None when nothing was done; `_start_fully` then reads the versions from the database.
+    """
     choice = registry.remembered(request.type)
     workflow_id = uuid7()
     version = choice.pick(workflow_id) if choice else None
@@ -143,19 +148,19 @@ def _submitted(request: _Request) -> Started | None:
     try:
         request.check(version)
     except InvalidInput:
-        # The version may be another by now, and a key that is known is answered before that.
+        # Another version may be active by now, and a known key is answered before the input counts.
         return None
     start = request.start(workflow_id, version)
     row = _submit(choice, start)
     if row["verdict"] == "known" and row["id"] != workflow_id:
-        return _same(row, request.hash)
+        return _replayed(row, request.hash)
     if row["verdict"] not in {"started", "known"}:
         return None
     _publish(start)
     return Started(workflow_id, created=True, row=row if row["verdict"] == "started" else None)
 
 
-def _started(request: _Request) -> Started:
+def _start_fully(request: _Request) -> Started:
     workflow_id = uuid7()
     version, _ = _picked(request.type, workflow_id)
     key = request.idempotency_key
@@ -168,7 +173,7 @@ def _started(request: _Request) -> Started:
     try:
         _commit(start)
     except psycopg2.errors.UniqueViolation as err:
-        # The same key at the same moment: the other request has committed first.
+        # Another request with the same key has committed in the meantime.
         known = _known(request.user_id, key or "", request.hash)
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
@@ -186,8 +191,10 @@ def start_child(
     input: Json,
     parent: Parent,
 ) -> None:
-    """Commit and publish a child; nothing where it exists already. Raises InvalidInput, and
-    Conflict where its parent is stopping."""
+    """Commit and publish a child; do nothing when it exists.
+
+    Raise InvalidInput, or Conflict when its parent is stopping.
+    """
     if _exists(child_id):
         pausing.follow_parent(child_id)
         return
@@ -215,13 +222,14 @@ def _exists(workflow_id: UUID) -> bool:
 
 
 def _submit(choice: registry.Choice, start: _Start) -> Json:
-    """The row of `submit_workflow_v1`; the verdict `refused` where the database has held it up."""
+    """The row that `submit_workflow_v1` returns; its verdict is `refused` when a constraint of the
+    database refused the start."""
     plan = registry.plan(start.type, start.version)
     parameters = (choice.mark, *_rows(start, plan), plan.budget)
     try:
         (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
     except psycopg2.errors.UniqueViolation as err:
-        # By its own id: the connection broke after the commit, and this was the second try.
+        # The same id exists: the connection broke after the commit, and this was the second try.
         is_own = err.diag.constraint_name == "workflows_pkey"
         return {"verdict": "known", "id": start.id} if is_own else {"verdict": "refused"}
     except psycopg2.errors.CheckViolation as err:
@@ -232,7 +240,7 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
 
 
 def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
-    """The workflow's row and its first steps, as both functions that write them take them."""
+    """The arguments for the workflow's row and first steps, which both SQL functions take."""
     return (
         start.id,
         start.user_id,
@@ -265,7 +273,7 @@ def _commit(start: _Start) -> None:
 def _insert(parameters: tuple[Any, ...]) -> bool:
     marks = ", ".join(["%s"] * len(parameters))
     try:
-        row = db.row(f"SELECT start_workflow_v2({marks}) AS is_started", parameters)
+        row = db.row(f"SELECT start_workflow_v1({marks}) AS is_started", parameters)
     except psycopg2.errors.UniqueViolation as err:
         # The connection broke after the commit and this is the second try of the same start.
         if err.diag.constraint_name != "workflows_pkey":
@@ -275,7 +283,7 @@ def _insert(parameters: tuple[Any, ...]) -> bool:
         if err.diag.constraint_name != RETIRED:
             raise
         raise Conflict(
-            "the version was retired at this moment; send the request again",
+            "the version was retired during this request; send the request again",
             code="version_retired",
         ) from err
     return row is not None and bool(row["is_started"])
@@ -292,10 +300,10 @@ def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started 
     )
     if row is None:
         return None
-    return _same(row, request_hash)
+    return _replayed(row, request_hash)
 
 
-def _same(row: Json, request_hash: bytes) -> Started:
+def _replayed(row: Json, request_hash: bytes) -> Started:
     if bytes(row["request_hash"]) != request_hash:
         raise Conflict(
             "this Idempotency-Key was used with another body; use a new key for a new request",

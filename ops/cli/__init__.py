@@ -1,7 +1,7 @@
-"""`playalter`: one command for people, for machines, and for the processes of an instance.
+"""`playalter`: the command for people, for scripts, and for the processes of an instance.
 
-A command's module is imported when the command is called, and libraries when they are used, so
-that every call starts in a fraction of a second. Exit codes stand in ops/cli/exits.py.
+A command's module is imported only when that command is called, and heavy libraries only when they
+are used. So every call starts in a fraction of a second. ops/cli/exits.py has the exit codes.
 """
 
 from importlib import import_module
@@ -46,14 +46,14 @@ _MODULES = {
 
 
 class _Commands(click.Group):
-    """Finds a command in its module."""
+    """Imports the module of a command when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of the table."""
+        """All names of commands, in the order of `_MODULES`."""
         return list(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name."""
+        """The command of this name; None if there is none."""
         module = _MODULES.get(cmd_name)
         if module is None:
             return None
@@ -66,12 +66,12 @@ class _Commands(click.Group):
 def playalter() -> None:
     """Durable workflows over paid platforms.
 
-    Commands that ask a server read its address from PLAYALTER_URL (default http://127.0.0.1:8000)
-    and the key from PLAYALTER_API_KEY.
+    Commands that call a server read its address from PLAYALTER_URL (default http://127.0.0.1:8000)
+    and the API key from PLAYALTER_API_KEY.
     """
 
 
 def main() -> None:
-    """Run the command line; wrong use ends with exit code 2."""
+    """Run the command line."""
     assert click.UsageError.exit_code == USAGE
     playalter(prog_name="playalter")

@@ -1,4 +1,4 @@
-"""`python -m ops.cli`, which needs no installed script."""
+"""`python -m ops.cli` runs `playalter` without its installed script."""
 
 from ops.cli import main
 

@@ -1,4 +1,4 @@
-"""How a command ends: by one of these codes, and with one line that says why."""
+"""Exit codes of commands; a command that fails also prints one line with the reason."""
 
 from typing import NoReturn
 
@@ -6,14 +6,14 @@ import click
 
 OK = 0
 FAILED = 1
-"""The workflow ended other than by success, or the command itself failed."""
+"""The workflow did not succeed, or the command itself failed."""
 USAGE = 2
-"""Wrong use, wrong input, wrong settings."""
+"""Wrong usage, input or settings."""
 UNREACHABLE = 3
-"""The server, or a store, cannot be reached."""
+"""The server or a store cannot be reached."""
 
 
 def leave(code: int, message: str) -> NoReturn:
-    """End the command with a line on stderr."""
+    """End the command with an exit code and one line on stderr."""
     click.echo(f"playalter: {message}", err=True)
     raise SystemExit(code)

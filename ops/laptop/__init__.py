@@ -1,5 +1,5 @@
-"""The laptop profile: PostgreSQL and Valkey from wheels, the vendors' sandbox and every process of
-Playalter under one supervisor.
+"""The laptop profile: one supervisor runs PostgreSQL and Valkey from wheels, the sandbox of the
+vendors, and every process of Playalter.
 
-Nothing here is used in production, which sets DATABASE_URL, REDIS_URL and the vendors' addresses.
+Production uses nothing of this; it sets DATABASE_URL, REDIS_URL and the vendors' addresses.
 """

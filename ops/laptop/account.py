@@ -1,7 +1,7 @@
-"""Which user PostgreSQL runs as, and how its commands are started as that user.
+"""The user that PostgreSQL runs as, and how its commands are started as that user.
 
-A normal user runs it directly. Root drops to `nobody`; rights of folders are never changed, instead
-a capability to pass them is kept where it is needed.
+A normal user runs PostgreSQL directly. Root runs it as `nobody`. The rights of folders are never
+changed; if `nobody` cannot enter a folder, the process keeps a capability to enter it.
 """
 
 import os
@@ -18,25 +18,25 @@ _DROP = Path(__file__).with_name("unprivileged.py")
 
 @dataclass(frozen=True)
 class Account:
-    """A user by number; `prefix` starts a command as that user."""
+    """A user by number; a command line with `prefix` in front of it runs as that user."""
 
     uid: int
     gid: int
     prefix: tuple[str, ...] = ()
 
     def own(self, path: Path) -> None:
-        """Make the account the owner of a file or folder that the caller made."""
+        """Make the account the owner of a file or folder that the caller has created."""
         if self.prefix:
             os.chown(path, self.uid, self.gid)
 
 
 def server_account(*paths: Path) -> Account:
-    """The account for a server that must reach all of `paths`; for root never root itself."""
+    """The account of a server that must reach all of `paths`. It is never root."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
     nobody = pwd.getpwnam("nobody")
     reachable = all(_reaches(nobody.pw_uid, nobody.pw_gid, path.resolve()) for path in paths)
-    capability = -1 if reachable else _strongest_needed()
+    capability = -1 if reachable else _needed_capability()
     drop = (sys.executable, "-I", "-S", str(_DROP))
     numbers = (str(nobody.pw_uid), str(nobody.pw_gid), str(capability))
     return Account(nobody.pw_uid, nobody.pw_gid, (*drop, *numbers))
@@ -54,8 +54,8 @@ def _may_search(uid: int, gid: int, folder: os.stat_result) -> bool:
     return bool(folder.st_mode & stat.S_IXOTH)
 
 
-def _strongest_needed() -> int:
-    # Reading and searching is enough; a container's root often has only the wider override.
+def _needed_capability() -> int:
+    # CAP_DAC_READ_SEARCH is enough, but root in a container often has only CAP_DAC_OVERRIDE.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     permitted = next(line.split()[1] for line in status.splitlines() if line.startswith("CapPrm:"))
     has_search = int(permitted, 16) & (1 << CAP_DAC_READ_SEARCH)

@@ -1,7 +1,7 @@
-"""The folder that holds all of an instance: its lock, secrets, ports, servers' data and logs.
+"""The data folder of an instance: its lock, secrets, ports, logs and the data of its servers.
 
-One instance per folder: its lock lasts until the last process started on it has ended, also when
-the instance itself was killed (the guard holds it too).
+Only one instance uses a folder. The lock is held until the last process of the instance has ended,
+even if the supervisor was killed, because the guard holds the lock too.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ LONGEST_LOG_BYTES = 10_000_000
 
 
 class DataFolder:
-    """An instance's folder, locked; the owner calls close() after its processes have ended."""
+    """A locked data folder; its owner calls close() after all processes have ended."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self.lock = lock
 
     def close(self) -> None:
-        """Let the lock go."""
+        """Release the lock."""
         os.close(self.lock)
 
     def empty(self) -> None:
@@ -43,20 +43,20 @@ class DataFolder:
                 entry.unlink()
 
     def folder(self, name: str) -> Path:
-        """A sub-folder, made if missing."""
+        """A sub-folder, created if it is missing."""
         made = self.path / name
         made.mkdir(exist_ok=True)
         return made
 
     def log(self, name: str) -> Path:
-        """A service's log file; what has grown too long is put aside."""
+        """A service's log file; a log of more than LONGEST_LOG_BYTES is first renamed."""
         path = self.folder("logs") / f"{name}.log"
         if path.exists() and path.stat().st_size > LONGEST_LOG_BYTES:
             path.replace(path.with_suffix(".log.old"))
         return path
 
     def secrets(self, names: tuple[str, ...]) -> dict[str, str]:
-        """The secrets of these names, each made at random when first asked for."""
+        """The secrets of these names; a new secret is random and then kept."""
         known = self.read("secrets.json")
         missing = {name: secrets.token_urlsafe(32) for name in names if name not in known}
         if missing:
@@ -65,11 +65,11 @@ class DataFolder:
         return {name: known[name] for name in names}
 
     def read(self, name: str) -> dict[str, str]:
-        """A file of names and values; empty if there is none."""
+        """Read a file of names and values; empty if it does not exist. Raises DataUnusable."""
         return read_values(self.path / name)
 
     def write(self, name: str, values: Mapping[str, str]) -> None:
-        """Replace a file of names and values, whole or not at all, for the owner's eyes only."""
+        """Replace a file of names and values atomically; only its owner can read it."""
         new = self.path / f"{name}.new"
         new.unlink(missing_ok=True)
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -80,20 +80,26 @@ class DataFolder:
 
 
 def read_values(path: Path) -> dict[str, str]:
-    """A file of names and values; empty if there is none. Raises DataUnusable if damaged."""
+    """Read a file of names and values; empty if it does not exist.
+
+    Raises DataUnusable if the file is damaged.
+    """
     try:
         values: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as err:
-        raise DataUnusable(f"{path} is damaged ({err}); start afresh with --fresh") from err
+        raise DataUnusable(
+            f"{path} is damaged ({err}); --fresh deletes all data and starts anew"
+        ) from err
     return values
 
 
 def open_folder(path: Path) -> DataFolder:
-    """Make and lock a data folder; raises AlreadyRunning, DataUnusable.
+    """Create and lock a data folder; raises AlreadyRunning or DataUnusable.
 
-    If the instance that has it was killed, waits for the end of the clean-up after it.
+    If the instance that holds the lock was killed, wait up to CLEAN_UP_SECONDS until its guard has
+    stopped its processes.
     """
     path = path.resolve()
     try:
@@ -110,7 +116,7 @@ def open_folder(path: Path) -> DataFolder:
 
 
 def _take(path: Path, lock: int) -> None:
-    # flock, not lockf: it belongs to the open file, so that the guard can go on holding it.
+    # flock and not lockf: the lock belongs to the open file, so the guard can keep holding it.
     until = time.monotonic() + CLEAN_UP_SECONDS
     while True:
         with contextlib.suppress(BlockingIOError):

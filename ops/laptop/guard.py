@@ -1,8 +1,9 @@
-"""Outlives a supervisor that was killed, to stop what it had started.
+"""The guard: a process that outlives a killed supervisor and stops the services it had started.
 
-A process of its own session that reads the numbers of process groups from a pipe. The pipe's end
-without a goodbye means that the supervisor is gone: each group gets its stop signal, then SIGKILL.
-(PR_SET_PDEATHSIG reaches only direct children and follows the thread that forked them.)
+The guard runs in a session of its own and reads the numbers of process groups from a pipe. If the
+pipe ends without the line "bye", the supervisor was killed: the guard sends each group its stop
+signal, and SIGKILL after GRACE_SECONDS. (PR_SET_PDEATHSIG would not do: it reaches only direct
+children and fires when the thread that forked them ends.)
 """
 
 import contextlib
@@ -17,7 +18,7 @@ GRACE_SECONDS = 5.0
 
 
 class Guard:
-    """The supervisor's end; `keep_open` descriptors stay open until the guard has ended."""
+    """The supervisor's side of the guard, which keeps the descriptors `keep_open` open."""
 
     def __init__(self, keep_open: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
@@ -30,32 +31,32 @@ class Guard:
         )
 
     def watch(self, group: int, number: signal.Signals) -> None:
-        """If we are gone, end this process group, by this signal first."""
-        self._say(f"+ {group} {number.value}\n")
+        """If the supervisor is killed, stop this process group, first by this signal."""
+        self._send(f"+ {group} {number.value}\n")
 
     def forget(self, group: int) -> None:
-        """This group has ended."""
-        self._say(f"- {group} 0\n")
+        """Guard this process group no longer, because it has ended."""
+        self._send(f"- {group} 0\n")
 
     def is_dead(self) -> bool:
         """Whether the guard itself was killed."""
         return self._process.poll() is not None
 
     def close(self) -> None:
-        """Dismiss the guard: nothing is left to watch."""
-        self._say("bye\n")
+        """End the guard, because no process is left to guard."""
+        self._send("bye\n")
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line.encode("ascii"))
 
 
 def main() -> None:
-    """Read until the pipe ends; then end the groups still noted."""
+    """Read until the pipe ends, then stop the process groups that are still guarded."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: dict[int, int] = {}

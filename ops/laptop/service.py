@@ -1,4 +1,4 @@
-"""What a service is, and what the supervisor knows about its current process."""
+"""A service and its current process, as the supervisor sees them."""
 
 import os
 import signal
@@ -25,8 +25,8 @@ def _at_once() -> bool:
 class Service:
     """One supervised program.
 
-    `ready` is a short probe (2 s at most) that raises nothing; a `one_shot` program is ready when
-    it has ended with 0. `environment` is asked at every start, `prepare` before it.
+    `ready` is a probe that takes at most 2 s and raises nothing. A `one_shot` program is ready
+    when it has ended with exit code 0. `prepare`, then `environment`, is called before each start.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Service:
 
 
 class State(StrEnum):
-    """waiting -> starting -> ready | done, and back to waiting when it dies; failed: given up."""
+    """waiting -> starting -> ready | done; a dead service waits again, or has failed for good."""
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -58,7 +58,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """A snapshot for people; `age_seconds` counts from the last start."""
+    """A snapshot of a service for people; `age_seconds` is the time since its last start."""
 
     name: str
     state: State
@@ -69,7 +69,7 @@ class ServiceStatus:
 
 @dataclass
 class Run:
-    """A service's current process and history; owned and changed by the supervisor alone."""
+    """A service's current process and its history; only the supervisor changes it."""
 
     service: Service
     child: subprocess.Popen[bytes] | None = None
@@ -81,21 +81,23 @@ class Run:
     was_ready: bool = False
     restarts: int = 0
     quick_deaths: int = 0
-    last_words: str = ""
+    death_reason: str = ""
+    log_from: int = 0
+    """The size of its log, in bytes, when the present process started."""
 
     def age(self) -> float:
         """Seconds since the last start."""
         return time.monotonic() - self.started_at
 
     def has_ended(self) -> bool:
-        """Whether the first process has ended; leaves it unreaped, its number stays ours."""
+        """Whether the first process has ended. It is not reaped, so its number is not reused."""
         if self.child is None:
             return True
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.child.pid, flags) is not None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the first process, which tells its own children."""
+        """Send a signal to the first process, which signals its own children."""
         if self.child is not None:
             os.kill(self.child.pid, number)
 
@@ -106,7 +108,7 @@ class Run:
 
 
 def in_order(services: Sequence[Service]) -> list[Service]:
-    """Services so that each follows what it depends on; raises CycleError, KeyError."""
+    """Sort services so that each follows those it depends on; raises CycleError or KeyError."""
     by_name = {service.name: service for service in services}
     graph = {service.name: service.depends_on for service in services}
     return [by_name[name] for name in TopologicalSorter(graph).static_order()]

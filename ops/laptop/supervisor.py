@@ -1,7 +1,8 @@
-"""Runs services in order of dependence, restarts what dies, and leaves no process behind.
+"""Starts services in the order of their dependencies, restarts dead ones, and stops them all.
 
-One state machine per service, advanced by `_tick` and by nothing else. Each service has a session
-of its own; when its first process ends, what is left of its group is killed before it is reaped.
+Each service is a state machine that only `_tick` advances. Each service has a session of its own:
+when its first process ends, the rest of its process group is killed, and only then it is reaped.
+No process is left at the end.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ class Supervisor:
     """Supervises `services`; use as a context manager, or call start() and stop()."""
 
     def __init__(self, services: Sequence[Service], *, keep_open: Sequence[int] = ()) -> None:
-        """`keep_open`: descriptors (an instance's lock) that last until the last child is gone."""
+        """`keep_open`: descriptors (the instance's lock) that stay open until all children end."""
         self._runs = {service.name: Run(service) for service in in_order(services)}
         self._keep_open = tuple(keep_open)
         self._lock = threading.RLock()
@@ -51,10 +52,10 @@ class Supervisor:
         self.stop()
 
     def start(self) -> None:
-        """Start everything and return when all is ready.
+        """Start all services and return when all are ready.
 
-        Raises PortTaken before anything is started, ServiceFailed when a service does not come up
-        (what had been started is stopped again).
+        Raises PortTaken before the first start. Raises ServiceFailed if a service does not become
+        ready; the other services are stopped first.
         """
         for run in self._runs.values():
             run.service.prepare()
@@ -74,12 +75,15 @@ class Supervisor:
         self._watcher.start()
 
     def status(self) -> list[ServiceStatus]:
-        """Each service's state, process id, restarts and seconds since it started, in order."""
+        """A snapshot of each service, in the order of starting."""
         with self._lock:
             return [run.status() for run in self._runs.values()]
 
     def restart(self, name: str, seconds: float = 30.0) -> None:
-        """Stop one service and wait until it is ready again; raises ServiceFailed if it is not."""
+        """Restart one service and wait until it is ready.
+
+        Raises ServiceFailed if it is not ready after `seconds`.
+        """
         with self._lock:
             run = self._runs[name]
             self._end(run)
@@ -91,8 +95,11 @@ class Supervisor:
             raise self.failure or _failed(run, f"not ready after {seconds:g} s")
 
     def stop(self) -> None:
-        """Stop all in reverse order, then kill; returns when no process is left. Idempotent."""
-        with _signals_held_back():
+        """Stop all services in reverse order and kill those that do not end in time.
+
+        Returns when no process is left. It may be called again.
+        """
+        with _signals_blocked():
             self._stopping.set()
             if self._watcher.is_alive():
                 self._watcher.join()
@@ -103,13 +110,13 @@ class Supervisor:
             for run in reversed(self._runs.values()):
                 run.state = State.STOPPED if run.child is None else State.STOPPING
             while any(run.child for run in self._runs.values()):
-                self._stop_some()
+                self._stop_independent()
                 time.sleep(TICK_SECONDS)
             if self._guard:
                 self._guard.close()
                 self._guard = None
 
-    def _stop_some(self) -> None:
+    def _stop_independent(self) -> None:
         for run in reversed(self._runs.values()):
             if run.child is None or self._has_running_dependent(run):
                 continue
@@ -117,7 +124,7 @@ class Supervisor:
                 run.stop_at = time.monotonic() + run.service.stop_seconds
                 run.signal(run.service.stop_signal)
             if run.has_ended() or time.monotonic() > run.stop_at:
-                self._bury(run)
+                self._reap(run)
                 run.state = State.STOPPED
 
     def _has_running_dependent(self, run: Run) -> bool:
@@ -157,17 +164,17 @@ class Supervisor:
         if not run.service.one_shot and run.service.ready():
             run.state, run.was_ready = State.READY, True
         elif run.age() > run.service.ready_seconds:
-            run.last_words = f"not ready after {run.service.ready_seconds:g} s"
-            self._bury(run)
-            self._died(run)
+            run.death_reason = f"not ready after {run.service.ready_seconds:g} s"
+            self._reap(run)
+            self._restart_or_fail(run)
 
     def _try_to_spawn(self, run: Run) -> None:
         run.started_at = time.monotonic()
         try:
             self._spawn(run)
         except (OSError, LaptopFault) as err:
-            run.last_words = f"could not be started: {err}"
-            self._died(run)
+            run.death_reason = f"could not be started: {err}"
+            self._restart_or_fail(run)
 
     def _spawn(self, run: Run) -> None:
         service = run.service
@@ -176,6 +183,7 @@ class Supervisor:
         run.is_prepared = False
         service.log.parent.mkdir(parents=True, exist_ok=True)
         with service.log.open("ab") as log:
+            run.log_from = log.tell()
             run.child = subprocess.Popen(
                 service.argv,
                 env=dict(service.environment()),
@@ -190,41 +198,41 @@ class Supervisor:
         run.state, run.started_at, run.stop_at = State.STARTING, time.monotonic(), None
 
     def _ended(self, run: Run) -> None:
-        code = self._bury(run)
-        run.last_words = f"ended with exit code {code}"
+        code = self._reap(run)
+        run.death_reason = f"ended with exit code {code}"
         if run.service.one_shot and code == 0:
             run.state = State.DONE
         else:
-            self._died(run)
+            self._restart_or_fail(run)
 
-    def _died(self, run: Run) -> None:
+    def _restart_or_fail(self, run: Run) -> None:
         run.restarts += 1
         run.quick_deaths = run.quick_deaths + 1 if run.age() < QUICK_DEATH_SECONDS else 1
         is_hopeless = run.service.one_shot or run.quick_deaths >= QUICK_DEATHS
-        # Who hangs at the first start will hang again; waiting several times helps nobody.
+        # A service that was never ready in time will hang again, so it is not started again.
         if is_hopeless or (not run.was_ready and run.age() > run.service.ready_seconds):
             run.state = State.FAILED
-            self.failure = _failed(run, run.last_words)
+            self.failure = _failed(run, run.death_reason)
             return
         backoff = FIRST_BACKOFF_SECONDS * 2 ** (run.quick_deaths - 1)
         run.start_at = time.monotonic() + min(backoff, LONGEST_BACKOFF_SECONDS)
         run.state = State.WAITING
 
     def _end(self, run: Run) -> None:
-        """Stop one service, whatever depends on it."""
+        """Stop one service, even if other services depend on it."""
         if run.child is None:
             return
         run.signal(run.service.stop_signal)
         until = time.monotonic() + run.service.stop_seconds
         while not run.has_ended() and time.monotonic() < until:
             time.sleep(TICK_SECONDS)
-        self._bury(run)
+        self._reap(run)
 
-    def _bury(self, run: Run) -> int:
-        """Kill what is left of the group, reap its first process and return its exit code."""
+    def _reap(self, run: Run) -> int:
+        """Kill the rest of the process group, reap its first process and return its exit code."""
         assert run.child is not None
         pid = run.child.pid
-        # Not yet reaped, so the number cannot have gone to anybody else.
+        # The first process is not reaped yet, so no other process can have its number.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         code = run.child.wait()
@@ -243,12 +251,12 @@ class Supervisor:
 
 
 def _failed(run: Run, reason: str) -> ServiceFailed:
-    return ServiceFailed(run.service.name, reason, run.service.log)
+    return ServiceFailed(run.service.name, reason, run.service.log, run.log_from)
 
 
 @contextlib.contextmanager
 def signals_as_exit() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the main thread like Ctrl-C does, so that owners clean up."""
+    """Within the block, SIGTERM and SIGHUP raise SystemExit, so that `with` blocks clean up."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -262,8 +270,8 @@ def signals_as_exit() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Hold signals that end us until a stop under way is done; only the main thread gets them."""
+def _signals_blocked() -> Iterator[None]:
+    """Delay signals that end the process until the block has ended; call it in the main thread."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

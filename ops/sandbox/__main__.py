@@ -1,6 +1,7 @@
-"""`python -m ops.sandbox --base-port 9100 --state DIR`: the vendors of Playalter on loopback.
+"""`python -m ops.sandbox --base-port 9100 --state DIR`: the imitated vendors, on loopback.
 
-Prints one line of JSON, the map, when every port listens; ends on SIGTERM or SIGINT.
+Prints one line of JSON when every port listens: the addresses and the settings to use them
+(`control.describe`). Ends on SIGTERM or SIGINT.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ops.sandbox.serve import PortTaken, start
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until a signal; return the exit code, 2 where a port is taken or DIR not writable."""
+    """Run until a signal; return the exit code: 2 if a port is in use or DIR is not writable."""
     options = _options(argv)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,11 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="playalter sandbox", description="Imitated vendors")
     parser.add_argument(
-        "--base-port", type=int, default=9100, help="control port; 0 picks free ones"
+        "--base-port", type=int, default=9100, help="control port; 0 chooses free ports"
     )
-    parser.add_argument("--state", type=Path, required=True, help="folder of the state")
-    parser.add_argument("--hook-base", help="address that webhooks are sent to, without /hooks")
-    parser.add_argument("--seed", type=int, default=0, help="of credentials and captions")
+    parser.add_argument("--state", type=Path, required=True, help="folder for all state")
+    parser.add_argument("--hook-base", help="where webhooks are sent: the URL before /hooks")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="determines the credentials and captions"
+    )
     return parser.parse_args(argv)
 
 

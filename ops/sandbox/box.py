@@ -1,6 +1,6 @@
-"""What every imitated vendor is given: the store, the settings, the faults, the outbox, the keys.
+"""The parts that all imitated vendors share: store, settings, faults, outbox, timers, credentials.
 
-Also the ids: random, never derived from the seed, because a reset must not bring back old ids.
+Ids are random and not derived from the seed, because old ids must not return after a reset.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BASE36 = string.ascii_lowercase + string.digits
 
 @dataclass(frozen=True)
 class Box:
-    """The sandbox's parts; `urls` maps each vendor to its base address."""
+    """The shared parts of the sandbox; `urls` maps each vendor to its base URL."""
 
     store: Store
     settings: Settings
@@ -46,5 +46,5 @@ def token36(length: int) -> str:
 
 
 def iso(at: float) -> str:
-    """Return Unix seconds as RFC 3339 with microseconds and Z."""
+    """Return Unix seconds as an RFC 3339 time with microseconds and `Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

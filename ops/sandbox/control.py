@@ -1,6 +1,7 @@
-"""The control port: the map, faults by plan, settings, the books and the journal.
+"""The control API: addresses, planned faults, settings, the journal of effects and their counts.
 
-The books only read the journal, which the vendors' endpoints write with their effects.
+The journal is written only by the vendors' endpoints, together with each effect. The books (counts
+of effects) only read the journal.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
 
 
 class Control(Vendor):
-    """The WSGI application on the control port; it asks for no key."""
+    """The WSGI application on the control port; it needs no key."""
 
     name = "control"
 
@@ -56,7 +57,7 @@ class Control(Vendor):
         ]
 
     def missing(self, request: Request) -> Response:
-        """Return 404 with the names of what there is."""
+        """Return 404 with a list of the known addresses."""
         known = sorted({f"{method} {path}" for method, path, _, _ in self.routes()})
         return reply({"error": f"no {request.method} {request.path}", "known": known}, 404)
 
@@ -126,7 +127,7 @@ class Control(Vendor):
 
 
 def describe(box: Box) -> Json:
-    """Return the map: base addresses, what to set in the environment, settings' names."""
+    """Return the base URLs and the environment variables that a client of the sandbox needs."""
     urls = box.urls
     variables = {
         "STRIPE_BASE_URL": urls["stripe"],
@@ -153,7 +154,11 @@ def _body(call: Call) -> dict[str, Any]:
 
 
 def _condition(request: Request) -> tuple[str, list[str]]:
-    """Return SQL for the filters: a column, `input=<substring>`, or `<path in details>=<value>`."""
+    """Return an SQL condition and its parameters for the filters of a request.
+
+    A filter names a column, a part of the input (`input=<substring>`), or a path in the details
+    (`<path>=<value>`).
+    """
     tests, parameters = ["1"], []
     for name, value in request.args.items():
         if name == "after":

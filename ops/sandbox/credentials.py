@@ -1,7 +1,7 @@
-"""The keys and secrets that the sandbox's vendors accept and sign with, made from the seed.
+"""The keys and secrets of the imitated vendors, derived from the seed.
 
-They are the same at every start with the same seed, so a configuration survives a restart; they
-open nothing but a sandbox on the loopback interface.
+The same seed gives the same credentials, so a client's configuration survives a restart. They are
+valid only for a sandbox on the loopback interface.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _whsec(seed: int, name: str) -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client of the sandbox has to be given, by the names of the environment variables."""
+    """The credentials of all vendors; each field is named like its environment variable."""
 
     STRIPE_API_KEY: str
     STRIPE_WEBHOOK_SECRET: str
@@ -45,7 +45,7 @@ class Credentials:
 
     @classmethod
     def from_seed(cls, seed: int) -> Credentials:
-        """Make the credentials of a seed; every vendor's in the shape of the real ones."""
+        """Derive the credentials from a seed; each has the format of its vendor's real ones."""
         return cls(
             STRIPE_API_KEY="sk_test_51" + _hex(seed, "stripe", 60),
             STRIPE_WEBHOOK_SECRET="whsec_" + _hex(seed, "stripe webhook", 32),

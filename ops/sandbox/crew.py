@@ -1,7 +1,7 @@
-"""A few daemon threads that work off a queue.
+"""A pool of daemon threads that run queued jobs.
 
-Not a ThreadPoolExecutor: the interpreter waits for that one's threads at its end, and a webhook
-that hangs must not keep the sandbox from stopping at once.
+A ThreadPoolExecutor would not do: at exit the interpreter waits for its threads, so a webhook that
+hangs would delay the end of the sandbox.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Crew:
         self._jobs.put(job)
 
     def stop(self, seconds: float) -> bool:
-        """Start nothing more; say whether all that ran ended within the given seconds."""
+        """Start no further job; return whether all running jobs ended within the given seconds."""
         self._stopping = True
         for _ in self._threads:
             self._jobs.put(None)
@@ -48,5 +48,5 @@ class Crew:
             try:
                 job()
             except Exception:  # noqa: BLE001 (reason below)
-                # One broken job must not cost the thread.
+                # A failing job must not end the thread.
                 _log.exception("a job of the sandbox failed")

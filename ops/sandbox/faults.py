@@ -1,7 +1,7 @@
-"""Faults by plan: what goes wrong, at which vendor's operation, how many times.
+"""Planned faults: what goes wrong, at which operation of which vendor, how many times.
 
-Invariant: one request meets at most one fault of a stage (plus `slow`), in the order in which the
-faults were posted, so 'first a 429, then a lost reply' is two entries.
+Invariant: a request meets at most one fault of each stage, and `slow` in addition. Faults apply in
+the order in which they were added, so 'first a 429, then a lost reply' is two entries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VENDORS = ("stripe", "openai", "replicate", "vercel", "agora", "n8n", "*")
 
 @dataclass(frozen=True)
 class Fault:
-    """One planned fault; `remaining` -1 means for ever."""
+    """One planned fault; `remaining` is how often it still applies, -1 without limit."""
 
     id: int
     vendor: str
@@ -47,7 +47,10 @@ class Fault:
         }
 
     def matches(self, vendor: str, operation: str, text: str) -> bool:
-        """Say whether a request is meant; `match` in the parameters is a substring of `text`."""
+        """Return whether the fault applies to a request.
+
+        If the parameters have `match`, it must be a substring of `text`.
+        """
         return (
             self.remaining != 0
             and self.vendor in (vendor, "*")
@@ -57,7 +60,7 @@ class Fault:
 
 
 class Faults:
-    """The plan, kept in the store, so that it survives a restart."""
+    """All planned faults; they are in the store, so they survive a restart."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -66,21 +69,21 @@ class Faults:
         self.reload()
 
     def reload(self) -> None:
-        """Count again what is still planned (the count spares a query per request)."""
+        """Count the remaining faults again; while the count is 0, requests need no query."""
         rows = self._store.read("SELECT count(*) AS n FROM faults WHERE remaining != 0")
         self._planned = int(rows[0]["n"])
 
     def add(self, entry: dict[str, Any]) -> Fault:
-        """Plan a fault; ValueError says what is wrong with the entry."""
+        """Plan a fault; raises ValueError with the reason if the entry is wrong."""
         rest = dict(entry)
         kind, vendor = rest.pop("kind", None), rest.pop("vendor", "*")
         operation, count = rest.pop("operation", "*"), rest.pop("count", 1)
         if kind not in KINDS:
-            raise ValueError(f"kind is one of {', '.join(KINDS)}")
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}")
         if vendor not in VENDORS:
-            raise ValueError(f"vendor is one of {', '.join(VENDORS)}")
+            raise ValueError(f"vendor must be one of {', '.join(VENDORS)}")
         if not isinstance(count, int) or count < -1 or count == 0:
-            raise ValueError("count is a positive number, or -1 for always")
+            raise ValueError("count must be a positive number, or -1 for no limit")
         with self._store.transaction():
             rows = self._store.execute(
                 "INSERT INTO faults (vendor, operation, kind, remaining, parameters) "
@@ -93,10 +96,10 @@ class Faults:
     def take(
         self, vendor: str, operation: str, kinds: tuple[str, ...], text: str = ""
     ) -> Fault | None:
-        """Use up and return the first planned fault of these kinds that fits, or None."""
+        """Return the first fault of these kinds that applies, counted as used once, or None."""
         if not self._planned:
             return None
-        # The store's own lock alone: callers are within a transaction of it already.
+        # Only the store's lock is taken here: a caller may already hold it in a transaction.
         with self._store.transaction():
             for fault in self.all():
                 if fault.kind in kinds and fault.matches(vendor, operation, text):
@@ -110,11 +113,11 @@ class Faults:
         return None
 
     def all(self) -> list[Fault]:
-        """Return every fault, used up or not, oldest first."""
+        """Return all faults, also those that no longer apply, oldest first."""
         return [_fault(row) for row in self._store.read("SELECT * FROM faults ORDER BY id")]
 
     def clear(self) -> None:
-        """Forget the plan."""
+        """Delete all faults."""
         self._store.execute("DELETE FROM faults")
         self.reload()
 

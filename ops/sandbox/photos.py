@@ -1,7 +1,7 @@
-"""Photographs for demos and tests: targets made from the two portraits in `photos/`.
+"""Photographs for demos and tests: targets are variations of the two portraits in `photos/`.
 
-Invariant: the same number gives the same pictures, each with exactly one face that the face swap's
-detector finds.
+Invariant: the same index always gives the same picture, and the face swap's detector finds exactly
+one face in it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _QUALITY = 92
 
 
 def source() -> bytes:
-    """Return the portrait whose face the demo puts into the targets (PNG)."""
+    """Return the PNG of the portrait whose face the demo puts into the targets."""
     return (FOLDER / PORTRAITS[1]).read_bytes()
 
 
 def targets(count: int, portrait: str = PORTRAITS[0]) -> list[tuple[str, bytes]]:
-    """Return `count` (1 to 50) pairs of file name and JPEG bytes, each picture another.
+    """Return `count` (1 to 50) pairs of file name and JPEG bytes; all pictures differ.
 
-    They show one person, not the one of `source`: nobody would see a face swapped with itself.
+    They do not show the person of `source`, because a face swapped with itself would not be seen.
     """
     if not 1 <= count <= MOST:
-        raise ValueError(f"between 1 and {MOST} targets can be made, not {count}")
+        raise ValueError(f"the number of targets must be from 1 to {MOST}, not {count}")
     return [target(index, portrait) for index in range(count)]
 
 
 @lru_cache(maxsize=2 * MOST)
 def target(index: int, portrait: str = PORTRAITS[0]) -> tuple[str, bytes]:
-    """Return the target of an index from 0 to 49."""
+    """Return the file name and JPEG bytes of the target with an index from 0 to 49."""
     name, image, face = _portrait(portrait)
     steps = ["plain"]
     if index:
@@ -58,7 +58,7 @@ def _portrait(name: str) -> tuple[str, Image, Box]:
 
 
 def _varied(image: Image, face: Box, index: int) -> tuple[Image, list[str]]:
-    """Change crop, side, light and background, by a generator seeded with the index."""
+    """Vary crop, mirroring, light and background at random, seeded with the index."""
     draw = np.random.default_rng(SEED + index)
     for _ in range(20):
         steps: list[str] = []
@@ -91,7 +91,7 @@ def _crop(
 
 
 def _light(image: Image, draw: np.random.Generator, steps: list[str]) -> Image:
-    """Change exposure and warmth, with light falling from one side."""
+    """Change exposure and colour temperature, and darken one side."""
     warmth, gamma = draw.uniform(-14, 14), draw.uniform(0.75, 1.35)
     lab = cv2.cvtColor(image, cv2.COLOR_BGR2LAB).astype(np.float32)
     ramp = np.linspace(1 - draw.uniform(0, 0.2), 1.0, image.shape[1], dtype=np.float32)
@@ -106,7 +106,7 @@ def _light(image: Image, draw: np.random.Generator, steps: list[str]) -> Image:
 
 
 def _background(image: Image, face: Box, draw: np.random.Generator, steps: list[str]) -> Image:
-    """Tint and blur what lies away from the person, as another wall behind would look."""
+    """Tint and blur the area around the person, like a different wall behind."""
     x, y, width, height = face
     rows, columns = np.mgrid[0 : image.shape[0], 0 : image.shape[1]].astype(np.float32)
     middle_x, middle_y = x + width / 2, y + height / 2
@@ -122,6 +122,6 @@ def _background(image: Image, face: Box, draw: np.random.Generator, steps: list[
 
 
 def _is_clear(image: Image) -> bool:
-    """Say whether every detector, the laxest and the strictest, finds exactly one face."""
+    """Return whether the detector finds exactly one face in both its laxest and strictest mode."""
     lax = [find_faces(image, 3, is_equalized, 0.0) for is_equalized in (True, False)]
     return all(len(boxes) == 1 for boxes in (*lax, find_faces(image, 9)))

@@ -1,4 +1,4 @@
-"""Starts and stops the sandbox: one process, a port for each vendor, loopback only."""
+"""Starts and stops the sandbox: one process with a port for each vendor, on loopback only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ops.sandbox.webhooks import Outbox
 from ops.sandbox.wire import Vendor
 
 HOST = "127.0.0.1"
-# The order is the port: the control port is the base.
+# Consecutive ports in this order, from the base port on.
 PORTS = ("control", "stripe", "openai", "replicate", "vercel", "pages", "agora", "n8n")
 BACKLOG = 1024
 POLL_SECONDS = 0.1
@@ -38,7 +38,7 @@ STOP_SECONDS = 0.4
 
 
 class PortTaken(Exception):
-    """Port {0} is taken."""
+    """Another program uses a port of the sandbox."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} on {HOST} is taken")
@@ -48,16 +48,16 @@ class _Quiet(WSGIRequestHandler):
     def connection_dropped(
         self, error: BaseException, environ: WSGIEnvironment | None = None
     ) -> None:
-        """Close a connection that a fault dropped; HTTP/1.1 would wait for its next request."""
+        """Close the connection that a fault has dropped; HTTP/1.1 would await another request."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: object) -> None:
-        """Say nothing: one line a request would drown the demo."""
+        """Log nothing, because a line for each request would flood the demo's log."""
 
 
 @dataclass
 class Sandbox:
-    """A running sandbox; `stop` ends it in under two seconds and keeps its state."""
+    """A running sandbox; `stop` ends it within two seconds and keeps its state."""
 
     box: Box
     servers: list[ThreadedWSGIServer]
@@ -73,12 +73,13 @@ class Sandbox:
             server.server_close()
         is_idle = [self.box.timers.stop(STOP_SECONDS), self.box.outbox.stop(STOP_SECONDS)]
         if all(is_idle):
-            # Else a thread still holds it; an unclosed database loses nothing (kill -9 is worse).
+            # Otherwise a thread still uses the store. Leaving it open loses no data: it survives
+            # even kill -9.
             self.box.store.close()
 
 
 def start(base_port: int, folder: Path, hook_base: str | None, seed: int) -> Sandbox:
-    """Listen on every port and return; PortTaken names the first that is in use."""
+    """Listen on every port and return; raises PortTaken for the first port that is in use."""
     sockets = _listen(base_port)
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder)

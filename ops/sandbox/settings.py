@@ -1,6 +1,6 @@
-"""How the imitated vendors behave, changeable while they run (PUT /settings on the control port).
+"""Settings for the behaviour of the imitated vendors, which PUT /settings (control port) changes.
 
-Every setting has a default and a type; an unknown name or a wrong type is refused.
+Every setting has a default and a type. An unknown name or a wrong type is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHOICES = {"n8n.outcome": ("success", "error", "silent")}
 
 
 class Settings:
-    """The current values; changes are kept over a restart."""
+    """The current values; changes survive a restart."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,7 +55,7 @@ class Settings:
             self._values = values
 
     def change(self, changes: dict[str, Any]) -> None:
-        """Set several values at once; ValueError names the first that is unknown or ill-typed."""
+        """Set several values at once; raises ValueError for an unknown name or a wrong type."""
         checked = {name: _checked(name, value) for name, value in changes.items()}
         with self._store.transaction():
             for name, value in checked.items():
@@ -76,7 +76,7 @@ class Settings:
         return float(self.all()[name])
 
     def flag(self, name: str) -> bool:
-        """Return a yes-or-no setting."""
+        """Return a boolean setting."""
         return bool(self.all()[name])
 
     def text(self, name: str) -> str:
@@ -90,12 +90,12 @@ def _checked(name: str, value: Any) -> str | float | bool:
     default = DEFAULTS[name]
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise ValueError(f"{name} is true or false")
+            raise ValueError(f"{name} must be true or false")
         return value
     if isinstance(default, float):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            raise ValueError(f"{name} is a number of at least 0")
+            raise ValueError(f"{name} must be a number of at least 0")
         return float(value)
     if not isinstance(value, str) or value not in CHOICES.get(name, (value,)):
-        raise ValueError(f"{name} is text, one of {CHOICES.get(name, 'any')}")
+        raise ValueError(f"{name} must be text, one of {CHOICES.get(name, 'any')}")
     return value

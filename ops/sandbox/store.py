@@ -1,7 +1,7 @@
-"""The sandbox's only state: one SQLite file and a folder of blobs.
+"""All state of the sandbox: one SQLite file and a folder of blobs.
 
-Invariant: an effect and its line in the journal are written in one transaction, so the books
-that tests trust cannot disagree with what the vendors' endpoints did, not even after kill -9.
+Invariant: an effect and its journal entry are written in one transaction. So the counts that tests
+rely on always agree with what the vendors' endpoints did, even after kill -9.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TABLES = ("objects", "journal", "faults", "settings", "outbox", "idempotency")
 
 @dataclass(frozen=True)
 class Row:
-    """One stored vendor object; `queue` and `due` say when a timer next looks at it."""
+    """One stored object of a vendor; at `due` the timer of `queue` processes it."""
 
     seq: int
     kind: str
@@ -61,7 +61,7 @@ class Row:
 
 
 class Store:
-    """SQLite behind one lock: every method is a transaction, or joins the one that is open."""
+    """SQLite behind one lock; each method is a transaction or part of the open transaction."""
 
     def __init__(self, folder: Path) -> None:
         self.blobs = folder / "blobs"
@@ -78,7 +78,7 @@ class Store:
         self._db.executescript(_SCHEMA)
 
     def close(self) -> None:
-        """Close the database; open transactions of other threads end first."""
+        """Close the database after open transactions of other threads have ended."""
         with self._lock:
             self._db.close()
 
@@ -127,7 +127,7 @@ class Store:
         queue: str | None = None,
         due: float | None = None,
     ) -> None:
-        """Insert or replace an object; a `queue` with `due` (Unix seconds) sets its timer."""
+        """Insert or replace an object; `queue` and `due` (Unix seconds) set its timer."""
         self.execute(
             "INSERT INTO objects (kind, id, created, queue, due, body) VALUES (?,?,?,?,?,?) "
             "ON CONFLICT (kind, id) DO UPDATE SET body = excluded.body, "
@@ -141,11 +141,11 @@ class Store:
         return rows[0] if rows else None
 
     def delete(self, kind: str, object_id: str) -> None:
-        """Remove an object if it is there."""
+        """Delete an object if it exists."""
         self.execute("DELETE FROM objects WHERE kind = ? AND id = ?", (kind, object_id))
 
     def next_number(self) -> int:
-        """Return a number that no object had yet, nor will have after the next `put`."""
+        """Return a number for the next new object; no earlier object has used it."""
         rows = self.read("SELECT seq FROM sqlite_sequence WHERE name = 'objects'")
         return int(rows[0]["seq"]) + 1 if rows else 1
 
@@ -173,7 +173,7 @@ class Store:
         key: str | None = None,
         details: Json | None = None,
     ) -> None:
-        """Write one line of the books; call it inside the transaction of the effect."""
+        """Write one journal entry; call this in the transaction of the effect."""
         self.execute(
             "INSERT INTO journal (at, vendor, operation, effect, object_id, key, details) "
             "VALUES (?,?,?,?,?,?,?)",
@@ -188,14 +188,14 @@ class Store:
         scratch.replace(path)
 
     def read_blob(self, name: str) -> bytes | None:
-        """Return the bytes, or None where there are none."""
+        """Return the bytes, or None if there is no blob of this name."""
         try:
             return self._blob(name).read_bytes()
         except FileNotFoundError:
             return None
 
     def delete_blob(self, name: str) -> None:
-        """Remove the bytes if they are there."""
+        """Delete the blob if it exists."""
         self._blob(name).unlink(missing_ok=True)
 
     def _blob(self, name: str) -> Path:
@@ -204,7 +204,7 @@ class Store:
         return self.blobs / name
 
     def reset(self) -> None:
-        """Forget everything: objects, books, faults, settings, outbox and blobs."""
+        """Delete everything: objects, journal, faults, settings, outbox, keys and blobs."""
         with self.transaction():
             for table in TABLES:
                 self._db.execute(f"DELETE FROM {table}")

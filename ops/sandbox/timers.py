@@ -1,7 +1,8 @@
-"""Due work of the imitated vendors: predictions, builds, expiries, kept as `queue` and `due`.
+"""Timers of the imitated vendors (predictions, builds, expiries), stored as `queue` and `due`.
 
-Invariant: nothing waits in a thread. A row whose time has come is handed to a small crew; its
-handler sets the next timer or none, and a kill in between leaves the row due again at the start.
+Invariant: no thread waits for an object. When an object is due, a pool thread runs its handler,
+which sets the next timer or removes it. If the sandbox is killed in between, the object is due
+again at the next start.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ Work = Callable[[str], None]
 _log = logging.getLogger("ops.sandbox")
 RETRY_SECONDS = 1.0
 HEAVY_WORKERS, LIGHT_WORKERS = 2, 2
-# How many rows are handed over at a time: what is heavy must not hide what is light.
+# Objects taken per poll, so that many heavy ones do not delay the light ones.
 HEAVY_BATCH, LIGHT_BATCH = 4, 200
 
 
 class Timers:
-    """Calls the handler of a queue with the id of each object that is due."""
+    """Calls a queue's handler with the id of each object that is due."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,20 +38,20 @@ class Timers:
         store.on_commit(self._wake.set)
 
     def register(self, queue: str, kind: str, work: Work, is_heavy: bool = False) -> None:
-        """Say what to do with objects of `kind` whose timer in `queue` runs out."""
+        """Set the handler for objects of `kind` that are due in `queue`."""
         self._work[queue] = (kind, work, is_heavy)
 
     def hold(self, queue: str, is_held: bool) -> None:
-        """Keep back, or let go, all of a queue."""
+        """Suspend a queue, or resume it."""
         (self._held.add if is_held else self._held.discard)(queue)
         self._wake.set()
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start calling handlers."""
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Look no more; say whether the work under way ended within the given seconds."""
+        """Call no further handler; return whether all running ones ended within the seconds."""
         self._stop.set()
         self._wake.set()
         self._thread.join(seconds)
@@ -100,7 +101,7 @@ class Timers:
         try:
             work(object_id)
         except Exception:  # noqa: BLE001 (reason below)
-            # One broken object must not stop the rest; its timer is set again.
+            # One failing object must not stop the others; it is retried later.
             _log.exception("timer %s of %s failed", queue, object_id)
             self._store.execute(
                 "UPDATE objects SET due = ? WHERE kind = ? AND id = ? AND queue = ?",

@@ -1,7 +1,7 @@
-"""The vendors' outgoing webhooks: an outbox in the store, signed as each vendor signs.
+"""The vendors' outgoing webhooks: an outbox in the store, signed like each vendor's webhooks.
 
-Invariant: a webhook is written in the transaction of its effect and removed from `pending` only by
-a 2xx answer or after the last try, so a restart of the sandbox loses none.
+Invariant: a webhook is stored in the transaction of its effect, and it stays `pending` until a 2xx
+response or the last attempt. So a restart of the sandbox loses no webhook.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SENDERS = 8
 
 
 class Outbox:
-    """Sends what is due, with back-off; a delivery keeps its id over its tries."""
+    """Sends webhooks with retries and back-off; a webhook keeps its id over all attempts."""
 
     def __init__(
         self, store: Store, settings: Settings, faults: Faults, credentials: Credentials
@@ -41,11 +41,11 @@ class Outbox:
         store.on_commit(self._wake.set)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Send no more; say whether what was on its way ended within the given seconds."""
+        """Stop sending; return whether all requests in flight ended within the given seconds."""
         self._stop.set()
         self._wake.set()
         self._thread.join(seconds)
@@ -62,7 +62,7 @@ class Outbox:
         scheme: str,
         delay_seconds: float = 0.0,
     ) -> None:
-        """Enqueue one webhook, bent by the faults planned for this vendor and event."""
+        """Enqueue a webhook; a planned fault for this vendor and event may alter it."""
         text = f"{url}\n{body.decode('utf-8', 'replace')}"
         fault = self._faults.take(vendor, event, WEBHOOK, text)
         kind = fault.kind if fault else None
@@ -83,7 +83,7 @@ class Outbox:
         )
 
     def deliveries(self, after: int = 0) -> list[dict[str, Any]]:
-        """Return every webhook after a sequence number, with its state and last answer."""
+        """Return every webhook after a sequence number, with its state and last response."""
         rows = self._store.read(
             "SELECT seq, vendor, event, message_id, object_id, url, state, tries, last "
             "FROM outbox WHERE seq > ? ORDER BY seq",

@@ -1,7 +1,7 @@
-"""The HTTP seam of every imitated vendor: routing, keys, faults, dropped connections.
+"""The HTTP layer of every imitated vendor: routing, authentication, faults, dropped connections.
 
-A handler returns a Response or raises Refusal; both are the vendor's own shapes. A fault that
-loses the reply acts after the handler's transaction has been committed.
+A handler returns a Response or raises Refusal, both in the vendor's own format. A fault that loses
+the reply acts after the handler's transaction has committed.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Route = tuple[str, str, str, Handler]
 
 
 class Dropped(ConnectionAbortedError):
-    """The connection is closed without a reply (werkzeug's server takes it as the peer's loss)."""
+    """The connection is closed without a reply; werkzeug treats this as a client's disconnect."""
 
 
 class Refusal(Exception):
-    """An error answer in the vendor's own shape; it rolls the handler's transaction back."""
+    """An error response in the vendor's own format; it rolls back the handler's transaction."""
 
     def __init__(
         self, status: int, body: Any, headers: dict[str, str] | None = None, executed: bool = False
@@ -42,13 +42,13 @@ class Refusal(Exception):
         self.executed = executed
 
     def response(self) -> Response:
-        """Return the refusal as a response."""
+        """Return the error response."""
         return reply(self.body, self.status, self.headers)
 
 
 @dataclass
 class Call:
-    """One request on its way to a handler."""
+    """One request to a handler; `text` is its path and body, `notes` is the vendor's own data."""
 
     operation: str
     request: Request
@@ -62,7 +62,7 @@ def reply(body: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def json_object(request: Request) -> dict[str, Any] | None:
-    """Return the JSON object in the body ({} where it is empty), or None if it is none."""
+    """Return the JSON object in the body ({} if the body is empty), or None if it is no object."""
     raw = request.get_data()
     if not raw:
         return {}
@@ -74,13 +74,13 @@ def json_object(request: Request) -> dict[str, Any] | None:
 
 
 def bearer(request: Request) -> str | None:
-    """Return the token of an `Authorization: Bearer` (or Replicate's `Token`) header."""
+    """Return the token of an `Authorization: Bearer` (or Replicate's `Token`) header, or None."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() in ("bearer", "token") and token else None
 
 
 class Vendor:
-    """A WSGI application that imitates one vendor; subclasses say its routes and error shapes."""
+    """A WSGI application that imitates a vendor; subclasses define its routes and error format."""
 
     name = ""
 
@@ -93,26 +93,26 @@ class Vendor:
         self._map = Map(rules, merge_slashes=False)
 
     def routes(self) -> Sequence[Route]:
-        """Return (method, path, operation, handler); the operation is the faults' name for it."""
+        """Return (method, path, operation, handler) tuples; planned faults name the operation."""
         raise NotImplementedError
 
     def authenticate(self, call: Call) -> None:
         """Raise Refusal for a missing or wrong key."""
 
     def missing(self, request: Request) -> Response:
-        """Return the answer for an unknown path."""
+        """Return the response for an unknown path."""
         return reply({"message": "Not Found"}, 404)
 
     def not_allowed(self, request: Request) -> Response:
-        """Return the answer for a known path with another method."""
+        """Return the response for a known path with a wrong method."""
         return self.missing(request)
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return the vendor's error body for a planned status."""
+        """Return the vendor's error response for a `status` fault."""
         return reply({"message": fault.parameters.get("message", "Sandbox fault")}, status)
 
     def finish(self, call: Call, response: Response) -> Response:
-        """Add the headers that the vendor adds to every answer."""
+        """Add the headers that the vendor adds to every response."""
         return response
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -141,7 +141,7 @@ class Vendor:
         return self.finish(call, response)
 
     def perform(self, call: Call, run: Callable[[], Response]) -> Response:
-        """Run the handler between the faults that act before it and those that act after it."""
+        """Run the handler, and apply planned faults before and after it."""
         fault = self.before(call)
         if fault and fault.kind == "status" and not fault.parameters.get("after_effect"):
             return self.planned(fault)
@@ -149,7 +149,7 @@ class Vendor:
         return self.after(fault, response)
 
     def before(self, call: Call) -> Fault | None:
-        """Take the faults planned for this call; sleep or drop where they say so."""
+        """Apply the faults that act before the handler; return the fault of the reply, or None."""
         take = self.box.faults.take
         slow = take(self.name, call.operation, faults.SLOW, call.text)
         if slow:
@@ -160,13 +160,13 @@ class Vendor:
         return fault
 
     def after(self, fault: Fault | None, response: Response) -> Response:
-        """Lose or replace the reply where the fault says so."""
+        """Drop or replace the reply if the fault requires it."""
         if fault and fault.kind == "lost_reply":
             raise Dropped
         return self.planned(fault) if fault and fault.kind == "status" else response
 
     def planned(self, fault: Fault) -> Response:
-        """Return the answer of a `status` fault."""
+        """Return the response of a `status` fault, with its `Retry-After`."""
         response = self.failure(int(fault.parameters.get("status", 500)), fault)
         if "retry_after" in fault.parameters:
             response.headers["Retry-After"] = str(fault.parameters["retry_after"])
@@ -174,6 +174,6 @@ class Vendor:
 
 
 def _close(environ: WSGIEnvironment) -> None:
-    # Lingering for 0 s makes the kernel send RST: the client sees a reset, never an empty reply.
+    # A linger time of 0 s makes the kernel send RST, so the client sees a reset connection.
     connection: socket.socket = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from app import clock
 from app.engine.call import Call
-from app.errors import Permanent
 from app.platform import ActionInput, Effect, Json, Undo, action
-from app.settings import Settings
+from app.settings import needed
 from tasks.agora.client import MAX_BAN_MINUTES, api
+from tasks.agora.settings import AgoraSettings
 from tasks.agora.token import Grant, build
 
 _MAX_UID = 2**31 - 1
@@ -30,9 +30,11 @@ class OpenChannelInput(ActionInput):
 @action("agora.open_channel", input=OpenChannelInput, effect=Effect.NONE)
 def open_channel(call: Call, given: OpenChannelInput) -> Json:
     """{channel, app_id, uid, token, expires_at (Unix seconds), title}."""
+    settings = AgoraSettings.current()
+    certificate = needed(settings.app_certificate, "AGORA_APP_CERTIFICATE")
     name = channel_name(call.reference)
     request: Json = {
-        "app_id": _app_id(call.settings),
+        "app_id": needed(settings.app_id, "AGORA_APP_ID"),
         "channel": name,
         "uid": _host_uid(name),
         "issued_at": int(clock.timestamp()),
@@ -41,7 +43,6 @@ def open_channel(call: Call, given: OpenChannelInput) -> Json:
     }
 
     def perform(recorded: Json, _key: str) -> Json:
-        certificate = call.settings.agora_app_certificate.get_secret_value()
         return {
             "channel": recorded["channel"],
             "app_id": recorded["app_id"],
@@ -63,7 +64,7 @@ def close_channel(call: Call, undo: Undo) -> Json:
     minutes = MAX_BAN_MINUTES
     if opened:
         minutes = int((opened["expires_at"] - clock.timestamp()) // 60) + 1
-    agora = api(call.settings)
+    agora = api()
     if minutes <= 0 or agora.is_closed(channel):
         return {"result": "already", "channel": channel}
     return {"result": "closed", "channel": channel, "rule": agora.close(channel, minutes)}
@@ -76,14 +77,3 @@ def channel_name(reference: str) -> str:
 
 def _host_uid(channel: str) -> int:
     return int.from_bytes(hashlib.sha256(channel.encode()).digest()[:4]) % _MAX_UID + 1
-
-
-def _app_id(settings: Settings) -> str:
-    certificate = settings.agora_app_certificate.get_secret_value()
-    for name, value in (
-        ("AGORA_APP_ID", settings.agora_app_id),
-        ("AGORA_APP_CERTIFICATE", certificate),
-    ):
-        if len(value) != 32 or not all(each in "0123456789abcdefABCDEF" for each in value):
-            raise Permanent(f"{name} must be 32 hex digits", code="credential_refused")
-    return settings.agora_app_id

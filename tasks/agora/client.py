@@ -9,7 +9,8 @@ import json
 from app.errors import Permanent
 from app.outbound import http
 from app.platform import Json
-from app.settings import Settings, current
+from app.settings import needed
+from tasks.agora.settings import AgoraSettings
 
 SETTING = "AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET"
 _RULES = "/dev/v1/kicking-rule"
@@ -20,8 +21,12 @@ MAX_BAN_MINUTES = 1440
 class AgoraApi:
     """The calls that the actions make."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: AgoraSettings) -> None:
+        self._url = settings.base_url + _RULES
+        self._app_id = needed(settings.app_id, "AGORA_APP_ID")
+        customer = needed(settings.customer_id, "AGORA_CUSTOMER_ID")
+        secret = needed(settings.customer_secret, "AGORA_CUSTOMER_SECRET")
+        self._basic = base64.b64encode(f"{customer}:{secret}".encode()).decode()
 
     def is_closed(self, channel: str) -> bool:
         """Whether a rule keeps everybody out of the channel (the list may miss a recent one)."""
@@ -35,7 +40,7 @@ class AgoraApi:
     def close(self, channel: str, minutes: int) -> int | None:
         """Keep everybody out for 1 to 1440 minutes; the rule's id. A second rule does no harm."""
         rule = {
-            "appid": self._settings.agora_app_id,
+            "appid": self._app_id,
             "cname": channel,
             "time": min(max(minutes, 1), MAX_BAN_MINUTES),
             "privileges": ["join_channel"],
@@ -48,7 +53,7 @@ class AgoraApi:
         self._rules("probe")
 
     def _rules(self, name: str) -> list[Json]:
-        answer = self._request(name, "GET", params={"appid": self._settings.agora_app_id})
+        answer = self._request(name, "GET", params={"appid": self._app_id})
         return list(answer.get("rules") or [])
 
     def _request(
@@ -59,12 +64,9 @@ class AgoraApi:
         body: bytes | None = None,
         params: dict[str, str | int] | None = None,
     ) -> Json:
-        secret = self._settings.agora_customer_secret.get_secret_value()
-        basic = base64.b64encode(f"{self._settings.agora_customer_id}:{secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
-        url = self._settings.agora_base_url + _RULES
+        headers = {"Authorization": f"Basic {self._basic}", "Content-Type": "application/json"}
         with http.operation("agora", name, repeatable=True, read_seconds=_READ_SECONDS):
-            reply = http.send(method, url, headers=headers, body=body, params=params)
+            reply = http.send(method, self._url, headers=headers, body=body, params=params)
             answer = reply.json()
             said = answer if isinstance(answer, dict) else {}
             if reply.status >= 400:
@@ -83,11 +85,14 @@ class AgoraApi:
         return said
 
 
-def api(settings: Settings) -> AgoraApi:
-    """The client for these settings (it holds no connection: the seam does, per process)."""
-    return AgoraApi(settings)
+def api() -> AgoraApi:
+    """The client for this process's settings (it holds no connection: the seam does, per process).
+
+    Raises NotConfigured where the credential is not set.
+    """
+    return AgoraApi(AgoraSettings.current())
 
 
 def probe() -> None:
     """Raise an Outcome when Agora is away or refuses the credential."""
-    api(current()).probe()
+    api().probe()

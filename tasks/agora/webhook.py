@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery, Json
-from app.settings import current
 from tasks import signatures
+from tasks.agora.settings import AgoraSettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """One notification; `noticeId` is the same when it is sent again, `notifyMs` is not."""
-    secret = signatures.secret_of(current().agora_webhook_secret, "AGORA_WEBHOOK_SECRET")
+    secret = signatures.secret_of(AgoraSettings.current().webhook_secret, "AGORA_WEBHOOK_SECRET")
     given = signatures.header(headers, "agora-signature-v2")
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     if not signatures.matches(expected, given):

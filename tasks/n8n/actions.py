@@ -11,6 +11,7 @@ from app.engine.call import Call
 from app.errors import Permanent, Suspend
 from app.platform import ActionInput, Effect, Json, action
 from tasks.n8n.client import api
+from tasks.n8n.settings import N8nSettings
 
 _ENVELOPE = ("event", "reference", "executionId", "status")
 _ENDED_BADLY = ("error", "crashed", "canceled")
@@ -26,13 +27,13 @@ class NotifyInput(ActionInput):
 @action("n8n.notify", input=NotifyInput, effect=Effect.REPEATABLE)
 def notify(call: Call, given: NotifyInput) -> Json:
     """{status, execution, answer} once the workflow has answered; Permanent when it failed."""
-    n8n = api(call.settings)
+    n8n, settings = api(), N8nSettings.current()
     request: Json = {
-        "path": call.settings.n8n_webhook_path,
+        "path": settings.webhook_path,
         "body": {
             "event": given.event,
             "reference": call.reference,
-            "callback_url": f"{call.settings.public_base_url}/hooks/n8n",
+            "callback_url": call.hook_url,
             "data": given.data,
         },
     }
@@ -47,13 +48,13 @@ def notify(call: Call, given: NotifyInput) -> Json:
     answers = call.deliveries() if call.external_id else []
     if answers:
         return _answered(answers[-1], execution)
-    if call.external_id and execution and call.settings.n8n_api_key.get_secret_value():
+    if call.external_id and execution and settings.api_key.get_secret_value():
         status = n8n.execution_status(execution)
         if status == "success":
             return {"status": status, "execution": execution, "answer": None}
         if status in _ENDED_BADLY:
             raise _failed(f"its execution ended as {status}", execution)
-    raise Suspend(call.reference, poll_seconds=call.settings.n8n_poll_seconds)
+    raise Suspend(call.reference, poll_seconds=settings.poll_seconds)
 
 
 def _answered(answer: Json, execution: str | None) -> Json:

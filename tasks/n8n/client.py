@@ -12,15 +12,17 @@ from app import clock
 from app.errors import Permanent
 from app.outbound import http
 from app.platform import Json
-from app.settings import Settings, current
+from app.settings import needed
+from tasks.n8n.settings import N8nSettings
 
 SETTING = "N8N_API_KEY"
+_SIGNED_WITH = "N8N_WEBHOOK_SECRET"
 
 
 class N8nApi:
     """The calls that the actions make."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: N8nSettings) -> None:
         self._settings = settings
 
     def trigger(self, path: str, body: Json, message_id: str) -> Json:
@@ -44,7 +46,7 @@ class N8nApi:
             f"/webhook/{quote(path)}",
             headers,
             data.encode(),
-            setting="N8N_WEBHOOK_SECRET",
+            setting=_SIGNED_WITH,
         )
         return {"execution": _execution_id(answer)}
 
@@ -63,15 +65,10 @@ class N8nApi:
         self._api("probe", "/executions", {"limit": 1})
 
     def _signer(self) -> Webhook:
-        try:
-            return Webhook(self._settings.n8n_webhook_secret.get_secret_value())
-        except Exception as err:  # binascii.Error, EmptyWebhookSecretError
-            raise Permanent(
-                "N8N_WEBHOOK_SECRET is not set or malformed", code="credential_refused"
-            ) from err
+        return Webhook(needed(self._settings.webhook_secret, _SIGNED_WITH))
 
     def _api(self, name: str, path: str, params: dict[str, str | int] | None = None) -> Json:
-        headers = {"X-N8N-API-KEY": self._settings.n8n_api_key.get_secret_value()}
+        headers = {"X-N8N-API-KEY": needed(self._settings.api_key, SETTING)}
         answer = self._request(name, "GET", f"/api/v1{path}", headers, params=params)
         if not isinstance(answer, dict):
             with http.operation("n8n", name, repeatable=True):
@@ -89,7 +86,7 @@ class N8nApi:
         *,
         setting: str = SETTING,
     ) -> object:
-        url = self._settings.n8n_base_url + path
+        url = self._settings.base_url + path
         with http.operation("n8n", name, repeatable=True):
             reply = http.send(method, url, headers=headers, body=body, params=params)
             if reply.status >= 400:
@@ -97,14 +94,14 @@ class N8nApi:
         return reply.json()
 
 
-def api(settings: Settings) -> N8nApi:
-    """The client for these settings (it holds no connection: the seam does, per process)."""
-    return N8nApi(settings)
+def api() -> N8nApi:
+    """The client for this process's settings (it holds no connection: the seam does)."""
+    return N8nApi(N8nSettings.current())
 
 
 def probe() -> None:
     """Raise an Outcome when n8n is away or refuses the key."""
-    api(current()).probe()
+    api().probe()
 
 
 def _execution_id(answer: object) -> str | None:

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery
-from app.settings import current
 from tasks import signatures
+from tasks.n8n.settings import N8nSettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """One answer; it speaks of the step whose `reference` it repeats."""
-    secret = signatures.secret_of(current().n8n_webhook_secret, "N8N_WEBHOOK_SECRET")
+    secret = signatures.secret_of(N8nSettings.current().webhook_secret, "N8N_WEBHOOK_SECRET")
     message_id, answer = signatures.standard_webhook(headers, body, now, secret)
     reference = signatures.text_at(answer, "reference")
     if reference is None:

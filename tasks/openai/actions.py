@@ -6,6 +6,7 @@ from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, Effect, Json, action
 from tasks.openai.client import OpenAIApi, api
+from tasks.openai.settings import OpenAISettings
 
 _MAX_BRIEF = 8000
 _MAX_TOKENS = 300
@@ -37,7 +38,7 @@ class ModerateInput(ActionInput):
 def moderate(call: Call, given: ModerateInput) -> Json:
     """{flagged, categories, model}; Permanent `brief_refused` when the brief is flagged."""
     # No intent: a moderation is a free read that leaves nothing at OpenAI to be undone.
-    result = api(call.settings).moderate(call.settings.openai_moderation_model, given.brief)
+    result = api().moderate(OpenAISettings.current().moderation_model, given.brief)
     if result["flagged"]:
         names = ", ".join(result["categories"]) or "an unnamed category"
         raise Permanent(
@@ -58,10 +59,10 @@ class CaptionInput(ActionInput):
 @action("openai.caption", input=CaptionInput, effect=Effect.REPEATABLE, slow=True)
 def caption(call: Call, given: CaptionInput) -> Json:
     """{caption, model, tokens}; Permanent `brief_refused` when the model will not write it."""
-    openai = api(call.settings)
+    openai = api()
     style = f"Style: {given.style}\n" if given.style else ""
     request = {
-        "model": call.settings.openai_caption_model,
+        "model": OpenAISettings.current().caption_model,
         "system": _SYSTEM,
         "user": f"{style}Brief: {given.brief}",
         "max_tokens": _MAX_TOKENS,

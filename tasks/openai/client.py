@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from app.errors import Outcome, Retryable
 from app.outbound import http
 from app.platform import Json
-from app.settings import Settings, current
+from app.settings import needed
+from tasks.openai.settings import OpenAISettings
 
 if TYPE_CHECKING:
     import openai
@@ -25,7 +26,7 @@ _READ_SECONDS = 45.0
 class OpenAIApi:
     """The calls that the actions make."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: OpenAISettings) -> None:
         self._sdk = _sdk(settings)
 
     def moderate(self, model: str, text: str) -> Json:
@@ -71,15 +72,22 @@ class OpenAIApi:
         _call("probe", self._sdk.models.list)
 
 
+def api() -> OpenAIApi:
+    """The client for this process's settings (it holds no connection: the seam does, per process).
+
+    Raises NotConfigured where the credential is not set.
+    """
+    return _api(OpenAISettings.current())
+
+
 @lru_cache(maxsize=4)
-def api(settings: Settings) -> OpenAIApi:
-    """The client for these settings (it holds no connection: the seam does, per process)."""
+def _api(settings: OpenAISettings) -> OpenAIApi:
     return OpenAIApi(settings)
 
 
 def probe() -> None:
     """Raise an Outcome when OpenAI is away or refuses the key."""
-    api(current()).probe()
+    api().probe()
 
 
 def warm() -> None:
@@ -87,7 +95,7 @@ def warm() -> None:
     import openai  # noqa: F401 - the import is the point
 
 
-def _sdk(settings: Settings) -> "openai.OpenAI":
+def _sdk(settings: OpenAISettings) -> "openai.OpenAI":
     # Imported late: 2 to 4 s, and the web process, which imports this module, never calls OpenAI.
     import httpx2
     import openai
@@ -102,8 +110,8 @@ def _sdk(settings: Settings) -> "openai.OpenAI":
             )
 
     return openai.OpenAI(
-        api_key=settings.openai_api_key.get_secret_value() or "not-set",
-        base_url=settings.openai_base_url,
+        api_key=needed(settings.api_key, SETTING),
+        base_url=settings.base_url,
         max_retries=0,
         http_client=httpx2.Client(transport=Transport(), trust_env=False),
     )

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery
-from app.settings import current
 from tasks import signatures
+from tasks.openai.settings import OpenAISettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """One event; it speaks of the object in `data.id` (a response, a batch)."""
-    secret = signatures.secret_of(current().openai_webhook_secret, "OPENAI_WEBHOOK_SECRET")
+    secret = signatures.secret_of(OpenAISettings.current().webhook_secret, "OPENAI_WEBHOOK_SECRET")
     message_id, event = signatures.standard_webhook(headers, body, now, secret)
     kind = signatures.text_at(event, "type")
     if kind is None:

@@ -2,11 +2,13 @@
 
 from app.platform import Platform
 from tasks.replicate import actions, client, webhook
+from tasks.replicate.settings import ReplicateSettings
 
 PLATFORM = Platform(
     name="replicate",
     actions=(actions.predict,),
     verify=webhook.verify,
     probe=client.probe,
+    settings=ReplicateSettings,
     warm=client.warm,
 )

@@ -29,6 +29,7 @@ from app.platform import (
 )
 from app.protocol import intents
 from tasks.replicate.client import ReplicateApi, api
+from tasks.replicate.settings import ReplicateSettings
 
 _RUNNING = ("starting", "processing")
 _DONE = ("succeeded", "skipped", "compensated")
@@ -56,12 +57,12 @@ class PredictInput(ActionInput):
 )
 def predict(call: Call, given: PredictInput) -> Json:
     """{picture, prediction, vendor_sha256, sha256}; Permanent with the model's own words."""
-    replicate = api(call.settings)
+    replicate = api()
     # A step that waited knows its prediction: nothing is uploaded or created again.
     known = call.external_id or _start(call, given, replicate)
     seen = replicate.prediction(known) if call.external_id else None
     if seen is None or seen["status"] in _RUNNING:
-        raise Suspend(known, poll_seconds=call.settings.replicate_poll_seconds)
+        raise Suspend(known, poll_seconds=ReplicateSettings.current().poll_seconds)
     if seen["status"] != "succeeded":
         raise Permanent(
             str(seen["error"] or f"the prediction was {seen['status']}"),
@@ -77,7 +78,7 @@ def predict(call: Call, given: PredictInput) -> Json:
 @predict.looked_up
 def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
     """By the address of the target file in the newest predictions; the list may lag."""
-    replicate = api(call.settings)
+    replicate = api()
     since = intent.first_sent_at - _CLOCKS_DIFFER
     if intent.operation != "predictions.create":
         # An upload may be repeated: one that did not arrive is made here and now.
@@ -99,7 +100,7 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
 def discard(call: Call, undo: Undo) -> Json:
     """Cancel what still runs, erase our copies, delete the uploaded files; of an orphan: no copies,
     and its files only when the step's own prediction can no longer need them."""
-    replicate = api(call.settings)
+    replicate = api()
     known = _prediction_of(call, undo, replicate)
     result = _stop(replicate, known) if known else "nothing"
     ours = [] if undo.is_orphan else call.artifacts.written()
@@ -111,13 +112,13 @@ def discard(call: Call, undo: Undo) -> Json:
 
 
 def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
-    model = replicate.model(given.model or call.settings.replicate_face_swap_model)
+    model = replicate.model(given.model or ReplicateSettings.current().face_swap_model)
     source = _upload(call, replicate, "source", given.source)
     target = _upload(call, replicate, "target", given.target)
     request = {
         "version": model.version,
         "input": {model.source_input: source, model.target_input: target},
-        "webhook": f"{call.settings.public_base_url}/hooks/replicate",
+        "webhook": call.hook_url,
         # The start wakes nobody: it tells of a prediction that is not the step's before it has
         # cost much.
         "webhook_events_filter": ["start", "completed"],

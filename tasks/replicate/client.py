@@ -17,7 +17,8 @@ from urllib.parse import urlencode, urlsplit
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
 from app.platform import Json
-from app.settings import Settings, current
+from app.settings import needed
+from tasks.replicate.settings import ReplicateSettings
 
 if TYPE_CHECKING:
     from replicate.client import Client
@@ -46,7 +47,7 @@ class Model:
 class ReplicateApi:
     """The calls that the actions make."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ReplicateSettings) -> None:
         self._settings = settings
         self._sdk = _sdk(settings)
         self._models: dict[str, tuple[float, Model]] = {}
@@ -138,10 +139,10 @@ class ReplicateApi:
 
     @property
     def _token(self) -> str:
-        return self._settings.replicate_api_token.get_secret_value()
+        return self._settings.api_token.get_secret_value()
 
     def _may_see_token(self, url: str) -> bool:
-        there, ours = urlsplit(url), urlsplit(self._settings.replicate_base_url)
+        there, ours = urlsplit(url), urlsplit(self._settings.base_url)
         host = there.hostname or ""
         is_delivery = host == "replicate.delivery" or host.endswith(".replicate.delivery")
         is_api = (there.scheme, there.netloc) == (ours.scheme, ours.netloc)
@@ -196,15 +197,22 @@ class ReplicateApi:
                 raise http.unreadable(err) from err
 
 
+def api() -> ReplicateApi:
+    """The client for this process's settings (it holds no connection: the seam does, per process).
+
+    Raises NotConfigured where the credential is not set.
+    """
+    return _api(ReplicateSettings.current())
+
+
 @lru_cache(maxsize=4)
-def api(settings: Settings) -> ReplicateApi:
-    """The client for these settings (it holds no connection: the seam does, per process)."""
+def _api(settings: ReplicateSettings) -> ReplicateApi:
     return ReplicateApi(settings)
 
 
 def probe() -> None:
     """Raise an Outcome when Replicate is away or refuses the token."""
-    api(current()).probe()
+    api().probe()
 
 
 def warm() -> None:
@@ -212,7 +220,7 @@ def warm() -> None:
     import replicate  # noqa: F401 - the import is the point
 
 
-def _sdk(settings: Settings) -> "Client":
+def _sdk(settings: ReplicateSettings) -> "Client":
     # Imported late: 4 s, and the web process, which imports this module, never calls Replicate.
     import httpx
     from replicate.client import Client
@@ -229,8 +237,8 @@ def _sdk(settings: Settings) -> "Client":
             )
 
     return Client(
-        api_token=settings.replicate_api_token.get_secret_value() or "not-set",
-        base_url=settings.replicate_base_url,
+        api_token=needed(settings.api_token, SETTING),
+        base_url=settings.base_url,
         transport=Transport(),
         trust_env=False,
     )

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery, Json, Trace
-from app.settings import current
 from tasks import signatures
+from tasks.replicate.settings import ReplicateSettings
 
 _RUNNING = ("starting", "processing")
 
@@ -17,7 +17,8 @@ _RUNNING = ("starting", "processing")
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """One prediction as it began (that wakes nobody) or ended; its payload is never trusted for
     more than its id and the addresses of its input, which tell whose it is."""
-    secret = signatures.secret_of(current().replicate_webhook_secret, "REPLICATE_WEBHOOK_SECRET")
+    given = ReplicateSettings.current().webhook_secret
+    secret = signatures.secret_of(given, "REPLICATE_WEBHOOK_SECRET")
     message_id, prediction = signatures.standard_webhook(headers, body, now, secret)
     about = signatures.text_at(prediction, "id")
     if about is None:

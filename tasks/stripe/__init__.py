@@ -2,11 +2,13 @@
 
 from app.platform import Platform
 from tasks.stripe import actions, client, webhook
+from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
     name="stripe",
     actions=(actions.authorize, actions.capture),
     verify=webhook.verify,
     probe=client.probe,
+    settings=StripeSettings,
     warm=client.warm,
 )

@@ -42,7 +42,7 @@ class AuthorizeInput(ActionInput):
 @action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def authorize(call: Call, given: AuthorizeInput) -> Json:
     """Hold the amount: {payment_intent, amount, currency, status}; Permanent when declined."""
-    stripe = api(call.settings)
+    stripe = api()
     held = call.once(
         "payment_intents.create",
         _authorization(call, given),
@@ -65,7 +65,7 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
 def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
     """The list of PaymentIntents by their metadata; strongly consistent."""
     sent = intent.first_sent_at
-    found = api(call.settings).payment_intents_with(
+    found = api().payment_intents_with(
         intent.request["metadata"], sent - _CLOCKS_DIFFER, sent + KEY_LIFE
     )
     if found is None:
@@ -76,7 +76,7 @@ def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
 @authorize.compensation
 def release(call: Call, undo: Undo) -> Json:
     """Cancel what is still to be captured; a captured payment is the refund's business."""
-    stripe = api(call.settings)
+    stripe = api()
     known = _payment_intents(call, undo, stripe)
     results = [_release_one(stripe, each) for each in known]
     order = ("superseded", "canceled", "already")
@@ -93,7 +93,7 @@ class CaptureInput(ActionInput):
 @action("stripe.capture", input=CaptureInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def capture(call: Call, given: CaptureInput) -> Json:
     """Take the held amount: {payment_intent, charge, amount, currency, receipt_url}."""
-    stripe = api(call.settings)
+    stripe = api()
     return call.once(
         "payment_intents.capture",
         {"payment_intent": given.payment_intent},
@@ -104,7 +104,7 @@ def capture(call: Call, given: CaptureInput) -> Json:
 @capture.looked_up
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
     """Read the PaymentIntent; reads by id are strongly consistent."""
-    seen = api(call.settings).retrieve_payment_intent(intent.request["payment_intent"])
+    seen = api().retrieve_payment_intent(intent.request["payment_intent"])
     return Found(_receipt(seen)) if seen["status"] == "succeeded" else Never()
 
 
@@ -122,7 +122,7 @@ def refund(call: Call, undo: Undo) -> Json:
     )
     if payment_intent is None:
         return {"result": "nothing"}
-    stripe = api(call.settings)
+    stripe = api()
     seen = stripe.retrieve_payment_intent(payment_intent)
     if seen["status"] != "succeeded":
         return {"result": "nothing", "status": seen["status"]}

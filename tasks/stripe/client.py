@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from app.errors import Outcome, Permanent, Retryable, Unknown
 from app.outbound import http
 from app.platform import Json
-from app.settings import Settings, current
+from app.settings import needed
+from tasks.stripe.settings import StripeSettings
 
 if TYPE_CHECKING:
     import stripe
@@ -25,7 +26,7 @@ _MAX_PAGES = 30
 class StripeApi:
     """The calls that the actions make. `key` is an idempotency key: Stripe keeps it for 24 h."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StripeSettings) -> None:
         self._sdk = _sdk(settings)
 
     def create_payment_intent(self, params: Json, key: str) -> Json:
@@ -125,15 +126,22 @@ class StripeApi:
         return result
 
 
+def api() -> StripeApi:
+    """The client for this process's settings (it holds no connection: the seam does, per process).
+
+    Raises NotConfigured where the credential is not set.
+    """
+    return _api(StripeSettings.current())
+
+
 @lru_cache(maxsize=4)
-def api(settings: Settings) -> StripeApi:
-    """The client for these settings (it holds no connection: the seam does, per process)."""
+def _api(settings: StripeSettings) -> StripeApi:
     return StripeApi(settings)
 
 
 def probe() -> None:
     """Raise an Outcome when Stripe is away or refuses the key."""
-    api(current()).probe()
+    api().probe()
 
 
 def warm() -> None:
@@ -141,7 +149,7 @@ def warm() -> None:
     import stripe  # noqa: F401 - the import is the point
 
 
-def _sdk(settings: Settings) -> "stripe.StripeClient":
+def _sdk(settings: StripeSettings) -> "stripe.StripeClient":
     # Imported late: 2 s, and the web process, which imports this module, never calls Stripe.
     import stripe
 
@@ -165,8 +173,8 @@ def _sdk(settings: Settings) -> "stripe.StripeClient":
 
     stripe.enable_telemetry = False
     return stripe.StripeClient(
-        settings.stripe_api_key.get_secret_value() or "not-set",
-        base_addresses={"api": settings.stripe_base_url},
+        needed(settings.api_key, SETTING),
+        base_addresses={"api": settings.base_url},
         max_network_retries=0,
         http_client=Client(),
     )

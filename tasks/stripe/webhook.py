@@ -11,13 +11,13 @@ from datetime import datetime
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery
-from app.settings import current
 from tasks import signatures
+from tasks.stripe.settings import StripeSettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """One event; it speaks of its PaymentIntent, where it has one."""
-    secret = signatures.secret_of(current().stripe_webhook_secret, "STRIPE_WEBHOOK_SECRET")
+    secret = signatures.secret_of(StripeSettings.current().webhook_secret, "STRIPE_WEBHOOK_SECRET")
     fields = [
         each.partition("=") for each in signatures.header(headers, "stripe-signature").split(",")
     ]

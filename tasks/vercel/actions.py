@@ -26,6 +26,7 @@ from app.platform import (
 from app.protocol import intents
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
+from tasks.vercel.settings import VercelSettings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=30)
@@ -63,7 +64,7 @@ class DeployInput(ActionInput):
 )
 def deploy(call: Call, given: DeployInput) -> Json:
     """{deployment, url} once the page is served; Permanent when Vercel gives up building."""
-    vercel = api(call.settings)
+    vercel = api()
     # A step that waited knows its deployment: nothing is uploaded or created again.
     known = call.external_id or _start(call, given, vercel)
     seen = vercel.deployment(known)
@@ -74,14 +75,14 @@ def deploy(call: Call, given: DeployInput) -> Json:
             detail={"deployment": known},
         )
     if seen["status"] != "READY":
-        raise Suspend(known, poll_seconds=call.settings.vercel_poll_seconds)
-    return {"deployment": known, "url": call.settings.vercel_page_url.format(url=seen["url"])}
+        raise Suspend(known, poll_seconds=VercelSettings.current().poll_seconds)
+    return {"deployment": known, "url": VercelSettings.current().page_url.format(url=seen["url"])}
 
 
 @deploy.looked_up
 def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
     """By `meta` in the list of deployments, which may lag."""
-    found = _found(call, api(call.settings), intent)
+    found = _found(call, api(), intent)
     if found is not None:
         return Found(found)
     left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
@@ -91,7 +92,7 @@ def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
 @deploy.compensation
 def remove(call: Call, undo: Undo) -> Json:
     """Delete the deployment, whatever became of it."""
-    vercel = api(call.settings)
+    vercel = api()
     known = undo.external_id or (undo.response("deployments.create") or {}).get("id")
     for intent in undo.intents if not known else ():
         answer = find_deployment(call, intent) if intent.resolution is None else Never()
@@ -112,7 +113,7 @@ def remove(call: Call, undo: Undo) -> Json:
 def _start(call: Call, given: DeployInput, vercel: VercelApi) -> str:
     files = _upload_files(call, given, vercel)
     request: Json = {
-        "name": call.settings.vercel_project,
+        "name": VercelSettings.current().project,
         "files": files,
         "meta": {"reference": call.reference, "generation": str(call.generation)},
         "projectSettings": {"framework": None},

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
 from app.platform import Json
-from app.settings import Settings, current
+from app.settings import needed
+from tasks.vercel.settings import VercelSettings
 
 SETTING = "VERCEL_TOKEN"
 COPY_MARKS = ("action", "originalDeploymentId")
@@ -27,8 +28,9 @@ _UPLOAD_SECONDS = 60.0
 class VercelApi:
     """The calls that the actions make."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: VercelSettings) -> None:
         self._settings = settings
+        self._token = needed(settings.token, SETTING)
 
     def upload(self, data: bytes) -> None:
         """Keep a file under its SHA-1; a second upload changes nothing."""
@@ -57,7 +59,7 @@ class VercelApi:
     def deployments_with(self, reference: str, since: datetime) -> Iterator[Json]:
         """Deployments created since then whose meta carries `reference`, newest first."""
         params: dict[str, str | int] = {
-            "app": self._settings.vercel_project,
+            "app": self._settings.project,
             "limit": _PAGE,
             "since": int(since.timestamp() * 1000),
             # What Vercel's own CLI sends for `vercel list --meta`; the meta is checked below too.
@@ -99,13 +101,12 @@ class VercelApi:
         params: dict[str, str | int] | None = None,
         repeatable: bool = True,
     ) -> Json:
-        token = self._settings.vercel_token.get_secret_value()
-        team = {"teamId": self._settings.vercel_team_id} if self._settings.vercel_team_id else {}
-        base = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        team = {"teamId": self._settings.team_id} if self._settings.team_id else {}
+        base = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         with http.operation("vercel", name, repeatable=repeatable, read_seconds=_UPLOAD_SECONDS):
             reply = http.send(
                 method,
-                self._settings.vercel_base_url + path,
+                self._settings.base_url + path,
                 headers=base | (headers or {}),
                 body=body,
                 params={**(params or {}), **team},
@@ -118,14 +119,17 @@ class VercelApi:
         return answer
 
 
-def api(settings: Settings) -> VercelApi:
-    """The client for these settings (it holds no connection: the seam does, per process)."""
-    return VercelApi(settings)
+def api() -> VercelApi:
+    """The client for this process's settings (it holds no connection: the seam does, per process).
+
+    Raises NotConfigured where the credential is not set.
+    """
+    return VercelApi(VercelSettings.current())
 
 
 def probe() -> None:
     """Raise an Outcome when Vercel is away or refuses the token."""
-    api(current()).probe()
+    api().probe()
 
 
 def _path(deployment: str) -> str:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery, Json, Trace
-from app.settings import current
 from tasks import signatures
 from tasks.vercel.client import COPY_MARKS
+from tasks.vercel.settings import VercelSettings
 
 _ENDS = {
     "deployment.succeeded",
@@ -27,7 +27,7 @@ _TOLERANCE = timedelta(hours=24) + signatures.TOLERANCE
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """One event; it speaks of the deployment in `payload.deployment.id`."""
-    secret = signatures.secret_of(current().vercel_webhook_secret, "VERCEL_WEBHOOK_SECRET")
+    secret = signatures.secret_of(VercelSettings.current().webhook_secret, "VERCEL_WEBHOOK_SECRET")
     given = signatures.header(headers, "x-vercel-signature")
     expected = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
     if not signatures.matches(expected, given):

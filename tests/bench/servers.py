@@ -81,7 +81,7 @@ def prepare() -> UUID:
 
     for body in definitions.ALL:
         versions.register(body)
-    user = db.row("INSERT INTO users (email) VALUES ('bench@example.com') RETURNING id", ())
+    user = db.row("SELECT create_user_v1('bench@example.com') AS id", ())
     assert user is not None
     found: UUID = user["id"]
     return found

@@ -160,16 +160,17 @@ def _original(user_id: UUID, status: str) -> UUID:
     """A workflow with one step and one event, as rows."""
     is_done = status == "succeeded"
     row = db.row(
-        "INSERT INTO workflows (user_id, type, version, status, input, next_wake_at, completed_at)"
-        " VALUES (%s, 'noop_chain', 1, %s, '{}', clock_timestamp(),"
-        " CASE WHEN %s THEN clock_timestamp() END) RETURNING id",
-        (user_id, status, is_done),
+        "INSERT INTO workflows (organisation_id, project_id, user_id, type, version, status, input,"
+        " next_wake_at, completed_at)"
+        " SELECT organisation_id, project_id, id, 'noop_chain', 1, %s, '{}', clock_timestamp(),"
+        " CASE WHEN %s THEN clock_timestamp() END FROM users WHERE id = %s RETURNING id",
+        (status, is_done, user_id),
     )
     assert row is not None
     made: UUID = row["id"]
     db.row(
-        "INSERT INTO steps (workflow_id, key, task_id, position, action, status, external_id)"
-        " VALUES (%s, 'first', gen_random_uuid(), 0, 'control.noop', %s, %s)",
+        "INSERT INTO steps (workflow_id, key, position, action, status, external_id)"
+        " VALUES (%s, 'first', 0, 'control.noop', %s, %s)",
         (made, "succeeded" if is_done else "waiting", f"signal:{made}:go"),
     )
     db.row("SELECT append_event_v1(%s, 'WorkflowStarted', NULL, '{}')", (made,))

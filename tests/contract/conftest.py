@@ -72,10 +72,10 @@ def settings(configure: Callable[..., Settings]) -> Settings:
 @pytest.fixture
 def step(configure: Callable[..., Settings], fresh_database: str) -> Callable[[str, Json], Step]:
     """Claim a step of the given action and input, on a database of this test's own."""
-    made = configure(DATABASE_URL=fresh_database)
+    configure(DATABASE_URL=fresh_database)
     user_id, _ = keys.create_key("ada@example.com")
 
     def step(action: str, given: Json, user: UUID = user_id) -> Step:
-        return claimed_step(made, user, action, given)
+        return claimed_step(user, action, given)
 
     return step

@@ -16,7 +16,6 @@ from app.outbound.http import exchange_scope
 from app.platform import Action, Found, Intent, Json, LookupAnswer, Undo
 from app.protocol import claims, intents
 from app.protocol.claims import Claim
-from app.settings import Settings
 
 KEY = "step"
 ATTEMPT_SECONDS = 2.0
@@ -27,7 +26,7 @@ _DEFINITION = (
 )
 _START = (
     "SELECT start_workflow_v1(:id, :user, 'contract', 1, '{}', NULL, NULL, 3600,"
-    " cast(:steps AS jsonb), 15)"
+    " cast(:steps AS jsonb), 15, 5, NULL, NULL, 0, NULL)"
 )
 
 
@@ -35,7 +34,6 @@ _START = (
 class Step:
     """One step of a workflow of its own; every `run` is a replay under the same claim."""
 
-    settings: Settings
     action: Action
     claim: Claim
     given: Json
@@ -52,7 +50,7 @@ class Step:
 
     def call(self, external_id: str | None = None) -> Call:
         """What the action is given at an attempt."""
-        return Call(replace(self.claim, external_id=external_id), self.action, self.settings)
+        return Call(replace(self.claim, external_id=external_id), self.action)
 
     @property
     def intents(self) -> tuple[Intent, ...]:
@@ -80,7 +78,7 @@ class Step:
         told = Undo(KEY, "succeeded", self.given, output, external_id, self.intents)
         claim = claim_undo(self.claim.workflow_id, self.action.name)
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
-            return self.action.compensate(Call(claim, self.action, self.settings), told)
+            return self.action.compensate(Call(claim, self.action), told)
 
     def take_back(self, effect: str, *, status: str) -> Json:
         """Run the compensation for an effect that is not the step's own, which is in `status`."""
@@ -88,10 +86,10 @@ class Step:
         told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
         claim = claim_undo(self.claim.workflow_id, self.action.name)
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
-            return self.action.compensate(Call(claim, self.action, self.settings), told)
+            return self.action.compensate(Call(claim, self.action), told)
 
 
-def claimed_step(settings: Settings, user_id: UUID, action: str, given: Json) -> Step:
+def claimed_step(user_id: UUID, action: str, given: Json) -> Step:
     """Start a workflow of one step, in the database alone, and claim the step."""
     workflow_id = uuid7()
     with db.begin() as connection:
@@ -100,7 +98,7 @@ def claimed_step(settings: Settings, user_id: UUID, action: str, given: Json) ->
             text(_START),
             {"id": workflow_id, "user": user_id, "steps": json.dumps([_row(KEY, action)])},
         )
-    return Step(settings, tasks.actions()[action], _claim(workflow_id, KEY), given)
+    return Step(tasks.actions()[action], _claim(workflow_id, KEY), given)
 
 
 def claim_undo(workflow_id: UUID, action: str) -> Claim:

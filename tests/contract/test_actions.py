@@ -114,7 +114,7 @@ def test_a_doubled_swap_is_cancelled_and_the_files_stay_for_the_steps_own(
     own = EFFECTS["replicate.predict"].begin(prepared)
     request = next(each for each in prepared.intents if each.operation == "predictions.create")
     with exchange_scope(time.monotonic() + 5, []):
-        double = replicate_api(prepared.settings).create_prediction(request.request)["id"]
+        double = replicate_api().create_prediction(request.request)["id"]
     for expected in ("canceled", "already"):
         taken = prepared.take_back(double, status="waiting")
         assert (taken["result"], taken["files_deleted"]) == (expected, 0)
@@ -130,7 +130,7 @@ def test_a_doubled_deployment_is_removed_and_the_page_stays(step: Claim, vendors
     own = EFFECTS["vercel.deploy"].begin(prepared)
     (request,) = prepared.intents
     with exchange_scope(time.monotonic() + 5, []):
-        double = vercel_api(prepared.settings).create_deployment(request.request)["id"]
+        double = vercel_api().create_deployment(request.request)["id"]
     results = [prepared.take_back(double, status="waiting")["result"] for _ in range(2)]
     assert results == ["removed", "already"]
     assert requests.get(wait(prepared, own)["url"], timeout=5).status_code == 200
@@ -145,7 +145,7 @@ def test_a_deployment_that_a_person_promoted_from_ours_is_not_taken_for_ours(
     for mark in ({"action": "promote"}, {"originalDeploymentId": own}):
         copy = {**intent.request, "meta": {**intent.request["meta"], **mark}}
         with exchange_scope(time.monotonic() + 5, []):
-            vercel_api(prepared.settings).create_deployment(copy)
+            vercel_api().create_deployment(copy)
     with exchange_scope(time.monotonic() + 5, []):
         answer = find_deployment(prepared.call(None), intent)
     assert isinstance(answer, Found)

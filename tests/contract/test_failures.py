@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 import tasks
-from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.errors import NotConfigured, Outcome, Permanent, Retryable, Unknown
 from app.outbound import http
 from app.settings import Settings
 from tasks.agora.client import api as agora
 from tasks.n8n.client import api as n8n
+from tasks.n8n.settings import N8nSettings
 from tasks.openai.client import api as openai
 from tasks.replicate.client import api as replicate
 from tasks.stripe.client import api as stripe
@@ -41,7 +42,7 @@ class Effect:
 
     platform: str
     operation: str
-    perform: Callable[[Settings], Any]
+    perform: Callable[[], Any]
     url_setting: str
     credential: str
     is_repeatable: bool = False
@@ -56,14 +57,14 @@ EFFECTS = [
     Effect(
         "stripe",
         "payment_intents.create",
-        lambda settings: stripe(settings).create_payment_intent(PAYMENT, "key-1"),
+        lambda: stripe().create_payment_intent(PAYMENT, "key-1"),
         "STRIPE_BASE_URL",
         "STRIPE_API_KEY",
     ),
     Effect(
         "openai",
         "moderations.create",
-        lambda settings: openai(settings).moderate("omni-moderation-latest", "a nice day"),
+        lambda: openai().moderate("omni-moderation-latest", "a nice day"),
         "OPENAI_BASE_URL",
         "OPENAI_API_KEY",
         is_repeatable=True,
@@ -71,21 +72,21 @@ EFFECTS = [
     Effect(
         "replicate",
         "predictions.create",
-        lambda settings: replicate(settings).create_prediction(HELLO),
+        lambda: replicate().create_prediction(HELLO),
         "REPLICATE_BASE_URL",
         "REPLICATE_API_TOKEN",
     ),
     Effect(
         "vercel",
         "deployments.create",
-        lambda settings: vercel(settings).create_deployment(SITE),
+        lambda: vercel().create_deployment(SITE),
         "VERCEL_BASE_URL",
         "VERCEL_TOKEN",
     ),
     Effect(
         "agora",
         "kicking_rules.create",
-        lambda settings: agora(settings).close("channel", 10),
+        lambda: agora().close("channel", 10),
         "AGORA_BASE_URL",
         "AGORA_CUSTOMER_SECRET",
         is_repeatable=True,
@@ -93,8 +94,8 @@ EFFECTS = [
     Effect(
         "n8n",
         "webhook.post",
-        lambda settings: n8n(settings).trigger(
-            settings.n8n_webhook_path, {"event": "e", "reference": "r"}, "msg-1"
+        lambda: n8n().trigger(
+            N8nSettings.current().webhook_path, {"event": "e", "reference": "r"}, "msg-1"
         ),
         "N8N_BASE_URL",
         "N8N_API_KEY",
@@ -136,8 +137,22 @@ def test_a_wrong_credential_is_permanent_and_names_its_setting(
 
 
 @each_effect
+def test_without_a_credential_nothing_is_sent_and_its_setting_is_named(
+    effect: Effect, configure: Callable[..., Settings], vendors: Vendors
+) -> None:
+    configure(**{effect.credential: ""})
+    calls: list[http.HttpCall] = []
+    with (
+        http.exchange_scope(time.monotonic() + 2, calls),
+        pytest.raises(NotConfigured, match=f"{effect.credential} is not set"),
+    ):
+        probe(effect.platform)
+    assert calls == []
+
+
+@each_effect
 def test_an_effect_answers(effect: Effect, settings: Settings, vendors: Vendors) -> None:
-    assert effect.perform(settings)
+    assert effect.perform()
     assert vendors.total() > 0
 
 
@@ -147,7 +162,7 @@ def test_429_is_retryable_after_what_the_platform_asks(
 ) -> None:
     vendors.fault(effect.platform, effect.operation, "status", status=429, retry_after=7)
     with pytest.raises(Retryable) as caught:
-        effect.perform(settings)
+        effect.perform()
     assert caught.value.after == 7
     assert vendors.total() == 0
 
@@ -158,7 +173,7 @@ def test_500_is_unknown_unless_the_call_may_be_repeated(
 ) -> None:
     vendors.fault(effect.platform, effect.operation, "status", status=500)
     with pytest.raises(effect.lost):
-        effect.perform(settings)
+        effect.perform()
 
 
 @each_effect
@@ -169,7 +184,7 @@ def test_no_answer_is_unknown_unless_the_call_may_be_repeated(
     vendors.fault(effect.platform, effect.operation, kind)
     calls: list[http.HttpCall] = []
     with http.exchange_scope(time.monotonic() + 2, calls), pytest.raises(effect.lost):
-        effect.perform(settings)
+        effect.perform()
     assert len([call for call in calls if not call.status.isdigit()]) == 1, calls
     assert (vendors.total() > 0) == (kind == "lost_reply")
 
@@ -181,7 +196,7 @@ def test_an_error_is_not_retried_within_the_attempt(
     vendors.fault(effect.platform, effect.operation, "status", status=503, count=5)
     calls: list[http.HttpCall] = []
     with http.exchange_scope(time.monotonic() + 60, calls), pytest.raises(effect.lost):
-        effect.perform(settings)
+        effect.perform()
     assert [call.status for call in calls].count("503") == 1
 
 
@@ -192,13 +207,13 @@ def test_a_platform_never_reached_is_retryable(
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        settings = configure(**{effect.url_setting: address})
+        configure(**{effect.url_setting: address})
         calls: list[http.HttpCall] = []
         with (
             http.exchange_scope(time.monotonic() + 60, calls),
             pytest.raises(Retryable) as caught,
         ):
-            effect.perform(settings)
+            effect.perform()
     assert caught.value.code == "not_reached"
     assert len(calls) == 2, "one more try to connect, and no more"
 
@@ -208,7 +223,7 @@ def test_nothing_is_sent_when_the_lease_is_nearly_over(
     effect: Effect, settings: Settings, vendors: Vendors
 ) -> None:
     with http.exchange_scope(time.monotonic() + 0.1, []), pytest.raises(Retryable) as caught:
-        effect.perform(settings)
+        effect.perform()
     assert caught.value.code == "deadline_passed"
     assert vendors.total() == 0
 
@@ -221,7 +236,7 @@ def test_nothing_is_sent_once_the_lease_is_over(
     lapsed = time.monotonic() - 1
     scope = http.exchange_scope(time.monotonic() + 60, [], lambda: lapsed)
     with scope, pytest.raises(Retryable) as caught:
-        effect.perform(settings)
+        effect.perform()
     assert caught.value.code == "deadline_passed"
     assert vendors.total() == 0
 
@@ -233,7 +248,7 @@ def test_a_slow_answer_ends_with_the_lease(
     vendors.fault(effect.platform, effect.operation, "slow", seconds=3)
     began = time.monotonic()
     with http.exchange_scope(began + 1.0, []), pytest.raises(effect.lost):
-        effect.perform(settings)
+        effect.perform()
     assert time.monotonic() - began < 2.0
 
 
@@ -241,7 +256,7 @@ def test_a_declined_card_is_permanent_and_names_the_payment(
     settings: Settings, vendors: Vendors
 ) -> None:
     with pytest.raises(Permanent) as caught:
-        stripe(settings).create_payment_intent(
+        stripe().create_payment_intent(
             {**PAYMENT, "payment_method": "pm_card_chargeDeclined"}, "key-2"
         )
     assert caught.value.code == "card_declined"
@@ -251,28 +266,28 @@ def test_a_declined_card_is_permanent_and_names_the_payment(
 
 def test_a_wrong_currency_points_at_the_field(settings: Settings) -> None:
     with pytest.raises(Permanent) as caught:
-        stripe(settings).create_payment_intent({**PAYMENT, "currency": "xxx"}, "key-3")
+        stripe().create_payment_intent({**PAYMENT, "currency": "xxx"}, "key-3")
     assert caught.value.detail == {"param": "currency"}
 
 
 def test_a_stored_failure_asks_for_another_key(settings: Settings, vendors: Vendors) -> None:
     vendors.fault("stripe", "payment_intents.create", "status", status=500, stored=True)
     with pytest.raises(Unknown):
-        stripe(settings).create_payment_intent(PAYMENT, "key-4")
+        stripe().create_payment_intent(PAYMENT, "key-4")
     with pytest.raises(Retryable) as caught:
-        stripe(settings).create_payment_intent(PAYMENT, "key-4")
+        stripe().create_payment_intent(PAYMENT, "key-4")
     assert caught.value.stored
-    assert stripe(settings).create_payment_intent(PAYMENT, "key-5")["status"] == "requires_capture"
+    assert stripe().create_payment_intent(PAYMENT, "key-5")["status"] == "requires_capture"
 
 
 def test_other_parameters_under_a_used_key_are_unknown(settings: Settings) -> None:
-    stripe(settings).create_payment_intent(PAYMENT, "key-6")
+    stripe().create_payment_intent(PAYMENT, "key-6")
     with pytest.raises(Unknown):
-        stripe(settings).create_payment_intent({**PAYMENT, "amount": 2000}, "key-6")
+        stripe().create_payment_intent({**PAYMENT, "amount": 2000}, "key-6")
 
 
 def test_the_same_key_makes_one_payment(settings: Settings, vendors: Vendors) -> None:
-    made = [stripe(settings).create_payment_intent(PAYMENT, "key-7")["id"] for _ in range(2)]
+    made = [stripe().create_payment_intent(PAYMENT, "key-7")["id"] for _ in range(2)]
     assert made[0] == made[1]
     assert vendors.count("payment_intents") == 1
 

@@ -1,15 +1,11 @@
 """The record of all that real workers did in this session, under whatever faults the tests before
 had planned: it verifies, and the rows follow from it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.e2e.campaign import REFUSED_BRIEF, Customer
 from tests.e2e.stack import Stack
-
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.playalter import playalter
 
 
 def test_rows_follow_from_a_record_that_verifies_while_workers_are_at_work(
@@ -27,14 +23,6 @@ def test_rows_follow_from_a_record_that_verifies_while_workers_are_at_work(
 
 def _found(stack: Stack, *arguments: str) -> str:
     """What `playalter events` finds beside the running instance."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "ops.cli", "events", *arguments],
-        cwd=CHECKOUT,
-        env={**os.environ, **stack.profile.environment()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = playalter("events", *arguments, **stack.profile.environment())
     assert ended.returncode in (0, 1), ended.stderr + stack.dump()
     return ended.stdout

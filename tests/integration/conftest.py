@@ -1,5 +1,6 @@
 """The kernel on a database of the test's own: settings, registered definitions, a user."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import make_url
 
 from app import db
 from app.broker.celery import celery_app
@@ -23,26 +25,61 @@ from chains.commands.command import Caller, caller_of
 from chains.repair import rebuild
 from chains.repair.reconcile import reconcile
 from chains.starting.start import start_workflow
+from ops.laptop.postgres import Postgres
+from tests.databases import Clones
 from tests.forgetting import forget
 
 NOTHING = Attempt(None, 0, [])
 Threads = Callable[[Sequence[Callable[[], Any]]], list[Any]]
 
 
-@pytest.fixture
-def settings(
-    fresh_database: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Settings]:
-    """This process's settings, on an empty database and an empty Valkey."""
-    values = {
-        "DATABASE_URL": fresh_database,
-        "REDIS_URL": valkey_url,
-        "STORAGE_DIR": str(tmp_path / "files"),
+NO_VALKEY = "redis://127.0.0.1:1/0"
+
+
+def environment(database_url: str, redis_url: str, folder: Path) -> dict[str, str]:
+    """The variables of this ring's settings."""
+    return {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "STORAGE_DIR": str(folder / "files"),
         "KEY_PEPPER": "pepper",
         "LINK_SECRET": "secret of links",
         "LEASE_SECONDS": "1",
     }
-    for name, value in values.items():
+
+
+@pytest.fixture(scope="session")
+def furnished_clones(
+    postgres_server: Postgres, clones: Clones, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Clones]:
+    """Databases with the shipped definitions and a user, one for each test that asks."""
+    folder = tmp_path_factory.mktemp("furnishing")
+    with clones.one() as address:
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in environment(address, NO_VALKEY, folder).items():
+                patched.setenv(name, value)
+            forget()
+            furnish()
+            forget()
+        template = make_url(address).database
+        assert template is not None
+        with contextlib.closing(Clones(postgres_server, template)) as made:
+            yield made
+
+
+@pytest.fixture
+def furnished_database(furnished_clones: Clones) -> Iterator[str]:
+    """A database of this test's own, with the shipped definitions and a user."""
+    with furnished_clones.one() as address:
+        yield address
+
+
+@pytest.fixture
+def settings(
+    furnished_database: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """This process's settings, on a database of this test's own and an empty Valkey."""
+    for name, value in environment(furnished_database, valkey_url, tmp_path).items():
         monkeypatch.setenv(name, value)
     forget()
     yield current()
@@ -106,18 +143,23 @@ class Kernel:
         )
 
 
-def kernel_of_ada() -> Kernel:
+def furnish() -> None:
     """Register the shipped definitions in the database of the settings, and a user."""
     for body in definitions.ALL:
         versions.register(body)
-    row = db.row("INSERT INTO users (email) VALUES ('ada@example.com') RETURNING id", ())
+    db.row("SELECT create_user_v1('ada@example.com')", ())
+
+
+def kernel_of_ada() -> Kernel:
+    """The kernel on the furnished database of the settings."""
+    row = db.row("SELECT id FROM users WHERE email = 'ada@example.com'", ())
     assert row is not None
     return Kernel(row["id"])
 
 
 @pytest.fixture
 def kernel(settings: Settings) -> Kernel:
-    """A migrated database with the shipped definitions and one user."""
+    """A database with the shipped definitions and one user."""
     return kernel_of_ada()
 
 

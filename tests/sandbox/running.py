@@ -45,7 +45,7 @@ def free_base_port() -> int:
 
 
 class Sandbox:
-    """The process, its map, and the control API."""
+    """The process, its description (addresses and settings), and its control API."""
 
     def __init__(self, state: Path, base_port: int = 0, hook_base: str = "") -> None:
         self.state, self.base_port, self.hook_base = state, base_port, hook_base
@@ -53,7 +53,7 @@ class Sandbox:
         self.http = requests.Session()
 
     def start(self) -> None:
-        """Start and wait for the map on stdout."""
+        """Start and wait for the description on stdout."""
         command = [sys.executable, "-m", "ops.sandbox", "--base-port", str(self.base_port)]
         command += ["--state", str(self.state), "--hook-base", self.hook_base]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -83,7 +83,7 @@ class Sandbox:
         self.http.close()
 
     def env(self, name: str) -> str:
-        """Return a variable of the map."""
+        """Return an environment variable of the description."""
         return str(self.map["env"][name])
 
     def control(self, method: str, path: str, body: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""The process: its map, its control API, its ports, its end, and what survives it."""
+"""The process: its description, its control API, its ports, its end, and state that survives."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_wrong_settings_and_faults_are_refused_with_a_reason(
     wrong = http.put(f"{base}/settings", json={"stripe.colour": 1}, timeout=10)
     assert (wrong.status_code, "stripe.colour" in wrong.text) == (400, True)
     wrong = http.post(f"{base}/faults", json={"vendor": "stripe", "kind": "flood"}, timeout=10)
-    assert (wrong.status_code, "kind is one of" in wrong.text) == (400, True)
+    assert (wrong.status_code, "kind must be one of" in wrong.text) == (400, True)
 
 
 def test_journal_tells_effects_in_order_after_a_number(

@@ -31,7 +31,7 @@ def test_every_kind_of_node_is_drawn_with_what_decides_it() -> None:
         "first", "4 tries · within 10m", "parallel both", "map swap", "for each of input.photos",
         "8 at once · collects failures", "wait for 90s", "choice tier", "if input.tier == 'gold'",
         "otherwise", "approval: signal boss", "by ada@example.com", "loop refine",
-        "at most 5 times, then on", "workflow noop_chain", "is not waited for", "PIVOT",
+        "at most 5 times, then go on", "workflow noop_chain", "is not awaited", "PIVOT",
         "↩ undone by control.noop", "↩ never undone", "Every kind of node <at once> & 名前",
     ):  # fmt: skip
         assert words in told, words

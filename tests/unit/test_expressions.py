@@ -27,9 +27,9 @@ def test_what_an_expression_doubles_again_and_again_is_refused_in_bounded_time(
     expression: str,
 ) -> None:
     began = time.process_time()
-    with pytest.raises(ExpressionInvalid, match="larger than can be kept"):
+    with pytest.raises(ExpressionInvalid, match="too large to be stored"):
         render({"x": {"$": expression}}, SCOPE)
-    with pytest.raises(ExpressionInvalid, match="larger than can be kept"):
+    with pytest.raises(ExpressionInvalid, match="too large to be stored"):
         holds(expression, SCOPE)
     assert time.process_time() - began < 6.0
 
@@ -37,7 +37,7 @@ def test_what_an_expression_doubles_again_and_again_is_refused_in_bounded_time(
 def test_all_references_of_a_template_share_one_bound() -> None:
     scope = {"input": {"text": "x" * 1_000_000}}
     assert render([{"$": "input"}] * 10, scope) == [scope["input"]] * 10
-    with pytest.raises(ExpressionInvalid, match="larger than can be kept"):
+    with pytest.raises(ExpressionInvalid, match="too large to be stored"):
         render([{"$": "input"}] * 100, scope)
 
 

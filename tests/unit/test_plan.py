@@ -65,7 +65,7 @@ def test_a_map_within_a_map_keeps_both_numbers() -> None:
                     {**noop("b"), "compensation": {"action": "control.noop"}},
                 ]
             },
-            "nothing is undone once the pivot 'a' has succeeded",
+            "nothing is undone after the pivot 'a' has succeeded",
         ),
         (noop("a", x={"$": "steps.b.output"}), "step 'b' does not exist"),
         ({"sequence": [noop("a", x={"$": "steps.b.output"}), noop("b")]}, "is not done before"),

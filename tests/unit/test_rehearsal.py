@@ -300,7 +300,7 @@ def test_a_workflow_may_start_itself() -> None:
     body = {"name": "me", "do": {**again, "with": {"n": {"$": "input.n"}}}}
     run = rehearse(body, input={"n": 1})
     assert run.error is not None
-    assert "children may be 20 deep" in run.error["message"]
+    assert "children may be at most 20 levels deep" in run.error["message"]
 
 
 def test_a_map_of_waits_takes_no_time() -> None:

@@ -66,7 +66,7 @@ CASES: list[tuple[Any, str, str]] = [
     (one({"sequence": [step(retry={"tries": 0})]}), "/do/sequence/0/retry/tries", "greater than"),
     (one(step(on_failure="retry")), "/do/on_failure", '"fail", "skip" or {"default"'),
     (one(step(compensation="other")), "/do/compensation", '"own", "none" or {"action"'),
-    (one({"map": "m", "over": [1], "do": noop("a")}), "/do/over", "a list that is known goes into"),
+    (one({"map": "m", "over": [1], "do": noop("a")}), "/do/over", "put a fixed list into"),
     (one({"loop": "l", "until": "input.x", "do": noop("a")}), "/do/max", "is required"),
     (
         one({"loop": "l", "until": "input.x", "max": True, "do": noop("a")}),
@@ -81,7 +81,7 @@ CASES: list[tuple[Any, str, str]] = [
     # Actions and what they are given.
     (one(step("stripe.authorise")), "/do/action", "did you mean 'stripe.authorize'"),
     (one(step("no.such")), "/do/action", "there are: agora.open_channel"),
-    (one(step("control.join")), "/do/action", "the engine's own"),
+    (one(step("control.join")), "/do/action", "belongs to the engine"),
     (
         one(step("stripe.authorize", AUTHORIZE | {"curency": 1})),
         "/do/with/curency",
@@ -112,7 +112,7 @@ CASES: list[tuple[Any, str, str]] = [
     ),
     (one(step(attempt_timeout="9h")), "/do/attempt_timeout", "give 60 s at most"),
     (one(step(attempt_timeout="9s", timeout="5s")), "/do/timeout", "shorter than attempt_timeout"),
-    (one(step(retry={"on": ["rate limited"]})), "/do/retry/on/0", "no code"),
+    (one(step(retry={"on": ["rate limited"]})), "/do/retry/on/0", "not an error code"),
     (one(step(retry={"backoff": "9s", "cap": "5s"})), "/do/retry/cap", "shorter than backoff"),
     # Expressions.
     (one(step(when="input.[")), "/do/when", "input.["),
@@ -122,7 +122,11 @@ CASES: list[tuple[Any, str, str]] = [
     (one(step(when="(" * 1500 + "a" + ")" * 1500)), "/do/when", "nested too deeply"),
     (one(step(when="a" + "|b" * 100)), "/do/when", "nested deeper than 50"),
     (one(after_noop(step(when="steps.z.ouput"))), "/do/sequence/1/when", "did you mean 'output'"),
-    (one(after_noop(step(when="length(steps) > `1`"))), "/do/sequence/1/when", "name the step"),
+    (
+        one(after_noop(step(when="length(steps) > `1`"))),
+        "/do/sequence/1/when",
+        "not name a step",
+    ),
     (one(step(when="@.input.x")), "/do/when", "begin with input"),
     (one(step(NOOP, {"x": {"$": "keys(@)"}})), "/do/with/x", "begin with input"),
     (one(step(NOOP, {"x": {"$": "*.x"}})), "/do/with/x", "begin with input"),
@@ -178,16 +182,16 @@ CASES: list[tuple[Any, str, str]] = [
             }
         ),
         "/do/sequence/1/compensation",
-        "nothing is undone once",
+        "nothing is undone after",
     ),
     (one({"wait": "w", "until": "2027-01-01T09:00:00"}), "/do/until", "with its offset"),
-    (one({"approval": "w", "by": ["ada"]}), "/do/by/0", "no e-mail address"),
+    (one({"approval": "w", "by": ["ada"]}), "/do/by/0", "not an e-mail address"),
     (one({"workflow": "w", "type": "nop_chain"}), "/do/type", "did you mean 'noop_chain'"),
     (one({"workflow": "w", "type": "noop_chain", "version": 7}), "/do/version", "has: 1"),
     (one({"workflow": "w", "type": "strict", "with": {"n": "x"}}), "/do/with/n", "of type integer"),
     (one({"workflow": "w", "type": "sample"}), "/do/type", "without end"),
     # Schemas.
-    (one(step(), input_schema={"type": "objekt"}), "/input_schema/type", "is no JSON Schema"),
+    (one(step(), input_schema={"type": "objekt"}), "/input_schema/type", "is not a JSON Schema"),
     (one(step(), input_schema={"type": "array"}), "/input_schema/type", "must be object"),
     (
         one(step(), input_schema={"requird": ["a"]}),
@@ -197,7 +201,7 @@ CASES: list[tuple[Any, str, str]] = [
     (
         one(step(), input_schema={"$ref": "https://example.com/x"}),
         "/input_schema/$ref",
-        "nothing outside is read",
+        "nothing outside this schema is read",
     ),
     (
         one(step(), output_schema={"properties": {"a": {"$ref": "#/$defs/b"}}}),
@@ -208,7 +212,7 @@ CASES: list[tuple[Any, str, str]] = [
     (
         one(step(), input_schema={"properties": {"a": {"pattern": "("}}}),
         "/input_schema/properties/a/pattern",
-        "no regular expression",
+        "not a regular expression",
     ),
     (
         one(step(), input_schema={"properties": {"a": {"pattern": "^(?!x)"}}}),

@@ -1,1 +1,1 @@
-"""The HTTP side, over a real database and, where it matters, a real socket."""
+"""The HTTP side, with a real database and, where the test needs it, a real socket."""

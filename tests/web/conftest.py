@@ -1,4 +1,4 @@
-"""An application on a database of its own, its users, and rows to ask for."""
+"""Fixtures: an application with its own database, users, and rows to query."""
 
 import io
 import json
@@ -27,7 +27,7 @@ JPEG = "image/jpeg"
 
 
 class Client(FlaskClient):
-    """Reads each answer to its end, as a server's client does, so that its files are closed."""
+    """Reads each response to its end, like a real client, so that its files are closed."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Send a request."""
@@ -51,7 +51,7 @@ class Caller:
 def settings(
     fresh_database: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Settings]:
-    """The settings of this test; everything that was made from others is forgotten."""
+    """The settings of this test; everything that was cached from other settings is dropped."""
     values = {
         "DATABASE_URL": fresh_database,
         "REDIS_URL": valkey_url,
@@ -98,8 +98,8 @@ def server(settings: Settings) -> Iterator[str]:
     made.shutdown()
     thread.join(timeout=10)
     made.server_close()
-    # A stream whose reader has left may not have noticed, and what it waits for needs this test's
-    # settings.
+    # A stream may not have noticed yet that its client has disconnected. It must not poll with the
+    # settings of a later test.
     app.extensions["watch"].close()
 
 
@@ -126,7 +126,7 @@ def start(settings: Settings, caller: Caller) -> Callable[..., UUID]:
             connection.execute(
                 text(
                     "SELECT start_workflow_v1(:id, :user, 'only_rows', 1, '{\"a\": 1}', NULL, NULL,"
-                    " 3600, cast(:steps AS jsonb), 15)"
+                    " 3600, cast(:steps AS jsonb), 15, 5, NULL, NULL, 0, NULL)"
                 ),
                 {"id": workflow_id, "user": owner.user_id, "steps": json.dumps([step])},
             )

@@ -83,7 +83,7 @@ def test_a_compressed_body_is_not_taken(client: FlaskClient, caller: Caller) -> 
     answer = client.post("/v1/workflows", data=body, content_type=JSON, headers=headers)
     assert answer.status_code == 400
     assert answer.json is not None
-    assert "send it as it is" in answer.json["detail"]
+    assert "send it uncompressed" in answer.json["detail"]
 
 
 def test_all_wrong_fields_are_named_at_once(client: FlaskClient, caller: Caller) -> None:

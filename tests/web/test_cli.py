@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from subprocess import CompletedProcess
 from uuid import UUID
 
 import pytest
@@ -15,31 +17,40 @@ from app.identity import keys
 from app.settings import Settings
 from chains import definitions
 from chains.catalogue import versions
+from tests import playalter as command
 from tests.web.conftest import Caller, end
 
 NOBODY = "postgresql://a:b@127.0.0.1:1/x"
 CHECKOUT = Path(__file__).resolve().parents[2]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Run = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
 def playalter(server: str, caller: Caller) -> Run:
     """The command, with the environment of a user of this test's server."""
+    return partial(command.playalter, PLAYALTER_URL=server, PLAYALTER_API_KEY=caller.key)
+
+
+def test_a_command_is_one_program_with_arguments_streams_and_an_exit_code(
+    server: str, caller: Caller
+) -> None:
+    """As from a shell; the other tests fork it from a process that has loaded it."""
     variables = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": caller.key}
-
-    def run(*arguments: str, given: str = "", **changes: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "ops.cli", *arguments],
-            cwd=CHECKOUT,
-            env=os.environ | variables | changes,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    return run
+    arguments = ("submit", "nope", "--input", "-")
+    ended = subprocess.run(
+        [sys.executable, "-m", "ops.cli", *arguments],
+        cwd=CHECKOUT,
+        env=os.environ | variables,
+        input="{}",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    forked = command.playalter(*arguments, given="{}", **variables)
+    told = (ended.returncode, ended.stdout, ended.stderr)
+    assert told == (forked.returncode, forked.stdout, forked.stderr)
+    assert (ended.returncode, "/type: " in ended.stderr) == (2, True)
 
 
 def test_wrong_input_is_named_by_its_pointer(playalter: Run) -> None:
@@ -125,7 +136,7 @@ def test_workers_are_listed_with_the_queues_that_they_take(
         ["one@here", "control,stripe"],
         ["two@here", "gone"],
     )
-    assert ended.stderr == "no worker takes agora,n8n,openai,replicate,vercel\n"
+    assert ended.stderr == "no worker serves agora,n8n,openai,replicate,vercel\n"
     told = [json.loads(line) for line in playalter("workers", "--json").stdout.splitlines()]
     assert [(each["name"], each["is_gone"]) for each in told] == [
         ("one@here", False),

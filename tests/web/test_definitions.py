@@ -1,4 +1,4 @@
-"""Definitions over HTTP: who may, what is refused, and what one gets to see."""
+"""Definitions over HTTP: rights, refusals and responses."""
 
 import json
 import time
@@ -227,7 +227,8 @@ def test_retiring_is_refused_while_a_workflow_runs(
     versions.register(body(1))
     versions.register(body(2), activates=True)
     change(
-        "SELECT start_workflow_v1(uuidv7(), :user, 'sample', 1, '{}', NULL, NULL, 60, '[]', 15)",
+        "SELECT start_workflow_v1(uuidv7(), :user, 'sample', 1, '{}', NULL, NULL, 60, '[]', 15,"
+        " 5, NULL, NULL, 0, NULL)",
         user=caller.user_id,
     )
     answer = client.post(f"{URL}/sample/versions/1/retire", headers=admin.headers)

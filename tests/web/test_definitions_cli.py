@@ -1,33 +1,21 @@
 """`playalter definitions`, as a person or a script meets it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from app.identity import keys
 from app.settings import Settings
+from tests.playalter import playalter
 from tests.unit.kinds import EVERY_KIND
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-Ended = subprocess.CompletedProcess[str]
 
-
-def run(*arguments: str, **changes: str) -> Ended:
+def run(*arguments: str, **changes: str) -> CompletedProcess[str]:
     """The command with these changes of the environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "ops.cli", "definitions", *arguments],
-        cwd=CHECKOUT,
-        env=os.environ | {"PLAYALTER_API_KEY": ""} | changes,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return playalter("definitions", *arguments, **{"PLAYALTER_API_KEY": "", **changes})
 
 
 def written(folder: Path, name: str, body: Any) -> str:
@@ -67,11 +55,7 @@ def test_a_version_is_registered_compared_spread_and_retired(
 
 def test_a_key_is_an_admins_only_if_asked_for(settings: Settings) -> None:
     def made(*arguments: str) -> str:
-        command = [sys.executable, "-m", "ops.cli", "keys", "create", "a@example.com", *arguments]
-        ended = subprocess.run(
-            command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True
-        )
-        return ended.stdout.strip()
+        return playalter("keys", "create", "a@example.com", *arguments).stdout.strip()
 
     assert keys.authenticate(made()).is_admin is False
     assert keys.authenticate(made("--admin")).is_admin is True
@@ -89,7 +73,7 @@ def test_a_file_is_checked_and_drawn_without_a_server(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("{", "not JSON"),
-        ('{"name": "a", "name": "b"}', "stands twice"),
+        ('{"name": "a", "name": "b"}', "appears twice"),
         ('{"name": "a", "do": {"step": "s", "action": "control.nop"}}', "/do/action: there is no"),
         ("[" * 100_000, "deeper than 64"),
     ],

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 
 from app.errors import Unavailable
 from tests.web.conftest import Caller, append_event, end
-from web.streams import HEARTBEAT_SECONDS, EventStream, Slots, is_gone
+from web.streams import HEARTBEAT_SECONDS, EventStream, Slots, is_disconnected
 from web.watching import Watch
 
 SSE = {"Accept": "text/event-stream"}
@@ -142,9 +142,9 @@ def test_a_silent_stream_shows_that_it_lives(
 def test_a_closed_connection_is_seen() -> None:
     ours, theirs = socket.socketpair()
     with ours:
-        assert not is_gone(ours)
+        assert not is_disconnected(ours)
         theirs.close()
-        assert is_gone(ours)
+        assert is_disconnected(ours)
 
 
 def test_another_users_stream_is_not_there(

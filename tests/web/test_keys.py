@@ -1,4 +1,4 @@
-"""Who gets in."""
+"""Authentication by API keys."""
 
 import pytest
 from flask.testing import FlaskClient

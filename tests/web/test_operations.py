@@ -36,7 +36,7 @@ def test_a_process_with_both_stores_is_ready(client: FlaskClient) -> None:
     [
         ("postgresql", {"database_url": "postgresql+psycopg2://a:b@127.0.0.1:1/test"}),
         ("valkey", {"redis_url": "redis://127.0.0.1:1/0"}),
-        # Nobody answers there (RFC 5737): only a bound ends the wait.
+        # No host answers at this address (RFC 5737): only a time-out ends the wait.
         ("postgresql", {"database_url": "postgresql+psycopg2://a:b@192.0.2.1/test"}),
         ("valkey", {"redis_url": "redis://192.0.2.1:6379/0"}),
     ],

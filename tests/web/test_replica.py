@@ -1,4 +1,4 @@
-"""Questions go to a replica, which lags: here it is a database of its own that a test fills."""
+"""Read requests go to a replica, which lags. Here the replica is a database that the test fills."""
 
 import contextlib
 import uuid
@@ -25,7 +25,7 @@ from web import create_app
 def replica(
     settings: Settings, postgres_server: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[str]:
-    """A database with our tables that has heard of nothing, set as the replica; its address."""
+    """The address of the replica: a migrated database without any rows."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     db.row(f"CREATE DATABASE {name} TEMPLATE template_playalter STRATEGY FILE_COPY", ())
     url = postgres_server.url(name)
@@ -36,20 +36,20 @@ def replica(
 
 
 def replicate(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Take this address for the replica."""
+    """Set the address of the replica."""
     monkeypatch.setenv("DATABASE_REPLICA_URL", url)
     current.cache_clear()
 
 
 def catch_up(settings: Settings, replica: str, *tables: str) -> None:
-    """Let the replica have what the primary has."""
+    """Copy the rows of the primary to the replica."""
     with (
         contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as source,
         contextlib.closing(psycopg2.connect(db.dsn(replica))) as target,
         source.cursor() as reading,
         target.cursor() as writing,
     ):
-        # As on a replica, where what is applied is not checked again.
+        # A replica applies rows without checking constraints again.
         writing.execute("SET session_replication_role = replica")
         for table in tables:
             name = sql.Identifier(table)

@@ -243,8 +243,10 @@ def test_old_uploads_go_unless_a_live_workflow_names_them(
     assert kept["sha256"] == free["sha256"]
 
 
-def test_a_replayed_write_adds_nothing(settings: Settings, caller: Caller) -> None:
-    step = artifacts.Artifacts(uuid4(), "swap[0].render", caller.user_id)
+def test_a_replayed_write_adds_nothing(
+    settings: Settings, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    step = artifacts.Artifacts(start(), "swap[0].render", caller.user_id)
     first = step.write("result", picture("PNG"), "image/png", vendor_sha256="ab")
     again = step.write("result", picture("PNG"), "image/png")
     assert (again["id"], again["sha256"], again["vendor_sha256"]) == (
@@ -257,8 +259,10 @@ def test_a_replayed_write_adds_nothing(settings: Settings, caller: Caller) -> No
     assert step.read(first["id"]).sha256 == first["sha256"]
 
 
-def test_what_was_erased_stays_erased(settings: Settings, caller: Caller) -> None:
-    step = artifacts.Artifacts(uuid4(), "one", caller.user_id)
+def test_what_was_erased_stays_erased(
+    settings: Settings, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    step = artifacts.Artifacts(start(), "one", caller.user_id)
     made = step.write("result", picture("PNG"), "image/png")
     undo = artifacts.Artifacts(step.workflow_id, "one~undo", caller.user_id)
     assert [undo.erase(facts["id"]) for facts in undo.written(step_key="one")] == [True]
@@ -271,8 +275,10 @@ def test_what_was_erased_stays_erased(settings: Settings, caller: Caller) -> Non
     assert not [path for path in settings.storage_dir.rglob("*") if path.is_file()]
 
 
-def test_a_damaged_result_fails_for_good(settings: Settings, caller: Caller) -> None:
-    step = artifacts.Artifacts(uuid4(), "one", caller.user_id)
+def test_a_damaged_result_fails_for_good(
+    settings: Settings, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    step = artifacts.Artifacts(start(), "one", caller.user_id)
     with pytest.raises(Permanent):
         step.write("result", b"no picture", "image/png")
     assert step.write("report", b"{}", "application/json")["width"] is None

@@ -1,4 +1,4 @@
-"""One look for many readers of event streams."""
+"""One poll serves all streams of events that wait."""
 
 import contextlib
 import threading
@@ -19,16 +19,16 @@ from tests.web.conftest import Caller, append_event, end
 from web.watching import Watch
 
 
-def _looks() -> list[threading.Thread]:
+def _polling_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "watch"]
 
 
-def _waited(watch: Watch, watched: Watched, seconds: float) -> Tail | None:
-    wish = watch.wish(watched)
+def _wait(watch: Watch, watched: Watched, seconds: float) -> Tail | None:
+    waiter = watch.register(watched)
     try:
-        return watch.told(wish, seconds)
+        return watch.wait(waiter, seconds)
     finally:
-        watch.drop(wish)
+        watch.drop(waiter)
 
 
 def test_one_question_for_many_answers_like_one_for_each(
@@ -62,20 +62,20 @@ def test_one_question_for_many_answers_like_one_for_each(
     assert [seq for seq, _ in found[2].events] == [2, 3]
 
 
-def test_all_who_wait_are_told_of_their_own_soon_by_one_thread(
+def test_one_thread_gives_each_waiter_its_own_events_soon(
     caller: Caller, start: Callable[..., UUID]
 ) -> None:
-    watch = Watch()
+    watch, before = Watch(), set(_polling_threads())
     workflows = [start() for _ in range(12)]
 
     def wait(workflow_id: UUID) -> tuple[Tail | None, float]:
-        tail = _waited(watch, Watched(workflow_id, caller.user_id, 1), 10.0)
+        tail = _wait(watch, Watched(workflow_id, caller.user_id, 1), 10.0)
         return tail, time.monotonic()
 
     with ThreadPoolExecutor(len(workflows)) as pool:
         waiting = [pool.submit(wait, workflow_id) for workflow_id in workflows]
-        assert _waited(watch, Watched(workflows[0], caller.user_id, 1), 0.3) is None
-        assert len(_looks()) == 1
+        assert _wait(watch, Watched(workflows[0], caller.user_id, 1), 0.3) is None
+        assert len(set(_polling_threads()) - before) == 1
         for workflow_id, each in zip(workflows, waiting, strict=True):
             assert not each.done()
             append_event(workflow_id, "StepSucceeded")
@@ -86,51 +86,49 @@ def test_all_who_wait_are_told_of_their_own_soon_by_one_thread(
             assert told - committed < 1.0
 
 
-def test_the_end_and_an_unknown_workflow_are_told_at_once(
+def test_the_end_and_an_unknown_workflow_are_reported_at_once(
     caller: Caller, start: Callable[..., UUID]
 ) -> None:
     watch, workflow_id = Watch(), start()
     end(workflow_id)
-    assert _waited(watch, Watched(workflow_id, caller.user_id, 2), 5.0) == Tail(
-        [], is_complete=True
-    )
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 2), 5.0) == Tail([], is_complete=True)
     with pytest.raises(NotFound):
-        _waited(watch, Watched(uuid4(), caller.user_id, 0), 5.0)
+        _wait(watch, Watched(uuid4(), caller.user_id, 0), 5.0)
 
 
-def test_readers_are_told_what_happened_while_the_database_was_away(
+def test_waiters_get_events_that_were_written_while_they_could_not_reach_the_database(
     caller: Caller, start: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, workflow_id = Watch(), start()
     watched = Watched(workflow_id, caller.user_id, 1)
-    assert _waited(watch, watched, 0.1) is None
+    assert _wait(watch, watched, 0.1) is None
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     right = current()
     current.cache_clear()
-    assert _waited(watch, watched, 0.3) is None
+    assert _wait(watch, watched, 0.3) is None
     monkeypatch.setenv("DATABASE_URL", right.database_url)
     current.cache_clear()
     append_event(workflow_id, "StepSucceeded")
-    tail = _waited(watch, watched, 10.0)
+    tail = _wait(watch, watched, 10.0)
     assert tail is not None
     assert [seq for seq, _ in tail.events] == [2]
 
 
-def test_a_look_that_takes_longer_than_its_readers_wait_still_tells_them(
+def test_a_poll_that_is_slower_than_a_wait_still_answers_its_waiter(
     settings: Settings, caller: Caller, start: Callable[..., UUID]
 ) -> None:
     watch, workflow_id = Watch(), start()
     append_event(workflow_id, "StepSucceeded")
     with contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as holder:
         holder.cursor().execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
-        wish = watch.wish(Watched(workflow_id, caller.user_id, 1))
-        assert [watch.told(wish, 0.1) for _ in range(15)] == [None] * 15
+        waiter = watch.register(Watched(workflow_id, caller.user_id, 1))
+        assert [watch.wait(waiter, 0.1) for _ in range(15)] == [None] * 15
         holder.rollback()
         began = time.monotonic()
-        assert watch.told(wish, 5.0) is not None
-    # A look that took so long is followed by another soon.
+        assert watch.wait(waiter, 5.0) is not None
+    # The next poll follows soon, although this one took so long.
     append_event(workflow_id, "StepSucceeded")
-    assert _waited(watch, Watched(workflow_id, caller.user_id, 2), 5.0) is not None
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 2), 5.0) is not None
     assert time.monotonic() - began < 4.0
 
 
@@ -139,7 +137,7 @@ def test_connections_that_were_cut_are_replaced(
 ) -> None:
     watch, workflow_id = Watch(), start()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_waited, watch, Watched(workflow_id, caller.user_id, 1), 10.0)
+        waiting = pool.submit(_wait, watch, Watched(workflow_id, caller.user_id, 1), 10.0)
         connection = psycopg2.connect(db.dsn(settings.database_url))
         try:
             connection.autocommit = True
@@ -157,27 +155,27 @@ def test_connections_that_were_cut_are_replaced(
     assert [seq for seq, _ in tail.events] == [2]
 
 
-def test_nobody_looks_when_nobody_waits(caller: Caller, start: Callable[..., UUID]) -> None:
+def test_polling_stops_when_no_stream_waits(caller: Caller, start: Callable[..., UUID]) -> None:
     watch, workflow_id = Watch(), start()
-    assert _waited(watch, Watched(workflow_id, caller.user_id, 1), 0.1) is None
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 1), 0.1) is None
     until = time.monotonic() + 10
-    while _looks() and time.monotonic() < until:
+    while _polling_threads() and time.monotonic() < until:
         time.sleep(0.05)
-    assert _looks() == []
+    assert _polling_threads() == []
     append_event(workflow_id, "StepSucceeded")
-    assert _waited(watch, Watched(workflow_id, caller.user_id, 1), 5.0) is not None
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 1), 5.0) is not None
 
 
-def test_closed_it_looks_no_more(caller: Caller, start: Callable[..., UUID]) -> None:
-    """Neither for who waits nor for who comes, and its thread has ended."""
+def test_a_closed_watch_polls_no_more(caller: Caller, start: Callable[..., UUID]) -> None:
+    """Its thread has ended, and neither an earlier nor a later waiter is answered."""
     watch, watched = Watch(), Watched(start(), caller.user_id, 1)
-    before = _looks()
-    waiting = watch.wish(watched)
-    (looking,) = set(_looks()) - set(before)
+    before = _polling_threads()
+    earlier = watch.register(watched)
+    (thread,) = set(_polling_threads()) - set(before)
     watch.close()
-    assert not looking.is_alive()
-    late = watch.wish(watched)
+    assert not thread.is_alive()
+    later = watch.register(watched)
     append_event(watched.workflow_id, "StepSucceeded")
-    assert watch.told(waiting, 0.2) is None
-    assert watch.told(late, 0.2) is None
-    assert not set(_looks()) - set(before)
+    assert watch.wait(earlier, 0.2) is None
+    assert watch.wait(later, 0.2) is None
+    assert not set(_polling_threads()) - set(before)

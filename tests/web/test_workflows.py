@@ -64,7 +64,7 @@ def test_a_start_sent_again_is_answered_not_done_again(
 def test_a_start_answers_what_a_question_would_to_the_byte(
     client: FlaskClient, caller: Caller, more: dict[str, int]
 ) -> None:
-    # The first looks everything up; those after it take what the database has just written.
+    # The first start reads everything from the database; later starts return the row just written.
     for number in range(3):
         headers = caller.headers | {"Idempotency-Key": f"order {number}"}
         started = client.post("/v1/workflows", json=BODY | more, headers=headers)

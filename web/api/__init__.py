@@ -1,4 +1,4 @@
-"""The resources under /v1: thin functions from a checked request to a command or a query."""
+"""The resources under /v1: each function passes a checked request to a command or a query."""
 
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.types import ResponseDict
@@ -8,7 +8,7 @@ from web.errors import CONTENT_TYPE
 
 
 def problems(*statuses: int) -> ResponseDict:
-    """How an operation's documentation says that it may answer with these problems."""
+    """The problem responses of an operation, for its documentation; 401, 422 and 503 always."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"content": {CONTENT_TYPE: {"schema": schema}}}
@@ -17,7 +17,7 @@ def problems(*statuses: int) -> ResponseDict:
 
 
 def blueprint(name: str, tag: str) -> APIBlueprint:
-    """A part of the API, open only to callers with a key."""
+    """Create a part of the API; each of its requests needs an API key."""
     made = APIBlueprint(
         name,
         __name__,

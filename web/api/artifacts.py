@@ -1,4 +1,4 @@
-"""Photographs in and pictures out."""
+"""Artifacts: upload photographs, download photographs and pictures."""
 
 from http import HTTPStatus
 from typing import Any
@@ -24,7 +24,7 @@ _FORM = {
         "properties": {"file": {"type": "string", "format": "binary"}},
     }
 }
-# What a multipart envelope may add to the file.
+# The headers and boundaries of a multipart body may add this much to the file.
 _ENVELOPE_BYTES = 64 * 1024
 
 api = blueprint("artifacts", "Artifacts")
@@ -37,9 +37,10 @@ api = blueprint("artifacts", "Artifacts")
     responses={201: Artifact, **problems(400, 413)},
 )
 def create_artifact() -> Response:
-    """JPEG, PNG or WebP, told by content; as `file` of a form or as the body itself.
+    """Send the photograph as the field `file` of a form, or as the body itself.
 
-    At most 20 MB and 40 megapixels. Stored as it is, EXIF orientation included.
+    It must be JPEG, PNG or WebP (recognised by its content) of at most 20 MB and 40 megapixels.
+    It is stored unchanged, with its EXIF orientation.
     """
     name, data = _sent_file()
     row = artifacts.upload(caller(), data, name=name)
@@ -51,7 +52,7 @@ def create_artifact() -> Response:
 
 @api.get(
     "/artifacts/<uuid:artifact_id>",
-    summary="An artifact's content, or what is known of it",
+    summary="Get an artifact's content or its metadata",
     responses={
         200: {
             "content": {
@@ -63,7 +64,7 @@ def create_artifact() -> Response:
     },
 )
 def get_artifact(path: ArtifactPath, query: ArtifactQuery) -> Response:
-    """The bytes; with `metadata=true` or `Accept: application/json` the facts as JSON."""
+    """Returns the bytes. `metadata=true` or `Accept: application/json` returns JSON metadata."""
     row = artifacts.artifact(path.artifact_id, caller())
     accepted = request.accept_mimetypes
     if query.metadata or accepted.best_match([row["content_type"], "application/json"]) == (
@@ -74,13 +75,13 @@ def get_artifact(path: ArtifactPath, query: ArtifactQuery) -> Response:
 
 
 def described(row: RowMapping) -> dict[str, Any]:
-    """An artifact as the API shows it."""
+    """An artifact's metadata as the API shows it."""
     shown = {name: value for name, value in row.items() if name != "storage_key"}
     return shown | {"url": None if row["erased_at"] else artifacts.link(row["id"])}
 
 
 def content(row: RowMapping) -> Response:
-    """An artifact's bytes; NotFound once it is erased."""
+    """A response with an artifact's bytes; raises NotFound if the artifact was erased."""
     if row["erased_at"] is not None:
         raise NotFound("the artifact was erased", code="artifact_erased")
     response = send_file(
@@ -102,9 +103,9 @@ def _sent_file() -> tuple[str | None, bytes]:
         return None, request.get_raw(MAX_BYTES)
     request.max_content_length = MAX_BYTES + _ENVELOPE_BYTES
     parts = list(request.files.items(multi=True))
-    surplus = [name for name in (*request.form, *request.files) if name != "file"]
-    if surplus:
-        raise InvalidInput("is not a known field", field=f"/{surplus[0]}")
+    unknown = [name for name in (*request.form, *request.files) if name != "file"]
+    if unknown:
+        raise InvalidInput("is not a known field", field=f"/{unknown[0]}")
     if len(parts) != 1:
         raise InvalidInput("exactly one file is required", field="/file")
     data = parts[0][1].read(MAX_BYTES + 1)

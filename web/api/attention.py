@@ -1,4 +1,4 @@
-"""What needs a person, a person's word about it, and controls over many workflows."""
+"""Workflows that need a person, the person's decisions, and controls over many workflows."""
 
 from http import HTTPStatus
 from typing import Any
@@ -51,46 +51,48 @@ _NAMES = {"children": "with_children"}
     responses={200: AttentionPage, **problems()},
 )
 def list_attention(query: PeopleQuery) -> Response:
-    """Why and since when, with each step that cannot go on and its calls that may have happened."""
+    """For each: why it needs a person and since when, the steps that cannot continue, and their
+    calls whose outcome is unknown."""
     page = human_tasks.attention(caller(), cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})
 
 
 @api.post(
     "/workflows/<uuid:workflow_id>/steps/<step_key>/resolve",
-    summary="Say what became of a step",
+    summary="Record what happened to a step",
     responses={202: Controlled, **problems(404, 409)},
 )
 def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
-    """Where nobody can look it up. The word, who gave it and why stand in the events."""
+    """For a step whose outcome the platform cannot tell. The decision, its author and the reason
+    are recorded in an event."""
     given = {name: getattr(body, name) for name in ("output", "response")}
-    word = Resolution(
+    resolution = Resolution(
         body.as_,
         body.reason,
         **{name: value for name, value in given.items() if name in body.model_fields_set},
     )
-    return answer(resolve(caller_of(caller()), path.workflow_id, path.step_key, word))
+    return answer(resolve(caller_of(caller()), path.workflow_id, path.step_key, resolution))
 
 
 @api.post(
     "/workflows/<uuid:workflow_id>/attention/dismiss",
-    summary="Answer a call for a person that no step stands for",
+    summary="Record that a workflow needs no person any more",
     responses={200: Controlled, **problems(404, 409)},
 )
 def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
-    """Such as a time-out past the last step that could be undone."""
+    """For a reason that concerns no single step, for example a time-out after the pivot."""
     done = dismiss(caller_of(caller()), path.workflow_id, body.reason)
     return answer(done, HTTPStatus.OK)
 
 
 @api.post(
     "/workflows/bulk",
-    summary="One control over many workflows",
+    summary="Apply one control to many workflows",
     responses={200: BulkAnswers, **problems()},
 )
 def control_many(header: StartHeader, body: BulkControl) -> Response:
-    """Each answers by itself. `dry_run` is the default: it says what would be answered. With an
-    `Idempotency-Key` forks and signals that are sent again are answered, not done again."""
+    """Each workflow has its own result. `dry_run` is the default: it shows the results and changes
+    nothing. With an `Idempotency-Key`, a repeated request repeats no fork and no signal."""
     chosen = body.filter
     filters = Filters(
         chosen.status,
@@ -134,7 +136,7 @@ def control_many(header: StartHeader, body: BulkControl) -> Response:
 
 
 def _arguments(body: BulkControl) -> dict[str, Any]:
-    """The control's arguments, checked like the body of the control over one workflow."""
+    """Check the arguments by the schema of the control over one workflow; raises InvalidInput."""
     try:
         checked = _ARGUMENTS[body.action].model_validate(body.arguments)
     except ValidationError as err:

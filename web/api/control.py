@@ -35,7 +35,7 @@ Answer = tuple[dict[str, Any], HTTPStatus]
 
 
 def answer(done: Done, status: HTTPStatus = HTTPStatus.ACCEPTED) -> Answer:
-    """What a control did, as a document."""
+    """The response of a control: what it did."""
     return {
         "id": done.workflow_id,
         "result": done.result,
@@ -47,11 +47,14 @@ def answer(done: Done, status: HTTPStatus = HTTPStatus.ACCEPTED) -> Answer:
 
 @api.post(
     "/workflows/<uuid:workflow_id>/pause",
-    summary="Let nothing more of a workflow begin",
+    summary="Pause a workflow",
     responses={200: Controlled, **problems(404, 409)},
 )
 def pause_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
-    """Once answered, nothing is claimed; what runs may still be recorded. Children follow."""
+    """After the response no step starts; outcomes of running steps are still recorded.
+
+    Children are paused too, unless `children` is false.
+    """
     done = pause(
         caller_of(caller()), path.workflow_id, reason=body.reason, with_children=body.children
     )
@@ -60,11 +63,12 @@ def pause_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
 
 @api.post(
     "/workflows/<uuid:workflow_id>/resume",
-    summary="Let a paused workflow go on",
+    summary="Resume a paused workflow",
     responses={200: Controlled, **problems(404, 409)},
 )
 def resume_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
-    """What is due runs within seconds. Children follow."""
+    """Steps that are due start within seconds. Children are resumed too, unless `children` is
+    false."""
     done = resume(
         caller_of(caller()), path.workflow_id, reason=body.reason, with_children=body.children
     )
@@ -77,8 +81,11 @@ def resume_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
     responses={202: Controlled, 201: Controlled, **problems(404, 409)},
 )
 def retry_step(path: WorkflowPath, body: RetryStep) -> Response:
-    """Now, with corrected input if given. A workflow that has failed with nothing undone goes on in
-    a fork: 201 and its address."""
+    """The step is due at once, with the corrected input if one is given.
+
+    If the whole workflow has failed and nothing was undone, it continues in a fork: 201 with the
+    fork's address.
+    """
     done = retry(
         caller_of(caller()),
         path.workflow_id,
@@ -97,22 +104,25 @@ def retry_step(path: WorkflowPath, body: RetryStep) -> Response:
 
 @api.post(
     "/workflows/<uuid:workflow_id>/skip",
-    summary="Go on without a step",
+    summary="Skip a step",
     responses={202: Controlled, **problems(404, 409)},
 )
 def skip_step(path: WorkflowPath, body: SkipStep) -> Answer:
-    """It is recorded as skipped, without output, and what follows goes on."""
+    """The step is recorded as skipped, without an output, and the workflow continues after it."""
     done = skip(caller_of(caller()), path.workflow_id, step=body.step, reason=body.reason)
     return answer(done)
 
 
 @api.post(
     "/workflows/<uuid:workflow_id>/fork",
-    summary="Start a workflow that takes over outcomes of another",
+    summary="Start a workflow that reuses the outcomes of another",
     responses={201: Workflow, 200: Workflow, **problems(404, 409)},
 )
 def fork_workflow(path: WorkflowPath, header: StartHeader, body: ForkWorkflow) -> Response:
-    """What came before `from_step` is taken over and stays the original's; the rest runs."""
+    """Outcomes of the steps before `from_step` are reused; the remaining steps run.
+
+    The reused steps still belong to the original workflow: the fork never undoes them.
+    """
     user_id = caller()
     forked = fork(
         caller_of(user_id),
@@ -133,11 +143,11 @@ def fork_workflow(path: WorkflowPath, header: StartHeader, body: ForkWorkflow) -
 
 @api.post(
     "/workflows/<uuid:workflow_id>/signals/<name>",
-    summary="Give a named signal: approve or reject",
+    summary="Send a named signal: approve or reject",
     responses={200: Controlled, **problems(403, 404, 409)},
 )
 def give_signal(path: SignalPath, header: StartHeader, body: GiveSignal) -> Response:
-    """Taken by the approval that waits for it, or kept until one does."""
+    """The approval that waits for this signal takes it. If no approval waits yet, it is stored."""
     signal = Signal(path.name, body.approved, body.comment, body.data, body.step)
     done = signals.give_signal(
         caller_of(caller()), path.workflow_id, signal, request_id=header.idempotency_key
@@ -150,11 +160,11 @@ def give_signal(path: SignalPath, header: StartHeader, body: GiveSignal) -> Resp
 
 @api.get(
     "/approvals",
-    summary="Decisions that are waited for",
+    summary="List open approvals",
     responses={200: ApprovalPage, **problems()},
 )
 def list_approvals(query: PeopleQuery) -> Response:
-    """In the caller's own workflows, and wherever the caller is asked."""
-    who = caller_of(caller())
-    page = human_tasks.approvals(who.id, who.email, cursor=query.cursor, limit=query.limit)
+    """Approvals in the caller's own workflows, and all others that the caller may decide."""
+    user = caller_of(caller())
+    page = human_tasks.approvals(user.id, user.email, cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})

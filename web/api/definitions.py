@@ -1,4 +1,4 @@
-"""Definitions as users' data: check, register, look at, compare, draw; and which version starts."""
+"""Definitions: check, register, read, compare and draw them, and choose which version starts."""
 
 from dataclasses import asdict
 from http import HTTPStatus
@@ -36,7 +36,7 @@ SVG = "image/svg+xml"
 _REF = "#/components/schemas/Recipe"
 _BODY: Any = {"content": {"application/json": {"schema": {"$ref": _REF}}}, "required": True}
 _PICTURE = {"content": {SVG: {"schema": {"type": "string"}}}}
-# A picture holds its style itself, and runs nothing.
+# A picture contains its own styles and runs no scripts.
 _PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 api = blueprint("definitions", "Definitions")
@@ -44,11 +44,12 @@ api = blueprint("definitions", "Definitions")
 
 @api.get(
     "/definitions",
-    summary="Types of workflow, the schemas of their input, their versions",
+    summary="List the types of workflow",
     responses={200: DefinitionList, **problems()},
 )
 def list_definitions() -> dict[str, Any]:
-    """The active version of each, and every version that is not retired."""
+    """For each type: the active version, the schema of its input, and the numbers of all versions
+    that are not retired."""
     return {"items": listing.listing()}
 
 
@@ -59,10 +60,10 @@ def list_definitions() -> dict[str, Any]:
     responses={201: Registered, 200: Registered, **problems(400, 403, 413, 415)},
 )
 def register_definition(query: RegisterQuery) -> Response:
-    """201 with the next version; 200 when the body is that of a version already.
+    """201 with a new version; 200 if an existing version has the same body.
 
-    The first version of a name is active at once, any other with `activate=true`. Needs an admin's
-    key. 400 names every fault with its JSON pointer.
+    The first version of a name is activated at once. A later version is activated only with
+    `activate=true`. Needs an admin key. 400 lists every fault with its JSON pointer.
     """
     require_admin()
     made = versions.register(_sent(), activates=query.activate)
@@ -79,7 +80,7 @@ def register_definition(query: RegisterQuery) -> Response:
     responses={200: Valid, **problems(400, 413, 415)},
 )
 def validate_definition() -> dict[str, Any]:
-    """The rows that it would be laid out as; 400 names every fault with its JSON pointer."""
+    """Returns the steps that a workflow would have. 400 lists every fault with its JSON pointer."""
     _, plan = versions.check(_sent())
     steps = [
         {"key": step.key, "action": step.action, "pointer": step.pointer}
@@ -90,32 +91,32 @@ def validate_definition() -> dict[str, Any]:
 
 @api.get(
     "/definitions/<string:name>",
-    summary="The active version with its body",
+    summary="Get the active version with its body",
     responses={200: DefinitionFull, **problems(404)},
 )
 def get_definition(path: DefinitionPath) -> dict[str, Any]:
-    """What new workflows start on, unless starts are spread."""
+    """New workflows use this version, unless weights spread them over several versions."""
     facts = next(each for each in listing.versions(path.name) if each["active"])
     return facts | {"body": listing.body(path.name, facts["version"])}
 
 
 @api.get(
     "/definitions/<string:name>/versions",
-    summary="All versions, the newest first",
+    summary="List all versions, newest first",
     responses={200: VersionList, **problems(404)},
 )
 def list_versions(path: DefinitionPath) -> dict[str, Any]:
-    """Which is active, the weights, and how many workflows run on each."""
+    """For each: whether it is active, its weight, and how many of its workflows have not ended."""
     return {"items": listing.versions(path.name)}
 
 
 @api.get(
     "/definitions/<string:name>/versions/<int:version>",
-    summary="A version with its body",
+    summary="Get a version with its body",
     responses={200: DefinitionFull, **problems(404)},
 )
 def get_version(path: VersionPath) -> dict[str, Any]:
-    """As it was registered; durations are in seconds."""
+    """The body as it was registered, except that durations are numbers of seconds."""
     body = listing.body(path.name, path.version)
     every = listing.versions(path.name)
     return next(each for each in every if each["version"] == path.version) | {"body": body}
@@ -123,11 +124,12 @@ def get_version(path: VersionPath) -> dict[str, Any]:
 
 @api.post(
     "/definitions/<string:name>/versions/<int:version>/activate",
-    summary="Let new workflows start on a version",
+    summary="Activate a version",
     responses={200: VersionList, **problems(403, 404, 409)},
 )
 def activate_version(path: VersionPath) -> dict[str, Any]:
-    """All of them: a spread ends. Workflows that run keep theirs. Needs an admin's key."""
+    """All new workflows use this version; weights are removed. Workflows that have started keep
+    their version. Needs an admin key."""
     require_admin()
     versions.activate(path.name, path.version)
     return {"items": listing.versions(path.name)}
@@ -135,11 +137,11 @@ def activate_version(path: VersionPath) -> dict[str, Any]:
 
 @api.post(
     "/definitions/<string:name>/rollback",
-    summary="Go back to the version that was active before",
+    summary="Activate the previously active version",
     responses={200: VersionList, **problems(403, 404, 409)},
 )
 def rollback_definition(path: DefinitionPath) -> dict[str, Any]:
-    """Called again it goes back one further; a spread ends. Needs an admin's key."""
+    """A second call goes back one version further. Weights are removed. Needs an admin key."""
     require_admin()
     versions.rollback(path.name)
     return {"items": listing.versions(path.name)}
@@ -147,11 +149,12 @@ def rollback_definition(path: DefinitionPath) -> dict[str, Any]:
 
 @api.put(
     "/definitions/<string:name>/weights",
-    summary="Spread new workflows over versions",
+    summary="Spread new workflows over several versions",
     responses={200: VersionList, **problems(400, 403, 404, 409, 413, 415)},
 )
 def spread_definition(path: DefinitionPath, body: Weights) -> dict[str, Any]:
-    """In proportion to the weights, by the workflow's id; `{}` ends it. Needs an admin's key."""
+    """Each new workflow gets a version by its id, in proportion to the weights. `{}` removes the
+    weights. Needs an admin key."""
     require_admin()
     versions.spread(path.name, {int(version): each for version, each in body.weights.items()})
     return {"items": listing.versions(path.name)}
@@ -159,12 +162,12 @@ def spread_definition(path: DefinitionPath, body: Weights) -> dict[str, Any]:
 
 @api.post(
     "/definitions/<string:name>/versions/<int:version>/retire",
-    summary="Let nothing start on a version any more",
+    summary="Retire a version",
     responses={200: VersionList, **problems(403, 404, 409)},
 )
 def retire_version(path: VersionPath) -> dict[str, Any]:
-    """409 while it is active, has a share of the starts, or a workflow that has not ended runs on
-    it. Needs an admin's key."""
+    """No workflow can start with a retired version. 409 while the version is active, has a weight,
+    or has workflows that have not ended. Needs an admin key."""
     require_admin()
     versions.retire(path.name, path.version)
     return {"items": listing.versions(path.name)}
@@ -172,11 +175,11 @@ def retire_version(path: VersionPath) -> dict[str, Any]:
 
 @api.get(
     "/definitions/<string:name>/versions/<int:version>/diff/<int:other>",
-    summary="What differs between a version and another",
+    summary="Compare two versions",
     responses={200: DefinitionDiff, **problems(404)},
 )
 def diff_versions(path: DiffPath) -> dict[str, Any]:
-    """From the first to the other: a unified diff, and the steps it touches."""
+    """What changed from `version` to `other`: a unified diff and the steps that differ."""
     labels = (f"{path.name} version {path.version}", f"{path.name} version {path.other}")
     old, new = _stored(path.name, path.version), _stored(path.name, path.other)
     return asdict(difference(old, new, labels))
@@ -184,11 +187,11 @@ def diff_versions(path: DiffPath) -> dict[str, Any]:
 
 @api.get(
     "/definitions/<string:name>/versions/<int:version>/picture.svg",
-    summary="A version as a picture",
+    summary="Draw a version as a picture",
     responses={200: _PICTURE, **problems(404)},
 )
 def draw_version(path: VersionPath) -> Response:
-    """SVG, for light and dark surroundings."""
+    """Returns SVG that is legible on light and dark backgrounds."""
     definition = _stored(path.name, path.version)
     picture = draw(definition, version=path.version, actions=actions())
     response = Response(picture, mimetype=SVG)
@@ -197,7 +200,7 @@ def draw_version(path: VersionPath) -> Response:
 
 
 def _sent() -> dict[str, Any]:
-    """The request's body; all that is wrong with it is a fault of the definition."""
+    """The request's body; raises Malformed, or DefinitionRefused for any other fault of it."""
     assert isinstance(request, StrictRequest)
     try:
         return request.get_object(MAX_DEPTH)
@@ -213,8 +216,8 @@ def _stored(name: str, version: int) -> Definition:
     return Definition.from_body(listing.body(name, version))
 
 
-# The body is read by rules of its own, so the library does not see its shape. The names of its
-# parts are also those of other shapes.
+# This module reads the body itself, so the OpenAPI library does not know its schema; it is added
+# here. Some of its parts have the names of other schemas, hence the prefix.
 _schema = Definition.model_json_schema(ref_template=f"{_REF}{{model}}")
 for _name, _part in _schema.pop("$defs").items():
     api.components_schemas[f"Recipe{_name}"] = _part

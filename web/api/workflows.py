@@ -1,4 +1,4 @@
-"""Workflows: start, watch, list, cancel."""
+"""Workflows: start, list, read, follow and cancel them."""
 
 import json
 from http import HTTPStatus
@@ -40,7 +40,8 @@ api = blueprint("workflows", "Workflows")
     responses={201: Workflow, 200: Workflow, **problems(400, 409, 413, 415)},
 )
 def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
-    """201 and its address; 200 with `Idempotent-Replayed` when this key started it before."""
+    """201 with the workflow's address. 200 with `Idempotent-Replayed: true` if an earlier request
+    with this `Idempotency-Key` has started it."""
     user_id = caller()
     started = start.start_workflow(
         user_id=user_id,
@@ -67,7 +68,7 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     responses={200: WorkflowPage, **problems()},
 )
 def list_workflows(query: WorkflowListQuery) -> Response:
-    """One page; `next_cursor` is null on the last."""
+    """Returns one page; `next_cursor` is null on the last page."""
     filters = queries.Filters(
         query.status,
         query.type,
@@ -82,17 +83,17 @@ def list_workflows(query: WorkflowListQuery) -> Response:
 
 @api.get(
     "/workflows/<uuid:workflow_id>",
-    summary="A workflow and its steps",
+    summary="Get a workflow and its steps",
     responses={200: WorkflowDetail, **problems(404)},
 )
 def get_workflow(path: WorkflowPath) -> Response:
-    """Status, times, attempts, cost and errors of each step."""
+    """Returns status, times, attempts, cost and error of each step."""
     return jsonify(queries.workflow_detail(path.workflow_id, caller()))
 
 
 @api.get(
     "/workflows/<uuid:workflow_id>/events",
-    summary="What happened, as a list or as it happens",
+    summary="Get a workflow's events as a list or as a stream",
     responses={
         200: {
             "content": {
@@ -105,9 +106,9 @@ def get_workflow(path: WorkflowPath) -> Response:
     },
 )
 def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
-    """JSON; with `Accept: text/event-stream` Server-Sent Events that end after the last event.
+    """Returns JSON. `Accept: text/event-stream` returns Server-Sent Events up to the last event.
 
-    `Last-Event-ID` resumes a stream; 204 says that nothing more will come.
+    `Last-Event-ID` resumes a stream; 204 means that there will be no further events.
     """
     if request.accept_mimetypes.best_match(["application/json", SSE]) == SSE:
         return _stream(path, query)
@@ -122,7 +123,8 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
     responses={202: Cancelled, **problems(404, 409)},
 )
 def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str, Any], HTTPStatus]:
-    """Answered at once; undoing goes on. 409 past the last step that can be undone."""
+    """Responds at once; undoing continues afterwards. 409 if the pivot has succeeded, because from
+    then on nothing can be undone."""
     done = cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
     return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
 
@@ -130,7 +132,7 @@ def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str,
 def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     resumed = request.headers.get("Last-Event-ID")
     after = query.after if resumed is None else _event_number(resumed)
-    # One look before the stream starts: a fault can still be answered as one.
+    # Query once before the stream starts, while an error can still be answered by a status.
     tail = queries.workflow_events(path.workflow_id, caller(), after=after, limit=1)
     if resumed is not None and tail.is_complete and not tail.events:
         return Response(status=HTTPStatus.NO_CONTENT)
@@ -147,7 +149,7 @@ def _event_number(text: str) -> int:
     return int(text)
 
 
-# The library finds the shapes of one content type only; these belong to an operation with two.
+# The OpenAPI library finds the schemas of one content type only; `get_events` has two.
 for shape in (Event, EventPage):
     schema = shape.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)

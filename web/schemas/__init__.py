@@ -1,1 +1,1 @@
-"""The shapes of requests and answers, a module for each resource."""
+"""The schemas of requests and responses, one module for each resource."""

@@ -1,4 +1,4 @@
-"""Artifacts: uploaded photographs and made pictures."""
+"""Artifacts: uploaded photographs and generated pictures."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,13 +9,13 @@ from web.schemas.parts import Query
 
 
 class ArtifactQuery(Query):
-    """`metadata=true` answers JSON instead of the content."""
+    """`metadata=true` returns JSON metadata instead of the content."""
 
     metadata: bool = False
 
 
 class FileQuery(Query):
-    """A signed link."""
+    """The parameters of a signed link; `expires` is in epoch seconds."""
 
     expires: int = Field(ge=0, le=2**53)
     signature: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -28,7 +28,7 @@ class ArtifactPath(BaseModel):
 
 
 class Artifact(BaseModel):
-    """A stored file; `url` is a signed link, good for a day."""
+    """A stored file; `url` is a signed link that is valid for a day."""
 
     id: UUID
     name: str

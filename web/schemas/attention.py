@@ -1,4 +1,4 @@
-"""What waits for a person, and what the person answers."""
+"""Workflows and approvals that wait for a person, and the person's decisions."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -10,11 +10,12 @@ from web.schemas.parts import Body, Query, Reason
 
 
 class ResolveStep(Body):
-    """A person's word for what became of the step.
+    """A person's statement of what happened to a step.
 
-    `succeeded`: its call was made; with `output`, what the step is recorded with, or `response`,
-    the vendor's reply, from which the action goes on. `never`: nothing happened, run it again.
-    `done`: a compensation counts as done. `retry`: look it up, or compensate, again now.
+    `succeeded`: the call was made. Give either `output`, which becomes the step's output, or
+    `response`, the vendor's reply, with which the action continues. `never`: nothing happened, so
+    the step runs again. `done`: the compensation counts as done. `retry`: repeat the lookup or the
+    compensation now.
     """
 
     as_: Literal["succeeded", "never", "done", "retry"] = Field(alias="as")
@@ -30,25 +31,25 @@ class ResolveStep(Body):
         if self.as_ != "succeeded" and given:
             raise ValueError(f"`{self.as_}` takes no {min(given)}")
         if "response" in given and self.response is None:
-            raise ValueError("`response` is an object")
+            raise ValueError("`response` must be an object")
         return self
 
 
 class DismissAttention(Body):
-    """Why nobody is needed any more."""
+    """Why no person is needed any more."""
 
     reason: Reason
 
 
 class PeopleQuery(Query):
-    """A page, newest first."""
+    """Which page; the newest workflows come first."""
 
-    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before.")
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the previous page.")
     limit: int = Field(default=20, ge=1, le=100)
 
 
 class WaitingApproval(BaseModel):
-    """A decision that somebody is asked for; `by` null or empty: the workflow's owner."""
+    """An open approval. `by` lists who may decide; null or empty: the workflow's owner decides."""
 
     workflow_id: UUID
     type: str
@@ -65,14 +66,14 @@ class WaitingApproval(BaseModel):
 
 
 class ApprovalPage(BaseModel):
-    """Approvals, newest workflow first; a page holds whole workflows."""
+    """Open approvals, newest workflow first; a page never splits the approvals of a workflow."""
 
     items: list[WaitingApproval]
     next_cursor: UUID | None
 
 
 class OpenCall(BaseModel):
-    """A call that may have happened: the exact request, and the key under which it was sent."""
+    """A call whose outcome is unknown: the exact request and its idempotency key."""
 
     operation: str
     request: Any
@@ -82,8 +83,8 @@ class OpenCall(BaseModel):
     first_sent_at: datetime
 
 
-class NeedyStep(BaseModel):
-    """A step that cannot go on by itself."""
+class AttentionStep(BaseModel):
+    """A step that cannot continue without a person."""
 
     key: str
     action: str
@@ -96,8 +97,8 @@ class NeedyStep(BaseModel):
     open_calls: list[OpenCall]
 
 
-class NeedyWorkflow(BaseModel):
-    """A workflow that needs a person, since when and for what."""
+class AttentionWorkflow(BaseModel):
+    """A workflow that needs a person: why, and since when."""
 
     id: UUID
     type: str
@@ -107,11 +108,11 @@ class NeedyWorkflow(BaseModel):
     reason: str
     is_paused: bool
     since: datetime | None
-    steps: list[NeedyStep]
+    steps: list[AttentionStep]
 
 
 class AttentionPage(BaseModel):
     """Workflows that need a person, newest first."""
 
-    items: list[NeedyWorkflow]
+    items: list[AttentionWorkflow]
     next_cursor: UUID | None

@@ -1,4 +1,4 @@
-"""Controls over one workflow or many."""
+"""Controls of one workflow or of many workflows."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -9,38 +9,38 @@ from web.schemas.parts import Body, Reason, ShownStatus, SignalName, StepKey, Ty
 
 
 class CancelWorkflow(Body):
-    """Whether what it did is undone, and why it is stopped."""
+    """`undo`: whether the workflow's effects are undone. `reason`: why it is stopped."""
 
     undo: bool = True
     reason: Reason | None = None
 
 
 class PauseWorkflow(Body):
-    """Whether its children follow, and why."""
+    """`children`: whether child workflows are paused or resumed too. `reason`: why."""
 
     children: bool = True
     reason: Reason | None = None
 
 
 class RetryStep(Body):
-    """Which step (the only one that failed or waits for its next try), with which input."""
+    """Which step is retried. By default, the only one that failed or waits for its next attempt."""
 
     step: StepKey | None = None
     input: dict[str, Any] | None = Field(
-        default=None, description="A whole new input of the step, as its action takes it."
+        default=None, description="Replaces the whole input of the step's action."
     )
     reason: Reason | None = None
 
 
 class SkipStep(Body):
-    """Which step, and why."""
+    """Which step is skipped, and why."""
 
     step: StepKey
     reason: Reason
 
 
 class GiveSignal(Body):
-    """A decision, for the first approval that waits for it or for the named one."""
+    """A decision. It goes to `step`, or else to the first approval that waits for the signal."""
 
     approved: bool
     comment: Annotated[str, Field(max_length=4000)] | None = None
@@ -49,13 +49,14 @@ class GiveSignal(Body):
 
 
 class BulkSignal(GiveSignal):
-    """A decision for all of the workflows."""
+    """A decision for all selected workflows."""
 
     name: SignalName
 
 
 class ForkWorkflow(Body):
-    """From which child of the root sequence, and with which input (its own, if none is given)."""
+    """`from_step` is a child of the definition's root sequence. `input` replaces the input of the
+    original workflow."""
 
     from_step: StepKey
     input: dict[str, Any] | None = None
@@ -63,7 +64,7 @@ class ForkWorkflow(Body):
 
 
 class BulkFilter(Body):
-    """Which workflows of the caller; at least one of these."""
+    """Which of the caller's workflows are selected; at least one property is required."""
 
     status: ShownStatus | None = None
     type: TypeName | None = None
@@ -75,17 +76,17 @@ class BulkFilter(Body):
     @model_validator(mode="after")
     def _filters(self) -> "BulkFilter":
         if all(value is None for _, value in self):
-            raise ValueError("name at least one property of the workflows that are meant")
+            raise ValueError("name at least one property of the workflows to select")
         return self
 
 
 class BulkControl(Body):
-    """One control over many workflows; `arguments` are the body of the control over one."""
+    """A control for many workflows; `arguments` is the request body of the single control."""
 
     action: Literal["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
     filter: BulkFilter
     arguments: dict[str, Any] = Field(default_factory=dict)
-    dry_run: bool = Field(default=True, description="Say what would be done, and do nothing.")
+    dry_run: bool = Field(default=True, description="Only show what would be done.")
     limit: int = Field(default=1000, ge=1, le=1000)
     cursor: UUID | None = Field(default=None, strict=False)
 
@@ -105,8 +106,12 @@ class StepPath(BaseModel):
 
 
 class Controlled(BaseModel):
-    """What was done. `result`, in one word: of a step `due` (on its way), `paused` (due when the
-    workflow goes on), `later` (when its turn comes); of a signal `woken`, `stored`, `replayed`."""
+    """What was done, in one word as `result`.
+
+    For a step: `due` (it will run at once), `paused` (it will run when the workflow is resumed) or
+    `later` (it will run in its order). For a signal: `woken` (an approval took it), `stored` (it
+    waits for an approval) or `replayed` (this request was processed before).
+    """
 
     id: UUID
     result: str
@@ -116,7 +121,8 @@ class Controlled(BaseModel):
 
 
 class BulkAnswer(BaseModel):
-    """What one workflow answered; a refusal has its `code` as result and its words as `detail`."""
+    """The result for one workflow. A refusal has the error's `code` as `result`, its text as
+    `detail`."""
 
     id: UUID
     ok: bool
@@ -127,7 +133,7 @@ class BulkAnswer(BaseModel):
 
 
 class BulkAnswers(BaseModel):
-    """All answers, newest workflow first."""
+    """The results, newest workflow first."""
 
     dry_run: bool
     ok: int

@@ -1,4 +1,4 @@
-"""Definitions, their versions, and which version starts."""
+"""Definitions, their versions, and which version new workflows use."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from web.schemas.parts import Body, Query, TypeName
 
 
 class Weights(Body):
-    """The share of new workflows for each version, by its number."""
+    """For each version number, its share of the new workflows."""
 
     weights: Annotated[
         dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")], int],
@@ -18,7 +18,7 @@ class Weights(Body):
 
 
 class RegisterQuery(Query):
-    """`activate=true`: new workflows start on it at once."""
+    """`activate=true`: new workflows use the registered version at once."""
 
     activate: bool = False
 
@@ -30,19 +30,19 @@ class DefinitionPath(BaseModel):
 
 
 class VersionPath(DefinitionPath):
-    """One version of it."""
+    """One version of a type of workflow."""
 
     version: int = Field(ge=1, le=2**31 - 1)
 
 
 class DiffPath(VersionPath):
-    """Two versions of it."""
+    """Two versions of a type of workflow."""
 
     other: int = Field(ge=1, le=2**31 - 1)
 
 
 class Share(BaseModel):
-    """A version that may be started; `weight` while starts are spread."""
+    """A version that is not retired; `weight` is its share if new workflows are spread."""
 
     version: int
     active: bool
@@ -50,7 +50,7 @@ class Share(BaseModel):
 
 
 class Definition(BaseModel):
-    """A type of workflow and what its input must look like; `version` is the active one."""
+    """A type of workflow and the schema of its input; `version` is the active version."""
 
     name: str
     version: int
@@ -81,7 +81,7 @@ class Version(BaseModel):
 
 
 class VersionList(BaseModel):
-    """All versions of a definition, the newest first."""
+    """All versions of a definition, newest first."""
 
     items: list[Version]
 
@@ -93,7 +93,7 @@ class DefinitionFull(Version):
 
 
 class Registered(BaseModel):
-    """The version that a body has."""
+    """The version under which a body is registered."""
 
     name: str
     version: int
@@ -102,7 +102,8 @@ class Registered(BaseModel):
 
 
 class PlannedStep(BaseModel):
-    """A row that a workflow would have; `[]` in its key is the number of an item or turn."""
+    """A step that a workflow would have; `[]` in its key stands for the number of an item or loop
+    iteration."""
 
     key: str
     action: str
@@ -110,21 +111,25 @@ class PlannedStep(BaseModel):
 
 
 class Valid(BaseModel):
-    """A definition without faults, laid out."""
+    """A valid definition and the steps of its workflows."""
 
     valid: Literal[True]
     steps: list[PlannedStep]
 
 
 class ChangedNode(BaseModel):
-    """A node of both versions, and its fields that differ."""
+    """A node that is in both versions, and its fields that differ."""
 
     key: str
     fields: list[str]
 
 
 class DefinitionDiff(BaseModel):
-    """What differs: canonical JSON as a unified diff, nodes by key, fields of the definition."""
+    """The differences of two versions.
+
+    `text` is a unified diff of the canonical JSON. `added`, `removed` and `changed` name nodes by
+    their keys. `others` names the other fields of the definition that differ.
+    """
 
     text: str
     added: list[str]

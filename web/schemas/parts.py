@@ -1,4 +1,4 @@
-"""What requests and answers are made of: strict bodies, checked parameters, names."""
+"""Parts that several schemas use: strict bodies, checked parameters, names."""
 
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -25,17 +25,17 @@ SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
 class Body(BaseModel):
-    """A JSON request body: unknown fields are refused, nothing is coerced."""
+    """A JSON request body: unknown fields are refused, and no type is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Parameters(BaseModel):
-    """Headers, or parameters in the address; strings become numbers and times."""
+    """Headers or query parameters; strings are converted to numbers and times."""
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As pydantic has it, but made once: the library asks for it at every request."""
+        """Pydantic's schema, cached, because the OpenAPI library asks for it at every request."""
         return super().model_json_schema(*args, **kwargs) if args or kwargs else _schema(cls)
 
 
@@ -45,13 +45,13 @@ def _schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 class Query(Parameters):
-    """Parameters in the address: unknown ones are refused."""
+    """Query parameters; unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class StartHeader(Parameters):
-    """A key under which a start that is sent again is answered, not done again."""
+    """A repeated request with the same key is answered like the first and does nothing new."""
 
     idempotency_key: str | None = Field(
         default=None,

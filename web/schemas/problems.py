@@ -1,10 +1,10 @@
-"""Problems: what an answer looks like that is not a success."""
+"""Problem documents: the body of every error response."""
 
 from pydantic import BaseModel, Field
 
 
 class Fault(BaseModel):
-    """One thing that is wrong, and where."""
+    """One fault of a request, and its place."""
 
     pointer: str | None = Field(default=None, description="JSON pointer into the body (RFC 6901).")
     parameter: str | None = Field(default=None, description="Name of a query parameter or header.")

@@ -10,7 +10,7 @@ from web.schemas.parts import Body, Query, ShownStatus, TypeName
 
 
 class StartWorkflow(Body):
-    """What to start, and with which input."""
+    """Which type of workflow to start, and with which input."""
 
     type: TypeName
     input: dict[str, Any] = Field(description="Checked against the schema of the type.")
@@ -25,8 +25,8 @@ class WorkflowListQuery(Query):
     created_after: AwareDatetime | None = None
     created_before: AwareDatetime | None = None
     version: int | None = Field(default=None, ge=1, le=2**31 - 1)
-    attention: bool | None = Field(default=None, description="Those that need a person, or not.")
-    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before.")
+    attention: bool | None = Field(default=None, description="Whether they need a person.")
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the previous page.")
     limit: int = Field(default=20, ge=1, le=100)
 
 
@@ -37,7 +37,7 @@ class WorkflowPath(BaseModel):
 
 
 class Step(BaseModel):
-    """One node of a workflow; `attempts` counts those that failed and the present one."""
+    """One node of a workflow; `attempts` counts the failed attempts and the current one."""
 
     key: str
     action: str
@@ -75,7 +75,7 @@ class Workflow(BaseModel):
 
 
 class WorkflowDetail(Workflow):
-    """A workflow with payloads and steps; `progress` counts steps by status."""
+    """A workflow with its payloads and steps; `progress` is the number of steps by status."""
 
     input: dict[str, Any]
     output: dict[str, Any] | None
@@ -85,21 +85,21 @@ class WorkflowDetail(Workflow):
 
 
 class WorkflowPage(BaseModel):
-    """One page, newest first."""
+    """One page of workflows, newest first."""
 
     items: list[Workflow]
     next_cursor: UUID | None
 
 
 class EventsQuery(Query):
-    """Events after a number."""
+    """Events whose number (`seq`) is greater than `after`."""
 
     after: int = Field(default=0, ge=0, le=2**31 - 1)
     limit: int = Field(default=200, ge=1, le=1000)
 
 
 class Event(BaseModel):
-    """One thing that happened; `at` is epoch microseconds. `data` holds hashes, no payloads."""
+    """An event; `at` is in epoch microseconds. `data` contains hashes of payloads, no payloads."""
 
     seq: int
     at: int
@@ -109,7 +109,7 @@ class Event(BaseModel):
 
 
 class EventPage(BaseModel):
-    """Events in order; `is_complete`: there will never be more."""
+    """Events in order; `is_complete` means that there will be no further events."""
 
     items: list[Event]
     is_complete: bool

@@ -3,8 +3,8 @@
 from app.db.models.base import Base
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow
-from app.db.models.machinery import ClockOffset, ReconcilerBeat, WorkerPresence
-from app.db.models.people import ApiKey, User
+from app.db.models.machinery import ClockOffset, ReconcilerBeat, SchemaBaseline, WorkerPresence
+from app.db.models.people import ApiKey, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
 from app.db.models.record import EventRow, IntentRow
 from app.db.models.statuses import (
@@ -32,9 +32,12 @@ __all__ = [
     "DefinitionRow",
     "EventRow",
     "IntentRow",
+    "Organisation",
     "PlatformHealth",
     "PlatformLog",
+    "Project",
     "ReconcilerBeat",
+    "SchemaBaseline",
     "StepRow",
     "User",
     "WebhookDelivery",

@@ -15,6 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base
+from app.db.models.people import in_project
 
 
 class DefinitionRow(Base):
@@ -24,6 +25,9 @@ class DefinitionRow(Base):
     __tablename__ = "definitions"
     name: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
+    organisation_id: Mapped[UUID | None]
+    """Whose it is; None: everybody's, as are all that ship."""
+    project_id: Mapped[UUID | None]
     body: Mapped[dict[str, Any]]
     checksum: Mapped[str]
     active: Mapped[bool] = mapped_column(Boolean)
@@ -33,6 +37,10 @@ class DefinitionRow(Base):
     fingerprints: Mapped[dict[str, Any] | None]
     """Of the inputs of its actions, as they were when the body was checked (see app/releases)."""
     __table_args__ = (
+        in_project(),
+        CheckConstraint(
+            "(organisation_id IS NULL) = (project_id IS NULL)", name="definitions_owned_whole"
+        ),
         CheckConstraint("weight BETWEEN 0 AND 1000000", name="definitions_weight"),
         CheckConstraint(
             "retired_at IS NULL OR (NOT active AND weight IS NULL)",

@@ -12,6 +12,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base
+from app.db.models.people import in_project
 
 
 class ArtifactRow(Base):
@@ -19,6 +20,8 @@ class ArtifactRow(Base):
 
     __tablename__ = "artifacts"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    organisation_id: Mapped[UUID]
+    project_id: Mapped[UUID]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     workflow_id: Mapped[UUID | None]
     step_key: Mapped[str | None]
@@ -33,6 +36,7 @@ class ArtifactRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     erased_at: Mapped[datetime | None]
     __table_args__ = (
+        in_project(),
         Index("artifacts_by_user", "user_id", "id"),
         Index(
             "artifacts_by_step",

@@ -29,6 +29,15 @@ class ReconcilerBeat(Base):
     grace_until: Mapped[datetime]
 
 
+class SchemaBaseline(Base):
+    """One row: the checksum of the text that has made this database (see app/db/baseline)."""
+
+    __tablename__ = "schema_baseline"
+    is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
+    checksum: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
 class WorkerPresence(Base):
     """What a worker has last said of itself: the queues that it takes, and when."""
 

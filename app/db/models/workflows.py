@@ -42,7 +42,10 @@ class WorkflowRow(Base):
 
     __tablename__ = "workflows"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    organisation_id: Mapped[UUID]
+    project_id: Mapped[UUID]
     user_id: Mapped[UUID]
+    """Who started it."""
     type: Mapped[str]
     version: Mapped[int]
     status: Mapped[str]
@@ -137,8 +140,6 @@ class StepRow(Base):
     __tablename__ = "steps"
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
-    task_id: Mapped[UUID | None]
-    """Celery's id of a step made by an earlier release; app/broker/links.py makes today's."""
     position: Mapped[int]
     action: Mapped[str]
     status: Mapped[str] = mapped_column(STEP_STATUS)
@@ -182,11 +183,6 @@ class StepRow(Base):
             "steps_orphans",
             "workflow_id",
             postgresql_where=text("undo AND key LIKE '%~orphan[%'"),
-        ),
-        Index(
-            "steps_by_old_task_id",
-            "task_id",
-            postgresql_where=text("uuid_extract_version(task_id) = 5"),
         ),
         Index(
             "steps_by_external_id",

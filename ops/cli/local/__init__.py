@@ -1,1 +1,1 @@
-"""Commands that work on this machine: its processes, its database."""
+"""Commands that start processes on this machine or use the database directly."""

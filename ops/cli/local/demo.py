@@ -1,7 +1,7 @@
-"""One face-swap campaign, from photographs over HTTP to a published page, shown as it goes.
+"""`playalter demo`: run one face-swap campaign, from photographs to a published page, and show it.
 
-What is needed to find the campaign again stands in the data folder before anything is sent: a demo
-that was killed at any moment and is started again goes on with the same campaign.
+The idempotency key and the input are written to the data folder before the campaign is started. So
+a demo that was killed at any moment and is started again continues the same campaign.
 """
 
 import json
@@ -31,13 +31,13 @@ Instance = Callable[[], AbstractContextManager[tuple[Profile, Supervisor]]]
 EMAIL = "demo@example.com"
 STATE = "demo.json"
 TYPE = "face_swap_campaign"
-_LOOK_SECONDS = 0.4
+_POLL_SECONDS = 0.4
 _PATIENCE_SECONDS = 90.0
 _STAGES = "PostgreSQL, Valkey, sandbox, migrations, web, worker, reconciler, beat, Flower"
 
 
 def run(instance: Instance, *, targets: int, is_once: bool) -> int:
-    """Bring an instance up, see one campaign through, and say where its results are."""
+    """Start an instance, run one campaign to its end, and print where its results are."""
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     began = time.monotonic()
     with console.status(f"Starting {_STAGES} ...") as spinner, instance() as (profile, supervisor):
@@ -48,7 +48,7 @@ def run(instance: Instance, *, targets: int, is_once: bool) -> int:
         workflow = campaign.follow(supervisor)
         code = campaign.report(workflow)
         if not is_once:
-            console.print("It stays up; Ctrl-C stops it all.")
+            console.print("All services keep running; Ctrl-C stops them.")
             try:
                 stay(supervisor)
             except KeyboardInterrupt:
@@ -57,7 +57,7 @@ def run(instance: Instance, *, targets: int, is_once: bool) -> int:
 
 
 def stay(supervisor: Supervisor) -> None:
-    """Return never, but raise ServiceFailed when a service has failed for good."""
+    """Wait until a service has failed for good, then raise ServiceFailed; never returns."""
     while True:
         if supervisor.failure:
             raise supervisor.failure
@@ -65,7 +65,7 @@ def stay(supervisor: Supervisor) -> None:
 
 
 def addresses(profile: Profile) -> dict[str, str]:
-    """Where the parts of an instance are, credentials included."""
+    """The addresses of an instance's parts, with Flower's credentials."""
     password = profile.secrets["FLOWER_PASSWORD"]
     return {
         "API": profile.url,
@@ -76,7 +76,7 @@ def addresses(profile: Profile) -> dict[str, str]:
 
 
 class Campaign:
-    """The demo's campaign: its state in the data folder, its picture on the console."""
+    """The demo's campaign; its state is in the data folder, its progress on the console."""
 
     def __init__(self, profile: Profile, console: Console) -> None:
         self._profile = profile
@@ -85,14 +85,14 @@ class Campaign:
         self._api = Api(profile.url, self._key())
 
     def begin(self, targets: int) -> None:
-        """Go on with the campaign that has not ended, or start another."""
-        known = self._unfinished()
-        if known is not None:
-            self._console.print("Going on with the campaign that was under way.")
+        """Continue the campaign that has not ended, or start a new one."""
+        unfinished = self._unfinished()
+        if unfinished is not None:
+            self._console.print("Continuing the unfinished campaign.")
             return
         if "input" not in self._state:
             given = self._upload(targets)
-            # Kept before it is sent: sent again, the same key and body start nothing new.
+            # Written before the request: the same key and body, sent again, start nothing new.
             self._keep(input=json.dumps(given), idempotency_key=uuid4().hex)
         started = self._api.start(
             TYPE, json.loads(self._state["input"]), self._state["idempotency_key"]
@@ -100,21 +100,21 @@ class Campaign:
         self._keep(workflow_id=started["id"])
 
     def follow(self, supervisor: Supervisor) -> Json:
-        """Show the workflow until it ends; raises ServiceFailed, CannotReach."""
+        """Show the workflow until it ends; raises ServiceFailed or CannotReach."""
         if not self._console.is_terminal:
             lines = Lines()
-            for workflow in self._looks(supervisor):
+            for workflow in self._polls(supervisor):
                 for line in lines.changes(workflow):
                     self._console.print(line, markup=False)
             self._console.print(headline(workflow))
             return workflow
         with Live(console=self._console, auto_refresh=False) as live:
-            for workflow in self._looks(supervisor):
+            for workflow in self._polls(supervisor):
                 live.update(panel(workflow, max(6, self._console.height - 6)), refresh=True)
         return workflow
 
     def report(self, workflow: Json) -> int:
-        """Keep pictures and report in a folder, print where everything is; the exit code."""
+        """Write the pictures and a report to files, print all addresses, return the exit code."""
         folder = self._profile.data.folder("demo") / workflow["id"]
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(workflow, indent=2) + "\n")
@@ -148,8 +148,8 @@ class Campaign:
             reason = (workflow["error"] or {}).get("message", "")
             self._console.print(f"The campaign ended as {workflow['status']}. {reason}")
 
-    def _looks(self, supervisor: Supervisor) -> "Looks":
-        return Looks(self._api, self._state["workflow_id"], supervisor)
+    def _polls(self, supervisor: Supervisor) -> "Polls":
+        return Polls(self._api, self._state["workflow_id"], supervisor)
 
     def _unfinished(self) -> Json | None:
         workflow_id = self._state.get("workflow_id")
@@ -158,7 +158,7 @@ class Campaign:
         try:
             workflow = self._api.workflow(workflow_id)
         except Refused:
-            workflow = None  # the data folder's database is another now
+            workflow = None  # the database is new and does not know the campaign
         if workflow is None or workflow["status"] in TERMINAL:
             self._keep(workflow_id=None, input=None, idempotency_key=None)
             return None
@@ -209,10 +209,11 @@ class Campaign:
         self._profile.data.write(STATE, self._state)
 
 
-class Looks:
-    """The workflow as it is, again and again, the last time when it has ended.
+class Polls:
+    """Yields the workflow again and again, for the last time after it has ended.
 
-    A server that is away is waited for: the supervisor starts it again.
+    While the server cannot be reached it waits up to _PATIENCE_SECONDS, because the supervisor
+    restarts the server. Raises CannotReach after that, and ServiceFailed.
     """
 
     def __init__(self, api: Api, workflow_id: str, supervisor: Supervisor) -> None:
@@ -220,19 +221,19 @@ class Looks:
         self._workflow_id = workflow_id
         self._supervisor = supervisor
         self._seen_at = time.monotonic()
-        self._looked = False
+        self._has_polled = False
         self._has_ended = False
 
-    def __iter__(self) -> "Looks":
+    def __iter__(self) -> "Polls":
         return self
 
     def __next__(self) -> Json:
         while not self._has_ended:
             if self._supervisor.failure:
                 raise self._supervisor.failure
-            if self._looked:
-                time.sleep(_LOOK_SECONDS)
-            self._looked = True
+            if self._has_polled:
+                time.sleep(_POLL_SECONDS)
+            self._has_polled = True
             try:
                 workflow = self._api.workflow(self._workflow_id)
             except CannotReach:

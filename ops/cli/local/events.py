@@ -1,4 +1,4 @@
-"""`playalter events`: is the record whole, and are the rows what it says. Works on the database."""
+"""`playalter events`: check the recorded events, and the rows against them, in the database."""
 
 import json
 import os
@@ -19,24 +19,24 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from chains.repair.rebuild import Difference
 
 _WORKFLOW = click.argument("workflow", type=click.UUID, required=False)
-_JSON = click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+_JSON = click.option("--json", "is_json", is_flag=True, help="One JSON object per line.")
 
 
 @click.group()
 def events() -> None:
-    """Check the record of events (needs the settings of the server)."""
+    """Check the recorded events (needs the settings of the server)."""
 
 
 @events.command()
 @_WORKFLOW
-@click.option("--heads", "file", type=click.File("r"), help="Heads exported before; - reads stdin.")
+@click.option("--heads", "file", type=click.File("r"), help="Exported heads; - reads stdin.")
 @_JSON
 def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
-    """Compute the chain of hashes again, of WORKFLOW or of all; exit 0 if all is well.
+    """Verify the hash chain of WORKFLOW or of all workflows; exit code 0 if there is no fault.
 
-    A record that was cut off at its end verifies by itself; --heads finds it.
+    The chain alone cannot show that its last events are missing; --heads shows it.
     """
-    configured(is_beside_laptop=True)
+    configured(is_demo_allowed=True)
     from app.record.anchors import HeadInvalid, read_heads
     from app.record.verification import Tally
     from app.record.verification import verify as faults
@@ -53,10 +53,12 @@ def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
 
 
 @events.command("export-heads")
-@click.option("--to", "path", type=click.Path(dir_okay=False), help="A file, replaced as a whole.")
+@click.option(
+    "--to", "path", type=click.Path(dir_okay=False), help="The file to write, atomically."
+)
 def export_heads(path: str | None) -> None:
-    """Print each workflow's newest event and its hash, for safe keeping elsewhere."""
-    configured(is_beside_laptop=True)
+    """Print each workflow's newest event and its hash, to be kept outside the database."""
+    configured(is_demo_allowed=True)
     from app.record.verification import heads
 
     with stores():
@@ -71,8 +73,11 @@ def export_heads(path: str | None) -> None:
 @_WORKFLOW
 @_JSON
 def rebuild(workflow: UUID | None, is_json: bool) -> None:
-    """Fold events back and report where rows differ, of WORKFLOW or of all; nothing is written."""
-    configured(is_beside_laptop=True)
+    """Compare the rows of WORKFLOW or of all workflows with the state computed from their events.
+
+    Differences are printed; nothing is changed.
+    """
+    configured(is_demo_allowed=True)
     from app.errors import Unavailable
     from app.record.verification import Tally
     from chains.repair.rebuild import differences
@@ -85,12 +90,12 @@ def rebuild(workflow: UUID | None, is_json: bool) -> None:
     except Unavailable as err:
         leave(UNREACHABLE, err.message)
     if tally.gone:
-        click.echo(f"{tally.gone} payloads are no longer there and were not compared", err=True)
+        click.echo(f"{tally.gone} erased payloads were not compared", err=True)
     _end(workflow, tally.workflows, tally.events, count, "difference")
 
 
 def _lines(text: Callable[[Any], str], is_json: bool) -> Callable[[Any], int]:
-    """Something that prints what is found, and counts 1."""
+    """A function that prints one finding and returns 1, to be summed."""
 
     def show(found: Any) -> int:
         click.echo(json.dumps(asdict(found), default=str) if is_json else text(found))
@@ -120,18 +125,18 @@ def _end(workflow: UUID | None, workflows: int, read: int, count: int, noun: str
 
 
 def _write(path: str, heads: "Iterator[Head]") -> int:
-    """Write all or nothing: what was kept before stays until the new file is complete."""
-    beside = Path(f"{path}.{os.getpid()}.part")
+    """Write the heads to a file, atomically, and return their number."""
+    unfinished = Path(f"{path}.{os.getpid()}.part")
     try:
-        with beside.open("x") as file:
+        with unfinished.open("x") as file:
             count = sum(1 for head in heads if file.write(head.line() + "\n"))
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        unfinished.replace(path)
     except OSError as err:
         leave(USAGE, f"{path}: {err.strerror}")
     finally:
-        beside.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return count
 
 

@@ -1,4 +1,4 @@
-"""`playalter keys`: make, list and revoke API keys; works on the database, not over HTTP."""
+"""`playalter keys`: create, list and revoke API keys, directly in the database."""
 
 import click
 
@@ -8,15 +8,15 @@ from ops.cli.local.settings import configured, stores
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys (needs the settings of the server)."""
+    """Create, list and revoke API keys (needs the settings of the server)."""
 
 
 @keys.command()
 @click.argument("email")
-@click.option("--admin", "is_admin", is_flag=True, help="May change what can be started.")
+@click.option("--admin", "is_admin", is_flag=True, help="The key may change definitions.")
 def create(email: str, is_admin: bool) -> None:
-    """Make a key for the user of EMAIL, new or known; it is shown this once."""
-    configured(is_beside_laptop=True)
+    """Create a key for the user with EMAIL, who is created if needed. It is shown only once."""
+    configured(is_demo_allowed=True)
     from app.errors import InvalidInput
     from app.identity import keys
 
@@ -31,8 +31,8 @@ def create(email: str, is_admin: bool) -> None:
 @keys.command("list")
 @click.argument("email", required=False)
 def list_keys(email: str | None) -> None:
-    """List keys by prefix; of one user if EMAIL is given."""
-    configured(is_beside_laptop=True)
+    """List the prefixes of all keys, or of the keys of the user with EMAIL."""
+    configured(is_demo_allowed=True)
     from app.identity import keys
 
     with stores():
@@ -47,8 +47,8 @@ def list_keys(email: str | None) -> None:
 @keys.command()
 @click.argument("prefix")
 def revoke(prefix: str) -> None:
-    """Make the key with PREFIX worthless (a whole key is taken too)."""
-    configured(is_beside_laptop=True)
+    """Revoke the key with PREFIX; a whole key is accepted too."""
+    configured(is_demo_allowed=True)
     from app.errors import NotFound
     from app.identity import keys
 
@@ -58,7 +58,7 @@ def revoke(prefix: str) -> None:
             keys.revoke_key(wanted)
     except NotFound as err:
         leave(USAGE, f"{wanted}: {err.message}")
-    click.echo(f"{wanted} revoked: refused from now on")
+    click.echo(f"{wanted} is revoked and refused from now on")
 
 
 COMMANDS: dict[str, click.Command] = {"keys": keys}

@@ -1,4 +1,7 @@
-"""The processes of an instance, each replaced by the program that does the work."""
+"""`playalter web|worker|reconciler|beat|flower|migrate|sandbox`: the processes of an instance.
+
+Most commands only read the settings and then replace themselves by the program that does the work.
+"""
 
 import os
 import sys
@@ -6,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from ops.cli.exits import USAGE, leave
-from ops.cli.local.settings import configured, stores
+from ops.cli.exits import FAILED, USAGE, leave
+from ops.cli.local.settings import ready_to_work, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
@@ -15,14 +18,14 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
 
 @click.command()
 def web() -> None:
-    """Serve HTTP (gunicorn, one process with threads)."""
-    settings = configured()
+    """Serve HTTP (gunicorn: one process with threads)."""
+    settings = ready_to_work()
     _become(
         "gunicorn",
         "web:create_app_from_environment()",
         *("--bind", f"{settings.web_host}:{settings.web_port}"),
         *("--worker-class", "web.server.Worker", "--threads", str(settings.web_threads)),
-        # What is open then is event streams, and their readers come back with Last-Event-ID.
+        # After 3 s only event streams are still open; their clients reconnect with Last-Event-ID.
         *("--graceful-timeout", "3", "--keep-alive", "15", "--no-control-socket"),
         **_shared(settings),
     )
@@ -32,13 +35,13 @@ def web() -> None:
 @click.option(
     "--threads",
     type=click.IntRange(1, 500),
-    help="So many steps at once in one process: for steps that wait for others' answers.",
+    help="Run this many steps at once in one process; for steps that mostly wait for platforms.",
 )
-@click.option("--queues", help="Work on these platforms' steps only, with commas: stripe,vercel.")
-@click.option("--name", default="worker", show_default=True, help="Its name in Flower.")
+@click.option("--queues", help="Only run steps of these platforms, for example stripe,vercel.")
+@click.option("--name", default="worker", show_default=True, help="The worker's name in Flower.")
 def worker(threads: int | None, queues: str | None, name: str) -> None:
-    """Work on steps (Celery, prefork, as many processes as AUTOSCALE says, or --threads)."""
-    settings = configured()
+    """Run steps (Celery: prefork with AUTOSCALE processes, or one process with --threads)."""
+    settings = ready_to_work()
     from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
 
@@ -46,17 +49,18 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
     wanted = known if queues is None else [each.strip() for each in queues.split(",")]
     unknown = ", ".join(sorted(set(wanted) - set(known)))
     if unknown:
-        leave(USAGE, f"--queues: there is no platform {unknown}; there are {', '.join(known)}")
+        leave(USAGE, f"--queues: unknown platform {unknown}; known are {', '.join(known)}")
     pool = ("--autoscale", settings.autoscale)
     if threads is not None:
         pool = ("--pool=threads", f"--concurrency={threads}")
     _become(
         *("celery", "-A", "chains.worker", "worker", "-n", f"{name}@%h"),
         *(*pool, "-Q", ",".join(wanted), "-E"),
-        # Heartbeats stay: Flower takes a worker without them for dead.
+        # Heartbeats stay on, because Flower shows a worker without them as dead.
         *("--without-gossip", "--without-mingle"),
         *("--loglevel", settings.log_level),
-        # TERM then ends in a soft shutdown: what runs gets some seconds, the rest goes back.
+        # TERM then starts a soft shutdown: running steps get some seconds, the others are
+        # returned to their queues.
         REMAP_SIGTERM="SIGQUIT",
         **_shared(settings),
     )
@@ -64,8 +68,11 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
 
 @click.command()
 def reconciler() -> None:
-    """Find what is due, lost or overdue, and move it (one or several)."""
-    settings = configured()
+    """Find steps that are due, lost or overdue, and publish or repair them.
+
+    Several may run at once.
+    """
+    settings = ready_to_work()
     os.environ.update(_shared(settings))
     from app import telemetry
     from chains.repair.reconcile import main
@@ -76,9 +83,10 @@ def reconciler() -> None:
 
 @click.command()
 def beat() -> None:
-    """Run housekeeping by the clock (Celery beat, its schedule in memory)."""
-    configured()
-    # The default scheduler would keep a file; the schedule is code and nothing is lost with it.
+    """Start periodic housekeeping (Celery beat, with its schedule in memory)."""
+    ready_to_work()
+    # The default scheduler keeps its state in a file. Here the schedule is code, so a restart
+    # loses nothing.
     scheduler = ("--scheduler", "celery.beat:Scheduler")
     _become("celery", "-A", "chains.worker", "beat", *scheduler)
 
@@ -86,28 +94,35 @@ def beat() -> None:
 @click.command()
 def flower() -> None:
     """Serve Flower behind its password (FLOWER_USER, FLOWER_PASSWORD)."""
-    settings = configured()
+    settings = ready_to_work()
     password = settings.flower_password
     if password is None or not password.get_secret_value():
-        leave(USAGE, "FLOWER_PASSWORD is not set; Flower is not served without one")
+        leave(USAGE, "FLOWER_PASSWORD is not set; Flower needs a password")
     _become(
         *("celery", "-A", "chains.worker", "flower"),
         *("--address=127.0.0.1", f"--port={settings.flower_port}"),
-        # In the environment: a command line can be read by every user of the machine.
+        # In the environment, because every user of the machine can read a command line.
         FLOWER_BASIC_AUTH=f"{settings.flower_user}:{password.get_secret_value()}",
     )
 
 
 @click.command()
-def migrate() -> None:
-    """Bring the database up to date and register the workflow types that ship."""
-    settings = configured()
+@click.option("--fresh", "is_fresh", is_flag=True, help="Delete everything in the database first.")
+@click.option("--yes", "is_meant", is_flag=True, help="Do not ask before --fresh deletes.")
+def migrate(is_fresh: bool, is_meant: bool) -> None:
+    """Migrate the database and register the workflow types that are shipped."""
+    settings = ready_to_work()
     from app import db
     from chains import definitions
     from chains.catalogue import versions
 
+    if is_fresh and not is_meant:
+        _confirm_deletion(settings)
     with stores():
-        db.migrate(settings.database_url)
+        try:
+            db.migrate(settings.database_url, is_fresh=is_fresh)
+        except db.OtherBaseline as err:
+            leave(FAILED, str(err))
         for body in definitions.ALL:
             made = versions.register(body, activates=True)
             click.echo(f"{made.name} version {made.version}")
@@ -123,6 +138,18 @@ def sandbox(arguments: tuple[str, ...]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "ops.sandbox", *arguments])  # noqa: S606 - ours
 
 
+def _confirm_deletion(settings: "Settings") -> None:
+    """Ask whether the database may be emptied; without a terminal nobody can be asked."""
+    from sqlalchemy import make_url
+
+    if not sys.stdin.isatty():
+        leave(USAGE, "--fresh deletes everything in the database; without a terminal add --yes")
+    url = make_url(settings.database_url)
+    where = f"database {url.database} on {url.host or 'this machine'}"
+    if not click.confirm(f"Delete everything in {where}?", err=True):
+        leave(FAILED, "nothing was changed")
+
+
 def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
     environment = os.environ | variables
     argv = [sys.executable, "-m", module, *arguments]
@@ -130,7 +157,7 @@ def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
 
 
 def _shared(settings: "Settings") -> dict[str, str]:
-    # prometheus_client decides when it is imported whether samples are shared.
+    # prometheus_client reads this variable when it is imported.
     if settings.metrics_dir is None:
         return {}
     settings.metrics_dir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""`playalter up` and `playalter demo`: a whole instance on this machine, in the foreground."""
+"""`playalter up` and `playalter demo`: run a whole instance on this machine, in the foreground."""
 
 import contextlib
 import os
@@ -22,15 +22,15 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def _where(command: F) -> F:
-    """The options that say where an instance lives and listens."""
+    """Add the options for an instance's data folder and ports."""
     port = click.IntRange(0, 65_535)
     for service in reversed(_PORTS):
         given = f"PLAYALTER_{service.upper()}_PORT"
-        text = f"Port of {service}; 0: any. [default: ${given}, or the usual one]"
+        text = f"Port of {service}; 0 means any. [default: ${given}, else the standard port]"
         command = click.option(f"--{service}-port", type=port, help=text)(command)
     folder = click.Path(file_okay=False, path_type=Path)
     option = click.option("--data", type=folder, default=CHECKOUT / ".data", show_default=".data")
-    fresh = click.option("--fresh", is_flag=True, help="Forget all that the data folder holds.")
+    fresh = click.option("--fresh", is_flag=True, help="Delete all data first.")
     return option(fresh(command))
 
 
@@ -38,7 +38,10 @@ def _where(command: F) -> F:
 def instance(
     data: Path, fresh: bool, **ports: int | None
 ) -> Iterator[tuple["Profile", "Supervisor"]]:
-    """All services, up and ready; stopped, with nothing left behind, at the end of the block."""
+    """All services, ready to use; at the end of the block they are stopped.
+
+    A LaptopFault or OSError ends the command.
+    """
     from ops.laptop.faults import LaptopFault
     from ops.laptop.profile import Ports, open_profile
     from ops.laptop.supervisor import Supervisor, signals_as_exit
@@ -78,7 +81,7 @@ def up(
         for name, address in addresses(profile).items():
             click.echo(f"{name:<10} {address}")
         click.echo(f"{'settings':<10} {profile.data.path / 'environment.json'}")
-        click.echo("Ctrl-C stops it all.")
+        click.echo("Ctrl-C stops all services.")
         stay(supervisor)
 
 
@@ -95,7 +98,7 @@ def demo(
     flower_port: int | None,
     sandbox_port: int | None,
 ) -> None:
-    """Bring everything up and run one face-swap campaign with real photographs."""
+    """Start everything and run one face-swap campaign with real photographs."""
     from ops.cli.local.demo import run
 
     ports = {"web": web_port, "flower": flower_port, "sandbox": sandbox_port}
@@ -103,7 +106,7 @@ def demo(
     try:
         code = run(lambda: instance(data, fresh, **ports), targets=targets, is_once=once)
     except KeyboardInterrupt:
-        click.echo("\nstopped; start again to go on where it was", err=True)
+        click.echo("\nstopped; the next start continues the campaign", err=True)
     raise SystemExit(code)
 
 

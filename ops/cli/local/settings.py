@@ -1,4 +1,4 @@
-"""What a process command does first: settings, and failures of the stores, said in one line."""
+"""What local commands share: reading the settings, and one line for a store that fails."""
 
 import contextlib
 import json
@@ -12,35 +12,52 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
 
 
-def configured(*, is_beside_laptop: bool = False) -> "Settings":
-    """The settings of this process; ends the command with their faults.
+def configured(*, is_demo_allowed: bool = False) -> "Settings":
+    """Read the settings from the environment; wrong settings end the command.
 
-    `is_beside_laptop`: a command for people, who may have this checkout's demo running.
+    `is_demo_allowed`: if no database is named, use the settings of this checkout's demo. This is
+    for commands that a person runs beside the demo.
     """
     from app.settings import SettingsInvalid, current
 
-    if is_beside_laptop:
-        _beside_the_laptop()
+    if is_demo_allowed:
+        _use_demo_settings()
     try:
         return current()
     except SettingsInvalid as err:
         leave(USAGE, str(err))
 
 
-def _beside_the_laptop() -> None:
-    """Without a database named, the settings that this checkout's demo has left."""
+def ready_to_work() -> "Settings":
+    """The settings of a process that works with platforms; checks the platforms' settings too.
+
+    A wrong setting ends the command and is named.
+    """
+    settings = configured()
+    import tasks
+    from app.settings import SettingsInvalid
+
+    try:
+        tasks.check_settings()
+    except SettingsInvalid as err:
+        leave(USAGE, str(err))
+    return settings
+
+
+def _use_demo_settings() -> None:
+    """If no database is named, read the settings that this checkout's demo has written."""
     from ops.laptop.profile import DATA_FOLDER, ENVIRONMENT_FILE
 
     if any(name in os.environ for name in ("DATABASE_URL", "DATABASE_URL_FILE")):
         return
     with contextlib.suppress(OSError, ValueError):
-        left = json.loads((DATA_FOLDER / ENVIRONMENT_FILE).read_text())
-        os.environ.update({name: str(value) for name, value in left.items()})
+        written = json.loads((DATA_FOLDER / ENVIRONMENT_FILE).read_text())
+        os.environ.update({name: str(value) for name, value in written.items()})
 
 
 @contextlib.contextmanager
 def stores() -> Iterator[None]:
-    """Within it, a database that is away or refuses ends the command."""
+    """Within the block, an error of PostgreSQL ends the command."""
     from psycopg2 import Error
     from sqlalchemy.exc import DBAPIError
 

@@ -1,4 +1,4 @@
-"""`playalter workers`: who works, and on which queues; works on the database, not over HTTP."""
+"""`playalter workers`: list the workers and their queues, directly from the database."""
 
 import json
 from dataclasses import asdict
@@ -9,11 +9,13 @@ from ops.cli.local.settings import configured, stores
 
 
 @click.command()
-@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON object per line.")
 def workers(is_json: bool) -> None:
-    """List the workers of the last day with the queues that they take, then the queues that nobody
-    takes (needs the settings of the server)."""
-    configured(is_beside_laptop=True)
+    """List the workers seen in the last day with their queues, then the queues without a worker.
+
+    Needs the settings of the server.
+    """
+    configured(is_demo_allowed=True)
     from app.broker import presence
     from app.broker.celery import CONTROL_QUEUE
     from tasks import PLATFORMS
@@ -24,14 +26,14 @@ def workers(is_json: bool) -> None:
         if is_json:
             click.echo(json.dumps(asdict(each) | {"is_gone": each.is_gone}))
             continue
-        takes = "gone" if each.is_gone else ",".join(each.queues)
-        click.echo(f"{each.name:<32} {takes}  seen {each.ago:.0f} s ago")
+        state = "gone" if each.is_gone else ",".join(each.queues)
+        click.echo(f"{each.name:<32} {state}  seen {each.ago:.0f} s ago")
     if is_json:
         return
     queues = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
-    left = sorted(set(queues) - (taken or frozenset()))
-    if left:
-        click.echo(f"no worker takes {','.join(left)}", err=True)
+    unserved = sorted(set(queues) - (taken or frozenset()))
+    if unserved:
+        click.echo(f"no worker serves {','.join(unserved)}", err=True)
 
 
 COMMANDS: dict[str, click.Command] = {"workers": workers}

@@ -1,1 +1,1 @@
-"""Commands that ask a server over HTTP."""
+"""Commands that call a server over HTTP."""

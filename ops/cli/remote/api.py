@@ -1,4 +1,4 @@
-"""The HTTP API as seen by a program: each call bounded, each failure one of two exceptions."""
+"""A client of the HTTP API. Each call has a time-out; failures raise CannotReach or Refused."""
 
 import json
 import time
@@ -19,11 +19,11 @@ TERMINAL = ("succeeded", "failed", "compensated", "cancelled")
 
 
 class CannotReach(Exception):
-    """Nobody answers, or what answers is not able to."""
+    """No server answers, or the server cannot work now."""
 
 
 class Refused(Exception):
-    """The server's problem document, said in lines for people."""
+    """The server refused a request; the message is its problem document as text for people."""
 
     def __init__(self, problem: Json) -> None:
         self.problem = problem
@@ -40,91 +40,95 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Api:
-    """A server and the key to use it with."""
+    """A server's address and the API key to use."""
 
     url: str
     key: str
 
     def upload(self, name: str, data: bytes) -> Json:
-        """Upload a photograph; its facts."""
+        """Upload a photograph and return its metadata."""
         return self._json("POST", "/v1/artifacts", files={"file": (name, data)})
 
     def start(self, type: str, input: Any, idempotency_key: str) -> Json:
-        """Start a workflow; what it is."""
+        """Start a workflow and return it."""
         headers = {"Idempotency-Key": idempotency_key}
         body = {"type": type, "input": input}
         return self._json("POST", "/v1/workflows", json=body, headers=headers)
 
     def workflow(self, workflow_id: str) -> Json:
-        """A workflow with its steps."""
+        """Get a workflow with its steps."""
         return self._json("GET", f"/v1/workflows/{workflow_id}")
 
     def workflows(self, **filters: str | int | None) -> Json:
-        """One page of workflows."""
+        """Get one page of workflows."""
         given = {name: value for name, value in filters.items() if value is not None}
         return self._json("GET", "/v1/workflows", params=given)
 
     def ask(self, method: str, path: str, **options: Any) -> Json:
-        """Ask for a resource under /v1; what is answered."""
+        """Request a resource under /v1 and return its JSON."""
         return self._json(method, f"/v1/{path}", **options)
 
     def control(self, workflow_id: str, name: str, body: Json, key: str | None = None) -> Json:
-        """Ask one control of a workflow; `key`: sent again, it does nothing new."""
+        """Apply a control to a workflow; a repeat with the same `key` changes nothing."""
         headers = {"Idempotency-Key": key} if key else {}
         return self.ask("POST", f"workflows/{workflow_id}/{name}", json=body, headers=headers)
 
     def definitions(self) -> Json:
-        """The types of workflow that can be started."""
+        """List the types of workflow that can be started."""
         return self._json("GET", "/v1/definitions")
 
     def definition(self, name: str, version: int | None) -> Json:
-        """A version with its body; the active one if none is named."""
+        """Get a version with its body; the active version if `version` is None."""
         return self._json("GET", _of(name) if version is None else _of(name, version))
 
     def versions(self, name: str) -> Json:
-        """All versions of a name."""
+        """List all versions of a definition."""
         return self._json("GET", f"{_of(name)}/versions")
 
     def validate(self, data: bytes) -> Json:
-        """Check a definition, given as JSON text; the rows that it is laid out as."""
+        """Check a definition, given as JSON text, and return the steps of its workflows."""
         return self._json("POST", "/v1/definitions/validate", data=data, headers=_JSON)
 
     def register(self, data: bytes, activates: bool) -> Json:
-        """Register a definition, given as JSON text; its version."""
+        """Register a definition, given as JSON text, and return its version."""
         params = {"activate": "true"} if activates else {}
         return self._json("POST", "/v1/definitions", data=data, headers=_JSON, params=params)
 
     def diff(self, name: str, version: int, other: int) -> Json:
-        """What differs between two versions."""
+        """Compare two versions."""
         return self._json("GET", f"{_of(name, version)}/diff/{other}")
 
     def picture(self, name: str, version: int) -> str:
-        """A version as SVG."""
+        """Draw a version as SVG."""
         headers = {"Accept": "image/svg+xml"}
         return self._request("GET", f"{_of(name, version)}/picture.svg", headers=headers).text
 
     def activate(self, name: str, version: int) -> Json:
-        """Let new workflows start on a version; all versions."""
+        """Use a version for all new workflows; returns all versions."""
         return self._json("POST", f"{_of(name, version)}/activate")
 
     def rollback(self, name: str) -> Json:
-        """Go back to the version that was active before; all versions."""
+        """Activate the previously active version; returns all versions."""
         return self._json("POST", f"{_of(name)}/rollback")
 
     def spread(self, name: str, weights: dict[str, int]) -> Json:
-        """Spread new workflows over versions; all versions."""
+        """Spread new workflows over versions by weight; returns all versions."""
         return self._json("PUT", f"{_of(name)}/weights", json={"weights": weights})
 
     def retire(self, name: str, version: int) -> Json:
-        """Let nothing start on a version any more; all versions."""
+        """Retire a version, so that no workflow can start with it; returns all versions."""
         return self._json("POST", f"{_of(name, version)}/retire")
 
     def download(self, address: str) -> bytes:
-        """The bytes of an artifact or of a signed link."""
+        """Download an artifact, by its path or by a signed link."""
         return self._request("GET", address, headers={"Accept": "*/*"}).content
 
     def events(self, workflow_id: str, *, patience_seconds: float = 60.0) -> Iterator[Json]:
-        """Events as they happen until the last; connects again, within its patience, if cut off."""
+        """Yield a workflow's events as they happen, up to the last.
+
+        Reconnects if the connection breaks. Raises CannotReach if the server cannot be reached for
+        `patience_seconds`.
+        """
         last = 0
         lost_at: float | None = None
         while True:
@@ -145,7 +149,7 @@ class Api:
         if after:
             headers["Last-Event-ID"] = str(after)
         path = f"/v1/workflows/{workflow_id}/events"
-        read = STREAM_READ_SECONDS  # a few heartbeats
+        read = STREAM_READ_SECONDS  # longer than two heartbeats of the server
         with self._request("GET", path, headers=headers, stream=True, read=read) as answer:
             try:
                 for line in answer.iter_lines(decode_unicode=True):
@@ -159,7 +163,7 @@ class Api:
         try:
             body: Json = answer.json()
         except ValueError as err:
-            raise CannotReach(f"{self.url} answered, but not as Playalter does") from err
+            raise CannotReach(f"the server at {self.url} is not Playalter") from err
         return body
 
     def _request(
@@ -174,7 +178,7 @@ class Api:
         address = path if urlsplit(path).scheme else self.url.rstrip("/") + path
         sent = {"Authorization": f"Bearer {self.key}", "Accept": "application/json"}
         if not address.startswith(self.url):
-            del sent["Authorization"]  # the key is for our server only
+            del sent["Authorization"]  # only Playalter's server may see the key
         try:
             answer = requests.request(
                 method,
@@ -202,7 +206,7 @@ def _failure(url: str, answer: requests.Response) -> Exception:
     except ValueError:
         problem = None
     if not isinstance(problem, dict) or "title" not in problem:
-        return CannotReach(f"{url} answered {answer.status_code}, but not as Playalter does")
+        return CannotReach(f"{url} answered {answer.status_code}; it is not Playalter's server")
     if answer.status_code == requests.codes.service_unavailable:
         return CannotReach(f"{url} cannot work now: {problem.get('detail')}")
     return Refused(problem)

@@ -1,4 +1,4 @@
-"""`playalter bulk`: one control over many workflows; without --yes it is a dry run."""
+"""`playalter bulk`: apply a control to many workflows; without --yes it is a dry run."""
 
 from typing import IO, Any
 from uuid import uuid4
@@ -15,15 +15,15 @@ _ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
 @click.argument("action", type=click.Choice(_ACTIONS))
 @click.option("--status", help="running, suspended, failed, ...")
 @click.option("--type", "type", help="Only of this type.")
-@click.option("--version", type=int, help="Only of this version of it.")
-@click.option("--created-after", help="An instant, 2026-11-22T10:00:00Z.")
-@click.option("--created-before", help="An instant.")
-@click.option("--attention/--no-attention", default=None, help="Those that need a person, or not.")
-@click.option("--arguments", "file", type=click.File("rb"), help="JSON, as of the one control.")
-@click.option("--yes", "is_meant", is_flag=True, help="Do it; else it is a dry run.")
+@click.option("--version", type=int, help="Only of this version of the type.")
+@click.option("--created-after", help="A time, such as 2026-11-22T10:00:00Z.")
+@click.option("--created-before", help="A time.")
+@click.option("--attention/--no-attention", default=None, help="Whether they need a person.")
+@click.option("--arguments", "file", type=click.File("rb"), help="JSON, the single control's body.")
+@click.option("--yes", "is_meant", is_flag=True, help="Apply the control; without it: dry run.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=1000, show_default=True)
-@click.option("--cursor", help="Goes on after the call before.")
-@click.option("--idempotency-key", help="Sent again, the same key forks and signals nothing new.")
+@click.option("--cursor", help="Continue after the previous call.")
+@click.option("--idempotency-key", help="A repeat with the same key forks and signals only once.")
 @json_option
 def bulk(
     action: str,
@@ -35,7 +35,7 @@ def bulk(
     is_json: bool,
     **filters: Any,
 ) -> None:
-    """Do ACTION to all workflows that match; at least one filter must be given."""
+    """Apply ACTION to all workflows that match; at least one filter must be given."""
     body = {
         "action": action,
         "filter": given(**filters),
@@ -51,8 +51,8 @@ def bulk(
         print_json(answers)
         return
     for item in answers["items"]:
-        told = item["fork_id"] or item["step"] or item["detail"] or ""
-        click.echo(f"{item['id']}  {'ok' if item['ok'] else 'refused'}  {item['result']}  {told}")
+        note = item["fork_id"] or item["step"] or item["detail"] or ""
+        click.echo(f"{item['id']}  {'ok' if item['ok'] else 'refused'}  {item['result']}  {note}")
     verb = "would be done" if answers["dry_run"] else "done"
     click.echo(f"{answers['ok']} {verb}, {answers['refused']} refused")
     if answers["next_cursor"]:

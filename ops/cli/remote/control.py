@@ -1,4 +1,4 @@
-"""`playalter cancel|pause|resume|retry|skip|fork`: controls over one workflow, over HTTP."""
+"""`playalter cancel|pause|resume|retry|skip|fork`: control one workflow, over HTTP."""
 
 from typing import IO, Any
 from uuid import uuid4
@@ -8,18 +8,18 @@ import click
 from ops.cli.remote.workflows import print_json, read_json, server
 
 workflow_argument = click.argument("workflow_id", type=click.UUID)
-reason_option = click.option("--reason", help="Why; it goes on record.")
+reason_option = click.option("--reason", help="The reason, which is recorded.")
 input_option = click.option("--input", "file", type=click.File("rb"), help="JSON; - reads stdin.")
-json_option = click.option("--json", "is_json", is_flag=True, help="As the API gives it.")
+json_option = click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """A body of what was given."""
+    """A request body with the values that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def say(answer: dict[str, Any]) -> None:
-    """What a control did, in a line."""
+    """Print what a control did, in one line."""
     parts = [answer.get("result") or answer.get("status"), answer.get("step")]
     if answer.get("fork_id"):
         parts.append(f"in fork {answer['fork_id']}")
@@ -30,10 +30,10 @@ def say(answer: dict[str, Any]) -> None:
 
 @click.command()
 @workflow_argument
-@click.option("--undo/--no-undo", default=True, show_default=True, help="Undo what it did.")
+@click.option("--undo/--no-undo", default=True, show_default=True, help="Undo its effects.")
 @reason_option
 def cancel(workflow_id: Any, undo: bool, reason: str | None) -> None:
-    """Stop a workflow and undo what it did."""
+    """Stop a workflow and undo its effects."""
     with server() as api:
         say(api.control(str(workflow_id), "cancel", given(undo=undo, reason=reason)))
 
@@ -43,7 +43,7 @@ def cancel(workflow_id: Any, undo: bool, reason: str | None) -> None:
 @click.option("--children/--no-children", default=True, show_default=True)
 @reason_option
 def pause(workflow_id: Any, children: bool, reason: str | None) -> None:
-    """Let nothing more of a workflow begin."""
+    """Pause a workflow: no further step starts."""
     with server() as api:
         say(api.control(str(workflow_id), "pause", given(children=children, reason=reason)))
 
@@ -53,7 +53,7 @@ def pause(workflow_id: Any, children: bool, reason: str | None) -> None:
 @click.option("--children/--no-children", default=True, show_default=True)
 @reason_option
 def resume(workflow_id: Any, children: bool, reason: str | None) -> None:
-    """Let a paused workflow go on."""
+    """Resume a paused workflow."""
     with server() as api:
         say(api.control(str(workflow_id), "resume", given(children=children, reason=reason)))
 
@@ -64,9 +64,10 @@ def resume(workflow_id: Any, children: bool, reason: str | None) -> None:
 @input_option
 @reason_option
 def retry(workflow_id: Any, step: str | None, file: IO[bytes] | None, reason: str | None) -> None:
-    """Run STEP again now, if it failed or waits for its next try (by default the only such one).
+    """Run STEP again now, if it failed or waits for its next attempt.
 
-    --input corrects the step's whole input. A workflow that failed goes on in a fork.
+    Without STEP, the only step in that state is retried. --input replaces the step's whole input.
+    A workflow that has failed continues in a fork.
     """
     body = given(step=step, input=read_json(file) if file else None, reason=reason)
     with server() as api:
@@ -76,9 +77,9 @@ def retry(workflow_id: Any, step: str | None, file: IO[bytes] | None, reason: st
 @click.command()
 @workflow_argument
 @click.argument("step")
-@click.option("--reason", required=True, help="Why; it goes on record.")
+@click.option("--reason", required=True, help="The reason, which is recorded.")
 def skip(workflow_id: Any, step: str, reason: str) -> None:
-    """Go on without STEP."""
+    """Skip STEP and continue after it."""
     with server() as api:
         say(api.control(str(workflow_id), "skip", {"step": step, "reason": reason}))
 
@@ -87,7 +88,7 @@ def skip(workflow_id: Any, step: str, reason: str) -> None:
 @workflow_argument
 @click.argument("from_step")
 @input_option
-@click.option("--idempotency-key", help="Sent again, the same key starts nothing new.")
+@click.option("--idempotency-key", help="A repeat with the same key starts nothing new.")
 @reason_option
 @json_option
 def fork(
@@ -98,7 +99,7 @@ def fork(
     reason: str | None,
     is_json: bool,
 ) -> None:
-    """Start a workflow that takes over what came before FROM_STEP; print its id.
+    """Start a workflow that reuses the outcomes of all steps before FROM_STEP; print its id.
 
     --input replaces the workflow's input.
     """

@@ -1,6 +1,6 @@
-"""`playalter definitions`: check, register, look at and switch definitions.
+"""`playalter definitions`: check, register, show, draw and activate definitions, over HTTP.
 
-Over HTTP; `validate` and `draw` also read a file without a server.
+`validate` and `draw` can also read a file and need no server then.
 """
 
 import json
@@ -20,21 +20,21 @@ _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 
 @click.group()
 def definitions() -> None:
-    """Workflow types: check, register, compare, draw, and which version starts."""
+    """Check, register, compare and draw workflow types, and choose which version starts."""
 
 
 @definitions.command()
 @click.argument("file", type=_FILE)
-@click.option("--offline", "is_offline", is_flag=True, help="Ask no server.")
+@click.option("--offline", "is_offline", is_flag=True, help="Use no server.")
 def validate(file: str, is_offline: bool) -> None:
-    """Check the definition in FILE (JSON; - reads stdin) and name all its faults.
+    """Check the definition in FILE (JSON; - reads stdin) and list all its faults.
 
-    Without PLAYALTER_API_KEY no server is asked, and the types of children are not checked.
+    Without PLAYALTER_API_KEY no server is used, and the types of child workflows are not checked.
     """
     data = _read(file)
     if is_offline or not is_configured():
         definition, count = _checked(data)
-        click.echo(f"{definition.name}: valid, {count} steps (no server was asked)")
+        click.echo(f"{definition.name}: valid, {count} steps (checked without a server)")
         return
     with server() as api:
         steps = api.validate(data)["steps"]
@@ -43,23 +43,23 @@ def validate(file: str, is_offline: bool) -> None:
 
 @definitions.command()
 @click.argument("file", type=_FILE)
-@click.option("--activate", "activates", is_flag=True, help="New workflows start on it at once.")
+@click.option("--activate", "activates", is_flag=True, help="Use it for new workflows at once.")
 def register(file: str, activates: bool) -> None:
     """Register the definition in FILE; a changed body becomes the next version."""
     data = _read(file)
     with server() as api:
         made = api.register(data, activates)
     name, version = made["name"], made["version"]
-    news = "new" if made["is_new"] else "known already"
+    age = "new" if made["is_new"] else "registered before"
     state = "active" if made["is_active"] else "not active"
-    click.echo(f"{name} version {version}: {news}, {state}")
+    click.echo(f"{name} version {version}: {age}, {state}")
     if not made["is_active"]:
-        click.echo(f"playalter definitions activate {name} {version}", err=True)
+        click.echo(f"to activate it: playalter definitions activate {name} {version}", err=True)
 
 
 @definitions.command("list")
 @click.argument("name", required=False)
-@click.option("--json", "is_json", is_flag=True, help="As the API gives it.")
+@click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 def list_definitions(name: str | None, is_json: bool) -> None:
     """List the types, or all versions of NAME."""
     with server() as api:
@@ -70,8 +70,8 @@ def list_definitions(name: str | None, is_json: bool) -> None:
         _print_versions(found)
     else:
         for each in found["items"]:
-            told = " ".join((each["description"] or "").split())[:80]
-            line = f"{each['name']:<32} version {each['version']:<4} {told}"
+            description = " ".join((each["description"] or "").split())[:80]
+            line = f"{each['name']:<32} version {each['version']:<4} {description}"
             click.echo(line.rstrip())
 
 
@@ -90,7 +90,7 @@ def show(name: str, version: int | None) -> None:
 @click.argument("version", type=click.IntRange(min=1))
 @click.argument("other", type=click.IntRange(min=1))
 def diff(name: str, version: int, other: int) -> None:
-    """Show what differs between VERSION and OTHER: text, then the steps it touches."""
+    """Show the differences between VERSION and OTHER: first as text, then by step."""
     with server() as api:
         found = api.diff(name, version, other)
     if not found["text"]:
@@ -110,7 +110,7 @@ def diff(name: str, version: int, other: int) -> None:
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
 def activate(name: str, version: int) -> None:
-    """Let all new workflows start on VERSION."""
+    """Use VERSION for all new workflows."""
     with server() as api:
         _print_versions(api.activate(name, version))
 
@@ -118,7 +118,7 @@ def activate(name: str, version: int) -> None:
 @definitions.command()
 @click.argument("name")
 def rollback(name: str) -> None:
-    """Go back to the version that was active before the present one."""
+    """Activate the version that was active before the current one."""
     with server() as api:
         _print_versions(api.rollback(name))
 
@@ -126,9 +126,9 @@ def rollback(name: str) -> None:
 @definitions.command()
 @click.argument("name")
 @click.argument("shares", nargs=-1, metavar="VERSION=WEIGHT...")
-@click.option("--end", "is_end", is_flag=True, help="The active version takes all again.")
+@click.option("--end", "is_end", is_flag=True, help="Use only the active version again.")
 def spread(name: str, shares: tuple[str, ...], is_end: bool) -> None:
-    """Spread new workflows over versions, for example: spread campaign 1=90 2=10"""
+    """Spread new workflows over versions by weight, for example: spread campaign 1=90 2=10"""
     weights: dict[str, int] = {}
     for share in shares:
         version, _, weight = share.partition("=")
@@ -145,7 +145,7 @@ def spread(name: str, shares: tuple[str, ...], is_end: bool) -> None:
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
 def retire(name: str, version: int) -> None:
-    """Let nothing start on VERSION any more; refused while a workflow runs on it."""
+    """Retire VERSION: no workflow can start with it. Refused while one of its workflows runs."""
     with server() as api:
         _print_versions(api.retire(name, version))
 
@@ -155,7 +155,7 @@ def retire(name: str, version: int) -> None:
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @click.option("--output", "-o", type=click.Path(dir_okay=False), default="-", help="A file (SVG).")
 def draw(source: str, version: int | None, output: str) -> None:
-    """Draw the definition in FILE, or NAME's active version, or its VERSION, as SVG."""
+    """Draw the definition in FILE, or NAME's active version or its VERSION, as SVG."""
     if source == "-" or source.endswith(".json") or Path(source).is_file():
         picture = _drawn(_read(source))
     else:
@@ -183,8 +183,7 @@ def _read(file: str) -> bytes:
 
 
 def _checked(data: bytes) -> tuple["Definition", int]:
-    """The definition of a file, and how many rows it is laid out as; ends the command with all its
-    faults."""
+    """Check a definition; returns it and the number of its steps. Faults end the command."""
     from app.errors import InvalidInput
     from chains.actions import actions
     from chains.language.bounds import MAX_DEPTH

@@ -1,4 +1,4 @@
-"""`playalter approvals|approve|reject|signal|attention|resolve|dismiss`: what people decide."""
+"""`playalter approvals|approve|reject|signal|attention|resolve|dismiss`: decisions of people."""
 
 from typing import IO, Any
 from urllib.parse import quote
@@ -9,10 +9,10 @@ import click
 from ops.cli.remote.control import given, json_option, say, workflow_argument
 from ops.cli.remote.workflows import print_json, read_json, server
 
-cursor_option = click.option("--cursor", help="Goes on after the page before.")
+cursor_option = click.option("--cursor", help="Continue after the previous page.")
 limit_option = click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
-comment_option = click.option("--comment", help="What to say with it; it goes on record.")
-step_option = click.option("--step", help="The approval that is meant, where several wait.")
+comment_option = click.option("--comment", help="A comment, which is recorded.")
+step_option = click.option("--step", help="The step of the approval, if several wait.")
 data_option = click.option(
     "--data", "file", type=click.File("rb"), help="JSON for the steps that follow; - reads stdin."
 )
@@ -20,7 +20,7 @@ data_option = click.option(
 
 def _give(workflow_id: Any, name: str, body: dict[str, Any]) -> None:
     with server() as api:
-        # Names are those of a definition, but whatever is typed must not change the address.
+        # Names come from a definition and are harmless, but a typing error must not change the URL.
         say(api.control(str(workflow_id), f"signals/{quote(name, safe='')}", body, uuid4().hex))
 
 
@@ -33,7 +33,7 @@ def _give(workflow_id: Any, name: str, body: dict[str, Any]) -> None:
 def approve(
     workflow_id: Any, name: str, comment: str | None, step: str | None, file: IO[bytes] | None
 ) -> None:
-    """Approve what waits for the signal NAME."""
+    """Approve the step that waits for the signal NAME."""
     data = read_json(file) if file else None
     _give(workflow_id, name, given(approved=True, comment=comment, step=step, data=data))
 
@@ -47,7 +47,7 @@ def approve(
 def reject(
     workflow_id: Any, name: str, comment: str | None, step: str | None, file: IO[bytes] | None
 ) -> None:
-    """Reject what waits for the signal NAME."""
+    """Reject the step that waits for the signal NAME."""
     data = read_json(file) if file else None
     _give(workflow_id, name, given(approved=False, comment=comment, step=step, data=data))
 
@@ -56,7 +56,7 @@ def reject(
 @workflow_argument
 @click.argument("name")
 @click.option("--yes/--no", "is_approved", required=True, default=None, help="The decision.")
-@click.option("--idempotency-key", help="Sent again, the same key decides nothing new.")
+@click.option("--idempotency-key", help="A repeat with the same key decides nothing new.")
 @comment_option
 @step_option
 @data_option
@@ -69,7 +69,7 @@ def signal(
     step: str | None,
     file: IO[bytes] | None,
 ) -> None:
-    """Give the signal NAME; it is kept until an approval takes it."""
+    """Send the signal NAME; it is stored until an approval takes it."""
     data = read_json(file) if file else None
     body = given(approved=is_approved, comment=comment, step=step, data=data)
     with server() as api:
@@ -82,7 +82,7 @@ def signal(
 @limit_option
 @json_option
 def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
-    """List the decisions that are waited for."""
+    """List the approvals that wait for a decision."""
     with server() as api:
         page = api.ask("GET", "approvals", params=given(cursor=cursor, limit=limit))
     if is_json:
@@ -124,9 +124,9 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
 @workflow_argument
 @click.argument("step")
 @click.argument("word", metavar="WORD", type=click.Choice(["succeeded", "never", "done", "retry"]))
-@click.option("--reason", required=True, help="How you know; it goes on record.")
+@click.option("--reason", required=True, help="How you know; this is recorded.")
 @click.option("--output", type=click.File("rb"), help="The step's output as JSON; - reads stdin.")
-@click.option("--response", type=click.File("rb"), help="The vendor's reply to the open call.")
+@click.option("--response", type=click.File("rb"), help="The vendor's reply to the call, as JSON.")
 def resolve(
     workflow_id: Any,
     step: str,
@@ -135,13 +135,13 @@ def resolve(
     output: IO[bytes] | None,
     response: IO[bytes] | None,
 ) -> None:
-    """Say what became of STEP, where nobody can look it up.
+    """Record what happened to STEP, if the platform cannot tell.
 
     \b
-    succeeded  its call was made; give --output or --response
-    never      nothing happened: it runs again
-    done       a compensation (STEP~undo) counts as done
-    retry      look it up, or compensate, again now
+    succeeded  the call was made; give --output or --response
+    never      nothing happened; the step runs again
+    done       the compensation (STEP~undo) counts as done
+    retry      repeat the lookup or the compensation now
     """
     body: dict[str, Any] = {"as": word, "reason": reason}
     for name, file in (("output", output), ("response", response)):
@@ -153,9 +153,9 @@ def resolve(
 
 @click.command()
 @workflow_argument
-@click.option("--reason", required=True, help="Why nobody is needed any more.")
+@click.option("--reason", required=True, help="Why no person is needed any more.")
 def dismiss(workflow_id: Any, reason: str) -> None:
-    """Answer a call for a person that no step stands for."""
+    """Record that a workflow needs no person any more, for a reason that concerns no step."""
     with server() as api:
         say(api.control(str(workflow_id), "attention/dismiss", {"reason": reason}))
 

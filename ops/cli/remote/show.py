@@ -1,4 +1,4 @@
-"""A workflow on a terminal: a table of its steps, or plain lines where there is no terminal."""
+"""Shows a workflow on a terminal as a table of its steps, or as plain lines without a terminal."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,7 +24,7 @@ _STYLES = {
     "skipped": "bright_black",
 }
 _WIDTH = 160
-_TOLD = ("code", "cause", "as", "by", "reason")
+_SHOWN_DATA = ("code", "cause", "as", "by", "reason")
 _MARKS = {
     "succeeded": "✓",
     "running": "●",
@@ -38,13 +38,13 @@ _MARKS = {
 
 
 def console() -> Console:
-    """Stdout; wide enough for whole ids where it is no terminal."""
+    """A console on stdout; without a terminal it is wide enough for whole ids."""
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
 def dollars(micro_usd: int) -> str:
-    """A cost for people; empty for none.
+    """A cost as text for people; empty if it is 0.
 
     >>> dollars(12_500)
     '$0.0125'
@@ -57,7 +57,7 @@ def dollars(micro_usd: int) -> str:
 
 
 def headline(workflow: Json) -> Text:
-    """Type, id, status and progress in one line."""
+    """A workflow's type, id, status and progress in one line."""
     status = workflow["status"]
     done, total = _progress(workflow)
     line = Text.assemble(
@@ -76,7 +76,7 @@ def headline(workflow: Json) -> Text:
 
 
 def panel(workflow: Json, most_rows: int) -> RenderableType:
-    """The headline and as many steps as fit; those that are settled make room first."""
+    """The headline and at most `most_rows` steps; steps in progress are preferred."""
     table = Table(box=None, padding=(0, 1), header_style="bright_black")
     for name, side in (("", "left"), ("step", "left"), ("action", "left"), ("state", "left")):
         table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type] # a literal
@@ -96,7 +96,7 @@ def panel(workflow: Json, most_rows: int) -> RenderableType:
 
 
 def table_of(workflows: list[Json]) -> Table:
-    """A list of workflows."""
+    """A table of workflows."""
     table = Table(box=None, padding=(0, 1), header_style="bright_black")
     for name in ("id", "type", "status", "cause", "started", "cost"):
         table.add_column(name, no_wrap=True)
@@ -114,22 +114,22 @@ def table_of(workflows: list[Json]) -> Table:
 
 
 def event_line(event: Json) -> str:
-    """One event in a line: time, step, what happened, and what is worth knowing of it."""
+    """An event in one line: time, type, step and some of its data."""
     at = datetime.fromtimestamp(event["at"] / 1_000_000).astimezone()
     data = event.get("data") or {}
-    told = " ".join(f"{name}={data[name]}" for name in _TOLD if name in data)
+    shown = " ".join(f"{name}={data[name]}" for name in _SHOWN_DATA if name in data)
     step = event.get("step", "")
-    return f"{at:%H:%M:%S}  {event['type']:<20} {step} {told}".rstrip()
+    return f"{at:%H:%M:%S}  {event['type']:<20} {step} {shown}".rstrip()
 
 
 class Lines:
-    """Changes of a workflow's steps as plain lines: for logs and pipes."""
+    """The changes of a workflow's steps as plain lines, for logs and pipes."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int]] = {}
 
     def changes(self, workflow: Json) -> Iterator[str]:
-        """One line for each step whose state or tries differ from the last call."""
+        """Yield a line for each step whose status or attempts have changed since the last call."""
         for step in workflow["steps"]:
             now = (step["status"], step["attempts"])
             if step["status"] == "pending" or self._seen.get(step["key"]) == now:

@@ -1,4 +1,4 @@
-"""Commands that ask a server over HTTP: submit, watch, status, list."""
+"""`playalter submit|watch|status|list`: start and show workflows, over HTTP."""
 
 import contextlib
 import json
@@ -19,18 +19,18 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def is_configured() -> bool:
-    """Whether a key for a server is given."""
+    """Whether an API key is set."""
     return bool(os.environ.get("PLAYALTER_API_KEY"))
 
 
 @contextlib.contextmanager
 def server() -> Iterator["Api"]:
-    """The server of the environment; its refusals and absence end the command."""
+    """The server that the environment names; a failed request ends the command."""
     from ops.cli.remote.api import Api, CannotReach, Refused
 
     key = os.environ.get("PLAYALTER_API_KEY", "")
     if not key:
-        leave(USAGE, "PLAYALTER_API_KEY is not set; make a key with `playalter keys create EMAIL`")
+        leave(USAGE, "PLAYALTER_API_KEY is not set; `playalter keys create EMAIL` creates a key")
     try:
         yield Api(os.environ.get("PLAYALTER_URL") or DEFAULT_URL, key)
     except CannotReach as err:
@@ -42,8 +42,8 @@ def server() -> Iterator["Api"]:
 @click.command()
 @click.argument("type")
 @click.option("--input", "file", type=click.File("rb"), required=True, help="JSON; - reads stdin.")
-@click.option("--idempotency-key", help="Sent again, the same key starts nothing new.")
-@click.option("--watch", "is_watched", is_flag=True, help="Follow it to its end.")
+@click.option("--idempotency-key", help="A repeat with the same key starts nothing new.")
+@click.option("--watch", "is_watched", is_flag=True, help="Show its events until it ends.")
 def submit(type: str, file: IO[bytes], idempotency_key: str | None, is_watched: bool) -> None:
     """Start a workflow of TYPE and print its id."""
     given = read_json(file)
@@ -57,14 +57,14 @@ def submit(type: str, file: IO[bytes], idempotency_key: str | None, is_watched: 
 @click.command()
 @click.argument("workflow_id", type=click.UUID)
 def watch(workflow_id: Any) -> None:
-    """Show a workflow's events to its end; exit 0 only if it succeeded."""
+    """Show a workflow's events until it ends; the exit code is 0 only if it succeeds."""
     with server() as api:
         _follow(api, str(workflow_id))
 
 
 @click.command()
 @click.argument("workflow_id", type=click.UUID)
-@click.option("--json", "is_json", is_flag=True, help="Everything, as the API gives it.")
+@click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 def status(workflow_id: Any, is_json: bool) -> None:
     """Show a workflow and its steps."""
     with server() as api:
@@ -81,8 +81,8 @@ def status(workflow_id: Any, is_json: bool) -> None:
 @click.option("--status", "wanted", help="running, suspended, succeeded, failed, ...")
 @click.option("--type", "type", help="Only of this type.")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
-@click.option("--cursor", help="Goes on after the page before.")
-@click.option("--json", "is_json", is_flag=True, help="As the API gives it.")
+@click.option("--cursor", help="Continue after the previous page.")
+@click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 def list_workflows(
     wanted: str | None, type: str | None, limit: int, cursor: str | None, is_json: bool
 ) -> None:
@@ -113,7 +113,7 @@ def _follow(api: "Api", workflow_id: str) -> None:
 
 
 def read_json(file: IO[bytes]) -> Any:
-    """The JSON of a file or stdin; what is none ends the command."""
+    """Parse a file or stdin as JSON; invalid JSON ends the command."""
     try:
         return json.load(file)
     except ValueError as err:
@@ -121,7 +121,7 @@ def read_json(file: IO[bytes]) -> Any:
 
 
 def print_json(value: Any) -> None:
-    """JSON for people and machines."""
+    """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 

@@ -1,1 +1,1 @@
-"""Agora, imitated."""
+"""An imitation of Agora."""

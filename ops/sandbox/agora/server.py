@@ -1,6 +1,6 @@
-"""Agora, imitated: the channel management REST API, and an edge that really checks tokens.
+"""An imitation of Agora: its channel management REST API, and an edge that verifies tokens.
 
-`POST /sandbox/join` and `/sandbox/leave` stand for what the RTC SDK does over its own protocol.
+`POST /sandbox/join` and `/sandbox/leave` replace the proprietary protocol of the RTC SDK.
 https://docs.agora.io/en/video-calling/channel-management-api/overview
 """
 
@@ -21,7 +21,7 @@ from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, json_object, reply
 
 PRIVILEGES = ("join_channel", "publish_audio", "publish_video")
-KICKED_RETRY = "the user or channel is banned by rule {id}"
+KICKED = "the user or channel is banned by rule {id}"
 JOINED, LEFT = 103, 104
 
 
@@ -46,7 +46,7 @@ class Agora(Vendor):
         ]
 
     def authenticate(self, call: Call) -> None:
-        """Raise Agora's 401 unless customer id and secret are right; the edge takes tokens."""
+        """Raise Agora's 401 if customer id or secret is wrong; the edge checks tokens instead."""
         if call.operation.startswith("edge."):
             return
         keys = self.box.credentials
@@ -56,12 +56,12 @@ class Agora(Vendor):
             raise Refusal(401, {"message": "Unauthorized"})
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return an error as Agora words it."""
+        """Return an error in Agora's format."""
         default = "API rate limit exceeded" if status == 429 else "Internal server error"
         return reply({"message": fault.parameters.get("message", default)}, status)
 
     def finish(self, call: Call, response: Response) -> Response:
-        """Add the ids that Agora's support asks for."""
+        """Add the request ids that Agora adds for its support."""
         response.headers["X-Request-ID"] = call.request.headers.get("X-Request-ID", token36(32))
         response.headers["X-Resource-ID"] = token36(32)
         return response
@@ -153,7 +153,7 @@ class Agora(Vendor):
         for rule in self._rules():
             if _applies(rule, channel, uid, call.request.remote_addr or ""):
                 if "join_channel" in rule["privileges"]:
-                    return _refused("kicked", KICKED_RETRY.format(id=rule["id"]), rule["id"])
+                    return _refused("kicked", KICKED.format(id=rule["id"]), rule["id"])
                 held = [name for name in held if name not in rule["privileges"]]
         with self.box.store.transaction():
             member = {"channel": channel, "uid": uid, "privileges": held}
@@ -235,7 +235,7 @@ def _refused(reason: str, message: str, rule: int | None = None) -> Response:
 
 
 def _seconds(body: Json) -> float:
-    """Return how long a rule holds: 0 only kicks, once."""
+    """Return how long a rule holds in seconds; with 0 it only removes present users, once."""
     if body.get("time_in_seconds") is not None:
         seconds = body["time_in_seconds"]
         if not isinstance(seconds, int) or not 10 <= seconds <= 86430:

@@ -1,6 +1,6 @@
-"""Agora's AccessToken2 ("007") taken apart and checked, as the edge that admits to a channel does.
+"""Parses and verifies Agora's AccessToken2 ("007"), as Agora's edge does when a user joins.
 
-Layout: "007" + base64(zlib(signature + signed part)), little-endian, from Agora's published
+Layout: "007" + base64(zlib(signature + signed part)), little-endian, as in Agora's published
 builders (https://github.com/AgoraIO/Tools, DynamicKey/AgoraDynamicKey).
 """
 
@@ -22,7 +22,7 @@ LONGEST_SECONDS = 86400
 
 
 class TokenRefused(Exception):
-    """A token that does not admit; `reason` is a word for machines."""
+    """The token does not admit the user; `reason` is a code for machines."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True)
 class RtcGrant:
-    """What the RTC service in a token allows; privileges map a number to its expiry, 0 for none."""
+    """What a token allows in the RTC service; `privileges` maps numbers to expiries, 0: never."""
 
     channel: str
     uid: str
@@ -40,7 +40,7 @@ class RtcGrant:
 
 @dataclass(frozen=True)
 class Token:
-    """A token taken apart; times in Unix seconds, `expire` a duration."""
+    """A parsed token; `issued` is in Unix seconds, `expire` is a duration in seconds."""
 
     app_id: str
     issued: int
@@ -70,7 +70,7 @@ class _Reader:
 
 
 def parse(token: str) -> Token:
-    """Take a token apart; TokenRefused(`malformed`) where it is none."""
+    """Parse a token; raises TokenRefused (`unsupported_version`, `malformed`)."""
     if not token.startswith("007"):
         raise TokenRefused("unsupported_version", "the token does not start with 007")
     try:
@@ -132,7 +132,7 @@ def _fitting(token: Token, channel: str, uid: str, now: float) -> RtcGrant:
 
 
 def _is_current(token: Token, expiry: int, now: float) -> bool:
-    # The builders write a duration from the issue; older callers put a time of day there.
+    # Agora's builders write a duration since the issue; older callers write a Unix time.
     if expiry == 0:
         return True
     until = expiry if expiry > 1_000_000_000 else token.issued + expiry
@@ -140,7 +140,7 @@ def _is_current(token: Token, expiry: int, now: float) -> bool:
 
 
 def current_privileges(token: str, grant: RtcGrant, now: float) -> list[str]:
-    """Return the names of the privileges that a grant gives at `now`."""
+    """Return the names of the privileges that a grant gives and that have not expired at `now`."""
     parsed = parse(token)
     held = [
         number for number, expiry in grant.privileges.items() if _is_current(parsed, expiry, now)

@@ -1,1 +1,1 @@
-"""n8n, imitated."""
+"""An imitation of n8n."""

@@ -1,7 +1,7 @@
-"""n8n, imitated: one active workflow behind a production webhook, and its public API.
+"""An imitation of n8n: one active workflow behind a production webhook, and the public API.
 
-The workflow checks the Standard Webhooks signature, answers at once, and reports the outcome later
-by a signed callback; a repeated `webhook-id` does not run it again.
+The workflow verifies the Standard Webhooks signature, responds at once, and later reports its
+outcome by a signed callback. A repeated `webhook-id` does not run it again.
 https://docs.n8n.io/api/
 """
 
@@ -52,7 +52,7 @@ class N8n(Vendor):
         ]
 
     def authenticate(self, call: Call) -> None:
-        """Raise n8n's 401 on the public API unless the key is right."""
+        """Raise n8n's 401 if a request to the public API has a missing or wrong key."""
         if not call.request.path.startswith("/api/"):
             return
         key = call.request.headers.get("X-N8N-API-KEY")
@@ -62,13 +62,13 @@ class N8n(Vendor):
             raise Refusal(401, {"message": "unauthorized"})
 
     def missing(self, request: Request) -> Response:
-        """Return n8n's 404, which for a webhook names the method and the path."""
+        """Return n8n's 404; for a webhook it names the method and the path."""
         if request.path.startswith("/webhook/"):
             return _unregistered(request.method, request.path.removeprefix("/webhook/")).response()
         return reply({"message": "not found"}, 404)
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return an error as n8n words it."""
+        """Return an error in n8n's format."""
         default = "Too many requests" if status == 429 else "Error in workflow"
         return reply({"message": fault.parameters.get("message", default)}, status)
 

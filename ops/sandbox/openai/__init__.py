@@ -1,1 +1,1 @@
-"""OpenAI, imitated."""
+"""An imitation of OpenAI."""

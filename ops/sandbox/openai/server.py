@@ -1,7 +1,7 @@
-"""OpenAI, imitated: chat completions, responses, moderations, models; the text follows the seed.
+"""An imitation of OpenAI: chat completions, responses, moderations and models.
 
-Moderation is a list of words (see CATEGORIES): whoever tests a refusal needs to know what is
-refused. https://platform.openai.com/docs/api-reference
+The seed and the prompt determine the text. Moderation is a list of words (CATEGORIES), so that
+tests know which inputs are flagged. https://platform.openai.com/docs/api-reference
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MODELS = [
     "omni-moderation-latest",
 ]
 _KNOWN_MODEL = re.compile(r"(gpt-|chatgpt-|o\d)[\w.-]*$")
-# A category is flagged where one of its words stands in the text.
+# A category is flagged if the text contains one of its words.
 CATEGORIES: dict[str, str] = {
     "harassment": r"worthless scum|pathetic loser",
     "harassment/threatening": r"i will hurt you|i will find you",
@@ -56,7 +56,7 @@ _TESTS = {name: re.compile(rf"\b({words})\b", re.IGNORECASE) for name, words in 
 
 
 class OpenAI(Vendor):
-    """The WSGI application on OpenAI's port (base address with /v1)."""
+    """The WSGI application on OpenAI's port (the base URL ends with /v1)."""
 
     name = "openai"
 
@@ -77,7 +77,7 @@ class OpenAI(Vendor):
         ]
 
     def authenticate(self, call: Call) -> None:
-        """Raise OpenAI's 401 unless the key is right, 429 past the requests per minute."""
+        """Raise OpenAI's 401 if the key is wrong, and its 429 above the requests per minute."""
         key = bearer(call.request)
         if key is None:
             message = (
@@ -109,12 +109,12 @@ class OpenAI(Vendor):
             raise _rate_limited(wait)
 
     def missing(self, request: Request) -> Response:
-        """Return OpenAI's answer for an unknown URL."""
+        """Return OpenAI's response for an unknown URL."""
         message = f"Invalid URL ({request.method} {request.path})"
         return _error(404, message, None, None).response()
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return an error as OpenAI words its own outages and limits."""
+        """Return an outage or a rate limit in OpenAI's format."""
         if status == 429:
             return _rate_limited(float(fault.parameters.get("retry_after", 1))).response()
         message = fault.parameters.get(
@@ -123,7 +123,7 @@ class OpenAI(Vendor):
         return _error(status, message, None, None, "server_error").response()
 
     def finish(self, call: Call, response: Response) -> Response:
-        """Add request id and rate limit headers."""
+        """Add the headers with the request id and the rate limits."""
         limit = int(self.box.settings.number("openai.requests_per_minute"))
         left = call.notes.get("left", limit)
         more = {

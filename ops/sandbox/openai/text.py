@@ -1,6 +1,6 @@
-"""The text that the imitated OpenAI writes: a caption made from the brief, the same every time.
+"""The text of the imitated OpenAI: a caption that is derived from the brief.
 
-Invariant: the same seed and prompt give the same words; another brief gives another caption.
+Invariant: the same seed and prompt give the same caption; another brief gives another caption.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _CLOSERS = (
 
 
 def caption(seed: int, prompt: str) -> str:
-    """Return a caption of two sentences and two or three tags built from the prompt's brief."""
+    """Return a caption for the prompt's brief: two sentences and up to three tags."""
     brief = _brief(prompt)
     words = _words(brief)
     draw = hashlib.sha256(f"{seed}\n{prompt}".encode()).digest()
@@ -95,7 +95,7 @@ def caption(seed: int, prompt: str) -> str:
 
 
 def _brief(prompt: str) -> str:
-    """Return what follows `brief:` or stands in quotes, else the whole prompt."""
+    """Return the part of the prompt after `brief:` or in quotes, else the whole prompt."""
     marked = re.search(r"\bbrief\b[^:\n]{0,30}:\s*(.+)", prompt, re.IGNORECASE | re.DOTALL)
     quoted = re.search(r"[\"“«](.{8,}?)[\"”»]", prompt, re.DOTALL)
     found = marked.group(1) if marked else quoted.group(1) if quoted else prompt
@@ -118,7 +118,7 @@ def _words(brief: str) -> list[str]:
 
 
 def filled(schema: dict[str, Any], text: str) -> Any:
-    """Return the smallest value that fits a JSON schema, with the caption for its texts."""
+    """Return a minimal value that fits a JSON schema, with `text` for its strings."""
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type")

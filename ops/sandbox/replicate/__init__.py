@@ -1,1 +1,1 @@
-"""Replicate, imitated."""
+"""An imitation of Replicate."""

@@ -1,7 +1,7 @@
-"""Puts the face of one photograph into another, on the CPU, without landmarks.
+"""Puts the face of one photograph into another, on the CPU, without facial landmarks.
 
-Invariant: outside the feathered mask not one pixel of the target changes, and the mask lies inside
-the face, off hairline and jaw. The result is PNG, so that this can be checked on the bytes.
+Invariant: no pixel of the target outside the feathered mask changes, and the mask lies inside the
+face, away from hairline and jaw. The result is PNG, which is lossless, so tests can check this.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 EYES_WIDTH = 200
 DETECTOR_SIDE = 512
-# In distances of the eyes, measured from the point between them.
+# In units of the distance between the eyes, measured from the point between them.
 CENTRE_DOWN, HALF_WIDTH, HALF_HEIGHT, FEATHER = 0.46, 1.17, 1.06, 0.32
 
 _local = threading.local()
 
 
 class NoFace(Exception):
-    """No face detected in {0}."""
+    """No face was detected in a picture."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"No face detected in {name}")
@@ -36,7 +36,7 @@ class NoFace(Exception):
 
 @dataclass(frozen=True)
 class Face:
-    """Where a face is: the two eyes, left one first, and the width of its box, in pixels."""
+    """The place of a face: its two eyes, the left one first, and the width of its box in pixels."""
 
     left: tuple[float, float]
     right: tuple[float, float]
@@ -49,16 +49,16 @@ class Face:
 
     @property
     def span(self) -> float:
-        """The distance of the eyes: the unit of every measure in a face."""
+        """The distance between the eyes, which is the unit of all measures in a face."""
         return math.dist(self.left, self.right)
 
     @property
     def tilt(self) -> float:
-        """The angle of the line through the eyes in radians, downwards to the right positive."""
+        """The angle of the line through the eyes in radians; positive if the right eye is lower."""
         return math.atan2(self.right[1] - self.left[1], self.right[0] - self.left[0])
 
     def moved(self, dx: float, dy: float) -> Face:
-        """Return the face in a picture whose origin lies elsewhere."""
+        """Return the face moved by a vector, for a picture with another origin."""
         left, right = self.left, self.right
         return Face((left[0] + dx, left[1] + dy), (right[0] + dx, right[1] + dy), self.width)
 
@@ -72,7 +72,7 @@ class Swap:
 
 
 def _cascade(name: str) -> Any:
-    # A cascade keeps state while it detects: one for each thread.
+    # A cascade has state while it detects, so each thread needs its own.
     found = getattr(_local, name, None)
     if found is None:
         found = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / f"{name}.xml"))
@@ -81,7 +81,7 @@ def _cascade(name: str) -> Any:
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Return the picture as 8-bit BGR, shape (height, width, 3); ValueError if it is none."""
+    """Decode a picture to 8-bit BGR, shape (height, width, 3); raises ValueError."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"cannot identify image file {name}")
@@ -96,8 +96,9 @@ def find_faces(
 ) -> list[tuple[int, int, int, int]]:
     """Return the boxes (x, y, width, height) of the frontal faces in a BGR picture.
 
-    Fewer `neighbours` (OpenCV's minNeighbors) and a smaller least share of the picture's shorter
-    side find more, false ones too.
+    `smallest_share` is the smallest size of a face as a share of the picture's shorter side. With
+    fewer `neighbours` (OpenCV's minNeighbors) or a smaller share more faces are found, also false
+    ones.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     zoom = min(1.0, DETECTOR_SIDE / max(grey.shape))
@@ -113,7 +114,7 @@ def find_faces(
 
 
 def swap(source: bytes, target: bytes) -> Swap:
-    """Return the target with the source's face; NoFace names the picture that has none."""
+    """Return the target with the source's face; raises NoFace or ValueError, naming the picture."""
     source_image, source_face = _portrait(source, "source_image")
     target_image = decode(target, "target_image")
     face = _main_face(target_image, "target_image")
@@ -136,13 +137,13 @@ def swap(source: bytes, target: bytes) -> Swap:
 
 @lru_cache(maxsize=8)
 def _portrait(data: bytes, name: str) -> tuple[Image, Face]:
-    # One source is swapped into many targets.
+    # Cached, because one source is swapped into many targets.
     image = decode(data, name)
     return image, _main_face(image, name)
 
 
 def _around(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return the rows and columns that hold the whole mask, whatever the tilt."""
+    """Return the rows and columns that contain the whole mask at any tilt."""
     reach = 2.2 * face.span
     spans = [
         slice(max(0, math.floor(middle - reach)), min(size, math.ceil(middle + reach)))
@@ -166,7 +167,7 @@ def _by_box(box: tuple[int, int, int, int]) -> Face:
 
 
 def _by_eyes(image: Image, box: tuple[int, int, int, int]) -> Face | None:
-    """Return the most even pair of eyes in the upper part of a face's box, or None."""
+    """Return the most symmetric pair of eyes in the upper part of a face's box, or None."""
     x, y, width, height = box
     zoom = EYES_WIDTH / width
     upper = cv2.cvtColor(image[y : y + int(0.62 * height), x : x + width], cv2.COLOR_BGR2GRAY)
@@ -192,7 +193,7 @@ def _warp(source: Image, face: Face, onto: Face, shape: tuple[int, ...]) -> Imag
     turn = cv2.getRotationMatrix2D(face.middle, math.degrees(face.tilt - onto.tilt), scale)
     turn[:, 2] += np.subtract(onto.middle, face.middle)
     if scale < 0.7:
-        # INTER_AREA has no effect in warpAffine: blur first, or shrinking makes jagged edges.
+        # warpAffine ignores INTER_AREA, so blur first: otherwise shrinking makes jagged edges.
         source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.4 / scale), np.uint8)
     size = (shape[1], shape[0])
     warped = cv2.warpAffine(
@@ -202,12 +203,12 @@ def _warp(source: Image, face: Face, onto: Face, shape: tuple[int, ...]) -> Imag
 
 
 def _mask(face: Face, shape: tuple[int, ...]) -> Floats:
-    """Return 1 in the face, falling to 0 before hairline, ears and chin."""
+    """Return the mask: 1 inside the face, falling to 0 before hairline, ears and chin."""
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     dx, dy = (columns - face.middle[0]) / face.span, (rows - face.middle[1]) / face.span
     across = dx * math.cos(face.tilt) + dy * math.sin(face.tilt)
     down = dy * math.cos(face.tilt) - dx * math.sin(face.tilt) - CENTRE_DOWN
-    # Narrower towards the chin, as a jaw is.
+    # The mask narrows towards the chin, like a jaw.
     widest = min(HALF_WIDTH, 0.49 * face.width / face.span)
     half_width = widest * (1 - 0.22 * np.clip(down / HALF_HEIGHT, 0, 1))
     distance = (np.abs(across / half_width) ** 2.5 + np.abs(down / HALF_HEIGHT) ** 2.5) ** 0.4
@@ -217,7 +218,7 @@ def _mask(face: Face, shape: tuple[int, ...]) -> Floats:
 
 
 def _match_colour(warped: Image, target: Image, mask: Floats, span: float) -> Image:
-    """Give the warped face the target's colour, contrast and fall of light, in LAB."""
+    """Adapt the colours, contrast and light of the warped face to the target, in LAB."""
     ours = cv2.cvtColor(warped, cv2.COLOR_BGR2LAB).astype(np.float32)
     theirs = cv2.cvtColor(target, cv2.COLOR_BGR2LAB).astype(np.float32)
     inside = mask > 0.5
@@ -225,7 +226,7 @@ def _match_colour(warped: Image, target: Image, mask: Floats, span: float) -> Im
     aim, aim_spread = theirs[inside].mean(axis=0), theirs[inside].std(axis=0)
     toned = (ours - mean) * np.clip(aim_spread / spread, 0.75, 1.25) + aim
     light = _smooth(theirs - toned, mask, 0.55 * span)
-    # Dark pixels take little of the tint, or pupils and rims turn coloured.
+    # Dark pixels take little of the tint; otherwise pupils and glasses would turn coloured.
     depth = np.clip(toned[..., :1] / 110.0, 0.0, 1.0)
     toned[..., :1] += 0.6 * light[..., :1]
     toned[..., 1:] = 128 + (toned[..., 1:] + 0.9 * light[..., 1:] - 128) * depth
@@ -234,8 +235,8 @@ def _match_colour(warped: Image, target: Image, mask: Floats, span: float) -> Im
 
 
 def _smooth(values: Floats, mask: Floats, radius: float) -> Floats:
-    # Weighted by the mask: hair and background beside the face must not tint it. A wide blur shows
-    # nothing finer than its radius, so it is made on a small picture.
+    # The blur is weighted by the mask, because hair and background must not tint the face. A wide
+    # blur has no fine details, so a reduced picture is enough.
     rows, columns = mask.shape
     zoom = min(1.0, 6.0 / radius)
     size = (max(1, round(columns * zoom)), max(1, round(rows * zoom)))

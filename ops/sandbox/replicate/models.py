@@ -1,7 +1,7 @@
 """The models that the imitated Replicate runs, with their schemas.
 
-`playalter-sandbox/face-swap` works on the CPU; `replicate/hello-world` is the public example that
-costs nothing, for tests of the protocol alone.
+`playalter-sandbox/face-swap` swaps faces on the CPU. `replicate/hello-world` is Replicate's public
+example; it needs hardly any CPU and is for tests of the protocol.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Read = Callable[[str, str], bytes]
 
 
 class PredictionFailed(Exception):
-    """The model raised; the message becomes the prediction's `error`."""
+    """The model failed; the message becomes the prediction's `error`."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model with one version; `run` gives a file's (name, bytes), or a plain value."""
+    """A model with one version; `run` returns a file as (name, bytes), or a JSON value."""
 
     owner: str
     name: str
@@ -40,7 +40,7 @@ class Model:
         return f"{self.owner}/{self.name}"
 
     def version_object(self) -> Json:
-        """Return the version as Replicate shows it, with its OpenAPI schema."""
+        """Return the version in Replicate's format, with its OpenAPI schema."""
         title = {"type": "object", "title": "Input", "properties": self.inputs}
         schemas = {
             "Input": title | {"required": list(self.required)},
@@ -59,7 +59,7 @@ class Model:
         }
 
     def model_object(self) -> Json:
-        """Return the model as Replicate shows it."""
+        """Return the model in Replicate's format."""
         return {
             "url": f"https://replicate.com/{self.full_name}",
             "owner": self.owner,

@@ -1,7 +1,7 @@
-"""How the imitated Replicate carries predictions: timers, webhooks, results that expire.
+"""Predictions of the imitated Replicate: their timers, webhooks and results, which expire.
 
-Invariant: each change of status is one transaction that reads the status first, so a prediction
-cancelled while its model runs stays cancelled, and its result is thrown away.
+Invariant: each change of status is one transaction that first reads the current status. So a
+prediction that is cancelled while its model runs stays cancelled, and its result is discarded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FETCH_SECONDS = 20.0
 
 
 class Runs:
-    """Creates, runs, cancels and forgets predictions."""
+    """Creates, runs, cancels and expires predictions."""
 
     def __init__(self, box: Box) -> None:
         self.box, self.store = box, box.store
@@ -40,7 +40,7 @@ class Runs:
         timers.hold("prediction.finish", box.settings.flag("replicate.hold"))
 
     def create(self, operation: str, model: Model, body: Json) -> Json:
-        """Store a prediction that starts soon; return it."""
+        """Store a prediction, which starts after `replicate.start_seconds`, and return it."""
         fault = self.box.faults.take("replicate", operation, ("fail",), json.dumps(body))
         prediction_id, now = token36(26), time.time()
         base = f"{self.box.urls['replicate']}/v1/predictions/{prediction_id}"
@@ -78,7 +78,7 @@ class Runs:
         return public(prediction)
 
     def cancel(self, operation: str, prediction_id: str) -> Json | None:
-        """Cancel what has not ended; return the prediction, or None for an unknown id."""
+        """Cancel a prediction unless it has ended; return it, or None for an unknown id."""
         with self.store.transaction():
             row = self.store.get("prediction", prediction_id)
             if row is None:
@@ -91,19 +91,19 @@ class Runs:
         return public(prediction)
 
     def wait(self, prediction_id: str, seconds: float) -> Json:
-        """Return the prediction when it has ended, or as it is after the given seconds."""
+        """Wait up to the given seconds for the prediction to end, and return it."""
         deadline = time.monotonic() + seconds
         with self.settled:
             while True:
                 row = self.store.get("prediction", prediction_id)
-                assert row is not None, "predictions are never deleted but by a reset"
+                assert row is not None, "only a reset deletes predictions"
                 left = deadline - time.monotonic()
                 if row.body["status"] in TERMINAL or left <= 0:
                     return public(row.body)
                 self.settled.wait(min(left, 1.0))
 
     def release(self, count: int | None) -> int:
-        """Let held predictions run, the oldest first; return how many."""
+        """Run held predictions, the oldest first, up to `count`; return their number."""
         rows = self.store.execute(
             "UPDATE objects SET queue = 'prediction.released' WHERE seq IN (SELECT seq FROM "
             "objects WHERE queue = 'prediction.finish' ORDER BY seq LIMIT ?) RETURNING seq",
@@ -193,7 +193,7 @@ class Runs:
         return f"{self.box.urls['replicate']}/pbxt/{blob}/{name}"
 
     def delete_file(self, file_id: str) -> None:
-        """Forget an uploaded file."""
+        """Delete an uploaded file."""
         with self.store.transaction():
             self.store.delete("file", file_id)
             self.store.delete_blob(f"file-{file_id}")
@@ -242,7 +242,7 @@ class Runs:
 
 
 def public(prediction: Json) -> Json:
-    """Return a prediction without the sandbox's own notes."""
+    """Return a prediction without the sandbox's internal data."""
     return {name: value for name, value in prediction.items() if name != "sandbox"}
 
 

@@ -1,6 +1,6 @@
-"""Replicate, imitated: predictions, files, models and deliveries on one port.
+"""An imitation of Replicate: predictions, files, models and result files on one port.
 
-There is no idempotency key and no metadata: a prediction is recognised by its input alone.
+Replicate has no idempotency keys and no metadata: a prediction can be recognised only by its input.
 https://replicate.com/docs/reference/http
 """
 
@@ -32,7 +32,7 @@ MAX_FILE = 100 * 1024 * 1024
 
 
 class Replicate(Vendor):
-    """The WSGI application on Replicate's port (base address without /v1)."""
+    """The WSGI application on Replicate's port (the base URL does not include /v1)."""
 
     name = "replicate"
 
@@ -64,7 +64,7 @@ class Replicate(Vendor):
         ]
 
     def authenticate(self, call: Call) -> None:
-        """Raise Replicate's 401 unless the token is right; deliveries need none."""
+        """Raise Replicate's 401 if the token is wrong; result files and signed URLs need none."""
         if call.operation == "delivery.get" or self._is_signed(call):
             return
         token = bearer(call.request)
@@ -96,7 +96,7 @@ class Replicate(Vendor):
         return _not_found().response()
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return a problem as Replicate words it."""
+        """Return a problem document in Replicate's format."""
         if status == 429:
             seconds = fault.parameters.get("retry_after", 1)
             detail = f"Request was throttled. Expected available in {seconds} second(s)."

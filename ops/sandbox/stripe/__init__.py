@@ -1,1 +1,1 @@
-"""Stripe, imitated."""
+"""An imitation of Stripe."""

@@ -1,4 +1,4 @@
-"""Stripe's currencies with their least amounts, and its test cards.
+"""Stripe's currencies with their minimum amounts, and its test cards.
 
 https://docs.stripe.com/currencies, https://docs.stripe.com/testing
 """
@@ -223,6 +223,6 @@ CARDS: dict[str, tuple[str, str]] = {
 
 
 def money(amount: int, currency: str) -> str:
-    """Return an amount of minor units as Stripe's messages write it."""
+    """Return an amount of minor units as text in the style of Stripe's messages."""
     symbol = SYMBOLS.get(currency, "")
     return f"{symbol}{amount:,}" if currency in ZERO_DECIMAL else f"{symbol}{amount / 100:,.2f}"

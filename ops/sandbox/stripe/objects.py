@@ -1,4 +1,4 @@
-"""Stripe's objects as API version 2026-10-28.endive shows them, and its test cards.
+"""Stripe's objects in API version 2026-10-28.endive, and its test cards.
 
 https://docs.stripe.com/api/payment_intents/object, /api/charges/object, /api/refunds/object,
 https://docs.stripe.com/testing
@@ -15,7 +15,7 @@ from ops.sandbox.stripe.cards import CARDS, DECLINES
 
 
 def new_payment_method(name: str) -> Json:
-    """Return the card that a test payment method such as `pm_card_visa` stands for."""
+    """Return the card for a test payment method such as `pm_card_visa`."""
     brand, last4 = CARDS[name]
     return {
         "id": f"pm_1{token62(23)}",
@@ -58,7 +58,7 @@ def _billing() -> Json:
 
 
 def new_payment_intent(amount: int, currency: str, params: Json) -> Json:
-    """Return a PaymentIntent before its confirmation."""
+    """Return an unconfirmed PaymentIntent."""
     intent_id = f"pi_3{token62(23)}"
     types = params.get("payment_method_types")
     automatic = params.get("automatic_payment_methods")
@@ -116,7 +116,7 @@ def new_payment_intent(amount: int, currency: str, params: Json) -> Json:
 
 
 def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] | None) -> Json:
-    """Return the charge of a confirmation, failed where the card declines."""
+    """Return the charge of a confirmation; it has failed if `decline` is given."""
     charge_id = f"ch_3{token62(23)}"
     card: dict[str, Any] = method["card"]
     is_manual = intent["capture_method"] == "manual"

@@ -1,4 +1,4 @@
-"""What Stripe's payment calls take, and how it refuses a wrong amount or currency."""
+"""The parameters of Stripe's payment calls, and its errors for a wrong amount or currency."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def read_currency(params: Json) -> str:
 
 
 def check_size(amount: int, currency: str) -> None:
-    """Raise for less or more than Stripe takes."""
+    """Raise Stripe's error if the amount is below its minimum or above its maximum."""
     least = cards.MINIMUM.get(currency, 1)
     if amount < least:
         message = f"Amount must be at least {cards.money(least, currency)} {currency}"

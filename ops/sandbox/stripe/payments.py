@@ -1,7 +1,7 @@
-"""What moves money at the imitated Stripe: PaymentIntents, their charges and refunds.
+"""Payments at the imitated Stripe: PaymentIntents, their charges and refunds.
 
-Invariant: each function runs inside the caller's transaction and writes object, event, webhook and
-books together. https://docs.stripe.com/payments/paymentintents/lifecycle
+Invariant: each function runs in the caller's transaction, in which it writes the object, the event,
+the webhook and the journal entry. https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_act
 
 
 class Payments:
-    """The operations, each a function of the parameters that answers with an object."""
+    """The operations on payments; each returns a response with an object."""
 
     def __init__(self, box: Box) -> None:
         self.box, self.store = box, box.store
@@ -65,7 +65,7 @@ class Payments:
         return row.body
 
     def create(self, call: Call, params: Json) -> Response:
-        """Create, and confirm where asked to."""
+        """Create a PaymentIntent, and confirm it if the parameters say so."""
         refuse_unknown(params, INTENT_PARAMS)
         amount, currency = read_amount(params), read_currency(params)
         check_size(amount, currency)
@@ -84,7 +84,7 @@ class Payments:
         return reply(intent)
 
     def update(self, call: Call, intent: Json, params: Json) -> Response:
-        """Change what may still be changed."""
+        """Change those parameters of a PaymentIntent that may still be changed."""
         refuse_unknown(params, INTENT_PARAMS)
         if "amount" in params or "currency" in params:
             if intent["status"] not in CONFIRMABLE:
@@ -100,7 +100,7 @@ class Payments:
         return reply(intent)
 
     def confirm(self, call: Call, intent: Json, params: Json) -> Response:
-        """Authorize (manual capture) or charge; a declined card is a 402 and stays recorded."""
+        """Authorize (manual capture) or charge; a declined card is recorded and gives a 402."""
         refuse_unknown(params, INTENT_PARAMS)
         if intent["status"] not in CONFIRMABLE:
             raise self._unconfirmable(intent)
@@ -124,7 +124,7 @@ class Payments:
         return self._accepted(call, intent, charge)
 
     def capture(self, call: Call, intent: Json, params: Json) -> Response:
-        """Take the authorized money, or a part of it; the rest is released."""
+        """Capture the authorized amount or a part of it; the rest is released."""
         refuse_unknown(params, CAPTURE_PARAMS)
         if intent["status"] != "requires_capture":
             raise self._unexpected(
@@ -156,7 +156,7 @@ class Payments:
         return reply(intent)
 
     def cancel(self, call: Call, intent: Json, params: Json) -> Response:
-        """Give up the payment and release an authorization."""
+        """Cancel a payment and release its authorization."""
         refuse_unknown(params, ("cancellation_reason",))
         if intent["status"] not in CANCELABLE:
             reasons = ", ".join(CANCELABLE)
@@ -181,7 +181,7 @@ class Payments:
         return reply(intent)
 
     def refund(self, call: Call, params: Json) -> Response:
-        """Give captured money back."""
+        """Refund a captured amount or a part of it."""
         refuse_unknown(params, REFUND_PARAMS)
         charge = self._charge_to_refund(params)
         if charge["refunded"]:
@@ -373,5 +373,5 @@ class Payments:
 
 
 def public_method(method: Json) -> Json:
-    """Return a payment method without the sandbox's own note in it."""
+    """Return a payment method without the sandbox's internal data."""
     return {name: value for name, value in method.items() if name != "sandbox_test_card"}

@@ -1,7 +1,7 @@
-"""Stripe, imitated: API version 2026-10-28.endive over HTTP, with idempotency keys and search lag.
+"""An imitation of Stripe's API version 2026-10-28.endive, with idempotency keys and search lag.
 
-Invariant: a POST with a key runs at most once within the key's life; its answer, good or bad, is
-stored in the transaction of its effect. https://docs.stripe.com/api/idempotent_requests
+Invariant: a POST with a key runs at most once while the key lives, and its response, success or
+error, is stored in the transaction of its effect. https://docs.stripe.com/api/idempotent_requests
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Stripe(Vendor):
         ]  # fmt: skip
 
     def authenticate(self, call: Call) -> None:
-        """Raise Stripe's 401 unless the secret key is given, as Bearer or as Basic user."""
+        """Raise Stripe's 401 if the secret key (Bearer token or Basic user) is missing or wrong."""
         call.notes["request_id"] = f"req_{token62(14)}"
         key = _secret_key(call.request)
         if key is None:
@@ -116,7 +116,7 @@ class Stripe(Vendor):
             raise error(401, f"Invalid API Key provided: {masked}")
 
     def missing(self, request: Request) -> Response:
-        """Return Stripe's answer for an unknown URL."""
+        """Return Stripe's response for an unknown URL."""
         message = (
             f"Unrecognized request URL ({request.method}: {request.path}). Please see "
             "https://stripe.com/docs or we can help at https://support.stripe.com/."
@@ -124,7 +124,7 @@ class Stripe(Vendor):
         return error(404, message).response()
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return an error as Stripe words its own outages and limits."""
+        """Return an outage or a rate limit in Stripe's format."""
         if status == 429:
             message = (
                 "Request rate limit exceeded. Learn more about rate limits here "
@@ -135,7 +135,7 @@ class Stripe(Vendor):
         return error(status, message, type_="api_error").response()
 
     def finish(self, call: Call, response: Response) -> Response:
-        """Add request id, version and the key's echo."""
+        """Add the request's id, the API version and the idempotency key of the request."""
         headers = response.headers
         headers.setdefault("Request-Id", call.notes.get("request_id", ""))
         headers["Stripe-Version"] = call.request.headers.get("Stripe-Version", API_VERSION)
@@ -146,7 +146,7 @@ class Stripe(Vendor):
         return response
 
     def perform(self, call: Call, run: Callable[[], Response]) -> Response:
-        """Run once for each idempotency key; replay what is stored under it."""
+        """Run the handler once for each idempotency key; a repeat gets the stored response."""
         key = call.request.headers.get("Idempotency-Key")
         if not key or call.request.method != "POST":
             with_effect = super().perform

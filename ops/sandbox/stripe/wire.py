@@ -1,4 +1,4 @@
-"""Stripe's wire: form encoding in, errors, expansion, lists and the search language.
+"""Stripe's wire format: form encoding, errors, expansion, lists and the search language.
 
 https://docs.stripe.com/api/errors, /api/pagination, https://docs.stripe.com/search
 """
@@ -26,7 +26,7 @@ def error(
     executed: bool = False,
     **more: Any,
 ) -> Refusal:
-    """Return a Stripe error; `executed` says that it is stored under the idempotency key."""
+    """Return a Stripe error; if `executed`, it is stored under the idempotency key."""
     body: Json = {"message": message, "type": type_}
     if code:
         body |= {"code": code, "doc_url": DOCS + code.replace("_", "-")}
@@ -36,12 +36,12 @@ def error(
 
 
 def no_such(what: str, object_id: str, param: str) -> Refusal:
-    """Return the 404 of an unknown id (400 where the id came as a parameter of another call)."""
+    """Return the error of an unknown id: 404, or 400 if the id is a parameter of another call."""
     return error(404, f"No such {what}: '{object_id}'", "resource_missing", param)
 
 
 def parse_form(text: str) -> Json:
-    """Return nested parameters from `a[b]=c`, `a[]=c` and `a[0]=c`."""
+    """Parse form parameters such as `a[b]=c`, `a[]=c` and `a[0]=c` into nested objects."""
     root: Json = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
         _insert(root, re.findall(r"[^\[\]]+|\[\]", name), value)
@@ -69,7 +69,7 @@ def _listed(value: Any) -> Any:
 
 
 def integer(params: Json, name: str, default: int | None = None) -> int:
-    """Return a whole-number parameter; a missing one without default is Stripe's 400."""
+    """Return an integer parameter; raises Stripe's 400 if it is missing and has no default."""
     if name not in params:
         if default is not None:
             return default
@@ -80,7 +80,7 @@ def integer(params: Json, name: str, default: int | None = None) -> int:
 
 
 def boolean(params: Json, name: str) -> bool:
-    """Return a yes-or-no parameter, false where it is missing."""
+    """Return a boolean parameter; False if it is missing."""
     value = params.get(name, "false")
     if value not in ("true", "false"):
         raise error(400, f"Invalid boolean: {value}", "parameter_invalid_boolean", name)
@@ -88,7 +88,7 @@ def boolean(params: Json, name: str) -> bool:
 
 
 def refuse_unknown(params: Json, known: Iterable[str]) -> None:
-    """Raise Stripe's error for a parameter that the operation does not have."""
+    """Raise Stripe's error for an unknown parameter."""
     allowed = {*known, "expand"}
     surplus = [name for name in params if name not in allowed]
     if surplus:
@@ -99,7 +99,7 @@ def refuse_unknown(params: Json, known: Iterable[str]) -> None:
 
 
 def merged_metadata(old: dict[str, str], params: Json) -> dict[str, str]:
-    """Return metadata with the parameter's changes; an empty value removes its key."""
+    """Return metadata with the changes of a request; an empty value removes its key."""
     given = params.get("metadata", {})
     if given == "":
         return {}
@@ -119,7 +119,7 @@ Fetch = Callable[[str], Json | None]
 
 
 def expand(body: Json, paths: Any, fetch: Fetch) -> Json:
-    """Return the object with the ids at the given dotted paths replaced by their objects."""
+    """Return the object; ids at the given dotted paths are replaced by the objects they name."""
     if isinstance(paths, str):
         paths = [paths]
     for path in paths or []:
@@ -143,7 +143,7 @@ def _expanded(node: Any, path: list[str], whole: str, fetch: Fetch) -> Any:
 
 
 def page(objects: list[Json], params: Json, url: str) -> Json:
-    """Return one page of a list that is newest first."""
+    """Return one page of a list that starts with the newest object."""
     limit = integer(params, "limit", 10)
     if not 1 <= limit <= 100:
         message = f"This value must be {'less' if limit > 100 else 'greater'} than or equal to "
@@ -164,7 +164,7 @@ def page(objects: list[Json], params: Json, url: str) -> Json:
 
 
 def created_between(objects: list[Json], params: Json) -> list[Json]:
-    """Apply the `created` filter (a time, or gt/gte/lt/lte)."""
+    """Return the objects that match the `created` filter (a time, or gt/gte/lt/lte)."""
     wanted = params.get("created")
     if wanted is None:
         return objects
@@ -191,7 +191,7 @@ _CLAUSE = re.compile(
 
 
 def search_test(query: str) -> Callable[[Json], bool]:
-    """Return the predicate of a search query; Refusal for one that does not parse."""
+    """Return a search query as a predicate; raises Refusal if the query does not parse."""
     position, clauses, joints = 0, [], set()
     while position < len(query):
         found = _CLAUSE.match(query, position)

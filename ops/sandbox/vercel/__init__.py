@@ -1,1 +1,1 @@
-"""Vercel, imitated."""
+"""An imitation of Vercel."""

@@ -1,7 +1,7 @@
 """The pages that the imitated Vercel publishes, on a port of their own.
 
-A deployment is served by its url, taken from the Host header or from the first part of the path;
-what was removed is DEPLOYMENT_NOT_FOUND from then on.
+A deployment is found by its url, in the Host header or in the first part of the path. A deleted
+deployment is answered with DEPLOYMENT_NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ops.sandbox.wire import Call, Route, Vendor
 
 
 def find_deployment(box: Box, id_or_url: str) -> Row | None:
-    """Return the deployment of an id, of its own url, or the newest ready one of an alias."""
+    """Return the deployment with an id or url, or the newest ready deployment of an alias."""
     row = box.store.get("deployment", id_or_url)
     if row is None:
         where = "json_extract(body, '$.url') = ?"
@@ -31,12 +31,12 @@ def find_deployment(box: Box, id_or_url: str) -> Row | None:
 
 
 class Pages(Vendor):
-    """The WSGI application that serves deployments: by Host header, or as /<url>/<path>."""
+    """The WSGI application that serves deployments by Host header or as /<url>/<path>."""
 
     name = "pages"
 
     def routes(self) -> Sequence[Route]:
-        """Return the catch-all."""
+        """Return the routes that serve every path."""
         return [
             ("GET", "/", "pages.get", self._serve),
             ("GET", "/<path:path>", "pages.get", self._serve),

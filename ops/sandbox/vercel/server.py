@@ -1,6 +1,6 @@
-"""Vercel, imitated: files, deployments that take their time, and the pages they publish.
+"""An imitation of Vercel: files, and deployments that take some time and publish pages.
 
-A deployment is recognised again by its `meta`. https://vercel.com/docs/rest-api
+A client can find a deployment again by its `meta`. https://vercel.com/docs/rest-api
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Vercel(Vendor):
         ]
 
     def authenticate(self, call: Call) -> None:
-        """Raise Vercel's 403 (it has no 401 for a token that is wrong)."""
+        """Raise Vercel's 403 for a wrong token (Vercel does not answer 401)."""
         token = bearer(call.request)
         if token is None:
             raise _error(403, "forbidden", "The request is missing an authentication token")
@@ -64,7 +64,7 @@ class Vercel(Vendor):
         return _error(404, "not_found", "The requested API endpoint was not found").response()
 
     def failure(self, status: int, fault: Fault) -> Response:
-        """Return an error as Vercel words it."""
+        """Return an error in Vercel's format."""
         if status == 429:
             seconds = int(fault.parameters.get("retry_after", 1))
             limit = {"total": 100, "remaining": 0, "reset": int(time.time()) + seconds}
@@ -79,7 +79,7 @@ class Vercel(Vendor):
         return _error(status, "internal_server_error", message).response()
 
     def finish(self, call: Call, response: Response) -> Response:
-        """Add the request's id."""
+        """Add Vercel's header with the request's id."""
         response.headers["x-vercel-id"] = f"iad1::{token36(5)}-{int(time.time() * 1000)}"
         return response
 

@@ -1,7 +1,5 @@
 """Celery's AsyncResult, answered from the rows of steps."""
 
-from uuid import uuid5
-
 import pytest
 
 from app import db
@@ -37,14 +35,3 @@ def test_celery_is_told_the_state_of_a_childs_step(kernel: Kernel) -> None:
     row = db.row("SELECT id FROM workflows WHERE parent_id IS NOT NULL", ())
     assert row is not None
     assert celery_app().AsyncResult(str(task_id(row["id"], "own"))).state == "SUCCESS"
-
-
-def test_the_task_ids_of_an_earlier_release_still_find_their_steps(kernel: Kernel) -> None:
-    workflow = kernel.start("noop_chain")
-    old = uuid5(workflow, "second")
-    db.row(
-        "UPDATE steps SET status = 'waiting', task_id = %s WHERE workflow_id = %s AND key = %s",
-        (old, workflow, "second"),
-    )
-    assert str(celery_app().AsyncResult(str(old)).state) == "WAITING"
-    assert celery_app().AsyncResult(str(uuid5(workflow, "third"))).state == "PENDING"

@@ -102,7 +102,7 @@ def test_a_fork_takes_another_input_which_is_checked(kernel: Kernel, ada: Caller
 
 @pytest.mark.parametrize(
     ("from_step", "said"),
-    [("r", "no step 'r'"), ("m[0].r", "stands in 'm'"), ("q", "stands in 'p'"), ("x", "no step")],
+    [("r", "no step 'r'"), ("m[0].r", "part of 'm'"), ("q", "part of 'p'"), ("x", "no step")],
 )
 def test_a_fork_begins_at_a_boundary_only(
     kernel: Kernel, ada: Caller, from_step: str, said: str
@@ -242,8 +242,8 @@ def test_a_wide_map_is_taken_over_in_bounded_time(kernel: Kernel, ada: Caller) -
 
 def _widen(workflow: UUID, items: int) -> None:
     db.row(
-        "INSERT INTO steps (workflow_id, key, task_id, position, action, status, join_key, output)"
-        " SELECT workflow_id, format('m[%%s].r', n), gen_random_uuid(), position, action, status,"
+        "INSERT INTO steps (workflow_id, key, position, action, status, join_key, output)"
+        " SELECT workflow_id, format('m[%%s].r', n), position, action, status,"
         " join_key, output FROM steps, generate_series(3, %s) AS n"
         " WHERE workflow_id = %s AND key = 'm[0].r'",
         (items - 1, workflow),

@@ -24,7 +24,7 @@ def ada(kernel: Kernel) -> Caller:
 
 
 def user(email: str) -> Caller:
-    row = db.row("INSERT INTO users (email) VALUES (%s) RETURNING id", (email,))
+    row = db.row("SELECT create_user_v1(%s) AS id", (email,))
     assert row is not None
     return Caller(row["id"], email)
 

@@ -149,7 +149,7 @@ def test_processes_get_the_sandboxs_vendors_and_never_the_shells_keys(tmp_path: 
     assert "OPENAI_ORG_ID" not in environment
     assert environment["LEASE_SECONDS"] == "2"
     assert read_values(tmp_path / "environment.json").items() <= environment.items()
-    assert settings.load(environment).web_port == profile.ports.web
+    assert settings.load(settings.Settings, environment).web_port == profile.ports.web
 
 
 def test_every_port_of_the_sandbox_is_checked_before_a_start(tmp_path: Path) -> None:

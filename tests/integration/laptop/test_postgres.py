@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL on its bad days: kill -9, stale locks, folders closed to its user."""
+"""The embedded PostgreSQL after faults: kill -9, stale locks, folders closed to its user."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ def server(tmp_path: Path) -> Postgres:
 
 
 def _server(folder: Path) -> Postgres:
-    # Killing a process loses nothing that the system has taken; only its crash needs fsync.
+    # Data that the operating system has taken survive a killed process, so no fsync is needed here.
     port = Port(free_port(), "postgres", "none")
     return Postgres(folder, port, "secret", databases=("test_laptop",), is_durable=False)
 

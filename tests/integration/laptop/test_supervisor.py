@@ -1,4 +1,4 @@
-"""The supervisor over real processes: order, restart, giving up, and nothing left behind."""
+"""The supervisor with real processes: order, restarts, failures, and no process left behind."""
 
 import os
 import signal
@@ -137,7 +137,7 @@ def test_taken_port_is_named_before_anything_is_started(tmp_path: Path) -> None:
         number = taken.getsockname()[1]
         web = _service(tmp_path, "web", SLEEPER, ports=(Port(number, "web", "PLAYALTER_WEB_PORT"),))
         supervisor = Supervisor([_service(tmp_path, "server", SLEEPER), web])
-        message = rf"port {number} \(web, PLAYALTER_WEB_PORT\) is taken by another program"
+        message = rf"port {number} \(web, PLAYALTER_WEB_PORT\) is used by another program"
         with pytest.raises(PortTaken, match=message):
             supervisor.start()
     assert not (tmp_path / "server.log").exists()
@@ -192,7 +192,7 @@ import os, signal, sys, time
 from pathlib import Path
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor, signals_as_exit
-# As from a terminal: who runs the tests in the background has it ignored, and so have children.
+# As in a terminal: a program started in the background ignores SIGINT, and so do its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 log = Path({str(log)!r})
 service = Service("worker", (sys.executable, "-c", {STUBBORN!r}), log, lambda: {{}}, Path("."),

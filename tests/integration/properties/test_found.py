@@ -96,7 +96,7 @@ def test_a_child_that_ends_while_its_parent_stops_it_is_undone(
     def end_slowly() -> None:
         with db.begin() as connection:
             connection.exec_driver_sql(
-                "SELECT verdict FROM finish_step_v2(%s, 'x', %s, NULL, '{}', 0, NULL, 'succeeded',"
+                "SELECT verdict FROM finish_step_v1(%s, 'x', %s, NULL, '{}', 0, NULL, 'succeeded',"
                 " NULL, NULL, NULL, false, 15)",
                 (row["id"], held.fence),
             )

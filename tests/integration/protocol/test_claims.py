@@ -147,11 +147,11 @@ def test_a_lease_is_renewed_by_its_holder_only_and_never_past_the_deadline(
 ) -> None:
     workflow = kernel.start("noop_chain")
     held = kernel.claim(workflow, "first", 2.0)
-    renew = "SELECT renew_lease_v1(%s, 'first', %s, 60.0) AS renewed"
-    assert db.row(renew, (workflow, held.fence)) == {"renewed": True}
+    renew = "SELECT * FROM renew_leases_v1(ARRAY[%s], ARRAY['first'], ARRAY[%s], 60.0)"
+    assert db.rows(renew, (workflow, held.fence)) == [{"fence": held.fence}]
     step = kernel.step(workflow, "first")
     assert step["lease_until"] == step["deadline_at"]
-    assert db.row(renew, (workflow, uuid4())) == {"renewed": False}
+    assert db.rows(renew, (workflow, uuid4())) == []
 
 
 def test_an_intent_is_recorded_once_with_its_exact_request(kernel: Kernel) -> None:
@@ -193,7 +193,7 @@ def test_no_claim_commits_behind_the_barrier_of_a_stop(kernel: Kernel, in_thread
 
     def stop() -> int:
         time.sleep(0.01)
-        db.row("SELECT stop_workflow_v1(%s, 'cancelled', '{}')", (workflow,))
+        db.row("SELECT stop_workflow_v1(%s, 'cancelled', '{}', NULL, true)", (workflow,))
         db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
         seen = db.row(
             "SELECT count(*) AS n FROM steps WHERE workflow_id = %s AND status = 'running'",

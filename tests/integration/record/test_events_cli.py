@@ -1,9 +1,6 @@
 """`playalter events` as an operator or a script meets it: what it says, and how it ends."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -12,24 +9,15 @@ import pytest
 from app import db
 from app.protocol import outcomes
 from app.protocol.outcomes import Finish
+from tests import playalter as command
 from tests.integration.conftest import NOTHING, Kernel
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 NOBODY = "0190a000-0000-7000-8000-000000000000"
 
 
 def playalter(*arguments: str, given: str = "", **changes: str) -> tuple[int, str, str]:
     """The exit code and what was said: (code, stdout, stderr)."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "ops.cli", "events", *arguments],
-        cwd=CHECKOUT,
-        env=os.environ | changes,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = command.playalter("events", *arguments, given=given, **changes)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout, ended.stderr
 

@@ -235,9 +235,11 @@ def write_many(kernel: Kernel) -> None:
     """MANY events in a chain each of EACH, written set by set and not row by row."""
     ids = [uuid4() for _ in range(MANY // EACH)]
     db.row(
-        "INSERT INTO workflows (id, user_id, type, version, status, input, next_wake_at)"
-        " SELECT id, %s, 'noop_chain', 1, 'running', '{}', now() FROM unnest(%s) AS id",
-        (kernel.user_id, ids),
+        "INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status,"
+        " input, next_wake_at)"
+        " SELECT made, organisation_id, project_id, u.id, 'noop_chain', 1, 'running', '{}', now()"
+        " FROM users AS u, unnest(%s) AS made WHERE u.id = %s",
+        (ids, kernel.user_id),
     )
     db.row(
         "CREATE FUNCTION pg_temp.line(seq integer) RETURNS text LANGUAGE sql AS $$ SELECT"

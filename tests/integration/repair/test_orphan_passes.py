@@ -185,8 +185,8 @@ def test_whatever_goes_wrong_with_orphans_holds_up_no_workflow(kernel: Kernel) -
 
 MANY = 20_000
 FILL = """
-INSERT INTO steps (workflow_id, key, task_id, position, action, status, external_id)
-SELECT :id, 'many[' || n || ']', gen_random_uuid(), n, 'replicate.predict', 'succeeded', 'e' || n
+INSERT INTO steps (workflow_id, key, position, action, status, external_id)
+SELECT :id, 'many[' || n || ']', n, 'replicate.predict', 'succeeded', 'e' || n
   FROM generate_series(1, :many) AS n;
 INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request, key, response)
 SELECT :id, 'many[' || n || ']', 0, 0, 'files.create#target', '{}', 'k',

@@ -37,7 +37,8 @@ def begin(kernel: Kernel, version: int) -> UUID:
     """A workflow's row alone."""
     workflow_id: UUID = uuid7()
     db.row(
-        "SELECT start_workflow_v1(%s, %s, %s, %s, '{}', NULL, NULL, 60, '[]', 15)",
+        "SELECT start_workflow_v1(%s, %s, %s, %s, '{}', NULL, NULL, 60, '[]', 15, 5,"
+        " NULL, NULL, 0, NULL)",
         (workflow_id, kernel.user_id, NAME, version),
     )
     return workflow_id
@@ -123,7 +124,7 @@ def test_activating_and_rolling_back_end_a_spread(kernel: Kernel) -> None:
     [
         ({7: 1}, InvalidInput, "no such version"),
         ({1: 0}, InvalidInput, "above 0"),
-        ({1: -1}, InvalidInput, "within 0"),
+        ({1: -1}, InvalidInput, "between 0"),
         ({2: 1}, Conflict, "retired"),
     ],
 )

@@ -54,5 +54,5 @@ def test_targets_differ_show_one_face_and_are_the_same_again() -> None:
 
 @pytest.mark.parametrize("count", [0, 51])
 def test_targets_are_between_1_and_50(count: int) -> None:
-    with pytest.raises(ValueError, match="between 1 and 50"):
+    with pytest.raises(ValueError, match="from 1 to 50"):
         photos.targets(count)

@@ -1,1 +1,1 @@
-"""The schema's history: expand, backfill, contract; one idea a file."""
+"""One file a migration; `0001_baseline` is the first."""

@@ -1,0 +1,67 @@
+"""The text of the schema: the files of its functions, and the checksum of the baseline.
+
+Run as a program it freezes the migrations as they stand (see app/db/migrations).
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+_HERE = Path(__file__).parent
+MIGRATIONS = _HERE / "migrations"
+FUNCTIONS = _HERE / "sql"
+FROZEN = MIGRATIONS / "frozen.json"
+
+
+def function_files() -> list[Path]:
+    """The file of each SQL function, `sql/<room>/<function>.sql`, in order."""
+    return sorted(FUNCTIONS.glob("*/*.sql"))
+
+
+def migration_files() -> list[Path]:
+    """The migrations and the tables that they create, in order."""
+    return sorted([*MIGRATIONS.glob("versions/[0-9]*.py"), *MIGRATIONS.glob("baseline/*.sql")])
+
+
+def checksum() -> str:
+    """The baseline's checksum, which each database keeps: that of the tag which froze it, or, until
+    the first tag, that of all migrations and functions as they stand."""
+    known = frozen().get("baseline")
+    return _computed() if known is None else str(known)
+
+
+def frozen() -> Json:
+    """What the last tag has frozen: {baseline, files}; empty before the first tag."""
+    found: Json = json.loads(FROZEN.read_text(encoding="utf-8"))
+    return found
+
+
+def _computed() -> str:
+    whole = hashlib.sha256()
+    for file in [*migration_files(), *function_files()]:
+        whole.update(f"{file.relative_to(_HERE)} {digest(file)}\n".encode())
+    return whole.hexdigest()
+
+
+def digest(file: Path) -> str:
+    """The checksum of one file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def frozen_now() -> Json:
+    """What `frozen.json` says once the migrations are frozen as they stand."""
+    files = {str(file.relative_to(MIGRATIONS)): digest(file) for file in migration_files()}
+    return {"baseline": checksum(), "files": files}
+
+
+def changed_since(frozen: Json) -> list[str]:
+    """The frozen files that are no longer what they were, or that are gone."""
+    now = frozen_now()["files"]
+    return sorted(name for name, was in frozen.get("files", {}).items() if now.get(name) != was)
+
+
+if __name__ == "__main__":
+    FROZEN.write_text(json.dumps(frozen_now(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,27 @@
+-- Files that are kept: uploads (without a workflow), and results that steps have copied from platforms.
+-- An erased file leaves its row with the hash.
+CREATE TABLE artifacts (
+  id uuid DEFAULT uuidv7() PRIMARY KEY,
+  organisation_id uuid NOT NULL,
+  project_id uuid NOT NULL,
+  user_id uuid NOT NULL REFERENCES users (id),
+  workflow_id uuid,
+  step_key text,
+  name text NOT NULL,
+  content_type text NOT NULL,
+  size bigint NOT NULL,
+  width integer,
+  height integer,
+  sha256 text NOT NULL,
+  vendor_sha256 text,
+  storage_key text NOT NULL,
+  created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  erased_at timestamptz,
+  FOREIGN KEY (organisation_id, project_id) REFERENCES projects (organisation_id, id)
+);
+
+CREATE INDEX artifacts_by_user ON artifacts (user_id, id);
+CREATE INDEX artifacts_by_step ON artifacts (workflow_id, step_key) WHERE workflow_id IS NOT NULL;
+-- Uploads that housekeeping may erase, the oldest first.
+CREATE INDEX artifacts_uploads_by_age ON artifacts (created_at)
+  WHERE workflow_id IS NULL AND erased_at IS NULL;

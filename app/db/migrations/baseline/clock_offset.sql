@@ -1,0 +1,8 @@
+-- One row at most: what playalter_now() adds to the clock, in a test database only.
+CREATE TABLE clock_offset (
+  is_only boolean DEFAULT true PRIMARY KEY,
+  amount interval NOT NULL
+);
+
+CREATE TRIGGER clock_offset_only_in_tests BEFORE INSERT OR UPDATE ON clock_offset
+  FOR EACH ROW EXECUTE FUNCTION clock_offset_only_in_tests();

@@ -1,0 +1,12 @@
+-- One row for each time that a version became the active one. A rollback goes back to the newest of them
+-- that was not taken back.
+CREATE TABLE definition_activations (
+  id uuid DEFAULT uuidv7() PRIMARY KEY,
+  name text NOT NULL,
+  version integer NOT NULL,
+  activated_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  taken_back_at timestamptz,
+  FOREIGN KEY (name, version) REFERENCES definitions (name, version)
+);
+
+CREATE INDEX definition_activations_by_name ON definition_activations (name, id);

@@ -1,0 +1,28 @@
+-- Versions of recipes; a body never changes under its version. A definition without an organisation is
+-- everybody's, as are all that ship. weight is the version's share of the starts while they are spread
+-- over several versions. fingerprints: what the inputs of the version's actions looked like when its
+-- body was checked, by action.
+CREATE TABLE definitions (
+  name text NOT NULL,
+  version integer NOT NULL,
+  organisation_id uuid,
+  project_id uuid,
+  body jsonb NOT NULL,
+  checksum text NOT NULL,
+  active boolean NOT NULL,
+  created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  weight integer,
+  retired_at timestamptz,
+  fingerprints jsonb,
+  PRIMARY KEY (name, version),
+  FOREIGN KEY (organisation_id, project_id) REFERENCES projects (organisation_id, id),
+  CONSTRAINT definitions_owned_whole CHECK ((organisation_id IS NULL) = (project_id IS NULL)),
+  CONSTRAINT definitions_weight CHECK (weight BETWEEN 0 AND 1000000),
+  CONSTRAINT definitions_retired_starts_nothing
+    CHECK (retired_at IS NULL OR (NOT active AND weight IS NULL))
+);
+
+CREATE UNIQUE INDEX definitions_one_active ON definitions (name) WHERE active;
+
+CREATE TRIGGER is_not_needed BEFORE DELETE ON definitions
+  FOR EACH ROW EXECUTE FUNCTION is_not_needed_v1();

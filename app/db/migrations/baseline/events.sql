@@ -1,0 +1,14 @@
+-- The record of each workflow: append-only, numbered, each event's hash made of the one before and of
+-- the event's stored text (see append_event_v1). No foreign key to the workflow: see is_not_needed_v1.
+CREATE TABLE events (
+  workflow_id uuid NOT NULL,
+  seq integer NOT NULL,
+  body text NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (workflow_id, seq)
+);
+
+CREATE TRIGGER events_are_append_only BEFORE UPDATE OR DELETE ON events
+  FOR EACH ROW EXECUTE FUNCTION events_are_append_only();
+CREATE TRIGGER events_are_not_truncated BEFORE TRUNCATE ON events
+  FOR EACH STATEMENT EXECUTE FUNCTION events_are_append_only();

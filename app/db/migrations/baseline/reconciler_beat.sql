@@ -1,0 +1,7 @@
+-- One row, which all reconcilers share: when any of them last passed, and until when no lease is expired
+-- (see reconciler_beat_v1).
+CREATE TABLE reconciler_beat (
+  is_only boolean DEFAULT true PRIMARY KEY,
+  beat_at timestamptz NOT NULL,
+  grace_until timestamptz NOT NULL
+);

@@ -1,0 +1,59 @@
+-- A step's status is a domain, because the CHECK of a table is read from the catalog and planned anew by
+-- every statement, and that of a domain once a session.
+CREATE DOMAIN step_status AS text CONSTRAINT step_status CHECK (VALUE IN (
+  'pending', 'running', 'waiting', 'unknown', 'succeeded', 'failed', 'skipped', 'cancelled',
+  'compensated'));
+
+-- Nodes of workflows, and their compensations. A step without publish_after is not released: it is
+-- neither claimed nor published. No foreign key to the workflow: see is_not_needed_v1.
+CREATE TABLE steps (
+  workflow_id uuid NOT NULL,
+  key text NOT NULL,
+  position integer NOT NULL,
+  action text NOT NULL,
+  status step_status NOT NULL,
+  undo boolean DEFAULT false NOT NULL,
+  next_keys text[],
+  join_key text,
+  item_heads text[],
+  item_count integer,
+  next_item integer,
+  remaining integer,
+  fence uuid,
+  tries integer DEFAULT 0 NOT NULL,
+  claims integer DEFAULT 0 NOT NULL,
+  crashes integer DEFAULT 0 NOT NULL,
+  generation integer DEFAULT 0 NOT NULL,
+  lease_until timestamptz,
+  deadline_at timestamptz,
+  wake_at timestamptz,
+  expires_at timestamptz,
+  publish_after timestamptz,
+  item jsonb,
+  input jsonb,
+  output jsonb,
+  error jsonb,
+  external_id text,
+  cost bigint DEFAULT 0 NOT NULL,
+  started_at timestamptz,
+  finished_at timestamptz,
+  adopted_from uuid,
+  skip_requested boolean DEFAULT false NOT NULL,
+  resolved_output jsonb,
+  PRIMARY KEY (workflow_id, key)
+)
+-- Room for the next versions of a row beside the first: an update that finds room there, and changes no
+-- indexed column, is HOT. So no index may name a step's status, or anything else that every transition
+-- changes.
+WITH (fillfactor = 70);
+
+CREATE INDEX steps_by_external_id ON steps (external_id) WHERE external_id IS NOT NULL;
+-- The few steps that ever waited for a signal: lists of approvals begin with them.
+CREATE INDEX steps_by_signal ON steps (workflow_id) WHERE external_id LIKE 'signal:%';
+-- The few compensations of orphan effects, which are run also after the end of their workflows.
+CREATE INDEX steps_orphans ON steps (workflow_id) WHERE undo AND key LIKE '%~orphan[%';
+
+CREATE TRIGGER is_not_needed BEFORE DELETE ON steps
+  FOR EACH ROW EXECUTE FUNCTION is_not_needed_v1();
+CREATE TRIGGER spend AFTER UPDATE OF cost ON steps FOR EACH ROW
+  WHEN (NEW.cost <> OLD.cost) EXECUTE FUNCTION spend_v1();

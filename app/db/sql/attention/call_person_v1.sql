@@ -1,0 +1,11 @@
+-- Calls a person to a workflow, for the step p_key (null: for none of its steps), unless one is
+-- called already. The caller holds the workflow row FOR NO KEY UPDATE.
+CREATE OR REPLACE FUNCTION call_person_v1(p_workflow uuid, p_key text, p_reason text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE workflows SET attention = p_reason WHERE id = p_workflow AND attention IS NULL;
+  IF FOUND THEN
+    PERFORM append_event_v1(p_workflow, 'AttentionNeeded', p_key,
+                            jsonb_build_object('reason', p_reason));
+  END IF;
+END $$;

@@ -1,0 +1,24 @@
+-- Takes a workflow's call for a person back where no step needs one any more; where another step
+-- does, calls for that one. A call for which no step stands (a time-out past the pivot) stays until
+-- a person dismisses it. p_person is that of needs_person_v1. The caller holds the workflow row FOR
+-- NO KEY UPDATE.
+CREATE OR REPLACE FUNCTION settle_attention_v1(p_workflow uuid, p_person text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  before text;
+  need record;
+BEGIN
+  SELECT attention INTO before FROM workflows WHERE id = p_workflow;
+  IF before IS NULL OR before NOT IN ('unknown_outcome', 'lookup_refused', 'compensation_failed',
+                                      'step_failed', 'crashing', 'store_unavailable') THEN
+    RETURN;
+  END IF;
+  SELECT step_key, reason INTO need FROM needs_person_v1(p_workflow, p_person) LIMIT 1;
+  IF FOUND AND need.reason = before THEN RETURN; END IF;
+  UPDATE workflows SET attention = NULL WHERE id = p_workflow;
+  PERFORM append_event_v1(p_workflow, 'AttentionResolved', NULL,
+                          jsonb_build_object('reason', before));
+  IF need.step_key IS NOT NULL THEN
+    PERFORM call_person_v1(p_workflow, need.step_key, need.reason);
+  END IF;
+END $$;

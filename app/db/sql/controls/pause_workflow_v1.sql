@@ -1,0 +1,18 @@
+-- Pauses a workflow: what happens to it is recorded, and nothing of it is claimed or published.
+-- After the commit the caller runs the barrier, which waits for the claims in flight. p_children:
+-- its children are to be paused with it. p_by says who asked and p_reason why; both stand in the
+-- event. Takes the workflow row FOR NO KEY UPDATE.
+-- verdicts: paused | unchanged (it was paused before) | ended
+CREATE OR REPLACE FUNCTION pause_workflow_v1(p_workflow uuid, p_by text, p_reason text, p_children boolean)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w record;
+BEGIN
+  SELECT completed_at, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w.completed_at IS NOT NULL THEN RETURN 'ended'; END IF;
+  IF w.paused_at IS NOT NULL THEN RETURN 'unchanged'; END IF;
+  UPDATE workflows SET paused_at = clock_timestamp() WHERE id = p_workflow;
+  PERFORM append_event_v1(p_workflow, 'WorkflowPaused', NULL, jsonb_build_object(
+    'by', p_by, 'reason', p_reason, 'children', p_children));
+  RETURN 'paused';
+END $$;

@@ -1,0 +1,72 @@
+-- Records a person's word on a step whose fate no lookup can tell, or that has failed and is held.
+-- p_by says who asked and p_reason why; both stand in the event.
+-- p_as:
+--   succeeded: the step's open calls count as made. With p_response, the vendor's reply to the one open
+--     call, the action is replayed and goes on from it. With p_output the step is recorded with that
+--     output and the action does not run.
+--   never: nothing happened at the vendor; the step runs again, as a new generation.
+--   retry: the step is looked up again now.
+--   done, retry: of a compensation (see resolve_undo_v1).
+-- While the workflow is stopping no step runs again: the caller settles the workflow, which undoes
+-- what was made and cancels what was not. Takes the workflow row FOR NO KEY UPDATE, then the
+-- step's.
+--
+-- verdicts: due (the caller publishes it) | paused | settle | ended | no_step | not_one_open
+--           | nothing_open | tolerated | undoing | wrong (p_as is not for this step) | the step's status
+CREATE OR REPLACE FUNCTION resolve_step_v1(
+  p_workflow uuid, p_key text, p_as text, p_output jsonb, p_response jsonb, p_by text,
+  p_reason text, p_person text[], p_republish double precision)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w record;
+  s record;
+  open integer;
+  becomes text;
+  due text;
+BEGIN
+  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w.status NOT IN ('running', 'compensating') AND p_key NOT LIKE '%~orphan[%' THEN
+    RETURN 'ended';
+  END IF;
+  SELECT status, undo, generation INTO s FROM steps
+   WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RETURN 'no_step'; END IF;
+  IF s.undo THEN
+    RETURN resolve_undo_v1(p_workflow, p_key, s.status, p_as, p_by, p_reason, p_person, p_republish);
+  END IF;
+  IF p_as = 'done' THEN RETURN 'wrong'; END IF;
+  IF s.status NOT IN ('unknown', 'failed') THEN RETURN s.status; END IF;
+  IF s.status = 'failed' AND w.status = 'compensating' THEN RETURN 'undoing'; END IF;
+  IF s.status = 'failed' AND p_key IN (SELECT tolerated_steps_v1(p_workflow)) THEN
+    RETURN 'tolerated';
+  END IF;
+  IF s.status = 'failed' AND p_as = 'retry' THEN RETURN 'wrong'; END IF;
+  SELECT count(*) INTO open FROM intents
+   WHERE workflow_id = p_workflow AND step_key = p_key AND resolution IS NULL;
+  IF p_response IS NOT NULL AND open <> 1 THEN RETURN 'not_one_open'; END IF;
+  IF p_as = 'never' AND open = 0 THEN RETURN 'nothing_open'; END IF;
+  IF p_as <> 'retry' THEN
+    UPDATE intents SET resolution = CASE p_as WHEN 'never' THEN 'never' ELSE 'accepted' END,
+           response = CASE p_as WHEN 'never' THEN NULL ELSE p_response END
+     WHERE workflow_id = p_workflow AND step_key = p_key AND resolution IS NULL;
+  END IF;
+  -- A stopping workflow lets only unknown steps run, so a step that was made stays unknown there and
+  -- is looked at once more.
+  becomes := CASE WHEN p_as = 'retry' OR p_as = 'succeeded' AND w.status = 'compensating'
+                  THEN 'unknown' ELSE 'pending' END;
+  UPDATE steps SET status = becomes, error = NULL, resolved_output = p_output,
+         skip_requested = skip_requested OR p_output IS NOT NULL,
+         tries = CASE p_as WHEN 'never' THEN 0 ELSE tries END,
+         generation = generation + (p_as = 'never')::integer,
+         expires_at = CASE p_as WHEN 'never' THEN NULL ELSE expires_at END,
+         started_at = CASE p_as WHEN 'never' THEN NULL ELSE started_at END,
+         external_id = CASE p_as WHEN 'retry' THEN external_id END
+   WHERE workflow_id = p_workflow AND key = p_key;
+  PERFORM append_event_v1(p_workflow, 'StepResolved', p_key, jsonb_build_object(
+    'as', p_as, 'by', p_by, 'reason', p_reason, 'status', becomes,
+    'output', payload_hash(p_output), 'response', payload_hash(p_response),
+    'generation', CASE p_as WHEN 'never' THEN s.generation + 1 END));
+  due := make_due_v1(p_workflow, p_key, p_republish);
+  PERFORM settle_attention_v1(p_workflow, p_person);
+  RETURN CASE WHEN w.status = 'compensating' AND p_as = 'never' THEN 'settle' ELSE due END;
+END $$;

@@ -1,0 +1,34 @@
+-- Records a person's word on a compensation: `done` takes it for done, `retry` tries it again now.
+-- p_by says who asked and p_reason why; both stand in the event. The caller, resolve_step_v1, holds
+-- the workflow row and the step's.
+-- verdicts: due | paused | settle | wrong | the step's status
+CREATE OR REPLACE FUNCTION resolve_undo_v1(
+  p_workflow uuid, p_key text, p_status text, p_as text, p_by text, p_reason text,
+  p_person text[], p_republish double precision)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  original text := left(p_key, -length('~undo'));
+  due text;
+BEGIN
+  IF p_as NOT IN ('done', 'retry') THEN RETURN 'wrong'; END IF;
+  IF p_status NOT IN ('pending', 'failed') THEN RETURN p_status; END IF;
+  UPDATE steps SET status = CASE p_as WHEN 'done' THEN 'succeeded' ELSE 'pending' END,
+         error = NULL, tries = CASE p_as WHEN 'done' THEN tries ELSE 0 END
+   WHERE workflow_id = p_workflow AND key = p_key;
+  PERFORM append_event_v1(p_workflow, 'StepResolved', p_key, jsonb_build_object(
+    'as', p_as, 'by', p_by, 'reason', p_reason,
+    'status', CASE p_as WHEN 'done' THEN 'succeeded' ELSE 'pending' END));
+  IF p_as = 'retry' THEN
+    due := make_due_v1(p_workflow, p_key, p_republish);
+    PERFORM settle_attention_v1(p_workflow, p_person);
+    RETURN due;
+  END IF;
+  UPDATE steps SET finished_at = clock_timestamp(), wake_at = NULL
+   WHERE workflow_id = p_workflow AND key = p_key;
+  UPDATE steps SET status = 'compensated'
+   WHERE workflow_id = p_workflow AND key = original AND status <> 'failed';
+  PERFORM append_event_v1(p_workflow, 'StepCompensated', original, NULL);
+  PERFORM settle_attention_v1(p_workflow, p_person);
+  PERFORM wake_by_v1(p_workflow, playalter_now());
+  RETURN 'settle';
+END $$;

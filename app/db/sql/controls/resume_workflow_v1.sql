@@ -1,0 +1,21 @@
+-- Lets a paused workflow go on. Nothing is published here: the workflow is due now, and the
+-- reconciler publishes its steps. A step that was to be published before or during the pause has no
+-- message out, so it need not wait for its next copy. p_by says who asked and p_reason why; both
+-- stand in the event. Takes the workflow row FOR NO KEY UPDATE.
+-- verdicts: resumed | unchanged (it was not paused) | ended
+CREATE OR REPLACE FUNCTION resume_workflow_v1(p_workflow uuid, p_by text, p_reason text)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w record;
+BEGIN
+  SELECT completed_at, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w.completed_at IS NOT NULL THEN RETURN 'ended'; END IF;
+  IF w.paused_at IS NULL THEN RETURN 'unchanged'; END IF;
+  UPDATE workflows SET paused_at = NULL, next_wake_at = playalter_now() WHERE id = p_workflow;
+  UPDATE steps SET publish_after = clock_timestamp()
+   WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
+     AND publish_after > clock_timestamp();
+  PERFORM append_event_v1(p_workflow, 'WorkflowResumed', NULL, jsonb_build_object(
+    'by', p_by, 'reason', p_reason));
+  RETURN 'resumed';
+END $$;

@@ -1,0 +1,47 @@
+-- Asks that a step be passed over. The worker that prepares it records it as skipped, so that what
+-- follows is released in the one way that there is. A step whose turn has not come is skipped when
+-- it comes.
+-- p_pivot, p_person: the workflow's pivot; actions whose open calls only a person can settle. p_by
+-- says who asked and p_reason why; both stand in the event. Takes the workflow row FOR NO KEY
+-- UPDATE, then the step's.
+--
+-- verdicts: due (the caller publishes it) | paused | later (its turn has not come) | not_running | no_step
+--           | shape (it belongs to the shape of the definition) | pivot_sent | tolerated | unchanged | undo
+--           | the step's status
+CREATE OR REPLACE FUNCTION skip_step_v1(
+  p_workflow uuid, p_key text, p_by text, p_reason text, p_pivot text, p_person text[],
+  p_republish double precision)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w record;
+  s record;
+  due text := 'later';
+BEGIN
+  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w.status <> 'running' THEN RETURN 'not_running'; END IF;
+  SELECT status, undo, action, skip_requested, publish_after INTO s FROM steps
+   WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RETURN 'no_step'; END IF;
+  IF s.undo THEN RETURN 'undo'; END IF;
+  IF s.action IN ('control.join', 'control.expand', 'control.choose', 'control.turn') THEN
+    RETURN 'shape';
+  END IF;
+  IF s.status NOT IN ('pending', 'waiting', 'failed') THEN RETURN s.status; END IF;
+  IF s.status = 'failed' AND p_key IN (SELECT tolerated_steps_v1(p_workflow)) THEN
+    RETURN 'tolerated';
+  END IF;
+  IF s.skip_requested THEN RETURN 'unchanged'; END IF;
+  -- A skipped pivot counts as not made, so that what cannot be undone any more would be undone.
+  IF p_key = p_pivot AND EXISTS (
+       SELECT FROM intents WHERE workflow_id = p_workflow AND step_key = p_key
+          AND (resolution IS NULL OR resolution = 'accepted')) THEN
+    RETURN 'pivot_sent';
+  END IF;
+  UPDATE steps SET status = 'pending', skip_requested = true, error = NULL
+   WHERE workflow_id = p_workflow AND key = p_key;
+  PERFORM append_event_v1(p_workflow, 'StepSkipRequested', p_key, jsonb_build_object(
+    'by', p_by, 'reason', p_reason));
+  IF s.publish_after IS NOT NULL THEN due := make_due_v1(p_workflow, p_key, p_republish); END IF;
+  PERFORM settle_attention_v1(p_workflow, p_person);
+  RETURN due;
+END $$;

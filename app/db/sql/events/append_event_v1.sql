@@ -1,0 +1,27 @@
+-- Appends one event to a workflow's record: {seq, at, type, step, data} as canonical text, and the
+-- SHA-256 over the previous event's hash and that text. The first event's previous hash is that of
+-- the workflow's id.
+--
+-- The caller holds the workflow row FOR NO KEY UPDATE, so the newest event stays the newest. What
+-- is hashed is the text that is stored, for jsonb and timestamps do not come back as they went in.
+-- p_data carries hashes of payloads, never payloads (see without_empty_v1). Called by every
+-- function that changes a workflow's state.
+CREATE OR REPLACE FUNCTION append_event_v1(
+  p_workflow uuid, p_type text, p_step text, p_data jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO events (workflow_id, seq, body, hash)
+  SELECT p_workflow, seq, line, sha256(last_hash || convert_to(line, 'UTF8'))
+    FROM (SELECT coalesce(last.seq, 0) + 1 AS seq,
+                 coalesce(last.hash, sha256(uuid_send(p_workflow))) AS last_hash,
+                 jsonb_strip_nulls(jsonb_build_object(
+                   'seq', coalesce(last.seq, 0) + 1,
+                   'at', (extract(epoch FROM clock_timestamp()
+                     + coalesce((SELECT amount FROM clock_offset), interval '0')) * 1000000)::bigint,
+                   'type', p_type, 'step', p_step,
+                   'data', without_empty_v1(p_type, p_data)))::text AS line
+            FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
+              SELECT seq, hash FROM events WHERE workflow_id = p_workflow
+               ORDER BY seq DESC LIMIT 1) AS last ON true
+          OFFSET 0) AS following;
+END $$;

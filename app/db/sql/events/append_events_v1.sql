@@ -1,0 +1,32 @@
+-- Appends several events to one workflow's record; each of p_events is {type, step, data}. Text,
+-- hash and lock are those of append_event_v1, and all events carry the same time. Called for
+-- siblings that are recorded together.
+CREATE OR REPLACE FUNCTION append_events_v1(p_workflow uuid, p_events jsonb[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  last_seq integer;
+  last_hash bytea;
+  at bigint := (extract(epoch FROM playalter_now()) * 1000000)::bigint;
+  event jsonb;
+  lines text[] := '{}';
+  hashes bytea[] := '{}';
+  line text;
+BEGIN
+  SELECT seq, hash INTO last_seq, last_hash FROM events
+   WHERE workflow_id = p_workflow ORDER BY seq DESC LIMIT 1;
+  IF NOT FOUND THEN
+    last_seq := 0;
+    last_hash := sha256(uuid_send(p_workflow));
+  END IF;
+  FOREACH event IN ARRAY p_events LOOP
+    line := jsonb_strip_nulls(event || jsonb_build_object(
+      'seq', last_seq + cardinality(lines) + 1, 'at', at,
+      'data', without_empty_v1(event ->> 'type', event -> 'data')))::text;
+    last_hash := sha256(last_hash || convert_to(line, 'UTF8'));
+    lines := lines || line;
+    hashes := hashes || last_hash;
+  END LOOP;
+  INSERT INTO events (workflow_id, seq, body, hash)
+  SELECT p_workflow, last_seq + n, body, hash
+    FROM unnest(lines, hashes) WITH ORDINALITY AS made (body, hash, n);
+END $$;

@@ -1,0 +1,19 @@
+-- Makes a user, with an organisation and a project of the user's own, in which the user's workflows and
+-- files stand. Returns the user's id; an address that is known keeps its user. Two callers with the same
+-- new address at the same time get the same user.
+CREATE OR REPLACE FUNCTION create_user_v1(p_email text) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+  found_user uuid;
+  organisation uuid := uuidv7();
+  project uuid := uuidv7();
+BEGIN
+  -- Callers with the same address take turns, or the second would leave an organisation without users.
+  PERFORM pg_advisory_xact_lock(hashtextextended(p_email, 0));
+  SELECT id INTO found_user FROM users WHERE email = p_email;
+  IF FOUND THEN RETURN found_user; END IF;
+  INSERT INTO organisations (id, name) VALUES (organisation, p_email);
+  INSERT INTO projects (id, organisation_id, name) VALUES (project, organisation, 'default');
+  INSERT INTO users (organisation_id, project_id, email) VALUES (organisation, project, p_email)
+  RETURNING id INTO found_user;
+  RETURN found_user;
+END $$;

@@ -1,0 +1,16 @@
+-- Records what became of an effect: `accepted` with the vendor's response, `refused`, or `never`.
+-- False where the caller's fence is no longer the step's. Takes the step's row FOR NO KEY UPDATE.
+CREATE OR REPLACE FUNCTION resolve_intent_v1(
+  p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
+  p_resolution text, p_response jsonb)
+RETURNS boolean LANGUAGE sql AS $$
+  WITH holder AS (
+    SELECT 1 FROM steps WHERE workflow_id = p_workflow AND key = p_key
+       AND fence = p_fence AND status = 'running' FOR NO KEY UPDATE),
+  resolved AS (
+    UPDATE intents SET resolution = p_resolution, response = p_response
+     WHERE workflow_id = p_workflow AND step_key = p_key AND generation = p_generation
+       AND ordinal = p_ordinal AND EXISTS (SELECT FROM holder)
+    RETURNING 1)
+  SELECT EXISTS (SELECT FROM resolved)
+$$;

@@ -1,0 +1,22 @@
+-- Records, while the workflow is stopping, that a step is not run again: its call was looked up, or
+-- is left to its compensation, and its intents say what has to be undone. Accepted only from the
+-- holder of the fence. The workflow row is the first lock, FOR NO KEY UPDATE.
+-- verdicts: fenced | draining
+CREATE OR REPLACE FUNCTION cancel_step_v1(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  s record;
+BEGIN
+  PERFORM 1 FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  UPDATE steps SET status = 'cancelled', input = coalesce(p_input, input), cost = cost + p_cost,
+         lease_until = NULL, deadline_at = NULL, finished_at = clock_timestamp()
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
+  RETURNING tries, cost INTO s;
+  IF NOT FOUND THEN RETURN 'fenced'; END IF;
+  IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
+  PERFORM append_event_v1(p_workflow, 'StepCancelled', p_key,
+                          jsonb_build_object('tries', s.tries, 'cost', s.cost));
+  PERFORM wake_by_v1(p_workflow, playalter_now());
+  RETURN 'draining';
+END $$;

@@ -1,0 +1,58 @@
+-- Records several successes in one transaction, with an event for each: parts of one join that cost
+-- nothing and do nothing but report to it. p_done: [{key, fence, input, output}]. Each part's fence
+-- is checked. The workflow row is the first lock, FOR NO KEY UPDATE.
+--
+-- verdicts: fenced (none was recorded)
+--           | released (`recorded`: the keys whose fences held; `released` and `joined` as in
+--             finish_step_v1)
+--           | singly (the workflow is stopping or paused: record each part by finish_step_v1)
+CREATE OR REPLACE FUNCTION finish_siblings_v1(p_workflow uuid, p_done jsonb, p_republish double precision)
+RETURNS TABLE (verdict text, released text[], joined text, recorded text[])
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+  joining text;
+  keys text[];
+  lines jsonb[];
+  ready text[];
+  is_joined boolean;
+BEGIN
+  SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w.status <> 'running' OR w.paused_at IS NOT NULL THEN
+    RETURN QUERY SELECT 'singly', NULL::text[], NULL, NULL::text[];
+    RETURN;
+  END IF;
+  SELECT join_key INTO joining FROM steps
+   WHERE workflow_id = p_workflow AND key = p_done -> 0 ->> 'key';
+  WITH given AS (
+    SELECT * FROM ROWS FROM (
+      jsonb_to_recordset(p_done) AS (key text, fence uuid, input jsonb, output jsonb))
+      WITH ORDINALITY AS d (key, fence, input, output, n)),
+  done AS (
+    UPDATE steps AS s SET status = 'succeeded', output = given.output,
+           input = coalesce(given.input, s.input), error = NULL, crashes = 0, lease_until = NULL,
+           deadline_at = NULL, finished_at = clock_timestamp()
+      FROM given
+     WHERE s.workflow_id = p_workflow AND s.key = given.key AND s.fence = given.fence
+       AND s.status = 'running' AND NOT s.undo AND s.join_key = joining AND s.next_keys IS NULL
+    RETURNING s.key, s.output, s.cost, s.tries, given.n)
+  SELECT array_agg(key ORDER BY n), array_agg(jsonb_build_object(
+           'type', 'StepSucceeded', 'step', key, 'data', jsonb_build_object(
+             'output', payload_hash(output), 'cost', nullif(cost, 0), 'tries', nullif(tries, 0)))
+           ORDER BY n)
+    INTO keys, lines FROM done;
+  IF keys IS NULL THEN
+    RETURN QUERY SELECT 'fenced', NULL::text[], NULL, NULL::text[];
+    RETURN;
+  END IF;
+  PERFORM append_events_v1(p_workflow, lines);
+  SELECT f.ready, f.is_joined INTO ready, is_joined
+    FROM settle_parts_v1(p_workflow, joining, cardinality(keys)) AS f;
+  IF cardinality(ready) > 0 THEN
+    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
+     WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  END IF;
+  PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
+  RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END, keys;
+END $$;

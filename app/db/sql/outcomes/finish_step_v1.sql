@@ -1,0 +1,140 @@
+-- Records the end of a step, with its event, and releases what follows, in one transaction.
+-- Accepted only from the holder of the step's fence. The workflow row is the first lock, FOR NO KEY
+-- UPDATE.
+--
+-- p_status: succeeded | skipped | failed (tolerated: what runs beside the step goes on).
+-- p_turn: given where more happens than the release of what follows; {steps, skip, release, join,
+-- count, window, settle}: rows to add; keys that will never run; keys to release; the block's join,
+-- with the number of its items and its window, or of its turns; the join that a dead path reports
+-- to. The caller makes it from the definition; it is no payload.
+-- p_orphan: what the step, passed over, has left at the vendor (see add_orphan_v1).
+-- p_is_pivot: the step is the pivot; where it has succeeded a stop under way is refused.
+--
+-- A compensation (its row is an undo) marks the step that it undoes as compensated and releases
+-- nothing.
+--
+-- verdicts: fenced (another holder has the step; nothing was written)
+--           | released (`released`: keys won for publishing; `joined`: the join, where this was its last
+--             part)
+--           | completed (the workflow has succeeded) | child_completed (so has it, and its parent waits)
+--           | draining (the workflow is stopping) | undone (a compensation has succeeded)
+--           | recorded (so has that of an orphan effect)
+CREATE OR REPLACE FUNCTION finish_step_v1(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
+  p_calls jsonb, p_status text, p_error jsonb, p_turn jsonb, p_workflow_output jsonb,
+  p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL)
+RETURNS TABLE (verdict text, released text[], joined text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+  s record;
+  ready text[] := '{}';
+  skipped text[];
+  joining text;
+  is_joined boolean := false;
+BEGIN
+  SELECT status, paused_at, parent_id INTO w FROM workflows WHERE id = p_workflow
+     FOR NO KEY UPDATE;
+  UPDATE steps SET status = p_status, output = p_output, input = coalesce(p_input, input),
+         cost = cost + p_cost, error = p_error, crashes = 0, lease_until = NULL, deadline_at = NULL,
+         finished_at = clock_timestamp()
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
+  RETURNING next_keys, join_key, undo, cost, tries INTO s;
+  IF NOT FOUND THEN
+    RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
+    RETURN;
+  END IF;
+  IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
+  IF s.undo THEN
+    UPDATE steps SET status = 'compensated'
+     WHERE workflow_id = p_workflow AND key = left(p_key, -length('~undo')) AND status <> 'failed';
+    PERFORM append_event_v1(p_workflow, 'StepCompensated', left(p_key, -length('~undo')),
+                            jsonb_build_object('output', payload_hash(p_output), 'cost', s.cost,
+                                               'tries', nullif(s.tries, 0)));
+    IF p_key LIKE '%~orphan[%' THEN
+      RETURN QUERY SELECT 'recorded', NULL::text[], NULL;
+      RETURN;
+    END IF;
+    PERFORM wake_by_v1(p_workflow, playalter_now());
+    RETURN QUERY SELECT 'undone', NULL::text[], NULL;
+    RETURN;
+  END IF;
+  IF p_turn -> 'skip' IS NOT NULL THEN
+    WITH passed AS (
+      UPDATE steps SET status = 'skipped', finished_at = clock_timestamp()
+       WHERE workflow_id = p_workflow AND status = 'pending'
+         AND key IN (SELECT jsonb_array_elements_text(p_turn -> 'skip'))
+      RETURNING key)
+    SELECT array_agg(key ORDER BY key) INTO skipped FROM passed;
+  END IF;
+  PERFORM append_event_v1(p_workflow,
+    CASE p_status WHEN 'succeeded' THEN 'StepSucceeded' WHEN 'skipped' THEN 'StepSkipped'
+                  ELSE 'StepFailed' END, p_key,
+    jsonb_build_object('output', payload_hash(p_output), 'cost', nullif(s.cost, 0),
+      'tries', nullif(s.tries, 0),
+      'code', p_error ->> 'code', 'is_tolerated', nullif(p_status = 'failed', false),
+      'skipped', to_jsonb(skipped), 'count', p_turn -> 'count'));
+  IF p_orphan IS NOT NULL THEN PERFORM add_orphan_v1(p_workflow, p_key, p_orphan); END IF;
+  IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN
+    -- The pivot was on its way when the stop came, and past it nothing is undone. While its outcome
+    -- was in doubt nothing was cancelled by the stop.
+    UPDATE workflows SET status = 'running', cause = NULL, error = NULL WHERE id = p_workflow;
+    w.status := 'running';
+    -- A step that a lookup has cancelled meanwhile goes on too, from what its intents say.
+    UPDATE steps SET status = 'pending', finished_at = NULL, wake_at = NULL,
+           publish_after = clock_timestamp()
+     WHERE workflow_id = p_workflow AND status = 'cancelled' AND NOT undo;
+    PERFORM append_event_v1(p_workflow, 'StopRefused', p_key, NULL);
+    IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed' AND NOT undo) THEN
+      PERFORM call_person_v1(p_workflow, p_key, 'step_failed');
+    END IF;
+  END IF;
+  -- This is done also while the workflow is stopping. Should a pivot in doubt prove to have happened,
+  -- the workflow goes on from here; else what is released now is cancelled with the rest.
+  IF p_turn IS NOT NULL THEN
+    IF p_turn -> 'steps' IS NOT NULL THEN
+      PERFORM add_steps_v1(p_workflow, p_turn -> 'steps', p_republish);
+    END IF;
+    IF p_turn -> 'window' IS NOT NULL THEN
+      UPDATE steps SET remaining = (p_turn ->> 'count')::integer,
+             item_count = (p_turn ->> 'count')::integer,
+             next_item = least((p_turn ->> 'count')::integer, (p_turn ->> 'window')::integer)
+       WHERE workflow_id = p_workflow AND key = p_turn ->> 'join';
+    ELSIF p_turn -> 'count' IS NOT NULL THEN
+      UPDATE steps SET item_count = (p_turn ->> 'count')::integer
+       WHERE workflow_id = p_workflow AND key = p_turn ->> 'join';
+    END IF;
+  END IF;
+  joining := CASE WHEN p_turn IS NULL THEN s.join_key ELSE p_turn ->> 'settle' END;
+  IF joining IS NOT NULL THEN
+    SELECT f.ready, f.is_joined INTO ready, is_joined FROM settle_parts_v1(p_workflow, joining, 1) AS f;
+  ELSIF p_turn -> 'release' IS NOT NULL THEN
+    ready := ARRAY(SELECT jsonb_array_elements_text(p_turn -> 'release'));
+  ELSIF s.next_keys IS NOT NULL THEN
+    ready := s.next_keys;
+  ELSIF w.status = 'running' THEN
+    UPDATE workflows SET status = 'succeeded', output = p_workflow_output, next_wake_at = NULL,
+           attention = CASE WHEN attention IS NULL THEN NULL
+                            WHEN has_failed_orphan_v1(p_workflow) THEN attention END,
+           completed_at = clock_timestamp() WHERE id = p_workflow;
+    PERFORM append_event_v1(p_workflow, 'WorkflowSucceeded', NULL,
+                            jsonb_build_object('output', payload_hash(p_workflow_output)));
+    PERFORM tell_parent_v1(p_workflow, w.parent_id, 'succeeded');
+    RETURN QUERY SELECT CASE WHEN w.parent_id IS NULL THEN 'completed' ELSE 'child_completed' END,
+                        NULL::text[], NULL;
+    RETURN;
+  END IF;
+  IF cardinality(ready) > 0 THEN
+    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
+     WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
+  END IF;
+  IF w.status <> 'running' THEN
+    PERFORM wake_by_v1(p_workflow, playalter_now());
+    RETURN QUERY SELECT 'draining', NULL::text[], NULL;
+    RETURN;
+  END IF;
+  PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
+  IF w.paused_at IS NOT NULL THEN ready := '{}'; is_joined := false; END IF;
+  RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END;
+END $$;

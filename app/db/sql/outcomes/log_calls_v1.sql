@@ -1,0 +1,9 @@
+-- Logs the HTTP exchanges of an attempt: p_calls is [{platform, action, status, response_time}].
+-- Called by every function that records how an attempt ended.
+CREATE OR REPLACE FUNCTION log_calls_v1(p_workflow uuid, p_key text, p_calls jsonb) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO platform_logs (workflow_id, step_key, platform, action, status, response_time)
+  SELECT p_workflow, p_key, c.platform, c.action, c.status, c.response_time
+    FROM jsonb_to_recordset(p_calls) AS c (platform text, action text, status text,
+                                           response_time integer)
+$$;

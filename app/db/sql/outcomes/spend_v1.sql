@@ -1,0 +1,12 @@
+-- Trigger on steps, where a step's cost changes: adds the difference to what the workflow's
+-- platforms have cost, in micro-USD. A workflow over its budget is due at once: no claim begins
+-- anything in it any more, and the reconciler stops it. Whoever writes a cost holds the workflow
+-- row FOR NO KEY UPDATE.
+CREATE OR REPLACE FUNCTION spend_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE workflows SET spent = spent + NEW.cost - OLD.cost,
+         next_wake_at = CASE WHEN spent + NEW.cost - OLD.cost > budget AND status = 'running'
+           THEN least(next_wake_at, playalter_now()) ELSE next_wake_at END
+   WHERE id = NEW.workflow_id;
+  RETURN NULL;
+END $$;

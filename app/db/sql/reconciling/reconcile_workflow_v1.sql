@@ -1,0 +1,99 @@
+-- Puts one workflow right: expired leases, waits whose poll is due, due steps won for publishing,
+-- and the next time to look at it. Only here is next_wake_at raised. Of a workflow that has ended
+-- only its orphans are looked at (see add_orphan_v1). Called by the reconciler for each workflow
+-- that is due.
+--
+-- Returns no row where another transaction holds the workflow row, which is taken FOR NO KEY UPDATE
+-- SKIP LOCKED; steps are read in statements after that lock. The caller publishes `won`, and stops
+-- a workflow that is `timed_out` or `over_budget`.
+--
+-- p_may_expire: no standstill has kept workers from renewing their leases (see reconciler_beat_v1).
+-- p_doubtful: actions whose open intents only a lookup can settle.
+-- p_backed_up: platforms whose queues are long.
+-- p_max_crashes: after so many lost workers a person is called for a step.
+CREATE OR REPLACE FUNCTION reconcile_workflow_v1(
+  p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
+  p_republish double precision, p_max_crashes integer)
+RETURNS TABLE (status text, won text[], timed_out boolean, over_budget boolean, expired integer)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+  s record;
+  due text[];
+  copies text[];
+  expired_count integer := 0;
+  earliest timestamptz;
+  shift interval := playalter_now() - clock_timestamp();
+BEGIN
+  SELECT status, paused_at, expires_at, completed_at, attention, spent > budget AS is_over INTO w
+    FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN RETURN; END IF;
+
+  IF p_may_expire THEN
+    FOR s IN SELECT key, fence, crashes, undo, action FROM steps
+              WHERE workflow_id = p_workflow AND status = 'running'
+                AND lease_until < clock_timestamp() ORDER BY key LOOP
+      IF expire_lease_v1(p_workflow, s.key, s.fence,
+           NOT s.undo AND s.action = ANY (p_doubtful) AND EXISTS (
+             SELECT FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = s.key
+                AND i.resolution IS NULL)) THEN
+        expired_count := expired_count + 1;
+        IF s.crashes + 1 >= p_max_crashes THEN
+          UPDATE steps SET wake_at = playalter_now() + interval '1 hour'
+           WHERE workflow_id = p_workflow AND key = s.key;
+          PERFORM call_person_v1(p_workflow, s.key, 'crashing');
+        END IF;
+      END IF;
+    END LOOP;
+  END IF;
+
+  -- A store that is there again sends no message, so it is found out here. No action is named, because
+  -- a call in doubt that needs a person calls for one itself each time that it is looked up.
+  IF w.attention = 'store_unavailable' THEN PERFORM settle_attention_v1(p_workflow, '{}'); END IF;
+
+  IF w.completed_at IS NOT NULL
+     OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
+    -- A poll is due, so that a lost webhook does not matter, or a wait has come to its end.
+    UPDATE steps SET status = 'pending', wake_at = NULL, publish_after = clock_timestamp()
+     WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now()
+       AND (w.status = 'running' OR undo);
+    -- A retry, a poll or a compensation that comes due has no message out. A step that was published
+    -- before may still have one in a long queue, where a copy would only stand behind it. One copy in
+    -- ten is published all the same, because a message that a killed worker held is in no queue.
+    SELECT array_agg(key) FILTER (WHERE NOT is_copy),
+           array_agg(key) FILTER (WHERE is_copy) INTO due, copies
+      FROM (SELECT key, wake_at IS NULL AND claims = 0 AND NOT undo
+                   AND split_part(action, '.', 1) = ANY (p_backed_up) AND random() >= 0.1 AS is_copy
+      FROM steps
+     WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
+       AND publish_after <= clock_timestamp()
+       AND (wake_at IS NULL OR wake_at <= playalter_now())
+       AND (w.status = 'running' OR undo OR status = 'unknown')
+       AND (w.completed_at IS NULL OR key LIKE '%~orphan[%')) AS found;
+    PERFORM win_publish_v1(p_workflow, copies, p_republish);
+    due := win_publish_v1(p_workflow, due, p_republish);
+  END IF;
+  IF w.completed_at IS NOT NULL THEN
+    RETURN QUERY SELECT w.status, coalesce(due, '{}'), false, false, expired_count;
+    RETURN;
+  END IF;
+
+  SELECT min(CASE status WHEN 'running' THEN lease_until + shift
+                         WHEN 'waiting' THEN wake_at
+                         ELSE greatest(publish_after + shift, coalesce(wake_at, '-infinity')) END)
+    INTO earliest FROM steps
+   WHERE workflow_id = p_workflow
+     AND (status IN ('running', 'waiting') OR status IN ('pending', 'unknown')
+          AND publish_after IS NOT NULL)
+     AND (w.status = 'running' OR undo OR status <> 'waiting');
+  IF w.paused_at IS NOT NULL THEN earliest := playalter_now() + interval '1 hour'; END IF;
+  earliest := least(coalesce(earliest, playalter_now() + CASE WHEN w.attention IS NULL
+                      THEN interval '5 seconds' ELSE interval '5 minutes' END),
+                    CASE WHEN w.status = 'running' THEN w.expires_at END);
+  UPDATE workflows SET next_wake_at = greatest(earliest, playalter_now() + interval '1 second')
+   WHERE id = p_workflow;
+  RETURN QUERY SELECT w.status, coalesce(due, '{}'),
+    w.status = 'running' AND coalesce(w.expires_at <= playalter_now(), false),
+    w.status = 'running' AND coalesce(w.is_over, false), expired_count;
+END $$;

@@ -1,0 +1,27 @@
+-- Trigger on workflows, steps, users, projects and definitions: refuses to delete a row to which
+-- rows of the hot tables belong. Those rows have no foreign keys, because to look the other row up
+-- and lock it at each insert was a tenth of what a step costs. They are written by functions that
+-- hold the workflow's row, so the other end alone has to be guarded.
+CREATE OR REPLACE FUNCTION is_not_needed_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  is_needed boolean;
+BEGIN
+  IF TG_TABLE_NAME = 'workflows' THEN
+    is_needed := EXISTS (SELECT FROM events WHERE workflow_id = OLD.id)
+      OR EXISTS (SELECT FROM steps WHERE workflow_id = OLD.id);
+  ELSIF TG_TABLE_NAME = 'steps' THEN
+    is_needed := EXISTS (
+      SELECT FROM intents WHERE workflow_id = OLD.workflow_id AND step_key = OLD.key);
+  ELSIF TG_TABLE_NAME = 'users' THEN
+    is_needed := EXISTS (SELECT FROM workflows WHERE user_id = OLD.id);
+  ELSIF TG_TABLE_NAME = 'projects' THEN
+    is_needed := EXISTS (SELECT FROM workflows WHERE project_id = OLD.id);
+  ELSE
+    is_needed := EXISTS (SELECT FROM workflows WHERE type = OLD.name AND version = OLD.version);
+  END IF;
+  IF is_needed THEN
+    RAISE EXCEPTION '% is still needed: other rows belong to %', TG_TABLE_NAME, OLD
+      USING ERRCODE = 'foreign_key_violation';
+  END IF;
+  RETURN OLD;
+END $$;

@@ -1,0 +1,16 @@
+-- Adds pending rows to a workflow. p_steps is an array of rows, made by the caller from the
+-- definition; one that is `released` may be claimed at once, and is published by the caller, so
+-- that it is not due for another copy before p_republish seconds. A row that is not released has no
+-- publish_after: it can be neither claimed nor published. Called for a workflow's first rows, for
+-- the items of a map, for the turns of a loop, and for compensations.
+CREATE OR REPLACE FUNCTION add_steps_v1(p_workflow uuid, p_steps jsonb, p_republish double precision)
+RETURNS void LANGUAGE sql AS $$
+  INSERT INTO steps (workflow_id, key, position, action, status, undo, next_keys,
+                     join_key, item_heads, remaining, item, publish_after)
+  SELECT p_workflow, s.key, s.position, s.action, 'pending', coalesce(s.undo, false),
+         s.next_keys, s.join_key, s.item_heads, s.remaining, s.item,
+         CASE WHEN s.released THEN clock_timestamp() + seconds(p_republish) END
+    FROM jsonb_to_recordset(p_steps) AS s (key text, position integer, action text,
+         undo boolean, next_keys text[], join_key text, item_heads text[], remaining integer,
+         item jsonb, released boolean)
+$$;

@@ -1,0 +1,38 @@
+-- Starts a fork: a new workflow of the source's version, organisation and project, which takes over
+-- recorded outcomes of the source and runs the rest. The caller holds the source's row FOR NO KEY
+-- UPDATE and has checked that the steps p_adopted ([{key}]) have ended and stand. The new
+-- workflow's rows need no lock, for no other transaction sees them before this one commits.
+--
+-- An outcome that the source had itself adopted stays that of the workflow which made it
+-- (adopted_from). External ids and generations are not copied: they belong to calls that the fork
+-- has not made. p_step_input replaces the input of the step p_from_step; null leaves it.
+CREATE OR REPLACE FUNCTION fork_workflow_v1(
+  p_id uuid, p_source uuid, p_from_step text, p_input jsonb, p_idempotency_key text,
+  p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
+  p_step_input jsonb, p_by text, p_reason text, p_republish double precision)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
+                            p_request_hash, p_timeout, p_steps, p_republish, w.priority,
+                            NULL, NULL, 0, w.budget)
+     FROM workflows w WHERE w.id = p_source;
+  UPDATE workflows SET forked_from = p_source WHERE id = p_id;
+  UPDATE steps SET input = p_step_input
+   WHERE workflow_id = p_id AND key = p_from_step AND p_step_input IS NOT NULL;
+  INSERT INTO steps (workflow_id, key, position, action, status, next_keys, join_key,
+                     item_heads, item_count, next_item, remaining, item, input, output, error, cost,
+                     started_at, finished_at, adopted_from)
+  SELECT p_id, s.key, s.position, s.action, s.status, s.next_keys, s.join_key,
+         s.item_heads, s.item_count, s.next_item, s.remaining, s.item, s.input, s.output, s.error,
+         s.cost, s.started_at, s.finished_at, coalesce(s.adopted_from, p_source)
+    FROM jsonb_to_recordset(p_adopted) AS a (key text)
+    JOIN steps s ON s.workflow_id = p_source AND s.key = a.key;
+  PERFORM append_event_v1(p_id, 'StepAdopted', s.key, jsonb_build_object(
+            'from', s.adopted_from, 'output', payload_hash(s.output), 'cost', nullif(s.cost, 0),
+            'status', nullif(s.status, 'succeeded'), 'count', s.item_count,
+            'code', s.error ->> 'code'))
+     FROM (SELECT * FROM steps WHERE workflow_id = p_id AND adopted_from IS NOT NULL
+            ORDER BY position, key) AS s;
+  PERFORM append_event_v1(p_source, 'WorkflowForked', NULL, jsonb_build_object(
+    'fork', p_id, 'from_step', p_from_step, 'by', p_by, 'reason', p_reason));
+END $$;

@@ -1,0 +1,47 @@
+-- A start over HTTP in one round trip, for the case that nothing stands in its way. Everything else
+-- is told by the verdict, with nothing written, and decided by the caller with further questions.
+--
+-- p_choice: the versions of the type from which the caller has picked p_version, as one text; they
+-- may have changed since. The other parameters are those of start_workflow_v1.
+-- verdicts: started (with the new workflow's row)
+--           | known (the idempotency key, or the id itself, has a workflow: its id and its request's hash)
+--           | changed (the versions are others by now)
+CREATE OR REPLACE FUNCTION submit_workflow_v1(
+  p_choice text, p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
+  p_idempotency_key text, p_request_hash bytea, p_timeout double precision, p_steps jsonb,
+  p_republish double precision, p_priority integer, p_budget bigint)
+RETURNS TABLE (verdict text, id uuid, request_hash bytea, type text, version integer, status text,
+  cause text, attention text, priority smallint, is_paused boolean, parent_id uuid,
+  forked_from uuid, created_at timestamptz, started_at timestamptz, completed_at timestamptz,
+  cost_micro_usd bigint, budget_micro_usd bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  IF p_choice IS DISTINCT FROM (
+       SELECT string_agg(format('%s %s %s', version, active, weight), ',' ORDER BY version)
+         FROM definitions WHERE name = p_type AND retired_at IS NULL AND (active OR weight > 0))
+  THEN
+    -- Where the answer to the first sending was lost, the workflow is there already.
+    id := p_id;
+    verdict := CASE WHEN EXISTS (SELECT FROM workflows AS w WHERE w.id = p_id)
+      THEN 'known' ELSE 'changed' END;
+    RETURN NEXT;
+    RETURN;
+  END IF;
+  IF p_idempotency_key IS NOT NULL THEN
+    SELECT w.id, w.request_hash INTO id, request_hash FROM workflows AS w
+     WHERE w.user_id = p_user AND w.idempotency_key = p_idempotency_key;
+    IF FOUND THEN
+      verdict := 'known';
+      RETURN NEXT;
+      RETURN;
+    END IF;
+  END IF;
+  PERFORM start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
+    p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget);
+  -- Its cost is the sum over its steps, which are new and have cost nothing.
+  RETURN QUERY SELECT 'started', w.id, w.request_hash, w.type, w.version, w.status, w.cause,
+           w.attention, w.priority, w.paused_at IS NOT NULL, w.parent_id, w.forked_from,
+           w.created_at, w.started_at, w.completed_at, 0::bigint, w.budget
+      FROM workflows AS w WHERE w.id = p_id;
+END $$;

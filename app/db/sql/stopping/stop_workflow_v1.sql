@@ -1,0 +1,45 @@
+-- Stops a workflow: it is compensating from this commit on. After the commit the caller runs the
+-- barrier (FOR UPDATE on the workflow row), which waits for the claims in flight; only then are its
+-- steps read. Takes the workflow row FOR NO KEY UPDATE.
+--
+-- p_cause: failed | timed_out | cancelled | over_budget. p_undoes: false to end it without undoing.
+-- p_pivot: past the pivot nothing is undone. A cancel is refused once the pivot's call was sent,
+-- for it may have happened; a time-out or an exhausted budget once the pivot has succeeded, and
+-- then a person is called and the bound that was passed counts no more. A cancel ends a pause, also
+-- where the workflow is stopping already.
+--
+-- verdicts: stopped | stopping (it was being stopped before) | ended | past_pivot
+CREATE OR REPLACE FUNCTION stop_workflow_v1(p_workflow uuid, p_cause text, p_error jsonb, p_pivot text,
+                                 p_undoes boolean)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w record;
+BEGIN
+  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w.status = 'compensating' THEN
+    IF p_cause = 'cancelled' THEN PERFORM resume_workflow_v1(p_workflow, NULL, 'cancelled'); END IF;
+    RETURN 'stopping';
+  END IF;
+  IF w.status NOT IN ('pending', 'running') THEN RETURN 'ended'; END IF;
+  IF EXISTS (
+       SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_pivot
+          AND (status = 'succeeded' OR p_cause = 'cancelled'
+               AND status IN ('pending', 'running', 'waiting', 'unknown') AND EXISTS (
+                 SELECT FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = p_pivot
+                    AND (i.resolution IS NULL OR i.resolution = 'accepted')))) THEN
+    IF p_cause <> 'cancelled' THEN
+      PERFORM call_person_v1(p_workflow, NULL, p_cause);
+      UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END,
+             budget = CASE p_cause WHEN 'over_budget' THEN NULL ELSE budget END
+       WHERE id = p_workflow;
+    END IF;
+    RETURN 'past_pivot';
+  END IF;
+  UPDATE workflows SET status = 'compensating', cause = p_cause, error = p_error,
+         undoes = p_undoes, paused_at = CASE WHEN p_cause = 'cancelled' THEN NULL ELSE paused_at END,
+         next_wake_at = least(next_wake_at, playalter_now())
+   WHERE id = p_workflow;
+  PERFORM append_event_v1(p_workflow, 'WorkflowStopping', NULL, jsonb_build_object(
+    'cause', p_cause, 'code', p_error ->> 'code', 'undoes', nullif(p_undoes, true)));
+  RETURN 'stopped';
+END $$;

@@ -1,0 +1,40 @@
+-- Records a wait whose end is known (p_until), or that a person ends before: no jitter, no growth.
+-- An answer to an approval that came before it waited stands under the signal's own name (p_signal)
+-- and is taken now. Whoever gives a signal holds the same lock as this function, the workflow row
+-- FOR NO KEY UPDATE, so neither can miss the other. Accepted only from the holder of the fence.
+--
+-- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
+--           | woken (a signal was there: the caller publishes the step)
+CREATE OR REPLACE FUNCTION wait_step_v1(
+  p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
+  p_external_id text, p_until timestamptz, p_signal text, p_republish double precision)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w record;
+  s record;
+  early uuid;
+BEGIN
+  SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL, tries = 0,
+         input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0, wake_at = p_until,
+         lease_until = NULL, deadline_at = NULL
+   WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
+  RETURNING old.external_id AS before, new.cost,
+            old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
+  IF NOT FOUND THEN RETURN 'fenced'; END IF;
+  IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
+  IF s.before IS DISTINCT FROM p_external_id OR s.is_recovered THEN
+    PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key, jsonb_build_object(
+      'external_id', p_external_id, 'until', (extract(epoch FROM p_until) * 1000000)::bigint,
+      'cost', s.cost));
+  END IF;
+  IF w.status = 'compensating' THEN RETURN 'draining'; END IF;
+  SELECT id INTO early FROM webhook_deliveries
+   WHERE external_id = p_signal AND consumed_at IS NULL ORDER BY id LIMIT 1;
+  IF early IS NULL THEN
+    PERFORM wake_by_v1(p_workflow, p_until);
+    RETURN 'recorded';
+  END IF;
+  PERFORM take_signal_v1(p_workflow, p_key, early, p_external_id, p_republish);
+  RETURN CASE WHEN w.paused_at IS NULL THEN 'woken' ELSE 'recorded' END;
+END $$;

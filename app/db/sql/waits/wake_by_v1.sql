@@ -1,0 +1,6 @@
+-- Lowers the time at which the reconciler looks at a workflow. Writers only lower it; the
+-- reconciler alone raises it. The caller holds the workflow row FOR NO KEY UPDATE.
+CREATE OR REPLACE FUNCTION wake_by_v1(p_workflow uuid, p_at timestamptz) RETURNS void LANGUAGE sql AS $$
+  UPDATE workflows SET next_wake_at = p_at
+   WHERE id = p_workflow AND next_wake_at > p_at AND completed_at IS NULL
+$$;

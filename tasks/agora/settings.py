@@ -1,0 +1,35 @@
+"""Agora's settings."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import HttpUrl, PlatformSettings
+
+_HEX = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def _hex(value: str) -> str:
+    if value and not _HEX.fullmatch(value):
+        raise ValueError("must be 32 hex digits")
+    return value
+
+
+def _secret_hex(value: SecretStr) -> SecretStr:
+    _hex(value.get_secret_value())
+    return value
+
+
+class AgoraSettings(PlatformSettings):
+    """App id and certificate sign tokens; the customer's id and secret are the REST API's."""
+
+    model_config = SettingsConfigDict(env_prefix="AGORA_")
+
+    base_url: HttpUrl = "https://api.agora.io"
+    app_id: Annotated[str, AfterValidator(_hex)] = ""
+    app_certificate: Annotated[SecretStr, AfterValidator(_secret_hex)] = SecretStr("")
+    customer_id: str = ""
+    customer_secret: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")

@@ -1,0 +1,20 @@
+"""n8n's settings."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import HttpUrl, PlatformSettings
+from tasks.signatures import StandardSecret
+
+
+class N8nSettings(PlatformSettings):
+    """`webhook_secret` signs both ways; with `api_key` an execution whose answer does not come is
+    asked about, every `poll_seconds`."""
+
+    model_config = SettingsConfigDict(env_prefix="N8N_")
+
+    base_url: HttpUrl = "http://127.0.0.1:5678"
+    webhook_path: str = "playalter-campaign"
+    webhook_secret: StandardSecret = SecretStr("")
+    api_key: SecretStr = SecretStr("")
+    poll_seconds: float = Field(default=600.0, gt=0)

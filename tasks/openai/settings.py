@@ -1,0 +1,19 @@
+"""OpenAI's settings."""
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import HttpUrl, PlatformSettings
+from tasks.signatures import StandardSecret
+
+
+class OpenAISettings(PlatformSettings):
+    """The models are those of the two actions."""
+
+    model_config = SettingsConfigDict(env_prefix="OPENAI_")
+
+    base_url: HttpUrl = "https://api.openai.com/v1"
+    api_key: SecretStr = SecretStr("")
+    webhook_secret: StandardSecret = SecretStr("")
+    caption_model: str = "gpt-4o-mini"
+    moderation_model: str = "omni-moderation-latest"

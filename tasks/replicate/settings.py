@@ -1,0 +1,20 @@
+"""Replicate's settings."""
+
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import HttpUrl, PlatformSettings
+from tasks.signatures import StandardSecret
+
+
+class ReplicateSettings(PlatformSettings):
+    """`face_swap_model`: owner/name[:version]; `poll_seconds`: how often a prediction whose webhook
+    does not come is asked about."""
+
+    model_config = SettingsConfigDict(env_prefix="REPLICATE_")
+
+    base_url: HttpUrl = "https://api.replicate.com"
+    api_token: SecretStr = SecretStr("")
+    webhook_secret: StandardSecret = SecretStr("")
+    face_swap_model: str = "playalter-sandbox/face-swap"
+    poll_seconds: float = Field(default=120.0, gt=0)

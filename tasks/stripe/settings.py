@@ -1,0 +1,16 @@
+"""Stripe's settings."""
+
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import HttpUrl, PlatformSettings
+
+
+class StripeSettings(PlatformSettings):
+    """`webhook_secret` is the one of the endpoint that Stripe's dashboard shows."""
+
+    model_config = SettingsConfigDict(env_prefix="STRIPE_")
+
+    base_url: HttpUrl = "https://api.stripe.com"
+    api_key: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")

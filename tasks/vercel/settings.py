@@ -1,0 +1,29 @@
+"""Vercel's settings."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import HttpUrl, PlatformSettings
+
+
+def _page_url(url: str) -> str:
+    if "{url}" not in url:
+        raise ValueError("must contain {url}, the deployment's address")
+    return url
+
+
+class VercelSettings(PlatformSettings):
+    """`page_url`: how a deployment's page is reached; `poll_seconds`: how often a deployment whose
+    webhook does not come is asked about."""
+
+    model_config = SettingsConfigDict(env_prefix="VERCEL_")
+
+    base_url: HttpUrl = "https://api.vercel.com"
+    token: SecretStr = SecretStr("")
+    team_id: str = ""
+    project: str = "playalter-gallery"
+    webhook_secret: SecretStr = SecretStr("")
+    page_url: Annotated[str, AfterValidator(_page_url)] = "https://{url}"
+    poll_seconds: float = Field(default=30.0, gt=0)

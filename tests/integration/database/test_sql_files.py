@@ -1,0 +1,145 @@
+"""The text of the schema: one current function a file, and a database that the files describe."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import extensions
+
+from app import db
+from app.db.baseline import FUNCTIONS, MIGRATIONS, changed_since, frozen, frozen_now, function_files
+from app.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+PRODUCT = ("app", "tasks", "chains", "web", "ops")
+HEAD = re.compile(r"(?:--.*\n)+CREATE OR REPLACE FUNCTION (\w+)\(")
+ENDED = re.compile(r"\bEND \$\$;\n\Z|^\$\$;\n\Z", re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", function_files(), ids=lambda file: file.stem)
+def test_a_file_holds_one_function_of_its_own_name_under_a_comment(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    head = HEAD.match(text)
+    assert head is not None, "a comment, then CREATE OR REPLACE FUNCTION"
+    assert head[1] == file.stem
+    assert text.count("$$") == 2, "one body"
+    assert ENDED.search(text), "nothing follows the body"
+
+
+def test_every_sql_file_is_in_a_room_or_in_the_migrations() -> None:
+    found = set((CHECKOUT / "app").rglob("*.sql"))
+    tables = {*MIGRATIONS.glob("baseline/*.sql"), MIGRATIONS / "drop_everything.sql"}
+    assert found == {*function_files(), *tables}
+    assert len(function_files()) > 50
+
+
+def test_no_sql_file_leans_on_an_earlier_text() -> None:
+    leaning = re.compile(r"--.*\bas before\b", re.IGNORECASE)
+    for file in (CHECKOUT / "app").rglob("*.sql"):
+        assert not leaning.search(file.read_text(encoding="utf-8")), file
+
+
+@contextlib.contextmanager
+def looking(settings: Settings) -> Iterator[extensions.cursor]:
+    """A cursor on the test's database; what it makes is gone at the end."""
+    with (
+        contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as connection,
+        connection.cursor() as cursor,
+    ):
+        yield cursor
+
+
+def definitions(cursor: extensions.cursor, schema: str) -> dict[str, str]:
+    """The functions of a schema by name, without the schema's own name."""
+    cursor.execute(
+        "SELECT proname, pg_get_functiondef(oid) FROM pg_proc"
+        " WHERE pronamespace = %s::regnamespace",
+        (schema,),
+    )
+    return {name: made.replace(f" {schema}.", " ", 1) for name, made in cursor.fetchall()}
+
+
+def differing(cursor: extensions.cursor) -> set[str]:
+    """The functions that the database has otherwise than their files say, or that only one has."""
+    found = definitions(cursor, "public")
+    cursor.execute("CREATE SCHEMA written; SET LOCAL search_path = written, public")
+    cursor.execute("SET LOCAL check_function_bodies = off")
+    for file in function_files():
+        cursor.execute(file.read_text(encoding="utf-8"))
+    written = definitions(cursor, "written")
+    cursor.execute("DROP SCHEMA written CASCADE; SET LOCAL search_path = public")
+    assert len(written) == len(function_files())
+    return {name for name in {*found, *written} if found.get(name) != written.get(name)}
+
+
+def test_a_migrated_database_has_the_functions_of_the_files(settings: Settings) -> None:
+    with looking(settings) as cursor:
+        assert differing(cursor) == set()
+
+
+def test_a_function_that_is_not_what_its_file_says_is_found(settings: Settings) -> None:
+    with looking(settings) as cursor:
+        cursor.execute(
+            "CREATE OR REPLACE FUNCTION seconds(p_seconds double precision) RETURNS interval"
+            " LANGUAGE sql IMMUTABLE AS $$ SELECT make_interval(secs => p_seconds + 1) $$"
+        )
+        cursor.execute("CREATE FUNCTION made_by_hand() RETURNS void LANGUAGE sql AS ''")
+        cursor.execute("DROP FUNCTION make_due_v1")
+        assert differing(cursor) == {"seconds", "made_by_hand", "make_due_v1"}
+
+
+def test_every_function_is_called(settings: Settings) -> None:
+    with looking(settings) as cursor:
+        bodies = dict(_pairs(cursor, "SELECT proname, prosrc FROM pg_proc" + _OURS))
+        used = {*bodies} & {name for (name,) in _rows(cursor, _TRIGGERS)}
+        defaults = " ".join(text for (text,) in _rows(cursor, _DEFAULTS))
+    python = " ".join(
+        file.read_text(encoding="utf-8")
+        for folder in PRODUCT
+        for file in (CHECKOUT / folder).rglob("*.py")
+    )
+    used |= {name for name in bodies if re.search(rf'\b{name}\(|"{name}"', python + defaults)}
+    reached: set[str] = set()
+    while used - reached:
+        reached |= used
+        texts = [re.sub(r"--.*", "", bodies[name]) for name in reached]
+        used = {name for name in bodies if any(re.search(rf"\b{name}\(", text) for text in texts)}
+    assert set(bodies) - reached == set()
+
+
+_OURS = " WHERE pronamespace = 'public'::regnamespace"
+_TRIGGERS = "SELECT DISTINCT proname FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid" + _OURS
+_DEFAULTS = "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef"
+
+
+def _rows(cursor: extensions.cursor, statement: str) -> list[tuple[str, ...]]:
+    cursor.execute(statement)
+    return cursor.fetchall()
+
+
+def _pairs(cursor: extensions.cursor, statement: str) -> list[tuple[str, str]]:
+    return [(row[0], row[1]) for row in _rows(cursor, statement)]
+
+
+def test_frozen_migrations_are_what_they_were() -> None:
+    assert changed_since(frozen()) == []
+
+
+def test_a_frozen_migration_that_changes_or_goes_is_found() -> None:
+    made = frozen_now()
+    assert changed_since(made) == []
+    assert {"versions/0001_baseline.py", "baseline/steps.sql"} <= set(made["files"])
+    other = {**made["files"], "baseline/steps.sql": "0" * 64, "versions/0000_gone.py": "0" * 64}
+    assert changed_since({**made, "files": other}) == [
+        "baseline/steps.sql",
+        "versions/0000_gone.py",
+    ]
+
+
+def test_each_function_stands_in_a_room_with_others_of_its_noun() -> None:
+    rooms = {file.parent for file in function_files()}
+    assert {room.parent for room in rooms} == {FUNCTIONS}
+    assert max(len(list(room.glob("*.sql"))) for room in rooms) <= 14

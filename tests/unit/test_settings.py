@@ -1,0 +1,189 @@
+"""Settings: what is wrong is named at the start, what is missing when it is needed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import tasks
+from app.errors import NotConfigured
+from app.settings import (
+    HttpUrl,
+    PlatformSettings,
+    Settings,
+    SettingsInvalid,
+    load,
+    needed,
+    variable,
+)
+
+CHECKOUT = Path(__file__).parents[2]
+OURS = {
+    "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "STORAGE_DIR": "/nowhere",
+    "KEY_PEPPER": "pepper",
+    "LINK_SECRET": "secret",
+}
+
+
+class PressSettings(PlatformSettings):
+    """Of a platform that has one which it cannot do without."""
+
+    model_config = SettingsConfigDict(env_prefix="PRESS_")
+
+    base_url: HttpUrl = "https://press.example"
+    api_key: SecretStr
+    second_key: SecretStr
+    copies: int = 1
+
+
+def test_every_wrong_setting_is_named() -> None:
+    wrong = OURS | {"REDIS_URL": "http://x", "LEASE_SECONDS": "soon", "KEY_PEPPER": ""}
+    with pytest.raises(SettingsInvalid) as caught:
+        load(Settings, wrong)
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [
+        "REDIS_URL", "KEY_PEPPER", "LEASE_SECONDS",
+    ]  # fmt: skip
+    assert "  KEY_PEPPER: is not set" in lines
+    assert "soon" not in str(caught.value)
+
+
+def test_a_platforms_wrong_setting_ends_the_process_by_its_name() -> None:
+    environ = {"PRESS_API_KEY": "k", "PRESS_BASE_URL": "press", "PRESS_COPIES": "two"}
+    with pytest.raises(SettingsInvalid) as caught:
+        load(PressSettings, environ)
+    assert "PRESS_BASE_URL: must start with http:// or https://" in str(caught.value)
+    assert "PRESS_COPIES: " in str(caught.value)
+    assert "PRESS_SECOND_KEY: is not set" in str(caught.value)
+
+
+def test_a_platforms_missing_settings_are_asked_for_together() -> None:
+    with pytest.raises(NotConfigured) as caught:
+        load(PressSettings, {"PRESS_COPIES": "2"})
+    assert "PRESS_API_KEY and PRESS_SECOND_KEY are not set" in caught.value.message
+    assert caught.value.code == "setting_missing"
+
+
+def test_what_has_a_default_is_asked_for_where_it_is_needed() -> None:
+    assert needed(SecretStr("k"), "PRESS_API_KEY") == "k"
+    for empty in ("", SecretStr("")):
+        with pytest.raises(NotConfigured, match=r"PRESS_API_KEY is not set.*PRESS_API_KEY_FILE"):
+            needed(empty, "PRESS_API_KEY")
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("from the file\n")
+    environ = {"PRESS_API_KEY_FILE": str(file), "PRESS_SECOND_KEY": "s", "PRESS_API_KEY": "other"}
+    assert load(PressSettings, environ).api_key.get_secret_value() == "from the file"
+    file.unlink()
+    with pytest.raises(SettingsInvalid, match="PRESS_API_KEY_FILE: cannot read"):
+        load(PressSettings, environ)
+
+
+def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Once(PlatformSettings):
+        model_config = SettingsConfigDict(env_prefix="ONCE_")
+
+        key: str
+
+    with pytest.raises(NotConfigured):
+        Once.current()
+    monkeypatch.setenv("ONCE_KEY", "first")
+    assert Once.current().key == "first"
+    monkeypatch.setenv("ONCE_KEY", "second")
+    assert Once.current().key == "first"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("STRIPE_BASE_URL", "stripe", "must start with http:// or https://"),
+        ("VERCEL_PAGE_URL", "https://x", "must contain {url}"),
+        ("AGORA_APP_CERTIFICATE", "short", "must be 32 hex digits"),
+        ("N8N_WEBHOOK_SECRET", "whsec_", "must be base64"),
+        ("REPLICATE_POLL_SECONDS", "0", "greater than 0"),
+    ],
+)
+def test_a_wrong_setting_of_ours_is_named(name: str, value: str, words: str) -> None:
+    (model,) = [
+        each.settings
+        for each in tasks.PLATFORMS
+        if each.settings is not None and name.startswith(each.name.upper())
+    ]
+    with pytest.raises(SettingsInvalid) as caught:
+        load(model, {name: value})
+    assert f"  {name}: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_a_process_does_not_start_with_a_wrong_setting_of_a_platform() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.cli", "worker"],
+        cwd=CHECKOUT,
+        env=OURS | {"STRIPE_BASE_URL": "stripe"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "  STRIPE_BASE_URL: must start with http:// or https://" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_setting_of_a_platform_is_asked_for_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for platform in tasks.PLATFORMS:
+        assert platform.settings is not None
+        for field in platform.settings.model_fields:
+            monkeypatch.delenv(variable(platform.settings, field), raising=False)
+    tasks.check_settings()
+
+
+def test_each_platforms_settings_begin_with_its_name() -> None:
+    for platform in tasks.PLATFORMS:
+        assert platform.settings is not None
+        prefix = platform.settings.model_config.get("env_prefix")
+        assert prefix == f"{platform.name.upper()}_"
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    models: list[type[BaseSettings]] = [Settings]
+    models += [each.settings for each in tasks.PLATFORMS if each.settings is not None]
+    expected = {
+        variable(model, name): _told(field)
+        for model in models
+        for name, field in model.model_fields.items()
+    }
+    assert _documented() == expected
+
+
+def _told(field: Any) -> str:
+    if field.is_required():
+        return "needed"
+    default = field.default
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _documented() -> dict[str, str]:
+    text = (CHECKOUT / "ops" / "OPERATING.md").read_text()
+    section = text.partition("## Settings\n")[2].partition("\n## ")[0]
+    found: dict[str, str] = {}
+    for line in [each for each in section.splitlines() if each.startswith("| `")]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = re.findall(r"`([A-Z0-9_]+)`", cells[0])
+        defaults = cells[1].split(", ") if len(names) > 1 and cells[1] else [cells[1]] * len(names)
+        found.update(zip(names, defaults, strict=True))
+    return found
