@@ -1,1 +1,1 @@
-"""What a person may ask of a workflow: one command a module."""
+"""The commands that a person may give to a workflow, one in each module."""

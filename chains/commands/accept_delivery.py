@@ -1,4 +1,4 @@
-"""Accept a verified webhook: it is kept first; then the step that waits for it goes on."""
+"""Accepts a verified webhook: stores it, then wakes the step that waits for it."""
 
 from functools import lru_cache
 
@@ -9,7 +9,7 @@ from chains.actions import actions
 
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
-    """Commit the webhook, then wake the step that waits for it; False for a duplicate."""
+    """Store the webhook, then wake the step that waits for it; return False for a duplicate."""
     is_new = keep_delivery(platform, delivery, _traced())
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)

@@ -1,6 +1,6 @@
-"""One control over many workflows, each by itself: what fails for one holds up no other.
+"""Applies one control to many workflows, each on its own: one refusal does not stop the others.
 
-A dry run asks each command and rolls it back, so that it says what would really be answered.
+A dry run executes each command and rolls it back, so it returns the answers of a real run.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ from chains.commands.skip import skip
 
 MOST = 1000
 BUDGET_SECONDS = 40.0
-"""No request takes longer; what was not reached by then is left to the next."""
+"""The most time that one request takes; it leaves the remaining workflows to the next request."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What one workflow answered: the control's result, or the code and words of its refusal."""
+    """The answer for one workflow: the control's result, or the code and message of the refusal."""
 
     workflow_id: UUID
     is_ok: bool
@@ -41,7 +41,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Bulk:
-    """All answers, newest workflow first; `next_cursor` goes on where this request ended."""
+    """All answers, for the newest workflow first; the next request begins at `next_cursor`."""
 
     answers: list[Answered]
     next_cursor: UUID | None
@@ -85,13 +85,13 @@ def run(
     cursor: UUID | None = None,
     request_id: str | None = None,
 ) -> Bulk:
-    """Do `action` to the caller's workflows that match: at most `limit`, those before `cursor`.
+    """Apply `action` to the caller's workflows that match: at most `limit`, all before `cursor`.
 
-    `request_id`: sent again, no workflow is forked, and no signal given, a second time.
+    A request that is repeated with the same `request_id` makes no second fork and no second signal.
     """
     until = time.monotonic() + BUDGET_SECONDS
     if action == "fork" and request_id is not None:
-        # Its own forks match as well, once it is sent again.
+        # A repeated request must not fork the forks that its first sending made.
         filters = replace(filters, without_key=_prefix(request_id))
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
     answers: list[Answered] = []
@@ -104,14 +104,14 @@ def run(
 
 
 def _request_of(workflow_id: UUID, request_id: str | None) -> Json:
-    """The key of one workflow's share in the request."""
+    """The request id for one workflow, derived from the request id of the whole."""
     if request_id is None:
         return {}
     return {"request_id": f"{_prefix(request_id)}{workflow_id.hex}"}
 
 
 def _prefix(request_id: str) -> str:
-    """What the keys of all shares of the request begin with."""
+    """The prefix that the request ids of all workflows in the request share."""
     return f"bulk-{hashlib.sha256(request_id.encode()).hexdigest()[:32]}-"
 
 

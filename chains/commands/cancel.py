@@ -1,4 +1,4 @@
-"""Cancel a workflow: stop it, and undo what it did if asked."""
+"""Cancels a workflow: stops it and, if asked, undoes it."""
 
 from uuid import UUID
 
@@ -19,9 +19,10 @@ def cancel(
     reason: str | None = None,
     is_dry: bool = False,
 ) -> Done:
-    """Stop the workflow; with `undo` what it did is undone, its children with it.
+    """Stop a workflow; with `undo`, its steps and its children are undone.
 
-    Raises NotFound, and Conflict when it has ended, its pivot was sent, or a fork lives on it.
+    Raise NotFound. Raise Conflict when the workflow has ended, when its pivot was sent, or when a
+    running fork uses its outcomes.
     """
     subject = own_workflow(caller, workflow_id)
     if undo and not subject.has_ended:
@@ -32,12 +33,12 @@ def cancel(
     if found == "past_pivot":
         pivot = registry.plan(subject.type, subject.version).pivot
         raise Conflict(
-            f"step {pivot} has been sent, and past this pivot nothing is undone; let the workflow"
-            " go on, or retry or skip what holds it",
+            f"step {pivot} is the pivot and has been sent, so nothing can be undone any more; let"
+            " the workflow go on, or retry or skip the step that holds it",
             code="past_pivot",
         )
     if found == "stopping" and not undo:
-        raise Conflict("the workflow is being stopped already", code="workflow_stopping")
+        raise Conflict("the workflow is already being stopped", code="workflow_stopping")
     if is_dry:
         return Done(workflow_id, "compensating")
     return Done(workflow_id, settle(workflow_id))

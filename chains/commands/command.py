@@ -1,4 +1,4 @@
-"""What every command begins with: who asks, about which workflow; and what it answers."""
+"""Used by every command: the caller, the workflow that the command is about, and the result."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,20 +10,20 @@ from app.errors import Conflict, NotFound
 
 @dataclass(frozen=True)
 class Caller:
-    """A user."""
+    """The user who gives a command."""
 
     id: UUID
     email: str
 
     @property
     def on_record(self) -> str:
-        """How events name the user: they keep no personal data."""
+        """The user's name in events, which hold no personal data: the id."""
         return str(self.id)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The workflow that is asked about, as it stood when it was looked at."""
+    """The workflow that a command is about, in the state in which it was read."""
 
     id: UUID
     user_id: UUID
@@ -34,13 +34,13 @@ class Subject:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more can happen to it."""
+        """Whether the workflow is in a terminal status."""
         return self.status in TERMINAL_WORKFLOW_STATUSES
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a control did: in one word, to which step, to which workflows, by which fork."""
+    """The result of a control in one word, with the step, workflows and fork that it concerned."""
 
     workflow_id: UUID
     result: str
@@ -50,7 +50,7 @@ class Done:
 
 
 def caller_of(user_id: UUID) -> Caller:
-    """The user of an id; NotFound when there is none."""
+    """The user with this id; raise NotFound when there is none."""
     row = db.patiently(lambda: db.row("SELECT email FROM users WHERE id = %s", (user_id,)))
     if row is None:
         raise NotFound("there is no such user")
@@ -58,7 +58,7 @@ def caller_of(user_id: UUID) -> Caller:
 
 
 def any_workflow(workflow_id: UUID) -> Subject:
-    """The workflow, whoever owns it; NotFound when there is none."""
+    """The workflow of any owner; raise NotFound when there is none."""
     row = db.patiently(
         lambda: db.row(
             "SELECT id, user_id, type, version, status, paused_at IS NOT NULL AS is_paused"
@@ -72,7 +72,7 @@ def any_workflow(workflow_id: UUID) -> Subject:
 
 
 def own_workflow(caller: Caller, workflow_id: UUID) -> Subject:
-    """The caller's workflow; NotFound when it is not there or another's."""
+    """The caller's workflow; raise NotFound when it does not exist or belongs to another user."""
     found = any_workflow(workflow_id)
     if found.user_id != caller.id:
         raise NotFound("there is no such workflow")
@@ -80,7 +80,7 @@ def own_workflow(caller: Caller, workflow_id: UUID) -> Subject:
 
 
 def refuse_ended(workflow_id: UUID) -> Conflict:
-    """What is answered to whoever asks something of a workflow that has ended, or not begun."""
+    """The Conflict for a command to a workflow that has ended, or has not begun."""
     status = any_workflow(workflow_id).status
     if status == "pending":
         return Conflict("the workflow has not begun yet", code="not_running")

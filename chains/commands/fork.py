@@ -1,7 +1,8 @@
-"""Forks: a new workflow that takes over the recorded outcomes of another, up to a step.
+"""Forks a workflow: a new workflow adopts the recorded outcomes of another, up to a step.
 
-An adopted outcome stays its owner's: the fork never undoes it, and the owner cannot be undone while
-a fork lives on it. The boundaries are the children of the definition's root sequence.
+An adopted outcome still belongs to the first workflow. The fork never undoes it, and the first
+workflow is not undone while a running fork uses it. A fork may begin at a child of the definition's
+root sequence.
 """
 
 import hashlib
@@ -52,8 +53,9 @@ def fork(
 ) -> Forked:
     """Start a workflow of the same version that runs from `from_step` on.
 
-    `input` replaces the workflow's input, `step_input` that of the step itself. Raises NotFound,
-    InvalidInput (no such boundary, wrong input) and Conflict (an earlier outcome does not stand).
+    `input` replaces the workflow's input; `step_input` replaces the input of the step. Raise
+    NotFound, InvalidInput (a fork cannot begin there, or a wrong input), or Conflict (an earlier
+    step has no outcome, or was undone).
     """
     subject = own_workflow(caller, workflow_id)
     child = _boundary(subject, from_step)
@@ -64,14 +66,14 @@ def fork(
         input = whole_numbers(input)
         schema = registry.definition(subject.type, subject.version).input_schema
         check_input(schema, input, caller.id)
-    made = _Fork(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash)
+    new = _Fork(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash)
     try:
-        db.patiently(lambda: made.commit(input, step_input, is_dry=is_dry))
+        db.patiently(lambda: new.commit(input, step_input, is_dry=is_dry))
     except IntegrityError as err:
         if isinstance(err.orig, psycopg2.errors.CheckViolation) and (
             err.orig.diag.constraint_name == RETIRED
         ):
-            message = f"version {subject.version} is retired, and starts nothing"
+            message = f"version {subject.version} is retired and starts no workflows"
             raise Conflict(message, code="version_retired") from err
         if not isinstance(err.orig, psycopg2.errors.UniqueViolation):
             raise
@@ -80,10 +82,10 @@ def fork(
             if known is None:
                 raise
             return known
-        # The connection broke after the commit and this was the second try of the same fork.
+        # The connection broke after the commit, and this was the second try of the same fork.
     if not is_dry:
-        dispatch(made.id, list(child.heads), registry.plan(subject.type, subject.version))
-    return Forked(made.id, created=True)
+        dispatch(new.id, list(child.heads), registry.plan(subject.type, subject.version))
+    return Forked(new.id, created=True)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class _Fork:
             if row.key in undone or row.status == "compensated":
                 raise Conflict(f"step {row.key!r} was undone", code="step_undone")
             if not is_settled and not (row.status == "failed" and row.is_tolerated):
-                raise Conflict(_words(row.key, row.status), code="step_not_ended")
+                raise Conflict(_not_ended(row.key, row.status), code="step_not_ended")
         return [row.key for row in found]
 
     def _insert(
@@ -164,17 +166,17 @@ SELECT fork_workflow_v1(:id, :source, :from_step,
 """
 
 
-def _words(key: str, status: str) -> str:
-    told = {
+def _not_ended(key: str, status: str) -> str:
+    reasons = {
         "unknown": "has a call that may have happened: resolve it first",
         "failed": "has failed; fork from it or from a step before",
         "cancelled": "was cancelled; fork from it or from a step before",
     }
-    return f"step {key!r} {told.get(status, 'has not ended yet')}"
+    return f"step {key!r} {reasons.get(status, 'has not ended yet')}"
 
 
 def boundaries_of(subject: Subject) -> Boundaries:
-    """Where a fork of this workflow may begin."""
+    """The places where a fork of this workflow may begin."""
     root = registry.definition(subject.type, subject.version).do
     return boundaries(root, registry.plan(subject.type, subject.version))
 
@@ -189,7 +191,7 @@ def _boundary(subject: Subject, from_step: str) -> Boundary:
         )
     if child.name != from_step:
         raise InvalidInput(
-            f"{from_step!r} stands in {child.name!r}; fork from there", field="/from_step"
+            f"{from_step!r} is part of {child.name!r}; fork from there", field="/from_step"
         )
     return child
 

@@ -1,4 +1,4 @@
-"""Pause and resume a workflow and, if asked, its children."""
+"""Pauses and resumes a workflow and, if asked, its children."""
 
 from uuid import UUID
 
@@ -15,13 +15,16 @@ def pause(
     with_children: bool = True,
     is_dry: bool = False,
 ) -> Done:
-    """Let nothing more of it begin; Conflict when it has ended or nothing would change."""
+    """Let no further step of the workflow begin.
+
+    Raise NotFound, or Conflict when the workflow has ended or nothing would change.
+    """
     own_workflow(caller, workflow_id)
     changed = pause_tree(workflow_id, caller.on_record, reason, with_children, is_dry)
     if changed is None:
         raise refuse_ended(workflow_id)
     if not changed:
-        raise Conflict("the workflow is paused already", code="already_paused")
+        raise Conflict("the workflow is already paused", code="already_paused")
     return Done(workflow_id, "paused", changed=tuple(changed))
 
 
@@ -33,7 +36,10 @@ def resume(
     with_children: bool = True,
     is_dry: bool = False,
 ) -> Done:
-    """Let it go on: the reconciler finds it due at once. Conflict as for `pause`."""
+    """Let the workflow go on; the reconciler publishes its due steps at once.
+
+    Raise NotFound, or Conflict when the workflow has ended or nothing would change.
+    """
     own_workflow(caller, workflow_id)
     changed = resume_tree(workflow_id, caller.on_record, reason, with_children, is_dry)
     if changed is None:

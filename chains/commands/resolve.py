@@ -1,6 +1,6 @@
-"""A person's word where nothing else can tell: what became of a call, or of a compensation.
+"""Records a person's statement about a call or a compensation whose outcome is unknown.
 
-The word, who gave it and why are on record before anything follows from it.
+The statement, its author and its reason are committed before anything follows from them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from chains.undoing.settle import settle
 
 
 class _Absent:
-    """No value was given, which is not the same as null."""
+    """Marks a value that was not given, as opposed to null."""
 
 
 ABSENT = _Absent()
@@ -28,9 +28,14 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Resolution:
-    """`as_`: `succeeded` (with the step's `output`, or with the vendor's `response` to the one open
-    call, from which the action goes on), `never` (nothing happened: run it again), `done` (of a
-    compensation: it counts as done), `retry` (look it up, or compensate, again now)."""
+    """A person's statement: `as_` is one of these words.
+
+    - `succeeded`: with `output`, the step ends with this output; with `response`, the vendor's
+      response to the one open call, the action goes on from there.
+    - `never`: the call did not happen; the step runs again.
+    - `done`: for a compensation, which counts as done.
+    - `retry`: look the call up again now, or run the compensation again now.
+    """
 
     as_: str
     reason: str
@@ -39,48 +44,48 @@ class Resolution:
 
 
 _WRONG = {
-    "done": "is no compensation: say `succeeded` with its output, or `never`",
-    "retry": "is not in doubt: retry it",
-    "succeeded": "is a compensation: say `done` or `retry`",
-    "never": "is a compensation: say `done` or `retry`",
+    "done": "is not a compensation: resolve it as `succeeded` with its output, or as `never`",
+    "retry": "has no call of unknown outcome: use the command retry",
+    "succeeded": "is a compensation: resolve it as `done` or `retry`",
+    "never": "is a compensation: resolve it as `done` or `retry`",
 }
 _REFUSALS = {
-    "not_one_open": ("has not exactly one open call; give its output instead", "no_open_call"),
-    "nothing_open": ("has no call in doubt; retry it", "no_open_call"),
+    "not_one_open": ("does not have one open call; give its output instead", "no_open_call"),
+    "nothing_open": ("has no call of unknown outcome; retry it", "no_open_call"),
     "undoing": ("is being undone; resolve its compensation", "step_is_undone"),
-    "waiting": ("waits for an answer and is not in doubt", "step_waiting"),
-    "pending": ("is not in doubt", "step_not_due"),
+    "waiting": ("waits for an answer, so there is nothing to resolve", "step_waiting"),
+    "pending": ("has not run yet, so there is nothing to resolve", "step_not_due"),
     "failed": ("has failed", "step_ended"),
 }
 
 
 def resolve(
-    caller: Caller, workflow_id: UUID, step: str, word: Resolution, *, is_dry: bool = False
+    caller: Caller, workflow_id: UUID, step: str, resolution: Resolution, *, is_dry: bool = False
 ) -> Done:
-    """Settle the step by a person's word; what follows goes on, or is undone.
+    """Settle a step by a person's statement; the workflow then goes on, or is undone.
 
-    Raises NotFound, and Conflict where the word does not fit the step's state.
+    Raise NotFound, or Conflict when the statement does not fit the step's state.
     """
     subject = own_workflow(caller, workflow_id)
     if subject.has_ended and not is_orphan(step):
         raise refuse_ended(workflow_id)
     pivot = registry.plan(subject.type, subject.version).pivot
-    if subject.status == "compensating" and step == pivot and word.response is not ABSENT:
-        # A stopping workflow replays nothing, and a pivot that was made refuses the stop.
+    if subject.status == "compensating" and step == pivot and resolution.response is not ABSENT:
+        # A stopping workflow runs no action again, and a pivot that succeeded ends the stop.
         raise Conflict(f"step {step!r} is the pivot: give its output", code="no_open_call")
     given = {
         "workflow": workflow_id,
         "key": step,
-        "as": word.as_,
-        "output": None if word.output is ABSENT else dumps(word.output),
-        "response": None if word.response is ABSENT else dumps(word.response),
+        "as": resolution.as_,
+        "output": None if resolution.output is ABSENT else dumps(resolution.output),
+        "response": None if resolution.response is ABSENT else dumps(resolution.response),
         "by": caller.on_record,
-        "reason": word.reason,
+        "reason": resolution.reason,
         "person": for_people(),
         "republish": republish_seconds(),
     }
     found = verdict("resolve_step_v1", given, is_dry=is_dry)
-    _refuse(workflow_id, step, word.as_, found)
+    _refuse(workflow_id, step, resolution.as_, found)
     if not is_dry and found == "due":
         dispatch(workflow_id, [step])
     if not is_dry and found == "settle":
@@ -89,9 +94,9 @@ def resolve(
 
 
 def dismiss(caller: Caller, workflow_id: UUID, reason: str, *, is_dry: bool = False) -> Done:
-    """Answer a call for a person that no step stands for, such as a time-out past the pivot.
+    """Clear a workflow's `attention` that belongs to no step, such as a time-out past the pivot.
 
-    Raises NotFound, and Conflict when nobody is called or a step stands for it.
+    Raise NotFound, or Conflict when the workflow needs no person or one of its steps does.
     """
     own_workflow(caller, workflow_id)
     given = {"workflow": workflow_id, "by": caller.on_record, "reason": reason}
@@ -99,19 +104,19 @@ def dismiss(caller: Caller, workflow_id: UUID, reason: str, *, is_dry: bool = Fa
     if found == "ended":
         raise refuse_ended(workflow_id)
     if found == "unchanged":
-        raise Conflict("the workflow calls for nobody", code="no_attention")
+        raise Conflict("the workflow does not need a person", code="no_attention")
     if found == "needs_step":
         raise Conflict("a step needs a person: resolve, retry or skip it", code="step_needs_person")
     return Done(workflow_id, found)
 
 
-def _refuse(workflow_id: UUID, step: str, said: str, found: str) -> None:
+def _refuse(workflow_id: UUID, step: str, as_: str, found: str) -> None:
     if found in {"due", "paused", "settle"}:
         return
     if found == "ended":
         raise refuse_ended(workflow_id)
     if found == "wrong":
-        raise Conflict(f"step {step!r} {_WRONG[said]}", code="wrong_resolution")
+        raise Conflict(f"step {step!r} {_WRONG[as_]}", code="wrong_resolution")
     if found in _REFUSALS:
         words, code = _REFUSALS[found]
         raise Conflict(f"step {step!r} {words}", code=code)

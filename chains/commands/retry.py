@@ -1,4 +1,4 @@
-"""Retry a step now, with corrected input if given; a failed workflow goes on in a fork."""
+"""Retries a step now, with a corrected input if given. A failed workflow goes on in a fork."""
 
 from typing import Any
 from uuid import UUID
@@ -26,10 +26,10 @@ def retry(
     reason: str | None = None,
     is_dry: bool = False,
 ) -> Done:
-    """Run a step that failed, or waits for its next try, now; of a workflow that has failed with
-    nothing undone, in a fork from that step.
+    """Run a step now that has failed or waits for its next try.
 
-    Raises NotFound, InvalidInput (a wrong corrected input) and Conflict.
+    A workflow that has failed, with nothing undone, goes on in a fork from that step. Raise
+    NotFound, InvalidInput (a wrong corrected input) or Conflict.
     """
     subject = own_workflow(caller, workflow_id)
     if subject.has_ended:
@@ -69,7 +69,7 @@ SELECT key FROM steps WHERE workflow_id = %s AND NOT undo
 
 
 def _checked(subject: Subject, key: str, given: Json) -> Any:
-    """The corrected input, if the step's action takes it; InvalidInput with the place if not."""
+    """The corrected input; raise InvalidInput, with the place, when the action refuses it."""
     row = db.patiently(
         lambda: db.row(
             "SELECT action FROM steps WHERE workflow_id = %s AND key = %s", (subject.id, key)
@@ -81,7 +81,10 @@ def _checked(subject: Subject, key: str, given: Json) -> Any:
 
 
 def checked_input(name: str, given: Json) -> Any:
-    """`given` as the action's input; InvalidInput with each fault's place, Conflict for none."""
+    """The corrected input of an action, with whole numbers as integers.
+
+    Raise InvalidInput with the place of each fault, or Conflict when the action has no input.
+    """
     action = tasks.actions().get(name)
     if action is None:
         raise Conflict(f"{name} takes no input of its own", code="no_input")
@@ -112,15 +115,15 @@ def _retry_in_fork(
         )
     if subject.status != "failed":
         words = {"compensated": "undone", "cancelled": "cancelled"}[subject.status]
-        raise Conflict(f"the workflow was {words}; start it anew", code="workflow_ended")
+        raise Conflict(f"the workflow was {words}; start a new one", code="workflow_ended")
     key = step if step is not None else _failed_step(subject.id)
     child = boundaries_of(subject).holder(key)
     if child is None:
         raise refuse_step(key, "no_step")
     if input is not None and child.name != key:
         raise Conflict(
-            f"the step stands in {child.name!r}, which is run again as a whole; its input cannot"
-            " be corrected alone",
+            f"the step is part of {child.name!r}, which runs again as a whole; the step's input"
+            " cannot be corrected on its own",
             code="no_input",
         )
     given = None if input is None else _checked(subject, key, input)
@@ -137,7 +140,7 @@ def _retry_in_fork(
 
 
 def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
-    """A retry that is asked for twice must not do the work twice."""
+    """Raise Conflict if a fork carries the workflow on: a repeated retry must not repeat work."""
     row = db.patiently(
         lambda: db.row(
             "SELECT id FROM workflows WHERE forked_from = %s"
@@ -147,7 +150,7 @@ def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
     )
     if row is not None:
         raise Conflict(
-            f"fork {row['id']} goes on from it already; to run {key!r} once more, fork it",
+            f"fork {row['id']} already carries the workflow on; to run {key!r} again, fork it",
             code="forked",
         )
 
@@ -162,5 +165,5 @@ def _failed_step(workflow_id: UUID) -> str:
         ),
     )
     if row is None or row["key"] is None:
-        raise Conflict("no step of it has failed; start it anew", code="nothing_to_retry")
+        raise Conflict("no step has failed; start a new workflow", code="nothing_to_retry")
     return str(row["key"])

@@ -1,7 +1,7 @@
-"""Named signals: who may give one, and the approval that takes it.
+"""Gives a named signal to a workflow: checks the sender, stores the signal, wakes the approval.
 
-A signal is kept until an approval takes it. Where an approval names people, only they may give its
-signal; else the workflow's owner does.
+A signal is stored until an approval takes it. If the approval names people, only they may give the
+signal; otherwise only the workflow's owner may.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ from chains.language.definition import Approval
 
 @dataclass(frozen=True)
 class Signal:
-    """A decision: its name, what it says, and the approval it is meant for (None: the first)."""
+    """A decision: the signal's name, the decision itself, and the key of the approval that takes it
+    (None: the first approval that waits for this name)."""
 
     name: str
     approved: bool
@@ -33,8 +34,8 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """An approval that waits: its step's key and whom it names (empty: the owner)."""
+class _WaitingApproval:
+    """An approval that waits: its step's key, and the people it names (empty: the owner)."""
 
     key: str
     by: frozenset[str]
@@ -48,10 +49,10 @@ def give_signal(
     request_id: str | None = None,
     is_dry: bool = False,
 ) -> Done:
-    """Record the decision and wake the approval that waits for it.
+    """Record the decision, and wake the approval that waits for it.
 
-    `request_id`: sent again it does nothing new (`replayed`). Raises NotFound (also for an
-    outsider), Forbidden (a caller who is not asked) and Conflict.
+    A repeated `request_id` records nothing and returns `replayed`. Raise NotFound (also to a caller
+    who has no part in the workflow), Forbidden (another person is asked) or Conflict.
     """
     subject = any_workflow(workflow_id)
     nodes = _approvals(subject)
@@ -97,7 +98,7 @@ def _name(node: Approval) -> str:
     return node.signal or node.approval
 
 
-def _waiting(workflow_id: UUID) -> dict[str, list[_Asked]]:
+def _waiting(workflow_id: UUID) -> dict[str, list[_WaitingApproval]]:
     """The approvals that wait, by the name of their signal."""
     rows = db.patiently(
         lambda: db.rows(
@@ -106,10 +107,10 @@ def _waiting(workflow_id: UUID) -> dict[str, list[_Asked]]:
             (workflow_id,),
         ),
     )
-    found: dict[str, list[_Asked]] = {}
+    found: dict[str, list[_WaitingApproval]] = {}
     for row in rows:
         name = row["external_id"].split(":", 3)[2]
-        found.setdefault(name, []).append(_Asked(row["key"], _people(row["by"])))
+        found.setdefault(name, []).append(_WaitingApproval(row["key"], _people(row["by"])))
     return found
 
 
@@ -117,7 +118,7 @@ def _people(by: Any) -> frozenset[str]:
     return frozenset(str(each).casefold() for each in by) if isinstance(by, list) else frozenset()
 
 
-def _may(caller: Caller, subject: Subject, by: frozenset[str]) -> bool:
+def _may_give(caller: Caller, subject: Subject, by: frozenset[str]) -> bool:
     return caller.email.casefold() in by if by else caller.id == subject.user_id
 
 
@@ -125,9 +126,9 @@ def _refuse_outsiders(
     caller: Caller,
     subject: Subject,
     nodes: list[Approval],
-    waiting: dict[str, list[_Asked]],
+    waiting: dict[str, list[_WaitingApproval]],
 ) -> None:
-    """To whom nothing of the workflow belongs and whom nobody asks, it is not there."""
+    """Raise NotFound to a caller who does not own the workflow and is named by no approval."""
     asked = {email for each in waiting.values() for approval in each for email in approval.by}
     for node in nodes:
         asked |= _people(list(node.by) if isinstance(node.by, tuple) else None)
@@ -140,9 +141,12 @@ def _chosen(
     subject: Subject,
     signal: Signal,
     nodes: list[Approval],
-    waiting: dict[str, list[_Asked]],
+    waiting: dict[str, list[_WaitingApproval]],
 ) -> str | None:
-    """The approval that takes the signal; None when it comes early. Forbidden, or Conflict."""
+    """The key of the approval that takes the signal; None when no approval waits for it yet.
+
+    Raise Forbidden or Conflict.
+    """
     asked = waiting.get(signal.name, [])
     if signal.step is not None:
         asked = [each for each in asked if each.key == signal.step]
@@ -150,27 +154,28 @@ def _chosen(
             raise Conflict(
                 f"step {signal.step!r} does not wait for {signal.name!r}", code="not_waiting"
             )
-    allowed = [each for each in asked if _may(caller, subject, each.by)]
+    allowed = [each for each in asked if _may_give(caller, subject, each.by)]
     if allowed:
         return allowed[0].key
     if asked:
-        raise Forbidden(f"others are asked for {signal.name!r}", code="not_asked")
+        raise Forbidden(f"only other people may give {signal.name!r}", code="not_asked")
     _refuse_early(caller, subject, signal.name, nodes)
     return None
 
 
 def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Approval]) -> None:
-    """What comes before its approval waits may be taken by any of that name."""
+    """Raise Forbidden or Conflict unless the caller may give an early signal to every approval of
+    that name, because any of them may take it."""
     for node in nodes:
         if _name(node) != name:
             continue
         if isinstance(node.by, dict):
             raise Conflict(
-                f"nobody is asked for {name!r} yet, and who may give it is known only then",
+                f"no step waits for {name!r} yet, and only such a step names who may give it",
                 code="not_waiting",
             )
-        if not _may(caller, subject, _people(list(node.by or ()))):
-            raise Forbidden(f"others are asked for {name!r}", code="not_asked")
+        if not _may_give(caller, subject, _people(list(node.by or ()))):
+            raise Forbidden(f"only other people may give {name!r}", code="not_asked")
 
 
 def _was_given(delivery_id: str, name: str, payload: Json) -> bool:

@@ -1,4 +1,4 @@
-"""Skip a step: it is recorded as skipped once its turn has come."""
+"""Skips a step: when the step is due, it is recorded as skipped instead of run."""
 
 from uuid import UUID
 
@@ -12,9 +12,10 @@ from chains.commands.step_verdicts import for_people, moved, refuse_unless_runni
 def skip(
     caller: Caller, workflow_id: UUID, *, step: str, reason: str, is_dry: bool = False
 ) -> Done:
-    """Record the step as skipped, without output, once its turn has come; what follows goes on.
+    """Let the step be recorded as skipped, without an output, when it is due; the workflow goes on.
 
-    Raises NotFound, and Conflict where it runs, is in doubt, has ended or is no step of its own.
+    Raise NotFound, or Conflict when the step runs, has a call of unknown outcome, has ended, is a
+    compensation, or belongs to the shape of the definition.
     """
     subject = own_workflow(caller, workflow_id)
     if subject.has_ended:

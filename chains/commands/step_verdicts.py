@@ -1,4 +1,4 @@
-"""What the verdict about one step means: a refusal in words, or a step that is due now."""
+"""Turns the verdict of an SQL function about a step into a Conflict, or publishes the step."""
 
 from uuid import UUID
 
@@ -18,14 +18,14 @@ _STEP_IS = {
     "compensated": ("was undone", "step_ended"),
     "failed": ("has failed", "step_ended"),
     "pending": ("has not run yet", "step_not_due"),
-    "not_waiting": ("waits for no next try: it runs as soon as it can", "step_not_due"),
-    "tolerated": ("failed and was let pass; what follows it has gone on", "step_ended"),
+    "not_waiting": ("does not wait for a retry: it runs as soon as it can", "step_not_due"),
+    "tolerated": ("has failed, and the workflow has gone on without it", "step_ended"),
     "undo": ("is a compensation: resolve it", "step_is_undo"),
     "shape": ("belongs to the shape of the definition", "step_is_shape"),
-    "unchanged": ("is settled by a person's word already", "already_asked"),
+    "unchanged": ("was already decided by a person", "already_asked"),
     "open_intent": ("has a call that may have happened: resolve it first", "open_call"),
     "needs_reason": (
-        "has made a call that was accepted, and a retry makes it a second time; give a reason",
+        "has made a call that was accepted, and a retry would repeat the call; give a reason",
         "reason_required",
     ),
     "pivot_sent": ("is the pivot and has been sent; wait for its answer", "past_pivot"),
@@ -34,7 +34,7 @@ _STEP_IS = {
 
 
 def for_people() -> list[str]:
-    """Actions whose open calls nobody but a person can settle."""
+    """The names of the actions whose open calls only a person can resolve."""
     harmless = {Effect.NONE, Effect.REPEATABLE, Effect.IDEMPOTENT}
     return [
         name
@@ -44,13 +44,13 @@ def for_people() -> list[str]:
 
 
 def refuse_step(key: str, found: str) -> Conflict:
-    """The refusal that a verdict about a step means."""
+    """The Conflict for a verdict about a step."""
     words, code = _STEP_IS[found]
     return Conflict(f"step {key!r} {words}", code=code)
 
 
 def moved(workflow_id: UUID, key: str, found: str, is_dry: bool) -> Done:
-    """Publish the step if it is due now, and answer; Conflict where the verdict is a refusal."""
+    """Publish the step if it is due now; raise Conflict when the verdict is a refusal."""
     if found == "not_running":
         raise Conflict("the workflow has just stopped running", code="not_running")
     if found not in {"due", "paused", "later"}:
@@ -61,7 +61,7 @@ def moved(workflow_id: UUID, key: str, found: str, is_dry: bool) -> Done:
 
 
 def refuse_unless_running(subject: Subject) -> None:
-    """Raise Conflict for a workflow that is stopping or has not begun."""
+    """Raise Conflict when the workflow is stopping or has not begun."""
     if subject.status == "compensating":
         raise Conflict("the workflow is being stopped and undone", code="workflow_stopping")
     if subject.status != "running":

@@ -1,1 +1,1 @@
-"""Stopping a workflow and undoing what it did."""
+"""Stops a workflow and undoes the effects of its steps."""

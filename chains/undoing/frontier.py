@@ -1,7 +1,7 @@
-"""Which steps of a stopping workflow may be undone now. Pure.
+"""Finds the steps of a stopping workflow that can be undone now. Pure.
 
-Reverse order along sequences, side by side in parallel blocks and maps; what is not settled holds
-up only what came before it.
+Sequences are undone in reverse order; the parts of parallel blocks and maps are undone side by
+side. A step that is not settled delays only the steps before it.
 """
 
 import enum
@@ -12,11 +12,11 @@ from chains.plans.plan import Place, Plan, indexes_of
 
 
 class Standing(enum.Enum):
-    """How a step stands in the undoing."""
+    """The state of a step in the undoing."""
 
     CLEAR = "nothing left to undo"
     DUE = "to be undone"
-    HELD = "being undone, or its fate unknown"
+    HELD = "being undone, or of unknown outcome"
 
 
 @dataclass
@@ -26,7 +26,7 @@ class _Branch:
 
 
 def frontier(plan: Plan, standings: Mapping[str, Standing]) -> tuple[list[str], bool]:
-    """(keys to undo now, whether everything is settled) for the given concrete step keys."""
+    """(keys to undo now, whether every step is settled), from the standings by concrete key."""
     root = _Branch()
     for key in standings:
         branch = root
@@ -38,7 +38,7 @@ def frontier(plan: Plan, standings: Mapping[str, Standing]) -> tuple[list[str], 
 
 
 def _place(plan: Plan, key: str) -> Place:
-    """The step's place with the numbers of its map items filled in."""
+    """The step's place, with the numbers of its map items and loop turns filled in."""
     indexes = iter(indexes_of(key))
     return tuple(
         (kind, next(indexes)) if kind in {"map", "loop"} else (kind, at)

@@ -1,4 +1,5 @@
-"""Forks that live on a workflow's outcomes: while one has not ended, the workflow is not undone."""
+"""Forks use outcomes of the workflow they were forked from. While such a fork runs, that workflow
+is not undone."""
 
 from uuid import UUID
 
@@ -8,16 +9,16 @@ from app import db
 from app.errors import Conflict
 
 
-def standing(connection: Connection, workflow_id: UUID) -> tuple[bool, frozenset[str]]:
-    """(whether a fork that has not ended lives on outcomes of this workflow, the keys that a fork
-    which succeeded has taken over for good: they are never undone)."""
+def used_by_forks(connection: Connection, workflow_id: UUID) -> tuple[bool, frozenset[str]]:
+    """(whether a fork that has not ended uses outcomes of this workflow, the keys of the steps that
+    are never undone because a fork that uses them has succeeded)."""
     rows = connection.execute(text(_STANDING), {"id": workflow_id}).all()
     is_live = any(row.is_live for row in rows)
     kept = (row.keys for row in rows if row.status == "succeeded")
     return is_live, frozenset(key for keys in kept for key in keys)
 
 
-# A fork's fork adopts what was the first one's too: whose it is stands on the row.
+# A fork of a fork may adopt outcomes of the first workflow. `adopted_from` names the owner.
 _STANDING = """
 WITH RECURSIVE forks AS (
   SELECT id, status, completed_at FROM workflows WHERE forked_from = :id
@@ -31,7 +32,7 @@ SELECT f.id, f.status, f.completed_at IS NULL AS is_live, array_agg(s.key) AS ke
 
 
 def refuse_while_forked(workflow_id: UUID) -> None:
-    """Raise Conflict, naming the fork, while one that has not ended lives on this workflow."""
+    """Raise Conflict with the fork's id while a fork that has not ended uses this workflow."""
 
     def live() -> UUID | None:
         with db.begin() as connection:
@@ -41,6 +42,6 @@ def refuse_while_forked(workflow_id: UUID) -> None:
     found = db.patiently(live)
     if found is not None:
         raise Conflict(
-            f"fork {found} lives on outcomes of this workflow; let it end, or cancel it first",
+            f"fork {found} uses outcomes of this workflow; let it end, or cancel it first",
             code="forked",
         )

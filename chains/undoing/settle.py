@@ -1,7 +1,7 @@
-"""Carries a stopping workflow to its end: barrier, drain, undo in reverse, the terminal status.
+"""Brings a stopping workflow to its end: barrier, drain, undoing in reverse order, final status.
 
-Called by whoever recorded an outcome of such a workflow, and by the reconciler; each call does what
-can be done now and is harmless when there is nothing.
+A process that records an outcome of a stopping workflow calls `settle`, and so does the reconciler.
+Each call does what is possible at that time. A call that finds nothing to do is harmless.
 """
 
 import json
@@ -26,7 +26,7 @@ from chains.waking import wake_parent
 
 @dataclass(frozen=True)
 class StoredStep:
-    """What the undoing asks of a step's row."""
+    """The columns of a step's row that the undoing reads."""
 
     key: str
     action: str
@@ -37,10 +37,10 @@ class StoredStep:
 
 
 def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
-    """Do what can be done now for a stopping workflow; its status afterwards."""
+    """Do what is possible now for a stopping workflow, and return its status afterwards."""
     stopping = db.patiently(lambda: db.row(_BARRIER, (workflow_id,)))
     if stopping is not None and not stopping["undoes"]:
-        # No compensation will stop its children.
+        # Without undoing no compensation stops the children, so they are stopped here.
         for child in children.stop_all(workflow_id):
             settle(child)
     status, undo_keys = db.patiently(lambda: _progress(workflow_id))
@@ -52,8 +52,11 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
 
 
 def settle_soon(workflow_id: UUID) -> None:
-    """Settle, unless so many are being undone that the reconciler's next pass does for them all: a
-    look at every step after each of thousands would take their square."""
+    """Settle the workflow, unless more than CROWD compensations are open.
+
+    Each `settle` reads every step, so a call after each of thousands of compensations would take
+    quadratic time. The next pass of the reconciler settles the workflow once for all of them.
+    """
     open_undos = db.call(_CROWD, (workflow_id, CROWD))
     if open_undos is None:
         settle(workflow_id)
@@ -67,7 +70,8 @@ _CROWD = (
 )
 
 
-# Waits out the claims in flight: after the stop is committed none commits behind this.
+# This lock waits until the claims in flight have ended. No claim can commit after it, because the
+# stop is committed already.
 _BARRIER = "SELECT undoes FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
 
 
@@ -85,19 +89,19 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
         plan = registry.plan(workflow.type, workflow.version)
         steps = _steps(connection, workflow_id)
         if any(step.key == plan.pivot and step.status in IN_DOUBT for step in steps):
-            # Should the pivot prove to have happened, the workflow goes on as if nothing were.
+            # If the pivot turns out to have succeeded, the workflow goes back to running.
             return "compensating", []
         _cancel_waits(connection, workflow_id)
         if any(step.status == "running" and not step.undo for step in steps):
             return "compensating", []
         if not workflow.undoes:
             if any(step.status == "unknown" for step in steps):
-                # A call whose fate is not known is looked up before the workflow may end.
+                # A call of unknown outcome is looked up before the workflow may end.
                 return "compensating", []
             return _end(connection, workflow_id, workflow.cause, was_undone=False), []
-        is_lived_on, kept = living_forks.standing(connection, workflow_id)
-        if is_lived_on:
-            # Its outcomes are a fork's too, until that has ended.
+        is_used, kept = living_forks.used_by_forks(connection, workflow_id)
+        if is_used:
+            # A running fork uses outcomes of this workflow, so nothing is undone yet.
             return "compensating", []
         steps = [replace(step, is_adopted=step.is_adopted or step.key in kept) for step in steps]
         standings = standings_of(plan, steps, _with_effects(connection, workflow_id))
@@ -112,7 +116,7 @@ IN_DOUBT = ("running", "unknown")
 
 
 def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
-    """Nothing new is begun: what is pending or waits is cancelled at once."""
+    """Cancel every step that is pending or waiting, so that no new work begins."""
     cancelled = connection.execute(
         text(
             "UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL"
@@ -122,7 +126,7 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
         {"id": workflow_id},
     ).all()
     for step in sorted(cancelled, key=lambda row: (row.position, row.key)):
-        # A step that never began has no history to add to; the stop's own event covers it.
+        # A step that was never claimed needs no event of its own: the event of the stop covers it.
         if step.claims > 0:
             _event(connection, workflow_id, "StepCancelled", step.key, None)
 
@@ -131,7 +135,7 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
     rows = connection.execute(
         text(
             "SELECT key, action, status, undo, position, adopted_from IS NOT NULL FROM steps"
-            # Orphans are taken back beside the workflow's course, and do not hold up its end.
+            # Orphan effects are compensated independently, and do not delay the workflow's end.
             " WHERE workflow_id = :id AND key NOT LIKE '%~orphan[%'"
         ),
         {"id": workflow_id},
@@ -140,7 +144,7 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
 
 
 def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
-    """Steps with an intent that is not proven never to have had an effect."""
+    """The keys of the steps with an intent that may have had an effect."""
     rows = connection.execute(
         text(
             "SELECT DISTINCT step_key FROM intents WHERE workflow_id = :id"
@@ -154,7 +158,7 @@ def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
 def standings_of(
     plan: Plan, steps: list[StoredStep], with_effects: set[str]
 ) -> dict[str, Standing]:
-    """How each step that may have effects stands in the undoing."""
+    """The standing of each step whose action may have effects, by key."""
     undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
     return {
         step.key: _standing(
@@ -166,13 +170,13 @@ def standings_of(
 
 
 def _may_be_undone(plan: Plan, step: StoredStep) -> bool:
-    """Whether the step's kind has effects at all."""
+    """Whether the step's action can have an effect that needs a compensation."""
     action = actions().get(step.action)
     if action is None:
-        # Of a newer release: whether anything has to be undone is for its workers to say.
+        # The action is of a newer release. Only workers of that release know its compensation.
         return True
-    is_ours = action.platform == "control" and action.compensate is None
-    return not is_ours or plan.step(step.key).other_compensation is not None
+    has_no_effect = action.platform == "control" and action.compensate is None
+    return not has_no_effect or plan.step(step.key).other_compensation is not None
 
 
 def _has_to_be_undone(plan: Plan, step: StoredStep, has_effect: bool) -> bool:
@@ -257,7 +261,7 @@ def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: b
     kind = {"compensated": "Compensated", "cancelled": "Cancelled", "failed": "Failed"}[status]
     _event(connection, workflow_id, f"Workflow{kind}", None, {"cause": cause})
     if parent is not None:
-        # Its parent is another workflow, woken when this is committed.
+        # A delivery for the parent is stored here; the parent is woken after the commit.
         connection.execute(
             text("SELECT tell_parent_v1(:id, :parent, :status)"),
             {"id": workflow_id, "parent": parent, "status": status},

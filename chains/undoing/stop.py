@@ -1,4 +1,4 @@
-"""Stop a workflow: the stop is committed; `settle` then undoes what was done."""
+"""Stops a workflow: commits the stop. `settle` then undoes the steps."""
 
 from uuid import UUID
 
@@ -10,8 +10,8 @@ from chains import registry
 
 
 def stop(workflow_id: UUID, cause: str, error: Json) -> str:
-    """Commit the stop: `stopped`, `stopping` (it was before), `ended` or `past_pivot`. Follow with
-    `settle`."""
+    """Commit the stop, and return `stopped`, `stopping` (it was stopped earlier), `ended` or
+    `past_pivot`. The caller then calls `settle`. Raise NotFound."""
     pinned = db.call("SELECT type, version FROM workflows WHERE id = %s", (workflow_id,))
     if pinned is None:
         raise NotFound(f"no workflow {workflow_id}")

@@ -150,7 +150,7 @@ def test_while_stopping_what_was_not_made_is_cancelled(kernel: Kernel, ada: Call
 
 def test_a_pivot_that_was_made_refuses_the_stop(kernel: Kernel, ada: Caller) -> None:
     workflow = doubted(kernel, pivot=True)
-    with pytest.raises(Conflict, match="pay has been sent"):
+    with pytest.raises(Conflict, match="pay is the pivot and has been sent"):
         cancel(ada, workflow)
     stop(workflow, "timed_out", {"code": "timed_out"})
     assert settle(workflow) == "compensating"
@@ -202,8 +202,8 @@ def test_a_person_is_called_on_for_what_is_left(kernel: Kernel, ada: Caller) -> 
 @pytest.mark.parametrize(
     ("key", "said", "why"),
     [
-        ("pay", "done", "is no compensation"),
-        ("b", "never", "not in doubt"),
+        ("pay", "done", "is not a compensation"),
+        ("b", "never", "nothing to resolve"),
         ("nothing", "never", "does not exist"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_call_for_a_person_that_no_step_stands_for_is_dismissed(
     with pytest.raises(Conflict, match="a step needs a person"):
         dismiss(ada, workflow, "seen")
     other = kernel.start("noop_chain")
-    with pytest.raises(Conflict, match="calls for nobody"):
+    with pytest.raises(Conflict, match="does not need a person"):
         dismiss(ada, other, "seen")
     db.row("UPDATE workflows SET attention = 'timed_out' WHERE id = %s", (other,))
     dismiss(ada, other, "seen")

@@ -102,7 +102,7 @@ def test_a_fork_takes_another_input_which_is_checked(kernel: Kernel, ada: Caller
 
 @pytest.mark.parametrize(
     ("from_step", "said"),
-    [("r", "no step 'r'"), ("m[0].r", "stands in 'm'"), ("q", "stands in 'p'"), ("x", "no step")],
+    [("r", "no step 'r'"), ("m[0].r", "part of 'm'"), ("q", "part of 'p'"), ("x", "no step")],
 )
 def test_a_fork_begins_at_a_boundary_only(
     kernel: Kernel, ada: Caller, from_step: str, said: str

@@ -141,5 +141,5 @@ def test_a_pause_that_died_before_its_children_can_be_asked_again(
     drive()
     pause(ada, workflow, with_children=False)
     assert len(pause(ada, workflow).changed) == 1
-    with pytest.raises(Conflict, match="paused already"):
+    with pytest.raises(Conflict, match="already paused"):
         pause(ada, workflow)
