@@ -1,4 +1,4 @@
-"""Order: what follows what. Definitions, the canvases made of them, commands, undoing, repair.
+"""The order of steps: definitions, plans and canvases, commands, undoing, repair.
 
-It knows definitions and platforms' action names, not HTTP.
+This package knows definitions and the names of platforms' actions. It does not know HTTP.
 """

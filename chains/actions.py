@@ -1,4 +1,4 @@
-"""Everything a step can call: the platforms' actions and those of the shape of a definition."""
+"""All actions: those of the platforms, and those of rows such as joins, waits and children."""
 
 from functools import lru_cache
 
@@ -10,6 +10,6 @@ from chains.starting import children
 
 @lru_cache(maxsize=1)
 def actions() -> dict[str, Action]:
-    """Every action by its name."""
+    """Every action, by its name."""
     own = (*shape_actions.ACTIONS, shape_actions.child_action(children.start, children.stop))
     return {**tasks.actions(), **{action.name: action for action in own}}

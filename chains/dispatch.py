@@ -1,7 +1,8 @@
-"""The one way to move: rebuild a step's own path from its definition and publish it.
+"""Publishes steps: rebuilds the path of a step from its definition, and sends it to Redis.
 
-Start, wake, retry and reconcile all end here. Whoever calls has won the steps' `publish_after`
-before; what does not reach Redis now is published again by the reconciler.
+Start, wake, retry and reconcile all publish through this module. The caller must have won the
+compare-and-set on the steps' `publish_after`. A step that does not reach Redis now is published
+again by the reconciler.
 """
 
 import os
@@ -25,7 +26,7 @@ from chains.plans.plan import Plan
 
 log = structlog.get_logger()
 
-_GROUP = 200  # header messages a publish
+_GROUP = 200  # the most steps in one canvas
 _ASK_SECONDS = 1.0
 _PUBLISH_SECONDS = 3.0
 _CERT = re.compile(r"(ssl_cert_reqs=)CERT_(NONE|OPTIONAL|REQUIRED)")
@@ -37,9 +38,9 @@ def dispatch(
     plan: Plan | None = None,
     priority: int = DEFAULT_PRIORITY,
 ) -> bool:
-    """Publish the steps `keys` with what follows them; False when Redis could not be reached.
+    """Publish the steps `keys` with their paths; return False when Redis could not be reached.
 
-    `plan` (with `priority`) saves a look at the workflow's row, where the caller knows it.
+    A caller that knows the workflow's `plan` and `priority` gives them, which saves a query.
     """
     if not keys:
         return True
@@ -65,9 +66,9 @@ def dispatch(
 
 
 def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) -> bool:
-    """Publish what a workflow of this version starts with; False when Redis could not be reached.
+    """Publish the first steps of a workflow; return False when Redis could not be reached.
 
-    The same messages as `dispatch`'s, most without the work of making them anew.
+    The messages are those of `dispatch`. Most are filled in from an envelope, which is faster.
     """
     found = envelope(type, version, priority)
     if found is None:
@@ -84,7 +85,7 @@ def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) ->
 
 @lru_cache(maxsize=1)
 def _client(_: int, redis_url: str) -> redis.Redis:
-    """This process's. A connection that has died meanwhile is made anew at once."""
+    """The client of this process. It replaces a connection that has died."""
     return redis.Redis.from_url(
         _address(redis_url),
         socket_timeout=_PUBLISH_SECONDS,
@@ -95,7 +96,7 @@ def _client(_: int, redis_url: str) -> redis.Redis:
 
 
 def _address(redis_url: str) -> str:
-    """The address as redis-py reads it: kombu also takes the `ssl` module's names.
+    """The address in redis-py's form; kombu also accepts the constants of the `ssl` module.
 
     >>> _address("rediss://valkey:6379/1?ssl_cert_reqs=CERT_REQUIRED")
     'rediss://valkey:6379/1?ssl_cert_reqs=required'
@@ -104,15 +105,18 @@ def _address(redis_url: str) -> str:
 
 
 def release() -> None:
-    """Close this process's connections of `dispatch_start` to Redis; its next use opens others."""
+    """Close this process's connections of `dispatch_start` to Redis; the next use opens others."""
     if _client.cache_info().currsize:
         _client(os.getpid(), settings.current().redis_url).close()
         _client.cache_clear()
 
 
 def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
-    """The action of the steps `keys` where a single message carries them: whoever has recorded what
-    released them may run them on the spot. No compensations."""
+    """The action of the steps `keys` if a single message carries them all, else None.
+
+    The worker that released these steps may then run them at once, without a message. The result
+    for compensations is None.
+    """
     if any(key.endswith(UNDO_SUFFIX) for key in keys):
         return None
     type, version, priority = _pinned(workflow_id)
@@ -122,7 +126,7 @@ def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
-    """The definition and the priority that a workflow keeps to its end."""
+    """(type, version, priority) of a workflow, which never change."""
     row = db.patiently(
         lambda: db.row(
             "SELECT type, version, priority FROM workflows WHERE id = %s", (workflow_id,)
@@ -134,18 +138,18 @@ def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
 
 
 def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:
-    """Messages waiting in each queue, over all priorities; raises RedisError within a second or
-    two."""
-    # No retries: whoever asks, asks again soon.
+    """The number of messages in each queue, over all priorities; raise RedisError when Redis does
+    not answer within about two seconds."""
+    # There are no retries, because the callers ask again soon.
     client = redis.Redis.from_url(
         _address(redis_url),
         socket_timeout=_ASK_SECONDS,
         socket_connect_timeout=_ASK_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
-    with client, client.pipeline(transaction=False) as asking:
+    with client, client.pipeline(transaction=False) as pipeline:
         for queue in queues:
             for suffix in PRIORITIES:
-                asking.llen(queue + suffix)
-        lengths = iter(asking.execute())
+                pipeline.llen(queue + suffix)
+        lengths = iter(pipeline.execute())
         return {queue: sum(next(lengths) for _ in PRIORITIES) for queue in queues}

@@ -1,7 +1,8 @@
-"""The message of a start, made once for a definition and then addressed to each of its workflows.
+"""Messages that start workflows: made once for a definition, then filled in for each workflow.
 
-Celery and kombu make it; what is written into its text afterwards is the ids, all of which must be
-known: a message that holds others (a chord's, say) is left to them every time.
+Celery and kombu make a sample message. For each workflow, the ids in the sample's text are
+replaced, so the meaning of every id in it must be known. A message with other ids, such as a
+chord's, gets no envelope: Celery makes it each time.
 """
 
 import base64
@@ -24,56 +25,58 @@ from chains import registry
 from chains.plans.compiler import Compiler
 
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
-"""kombu keeps a list for each priority step; the first has the queue's own name."""
+"""kombu has a list in Redis for each step of priority; the first list has the queue's own name."""
 
 _PRIORITY_STEPS = (0, 3, 6, 9)
 _ID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 _SAMPLE = UUID("00000000-0000-7000-8000-706c6179616c")
 _BODY = "playalter-body"
 
-Name = Callable[[UUID], str]
+MakeId = Callable[[UUID], str]
+"""Makes an id in a message from the workflow's id."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """Words, and between them the ids of a workflow."""
+    """A text with gaps for ids: one more constant part than ids."""
 
-    words: tuple[str, ...]
-    ids: tuple[Name, ...]
+    parts: tuple[str, ...]
+    ids: tuple[MakeId, ...]
 
     @classmethod
-    def of(cls, text: str, names: dict[str, Name]) -> "Text | None":
-        """The text of a sample; None if it holds an id that is not among `names`."""
-        parts = _ID.split(text)
-        ids = tuple(names.get(found) for found in parts[1::2])
-        known = tuple(each for each in ids if each is not None)
-        return cls(tuple(parts[::2]), known) if len(known) == len(ids) else None
+    def of(cls, sample: str, known: dict[str, MakeId]) -> "Text | None":
+        """Make the gaps in a sample's text; None when the sample holds an id that is not known."""
+        parts = _ID.split(sample)
+        found = parts[1::2]
+        ids = tuple(known[each] for each in found if each in known)
+        return cls(tuple(parts[::2]), ids) if len(ids) == len(found) else None
 
     def write(self, workflow_id: UUID) -> str:
-        """The text of a workflow."""
-        written = [self.words[0]]
-        for name, words in zip(self.ids, self.words[1:], strict=True):
-            written += (name(workflow_id), words)
+        """The text with the ids of a workflow."""
+        written = [self.parts[0]]
+        for make_id, part in zip(self.ids, self.parts[1:], strict=True):
+            written += (make_id(workflow_id), part)
         return "".join(written)
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """A message as it stands in Redis, and the list that it is pushed to."""
+    """A message in the form that it has in Redis, and the name of its list in Redis."""
 
     list: str
     around: Text
     body: Text
 
     def addressed(self, workflow_id: UUID) -> str:
-        """The message of a workflow, with a delivery tag of its own."""
+        """The message for a workflow, with a new delivery tag."""
         body = base64.b64encode(self.body.write(workflow_id).encode()).decode()
         return self.around.write(workflow_id).replace(_BODY, body, 1)
 
 
 @lru_cache(maxsize=512)
 def envelope(type: str, version: int, priority: int) -> Envelope | None:
-    """What starts a workflow of this version, where that is one message whose ids are all known."""
+    """The envelope for starts of this version; None unless a start is one message, and the meaning
+    of all ids in it is known."""
     plan = registry.plan(type, version)
     compiler = Compiler(celery_app(), plan, _SAMPLE, priority)
     action = compiler.one_message(plan.heads)
@@ -85,13 +88,13 @@ def envelope(type: str, version: int, priority: int) -> Envelope | None:
     if message is None:
         return None
     properties = message["properties"]
-    names: dict[str, Name] = {str(task_id(_SAMPLE, key)): _task(key) for key in plan.steps}
-    names[str(_SAMPLE)] = str
-    names[properties["delivery_tag"]] = _fresh
-    # Nobody answers to it: it names this thread, and may stay as it is.
-    names[properties["reply_to"]] = _always(properties["reply_to"])
-    body = Text.of(base64.b64decode(message["body"]).decode(), names)
-    around = Text.of(json.dumps(message | {"body": _BODY}), names)
+    known: dict[str, MakeId] = {str(task_id(_SAMPLE, key)): _task(key) for key in plan.steps}
+    known[str(_SAMPLE)] = str
+    known[properties["delivery_tag"]] = _fresh
+    # `reply_to` names this thread. Nothing is sent to it, so all messages may share it.
+    known[properties["reply_to"]] = _always(properties["reply_to"])
+    body = Text.of(base64.b64decode(message["body"]).decode(), known)
+    around = Text.of(json.dumps(message | {"body": _BODY}), known)
     if body is None or around is None:
         return None
     step = bisect(_PRIORITY_STEPS, properties.get("priority") or 0) - 1
@@ -102,8 +105,8 @@ _sending = threading.Lock()
 
 
 def _sent(canvas: Any, queue: str) -> dict[str, Any] | None:
-    """What kombu would put into Redis for it, if that is one message for `queue`."""
-    # The queues of kombu's memory are one for the process.
+    """The message that kombu would put into Redis for the canvas, if it is one, for `queue`."""
+    # kombu's in-memory queues are shared by the whole process, so only one thread may use them.
     with _sending, Connection("memory://") as connection:
         channel: Any = connection.default_channel
         channel._purge(queue)
@@ -112,7 +115,7 @@ def _sent(canvas: Any, queue: str) -> dict[str, Any] | None:
     return messages[0] if len(messages) == 1 else None
 
 
-def _task(key: str) -> Name:
+def _task(key: str) -> MakeId:
     return lambda workflow_id: str(task_id(workflow_id, key))
 
 
@@ -120,5 +123,5 @@ def _fresh(_: UUID) -> str:
     return str(uuid4())
 
 
-def _always(id: str) -> Name:
+def _always(id: str) -> MakeId:
     return lambda _: id

@@ -1,6 +1,7 @@
-"""Definitions in the database, and their plans in memory: a version's body never changes.
+"""Reads definitions from the database, and keeps them and their plans in memory.
 
-Starts and steps read definitions here; chains/catalogue/versions.py changes them.
+This is safe because the body of a version never changes. chains/catalogue/versions.py adds and
+activates versions.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from chains.plans.plan import Plan
 
 
 def active(name: str) -> tuple[int, Definition] | None:
-    """The active version and definition of a name."""
+    """(version, definition) that is active under a name; None when there is none."""
     row = db.patiently(
         lambda: db.row("SELECT version FROM definitions WHERE name = %s AND active", (name,))
     )
@@ -26,15 +27,17 @@ def active(name: str) -> tuple[int, Definition] | None:
 
 @dataclass(frozen=True)
 class Choice:
-    """The versions of a type that may be started, as they stood: each with whether it is active and
-    its weight, in the order of their numbers."""
+    """The versions of a type that could be started when they were read.
+
+    Each is (version, whether it is active, its weight), in the order of the version numbers.
+    """
 
     name: str
     versions: tuple[tuple[int, bool, int | None], ...]
 
     @property
     def mark(self) -> str:
-        """As `submit_workflow_v1` writes what stands now.
+        """The versions as a text, which `submit_workflow_v1` compares with the present versions.
 
         >>> Choice("a", ((1, True, None), (2, False, 30))).mark
         '1 t ,2 f 30'
@@ -45,7 +48,7 @@ class Choice:
         )
 
     def pick(self, workflow_id: UUID) -> int | None:
-        """By the weights where starts are spread, else the active one."""
+        """The version for a new workflow: by the weights if there are any, else the active one."""
         weights = {version: weight for version, _, weight in self.versions if weight}
         if weights:
             return share(workflow_id, weights)
@@ -57,14 +60,16 @@ _remembered: dict[str, Choice] = {}
 
 
 def remembered(name: str) -> Choice | None:
-    """What this process saw last. It may have changed: who uses it has the database compare."""
+    """The versions that this process read last. They may be out of date, so the database has to
+    compare them (see `Choice.mark`)."""
     return _remembered.get(name)
 
 
 def pick(name: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition] | None:
-    """The version that a new workflow of this id runs on, with its definition: by the weights
-    where starts are spread, else the active one; the one asked for, if any. None: nothing that may
-    be started."""
+    """(version, definition) for a new workflow with this id; None when no version may be started.
+
+    It is `version` if given, else a version picked by the weights, else the active version.
+    """
     if version is None:
         chosen = choice(name).pick(workflow_id)
     else:
@@ -73,7 +78,7 @@ def pick(name: str, workflow_id: UUID, version: int | None = None) -> tuple[int,
 
 
 def choice(name: str) -> Choice:
-    """The versions of a name that may be started now; remembered, if there are any."""
+    """The versions of a name that may be started now. They are remembered, if there are any."""
     rows = _ask(
         "SELECT version, active, weight FROM definitions WHERE name = %s"
         " AND retired_at IS NULL AND (active OR weight > 0) ORDER BY version",
@@ -97,8 +102,10 @@ def _ask(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 
 def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
-    """The version that falls to a workflow: the same for the same id and weights, and over many ids
-    in the proportion of the weights, whose sum is above 0.
+    """The version that a workflow gets when starts are spread by weights, whose sum must not be 0.
+
+    The same id and weights always give the same version. Over many ids, the versions are picked in
+    proportion to their weights.
 
     >>> share(UUID(int=1), {1: 9, 2: 0})
     1
@@ -109,12 +116,12 @@ def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
         reached += weights[version]
         if point >> 64 < reached:
             return version
-    raise ValueError("the weights sum up to nothing")
+    raise ValueError("the sum of the weights is 0")
 
 
 @lru_cache(maxsize=512)
 def definition(name: str, version: int) -> Definition:
-    """The stored definition; LookupError when there is no such version."""
+    """The stored definition; raise LookupError when there is no such version."""
     row = db.patiently(
         lambda: db.row(
             "SELECT body FROM definitions WHERE name = %s AND version = %s", (name, version)
@@ -132,7 +139,7 @@ def plan(name: str, version: int) -> Plan:
 
 
 def forget() -> None:
-    """Let go of all that was read: another database may follow."""
+    """Forget all that was read, so that this process can use another database."""
     _remembered.clear()
     definition.cache_clear()
     plan.cache_clear()

@@ -1,4 +1,4 @@
-"""Waking: a delivery is there, and the step that waits for it goes on."""
+"""Wakes steps: a step that waits for a delivery goes on when the delivery has come."""
 
 from uuid import UUID
 
@@ -8,12 +8,12 @@ from chains.dispatch import dispatch
 
 
 def wake_parent(workflow_id: UUID) -> None:
-    """Tell the step that waits for this child that it has ended."""
+    """Wake the step that waits for the end of this child."""
     wake("control", f"workflow:{workflow_id}")
 
 
 def wake(platform: str, external_id: str) -> None:
-    """Wake and publish the steps that wait for what a delivery speaks of."""
+    """Wake and publish the steps that wait for this external id of a platform."""
     waiting = db.patiently(
         lambda: db.rows(
             "SELECT workflow_id, key FROM steps WHERE external_id = %s AND status = 'waiting'"

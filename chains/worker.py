@@ -1,4 +1,4 @@
-"""The Celery application with every action registered: `celery -A chains.worker worker`."""
+"""The Celery application of a worker, with all actions: `celery -A chains.worker worker`."""
 
 import sys
 from typing import Any
@@ -35,7 +35,7 @@ tell_presence(celery_app)
 
 
 def queues() -> list[str]:
-    """Every queue there is: one per platform, and control."""
+    """The names of all queues: one for each platform, and `control`."""
     return sorted({queue_of(name) for name in actions()})
 
 
@@ -47,6 +47,6 @@ def _configure_logs(**_: Any) -> None:
 @signals.worker_init.connect
 def _prepare_python(**_: Any) -> None:
     garbage.keep_what_is_imported()
-    # Threads that wait for answers hand over by themselves; to be asked for it every 5 ms was
-    # another 5 %.
+    # A thread that waits for an answer gives up the interpreter lock by itself. Python's default, a
+    # switch every 5 ms, cost 5 % more CPU.
     sys.setswitchinterval(0.05)

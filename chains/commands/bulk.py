@@ -55,9 +55,9 @@ def _signal(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) ->
 
 def _fork(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> Done:
     request_id = given.pop("request_id", None)
-    made = fork(caller, workflow_id, idempotency_key=request_id, is_dry=is_dry, **given)
-    result = "forked" if made.created else "replayed"
-    return Done(workflow_id, result, given["from_step"], fork_id=None if is_dry else made.id)
+    forked = fork(caller, workflow_id, idempotency_key=request_id, is_dry=is_dry, **given)
+    result = "forked" if forked.created else "replayed"
+    return Done(workflow_id, result, given["from_step"], fork_id=None if is_dry else forked.id)
 
 
 CONTROLS: Mapping[str, Callable[..., Done]] = {

@@ -21,7 +21,7 @@ _TOO_LARGE = f"a definition has at most {MAX_BYTES} bytes as JSON"
 
 
 def excess(body: Any) -> Fault | None:
-    """The first limit that the body exceeds, or the first value in it that is not JSON."""
+    """The first fault: a limit that the body exceeds, or a value in it that is not JSON."""
     found = next(_faults(body), None)
     if found is not None:
         return found

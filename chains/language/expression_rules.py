@@ -141,7 +141,7 @@ def _step_faults(path: list[str | None]) -> Iterator[str]:
 
 
 def _input_faults(path: list[str | None], schema: Any) -> Iterator[str]:
-    """A field that `additionalProperties: false` excludes; only `properties` are followed."""
+    """The first name in a path that the input schema excludes by `additionalProperties: false`."""
     for name in path:
         if name is None or not isinstance(schema, dict):
             return

@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema import ValidationError
 
 MOST_SECONDS = 3.0
-"""A body of the largest size takes a tenth of this with a usual schema."""
+"""With a usual schema, the check of a body of the largest size takes a tenth of this."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
@@ -38,7 +38,7 @@ def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
 
 
 def limited(keywords: Mapping[str, Keyword]) -> dict[str, Keyword]:
-    """The same keywords, each obeying the `time_limit` around it; without one there is no limit."""
+    """The same keywords, which stop when the `time_limit` around a check has passed."""
     return {name: _timed(keyword) for name, keyword in keywords.items()}
 
 

@@ -67,12 +67,12 @@ class PlannedStep:
     """The JSON pointer to its node in the definition."""
     node: SingleNode | None = None
     block: Map | Loop | None = None
-    """The map or the loop, on the rows that control it."""
+    """The map or loop that the row controls; None on other rows."""
     position: int = 0
     next_keys: tuple[str, ...] = ()
     join_key: str | None = None
     chain_join: str | None = None
-    """The join at the end of the step's chain, however many steps away."""
+    """The join at the end of the step's chain, even if other steps come before it."""
     item_heads: tuple[str, ...] = ()
     remaining: int | None = None
     template: Any = field(default_factory=dict)
@@ -205,8 +205,8 @@ def block_of(key: str) -> str:
 
 
 def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
-    """What never runs after the step `key` failed and the workflow goes on without it: (the keys
-    after it in its chain, the join at the end of the chain)."""
+    """(the keys of the steps that never run because the step `key` failed, the join at the end of
+    its chain), for a workflow that goes on after that failure."""
     step = plan.step(key)
     indexes = indexes_of(key)
     found: dict[str, None] = {}

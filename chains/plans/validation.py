@@ -165,8 +165,8 @@ def _action_faults(
     if node.action in ENGINES_OWN:
         yield f"{at}/action", f"{node.action} belongs to the engine; use its kind of node instead"
     elif node.action not in usable:
-        there = near(node.action, usable) or f"; there are: {', '.join(sorted(usable))}"
-        yield f"{at}/action", f"there is no action {node.action!r}{there}"
+        hint = near(node.action, usable) or f"; there are: {', '.join(sorted(usable))}"
+        yield f"{at}/action", f"there is no action {node.action!r}{hint}"
     else:
         schema = _input_schema(actions[node.action].input)
         yield from misfits(node.with_, schema, f"{at}/with")
@@ -241,8 +241,8 @@ def _child_faults(
             yield f"{at}/type", words
         yield from misfits(node.with_, definition.input_schema, f"{at}/with")
     elif types is not None and node.type not in types:
-        there = near(node.type, types) or "; register it first"
-        yield f"{at}/type", f"there is no workflow type {node.type!r}{there}"
+        hint = near(node.type, types) or "; register it first"
+        yield f"{at}/type", f"there is no workflow type {node.type!r}{hint}"
     elif types is not None:
         versions = types[node.type]
         if node.version is not None and node.version not in versions:

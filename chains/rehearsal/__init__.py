@@ -1,7 +1,7 @@
-"""A kit for tests of definitions: they run in memory, against fake actions, on a virtual clock.
+"""A kit for testing definitions: they run in memory, with fake actions, on a virtual clock.
 
-The engine's own code decides everything (chains/running/prepare.py, app/engine/attempt.py,
-chains/undoing/frontier.py); memory takes the place of PostgreSQL, Valkey and the workers.
+The engine's own code makes all decisions (chains/running/prepare.py, app/engine/attempt.py,
+chains/undoing/frontier.py). Memory replaces PostgreSQL, Valkey and the workers.
 """
 
 from app.errors import Permanent, Retryable, Unknown

@@ -1,6 +1,6 @@
-"""One attempt of a step in a rehearsal: what the definition asks, what a fake answers.
+"""Runs an attempt of a step in a rehearsal.
 
-As in a worker an attempt is claimed, prepared, run and recorded; only the action is a fake.
+As in a worker, an attempt is claimed, prepared, run and recorded. Only the action is a fake.
 """
 
 from collections.abc import Callable
@@ -30,11 +30,12 @@ from chains.running.shape_actions import child_action
 from chains.starting.children import MAX_DEPTH
 
 _NOTHING = Attempt(None, 0, [])
-_NOBODY = UUID(int=0)
+_NO_ID = UUID(int=0)
+"""Stands for the fence and the user, which a rehearsal does not have."""
 
 
 class RehearsedCall(Call):
-    """What an action of ours gets: its effects and its signals are in memory."""
+    """The call that a `control.*` action receives; its effects and signals are in memory."""
 
     def __init__(self, claim: Claim, action: Action, workflow: WorkflowRow, row: StepRow) -> None:
         super().__init__(claim, action)
@@ -42,7 +43,8 @@ class RehearsedCall(Call):
         self.row = row
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
-        """The signals that were taken; one that names nobody is from somebody who may decide."""
+        """The signals that the step has taken. A signal without a sender counts as sent by a person
+        who may decide."""
         by = (self.row.input or {}).get("by") or ["owner@example.com"]
         return [
             {"by": by[0], **delivery.payload}
@@ -51,7 +53,7 @@ class RehearsedCall(Call):
         ]
 
     def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
-        """Make an effect; a replay is answered from the record."""
+        """Make an effect; a repeated attempt gets the recorded response."""
         for intent in self.row.intents:
             if intent.operation == operation and intent.response is not None:
                 return intent.response
@@ -61,15 +63,15 @@ class RehearsedCall(Call):
         return response
 
     def note(self, operation: str, request: Json, response: Json | None) -> None:
-        """Record that an effect is made, or was."""
+        """Record an effect: without a response before it is made, with the response after."""
         number = len(self.row.intents)
         at = self.workflow.started_at
-        made = Intent(number, self.generation, operation, request, "", at, None, response)
-        self.row.intents.append(made)
+        intent = Intent(number, self.generation, operation, request, "", at, None, response)
+        self.row.intents.append(intent)
 
 
 class Attempts:
-    """Runs the attempts of a rehearsal; `calls` are the inputs that fakes got, by action."""
+    """Runs the attempts of a rehearsal; `calls` lists (action, input) for each call of a fake."""
 
     def __init__(self, memory: Memory, fakes: Fakes, undo_fakes: Fakes) -> None:
         self.memory = memory
@@ -81,7 +83,7 @@ class Attempts:
         self._actions = {**actions(), CHILD: child_action(self._start, self._stop)}
 
     def run(self, workflow: WorkflowRow, row: StepRow) -> None:
-        """One attempt, if the step may be claimed; raise FakeMissing where no fake answers."""
+        """Run one attempt if the step can be claimed; raise FakeMissing when a fake is missing."""
         claim = _claim(workflow, row, self.memory)
         if claim is None:
             return
@@ -108,11 +110,11 @@ class Attempts:
             self._close(call, prepared, answer)
 
     def _later(self, call: RehearsedCall, prepared: Prepared, answer: Takes) -> None:
-        """The attempt goes on until its answer is there or its time is over."""
+        """End the attempt when its answer comes, or at its time-out."""
         bound = min(call.action.attempt_seconds, prepared.attempt_seconds or float("inf"))
         seconds, found = seconds_of(answer.duration), answer.answer
         if seconds > bound:
-            late = Retryable("the attempt's time was over", code="attempt_timed_out")
+            late = Retryable("the attempt timed out", code="attempt_timed_out")
             seconds, found = bound, late
         at = self.memory.now() + timedelta(seconds=seconds)
         self.memory.clock.at(at, lambda: self._arrive(call, prepared, found))
@@ -173,7 +175,7 @@ class Attempts:
         return self._promised(call.row, ask, given)
 
     def _promised(self, row: StepRow, ask: Callable[[], Any], given: Any) -> Any:
-        """The fake's answer; raise Suspend while it is still to come."""
+        """The fake's answer; raise Suspend until it has come."""
         if row.promise is None:
             answer = ask()
             if not isinstance(answer, Suspends):
@@ -208,7 +210,7 @@ class Attempts:
         return call.action.compensate(call, undone)
 
     def time_out(self, workflow: WorkflowRow) -> None:
-        """The workflow's time is over."""
+        """Let the workflow time out."""
         self.writer.time_out(workflow)
         settle(self.writer, workflow)
 
@@ -230,12 +232,12 @@ class Attempts:
         return child
 
     def _stop(self, parent: UUID, step_key: str) -> list[UUID]:
-        """Stop what the step has started (see chains/starting/children.py)."""
-        asking = self.memory.workflows[parent]
+        """Stop the children that the step has started (see chains/starting/children.py)."""
+        owner = self.memory.workflows[parent]
         children = [
             each
             for each in self.memory.workflows.values()
-            if each.parent and each.parent[0] is asking and each.parent[1] == step_key
+            if each.parent and each.parent[0] is owner and each.parent[1] == step_key
         ]
         for child in children:
             self.writer.stop_child(child)
@@ -248,7 +250,7 @@ def _depth(workflow: WorkflowRow) -> int:
 
 
 def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
-    """See claim_step_v1."""
+    """The claim of a step that may run now, else None; decides like claim_step_v1."""
     if row.status not in {"pending", "unknown"}:
         return None
     if row.wake_at is not None and row.wake_at > memory.now():
@@ -260,7 +262,7 @@ def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
     return Claim(
         workflow_id=workflow.id,
         key=row.key,
-        fence=_NOBODY,
+        fence=_NO_ID,
         prior=row.status,
         tries=row.tries,
         generation=row.generation,
@@ -271,20 +273,23 @@ def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
         undo=row.undo,
         stopping=is_stopping,
         skips=False,
-        user_id=_NOBODY,
+        user_id=_NO_ID,
         type=workflow.type,
         version=1,
     )
 
 
 def _is_wake(claim: Claim) -> bool:
-    """Whether the attempt follows a wait: those set the number of tries back."""
+    """Whether the attempt follows a wait, which sets the number of tries to 0."""
     return claim.external_id is not None and claim.tries == 0
 
 
 def _looked_up(call: RehearsedCall) -> Result | None:
-    """What becomes of a call that may have happened: a lookup finds that it never did, and without
-    one a person is asked; None: it is sent again."""
+    """The result for a call that may have happened; None when the call is sent again.
+
+    A lookup in a rehearsal always finds that the call never happened. An action that has neither a
+    lookup nor an idempotency key needs a person.
+    """
     action, claim = call.action, call.claim
     if action.effect is Effect.LOOKUP:
         call.row.intents.clear()
@@ -297,5 +302,5 @@ def _looked_up(call: RehearsedCall) -> Result | None:
         return Result(Moves.CANCEL, _NOTHING)
     if action.effect is not Effect.PERSON:
         return None
-    error = {"code": "unknown_outcome", "message": "nobody can look this call up"}
+    error = {"code": "unknown_outcome", "message": "this call cannot be looked up"}
     return Result(Moves.DOUBT, _NOTHING, error=error, attention="unknown_outcome", was_sent=False)

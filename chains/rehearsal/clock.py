@@ -1,4 +1,4 @@
-"""Virtual time: it stands still while something is due and jumps to what comes next."""
+"""Virtual time: it stands still while steps are due, and then jumps to the next alarm."""
 
 import heapq
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class _Alarm:
 
 @dataclass
 class Clock:
-    """The time, and what is to happen at which."""
+    """The virtual time, and the alarms that are set."""
 
     now: datetime
     _alarms: list[_Alarm] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Clock:
     def at(
         self, when: datetime, ring: Callable[[], None], is_wanted: Callable[[], bool] | None = None
     ) -> None:
-        """Call `ring` at that time, unless it is no longer wanted by then."""
+        """Call `ring` at the time `when`, unless `is_wanted` is false by then."""
         self._count += 1
         alarm = _Alarm(max(when, self.now), self._count, ring, is_wanted or _always)
         heapq.heappush(self._alarms, alarm)
@@ -37,7 +37,7 @@ class Clock:
         return self._alarms[0].at if self._alarms else None
 
     def jump(self) -> None:
-        """Go to the next alarm and ring all of that time."""
+        """Go to the time of the next alarm, and ring all alarms of that time."""
         at = self.next_at()
         while at is not None and self.next_at() == at:
             self.now = at

@@ -1,7 +1,7 @@
-"""Fake actions: what is answered instead of calling a platform.
+"""Fake actions, which answer instead of a platform.
 
-A fake is a value (the output), an Outcome (raised each time), a function of the input that answers
-either, or a list of these, one for each attempt.
+A fake is a value (the output), an Outcome (raised at each call), a function of the input that
+returns either, or a list of these, one for each attempt.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,15 @@ from chains.language.definition import parse_duration
 
 
 class FakeMissing(LookupError):
-    """The rehearsal came to a call that it has no answer for; the message says what to add."""
+    """A call in the rehearsal has no fake that answers it; the message says what to add."""
 
 
 @dataclass(frozen=True)
 class Takes:
-    """An answer that comes after a while (seconds, `"90s"` or a timedelta), the attempt going on
-    meanwhile: longer than its time-out, and it is tried again."""
+    """An answer that takes a duration (seconds, `"90s"` or a timedelta) while the attempt runs.
+
+    If that is longer than the attempt's time-out, the attempt is retried.
+    """
 
     duration: float | str | timedelta
     answer: Any = None
@@ -29,29 +31,31 @@ class Takes:
 
 @dataclass(frozen=True)
 class Suspends:
-    """An answer that the vendor's webhook brings after a while; until then the step waits, at most
-    for its `timeout`."""
+    """An answer that the vendor's webhook brings after a duration.
+
+    Until then the step waits, but not longer than its `timeout`.
+    """
 
     duration: float | str | timedelta
     answer: Any = None
 
 
 def seconds_of(duration: float | str | timedelta) -> float:
-    """Seconds of `90`, `"90s"` or a timedelta."""
+    """The seconds of a duration such as `90`, `"90s"` or a timedelta."""
     return float(parse_duration(duration))
 
 
 def answer_of(fake: Any, given: Any) -> Any:
-    """What a fake answers to an input: an output, Takes or Suspends; raise its Outcome."""
+    """The answer of a fake to an input: an output, Takes or Suspends; raise a fake's Outcome."""
     if isinstance(fake, type) and issubclass(fake, Outcome):
-        raise fake("the fake says so")
+        raise fake("the fake raises this outcome")
     if isinstance(fake, BaseException):
         raise fake
     return answer_of(fake(given), given) if callable(fake) else fake
 
 
 class Fakes:
-    """The fakes of a rehearsal, by the name of the action; `argument` is where they are given."""
+    """The fakes of a rehearsal, by action; `argument` names the argument that holds them."""
 
     def __init__(
         self, argument: str, fakes: Mapping[str, Any], known: Mapping[str, Action]
@@ -59,7 +63,7 @@ class Fakes:
         for name in fakes:
             if name not in known:
                 raise FakeMissing(
-                    f"{argument}: there is no action {name!r} that a fake can stand for"
+                    f"{argument}: there is no action {name!r} that a fake can replace"
                 )
         self.argument = argument
         self._fakes = dict(fakes)
@@ -69,7 +73,7 @@ class Fakes:
         return name in self._fakes
 
     def answer(self, name: str, key: str, given: Any) -> Any:
-        """The next answer for the action, in a step; raise FakeMissing where there is none."""
+        """The next answer for an action in a step; raise FakeMissing when there is none."""
         if name not in self._fakes:
             raise FakeMissing(
                 f"step {key!r} calls {name}, which has no fake:"
@@ -84,7 +88,7 @@ class Fakes:
         used = self._used.get(name, 0)
         if used >= len(fakes):
             raise FakeMissing(
-                f"step {key!r} calls {name} for the {used + 1}. time:"
+                f"step {key!r} makes call {used + 1} of {name}, but"
                 f' {self.argument}["{name}"] has {len(fakes)} answers'
             )
         self._used[name] = used + 1

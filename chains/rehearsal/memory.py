@@ -1,4 +1,4 @@
-"""Workflows in memory, as rows like those of the database, and what the engine reads of them."""
+"""Workflows in memory: rows like those of the database, and the reads that the engine makes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class StepRow:
     tries: int = 0
     generation: int = 0
     attempts: int = 0
-    """How often the action was called, wakes and polls not counted."""
+    """The number of calls of the action, without wakes and polls."""
     external_id: str | None = None
     started_at: datetime | None = None
     wake_at: datetime | None = None
@@ -44,12 +44,12 @@ class StepRow:
     next_item: int = 0
     intents: list[Intent] = field(default_factory=list)
     promise: tuple[datetime, Any] | None = None
-    """When the vendor will answer a step that waits, and what."""
+    """The time and the content of the vendor's answer, for a step that waits for it."""
 
 
 @dataclass
 class Delivery:
-    """A signal that came: under its own name until an approval takes it."""
+    """A signal. `external_id` is its own until an approval takes it, then the approval's."""
 
     external_id: str
     payload: Json
@@ -66,7 +66,7 @@ class WorkflowRow:
     plan: Plan
     input: Json
     path: str
-    """The keys of the steps that started it and its parents: `order/payment`, empty at the root."""
+    """The keys of the steps that started the workflow and its parents, such as `order/payment`."""
     started_at: datetime
     parent: tuple["WorkflowRow", str] | None = None
     status: str = "running"
@@ -82,15 +82,15 @@ class WorkflowRow:
     ran: dict[str, None] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
 
-    def add(self, made: Iterable[Json]) -> None:
-        """Add rows as the compiler makes them."""
-        for each in made:
+    def add(self, rows: Iterable[Json]) -> None:
+        """Add rows in the form in which the compiler makes them."""
+        for each in rows:
             self.rows[each["key"]] = StepRow(**each)
 
 
 @dataclass
 class Memory:
-    """All workflows of a rehearsal, what is due, and the time; a `Records` of chains/running."""
+    """All workflows of a rehearsal, the due steps, and the clock; implements `Records`."""
 
     clock: Clock
     definitions: dict[str, tuple[Definition, Plan]]
@@ -100,21 +100,21 @@ class Memory:
     def start(
         self, id: UUID, type: str, input: Json, parent: tuple[WorkflowRow, str] | None = None
     ) -> WorkflowRow:
-        """A new workflow, its first steps released."""
+        """Add a workflow and release its first steps."""
         _, plan = self.definitions[type]
         path = f"{parent[0].path}/{parent[1]}".lstrip("/") if parent else ""
         seconds = plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS
-        made = WorkflowRow(
+        workflow = WorkflowRow(
             id, len(self.workflows), type, plan, input, path, self.clock.now, parent,
             expires_at=self.clock.now + timedelta(seconds=seconds),
         )  # fmt: skip
-        self.workflows[id] = made
-        made.add(first_rows(plan))
-        self.release(made, plan.heads)
-        return made
+        self.workflows[id] = workflow
+        workflow.add(first_rows(plan))
+        self.release(workflow, plan.heads)
+        return workflow
 
     def release(self, workflow: WorkflowRow, keys: Iterable[str]) -> None:
-        """Make those of the steps due that are pending."""
+        """Make these steps due, if they are pending."""
         for key in keys:
             row = workflow.rows[key]
             if row.status == "pending":
@@ -122,12 +122,12 @@ class Memory:
                 self.ready.append((workflow, row))
 
     def wake_at(self, workflow: WorkflowRow, row: StepRow, at: datetime) -> None:
-        """Make the step due at a time, unless something else happens to it before."""
+        """Make the step due at a time, unless its `wake_at` changes before that."""
         row.wake_at = at
         self.clock.at(at, lambda: self.wake(workflow, row), lambda: row.wake_at == at)
 
     def wake(self, workflow: WorkflowRow, row: StepRow) -> None:
-        """Make a step due that waits."""
+        """Make a step that waits due now."""
         row.wake_at = None
         if row.status == "waiting":
             row.status = "pending"
@@ -138,11 +138,11 @@ class Memory:
         return self.clock.now
 
     def checked_with(self, type: str, version: int, action: str) -> str | None:
-        """There is one release here."""
+        """None: a rehearsal has one release, so there is no fingerprint to compare."""
         return None
 
     def plan(self, type: str, version: int) -> Plan:
-        """A rehearsal knows one version of each definition."""
+        """The plan of the definition; a rehearsal has one version of each."""
         return self.definitions[type][1]
 
     def workflow(self, workflow_id: UUID) -> Json | None:

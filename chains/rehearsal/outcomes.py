@@ -1,6 +1,6 @@
-"""Outcomes written into memory: what the SQL functions of these names do to rows.
+"""Writes outcomes into memory; each method does what the SQL function of its name does to rows.
 
-tests/integration/running/test_rehearsal.py holds the two against each other.
+tests/integration/running/test_rehearsal.py compares the two.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _LEFT_SECONDS = 60.0
 
 @dataclass
 class MemoryOutcomes:
-    """An `app.engine.outcome_writer.OutcomeWriter`; what it releases is due at once."""
+    """An `OutcomeWriter` (app/engine) that writes to memory; released steps are due at once."""
 
     memory: Memory
 
@@ -54,7 +54,7 @@ class MemoryOutcomes:
                 self.memory.ready.append((workflow, row))
 
     def _turn(self, workflow: WorkflowRow, turn: Json) -> None:
-        """What a branching row or a dead path adds, skips and counts."""
+        """Apply the decision of a branching row: add rows, skip steps, count items."""
         workflow.add(turn.get("steps", ()))
         for key in turn.get("skip", ()):
             if key in workflow.rows and workflow.rows[key].status == "pending":
@@ -87,7 +87,7 @@ class MemoryOutcomes:
         return Advance("released", tuple(ready))
 
     def end(self, workflow: WorkflowRow, status: str) -> None:
-        """Write the terminal status, and wake whoever waits for it."""
+        """Write the terminal status, and wake the parent's step that waits for it."""
         workflow.status, workflow.completed_at = status, self.memory.now()
         workflow.expires_at = None
         if workflow.parent is None:
@@ -129,8 +129,8 @@ class MemoryOutcomes:
     def suspend_step(
         self, claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
     ) -> str:
-        """See suspend_step_v1. A child's end comes by itself: it is not polled before its time is
-        over."""
+        """See suspend_step_v1. A child is not polled before the step's time-out, because its end
+        wakes the step."""
         workflow, row = self._row(claim)
         row.status, row.external_id, row.error, row.tries = "waiting", external_id, None, 0
         now = self.memory.now()
@@ -161,11 +161,11 @@ class MemoryOutcomes:
         if workflow.status != "running":
             return
         plain = f"signal:{workflow.id}:{name}"
-        made = Delivery(plain, payload)
-        workflow.deliveries.append(made)
+        delivery = Delivery(plain, payload)
+        workflow.deliveries.append(delivery)
         for row in sorted(workflow.rows.values(), key=lambda row: (row.position, row.key)):
             if row.status == "waiting" and (row.external_id or "").startswith(f"{plain}:"):
-                self._take(workflow, row, made)
+                self._take(workflow, row, delivery)
                 return
 
     def _take(self, workflow: WorkflowRow, row: StepRow, delivery: Delivery) -> None:
@@ -220,15 +220,15 @@ class MemoryOutcomes:
         return "draining"
 
     def has_delivery(self, external_id: str) -> bool:
-        """Nothing comes before the step waits for it: all happens in this thread."""
+        """False: all runs in one thread, so no delivery comes before its step waits for it."""
         return False
 
     def wake_step(self, workflow_id: UUID, key: str, external_id: str) -> bool:
-        """As there is no delivery, nobody is woken by it."""
+        """False: there is no early delivery that could wake the step."""
         return False
 
     def time_out(self, workflow: WorkflowRow) -> None:
-        """The workflow's time is over (see stop_workflow_v1)."""
+        """Let the workflow time out (see stop_workflow_v1)."""
         workflow.expires_at = None
         if is_past(workflow, workflow.plan.pivot):
             call_person(workflow, "timed_out")
@@ -237,7 +237,7 @@ class MemoryOutcomes:
         stop(workflow, "timed_out", {"code": "timed_out", "message": message})
 
     def stop_child(self, workflow: WorkflowRow) -> None:
-        """Its parent is undone (see reopen_child_v1 and stop_workflow_v1)."""
+        """Stop a child whose parent is undone (see reopen_child_v1 and stop_workflow_v1)."""
         pivot = workflow.rows.get(workflow.plan.pivot or "")
         is_sent = pivot is not None and pivot.status in _SENT and bool(pivot.intents)
         if is_past(workflow, workflow.plan.pivot) or is_sent:
@@ -259,7 +259,7 @@ _SENT = ("running", "waiting", "unknown")
 
 
 def stop(workflow: WorkflowRow, cause: str, error: Json) -> None:
-    """Begin to undo a workflow that runs."""
+    """Stop a running workflow, so that it is undone."""
     if workflow.status == "running":
         workflow.status, workflow.cause, workflow.error = "compensating", cause, error
         workflow.expires_at = None
@@ -271,7 +271,7 @@ def is_past(workflow: WorkflowRow, pivot: str | None) -> bool:
 
 
 def call_person(workflow: WorkflowRow, reason: str) -> None:
-    """Ask for a person, unless one was asked for already."""
+    """Set `attention`, unless it is set already."""
     workflow.attention = workflow.attention or reason
 
 

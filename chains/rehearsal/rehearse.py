@@ -1,4 +1,4 @@
-"""A definition run to its end: what is due runs, then time jumps to what comes next."""
+"""Runs a definition to its end: runs all due steps, then jumps to the next alarm, and so on."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ Signal = tuple[str, Json] | tuple[str, Json, float | str | timedelta]
 
 
 class Endless(RuntimeError):
-    """The rehearsal has made MAX_ATTEMPTS attempts and is not at its end."""
+    """The rehearsal has made MAX_ATTEMPTS attempts and has not ended."""
 
 
 def rehearse(
@@ -41,15 +41,19 @@ def rehearse(
     definitions: Mapping[str, Body] | None = None,
     starts_at: datetime = STARTS_AT,
 ) -> Run:
-    """Run a definition against fake actions until it ends or only a person can carry it on.
+    """Run a definition with fake actions until it ends, or until only a person can carry it on.
 
-    `actions` and `undo` (compensations, which succeed if they are not given) are fakes by the name
-    of the action: an output, an Outcome to raise, a function of the input (of `app.platform.Undo`),
-    or a list of these, one for each attempt; wrapped in Takes or Suspends they need virtual time.
-    `control.*` runs for real. `signals`: (name, payload) from the start on, or with the time after
-    it; `step/name` is for the child that a step starts. `definitions` are the children's, by their
-    names, whatever version is asked for. Artifacts are not looked up.
-    Raises InvalidInput (a definition or an input that would be refused) and FakeMissing.
+    - `actions`: the fakes by action name. A fake is an output, an Outcome to raise, a function of
+      the input, or a list of these, one for each attempt. Takes and Suspends around an answer let
+      virtual time pass. `control.*` actions run as they are, unless they have a fake.
+    - `undo`: fakes for compensations, by the name of the action that is undone. Their functions
+      receive an `app.platform.Undo`. A compensation without a fake succeeds.
+    - `signals`: (name, payload) for a signal at the start, or (name, payload, time after the
+      start). The name `step/name` addresses the child that the step starts.
+    - `definitions`: the definitions of children by name, for every version that is asked for.
+
+    Whether artifacts exist is not checked. Raise InvalidInput for a definition or an input that
+    would be refused, and FakeMissing.
     """
     real = real_actions()
     undoable = {name: action for name, action in real.items() if action.compensate is not None}
@@ -72,7 +76,7 @@ def rehearse(
 
 
 def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definition, Plan]]:
-    """Each definition by its name, the root's first; children by the names they are given under."""
+    """Each definition with its plan, the root first; children are under the names of `names`."""
     found: dict[str, tuple[Definition, Plan]] = {}
     for number, body in enumerate(bodies):
         raw = body.body() if isinstance(body, Definition) else dict(body)
@@ -83,7 +87,7 @@ def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definitio
 
 
 class _Signals:
-    """Signals on their way to the workflows that they are for."""
+    """Sends the signals to their workflows."""
 
     def __init__(self, attempts: Attempts, signals: Iterable[Signal]) -> None:
         self.attempts = attempts
@@ -92,7 +96,7 @@ class _Signals:
         self.signals = list(signals)
 
     def begin(self, workflow: WorkflowRow) -> None:
-        """Send what is for a workflow that starts now, at its time."""
+        """Send or schedule the signals of a workflow that starts now."""
         for signal in self.signals:
             path, _, name = signal[0].rpartition("/")
             if path == workflow.path:
@@ -121,11 +125,11 @@ def _play(memory: Memory, attempts: Attempts) -> None:
             attempts.run(workflow, row)
         count += len(due)
         if count > MAX_ATTEMPTS:
-            raise Endless(f"{MAX_ATTEMPTS} attempts were made; is there a retry without an end?")
+            raise Endless(f"{MAX_ATTEMPTS} attempts were made; is there a retry without a limit?")
 
 
 def _pass_time(memory: Memory, attempts: Attempts) -> bool:
-    """Jump to what comes next, the end of a workflow's time included; False: nothing comes."""
+    """Jump to the next alarm or workflow time-out; return False when there is no alarm."""
     at = memory.clock.next_at()
     if at is None:
         return False

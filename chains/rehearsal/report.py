@@ -1,4 +1,4 @@
-"""What a rehearsal came to, for the assertions of a test."""
+"""The result of a rehearsal, for the assertions of a test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from chains.rehearsal.memory import Memory, StepRow, WorkflowRow
 
 @dataclass(frozen=True)
 class StepRun:
-    """A step's end. `attempts`: how often its action was called; `input` is null on what takes
-    none."""
+    """The end of a step. `attempts` counts the calls of its action; `input` is None if the step has
+    no input."""
 
     status: str
     input: Any
@@ -23,11 +23,13 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Run:
-    """A workflow's end; one that a person has to carry on has `attention` and stays as it is.
+    """The end of a workflow. A workflow that needs a person has `attention`, and does not end.
 
-    `ran` are the steps, waits, approvals and children that were begun, `undone` the steps whose
-    compensation succeeded, both in order; `steps` has every row by its key, also joins and skipped
-    steps; `elapsed` is virtual time; `children` are by the key of the step that started them.
+    - `ran`: the keys of the steps, waits, approvals and children that began, in order.
+    - `undone`: the keys of the steps whose compensation succeeded, in order.
+    - `steps`: every row by its key, with joins and skipped steps.
+    - `elapsed`: virtual time.
+    - `children`: by the key of the step that started the child.
     """
 
     status: str
@@ -42,7 +44,7 @@ class Run:
     _calls: list[tuple[str, Any]] = field(repr=False)
 
     def calls(self, action: str) -> list[Any]:
-        """The inputs with which a faked action was called, children's calls included."""
+        """The inputs of all calls of a faked action, with the calls of children."""
         return [given for name, given in self._calls if name == action]
 
 

@@ -1,1 +1,1 @@
-"""What finds drift and repairs it: the reconciler, orphan effects, the record held against rows."""
+"""Finds and repairs drift: the reconciler, orphan effects, the comparison of events with rows."""

@@ -1,7 +1,7 @@
-"""What rows should say, as far as events tell. Pure.
+"""The rows that the events of a workflow imply. Pure.
 
-Claims, polls and lost claims are no events: a row may stand in other statuses than the last event
-left it in, and a number may be known by its bounds only. Nothing else is left open.
+Claims, polls and lost claims write no event. A row may therefore have a later status than its last
+event implies, and a number may be known only by its bounds. Everything else is exact.
 """
 
 from dataclasses import dataclass, field
@@ -29,12 +29,12 @@ class Bounds:
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
     def plus(self, least: int, most: int) -> "Bounds":
-        """After something that adds `least` to `most`."""
+        """The bounds after an addition of at least `least` and at most `most`."""
         return Bounds(self.low + least, None if self.high is None else self.high + most)
 
 
 def exactly(value: int) -> Bounds:
-    """A number that is known."""
+    """The bounds of a number that is known exactly."""
     return Bounds(value, value)
 
 
@@ -46,7 +46,7 @@ class ExpectedStep:
     """One row of `steps`."""
 
     action: str | None
-    """None where no plan says it (an undo's)."""
+    """None for a compensation, because the plan does not hold its action."""
     status: str = "pending"
     tries: Bounds = NONE_YET
     cost: Bounds = NONE_YET
@@ -54,13 +54,13 @@ class ExpectedStep:
     generation: Bounds = NONE_YET
     external_id: str | None = None
     output: str | None = None
-    """The payload's hash; None for none."""
+    """The hash of the output; None when there is no output."""
     input: str | None = None
-    """The hash of an input that a person gave; None where no event says one."""
+    """The hash of the input that a person gave; None when no event names one."""
     code: str | None = None
-    """The code of the error that the row carries."""
-    is_in_full: bool = False
-    """Its events say their tries: then the same doubt is an event again whenever it counts."""
+    """The code of the error on the row."""
+    has_exact_tries: bool = False
+    """Whether the step's events give the number of tries. If so, each counted try has an event."""
 
     def may_be(self, status: str, code: str | None) -> bool:
         """Whether a row of this status, with an error of this code, agrees with the events."""
@@ -71,24 +71,24 @@ class ExpectedStep:
         if status == "running":
             return True
         if status == "pending":
-            # A poll came due, if need be after another wait for the same id.
+            # A poll is due, perhaps after another wait for the same external id.
             return self.status == "waiting" or self.external_id is not None
         if status == "waiting":
             return self.external_id is not None
-        # The same doubt again.
+        # The outcome may be unknown once more, for the same reason; that writes no event.
         return status == "unknown" and code is not None and code == self.code
 
     def tries_by_now(self) -> Bounds:
-        """The tries that the row may have: some that came after the last event left none."""
+        """The tries that the row may have by now; tries after the last event may have no event."""
         if self.status not in ALIVE:
             return self.tries
-        # Waiting for the same id again forgives the tries before; the same doubt again may count.
+        # Another wait for the same id sets the tries to 0. Another unknown outcome may add a try.
         low = 0 if self.external_id is not None else self.tries.low
-        is_bounded = self.is_in_full or self.code is None
+        is_bounded = self.has_exact_tries or self.code is None
         return Bounds(low, self.tries.high if is_bounded else None)
 
     def cost_by_now(self) -> Bounds:
-        """The cost that the row may have."""
+        """The cost that the row may have by now."""
         is_quiet = self.external_id is None and self.code is None and self.status == "pending"
         return self.cost if self.status not in ALIVE or is_quiet else Bounds(self.cost.low, None)
 
@@ -110,7 +110,7 @@ class ExpectedWorkflow:
 
 @dataclass
 class Expected:
-    """A workflow, its steps by key, and events that speak of rows which cannot be there."""
+    """A workflow, its steps by key, and the events of steps that cannot exist (`strays`)."""
 
     workflow: ExpectedWorkflow = field(default_factory=ExpectedWorkflow)
     steps: dict[str, ExpectedStep] = field(default_factory=dict)

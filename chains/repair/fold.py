@@ -1,7 +1,7 @@
-"""The events of a workflow folded into what its rows should say. Pure: nothing is read here.
+"""Folds the events of a workflow into the rows that they imply. Pure: nothing is read here.
 
-Which rows there are follows from the keys of the plan: those without an index from the start on,
-those of a block's body when the row that starts the block, or its next turn, has succeeded.
+The keys of the plan say which rows exist. Rows without an index exist from the start. The rows of a
+block's body exist once the row that starts the block, or its next turn, has succeeded.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ Data = Mapping[str, Any]
 
 
 def fold(events: Iterable[Data], plan: Plan) -> Expected:
-    """What the rows should say after these events of one workflow, in their order.
+    """The rows that these events of one workflow, in their order, imply.
 
-    An event of a type that is not known changes nothing. Raises KeyError, TypeError or ValueError
-    on a body that no event has.
+    An event of an unknown type changes nothing. Raise KeyError, TypeError or ValueError when a body
+    is not that of an event.
     """
     folding = _Fold(plan)
     for event in events:
@@ -41,7 +41,7 @@ def fold(events: Iterable[Data], plan: Plan) -> Expected:
 
 
 class _Fold:
-    """Takes events one by one."""
+    """Applies events one by one."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -52,16 +52,16 @@ class _Fold:
             self._bodies.setdefault(step.body_key, []).append(step)
 
     def apply(self, event: Data) -> None:
-        """Take the next event."""
+        """Apply the next event."""
         kind, data = event["type"], event.get("data", {})
         if kind in _OF_WORKFLOWS:
             _OF_WORKFLOWS[kind](self, data)
         elif kind == "StepCompensating":
-            self._arise(str(event["step"]) + UNDO_SUFFIX)
+            self._add_row(str(event["step"]) + UNDO_SUFFIX)
         elif kind in _OF_STEPS:
             key = str(event["step"])
             if kind == "StepAdopted" or key.endswith(UNDO_SUFFIX):
-                self._arise(key)
+                self._add_row(key)
             step = self.expected.steps.get(key)
             if step is None:
                 self.expected.strays.append((key, kind))
@@ -70,8 +70,8 @@ class _Fold:
 
     # Rows.
 
-    def _arise(self, key: str) -> None:
-        """A row that nothing else adds: an undo's, or one that a fork has copied."""
+    def _add_row(self, key: str) -> None:
+        """Add the row of a compensation, or a row that a fork has copied."""
         if key.endswith(UNDO_SUFFIX):
             if key.removesuffix(UNDO_SUFFIX) in self.expected.steps:
                 self.expected.steps.setdefault(key, ExpectedStep(None))
@@ -80,7 +80,7 @@ class _Fold:
             self.expected.steps.setdefault(key, ExpectedStep(action))
 
     def _add_bodies(self, block: str, count: int) -> None:
-        """The rows of a block's items or turns up to `count`."""
+        """Add the rows of a block's items or turns, up to `count`."""
         body = self._bodies.get(template_of(block), [])
         first = self._added.get(block, 0)
         for index in range(first, count):
@@ -89,8 +89,8 @@ class _Fold:
                 self.expected.steps.setdefault(key, ExpectedStep(step.action))
         self._added[block] = max(first, count)
 
-    def _follow(self, key: str, data: Data) -> None:
-        """What an outcome does to other rows, also while the workflow is stopping."""
+    def _change_other_rows(self, key: str, data: Data) -> None:
+        """Add and skip the rows that an outcome adds and skips; it does so in a stop, too."""
         is_done = self.expected.steps[key].status == "succeeded"
         if is_done and key.endswith((EXPAND_SUFFIX, UNTIL_SUFFIX)):
             self._add_bodies(block_of(key), self._count(key, data))
@@ -102,7 +102,7 @@ class _Fold:
     def _count(self, key: str, data: Data) -> int:
         if "count" in data:
             return int(data["count"])
-        # A loop that has ended adds no turn.
+        # An event without `count` is of a loop that has ended, or of the first release.
         is_loop = isinstance(self.plan.step(key).block, Loop)
         return 0 if is_loop else _counts().get(str(data.get("output")), 0)
 
@@ -132,21 +132,21 @@ class _Fold:
     def succeeded(self, data: Data) -> None:
         workflow = self.expected.workflow
         workflow.status, workflow.is_completed = "succeeded", True
-        self._answer()
+        self._clear_attention()
         workflow.output = data.get("output")
 
     def stopped(self, status: str, data: Data) -> None:
         workflow = self.expected.workflow
         workflow.status, workflow.is_completed = status, True
-        self._answer()
+        self._clear_attention()
         workflow.cause = data.get("cause", workflow.cause)
         for key, step in self.expected.steps.items():
-            # What was never claimed is cancelled without an event of its own; an orphan is not.
+            # A step that was never claimed is cancelled without an event; an orphan is kept.
             if step.status == "pending" and not is_orphan(key):
                 self._cancel(step, {})
 
-    def _answer(self) -> None:
-        """An end answers every call for a person but those for orphans."""
+    def _clear_attention(self) -> None:
+        """The end of a workflow clears `attention`, unless an orphan has failed."""
         steps = self.expected.steps.items()
         if not any(is_orphan(key) and step.status == "failed" for key, step in steps):
             self.expected.workflow.attention = None
@@ -163,11 +163,11 @@ class _Fold:
     # Steps: how an attempt ended.
 
     def finished(self, key: str, step: ExpectedStep, data: Data, status: str) -> None:
-        step.tries = _said(data, "tries", step.tries_by_now())
+        step.tries = _number(data, "tries", step.tries_by_now())
         step.status, step.code = status, data.get("code")
         step.cost = exactly(int(data.get("cost", 0)))
         step.output = data.get("output")
-        self._follow(key, data)
+        self._change_other_rows(key, data)
 
     def failed(self, key: str, step: ExpectedStep, data: Data) -> None:
         if data.get("is_tolerated"):
@@ -177,21 +177,21 @@ class _Fold:
 
     def retried(self, _: str, step: ExpectedStep, data: Data) -> None:
         self._try(step, "pending", data)
-        step.is_in_full = "tries" in data
-        step.generation = _said(data, "generation", step.generation.plus(0, 1))
+        step.has_exact_tries = "tries" in data
+        step.generation = _number(data, "generation", step.generation.plus(0, 1))
 
     def suspended(self, _: str, step: ExpectedStep, data: Data) -> None:
-        step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+        step.cost = _number(data, "cost", Bounds(step.cost.low, None))
         step.status, step.tries, step.code = "waiting", exactly(0), None
         step.external_id = data.get("external_id")
 
     def doubted(self, _: str, step: ExpectedStep, data: Data) -> None:
         step.tries = step.tries_by_now()
         if data.get("code") != "lease_expired":
-            # Whether this attempt sent something, and so counts, is said by its number only.
-            step.tries = _said(data, "tries", step.tries.plus(0, 1))
-            step.cost = _said(data, "cost", Bounds(step.cost.low, None))
-            step.is_in_full, step.code = "tries" in data, data.get("code")
+            # The attempt counts only if it sent a call. Only the number of tries shows that.
+            step.tries = _number(data, "tries", step.tries.plus(0, 1))
+            step.cost = _number(data, "cost", Bounds(step.cost.low, None))
+            step.has_exact_tries, step.code = "tries" in data, data.get("code")
         step.status = "unknown"
 
     def released(self, _: str, step: ExpectedStep, data: Data) -> None:
@@ -200,25 +200,25 @@ class _Fold:
 
     def cancelled(self, _: str, step: ExpectedStep, data: Data) -> None:
         self._cancel(step, data)
-        step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+        step.cost = _number(data, "cost", Bounds(step.cost.low, None))
 
     def _cancel(self, step: ExpectedStep, data: Data) -> None:
-        step.tries = _said(data, "tries", step.tries_by_now())
+        step.tries = _number(data, "tries", step.tries_by_now())
         step.cost = step.cost_by_now()
         step.status = "cancelled"
 
     def _try(self, step: ExpectedStep, status: str, data: Data) -> None:
-        """One attempt more that came to nothing."""
-        step.tries = _said(data, "tries", step.tries_by_now().plus(1, 1))
-        step.cost = _said(data, "cost", Bounds(step.cost.low, None))
+        """Count one more attempt, which did not succeed."""
+        step.tries = _number(data, "tries", step.tries_by_now().plus(1, 1))
+        step.cost = _number(data, "cost", Bounds(step.cost.low, None))
         step.status, step.code = status, data.get("code")
 
     def compensated(self, key: str, step: ExpectedStep, data: Data) -> None:
-        self._arise(key + UNDO_SUFFIX)
+        self._add_row(key + UNDO_SUFFIX)
         undo = self.expected.steps[key + UNDO_SUFFIX]
-        undo.tries = _said(data, "tries", undo.tries_by_now())
+        undo.tries = _number(data, "tries", undo.tries_by_now())
         undo.status, undo.code, undo.output = "succeeded", None, data.get("output")
-        undo.cost = _said(data, "cost", Bounds(undo.cost.low, None))
+        undo.cost = _number(data, "cost", Bounds(undo.cost.low, None))
         if step.status != "failed":
             step.tries, step.cost = step.tries_by_now(), step.cost_by_now()
             step.status = "compensated"
@@ -228,8 +228,8 @@ class _Fold:
     def retry_requested(self, _: str, step: ExpectedStep, data: Data) -> None:
         step.cost = step.cost_by_now()
         step.status, step.code, step.tries = "pending", None, NONE_YET
-        step.generation = _said(data, "generation", step.generation)
-        # A new generation makes its calls anew, and waits for nothing of the old one.
+        step.generation = _number(data, "generation", step.generation)
+        # A new generation repeats the calls, and does not wait for the old external id.
         step.external_id = None if "generation" in data else step.external_id
         step.input = data.get("input", step.input)
 
@@ -243,7 +243,7 @@ class _Fold:
         step.tries = NONE_YET if is_fresh else step.tries_by_now()
         step.cost = step.cost_by_now()
         step.status, step.code = str(data["status"]), None
-        step.generation = _said(data, "generation", step.generation)
+        step.generation = _number(data, "generation", step.generation)
         if not is_undo and how != "retry":
             step.external_id = None
 
@@ -254,18 +254,19 @@ class _Fold:
         self.expected.steps[name + UNDO_SUFFIX] = ExpectedStep(step.action)
 
     def adopted(self, _: str, step: ExpectedStep, data: Data) -> None:
-        # External ids and generations belong to the calls, which are the original's.
+        # External ids and generations belong to the calls, and those are the first workflow's.
         step.status = data.get("status", "succeeded")
         step.output, step.cost = data.get("output"), exactly(int(data.get("cost", 0)))
 
 
-def _said(data: Data, name: str, otherwise: Bounds) -> Bounds:
+def _number(data: Data, name: str, otherwise: Bounds) -> Bounds:
+    """The number that the event gives, or else the bounds `otherwise`."""
     return exactly(int(data[name])) if name in data else otherwise
 
 
 @lru_cache(maxsize=1)
 def _counts() -> dict[str, int]:
-    # The first release's expansions tell their number by the hash of their output alone.
+    # An event of the first release gives the number of items only by the hash of the output.
     texts = {number: f'{{"count": {number}}}' for number in range(MAX_ITEMS + 1)}
     return {hashlib.sha256(text.encode()).hexdigest(): number for number, text in texts.items()}
 

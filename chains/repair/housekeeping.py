@@ -1,4 +1,4 @@
-"""What beat runs by the clock: the platforms' probes and the clean-up of old uploads."""
+"""The tasks that beat runs on a schedule: probes of the platforms, removal of old uploads."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ UPLOAD_LIFE = timedelta(days=30)
 
 
 def probe_when_due() -> None:
-    """Probe, unless somebody has just done so: messages that had to wait come all at once."""
+    """Probe the platforms, unless that was just done: delayed messages arrive all at once."""
     if db.row(_JUST_PROBED, (PROBE_SECONDS / 2,)) is None:
         probe_platforms()
 
@@ -34,7 +34,7 @@ _JUST_PROBED = (
 
 
 def probe_platforms() -> None:
-    """Ask each platform for a sign of life and record it."""
+    """Probe each platform and record the result."""
     for platform in tasks.PLATFORMS:
         if platform.probe is not None:
             _ask(platform.name, platform.probe)
@@ -76,13 +76,13 @@ def _record(platform: str, error: str | None, milliseconds: int) -> None:
 
 
 def clean_uploads() -> None:
-    """Erase uploads that are old and that no running workflow speaks of."""
+    """Erase old uploads that no running workflow refers to."""
     erased = artifacts.erase_old_uploads(UPLOAD_LIFE)
     log.info("housekeeping.uploads_erased", count=erased)
 
 
 def register(app: Celery) -> None:
-    """The tasks and their times."""
+    """Register the tasks and their schedule."""
     for name, function in (
         ("control.probe_platforms", probe_when_due),
         ("control.clean_uploads", clean_uploads),
@@ -96,8 +96,8 @@ def register(app: Celery) -> None:
         name: {
             "task": task,
             "schedule": seconds,
-            # No `expires`: it is judged by the clocks of beat and worker, and one that is wrong by
-            # an hour would let every run expire.
+            # `expires` is not set: the worker compares it with its own clock, and a clock that is
+            # an hour wrong would let every run expire.
             "options": {"queue": "control"},
         }
         for name, (task, seconds) in schedule.items()

@@ -1,7 +1,7 @@
-"""Finds orphan effects: those that webhooks tell of and that are not their steps' own.
+"""Finds orphan effects: effects that a webhook reports and that their step does not own.
 
-Invariant: nothing is decided while the step may still adopt the effect. Whoever accepts a delivery
-only keeps it; the reconciler decides, so a death at any point costs a pass.
+Invariant: nothing is decided while the step may still adopt the effect. The process that accepts a
+webhook only stores it, and the reconciler decides. A crash at any point thus costs one pass.
 """
 
 from uuid import UUID
@@ -17,29 +17,34 @@ log = structlog.get_logger()
 
 MOST_OPEN = 5000
 MOST_FAILURES = 8
-"""So often a decision may fail within some minutes before a person is called."""
+"""The number of failed decisions, made over some minutes, after which a person is called."""
 
 
 def decide(limit: int) -> None:
-    """Decide up to `limit` deliveries whose steps' fate is settled; one that cannot be decided
-    holds up no other: it is tried again later and later, at last once a day, and then a person is
-    called."""
+    """Decide up to `limit` deliveries whose steps are settled.
+
+    A decision that fails does not stop the others. It is retried at growing intervals, in the end
+    once a day, and a person is called.
+    """
     db.row(_OWN, (MOST_OPEN,))
     for row in db.rows(_UNDECIDED, (limit,)):
         try:
             _decide(row["id"], row["workflow_id"], row["key"], row["effect_id"])
-        except Exception as err:  # noqa: BLE001 - tried again later, and those behind it go on
+        except Exception as err:  # noqa: BLE001 - retried later, and the next deliveries go on
             _put_off(row["id"], err)
 
 
 def of_ended_workflows(limit: int) -> list[UUID]:
-    """Ended workflows with an orphan that is due, or whose worker was lost."""
+    """The ended workflows with an orphan whose compensation is due, or has lost its worker."""
     return [row["workflow_id"] for row in db.rows(_OF_ENDED, (limit,))]
 
 
 def _put_off(delivery: UUID, err: Exception) -> None:
-    """Whether PostgreSQL is away or the delivery is at fault, its error does not tell for sure: it
-    is at fault when that can be written down."""
+    """Record that the decision failed, so that it is retried later.
+
+    The error does not show whether PostgreSQL is away or the delivery is at fault. When the failure
+    can be recorded, PostgreSQL is not away. Otherwise raise `err`.
+    """
     try:
         row = db.row("SELECT put_off_delivery_v1(%s, %s) AS failures", (delivery, MOST_FAILURES))
     except AWAY:
@@ -63,10 +68,11 @@ def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) ->
         log.warning("orphan.found", workflow=str(workflow_id), step=step_key, external_id=effect_id)
 
 
-# The planner takes the two conditions on a delivery for independent and expects many where few are
-# open. So the open ones are read first, and each is looked up by its step's key (OFFSET 0 keeps a
-# subquery from becoming a join), or a pass would read all steps.
-# What a step waits for is its own: the many, put aside at once and without a lock on workflows.
+# The planner treats the two conditions on a delivery as independent, so it expects many rows where
+# few are open, and a pass would read all steps. So the open deliveries are read first, and the step
+# of each is looked up by its key. OFFSET 0 keeps the planner from making the subquery a join.
+# An effect for which its step waits is the step's own. Most effects are: they are marked at once,
+# without a lock on their workflows.
 _OWN = """
 WITH open AS MATERIALIZED (
   SELECT id, effect_id, effect_workflow_id, effect_step_key FROM webhook_deliveries
@@ -78,7 +84,7 @@ own AS MATERIALIZED (
 UPDATE webhook_deliveries SET fate = 'own'
  WHERE id = ANY (ARRAY(SELECT id FROM own)) AND fate IS NULL
 """
-# Those that decide_delivery_v1 would leave for later are left out, or they held the head for good.
+# Deliveries that the decision would leave for later are left out, or they would fill every batch.
 _UNDECIDED = """
 SELECT id, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
   FROM webhook_deliveries AS d

@@ -1,7 +1,7 @@
-"""Events folded back and held against the rows of `workflows` and `steps`; nothing is written.
+"""Folds events and compares the result with the rows of `workflows` and `steps`. Writes nothing.
 
-Events and rows of a workflow are read in one snapshot. Payloads, leases and dispatch are not
-restored; the hash of a payload that is still there is checked; running reads as pending.
+Events and rows of a workflow are read in one snapshot. Leases and dispatch columns are not
+compared. Of a payload that was not erased the hash is compared. A running step counts as pending.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ from chains.repair.fold import fold
 PlanOf = Callable[[str, int], Plan]
 
 _EMPTY = hashlib.sha256(b"{}").hexdigest()
-"""What an event means that names no hash of a payload: there is none, or it is `{}`."""
+"""The hash of `{}`. An event without a hash agrees with a row that has no payload, or has `{}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where rows and events disagree; `step` is None where it is the workflow's own row."""
+    """A field in which rows and events differ; `step` is None for the workflow's own row."""
 
     workflow: UUID
     step: str | None
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class _Row:
-    """The row of a step; payloads as their hashes, None when there is none."""
+    """The row of a step, with the hashes of its payloads; None when there is no payload."""
 
     key: str
     action: str
@@ -76,9 +76,9 @@ SELECT workflow_id, key, action, status, undo, tries, claims, cost, generation, 
 def differences(
     only: UUID | None = None, tally: Tally | None = None, plan_of: PlanOf = registry.plan
 ) -> Iterator[Difference]:
-    """Where the rows of one workflow, or of all, are not what their events say.
+    """The differences between rows and events, of one workflow or of all.
 
-    `tally` counts along.
+    `tally` counts what is read.
     """
     tally = Tally() if tally is None else tally
     with db.snapshots(application="playalter-events") as connection:
@@ -94,21 +94,21 @@ def _in_span(connection: Any, span: Span, tally: Tally, plan_of: PlanOf) -> Iter
     steps = _Groups(verification.rows(connection, "steps", _STEPS, span))
     for workflow in workflows:
         tally.workflows += 1
-        told = (_body(row[2], tally) for row in bodies.of(workflow.id))
+        events = (_body(row[2], tally) for row in bodies.of(workflow.id))
         rows = (_Row(*row[1:]) for row in steps.of(workflow.id))
-        for found in _compare(told, workflow, rows, plan_of, tally):
+        for found in _compare(events, workflow, rows, plan_of, tally):
             yield Difference(workflow.id, *found)
 
 
 class _Groups:
-    """Rows by workflow, in step with the workflows: only the present group is read."""
+    """Groups of rows by workflow, read in the order of the workflows, one group at a time."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
         self._groups = groupby(rows, key=itemgetter(0))
         self._next = next(self._groups, None)
 
     def of(self, workflow: UUID) -> Iterator[tuple[Any, ...]]:
-        """The rows of this workflow; those of workflows before it are passed over."""
+        """The rows of this workflow; rows of earlier workflows are skipped."""
         while self._next is not None and self._next[0] < workflow:
             self._next = next(self._groups, None)
         if self._next is not None and self._next[0] == workflow:
@@ -125,18 +125,18 @@ _Found = tuple[str | None, str, str, str]
 
 
 def _compare(
-    told: Iterator[Any], workflow: Any, rows: Iterable[_Row], plan_of: PlanOf, tally: Tally
+    events: Iterator[Any], workflow: Any, rows: Iterable[_Row], plan_of: PlanOf, tally: Tally
 ) -> Iterator[_Found]:
     try:
-        expected = _fold(told, plan_of)
+        expected = _fold(events, plan_of)
     except (LookupError, TypeError, ValueError, AttributeError) as err:
-        # A forged body, a first event that is gone, a definition that is: `verify` says more.
+        # A body was forged, or the first event or the definition is gone. `verify` says more.
         yield None, "events", f"cannot be folded: {err!r}", "-"
         return
     yield from _workflow(expected.workflow, workflow)
     tally.gone += workflow.output is None and expected.workflow.output is not None
     for key, kind in expected.strays:
-        yield key, "row", f"{kind} of a row that cannot be", "-"
+        yield key, "row", f"{kind} of a row that cannot exist", "-"
     steps = dict(expected.steps)
     for row in rows:
         step = steps.pop(row.key, None)
@@ -150,12 +150,12 @@ def _compare(
         yield key, "row", step.status, "none"
 
 
-def _fold(told: Iterator[Any], plan_of: PlanOf) -> Expected:
-    first = next(told, None)
+def _fold(events: Iterator[Any], plan_of: PlanOf) -> Expected:
+    first = next(events, None)
     if first is None or first["type"] != "WorkflowStarted":
         raise LookupError("the first event is missing")
     plan = plan_of(str(first["data"]["workflow_type"]), int(first["data"]["version"]))
-    return fold(chain([first], told), plan)
+    return fold(chain([first], events), plan)
 
 
 def _workflow(expected: ExpectedWorkflow, row: Any) -> Iterator[_Found]:
@@ -178,7 +178,7 @@ def _workflow(expected: ExpectedWorkflow, row: Any) -> Iterator[_Found]:
 
 
 def _is_undo_begun(row: _Row, expected: Expected) -> bool:
-    """Whether the row is an undo's, of which its beginning leaves no event."""
+    """Whether the row is a compensation that has only begun, which may have no event yet."""
     original = expected.steps.get(row.key.removesuffix(UNDO_SUFFIX))
     return (
         row.undo
@@ -205,7 +205,7 @@ def _step(step: ExpectedStep, row: _Row, expected: Expected) -> Iterator[tuple[s
             yield name, str(bound), str(number)
     if row.external_id != step.external_id:
         yield "external_id", _text(step.external_id), _text(row.external_id)
-    # A payload may have been erased; one that is there must be the one that was recorded.
+    # A payload may have been erased. One that exists must be the one that was recorded.
     if row.output is not None and row.output != (step.output or _EMPTY):
         yield "output", step.output or _EMPTY, row.output
     if step.input is not None and row.input is not None and row.input != step.input:
@@ -213,7 +213,7 @@ def _step(step: ExpectedStep, row: _Row, expected: Expected) -> Iterator[tuple[s
 
 
 def _is_cancelled_unbegun(step: ExpectedStep, row: _Row, expected: Expected) -> bool:
-    """Whether a stop has cancelled a step that was never claimed: the stop's event covers it."""
+    """Whether a stop cancelled a step that was never claimed; the event of the stop covers it."""
     is_stopping = expected.workflow.status == "compensating"
     return is_stopping and (step.status, row.status, row.claims) == ("pending", "cancelled", 0)
 

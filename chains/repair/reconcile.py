@@ -1,9 +1,9 @@
-"""The reconciler: a process of its own that finds what nobody carries on and puts it right.
+"""The reconciler: a separate process that finds workflows which do not move, and repairs them.
 
-It is the outbox: publish follows commit, and what was lost between is found here. Every workflow
-that is not terminal has a `next_wake_at`; each pass looks at those that are due. One workflow
-that cannot be put right holds up no other; without PostgreSQL a pass ends, without Redis it goes on
-and publishes nothing.
+It serves as the outbox: a step is published after its commit, and a message that is lost in between
+is published again here. Every workflow that is not terminal has a `next_wake_at`, and each pass
+reads the workflows that are due. A workflow that cannot be repaired does not delay the others.
+Without PostgreSQL a pass ends; without Redis it goes on and publishes nothing.
 """
 
 import signal
@@ -40,13 +40,13 @@ _unserved = Unserved()
 
 
 class Reconciler:
-    """Passes over what is due until it is asked to stop."""
+    """Runs passes over the due workflows until it is asked to stop."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """A pass every `reconcile_seconds`; while a pass is full the next follows at once."""
+        """Run a pass every `reconcile_seconds`; after a full pass the next one begins at once."""
         while not self.stopping.is_set():
             began = time.monotonic()
             is_full = self.try_pass()
@@ -56,65 +56,65 @@ class Reconciler:
         db.release()
 
     def try_pass(self) -> bool:
-        """One pass; what fails is logged and tried again in the next."""
+        """Run one pass, and return whether it was full; a failure is logged, not raised."""
         try:
             return reconcile() >= BATCH
         except (*AWAY, Unavailable) as err:
             log.warning("reconcile.database_away", error=str(err).strip()[:300])
-        except Exception as err:  # nobody looks after who looks after all
+        except Exception as err:  # no other process repairs the reconciler, so it must go on
             log.error("reconcile.pass_failed", exc_info=err)
         return False
 
     def stop(self, *_: Any) -> None:
-        """Ask for the end (a signal handler)."""
+        """Ask the reconciler to stop; a signal handler."""
         self.stopping.set()
 
 
 def reconcile() -> int:
-    """One pass: how many workflows were due."""
+    """Run one pass, and return the number of workflows that were due, at most BATCH."""
     current = _Pass()
     due = db.rows(
-        # Asked for once, so that the index answers: a volatile function is asked for each row.
+        # The sub-select calls the volatile function once, so that the index can be used.
         "SELECT id FROM workflows WHERE completed_at IS NULL"
         " AND next_wake_at <= (SELECT playalter_now()) ORDER BY next_wake_at LIMIT %s",
         (BATCH,),
     )
     _wake_parents()
-    _put_right(current, [row["id"] for row in due])
-    # Last, and each by itself: whatever goes wrong with orphans holds up no workflow.
-    with _apart("orphans.decide"):
+    _repair_all(current, [row["id"] for row in due])
+    # Orphans come last, each part on its own, so that a failure with them delays no workflow.
+    with _logged_failures("orphans.decide"):
         orphans.decide(BATCH)
-    with _apart("orphans.of_ended_workflows"):
-        _put_right(current, orphans.of_ended_workflows(BATCH))
+    with _logged_failures("orphans.of_ended_workflows"):
+        _repair_all(current, orphans.of_ended_workflows(BATCH))
     return len(due)
 
 
 @contextmanager
-def _apart(what: str) -> Iterator[None]:
-    """Log what fails in the block, and go on."""
+def _logged_failures(part: str) -> Iterator[None]:
+    """Log a failure of the block, and go on."""
     try:
         yield
     except (*AWAY, Unavailable) as err:
-        log.warning("reconcile.part_unable", part=what, error=str(err).strip()[:300])
-    except Exception as err:  # it is tried again in the next pass
-        log.error("reconcile.part_failed", part=what, exc_info=err)
+        log.warning("reconcile.part_unable", part=part, error=str(err).strip()[:300])
+    except Exception as err:  # the next pass tries this part again
+        log.error("reconcile.part_failed", part=part, exc_info=err)
 
 
-def _put_right(current: "_Pass", ids: list[UUID]) -> None:
+def _repair_all(current: "_Pass", ids: list[UUID]) -> None:
     if ids:
         current.ask_queues()
     for workflow_id in ids:
         try:
-            current.put_right(workflow_id)
+            current.repair(workflow_id)
         except (*AWAY, Unavailable):
             raise
-        except Exception as err:  # one workflow must not hold up the others
+        except Exception as err:  # one workflow must not delay the others
             log.error("reconcile.workflow_failed", workflow=str(workflow_id), exc_info=err)
             _postpone(workflow_id)
 
 
 class _Pass:
-    """What one pass knows: the last beat, the queues, and whether Redis can be reached."""
+    """The state of one pass: the last beat, the long queues, and whether Redis can be reached."""
 
     def __init__(self) -> None:
         self.is_reachable = True
@@ -122,7 +122,7 @@ class _Pass:
         self.beat()
 
     def beat(self) -> None:
-        """Write the shared beat. A long pass beats on, or it would look like a standstill."""
+        """Write the shared heartbeat. A long pass writes it again: after a gap no lease expires."""
         row = db.row(
             "SELECT reconciler_beat_v1(%s) AS may_expire", (settings.current().lease_seconds,)
         )
@@ -130,7 +130,8 @@ class _Pass:
         self.beat_at = time.monotonic()
 
     def ask_queues(self) -> None:
-        """Find the platforms whose queue is long; no answer means that nothing is published."""
+        """Find the platforms with a long queue. If Redis does not answer, this pass publishes
+        nothing."""
         queues = sorted({action.platform for action in actions().values()})
         try:
             lengths = queue_lengths(settings.current().redis_url, queues)
@@ -139,11 +140,11 @@ class _Pass:
             log.warning("reconcile.redis_away", error=str(err)[:200])
             return
         self.backed_up = [queue for queue, length in lengths.items() if length > LONG_QUEUE]
-        with _apart("queues.unserved"):
+        with _logged_failures("queues.unserved"):
             _unserved.look(lengths)
 
-    def put_right(self, workflow_id: UUID) -> None:
-        """One workflow: expire leases, poll, publish what is due, stop what is over its time."""
+    def repair(self, workflow_id: UUID) -> None:
+        """Expire leases, poll, publish due steps, and stop the workflow if it passed a bound."""
         if time.monotonic() - self.beat_at > BEAT_SECONDS:
             self.beat()
         row = db.row(
@@ -151,7 +152,7 @@ class _Pass:
             (
                 workflow_id,
                 self.may_expire,
-                _doubtful(),
+                _not_repeatable(),
                 self.backed_up,
                 settings.current().republish_seconds,
                 MAX_CRASHES,
@@ -172,12 +173,12 @@ class _Pass:
 
 
 def _wake_parents() -> None:
-    """Children that ended without anybody left to tell their parents."""
-    for row in db.rows(_UNTOLD, (BATCH,)):
+    """Wake the parents of ended children whose own process was lost before it could do so."""
+    for row in db.rows(_PARENTS_NOT_WOKEN, (BATCH,)):
         waking.wake("control", row["external_id"])
 
 
-_UNTOLD = (
+_PARENTS_NOT_WOKEN = (
     "SELECT external_id FROM webhook_deliveries AS d WHERE platform = 'control'"
     " AND consumed_at IS NULL AND starts_with(external_id, 'workflow:')"
     " AND received_at BETWEEN (SELECT clock_timestamp() - interval '1 hour')"
@@ -188,11 +189,11 @@ _UNTOLD = (
 
 
 def _overrun(row: dict[str, Any]) -> tuple[str, str] | None:
-    """(cause, words) of a bound that the workflow has passed."""
+    """(cause, message) of the bound that the workflow has passed; None when it passed none."""
     if row["timed_out"]:
         return "timed_out", "the workflow took longer than its time-out"
     if row["over_budget"]:
-        return "over_budget", "its platforms have cost more than the workflow's budget"
+        return "over_budget", "the platforms have cost more than the workflow's budget"
     return None
 
 
@@ -204,8 +205,8 @@ def _postpone(workflow_id: UUID) -> None:
     )
 
 
-def _doubtful() -> list[str]:
-    """Actions whose open intents only a lookup, a live key or a person can settle."""
+def _not_repeatable() -> list[str]:
+    """The actions whose open intents only a lookup, a live key or a person can resolve."""
     return [
         name
         for name, action in actions().items()

@@ -1,4 +1,4 @@
-"""Queues that hold messages and that no worker takes: said once, and once more when one does."""
+"""Logs queues that hold messages but have no worker: once, and once more when one has a worker."""
 
 from collections.abc import Mapping
 
@@ -10,19 +10,19 @@ log = structlog.get_logger()
 
 
 class Unserved:
-    """What was said before, for as long as the process lives."""
+    """Remembers the queues that were logged, for the life of the process."""
 
     def __init__(self) -> None:
-        self._told: frozenset[str] = frozenset()
+        self._logged: frozenset[str] = frozenset()
 
     def look(self, lengths: Mapping[str, int]) -> None:
-        """Compare queues, by their number of messages, with what workers say that they take."""
+        """Compare the queues, with their numbers of messages, with the queues that workers take."""
         taken = presence.taken()
         if taken is None:
             return
         found = frozenset(queue for queue, n in lengths.items() if n > 0 and queue not in taken)
-        for queue in sorted(found - self._told):
+        for queue in sorted(found - self._logged):
             log.warning("queue.no_worker", queue=queue, messages=lengths[queue])
-        for queue in sorted(self._told & taken):
+        for queue in sorted(self._logged & taken):
             log.info("queue.has_worker", queue=queue)
-        self._told = found | (self._told - taken)
+        self._logged = found | (self._logged - taken)

@@ -1,1 +1,1 @@
-"""What running workflows need of their definitions: inputs, branches, waits; and pausing."""
+"""Runs workflows by their definitions: inputs of steps, branches, waits; and pauses them."""

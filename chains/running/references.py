@@ -47,14 +47,14 @@ def workflow_input(workflow_id: UUID) -> Json:
 
 
 def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
-    """{output, status, error, failures} of each of these steps, as references see them."""
+    """{output, status, error, failures} of each of these steps, by key, for references to read."""
     if not keys:
         return {}
     return {row["key"]: seen(row) for row in records().steps(workflow_id, keys)}
 
 
 def seen(row: Json) -> Json:
-    """A step's row as references see it."""
+    """A step's row in the form that references read."""
     error = row["error"] or {}
     return {
         "output": row["output"],

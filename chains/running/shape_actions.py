@@ -138,9 +138,9 @@ def child_action(start: StartChild, stop: StopChildren) -> Action:
                 raise Suspend(f"workflow:{child}", poll_seconds=UNDO_POLL_SECONDS)
         return {"children": sorted(statuses.values())}
 
-    made = Action(CHILD, ChildInput, run, Effect.IDEMPOTENT, key_life=timedelta(days=36500))
-    made.compensation(undo)
-    return made
+    action = Action(CHILD, ChildInput, run, Effect.IDEMPOTENT, key_life=timedelta(days=36500))
+    action.compensation(undo)
+    return action
 
 
 def _outcome(child: str) -> Json:

@@ -150,7 +150,7 @@ def test_a_missing_fake_is_named_with_what_to_add() -> None:
         rehearse(one(), actions={"n8n.notfy": {}})
     with pytest.raises(FakeMissing, match=r"undo: there is no action 'n8n\.notify'"):
         rehearse(one(), actions={"n8n.notify": {}}, undo={"n8n.notify": {}})
-    with pytest.raises(FakeMissing, match=r"for the 2\. time"):
+    with pytest.raises(FakeMissing, match=r"makes call 2 of n8n\.notify"):
         rehearse(one(), actions={"n8n.notify": [Retryable("again")]})
     child = {"name": "parent", "do": {"workflow": "c", "type": "sub"}}
     with pytest.raises(FakeMissing, match="add definitions="):

@@ -381,6 +381,6 @@ def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:
     held = kernel.claim(workflow, "pay")
     intents.record_intent(held, 0, "payment_intents.capture", {}, "k")
     outcomes.suspend_step(held, NOTHING, "ext", 60.0, 600.0)
-    with pytest.raises(Conflict, match="pay has been sent"):
+    with pytest.raises(Conflict, match="pay is the pivot and has been sent"):
         kernel.cancel(workflow)
     assert kernel.workflow(workflow)["status"] == "running"
