@@ -297,5 +297,5 @@ def _looked_up(call: RehearsedCall) -> Result | None:
         return Result(Moves.CANCEL, _NOTHING)
     if action.effect is not Effect.PERSON:
         return None
-    error = {"code": "unknown_outcome", "message": "nobody can look this call up"}
+    error = {"code": "unknown_outcome", "message": "the call cannot be looked up"}
     return Result(Moves.DOUBT, _NOTHING, error=error, attention="unknown_outcome", was_sent=False)
