@@ -1,1 +1,1 @@
-"""One attempt of one step: claimed, prepared, run, recorded."""
+"""Runs one attempt of one step: claims the step, calls its action, and records the outcome."""

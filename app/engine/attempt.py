@@ -1,6 +1,6 @@
-"""One attempt of a claimed step: from its input to how it ended.
+"""Runs one attempt of a claimed step, from its input to the way in which it ended.
 
-Every way an attempt can end is one of Moves; app/engine/outcome_writer.py records it.
+Each way in which an attempt can end is one of Moves. app/engine/outcome_writer.py records it.
 """
 
 import time
@@ -29,9 +29,10 @@ from app.protocol.outcomes import Attempt
 def execute(
     claim: Claim, action: Action, prepare: Callable[[Claim], Prepared], since: float
 ) -> Result:
-    """Run the attempt; raises only when PostgreSQL stays away (Unavailable).
+    """Run the attempt, and return how it ended.
 
-    `since`: time.monotonic() from which the claim's lease and deadline count.
+    `since` is the time.monotonic() from which the claim's lease and deadline count. Raises only
+    Unavailable, if PostgreSQL does not come back in time.
     """
     call = Call(claim, action)
     http_calls: list[HttpCall] = []
@@ -54,7 +55,7 @@ def execute(
             output = prepared.output if _is_by_word(prepared) else clean(_run(call, prepared))
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
             _close(result, call, prepared, output)
-        except Exception as err:  # noqa: BLE001 - whatever an action raises is an outcome to record
+        except Exception as err:  # noqa: BLE001 - each error of an action is an outcome to record
             result = ended(err, call, prepared, _attempt(call, given, http_calls))
     telemetry.step_ended(action.name, result.move.value, time.monotonic() - since)
     return result
@@ -111,7 +112,7 @@ def _fitting_input(action: Action, prepared: Prepared) -> ActionInput:
 
 
 def checked_input(action: Action, value: Any) -> ActionInput:
-    """The action's input of a rendered value; raise Permanent where it does not fit."""
+    """Validate a rendered value as the action's input. Raises Permanent if it does not fit."""
     try:
         return action.input.model_validate_json(dumps(value if value is not None else {}))
     except ValidationError as err:

@@ -1,4 +1,4 @@
-"""What an action gets to work with: its identity, its effects recorded once, its artifacts."""
+"""The object that an action works with: it identifies the step, and records each effect once."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _KEY_MARGIN = timedelta(hours=1)
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
-    """The vendor's key for one call of a step: the same for every try of a generation."""
+    """The idempotency key of one call of a step. All tries of a generation share it."""
     text = f"{workflow_id}/{step_key}/{ordinal}/{generation}"
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -34,9 +34,9 @@ class Call:
     action: Action
     cost: int = 0
     given: Json | None = None
-    """The input, while it is not yet on the step's row."""
+    """The input, as long as it is not on the step's row."""
     is_other_action: bool = False
-    """A compensation by another action than the step's own."""
+    """True for a compensation by another action than the step's own."""
     _ordinal: int = field(default=0, repr=False)
 
     @property
@@ -46,62 +46,63 @@ class Call:
 
     @property
     def user_id(self) -> UUID:
-        """Whose workflow it is."""
+        """The user to whom the workflow belongs."""
         return self.claim.user_id
 
     @property
     def is_compensating(self) -> bool:
-        """An action's own compensation, which reads the vendor's state before its effect."""
+        """Whether this is the action's own compensation, which reads the vendor's state first."""
         return self.claim.undo and not self.is_other_action
 
     @property
     def step_key(self) -> str:
-        """The step's key; an undo row's own, `<key>~undo`."""
+        """The step's key. For a compensation it is `<key>~undo`."""
         return self.claim.key
 
     @property
     def original_key(self) -> str:
-        """The key of the row that is done or undone: a step's, or an orphan effect's."""
+        """The key of the row that is run or undone: that of a step or of an orphan effect."""
         return self.claim.key.removesuffix(UNDO_SUFFIX)
 
     @property
     def reference(self) -> str:
-        """`<workflow>/<step>`, for a vendor's metadata; the same in the step, its undo and in what
-        takes back its orphans."""
+        """`<workflow>/<step>`, for a vendor's metadata. A step, its compensation and those of its
+        orphan effects have the same reference."""
         return f"{self.workflow_id}/{self.original_key.partition(ORPHAN_MARK)[0]}"
 
     @property
     def hook_url(self) -> str:
-        """Where the webhooks of the action's platform arrive."""
+        """The URL at which the webhooks of the action's platform arrive."""
         return f"{settings.current().public_base_url}/hooks/{self.action.platform}"
 
     @property
     def generation(self) -> int:
-        """Rises when the vendor keeps a failure under the old idempotency key."""
+        """The generation of the step's idempotency keys. It rises when a call must be sent under a
+        new key, for example because the vendor replays a failure that it has stored."""
         return self.claim.generation
 
     @property
     def tries(self) -> int:
-        """Attempts that ended in a retryable failure so far."""
+        """The number of attempts so far that ended in a retryable failure."""
         return self.claim.tries
 
     @property
     def external_id(self) -> str | None:
-        """What the step waited for, when this attempt is a wake or a poll."""
+        """The vendor's id for which the step waited, if this attempt is a wake or a poll."""
         return self.claim.external_id
 
     @cached_property
     def artifacts(self) -> Artifacts:
-        """The files of the step (an undo row sees its original's)."""
+        """The artifacts of the step. A compensation sees those of the step that it undoes."""
         return Artifacts(self.workflow_id, self.original_key, self.user_id, fence=self.claim.fence)
 
     def spend(self, micro_usd: int) -> None:
-        """Add platform cost of this attempt, in micro-USD."""
+        """Add to the platform cost of this attempt, in micro-USD."""
         self.cost += micro_usd
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
-        """Payloads of the verified webhooks for `external_id` (the step's own by default), oldest
-        first."""
+        """The payloads of the verified webhooks for `external_id`, oldest first. The default is the
+        step's own external id."""
         wanted = external_id or self.external_id
         platform = self.action.platform
         found = db.patiently(
@@ -114,8 +115,13 @@ class Call:
         return [row["payload"] for row in found]
 
     def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
-        """Make one effect: its exact request is committed first, a replay is answered from the
-        record. `perform(request, key)` raises an Outcome that says whether anything happened."""
+        """Make one effect. Its exact request is committed first, and a replay of an effect that was
+        made gets the recorded response.
+
+        `perform(request, key)` calls the vendor. It raises an Outcome that says whether anything
+        happened there. Raises Unknown if an earlier attempt may have made the effect, Fenced if
+        the step's claim is lost, Permanent if the step now makes its calls in another order.
+        """
         ordinal = self._ordinal
         self._ordinal += 1
         key = idempotency_key(self.workflow_id, self.step_key, ordinal, self.generation)
@@ -125,14 +131,14 @@ class Call:
         intent = recorded.intent
         if intent.operation != operation:
             raise Permanent(
-                f"call {ordinal} of the step was {intent.operation}, is now {operation}",
+                f"call {ordinal} of the step is {operation}, but was {intent.operation} before",
                 code="replay_mismatch",
             )
         if intent.resolution == "accepted":
             return intent.response or {}
         is_open = intent.resolution is None and not recorded.is_new
         if is_open and not self._may_send_again(recorded.age_seconds):
-            raise Unknown(f"{operation} may have happened; it is looked up first")
+            raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
         return self._perform(intent, perform, is_open=is_open)
 
     def _may_send_again(self, age_seconds: float) -> bool:
@@ -147,8 +153,8 @@ class Call:
         try:
             response: Json = clean(perform(intent.request, intent.key))
         except (Retryable, Permanent, NotConfigured):
-            # An earlier send of an open intent may still have happened; a refusal of this one
-            # proves nothing about it.
+            # If the intent was open, an earlier attempt may have made the effect. That this attempt
+            # was refused proves nothing about the earlier one.
             if not is_open:
                 self._resolve(intent.ordinal, "refused", None)
             raise

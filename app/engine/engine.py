@@ -1,7 +1,7 @@
-"""Binds actions to Celery tasks.
+"""Runs actions as Celery tasks.
 
-A task never raises and never uses Celery's retry, revoke or time limits: it returns (the canvas
-goes on) or ignores (it stays).
+A task never raises an error, and never uses Celery's retry, revoke or time limits. It either
+returns, and the canvas goes on, or raises Ignore, and the canvas stops at this step.
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ log = structlog.get_logger()
 
 
 class Engine:
-    """Binds actions to Celery tasks of their names."""
+    """Registers a Celery task for each action, and runs the messages of these tasks."""
 
     def __init__(self, actions: Mapping[str, Action], order: Order) -> None:
         self.actions = actions
         self.order = order
 
     def register(self, app: Celery) -> None:
-        """One task per action, named like it, and one per compensation (`<action>~undo`)."""
+        """Register a task with the name of each action, and `<action>~undo` for compensations."""
         for name, action in self.actions.items():
             self._register(app, name)
             if action.compensate is not None:
@@ -40,17 +40,20 @@ class Engine:
         engine = self
 
         def step(task: Task[..., Any], workflow_id: str, key: str) -> None:
-            # Raised here and nowhere deeper: Celery copies every frame that it passed.
+            # Ignore is raised here and not deeper, for Celery copies each frame that it has passed.
             if not engine.run(task, workflow_id, key):
                 raise Ignore
 
         app.task(name=name, bind=True, ignore_result=True)(step)
 
     def run(self, task: Task[..., Any], workflow_id: str, key: str) -> bool:
-        """Run the step of a message (with its siblings, itself among them), then as many links of
-        its chain as may be taken; whether Celery shall take the message's own step for done."""
+        """Run the step of a message with its siblings, then as many links as may be taken.
+
+        Returns whether Celery shall treat the message's own step as done.
+        """
         if is_shutting_down():
-            # It was fetched before: nothing of it has begun, and the reconciler publishes it again.
+            # The message was fetched before the worker was asked to stop. It has not begun, and the
+            # reconciler publishes its step again.
             return False
         structlog.contextvars.bind_contextvars(workflow=workflow_id, step=key)
         siblings: list[str] = getattr(task.request, SIBLINGS, None) or [key]
@@ -59,10 +62,10 @@ class Engine:
             with leases.at_work():
                 return message.run(tuple(siblings))
         except Unavailable as err:
-            # The lease and the reconciler carry on.
+            # The lease expires, and then the reconciler continues the step.
             log.warning("step.left", error=err.message)
-        except Exception as err:  # whatever it is, a task never raises
-            # A fault of ours: the lease lapses, and the reconciler counts the crash.
+        except Exception as err:  # a task never raises
+            # A fault in our code: the lease expires, and then the reconciler counts a crash.
             log.error("step.crashed", exc_info=err)
         finally:
             structlog.contextvars.clear_contextvars()

@@ -1,6 +1,7 @@
-"""What became of a call that may have happened: the lookup of an unknown step's open intents.
+"""Lookups: asks the platform what became of the calls of an unknown step.
 
-Invariant: only a proof that nothing happened, or a key that is alive, lets a call be sent again.
+Invariant: a call that may have happened is sent again only after a proof that it did not happen, or
+while the vendor still remembers its idempotency key.
 """
 
 from app.engine.call import Call
@@ -9,16 +10,20 @@ from app.platform import CannotTell, Effect, Found, Intent, Json, Lookup, Lookup
 from app.protocol import intents
 from app.protocol.claims import Fenced
 
-AGAIN_SECONDS = 10.0
-SELDOM_SECONDS = 900.0
+RETRY_SECONDS = 10.0
+"""The pause after a lookup that failed."""
+LONGEST_PAUSE_SECONDS = 900.0
 PERSON_AFTER_SECONDS = 86_400.0
-PERSON_SECONDS = 3600.0
+"""The age of a call at which a person is asked for."""
+PERSON_PAUSE_SECONDS = 3600.0
+"""The pause between two lookups if only a person can help."""
 IN_FLIGHT_SECONDS = 2.0
-"""What left in the last moment of its time may arrive so much later."""
+"""A request that is sent in the last moment of its attempt may arrive so much later."""
 
 
 class Doubt(Exception):
-    """Nobody can tell yet: the step stays unknown and is looked up again in `seconds`."""
+    """It is still not known what became of a call. The step stays unknown, and its call is looked
+    up again in `seconds`."""
 
     def __init__(self, message: str, seconds: float, attention: str | None) -> None:
         super().__init__(message)
@@ -28,12 +33,16 @@ class Doubt(Exception):
 
 
 class LeftToUndo(Exception):
-    """The workflow is stopping: the step is cancelled, its intents say what has to be undone."""
+    """The workflow is stopping. The step is cancelled, and its intents say what must be undone."""
 
 
 def look_up(call: Call, *, is_pivot: bool) -> None:
-    """Settle the open intent of an unknown step, or end the attempt. A pivot that proves to have
-    happened is recorded as done, whatever the workflow was stopped for."""
+    """Resolve the open intents of an unknown step.
+
+    Raises Doubt if that is not possible yet, and Permanent if the call never took effect and no try
+    is left. Raises LeftToUndo if the workflow is stopping, unless the step is a compensation or a
+    pivot that proves to have succeeded.
+    """
     open_intents = [
         intent
         for intent in intents.intents(call.workflow_id, call.step_key)
@@ -46,7 +55,7 @@ def look_up(call: Call, *, is_pivot: bool) -> None:
 
 
 def _settle(call: Call, intent: Intent) -> str | None:
-    """The open intent's resolution, None where it stays open; or end the attempt."""
+    """Look up one open intent. Returns its resolution, or None if it stays open."""
     action = call.action
     if action.lookup is None:
         if call.claim.stopping or action.effect in {
@@ -55,12 +64,12 @@ def _settle(call: Call, intent: Intent) -> str | None:
             Effect.IDEMPOTENT,
         }:
             return None
-        raise Doubt("nobody can look this call up", PERSON_SECONDS, "unknown_outcome")
+        raise Doubt("the call cannot be looked up", PERSON_PAUSE_SECONDS, "unknown_outcome")
     age = intents.age_seconds(intent)
     answer = _ask(action.lookup, call, intent)
     is_over = action.attempt_seconds + IN_FLIGHT_SECONDS
     if isinstance(answer, Never) and age < is_over:
-        # The call may still be on its way until its own deadline has passed.
+        # The call may still be on its way: its own deadline has not passed.
         answer = CannotTell(is_over - age, "the call's deadline has not passed")
     if isinstance(answer, Found):
         _resolve(call, intent, "accepted", answer.response)
@@ -73,8 +82,9 @@ def _settle(call: Call, intent: Intent) -> str | None:
                 code="never_took_effect",
             )
         return "never"
-    # Asked less and less often; after a day a person is told, and it goes on.
-    seconds = max(answer.after_seconds, min(age / 4.0, SELDOM_SECONDS))
+    # The pauses grow with the age of the call. After a day a person is asked for, and the lookups
+    # go on.
+    seconds = max(answer.after_seconds, min(age / 4.0, LONGEST_PAUSE_SECONDS))
     attention = "unknown_outcome" if age > PERSON_AFTER_SECONDS else None
     raise Doubt(answer.reason or "the platform cannot tell yet", seconds, attention)
 
@@ -85,14 +95,14 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
     except NotConfigured:
         raise
     except Permanent as err:
-        # A refused key, say: only a person can mend that.
-        raise Doubt(err.message, PERSON_SECONDS, "lookup_refused") from err
+        # For example, the platform refused the credential. Only a person can correct that.
+        raise Doubt(err.message, PERSON_PAUSE_SECONDS, "lookup_refused") from err
     except Outcome as err:
-        # Limited or away: the platform says nothing about the call in doubt.
+        # The platform limited the lookup or gave no answer. That says nothing about the call.
         after = err.after if isinstance(err, Retryable) else None
-        return CannotTell(after or AGAIN_SECONDS, err.message)
+        return CannotTell(after or RETRY_SECONDS, err.message)
     except Unavailable as err:
-        return CannotTell(AGAIN_SECONDS, err.message)
+        return CannotTell(RETRY_SECONDS, err.message)
 
 
 def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:

@@ -1,6 +1,7 @@
-"""One message on its way through this worker: claim, call, record, and what follows hand to hand.
+"""Runs one message in this worker: claims and runs its step, records the end, takes the next link.
 
-Invariant: what a step did is in PostgreSQL before anything that follows it moves.
+A worker that takes a link runs it within the current message, instead of publishing a message for
+it. Invariant: the outcome of a step is in PostgreSQL before anything that follows it moves.
 """
 
 import random
@@ -33,12 +34,13 @@ TAKE_LINKS = 20
 
 @dataclass(frozen=True)
 class Order:
-    """What the engine asks of those who know definitions; handed in, for `app` knows none.
+    """The functions that need the workflow's definition. `app` knows none, so `chains` passes them.
 
-    `prepare(claim)` raises Permanent when the input cannot be made. `dispatch(workflow_id, keys)`
-    publishes steps won before; `one_message(workflow_id, keys)` is the action of those that a
-    single message would carry, else None. `settle(workflow_id)` carries on a workflow that is
-    stopping. `ended(workflow_id)` tells the parent of a child.
+    `prepare(claim)` raises Permanent if the input of a step cannot be made. `dispatch(workflow_id,
+    keys)` publishes steps whose publish_after the caller has set. `one_message(workflow_id, keys)`
+    returns the action of these steps if one message would carry them all, else None.
+    `settle(workflow_id)` continues the undoing of a workflow that is stopping. `ended(workflow_id)`
+    tells the parent of a child workflow that the child has ended.
     """
 
     prepare: Callable[[Claim], Prepared]
@@ -74,23 +76,25 @@ class Message:
         self.is_own_step_done = False
 
     def run(self, keys: tuple[str, ...]) -> bool:
-        """Run the message's own step (with its siblings), then what may be taken after it; whether
-        Celery shall take the message's own step for done."""
+        """Run the message's own step with its siblings, then as many links as may be taken.
+
+        Returns whether Celery shall treat the message's own step as done.
+        """
         found = self.begin(keys)
         while True:
             while isinstance(found, Claim):
                 found = self.attempt(found)
             if found is None:
                 return self.stay()
-            taken = self.take_on(found)
+            taken = self.take_released(found)
             if taken is None:
-                return self.leave(found)
+                return self.end(found)
             found = self.begin(taken.keys)
             if isinstance(found, Claim):
-                self.tell_started(found.key)
+                self.report_start(found.key)
 
     def begin(self, keys: tuple[str, ...]) -> Claim | Advance | None:
-        """Claim one step; of several siblings, run all that can be claimed."""
+        """Claim one step. Several siblings are claimed, run and recorded at once, if possible."""
         self.claimed_at = time.monotonic()
         if len(keys) > 1:
             advances = self.run_siblings(list(keys))
@@ -99,8 +103,11 @@ class Message:
         return claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
 
     def run_siblings(self, keys: list[str]) -> list[Advance] | None:
-        """What those led to that could be claimed; None where none could: recorded before, perhaps,
-        as with any doubled message."""
+        """Run all siblings that can be claimed, and return what their outcomes led to.
+
+        None means that none can be claimed, for example because this message is a duplicate and the
+        siblings are recorded already.
+        """
         action, prepare = self.action(), self.order.prepare
         found = siblings.claim_siblings(self.workflow_id, keys, action.attempt_seconds)
         if not found.claims and not found.others:
@@ -108,12 +115,12 @@ class Message:
         ended = siblings.run_claimed(found.claims, action, prepare, self.claimed_at)
         for each in ended:
             if not self.is_own(each.claim.key):
-                self.tell_started(each.claim.key)
-            self.tell_ended(each.claim.key, each.result, each.advance, self.claimed_at)
+                self.report_start(each.claim.key)
+            self.report_end(each.claim.key, each.result, each.advance, self.claimed_at)
         return [*(each.advance for each in ended), *map(self.run_alone, found.others)]
 
     def run_alone(self, key: str) -> Advance:
-        """Claim, run and record a sibling that is not plain."""
+        """Claim, run and record one sibling that cannot be claimed together with others."""
         found = claims.claim_step(self.workflow_id, key, self.action().attempt_seconds)
         if not isinstance(found, Claim):
             return found or Advance("fenced")
@@ -121,24 +128,27 @@ class Message:
         result = execute(found, self.action(), self.order.prepare, began)
         advance = record(found, result, fraction=random.random())
         if not self.is_own(key):
-            self.tell_started(key)
-        self.tell_ended(key, result, advance, began)
+            self.report_start(key)
+        self.report_end(key, result, advance, began)
         return advance
 
     def stay(self) -> bool:
-        """The canvas does not go on from here: the reconciler, a wake or another holder does it.
+        """Stop the canvas here. The reconciler, a wake or another worker continues the workflow.
 
-        Ignored is what Celery reports for the message's own step, unless that one is done.
+        Returns whether the message's own step is done. If it is not, Celery reports it as ignored.
         """
         self.links.drop()
         return self.is_own_step_done
 
     def action(self, name: str | None = None) -> Action:
-        """The action of a Celery task, of the one that runs now if none is named."""
+        """The action of a Celery task. The default is the task that runs now."""
         return self.actions[(name or self.name).removesuffix("~undo")]
 
     def attempt(self, claim: Claim) -> Claim | Advance:
-        """One attempt of one step; the next claim when a link was taken."""
+        """Run and record one attempt of one step.
+
+        Returns the claim of the next step if its link was taken, else what the outcome led to.
+        """
         began = self.claimed_at
         structlog.contextvars.bind_contextvars(step=claim.key)
         result = execute(claim, self.action(), self.order.prepare, began)
@@ -149,31 +159,31 @@ class Message:
             if following
             else record(claim, result, fraction=random.random())
         )
-        self.tell_ended(claim.key, result, advance, began)
+        self.report_end(claim.key, result, advance, began)
         if advance.claim is None:
             return advance
         assert following is not None
         self.links.take()
         self.take(following)
-        self.tell_started(advance.claim.key)
+        self.report_start(advance.claim.key)
         return advance.claim
 
     def is_own(self, key: str) -> bool:
-        """Whether the message was published for this step: Celery tells of it."""
+        """Whether the message was published for this step, so that Celery sends its task events."""
         return bool(key == self.request.args[1])
 
-    def tell_started(self, key: str) -> None:
-        """Tell Celery's receivers of a step that came without a message of its own."""
+    def report_start(self, key: str) -> None:
+        """Send the task events for the start of a step that has no message of its own."""
         self.events.started(self.id_of(key), self.name, (str(self.workflow_id), key))
 
     def id_of(self, key: str) -> str:
-        """Celery's id of a step of the workflow."""
+        """Celery's task id of a step of the workflow."""
         if key not in self._ids:
             self._ids[key] = str(task_id(self.workflow_id, key))
         return self._ids[key]
 
-    def tell_ended(self, key: str, result: Result, advance: Advance, began: float) -> None:
-        """Tell Celery's receivers, and the log, how a step has ended."""
+    def report_end(self, key: str, result: Result, advance: Advance, began: float) -> None:
+        """Send the task event for the end of a step if Celery sends none, and log a failure."""
         if advance.verdict == "fenced":
             return
         seconds = time.monotonic() - began
@@ -182,7 +192,7 @@ class Message:
         elif result.move is Moves.FINISH:
             self.events.succeeded(self.id_of(key), seconds)
         elif result.move is Moves.FAIL:
-            # Celery sends nothing for what it is told to ignore.
+            # Celery sends no event for a task that raises Ignore.
             self.events.failed(self.id_of(key), str(result.error.get("message", "")))
         if result.move is not Moves.FINISH:
             log.info(
@@ -195,7 +205,7 @@ class Message:
             )
 
     def may_take(self, following: Next) -> bool:
-        """Whether this message may run one more link, and this worker this one."""
+        """Whether this message may run one more link, and this worker may run `following`."""
         if self.taken >= TAKE_LINKS or time.monotonic() - self.since > TAKE_SECONDS:
             return False
         if is_shutting_down() or following.name not in self.actions:
@@ -203,7 +213,7 @@ class Message:
         return serves(self.task, following.queue) and not self.actions[following.name].slow
 
     def following(self, result: Result) -> Next | None:
-        """The next plain link, if it may be claimed with the recording of this step."""
+        """The next link, if it may be claimed by the statement that records this step."""
         if result.move is not Moves.FINISH or result.is_special:
             return None
         following = self.links.next_step()
@@ -211,9 +221,11 @@ class Message:
             return None
         return following
 
-    def take_on(self, advance: Advance) -> Next | None:
-        """Take what was released, where one message would carry it: from the canvas, where that
-        leads there, or without."""
+    def take_released(self, advance: Advance) -> Next | None:
+        """Take the released steps, if one message would carry them all and this one may run them.
+
+        If the canvas leads to them it is followed, else it is dropped.
+        """
         if advance.verdict not in {"released", "done"} or not advance.released:
             return None
         if self.links.leads_to(advance.released):
@@ -232,7 +244,7 @@ class Message:
         return self.take(following)
 
     def take(self, following: Next) -> Next:
-        """From here on the message runs these steps."""
+        """Make `following` what the message runs from now on."""
         self.name = following.name
         self.taken += 1
         return following
@@ -243,8 +255,11 @@ class Message:
         (key,) = following.keys
         return outcomes.advance_step(claim, result.attempt, result.finish.output, key, seconds)
 
-    def leave(self, advance: Advance) -> bool:
-        """Let the canvas go on where it leads to what was released; else see to it here."""
+    def end(self, advance: Advance) -> bool:
+        """End the message, and see to it that the released steps run.
+
+        If the canvas leads to them, Celery publishes them. Otherwise they are published here.
+        """
         if advance.verdict in {"draining", "undone"}:
             self.order.settle(self.workflow_id)
         if advance.verdict in {"draining", "undone", "fenced", "recorded"}:

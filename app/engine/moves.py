@@ -1,4 +1,4 @@
-"""Every way an attempt can end, and which of them an exception means."""
+"""The ways in which an attempt can end, and which of them an exception means."""
 
 import enum
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ class Moves(enum.Enum):
 
 @dataclass
 class Result:
-    """An attempt's end, before it is recorded."""
+    """How an attempt ended, before it is recorded."""
 
     move: Moves
     attempt: Attempt
@@ -54,44 +54,46 @@ class Result:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     after: float | None = None
     is_try: bool = True
-    """Whether a retry counts for the policy."""
+    """Whether the attempt counts as a try for the retry policy."""
     new_generation: bool = False
     attention: str | None = None
     was_sent: bool = True
     prepared: Prepared | None = None
     finish: Finish = _FINISH
     is_special: bool = False
-    """Its success does more than release the next step (adds rows, ends the workflow)."""
+    """Whether its success does more than release the next step (adds rows, ends the workflow)."""
     passed_over: Json | None = None
-    """What still works at the vendor for the step, as an orphan, should it be passed over now."""
+    """The work that still runs at the vendor for this step, as an orphan effect. It is recorded if
+    the workflow goes on without waiting for it."""
 
 
 def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
-    """What an end of a step records; raise Permanent where that is too large."""
+    """What the end of a step records. Raises Permanent if a payload is too large."""
     make = prepared.workflow_output
     ends = None if make is None else make(output, status, prepared.error)
-    # What is too large is found here, where it is an outcome, and not while it is recorded.
+    # Checked here, where a payload that is too large is an outcome of the attempt. While the
+    # outcome is recorded it would be an error.
     for payload in (output, prepared.turn):
         dumps_or_none(payload)
     return Finish(output, status, prepared.error, prepared.turn, ends, prepared.is_pivot)
 
 
 def at_vendor(call: Call) -> Json | None:
-    """What works at the vendor for the step, as an orphan would name it; None for nothing."""
+    """The work that runs at the vendor for this step, as an orphan effect, or None."""
     if call.external_id is None or not call.action.is_traced:
         return None
     return orphan(call.step_key, call.external_id)
 
 
 def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attempt) -> Result:
-    """The move that an exception of the step's action means, and how it is tried again."""
+    """How an attempt ended whose action raised `err`, with the policy for its retry."""
     policy = UNDO_POLICY if call.claim.undo else RetryPolicy(tries=call.action.tries)
     timeout = DEFAULT_TIMEOUT_SECONDS
     if prepared is not None:
         if prepared.policy is not None:
             policy = replace(prepared.policy, tries=prepared.policy.tries or call.action.tries)
         if call.external_id is not None and not call.claim.expired and not call.claim.undo:
-            # It runs at the vendor and is paid for: asked about until its time-out.
+            # The work runs at the vendor and is paid for, so that it is polled until its time-out.
             policy = PATIENT_POLICY
         timeout = prepared.timeout_seconds or timeout
     result = Result(Moves.FAIL, attempt, prepared=prepared, policy=policy, timeout_seconds=timeout)
@@ -101,7 +103,7 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
     elif isinstance(err, LeftToUndo):
         result.move = Moves.CANCEL
     elif isinstance(err, (Misfit, NotConfigured)):
-        # Another worker may have what this one lacks.
+        # Another worker may have the setting, or be of the release, that this worker lacks.
         result.move, result.error = Moves.LEAVE, err.error
         log.warning("step.left_to_others", action=call.action.name, **err.error)
     elif isinstance(err, Doubt):
@@ -142,8 +144,8 @@ def _in_doubt(result: Result, call: Call) -> None:
 
 
 def _by_store(result: Result, err: Exception, call: Call) -> None:
-    """A store of ours: the disk full, PostgreSQL away between an effect and its record."""
-    # What `patiently` gave up asking for stands behind its Unavailable.
+    """Handle an error of our own storage: its disk is full, or PostgreSQL is unreachable."""
+    # The cause of an Unavailable is the last error for which `patiently` has retried.
     ailment = db.ailment(err.__cause__ or err if isinstance(err, Unavailable) else err)
     if isinstance(err, Unavailable):
         code, message = err.code, err.message

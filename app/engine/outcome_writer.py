@@ -1,6 +1,7 @@
-"""Where the outcomes of steps are written, and which outcome each move of an attempt is.
+"""Records how an attempt ended: chooses the outcome of each move, and writes it.
 
-The module `app.protocol.outcomes` writes to PostgreSQL; a rehearsal writes to memory.
+The module `app.protocol.outcomes` writes outcomes to PostgreSQL. A rehearsal passes a writer that
+keeps them in memory.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from app.protocol.outcomes import Attempt, Finish
 
 
 class OutcomeWriter(Protocol):
-    """The functions of `app.protocol.outcomes`, which documents what each does and answers."""
+    """The functions of `app.protocol.outcomes`, which documents what each does and returns."""
 
     def finish_step(self, claim: Claim, attempt: Attempt, finish: Finish) -> Advance: ...
 
@@ -73,7 +74,10 @@ class OutcomeWriter(Protocol):
 def record(
     claim: Claim, result: Result, *, fraction: float, writer: OutcomeWriter = outcomes
 ) -> Advance:
-    """Write the outcome; `fraction` in [0, 1) is the jitter of a retry."""
+    """Record how the attempt ended, and return what that led to.
+
+    `fraction` in [0, 1) says how much of its jitter a retry uses.
+    """
     if result.move is Moves.RETRY:
         return _record_retry(claim, result, fraction, writer)
     if result.move is Moves.FINISH:
@@ -101,7 +105,7 @@ def record(
 
 
 def _record_retry(claim: Claim, result: Result, fraction: float, writer: OutcomeWriter) -> Advance:
-    # What a store of ours does to a step is no failed try of the step.
+    # A failure of our own storage does not count as a failed try of the step.
     failed = claim.tries + 1 if result.is_try else 1
     delay = result.policy.delay(failed, after=result.after, fraction=fraction)
     if delay is None:
@@ -116,13 +120,17 @@ def _record_retry(claim: Claim, result: Result, fraction: float, writer: Outcome
         is_try=result.is_try,
     )
     if verdict == "timed_out":
-        message = f"its time is over; the last error: {result.error.get('message', '')}"
+        message = f"the step timed out; its last error: {result.error.get('message', '')}"
         return _record_failure(claim, result, {"code": "timed_out", "message": message}, writer)
     return Advance(verdict)
 
 
 def _record_failure(claim: Claim, result: Result, error: Json, writer: OutcomeWriter) -> Advance:
-    """The step fails for good: tolerated, held for a person, or the workflow is undone."""
+    """Record that the step fails and is not retried.
+
+    The definition may tolerate the failure. Otherwise the step is held for a person, or the
+    workflow is undone.
+    """
     prepared = result.prepared
     if prepared is None or claim.undo:
         return Advance(writer.fail_step(claim, result.attempt, error))
@@ -135,7 +143,7 @@ def _record_failure(claim: Claim, result: Result, error: Json, writer: OutcomeWr
     tolerant = replace(prepared, turn=tolerance.turn, error=error)
     finish = finish_of(tolerant, tolerance.status, tolerance.output)
     if error.get("code") == "timed_out":
-        # Nobody waits for it any more, and it may go on for long.
+        # The vendor may go on with the work for long, but the workflow no longer waits for it.
         finish = replace(finish, orphan=result.passed_over)
     return writer.finish_step(claim, result.attempt, finish)
 
@@ -154,6 +162,6 @@ def _record_suspension(claim: Claim, result: Result, writer: OutcomeWriter) -> A
     if verdict not in {"recorded", "draining"} or not writer.has_delivery(external_id):
         return Advance(verdict)
     if writer.wake_step(claim.workflow_id, claim.key, external_id):
-        # The delivery was there first: the step is published again, by whoever dispatches.
+        # The webhook came before the suspension was recorded. The caller publishes the step again.
         return Advance("released", (claim.key,))
     return Advance(verdict)

@@ -1,4 +1,4 @@
-"""The retry decision as a value: how long to wait, or that it is over. Pure."""
+"""The retry decision as a value: how long to wait, or that no attempt is left. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,12 @@ DEFAULT_TRIES = 8
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """`tries` attempts in all; waits grow by `factor` from `base_seconds` to `cap_seconds`, less up
-    to the share `jitter`; `codes`: the errors that are tried again (None: all)."""
+    """When a failed attempt is retried.
+
+    There are `tries` attempts in all. The waits between them grow by `factor` from `base_seconds`
+    to `cap_seconds`, and each is shortened by a random part of up to `jitter`. `codes` are the
+    errors that are retried (None: all).
+    """
 
     tries: int | None = None
     base_seconds: float = 1.0
@@ -18,14 +22,14 @@ class RetryPolicy:
     codes: frozenset[str] | None = None
 
     def allows(self, code: str) -> bool:
-        """Whether an error of this code is tried again at all."""
+        """Whether an error with this code is retried at all."""
         return self.codes is None or code in self.codes
 
     def delay(self, failed: int, *, after: float | None, fraction: float) -> float | None:
-        """Seconds to wait after `failed` attempts, or None when no attempt is left.
+        """The seconds to wait after `failed` attempts, or None if no attempt is left.
 
-        `after` is what the vendor asks for (Retry-After), never undercut; `fraction` in [0, 1) says
-        how much of the jitter is taken away.
+        The wait is never shorter than `after`, the seconds that the vendor asks for (Retry-After).
+        `fraction` in [0, 1) says how much of the jitter is used.
 
         >>> RetryPolicy(tries=3).delay(1, after=None, fraction=0.0)
         1.0
@@ -41,11 +45,11 @@ class RetryPolicy:
 
 
 STORE_POLICY = RetryPolicy(tries=2, base_seconds=5.0)
-"""While a store of ours is away or full: never over, and no try of the step; the pauses grow to a
-minute where they are recorded."""
+"""For an error of our own storage. Such attempts do not count as tries, so that the step is retried
+without end. `retry_step_v1` lets the pauses grow to a minute."""
 
 PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)
-"""For what already runs at a vendor: its own time-out is the bound."""
+"""For work that already runs at a vendor. Only the step's time-out ends the retries."""
 
 UNDO_POLICY = RetryPolicy(tries=300, base_seconds=1.0, cap_seconds=900.0)
-"""A compensation is tried for some three days before a person is asked."""
+"""For compensations, which are retried for about three days before a person is asked for."""

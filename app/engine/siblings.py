@@ -1,8 +1,8 @@
-"""Quick siblings that one message carries: claimed by one statement, recorded in one transaction.
+"""Runs the quick siblings in one message: one statement claims them, one transaction records them.
 
-They are parts of one join whose action calls nobody and takes no time, so that a message and a
-commit for each would cost many times what they do. Whatever ends otherwise than in plain success is
-recorded on its own, by the functions that every step goes through.
+Quick siblings are parts of one join whose action calls no vendor and takes no time. A message and a
+commit for each would cost many times what the step itself costs. A sibling that does not end in
+plain success is recorded alone, by the functions that record every other step.
 """
 
 import random
@@ -25,7 +25,7 @@ from app.protocol.claims import Advance, Claim
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """`claims` are held now; `others` can be claimed, but only each by itself."""
+    """The siblings that can run: `claims` are held now, `others` must be claimed one by one."""
 
     claims: tuple[Claim, ...]
     others: tuple[str, ...]
@@ -33,7 +33,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A sibling's result, and what recording it (with others) led to."""
+    """The result of a sibling, and what the transaction that recorded it led to."""
 
     claim: Claim
     result: Result
@@ -41,7 +41,10 @@ class Ended:
 
 
 def claim_siblings(workflow_id: UUID, keys: list[str], attempt_seconds: float) -> Claimed:
-    """Claim those of `keys` that are plain; raises Unavailable when PostgreSQL stays away."""
+    """Claim those of the siblings `keys` that can be claimed together.
+
+    Raises Unavailable if PostgreSQL does not come back in time.
+    """
     rows = db.hot(
         "claim_siblings_v1",
         "uuid, text[], float8, float8",
@@ -79,9 +82,9 @@ def claim_siblings(workflow_id: UUID, keys: list[str], attempt_seconds: float) -
 def run_claimed(
     claims: tuple[Claim, ...], action: Action, prepare: Callable[[Claim], Prepared], since: float
 ) -> list[Ended]:
-    """Run them one after the other, all under their leases, and record how each ended.
+    """Run claimed siblings one after the other, renew all their leases, and record how each ended.
 
-    `since`: time.monotonic() from which leases and deadlines count.
+    `since` is the time.monotonic() from which the leases and deadlines count.
     """
     with ExitStack() as held:
         for claim in claims:
@@ -97,7 +100,11 @@ def run_claimed(
 
 
 def together(advances: list[Advance]) -> Advance | None:
-    """What the outcomes of one message lead to: the stop, else the join, else all they released."""
+    """What the outcomes of one message lead to, as if they were one outcome.
+
+    It is the stop of the workflow if one of them led to that, else everything that they released.
+    None means that nothing goes on from here.
+    """
     for verdict in ("draining", "undone"):
         for advance in advances:
             if advance.verdict == verdict:
@@ -118,7 +125,7 @@ def _is_plain(result: Result) -> bool:
 
 
 def _record_together(done: list[tuple[Claim, Result]]) -> list[Ended]:
-    """All in one transaction; none where that is not to be had, so that each is recorded alone."""
+    """Record all in one transaction. Returns [] if that is not possible: each is recorded alone."""
     given = [
         {
             "key": claim.key,
@@ -131,7 +138,7 @@ def _record_together(done: list[tuple[Claim, Result]]) -> list[Ended]:
     try:
         text = dumps(given)
     except Permanent:
-        # Too large together.
+        # Together, the payloads are over the limit of one payload.
         return []
     if not done:
         return []

@@ -1,4 +1,4 @@
-"""The seam against servers that misbehave below HTTP: what was sent and what came back is known."""
+"""The HTTP seam with servers that break the protocol: it knows what was sent and what came back."""
 
 import gzip
 import socket
@@ -49,7 +49,7 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def half(connection: socket.socket) -> None:
-    """Promise more than is sent."""
+    """Announce more bytes than are sent."""
     connection.sendall(HEAD + b'Content-Length: 100\r\n\r\n{"id":')
 
 
@@ -87,14 +87,14 @@ def test_a_compressed_answer_is_read_whole() -> None:
 
 
 def silent(connection: socket.socket) -> None:
-    """Read on, and say nothing until the other end has gone."""
+    """Read, and answer nothing, until the other end closes the connection."""
     while connection.recv(65536):
         pass
 
 
 @pytest.mark.parametrize("answer", [half, trickle, nothing, silent])
 @pytest.mark.parametrize(("repeatable", "lost"), [(True, Retryable), (False, Unknown)])
-def test_half_an_answer_is_none(
+def test_an_incomplete_answer_is_no_answer(
     answer: Callable[[socket.socket], None], repeatable: bool, lost: type[Outcome]
 ) -> None:
     calls: list[http.HttpCall] = []
@@ -146,7 +146,7 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(monkeypatch: pytest.Mo
 
 
 def test_a_connection_closed_meanwhile_is_not_written_to() -> None:
-    """What the server closed after its answer is found closed before a byte of the next is sent."""
+    """A server may close a connection after its answer. The next request must use a new one."""
     closed = threading.Event()
 
     def once(connection: socket.socket) -> None:
@@ -161,8 +161,8 @@ def test_a_connection_closed_meanwhile_is_not_written_to() -> None:
             assert closed.wait(5)
 
 
-def test_what_is_taken_in_too_slowly_is_lost() -> None:
-    """Who reads nothing of a large body is given up, at the latest when the time is over."""
+def test_a_server_that_does_not_read_the_body_is_given_up() -> None:
+    """The request ends with the attempt's deadline, at the latest."""
     gone = threading.Event()
 
     def stuck(connection: socket.socket) -> None:
@@ -215,7 +215,8 @@ def test_a_request_says_what_it_was_given() -> None:
 
 
 def test_a_method_is_sent_in_capitals_and_numbers_as_they_are() -> None:
-    """Stripe's SDK names its methods in small letters; True and 1 are equal to Python."""
+    """Stripe's SDK passes methods in lower case. True must not be sent as 1, which Python says is
+    equal."""
     assert heard("a", "post", params={"n": True})[0] == "POST /a?n=True HTTP/1.1"
     assert heard("a", "delete", params={"n": 1})[0] == "DELETE /a?n=1 HTTP/1.1"
 
@@ -280,8 +281,8 @@ def test_a_thread_keeps_connections_to_some_hosts_and_reaches_all() -> None:
             assert http.send("GET", url).status == 200
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
-    """A server with a certificate of its own making hears nothing of a request."""
+def test_a_self_signed_certificate_is_refused() -> None:
+    """Nothing of the request is sent to a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).parent / "nobody_vouches.pem")
     received: list[bytes] = []
@@ -312,8 +313,8 @@ def test_a_certificate_that_nobody_vouches_for_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("repeatable", "kind"), [(True, Retryable), (False, Unknown)])
-def test_an_interim_answer_is_none(repeatable: bool, kind: type[Outcome]) -> None:
-    """The answer that follows it is nobody else's."""
+def test_an_interim_answer_is_no_answer(repeatable: bool, kind: type[Outcome]) -> None:
+    """The final answer that follows must not be read as the answer to the next request."""
 
     def hints(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
@@ -328,7 +329,7 @@ def test_an_interim_answer_is_none(repeatable: bool, kind: type[Outcome]) -> Non
 
 
 def test_a_body_that_goes_out_slowly_ends_with_the_attempt() -> None:
-    """The reader takes in a little all the time."""
+    """The server reads a little of the body all the time."""
     arrived: list[float] = []
 
     def sip(connection: socket.socket) -> None:

@@ -1,1 +1,1 @@
-"""What stands in the room `broker`, on a real database."""
+"""Tests of `app/broker`, and of workers that lack a release or a setting, on a real database."""

@@ -1,4 +1,4 @@
-"""Queues that no worker takes: what is shown of the steps that wait, what is logged."""
+"""Queues that no worker takes: what a waiting step shows, and what the reconciler logs."""
 
 from uuid import UUID
 
@@ -49,7 +49,7 @@ def test_a_worker_that_has_stopped_or_is_silent_takes_no_queue(
     assert reasons(kernel, workflow) == [NOBODY, None]
 
 
-def test_where_no_worker_has_ever_told_nothing_is_said(kernel: Kernel, workflow: UUID) -> None:
+def test_without_a_report_of_any_worker_no_step_lacks_one(kernel: Kernel, workflow: UUID) -> None:
     assert reasons(kernel, workflow) == [None, None]
     assert presence.taken() is None
     assert presence.takers(["control"]) == {}
@@ -85,7 +85,7 @@ def test_a_queue_that_no_worker_takes_is_logged_once_and_its_return_too(kernel: 
     assert told == [("queue.no_worker", "control"), ("queue.has_worker", "control")]
 
 
-def test_the_reconciler_says_so(kernel: Kernel, workflow: UUID) -> None:
+def test_the_reconciler_logs_a_queue_without_a_worker(kernel: Kernel, workflow: UUID) -> None:
     presence.tell("one@here", [])
     db.row("UPDATE workflows SET next_wake_at = playalter_now()", ())
     with capture_logs() as logs:

@@ -1,4 +1,7 @@
-"""Workers older or newer than a definition's actions: its steps wait for others and never fail."""
+"""Workers of an older or newer release than a definition: a step that they refuse must not fail.
+
+It waits for a worker of the right release.
+"""
 
 import time
 from dataclasses import replace
@@ -33,26 +36,26 @@ NAP: Json = {"step": "nap", "action": SLEEP, "with": {"seconds": {"$": "input.se
 
 
 class OlderInput(ActionInput):
-    """As it was before it took seconds."""
+    """The input of an older release, which has minutes instead of seconds."""
 
     minutes: float = 0.0
 
 
 class WiderInput(ActionInput):
-    """Of another release, which takes what is given here."""
+    """The input of another release, which accepts everything that the present one accepts."""
 
     seconds: float | str
     unit: str = "s"
 
 
 class Reworded(ActionInput):
-    """The same for machines, with other words."""
+    """An input with the present JSON Schema, but with other texts for people."""
 
     seconds: float = Field(ge=0, le=3600.0, title="Title", description="In other words.")
 
 
 def of_release(model: type[ActionInput]) -> Action:
-    """The action as another release has it; it only says that it ran."""
+    """The action `control.sleep` with the input of another release. It does not sleep."""
     return replace(actions()[SLEEP], input=model, run=lambda call, given: {"ran": True})
 
 
@@ -64,7 +67,7 @@ def nap(kernel: Kernel, seconds: Any = 0, **rest: Any) -> UUID:
 
 
 def tried(workflow: UUID, key: str, action: Action) -> tuple[Moves, str]:
-    """How an attempt by a worker with this action ends, and what recording it says."""
+    """How an attempt by a worker with this action ends, and the verdict of recording it."""
     claimed = claims.claim_step(workflow, key, 60.0)
     assert isinstance(claimed, Claim)
     result = execute(claimed, action, prepare, time.monotonic())
@@ -141,7 +144,7 @@ def test_another_release_that_takes_the_input_runs_the_step(kernel: Kernel) -> N
     assert tried(workflow, "nap", of_release(WiderInput)) == (Moves.FINISH, "completed")
 
 
-def test_a_version_of_before_fails_a_refused_input_as_it_did(kernel: Kernel) -> None:
+def test_a_refused_input_fails_the_step_of_a_version_without_fingerprints(kernel: Kernel) -> None:
     workflow = nap(kernel)
     db.row("UPDATE definitions SET fingerprints = NULL", ())
     assert tried(workflow, "nap", OLDER) == (Moves.FAIL, "draining")

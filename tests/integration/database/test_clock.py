@@ -18,7 +18,7 @@ def test_after_a_sleep_the_database_is_asked_again_at_once(settings: Settings) -
     clock.now()
     known = clock._known
     assert known is not None
-    # What a sleep of an hour leaves: time.monotonic() has stood still, the wall's clock has not.
+    # As after a sleep of an hour, in which time.monotonic() stood still, but not time.time().
     hour = timedelta(hours=1)
     clock._known = replace(known, at=known.at - hour, wall=known.wall - hour.total_seconds())
     assert abs(datetime.now(UTC) - clock.now()) < timedelta(seconds=2)

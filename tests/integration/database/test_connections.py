@@ -1,4 +1,5 @@
-"""The connections that a process's short statements share: bounded, given on, replaced."""
+"""The connections that the short statements of a process share: their number is limited, a thread
+waits for a free one, and a broken one is replaced."""
 
 import threading
 import time
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 @pytest.fixture
 def few(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """This process may open three."""
+    """This process may open MOST connections."""
     monkeypatch.setenv("DATABASE_CONNECTIONS", str(MOST))
     forget()
     yield
@@ -54,7 +55,7 @@ def test_broken_connections_make_room_for_as_many_others(few: None) -> None:
     assert not others & broken
 
 
-def test_who_waits_too_long_for_a_connection_is_told_how_many_there_are(few: None) -> None:
+def test_a_wait_for_a_connection_ends_with_an_error_that_says_how_many_there_are(few: None) -> None:
     holders = [threading.Thread(target=_pid, args=(7.0,)) for _ in range(MOST)]
     for each in holders:
         each.start()

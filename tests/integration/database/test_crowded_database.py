@@ -40,7 +40,7 @@ WORKFLOWS = 3
 
 @dataclass(frozen=True)
 class Role:
-    """Who the processes are at the database."""
+    """The database role under which the processes connect."""
 
     url: str
     run: Callable[[str], None]
@@ -126,7 +126,8 @@ def test_a_lease_is_renewed_as_soon_as_a_connection_is_free_again(
     kernel: Kernel, role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workflow = kernel.start(kernel.register(noop("a")))
-    # Renewed after 2 s and, without further trying, after 4 s, both in vain, and lost after 6 s.
+    # The lease is due for renewal after 2 s and expires after 6 s. A renewal that were retried only
+    # every 2 s would fail at 2 s and 4 s, and come too late.
     monkeypatch.setenv("DATABASE_URL", role.url)
     monkeypatch.setenv("LEASE_SECONDS", "6")
     forget()

@@ -1,4 +1,4 @@
-"""Disks that are full: what cannot be stored waits, says so, and goes on once there is room."""
+"""Full disks: a step or request that cannot be stored says why, and goes on when there is room."""
 
 import contextlib
 import errno
@@ -104,7 +104,7 @@ def _later(do: Callable[[], None]) -> threading.Timer:
 
 
 def _paying(books: list[str], afterwards: Callable[[], None]) -> Action:
-    """An action that pays once, whatever becomes of the record."""
+    """An action with one paid effect, which must not be repeated if it cannot be recorded."""
 
     def run(call: Call, given: NoopInput) -> Json:
         def perform(request: Json, key: str) -> Json:
@@ -260,7 +260,7 @@ def test_pauses_grow_while_a_store_is_full_and_start_anew_for_another_reason(
 
 
 def _hold_off(kernel: Kernel, workflow: UUID, hours: float) -> None:
-    """An attempt of step `a` that a store of ours, away for so long, did not let be made."""
+    """Record an attempt of step `a` that failed because our storage has been down for `hours`."""
     db.row("UPDATE steps SET wake_at = NULL WHERE workflow_id = %s", (workflow,))
     claimed = kernel.claim(workflow, "a")
     error = {"code": "storage_unavailable", "message": "full"}
@@ -274,7 +274,7 @@ def _hold_off(kernel: Kernel, workflow: UUID, hours: float) -> None:
 
 
 def _look(workflow: UUID) -> None:
-    """The reconciler's next pass over the workflow."""
+    """Let the reconciler look at the workflow."""
     db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
     reconcile()
 
@@ -302,7 +302,7 @@ def test_a_person_is_called_once_a_store_has_held_a_step_off_for_an_hour_and_unt
 
 
 @pytest.mark.parametrize("is_patient", [True, False])
-def test_what_is_more_than_postgresql_takes_counts_as_a_try_and_is_not_waited_for(
+def test_a_statement_over_a_limit_of_postgresql_counts_as_a_try_and_is_not_repeated(
     kernel: Kernel, agreeing: None, is_patient: bool
 ) -> None:
     workflow = kernel.start(kernel.register(noop("huge")))

@@ -1,4 +1,4 @@
-"""The table of states, the picture of it, and what the code does are the same."""
+"""The tables of transitions, the diagram drawn from them, and the code agree."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -75,7 +75,7 @@ class Stage:
         return verdict
 
     def rest(self) -> str:
-        """All that is due, until nothing is; the status then."""
+        """Run all steps that are due until none is, and return the workflow's status."""
         for _ in range(20):
             self.world.pass_real_time(200.0)
             for workflow in self.world.workflows():
@@ -185,7 +185,7 @@ def a_child_reopened(world: World) -> None:
 
 
 def a_doubt_that_is_dropped(world: World) -> None:
-    """A lookup while stopping ends in a cancelled step that is undone."""
+    """A step whose call is looked up while its workflow stops is cancelled and undone."""
     chain = Stage(world, "in_chain")
     held = world.claim(world.kernel.step(chain.id, "a"))
     assert held is not None
@@ -195,7 +195,7 @@ def a_doubt_that_is_dropped(world: World) -> None:
 
 
 def people_decide(world: World) -> None:
-    """Again, passed over, looked up by hand, a compensation declared done."""
+    """A person retries a step, skips one, resolves one, and declares compensations done."""
     ada = Caller(world.kernel.user_id, "ada@example.com")
     root = {"sequence": [failing("b", "`true`"), noop("c")]}
     held = world.kernel.start(world.kernel.register(root, on_failure="hold"), INPUT)
@@ -241,13 +241,13 @@ def a_fork_adopts(world: World) -> None:
 
 
 class OlderInput(ActionInput):
-    """It counted in minutes."""
+    """The input of an older release, which has minutes instead of seconds."""
 
     minutes: float
 
 
 def left_to_another_release(world: World) -> None:
-    """A worker that differs leaves the step, twice, as it was before the claim."""
+    """A worker of another release leaves the step twice, each time as it was before the claim."""
     nap = {"step": "nap", "action": "control.sleep", "with": {"seconds": 0}}
     left = world.kernel.start(world.kernel.register(nap), INPUT)
     newer = world.actions["control.sleep"]

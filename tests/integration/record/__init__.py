@@ -1,1 +1,1 @@
-"""What stands in the room `record`, on a real database."""
+"""Tests of the record of events: its text, its verification, and its rebuild."""

@@ -1,4 +1,4 @@
-"""`playalter events` as an operator or a script meets it: what it says, and how it ends."""
+"""The commands `playalter events`: what they print, and their exit codes."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ NOBODY = "0190a000-0000-7000-8000-000000000000"
 
 
 def playalter(*arguments: str, given: str = "", **changes: str) -> tuple[int, str, str]:
-    """The exit code and what was said: (code, stdout, stderr)."""
+    """Run `playalter events`, and return (exit code, stdout, stderr)."""
     ended = command.playalter("events", *arguments, given=given, **changes)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout, ended.stderr

@@ -1,4 +1,4 @@
-"""Events folded back: rows that are what they say show no difference, all others do."""
+"""Rebuild: rows that agree with their events show no difference, and all other rows do."""
 
 import random
 import time
@@ -70,7 +70,7 @@ def found(workflow: UUID | None = None) -> list[tuple[str | None, str, str, str]
 
 
 def change(table: str, what: str, workflow: UUID, key: str | None = None) -> None:
-    """Change a row behind the back of the events."""
+    """Change a row without an event."""
     where = "id = %s" if table == "workflows" else "workflow_id = %s AND key = %s"
     given = (workflow,) if key is None else (workflow, key)
     db.row(f"UPDATE {table} SET {what} WHERE {where}", given)

@@ -1,4 +1,4 @@
-"""The record is read back: whatever was done to it behind our back is found and named."""
+"""Verification of the record: every kind of forgery is found and named."""
 
 import json
 import time
@@ -38,7 +38,7 @@ def run(kernel: Kernel) -> UUID:
 
 
 def found(exported: Iterable[Head] = ()) -> list[tuple[UUID, int | None, str]]:
-    """What is wrong, with the first words of why."""
+    """The faults as (workflow, event, first words of what is wrong)."""
     faults = list(verify(None, exported))
     return [(each.workflow, each.seq, each.wrong.split(":")[0]) for each in faults]
 
@@ -232,7 +232,7 @@ def test_one_flipped_byte_among_100_000_events_is_found_in_bounded_time_and_memo
 
 
 def write_many(kernel: Kernel) -> None:
-    """MANY events in a chain each of EACH, written set by set and not row by row."""
+    """Write MANY events, in chains of EACH events, by one statement for all."""
     ids = [uuid4() for _ in range(MANY // EACH)]
     db.row(
         "INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status,"
