@@ -1,6 +1,6 @@
-"""Checks that the platforms' webhooks share: freshness, constant-time comparison, one JSON object.
+"""Checks of webhooks that several platforms share: the time stamp, the signature and the JSON body.
 
-Nothing here imports a vendor's SDK: the web process verifies without them.
+This module imports no vendor's SDK, because the web process verifies webhooks without any SDK.
 """
 
 import hmac
@@ -29,11 +29,14 @@ def _standard(secret: SecretStr) -> SecretStr:
 
 
 StandardSecret = Annotated[SecretStr, AfterValidator(_standard)]
-"""A setting: a secret of Standard Webhooks, or none."""
+"""The type of a setting that holds a secret of Standard Webhooks or is empty."""
 
 
 def secret_of(secret: SecretStr, setting: str) -> str:
-    """The secret's text; an unset one refuses every delivery (an empty HMAC key is no key)."""
+    """The text of the secret; raise SignatureInvalid if the secret is not set.
+
+    Anybody can sign with an empty secret, so no delivery is accepted without one.
+    """
     text = secret.get_secret_value()
     if not text:
         raise SignatureInvalid(f"{setting} is not set")
@@ -41,7 +44,10 @@ def secret_of(secret: SecretStr, setting: str) -> str:
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
-    """A header that must be there; names are lower case."""
+    """The value of a required header; raise SignatureInvalid if it is missing.
+
+    The names of headers are in lower case.
+    """
     value = headers.get(name)
     if not value:
         raise SignatureInvalid(f"the {name} header is missing")
@@ -49,7 +55,7 @@ def header(headers: Mapping[str, str], name: str) -> str:
 
 
 def unix_time(text: str) -> datetime:
-    """An aware time from Unix seconds in decimal digits."""
+    """The aware time of a text with Unix seconds; raise SignatureInvalid if it is no such time."""
     try:
         return datetime.fromtimestamp(int(text), UTC)
     except (ValueError, OverflowError, OSError) as err:
@@ -57,18 +63,19 @@ def unix_time(text: str) -> datetime:
 
 
 def check_fresh(sent_at: datetime, now: datetime, tolerance: timedelta = TOLERANCE) -> None:
-    """Refuse what was sent longer ago than `tolerance`, or claims to come from the future."""
+    """Raise SignatureInvalid if `sent_at` is more than `tolerance` before `now`, or more than
+    `TOLERANCE` after it."""
     if now - sent_at > tolerance or sent_at - now > TOLERANCE:
-        raise SignatureInvalid("the time stamp is outside of the tolerance")
+        raise SignatureInvalid("the time stamp is too old or in the future")
 
 
 def matches(expected: str, given: str) -> bool:
-    """Compare two signatures in constant time; the given one may be any text."""
+    """Whether two signatures are equal, compared in constant time; `given` may be any text."""
     return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))
 
 
 def json_object(body: bytes) -> Json:
-    """The body as a JSON object."""
+    """The body as a JSON object; raise SignatureInvalid if it is anything else."""
     try:
         parsed = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as err:
@@ -79,7 +86,7 @@ def json_object(body: bytes) -> Json:
 
 
 def text_at(payload: Json, *path: str) -> str | None:
-    """The non-empty text at a path of keys, or None."""
+    """The text at a path of keys in the payload; None if it is missing, empty or not a text."""
     value: Any = payload
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
@@ -89,8 +96,9 @@ def text_at(payload: Json, *path: str) -> str | None:
 def standard_webhook(
     headers: Mapping[str, str], body: bytes, now: datetime, secret: str
 ) -> tuple[str, Json]:
-    """Verify a Standard Webhooks delivery; return its id and its payload.
+    """Verify a delivery signed by Standard Webhooks, and return its id and its payload.
 
+    Raises SignatureInvalid if a header, the signature or the body is wrong.
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
     message_id = header(headers, "webhook-id")
@@ -98,14 +106,14 @@ def standard_webhook(
     given = header(headers, "webhook-signature").split(" ")
     check_fresh(sent_at, now)
     try:
-        # Only the library's `sign`: its `verify` reads the clock itself and raises a bare
-        # binascii.Error or ValueError for a malformed header.
+        # The library's `verify` is not used: it reads the clock itself, and it raises a plain
+        # binascii.Error or ValueError if a header is malformed.
         expected = Webhook(secret).sign(message_id, sent_at, body.decode())
     except UnicodeDecodeError as err:
         raise SignatureInvalid("the body is not UTF-8") from err
     except Exception as err:  # binascii.Error, EmptyWebhookSecretError, RuntimeError
         raise SignatureInvalid("the webhook secret is malformed") from err
-    if not any([matches(expected, each) for each in given]):  # noqa: C419 - no early end: constant time
+    if not any([matches(expected, each) for each in given]):  # noqa: C419 - compare all, in constant time
         raise SignatureInvalid("no signature matches")
     return message_id, json_object(body)
 

@@ -1,7 +1,7 @@
-"""Open a channel for a live premiere: a name and a token for its host.
+"""Open a channel for a live premiere: make its name and a token for its host.
 
-Invariant: the channel's name follows from workflow and step, so that it can be closed although
-nothing about it was recorded.
+Invariant: the channel's name is computed from the workflow and the step. So the channel can be
+closed even if nothing about it was recorded.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _MAX_UID = 2**31 - 1
 
 
 class OpenChannelInput(ActionInput):
-    """`seconds`: how long the token lets its host in; no rule can ban for longer than a day."""
+    """`seconds` is the life of the host's token: at most a day, since no ban can last longer."""
 
     title: str | None = Field(default=None, max_length=200)
     seconds: int = Field(default=14_400, ge=60, le=MAX_BAN_MINUTES * 60)
@@ -29,7 +29,7 @@ class OpenChannelInput(ActionInput):
 
 @action("agora.open_channel", input=OpenChannelInput, effect=Effect.NONE)
 def open_channel(call: Call, given: OpenChannelInput) -> Json:
-    """{channel, app_id, uid, token, expires_at (Unix seconds), title}."""
+    """Make the token: {channel, app_id, uid, token, expires_at (Unix seconds), title}."""
     settings = AgoraSettings.current()
     certificate = needed(settings.app_certificate, "AGORA_APP_CERTIFICATE")
     name = channel_name(call.reference)
@@ -51,14 +51,14 @@ def open_channel(call: Call, given: OpenChannelInput) -> Json:
             "expires_at": recorded["issued_at"] + recorded["seconds"],
         }
 
-    # Nothing is sent, but from here on the token may be known, and the channel has to be closed:
-    # the intent is what tells the undoing so.
+    # Nothing is sent to Agora. The intent is recorded because from now on somebody may have the
+    # token. A step with an intent is undone, and so its channel is closed.
     return call.once("channels.open", request, perform) | {"title": given.title}
 
 
 @open_channel.compensation
 def close_channel(call: Call, undo: Undo) -> Json:
-    """Keep everybody out until the token has expired."""
+    """Ban everybody from the channel until the token has expired."""
     opened = undo.response("channels.open")
     channel = opened["channel"] if opened else channel_name(call.reference)
     minutes = MAX_BAN_MINUTES
@@ -71,7 +71,10 @@ def close_channel(call: Call, undo: Undo) -> Json:
 
 
 def channel_name(reference: str) -> str:
-    """At most 64 characters of Agora's set, the same for every attempt of a step."""
+    """The name of a step's channel, the same for every attempt.
+
+    It has at most 64 characters, all of which Agora allows.
+    """
     return "playalter-" + hashlib.sha256(reference.encode()).hexdigest()[:40]
 
 

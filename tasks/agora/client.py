@@ -1,4 +1,4 @@
-"""Typed calls to Agora's channel management; every failure leaves as one of app.errors.
+"""Typed calls to Agora's channel management; every failure is raised as one of app.errors.
 
 https://docs.agora.io/en/api-reference/api-ref/rtc/create-ban-rule
 """
@@ -14,7 +14,7 @@ from tasks.agora.settings import AgoraSettings
 
 SETTING = "AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET"
 _RULES = "/dev/v1/kicking-rule"
-_READ_SECONDS = 20.0  # Agora's own advice for creating rules: 20 s or more
+_READ_SECONDS = 20.0  # Agora advises at least 20 s for creating a rule
 MAX_BAN_MINUTES = 1440
 
 
@@ -29,7 +29,7 @@ class AgoraApi:
         self._basic = base64.b64encode(f"{customer}:{secret}".encode()).decode()
 
     def is_closed(self, channel: str) -> bool:
-        """Whether a rule keeps everybody out of the channel (the list may miss a recent one)."""
+        """Whether a rule bans everybody from the channel; the list may miss a recent rule."""
         for rule in self._rules("kicking_rules.list"):
             is_general = not rule.get("uid") and not rule.get("ip")
             bans_joining = "join_channel" in (rule.get("privileges") or [])
@@ -38,7 +38,10 @@ class AgoraApi:
         return False
 
     def close(self, channel: str, minutes: int) -> int | None:
-        """Keep everybody out for 1 to 1440 minutes; the rule's id. A second rule does no harm."""
+        """Ban everybody for 1 to 1440 minutes, and return the rule's id.
+
+        A second rule for the same channel does no harm.
+        """
         rule = {
             "appid": self._app_id,
             "cname": channel,
@@ -49,7 +52,7 @@ class AgoraApi:
         return made.get("id")
 
     def probe(self) -> None:
-        """One cheap authenticated read."""
+        """Make one cheap authenticated read."""
         self._rules("probe")
 
     def _rules(self, name: str) -> list[Json]:
@@ -86,13 +89,13 @@ class AgoraApi:
 
 
 def api() -> AgoraApi:
-    """The client for this process's settings (it holds no connection: the seam does, per process).
+    """The client with this process's settings. It owns no connections: app.outbound does.
 
-    Raises NotConfigured where the credential is not set.
+    Raises NotConfigured if the credential is not set.
     """
     return AgoraApi(AgoraSettings.current())
 
 
 def probe() -> None:
-    """Raise an Outcome when Agora is away or refuses the credential."""
+    """Raise an Outcome if Agora does not answer or refuses the credential."""
     api().probe()

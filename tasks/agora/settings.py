@@ -23,7 +23,7 @@ def _secret_hex(value: SecretStr) -> SecretStr:
 
 
 class AgoraSettings(PlatformSettings):
-    """App id and certificate sign tokens; the customer's id and secret are the REST API's."""
+    """`app_certificate` signs tokens; `customer_id` and `customer_secret` are for the REST API."""
 
     model_config = SettingsConfigDict(env_prefix="AGORA_")
 

@@ -1,4 +1,4 @@
-"""AccessToken2 ("007"): what lets a user into one RTC channel for a while. Pure.
+"""Agora's AccessToken2 (version "007"), which admits a user to one RTC channel for a limited time.
 
 Format: "007" + base64(zlib(signature + content)), little endian, strings with a 16-bit length.
 https://docs.agora.io/en/video-calling/token-authentication/deploy-token-server
@@ -23,7 +23,10 @@ PUBLISH_DATA = 4
 
 @dataclass(frozen=True)
 class Grant:
-    """Who may enter where: `uid` 0 stands for anybody; times in Unix seconds and seconds."""
+    """User `uid` may enter `channel` for `seconds` from `issued_at` (Unix seconds) on.
+
+    A `uid` of 0 stands for every user.
+    """
 
     app_id: str
     channel: str
@@ -35,7 +38,7 @@ class Grant:
 
 
 def build(grant: Grant, certificate: str) -> str:
-    """The token, signed with the app's certificate (32 hex digits each, as Agora gives them)."""
+    """The token of the grant, signed with the app's certificate (32 hex digits)."""
     content = (
         _string(grant.app_id.encode())
         + struct.pack("<III", grant.issued_at, grant.seconds, grant.salt)
@@ -45,7 +48,7 @@ def build(grant: Grant, certificate: str) -> str:
         + _string(grant.channel.encode())
         + _string(b"" if grant.uid == 0 else str(grant.uid).encode())
     )
-    # The certificate is the message of the first HMAC and never a key itself: Agora's scheme.
+    # In Agora's scheme the certificate is the message of the first HMAC, not its key.
     first = hmac.digest(struct.pack("<I", grant.issued_at), certificate.encode(), sha256)
     key = hmac.digest(struct.pack("<I", grant.salt), first, sha256)
     signature = hmac.digest(key, content, sha256)

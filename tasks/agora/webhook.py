@@ -1,4 +1,4 @@
-"""Agora's notifications: `Agora-Signature-V2`, the hex HMAC-SHA256 of the raw body.
+"""Agora's notifications, signed by `Agora-Signature-V2`: the hex HMAC-SHA256 of the raw body.
 
 https://docs.agora.io/en/video-calling/advanced-features/receive-notifications
 """
@@ -15,7 +15,10 @@ from tasks.agora.settings import AgoraSettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One notification; `noticeId` is the same when it is sent again, `notifyMs` is not."""
+    """Verify one notification. Its external id is the name of the channel.
+
+    A notification that is sent again has the same `noticeId` and a new `notifyMs`.
+    """
     secret = signatures.secret_of(AgoraSettings.current().webhook_secret, "AGORA_WEBHOOK_SECRET")
     given = signatures.header(headers, "agora-signature-v2")
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Actions without a platform: do nothing, wait, fail; for definitions that test or measure."""
+"""Actions without a platform, for definitions that test or measure: do nothing, sleep or fail."""
 
 from tasks.control.actions import fail, noop, sleep
 

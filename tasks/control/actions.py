@@ -1,4 +1,4 @@
-"""Actions that call nobody; what they do is done in this process."""
+"""Actions that call no platform: they do their work in the worker's own process."""
 
 import time
 from typing import Literal
@@ -14,19 +14,19 @@ _LONGEST_SECONDS = 3600.0
 
 
 class NoopInput(ActionInput):
-    """Anything."""
+    """Any fields; the action returns them."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
 @action("control.noop", input=NoopInput, effect=Effect.NONE, quick=True)
 def noop(call: Call, given: NoopInput) -> Json:
-    """What was given."""
+    """Return the input."""
     return given.model_extra or {}
 
 
 class SleepInput(ActionInput):
-    """How long, at most an hour."""
+    """How many seconds to sleep, at most an hour."""
 
     seconds: float = Field(ge=0, le=_LONGEST_SECONDS)
 
@@ -39,7 +39,7 @@ class SleepInput(ActionInput):
     slow=True,
 )
 def sleep(call: Call, given: SleepInput) -> Json:
-    """{seconds}, after that time; the worker's slot is held meanwhile."""
+    """Sleep, and return {seconds}; the step holds its worker slot meanwhile."""
     left = http.seconds_left()
     time.sleep(max(0.0, min(given.seconds, left)))
     if given.seconds > left:
@@ -48,7 +48,7 @@ def sleep(call: Call, given: SleepInput) -> Json:
 
 
 class FailInput(ActionInput):
-    """How to fail, and what to say."""
+    """The kind of failure and its message."""
 
     message: str = Field(default="asked to fail", min_length=1, max_length=500)
     kind: Literal["permanent", "retryable", "unknown"] = "permanent"
@@ -56,6 +56,6 @@ class FailInput(ActionInput):
 
 @action("control.fail", input=FailInput, effect=Effect.NONE, quick=True)
 def fail(call: Call, given: FailInput) -> Json:
-    """Never succeeds."""
+    """Raise an Outcome of the given kind."""
     outcome = {"permanent": Permanent, "retryable": Retryable, "unknown": Unknown}[given.kind]
     raise outcome(given.message, code="asked_to_fail")

@@ -1,4 +1,4 @@
-"""n8n: workflows of the customer's own, told of what happened."""
+"""n8n: notifies a workflow that the customer has built there."""
 
 from app.platform import Platform
 from tasks.n8n import actions, client, webhook

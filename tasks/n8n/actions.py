@@ -1,6 +1,7 @@
-"""Tell an n8n workflow of an event and wait for its signed answer.
+"""Send an event to an n8n workflow and wait for its signed answer.
 
-Invariant: every try carries the same `webhook-id`; it cannot be undone, so it comes last.
+Invariant: a call that is repeated has the same `webhook-id`. The action cannot be undone, so it
+should be the last step of a definition.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ _ENDED_BADLY = ("error", "crashed", "canceled")
 
 
 class NotifyInput(ActionInput):
-    """What happened, and the facts that the workflow there is given."""
+    """The name of the event, and the data that the n8n workflow receives with it."""
 
     event: str = Field(min_length=1, max_length=100)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -26,7 +27,10 @@ class NotifyInput(ActionInput):
 
 @action("n8n.notify", input=NotifyInput, effect=Effect.REPEATABLE)
 def notify(call: Call, given: NotifyInput) -> Json:
-    """{status, execution, answer} once the workflow has answered; Permanent when it failed."""
+    """Notify the n8n workflow, and return its answer: {status, execution, answer}.
+
+    Raises Permanent if the n8n workflow fails.
+    """
     n8n, settings = api(), N8nSettings.current()
     request: Json = {
         "path": settings.webhook_path,
@@ -37,7 +41,8 @@ def notify(call: Call, given: NotifyInput) -> Json:
             "data": given.data,
         },
     }
-    # A try whose reply was lost may have been answered: its callback then says all.
+    # An earlier attempt may have reached n8n although its reply was lost. If n8n has answered that
+    # attempt by webhook, nothing is sent again.
     early = call.deliveries(call.reference) if call.external_id is None and call.tries else []
     if early:
         return _answered(early[-1], None)

@@ -1,4 +1,4 @@
-"""Typed calls to n8n: a workflow's webhook, and its executions; failures leave as app.errors.
+"""Typed calls to n8n's webhooks and executions; every failure is raised as one of app.errors.
 
 https://docs.n8n.io/integrations/builtin/core-nodes/n8n-nodes-base.webhook/, https://docs.n8n.io/api/
 """
@@ -26,13 +26,14 @@ class N8nApi:
         self._settings = settings
 
     def trigger(self, path: str, body: Json, message_id: str) -> Json:
-        """Start the workflow behind a webhook: {execution: its id or None}.
+        """Start the n8n workflow of the webhook at `path`: {execution: its id or None}.
 
-        Signed as Standard Webhooks; `message_id` is the same at every try, so n8n can tell a
-        repetition.
+        The request is signed by Standard Webhooks. A repeated call has the same `message_id`, by
+        which n8n can recognise it.
         """
         data = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-        # n8n refuses what was signed minutes ago or ahead.
+        # Each sending is signed anew: n8n refuses a time stamp that is minutes in the past or in
+        # the future.
         now = clock.now().replace(microsecond=0)
         headers = {
             "Content-Type": "application/json",
@@ -51,7 +52,7 @@ class N8nApi:
         return {"execution": _execution_id(answer)}
 
     def execution_status(self, execution: str) -> str | None:
-        """`success`, `error`, `running` and so on; None when it is not known (any more)."""
+        """`success`, `error`, `running` and so on; None if n8n does not know the execution."""
         try:
             seen = self._api("executions.get", f"/executions/{quote(execution, safe='')}")
         except Permanent as err:
@@ -61,7 +62,7 @@ class N8nApi:
         return str(seen.get("status") or "unknown")
 
     def probe(self) -> None:
-        """One cheap authenticated read."""
+        """Make one cheap authenticated read."""
         self._api("probe", "/executions", {"limit": 1})
 
     def _signer(self) -> Webhook:
@@ -95,17 +96,17 @@ class N8nApi:
 
 
 def api() -> N8nApi:
-    """The client for this process's settings (it holds no connection: the seam does)."""
+    """The client with this process's settings. It owns no connections: app.outbound does."""
     return N8nApi(N8nSettings.current())
 
 
 def probe() -> None:
-    """Raise an Outcome when n8n is away or refuses the key."""
+    """Raise an Outcome if n8n does not answer or refuses the key."""
     api().probe()
 
 
 def _execution_id(answer: object) -> str | None:
-    # What the webhook answers is up to the workflow's author; n8n's own default names no id.
+    # The author of the n8n workflow chooses the reply of its webhook. The default reply has no id.
     found = answer.get("executionId") if isinstance(answer, dict) else None
     return str(found) if isinstance(found, (str, int)) and str(found) else None
 

@@ -8,8 +8,11 @@ from tasks.signatures import StandardSecret
 
 
 class N8nSettings(PlatformSettings):
-    """`webhook_secret` signs both ways; with `api_key` an execution whose answer does not come is
-    asked about, every `poll_seconds`."""
+    """`webhook_secret` signs our requests to n8n and n8n's answers.
+
+    If `api_key` is set, the status of an execution that has not answered is read every
+    `poll_seconds`.
+    """
 
     model_config = SettingsConfigDict(env_prefix="N8N_")
 

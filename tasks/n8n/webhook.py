@@ -1,4 +1,4 @@
-"""The answer of our n8n workflow, signed as Standard Webhooks with the secret we share with it."""
+"""The answers of n8n workflows, signed by Standard Webhooks with the secret we share with n8n."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,11 +10,11 @@ from tasks.n8n.settings import N8nSettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One answer; it speaks of the step whose `reference` it repeats."""
+    """Verify one answer. Its external id is the `reference` of the step that it answers."""
     secret = signatures.secret_of(N8nSettings.current().webhook_secret, "N8N_WEBHOOK_SECRET")
     message_id, answer = signatures.standard_webhook(headers, body, now, secret)
     reference = signatures.text_at(answer, "reference")
     if reference is None:
-        raise SignatureInvalid("the answer repeats no reference")
+        raise SignatureInvalid("the answer has no reference")
     status = signatures.text_at(answer, "status") or "unknown"
     return Delivery(message_id, reference, f"execution.{status}", answer)

@@ -1,4 +1,4 @@
-"""Check a brief and write a caption for it; both may be repeated at the cost of a few tokens."""
+"""Check a brief and write a caption for it. A call that is repeated costs at most a few tokens."""
 
 from pydantic import Field
 
@@ -36,8 +36,11 @@ class ModerateInput(ActionInput):
 
 @action("openai.moderate", input=ModerateInput, effect=Effect.REPEATABLE)
 def moderate(call: Call, given: ModerateInput) -> Json:
-    """{flagged, categories, model}; Permanent `brief_refused` when the brief is flagged."""
-    # No intent: a moderation is a free read that leaves nothing at OpenAI to be undone.
+    """Check the brief: {flagged, categories, model}.
+
+    Raises Permanent `brief_refused` if the brief is flagged.
+    """
+    # No intent is recorded: a moderation is free and leaves nothing at OpenAI that must be undone.
     result = api().moderate(OpenAISettings.current().moderation_model, given.brief)
     if result["flagged"]:
         names = ", ".join(result["categories"]) or "an unnamed category"
@@ -50,7 +53,7 @@ def moderate(call: Call, given: ModerateInput) -> Json:
 
 
 class CaptionInput(ActionInput):
-    """What the caption is for, and optionally its tone."""
+    """The brief that the caption is for, and optionally the caption's style."""
 
     brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
     style: str | None = Field(default=None, min_length=1, max_length=200)
@@ -58,7 +61,10 @@ class CaptionInput(ActionInput):
 
 @action("openai.caption", input=CaptionInput, effect=Effect.REPEATABLE, slow=True)
 def caption(call: Call, given: CaptionInput) -> Json:
-    """{caption, model, tokens}; Permanent `brief_refused` when the model will not write it."""
+    """Write the caption: {caption, model, tokens}.
+
+    Raises Permanent `brief_refused` if the model refuses to write it.
+    """
     openai = api()
     style = f"Style: {given.style}\n" if given.style else ""
     request = {
@@ -70,16 +76,18 @@ def caption(call: Call, given: CaptionInput) -> Json:
     made = call.once("chat.completions.create", request, lambda r, key: _complete(openai, r, key))
     call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
     if made["refusal"] or made["finish_reason"] == "content_filter":
-        raise Permanent(made["refusal"] or "the caption was filtered", code="brief_refused")
+        raise Permanent(
+            made["refusal"] or "OpenAI's content filter stopped the caption", code="brief_refused"
+        )
     text = made["text"].strip()
     if not text:
-        raise Permanent("the model wrote nothing", code="empty_caption")
+        raise Permanent("the model returned an empty caption", code="empty_caption")
     tokens = made["input_tokens"] + made["output_tokens"]
     return {"caption": text, "model": made["model"], "tokens": tokens}
 
 
 def cost(model: str, input_tokens: int, output_tokens: int) -> int:
-    """Micro-USD, rounded up; a model that is not in the table costs as the dearest.
+    """The cost in micro-USD, rounded up; an unknown model is counted at the table's highest price.
 
     >>> cost("gpt-4o-mini-2024-07-18", 1000, 100)
     210

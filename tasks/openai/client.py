@@ -1,7 +1,8 @@
-"""Typed calls to OpenAI; every failure leaves as one of app.errors.
+"""Typed calls to OpenAI; every failure is raised as one of app.errors.
 
-Invariant: the SDK's own retries are off and its requests leave through app.outbound.http. A
-call may be paid twice, so nothing here ends as Unknown. https://platform.openai.com/docs/api-reference
+Invariant: the SDK's own retries are off, and app.outbound.http sends its requests. Every call may
+be repeated, even if it is paid twice, so none ends as Unknown.
+https://platform.openai.com/docs/api-reference
 """
 
 from collections.abc import Callable
@@ -30,12 +31,12 @@ class OpenAIApi:
         self._sdk = _sdk(settings)
 
     def moderate(self, model: str, text: str) -> Json:
-        """{flagged, categories: names of those flagged, model}; costs nothing."""
+        """Check a text, free of charge: {flagged, categories: the flagged ones, model}."""
         made = _call(
             "moderations.create", lambda: self._sdk.moderations.create(model=model, input=text)
         )
         result = made.results[0]
-        # By alias: the names as the API writes them, `harassment/threatening`.
+        # The aliases are the names that the API uses, for example `harassment/threatening`.
         categories = result.categories.model_dump(by_alias=True)
         return {
             "flagged": result.flagged,
@@ -44,7 +45,10 @@ class OpenAIApi:
         }
 
     def complete(self, model: str, system: str, user: str, max_tokens: int, key: str) -> Json:
-        """{text, refusal, finish_reason, model, input_tokens, output_tokens} of one completion."""
+        """Let the model write an answer of at most `max_tokens`.
+
+        Returns {text, refusal, finish_reason, model, input_tokens, output_tokens}.
+        """
         made = _call(
             "chat.completions.create",
             lambda: self._sdk.chat.completions.create(
@@ -68,14 +72,14 @@ class OpenAIApi:
         }
 
     def probe(self) -> None:
-        """One cheap authenticated read."""
+        """Make one cheap authenticated read."""
         _call("probe", self._sdk.models.list)
 
 
 def api() -> OpenAIApi:
-    """The client for this process's settings (it holds no connection: the seam does, per process).
+    """The client with this process's settings. It owns no connections: app.outbound does.
 
-    Raises NotConfigured where the credential is not set.
+    Raises NotConfigured if the credential is not set.
     """
     return _api(OpenAISettings.current())
 
@@ -86,17 +90,18 @@ def _api(settings: OpenAISettings) -> OpenAIApi:
 
 
 def probe() -> None:
-    """Raise an Outcome when OpenAI is away or refuses the key."""
+    """Raise an Outcome if OpenAI does not answer or refuses the key."""
     api().probe()
 
 
 def warm() -> None:
-    """Import the SDK (2 to 4 s)."""
+    """Import the SDK, which takes 2 to 4 s."""
     import openai  # noqa: F401 - the import is the point
 
 
 def _sdk(settings: OpenAISettings) -> "openai.OpenAI":
-    # Imported late: 2 to 4 s, and the web process, which imports this module, never calls OpenAI.
+    # Imported late: it takes 2 to 4 s, and the web process imports this module but never calls
+    # OpenAI.
     import httpx2
     import openai
 
@@ -128,7 +133,7 @@ def _call(name: str, perform: Callable[[], T]) -> T:
 
 
 def _outcome(err: "openai.OpenAIError") -> Outcome:
-    """https://platform.openai.com/docs/guides/error-codes"""
+    """The outcome of an error of the SDK. https://platform.openai.com/docs/guides/error-codes"""
     import openai
 
     if not isinstance(err, openai.APIStatusError):

@@ -8,7 +8,7 @@ from tasks.signatures import StandardSecret
 
 
 class OpenAISettings(PlatformSettings):
-    """The models are those of the two actions."""
+    """`caption_model` and `moderation_model` are the models of the two actions."""
 
     model_config = SettingsConfigDict(env_prefix="OPENAI_")
 

@@ -1,4 +1,4 @@
-"""OpenAI's events, signed as Standard Webhooks. https://platform.openai.com/docs/guides/webhooks"""
+"""OpenAI's events, signed by Standard Webhooks. https://platform.openai.com/docs/guides/webhooks"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from tasks.openai.settings import OpenAISettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One event; it speaks of the object in `data.id` (a response, a batch)."""
+    """Verify one event. Its external id is `data.id`, for example the id of a response."""
     secret = signatures.secret_of(OpenAISettings.current().webhook_secret, "OPENAI_WEBHOOK_SECRET")
     message_id, event = signatures.standard_webhook(headers, body, now, secret)
     kind = signatures.text_at(event, "type")

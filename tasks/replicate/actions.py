@@ -1,7 +1,7 @@
-"""Swap a face in one picture at Replicate, and own the result before its link expires.
+"""Swap a face in one picture at Replicate, and store the result before Replicate removes it.
 
-Invariant: both inputs are uploaded for this step alone, so a prediction is recognised again by the
-address of its input file: Replicate has neither metadata nor idempotency keys.
+Invariant: every step uploads its own two input files. Predictions have neither metadata nor
+idempotency keys, so a step's prediction is recognised by the addresses of its input files.
 https://replicate.com/docs/topics/predictions/lifecycle
 """
 
@@ -40,7 +40,10 @@ _MICRO_USD_PER_SECOND = 975
 
 
 class PredictInput(ActionInput):
-    """Artifact ids: the face of `source` is put into `target`. `model`: owner/name[:version]."""
+    """The face of artifact `source` is put into artifact `target`; both are ids of artifacts.
+
+    `model` is `owner/name` or `owner/name:version`; without it the configured model is used.
+    """
 
     source: str = Field(min_length=1, max_length=64)
     target: str = Field(min_length=1, max_length=64)
@@ -56,16 +59,19 @@ class PredictInput(ActionInput):
     is_traced=True,
 )
 def predict(call: Call, given: PredictInput) -> Json:
-    """{picture, prediction, vendor_sha256, sha256}; Permanent with the model's own words."""
+    """Swap the face, and return {picture, prediction, vendor_sha256, sha256}.
+
+    Raises Permanent with the model's own message if the prediction fails.
+    """
     replicate = api()
-    # A step that waited knows its prediction: nothing is uploaded or created again.
+    # After a wait the id of the prediction is known, so nothing is uploaded or created again.
     known = call.external_id or _start(call, given, replicate)
     seen = replicate.prediction(known) if call.external_id else None
     if seen is None or seen["status"] in _RUNNING:
         raise Suspend(known, poll_seconds=ReplicateSettings.current().poll_seconds)
     if seen["status"] != "succeeded":
         raise Permanent(
-            str(seen["error"] or f"the prediction was {seen['status']}"),
+            str(seen["error"] or f"the prediction ended as {seen['status']}"),
             code=f"prediction_{seen['status']}",
             detail={"prediction": known},
         )
@@ -77,11 +83,11 @@ def predict(call: Call, given: PredictInput) -> Json:
 
 @predict.looked_up
 def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
-    """By the address of the target file in the newest predictions; the list may lag."""
+    """Look for the prediction by its input files in Replicate's list, which may lag behind."""
     replicate = api()
     since = intent.first_sent_at - _CLOCKS_DIFFER
     if intent.operation != "predictions.create":
-        # An upload may be repeated: one that did not arrive is made here and now.
+        # An upload may be repeated, so a file that is not found is uploaded at once.
         files = replicate.files_with(intent.request["metadata"], since)
         return Found(files[0] if files else _perform_upload(call, replicate, intent.request))
     is_unreadable = False
@@ -91,15 +97,20 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
         elif (each.get("input") or {}).items() >= intent.request["input"].items():
             return Found({"id": each["id"], "status": each["status"]})
     if is_unreadable:
-        return CannotTell(600.0, "Replicate has removed the inputs of predictions of that time")
+        return CannotTell(600.0, "Replicate has removed the inputs of predictions made then")
     left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
-    return CannotTell(min(left, 15.0), "the list may lag") if left > 0 else Never()
+    if left > 0:
+        return CannotTell(min(left, 15.0), "Replicate's list may not show a new prediction yet")
+    return Never()
 
 
 @predict.compensation
 def discard(call: Call, undo: Undo) -> Json:
-    """Cancel what still runs, erase our copies, delete the uploaded files; of an orphan: no copies,
-    and its files only when the step's own prediction can no longer need them."""
+    """Cancel the prediction, erase our copies of its pictures, and delete the uploaded files.
+
+    If the prediction is an orphan, no copies are erased, because they belong to the step's own
+    prediction. The uploaded files are then deleted only if the step is done and needs them no more.
+    """
     replicate = api()
     known = _prediction_of(call, undo, replicate)
     result = _stop(replicate, known) if known else "nothing"
@@ -119,8 +130,8 @@ def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
         "version": model.version,
         "input": {model.source_input: source, model.target_input: target},
         "webhook": call.hook_url,
-        # The start wakes nobody: it tells of a prediction that is not the step's before it has
-        # cost much.
+        # The event `start` wakes no step. It shows that a prediction is an orphan before the
+        # prediction has cost much.
         "webhook_events_filter": ["start", "completed"],
     }
     made = call.once("predictions.create", request, lambda r, _key: replicate.create_prediction(r))
@@ -138,7 +149,7 @@ def _upload(call: Call, replicate: ReplicateApi, role: str, artifact: str) -> st
 def _perform_upload(call: Call, replicate: ReplicateApi, request: Json) -> Json:
     blob = call.artifacts.read(request["artifact"])
     metadata: Json = request["metadata"]
-    # Not the user's own file name: it may be personal.
+    # The user's own file name is not sent, because it may be personal.
     filename = metadata["role"] + (mimetypes.guess_extension(blob.content_type) or "")
     return replicate.upload(blob.data, filename, blob.content_type, metadata)
 
@@ -147,9 +158,9 @@ def _output_url(seen: Json) -> str:
     output = seen["output"]
     url = output[0] if isinstance(output, list) and output else output
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        # Replicate removes outputs an hour after the prediction ended, and leaves null.
+        # Replicate removes an output one hour after the prediction has ended, and leaves null.
         raise Permanent(
-            "the result was removed before it was read",
+            "Replicate removed the result before it was downloaded",
             code="result_expired",
             detail={"prediction": seen["id"]},
         )
@@ -182,7 +193,7 @@ def _prediction_of(call: Call, undo: Undo, replicate: ReplicateApi) -> str | Non
                 return str(answer.response["id"])
             if isinstance(answer, CannotTell):
                 raise Retryable(
-                    f"not known yet whether a prediction runs: {answer.reason}",
+                    f"it is not known yet whether a prediction was made: {answer.reason}",
                     code="cannot_tell",
                     after=answer.after_seconds,
                 )
@@ -202,7 +213,7 @@ def _stop(replicate: ReplicateApi, prediction: str) -> str:
 
 
 def _uploads_of(call: Call, undo: Undo, replicate: ReplicateApi) -> list[str]:
-    """Recorded uploads, and any whose answer was lost (an upload is repeated freely)."""
+    """The ids of the step's uploaded files, those included whose answer was lost."""
     uploads = [each for each in undo.intents if each.operation.startswith("files.create")]
     if not uploads:
         return []

@@ -1,6 +1,7 @@
-"""Typed calls to Replicate; every failure leaves as one of app.errors.
+"""Typed calls to Replicate; every failure is raised as one of app.errors.
 
-Invariant: no answer of 400 or more reaches the SDK, so its retries (up to 10, 49 s) never begin.
+Invariant: no answer with a status of 400 or more reaches the SDK. So the SDK never begins its own
+retries (up to 10, in 49 s).
 https://replicate.com/docs/reference/http
 """
 
@@ -30,14 +31,15 @@ MAX_OUTPUT_BYTES = 40 * 1024 * 1024
 _TRANSFER_SECONDS = 60.0
 _MODEL_SECONDS = 600.0
 _MAX_PAGES = 20
-# Names that face-swap models give to the picture that is changed, and to the face put into it.
+# The names that face-swap models use for the picture that is changed, and for the picture whose
+# face is put into it.
 _TARGET_INPUTS = ("target_image", "input_image", "target")
 _SOURCE_INPUTS = ("swap_image", "source_image", "face_image", "source")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A version to run, and what it calls its two pictures."""
+    """A version of a model, and the names of its two picture inputs."""
 
     version: str
     source_input: str
@@ -53,7 +55,10 @@ class ReplicateApi:
         self._models: dict[str, tuple[float, Model]] = {}
 
     def model(self, name: str) -> Model:
-        """The version `owner/name:version` names, or the latest; looked up every 10 minutes."""
+        """The model of a name, `owner/name:version` or `owner/name`, read every 10 minutes at most.
+
+        Without a version the model's latest version is taken.
+        """
         known = self._models.get(name)
         if known is None or known[0] < time.monotonic():
             known = (time.monotonic() + _MODEL_SECONDS, self._read_model(name))
@@ -61,7 +66,7 @@ class ReplicateApi:
         return known[1]
 
     def upload(self, data: bytes, filename: str, content_type: str, metadata: Json) -> Json:
-        """Keep a file at Replicate for a day: {id, url}; `url` is unique to it."""
+        """Upload a file, which Replicate keeps for a day: {id, url}; its url is unique."""
         made = self._call(
             "files.create",
             lambda: self._sdk.files.create(
@@ -72,7 +77,10 @@ class ReplicateApi:
         return {"id": made.id, "url": made.urls["get"]}
 
     def files_with(self, metadata: Json, since: datetime) -> list[Json]:
-        """The files created since then that carry `metadata`, as {id, url}, newest first."""
+        """The files created since `since` whose metadata contain `metadata`, newest first.
+
+        Each is {id, url}.
+        """
         return [
             {"id": each["id"], "url": each["urls"]["get"]}
             for each in self._listed("files", "/v1/files", since)
@@ -80,7 +88,7 @@ class ReplicateApi:
         ]
 
     def delete_file(self, file: str) -> bool:
-        """Remove a file; False when it is not there (any more)."""
+        """Delete a file; return False if there is no such file."""
         return self._unless_missing("files.delete", lambda: self._sdk.files.delete(file))
 
     def create_prediction(self, request: Json) -> Json:
@@ -93,7 +101,10 @@ class ReplicateApi:
         return {"id": made.id, "status": made.status}
 
     def prediction(self, prediction: str) -> Json:
-        """{id, status, output, error, predict_seconds}; Permanent when it is not known."""
+        """Read a prediction: {id, status, output, error, predict_seconds}.
+
+        Raises Permanent `not_found` if there is no such prediction.
+        """
         seen = self._call(
             "predictions.get", lambda: self._sdk.predictions.get(prediction), repeatable=True
         )
@@ -106,18 +117,27 @@ class ReplicateApi:
         }
 
     def predictions(self, since: datetime) -> Iterator[Json]:
-        """Raw predictions created since then, newest first (the SDK drops `data_removed`)."""
+        """The predictions created since `since`, newest first, as Replicate sends them.
+
+        The SDK is not used here, because it drops `data_removed`.
+        """
         query = urlencode({"created_after": since.isoformat().replace("+00:00", "Z")})
         return self._listed("predictions", f"/v1/predictions?{query}", since)
 
     def cancel_prediction(self, prediction: str) -> bool:
-        """Stop a prediction; a second cancel changes nothing. False when it is not known."""
+        """Cancel a prediction; return False if there is no such prediction.
+
+        A second cancel changes nothing.
+        """
         return self._unless_missing(
             "predictions.cancel", lambda: self._sdk.predictions.cancel(prediction)
         )
 
     def download(self, url: str) -> bytes:
-        """The bytes of an output, at most 40 MB; Permanent `result_expired` when it is gone."""
+        """Download an output of at most 40 MiB.
+
+        Raises Permanent `result_expired` if Replicate has removed it.
+        """
         headers = {"Authorization": f"Bearer {self._token}"} if self._may_see_token(url) else {}
         with http.operation(
             "replicate",
@@ -128,13 +148,15 @@ class ReplicateApi:
         ):
             reply = http.send("GET", url, headers=headers, follow_redirects=True)
             if reply.status in (404, 410):
-                raise Permanent("the result was removed before it was read", code="result_expired")
+                raise Permanent(
+                    "Replicate removed the result before it was downloaded", code="result_expired"
+                )
             if reply.status != 200:
                 raise _refused(reply)
         return reply.body
 
     def probe(self) -> None:
-        """One cheap authenticated read."""
+        """Make one cheap authenticated read."""
         self._call("probe", lambda: self._sdk._request("GET", "/v1/account"), repeatable=True)
 
     @property
@@ -158,7 +180,10 @@ class ReplicateApi:
         source = next((each for each in _SOURCE_INPUTS if each in inputs), None)
         target = next((each for each in _TARGET_INPUTS if each in inputs), None)
         if source is None or target is None:
-            raise Permanent(f"{name} takes no source and target picture", code="model_unsuitable")
+            raise Permanent(
+                f"the model {name} has no inputs for a source picture and a target picture",
+                code="model_unsuitable",
+            )
         return Model(version["id"], source, target)
 
     def _listed(self, what: str, path: str, since: datetime) -> Iterator[Json]:
@@ -172,7 +197,9 @@ class ReplicateApi:
             cursor = page.get("next") or ""
             if not cursor:
                 return
-        raise Retryable(f"more {what} than can be read", code="list_too_long", after=300.0)
+        raise Retryable(
+            f"Replicate lists more {what} than are read", code="list_too_long", after=300.0
+        )
 
     def _json(self, name: str, path: str) -> Json:
         read: Callable[[], Json] = lambda: self._sdk._request("GET", path).json()  # noqa: E731 - typed
@@ -193,14 +220,14 @@ class ReplicateApi:
         ):
             try:
                 return perform()
-            except (ValueError, TypeError, KeyError) as err:  # not JSON, or another shape
+            except (ValueError, TypeError, KeyError) as err:  # not JSON, or without a field
                 raise http.unreadable(err) from err
 
 
 def api() -> ReplicateApi:
-    """The client for this process's settings (it holds no connection: the seam does, per process).
+    """The client with this process's settings. It owns no connections: app.outbound does.
 
-    Raises NotConfigured where the credential is not set.
+    Raises NotConfigured if the credential is not set.
     """
     return _api(ReplicateSettings.current())
 
@@ -211,17 +238,18 @@ def _api(settings: ReplicateSettings) -> ReplicateApi:
 
 
 def probe() -> None:
-    """Raise an Outcome when Replicate is away or refuses the token."""
+    """Raise an Outcome if Replicate does not answer or refuses the token."""
     api().probe()
 
 
 def warm() -> None:
-    """Import the SDK (some 4 s)."""
+    """Import the SDK, which takes about 4 s."""
     import replicate  # noqa: F401 - the import is the point
 
 
 def _sdk(settings: ReplicateSettings) -> "Client":
-    # Imported late: 4 s, and the web process, which imports this module, never calls Replicate.
+    # Imported late: it takes 4 s, and the web process imports this module but never calls
+    # Replicate.
     import httpx
     from replicate.client import Client
 
@@ -245,7 +273,10 @@ def _sdk(settings: ReplicateSettings) -> "Client":
 
 
 def _refused(reply: http.HttpReply) -> Outcome:
-    """https://replicate.com/docs/reference/http#errors (RFC 7807 problem details)"""
+    """The outcome of an answer with an error status, whose body has problem details (RFC 7807).
+
+    https://replicate.com/docs/reference/http#errors
+    """
     problem = reply.json()
     said: Any = problem if isinstance(problem, dict) else {}
     message = said.get("detail") or said.get("title") or "no message"

@@ -8,8 +8,10 @@ from tasks.signatures import StandardSecret
 
 
 class ReplicateSettings(PlatformSettings):
-    """`face_swap_model`: owner/name[:version]; `poll_seconds`: how often a prediction whose webhook
-    does not come is asked about."""
+    """`face_swap_model` is `owner/name` or `owner/name:version`.
+
+    `poll_seconds` is the time between two status requests for a prediction that has not ended.
+    """
 
     model_config = SettingsConfigDict(env_prefix="REPLICATE_")
 

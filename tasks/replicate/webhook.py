@@ -1,4 +1,4 @@
-"""Replicate's webhooks, signed as Standard Webhooks over the raw body.
+"""Replicate's webhooks, signed by Standard Webhooks over the raw body.
 
 https://replicate.com/docs/topics/webhooks/verify-webhook
 """
@@ -15,18 +15,22 @@ _RUNNING = ("starting", "processing")
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One prediction as it began (that wakes nobody) or ended; its payload is never trusted for
-    more than its id and the addresses of its input, which tell whose it is."""
+    """Verify one event of a prediction. Its external id is the prediction's id if that has ended.
+
+    The event that a prediction began has no external id, and so it wakes no step. The payload is
+    trusted only for the prediction's id and the addresses of its input files. The addresses show
+    which step the prediction was made for.
+    """
     given = ReplicateSettings.current().webhook_secret
     secret = signatures.secret_of(given, "REPLICATE_WEBHOOK_SECRET")
     message_id, prediction = signatures.standard_webhook(headers, body, now, secret)
-    about = signatures.text_at(prediction, "id")
-    if about is None:
+    prediction_id = signatures.text_at(prediction, "id")
+    if prediction_id is None:
         raise SignatureInvalid("the prediction has no id")
     status = signatures.text_at(prediction, "status") or "unknown"
-    wakes = None if status in _RUNNING else about
-    trace = Trace(about, addresses=_addresses(prediction))
-    return Delivery(message_id, wakes, f"prediction.{status}", prediction, trace)
+    external_id = None if status in _RUNNING else prediction_id
+    trace = Trace(prediction_id, addresses=_addresses(prediction))
+    return Delivery(message_id, external_id, f"prediction.{status}", prediction, trace)
 
 
 def _addresses(prediction: Json) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Stripe: payments in two steps (authorize, capture)."""
+"""Stripe: payments in two steps, authorize and capture."""
 
 from app.platform import Platform
 from tasks.stripe import actions, client, webhook

@@ -1,6 +1,7 @@
-"""Take a payment in two steps: authorize (manual capture), capture; each with its undoing.
+"""Take a payment in two steps, authorize and capture, each with its lookup and its compensation.
 
-Invariant: a PaymentIntent carries its step's reference, so that one whose answer was lost is found.
+Invariant: the metadata of a PaymentIntent contain the step's reference. So the PaymentIntent is
+found even if Stripe's answer was lost.
 https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 """
 
@@ -30,7 +31,7 @@ _POLL_SECONDS = 30.0
 
 
 class AuthorizeInput(ActionInput):
-    """What is authorized: `amount` in minor units of `currency` (ISO 4217)."""
+    """The payment to authorize: `amount` is in minor units of `currency` (ISO 4217)."""
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
     payment_method: str = Field(min_length=1, max_length=255)
@@ -41,7 +42,10 @@ class AuthorizeInput(ActionInput):
 
 @action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def authorize(call: Call, given: AuthorizeInput) -> Json:
-    """Hold the amount: {payment_intent, amount, currency, status}; Permanent when declined."""
+    """Hold the amount on the customer's card: {payment_intent, amount, currency, status}.
+
+    Raises Permanent if the payment is declined or needs the customer's authentication.
+    """
     stripe = api()
     held = call.once(
         "payment_intents.create",
@@ -54,7 +58,7 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
         raise Suspend(held["payment_intent"], poll_seconds=_POLL_SECONDS)
     if held["status"] != "requires_capture":
         raise Permanent(
-            held["error"] or f"the payment needs somebody: {held['status']}",
+            held["error"] or f"the payment cannot be completed: its status is {held['status']}",
             code=held["error_code"] or "authentication_required",
             detail={"payment_intent": held["payment_intent"]},
         )
@@ -63,19 +67,22 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
 
 @authorize.looked_up
 def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
-    """The list of PaymentIntents by their metadata; strongly consistent."""
+    """Look for the PaymentIntent by its metadata in Stripe's list, which is strongly consistent."""
     sent = intent.first_sent_at
     found = api().payment_intents_with(
         intent.request["metadata"], sent - _CLOCKS_DIFFER, sent + KEY_LIFE
     )
     if found is None:
-        return CannotTell(300.0, "more PaymentIntents than can be read")
+        return CannotTell(300.0, "Stripe lists more PaymentIntents than are read")
     return Found(_summary(found[0])) if found else Never()
 
 
 @authorize.compensation
 def release(call: Call, undo: Undo) -> Json:
-    """Cancel what is still to be captured; a captured payment is the refund's business."""
+    """Cancel the step's PaymentIntents that are not captured.
+
+    A captured PaymentIntent is left alone: the compensation of `stripe.capture` refunds it.
+    """
     stripe = api()
     known = _payment_intents(call, undo, stripe)
     results = [_release_one(stripe, each) for each in known]
@@ -85,7 +92,7 @@ def release(call: Call, undo: Undo) -> Json:
 
 
 class CaptureInput(ActionInput):
-    """The PaymentIntent whose hold is turned into a payment."""
+    """The PaymentIntent whose amount is held and shall be taken."""
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
 
@@ -103,15 +110,16 @@ def capture(call: Call, given: CaptureInput) -> Json:
 
 @capture.looked_up
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
-    """Read the PaymentIntent; reads by id are strongly consistent."""
+    """Read the PaymentIntent's status; Stripe's reads by id are strongly consistent."""
     seen = api().retrieve_payment_intent(intent.request["payment_intent"])
     return Found(_receipt(seen)) if seen["status"] == "succeeded" else Never()
 
 
 @capture.compensation
 def refund(call: Call, undo: Undo) -> Json:
-    """Give back what was captured, once, however often this runs."""
-    # From what was sent: the request is committed before the effect, whatever died afterwards.
+    """Refund the captured amount; a second run finds the refund and makes no other."""
+    # The recorded request is read, because it is committed before it is sent. The step's output is
+    # missing if the worker died after the capture.
     payment_intent = next(
         (
             intent.request["payment_intent"]
@@ -149,7 +157,8 @@ def _authorization(call: Call, given: AuthorizeInput) -> Json:
         "capture_method": "manual",
         "confirm": True,
         "receipt_email": given.customer_email,
-        # The generation keeps a declined PaymentIntent of an earlier one apart from this one.
+        # An earlier generation may have left a declined PaymentIntent. The lookup must not take it
+        # for this one.
         "metadata": _metadata(call) | {"generation": str(call.generation)},
     }
     return request | ({"description": given.description} if given.description else {})
@@ -173,7 +182,7 @@ def _summary(intent: Json) -> Json:
 
 
 def _receipt(intent: Json) -> Json:
-    charge: Json = intent["latest_charge"]  # every call here expands it
+    charge: Json = intent["latest_charge"]  # expanded by every call that reads it
     return {
         "payment_intent": intent["id"],
         "charge": charge["id"],
@@ -187,8 +196,8 @@ def _capture(stripe: StripeApi, payment_intent: str, key: str) -> Json:
     try:
         return _receipt(stripe.capture_payment_intent(payment_intent, key))
     except Permanent as err:
-        # A PaymentIntent is captured once at most: one that succeeded was captured by an earlier
-        # send of this call, whose key Stripe has forgotten.
+        # Stripe captures a PaymentIntent at most once. If it has succeeded, an earlier sending of
+        # this call captured it, and Stripe no longer knows that call's key.
         if err.code == "payment_intent_unexpected_state":
             seen = stripe.retrieve_payment_intent(payment_intent)
             if seen["status"] == "succeeded":
@@ -208,7 +217,9 @@ def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
         {"reference": call.reference}, first - _CLOCKS_DIFFER, last + KEY_LIFE
     )
     if found is None:
-        raise Retryable("more PaymentIntents than can be read", code="list_too_long", after=300.0)
+        raise Retryable(
+            "Stripe lists more PaymentIntents than are read", code="list_too_long", after=300.0
+        )
     return [each["id"] for each in found]
 
 
@@ -219,7 +230,9 @@ def _release_one(stripe: StripeApi, payment_intent: str) -> str:
     if status == "canceled":
         return "already"
     if status == "processing":
-        raise Retryable("the payment is still processing", code="processing", after=_POLL_SECONDS)
+        raise Retryable(
+            "Stripe still processes the payment", code="processing", after=_POLL_SECONDS
+        )
     stripe.cancel_payment_intent(payment_intent)
     return "canceled"
 

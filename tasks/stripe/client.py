@@ -1,6 +1,6 @@
-"""Typed calls to Stripe; every failure leaves as one of app.errors.
+"""Typed calls to Stripe; every failure is raised as an exception of app.errors.
 
-Invariant: the SDK's own retries are off and its requests leave through app.outbound.http.
+Invariant: the SDK's own retries are off, and app.outbound.http sends its requests.
 https://docs.stripe.com/api
 """
 
@@ -24,13 +24,16 @@ _MAX_PAGES = 30
 
 
 class StripeApi:
-    """The calls that the actions make. `key` is an idempotency key: Stripe keeps it for 24 h."""
+    """The calls that the actions make. `key` is an idempotency key, which Stripe keeps for 24 h."""
 
     def __init__(self, settings: StripeSettings) -> None:
         self._sdk = _sdk(settings)
 
     def create_payment_intent(self, params: Json, key: str) -> Json:
-        """Create (and, if asked, confirm) a PaymentIntent; Permanent with its id when declined."""
+        """Create a PaymentIntent, and confirm it if `params` say so.
+
+        Raises Permanent, with the PaymentIntent's id, if the payment is declined.
+        """
         return self._call(
             "payment_intents.create",
             lambda: self._sdk.v1.payment_intents.create(_any(params), {"idempotency_key": key}),
@@ -58,7 +61,7 @@ class StripeApi:
         )
 
     def cancel_payment_intent(self, payment_intent: str) -> Json:
-        """Release what is not captured; a second cancel changes nothing."""
+        """Release the amount that is not captured; a second cancel changes nothing."""
         return self._call(
             "payment_intents.cancel",
             lambda: self._sdk.v1.payment_intents.cancel(payment_intent),
@@ -68,9 +71,11 @@ class StripeApi:
     def payment_intents_with(
         self, metadata: Mapping[str, str], since: datetime, until: datetime
     ) -> list[Json] | None:
-        """PaymentIntents created in the interval that carry `metadata`; None: too many to tell.
+        """The PaymentIntents created in the interval whose metadata contain `metadata`.
 
-        The list is strongly consistent; search lags (https://docs.stripe.com/search#data-freshness).
+        Returns None if the interval has more PaymentIntents than are read, 3000. The list is used
+        because it is strongly consistent. Stripe's search is not, it lags behind:
+        https://docs.stripe.com/search#data-freshness
         """
         params: Json = {
             "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
@@ -102,7 +107,7 @@ class StripeApi:
         return list(page["data"])
 
     def create_refund(self, params: Json, key: str) -> Json:
-        """Refund what is left of a captured PaymentIntent."""
+        """Refund the part of a captured PaymentIntent that is not refunded yet."""
         return self._call(
             "refunds.create",
             lambda: self._sdk.v1.refunds.create(_any(params), {"idempotency_key": key}),
@@ -110,7 +115,7 @@ class StripeApi:
         )
 
     def probe(self) -> None:
-        """One cheap authenticated read."""
+        """Make one cheap authenticated read."""
         self._call(
             "probe", lambda: self._sdk.v1.payment_intents.list({"limit": 1}), repeatable=True
         )
@@ -127,9 +132,9 @@ class StripeApi:
 
 
 def api() -> StripeApi:
-    """The client for this process's settings (it holds no connection: the seam does, per process).
+    """The client with this process's settings. It owns no connections: app.outbound does.
 
-    Raises NotConfigured where the credential is not set.
+    Raises NotConfigured if the credential is not set.
     """
     return _api(StripeSettings.current())
 
@@ -140,17 +145,17 @@ def _api(settings: StripeSettings) -> StripeApi:
 
 
 def probe() -> None:
-    """Raise an Outcome when Stripe is away or refuses the key."""
+    """Raise an Outcome if Stripe does not answer or refuses the key."""
     api().probe()
 
 
 def warm() -> None:
-    """Import the SDK (some 2 s)."""
+    """Import the SDK, which takes about 2 s."""
     import stripe  # noqa: F401 - the import is the point
 
 
 def _sdk(settings: StripeSettings) -> "stripe.StripeClient":
-    # Imported late: 2 s, and the web process, which imports this module, never calls Stripe.
+    # Imported late: it takes 2 s, and the web process imports this module but never calls Stripe.
     import stripe
 
     class Client(stripe.HTTPClient):
@@ -169,7 +174,7 @@ def _sdk(settings: StripeSettings) -> "stripe.StripeClient":
             return reply.body.decode("utf-8", "replace"), reply.status, reply.headers
 
         def close(self) -> None:
-            """Nothing is held here: connections are the seam's."""
+            """Do nothing: app.outbound owns the connections."""
 
     stripe.enable_telemetry = False
     return stripe.StripeClient(
@@ -181,7 +186,10 @@ def _sdk(settings: StripeSettings) -> "stripe.StripeClient":
 
 
 def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
-    """https://docs.stripe.com/error-handling, https://docs.stripe.com/api/idempotent_requests"""
+    """The outcome of a call after an error of the SDK.
+
+    https://docs.stripe.com/error-handling, https://docs.stripe.com/api/idempotent_requests
+    """
     import stripe
 
     status, headers = err.http_status or 0, err.headers or {}
@@ -190,13 +198,17 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
         return _declined(err, message)
     is_conflict = isinstance(err, stripe.IdempotencyError) or status == 409
     if is_conflict or status < 400:
-        # Another request under this key is under way or was another's, or the answer to a request
-        # that arrived cannot be read: what happened to the effect is not known.
+        # Stripe still works on a request with this key, or has seen the key with other parameters,
+        # or sent an answer that cannot be read. In each case the effect may have happened.
         said = f"stripe answered {status}: {message}"
         return (Retryable if repeatable else Unknown)(said, code="conflict")
     if status >= 500 and str(headers.get("idempotent-replayed")).lower() == "true":
-        # Stripe keeps a 500 under the key as well: only another key can succeed.
-        return Retryable(f"stripe replays a stored {status}", code="stored_failure", stored=True)
+        # Stripe stores a 500 under the key too, so only a new key can succeed.
+        return Retryable(
+            f"stripe repeats a stored answer with status {status}",
+            code="stored_failure",
+            stored=True,
+        )
     return http.refusal(
         "stripe",
         status,
@@ -225,5 +237,5 @@ def _carries(each: Json, metadata: Mapping[str, str]) -> bool:
 
 
 def _any(params: Json) -> Any:
-    """The SDK types its parameters as TypedDicts; ours were recorded as JSON."""
+    """The parameters without a type: the SDK wants TypedDicts, and ours were recorded as JSON."""
     return params

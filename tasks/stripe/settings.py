@@ -7,7 +7,7 @@ from app.settings import HttpUrl, PlatformSettings
 
 
 class StripeSettings(PlatformSettings):
-    """`webhook_secret` is the one of the endpoint that Stripe's dashboard shows."""
+    """`webhook_secret` is the secret that Stripe's dashboard shows for the webhook endpoint."""
 
     model_config = SettingsConfigDict(env_prefix="STRIPE_")
 

@@ -1,6 +1,7 @@
-"""Stripe's events: `Stripe-Signature: t=<seconds>,v1=<hex HMAC-SHA256 of "t.body">`, by hand.
+"""Stripe's events, signed by `Stripe-Signature: t=<seconds>,v1=<hex HMAC-SHA256 of "t.body">`.
 
-The SDK would do the same, after 2 s of import that the web process need not pay.
+Our own code verifies the signature. The SDK could do it too, but the web process would need 2 s to
+import the SDK.
 https://docs.stripe.com/webhooks/signature
 """
 
@@ -16,7 +17,8 @@ from tasks.stripe.settings import StripeSettings
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One event; it speaks of its PaymentIntent, where it has one."""
+    """Verify one event. Its external id is the PaymentIntent if the event names one, else the id of
+    the event's object."""
     secret = signatures.secret_of(StripeSettings.current().webhook_secret, "STRIPE_WEBHOOK_SECRET")
     fields = [
         each.partition("=") for each in signatures.header(headers, "stripe-signature").split(",")
@@ -24,7 +26,7 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     stamp = next((value for name, _, value in fields if name == "t"), "")
     signatures.check_fresh(signatures.unix_time(stamp), now)
     expected = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-    # Every v1 is compared: while a secret is rolled there are two.
+    # While a secret is being replaced, Stripe signs with the old one and the new one.
     given = [signatures.matches(expected, value) for name, _, value in fields if name == "v1"]
     if not any(given):
         raise SignatureInvalid("no v1 signature matches")

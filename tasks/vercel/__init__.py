@@ -1,4 +1,4 @@
-"""Vercel: the published gallery."""
+"""Vercel: publishes the gallery."""
 
 from app.platform import Platform
 from tasks.vercel import actions, client, webhook

@@ -1,6 +1,7 @@
 """Publish a gallery as a deployment of static files.
 
-Invariant: a deployment carries its step in `meta`, so that one whose answer was lost is found.
+Invariant: the `meta` of a deployment contains the step's reference. So the deployment is found even
+if Vercel's answer was lost.
 https://vercel.com/docs/rest-api/deployments/create-a-new-deployment
 """
 
@@ -35,7 +36,7 @@ _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
 
 
 class Picture(BaseModel):
-    """A picture as `replicate.predict` gives it out; what else it says is not needed."""
+    """A picture in the output of `replicate.predict`; its other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -46,7 +47,7 @@ class Picture(BaseModel):
 
 
 class DeployInput(ActionInput):
-    """What the page shows; `target` is Vercel's environment."""
+    """The content of the page; `target` is the environment at Vercel."""
 
     title: str = Field(min_length=1, max_length=200)
     caption: str = Field(default="", max_length=8000)
@@ -63,9 +64,9 @@ class DeployInput(ActionInput):
     is_traced=True,
 )
 def deploy(call: Call, given: DeployInput) -> Json:
-    """{deployment, url} once the page is served; Permanent when Vercel gives up building."""
+    """Publish the page: {deployment, url}. Raises Permanent if the deployment fails."""
     vercel = api()
-    # A step that waited knows its deployment: nothing is uploaded or created again.
+    # After a wait the id of the deployment is known, so nothing is uploaded or created again.
     known = call.external_id or _start(call, given, vercel)
     seen = vercel.deployment(known)
     if seen["status"] in _FAILED:
@@ -81,24 +82,26 @@ def deploy(call: Call, given: DeployInput) -> Json:
 
 @deploy.looked_up
 def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
-    """By `meta` in the list of deployments, which may lag."""
+    """Look for the deployment by its `meta` in Vercel's list, which may lag behind."""
     found = _found(call, api(), intent)
     if found is not None:
         return Found(found)
     left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
-    return CannotTell(min(left, 10.0), "the list may lag") if left > 0 else Never()
+    if left > 0:
+        return CannotTell(min(left, 10.0), "Vercel's list may not show a new deployment yet")
+    return Never()
 
 
 @deploy.compensation
 def remove(call: Call, undo: Undo) -> Json:
-    """Delete the deployment, whatever became of it."""
+    """Delete the deployment, even if it failed."""
     vercel = api()
     known = undo.external_id or (undo.response("deployments.create") or {}).get("id")
     for intent in undo.intents if not known else ():
         answer = find_deployment(call, intent) if intent.resolution is None else Never()
         if isinstance(answer, CannotTell):
             raise Retryable(
-                "not known yet whether a deployment was made",
+                f"it is not known yet whether a deployment was made: {answer.reason}",
                 code="cannot_tell",
                 after=answer.after_seconds,
             )
@@ -125,7 +128,10 @@ def _start(call: Call, given: DeployInput, vercel: VercelApi) -> str:
 
 
 def _upload_files(call: Call, given: DeployInput, vercel: VercelApi) -> list[Json]:
-    """Upload page and pictures. No intent: a file is kept by its own digest, a second is none."""
+    """Upload the page and its pictures, and return the deployment's list of files.
+
+    No intent is recorded. Vercel keeps a file under its digest, so a second upload changes nothing.
+    """
     shown, files = [], []
     for number, picture in enumerate(given.pictures, start=1):
         blob = call.artifacts.read(picture.id)

@@ -1,4 +1,4 @@
-"""Typed calls to Vercel's REST API; every failure leaves as one of app.errors.
+"""Typed calls to Vercel's REST API; every failure is raised as one of app.errors.
 
 https://vercel.com/docs/rest-api
 """
@@ -17,8 +17,10 @@ from tasks.vercel.settings import VercelSettings
 
 SETTING = "VERCEL_TOKEN"
 COPY_MARKS = ("action", "originalDeploymentId")
-"""What stands in the meta of a deployment that a person made of one of ours (redeploy, promote):
-Vercel copies our own marks into it, and it is not ours to adopt or to take back."""
+"""Keys in the `meta` of a deployment that a person made from one of ours (redeploy, promote).
+
+Vercel copies our keys into its `meta` too. But it belongs to no step, so it is neither adopted by a
+step nor deleted."""
 
 _PAGE = 100
 _MAX_PAGES = 20
@@ -53,16 +55,17 @@ class VercelApi:
         return _summary(made)
 
     def deployment(self, deployment: str) -> Json:
-        """{id, url, status, error}; Permanent `not_found` when it is not there (any more)."""
+        """{id, url, status, error}; raises Permanent `not_found` if there is no such deployment."""
         return _summary(self._request("deployments.get", "GET", _path(deployment)))
 
     def deployments_with(self, reference: str, since: datetime) -> Iterator[Json]:
-        """Deployments created since then whose meta carries `reference`, newest first."""
+        """The deployments created since `since` whose `meta` has the `reference`, newest first."""
         params: dict[str, str | int] = {
             "app": self._settings.project,
             "limit": _PAGE,
             "since": int(since.timestamp() * 1000),
-            # What Vercel's own CLI sends for `vercel list --meta`; the meta is checked below too.
+            # Vercel's command line sends this for `vercel list --meta`. The code below checks the
+            # meta too.
             "meta-reference": reference,
         }
         for _ in range(_MAX_PAGES):
@@ -74,10 +77,12 @@ class VercelApi:
             if not until:
                 return
             params = params | {"until": until}
-        raise Retryable("more deployments than can be read", code="list_too_long", after=300.0)
+        raise Retryable(
+            "Vercel lists more deployments than are read", code="list_too_long", after=300.0
+        )
 
     def delete_deployment(self, deployment: str) -> bool:
-        """Remove a deployment and its page; False when it is not there (any more)."""
+        """Remove a deployment and its page; return False if there is no such deployment."""
         try:
             self._request("deployments.delete", "DELETE", _path(deployment))
         except Permanent as err:
@@ -87,7 +92,7 @@ class VercelApi:
         return True
 
     def probe(self) -> None:
-        """One cheap authenticated read."""
+        """Make one cheap authenticated read."""
         self._request("probe", "GET", "/v6/deployments", params={"limit": 1})
 
     def _request(
@@ -120,15 +125,15 @@ class VercelApi:
 
 
 def api() -> VercelApi:
-    """The client for this process's settings (it holds no connection: the seam does, per process).
+    """The client with this process's settings. It owns no connections: app.outbound does.
 
-    Raises NotConfigured where the credential is not set.
+    Raises NotConfigured if the credential is not set.
     """
     return VercelApi(VercelSettings.current())
 
 
 def probe() -> None:
-    """Raise an Outcome when Vercel is away or refuses the token."""
+    """Raise an Outcome if Vercel does not answer or refuses the token."""
     api().probe()
 
 
@@ -137,7 +142,8 @@ def _path(deployment: str) -> str:
 
 
 def _summary(seen: Json) -> Json:
-    """The create and get answers say `id` and `readyState`, the list `uid` and `state`."""
+    """A deployment under one set of names: its id and status are `id` and `readyState` in the
+    answers to create and get, but `uid` and `state` in a list."""
     return {
         "id": seen.get("id") or seen["uid"],
         "url": seen.get("url"),
@@ -147,7 +153,10 @@ def _summary(seen: Json) -> Json:
 
 
 def _with_retry_after(reply: http.HttpReply) -> dict[str, str]:
-    """Vercel says when a limit ends as Unix seconds in a header of its own."""
+    """The reply's headers, with a Retry-After made from `x-ratelimit-reset` if there is none.
+
+    By `x-ratelimit-reset` Vercel says when a limit ends, in Unix seconds.
+    """
     headers = dict(reply.headers)
     reset = headers.get("x-ratelimit-reset", "")
     if reset.isdigit():
@@ -158,7 +167,7 @@ def _with_retry_after(reply: http.HttpReply) -> dict[str, str]:
 
 
 def _refused(reply: http.HttpReply) -> Outcome:
-    """https://vercel.com/docs/rest-api/errors"""
+    """The outcome of an answer with an error status. https://vercel.com/docs/rest-api/errors"""
     answer = reply.json()
     error = answer.get("error") if isinstance(answer, dict) else None
     said: Json = error if isinstance(error, dict) else {}

@@ -1,6 +1,7 @@
-"""The gallery's page: one static HTML file and its pictures, no script and no other address.
+"""The gallery's page: one static HTML file and its pictures.
 
-Invariant: every text that came from a person or a model is escaped.
+Invariants: every text that came from a person or a model is escaped. The page has no script and
+loads nothing from other hosts.
 """
 
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ class Shown:
 
 
 def page(title: str, caption: str, pictures: Sequence[Shown]) -> str:
-    """The page's HTML, UTF-8."""
+    """The HTML of the page, which says that it is encoded in UTF-8."""
     figures = "\n".join(
         _figure(number, len(pictures), each) for number, each in enumerate(pictures, start=1)
     )

@@ -15,8 +15,10 @@ def _page_url(url: str) -> str:
 
 
 class VercelSettings(PlatformSettings):
-    """`page_url`: how a deployment's page is reached; `poll_seconds`: how often a deployment whose
-    webhook does not come is asked about."""
+    """`page_url` is the address of a deployment's page.
+
+    `poll_seconds` is the time between two status requests for a deployment that is not ready.
+    """
 
     model_config = SettingsConfigDict(env_prefix="VERCEL_")
 

@@ -1,4 +1,4 @@
-"""Vercel's webhooks: `x-vercel-signature`, the hex HMAC-SHA1 of the raw body.
+"""Vercel's webhooks, signed by `x-vercel-signature`: the hex HMAC-SHA1 of the raw body.
 
 https://vercel.com/docs/webhooks/webhooks-api
 """
@@ -14,19 +14,22 @@ from tasks import signatures
 from tasks.vercel.client import COPY_MARKS
 from tasks.vercel.settings import VercelSettings
 
-_ENDS = {
+_FINAL_EVENTS = {
     "deployment.succeeded",
     "deployment.ready",
     "deployment.error",
     "deployment.canceled",
 }
-# No time of sending is signed, only the event's own, and Vercel tries again for 24 hours; within
-# that a replay is a duplicate of a delivery id we keep.
+# Vercel signs the time of the event, not the time of sending, and may send an event again for 24
+# hours. A replay within this time is recognised by its delivery id, which is stored.
 _TOLERANCE = timedelta(hours=24) + signatures.TOLERANCE
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """One event; it speaks of the deployment in `payload.deployment.id`."""
+    """Verify one event. Its external id is the deployment's id if the event is a final one.
+
+    Other events report progress. They have no external id, and so they wake no step.
+    """
     secret = signatures.secret_of(VercelSettings.current().webhook_secret, "VERCEL_WEBHOOK_SECRET")
     given = signatures.header(headers, "x-vercel-signature")
     expected = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
@@ -37,19 +40,18 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     event_id, kind = signatures.text_at(event, "id"), signatures.text_at(event, "type")
     if event_id is None or kind is None:
         raise SignatureInvalid("the event has no id or no type")
-    about = signatures.text_at(event, "payload", "deployment", "id")
-    # Others tell that it goes on: nothing to wake anybody for.
-    wakes = about if kind in _ENDS else None
-    return Delivery(event_id, wakes, kind, event, _trace(about, kind, event))
+    deployment = signatures.text_at(event, "payload", "deployment", "id")
+    external_id = deployment if kind in _FINAL_EVENTS else None
+    return Delivery(event_id, external_id, kind, event, _trace(deployment, kind, event))
 
 
-def _trace(about: str | None, kind: str, event: Json) -> Trace | None:
+def _trace(deployment: str | None, kind: str, event: Json) -> Trace | None:
     reference = signatures.text_at(event, "payload", "deployment", "meta", "reference")
-    if about is None or kind not in _ENDS | {"deployment.created"}:
+    if deployment is None or kind not in _FINAL_EVENTS | {"deployment.created"}:
         return None
     if any(signatures.text_at(event, "payload", "deployment", "meta", mark) for mark in COPY_MARKS):
         return None
-    return Trace(about, reference=reference)
+    return Trace(deployment, reference=reference)
 
 
 def _created_at(event: Json) -> datetime:
