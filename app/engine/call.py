@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
 from app import db, settings
+from app.declarations import KEY_MARGIN
 from app.errors import NotConfigured, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
 from app.payload import clean
@@ -17,7 +17,6 @@ from app.protocol.claims import Claim, Fenced
 
 UNDO_SUFFIX = "~undo"
 ORPHAN_MARK = "~orphan["
-_KEY_MARGIN = timedelta(hours=1)
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -95,6 +94,10 @@ class Call:
         """The files of the step (an undo row sees its original's)."""
         return Artifacts(self.workflow_id, self.original_key, self.user_id, fence=self.claim.fence)
 
+    def age_seconds(self, intent: Intent) -> float:
+        """Seconds since an intent was first sent, by the database's clock."""
+        return intents.age_seconds(intent)
+
     def spend(self, micro_usd: int) -> None:
         """Add platform cost of this attempt, in micro-USD."""
         self.cost += micro_usd
@@ -139,7 +142,7 @@ class Call:
         if self.is_compensating or self.action.effect in {Effect.NONE, Effect.REPEATABLE}:
             return True
         life = self.action.key_life
-        return life is not None and age_seconds < (life - _KEY_MARGIN).total_seconds()
+        return life is not None and age_seconds < (life - KEY_MARGIN).total_seconds()
 
     def _perform(
         self, intent: Intent, perform: Callable[[Json, str], Json], *, is_open: bool

@@ -35,7 +35,7 @@ _JUST_PROBED = (
 
 def probe_platforms() -> None:
     """Ask each platform for a sign of life and record it."""
-    for platform in tasks.PLATFORMS:
+    for platform in tasks.platforms():
         if platform.probe is not None:
             _ask(platform.name, platform.probe)
 

@@ -27,7 +27,6 @@ from app.platform import (
     Undo,
     action,
 )
-from app.protocol import intents
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
 
@@ -92,7 +91,7 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
             return Found({"id": each["id"], "status": each["status"]})
     if is_unreadable:
         return CannotTell(600.0, "Replicate has removed the inputs of predictions of that time")
-    left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
+    left = _LIST_LAG.total_seconds() - call.age_seconds(intent)
     return CannotTell(min(left, 15.0), "the list may lag") if left > 0 else Never()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ops.cli.exits import USAGE, leave
-from ops.cli.local.settings import ready_to_work, stores
+from ops.cli.local.settings import configured, ready_to_work, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
@@ -40,9 +40,9 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
     """Work on steps (Celery, prefork, as many processes as AUTOSCALE says, or --threads)."""
     settings = ready_to_work()
     from app.broker.celery import CONTROL_QUEUE
-    from tasks import PLATFORMS
+    from tasks import platforms
 
-    known = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
+    known = [CONTROL_QUEUE, *(platform.name for platform in platforms())]
     wanted = known if queues is None else [each.strip() for each in queues.split(",")]
     unknown = ", ".join(sorted(set(wanted) - set(known)))
     if unknown:
@@ -77,7 +77,7 @@ def reconciler() -> None:
 @click.command()
 def beat() -> None:
     """Run housekeeping by the clock (Celery beat, its schedule in memory)."""
-    ready_to_work()
+    configured()
     # The default scheduler would keep a file; the schedule is code and nothing is lost with it.
     scheduler = ("--scheduler", "celery.beat:Scheduler")
     _become("celery", "-A", "chains.worker", "beat", *scheduler)
@@ -86,7 +86,7 @@ def beat() -> None:
 @click.command()
 def flower() -> None:
     """Serve Flower behind its password (FLOWER_USER, FLOWER_PASSWORD)."""
-    settings = ready_to_work()
+    settings = configured()
     password = settings.flower_password
     if password is None or not password.get_secret_value():
         leave(USAGE, "FLOWER_PASSWORD is not set; Flower is not served without one")
@@ -100,15 +100,23 @@ def flower() -> None:
 
 @click.command()
 def migrate() -> None:
-    """Bring the database up to date and register the workflow types that ship."""
+    """Bring the database up to date and register the workflow types that ship, but for those that
+    call platforms which PLATFORMS leaves out."""
     settings = ready_to_work()
     from app import db
     from chains import definitions
+    from chains.actions import actions
     from chains.catalogue import versions
+    from chains.language.definition import Definition
+    from chains.language.tree import action_names
 
     with stores():
         db.migrate(settings.database_url)
         for body in definitions.ALL:
+            lacking = action_names(Definition.from_body(body)) - set(actions())
+            if lacking:
+                click.echo(f"{body['name']} left out: no {', '.join(sorted(lacking))} here")
+                continue
             made = versions.register(body, activates=True)
             click.echo(f"{made.name} version {made.version}")
 

@@ -28,15 +28,16 @@ def configured(*, is_beside_laptop: bool = False) -> "Settings":
 
 
 def ready_to_work() -> "Settings":
-    """The settings of a process that serves the platforms, whose own are checked too; ends the
-    command with their faults."""
+    """The settings of a process that serves the platforms; ends the command with what is wrong
+    with them, with a platform or with its settings."""
     settings = configured()
     import tasks
     from app.settings import SettingsInvalid
+    from tasks.installed import PlatformInvalid
 
     try:
-        tasks.check_settings()
-    except SettingsInvalid as err:
+        tasks.check()
+    except (SettingsInvalid, PlatformInvalid) as err:
         leave(USAGE, str(err))
     return settings
 

@@ -16,7 +16,7 @@ def workers(is_json: bool) -> None:
     configured(is_beside_laptop=True)
     from app.broker import presence
     from app.broker.celery import CONTROL_QUEUE
-    from tasks import PLATFORMS
+    from tasks import platforms
 
     with stores():
         known, taken = presence.workers(), presence.taken()
@@ -28,7 +28,7 @@ def workers(is_json: bool) -> None:
         click.echo(f"{each.name:<32} {takes}  seen {each.ago:.0f} s ago")
     if is_json:
         return
-    queues = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
+    queues = [CONTROL_QUEUE, *(platform.name for platform in platforms())]
     left = sorted(set(queues) - (taken or frozenset()))
     if left:
         click.echo(f"no worker takes {','.join(left)}", err=True)
