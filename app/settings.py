@@ -76,6 +76,21 @@ class Settings(BaseSettings):
     """The most that a process's short statements use at once; its transactions have their pool."""
 
 
+class PlatformChoice(BaseSettings):
+    """Which platforms are used; also for a command that needs no other setting."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    platforms: str = Field(default="", pattern=r"^[a-z0-9_, ]*$")
+    """Names with commas; empty: every platform that is installed."""
+
+
+def chosen_platforms() -> frozenset[str] | None:
+    """The names in PLATFORMS; None where all are used."""
+    names = load(PlatformChoice, os.environ).platforms.replace(",", " ").split()
+    return frozenset(names) or None
+
+
 class PlatformSettings(BaseSettings):
     """Base of a platform's settings: its variables begin with the platform's name.
 

@@ -25,7 +25,7 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
     dispatch(workflow_id, keys)
 
 
-tasks.check_settings()
+tasks.check()
 celery_app = make_app()
 engine = Engine(actions(), Order(prepare, _dispatch, one_message, settle_soon, wake_parent))
 engine.register(celery_app)

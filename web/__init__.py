@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> OpenAPI:
 def create_app_from_environment() -> OpenAPI:
     """Create the application of a server process: read its settings and configure its logs."""
     settings = current()
-    tasks.check_settings()
+    tasks.check()
     telemetry.configure_logs(settings)
     return create_app(settings)
 

@@ -11,16 +11,16 @@ from app.payload import clean
 from app.platform import Verify
 from app.telemetry import HOOKS, bind_log
 from chains.commands.accept_delivery import accept_delivery
-from tasks import PLATFORMS
+from tasks import platforms
 from web.api import problems
 from web.bodies import MAX_JSON_BYTES, StrictRequest
 from web.schemas.hooks import PlatformPath, Received
 
 hooks = APIBlueprint("hooks", __name__, abp_tags=[{"name": "Webhooks"}])
 
-_VERIFY: dict[str, Verify] = {
-    platform.name: platform.verify for platform in PLATFORMS if platform.verify is not None
-}
+
+def _verify_of(platform: str) -> Verify | None:
+    return next((each.verify for each in platforms() if each.name == platform), None)
 
 
 @hooks.post(
@@ -31,7 +31,7 @@ _VERIFY: dict[str, Verify] = {
 )
 def receive_webhook(path: PlatformPath) -> dict[str, Any]:
     """200 once the delivery is recorded. A duplicate is answered 200 too."""
-    verify = _VERIFY.get(path.platform)
+    verify = _verify_of(path.platform)
     if verify is None:
         raise NotFound("no platform of this name sends webhooks here")
     bind_log(platform=path.platform)

@@ -20,7 +20,7 @@ from app.broker import presence
 from app.broker.celery import CONTROL_QUEUE
 from app.settings import Settings
 from chains.dispatch import queue_lengths
-from tasks import PLATFORMS
+from tasks import platforms
 from web.errors import RETRY_SECONDS
 
 READY_SECONDS = 2.0
@@ -129,7 +129,7 @@ _GAUGES = (
 
 
 def _queues() -> list[str]:
-    return [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
+    return [CONTROL_QUEUE, *(platform.name for platform in platforms())]
 
 
 def _valkey(settings: Settings) -> redis.Redis:

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from uuid import UUID
 
 from app import db, settings
+from app.declarations import KEY_MARGIN
 from app.errors import NotConfigured, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
 from app.payload import clean
@@ -17,7 +17,6 @@ from app.protocol.claims import Claim, Fenced
 
 UNDO_SUFFIX = "~undo"
 ORPHAN_MARK = "~orphan["
-_KEY_MARGIN = timedelta(hours=1)
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -96,6 +95,10 @@ class Call:
         """The artifacts of the step. A compensation sees those of the step that it undoes."""
         return Artifacts(self.workflow_id, self.original_key, self.user_id, fence=self.claim.fence)
 
+    def age_seconds(self, intent: Intent) -> float:
+        """Seconds since an intent was first sent, by the database's clock."""
+        return intents.age_seconds(intent)
+
     def spend(self, micro_usd: int) -> None:
         """Add to the platform cost of this attempt, in micro-USD."""
         self.cost += micro_usd
@@ -145,7 +148,7 @@ class Call:
         if self.is_compensating or self.action.effect in {Effect.NONE, Effect.REPEATABLE}:
             return True
         life = self.action.key_life
-        return life is not None and age_seconds < (life - _KEY_MARGIN).total_seconds()
+        return life is not None and age_seconds < (life - KEY_MARGIN).total_seconds()
 
     def _perform(
         self, intent: Intent, perform: Callable[[Json, str], Json], *, is_open: bool

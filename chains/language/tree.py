@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chains.language.definition import Choice, Definition, Loop, Map, Parallel, Sequence
+from chains.language.definition import (
+    Choice,
+    Definition,
+    Loop,
+    Map,
+    OtherAction,
+    Parallel,
+    Sequence,
+    Step,
+)
 
 KEY_FIELDS = ("step", "parallel", "map", "choice", "wait", "approval", "workflow", "loop")
 
@@ -27,6 +36,13 @@ def nodes(definition: Definition) -> Iterator[Found]:
         around = (*found.around, found.node)
         inner = [Found(node, found.pointer + path, around) for path, node in children(found.node)]
         waiting.extend(reversed(inner))
+
+
+def action_names(definition: Definition) -> set[str]:
+    """The actions that the definition's steps and their compensations name."""
+    steps = [found.node for found in nodes(definition) if isinstance(found.node, Step)]
+    others = [step.compensation for step in steps if isinstance(step.compensation, OtherAction)]
+    return {step.action for step in steps} | {other.action for other in others}
 
 
 def children(node: Any) -> Iterator[tuple[str, Any]]:

@@ -35,7 +35,7 @@ _JUST_PROBED = (
 
 def probe_platforms() -> None:
     """Probe each platform and record the result."""
-    for platform in tasks.PLATFORMS:
+    for platform in tasks.platforms():
         if platform.probe is not None:
             _ask(platform.name, platform.probe)
 

@@ -27,7 +27,6 @@ from app.platform import (
     Undo,
     action,
 )
-from app.protocol import intents
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
 
@@ -98,7 +97,7 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
             return Found({"id": each["id"], "status": each["status"]})
     if is_unreadable:
         return CannotTell(600.0, "Replicate has removed the inputs of predictions made then")
-    left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
+    left = _LIST_LAG.total_seconds() - call.age_seconds(intent)
     if left > 0:
         return CannotTell(min(left, 15.0), "Replicate's list may not show a new prediction yet")
     return Never()

@@ -24,7 +24,6 @@ from app.platform import (
     Undo,
     action,
 )
-from app.protocol import intents
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
 from tasks.vercel.settings import VercelSettings
@@ -86,7 +85,7 @@ def find_deployment(call: Call, intent: Intent) -> LookupAnswer:
     found = _found(call, api(), intent)
     if found is not None:
         return Found(found)
-    left = _LIST_LAG.total_seconds() - intents.age_seconds(intent)
+    left = _LIST_LAG.total_seconds() - call.age_seconds(intent)
     if left > 0:
         return CannotTell(min(left, 10.0), "Vercel's list may not show a new deployment yet")
     return Never()

@@ -107,7 +107,7 @@ each_effect = pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effe
 
 def probe(platform: str) -> None:
     """Probe one platform with the settings of the process."""
-    (found,) = [each for each in tasks.PLATFORMS if each.name == platform]
+    (found,) = [each for each in tasks.platforms() if each.name == platform]
     assert found.probe is not None
     found.probe()
 

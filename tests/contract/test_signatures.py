@@ -76,7 +76,7 @@ class Hook:
         return self.sign(body, at, self.secret()), body
 
     def verify(self, headers: Headers, body: bytes) -> Delivery:
-        (platform,) = [each for each in tasks.PLATFORMS if each.name == self.platform]
+        (platform,) = [each for each in tasks.platforms() if each.name == self.platform]
         assert platform.verify is not None
         return platform.verify(headers, body, NOW)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from ops.cli.exits import FAILED, USAGE, leave
-from ops.cli.local.settings import ready_to_work, stores
+from ops.cli.local.settings import configured, ready_to_work, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
@@ -43,9 +43,9 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
     """Run steps (Celery: prefork with AUTOSCALE processes, or one process with --threads)."""
     settings = ready_to_work()
     from app.broker.celery import CONTROL_QUEUE
-    from tasks import PLATFORMS
+    from tasks import platforms
 
-    known = [CONTROL_QUEUE, *(platform.name for platform in PLATFORMS)]
+    known = [CONTROL_QUEUE, *(platform.name for platform in platforms())]
     wanted = known if queues is None else [each.strip() for each in queues.split(",")]
     unknown = ", ".join(sorted(set(wanted) - set(known)))
     if unknown:
@@ -84,7 +84,7 @@ def reconciler() -> None:
 @click.command()
 def beat() -> None:
     """Start periodic housekeeping (Celery beat, with its schedule in memory)."""
-    ready_to_work()
+    configured()
     # The default scheduler keeps its state in a file. Here the schedule is code, so a restart
     # loses nothing.
     scheduler = ("--scheduler", "celery.beat:Scheduler")
@@ -94,7 +94,7 @@ def beat() -> None:
 @click.command()
 def flower() -> None:
     """Serve Flower behind its password (FLOWER_USER, FLOWER_PASSWORD)."""
-    settings = ready_to_work()
+    settings = configured()
     password = settings.flower_password
     if password is None or not password.get_secret_value():
         leave(USAGE, "FLOWER_PASSWORD is not set; Flower needs a password")
@@ -110,11 +110,17 @@ def flower() -> None:
 @click.option("--fresh", "is_fresh", is_flag=True, help="Delete everything in the database first.")
 @click.option("--yes", "is_meant", is_flag=True, help="Do not ask before --fresh deletes.")
 def migrate(is_fresh: bool, is_meant: bool) -> None:
-    """Migrate the database and register the workflow types that are shipped."""
+    """Migrate the database and register the workflow types that are shipped.
+
+    A type is not registered if PLATFORMS leaves out a platform that it calls.
+    """
     settings = ready_to_work()
     from app import db
     from chains import definitions
+    from chains.actions import actions
     from chains.catalogue import versions
+    from chains.language.definition import Definition
+    from chains.language.tree import action_names
 
     if is_fresh and not is_meant:
         _confirm_deletion(settings)
@@ -124,6 +130,10 @@ def migrate(is_fresh: bool, is_meant: bool) -> None:
         except db.OtherBaseline as err:
             leave(FAILED, str(err))
         for body in definitions.ALL:
+            lacking = action_names(Definition.from_body(body)) - set(actions())
+            if lacking:
+                click.echo(f"{body['name']} left out: no {', '.join(sorted(lacking))} here")
+                continue
             made = versions.register(body, activates=True)
             click.echo(f"{made.name} version {made.version}")
 

@@ -31,15 +31,16 @@ def configured(*, is_demo_allowed: bool = False) -> "Settings":
 def ready_to_work() -> "Settings":
     """The settings of a process that works with platforms; checks the platforms' settings too.
 
-    A wrong setting ends the command and is named.
+    A wrong setting, or a platform that cannot be used, ends the command and is named.
     """
     settings = configured()
     import tasks
     from app.settings import SettingsInvalid
+    from tasks.installed import PlatformInvalid
 
     try:
-        tasks.check_settings()
-    except SettingsInvalid as err:
+        tasks.check()
+    except (SettingsInvalid, PlatformInvalid) as err:
         leave(USAGE, str(err))
     return settings
 

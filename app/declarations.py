@@ -1,0 +1,75 @@
+"""What a platform's declarations must say before anything of it may run. Pure.
+
+Invariant: what the engine takes for granted of an action is checked here, for ours and for others'.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from app.platform import Action, ActionInput, Effect, Platform
+from app.settings import PlatformSettings
+
+KEY_MARGIN = timedelta(hours=1)
+"""The last hour of an idempotency key's life is never used."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_VERB = re.compile(r"[a-z0-9_]{1,80}")
+_TAKEN = ("control", "celery")
+
+
+def faults(platform: Platform) -> Iterator[str]:
+    """Everything that is wrong with a platform's declarations, each in one sentence."""
+    if not _NAME.fullmatch(platform.name):
+        yield f"the name {platform.name!r} must be lower-case letters, digits and _, a letter first"
+    if platform.name in _TAKEN:
+        yield f"the name {platform.name!r} is taken"
+    yield from _settings_faults(platform)
+    declared: tuple[Any, ...] = platform.actions
+    for each in declared:
+        if isinstance(each, Action):
+            yield from (f"action {each.name!r} {fault}" for fault in _action_faults(platform, each))
+        else:
+            yield f"{each!r} among the actions is no Action: declare it by @action"
+    names = Counter(each.name for each in declared if isinstance(each, Action))
+    yield from (f"action {name!r} is declared twice" for name, count in names.items() if count > 1)
+
+
+def _settings_faults(platform: Platform) -> Iterator[str]:
+    settings: Any = platform.settings
+    if settings is None:
+        return
+    if not (isinstance(settings, type) and issubclass(settings, PlatformSettings)):
+        yield f"its settings are no subclass of PlatformSettings: {settings!r}"
+        return
+    prefix, wanted = settings.model_config.get("env_prefix"), f"{platform.name.upper()}_"
+    if prefix != wanted:
+        yield f"the env_prefix of its settings must be {wanted!r}, not {prefix!r}"
+
+
+def _action_faults(platform: Platform, action: Action) -> Iterator[str]:
+    name, _, verb = action.name.partition(".")
+    if name != platform.name or not _VERB.fullmatch(verb):
+        yield f"must be named {platform.name}.<verb>, in lower-case letters, digits and _"
+    model: Any = action.input
+    if not (isinstance(model, type) and issubclass(model, ActionInput)):
+        yield f"has an input that is no subclass of ActionInput: {model!r}"
+    if action.attempt_seconds <= 0 or action.tries < 1:
+        yield "needs attempt_seconds above 0 and at least one try"
+    yield from _effect_faults(action)
+
+
+def _effect_faults(action: Action) -> Iterator[str]:
+    if action.effect is Effect.LOOKUP and action.lookup is None:
+        yield "has the effect lookup and declares no lookup (@<action>.looked_up)"
+    if action.effect is not Effect.LOOKUP and action.lookup is not None:
+        yield f"declares a lookup, so its effect must be lookup, not {action.effect}"
+    if action.effect is Effect.IDEMPOTENT and action.key_life is None:
+        yield "has the effect idempotent and no key_life (how long the vendor knows a key)"
+    if action.key_life is not None and action.key_life <= KEY_MARGIN:
+        yield "has a key_life of an hour or less, and the last hour is never used"
+    if action.is_traced and action.compensate is None:
+        yield "is traced and declares no compensation (@<action>.compensation)"
+    if action.quick and (action.slow or action.effect is not Effect.NONE):
+        yield "is quick, so it must not be slow and must have no effect"
