@@ -22,7 +22,13 @@ from tests.databases import Clones, folder_in_memory
 PASSWORD = uuid.uuid4().hex
 TEMPLATE = "template_playalter"
 HERE = Path(__file__).parent
-RINGS = [Path("chaos/test_short_run.py"), Path("sandbox"), Path("contract"), Path("e2e")]
+RINGS = [
+    Path("chaos/test_short_run.py"),
+    Path("sandbox"),
+    Path("e2e/kills"),
+    Path("contract"),
+    Path("e2e/calm"),
+]
 _numbers = itertools.cycle(range(1, DATABASES))
 
 
@@ -38,8 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Divide the tests among processes: what shares an instance stays together, the rest by file.
 
-    The rings that take longest begin first, else one process would wait for the other; the chaos
-    run and the campaigns follow one another, for each of them keeps the machine busy.
+    The rings that take longest begin first, else one process would wait for the other. The chaos
+    run keeps the machine busy, so one process does it before the kills, and the other what is
+    light before the calm campaigns: the two instances then run side by side.
     """
     _leave_out(config, items)
     items.sort(key=_ring)

@@ -1,5 +1,4 @@
-"""The record of all that real workers did in this session, under whatever faults the tests before
-had planned: it verifies, and the rows follow from it."""
+"""The record of all that an instance's workers did, under whatever befell them before."""
 
 from pathlib import Path
 
@@ -8,10 +7,9 @@ from tests.e2e.stack import Stack
 from tests.playalter import playalter
 
 
-def test_rows_follow_from_a_record_that_verifies_while_workers_are_at_work(
-    stack: Stack, customer: Customer, tmp_path: Path
-) -> None:
-    heads = str(tmp_path / "heads")
+def check_record(customer: Customer, folder: Path) -> None:
+    """The record verifies and the rows follow from it, while workers are at work and after it."""
+    stack, heads = customer.stack, str(folder / "heads")
     done, undone = customer.start(3), customer.start(1, brief=REFUSED_BRIEF)
     assert _found(stack, "rebuild") == ""
     assert _found(stack, "export-heads", "--to", heads) == ""

@@ -7,7 +7,6 @@ import requests
 
 from ops.sandbox import photos
 from tests.e2e.campaign import Customer
-from tests.e2e.conftest import QUICK
 from tests.e2e.stack import Json, Stack, until
 from tests.small_disk import SmallDisk, small_disk
 
@@ -16,20 +15,18 @@ PAID = {"authorizations": 1, "captures": 1, "refunds": 0, "predictions": 1, "dep
 
 
 @pytest.fixture
-def disk(own_stack: Stack) -> Iterator[SmallDisk]:
+def disk(stack: Stack) -> Iterator[SmallDisk]:
     """The instance's folder of files on a small disk of its own, for this test."""
-    own_stack.calm()
-    own_stack.change(**QUICK)
-    with small_disk(own_stack.profile.data.folder("files"), MEGABYTES * 1024) as disk:
+    with small_disk(stack.profile.data.folder("files"), MEGABYTES * 1024) as disk:
         yield disk
-    own_stack.calm()
 
 
 @pytest.mark.timeout(120)
 def test_a_picture_waits_for_room_and_is_neither_lost_nor_paid_twice(
-    own_stack: Stack, disk: SmallDisk
+    stack: Stack, disk: SmallDisk
 ) -> None:
-    stack, customer = own_stack, Customer(own_stack)
+    # Its photographs are uploaded to the small disk.
+    customer = Customer(stack)
     photographs = customer.photographs(1)
     assert customer.source
     disk.fill()

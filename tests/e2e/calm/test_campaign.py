@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.files.provenance import DIGITAL_SOURCE_TYPE
 from tests.e2e.campaign import Campaign, Customer
-from tests.e2e.stack import PLATFORMS, Json, Stack, are_told
+from tests.e2e.stack import Json, Stack, are_told
 
 PHOTOGRAPHS = 3
 VENDORS_OPERATIONS = {
@@ -133,14 +133,3 @@ def test_every_step_is_told_to_celerys_receivers_also_hand_to_hand(
     campaign = customer.start(2)
     campaign.ended("succeeded")
     assert are_told(stack, campaign.id, task_events)
-
-
-def test_with_one_worker_per_platform_links_hop_over_the_broker(
-    stack: Stack, customer: Customer
-) -> None:
-    with stack.other_workers(*(stack.worker_of(name, name) for name in PLATFORMS)):
-        campaign = customer.start(2)
-        campaign.ended("succeeded", seconds=90.0)
-    assert campaign.paid() == {
-        "authorizations": 1, "captures": 1, "refunds": 0, "predictions": 2, "deployments": 1,
-    }  # fmt: skip

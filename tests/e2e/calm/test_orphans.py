@@ -5,17 +5,13 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-import requests
 
 from tests.chaos import books
 from tests.e2e.campaign import Campaign, Customer
+from tests.e2e.definitions import ended, register, started
+from tests.e2e.orphans import doubled, is_compensated, orphans, taken_back
 from tests.e2e.stack import Json, Stack, until
-from tests.e2e.test_definitions import ended, register, started
 
-ADDRESSES = {
-    "predictions.create": ("REPLICATE_BASE_URL", "/v1/predictions", "REPLICATE_API_TOKEN"),
-    "deployments.create": ("VERCEL_BASE_URL", "/v13/deployments", "VERCEL_TOKEN"),
-}
 SWAP: Json = {
     "name": "one_swap",
     "do": {
@@ -29,44 +25,6 @@ SWAP: Json = {
         ]
     },
 }
-
-
-def doubled(stack: Stack, workflow: str, operation: str) -> str:
-    """Make a recorded call of a workflow once more, as a fault of the network would; its id."""
-    (row,) = stack.rows(
-        "SELECT request FROM intents WHERE workflow_id = %s AND operation = %s", workflow, operation
-    )
-    base, path, token = ADDRESSES[operation]
-    vendors = stack.profile.vendors()
-    headers = {"Authorization": f"Bearer {vendors[token]}"}
-    made = requests.post(vendors[base] + path, json=row["request"], headers=headers, timeout=8)
-    assert made.ok, made.text
-    return str(made.json()["id"])
-
-
-def taken_back(campaign: Campaign, effect: str, object_id: str) -> None:
-    """Wait until the vendor's books say so."""
-
-    def look() -> bool:
-        return any(
-            (entry["effect"], entry["object_id"]) == (effect, object_id)
-            for entry in campaign.stack.journal()
-        )
-
-    until(f"{effect} of {object_id}", look, 30.0, campaign.dump)
-
-
-def orphans(campaign: Campaign) -> list[tuple[str, str]]:
-    """(step, external id) of what was found."""
-    return [
-        (event["step"], event["data"]["external_id"])
-        for event in campaign.events()
-        if event["type"] == "OrphanFound"
-    ]
-
-
-def is_compensated(orphan: str, steps: Json) -> bool:
-    return orphan in steps and bool(steps[orphan]["status"] == "compensated")
 
 
 def test_a_doubled_prediction_is_cancelled_and_the_campaign_goes_on_with_its_own(
@@ -87,24 +45,6 @@ def test_a_doubled_prediction_is_cancelled_and_the_campaign_goes_on_with_its_own
     read = books.read(stack.journal())
     assert not [each for each in read.doubled() if each.startswith(campaign.id)]
     assert [each for each in read.found() if each.startswith(campaign.id)]
-
-
-@pytest.mark.timeout(180)
-def test_a_page_that_is_published_again_after_the_end_is_removed_whoever_dies_meanwhile(
-    stack: Stack, customer: Customer
-) -> None:
-    campaign = customer.start(1)
-    campaign.ended("succeeded")
-    held = stack.fault("vercel", "deployments.delete", "slow", seconds=2)
-    double = doubled(stack, campaign.id, "deployments.create")
-    until("the removal under way", held, 30.0, campaign.dump)
-    stack.kill("worker", "reconciler")
-    taken_back(campaign, "removals", double)
-    campaign.until("it on record", partial(is_compensated, f"deploy~orphan[{double}]"), 60.0)
-    counts = campaign.counts()
-    assert (counts["deployments"], counts["removals"]) == (2, 1), campaign.dump()
-    assert orphans(campaign) == [("deploy", double)]
-    assert campaign.detail()["status"] == "succeeded"
 
 
 def test_a_prediction_that_tells_of_itself_while_its_step_is_unknown_is_adopted(
@@ -130,9 +70,7 @@ def test_a_prediction_that_tells_of_itself_while_its_step_is_unknown_is_adopted(
 
 
 @pytest.mark.timeout(180)
-def test_what_a_skipped_step_waited_for_is_cancelled(own_stack: Stack) -> None:
-    stack, customer = own_stack, Customer(own_stack)
-    stack.calm()
+def test_what_a_skipped_step_waited_for_is_cancelled(stack: Stack, customer: Customer) -> None:
     stack.change(replicate__hold=True)
     register(stack, SWAP)
     given: dict[str, Any] = {"source": customer.source, "target": customer.targets[0]}
@@ -147,4 +85,3 @@ def test_what_a_skipped_step_waited_for_is_cancelled(own_stack: Stack) -> None:
     campaign.until("it on record", partial(is_compensated, f"render~orphan[{prediction}]"))
     counts = campaign.counts()
     assert (counts["predictions_canceled"], counts["files_deleted"]) == (1, 2), campaign.dump()
-    stack.calm()

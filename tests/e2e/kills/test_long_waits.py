@@ -39,8 +39,7 @@ def restart_everything(stack: Stack) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_an_approval_waits_thirty_days_through_restarts_of_everything(own_stack: Stack) -> None:
-    stack = own_stack
+def test_an_approval_waits_thirty_days_through_restarts_of_everything(stack: Stack) -> None:
     made = stack.api("POST", "/v1/definitions?activate=true", json=BODY)
     assert made.status_code == 201, made.text
     started = stack.api("POST", "/v1/workflows", json={"type": "long_review", "input": {}})

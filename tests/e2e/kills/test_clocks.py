@@ -6,7 +6,6 @@ import hmac
 import json
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -18,7 +17,6 @@ from ops.laptop.ports import LOOPBACK, Port, free_port
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor
 from tests.e2e.campaign import Campaign, Customer
-from tests.e2e.conftest import QUICK
 from tests.e2e.stack import Json, Stack
 from tests.e2e.wrong_clock import HOUR, with_clock_off
 
@@ -29,21 +27,6 @@ SLEEPERS = 4
 DAY = 24 * HOUR
 CHANNEL_SECONDS = 14_400
 PAID = {"authorizations": 1, "captures": 1, "refunds": 0, "predictions": 2, "deployments": 1}
-
-
-@pytest.fixture(scope="module")
-def customer(own_stack: Stack) -> Customer:
-    """A customer of the instance."""
-    return Customer(own_stack)
-
-
-@pytest.fixture
-def stack(own_stack: Stack) -> Iterator[Stack]:
-    """The instance, quick and without faults."""
-    own_stack.calm()
-    own_stack.change(**QUICK)
-    yield own_stack
-    own_stack.calm()
 
 
 def _sleepers(stack: Stack) -> str:

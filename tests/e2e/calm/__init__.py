@@ -1,0 +1,1 @@
+"""Campaigns on an instance in which no process dies and no worker is replaced."""

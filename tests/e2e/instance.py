@@ -1,0 +1,88 @@
+"""An instance for a folder of tests: its clock may be moved, its key is an administrator's."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from app.identity import keys
+from ops.laptop.profile import Ports, Profile, open_profile
+from ops.laptop.supervisor import Supervisor
+from tests.e2e.stack import CORE, Json, Stack
+from tests.forgetting import forget
+
+ANY_PORT = Ports(web=0, flower=0, sandbox=0, postgres=0, valkey=0)
+SETTINGS = {
+    "LEASE_SECONDS": "3",
+    "RECONCILE_SECONDS": "0.5",
+    "REPUBLISH_SECONDS": "3",
+    "REPLICATE_POLL_SECONDS": "2.5",
+    "VERCEL_POLL_SECONDS": "2.5",
+    "N8N_POLL_SECONDS": "2.5",
+    "WEB_THREADS": "8",
+}
+QUICK = {
+    "replicate__duration_seconds": 0.4,
+    "vercel__build_seconds": 0.4,
+    "n8n__delay_seconds": 0.1,
+}
+
+
+@contextlib.contextmanager
+def running_instance(folder: Path) -> Iterator[Stack]:
+    """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports."""
+    with open_profile(
+        folder / "data", os.environ, ports=ANY_PORT, overrides=SETTINGS, database="playalter_test"
+    ) as profile:
+        core = [service for service in profile.services() if service.name in CORE]
+        with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
+            stack = Stack(profile, supervisor, _make_key(profile))
+            stack.change(**QUICK)
+            with stack.workers():
+                yield stack
+            stack.close()
+
+
+@contextlib.contextmanager
+def received_events(stack: Stack) -> Iterator[list[Json]]:
+    """The task events that Celery's receivers (Flower is one) get from here on."""
+    got: list[Json] = []
+    stopping = threading.Event()
+    listening = threading.Event()
+
+    def listen() -> None:
+        with (
+            Celery(broker=stack.profile.valkey().url(), set_as_current=False) as app,
+            app.connection_for_read() as connection,
+        ):
+            receiver: Any = app.events.Receiver(connection, handlers={"*": got.append})
+            with receiver.consumer_context() as (own, _, _):
+                listening.set()
+                while not stopping.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        own.drain_events(timeout=0.2)
+
+    thread = threading.Thread(target=listen, name="task events")
+    thread.start()
+    assert listening.wait(10)
+    yield got
+    stopping.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def _make_key(profile: Profile) -> str:
+    """An administrator's key, made with the settings of the instance; nothing of them stays."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in profile.environment().items():
+            patched.setenv(name, value)
+        forget()
+        try:
+            return keys.create_key("ada@example.com", is_admin=True)[1]
+        finally:
+            forget()

@@ -1,0 +1,1 @@
+"""Campaigns on an instance whose processes are killed, stopped or replaced, or whose clocks err."""
