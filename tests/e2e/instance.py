@@ -41,7 +41,7 @@ def running_instance(folder: Path) -> Iterator[Stack]:
     ) as profile:
         core = [service for service in profile.services() if service.name in CORE]
         with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
-            stack = Stack(profile, supervisor, _make_key(profile))
+            stack = Stack(profile, supervisor, make_key(profile))
             stack.change(**QUICK)
             with stack.workers():
                 yield stack
@@ -76,7 +76,7 @@ def received_events(stack: Stack) -> Iterator[list[Json]]:
     assert not thread.is_alive()
 
 
-def _make_key(profile: Profile) -> str:
+def make_key(profile: Profile) -> str:
     """An administrator's key, made with the settings of the instance; nothing of them stays."""
     with pytest.MonkeyPatch.context() as patched:
         for name, value in profile.environment().items():

@@ -14,7 +14,7 @@ import requests
 from ops.laptop.profile import CHECKOUT, Profile, open_profile
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor
-from tests.e2e.conftest import ANY_PORT, make_key
+from tests.e2e.instance import ANY_PORT, make_key
 from tests.e2e.stack import Json, Stack, until
 from tests.foreign.definitions import POSTERS, POSTERS_THAT_FAIL
 from tests.foreign.vendor import Pressroom, open_for_business
@@ -66,7 +66,7 @@ def stack(
         profile = WithoutSandbox(**{f.name: getattr(opened, f.name) for f in fields(opened)})
         core = [service for service in profile.services() if service.name in CORE]
         with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
-            stack = Stack(profile, supervisor, make_key(profile, is_admin=True))
+            stack = Stack(profile, supervisor, make_key(profile))
             with stack.workers():
                 yield stack
             stack.close()
