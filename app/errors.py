@@ -101,12 +101,12 @@ class Suspend(Outcome):
 
 
 class NotConfigured(Outcome):
-    """Settings of the platform are not set in this process; nothing happened at the vendor."""
+    """A setting of the platform is missing in this process. Nothing happened at the vendor."""
 
     default_code = "setting_missing"
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """`names`: the environment variables."""
+        """`names` are the environment variables that are not set."""
         alone = len(names) == 1
         super().__init__(
             f"{' and '.join(names)} {'is' if alone else 'are'} not set: set"

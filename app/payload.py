@@ -60,7 +60,7 @@ def _clean_text(text: str) -> str:
 def dumps(value: Any) -> str:
     """Compact JSON text that jsonb accepts. Raises Permanent if it is over MAX_CHARACTERS."""
     if type(value) is dict and not value:
-        # The input or output of most control steps, which are many: nothing needs to be cleaned.
+        # Most inputs and outputs of control steps are empty. They need no cleaning.
         return "{}"
     text = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
     if len(text) > MAX_CHARACTERS:

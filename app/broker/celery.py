@@ -77,7 +77,7 @@ _trace: Any = trace
 class _LeanExceptionInfo(_ExceptionInfo):  # type: ignore[misc] # the base class has no types
     """Celery's ExceptionInfo, without the stack frames of an Ignore.
 
-    An Ignore is not an error, so that nobody reads its frames. Celery copies and prints them twice,
+    An Ignore is not an error, and its frames are never read. Celery copies and prints them twice,
     which costs more than the step itself.
     """
 

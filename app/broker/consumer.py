@@ -17,7 +17,7 @@ from app.broker import presence
 FLUSH_SECONDS = 0.2
 EVENTS_AT_ONCE = 240
 _LOST_SECONDS = 5.0
-"""A flush that has not run for this long after it was planned will not run any more."""
+"""A planned flush that has not run within this time counts as lost."""
 
 
 class BatchingConsumer(Consumer):

@@ -85,7 +85,7 @@ class StepsBackend(BaseBackend):
         return {"task_id": task_id, "status": state, "result": result, "traceback": None}
 
     def forget(self, task_id: str) -> None:
-        """Delete nothing: a step's row outlives Celery's interest in its result."""
+        """Delete nothing: the rows of steps do not belong to Celery."""
 
 
 def _step(id: str) -> dict[str, Any] | None:

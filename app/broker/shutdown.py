@@ -1,4 +1,4 @@
-"""A flag that shows the whole pool of a worker at once that the worker was asked to stop.
+"""A flag that shows all processes and threads of a worker at once that it was asked to stop.
 
 Celery sends `worker_shutting_down` only when its soft shutdown is over. Until then, a pool of
 threads would begin every message that it has fetched.
@@ -25,7 +25,7 @@ def is_shutting_down() -> bool:
 
 @signals.worker_ready.connect
 def _listen(**_: Any) -> None:
-    """Install handlers that raise the flag and then call Celery's own, which are set by now."""
+    """Install signal handlers that raise the flag, and then call Celery's own handlers."""
     for number in _ASKED_BY:
         handler = signal.getsignal(number)
         # A worker is ready again after each loss of its broker. The handlers are ours by then.

@@ -23,7 +23,7 @@ _NO_ROOM = "No space left on device"
 
 
 def ailment(err: BaseException) -> Ailment:
-    """The state of the server that an error of psycopg2 or SQLAlchemy reports."""
+    """What an error of psycopg2 or SQLAlchemy says about the state of the server."""
     cause = getattr(err, "orig", None) or err
     state, text = getattr(cause, "pgcode", None), str(cause).strip()
     # libpq gives no SQLSTATE for a refused connection, only the server's message.

@@ -1,6 +1,7 @@
-"""The text of the schema: the files of its functions, and the checksum of the baseline.
+"""Finds the files that define the schema, and computes the checksum of the baseline.
 
-Run as a program it freezes the migrations as they stand (see app/db/migrations).
+Run as a program, it freezes the present migrations: their checksums are written to frozen.json (see
+app/db/migrations).
 """
 
 import hashlib
@@ -27,8 +28,11 @@ def migration_files() -> list[Path]:
 
 
 def checksum() -> str:
-    """The baseline's checksum, which each database keeps: that of the tag which froze it, or, until
-    the first tag, that of all migrations and functions as they stand."""
+    """The checksum of the baseline, which each database stores.
+
+    Until the first tag, it is computed from all migrations and functions. From then on, it is the
+    one that the tag has frozen.
+    """
     known = frozen().get("baseline")
     return _computed() if known is None else str(known)
 
@@ -52,13 +56,13 @@ def digest(file: Path) -> str:
 
 
 def frozen_now() -> Json:
-    """What `frozen.json` says once the migrations are frozen as they stand."""
+    """The content of `frozen.json` if the present migrations are frozen now."""
     files = {str(file.relative_to(MIGRATIONS)): digest(file) for file in migration_files()}
     return {"baseline": checksum(), "files": files}
 
 
 def changed_since(frozen: Json) -> list[str]:
-    """The frozen files that are no longer what they were, or that are gone."""
+    """The frozen files that have changed or are missing."""
     now = frozen_now()["files"]
     return sorted(name for name, was in frozen.get("files", {}).items() if now.get(name) != was)
 

@@ -1,4 +1,4 @@
-"""A pool of autocommit connections, for short statements that need no longer transaction.
+"""A pool of autocommit connections, for short statements that are transactions of their own.
 
 A connection belongs to the process that opened it. A forked child opens its own connections.
 """
@@ -133,8 +133,8 @@ class _Pool:
         """Wait for an idle connection. None means that the caller may open a new one."""
         until = time.monotonic() + _BORROW_SECONDS
         with self.freed:
-            # Raised before the check for an idle connection: a thread that returns one after that
-            # check then sees that this thread waits, and notifies it.
+            # This comes before the check for an idle connection. A thread that returns one after
+            # that check then sees that this thread waits, and notifies it.
             self.waiting += 1
             try:
                 while (pooled := self._pop_idle()) is None and self.open_count >= self.size:

@@ -183,7 +183,7 @@ class Message:
         return self._ids[key]
 
     def report_end(self, key: str, result: Result, advance: Advance, began: float) -> None:
-        """Send the task event for the end of a step if Celery sends none, and log a failure."""
+        """Send the task event for a step's end if Celery sends none. Log every end but success."""
         if advance.verdict == "fenced":
             return
         seconds = time.monotonic() - began

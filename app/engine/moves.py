@@ -71,8 +71,8 @@ def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
     """What the end of a step records. Raises Permanent if a payload is too large."""
     make = prepared.workflow_output
     ends = None if make is None else make(output, status, prepared.error)
-    # Checked here, where a payload that is too large is an outcome of the attempt. While the
-    # outcome is recorded it would be an error.
+    # A payload that is too large must be found here, where it can fail the step. Later, while the
+    # outcome is recorded, it would be a fault of the engine.
     for payload in (output, prepared.turn):
         dumps_or_none(payload)
     return Finish(output, status, prepared.error, prepared.turn, ends, prepared.is_pivot)

@@ -44,9 +44,10 @@ class Prepared:
     pivot: str | None = None
     is_pivot: bool = False
     is_other_action: bool = False
-    """The step is a compensation by another action than its original's. It runs like any step."""
+    """The step is a compensation by another action than that of the step which it undoes. It runs
+    like any step."""
     fault: Permanent | None = None
     """Why the input could not be made."""
     checked_with: Callable[[str], str | None] | None = None
-    """Returns the fingerprint of an action's input that the definition keeps since it was checked,
-    or None if it keeps none (see app/engine/releases.py)."""
+    """Takes an action's name, and returns the fingerprint that the action's input had when the
+    definition was checked. None: it is not known (see app/engine/releases.py)."""

@@ -102,8 +102,8 @@ def run_claimed(
 def together(advances: list[Advance]) -> Advance | None:
     """What the outcomes of one message lead to, as if they were one outcome.
 
-    It is the stop of the workflow if one of them led to that, else everything that they released.
-    None means that nothing goes on from here.
+    The result is the stop of the workflow if one of them led to it, else everything that they
+    released together. None means that the canvas does not go on from here.
     """
     for verdict in ("draining", "undone"):
         for advance in advances:

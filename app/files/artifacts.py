@@ -318,7 +318,7 @@ def _values(artifact_id: UUID, user_id: UUID, name: str, data: bytes) -> dict[st
 
 
 def _home(row: type[User] | type[WorkflowRow], id: UUID) -> dict[str, Any]:
-    """The organisation and the project of a user, or of a workflow."""
+    """The organisation and the project of a user or a workflow, as values of an INSERT."""
     return {
         name: select(getattr(row, name)).where(row.id == id).scalar_subquery()
         for name in ("organisation_id", "project_id")

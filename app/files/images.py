@@ -23,7 +23,7 @@ _CONTENT_TYPES = {
     "PNG": "image/png",
     "WEBP": "image/webp",
 }
-# A decoded picture of 40 megapixels takes 160 MB, so that the process decodes two at most at once.
+# A decoded picture of 40 megapixels takes 160 MB. A process decodes at most two at the same time.
 _decoding = threading.BoundedSemaphore(2)
 
 

@@ -1,4 +1,4 @@
-"""Signed links: whoever has one gets the artifact without an API key, until the link expires."""
+"""Signed links: a caller with such a link needs no API key for an artifact until it expires."""
 
 import hashlib
 import hmac

@@ -23,8 +23,10 @@ class LocalDir:
         self.root = root
 
     def write(self, key: str, data: bytes) -> None:
-        """Store `data` so that it survives a power cut. Raises Unavailable, if the disk is full for
-        example."""
+        """Store `data` so that it survives a power cut.
+
+        Raises Unavailable if that is not possible, for example because the disk is full.
+        """
         path = self._path(key)
         try:
             self._make_folder(path.parent)

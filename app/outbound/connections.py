@@ -1,7 +1,7 @@
 """The connections of the HTTP seam: each thread has pools of its own, without retries or proxies.
 
-The library requests prepares URLs and TLS, and follows redirects. Other requests are sent by
-urllib3 directly, because the overhead of requests is a third of the cost of a request.
+The library `requests` prepares URLs and TLS, and follows redirects. All other requests are sent by
+urllib3 directly, which saves a third of the cost of each.
 
 Invariant: `before_write` of the HTTP seam is called before the first byte of a request is written.
 """

@@ -154,7 +154,9 @@ def send(
     params: Mapping[str, str | int] | None = None,
     follow_redirects: bool = False,
 ) -> HttpReply:
-    """Send one request under the current `operation`, and return the complete answer of any status.
+    """Send one request under the current `operation`, and return its complete answer.
+
+    The answer may have any status.
 
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
     taken effect, Permanent if the request is not valid or the answer is too large.
@@ -310,8 +312,8 @@ def _check_deadline(platform: str) -> None:
 def _before_write() -> float:
     """The seconds that the next write may take. A connection calls this before each piece.
 
-    Raises Retryable if it is too late to begin the request, Retryable or Unknown if the time of a
-    request that has begun is over.
+    Raises Retryable if it is too late to begin the request. If the request has begun and its time
+    is over, raises Retryable or Unknown.
     """
     write, scope = _write.get(), _scope.get()
     if write is None:

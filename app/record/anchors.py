@@ -1,8 +1,8 @@
 """Exported heads. The head of a workflow is its newest event.
 
-The owner of the database can rewrite all events. Heads that are kept where the owner cannot write
-show this. A file of heads is sorted by workflow id, so that it can be compared with the database in
-one pass.
+The owner of the database can rewrite all events. If heads are kept where the owner cannot write, a
+comparison with them shows it. A file of heads is sorted by workflow id, so that one pass over the
+database is enough.
 """
 
 import json
