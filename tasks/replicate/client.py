@@ -47,7 +47,7 @@ class Model:
 
 
 class ReplicateApi:
-    """The calls that the actions make."""
+    """The calls to Replicate that the actions make."""
 
     def __init__(self, settings: ReplicateSettings) -> None:
         self._settings = settings

@@ -24,7 +24,7 @@ _MAX_PAGES = 30
 
 
 class StripeApi:
-    """The calls that the actions make. `key` is an idempotency key, which Stripe keeps for 24 h."""
+    """The calls to Stripe that the actions make. Stripe keeps an idempotency `key` for 24 h."""
 
     def __init__(self, settings: StripeSettings) -> None:
         self._sdk = _sdk(settings)

@@ -28,7 +28,7 @@ _UPLOAD_SECONDS = 60.0
 
 
 class VercelApi:
-    """The calls that the actions make."""
+    """The calls to Vercel that the actions make."""
 
     def __init__(self, settings: VercelSettings) -> None:
         self._settings = settings
