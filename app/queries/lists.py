@@ -1,6 +1,6 @@
 """Lists of workflows, in pages.
 
-The workflows of a page are chosen with an index. Only for them are costs and suspension computed.
+Indexes choose the workflows of a page. Costs are computed only for the workflows of the page.
 """
 
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def workflow_list(
     conditions = [WorkflowRow.user_id == user_id, *_conditions(filters)]
     if cursor is not None:
         conditions.append(WorkflowRow.id < cursor)
-    # The page is chosen first, so that cost and suspension are computed for its workflows only.
+    # The page is chosen first, so that costs and shown statuses are computed only for its rows.
     page = _page(filters.status, conditions, limit + 1).cte("page").prefix_with("MATERIALIZED")
     statement = (
         summary_columns().join(page, page.c.id == WorkflowRow.id).order_by(WorkflowRow.id.desc())

@@ -73,8 +73,8 @@ class StripeApi:
     ) -> list[Json] | None:
         """The PaymentIntents created in the interval whose metadata contain `metadata`.
 
-        Returns None if the interval has more PaymentIntents than are read, 3000. The list is used
-        because it is strongly consistent. Stripe's search is not, it lags behind:
+        Returns None if the interval has more PaymentIntents than are read, which is 3000. Stripe's
+        list is strongly consistent. Stripe's search is not used, because it lags behind:
         https://docs.stripe.com/search#data-freshness
         """
         params: Json = {
