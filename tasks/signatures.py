@@ -96,7 +96,7 @@ def text_at(payload: Json, *path: str) -> str | None:
 def standard_webhook(
     headers: Mapping[str, str], body: bytes, now: datetime, secret: str
 ) -> tuple[str, Json]:
-    """Verify a delivery signed by Standard Webhooks, and return its id and its payload.
+    """Verify a delivery with a Standard Webhooks signature, and return its id and its payload.
 
     Raises SignatureInvalid if a header, the signature or the body is wrong.
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md

@@ -1,7 +1,8 @@
-"""What may be asked of the rows: the read side. Nothing here changes anything.
+"""The read side: queries, which change nothing.
 
-Every question names the user who asks; the rows of another answer as if they were not there. A
-replica answers where there is one; the primary is asked for a workflow that it does not know yet.
+Every query for workflows names the user who asks, and does not find the workflows of other users.
+The one exception are approvals that name the user. Details, lists, events and gauges are read from
+a replica if there is one. If the replica does not have a workflow yet, the primary is asked.
 """
 
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail

@@ -1,4 +1,4 @@
-"""One workflow with its steps, and why they wait."""
+"""One workflow with its steps, and the reason for which a step waits."""
 
 from uuid import UUID
 
@@ -15,31 +15,31 @@ from app.broker.presence import GONE_SECONDS
 from app.db.models import STEP_STATUSES, StepRow, WorkflowRow
 from app.orphans import is_orphan
 from app.platform import Json
-from app.queries.anywhere import known
+from app.queries.anywhere import ask_replica_first
 from app.queries.summaries import summary, summary_columns
 from app.queries.suspension import SUSPENDED, is_due
 
-# `tries` counts the attempts that failed; in these states there is one more, which did not.
-_COUNTS_PRESENT_TRY = ("running", "waiting", "unknown", "succeeded", "compensated")
-_MOVING = ("running", "compensating", SUSPENDED)
+# `tries` counts the attempts that failed. A step in one of these statuses has had one more attempt.
+_HAS_ONE_MORE_ATTEMPT = ("running", "waiting", "unknown", "succeeded", "compensated")
+_ACTIVE = ("running", "compensating", SUSPENDED)
 WAITS_FOR_WORKER = frozenset(
     {"action_unknown", "action_differs", "definition_unknown", "setting_missing"}
 )
-"""Codes of errors that say why a step waits for another worker."""
+"""The codes of errors that say why a step waits for another worker."""
 
-# Where no worker has told yet (they are of the release before, or none was ever started), nobody
-# knows what is taken.
-_TAKEN = text(
+# The queues that workers take. They are not known if no worker has reported its queues yet, because
+# all workers are of an older release, or because none was ever started.
+_TAKEN_QUEUES = text(
     "SELECT coalesce(array_agg(DISTINCT queue) FILTER (WHERE queue IS NOT NULL), '{}') AS queues,"
     "       count(name) > 0 AS is_known"
     "  FROM worker_presence LEFT JOIN unnest(queues) AS queue"
     "    ON seen_at > clock_timestamp() - make_interval(secs => :gone)"
 )
-Taken = Row[list[str], bool]
+TakenQueues = Row[list[str], bool]
 
 
 def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
-    """A workflow with its steps in order; NotFound if there is none of this user."""
+    """A workflow with its steps in order; raise NotFound if the user has no such workflow."""
     workflow = summary_columns().add_columns(
         WorkflowRow.input, WorkflowRow.output, WorkflowRow.error
     )
@@ -67,18 +67,18 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
     )
     workflow = workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
 
-    def ask(connection: Connection) -> tuple[RowMapping, list[RowMapping], Taken] | None:
-        # One snapshot, or a step could be seen that has outrun its workflow.
+    def query(connection: Connection) -> tuple[RowMapping, list[RowMapping], TakenQueues] | None:
+        # All queries read one snapshot, or the steps could be newer than the workflow.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         row = connection.execute(workflow).mappings().one_or_none()
         if row is None:
             return None
         rows = [*connection.execute(steps).mappings()]
-        return row, rows, connection.execute(_TAKEN, {"gone": GONE_SECONDS}).one()
+        return row, rows, connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one()
 
-    row, rows, taken = known(ask)
-    is_moving = not row["is_paused"] and row["status"] in _MOVING
-    found = [_step(step) | _reason(step, taken, is_moving) for step in rows]
+    row, rows, taken = ask_replica_first(query)
+    is_active = not row["is_paused"] and row["status"] in _ACTIVE
+    found = [_step(step) | _error(step, taken, is_active) for step in rows]
     return (
         summary(row)
         | {name: row[name] for name in ("input", "output", "error")}
@@ -93,7 +93,7 @@ def _step(row: RowMapping) -> Json:
         "action": row["action"],
         "platform": row["action"].partition(".")[0],
         "status": row["status"],
-        "attempts": row["tries"] + (row["status"] in _COUNTS_PRESENT_TRY),
+        "attempts": row["tries"] + (row["status"] in _HAS_ONE_MORE_ATTEMPT),
         "started_at": row["started_at"],
         "finished_at": row["finished_at"],
         "seconds": None if seconds is None else round(float(seconds), 3),
@@ -105,15 +105,18 @@ def _step(row: RowMapping) -> Json:
     }
 
 
-def _reason(row: RowMapping, taken: Taken, is_moving: bool) -> Json:
-    """Why the step waits for a worker, in place of its error; a reason of before is over once the
-    step is taken."""
+def _error(row: RowMapping, taken: TakenQueues, is_active: bool) -> Json:
+    """The error to show instead of the step's own: {error}, or {} if the step's own is shown.
+
+    A step that waits for a worker shows that no worker takes its queue. Once a worker has taken the
+    step, an older reason for waiting is not shown.
+    """
     queue = row["action"].partition(".")[0]
-    is_moving = is_moving or is_orphan(row["key"])
+    is_active = is_active or is_orphan(row["key"])
     is_taken = queue in taken.queues or not taken.is_known
     code = (row["error"] or {}).get("code")
-    # An error of its own tells more than that nobody is there.
-    if row["is_due"] and is_moving and not is_taken and code in {None, *WAITS_FOR_WORKER}:
+    # Any other error of the step says more than that no worker takes its queue.
+    if row["is_due"] and is_active and not is_taken and code in {None, *WAITS_FOR_WORKER}:
         message = f"no worker takes the queue {queue}; the step waits for one"
         return {"error": {"code": "no_worker", "message": message}}
     if code in WAITS_FOR_WORKER and row["status"] not in {"pending", "unknown"}:

@@ -1,4 +1,4 @@
-"""Numbers over all users, for whoever operates."""
+"""Numbers over all users, for the metrics that operators watch."""
 
 from sqlalchemy import (
     func,
@@ -9,12 +9,14 @@ from app.db import begin_read
 from app.db.models import TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES, PlatformHealth, WorkflowRow
 
 MOST_COUNTED = 250_000
-"""Live workflows that a scrape reads at most: they are counted one by one."""
+"""The most live workflows that one scrape counts, because each of them is read for it."""
 
 
 def live_workflows() -> dict[str, int]:
-    """How many workflows are in each status that is not terminal, of all users; of more than
-    `MOST_COUNTED` only so many are counted."""
+    """The number of live workflows in each status that is not terminal, over all users.
+
+    If there are more than `MOST_COUNTED`, only so many are counted.
+    """
     counted = (
         select(WorkflowRow.status)
         .where(WorkflowRow.completed_at.is_(None))

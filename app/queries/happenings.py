@@ -1,4 +1,4 @@
-"""Events of workflows, for those who follow them."""
+"""The events of workflows, for clients that follow them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from sqlalchemy import (
 
 from app.db import begin, begin_read, has_replica
 from app.db.models import TERMINAL_WORKFLOW_STATUSES, EventRow, WorkflowRow
-from app.queries.anywhere import known
+from app.queries.anywhere import ask_replica_first
 
 
 @dataclass(frozen=True)
 class Tail:
-    """Events after a number, as (seq, stored text), and whether more may ever come."""
+    """Events after a number, as (seq, stored text). `is_complete`: no further event will come."""
 
     events: list[tuple[int, str]]
     is_complete: bool
@@ -27,7 +27,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class Watched:
-    """A user's workflow, and the number of the last event that is known of it."""
+    """A user's workflow, and the number of the last of its events that the user has received."""
 
     workflow_id: UUID
     user_id: UUID
@@ -35,8 +35,11 @@ class Watched:
 
 
 def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: int = 200) -> Tail:
-    """Events numbered above `after`, in order; NotFound if there is no such workflow."""
-    # One statement, so one snapshot: a terminal status comes with its last event or not at all.
+    """At most `limit` events with numbers above `after`, in order.
+
+    Raises NotFound if the user has no such workflow.
+    """
+    # One statement reads one snapshot, so a terminal status is not seen without the last event.
     statement = (
         select(WorkflowRow.status, EventRow.seq, EventRow.body)
         .select_from(WorkflowRow)
@@ -46,10 +49,10 @@ def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: 
         .limit(limit + 1)
     )
 
-    def ask(connection: Connection) -> Sequence[Row[str, int, str]] | None:
+    def query(connection: Connection) -> Sequence[Row[str, int, str]] | None:
         return connection.execute(statement).all() or None
 
-    rows = known(ask)
+    rows = ask_replica_first(query)
     events = [(row.seq, row.body) for row in rows[:limit] if row.seq is not None]
     is_last_page = len(rows) <= limit
     return Tail(events, is_last_page and rows[0].status in TERMINAL_WORKFLOW_STATUSES)
@@ -67,14 +70,17 @@ SELECT asked.number, w.status, e.seq, e.body
 
 
 def workflow_tails(watched: Sequence[Watched], *, limit: int = 200) -> list[Tail | None]:
-    """`workflow_events` of many workflows in one statement; None where there is no such one."""
+    """What `workflow_events` returns, for many workflows in one statement.
+
+    The result is None for a workflow that the user does not have.
+    """
     with begin_read() as connection:
         found = _tails(connection, watched, limit)
     absent = [number for number, tail in enumerate(found) if tail is None]
     if absent and has_replica():
         with begin() as connection:
-            asked_again = _tails(connection, [watched[number] for number in absent], limit)
-        for number, tail in zip(absent, asked_again, strict=True):
+            of_primary = _tails(connection, [watched[number] for number in absent], limit)
+        for number, tail in zip(absent, of_primary, strict=True):
             found[number] = tail
     return found
 

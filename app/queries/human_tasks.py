@@ -1,4 +1,4 @@
-"""What waits for a person, as queries: approvals to be given, and workflows that need attention."""
+"""Queries for what waits for a person: open approvals, and workflows that need attention."""
 
 import json
 from datetime import UTC, datetime
@@ -13,10 +13,10 @@ from app.queries import Page
 
 
 def approvals(user_id: UUID, email: str, *, cursor: UUID | None = None, limit: int = 50) -> Page:
-    """Approvals that wait in the user's own workflows or name the user, newest workflow first.
+    """Open approvals in the user's own workflows, and those that name the user's e-mail address.
 
-    A page holds whole workflows, so it may hold more than `limit` approvals. `is_yours`: the user
-    is the one who decides.
+    The newest workflow comes first. A page has at most `limit` workflows, and all their approvals,
+    which may be more. `is_yours` says whether the user may decide.
     """
     given = {"user": user_id, "email": email.casefold(), "cursor": cursor, "limit": limit + 1}
     with begin() as connection:
@@ -27,7 +27,8 @@ def approvals(user_id: UUID, email: str, *, cursor: UUID | None = None, limit: i
     return Page(items, shown[-1] if len(ids) > limit else None)
 
 
-# The workflows are chosen first, by the small index of steps that ever waited for a signal.
+# The workflows of the page are chosen first, with the index steps_by_signal. The index is small:
+# it has only the steps that ever waited for a signal.
 _APPROVALS = """
 WITH mine AS (
   SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
@@ -56,13 +57,13 @@ SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.input ->> 'signa
 
 
 def attention(user_id: UUID, *, cursor: UUID | None = None, limit: int = 20) -> Page:
-    """The user's workflows that need a person, newest first, with the steps that do."""
+    """The user's workflows that need a person, newest first, with the steps that need one."""
     given = {"user": user_id, "cursor": cursor, "limit": limit + 1}
     with begin() as connection:
         rows = [dict(row) for row in connection.execute(text(_ATTENTION), given).mappings()]
         items = rows[:limit]
         ids = [row["id"] for row in items]
-        steps = connection.execute(text(_NEEDING), {"ids": ids}).mappings().all() if ids else []
+        steps = connection.execute(text(_STEPS), {"ids": ids}).mappings().all() if ids else []
     for item in items:
         item["since"] = _time_of(item.pop("event"))
         item["steps"] = [_step(row) for row in steps if row["workflow_id"] == item["id"]]
@@ -78,7 +79,7 @@ SELECT w.id, w.type, w.version, w.status, w.cause, w.attention AS reason,
    AND (cast(:cursor AS uuid) IS NULL OR w.id < :cursor)
  ORDER BY w.id DESC LIMIT :limit
 """
-_NEEDING = """
+_STEPS = """
 SELECT s.workflow_id, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,
        s.external_id,
        (SELECT coalesce(json_agg(json_build_object(

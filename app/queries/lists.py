@@ -1,4 +1,7 @@
-"""Pages of workflows: picked first by indexes, then asked what they come to."""
+"""Lists of workflows, in pages.
+
+Indexes choose the workflows of a page. Costs are computed only for the workflows of the page.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,13 +26,13 @@ from app.queries.summaries import summary, summary_columns
 from app.queries.suspension import SUSPENDED, only_waits
 
 _SOON = text("interval '60 s'")
-"""Longer than any message of a step that is due may stay out (`republish_seconds` is at most 15):
-within it the reconciler looks at a sleeper that has been given something to do."""
+"""The reconciler looks at a sleeping workflow within this time after the workflow has been given
+something to do. So this is longer than `republish_seconds`, which is at most 15."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a list, newest first; `next_cursor` leads to the next, or is None."""
+    """One page of a list, newest first. `next_cursor` is the cursor of the next page, or None."""
 
     items: list[Json]
     next_cursor: UUID | None
@@ -37,8 +40,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Filters:
-    """Which workflows a list shall hold; None means any. `without_key`: none whose idempotency key
-    begins with it."""
+    """The workflows that a list contains; a filter of None lets every workflow pass.
+
+    `without_key` leaves out the workflows whose idempotency key begins with it.
+    """
 
     status: str | None = None
     type: str | None = None
@@ -52,11 +57,11 @@ class Filters:
 def workflow_list(
     user_id: UUID, filters: Filters, *, cursor: UUID | None = None, limit: int = 20
 ) -> Page:
-    """A user's workflows by id, newest first, those before `cursor`."""
+    """A page of the user's workflows, newest first. It begins after the workflow `cursor`."""
     conditions = [WorkflowRow.user_id == user_id, *_conditions(filters)]
     if cursor is not None:
         conditions.append(WorkflowRow.id < cursor)
-    # The page first: what a workflow costs, and whether it only waits, is asked for those shown.
+    # The page is chosen first, so that costs and shown statuses are computed only for its rows.
     page = _page(filters.status, conditions, limit + 1).cte("page").prefix_with("MATERIALIZED")
     statement = (
         summary_columns().join(page, page.c.id == WorkflowRow.id).order_by(WorkflowRow.id.desc())
@@ -68,21 +73,25 @@ def workflow_list(
 
 
 def _page(status: str | None, conditions: list[ColumnElement[bool]], limit: int) -> Select[UUID]:
-    """The ids of the workflows that meet the conditions and are shown in the status."""
+    """The ids of the newest workflows that meet the conditions and are shown with the status."""
     statement = select(WorkflowRow.id).where(*conditions)
     if status in ("running", SUSPENDED):
-        return _newest(_live(statement, limit, is_suspended=status == SUSPENDED), limit)
+        return _newest(_running(statement, limit, is_suspended=status == SUSPENDED), limit)
     if status is not None:
         statement = statement.where(WorkflowRow.status == status)
     return statement.order_by(WorkflowRow.id.desc()).limit(limit)
 
 
-def _live(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list[Select[UUID]]:
-    """Running workflows in parts that have none in common, each in the order of an index or small
-    (see the indexes in app/db/migrations/baseline/workflows.sql). What is asleep and not due soon
-    is never read for `running`."""
+def _running(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list[Select[UUID]]:
+    """Queries for the running workflows that are suspended, or for those that are not.
+
+    No workflow is found by two of the queries. Each query reads in the order of an index, or reads
+    few rows (see the indexes in app/db/migrations/baseline/workflows.sql). If `is_suspended` is
+    false, no query reads a workflow that is asleep and not due soon.
+    """
     running = statement.where(WorkflowRow.status == "running", WorkflowRow.completed_at.is_(None))
-    # Asked for once, so that the index answers: a volatile function is asked for each row.
+    # In a subquery the time is read once, so that an index can be used. Outside of one, the
+    # volatile function would be called for each row.
     soon = select(func.playalter_now() + _SOON).scalar_subquery()
     is_asleep = type_coerce(WorkflowRow.is_asleep, Boolean)
     is_due_soon = WorkflowRow.next_wake_at <= soon
@@ -91,17 +100,18 @@ def _live(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list[Se
     else:
         known, rest = [~is_asleep], is_asleep.is_not(False)
     newest = WorkflowRow.id.desc()
-    parts = [_asked(running.where(each), WorkflowRow.id, is_suspended) for each in known]
-    # No index has these in order. OFFSET 0: sorted first, then asked until there are enough.
+    parts = [_by_suspension(running.where(each), WorkflowRow.id, is_suspended) for each in known]
+    # No index has these rows in order. Because of OFFSET 0 they are sorted first, and then their
+    # steps are read only until the page is full.
     sorted_first = running.where(rest & is_due_soon).order_by(newest).offset(0).subquery()
-    last = _asked(select(sorted_first.c.id), sorted_first.c.id, is_suspended)
+    last = _by_suspension(select(sorted_first.c.id), sorted_first.c.id, is_suspended)
     return [
         *(part.order_by(newest).limit(limit) for part in parts),
         last.order_by(sorted_first.c.id.desc()).limit(limit),
     ]
 
 
-def _asked(
+def _by_suspension(
     found: Select[UUID], workflow_id: SQLColumnExpression[UUID], is_suspended: bool
 ) -> Select[UUID]:
     is_waiting = only_waits(workflow_id)

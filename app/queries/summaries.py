@@ -1,4 +1,4 @@
-"""A workflow in short: without its steps and payloads."""
+"""The summary of a workflow: its state and cost, without its steps and payloads."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,10 @@ from app.queries.suspension import shown_status
 
 
 def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
-    """A workflow without its steps and payloads, as the primary has it: for whoever has just
-    changed it. NotFound if there is none of this user."""
+    """The summary of a workflow, read from the primary, so that it shows the caller's last change.
+
+    Raises NotFound if the user has no such workflow.
+    """
     statement = summary_columns().where(
         WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id
     )
@@ -32,7 +34,7 @@ def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
 
 
 def summary_columns() -> Select[*tuple[Any, ...]]:
-    """What `summary` shows, of every workflow."""
+    """A query for the columns that `summary` needs, of all workflows."""
     cost = (
         select(func.coalesce(func.sum(StepRow.cost), 0))
         .where(StepRow.workflow_id == WorkflowRow.id)
@@ -58,7 +60,7 @@ def summary_columns() -> Select[*tuple[Any, ...]]:
 
 
 def summary(row: RowMapping | Mapping[str, Any]) -> Json:
-    """How a workflow is shown, of the row that was asked for or has just been written."""
+    """The summary as JSON, from a row that was read, or from one that was just written."""
     return {
         "id": row["id"],
         "type": row["type"],

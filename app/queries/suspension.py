@@ -1,4 +1,7 @@
-"""Which workflows are shown as `suspended`: running ones that only wait. It is stored nowhere."""
+"""The status `suspended`: a running workflow is shown with it if steps wait and no step can run.
+
+Invariant: this status is computed by queries, and is stored nowhere.
+"""
 
 from uuid import UUID
 
@@ -15,27 +18,28 @@ from app.db.models import WORKFLOW_STATUSES, StepRow, WorkflowRow
 
 SUSPENDED = "suspended"
 SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)
-"""Statuses as shown."""
+"""The statuses with which a workflow may be shown."""
 
 _UNFINISHED = ("pending", "running", "unknown")
 
 
 def shown_status() -> ColumnElement[str]:
-    """A workflow's status as it is shown."""
+    """The status with which a workflow is shown."""
     is_suspended = (WorkflowRow.status == "running") & only_waits(WorkflowRow.id)
     return case((is_suspended, literal(SUSPENDED)), else_=WorkflowRow.status)
 
 
 def only_waits(workflow_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
-    """Something waits, and nothing could be worked on now."""
-    # OFFSET 0 keeps them from becoming joins, which would read the steps of all workflows.
+    """Whether a step of the workflow waits, and no step runs or could run now."""
+    # Without OFFSET 0 PostgreSQL would make joins of the subqueries, and read the steps of all
+    # workflows.
     steps = select(StepRow.key).where(StepRow.workflow_id == workflow_id).offset(0)
     is_workable = StepRow.status.in_(_UNFINISHED) & ((StepRow.status != "pending") | is_due())
     return steps.where(StepRow.status == "waiting").exists() & ~steps.where(is_workable).exists()
 
 
 def is_due() -> ColumnElement[bool]:
-    """A step that any worker could claim now, as far as its own row tells."""
+    """Whether a worker could claim the step now, judged by the step's own row only."""
     return (
         StepRow.status.in_(("pending", "unknown"))
         & StepRow.publish_after.is_not(None)

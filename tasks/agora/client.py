@@ -19,7 +19,7 @@ MAX_BAN_MINUTES = 1440
 
 
 class AgoraApi:
-    """The calls that the actions make."""
+    """The calls to Agora that the actions make."""
 
     def __init__(self, settings: AgoraSettings) -> None:
         self._url = settings.base_url + _RULES

@@ -20,7 +20,7 @@ _SIGNED_WITH = "N8N_WEBHOOK_SECRET"
 
 
 class N8nApi:
-    """The calls that the actions make."""
+    """The calls to n8n that the actions make."""
 
     def __init__(self, settings: N8nSettings) -> None:
         self._settings = settings
@@ -28,7 +28,7 @@ class N8nApi:
     def trigger(self, path: str, body: Json, message_id: str) -> Json:
         """Start the n8n workflow of the webhook at `path`: {execution: its id or None}.
 
-        The request is signed by Standard Webhooks. A repeated call has the same `message_id`, by
+        The request has a Standard Webhooks signature. A repeated call has the same `message_id`, by
         which n8n can recognise it.
         """
         data = json.dumps(body, separators=(",", ":"), ensure_ascii=False)

@@ -1,4 +1,7 @@
-"""The answers of n8n workflows, signed by Standard Webhooks with the secret we share with n8n."""
+"""The answers of n8n workflows, with a Standard Webhooks signature.
+
+We share the secret of the signature with n8n.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -25,7 +25,7 @@ _READ_SECONDS = 45.0
 
 
 class OpenAIApi:
-    """The calls that the actions make."""
+    """The calls to OpenAI that the actions make."""
 
     def __init__(self, settings: OpenAISettings) -> None:
         self._sdk = _sdk(settings)

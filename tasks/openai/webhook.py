@@ -1,4 +1,7 @@
-"""OpenAI's events, signed by Standard Webhooks. https://platform.openai.com/docs/guides/webhooks"""
+"""OpenAI's events, with a Standard Webhooks signature.
+
+https://platform.openai.com/docs/guides/webhooks
+"""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -47,7 +47,7 @@ class Model:
 
 
 class ReplicateApi:
-    """The calls that the actions make."""
+    """The calls to Replicate that the actions make."""
 
     def __init__(self, settings: ReplicateSettings) -> None:
         self._settings = settings
@@ -55,9 +55,9 @@ class ReplicateApi:
         self._models: dict[str, tuple[float, Model]] = {}
 
     def model(self, name: str) -> Model:
-        """The model of a name, `owner/name:version` or `owner/name`, read every 10 minutes at most.
+        """The model `owner/name:version`, or the latest version of `owner/name`.
 
-        Without a version the model's latest version is taken.
+        It is read from Replicate, and kept for 10 minutes.
         """
         known = self._models.get(name)
         if known is None or known[0] < time.monotonic():

@@ -1,4 +1,4 @@
-"""Replicate's webhooks, signed by Standard Webhooks over the raw body.
+"""Replicate's webhooks, with a Standard Webhooks signature over the raw body.
 
 https://replicate.com/docs/topics/webhooks/verify-webhook
 """

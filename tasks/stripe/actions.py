@@ -92,7 +92,7 @@ def release(call: Call, undo: Undo) -> Json:
 
 
 class CaptureInput(ActionInput):
-    """The PaymentIntent whose amount is held and shall be taken."""
+    """The PaymentIntent whose held amount is taken."""
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
 

@@ -24,7 +24,7 @@ _MAX_PAGES = 30
 
 
 class StripeApi:
-    """The calls that the actions make. `key` is an idempotency key, which Stripe keeps for 24 h."""
+    """The calls to Stripe that the actions make. Stripe keeps an idempotency `key` for 24 h."""
 
     def __init__(self, settings: StripeSettings) -> None:
         self._sdk = _sdk(settings)
@@ -73,8 +73,8 @@ class StripeApi:
     ) -> list[Json] | None:
         """The PaymentIntents created in the interval whose metadata contain `metadata`.
 
-        Returns None if the interval has more PaymentIntents than are read, 3000. The list is used
-        because it is strongly consistent. Stripe's search is not, it lags behind:
+        Returns None if the interval has more PaymentIntents than are read, which is 3000. Stripe's
+        list is strongly consistent. Stripe's search is not used, because it lags behind:
         https://docs.stripe.com/search#data-freshness
         """
         params: Json = {

@@ -28,7 +28,7 @@ _UPLOAD_SECONDS = 60.0
 
 
 class VercelApi:
-    """The calls that the actions make."""
+    """The calls to Vercel that the actions make."""
 
     def __init__(self, settings: VercelSettings) -> None:
         self._settings = settings
@@ -142,8 +142,11 @@ def _path(deployment: str) -> str:
 
 
 def _summary(seen: Json) -> Json:
-    """A deployment under one set of names: its id and status are `id` and `readyState` in the
-    answers to create and get, but `uid` and `state` in a list."""
+    """The fields of a deployment that the actions need: {id, url, status, error}.
+
+    Vercel names the id and the status `id` and `readyState` in the answers to create and get, but
+    `uid` and `state` in a list.
+    """
     return {
         "id": seen.get("id") or seen["uid"],
         "url": seen.get("url"),

@@ -1,4 +1,4 @@
-"""The effects that the suite counts: how each is made, found in the books, and undone."""
+"""The effects that the suite counts: how each is made, counted by the sandbox, and undone."""
 
 import io
 import json
@@ -29,7 +29,7 @@ AUTHORIZE: Json = {
 
 
 def upload(step: Step, data: bytes) -> str:
-    """Keep a photograph of the step's user; its id."""
+    """Store a photograph for the step's user, and return its id."""
     return str(artifacts.upload(step.claim.user_id, data)["id"])
 
 
@@ -42,30 +42,30 @@ def small(name: str) -> bytes:
 
 
 def authorize(claim: Claim) -> Step:
-    """A hold about to be made."""
+    """A claimed step that authorizes a payment."""
     return claim("stripe.authorize", AUTHORIZE)
 
 
 def capture(claim: Claim) -> Step:
-    """A capture about to be made, of a hold that was."""
+    """A claimed step that captures a payment which is authorized already."""
     held = authorize(claim).run()
     return claim("stripe.capture", {"payment_intent": held["payment_intent"]})
 
 
 def caption(claim: Claim) -> Step:
-    """A caption about to be written."""
+    """A claimed step that writes a caption."""
     return claim("openai.caption", {"brief": "Heroes of space on stage"})
 
 
 def predict(claim: Claim) -> Step:
-    """A face about to be swapped."""
+    """A claimed step that swaps a face."""
     step = claim("replicate.predict", {})
     photos = {role: upload(step, small("astronaut.png")) for role in ("source", "target")}
     return replace(step, given=photos)
 
 
 def deploy(claim: Claim) -> Step:
-    """A page about to be published."""
+    """A claimed step that publishes a page."""
     step = claim("vercel.deploy", {})
     picture = {"id": upload(step, small("astronaut.png")), "url": "http://unused"}
     given = {"title": "A <gallery>", "caption": "Look & see", "pictures": [picture]}
@@ -73,18 +73,22 @@ def deploy(claim: Claim) -> Step:
 
 
 def open_channel(claim: Claim) -> Step:
-    """A channel about to be opened."""
+    """A claimed step that opens a channel."""
     return claim("agora.open_channel", {"title": "Premiere"})
 
 
 def notify(claim: Claim) -> Step:
-    """A notification about to be sent."""
+    """A claimed step that sends a notification."""
     return claim("n8n.notify", {"event": "campaign.published", "data": {"to": "ada@example.com"}})
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An action's effect, as the books call it, and what undoing it leaves in them."""
+    """The effect of an action.
+
+    `effect` and `undone` are the names under which the sandbox counts the effect and its undoing.
+    `results` are the results of the first and of the second compensation.
+    """
 
     prepare: Callable[[Claim], Step]
     operation: str
@@ -94,12 +98,12 @@ class Effect:
     results: tuple[str, str] = ("", "")
 
     def plan(self, vendors: Vendors, kind: str) -> None:
-        """Let the effect's next call go wrong."""
+        """Plan a fault of the kind for the next call that makes the effect."""
         platform, _, operation = self.operation.partition("/")
         vendors.fault(platform, operation, kind)
 
     def begin(self, step: Step) -> str:
-        """Run up to the end or the first wait; what identifies it."""
+        """Run the step to its end or its first wait, and return the output or the external id."""
         if not self.suspends:
             return json.dumps(step.run(), sort_keys=True)
         with pytest.raises(Suspend) as caught:

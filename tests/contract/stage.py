@@ -1,4 +1,4 @@
-"""A claimed step in a real database, as an action meets it, without engine, broker or worker."""
+"""A claimed step in a real database, whose action a test runs without engine, broker or worker."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from app.protocol.claims import Claim
 
 KEY = "step"
 ATTEMPT_SECONDS = 2.0
-"""Short: a reply that the sandbox loses is waited for no longer."""
+"""The deadline of an attempt. It is short, because tests wait so long for a reply that is lost."""
 _DEFINITION = (
     "INSERT INTO definitions (name, version, body, checksum, active)"
     " VALUES ('contract', 1, '{}', 'x', true) ON CONFLICT DO NOTHING"
@@ -32,7 +32,7 @@ _START = (
 
 @dataclass
 class Step:
-    """One step of a workflow of its own; every `run` is a replay under the same claim."""
+    """The only step of a workflow. Each `run` after the first replays it under the same claim."""
 
     action: Action
     claim: Claim
@@ -40,7 +40,7 @@ class Step:
     cost: int = field(default=0)
 
     def run(self, external_id: str | None = None) -> Json:
-        """Run the action from the top, as a first attempt or (external_id) as a wake."""
+        """Run the action from the top: as a first attempt, or woken if `external_id` is given."""
         call = self.call(external_id)
         given = self.action.input.model_validate_json(json.dumps(self.given))
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
@@ -49,21 +49,21 @@ class Step:
         return output
 
     def call(self, external_id: str | None = None) -> Call:
-        """What the action is given at an attempt."""
+        """The Call that the action receives at an attempt."""
         return Call(replace(self.claim, external_id=external_id), self.action)
 
     @property
     def intents(self) -> tuple[Intent, ...]:
-        """What is recorded of the step's effects."""
+        """The recorded intents of the step."""
         return intents.intents(self.claim.workflow_id, KEY)
 
     def open_intent(self) -> Intent:
-        """The one effect whose fate is not known."""
+        """The only intent of which it is not known whether it happened."""
         (found,) = [intent for intent in self.intents if intent.resolution is None]
         return found
 
     def look_up(self, intent: Intent | None = None) -> LookupAnswer:
-        """What the action's lookup says of the open intent."""
+        """The answer of the action's lookup for an intent, the open one by default."""
         assert self.action.lookup is not None
         return self.action.lookup(self.call(), intent or self.open_intent())
 
@@ -73,7 +73,7 @@ class Step:
         assert intents.resolve_intent(self.claim, ordinal, "accepted", found.response)
 
     def undo(self, *, external_id: str | None = None, output: Json | None = None) -> Json:
-        """Run the compensation in a row of its own, again under the same claim."""
+        """Run the step's compensation as an attempt of its row, `step~undo`."""
         assert self.action.compensate is not None
         told = Undo(KEY, "succeeded", self.given, output, external_id, self.intents)
         claim = claim_undo(self.claim.workflow_id, self.action.name)
@@ -81,7 +81,7 @@ class Step:
             return self.action.compensate(Call(claim, self.action), told)
 
     def take_back(self, effect: str, *, status: str) -> Json:
-        """Run the compensation for an effect that is not the step's own, which is in `status`."""
+        """Run the compensation of an orphan effect while the step has the status."""
         assert self.action.compensate is not None
         told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
         claim = claim_undo(self.claim.workflow_id, self.action.name)
@@ -90,7 +90,7 @@ class Step:
 
 
 def claimed_step(user_id: UUID, action: str, given: Json) -> Step:
-    """Start a workflow of one step, in the database alone, and claim the step."""
+    """Start a workflow of one step and claim the step. Nothing is sent to a broker."""
     workflow_id = uuid7()
     with db.begin() as connection:
         connection.execute(text(_DEFINITION))
@@ -102,7 +102,10 @@ def claimed_step(user_id: UUID, action: str, given: Json) -> Step:
 
 
 def claim_undo(workflow_id: UUID, action: str) -> Claim:
-    """Claim the compensation's row; made at the first call, given back to be claimed at others."""
+    """Claim the row of the step's compensation.
+
+    The first call makes the row. Each further call ends the claim before and claims the row again.
+    """
     key = f"{KEY}~undo"
     with db.begin() as connection:
         parameters: dict[str, Any] = {"id": workflow_id, "key": key}

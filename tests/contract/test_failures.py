@@ -49,7 +49,7 @@ class Effect:
 
     @property
     def lost(self) -> type[Outcome]:
-        """What no answer means: look it up, unless it may simply be repeated."""
+        """The outcome of a call without an answer."""
         return Retryable if self.is_repeatable else Unknown
 
 

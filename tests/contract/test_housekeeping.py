@@ -1,4 +1,4 @@
-"""What beat runs: each platform's probe, recorded for whoever looks."""
+"""The probes of platforms, which beat starts: their results are recorded."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ def test_probes_tell_which_platforms_answer(
 ) -> None:
     configure(DATABASE_URL=fresh_database, VERCEL_TOKEN="wrong", AGORA_CUSTOMER_SECRET="")
     try:
-        # It was in use before.
+        # Agora had its settings once. Without them it is not probed, and its old result is removed.
         db.row("INSERT INTO platform_health VALUES ('agora', true, NULL, 1)", ())
         housekeeping.probe_platforms()
         health = queries.platform_health()
         asked = db.row("SELECT max(checked_at) AS at FROM platform_health", ())
         assert asked is not None
-        # Messages that had to wait come all at once; only the first is worth anything.
+        # Delayed messages may arrive all at once. Only the first of them probes the platforms.
         housekeeping.probe_when_due()
         assert db.row("SELECT max(checked_at) AS at FROM platform_health", ()) == asked
         db.row("UPDATE platform_health SET checked_at = checked_at - interval '1 hour'", ())

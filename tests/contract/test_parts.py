@@ -1,4 +1,4 @@
-"""The parts that call nobody: token, page, provenance, cost, late imports."""
+"""The parts of platforms that send nothing: token, page, provenance, cost, late imports."""
 
 import doctest
 import io
@@ -24,7 +24,7 @@ AGORA_TOKEN = (
 
 
 def picture(form: str, size: tuple[int, int] = (40, 30)) -> bytes:
-    """A picture that is not of one colour."""
+    """A picture with a gradient, so that a changed pixel can be seen."""
     image = Image.linear_gradient("L").resize(size).convert("RGB")
     made = io.BytesIO()
     image.save(made, form, **({"lossless": True} if form == "WEBP" else {}))

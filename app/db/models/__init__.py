@@ -1,4 +1,4 @@
-"""The tables, as the migrations leave them; a test holds the two against each other."""
+"""The tables as SQLAlchemy models. A test compares them with a migrated database."""
 
 from app.db.models.base import Base
 from app.db.models.definitions import DefinitionActivation, DefinitionRow

@@ -1,4 +1,4 @@
-"""What all tables share."""
+"""The base class of all models, and SQL texts that they share."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -17,13 +17,13 @@ UUID7 = text("uuidv7()")
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
-    """The condition that the column has one of the values."""
+    """The SQL condition that the column has one of the values."""
     listed = ", ".join(f"'{value}'" for value in values)
     return f"{column} IN ({listed})"
 
 
 class Base(DeclarativeBase):
-    """Column types by annotation: times are aware, JSON is jsonb."""
+    """Derives the type of a column from its annotation: times have a time zone, JSON is jsonb."""
 
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),

@@ -1,4 +1,4 @@
-"""Recipes, and which of them stood when."""
+"""Tables of definitions: their versions, and when each version became the active one."""
 
 from datetime import datetime
 from typing import Any
@@ -19,14 +19,18 @@ from app.db.models.people import in_project
 
 
 class DefinitionRow(Base):
-    """One version of a recipe; a body never changes under its version. `weight`: its share of the
-    starts while they are spread; a retired version starts nothing."""
+    """One version of a definition. The body of a version never changes.
+
+    `weight` is the version's share of new workflows while several versions share the starts. No
+    workflow starts on a retired version.
+    """
 
     __tablename__ = "definitions"
     name: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True)
     organisation_id: Mapped[UUID | None]
-    """Whose it is; None: everybody's, as are all that ship."""
+    """The organisation that owns the definition. None: every organisation may use it, for example
+    because it ships with the product."""
     project_id: Mapped[UUID | None]
     body: Mapped[dict[str, Any]]
     checksum: Mapped[str]
@@ -35,7 +39,7 @@ class DefinitionRow(Base):
     weight: Mapped[int | None]
     retired_at: Mapped[datetime | None]
     fingerprints: Mapped[dict[str, Any] | None]
-    """Of the inputs of its actions, as they were when the body was checked (see app/releases)."""
+    """By name of action: a fingerprint of the action's input model when the body was checked."""
     __table_args__ = (
         in_project(),
         CheckConstraint(
@@ -51,7 +55,10 @@ class DefinitionRow(Base):
 
 
 class DefinitionActivation(Base):
-    """A version became the active one; `taken_back_at`: until a rollback left it."""
+    """A version became the active one.
+
+    `taken_back_at` is the time of the rollback that undid this, or None.
+    """
 
     __tablename__ = "definition_activations"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)

@@ -1,4 +1,4 @@
-"""Files, by their rows."""
+"""The table of files."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,10 @@ from app.db.models.people import in_project
 
 
 class ArtifactRow(Base):
-    """A file we keep: an upload, or a result copied from a platform. Erased: hash only."""
+    """A stored file: a user's upload, or a result that a step copied from a platform.
+
+    When the file is erased, its row stays with the hashes.
+    """
 
     __tablename__ = "artifacts"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)

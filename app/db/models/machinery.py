@@ -1,4 +1,4 @@
-"""The engine's own: time, the reconciler, workers."""
+"""Tables about the system itself: its clock, the reconciler, the schema and the workers."""
 
 from datetime import datetime, timedelta
 
@@ -13,7 +13,10 @@ from app.db.models.base import NOW, Base
 
 
 class ClockOffset(Base):
-    """What `playalter_now()` adds to the clock; a trigger refuses it outside a test database."""
+    """At most one row: the time that `playalter_now()` adds to the database's clock.
+
+    A trigger refuses the row in any database but a test's.
+    """
 
     __tablename__ = "clock_offset"
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
@@ -21,7 +24,11 @@ class ClockOffset(Base):
 
 
 class ReconcilerBeat(Base):
-    """One shared row: when any reconciler last passed, and until when no lease is expired."""
+    """One row, which all reconcilers share.
+
+    `beat_at` is the time of the last pass of any reconciler. Before `grace_until` no reconciler
+    expires a lease.
+    """
 
     __tablename__ = "reconciler_beat"
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
@@ -30,7 +37,7 @@ class ReconcilerBeat(Base):
 
 
 class SchemaBaseline(Base):
-    """One row: the checksum of the text that has made this database (see app/db/baseline)."""
+    """One row: the checksum of the schema that made this database (see app/db/baseline.py)."""
 
     __tablename__ = "schema_baseline"
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
@@ -39,7 +46,7 @@ class SchemaBaseline(Base):
 
 
 class WorkerPresence(Base):
-    """What a worker has last said of itself: the queues that it takes, and when."""
+    """The last report of a worker: which queues it takes, and when it said so."""
 
     __tablename__ = "worker_presence"
     name: Mapped[str] = mapped_column(primary_key=True)

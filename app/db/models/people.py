@@ -1,4 +1,4 @@
-"""Who asks: organisations with their projects, users and their keys."""
+"""Tables of organisations, projects, users and API keys."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ from app.db.models.base import NOW, UUID7, Base
 
 
 class Organisation(Base):
-    """Who owns workflows, files and definitions; one organisation's are hidden from the others."""
+    """The owner of workflows, files and definitions, which other organisations cannot see."""
 
     __tablename__ = "organisations"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
@@ -25,7 +25,7 @@ class Organisation(Base):
 
 
 class Project(Base):
-    """A part of an organisation, in which workflows and files stand."""
+    """A part of an organisation. Every workflow and every file belongs to one project."""
 
     __tablename__ = "projects"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
@@ -36,15 +36,17 @@ class Project(Base):
 
 
 def in_project() -> ForeignKeyConstraint:
-    """The foreign key that holds a row to a project and to that project's organisation."""
+    """The foreign key by which a row's project must be one of the row's organisation."""
     return ForeignKeyConstraint(
         ["organisation_id", "project_id"], ["projects.organisation_id", "projects.id"]
     )
 
 
 class User(Base):
-    """A customer of the system, and where what the customer starts and uploads stands. Made by the
-    SQL function `create_user_v1`, with an organisation and a project."""
+    """A customer. Workflows and uploads of the user belong to the user's organisation and project.
+
+    The SQL function `create_user_v1` makes a user together with an organisation and a project.
+    """
 
     __tablename__ = "users"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
@@ -56,7 +58,10 @@ class User(Base):
 
 
 class ApiKey(Base):
-    """A key's public prefix and the keyed hash of the whole; the key itself is shown once."""
+    """An API key: its public prefix, and a keyed hash of the whole key.
+
+    The key itself is shown once, when it is made, and is not stored.
+    """
 
     __tablename__ = "api_keys"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
@@ -66,4 +71,4 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     revoked_at: Mapped[datetime | None]
     is_admin: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    """May change what can be started, for everybody."""
+    """Whether the key may change the definitions, which all users share."""

@@ -1,4 +1,4 @@
-"""What platforms tell, and how they do."""
+"""Tables of webhooks, of requests to platforms, and of the platforms' health."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,10 @@ from app.db.models.base import NOW, UUID7, Base, one_of
 
 
 class WebhookDelivery(Base):
-    """A verified webhook; committed before it is answered 200."""
+    """A verified webhook, committed before it is answered with 200.
+
+    Rows of the platform `control` are messages of our own, for example a signal.
+    """
 
     __tablename__ = "webhook_deliveries"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
@@ -30,14 +33,15 @@ class WebhookDelivery(Base):
     received_at: Mapped[datetime] = mapped_column(server_default=NOW)
     consumed_at: Mapped[datetime | None]
     effect_id: Mapped[str | None]
-    """The vendor's id of the effect it speaks of, where that carries the step that follows."""
+    """The vendor's id of the effect that the webhook reports. It is set only if the step that the
+    effect was made for is known; the next two columns name this step."""
     effect_workflow_id: Mapped[UUID | None]
     effect_step_key: Mapped[str | None]
     fate: Mapped[str | None]
-    """Whether the effect is that step's own or an orphan; None while that is open."""
+    """Whether the effect is the step's own or an orphan; None until that is decided."""
     decision_failures: Mapped[int] = mapped_column(server_default=text("0"))
     decide_after: Mapped[datetime | None]
-    """Not before this time, after a decision that failed."""
+    """The earliest time of the next decision, after one that failed."""
     __table_args__ = (
         UniqueConstraint("platform", "delivery_id", name="webhook_deliveries_once"),
         CheckConstraint(one_of("fate", ("own", "orphan")), name="webhook_deliveries_fate"),
@@ -65,7 +69,7 @@ class WebhookDelivery(Base):
 
 
 class PlatformLog(Base):
-    """One HTTP exchange with a platform; `status` is the HTTP status or an error's name."""
+    """One HTTP exchange with a platform; `status` is the HTTP status or the name of an error."""
 
     __tablename__ = "platform_logs"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -80,7 +84,7 @@ class PlatformLog(Base):
 
 
 class PlatformHealth(Base):
-    """The last probe of each platform."""
+    """The result of the last probe of a platform."""
 
     __tablename__ = "platform_health"
     platform: Mapped[str] = mapped_column(primary_key=True)

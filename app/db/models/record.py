@@ -1,4 +1,4 @@
-"""What is on record: effects about to be made, and events."""
+"""Tables of the record: intents and events."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from app.db.models.statuses import RESOLUTIONS
 
 
 class IntentRow(Base):
-    """An effect about to be made: committed before the request leaves."""
+    """A request that has an effect at a vendor; it is committed here before it is sent."""
 
     __tablename__ = "intents"
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -43,7 +43,10 @@ class IntentRow(Base):
 
 
 class EventRow(Base):
-    """Append-only; `hash` is SHA-256 over the previous hash and `body`, as it is stored."""
+    """An event of a workflow; events are only appended.
+
+    `hash` is the SHA-256 over the hash of the previous event and `body`, the text as it is stored.
+    """
 
     __tablename__ = "events"
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -1,4 +1,4 @@
-"""The words that columns take; each CHECK is made from them."""
+"""The values that columns of fixed values may have; their CHECK constraints are made from these."""
 
 WORKFLOW_STATUSES = (
     "pending",
@@ -11,7 +11,7 @@ WORKFLOW_STATUSES = (
 )
 TERMINAL_WORKFLOW_STATUSES = ("succeeded", "failed", "compensated", "cancelled")
 RARE_WORKFLOW_STATUSES = ("pending", "failed", "compensating", "compensated", "cancelled")
-"""Those that an index is kept for: most workflows run and succeed."""
+"""The statuses for which an index is kept. It is small: most workflows run or have succeeded."""
 STEP_STATUSES = (
     "pending",
     "running",

@@ -1,4 +1,4 @@
-"""Workflows and their steps: projections of the events, written with them."""
+"""Tables of workflows and steps: projections of the events, written in the same transactions."""
 
 from datetime import datetime
 from typing import Any
@@ -38,14 +38,14 @@ STEP_STATUS = _StepStatus(
 
 
 class WorkflowRow(Base):
-    """One execution of a definition. While not terminal, `next_wake_at` is finite."""
+    """One execution of a definition. `next_wake_at` is finite until the status is terminal."""
 
     __tablename__ = "workflows"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
     organisation_id: Mapped[UUID]
     project_id: Mapped[UUID]
     user_id: Mapped[UUID]
-    """Who started it."""
+    """The user who started the workflow."""
     type: Mapped[str]
     version: Mapped[int]
     status: Mapped[str]
@@ -67,13 +67,14 @@ class WorkflowRow(Base):
     parent_key: Mapped[str | None]
     depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     undoes: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
-    """False: stopped without undoing."""
+    """Whether the workflow is undone if it stops."""
     budget: Mapped[int | None] = mapped_column(BigInteger)
-    """What its platforms may cost, in micro-USD; what they have cost is `spent`."""
+    """The most that the workflow may cost at the platforms, in micro-USD; None: no limit. What it
+    has cost so far is `spent`."""
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     is_asleep: Mapped[bool | None]
-    """When next_wake_at was last raised, it only waited; None: it was never raised."""
+    """Whether the workflow only waited when next_wake_at was last raised; None if it never was."""
     __table_args__ = (
         Index(
             "workflows_asleep",
@@ -135,7 +136,10 @@ class WorkflowRow(Base):
 
 
 class StepRow(Base):
-    """One node of a workflow, or (`~undo`) its compensation. `publish_after` null: not ready."""
+    """One node of a workflow, or the compensation of one, whose key ends in `~undo`.
+
+    A step without `publish_after` is not released: it is neither claimed nor published.
+    """
 
     __tablename__ = "steps"
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -169,10 +173,12 @@ class StepRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     adopted_from: Mapped[UUID | None]
-    """In a fork: the workflow whose outcome this is, which alone may undo it."""
+    """In a fork: the workflow from which the step's outcome was copied. Only that workflow may undo
+    the step."""
     skip_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     resolved_output: Mapped[Any | None] = mapped_column(JSONB)
-    """A person's word for the step's output; it is recorded without running the action."""
+    """The output that a person has given for the step; it is recorded instead of running the
+    action."""
     __table_args__ = (
         Index(
             "steps_by_signal",

@@ -24,7 +24,10 @@ APPROVAL = {"sequence": [{"approval": "review", "timeout": "30d"}, noop("b")]}
 
 
 def shown(user_id: UUID) -> dict[str, list[UUID]]:
-    """The ids of every status, newest first, out of the list of all, which computes each status."""
+    """The ids of the workflows by shown status, newest first, from the list of all workflows.
+
+    That list computes the status of each workflow, and so it does not rely on any index.
+    """
     page = queries.workflow_list(user_id, Filters(), limit=1000)
     return {
         status: [item["id"] for item in page.items if item["status"] == status]
@@ -33,7 +36,7 @@ def shown(user_id: UUID) -> dict[str, list[UUID]]:
 
 
 def listed(user_id: UUID, status: str, size: int) -> list[UUID]:
-    """The ids of the list by status, page after page."""
+    """The ids of all pages of the list by status."""
     found: list[UUID] = []
     cursor = None
     while True:
@@ -45,14 +48,14 @@ def listed(user_id: UUID, status: str, size: int) -> list[UUID]:
 
 
 def assert_lists_agree(user_id: UUID) -> dict[str, list[UUID]]:
-    """Every list by status holds what the list of all shows in it."""
+    """Check that each list by status has the workflows that the list of all shows with it."""
     expected = shown(user_id)
     assert {status: listed(user_id, status, 2) for status in SHOWN_STATUSES} == expected
     return expected
 
 
 def look(*workflows: UUID) -> None:
-    """Let the reconciler look at them now."""
+    """Make the workflows due, and let the reconciler pass."""
     db.row(
         "UPDATE workflows SET next_wake_at = playalter_now()"
         " WHERE id = ANY (%s) AND completed_at IS NULL",
@@ -102,7 +105,7 @@ def test_lists_by_status_agree_while_one_branch_waits_and_another_works(kernel: 
     look(workflow)
     assert kernel.workflow(workflow)["is_asleep"] is False
     assert assert_lists_agree(kernel.user_id)["running"] == [workflow]
-    # Another try of a step in a later hour: nothing to work on until then.
+    # The step `a` shall be tried again in an hour. Until then no step can run.
     db.row(
         "UPDATE steps SET status = 'pending', wake_at = playalter_now() + interval '1 hour',"
         " publish_after = clock_timestamp() WHERE workflow_id = %s AND key = 'a'",
@@ -165,7 +168,7 @@ def crowded(kernel: Kernel) -> list[UUID]:
 
 @contextmanager
 def statements() -> Iterator[list[tuple[str, Any]]]:
-    """What is sent to the database within the block."""
+    """The statements that the block sends to the database, with their parameters."""
     sent: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
@@ -179,7 +182,7 @@ def statements() -> Iterator[list[tuple[str, Any]]]:
 
 
 def buffers(sent: list[tuple[str, Any]]) -> int:
-    """Pages that the questions touch when they are asked again."""
+    """The number of pages that PostgreSQL reads if the queries are executed again."""
     total = 0
     for statement, parameters in sent:
         if re.match(r"\s*(SELECT|WITH)", statement):
