@@ -206,5 +206,5 @@ class Platform:
     verify: Verify | None = None
     probe: Callable[[], None] | None = None
     warm: Callable[[], None] | None = field(default=None)
-    """Imports the vendor's SDK ahead of need; called in a worker, never in the web process."""
+    """Imports the vendor's SDK ahead of need, for a process that calls the vendor."""
     settings: type[PlatformSettings] | None = None
