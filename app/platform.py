@@ -195,7 +195,7 @@ Verify = Callable[[Mapping[str, str], bytes, datetime], Delivery]
 
 @dataclass(frozen=True)
 class Platform:
-    """One vendor: its name (also its queue), actions, webhook check and probe.
+    """One vendor: its name (also its queue), actions, webhook check, probe and settings.
 
     `verify(headers, raw_body, now)` raises SignatureInvalid; header names are lower case.
     `probe()` makes one cheap authenticated call and raises an Outcome when the vendor is away.
