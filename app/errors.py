@@ -89,15 +89,17 @@ class Suspend(Outcome):
         poll_seconds: float = 60.0,
         until: datetime | None = None,
         signal: str | None = None,
+        early: str | None = None,
     ) -> None:
         """`until` is the time at which the wait ends; such a wait is not polled. `signal` is the
-        name of the signal that may end it earlier: a signal that arrived before the wait began is
-        stored under this name, and ends it at once."""
+        name of the signal that may end it earlier. `early` is the external id under which
+        earlier signals of that name are stored; one that is there ends the wait at once."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds
         self.until = until
         self.signal = signal
+        self.early = early
 
 
 class NotConfigured(Outcome):

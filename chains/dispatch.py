@@ -19,9 +19,10 @@ from redis.retry import Retry
 
 from app import db, settings
 from app.broker.celery import celery_app
+from app.keys import is_undo
 from chains import registry
 from chains.envelopes import PRIORITIES, envelope
-from chains.plans.compiler import DEFAULT_PRIORITY, UNDO_SUFFIX, Compiler
+from chains.plans.compiler import DEFAULT_PRIORITY, Compiler
 from chains.plans.plan import Plan
 
 log = structlog.get_logger()
@@ -49,7 +50,7 @@ def dispatch(
         plan = registry.plan(type, version)
     compiler = Compiler(celery_app(), plan, workflow_id, priority)
     try:
-        undos = [key for key in keys if key.endswith(UNDO_SUFFIX)]
+        undos = [key for key in keys if is_undo(key)]
         for key in undos:
             compiler.undo(key).apply_async()
         steps = [key for key in keys if key not in undos]
@@ -117,7 +118,7 @@ def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
     The worker that released these steps may then run them at once, without a message. The result
     for compensations is None.
     """
-    if any(key.endswith(UNDO_SUFFIX) for key in keys):
+    if any(is_undo(key) for key in keys):
         return None
     type, version, priority = _pinned(workflow_id)
     plan = registry.plan(type, version)

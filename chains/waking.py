@@ -3,24 +3,28 @@
 from uuid import UUID
 
 from app import db
+from app.broker.links import queue_of
+from app.keys import child_id
 from app.protocol import outcomes
 from chains.dispatch import dispatch
 
 
 def wake_parent(workflow_id: UUID) -> None:
     """Wake the step that waits for the end of this child."""
-    wake("control", f"workflow:{workflow_id}")
+    wake("control", child_id(workflow_id))
 
 
 def wake(platform: str, external_id: str) -> None:
     """Wake and publish the steps that wait for this external id of a platform."""
     waiting = db.patiently(
         lambda: db.rows(
-            "SELECT workflow_id, key FROM steps WHERE external_id = %s AND status = 'waiting'"
-            " AND split_part(action, '.', 1) = %s",
-            (external_id, platform),
+            "SELECT workflow_id, key, action FROM steps"
+            " WHERE external_id = %s AND status = 'waiting'",
+            (external_id,),
         ),
     )
     for step in waiting:
+        if queue_of(step["action"]) != platform:
+            continue
         if outcomes.wake_step(step["workflow_id"], step["key"], external_id):
             dispatch(step["workflow_id"], [step["key"]])

@@ -109,8 +109,8 @@ INVARIANTS = (
         "Nothing is undone of which it is proven that it never happened.",
         """
         SELECT w.id, u.key FROM chosen w
-          JOIN steps u ON u.workflow_id = w.id AND u.undo
-          JOIN steps s ON s.workflow_id = w.id AND s.key || '~undo' = u.key AND s.action = u.action
+          JOIN steps u ON u.workflow_id = w.id AND u.kind = 'undo'
+          JOIN steps s ON s.workflow_id = w.id AND s.key = u.of_key AND s.action = u.action
           JOIN intents i ON i.workflow_id = w.id AND i.step_key = s.key
          GROUP BY w.id, u.key HAVING bool_and(i.resolution IS NOT DISTINCT FROM 'never')
         """,
@@ -121,7 +121,7 @@ INVARIANTS = (
         "No claim of a step commits after the barrier of a stop (the lookup of an unknown aside).",
         """
         SELECT w.id, s.key FROM chosen w
-          JOIN steps s ON s.workflow_id = w.id AND NOT s.undo
+          JOIN steps s ON s.workflow_id = w.id AND s.kind = 'step'
           JOIN happened e ON e.workflow_id = w.id AND e.b ->> 'type' = 'WorkflowStopping'
          WHERE NOT EXISTS (SELECT FROM clock_offset)
            AND NOT EXISTS (SELECT FROM happened r WHERE r.workflow_id = w.id
@@ -142,7 +142,8 @@ INVARIANTS = (
              ORDER BY t.seq DESC LIMIT 1) AS ended FROM happened e) AS each
          WHERE ended <> 'WorkflowStopping' AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
            AND b ->> 'type' NOT IN ('WorkflowForked', 'AttentionResolved', 'OrphanFound')
-           AND coalesce(b ->> 'step', '') NOT LIKE '%%~orphan[%%'
+           AND NOT EXISTS (SELECT FROM steps s WHERE s.workflow_id = each.workflow_id
+                              AND s.key = b ->> 'step' AND s.kind IN ('orphan', 'orphan_undo'))
         UNION ALL
         SELECT id, status FROM chosen WHERE (completed_at IS NULL) = (status IN {_TERMINAL})
         """,
@@ -196,7 +197,7 @@ INVARIANTS = (
          WHERE w.completed_at IS NULL AND w.paused_at IS NULL
            AND (s.status IN ('running', 'waiting') OR s.status IN ('pending', 'unknown')
                 AND s.publish_after IS NOT NULL)
-           AND (w.status = 'running' OR s.undo OR s.status <> 'waiting')
+           AND (w.status = 'running' OR s.kind <> 'step' OR s.status <> 'waiting')
            AND w.next_wake_at - interval '1 s' > greatest(t.now, CASE s.status
                  WHEN 'running' THEN greatest(s.lease_until, s.publish_after) + t.shift
                  WHEN 'waiting' THEN s.wake_at
@@ -211,7 +212,7 @@ INVARIANTS = (
         " an orphan effect.",
         f"SELECT w.id, s.key || ' ' || s.status FROM chosen w JOIN steps s ON s.workflow_id = w.id"
         f" WHERE w.status IN {_TERMINAL} AND s.status IN ('pending', 'running', 'waiting')"
-        " AND NOT (s.undo AND s.key LIKE '%%~orphan[%%')",
+        " AND s.kind <> 'orphan_undo'",
     ),
     Invariant(
         17,
@@ -235,8 +236,11 @@ INVARIANTS = (
                   PARTITION BY workflow_id, b -> 'step', b -> 'data') AS times
                   FROM happened WHERE b ->> 'type' = 'OrphanFound') AS o
          WHERE o.times > 1 OR NOT EXISTS (
-                 SELECT FROM steps u WHERE u.workflow_id = o.workflow_id AND u.undo AND u.key =
-                    format('%%s~orphan[%%s]~undo', o.b ->> 'step', o.b -> 'data' ->> 'external_id'))
+                 SELECT FROM steps f JOIN steps u ON u.workflow_id = f.workflow_id
+                    AND u.kind = 'orphan_undo' AND u.of_key = f.key
+                  WHERE f.workflow_id = o.workflow_id AND f.kind = 'orphan'
+                    AND f.of_key = o.b ->> 'step'
+                    AND f.external_id = o.b -> 'data' ->> 'external_id')
             OR EXISTS (
                  SELECT FROM steps s WHERE s.external_id = o.b -> 'data' ->> 'external_id'
                     AND s.status = 'waiting')
@@ -284,15 +288,15 @@ _UNDOABLE = f"""
 SELECT w.id, w.type, w.version, s.key, s.action, s.status, s.input,
        EXISTS (SELECT FROM intents i WHERE i.workflow_id = w.id AND i.step_key = s.key
                   AND i.resolution IS DISTINCT FROM 'never') AS has_effect,
-       EXISTS (SELECT FROM steps u WHERE u.workflow_id = w.id AND u.key = s.key || '~undo'
-                  AND u.status = 'succeeded') AS is_undone,
+       EXISTS (SELECT FROM steps u WHERE u.workflow_id = w.id AND u.of_key = s.key
+                  AND u.kind = 'undo' AND u.status = 'succeeded') AS is_undone,
        c.id AS child, c.type AS child_type, c.version AS child_version, c.status AS child_status,
        ARRAY (SELECT key FROM steps d WHERE d.workflow_id = c.id
                  AND d.status = 'succeeded') AS child_done
   FROM ({_CHOSEN}) AS w JOIN steps s ON s.workflow_id = w.id
   LEFT JOIN workflows c ON c.parent_id = w.id AND c.parent_key = s.key
- WHERE w.status IN ('compensated', 'cancelled', 'failed') AND w.undoes AND NOT s.undo
-   AND s.adopted_from IS NULL AND s.key NOT LIKE '%%~orphan[%%'
+ WHERE w.status IN ('compensated', 'cancelled', 'failed') AND w.undoes AND s.kind = 'step'
+   AND s.adopted_from IS NULL
 """
 
 

@@ -17,7 +17,7 @@ from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
 from app.engine.prepared import Prepared
 from app.engine.releases import leave_if_other
 from app.errors import Permanent
-from app.orphans import step_of
+from app.keys import step_of
 from app.outbound.http import HttpCall, exchange_scope
 from app.payload import clean, dumps
 from app.platform import Action, ActionInput, Json, Undo

@@ -10,13 +10,11 @@ from app import db, settings
 from app.declarations import KEY_MARGIN
 from app.errors import NotConfigured, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
+from app.keys import step_of, undone_by
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json
 from app.protocol import intents
 from app.protocol.claims import Claim, Fenced
-
-UNDO_SUFFIX = "~undo"
-ORPHAN_MARK = "~orphan["
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -61,13 +59,13 @@ class Call:
     @property
     def original_key(self) -> str:
         """The key of the row that is run or undone: that of a step or of an orphan effect."""
-        return self.claim.key.removesuffix(UNDO_SUFFIX)
+        return undone_by(self.claim.key)
 
     @property
     def reference(self) -> str:
         """`<workflow>/<step>`, for a vendor's metadata. A step, its compensation and those of its
         orphan effects have the same reference."""
-        return f"{self.workflow_id}/{self.original_key.partition(ORPHAN_MARK)[0]}"
+        return f"{self.workflow_id}/{step_of(self.claim.key)}"
 
     @property
     def hook_url(self) -> str:

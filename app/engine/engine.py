@@ -16,6 +16,7 @@ from app.broker.links import SIBLINGS
 from app.broker.shutdown import is_shutting_down
 from app.engine.message import Message, Order
 from app.errors import Unavailable
+from app.keys import undo_of
 from app.platform import Action
 from app.protocol import leases
 
@@ -34,7 +35,7 @@ class Engine:
         for name, action in self.actions.items():
             self._register(app, name)
             if action.compensate is not None:
-                self._register(app, f"{name}~undo")
+                self._register(app, undo_of(name))
 
     def _register(self, app: Celery, name: str) -> None:
         engine = self

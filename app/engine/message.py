@@ -22,6 +22,7 @@ from app.engine.attempt import execute
 from app.engine.moves import Moves, Result
 from app.engine.outcome_writer import record
 from app.engine.prepared import Prepared
+from app.keys import undone_by
 from app.platform import Action
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim
@@ -142,7 +143,7 @@ class Message:
 
     def action(self, name: str | None = None) -> Action:
         """The action of a Celery task. The default is the task that runs now."""
-        return self.actions[(name or self.name).removesuffix("~undo")]
+        return self.actions[undone_by(name or self.name)]
 
     def attempt(self, claim: Claim) -> Claim | Advance:
         """Run and record one attempt of one step.

@@ -14,7 +14,7 @@ from app.engine.prepared import Prepared
 from app.engine.releases import Misfit
 from app.engine.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
 from app.errors import NotConfigured, Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
-from app.orphans import orphan
+from app.keys import orphan
 from app.payload import clean, dumps_or_none
 from app.platform import Effect, Json
 from app.protocol import intents

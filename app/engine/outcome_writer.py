@@ -5,11 +5,11 @@ keeps them in memory.
 """
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from app.engine.moves import Moves, Result, finish_of
+from app.errors import Suspend
 from app.platform import Json
 from app.protocol import outcomes
 from app.protocol.claims import Advance, Claim
@@ -37,9 +37,7 @@ class OutcomeWriter(Protocol):
         self, claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
     ) -> str: ...
 
-    def wait_step(
-        self, claim: Claim, attempt: Attempt, external_id: str, until: datetime, signal: str | None
-    ) -> str: ...
+    def wait_step(self, claim: Claim, attempt: Attempt, wait: Suspend) -> str: ...
 
     def doubt_step(
         self,
@@ -152,8 +150,7 @@ def _record_suspension(claim: Claim, result: Result, writer: OutcomeWriter) -> A
     assert result.suspend is not None
     external_id = result.suspend.external_id
     if result.suspend.until is not None:
-        until, signal = result.suspend.until, result.suspend.signal
-        verdict = writer.wait_step(claim, result.attempt, external_id, until, signal)
+        verdict = writer.wait_step(claim, result.attempt, result.suspend)
         woken = verdict == "woken"
         return Advance("released", (claim.key,)) if woken else Advance(verdict)
     verdict = writer.suspend_step(

@@ -4,11 +4,11 @@ Only the holder of the step's fence may record: the verdict `fenced` says that a
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app import db, settings
+from app.errors import Suspend
 from app.payload import dumps, dumps_or_none
 from app.platform import Json
 from app.protocol.claims import Advance, Claim, claim_of, republish_seconds
@@ -131,12 +131,11 @@ def suspend_step(
     return _outcome(sql, claim, attempt, external_id, seconds, timeout)
 
 
-def wait_step(
-    claim: Claim, attempt: Attempt, external_id: str, until: datetime, signal: str | None
-) -> str:
+def wait_step(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
     """Record a wait until an instant, or until somebody signals before."""
-    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, external_id, until, signal, republish_seconds())
+    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    rest = (wait.external_id, wait.until, wait.signal, wait.early, republish_seconds())
+    return _outcome(sql, claim, attempt, *rest)
 
 
 def doubt_step(

@@ -12,8 +12,8 @@ from sqlalchemy import (
 )
 
 from app.broker.presence import GONE_SECONDS
-from app.db.models import STEP_STATUSES, StepRow, WorkflowRow
-from app.orphans import is_orphan
+from app.db.models import STEP_STATUSES, UNDO_KINDS, StepRow, WorkflowRow
+from app.keys import is_orphan
 from app.platform import Json
 from app.queries.anywhere import ask_replica_first
 from app.queries.summaries import summary, summary_columns
@@ -63,7 +63,7 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
             is_due().label("is_due"),
         )
         .where(StepRow.workflow_id == workflow_id)
-        .order_by(StepRow.undo, StepRow.position, StepRow.key)
+        .order_by(StepRow.kind.in_(UNDO_KINDS), StepRow.position, StepRow.key)
     )
     workflow = workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
 

@@ -32,13 +32,13 @@ def approvals(user_id: UUID, email: str, *, cursor: UUID | None = None, limit: i
 _APPROVALS = """
 WITH mine AS (
   SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
-   WHERE s.external_id LIKE 'signal:%' AND s.status = 'waiting' AND w.status = 'running'
+   WHERE s.signal IS NOT NULL AND s.status = 'waiting' AND w.status = 'running'
      AND (cast(:cursor AS uuid) IS NULL OR s.workflow_id < :cursor)
      AND (w.user_id = :user
           OR EXISTS (SELECT FROM jsonb_path_query(s.input, 'lax $.by[*]') AS each
                       WHERE lower(each #>> '{}') = :email))
    ORDER BY s.workflow_id DESC LIMIT :limit)
-SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.input ->> 'signal' AS signal,
+SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.signal,
        coalesce(s.input -> 'by', 'null') AS by, s.wake_at AS until,
        s.input ->> 'on_timeout' AS on_timeout, s.input ->> 'on_reject' AS on_reject,
        w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
@@ -48,7 +48,7 @@ SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.input ->> 'signa
                           WHERE lower(each) = :email)
             ELSE w.user_id = :user END AS is_yours
   FROM mine JOIN workflows w ON w.id = mine.workflow_id
-  JOIN steps s ON s.workflow_id = w.id AND s.external_id LIKE 'signal:%' AND s.status = 'waiting'
+  JOIN steps s ON s.workflow_id = w.id AND s.signal IS NOT NULL AND s.status = 'waiting'
  WHERE w.user_id = :user
     OR EXISTS (SELECT FROM jsonb_path_query(s.input, 'lax $.by[*]') AS each
                 WHERE lower(each #>> '{}') = :email)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from typing import Any
 
+from app.keys import body_prefix
 from chains.language.definition import Definition, Loop, Map
 from chains.language.tree import Found, key_of, nodes
 
@@ -78,8 +79,11 @@ def _by_key(definition: Definition) -> dict[str, dict[str, Any]]:
 def _key(found: Found) -> str | None:
     """The key with the keys of the maps and loops around it: `swap[].render`."""
     key = key_of(found.node)
-    around = [f"{key_of(node)}[]." for node in found.around if isinstance(node, Map | Loop)]
-    return None if key is None else "".join([*around, key])
+    if key is None:
+        return None
+    blocks = (node for node in found.around if isinstance(node, Map | Loop))
+    names = (node.map if isinstance(node, Map) else node.loop for node in blocks)
+    return "".join([*map(body_prefix, names), key])
 
 
 def _facts(node: Any) -> dict[str, Any]:

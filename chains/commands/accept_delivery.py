@@ -10,12 +10,13 @@ from chains.actions import actions
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
     """Store the webhook, then wake the step that waits for it; return False for a duplicate."""
-    is_new = keep_delivery(platform, delivery, _traced())
+    is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
     return is_new
 
 
-@lru_cache(maxsize=1)
-def _traced() -> list[str]:
-    return sorted(name for name, action in actions().items() if action.is_traced)
+@lru_cache(maxsize=64)
+def _traced(platform: str) -> list[str]:
+    found = actions().items()
+    return sorted(name for name, each in found if each.is_traced and each.platform == platform)

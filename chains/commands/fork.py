@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, InvalidInput
+from app.keys import template_of
 from app.payload import dumps, dumps_or_none, whole_numbers
 from app.platform import Json
 from app.protocol.claims import republish_seconds
@@ -27,7 +28,6 @@ from chains.commands.command import Caller, Subject, own_workflow
 from chains.dispatch import dispatch
 from chains.plans.boundaries import Boundaries, Boundary, boundaries
 from chains.plans.compiler import first_rows
-from chains.plans.plan import template_of
 from chains.starting.inputs import check_input
 from chains.starting.start import DEFAULT_TIMEOUT_SECONDS, RETIRED
 
@@ -114,8 +114,8 @@ class _Fork:
     def _adopted(self, connection: Connection) -> list[str]:
         earlier = boundaries_of(self.source).before(self.child)
         rows = connection.execute(text(_STEPS), {"id": self.source.id}).all()
-        undone = {row.key.removesuffix("~undo") for row in rows if row.undo}
-        found = [row for row in rows if not row.undo and template_of(row.key) in earlier]
+        undone = {row.of_key for row in rows if row.kind == "undo"}
+        found = [row for row in rows if row.kind == "step" and template_of(row.key) in earlier]
         for row in found:
             is_settled = row.status in {"succeeded", "skipped"}
             if row.key in undone or row.status == "compensated":
@@ -154,7 +154,7 @@ class _Fork:
 
 
 _STEPS = """
-SELECT key, status, undo,
+SELECT key, status, kind, of_key,
        status = 'failed' AND key IN (SELECT tolerated_steps_v1(:id)) AS is_tolerated
   FROM steps WHERE workflow_id = :id ORDER BY position, key
 """

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.errors import Conflict
-from app.orphans import is_orphan
+from app.keys import is_orphan
 from app.payload import dumps
 from app.protocol.claims import republish_seconds
 from app.protocol.controls import verdict

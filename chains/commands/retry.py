@@ -61,7 +61,7 @@ def _only_candidate(workflow_id: UUID) -> str:
 
 
 _CANDIDATES = """
-SELECT key FROM steps WHERE workflow_id = %s AND NOT undo
+SELECT key FROM steps WHERE workflow_id = %s AND kind = 'step'
    AND (status = 'pending' AND wake_at > playalter_now()
         OR status = 'failed' AND key NOT IN (SELECT tolerated_steps_v1(%s)))
  ORDER BY position, key LIMIT 21
@@ -159,7 +159,7 @@ def _failed_step(workflow_id: UUID) -> str:
     row = db.patiently(
         lambda: db.row(
             "SELECT coalesce(error ->> 'step', (SELECT min(key) FROM steps"
-            "   WHERE workflow_id = workflows.id AND status = 'failed' AND NOT undo)) AS key"
+            "   WHERE workflow_id = workflows.id AND status = 'failed' AND kind = 'step')) AS key"
             " FROM workflows WHERE id = %s",
             (workflow_id,),
         ),

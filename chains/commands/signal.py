@@ -4,6 +4,7 @@ A signal is stored until an approval takes it. If the approval names people, onl
 signal; otherwise only the workflow's owner may.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, Forbidden, NotFound
+from app.keys import signal_id, signal_of
 from app.payload import clean, dumps
 from app.platform import Json
 from app.protocol.claims import republish_seconds
@@ -102,15 +104,15 @@ def _waiting(workflow_id: UUID) -> dict[str, list[_WaitingApproval]]:
     """The approvals that wait, by the name of their signal."""
     rows = db.patiently(
         lambda: db.rows(
-            "SELECT key, external_id, input -> 'by' AS by FROM steps WHERE workflow_id = %s"
-            " AND external_id LIKE 'signal:%%' AND status = 'waiting' ORDER BY position, key",
+            "SELECT key, signal, input -> 'by' AS by FROM steps WHERE workflow_id = %s"
+            " AND signal IS NOT NULL AND status = 'waiting' ORDER BY position, key",
             (workflow_id,),
         ),
     )
     found: dict[str, list[_WaitingApproval]] = {}
     for row in rows:
-        name = row["external_id"].split(":", 3)[2]
-        found.setdefault(name, []).append(_WaitingApproval(row["key"], _people(row["by"])))
+        asked = _WaitingApproval(row["key"], _people(row["by"]))
+        found.setdefault(row["signal"], []).append(asked)
     return found
 
 
@@ -181,17 +183,20 @@ def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Appro
 def _was_given(delivery_id: str, name: str, payload: Json) -> bool:
     row = db.patiently(
         lambda: db.row(
-            "SELECT payload = %s::jsonb AND split_part(external_id, ':', 3) = %s AS is_same"
-            " FROM webhook_deliveries WHERE platform = 'control' AND delivery_id = %s",
-            (dumps(payload), name, delivery_id),
+            "SELECT payload, external_id FROM webhook_deliveries"
+            " WHERE platform = 'control' AND delivery_id = %s",
+            (delivery_id,),
         ),
     )
-    if row is not None and not row["is_same"]:
+    if row is None:
+        return False
+    given = (json.loads(dumps(payload)), name)
+    if (row["payload"], signal_of(row["external_id"])) != given:
         raise Conflict(
             "this Idempotency-Key was used with another body; use a new key for a new request",
             code="idempotency_key_reused",
         )
-    return row is not None
+    return True
 
 
 def _record(
@@ -201,8 +206,16 @@ def _record(
         return {"verdict": "woken" if key else "stored", "step_key": key, "is_paused": False}
     row = db.patiently(
         lambda: db.row(
-            "SELECT * FROM signal_workflow_v1(%s, %s, %s, %s, %s, %s)",
-            (workflow_id, name, key, delivery_id, dumps(payload), republish_seconds()),
+            "SELECT * FROM signal_workflow_v1(%s, %s, %s, %s, %s, %s, %s)",
+            (
+                workflow_id,
+                name,
+                signal_id(workflow_id, name),
+                key,
+                delivery_id,
+                dumps(payload),
+                republish_seconds(),
+            ),
         ),
     )
     assert row is not None

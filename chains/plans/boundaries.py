@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from app.keys import template_of
 from chains.language.definition import KINDS, Sequence
-from chains.plans.plan import Plan, template_of
+from chains.plans.plan import Plan
 
 
 @dataclass(frozen=True)

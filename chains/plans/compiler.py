@@ -12,14 +12,22 @@ from celery import Celery, Signature, chain, chord, group
 
 import tasks
 from app.broker.links import SIBLINGS, queue_of, task_id
-from app.orphans import is_orphan, step_of
+from app.keys import (
+    body_prefix,
+    concrete,
+    indexes_of,
+    is_open,
+    is_orphan,
+    step_of,
+    template_of,
+    undo_of,
+)
 from chains.language.definition import Step
-from chains.plans.plan import BRANCHING, Plan, PlannedStep, concrete, indexes_of, template_of
+from chains.plans.plan import BRANCHING, Plan, PlannedStep
 
 MAX_LINKS = 20
 TOGETHER = 25
 """The most quick siblings that share one message."""
-UNDO_SUFFIX = "~undo"
 DEFAULT_PRIORITY = 5
 
 
@@ -42,7 +50,7 @@ def body_rows(
     """
     block = template_of(block_key)
     body = plan.body(block)
-    head_names = {f"{block}[].{head}" for head in plan.steps[block].item_heads}
+    head_names = {body_prefix(block) + head for head in plan.steps[block].item_heads}
     outer = indexes_of(block_key)
     rows, heads = [], []
     for index, item in enumerate(items, first):
@@ -116,7 +124,7 @@ class Compiler:
         """
         step = self.plan.step(step_of(key))
         other = None if is_orphan(key) else step.other_compensation
-        action = f"{step.action}{UNDO_SUFFIX}" if other is None else other.action
+        action = undo_of(step.action) if other is None else other.action
         return self._signature(key, action)
 
     def one_message(self, keys: Iterable[str]) -> str | None:
@@ -160,7 +168,7 @@ class Compiler:
         if len(last.next_keys) < 2 or count >= MAX_LINKS:
             return None
         keys = [concrete(key, ()) for key in last.next_keys]
-        if any("[]" in key for key in keys) or self._common_join(keys) is None:
+        if any(is_open(key) for key in keys) or self._common_join(keys) is None:
             return None
         return self.canvas(keys)
 

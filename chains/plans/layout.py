@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.keys import body_prefix, choose_of, expand_of, until_of
 from chains.language.definition import (
     Approval,
     Child,
@@ -19,12 +20,9 @@ from chains.plans.plan import (
     APPROVAL,
     CHILD,
     CHOOSE,
-    CHOOSE_SUFFIX,
     EXPAND,
-    EXPAND_SUFFIX,
     JOIN,
     TURN,
-    UNTIL_SUFFIX,
     WAIT,
     DefinitionInvalid,
     Plan,
@@ -132,7 +130,7 @@ class _Layout:
         join = spot.prefix + node.map
         inner = replace(
             spot.at("do"),
-            prefix=f"{join}[].",
+            prefix=body_prefix(join),
             body_key=join,
             collect_key=join if node.on_item_failure == "collect" else spot.collect_key,
             has_item=True,
@@ -149,8 +147,8 @@ class _Layout:
         )
         start = _After(chain_join=after.chain_join)
         template = {"items": dict(node.over)}
-        self.add(spot, start, node.map + EXPAND_SUFFIX, EXPAND, block=node, template=template)
-        return (join + EXPAND_SUFFIX,)
+        self.add(spot, start, expand_of(node.map), EXPAND, block=node, template=template)
+        return (expand_of(join),)
 
     def choice(self, node: Choice, spot: _Spot, after: _After) -> tuple[str, ...]:
         join = spot.prefix + node.choice
@@ -172,26 +170,26 @@ class _Layout:
             ways.append(Way(when or None, heads, keys, spot.prefix + result_name(do)))
         self.add(spot, after, node.choice, JOIN, remaining=1, ways=tuple(ways))
         start = _After(chain_join=after.chain_join)
-        self.add(spot, start, node.choice + CHOOSE_SUFFIX, CHOOSE, ways=tuple(ways))
-        return (join + CHOOSE_SUFFIX,)
+        self.add(spot, start, choose_of(node.choice), CHOOSE, ways=tuple(ways))
+        return (choose_of(join),)
 
     def loop(self, node: Loop, spot: _Spot, after: _After) -> tuple[str, ...]:
         join = spot.prefix + node.loop
-        until = f"{join}[]{UNTIL_SUFFIX}"
-        inner = replace(spot.at("do"), prefix=f"{join}[].", body_key=join)
+        until = until_of(join)
+        inner = replace(spot.at("do"), prefix=body_prefix(join), body_key=join)
         end = _After(next_keys=(until,), chain_join=after.chain_join)
         heads = self.node(node.do, inner, end)
         result = inner.prefix + result_name(node.do)
         turn = replace(spot, body_key=join)
         start = _After(chain_join=after.chain_join)
-        self.add(turn, start, f"{node.loop}[]{UNTIL_SUFFIX}", TURN, block=node, result_key=result)
+        self.add(turn, start, until_of(node.loop), TURN, block=node, result_key=result)
         names = tuple(head.removeprefix(inner.prefix) for head in heads)
         self.add(
             spot, after, node.loop, JOIN, block=node, remaining=1, item_heads=names,
             result_key=result,
         )  # fmt: skip
-        self.add(spot, start, node.loop + EXPAND_SUFFIX, TURN, block=node)
-        return (join + EXPAND_SUFFIX,)
+        self.add(spot, start, expand_of(node.loop), TURN, block=node)
+        return (expand_of(join),)
 
 
 def _single(node: SingleNode) -> tuple[str, str, Any]:

@@ -1,16 +1,15 @@
 """A plan: a definition laid out as rows, which say what each releases and may refer to. Pure.
 
-Keys are paths, such as `swap[3].render`. A plan holds templates of keys, such as `swap[].render`.
-The key of a block is the key of its join. Rows beside the join control the block: `swap~expand`
-adds the items of a map or the first turn of a loop, `tier~choose` picks an alternative of a choice,
-and `retry[]~until` ends a turn of a loop.
+A plan holds templates of keys (see app/keys). The key of a block is the key of its join. Rows
+beside the join control the block: `swap~expand` adds the items of a map or the first turn of a
+loop, `tier~choose` picks an alternative of a choice, and `retry[]~until` ends a turn of a loop.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.keys import block_of, concrete, ends_turn, indexes_of, is_open, template_of
 from chains.language.definition import Approval, Child, Loop, Map, OtherAction, Step, Wait
 from chains.language.expressions import expressions, roots
 
@@ -24,17 +23,11 @@ CHILD = "control.child"
 BRANCHING = frozenset({EXPAND, CHOOSE, TURN})
 """The steps after these actions are decided when their outcome is recorded."""
 
-EXPAND_SUFFIX = "~expand"
-CHOOSE_SUFFIX = "~choose"
-UNTIL_SUFFIX = "~until"
-
 Scope = dict[str, str]
 Place = tuple[tuple[str, int], ...]
 """The way from the root to a step in the tree of nodes: (kind of node, number of the child)."""
 
 SingleNode = Step | Wait | Approval | Child
-
-_INDEX = re.compile(r"\[(\d+)\]")
 
 
 class DefinitionInvalid(ValueError):
@@ -96,7 +89,7 @@ class PlannedStep:
         """The row's conditions, which are JMESPath expressions: `when`, `until`, or cases."""
         if self.action == CHOOSE:
             return tuple(way.when for way in self.ways if way.when is not None)
-        if isinstance(self.block, Loop) and self.key.endswith(UNTIL_SUFFIX):
+        if isinstance(self.block, Loop) and ends_turn(self.key):
             return (self.block.until,)
         when = getattr(self.node, "when", None)
         return () if when is None else (when,)
@@ -162,48 +155,6 @@ class Plan:
         return [step for step in self.steps.values() if step.body_key == block_key]
 
 
-def template_of(key: str) -> str:
-    """The template of a concrete key.
-
-    >>> template_of("swap[3].render")
-    'swap[].render'
-    """
-    return _INDEX.sub("[]", key) if "[" in key else key
-
-
-def indexes_of(key: str) -> tuple[int, ...]:
-    """The indexes in a concrete key, the outermost first.
-
-    >>> indexes_of("outer[2].inner[5].render")
-    (2, 5)
-    """
-    return tuple(int(found) for found in _INDEX.findall(key))
-
-
-def concrete(template: str, indexes: tuple[int, ...]) -> str:
-    """Fill indexes into a template, from the left.
-
-    >>> concrete("outer[].inner[].render", (2, 5))
-    'outer[2].inner[5].render'
-    """
-    if "[]" not in template:
-        return template
-    for index in indexes:
-        template = template.replace("[]", f"[{index}]", 1)
-    return template
-
-
-def block_of(key: str) -> str:
-    """The key of the block that a row such as `swap~expand` controls.
-
-    >>> block_of("swap~expand"), block_of("retry[2]~until")
-    ('swap', 'retry')
-    """
-    if key.endswith(UNTIL_SUFFIX):
-        return key.removesuffix(UNTIL_SUFFIX).rpartition("[")[0]
-    return key.removesuffix(EXPAND_SUFFIX).removesuffix(CHOOSE_SUFFIX)
-
-
 def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
     """(the keys of the steps that never run because the step `key` failed, the join at the end of
     its chain), for a workflow that goes on after that failure."""
@@ -219,7 +170,7 @@ def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
         waiting += _targets(plan, plan.steps[target])
     join = None if step.chain_join is None else concrete(step.chain_join, indexes)
     # A key that still has an open index belongs to a deeper body, whose rows were never added.
-    keys = [made for made in (concrete(each, indexes) for each in found) if "[]" not in made]
+    keys = [made for made in (concrete(each, indexes) for each in found) if not is_open(made)]
     return keys, join
 
 
@@ -228,6 +179,6 @@ def _targets(plan: Plan, step: PlannedStep) -> list[str]:
     if step.join_key is not None:
         targets.append(step.join_key)
     if step.action in BRANCHING:
-        targets.append(block_of(step.key.replace("[]" + UNTIL_SUFFIX, "[0]" + UNTIL_SUFFIX)))
+        targets.append(block_of(step.key))
         targets += [key for way in step.ways for key in way.keys]
     return targets

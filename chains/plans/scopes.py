@@ -4,12 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from app.keys import body_prefix, choose_of, expand_of, name_of, until_of
 from chains.language.definition import Choice, Loop, Map, Parallel, Sequence
 from chains.language.expressions import ExpressionInvalid, expressions, roots, step_references
 from chains.plans.plan import (
-    CHOOSE_SUFFIX,
-    EXPAND_SUFFIX,
-    UNTIL_SUFFIX,
     DefinitionInvalid,
     Place,
     PlannedStep,
@@ -73,16 +71,16 @@ class _Walk:
                     after |= self.node(branch, prefix, done, (*place, ("parallel", at)))
                 return self.note(node.parallel, prefix, after, place)
             case Map():
-                self.note(node.map + EXPAND_SUFFIX, prefix, done, place)
-                self.node(node.do, f"{prefix}{node.map}[].", done, (*place, ("map", 0)))
+                self.note(expand_of(node.map), prefix, done, place)
+                self.node(node.do, prefix + body_prefix(node.map), done, (*place, ("map", 0)))
                 return self.note(node.map, prefix, done, place)
             case Choice():
                 return self.choice(node, prefix, done, place)
             case Loop():
-                self.note(node.loop + EXPAND_SUFFIX, prefix, done, place)
-                inside = f"{prefix}{node.loop}[]."
+                self.note(expand_of(node.loop), prefix, done, place)
+                inside = prefix + body_prefix(node.loop)
                 ended = self.node(node.do, inside, done, (*place, ("loop", 0)))
-                self.note(f"{node.loop}[]{UNTIL_SUFFIX}", prefix, ended, place)
+                self.note(until_of(node.loop), prefix, ended, place)
                 return self.note(node.loop, prefix, done, place)
             case _:
                 names = ("step", "wait", "approval", "workflow")
@@ -90,7 +88,7 @@ class _Walk:
                 return self.note(name, prefix, done, place)
 
     def choice(self, node: Choice, prefix: str, done: Scope, place: Place) -> Scope:
-        self.note(node.choice + CHOOSE_SUFFIX, prefix, done, place)
+        self.note(choose_of(node.choice), prefix, done, place)
         after = dict(done)
         ways = [case.do for case in node.cases]
         for at, way in enumerate(ways if node.otherwise is None else [*ways, node.otherwise]):
@@ -112,7 +110,7 @@ def _with_scope(step: PlannedStep, position: int, scope: Scope, place: Place) ->
         | ({"item"} if step.has_item else set())
         | ({"index"} if step.body_key is not None else set()),
     )
-    _check_compensation(step, {**scope, step.key.rpartition(".")[2]: step.key})
+    _check_compensation(step, {**scope, name_of(step.key): step.key})
     return replace(
         step,
         position=position,

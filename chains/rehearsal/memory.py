@@ -27,7 +27,8 @@ class StepRow:
     remaining: int | None = None
     released: bool = False
     item: Any = None
-    undo: bool = False
+    kind: str = "step"
+    of_key: str | None = None
     status: str = "pending"
     input: Any = None
     output: Any = None
@@ -37,6 +38,7 @@ class StepRow:
     attempts: int = 0
     """The number of calls of the action, without wakes and polls."""
     external_id: str | None = None
+    signal: str | None = None
     started_at: datetime | None = None
     wake_at: datetime | None = None
     expires_at: datetime | None = None
@@ -45,6 +47,11 @@ class StepRow:
     intents: list[Intent] = field(default_factory=list)
     promise: tuple[datetime, Any] | None = None
     """The time and the content of the vendor's answer, for a step that waits for it."""
+
+    @property
+    def undo(self) -> bool:
+        """Whether the row is a compensation."""
+        return self.kind == "undo"
 
 
 @dataclass

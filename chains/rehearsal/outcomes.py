@@ -4,10 +4,11 @@ tests/integration/running/test_rehearsal.py compares the two.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
-from app.engine.call import UNDO_SUFFIX
+from app.errors import Suspend
+from app.keys import child_id, item_key, signal_id, undo_of, undone_by
 from app.platform import Json
 from app.protocol.claims import Advance, Claim
 from app.protocol.outcomes import Attempt, Finish
@@ -37,7 +38,7 @@ class MemoryOutcomes:
         return self._follow(workflow, row, finish)
 
     def _undone(self, workflow: WorkflowRow, row: StepRow) -> Advance:
-        original = workflow.rows[row.key.removesuffix(UNDO_SUFFIX)]
+        original = workflow.rows[undone_by(row.key)]
         if original.status != "failed":
             original.status = "compensated"
         workflow.undone.append(original.key)
@@ -93,8 +94,8 @@ class MemoryOutcomes:
         if workflow.parent is None:
             return
         parent, key = workflow.parent
-        own = f"workflow:{workflow.id}"
-        for row in (parent.rows[key], parent.rows.get(key + UNDO_SUFFIX)):
+        own = child_id(workflow.id)
+        for row in (parent.rows[key], parent.rows.get(undo_of(key))):
             if row is not None and (row.status, row.external_id) == ("waiting", own):
                 self.memory.wake(parent, row)
 
@@ -141,17 +142,17 @@ class MemoryOutcomes:
         self.memory.wake_at(workflow, row, min(until, row.expires_at))
         return _recorded(workflow)
 
-    def wait_step(
-        self, claim: Claim, attempt: Attempt, external_id: str, until: datetime, signal: str | None
-    ) -> str:
+    def wait_step(self, claim: Claim, attempt: Attempt, wait: Suspend) -> str:
         """See wait_step_v1."""
         workflow, row = self._row(claim)
-        row.status, row.external_id, row.error, row.tries = "waiting", external_id, None, 0
-        self.memory.wake_at(workflow, row, until)
+        row.status, row.external_id, row.error, row.tries = "waiting", wait.external_id, None, 0
+        row.signal = wait.signal
+        assert wait.until is not None
+        self.memory.wake_at(workflow, row, wait.until)
         if workflow.status == "compensating":
             return "draining"
         for early in workflow.deliveries:
-            if early.external_id == signal and not early.is_consumed:
+            if early.external_id == wait.early and not early.is_consumed:
                 self._take(workflow, row, early)
                 return "woken"
         return "recorded"
@@ -160,11 +161,10 @@ class MemoryOutcomes:
         """See signal_workflow_v1."""
         if workflow.status != "running":
             return
-        plain = f"signal:{workflow.id}:{name}"
-        delivery = Delivery(plain, payload)
+        delivery = Delivery(signal_id(workflow.id, name), payload)
         workflow.deliveries.append(delivery)
         for row in sorted(workflow.rows.values(), key=lambda row: (row.position, row.key)):
-            if row.status == "waiting" and (row.external_id or "").startswith(f"{plain}:"):
+            if row.status == "waiting" and row.signal == name:
                 self._take(workflow, row, delivery)
                 return
 
@@ -288,5 +288,5 @@ def _settle_part(join: StepRow) -> list[str]:
     if join.remaining == 0:
         return [join.key]
     if join.next_item > item:
-        return [f"{join.key}[{item}].{head}" for head in join.item_heads or ()]
+        return [item_key(join.key, item, head) for head in join.item_heads or ()]
     return []

@@ -1,6 +1,6 @@
 """Brings a stopping workflow to its end in memory, in the order of `chains.undoing.frontier`."""
 
-from chains.plans.compiler import UNDO_SUFFIX
+from app.keys import undo_of
 from chains.rehearsal.memory import StepRow, WorkflowRow
 from chains.rehearsal.outcomes import MemoryOutcomes
 from chains.undoing.frontier import frontier
@@ -27,7 +27,7 @@ def settle(writer: MemoryOutcomes, workflow: WorkflowRow) -> None:
         _end(writer, workflow, rows)
         return
     _add_undos(workflow, {step.key: step for step in steps}, ready)
-    writer.memory.release(workflow, [key + UNDO_SUFFIX for key in ready])
+    writer.memory.release(workflow, [undo_of(key) for key in ready])
 
 
 def _end(writer: MemoryOutcomes, workflow: WorkflowRow, rows: list[StepRow]) -> None:
@@ -40,11 +40,12 @@ def _add_undos(workflow: WorkflowRow, steps: dict[str, StoredStep], ready: list[
     last = max(step.position for step in steps.values())
     workflow.add(
         {
-            "key": key + UNDO_SUFFIX,
+            "key": undo_of(key),
+            "kind": "undo",
+            "of_key": key,
             "item": workflow.rows[key].item,
             "action": undoing_action(workflow.plan, steps[key]),
             "position": last + 1,
-            "undo": True,
         }
         for key in ready
     )

@@ -9,20 +9,20 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from app.engine.call import ORPHAN_MARK
-from app.orphans import is_orphan
-from chains.language.definition import MAX_ITEMS, Loop
-from chains.plans.compiler import UNDO_SUFFIX
-from chains.plans.plan import (
-    EXPAND_SUFFIX,
-    UNTIL_SUFFIX,
-    Plan,
-    PlannedStep,
+from app.keys import (
+    adds_bodies,
     block_of,
     concrete,
     indexes_of,
+    is_orphan,
+    is_undo,
+    orphan_of,
     template_of,
+    undo_of,
+    undone_by,
 )
+from chains.language.definition import MAX_ITEMS, Loop
+from chains.plans.plan import Plan, PlannedStep
 from chains.repair.expected import NONE_YET, Bounds, Expected, ExpectedStep, exactly
 
 Data = Mapping[str, Any]
@@ -57,10 +57,10 @@ class _Fold:
         if kind in _OF_WORKFLOWS:
             _OF_WORKFLOWS[kind](self, data)
         elif kind == "StepCompensating":
-            self._add_row(str(event["step"]) + UNDO_SUFFIX)
+            self._add_row(undo_of(str(event["step"])))
         elif kind in _OF_STEPS:
             key = str(event["step"])
-            if kind == "StepAdopted" or key.endswith(UNDO_SUFFIX):
+            if kind == "StepAdopted" or is_undo(key):
                 self._add_row(key)
             step = self.expected.steps.get(key)
             if step is None:
@@ -72,8 +72,8 @@ class _Fold:
 
     def _add_row(self, key: str) -> None:
         """Add the row of a compensation, or a row that a fork has copied."""
-        if key.endswith(UNDO_SUFFIX):
-            if key.removesuffix(UNDO_SUFFIX) in self.expected.steps:
+        if is_undo(key):
+            if undone_by(key) in self.expected.steps:
                 self.expected.steps.setdefault(key, ExpectedStep(None))
         elif template_of(key) in self.plan.steps:
             action = self.plan.steps[template_of(key)].action
@@ -92,7 +92,7 @@ class _Fold:
     def _change_other_rows(self, key: str, data: Data) -> None:
         """Add and skip the rows that an outcome adds and skips; it does so in a stop, too."""
         is_done = self.expected.steps[key].status == "succeeded"
-        if is_done and key.endswith((EXPAND_SUFFIX, UNTIL_SUFFIX)):
+        if is_done and adds_bodies(key):
             self._add_bodies(block_of(key), self._count(key, data))
         for skipped in data.get("skipped", ()):
             step = self.expected.steps.get(skipped)
@@ -214,8 +214,8 @@ class _Fold:
         step.status, step.code = status, data.get("code")
 
     def compensated(self, key: str, step: ExpectedStep, data: Data) -> None:
-        self._add_row(key + UNDO_SUFFIX)
-        undo = self.expected.steps[key + UNDO_SUFFIX]
+        self._add_row(undo_of(key))
+        undo = self.expected.steps[undo_of(key)]
         undo.tries = _number(data, "tries", undo.tries_by_now())
         undo.status, undo.code, undo.output = "succeeded", None, data.get("output")
         undo.cost = _number(data, "cost", Bounds(undo.cost.low, None))
@@ -238,20 +238,20 @@ class _Fold:
         step.status, step.code = "pending", None
 
     def resolved(self, key: str, step: ExpectedStep, data: Data) -> None:
-        is_undo, how = key.endswith(UNDO_SUFFIX), data["as"]
-        is_fresh = how == "never" or (is_undo and how == "retry")
+        of_undo, how = is_undo(key), data["as"]
+        is_fresh = how == "never" or (of_undo and how == "retry")
         step.tries = NONE_YET if is_fresh else step.tries_by_now()
         step.cost = step.cost_by_now()
         step.status, step.code = str(data["status"]), None
         step.generation = _number(data, "generation", step.generation)
-        if not is_undo and how != "retry":
+        if not of_undo and how != "retry":
             step.external_id = None
 
     def orphan_found(self, key: str, step: ExpectedStep, data: Data) -> None:
-        name = f"{key}{ORPHAN_MARK}{data['external_id']}]"
+        name = orphan_of(key, data["external_id"])
         found = ExpectedStep(step.action, "skipped", external_id=data["external_id"])
         self.expected.steps[name] = found
-        self.expected.steps[name + UNDO_SUFFIX] = ExpectedStep(step.action)
+        self.expected.steps[undo_of(name)] = ExpectedStep(step.action)
 
     def adopted(self, _: str, step: ExpectedStep, data: Data) -> None:
         # External ids and generations belong to the calls, and those are the first workflow's.

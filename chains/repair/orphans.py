@@ -10,7 +10,7 @@ import structlog
 
 from app import db
 from app.db import AWAY
-from app.orphans import orphan
+from app.keys import orphan
 from app.payload import dumps
 
 log = structlog.get_logger()
@@ -102,7 +102,7 @@ SELECT id, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
 """
 _OF_ENDED = """
 SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
- WHERE s.undo AND s.key LIKE '%%~orphan[%%' AND w.completed_at IS NOT NULL
+ WHERE s.kind = 'orphan_undo' AND w.completed_at IS NOT NULL
    AND (s.status = 'pending' AND s.publish_after <= clock_timestamp()
         AND (s.wake_at IS NULL OR s.wake_at <= playalter_now())
         OR s.status = 'running' AND s.lease_until < clock_timestamp())

@@ -16,10 +16,10 @@ from uuid import UUID
 from psycopg2.extras import NamedTupleCursor
 
 from app import db
+from app.keys import is_undo, undone_by
 from app.record import verification
 from app.record.verification import Span, Tally
 from chains import registry
-from chains.plans.compiler import UNDO_SUFFIX
 from chains.plans.plan import Plan
 from chains.repair.expected import Bounds, Expected, ExpectedStep, ExpectedWorkflow
 from chains.repair.fold import fold
@@ -67,8 +67,8 @@ SELECT id, type, version, status, cause, attention IS NOT NULL AS attention,
   FROM workflows WHERE id > %s AND id <= %s ORDER BY id
 """
 _STEPS = """
-SELECT workflow_id, key, action, status, undo, tries, claims, cost, generation, external_id,
-       error ->> 'code', payload_hash(input), payload_hash(output)
+SELECT workflow_id, key, action, status, kind IN ('undo', 'orphan_undo'), tries, claims, cost,
+       generation, external_id, error ->> 'code', payload_hash(input), payload_hash(output)
   FROM steps WHERE workflow_id > %s AND workflow_id <= %s ORDER BY workflow_id
 """
 
@@ -179,10 +179,10 @@ def _workflow(expected: ExpectedWorkflow, row: Any) -> Iterator[_Found]:
 
 def _is_undo_begun(row: _Row, expected: Expected) -> bool:
     """Whether the row is a compensation that has only begun, which may have no event yet."""
-    original = expected.steps.get(row.key.removesuffix(UNDO_SUFFIX))
+    original = expected.steps.get(undone_by(row.key))
     return (
         row.undo
-        and row.key.endswith(UNDO_SUFFIX)
+        and is_undo(row.key)
         and expected.workflow.status == "compensating"
         and original is not None
         and row.tries == 0

@@ -130,16 +130,17 @@ class _Pass:
         self.beat_at = time.monotonic()
 
     def ask_queues(self) -> None:
-        """Find the platforms with a long queue. If Redis does not answer, this pass publishes
+        """Find the actions whose queue is long. If Redis does not answer, this pass publishes
         nothing."""
-        queues = sorted({action.platform for action in actions().values()})
+        platforms = {name: action.platform for name, action in actions().items()}
+        queues = sorted(set(platforms.values()))
         try:
             lengths = queue_lengths(settings.current().redis_url, queues)
         except (RedisError, OSError) as err:
             self.is_reachable = False
             log.warning("reconcile.redis_away", error=str(err)[:200])
             return
-        self.backed_up = [queue for queue, length in lengths.items() if length > LONG_QUEUE]
+        self.backed_up = [name for name, queue in platforms.items() if lengths[queue] > LONG_QUEUE]
         with _logged_failures("queues.unserved"):
             _unserved.look(lengths)
 
@@ -180,7 +181,7 @@ def _wake_parents() -> None:
 
 _PARENTS_NOT_WOKEN = (
     "SELECT external_id FROM webhook_deliveries AS d WHERE platform = 'control'"
-    " AND consumed_at IS NULL AND starts_with(external_id, 'workflow:')"
+    " AND consumed_at IS NULL AND kind <> 'signal'"
     " AND received_at BETWEEN (SELECT clock_timestamp() - interval '1 hour')"
     "                     AND (SELECT clock_timestamp() - interval '1 s')"
     " AND EXISTS (SELECT FROM steps WHERE external_id = d.external_id AND status = 'waiting')"

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import Permanent
+from app.keys import block_of, concrete, ends_turn, indexes_of, items_prefix
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.definition import MAX_ITEMS, Loop, Map
 from chains.language.expressions import ExpressionInvalid, holds
 from chains.plans.compiler import body_rows
-from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep, block_of, concrete, indexes_of
+from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep
 from chains.running.reading import records
 from chains.running.references import outputs, render_or_fail, scope_of
 
@@ -37,7 +38,7 @@ def turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
         return _expand(claim, plan, step)
     if step.action == CHOOSE:
         return _choose(claim, step)
-    return _first_turn(claim, plan) if "~expand" in claim.key else _next_turn(claim, plan, step)
+    return _next_turn(claim, plan, step) if ends_turn(claim.key) else _first_turn(claim, plan)
 
 
 def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
@@ -137,7 +138,7 @@ def _chosen_output(claim: Claim, step: PlannedStep) -> Any:
 
 
 def _failures(claim: Claim, plan: Plan, step: PlannedStep) -> Json | None:
-    found = records().failures(claim.workflow_id, f"{claim.key}[")
+    found = records().failures(claim.workflow_id, items_prefix(claim.key))
     rows = [row for row in found if plan.step(row["key"]).collect_key == step.key]
     depth = len(indexes_of(claim.key))
     failures = [

@@ -14,7 +14,7 @@ from app.engine.prepared import Prepared, Tolerance
 from app.engine.releases import Misfit
 from app.engine.retry import RetryPolicy
 from app.errors import InvalidInput, Permanent
-from app.orphans import is_orphan
+from app.keys import is_orphan, undone_by
 from app.payload import dumps
 from app.platform import Json
 from app.protocol.claims import Claim
@@ -223,7 +223,7 @@ def _undo(claim: Claim) -> Prepared:
         # A compensation by another action undoes the step's own effect, not an orphan effect.
         return Prepared(input=None, is_recorded=False)
     plan = records().plan(claim.type, claim.version)
-    step = plan.step(claim.key.removesuffix("~undo"))
+    step = plan.step(undone_by(claim.key))
     other = step.other_compensation
     if other is None:
         return Prepared(input=None, is_recorded=False)

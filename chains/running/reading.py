@@ -82,7 +82,7 @@ class Stored:
         """The rows of failed steps; compensations are left out."""
         return _rows(
             "SELECT key, error FROM steps WHERE workflow_id = %s AND status = 'failed'"
-            " AND NOT undo AND starts_with(key, %s) ORDER BY position, key",
+            " AND kind = 'step' AND starts_with(key, %s) ORDER BY position, key",
             (workflow_id, prefix),
         )
 

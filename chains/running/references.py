@@ -5,10 +5,11 @@ from uuid import UUID
 
 from app import db
 from app.errors import Permanent
+from app.keys import concrete, indexes_of, item_prefix, name_of
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.expressions import ExpressionInvalid, render
-from chains.plans.plan import Plan, PlannedStep, concrete, indexes_of
+from chains.plans.plan import Plan, PlannedStep
 from chains.running.reading import records
 
 
@@ -27,7 +28,7 @@ def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
     """
     indexes = indexes_of(claim.key)
     if own:
-        names = {**step.scope, step.key.rpartition(".")[2]: step.key}
+        names = {**step.scope, name_of(step.key): step.key}
     else:
         names = {name: key for name, key in step.scope.items() if key in step.references}
     keys = {name: concrete(key, indexes) for name, key in names.items()}
@@ -78,6 +79,6 @@ def resolved_output(claim: Claim) -> Json | None:
 def item_has_failed(claim: Claim, plan: Plan, collect_key: str) -> bool:
     """Whether a step of the claim's own item failed in the map `collect_key`. Failures that a map
     within that item collects do not count."""
-    prefix = concrete(collect_key + "[].", indexes_of(claim.key))
+    prefix = item_prefix(collect_key, claim.key)
     rows = records().failures(claim.workflow_id, prefix)
     return any(plan.step(row["key"]).collect_key == collect_key for row in rows)

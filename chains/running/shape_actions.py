@@ -10,6 +10,7 @@ from pydantic import Field
 
 from app.engine.call import Call
 from app.errors import Conflict, InvalidInput, Permanent, Suspend
+from app.keys import child_id, signal_id, timer_id
 from app.platform import Action, ActionInput, Effect, Json, Undo
 from chains.plans.plan import APPROVAL, CHILD, CHOOSE, EXPAND, JOIN, TURN, WAIT
 from chains.running.reading import records
@@ -51,7 +52,7 @@ def _wait(call: Call, given: TimerInput) -> Json:
     """{until}, when that instant has passed."""
     until = datetime.fromisoformat(given.until)
     if now() < until:
-        raise Suspend(f"timer:{given.until}", until=until)
+        raise Suspend(timer_id(given.until), until=until)
     return {"until": given.until}
 
 
@@ -67,12 +68,12 @@ class ApprovalInput(ActionInput):
 
 def _approval(call: Call, given: ApprovalInput) -> Json:
     """{approved, by, comment, data, is_timed_out}."""
-    name = f"signal:{call.workflow_id}:{given.signal}"
-    own = f"{name}:{call.step_key}"
+    early = signal_id(call.workflow_id, given.signal)
+    own = signal_id(call.workflow_id, given.signal, call.step_key)
     decision = next((d for d in call.deliveries(own) if _may_decide(d, given.by)), None)
     until = datetime.fromisoformat(given.until)
     if decision is None and now() < until:
-        raise Suspend(own, until=until, signal=name)
+        raise Suspend(own, until=until, signal=given.signal, early=early)
     if decision is None:
         if given.on_timeout == "fail":
             raise Permanent(f"no decision was made by {given.until}", code="approval_timed_out")
@@ -135,7 +136,7 @@ def child_action(start: StartChild, stop: StopChildren) -> Action:
         statuses = {str(child): _child(child)["status"] for child in children}
         for child, status in statuses.items():
             if status in {"running", "pending", "compensating"}:
-                raise Suspend(f"workflow:{child}", poll_seconds=UNDO_POLL_SECONDS)
+                raise Suspend(child_id(child), poll_seconds=UNDO_POLL_SECONDS)
         return {"children": sorted(statuses.values())}
 
     action = Action(CHILD, ChildInput, run, Effect.IDEMPOTENT, key_life=timedelta(days=36500))
@@ -150,7 +151,7 @@ def _outcome(child: str) -> Json:
     if found["status"] == "succeeded":
         return {"workflow": child, "output": found["output"]}
     if found["completed_at"] is None:
-        raise Suspend(f"workflow:{child}", poll_seconds=CHILD_POLL_SECONDS)
+        raise Suspend(child_id(child), poll_seconds=CHILD_POLL_SECONDS)
     reason = (found["error"] or {}).get("message", "")
     raise Permanent(f"workflow {child} is {found['status']}: {reason}", code="child_failed")
 

@@ -8,7 +8,8 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from chains.plans.plan import Place, Plan, indexes_of
+from app.keys import indexes_of
+from chains.plans.plan import Place, Plan
 
 
 class Standing(enum.Enum):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from app import db, settings
 from app.db.models import TERMINAL_WORKFLOW_STATUSES
-from app.engine.call import UNDO_SUFFIX
+from app.keys import undo_of, undone_by
 from chains import registry
 from chains.actions import actions
 from chains.dispatch import dispatch
@@ -64,9 +64,8 @@ def settle_soon(workflow_id: UUID) -> None:
 
 CROWD = 50
 _CROWD = (
-    "SELECT 1 FROM steps WHERE workflow_id = %s AND undo AND status IN ('pending', 'running')"
-    " AND key NOT LIKE '%%~orphan[%%'"
-    " OFFSET %s LIMIT 1"
+    "SELECT 1 FROM steps WHERE workflow_id = %s AND kind = 'undo'"
+    " AND status IN ('pending', 'running') OFFSET %s LIMIT 1"
 )
 
 
@@ -120,7 +119,7 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
     cancelled = connection.execute(
         text(
             "UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL"
-            " WHERE workflow_id = :id AND NOT undo AND status IN ('pending', 'waiting')"
+            " WHERE workflow_id = :id AND kind = 'step' AND status IN ('pending', 'waiting')"
             " RETURNING key, position, claims"
         ),
         {"id": workflow_id},
@@ -134,9 +133,9 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
 def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
     rows = connection.execute(
         text(
-            "SELECT key, action, status, undo, position, adopted_from IS NOT NULL FROM steps"
+            "SELECT key, action, status, kind = 'undo', position, adopted_from IS NOT NULL"
             # Orphan effects are compensated independently, and do not delay the workflow's end.
-            " WHERE workflow_id = :id AND key NOT LIKE '%~orphan[%'"
+            " FROM steps WHERE workflow_id = :id AND kind IN ('step', 'undo')"
         ),
         {"id": workflow_id},
     )
@@ -159,7 +158,7 @@ def standings_of(
     plan: Plan, steps: list[StoredStep], with_effects: set[str]
 ) -> dict[str, Standing]:
     """The standing of each step whose action may have effects, by key."""
-    undos = {step.key.removesuffix(UNDO_SUFFIX): step.status for step in steps if step.undo}
+    undos = {undone_by(step.key): step.status for step in steps if step.undo}
     return {
         step.key: _standing(
             step, undos.get(step.key), _has_to_be_undone(plan, step, step.key in with_effects)
@@ -204,10 +203,11 @@ def _add_undos(
     last = max(step.position for step in steps)
     rows = [
         {
-            "key": key + UNDO_SUFFIX,
+            "key": undo_of(key),
+            "kind": "undo",
+            "of_key": key,
             "position": last + 1,
             "action": undoing_action(plan, by_key[key]),
-            "undo": True,
             "released": True,
         }
         for key in ready
@@ -226,7 +226,7 @@ def _add_undos(
             text(
                 "UPDATE steps u SET item = s.item FROM steps s WHERE u.workflow_id = :id"
                 " AND u.key = ANY(:keys) AND s.workflow_id = u.workflow_id"
-                " AND s.key = left(u.key, -length('~undo')) AND s.item IS NOT NULL"
+                " AND s.key = u.of_key AND s.item IS NOT NULL"
             ),
             {"id": workflow_id, "keys": [str(row["key"]) for row in rows]},
         )

@@ -169,8 +169,8 @@ def _original(user_id: UUID, status: str) -> UUID:
     assert row is not None
     made: UUID = row["id"]
     db.row(
-        "INSERT INTO steps (workflow_id, key, position, action, status, external_id)"
-        " VALUES (%s, 'first', 0, 'control.noop', %s, %s)",
+        "INSERT INTO steps (workflow_id, key, position, action, status, external_id, signal)"
+        " VALUES (%s, 'first', 0, 'control.noop', %s, %s, 'go')",
         (made, "succeeded" if is_done else "waiting", f"signal:{made}:go"),
     )
     db.row("SELECT append_event_v1(%s, 'WorkflowStarted', NULL, '{}')", (made,))

@@ -27,8 +27,8 @@ PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = (0.2, 0.5, 1.0)
 APPROVALS_SECONDS = 1.0
 _WAITING_APPROVALS = """
-SELECT workflow_id::text AS workflow, key, split_part(external_id, ':', 3) AS signal
-  FROM steps WHERE status = 'waiting' AND starts_with(external_id, 'signal:')
+SELECT workflow_id::text AS workflow, key, signal
+  FROM steps WHERE status = 'waiting' AND signal IS NOT NULL
 """
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import psycopg2
 
+from app.keys import undone_by
 from tests.e2e.stack import Stack
 
 Json = dict[str, Any]
 
 LOOK_SECONDS = 0.5
-UNDO_SUFFIX = "~undo"
 _RUNNING = """
 SELECT workflow_id::text AS workflow, key, status, fence::text AS fence, claims
   FROM steps WHERE status = 'running'
@@ -129,7 +129,7 @@ class Watch:
         """Fill in when each hit step had its next event."""
         told = self._told({hit.step.workflow for hit in self.hits})
         for hit in self.hits:
-            key = hit.step.key.removesuffix(UNDO_SUFFIX)
+            key = undone_by(hit.step.key)
             times = told.get((hit.step.workflow, key), [])
             hit.event_at = min((at for at in times if at > hit.began_at), default=None)
 

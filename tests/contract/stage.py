@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 import tasks
 from app import db
 from app.engine.call import Call
+from app.keys import undo_of
 from app.outbound.http import exchange_scope
 from app.platform import Action, Found, Intent, Json, LookupAnswer, Undo
 from app.protocol import claims, intents
@@ -106,7 +107,7 @@ def claim_undo(workflow_id: UUID, action: str) -> Claim:
 
     The first call makes the row. Each further call ends the claim before and claims the row again.
     """
-    key = f"{KEY}~undo"
+    key = undo_of(KEY)
     with db.begin() as connection:
         parameters: dict[str, Any] = {"id": workflow_id, "key": key}
         connection.execute(
@@ -120,7 +121,7 @@ def claim_undo(workflow_id: UUID, action: str) -> Claim:
             parameters,
         )
         if not again.rowcount:
-            rows = json.dumps([_row(key, action, undo=True)])
+            rows = json.dumps([_row(key, action, "undo", KEY)])
             connection.execute(
                 text("SELECT add_steps_v1(:id, cast(:steps AS jsonb), 15)"),
                 {"id": workflow_id, "steps": rows},
@@ -128,12 +129,13 @@ def claim_undo(workflow_id: UUID, action: str) -> Claim:
     return _claim(workflow_id, key)
 
 
-def _row(key: str, action: str, *, undo: bool = False) -> Json:
+def _row(key: str, action: str, kind: str = "step", of_key: str | None = None) -> Json:
     return {
         "key": key,
         "position": 1,
         "action": action,
-        "undo": undo,
+        "kind": kind,
+        "of_key": of_key,
         "released": True,
     }
 

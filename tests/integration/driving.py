@@ -22,8 +22,9 @@ _DUE = (
     " WHERE w.completed_at IS NULL AND w.paused_at IS NULL AND s.publish_after IS NOT NULL"
     " AND s.status IN ('pending', 'unknown')"
     " AND (s.wake_at IS NULL OR s.wake_at <= playalter_now())"
-    " AND CASE w.status WHEN 'running' THEN NOT s.undo ELSE s.undo OR s.status = 'unknown' END"
-    " ORDER BY s.workflow_id, s.undo, s.position, s.key"
+    " AND CASE w.status WHEN 'running' THEN s.kind = 'step'"
+    " ELSE s.kind <> 'step' OR s.status = 'unknown' END"
+    " ORDER BY s.workflow_id, s.kind <> 'step', s.position, s.key"
 )
 
 

@@ -5,13 +5,12 @@ from types import ModuleType
 
 import pytest
 
-from app import clock, orphans, payload
+from app import clock, keys, payload
 from app.broker import links
 from app.engine import retry
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
-from chains.plans import plan
 from tests.bench import measure, report
 
 MODULES = (
@@ -22,11 +21,10 @@ MODULES = (
     expression_rules,
     expressions,
     faults,
+    keys,
     links,
     measure,
-    orphans,
     payload,
-    plan,
     registry,
     report,
     retry,

@@ -11,8 +11,10 @@ from app.db.models.statuses import (
     CAUSES,
     RARE_WORKFLOW_STATUSES,
     RESOLUTIONS,
+    STEP_KINDS,
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
+    UNDO_KINDS,
     WORKFLOW_STATUSES,
 )
 from app.db.models.workflows import StepRow, WorkflowRow
@@ -21,8 +23,10 @@ __all__ = [
     "CAUSES",
     "RARE_WORKFLOW_STATUSES",
     "RESOLUTIONS",
+    "STEP_KINDS",
     "STEP_STATUSES",
     "TERMINAL_WORKFLOW_STATUSES",
+    "UNDO_KINDS",
     "WORKFLOW_STATUSES",
     "ApiKey",
     "ArtifactRow",

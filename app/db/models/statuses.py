@@ -23,5 +23,8 @@ STEP_STATUSES = (
     "cancelled",
     "compensated",
 )
+STEP_KINDS = ("step", "undo", "orphan", "orphan_undo")
+UNDO_KINDS = ("undo", "orphan_undo")
+"""Of compensations."""
 CAUSES = ("failed", "timed_out", "cancelled", "over_budget")
 RESOLUTIONS = ("accepted", "refused", "never")

@@ -22,19 +22,21 @@ from app.db.models.base import NOW, UUID7, Base, one_of
 from app.db.models.statuses import (
     CAUSES,
     RARE_WORKFLOW_STATUSES,
+    STEP_KINDS,
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
     WORKFLOW_STATUSES,
 )
 
 
-class _StepStatus(DOMAIN):
+class _Word(DOMAIN):
     operator_classes = OperatorClass.STRING
 
 
-STEP_STATUS = _StepStatus(
+STEP_STATUS = _Word(
     "step_status", Text, constraint_name="step_status", check=one_of("VALUE", STEP_STATUSES)
 )
+STEP_KIND = _Word("step_kind", Text, constraint_name="step_kind", check=one_of("VALUE", STEP_KINDS))
 
 
 class WorkflowRow(Base):
@@ -136,18 +138,21 @@ class WorkflowRow(Base):
 
 
 class StepRow(Base):
-    """One node of a workflow, or the compensation of one, whose key ends in `~undo`.
+    """One node of a workflow, its compensation, an orphan effect, or the compensation of an orphan.
 
-    A step without `publish_after` is not released: it is neither claimed nor published.
+    app/keys makes the keys of these rows. A step without `publish_after` is not released: it is
+    neither claimed nor published.
     """
 
     __tablename__ = "steps"
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(STEP_KIND, server_default=text("'step'"))
+    of_key: Mapped[str | None]
+    """What an undo undoes, and the step that an orphan belongs to."""
     position: Mapped[int]
     action: Mapped[str]
     status: Mapped[str] = mapped_column(STEP_STATUS)
-    undo: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     next_keys: Mapped[list[str] | None]
     join_key: Mapped[str | None]
     item_heads: Mapped[list[str] | None]
@@ -169,6 +174,8 @@ class StepRow(Base):
     output: Mapped[Any | None] = mapped_column(JSONB)
     error: Mapped[dict[str, Any] | None]
     external_id: Mapped[str | None]
+    signal: Mapped[str | None]
+    """The name of the signal for which an approval has waited."""
     cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -183,12 +190,12 @@ class StepRow(Base):
         Index(
             "steps_by_signal",
             "workflow_id",
-            postgresql_where=text("external_id LIKE 'signal:%'"),
+            postgresql_where=text("signal IS NOT NULL"),
         ),
         Index(
             "steps_orphans",
             "workflow_id",
-            postgresql_where=text("undo AND key LIKE '%~orphan[%'"),
+            postgresql_where=text("kind = 'orphan_undo'"),
         ),
         Index(
             "steps_by_external_id",

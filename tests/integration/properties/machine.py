@@ -180,7 +180,7 @@ class Protocol(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def deliver(self, pick: int) -> None:
-        jobs = self.world.steps("s.action = 'replicate.predict' AND NOT s.undo")
+        jobs = self.world.steps("s.action = 'replicate.predict' AND s.kind = 'step'")
         if jobs:
             self.world.deliver(jobs[pick % len(jobs)])
 

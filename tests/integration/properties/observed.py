@@ -34,7 +34,7 @@ BEGIN
   IF came_from <> NEW.status THEN
     INSERT INTO observed (kind, workflow_id, key, before, after, undo, workflow_status, is_paused,
                           is_left)
-    VALUES ('step', NEW.workflow_id, NEW.key, came_from, NEW.status, NEW.undo, w.status,
+    VALUES ('step', NEW.workflow_id, NEW.key, came_from, NEW.status, NEW.kind <> 'step', w.status,
             w.is_paused, coalesce(NEW.error ? 'waits_since', false));
   END IF;
   IF NEW.publish_after > clock_timestamp()

@@ -28,7 +28,7 @@ DAMAGE = {
     " SELECT workflow_id, 'end', 0, 0, 'x', '{}', 'k' FROM steps WHERE key = 'end'",
     4: "UPDATE steps SET claims = 1 WHERE key = 'end'",
     5: 'SELECT add_steps_v1(id, \'[{"key": "pay~undo", "position": 9,'
-    ' "action": "stripe.capture", "undo": true}]\', 15) FROM workflows',
+    ' "action": "stripe.capture", "kind": "undo", "of_key": "pay"}]\', 15) FROM workflows',
     6: "UPDATE workflows SET status = 'failed', completed_at = now()",
     9: "SELECT append_event_v1(id, 'WorkflowSucceeded', NULL, NULL),"
     " append_event_v1(id, 'StepFailed', 'a', NULL) FROM workflows",

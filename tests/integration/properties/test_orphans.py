@@ -13,7 +13,7 @@ from tests.integration.properties.observed import unmarked
 from tests.invariants import broken, holds
 
 DAMAGE = (
-    "DELETE FROM steps WHERE undo",
+    "DELETE FROM steps WHERE kind = 'orphan_undo'",
     "UPDATE steps SET external_id = 'double', status = 'waiting' WHERE key = 'deploy'",
     "INSERT INTO events SELECT workflow_id, seq + 9, body, hash FROM events WHERE seq = 3",
 )

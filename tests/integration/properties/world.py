@@ -18,6 +18,7 @@ from app.engine.call import idempotency_key
 from app.engine.moves import Moves, Result
 from app.engine.outcome_writer import record
 from app.errors import Conflict
+from app.keys import signal_id
 from app.platform import Action, Delivery
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim
@@ -62,7 +63,8 @@ class World:
         """Rows of steps, always in the same order."""
         return db.rows(
             "SELECT s.* FROM steps s JOIN workflows w ON w.id = s.workflow_id"
-            f" WHERE {condition} ORDER BY w.depth, w.created_at, w.id, s.undo, s.position, s.key",
+            f" WHERE {condition} ORDER BY w.depth, w.created_at, w.id, s.kind <> 'step',"
+            " s.position, s.key",
             (),
         )
 
@@ -72,7 +74,7 @@ class World:
             "w.completed_at IS NULL AND w.paused_at IS NULL AND s.publish_after IS NOT NULL"
             " AND s.status IN ('pending', 'unknown')"
             " AND (s.wake_at IS NULL OR s.wake_at <= playalter_now()) AND CASE w.status"
-            " WHEN 'running' THEN NOT s.undo ELSE s.undo OR s.status = 'unknown' END"
+            " WHEN 'running' THEN s.kind = 'step' ELSE s.kind <> 'step' OR s.status = 'unknown' END"
         )
 
     # Workers.
@@ -200,8 +202,13 @@ class World:
         self.deliveries += 1
         payload = json.dumps({"approved": approved, "by": "ada@example.com"})
         row = db.row(
-            "SELECT * FROM signal_workflow_v1(%s, 'review', NULL, %s, %s, 15)",
-            (workflow_id, f"{workflow_id}:{self.deliveries // 2}", payload),
+            "SELECT * FROM signal_workflow_v1(%s, 'review', %s, NULL, %s, %s, 15)",
+            (
+                workflow_id,
+                signal_id(workflow_id, "review"),
+                f"{workflow_id}:{self.deliveries // 2}",
+                payload,
+            ),
         )
         assert row is not None
         if row["verdict"] == "woken" and not row["is_paused"]:

@@ -175,7 +175,7 @@ def test_an_empty_output_leaves_no_hash_and_is_reported_once_it_is_another(
 def test_rows_too_many_and_too_few_are_reported(ended: UUID) -> None:
     db.row("DELETE FROM steps WHERE workflow_id = %s AND key = 'm[2].s'", (ended,))
     db.row("UPDATE steps SET key = 'm[3].s' WHERE workflow_id = %s AND key = 'm[1].s'", (ended,))
-    db.row("UPDATE steps SET key = 'x~undo', undo = true WHERE key = 'end'", ())
+    db.row("UPDATE steps SET key = 'x~undo', kind = 'undo', of_key = 'x' WHERE key = 'end'", ())
     assert sorted(found()) == [
         ("end", "row", "succeeded", "none"),
         ("m[1].s", "row", "succeeded", "none"),

@@ -362,7 +362,7 @@ def test_a_standing_backlog_holds_back_copies_and_not_what_came_due(kernel: Kern
     def won(workflow: UUID) -> list[str]:
         kernel.due(workflow, "first")
         row = db.row(
-            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', '{control}', 15, 5)",
+            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', '{control.noop}', 15, 5)",
             (workflow,),
         )
         assert row is not None

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from app import db
+from app.keys import signal_id
 from app.platform import Json
 from chains.catalogue import versions
 from chains.rehearsal import Run, rehearse
@@ -55,8 +56,8 @@ def _engine_run(kernel: Kernel, case: Case) -> UUID:
 
 def _signal(workflow: UUID, name: str, number: int, payload: Json) -> None:
     db.row(
-        "SELECT * FROM signal_workflow_v1(%s, %s, NULL, %s, %s, 15)",
-        (workflow, name, f"{workflow}:{number}", json.dumps(payload)),
+        "SELECT * FROM signal_workflow_v1(%s, %s, %s, NULL, %s, %s, 15)",
+        (workflow, name, signal_id(workflow, name), f"{workflow}:{number}", json.dumps(payload)),
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from app import db
+from app.keys import signal_id
 from app.protocol import outcomes
 from chains.catalogue import versions
 from chains.commands.command import Caller
@@ -39,8 +40,8 @@ def test_a_wait_until_an_instant_reads_it_from_the_input(kernel: Kernel) -> None
 
 def signal(workflow: UUID, name: str, **payload: Any) -> Any:
     row = db.row(
-        "SELECT * FROM signal_workflow_v1(%s, %s, NULL, %s, %s, 15)",
-        (workflow, name, f"{workflow}:{payload}", json.dumps(payload)),
+        "SELECT * FROM signal_workflow_v1(%s, %s, %s, NULL, %s, %s, 15)",
+        (workflow, name, signal_id(workflow, name), f"{workflow}:{payload}", json.dumps(payload)),
     )
     assert row is not None
     return row["verdict"]

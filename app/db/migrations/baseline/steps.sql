@@ -1,18 +1,27 @@
--- A step's status is a domain, because the CHECK of a table is read from the catalog and planned anew by
--- every statement, and that of a domain once a session.
+-- A step's status and kind are domains, because the CHECK of a table is read from the catalog and planned
+-- anew by every statement, and that of a domain once a session.
 CREATE DOMAIN step_status AS text CONSTRAINT step_status CHECK (VALUE IN (
   'pending', 'running', 'waiting', 'unknown', 'succeeded', 'failed', 'skipped', 'cancelled',
   'compensated'));
+CREATE DOMAIN step_kind AS text CONSTRAINT step_kind CHECK (VALUE IN (
+  'step', 'undo', 'orphan', 'orphan_undo'));
 
--- Nodes of workflows, and their compensations. A step without publish_after is not released: it is
--- neither claimed nor published. No foreign key to the workflow: see is_not_needed_v1.
+-- Nodes of workflows, and what is undone of them. kind says what a row is, and of_key the key of the row
+-- that it is about; both never change:
+--   step: a node of the definition
+--   undo: the compensation of the step of_key
+--   orphan: an effect that works at a vendor for the step of_key and is not its own
+--   orphan_undo: the compensation of the orphan of_key
+-- A step without publish_after is not released: it is neither claimed nor published. signal is the name
+-- of the signal for which an approval has waited. No foreign key to the workflow: see is_not_needed_v1.
 CREATE TABLE steps (
   workflow_id uuid NOT NULL,
   key text NOT NULL,
+  kind step_kind DEFAULT 'step' NOT NULL,
+  of_key text,
   position integer NOT NULL,
   action text NOT NULL,
   status step_status NOT NULL,
-  undo boolean DEFAULT false NOT NULL,
   next_keys text[],
   join_key text,
   item_heads text[],
@@ -34,6 +43,7 @@ CREATE TABLE steps (
   output jsonb,
   error jsonb,
   external_id text,
+  signal text,
   cost bigint DEFAULT 0 NOT NULL,
   started_at timestamptz,
   finished_at timestamptz,
@@ -49,9 +59,9 @@ WITH (fillfactor = 70);
 
 CREATE INDEX steps_by_external_id ON steps (external_id) WHERE external_id IS NOT NULL;
 -- The few steps that ever waited for a signal: lists of approvals begin with them.
-CREATE INDEX steps_by_signal ON steps (workflow_id) WHERE external_id LIKE 'signal:%';
+CREATE INDEX steps_by_signal ON steps (workflow_id) WHERE signal IS NOT NULL;
 -- The few compensations of orphan effects, which are run also after the end of their workflows.
-CREATE INDEX steps_orphans ON steps (workflow_id) WHERE undo AND key LIKE '%~orphan[%';
+CREATE INDEX steps_orphans ON steps (workflow_id) WHERE kind = 'orphan_undo';
 
 CREATE TRIGGER is_not_needed BEFORE DELETE ON steps
   FOR EACH ROW EXECUTE FUNCTION is_not_needed_v1();

@@ -4,14 +4,14 @@
 -- attention.
 CREATE OR REPLACE FUNCTION needs_person_v1(p_workflow uuid, p_person text[])
 RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
-  SELECT s.key, CASE WHEN s.undo AND s.status = 'failed' THEN 'compensation_failed'
+  SELECT s.key, CASE WHEN s.kind <> 'step' AND s.status = 'failed' THEN 'compensation_failed'
                      WHEN s.status = 'failed' THEN 'step_failed'
                      WHEN s.status = 'unknown' THEN 'unknown_outcome'
                      WHEN s.crashes < 5 THEN 'store_unavailable'
                      ELSE 'crashing' END
     FROM workflows w JOIN steps s ON s.workflow_id = w.id
-   WHERE w.id = p_workflow AND (w.completed_at IS NULL OR s.undo AND s.key LIKE '%~orphan[%')
-     AND CASE s.status WHEN 'failed' THEN s.undo
+   WHERE w.id = p_workflow AND (w.completed_at IS NULL OR s.kind = 'orphan_undo')
+     AND CASE s.status WHEN 'failed' THEN s.kind <> 'step'
                             OR w.status = 'running'
                             AND s.key NOT IN (SELECT tolerated_steps_v1(p_workflow))
                        WHEN 'unknown' THEN p_person IS NULL OR s.action = ANY (p_person)

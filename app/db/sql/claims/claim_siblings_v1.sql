@@ -35,7 +35,7 @@ BEGIN
         started_at = coalesce(started_at, clock_timestamp())
      WHERE workflow_id = p_workflow AND steps.key IN (SELECT free.key FROM free)
        AND publish_after IS NOT NULL AND status = 'pending' AND wake_at IS NULL
-       AND external_id IS NULL AND expires_at IS NULL AND NOT undo AND NOT skip_requested
+       AND external_id IS NULL AND expires_at IS NULL AND kind = 'step' AND NOT skip_requested
     RETURNING steps.key, steps.fence, steps.tries, steps.generation, steps.input, steps.item)
   SELECT c.key, true, c.fence, c.tries, c.generation, c.input, c.item, w.user_id, w.type, w.version
     FROM claimed AS c

@@ -45,15 +45,15 @@ BEGIN
    WHERE workflow_id = p_workflow AND key = p_key
      AND status IN ('pending', 'unknown') AND publish_after IS NOT NULL
      AND (wake_at IS NULL OR wake_at <= playalter_now())
-     AND CASE WHEN undo AND key LIKE '%~orphan[%' THEN w.paused_at IS NULL OR w.has_ended
+     AND CASE WHEN kind = 'orphan_undo' THEN w.paused_at IS NULL OR w.has_ended
               WHEN w.paused_at IS NOT NULL THEN false
-              WHEN w.status = 'running' THEN NOT undo AND coalesce(w.is_within, true)
-              WHEN w.status = 'compensating' THEN undo OR status = 'unknown'
+              WHEN w.status = 'running' THEN kind = 'step' AND coalesce(w.is_within, true)
+              WHEN w.status = 'compensating' THEN kind <> 'step' OR status = 'unknown'
               ELSE false END
   RETURNING steps.fence, old.status::text AS prior, steps.tries, steps.generation, steps.external_id,
             steps.input, steps.item, CASE WHEN steps.expires_at IS NULL THEN false
                  ELSE steps.expires_at <= playalter_now() END AS expired,
-            steps.undo, steps.skip_requested INTO s;
+            steps.kind <> 'step' AS undo, steps.skip_requested INTO s;
   IF FOUND THEN
     RETURN QUERY SELECT 'claimed', s.fence, s.prior, s.tries, s.generation, s.external_id, s.input,
                         s.item, s.expired, s.undo, w.status = 'compensating', s.skip_requested,

@@ -25,14 +25,16 @@ DECLARE
   due text;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.status NOT IN ('running', 'compensating') AND p_key NOT LIKE '%~orphan[%' THEN
+  SELECT status, kind, of_key, generation INTO s FROM steps
+   WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
+  IF w.status NOT IN ('running', 'compensating')
+     AND coalesce(s.kind NOT IN ('orphan', 'orphan_undo'), true) THEN
     RETURN 'ended';
   END IF;
-  SELECT status, undo, generation INTO s FROM steps
-   WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
-  IF NOT FOUND THEN RETURN 'no_step'; END IF;
-  IF s.undo THEN
-    RETURN resolve_undo_v1(p_workflow, p_key, s.status, p_as, p_by, p_reason, p_person, p_republish);
+  IF s.kind IS NULL THEN RETURN 'no_step'; END IF;
+  IF s.kind IN ('undo', 'orphan_undo') THEN
+    RETURN resolve_undo_v1(p_workflow, p_key, s.of_key, s.status, p_as, p_by, p_reason, p_person,
+                           p_republish);
   END IF;
   IF p_as = 'done' THEN RETURN 'wrong'; END IF;
   IF s.status NOT IN ('unknown', 'failed') THEN RETURN s.status; END IF;

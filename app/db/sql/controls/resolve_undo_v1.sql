@@ -1,13 +1,12 @@
 -- Records a person's word on a compensation: `done` takes it for done, `retry` tries it again now.
--- p_by says who asked and p_reason why; both stand in the event. The caller, resolve_step_v1, holds
+-- p_of_key: the key of the row that it undoes. p_by says who asked and p_reason why; both stand in the event. The caller, resolve_step_v1, holds
 -- the workflow row and the step's.
 -- verdicts: due | paused | settle | wrong | the step's status
 CREATE OR REPLACE FUNCTION resolve_undo_v1(
-  p_workflow uuid, p_key text, p_status text, p_as text, p_by text, p_reason text,
+  p_workflow uuid, p_key text, p_of_key text, p_status text, p_as text, p_by text, p_reason text,
   p_person text[], p_republish double precision)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-  original text := left(p_key, -length('~undo'));
   due text;
 BEGIN
   IF p_as NOT IN ('done', 'retry') THEN RETURN 'wrong'; END IF;
@@ -26,8 +25,8 @@ BEGIN
   UPDATE steps SET finished_at = clock_timestamp(), wake_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key;
   UPDATE steps SET status = 'compensated'
-   WHERE workflow_id = p_workflow AND key = original AND status <> 'failed';
-  PERFORM append_event_v1(p_workflow, 'StepCompensated', original, NULL);
+   WHERE workflow_id = p_workflow AND key = p_of_key AND status <> 'failed';
+  PERFORM append_event_v1(p_workflow, 'StepCompensated', p_of_key, NULL);
   PERFORM settle_attention_v1(p_workflow, p_person);
   PERFORM wake_by_v1(p_workflow, playalter_now());
   RETURN 'settle';

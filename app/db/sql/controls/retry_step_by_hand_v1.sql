@@ -20,10 +20,10 @@ DECLARE
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' THEN RETURN 'not_running'; END IF;
-  SELECT status, undo, action, wake_at, external_id, generation INTO s FROM steps
+  SELECT status, kind, action, wake_at, external_id, generation INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_step'; END IF;
-  IF s.undo THEN RETURN 'undo'; END IF;
+  IF s.kind IN ('undo', 'orphan_undo') THEN RETURN 'undo'; END IF;
   IF s.status NOT IN ('failed', 'pending') THEN RETURN s.status; END IF;
   IF s.status = 'pending' AND coalesce(s.wake_at <= playalter_now(), true) THEN
     RETURN 'not_waiting';

@@ -19,10 +19,10 @@ DECLARE
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' THEN RETURN 'not_running'; END IF;
-  SELECT status, undo, action, skip_requested, publish_after INTO s FROM steps
+  SELECT status, kind, action, skip_requested, publish_after INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_step'; END IF;
-  IF s.undo THEN RETURN 'undo'; END IF;
+  IF s.kind IN ('undo', 'orphan_undo') THEN RETURN 'undo'; END IF;
   IF s.action IN ('control.join', 'control.expand', 'control.choose', 'control.turn') THEN
     RETURN 'shape';
   END IF;

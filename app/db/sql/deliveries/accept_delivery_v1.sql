@@ -19,8 +19,8 @@ BEGIN
     SELECT workflow_id, step_key INTO p_workflow, p_step FROM found LIMIT 1;
   END IF;
   SELECT workflow_id, key, CASE WHEN external_id = p_effect THEN 'own' END AS fate INTO s FROM steps
-   WHERE workflow_id = p_workflow AND key = p_step AND action = ANY (p_traced) AND NOT undo
-     AND split_part(action, '.', 1) = p_platform AND p_effect IS NOT NULL;
+   WHERE workflow_id = p_workflow AND key = p_step AND action = ANY (p_traced)
+     AND kind = 'step' AND p_effect IS NOT NULL;
   INSERT INTO webhook_deliveries (platform, delivery_id, external_id, kind, payload, effect_id,
                                   effect_workflow_id, effect_step_key, fate)
   VALUES (p_platform, p_delivery_id, p_external_id, p_kind, p_payload,

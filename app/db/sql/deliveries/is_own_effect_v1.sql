@@ -4,7 +4,7 @@
 -- it, the effect counts as the step's own: it cannot be told, and nothing is taken back.
 CREATE OR REPLACE FUNCTION is_own_effect_v1(p_workflow uuid, p_key text, p_effect text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT FROM steps WHERE external_id = p_effect AND key NOT LIKE '%~orphan[%')
+  SELECT EXISTS (SELECT FROM steps WHERE external_id = p_effect AND kind <> 'orphan')
       OR EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key
                     AND resolved_output IS NOT NULL)
       OR EXISTS (
@@ -15,6 +15,6 @@ LANGUAGE sql STABLE AS $$
       OR EXISTS (
            SELECT FROM steps s, jsonb_each_text(CASE jsonb_typeof(s.output) WHEN 'object'
                                                      THEN s.output ELSE '{}' END) AS told
-            WHERE s.workflow_id = p_workflow AND s.key IN (p_key, p_key || '~undo')
-              AND told.value = p_effect)
+            WHERE s.workflow_id = p_workflow AND told.value = p_effect
+              AND (s.key = p_key OR s.of_key = p_key AND s.kind = 'undo'))
 $$;

@@ -28,7 +28,7 @@ BEGIN
     UPDATE steps SET status = 'succeeded', output = p_output, input = coalesce(p_input, input),
            error = NULL, crashes = 0, lease_until = NULL, deadline_at = NULL, finished_at = real
      WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-       AND NOT undo AND join_key IS NULL AND next_keys = ARRAY[p_next]
+       AND kind = 'step' AND join_key IS NULL AND next_keys = ARRAY[p_next]
     RETURNING cost INTO s;
     IF FOUND THEN
       IF p_cost <> 0 THEN
@@ -45,7 +45,7 @@ BEGIN
           deadline_at = real + make_interval(secs => p_attempt),
           started_at = coalesce(started_at, real)
        WHERE workflow_id = p_workflow AND key = p_next AND status = 'pending'
-         AND publish_after IS NULL AND wake_at IS NULL AND NOT undo
+         AND publish_after IS NULL AND wake_at IS NULL AND kind = 'step'
       RETURNING steps.fence, steps.tries, steps.generation, steps.external_id, steps.input,
                 steps.item, steps.skip_requested INTO c;
       IF FOUND THEN

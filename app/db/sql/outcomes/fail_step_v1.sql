@@ -17,15 +17,15 @@ BEGIN
          cost = cost + p_cost, tries = tries + 1, crashes = 0, lease_until = NULL,
          deadline_at = NULL, finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING undo, tries, cost INTO s;
+  RETURNING kind, tries, cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepFailed', p_key,
                           jsonb_build_object('code', p_error ->> 'code', 'tries', s.tries,
                                              'cost', s.cost));
-  IF s.undo THEN
+  IF s.kind <> 'step' THEN
     PERFORM call_person_v1(p_workflow, p_key, 'compensation_failed');
-    IF p_key LIKE '%~orphan[%' THEN RETURN 'recorded'; END IF;
+    IF s.kind = 'orphan_undo' THEN RETURN 'recorded'; END IF;
     PERFORM wake_by_v1(p_workflow, playalter_now());
     RETURN 'draining';
   END IF;

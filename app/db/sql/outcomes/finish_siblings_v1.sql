@@ -35,7 +35,7 @@ BEGIN
            deadline_at = NULL, finished_at = clock_timestamp()
       FROM given
      WHERE s.workflow_id = p_workflow AND s.key = given.key AND s.fence = given.fence
-       AND s.status = 'running' AND NOT s.undo AND s.join_key = joining AND s.next_keys IS NULL
+       AND s.status = 'running' AND s.kind = 'step' AND s.join_key = joining AND s.next_keys IS NULL
     RETURNING s.key, s.output, s.cost, s.tries, given.n)
   SELECT array_agg(key ORDER BY n), array_agg(jsonb_build_object(
            'type', 'StepSucceeded', 'step', key, 'data', jsonb_build_object(

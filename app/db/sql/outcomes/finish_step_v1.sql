@@ -40,19 +40,19 @@ BEGIN
          cost = cost + p_cost, error = p_error, crashes = 0, lease_until = NULL, deadline_at = NULL,
          finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING next_keys, join_key, undo, cost, tries INTO s;
+  RETURNING next_keys, join_key, kind, of_key, cost, tries INTO s;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
     RETURN;
   END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF s.undo THEN
+  IF s.kind <> 'step' THEN
     UPDATE steps SET status = 'compensated'
-     WHERE workflow_id = p_workflow AND key = left(p_key, -length('~undo')) AND status <> 'failed';
-    PERFORM append_event_v1(p_workflow, 'StepCompensated', left(p_key, -length('~undo')),
+     WHERE workflow_id = p_workflow AND key = s.of_key AND status <> 'failed';
+    PERFORM append_event_v1(p_workflow, 'StepCompensated', s.of_key,
                             jsonb_build_object('output', payload_hash(p_output), 'cost', s.cost,
                                                'tries', nullif(s.tries, 0)));
-    IF p_key LIKE '%~orphan[%' THEN
+    IF s.kind = 'orphan_undo' THEN
       RETURN QUERY SELECT 'recorded', NULL::text[], NULL;
       RETURN;
     END IF;
@@ -84,9 +84,10 @@ BEGIN
     -- A step that a lookup has cancelled meanwhile goes on too, from what its intents say.
     UPDATE steps SET status = 'pending', finished_at = NULL, wake_at = NULL,
            publish_after = clock_timestamp()
-     WHERE workflow_id = p_workflow AND status = 'cancelled' AND NOT undo;
+     WHERE workflow_id = p_workflow AND status = 'cancelled' AND kind = 'step';
     PERFORM append_event_v1(p_workflow, 'StopRefused', p_key, NULL);
-    IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed' AND NOT undo) THEN
+    IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed'
+                  AND kind = 'step') THEN
       PERFORM call_person_v1(p_workflow, p_key, 'step_failed');
     END IF;
   END IF;

@@ -18,6 +18,8 @@ BEGIN
     ready := ARRAY[p_join];
     is_joined := true;
   ELSIF j.upto > j.item THEN
+    -- The one place in SQL where keys are made, as item_key of app/keys makes them: here it is decided
+    -- which items are next, and no index leads from an item's number to its rows.
     ready := ARRAY(SELECT format('%s[%s].%s', p_join, item, head)
                      FROM generate_series(j.item, j.upto - 1) AS item, unnest(j.item_heads) AS head);
   END IF;

@@ -9,7 +9,7 @@
 --
 -- p_may_expire: no standstill has kept workers from renewing their leases (see reconciler_beat_v1).
 -- p_doubtful: actions whose open intents only a lookup can settle.
--- p_backed_up: platforms whose queues are long.
+-- p_backed_up: actions whose platforms' queues are long.
 -- p_max_crashes: after so many lost workers a person is called for a step.
 CREATE OR REPLACE FUNCTION reconcile_workflow_v1(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
@@ -31,11 +31,11 @@ BEGIN
   IF NOT FOUND THEN RETURN; END IF;
 
   IF p_may_expire THEN
-    FOR s IN SELECT key, fence, crashes, undo, action FROM steps
+    FOR s IN SELECT key, fence, crashes, kind, action FROM steps
               WHERE workflow_id = p_workflow AND status = 'running'
                 AND lease_until < clock_timestamp() ORDER BY key LOOP
       IF expire_lease_v1(p_workflow, s.key, s.fence,
-           NOT s.undo AND s.action = ANY (p_doubtful) AND EXISTS (
+           s.kind = 'step' AND s.action = ANY (p_doubtful) AND EXISTS (
              SELECT FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = s.key
                 AND i.resolution IS NULL)) THEN
         expired_count := expired_count + 1;
@@ -57,20 +57,20 @@ BEGIN
     -- A poll is due, so that a lost webhook does not matter, or a wait has come to its end.
     UPDATE steps SET status = 'pending', wake_at = NULL, publish_after = clock_timestamp()
      WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now()
-       AND (w.status = 'running' OR undo);
+       AND (w.status = 'running' OR kind <> 'step');
     -- A retry, a poll or a compensation that comes due has no message out. A step that was published
     -- before may still have one in a long queue, where a copy would only stand behind it. One copy in
     -- ten is published all the same, because a message that a killed worker held is in no queue.
     SELECT array_agg(key) FILTER (WHERE NOT is_copy),
            array_agg(key) FILTER (WHERE is_copy) INTO due, copies
-      FROM (SELECT key, wake_at IS NULL AND claims = 0 AND NOT undo
-                   AND split_part(action, '.', 1) = ANY (p_backed_up) AND random() >= 0.1 AS is_copy
+      FROM (SELECT key, wake_at IS NULL AND claims = 0 AND kind = 'step'
+                   AND action = ANY (p_backed_up) AND random() >= 0.1 AS is_copy
       FROM steps
      WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
        AND publish_after <= clock_timestamp()
        AND (wake_at IS NULL OR wake_at <= playalter_now())
-       AND (w.status = 'running' OR undo OR status = 'unknown')
-       AND (w.completed_at IS NULL OR key LIKE '%~orphan[%')) AS found;
+       AND (w.status = 'running' OR kind <> 'step' OR status = 'unknown')
+       AND (w.completed_at IS NULL OR kind = 'orphan_undo')) AS found;
     PERFORM win_publish_v1(p_workflow, copies, p_republish);
     due := win_publish_v1(p_workflow, due, p_republish);
   END IF;
@@ -86,7 +86,7 @@ BEGIN
    WHERE workflow_id = p_workflow
      AND (status IN ('running', 'waiting') OR status IN ('pending', 'unknown')
           AND publish_after IS NOT NULL)
-     AND (w.status = 'running' OR undo OR status <> 'waiting');
+     AND (w.status = 'running' OR kind <> 'step' OR status <> 'waiting');
   IF w.paused_at IS NOT NULL THEN earliest := playalter_now() + interval '1 hour'; END IF;
   earliest := least(coalesce(earliest, playalter_now() + CASE WHEN w.attention IS NULL
                       THEN interval '5 seconds' ELSE interval '5 minutes' END),

@@ -1,11 +1,11 @@
 -- Records a named signal, and gives it to the first approval that waits for it (of that name, and
--- p_step where a step is named); without one it is kept until an approval takes it. Takes the
--- workflow row FOR NO KEY UPDATE.
+-- p_step where a step is named); without one it is kept, under the external id p_early, until an
+-- approval takes it. Takes the workflow row FOR NO KEY UPDATE.
 --
 -- verdicts: woken (and the key of the approval, which the caller publishes unless the workflow is paused)
 --           | stored | duplicate (p_delivery_id was given before) | ended (the workflow is not running)
 CREATE OR REPLACE FUNCTION signal_workflow_v1(
-  p_workflow uuid, p_name text, p_step text, p_delivery_id text, p_payload jsonb,
+  p_workflow uuid, p_name text, p_early text, p_step text, p_delivery_id text, p_payload jsonb,
   p_republish double precision)
 RETURNS TABLE (verdict text, step_key text, is_paused boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -13,19 +13,18 @@ DECLARE
   w record;
   s record;
   made uuid;
-  plain text := format('signal:%s:%s', p_workflow, p_name);
 BEGIN
   SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' THEN RETURN QUERY SELECT 'ended', NULL, false; RETURN; END IF;
   INSERT INTO webhook_deliveries (platform, delivery_id, external_id, kind, payload)
-  VALUES ('control', p_delivery_id, plain, 'signal', p_payload)
+  VALUES ('control', p_delivery_id, p_early, 'signal', p_payload)
   ON CONFLICT DO NOTHING RETURNING id INTO made;
   IF made IS NULL THEN RETURN QUERY SELECT 'duplicate', NULL, false; RETURN; END IF;
   PERFORM append_event_v1(p_workflow, 'SignalReceived', NULL, jsonb_build_object(
     'name', p_name, 'payload', payload_hash(p_payload)));
   SELECT key, external_id INTO s FROM steps
    WHERE workflow_id = p_workflow AND status = 'waiting'
-     AND starts_with(external_id, plain || ':') AND (p_step IS NULL OR key = p_step)
+     AND signal = p_name AND (p_step IS NULL OR key = p_step)
    ORDER BY position, key LIMIT 1;
   IF NOT FOUND THEN RETURN QUERY SELECT 'stored', NULL, false; RETURN; END IF;
   PERFORM take_signal_v1(p_workflow, s.key, made, s.external_id, p_republish);

@@ -1,13 +1,17 @@
 -- Records a wait whose end is known (p_until), or that a person ends before: no jitter, no growth.
--- An answer to an approval that came before it waited stands under the signal's own name (p_signal)
--- and is taken now. Whoever gives a signal holds the same lock as this function, the workflow row
--- FOR NO KEY UPDATE, so neither can miss the other. Accepted only from the holder of the fence.
+-- Accepted only from the holder of the fence. The workflow row is the first lock, FOR NO KEY UPDATE.
+--
+-- p_signal: the name of the signal for which an approval waits; null for a wait until an instant.
+-- p_early: the external id under which a signal of that name stands that came before the approval
+-- waited. It is taken now. Whoever gives a signal takes the same lock first, so that neither can miss
+-- the other.
 --
 -- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
 --           | woken (a signal was there: the caller publishes the step)
 CREATE OR REPLACE FUNCTION wait_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_external_id text, p_until timestamptz, p_signal text, p_republish double precision)
+  p_external_id text, p_until timestamptz, p_signal text, p_early text,
+  p_republish double precision)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
@@ -15,9 +19,9 @@ DECLARE
   early uuid;
 BEGIN
   SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL, tries = 0,
-         input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0, wake_at = p_until,
-         lease_until = NULL, deadline_at = NULL
+  UPDATE steps SET status = 'waiting', external_id = p_external_id, signal = p_signal,
+         error = NULL, tries = 0, input = coalesce(p_input, input), cost = cost + p_cost,
+         crashes = 0, wake_at = p_until, lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
   RETURNING old.external_id AS before, new.cost,
             old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
@@ -30,7 +34,7 @@ BEGIN
   END IF;
   IF w.status = 'compensating' THEN RETURN 'draining'; END IF;
   SELECT id INTO early FROM webhook_deliveries
-   WHERE external_id = p_signal AND consumed_at IS NULL ORDER BY id LIMIT 1;
+   WHERE external_id = p_early AND consumed_at IS NULL ORDER BY id LIMIT 1;
   IF early IS NULL THEN
     PERFORM wake_by_v1(p_workflow, p_until);
     RETURN 'recorded';

@@ -19,12 +19,12 @@ BEGIN
          publish_after = clock_timestamp() + seconds(p_republish)
    WHERE workflow_id = p_workflow AND key = p_key AND status = 'waiting'
      AND external_id = p_external_id
-  RETURNING undo INTO s;
+  RETURNING kind INTO s;
   IF NOT FOUND THEN RETURN false; END IF;
   UPDATE webhook_deliveries SET consumed_at = clock_timestamp()
    WHERE external_id = p_external_id AND consumed_at IS NULL;
   PERFORM append_event_v1(p_workflow, 'StepWoken', p_key,
                           jsonb_build_object('external_id', p_external_id));
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
-  RETURN (w.status = 'running' OR s.undo) AND w.paused_at IS NULL;
+  RETURN (w.status = 'running' OR s.kind <> 'step') AND w.paused_at IS NULL;
 END $$;
