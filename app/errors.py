@@ -90,16 +90,19 @@ class Suspend(Outcome):
         until: datetime | None = None,
         signal: str | None = None,
         early: str | None = None,
+        asked: tuple[str, ...] | None = None,
     ) -> None:
         """`until` is the time at which the wait ends; such a wait is not polled. `signal` is the
         name of the signal that may end it earlier. `early` is the external id under which
-        earlier signals of that name are stored; one that is there ends the wait at once."""
+        earlier signals of that name are stored; one that is there ends the wait at once. `asked`
+        are the addresses of those who may give the signal; None means the workflow's owner."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds
         self.until = until
         self.signal = signal
         self.early = early
+        self.asked = asked
 
 
 class NotConfigured(Outcome):

@@ -106,6 +106,19 @@ Compensate = Callable[[Any, Undo], Json]
 Lookup = Callable[[Any, Intent], LookupAnswer]
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a vendor's response names, for whom must find it again without reading the response:
+    the id of the effect, and the address under which a webhook may name an uploaded file."""
+
+    effect_id: str | None = None
+    address: str | None = None
+
+
+Names = Callable[[str, Json], Made]
+"""(operation, response) -> what the response names; raises nothing, for the effect is made."""
+
+
 @dataclass
 class Action:
     """One platform operation, `platform.verb`, with its compensation and lookup.
@@ -113,8 +126,8 @@ class Action:
     `attempt_seconds` bounds one attempt; `key_life` is how long the vendor remembers an
     idempotency key; `slow` keeps it from being taken hand to hand within another step's message;
     `quick` says that it calls nobody and takes no time: siblings of it share a message.
-    `is_traced`: its effects carry their step, and the compensation takes back any one of them by
-    its external id alone (an orphan).
+    `names`: its effects carry their step, and the compensation takes back any one of them by its
+    external id alone (an orphan); it tells what a response names, by which they are known.
     """
 
     name: str
@@ -126,7 +139,7 @@ class Action:
     key_life: timedelta | None = None
     slow: bool = False
     quick: bool = False
-    is_traced: bool = False
+    names: Names | None = None
     compensate: Compensate | None = None
     lookup: Lookup | None = None
 
@@ -134,6 +147,17 @@ class Action:
     def platform(self) -> str:
         """The queue and log name: what stands before the first dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether its effects are known again, whoever tells of them."""
+        return self.names is not None
+
+    def made(self, operation: str, response: Json | None) -> Made:
+        """What the response of one of its calls names."""
+        if self.names is None or response is None:
+            return Made()
+        return self.names(operation, response)
 
     def compensation(self, function: Compensate) -> Compensate:
         """Declare how this action is undone (decorator)."""
@@ -156,13 +180,13 @@ def action(
     key_life: timedelta | None = None,
     slow: bool = False,
     quick: bool = False,
-    is_traced: bool = False,
+    names: Names | None = None,
 ) -> Callable[[Run], Action]:
     """Turn a function `(call, input) -> JSON output` into an Action."""
 
     def declare(run: Run) -> Action:
         return Action(
-            name, input, run, effect, attempt_seconds, tries, key_life, slow, quick, is_traced
+            name, input, run, effect, attempt_seconds, tries, key_life, slow, quick, names
         )
 
     return declare

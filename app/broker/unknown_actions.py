@@ -18,8 +18,10 @@ from app.payload import dumps
 
 log = structlog.get_logger()
 
+_CODE = "action_unknown"
 _NOTE = (
-    "UPDATE steps SET error = %s WHERE workflow_id = %s AND key = %s"
+    "UPDATE steps SET error = %s, error_code = %s, held_since = NULL"
+    " WHERE workflow_id = %s AND key = %s"
     " AND status IN ('pending', 'unknown')"
 )
 
@@ -44,7 +46,7 @@ def note(workflow_id: UUID, key: str, action: str, worker: str) -> None:
     try:
         # Not a pooled connection: the children of the worker's pool are forked from this process.
         with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:
-            error = dumps({"code": "action_unknown", "message": message})
-            cursor.execute(_NOTE, (error, workflow_id, key))
+            error = dumps({"code": _CODE, "message": message})
+            cursor.execute(_NOTE, (error, _CODE, workflow_id, key))
     except psycopg2.Error as err:
         log.warning("step.not_noted", step=key, error=str(err).strip()[:200])

@@ -157,11 +157,12 @@ class Call:
             # If the intent was open, an earlier attempt may have made the effect. That this attempt
             # was refused proves nothing about the earlier one.
             if not is_open:
-                self._resolve(intent.ordinal, "refused", None)
+                self._resolve(intent, "refused", None)
             raise
-        self._resolve(intent.ordinal, "accepted", response)
+        self._resolve(intent, "accepted", response)
         return response
 
-    def _resolve(self, ordinal: int, resolution: str, response: Json | None) -> None:
-        if not intents.resolve_intent(self.claim, ordinal, resolution, response):
+    def _resolve(self, intent: Intent, resolution: str, response: Json | None) -> None:
+        made = self.action.made(intent.operation, response)
+        if not intents.resolve_intent(self.claim, intent.ordinal, resolution, response, made=made):
             raise Fenced

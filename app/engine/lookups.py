@@ -106,7 +106,8 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
 
 
 def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:
+    made = call.action.made(intent.operation, response)
     if not intents.resolve_intent(
-        call.claim, intent.ordinal, resolution, response, generation=intent.generation
+        call.claim, intent.ordinal, resolution, response, generation=intent.generation, made=made
     ):
         raise Fenced

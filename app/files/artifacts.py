@@ -15,8 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
-    Text,
-    cast,
     exists,
     func,
     insert,
@@ -28,7 +26,7 @@ from uuid_utils.compat import uuid7
 
 from app import clock
 from app.db import begin
-from app.db.models import ArtifactRow, StepRow, User, WorkflowRow
+from app.db.models import ArtifactRow, StepRow, User, WorkflowArtifact, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
 from app.files import images, signed_links
 from app.files.storage import storage
@@ -257,8 +255,7 @@ def artifact(artifact_id: UUID, user_id: UUID | None) -> RowMapping:
 def erase_old_uploads(older_than: timedelta) -> int:
     """Erase old uploads that no unfinished workflow of their user mentions in its input.
 
-    An input mentions an upload by its id, so the text of the input is searched for the id. One call
-    erases at most 1000 uploads, and returns how many.
+    One call erases at most 1000 uploads, and returns how many.
     """
     statement = (
         select(*_COLUMNS)
@@ -277,10 +274,11 @@ def erase_old_uploads(older_than: timedelta) -> int:
 
 def _is_mentioned() -> ColumnElement[bool]:
     return exists(
-        select(WorkflowRow.id).where(
+        select(WorkflowRow.id)
+        .join(WorkflowArtifact, WorkflowArtifact.workflow_id == WorkflowRow.id)
+        .where(
+            WorkflowArtifact.artifact_id == ArtifactRow.id,
             WorkflowRow.completed_at.is_(None),
-            WorkflowRow.user_id == ArtifactRow.user_id,
-            func.strpos(cast(WorkflowRow.input, Text), cast(ArtifactRow.id, Text)) > 0,
         )
     )
 

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from app import db
 from app.payload import dumps, dumps_or_none
-from app.platform import Intent, Json
+from app.platform import Intent, Json, Made
 from app.protocol.claims import Claim
+
+NOTHING_MADE = Made()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,12 @@ def resolve_intent(
     response: Json | None,
     *,
     generation: int | None = None,
+    made: Made = NOTHING_MADE,
 ) -> bool:
-    """Record what became of an intent (of the claim's generation, unless named); False: fenced."""
+    """Record what became of an intent (of the claim's generation, unless named), and what its
+    response names; False: fenced."""
     row = db.call(
-        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s) AS resolved",
+        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS resolved",
         (
             claim.workflow_id,
             claim.key,
@@ -64,6 +68,8 @@ def resolve_intent(
             ordinal,
             resolution,
             dumps_or_none(response),
+            made.effect_id,
+            made.address,
         ),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )

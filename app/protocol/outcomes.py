@@ -46,8 +46,8 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
     given, cost, calls = attempt.parameters()
     (row,) = db.hot(
         "finish_step_v1",
-        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, jsonb, jsonb, boolean, float8,"
-        " jsonb",
+        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, text, jsonb, jsonb, boolean,"
+        " float8, jsonb",
         (
             claim.workflow_id,
             claim.key,
@@ -58,6 +58,7 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
             calls,
             finish.status,
             dumps_or_none(finish.error),
+            _code(finish.error),
             dumps_or_none(finish.turn),
             dumps_or_none(finish.workflow_output),
             finish.is_pivot,
@@ -96,6 +97,11 @@ def advance_step(
     return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], taken)
 
 
+def _code(error: Json | None) -> str | None:
+    """The code of an error, which SQL does not read in it."""
+    return None if error is None else error.get("code")
+
+
 def _outcome(sql: str, claim: Claim, attempt: Attempt, *rest: Any) -> str:
     row = db.call(
         sql,
@@ -119,8 +125,9 @@ def retry_step(
     """Record that nothing happened; due again in `seconds`. `timed_out`: that would be past the
     step's own time (`timeout` seconds from its first claim), and nothing is recorded. What is no
     try does not count for the retry policy, and its pauses grow by themselves."""
-    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error), seconds, new_generation, timeout, is_try)
+    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    rest = (dumps(error), _code(error), seconds, new_generation, timeout, is_try)
+    return _outcome(sql, claim, attempt, *rest)
 
 
 def suspend_step(
@@ -133,8 +140,9 @@ def suspend_step(
 
 def wait_step(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
     """Record a wait until an instant, or until somebody signals before."""
-    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    rest = (wait.external_id, wait.until, wait.signal, wait.early, republish_seconds())
+    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    asked = None if wait.asked is None else list(wait.asked)
+    rest = (wait.external_id, wait.until, wait.signal, asked, wait.early, republish_seconds())
     return _outcome(sql, claim, attempt, *rest)
 
 
@@ -148,8 +156,9 @@ def doubt_step(
     was_sent: bool = True,
 ) -> str:
     """Record that the call may have happened; look it up in `seconds`."""
-    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error), seconds, attention, was_sent)
+    sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    rest = (dumps(error), _code(error), seconds, attention, was_sent)
+    return _outcome(sql, claim, attempt, *rest)
 
 
 def fail_step(
@@ -161,8 +170,10 @@ def fail_step(
     pivot: str | None = None,
 ) -> str:
     """Record failure for good; the workflow starts to stop, unless it holds for a person."""
-    sql = "SELECT fail_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    return _outcome(sql, claim, attempt, dumps(error), is_holding, pivot)
+    sql = "SELECT fail_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    of_workflow = dumps({**error, "step": claim.key})
+    rest = (dumps(error), _code(error), is_holding, pivot, of_workflow)
+    return _outcome(sql, claim, attempt, *rest)
 
 
 def cancel_step(claim: Claim, attempt: Attempt) -> str:
@@ -173,7 +184,7 @@ def cancel_step(claim: Claim, attempt: Attempt) -> str:
 def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
     """Leave the step as it was before the claim to a worker of another release; `error`: why."""
     row = db.call(
-        "SELECT leave_step_v1(%s, %s, %s, %s, %s, %s) AS verdict",
+        "SELECT leave_step_v1(%s, %s, %s, %s, %s, %s, %s) AS verdict",
         (
             claim.workflow_id,
             claim.key,
@@ -181,6 +192,7 @@ def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
             claim.prior,
             dumps(attempt.calls) if attempt.calls else None,
             dumps(error),
+            _code(error),
         ),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )

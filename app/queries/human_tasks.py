@@ -1,11 +1,9 @@
 """Queries for what waits for a person: open approvals, and workflows that need attention."""
 
-import json
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 
 from app.db import begin
 from app.platform import Json
@@ -20,7 +18,8 @@ def approvals(user_id: UUID, email: str, *, cursor: UUID | None = None, limit: i
     """
     given = {"user": user_id, "email": email.casefold(), "cursor": cursor, "limit": limit + 1}
     with begin() as connection:
-        rows = [dict(row) for row in connection.execute(text(_APPROVALS), given).mappings()]
+        found = connection.execute(text(_APPROVALS), given).mappings()
+        rows = [_approval(row) for row in found]
     ids = list(dict.fromkeys(row["workflow_id"] for row in rows))
     shown = ids[:limit]
     items = [row for row in rows if row["workflow_id"] in set(shown)]
@@ -34,26 +33,24 @@ WITH mine AS (
   SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
    WHERE s.signal IS NOT NULL AND s.status = 'waiting' AND w.status = 'running'
      AND (cast(:cursor AS uuid) IS NULL OR s.workflow_id < :cursor)
-     AND (w.user_id = :user
-          OR EXISTS (SELECT FROM jsonb_path_query(s.input, 'lax $.by[*]') AS each
-                      WHERE lower(each #>> '{}') = :email))
+     AND (w.user_id = :user OR :email = ANY (s.asked))
    ORDER BY s.workflow_id DESC LIMIT :limit)
-SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.signal,
-       coalesce(s.input -> 'by', 'null') AS by, s.wake_at AS until,
-       s.input ->> 'on_timeout' AS on_timeout, s.input ->> 'on_reject' AS on_reject,
-       w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
-       CASE WHEN jsonb_typeof(s.input -> 'by') = 'array'
-                 AND jsonb_array_length(s.input -> 'by') > 0
-            THEN EXISTS (SELECT FROM jsonb_array_elements_text(s.input -> 'by') AS each
-                          WHERE lower(each) = :email)
-            ELSE w.user_id = :user END AS is_yours
+SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.signal, s.input,
+       s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
+       CASE WHEN s.asked IS NULL THEN w.user_id = :user
+            ELSE :email = ANY (s.asked) END AS is_yours
   FROM mine JOIN workflows w ON w.id = mine.workflow_id
   JOIN steps s ON s.workflow_id = w.id AND s.signal IS NOT NULL AND s.status = 'waiting'
- WHERE w.user_id = :user
-    OR EXISTS (SELECT FROM jsonb_path_query(s.input, 'lax $.by[*]') AS each
-                WHERE lower(each #>> '{}') = :email)
+ WHERE w.user_id = :user OR :email = ANY (s.asked)
  ORDER BY w.id DESC, s.position, s.key
 """
+
+
+def _approval(row: RowMapping) -> Json:
+    """An approval as it is shown: of its input, what the person has to know."""
+    item = dict(row)
+    given = item.pop("input") or {}
+    return item | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
 
 
 def attention(user_id: UUID, *, cursor: UUID | None = None, limit: int = 20) -> Page:
@@ -65,16 +62,13 @@ def attention(user_id: UUID, *, cursor: UUID | None = None, limit: int = 20) -> 
         ids = [row["id"] for row in items]
         steps = connection.execute(text(_STEPS), {"ids": ids}).mappings().all() if ids else []
     for item in items:
-        item["since"] = _time_of(item.pop("event"))
         item["steps"] = [_step(row) for row in steps if row["workflow_id"] == item["id"]]
     return Page(items, ids[-1] if len(rows) > limit else None)
 
 
 _ATTENTION = """
 SELECT w.id, w.type, w.version, w.status, w.cause, w.attention AS reason,
-       w.paused_at IS NOT NULL AS is_paused,
-       (SELECT e.body FROM events e WHERE e.workflow_id = w.id
-           AND e.body LIKE '%"AttentionNeeded"%' ORDER BY e.seq DESC LIMIT 1) AS event
+       w.paused_at IS NOT NULL AS is_paused, w.attention_since AS since
   FROM workflows w WHERE w.user_id = :user AND w.attention IS NOT NULL
    AND (cast(:cursor AS uuid) IS NULL OR w.id < :cursor)
  ORDER BY w.id DESC LIMIT :limit
@@ -93,12 +87,6 @@ SELECT s.workflow_id, s.key, s.action, s.status, n.reason, s.error, s.tries, s.w
   JOIN steps s ON s.workflow_id = wanted.id AND s.key = n.step_key
  ORDER BY s.position, s.key
 """
-
-
-def _time_of(body: str | None) -> datetime | None:
-    if body is None:
-        return None
-    return datetime.fromtimestamp(json.loads(body)["at"] / 1_000_000, UTC)
 
 
 def _step(row: Any) -> Json:

@@ -162,10 +162,11 @@ def spread(name: str, weights: Mapping[int, int]) -> None:
                 raise Conflict(f"version {version} is retired", code="version_retired")
         connection.execute(
             text(
-                "UPDATE definitions SET weight = cast(cast(:weights AS jsonb) ->>"
-                " cast(version AS text) AS integer) WHERE name = :name"
+                "UPDATE definitions AS d SET weight = (SELECT given.weight FROM"
+                " unnest(cast(:versions AS integer[]), cast(:weights AS integer[]))"
+                " AS given (version, weight) WHERE given.version = d.version) WHERE name = :name"
             ),
-            {"name": name, "weights": json.dumps(dict(weights))},
+            {"name": name, "versions": list(weights), "weights": list(weights.values())},
         )
 
 

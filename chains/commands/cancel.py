@@ -48,6 +48,7 @@ def _stop(subject: Subject, caller: Caller, undo: bool, reason: str | None, is_d
     given = {
         "workflow": subject.id,
         "error": dumps({"code": "cancelled", "message": "cancelled by its user"}),
+        "code": "cancelled",
         "pivot": registry.plan(subject.type, subject.version).pivot,
         "undoes": undo,
         "by": caller.on_record,

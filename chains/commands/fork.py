@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, InvalidInput
+from app.files.mentions import mentioned
 from app.keys import template_of
 from app.payload import dumps, dumps_or_none, whole_numbers
 from app.platform import Json
@@ -149,20 +150,21 @@ class _Fork:
             "by": self.by,
             "reason": self.reason,
             "republish": republish_seconds(),
+            "artifacts": mentioned(dumps([input, step_input])),
         }
         connection.execute(text(_FORK), given)
 
 
 _STEPS = """
 SELECT key, status, kind, of_key,
-       status = 'failed' AND key IN (SELECT tolerated_steps_v1(:id)) AS is_tolerated
+       is_tolerated
   FROM steps WHERE workflow_id = :id ORDER BY position, key
 """
 _FORK = """
 SELECT fork_workflow_v1(:id, :source, :from_step,
   coalesce(cast(:input AS jsonb), (SELECT input FROM workflows WHERE id = :source)),
   :idempotency_key, :request_hash, :timeout, cast(:steps AS jsonb), cast(:adopted AS jsonb),
-  cast(:step_input AS jsonb), :by, :reason, :republish)
+  cast(:step_input AS jsonb), :by, :reason, :republish, :artifacts)
 """
 
 

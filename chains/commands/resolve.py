@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from app import db
 from app.errors import Conflict
 from app.keys import is_orphan
 from app.payload import dumps
+from app.platform import Made
 from app.protocol.claims import republish_seconds
 from app.protocol.controls import verdict
 from chains import registry
+from chains.actions import actions
 from chains.commands.command import Caller, Done, own_workflow, refuse_ended
 from chains.commands.step_verdicts import for_people, refuse_step
 from chains.dispatch import dispatch
@@ -73,10 +76,13 @@ def resolve(
     if subject.status == "compensating" and step == pivot and resolution.response is not ABSENT:
         # A stopping workflow runs no action again, and a pivot that succeeded ends the stop.
         raise Conflict(f"step {step!r} is the pivot: give its output", code="no_open_call")
+    made = _made(workflow_id, step, resolution.response)
     given = {
         "workflow": workflow_id,
         "key": step,
         "as": resolution.as_,
+        "effect_id": made.effect_id,
+        "effect_address": made.address,
         "output": None if resolution.output is ABSENT else dumps(resolution.output),
         "response": None if resolution.response is ABSENT else dumps(resolution.response),
         "by": caller.on_record,
@@ -91,6 +97,23 @@ def resolve(
     if not is_dry and found == "settle":
         settle(workflow_id)
     return Done(workflow_id, found, step)
+
+
+def _made(workflow_id: UUID, step: str, response: Any) -> Made:
+    """What the reply that a person gives names at the vendor, for the one call that is open."""
+    if response is ABSENT:
+        return Made()
+    row = db.patiently(lambda: db.row(_OPEN_CALL, (workflow_id, step)))
+    action = actions().get(row["action"]) if row else None
+    is_object = isinstance(response, dict)
+    return action.made(row["operation"], response) if action and row and is_object else Made()
+
+
+_OPEN_CALL = (
+    "SELECT s.action, i.operation FROM steps s JOIN intents i"
+    " ON i.workflow_id = s.workflow_id AND i.step_key = s.key AND i.resolution IS NULL"
+    " WHERE s.workflow_id = %s AND s.key = %s LIMIT 1"
+)
 
 
 def dismiss(caller: Caller, workflow_id: UUID, reason: str, *, is_dry: bool = False) -> Done:

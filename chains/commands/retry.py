@@ -8,6 +8,7 @@ from pydantic import ValidationError
 import tasks
 from app import db
 from app.errors import Conflict, InvalidInput
+from app.files.mentions import mentioned
 from app.payload import dumps, whole_numbers
 from app.platform import Json
 from app.protocol.claims import republish_seconds
@@ -36,10 +37,12 @@ def retry(
         return _retry_in_fork(caller, subject, step, input, reason, is_dry)
     refuse_unless_running(subject)
     key = step if step is not None else _only_candidate(workflow_id)
+    corrected = None if input is None else dumps(_checked(subject, key, input))
     given = {
         "workflow": workflow_id,
         "key": key,
-        "input": None if input is None else dumps(_checked(subject, key, input)),
+        "input": corrected,
+        "artifacts": mentioned(corrected),
         "by": caller.on_record,
         "reason": reason,
         "person": for_people(),
@@ -50,7 +53,7 @@ def retry(
 
 
 def _only_candidate(workflow_id: UUID) -> str:
-    rows = db.patiently(lambda: db.rows(_CANDIDATES, (workflow_id, workflow_id)))
+    rows = db.patiently(lambda: db.rows(_CANDIDATES, (workflow_id,)))
     keys = [row["key"] for row in rows]
     if len(keys) == 1:
         return str(keys[0])
@@ -63,7 +66,7 @@ def _only_candidate(workflow_id: UUID) -> str:
 _CANDIDATES = """
 SELECT key FROM steps WHERE workflow_id = %s AND kind = 'step'
    AND (status = 'pending' AND wake_at > playalter_now()
-        OR status = 'failed' AND key NOT IN (SELECT tolerated_steps_v1(%s)))
+        OR status = 'failed' AND NOT is_tolerated)
  ORDER BY position, key LIMIT 21
 """
 
@@ -158,12 +161,13 @@ def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
 def _failed_step(workflow_id: UUID) -> str:
     row = db.patiently(
         lambda: db.row(
-            "SELECT coalesce(error ->> 'step', (SELECT min(key) FROM steps"
-            "   WHERE workflow_id = workflows.id AND status = 'failed' AND kind = 'step')) AS key"
+            "SELECT error, (SELECT min(key) FROM steps"
+            "   WHERE workflow_id = workflows.id AND status = 'failed' AND kind = 'step') AS key"
             " FROM workflows WHERE id = %s",
             (workflow_id,),
         ),
     )
-    if row is None or row["key"] is None:
+    key = None if row is None else (row["error"] or {}).get("step", row["key"])
+    if key is None:
         raise Conflict("no step has failed; start a new workflow", code="nothing_to_retry")
-    return str(row["key"])
+    return str(key)

@@ -104,14 +104,14 @@ def _waiting(workflow_id: UUID) -> dict[str, list[_WaitingApproval]]:
     """The approvals that wait, by the name of their signal."""
     rows = db.patiently(
         lambda: db.rows(
-            "SELECT key, signal, input -> 'by' AS by FROM steps WHERE workflow_id = %s"
+            "SELECT key, signal, asked FROM steps WHERE workflow_id = %s"
             " AND signal IS NOT NULL AND status = 'waiting' ORDER BY position, key",
             (workflow_id,),
         ),
     )
     found: dict[str, list[_WaitingApproval]] = {}
     for row in rows:
-        asked = _WaitingApproval(row["key"], _people(row["by"]))
+        asked = _WaitingApproval(row["key"], _people(row["asked"]))
         found.setdefault(row["signal"], []).append(asked)
     return found
 

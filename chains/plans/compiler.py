@@ -69,6 +69,7 @@ def _row(step: PlannedStep, indexes: tuple[int, ...], *, is_released: bool) -> d
         "key": concrete(step.key, indexes),
         "position": step.position,
         "action": step.action,
+        "role": step.role,
         "next_keys": [concrete(after, indexes) for after in step.next_keys] or None,
         "join_key": concrete(step.join_key, indexes) if step.join_key else None,
         "item_heads": list(step.item_heads) or None,

@@ -22,6 +22,8 @@ APPROVAL = "control.approval"
 CHILD = "control.child"
 BRANCHING = frozenset({EXPAND, CHOOSE, TURN})
 """The steps after these actions are decided when their outcome is recorded."""
+_ROLES = {WAIT: "wait", APPROVAL: "approval", **dict.fromkeys((JOIN, *BRANCHING), "shape")}
+"""The role of a row that runs no action of a platform, as its column `role` has it."""
 
 Scope = dict[str, str]
 Place = tuple[tuple[str, int], ...]
@@ -122,6 +124,11 @@ class PlannedStep:
     def reads_input(self) -> bool:
         """Whether the row reads the workflow's input."""
         return any("input" in roots(expression) for _, expression in self.expressions())
+
+    @property
+    def role(self) -> str | None:
+        """Whether it is part of a block's shape, a wait or an approval; None for other nodes."""
+        return _ROLES.get(self.action)
 
     @property
     def is_last(self) -> bool:

@@ -29,6 +29,7 @@ class StepRow:
     item: Any = None
     kind: str = "step"
     of_key: str | None = None
+    role: str | None = None
     status: str = "pending"
     input: Any = None
     output: Any = None

@@ -7,10 +7,11 @@ webhook only stores it, and the reconciler decides. A crash at any point thus co
 from uuid import UUID
 
 import structlog
+from sqlalchemy import Connection, text
 
 from app import db
 from app.db import AWAY
-from app.keys import orphan
+from app.keys import orphan, undo_of
 from app.payload import dumps
 
 log = structlog.get_logger()
@@ -60,12 +61,37 @@ def _put_off(delivery: UUID, err: Exception) -> None:
 
 
 def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
-    row = db.row(
-        "SELECT decide_delivery_v1(%s, %s, %s) AS fate",
-        (delivery, dumps(orphan(step_key, effect_id)), MOST_FAILURES),
-    )
-    if row is not None and row["fate"] == "orphan":
+    with db.begin() as connection:
+        if connection.execute(text(_HOLD), {"id": workflow_id}).first() is None:
+            # The process that holds the row may be recording the effect: leave it to the next pass.
+            return
+        given = {
+            "delivery": delivery,
+            "is_told": _is_in_an_output(connection, workflow_id, step_key, effect_id),
+            "orphan": dumps(orphan(step_key, effect_id)),
+            "most": MOST_FAILURES,
+        }
+        fate = connection.execute(text(_DECIDE), given).scalar_one()
+    if fate == "orphan":
         log.warning("orphan.found", workflow=str(workflow_id), step=step_key, external_id=effect_id)
+
+
+def _is_in_an_output(
+    connection: Connection, workflow_id: UUID, step_key: str, effect_id: str
+) -> bool:
+    """Whether the output of the step or of its compensation contains the effect's id.
+
+    A compensation may have found the effect by a lookup of its own.
+    """
+    keys = [step_key, undo_of(step_key)]
+    found = connection.execute(text(_OUTPUTS), {"id": workflow_id, "keys": keys})
+    outputs = (row.output for row in found if isinstance(row.output, dict))
+    return any(effect_id in output.values() for output in outputs)
+
+
+_HOLD = "SELECT 1 FROM workflows WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED"
+_OUTPUTS = "SELECT output FROM steps WHERE workflow_id = :id AND key = ANY (:keys)"
+_DECIDE = "SELECT decide_delivery_v1(:delivery, :is_told, cast(:orphan AS jsonb), :most)"
 
 
 # The planner treats the two conditions on a delivery as independent, so it expects many rows where

@@ -27,11 +27,9 @@ def follow_parent(child_id: UUID) -> None:
 
 
 _PARENTS_PAUSE = """
-SELECT (e.body::jsonb #>> '{data,children}')::boolean AS children,
-       e.body::jsonb #>> '{data,by}' AS by, e.body::jsonb #>> '{data,reason}' AS reason
+SELECT p.pauses_children AS children, p.paused_by AS by, p.paused_reason AS reason
   FROM workflows c JOIN workflows p ON p.id = c.parent_id AND p.paused_at IS NOT NULL
-  JOIN events e ON e.workflow_id = p.id AND e.body LIKE '%%"WorkflowPaused"%%'
- WHERE c.id = %s ORDER BY e.seq DESC LIMIT 1
+ WHERE c.id = %s
 """
 
 

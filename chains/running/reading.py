@@ -58,10 +58,10 @@ class Stored:
     def checked_with(self, type: str, version: int, action: str) -> str | None:
         """The fingerprint, read each time, because a repeated registration may change it."""
         row = _row(
-            "SELECT fingerprints ->> %s AS found FROM definitions WHERE name = %s AND version = %s",
-            (action, type, version),
+            "SELECT fingerprints FROM definitions WHERE name = %s AND version = %s",
+            (type, version),
         )
-        return row["found"] if row else None
+        return (row["fingerprints"] or {}).get(action) if row else None
 
     def workflow(self, workflow_id: UUID) -> Json | None:
         """The workflow's row, without the columns that only the engine needs."""

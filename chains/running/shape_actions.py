@@ -73,7 +73,8 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
     decision = next((d for d in call.deliveries(own) if _may_decide(d, given.by)), None)
     until = datetime.fromisoformat(given.until)
     if decision is None and now() < until:
-        raise Suspend(own, until=until, signal=given.signal, early=early)
+        asked = None if given.by is None else tuple(each.casefold() for each in given.by)
+        raise Suspend(own, until=until, signal=given.signal, early=early, asked=asked)
     if decision is None:
         if given.on_timeout == "fail":
             raise Permanent(f"no decision was made by {given.until}", code="approval_timed_out")

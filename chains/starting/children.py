@@ -16,7 +16,8 @@ from chains import registry
 from chains.starting.start import Parent, start_child
 
 MAX_DEPTH = 20
-_ERROR = {"code": "parent_stopped", "message": "the workflow that started it was stopped"}
+_CODE = "parent_stopped"
+_ERROR = {"code": _CODE, "message": "the workflow that started it was stopped"}
 
 
 def start(call: Call, request: Json) -> UUID:
@@ -58,19 +59,21 @@ def stop_all(parent: UUID) -> list[UUID]:
 
     The children are not undone. Children with `on_stop: leave` keep running.
     """
-    running = db.patiently(lambda: db.rows(_FOLLOWERS, (parent,)))
+    found = db.patiently(lambda: db.rows(_CHILDREN, (parent,)))
+    running = [row for row in found if not (row["step_input"] or {}).get("is_left")]
     for child in running:
         pivot = registry.plan(child["type"], child["version"]).pivot
-        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, false)"
-        db.call(sql, (child["id"], dumps(_ERROR), pivot), seconds=db.OUTCOME_PATIENCE_SECONDS)
+        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, %s, false)"
+        parameters = (child["id"], dumps(_ERROR), _CODE, pivot)
+        db.call(sql, parameters, seconds=db.OUTCOME_PATIENCE_SECONDS)
     return [child["id"] for child in running]
 
 
-_FOLLOWERS = (
-    "SELECT c.id, c.type, c.version FROM workflows p JOIN workflows c ON c.parent_id = p.id"
+_CHILDREN = (
+    "SELECT c.id, c.type, c.version, s.input AS step_input"
+    " FROM workflows p JOIN workflows c ON c.parent_id = p.id"
     " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
     " AND p.status = 'compensating' AND c.status = 'running'"
-    " AND coalesce(s.input ->> 'is_left', 'false') = 'false'"
 )
 
 
@@ -89,11 +92,11 @@ def _stop(child: UUID, parent: UUID) -> None:
         return
     pivot = registry.plan(row["type"], row["version"]).pivot
     if row["status"] == "succeeded":
-        sql = "SELECT reopen_child_v1(%s, %s, %s, %s)"
-        parameters: tuple[Any, ...] = (child, parent, dumps(_ERROR), pivot)
+        sql = "SELECT reopen_child_v1(%s, %s, %s, %s, %s)"
+        parameters: tuple[Any, ...] = (child, parent, dumps(_ERROR), _CODE, pivot)
     else:
-        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, true)"
-        parameters = (child, dumps(_ERROR), pivot)
+        sql = "SELECT stop_workflow_v1(%s, 'cancelled', %s, %s, %s, true)"
+        parameters = (child, dumps(_ERROR), _CODE, pivot)
     db.call(sql, parameters, seconds=db.OUTCOME_PATIENCE_SECONDS)
 
 

@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from app import db, settings
 from app.errors import Conflict, InvalidInput
+from app.files.mentions import mentioned
 from app.payload import dumps, whole_numbers
 from app.platform import Json
 from chains import registry
@@ -32,7 +33,8 @@ RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start on a version that was retired after it was picked."""
 
 _TYPES = (
-    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint"
+    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
+    " uuid[]"
 )
 
 
@@ -70,6 +72,11 @@ class _Start:
     idempotency_key: str | None = None
     request_hash: bytes | None = None
     parent: Parent | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The input as it is stored."""
+        return dumps(self.input)
 
 
 @dataclass(frozen=True)
@@ -225,7 +232,7 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
     """The row that `submit_workflow_v1` returns; its verdict is `refused` when a constraint of the
     database refused the start."""
     plan = registry.plan(start.type, start.version)
-    parameters = (choice.mark, *_rows(start, plan), plan.budget)
+    parameters = (choice.mark, *_rows(start, plan), plan.budget, mentioned(start.text))
     try:
         (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
     except psycopg2.errors.UniqueViolation as err:
@@ -246,7 +253,7 @@ def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
         start.user_id,
         start.type,
         start.version,
-        dumps(start.input),
+        start.text,
         start.idempotency_key,
         start.request_hash,
         plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
@@ -265,6 +272,7 @@ def _commit(start: _Start) -> None:
         parent.step_key if parent else None,
         parent.depth if parent else 0,
         plan.budget,
+        mentioned(start.text),
     )
     if not db.patiently(lambda: _insert(parameters)):
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")

@@ -17,8 +17,8 @@ def stop(workflow_id: UUID, cause: str, error: Json) -> str:
         raise NotFound(f"no workflow {workflow_id}")
     pivot = registry.plan(pinned["type"], pinned["version"]).pivot
     row = db.call(
-        "SELECT stop_workflow_v1(%s, %s, %s, %s, true) AS verdict",
-        (workflow_id, cause, dumps(error), pivot),
+        "SELECT stop_workflow_v1(%s, %s, %s, %s, %s, true) AS verdict",
+        (workflow_id, cause, dumps(error), error.get("code"), pivot),
     )
     assert row is not None
     return str(row["verdict"])

@@ -23,12 +23,14 @@ from app.platform import (
     Intent,
     Json,
     LookupAnswer,
+    Made,
     Never,
     Undo,
     action,
 )
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
+from tasks.signatures import text_at
 
 _RUNNING = ("starting", "processing")
 _DONE = ("succeeded", "skipped", "compensated")
@@ -49,13 +51,20 @@ class PredictInput(ActionInput):
     model: str | None = Field(default=None, pattern=r"^[\w.-]+/[\w.-]+(:\w+)?$", max_length=200)
 
 
+def _names(operation: str, response: Json) -> Made:
+    """A prediction has an id; a webhook names an uploaded file by its address."""
+    if operation.startswith("files.create"):
+        return Made(address=text_at(response, "url"))
+    return Made(effect_id=text_at(response, "id"))
+
+
 @action(
     "replicate.predict",
     input=PredictInput,
     effect=Effect.LOOKUP,
     attempt_seconds=90.0,
     slow=True,
-    is_traced=True,
+    names=_names,
 )
 def predict(call: Call, given: PredictInput) -> Json:
     """Swap the face, and return {picture, prediction, vendor_sha256, sha256}.

@@ -20,10 +20,12 @@ from app.platform import (
     Intent,
     Json,
     LookupAnswer,
+    Made,
     Never,
     Undo,
     action,
 )
+from tasks.signatures import text_at
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
 from tasks.vercel.settings import VercelSettings
@@ -54,13 +56,18 @@ class DeployInput(ActionInput):
     target: str = Field(default="production", pattern="^(production|preview)$")
 
 
+def _names(operation: str, response: Json) -> Made:
+    """A deployment has an id."""
+    return Made(effect_id=text_at(response, "id"))
+
+
 @action(
     "vercel.deploy",
     input=DeployInput,
     effect=Effect.LOOKUP,
     attempt_seconds=120.0,
     slow=True,
-    is_traced=True,
+    names=_names,
 )
 def deploy(call: Call, given: DeployInput) -> Json:
     """Publish the page: {deployment, url}. Raises Permanent if the deployment fails."""

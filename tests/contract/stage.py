@@ -27,7 +27,7 @@ _DEFINITION = (
 )
 _START = (
     "SELECT start_workflow_v1(:id, :user, 'contract', 1, '{}', NULL, NULL, 3600,"
-    " cast(:steps AS jsonb), 15, 5, NULL, NULL, 0, NULL)"
+    " cast(:steps AS jsonb), 15, 5, NULL, NULL, 0, NULL, NULL)"
 )
 
 

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from app.platform import Delivery, Trace
+from app.platform import Delivery, Json, Made, Trace
 from app.protocol import intents, outcomes
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Finish
+from chains.actions import actions
 from chains.commands.accept_delivery import accept_delivery
 from tests.integration.conftest import NOTHING, Kernel
 from tests.unit.definitions import noop
@@ -30,7 +31,14 @@ def begun(kernel: Kernel, **changes: Any) -> tuple[UUID, Claim]:
 def upload(claim: Claim) -> None:
     assert intents.record_intent(claim, 0, "files.create#target", {}, "k1") is not None
     made = {"id": "file", "url": address(claim.workflow_id, claim.generation)}
-    assert intents.resolve_intent(claim, 0, "accepted", made)
+    assert intents.resolve_intent(
+        claim, 0, "accepted", made, made=named("files.create#target", made)
+    )
+
+
+def named(operation: str, reply: Json) -> Made:
+    """What the action reads in a reply, as a worker records it."""
+    return actions()["replicate.predict"].made(operation, reply)
 
 
 def address(workflow: UUID, generation: int = 0) -> str:
@@ -38,7 +46,9 @@ def address(workflow: UUID, generation: int = 0) -> str:
 
 
 def accepted(claim: Claim, effect: str = "own") -> None:
-    assert intents.resolve_intent(claim, 1, "accepted", {"id": effect, "status": "starting"})
+    reply = {"id": effect, "status": "starting"}
+    made = named("predictions.create", reply)
+    assert intents.resolve_intent(claim, 1, "accepted", reply, made=made)
 
 
 def waits(claim: Claim, effect: str = "own") -> None:

@@ -8,6 +8,7 @@ import pytest
 from app import clock, keys, payload
 from app.broker import links
 from app.engine import retry
+from app.files import mentions
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
@@ -24,6 +25,7 @@ MODULES = (
     keys,
     links,
     measure,
+    mentions,
     payload,
     registry,
     report,

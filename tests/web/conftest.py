@@ -126,7 +126,8 @@ def start(settings: Settings, caller: Caller) -> Callable[..., UUID]:
             connection.execute(
                 text(
                     "SELECT start_workflow_v1(:id, :user, 'only_rows', 1, '{\"a\": 1}', NULL, NULL,"
-                    " 3600, cast(:steps AS jsonb), 15, 5, NULL, NULL, 0, NULL)"
+                    " 3600, cast(:steps AS jsonb), 15, 5, NULL, NULL, 0, NULL,"
+                    " NULL)"
                 ),
                 {"id": workflow_id, "user": owner.user_id, "steps": json.dumps([step])},
             )

@@ -228,7 +228,7 @@ def test_retiring_is_refused_while_a_workflow_runs(
     versions.register(body(2), activates=True)
     change(
         "SELECT start_workflow_v1(uuidv7(), :user, 'sample', 1, '{}', NULL, NULL, 60, '[]', 15,"
-        " 5, NULL, NULL, 0, NULL)",
+        " 5, NULL, NULL, 0, NULL, NULL)",
         user=caller.user_id,
     )
     answer = client.post(f"{URL}/sample/versions/1/retire", headers=admin.headers)

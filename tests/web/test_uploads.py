@@ -222,9 +222,9 @@ def test_old_uploads_go_unless_a_live_workflow_names_them(
     assert young is not None
     workflow_id = start()
     change(
-        "UPDATE workflows SET input = jsonb_build_object('targets', jsonb_build_array(:named))"
-        " WHERE id = :id",
+        "SELECT mention_artifacts_v1(:id, :user, ARRAY[cast(:named AS uuid)])",
         named=named["id"],
+        user=caller.user_id,
         id=workflow_id,
     )
     change(

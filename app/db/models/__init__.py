@@ -2,7 +2,7 @@
 
 from app.db.models.base import Base
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
-from app.db.models.files import ArtifactRow
+from app.db.models.files import ArtifactRow, WorkflowArtifact
 from app.db.models.machinery import ClockOffset, ReconcilerBeat, SchemaBaseline, WorkerPresence
 from app.db.models.people import ApiKey, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
@@ -12,6 +12,7 @@ from app.db.models.statuses import (
     RARE_WORKFLOW_STATUSES,
     RESOLUTIONS,
     STEP_KINDS,
+    STEP_ROLES,
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
     UNDO_KINDS,
@@ -24,6 +25,7 @@ __all__ = [
     "RARE_WORKFLOW_STATUSES",
     "RESOLUTIONS",
     "STEP_KINDS",
+    "STEP_ROLES",
     "STEP_STATUSES",
     "TERMINAL_WORKFLOW_STATUSES",
     "UNDO_KINDS",
@@ -46,5 +48,6 @@ __all__ = [
     "User",
     "WebhookDelivery",
     "WorkerPresence",
+    "WorkflowArtifact",
     "WorkflowRow",
 ]

@@ -53,3 +53,11 @@ class ArtifactRow(Base):
             postgresql_where=text("workflow_id IS NULL AND erased_at IS NULL"),
         ),
     )
+
+
+class WorkflowArtifact(Base):
+    """A file that an input of the workflow mentions; kept while the workflow has not ended."""
+
+    __tablename__ = "workflow_artifacts"
+    artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id"), primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"), primary_key=True)

@@ -31,13 +31,17 @@ class IntentRow(Base):
     first_sent_at: Mapped[datetime] = mapped_column(server_default=NOW)
     resolution: Mapped[str | None]
     response: Mapped[Any | None] = mapped_column(JSONB)
+    effect_id: Mapped[str | None]
+    """The vendor's id of what was made, as the action has read it in the response."""
+    effect_address: Mapped[str | None]
+    """Under which a webhook may name a file that was uploaded."""
     __table_args__ = (
         CheckConstraint(one_of("resolution", RESOLUTIONS), name="intents_resolution"),
         Index(
             "intents_by_address",
-            text("(response ->> 'url')"),
+            "effect_address",
             postgresql_using="hash",
-            postgresql_where=text("operation LIKE 'files.create%'"),
+            postgresql_where=text("effect_address IS NOT NULL"),
         ),
     )
 

@@ -23,6 +23,8 @@ STEP_STATUSES = (
     "cancelled",
     "compensated",
 )
+STEP_ROLES = ("shape", "wait", "approval")
+"""Of nodes that run no action of a platform."""
 STEP_KINDS = ("step", "undo", "orphan", "orphan_undo")
 UNDO_KINDS = ("undo", "orphan_undo")
 """Of compensations."""

@@ -23,6 +23,7 @@ from app.db.models.statuses import (
     CAUSES,
     RARE_WORKFLOW_STATUSES,
     STEP_KINDS,
+    STEP_ROLES,
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
     WORKFLOW_STATUSES,
@@ -36,6 +37,7 @@ class _Word(DOMAIN):
 STEP_STATUS = _Word(
     "step_status", Text, constraint_name="step_status", check=one_of("VALUE", STEP_STATUSES)
 )
+STEP_ROLE = _Word("step_role", Text, constraint_name="step_role", check=one_of("VALUE", STEP_ROLES))
 STEP_KIND = _Word("step_kind", Text, constraint_name="step_kind", check=one_of("VALUE", STEP_KINDS))
 
 
@@ -53,7 +55,11 @@ class WorkflowRow(Base):
     status: Mapped[str]
     cause: Mapped[str | None]
     attention: Mapped[str | None]
+    attention_since: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
+    paused_by: Mapped[str | None]
+    paused_reason: Mapped[str | None]
+    pauses_children: Mapped[bool | None]
     input: Mapped[dict[str, Any]]
     output: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
@@ -150,6 +156,8 @@ class StepRow(Base):
     kind: Mapped[str] = mapped_column(STEP_KIND, server_default=text("'step'"))
     of_key: Mapped[str | None]
     """What an undo undoes, and the step that an orphan belongs to."""
+    role: Mapped[str | None] = mapped_column(STEP_ROLE)
+    """What it is besides an action of a platform; None: such an action."""
     position: Mapped[int]
     action: Mapped[str]
     status: Mapped[str] = mapped_column(STEP_STATUS)
@@ -173,9 +181,18 @@ class StepRow(Base):
     input: Mapped[dict[str, Any] | None]
     output: Mapped[Any | None] = mapped_column(JSONB)
     error: Mapped[dict[str, Any] | None]
+    error_code: Mapped[str | None]
+    held_since: Mapped[datetime | None]
+    """From when a store of ours, full or away, has kept it from being tried."""
+    left_since: Mapped[datetime | None]
+    """From when no worker's release fits it; counts with `error_code`, as `left_called_at` does."""
+    left_called_at: Mapped[datetime | None]
+    """When a person was called for that."""
     external_id: Mapped[str | None]
     signal: Mapped[str | None]
     """The name of the signal for which an approval has waited."""
+    asked: Mapped[list[str] | None]
+    """The addresses of those who may give it; None: the workflow's owner."""
     cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -183,6 +200,8 @@ class StepRow(Base):
     """In a fork: the workflow from which the step's outcome was copied. Only that workflow may undo
     the step."""
     skip_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    is_tolerated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    """It has failed and was let pass."""
     resolved_output: Mapped[Any | None] = mapped_column(JSONB)
     """The output that a person has given for the step; it is recorded instead of running the
     action."""

@@ -156,7 +156,7 @@ def test_an_action_that_meets_a_full_database_waits_without_spending_a_try(
     step = kernel.step(workflow, "log")
     assert (step["status"], step["tries"]) == ("pending", 0)
     assert step["error"]["code"] == "database_full"
-    assert step["error"]["since"] > 0
+    assert step["held_since"] is not None
 
 
 def test_the_front_refuses_a_start_while_the_database_is_full_and_takes_it_afterwards(
@@ -245,8 +245,8 @@ def test_pauses_grow_while_a_store_is_full_and_start_anew_for_another_reason(
 
     def age(seconds: int) -> None:
         db.row(
-            "UPDATE steps SET error = error || jsonb_build_object('since',"
-            " (error ->> 'since')::float8 - %s) WHERE workflow_id = %s",
+            "UPDATE steps SET held_since = held_since - make_interval(secs => %s)"
+            " WHERE workflow_id = %s",
             (seconds, workflow),
         )
 
@@ -265,10 +265,10 @@ def _hold_off(kernel: Kernel, workflow: UUID, hours: float) -> None:
     claimed = kernel.claim(workflow, "a")
     error = {"code": "storage_unavailable", "message": "full"}
     db.row(
-        "UPDATE steps SET error = %s::jsonb || jsonb_build_object('since',"
-        " extract(epoch FROM clock_timestamp()) - 3600 * %s::float8)"
+        "UPDATE steps SET error = %s, error_code = %s,"
+        " held_since = clock_timestamp() - make_interval(secs => 3600 * %s::float8)"
         " WHERE workflow_id = %s AND key = 'a'",
-        (dumps(error), hours, workflow),
+        (dumps(error), error["code"], hours, workflow),
     )
     outcomes.retry_step(claimed, NOTHING, error, 5.0, new_generation=False, is_try=False)
 
@@ -323,4 +323,4 @@ def test_a_statement_over_a_limit_of_postgresql_counts_as_a_try_and_is_not_repea
     step = kernel.step(workflow, "huge")
     assert (step["status"], step["tries"]) == ("pending", 1)
     assert step["error"]["code"] == "database_limit"
-    assert "since" not in step["error"]
+    assert step["held_since"] is None

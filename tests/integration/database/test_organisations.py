@@ -76,6 +76,17 @@ def test_a_child_stands_with_its_parent_and_not_with_its_user(kernel: Kernel) ->
     assert home("workflows", child["id"]) == other
 
 
+def test_a_fork_stands_with_its_source_and_not_with_its_user(kernel: Kernel, ada: Caller) -> None:
+    workflow = kernel.start(kernel.register({"sequence": [noop("a"), noop("b")]}))
+    drive()
+    other = home("users", keys.create_key("fay@example.com")[0])
+    db.row(
+        "UPDATE workflows SET organisation_id = %s, project_id = %s WHERE id = %s",
+        (*other, workflow),
+    )
+    assert home("workflows", fork(ada, workflow, from_step="b").id) == other
+
+
 def test_uploads_and_results_stand_where_their_user_and_their_workflow_do(kernel: Kernel) -> None:
     own = home("users", kernel.user_id)
     upload = artifacts.upload(kernel.user_id, picture())

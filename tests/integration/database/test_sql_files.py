@@ -1,5 +1,6 @@
 """The text of the schema: one current function a file, and a database that the files describe."""
 
+import ast
 import contextlib
 import re
 from collections.abc import Iterator
@@ -143,3 +144,74 @@ def test_each_function_stands_in_a_room_with_others_of_its_noun() -> None:
     rooms = {file.parent for file in function_files()}
     assert {room.parent for room in rooms} == {FUNCTIONS}
     assert max(len(list(room.glob("*.sql"))) for room in rooms) <= 14
+
+
+PARAMETERS = {
+    "p_turn": "what a step's end does, made by the worker from the definition",
+    "p_done": "a list of outcomes, made by the worker, whose payloads are taken whole",
+    "p_orphan": "the keys of rows to add, made by the worker",
+    "p_data": "an event's data, made by the functions themselves",
+    "event": "an event, made by the functions themselves",
+}
+DEFINITIONS = {
+    "chains/catalogue.py": "a definition is a recipe and no payload of anybody's workflow",
+    "chains/versions.py": "a definition is a recipe and no payload of anybody's workflow",
+}
+LOOKS = {
+    "current_database() NOT LIKE '%test%'": "the name of the database",
+    "starts_with(key, %s)": "a prefix that app/keys has made; nothing is taken apart",
+    "func.starts_with(key, filters.without_key)": "a prefix of keys that the caller has made",
+}
+LOOK = re.compile(
+    r"(?P<operand>[\w.]*)\s*(?:->>?|#>>?)\s*['(:%\d]|jsonb_path_\w+|jsonb_each|jsonb_object_keys"
+    r"|\bstrpos\b|\bsplit_part\b|\bstarts_with\b|\bsubstring\b|\bLIKE\b|~~|\bSIMILAR TO\b"
+    r"|::jsonb? *(?:->|#>)|\w \? '"
+)
+
+
+def looks_inside(text: str) -> list[str]:
+    """What an SQL text looks into that is not on the list of what it may."""
+    for allowed in LOOKS:
+        text = text.replace(allowed, "")
+    return [found[0] for found in LOOK.finditer(text) if found["operand"] not in {*PARAMETERS}]
+
+
+def test_no_sql_looks_inside_a_payload() -> None:
+    found = {}
+    for file in (CHECKOUT / "app" / "db").rglob("*.sql"):
+        text = re.sub(r"--.*", "", file.read_text(encoding="utf-8"))
+        found[file.name] = looks_inside(text)
+    for folder in ("app", "tasks", "chains", "web", "ops/cli"):
+        for file in (CHECKOUT / folder).rglob("*.py"):
+            name = str(file.relative_to(CHECKOUT))
+            if name not in DEFINITIONS:
+                found[name] = looks_inside(" ".join(statements(file)))
+    assert {name: looks for name, looks in found.items() if looks} == {}
+    python = " ".join((CHECKOUT / name).read_text(encoding="utf-8") for name in DEFINITIONS)
+    assert LOOK.search(python), "the exceptions are needed"
+
+
+def statements(file: Path) -> Iterator[str]:
+    """The SQL in a module: its statements, and SQLAlchemy's words for functions that look."""
+    text = file.read_text(encoding="utf-8")
+    found = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
+    statement = re.compile(r"\b(SELECT|UPDATE|INSERT|DELETE|WHERE|FROM|AND)\b")
+    yield from (each for each in found if isinstance(each, str) and statement.search(each))
+    yield from re.findall(r"\bfunc\.(?:strpos|split_part|starts_with|jsonb\w*)\([^)]*\)", text)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        "SELECT error ->> 'code' FROM steps",
+        "SELECT input -> 'by' FROM steps",
+        "SELECT body::jsonb #>> '{data,by}' FROM events",
+        "SELECT 1 FROM events WHERE body LIKE '%x%'",
+        "SELECT strpos(input::text, 'x') FROM workflows",
+        "SELECT 1 FROM steps WHERE error ? 'since'",
+        "SELECT jsonb_path_exists(input, '$.a') FROM steps",
+    ],
+)
+def test_a_look_inside_a_payload_is_found(look: str) -> None:
+    assert looks_inside(look)
+    assert not looks_inside("SELECT p_turn ->> 'join', error_code FROM steps WHERE p_done -> 0")

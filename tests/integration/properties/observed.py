@@ -35,7 +35,8 @@ BEGIN
     INSERT INTO observed (kind, workflow_id, key, before, after, undo, workflow_status, is_paused,
                           is_left)
     VALUES ('step', NEW.workflow_id, NEW.key, came_from, NEW.status, NEW.kind <> 'step', w.status,
-            w.is_paused, coalesce(NEW.error ? 'waits_since', false));
+            w.is_paused, coalesce(NEW.left_since IS NOT NULL AND NEW.error_code = 'action_differs',
+                                  false));
   END IF;
   IF NEW.publish_after > clock_timestamp()
      AND (TG_OP = 'INSERT' OR NEW.publish_after IS DISTINCT FROM OLD.publish_after) THEN

@@ -193,7 +193,7 @@ def test_no_claim_commits_behind_the_barrier_of_a_stop(kernel: Kernel, in_thread
 
     def stop() -> int:
         time.sleep(0.01)
-        db.row("SELECT stop_workflow_v1(%s, 'cancelled', '{}', NULL, true)", (workflow,))
+        db.row("SELECT stop_workflow_v1(%s, 'cancelled', '{}', NULL, NULL, true)", (workflow,))
         db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
         seen = db.row(
             "SELECT count(*) AS n FROM steps WHERE workflow_id = %s AND status = 'running'",

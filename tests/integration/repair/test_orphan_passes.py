@@ -188,9 +188,10 @@ FILL = """
 INSERT INTO steps (workflow_id, key, position, action, status, external_id)
 SELECT :id, 'many[' || n || ']', n, 'replicate.predict', 'succeeded', 'e' || n
   FROM generate_series(1, :many) AS n;
-INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request, key, response)
+INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request, key,
+                     effect_address)
 SELECT :id, 'many[' || n || ']', 0, 0, 'files.create#target', '{}', 'k',
-       jsonb_build_object('url', 'https://vendor.example/v1/files/' || n)
+       'https://vendor.example/v1/files/' || n
   FROM generate_series(1, :many) AS n;
 INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload, effect_id,
                                 effect_workflow_id, effect_step_key, fate)

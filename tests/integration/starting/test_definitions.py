@@ -38,7 +38,7 @@ def begin(kernel: Kernel, version: int) -> UUID:
     workflow_id: UUID = uuid7()
     db.row(
         "SELECT start_workflow_v1(%s, %s, %s, %s, '{}', NULL, NULL, 60, '[]', 15, 5,"
-        " NULL, NULL, 0, NULL)",
+        " NULL, NULL, 0, NULL, NULL)",
         (workflow_id, kernel.user_id, NAME, version),
     )
     return workflow_id

@@ -1,6 +1,10 @@
 -- Executions of definitions. A workflow that has not ended has a finite next_wake_at: there is no state
 -- in which the reconciler will not look at it again.
 --
+-- input, output and error are payloads, and no SQL looks inside them. attention_since counts while
+-- attention is set; paused_by, paused_reason and pauses_children while paused_at is: a child that is
+-- started meanwhile follows them.
+--
 -- No foreign key stands on the columns that a start writes (organisation, project, user, definition), for
 -- its check would cost each start a look and a lock for each of them; triggers guard the other end (see
 -- is_not_needed_v1).
@@ -14,7 +18,11 @@ CREATE TABLE workflows (
   status text NOT NULL,
   cause text,
   attention text,
+  attention_since timestamptz,
   paused_at timestamptz,
+  paused_by text,
+  paused_reason text,
+  pauses_children boolean,
   input jsonb NOT NULL,
   output jsonb,
   error jsonb,

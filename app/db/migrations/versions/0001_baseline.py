@@ -27,6 +27,7 @@ _TABLES = (
     "intents",
     "events",
     "artifacts",
+    "workflow_artifacts",
     "webhook_deliveries",
     "platform_logs",
     "platform_health",

@@ -3,7 +3,8 @@
 CREATE OR REPLACE FUNCTION call_person_v1(p_workflow uuid, p_key text, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE workflows SET attention = p_reason WHERE id = p_workflow AND attention IS NULL;
+  UPDATE workflows SET attention = p_reason, attention_since = playalter_now()
+   WHERE id = p_workflow AND attention IS NULL;
   IF FOUND THEN
     PERFORM append_event_v1(p_workflow, 'AttentionNeeded', p_key,
                             jsonb_build_object('reason', p_reason));

@@ -13,11 +13,11 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
    WHERE w.id = p_workflow AND (w.completed_at IS NULL OR s.kind = 'orphan_undo')
      AND CASE s.status WHEN 'failed' THEN s.kind <> 'step'
                             OR w.status = 'running'
-                            AND s.key NOT IN (SELECT tolerated_steps_v1(p_workflow))
+                            AND NOT s.is_tolerated
                        WHEN 'unknown' THEN p_person IS NULL OR s.action = ANY (p_person)
-                       WHEN 'pending' THEN s.crashes >= 5 OR is_held_off_v1(s.error)
+                       WHEN 'pending' THEN s.crashes >= 5 OR is_held_off_v1(s.held_since)
                        -- The next try is under way, and nothing is better yet.
-                       WHEN 'running' THEN is_held_off_v1(s.error)
+                       WHEN 'running' THEN is_held_off_v1(s.held_since)
                        ELSE false END
    ORDER BY s.position, s.key
 $$;

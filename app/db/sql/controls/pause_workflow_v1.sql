@@ -11,7 +11,9 @@ BEGIN
   SELECT completed_at, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.completed_at IS NOT NULL THEN RETURN 'ended'; END IF;
   IF w.paused_at IS NOT NULL THEN RETURN 'unchanged'; END IF;
-  UPDATE workflows SET paused_at = clock_timestamp() WHERE id = p_workflow;
+  UPDATE workflows SET paused_at = clock_timestamp(), paused_by = p_by, paused_reason = p_reason,
+         pauses_children = p_children
+   WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'WorkflowPaused', NULL, jsonb_build_object(
     'by', p_by, 'reason', p_reason, 'children', p_children));
   RETURN 'paused';

@@ -2,7 +2,8 @@
 -- p_by says who asked and p_reason why; both stand in the event.
 -- p_as:
 --   succeeded: the step's open calls count as made. With p_response, the vendor's reply to the one open
---     call, the action is replayed and goes on from it. With p_output the step is recorded with that
+--     call, the action is replayed and goes on from it; p_effect_id and p_effect_address are what the
+--     action reads in that reply. With p_output the step is recorded with that
 --     output and the action does not run.
 --   never: nothing happened at the vendor; the step runs again, as a new generation.
 --   retry: the step is looked up again now.
@@ -14,8 +15,8 @@
 -- verdicts: due (the caller publishes it) | paused | settle | ended | no_step | not_one_open
 --           | nothing_open | tolerated | undoing | wrong (p_as is not for this step) | the step's status
 CREATE OR REPLACE FUNCTION resolve_step_v1(
-  p_workflow uuid, p_key text, p_as text, p_output jsonb, p_response jsonb, p_by text,
-  p_reason text, p_person text[], p_republish double precision)
+  p_workflow uuid, p_key text, p_as text, p_output jsonb, p_response jsonb, p_effect_id text,
+  p_effect_address text, p_by text, p_reason text, p_person text[], p_republish double precision)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
@@ -25,7 +26,7 @@ DECLARE
   due text;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  SELECT status, kind, of_key, generation INTO s FROM steps
+  SELECT status, kind, of_key, is_tolerated, generation INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF w.status NOT IN ('running', 'compensating')
      AND coalesce(s.kind NOT IN ('orphan', 'orphan_undo'), true) THEN
@@ -39,7 +40,7 @@ BEGIN
   IF p_as = 'done' THEN RETURN 'wrong'; END IF;
   IF s.status NOT IN ('unknown', 'failed') THEN RETURN s.status; END IF;
   IF s.status = 'failed' AND w.status = 'compensating' THEN RETURN 'undoing'; END IF;
-  IF s.status = 'failed' AND p_key IN (SELECT tolerated_steps_v1(p_workflow)) THEN
+  IF s.status = 'failed' AND s.is_tolerated THEN
     RETURN 'tolerated';
   END IF;
   IF s.status = 'failed' AND p_as = 'retry' THEN RETURN 'wrong'; END IF;
@@ -49,14 +50,16 @@ BEGIN
   IF p_as = 'never' AND open = 0 THEN RETURN 'nothing_open'; END IF;
   IF p_as <> 'retry' THEN
     UPDATE intents SET resolution = CASE p_as WHEN 'never' THEN 'never' ELSE 'accepted' END,
-           response = CASE p_as WHEN 'never' THEN NULL ELSE p_response END
+           response = CASE p_as WHEN 'never' THEN NULL ELSE p_response END,
+           effect_id = p_effect_id, effect_address = p_effect_address
      WHERE workflow_id = p_workflow AND step_key = p_key AND resolution IS NULL;
   END IF;
   -- A stopping workflow lets only unknown steps run, so a step that was made stays unknown there and
   -- is looked at once more.
   becomes := CASE WHEN p_as = 'retry' OR p_as = 'succeeded' AND w.status = 'compensating'
                   THEN 'unknown' ELSE 'pending' END;
-  UPDATE steps SET status = becomes, error = NULL, resolved_output = p_output,
+  UPDATE steps SET status = becomes, error = NULL, error_code = NULL, held_since = NULL,
+         resolved_output = p_output,
          skip_requested = skip_requested OR p_output IS NOT NULL,
          tries = CASE p_as WHEN 'never' THEN 0 ELSE tries END,
          generation = generation + (p_as = 'never')::integer,

@@ -1,6 +1,6 @@
 -- Records a person's word on a compensation: `done` takes it for done, `retry` tries it again now.
--- p_of_key: the key of the row that it undoes. p_by says who asked and p_reason why; both stand in the event. The caller, resolve_step_v1, holds
--- the workflow row and the step's.
+-- p_of_key: the key of the row that it undoes. p_by says who asked and p_reason why; both stand in
+-- the event. The caller, resolve_step_v1, holds the workflow row and the step's.
 -- verdicts: due | paused | settle | wrong | the step's status
 CREATE OR REPLACE FUNCTION resolve_undo_v1(
   p_workflow uuid, p_key text, p_of_key text, p_status text, p_as text, p_by text, p_reason text,
@@ -12,7 +12,8 @@ BEGIN
   IF p_as NOT IN ('done', 'retry') THEN RETURN 'wrong'; END IF;
   IF p_status NOT IN ('pending', 'failed') THEN RETURN p_status; END IF;
   UPDATE steps SET status = CASE p_as WHEN 'done' THEN 'succeeded' ELSE 'pending' END,
-         error = NULL, tries = CASE p_as WHEN 'done' THEN tries ELSE 0 END
+         error = NULL, error_code = NULL, held_since = NULL,
+         tries = CASE p_as WHEN 'done' THEN tries ELSE 0 END
    WHERE workflow_id = p_workflow AND key = p_key;
   PERFORM append_event_v1(p_workflow, 'StepResolved', p_key, jsonb_build_object(
     'as', p_as, 'by', p_by, 'reason', p_reason,

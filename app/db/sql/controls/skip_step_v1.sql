@@ -6,8 +6,8 @@
 -- UPDATE, then the step's.
 --
 -- verdicts: due (the caller publishes it) | paused | later (its turn has not come) | not_running | no_step
---           | shape (it belongs to the shape of the definition) | pivot_sent | tolerated | unchanged | undo
---           | the step's status
+--           | shape (it belongs to the shape of the definition) | pivot_sent | tolerated | unchanged
+--           | undo | the step's status
 CREATE OR REPLACE FUNCTION skip_step_v1(
   p_workflow uuid, p_key text, p_by text, p_reason text, p_pivot text, p_person text[],
   p_republish double precision)
@@ -19,15 +19,13 @@ DECLARE
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' THEN RETURN 'not_running'; END IF;
-  SELECT status, kind, action, skip_requested, publish_after INTO s FROM steps
+  SELECT status, kind, role, is_tolerated, skip_requested, publish_after INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_step'; END IF;
   IF s.kind IN ('undo', 'orphan_undo') THEN RETURN 'undo'; END IF;
-  IF s.action IN ('control.join', 'control.expand', 'control.choose', 'control.turn') THEN
-    RETURN 'shape';
-  END IF;
+  IF s.role = 'shape' THEN RETURN 'shape'; END IF;
   IF s.status NOT IN ('pending', 'waiting', 'failed') THEN RETURN s.status; END IF;
-  IF s.status = 'failed' AND p_key IN (SELECT tolerated_steps_v1(p_workflow)) THEN
+  IF s.status = 'failed' AND s.is_tolerated THEN
     RETURN 'tolerated';
   END IF;
   IF s.skip_requested THEN RETURN 'unchanged'; END IF;
@@ -37,7 +35,8 @@ BEGIN
           AND (resolution IS NULL OR resolution = 'accepted')) THEN
     RETURN 'pivot_sent';
   END IF;
-  UPDATE steps SET status = 'pending', skip_requested = true, error = NULL
+  UPDATE steps SET status = 'pending', skip_requested = true, error = NULL,
+         error_code = NULL, held_since = NULL
    WHERE workflow_id = p_workflow AND key = p_key;
   PERFORM append_event_v1(p_workflow, 'StepSkipRequested', p_key, jsonb_build_object(
     'by', p_by, 'reason', p_reason));

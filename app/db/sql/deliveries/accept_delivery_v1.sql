@@ -15,7 +15,7 @@ BEGIN
     -- first of them.
     WITH found AS MATERIALIZED (
       SELECT workflow_id, step_key FROM intents
-       WHERE response ->> 'url' = ANY (p_addresses) AND operation LIKE 'files.create%')
+       WHERE effect_address = ANY (p_addresses))
     SELECT workflow_id, step_key INTO p_workflow, p_step FROM found LIMIT 1;
   END IF;
   SELECT workflow_id, key, CASE WHEN external_id = p_effect THEN 'own' END AS fate INTO s FROM steps

@@ -2,10 +2,11 @@
 -- are). With the last delivery of a workflow that could not be decided, its call for a person is
 -- taken back; a step that needs one meanwhile is called for instead. p_most: after so many failures
 -- a person was called (see put_off_delivery_v1). Called by the reconciler.
-CREATE OR REPLACE FUNCTION decide_delivery_v1(p_delivery uuid, p_orphan jsonb, p_most integer)
+CREATE OR REPLACE FUNCTION decide_delivery_v1(
+  p_delivery uuid, p_is_told boolean, p_orphan jsonb, p_most integer)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-  verdict text := settle_delivery_v1(p_delivery, p_orphan);
+  verdict text := settle_delivery_v1(p_delivery, p_is_told, p_orphan);
   workflow uuid;
   need record;
 BEGIN

@@ -3,9 +3,11 @@
 -- (p_orphan is what add_orphan_v1 takes). Every outcome takes the lock that is taken here, the
 -- workflow row FOR NO KEY UPDATE, and so does whatever lets a step that has ended run again; here
 -- it is not waited for (SKIP LOCKED), because the next pass comes. Called by decide_delivery_v1.
+-- p_is_told: the step's output, or that of its compensation, names the effect. The caller has read
+-- both under the same lock.
 -- verdicts: own | orphan | later (nobody can say yet, or the workflow is locked) | decided (before)
-CREATE OR REPLACE FUNCTION settle_delivery_v1(p_delivery uuid, p_orphan jsonb) RETURNS text
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION settle_delivery_v1(p_delivery uuid, p_is_told boolean, p_orphan jsonb)
+RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   d record;
   w record;
@@ -18,10 +20,10 @@ BEGIN
   IF NOT FOUND THEN RETURN 'decided'; END IF;
   SELECT completed_at INTO w FROM workflows WHERE id = d.workflow_id FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN 'later'; END IF;
-  SELECT status, external_id, generation, output INTO s FROM steps
+  SELECT status, external_id INTO s FROM steps
    WHERE workflow_id = d.workflow_id AND key = d.step_key;
   verdict := CASE
-    WHEN is_own_effect_v1(d.workflow_id, d.step_key, d.effect_id) THEN 'own'
+    WHEN p_is_told OR is_own_effect_v1(d.workflow_id, d.step_key, d.effect_id) THEN 'own'
     WHEN s.status IN ('succeeded', 'skipped', 'compensated') THEN 'orphan'
     -- The step's compensation, or a person's retry, may look the open call up and find this effect.
     WHEN s.status IN ('failed', 'cancelled') THEN CASE

@@ -26,7 +26,8 @@ BEGIN
   -- It is proven to have had no effect so far. This is a first sending again, and open until its
   -- outcome is known.
   RETURN QUERY
-    UPDATE intents AS i SET resolution = NULL, response = NULL, first_sent_at = clock_timestamp()
+    UPDATE intents AS i SET resolution = NULL, response = NULL, effect_id = NULL,
+           effect_address = NULL, first_sent_at = clock_timestamp()
      WHERE i.workflow_id = p_workflow AND i.step_key = p_key AND i.generation = p_generation
        AND i.ordinal = p_ordinal AND i.resolution IN ('refused', 'never')
     RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,

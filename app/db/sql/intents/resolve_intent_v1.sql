@@ -2,13 +2,14 @@
 -- False where the caller's fence is no longer the step's. Takes the step's row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION resolve_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
-  p_resolution text, p_response jsonb)
+  p_resolution text, p_response jsonb, p_effect_id text, p_effect_address text)
 RETURNS boolean LANGUAGE sql AS $$
   WITH holder AS (
     SELECT 1 FROM steps WHERE workflow_id = p_workflow AND key = p_key
        AND fence = p_fence AND status = 'running' FOR NO KEY UPDATE),
   resolved AS (
-    UPDATE intents SET resolution = p_resolution, response = p_response
+    UPDATE intents SET resolution = p_resolution, response = p_response, effect_id = p_effect_id,
+           effect_address = p_effect_address
      WHERE workflow_id = p_workflow AND step_key = p_key AND generation = p_generation
        AND ordinal = p_ordinal AND EXISTS (SELECT FROM holder)
     RETURNING 1)

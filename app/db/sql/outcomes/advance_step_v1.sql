@@ -26,7 +26,8 @@ BEGIN
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status = 'running' AND w.paused_at IS NULL AND coalesce(w.is_within, true) THEN
     UPDATE steps SET status = 'succeeded', output = p_output, input = coalesce(p_input, input),
-           error = NULL, crashes = 0, lease_until = NULL, deadline_at = NULL, finished_at = real
+           error = NULL, error_code = NULL, crashes = 0, lease_until = NULL, deadline_at = NULL,
+           finished_at = real
      WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
        AND kind = 'step' AND join_key IS NULL AND next_keys = ARRAY[p_next]
     RETURNING cost INTO s;
@@ -64,5 +65,5 @@ BEGIN
   RETURN QUERY SELECT f.verdict, f.released, f.joined, NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb,
                       NULL::jsonb, false, false, NULL::uuid, NULL, 0
     FROM finish_step_v1(p_workflow, p_key, p_fence, p_input, p_output, p_cost, p_calls, 'succeeded',
-                        NULL, NULL, NULL, false, p_republish) AS f;
+                        NULL, NULL, NULL, NULL, false, p_republish) AS f;
 END $$;

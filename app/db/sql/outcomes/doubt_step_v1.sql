@@ -8,25 +8,25 @@
 -- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
 CREATE OR REPLACE FUNCTION doubt_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_error jsonb, p_seconds double precision, p_attention text, p_was_sent boolean)
+  p_error jsonb, p_code text, p_seconds double precision, p_attention text, p_was_sent boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
   s record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  UPDATE steps SET status = 'unknown', error = p_error, input = coalesce(p_input, input),
+  UPDATE steps SET status = 'unknown', error = p_error, error_code = p_code,
+         held_since = NULL, input = coalesce(p_input, input),
          cost = cost + p_cost, crashes = 0, tries = tries + p_was_sent::integer,
          wake_at = playalter_now() + seconds(p_seconds),
          publish_after = clock_timestamp(), lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.error ->> 'code' AS before, new.tries, new.cost INTO s;
+  RETURNING old.error_code AS before, new.tries, new.cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF p_was_sent OR s.before IS DISTINCT FROM p_error ->> 'code' THEN
+  IF p_was_sent OR s.before IS DISTINCT FROM p_code THEN
     PERFORM append_event_v1(p_workflow, 'StepOutcomeUnknown', p_key,
-                            jsonb_build_object('code', p_error ->> 'code', 'tries', s.tries,
-                                               'cost', s.cost));
+                            jsonb_build_object('code', p_code, 'tries', s.tries, 'cost', s.cost));
   END IF;
   IF p_attention IS NOT NULL THEN PERFORM call_person_v1(p_workflow, p_key, p_attention); END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));

@@ -3,26 +3,26 @@
 -- compensation that fails for good calls a person too. Accepted only from the holder of the fence.
 -- The workflow row is the first lock, FOR NO KEY UPDATE.
 --
+-- p_stop_error: the error of the workflow that is stopped, which names the step.
 -- verdicts: fenced | draining (the workflow is stopping) | recorded (a person decides)
 CREATE OR REPLACE FUNCTION fail_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_error jsonb, p_hold boolean, p_pivot text)
+  p_error jsonb, p_code text, p_hold boolean, p_pivot text, p_stop_error jsonb)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
   s record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  UPDATE steps SET status = 'failed', error = p_error, input = coalesce(p_input, input),
-         cost = cost + p_cost, tries = tries + 1, crashes = 0, lease_until = NULL,
-         deadline_at = NULL, finished_at = clock_timestamp()
+  UPDATE steps SET status = 'failed', error = p_error, error_code = p_code,
+         input = coalesce(p_input, input), cost = cost + p_cost, tries = tries + 1,
+         crashes = 0, lease_until = NULL, deadline_at = NULL, finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
   RETURNING kind, tries, cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepFailed', p_key,
-                          jsonb_build_object('code', p_error ->> 'code', 'tries', s.tries,
-                                             'cost', s.cost));
+                          jsonb_build_object('code', p_code, 'tries', s.tries, 'cost', s.cost));
   IF s.kind <> 'step' THEN
     PERFORM call_person_v1(p_workflow, p_key, 'compensation_failed');
     IF s.kind = 'orphan_undo' THEN RETURN 'recorded'; END IF;
@@ -37,7 +37,6 @@ BEGIN
     RETURN 'recorded';
   END IF;
   -- The pivot has not succeeded, or the workflow is stopping already: none is named.
-  PERFORM stop_workflow_v1(p_workflow, 'failed', p_error || jsonb_build_object('step', p_key), NULL,
-                           true);
+  PERFORM stop_workflow_v1(p_workflow, 'failed', p_stop_error, p_code, NULL, true);
   RETURN 'draining';
 END $$;

@@ -24,15 +24,15 @@ BEGIN
     RETURN;
   END IF;
   SELECT join_key INTO joining FROM steps
-   WHERE workflow_id = p_workflow AND key = p_done -> 0 ->> 'key';
+   WHERE workflow_id = p_workflow AND key = p_done #>> '{0,key}';
   WITH given AS (
     SELECT * FROM ROWS FROM (
       jsonb_to_recordset(p_done) AS (key text, fence uuid, input jsonb, output jsonb))
       WITH ORDINALITY AS d (key, fence, input, output, n)),
   done AS (
     UPDATE steps AS s SET status = 'succeeded', output = given.output,
-           input = coalesce(given.input, s.input), error = NULL, crashes = 0, lease_until = NULL,
-           deadline_at = NULL, finished_at = clock_timestamp()
+           input = coalesce(given.input, s.input), error = NULL, error_code = NULL, crashes = 0,
+           lease_until = NULL, deadline_at = NULL, finished_at = clock_timestamp()
       FROM given
      WHERE s.workflow_id = p_workflow AND s.key = given.key AND s.fence = given.fence
        AND s.status = 'running' AND s.kind = 'step' AND s.join_key = joining AND s.next_keys IS NULL

@@ -21,7 +21,7 @@
 --           | recorded (so has that of an orphan effect)
 CREATE OR REPLACE FUNCTION finish_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
-  p_calls jsonb, p_status text, p_error jsonb, p_turn jsonb, p_workflow_output jsonb,
+  p_calls jsonb, p_status text, p_error jsonb, p_code text, p_turn jsonb, p_workflow_output jsonb,
   p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL)
 RETURNS TABLE (verdict text, released text[], joined text)
 LANGUAGE plpgsql AS $$
@@ -37,7 +37,8 @@ BEGIN
   SELECT status, paused_at, parent_id INTO w FROM workflows WHERE id = p_workflow
      FOR NO KEY UPDATE;
   UPDATE steps SET status = p_status, output = p_output, input = coalesce(p_input, input),
-         cost = cost + p_cost, error = p_error, crashes = 0, lease_until = NULL, deadline_at = NULL,
+         cost = cost + p_cost, error = p_error, error_code = p_code,
+         is_tolerated = p_status = 'failed', crashes = 0, lease_until = NULL, deadline_at = NULL,
          finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
   RETURNING next_keys, join_key, kind, of_key, cost, tries INTO s;
@@ -73,7 +74,7 @@ BEGIN
                   ELSE 'StepFailed' END, p_key,
     jsonb_build_object('output', payload_hash(p_output), 'cost', nullif(s.cost, 0),
       'tries', nullif(s.tries, 0),
-      'code', p_error ->> 'code', 'is_tolerated', nullif(p_status = 'failed', false),
+      'code', p_code, 'is_tolerated', nullif(p_status = 'failed', false),
       'skipped', to_jsonb(skipped), 'count', p_turn -> 'count'));
   IF p_orphan IS NOT NULL THEN PERFORM add_orphan_v1(p_workflow, p_key, p_orphan); END IF;
   IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN

@@ -1,6 +1,6 @@
--- Whether a step with this error has been held off for more than an hour by a store of ours that is
--- full or away, so that a person is called. `since` in the error is written by retry_step_v1.
-CREATE OR REPLACE FUNCTION is_held_off_v1(p_error jsonb) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT coalesce((p_error ->> 'since')::double precision
-                  < extract(epoch FROM clock_timestamp()) - 3600, false)
+-- Whether a step that a store of ours, full or away, has held off since p_since (null: none has) has
+-- waited for more than an hour, so that a person is called. See retry_step_v1.
+CREATE OR REPLACE FUNCTION is_held_off_v1(p_since timestamptz) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT coalesce(p_since < clock_timestamp() - interval '1 hour', false)
 $$;

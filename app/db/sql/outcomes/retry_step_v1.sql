@@ -5,29 +5,28 @@
 -- p_new_generation: the vendor keeps the failure under the old idempotency key, so the next try is
 -- a new generation. p_timeout: the step's own time in seconds from its first claim, null for none.
 -- p_is_try: false where a store of ours was full or away. Such an attempt is not counted; its
--- pauses grow with the time that it lasts, up to a minute; `since` in the error says from when it
--- lasts, and after an hour a person is called (see is_held_off_v1).
+-- pauses grow with the time that it lasts, up to a minute; held_since says from when it lasts, and
+-- after an hour a person is called (see is_held_off_v1).
 --
 -- verdicts: fenced | timed_out (the next attempt would come after the step's own time; nothing was
 --           recorded) | draining (recorded, and the workflow is stopping) | recorded
 CREATE OR REPLACE FUNCTION retry_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_error jsonb, p_seconds double precision, p_new_generation boolean,
+  p_error jsonb, p_code text, p_seconds double precision, p_new_generation boolean,
   p_timeout double precision, p_is_try boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
   s record;
-  since double precision;
+  since timestamptz;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF NOT p_is_try THEN
-    SELECT (error ->> 'since')::double precision INTO since FROM steps
-     WHERE workflow_id = p_workflow AND key = p_key AND error ->> 'code' = p_error ->> 'code';
-    since := coalesce(since, extract(epoch FROM clock_timestamp()));
-    p_error := p_error || jsonb_build_object('since', since);
+    SELECT held_since INTO since FROM steps
+     WHERE workflow_id = p_workflow AND key = p_key AND error_code = p_code;
+    since := coalesce(since, clock_timestamp());
     p_seconds := greatest(p_seconds,
-                          least(60, (extract(epoch FROM clock_timestamp()) - since) / 4));
+                          least(60, extract(epoch FROM clock_timestamp() - since) / 4));
   END IF;
   IF p_timeout IS NOT NULL THEN
     UPDATE steps SET expires_at = playalter_now() - (clock_timestamp() - started_at)
@@ -39,7 +38,8 @@ BEGIN
     END IF;
   END IF;
   UPDATE steps SET status = 'pending', tries = tries + p_is_try::integer, error = p_error,
-         input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
+         error_code = p_code, held_since = since, input = coalesce(p_input, input),
+         cost = cost + p_cost, crashes = 0,
          generation = generation + p_new_generation::integer,
          wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),
          lease_until = NULL, deadline_at = NULL
@@ -48,9 +48,9 @@ BEGIN
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
-    'code', p_error ->> 'code', 'seconds', round(p_seconds::numeric, 3),
+    'code', p_code, 'seconds', round(p_seconds::numeric, 3),
     'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
-  IF is_held_off_v1(p_error) AND w IN ('running', 'compensating') THEN
+  IF is_held_off_v1(since) AND w IN ('running', 'compensating') THEN
     PERFORM call_person_v1(p_workflow, p_key, 'store_unavailable');
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));

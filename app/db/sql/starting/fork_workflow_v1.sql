@@ -5,32 +5,41 @@
 --
 -- An outcome that the source had itself adopted stays that of the workflow which made it
 -- (adopted_from). External ids and generations are not copied: they belong to calls that the fork
--- has not made. p_step_input replaces the input of the step p_from_step; null leaves it.
+-- has not made. p_artifacts: the files that p_input or p_step_input mentions. p_step_input replaces
+-- the input of the step p_from_step; null leaves it.
 CREATE OR REPLACE FUNCTION fork_workflow_v1(
   p_id uuid, p_source uuid, p_from_step text, p_input jsonb, p_idempotency_key text,
   p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
-  p_step_input jsonb, p_by text, p_reason text, p_republish double precision)
+  p_step_input jsonb, p_by text, p_reason text, p_republish double precision,
+  p_artifacts uuid[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
                             p_request_hash, p_timeout, p_steps, p_republish, w.priority,
-                            NULL, NULL, 0, w.budget)
+                            NULL, NULL, 0, w.budget, p_artifacts)
      FROM workflows w WHERE w.id = p_source;
-  UPDATE workflows SET forked_from = p_source WHERE id = p_id;
+  UPDATE workflows AS w SET forked_from = p_source, organisation_id = source.organisation_id,
+         project_id = source.project_id
+    FROM workflows AS source WHERE w.id = p_id AND source.id = p_source;
+  -- Adopted outcomes may mention what the source's input did.
+  INSERT INTO workflow_artifacts (artifact_id, workflow_id)
+  SELECT artifact_id, p_id FROM workflow_artifacts WHERE workflow_id = p_source
+  ON CONFLICT DO NOTHING;
   UPDATE steps SET input = p_step_input
    WHERE workflow_id = p_id AND key = p_from_step AND p_step_input IS NOT NULL;
-  INSERT INTO steps (workflow_id, key, position, action, status, next_keys, join_key,
-                     item_heads, item_count, next_item, remaining, item, input, output, error, cost,
-                     started_at, finished_at, adopted_from)
-  SELECT p_id, s.key, s.position, s.action, s.status, s.next_keys, s.join_key,
+  INSERT INTO steps (workflow_id, key, role, position, action, status, next_keys, join_key,
+                     item_heads, item_count, next_item, remaining, item, input, output, error,
+                     error_code, cost, started_at, finished_at, is_tolerated, adopted_from)
+  SELECT p_id, s.key, s.role, s.position, s.action, s.status, s.next_keys, s.join_key,
          s.item_heads, s.item_count, s.next_item, s.remaining, s.item, s.input, s.output, s.error,
-         s.cost, s.started_at, s.finished_at, coalesce(s.adopted_from, p_source)
+         s.error_code, s.cost, s.started_at, s.finished_at, s.is_tolerated,
+         coalesce(s.adopted_from, p_source)
     FROM jsonb_to_recordset(p_adopted) AS a (key text)
     JOIN steps s ON s.workflow_id = p_source AND s.key = a.key;
   PERFORM append_event_v1(p_id, 'StepAdopted', s.key, jsonb_build_object(
             'from', s.adopted_from, 'output', payload_hash(s.output), 'cost', nullif(s.cost, 0),
             'status', nullif(s.status, 'succeeded'), 'count', s.item_count,
-            'code', s.error ->> 'code'))
+            'code', s.error_code))
      FROM (SELECT * FROM steps WHERE workflow_id = p_id AND adopted_from IS NOT NULL
             ORDER BY position, key) AS s;
   PERFORM append_event_v1(p_source, 'WorkflowForked', NULL, jsonb_build_object(

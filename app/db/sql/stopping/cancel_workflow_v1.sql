@@ -2,10 +2,10 @@
 -- and why (p_reason). Locks and verdicts are those of stop_workflow_v1, and so is the barrier that
 -- must follow.
 CREATE OR REPLACE FUNCTION cancel_workflow_v1(
-  p_workflow uuid, p_error jsonb, p_pivot text, p_undoes boolean, p_by text, p_reason text)
+  p_workflow uuid, p_error jsonb, p_code text, p_pivot text, p_undoes boolean, p_by text, p_reason text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-  found text := stop_workflow_v1(p_workflow, 'cancelled', p_error, p_pivot, p_undoes);
+  found text := stop_workflow_v1(p_workflow, 'cancelled', p_error, p_code, p_pivot, p_undoes);
 BEGIN
   IF found = 'stopped' THEN
     PERFORM append_event_v1(p_workflow, 'CancelRequested', NULL, jsonb_build_object(

@@ -2,7 +2,8 @@
 -- terminal status. Takes the child's row FOR NO KEY UPDATE.
 -- verdicts: stopped | past_pivot (the child's pivot has succeeded: nothing of it is undone)
 --           | ended (it has not succeeded, or is no child of p_parent)
-CREATE OR REPLACE FUNCTION reopen_child_v1(p_workflow uuid, p_parent uuid, p_error jsonb, p_pivot text)
+CREATE OR REPLACE FUNCTION reopen_child_v1(
+  p_workflow uuid, p_parent uuid, p_error jsonb, p_code text, p_pivot text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
@@ -17,6 +18,6 @@ BEGIN
          completed_at = NULL, paused_at = NULL, next_wake_at = playalter_now()
    WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'WorkflowStopping', NULL, jsonb_build_object(
-    'cause', 'cancelled', 'code', p_error ->> 'code', 'is_reopened', true));
+    'cause', 'cancelled', 'code', p_code, 'is_reopened', true));
   RETURN 'stopped';
 END $$;

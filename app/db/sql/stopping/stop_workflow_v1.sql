@@ -9,8 +9,8 @@
 -- where the workflow is stopping already.
 --
 -- verdicts: stopped | stopping (it was being stopped before) | ended | past_pivot
-CREATE OR REPLACE FUNCTION stop_workflow_v1(p_workflow uuid, p_cause text, p_error jsonb, p_pivot text,
-                                 p_undoes boolean)
+CREATE OR REPLACE FUNCTION stop_workflow_v1(
+  p_workflow uuid, p_cause text, p_error jsonb, p_code text, p_pivot text, p_undoes boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
@@ -40,6 +40,6 @@ BEGIN
          next_wake_at = least(next_wake_at, playalter_now())
    WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'WorkflowStopping', NULL, jsonb_build_object(
-    'cause', p_cause, 'code', p_error ->> 'code', 'undoes', nullif(p_undoes, true)));
+    'cause', p_cause, 'code', p_code, 'undoes', nullif(p_undoes, true)));
   RETURN 'stopped';
 END $$;

@@ -17,7 +17,8 @@ DECLARE
   s record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL, tries = 0,
+  UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL,
+         error_code = NULL, held_since = NULL, tries = 0,
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
          wake_at = least(coalesce(expires_at, playalter_now() + seconds(p_timeout)),
            playalter_now() + CASE WHEN external_id = p_external_id

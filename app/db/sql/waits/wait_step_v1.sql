@@ -1,16 +1,17 @@
 -- Records a wait whose end is known (p_until), or that a person ends before: no jitter, no growth.
--- Accepted only from the holder of the fence. The workflow row is the first lock, FOR NO KEY UPDATE.
+-- Accepted only from the holder of the fence. The workflow row is the first lock, FOR NO KEY
+-- UPDATE.
 --
 -- p_signal: the name of the signal for which an approval waits; null for a wait until an instant.
--- p_early: the external id under which a signal of that name stands that came before the approval
--- waited. It is taken now. Whoever gives a signal takes the same lock first, so that neither can miss
--- the other.
+-- p_asked: the addresses of those who may give it, null for the owner of the workflow. p_early: the
+-- external id under which a signal of that name stands that came before the approval waited. It is
+-- taken now. Whoever gives a signal takes the same lock first, so that neither can miss the other.
 --
 -- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
 --           | woken (a signal was there: the caller publishes the step)
 CREATE OR REPLACE FUNCTION wait_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_external_id text, p_until timestamptz, p_signal text, p_early text,
+  p_external_id text, p_until timestamptz, p_signal text, p_asked text[], p_early text,
   p_republish double precision)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -20,8 +21,9 @@ DECLARE
 BEGIN
   SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'waiting', external_id = p_external_id, signal = p_signal,
-         error = NULL, tries = 0, input = coalesce(p_input, input), cost = cost + p_cost,
-         crashes = 0, wake_at = p_until, lease_until = NULL, deadline_at = NULL
+         asked = p_asked, error = NULL, error_code = NULL, held_since = NULL, tries = 0,
+         input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
+         wake_at = p_until, lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
   RETURNING old.external_id AS before, new.cost,
             old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
