@@ -54,9 +54,8 @@ def fork(
 ) -> Forked:
     """Start a workflow of the same version that runs from `from_step` on.
 
-    `input` replaces the workflow's input; `step_input` replaces the input of the step. Raise
-    NotFound, InvalidInput (a fork cannot begin there, or a wrong input), or Conflict (an earlier
-    step has no outcome, or was undone).
+    `input` replaces the workflow's input, `step_input` that of the step. Raise NotFound,
+    InvalidInput (wrong input or step), or Conflict (an earlier step has not ended, or was undone).
     """
     subject = own_workflow(caller, workflow_id)
     child = _boundary(subject, from_step)

@@ -74,7 +74,7 @@ def resolve(
         raise refuse_ended(workflow_id)
     pivot = registry.plan(subject.type, subject.version).pivot
     if subject.status == "compensating" and step == pivot and resolution.response is not ABSENT:
-        # A stopping workflow runs no action again, and a pivot that succeeded ends the stop.
+        # A stopping workflow runs no action again. A pivot that succeeded lets it run again.
         raise Conflict(f"step {step!r} is the pivot: give its output", code="no_open_call")
     made = _made(workflow_id, step, resolution.response)
     given = {

@@ -60,7 +60,7 @@ def _only_candidate(workflow_id: UUID) -> str:
     if not keys:
         raise Conflict("no step has failed or waits for its next try", code="nothing_to_retry")
     named = ", ".join(keys[:20]) + (", ..." if len(keys) > 20 else "")
-    raise Conflict(f"name the step: {named}", code="step_required")
+    raise Conflict(f"several steps can be retried; name one: {named}", code="step_required")
 
 
 _CANDIDATES = """
@@ -90,7 +90,7 @@ def checked_input(name: str, given: Json) -> Any:
     """
     action = tasks.actions().get(name)
     if action is None:
-        raise Conflict(f"{name} takes no input of its own", code="no_input")
+        raise Conflict(f"the input of {name} cannot be corrected", code="no_input")
     whole = whole_numbers(given)
     try:
         action.input.model_validate_json(dumps(whole))

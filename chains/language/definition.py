@@ -67,9 +67,9 @@ class DefinitionNode(BaseModel):
 class Retry(DefinitionNode):
     """How a step is retried.
 
-    A step has `tries` attempts in all. The first wait is `backoff`; each further wait is longer by
-    `factor`, up to `cap`. A random share of each wait, at most `jitter`, is taken off. `on` lists
-    the error codes that are retried; by default every retryable error is.
+    A step has `tries` attempts in all. The first wait is `backoff`; each further wait is `factor`
+    times longer, up to `cap`. A random share of each wait, at most `jitter`, is taken off. `on`
+    lists the error codes that are retried; by default every retryable error is.
     """
 
     tries: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None

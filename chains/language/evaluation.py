@@ -62,7 +62,7 @@ def _weight(value: Any) -> int:
 
 
 class _Interpreter(TreeInterpreter):
-    """Charges the meter for each list, object and text that an expression builds."""
+    """Charges the meter in the three places where an expression can build a larger value."""
 
     def __init__(self, meter: Meter) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
         if not (isinstance(inner.schema, dict) and inner.schema.get("type") == "null")
     ]
     if fault.validator in ("anyOf", "oneOf") and branches:
-        # A value that may also be null is reported as if it could not: null was not meant.
+        # Of a choice between one schema and null, only the faults of that schema are reported.
         ways = {inner.schema_path[0] for inner in branches}
         if len(ways) == 1:
             for inner in branches:

@@ -144,7 +144,7 @@ class Compiler:
         return [part for together in messages.values() for part in _evenly(together)]
 
     def _walk(self, key: str, *siblings: str) -> tuple[list[Signature[Any]], PlannedStep]:
-        """The links from `key` on, as long as each step releases exactly one step; and the last."""
+        """(links, last step) of the chain from `key` on, while each step releases just one step."""
         indexes = indexes_of(key)
         steps = list(self._chain(key))
         links = [self._signature(key, steps[0].action, *siblings)]
@@ -165,7 +165,8 @@ class Compiler:
         return links[0] if len(links) == 1 else chain(*links, app=self.app)
 
     def _following(self, last: PlannedStep, count: int) -> Signature[Any] | None:
-        """The parallel block after the last link, if the canvas has room for it."""
+        """The canvas of the parallel block after the last link; None when there is no such block,
+        or when this canvas has no room for it."""
         if len(last.next_keys) < 2 or count >= MAX_LINKS:
             return None
         keys = [concrete(key, ()) for key in last.next_keys]

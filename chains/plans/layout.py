@@ -198,7 +198,7 @@ def _single(node: SingleNode) -> tuple[str, str, Any]:
         case Step():
             return node.step, node.action, node.with_
         case Wait():
-            # A computed duration reaches the step as its input, like a reference in `with`.
+            # The duration or instant may be a reference, so it is rendered like an input.
             given = {"for": node.for_, "until": node.until}
             return node.wait, WAIT, {k: v for k, v in given.items() if v is not None}
         case Approval():

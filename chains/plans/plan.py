@@ -74,7 +74,7 @@ class PlannedStep:
     references: frozenset[str] = frozenset()
     scope: Mapping[str, str] = field(default_factory=dict)
     result_key: str | None = None
-    """The template of the row that holds a body's output, on rows that control a map or a loop."""
+    """On rows that control a map or a loop: the key template of the row with a body's output."""
     ways: tuple[Way, ...] = ()
     """The alternatives, on both rows of a choice."""
     body_key: str | None = None

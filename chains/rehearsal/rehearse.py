@@ -62,11 +62,8 @@ def rehearse(
     given = clean(whole_numbers(input or {}))
     check_shape(known[root][0].input_schema, given)
     memory = Memory(Clock(starts_at), known)
-    attempts = Attempts(
-        memory,
-        Fakes("actions", actions or {}, real),
-        Fakes("undo", undo or {}, undoable),
-    )
+    undo_fakes = Fakes("undo", undo or {}, undoable)
+    attempts = Attempts(memory, Fakes("actions", actions or {}, real), undo_fakes)
     with reading(memory):
         attempts.started = _Signals(attempts, signals).begin
         workflow = memory.start(_ROOT, root, given)
