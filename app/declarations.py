@@ -70,6 +70,6 @@ def _effect_faults(action: Action) -> Iterator[str]:
     if action.key_life is not None and action.key_life <= KEY_MARGIN:
         yield "has a key_life of an hour or less, and the last hour is never used"
     if action.is_traced and action.compensate is None:
-        yield "is traced and declares no compensation (@<action>.compensation)"
+        yield "names its effects and declares no compensation (@<action>.compensation)"
     if action.quick and (action.slow or action.effect is not Effect.NONE):
         yield "is quick, so it must not be slow and must have no effect"

@@ -11,9 +11,8 @@ A template has its numbers left out, `swap[].render`. What SQL needs to know of 
 """
 
 import re
+from typing import Any
 from uuid import UUID
-
-from app.platform import Json
 
 _EXPAND_SUFFIX = "~expand"
 _CHOOSE_SUFFIX = "~choose"
@@ -199,7 +198,7 @@ def orphan_of(step_key: str, external_id: str) -> str:
     return f"{step_key}{_ORPHAN_MARK}{external_id}]"
 
 
-def orphan(step_key: str, external_id: str) -> Json:
+def orphan(step_key: str, external_id: str) -> dict[str, Any]:
     """An orphan of the step, as the SQL function `add_orphan_v1` takes it."""
     key = orphan_of(step_key, external_id)
     return {"external_id": external_id, "key": key, "undo_key": undo_of(key)}

@@ -103,9 +103,7 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
     elif isinstance(err, LeftToUndo):
         result.move = Moves.CANCEL
     elif isinstance(err, (Misfit, NotConfigured)):
-        # Another worker may have the setting, or be of the release, that this worker lacks.
-        result.move, result.error = Moves.LEAVE, err.error
-        log.warning("step.left_to_others", action=call.action.name, **err.error)
+        _by_worker(result, err, call)
     elif isinstance(err, Doubt):
         result.move, result.error, result.was_sent = Moves.DOUBT, err.error, False
         result.seconds, result.attention = err.seconds, err.attention
@@ -117,6 +115,18 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         log.error("step.unexpected", action=call.action.name, exc_info=err)
         _unexpected(result, err, call)
     return result
+
+
+def _by_worker(result: Result, err: Misfit | NotConfigured, call: Call) -> None:
+    """This worker lacks the setting or the release that the step needs."""
+    if call.claim.expired:
+        # The wait is over, whether or not this worker could ask the platform.
+        message = f"the step's time-out has passed: {err.error['message']}"
+        result.error = {"code": "timed_out", "message": message}
+        return
+    # Another worker may have what this one lacks.
+    result.move, result.error = Moves.LEAVE, err.error
+    log.warning("step.left_to_others", action=call.action.name, **err.error)
 
 
 def _by_outcome(result: Result, err: Outcome, call: Call) -> None:

@@ -16,7 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 import tasks
 from app.declarations import faults
-from app.platform import ActionInput, Effect, Json, Never, Platform, action
+from app.platform import ActionInput, Effect, Json, Made, Never, Platform, action
 from app.settings import PlatformSettings
 from tasks.installed import GROUP, PlatformInvalid, platforms
 from tests.forgetting import forget
@@ -211,7 +211,7 @@ def test_ours_declare_what_they_must() -> None:
         ({"lookup": never}, "its effect must be lookup, not none"),
         ({"effect": Effect.IDEMPOTENT}, "no key_life"),
         ({"effect": Effect.IDEMPOTENT, "key_life": timedelta(hours=1)}, "an hour or less"),
-        ({"is_traced": True}, "declares no compensation"),
+        ({"names": lambda operation, response: Made()}, "declares no compensation"),
         ({"quick": True, "slow": True}, "must not be slow"),
         ({"quick": True, "effect": Effect.REPEATABLE}, "must have no effect"),
         ({"tries": 0}, "at least one try"),

@@ -154,8 +154,8 @@ PARAMETERS = {
     "event": "an event, made by the functions themselves",
 }
 DEFINITIONS = {
-    "chains/catalogue.py": "a definition is a recipe and no payload of anybody's workflow",
-    "chains/versions.py": "a definition is a recipe and no payload of anybody's workflow",
+    "chains/catalogue/versions.py": "a definition is a recipe and no payload of anybody's workflow",
+    "chains/catalogue/listing.py": "a definition is a recipe and no payload of anybody's workflow",
 }
 LOOKS = {
     "current_database() NOT LIKE '%test%'": "the name of the database",

@@ -97,7 +97,7 @@ def test_a_child_that_ends_while_its_parent_stops_it_is_undone(
         with db.begin() as connection:
             connection.exec_driver_sql(
                 "SELECT verdict FROM finish_step_v1(%s, 'x', %s, NULL, '{}', 0, NULL, 'succeeded',"
-                " NULL, NULL, NULL, false, 15)",
+                " NULL, NULL, NULL, NULL, false, 15)",
                 (row["id"], held.fence),
             )
             # The other has read that the child runs, and waits for this transaction.
