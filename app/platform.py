@@ -219,7 +219,7 @@ Verify = Callable[[Mapping[str, str], bytes, datetime], Delivery]
 
 @dataclass(frozen=True)
 class Platform:
-    """One vendor: its name (also its queue), actions, webhook check and probe.
+    """One vendor: its name (also its queue), actions, webhook check, probe and settings.
 
     `verify(headers, raw_body, now)` raises SignatureInvalid; header names are lower case.
     `probe()` makes one cheap authenticated call and raises an Outcome when the vendor is away.
@@ -230,5 +230,5 @@ class Platform:
     verify: Verify | None = None
     probe: Callable[[], None] | None = None
     warm: Callable[[], None] | None = field(default=None)
-    """Imports the vendor's SDK ahead of need; called in a worker, never in the web process."""
+    """Imports the vendor's SDK ahead of need, for a process that calls the vendor."""
     settings: type[PlatformSettings] | None = None

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     takes_json(parser)
     parser.add_argument("--svg", type=writable, metavar="FILE", help="write a picture there too")
-    parser.add_argument("--readme", action="store_true", help="print the README's table instead")
+    parser.add_argument("--readme", action="store_true", help="print a Markdown table instead")
     parser.add_argument(
         "--from", dest="from_file", type=Path, metavar="FILE",
         help="measure nothing: report what --json wrote",

@@ -1,4 +1,4 @@
-"""A comparison in figures: as data for JSON, as text, and as the README's table. Pure."""
+"""A comparison in figures: as data for JSON, as text, and as a Markdown table. Pure."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +128,7 @@ def _behind(load: Json) -> str:
 
 
 def as_markdown(report: Json) -> str:
-    """The README's table."""
+    """The table of ops/SCALING.md."""
     head = "| load | Playalter | raw Celery | ratio | CPU ms a step | raw Celery's |"
     lines = [head, "|---|---|---|---|---|---|"]
     for load in report["loads"]:

@@ -40,6 +40,7 @@ class Pressroom:
 
     url: str = ""
     prints_at_once: bool = False
+    asks_for_a_key: bool = True
     orders: dict[str, Json] = field(default_factory=dict)
     books: Counter[str] = field(default_factory=Counter)
     answers: list[int] = field(default_factory=list)
@@ -158,13 +159,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Change something."""
-        given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        given = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
         order = self.path.removeprefix("/v1/orders").removesuffix("/cancel").strip("/")
         self._answer("orders.cancel" if order else "orders.create", order, given)
 
     def _answer(self, operation: str, order: str, given: Json) -> None:
         answer = Answer(401, {"error": "this key is not known"})
-        if self.headers["Authorization"] == f"Bearer {KEY}":
+        has_key = self.headers["Authorization"] == f"Bearer {KEY}"
+        if has_key or not self.pressroom.asks_for_a_key:
             answer = self.pressroom.handle(operation, order, given)
         if answer.status is None:
             self.close_connection = True
