@@ -51,9 +51,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _leave_out(config, items)
     items.sort(key=_ring)
     for item in items:
-        ring = _ring(item)
-        name = item.nodeid.partition("::")[0] if ring == len(RINGS) else str(RINGS[ring])
-        item.add_marker(pytest.mark.xdist_group(name))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """What one process runs as a whole: an instance's tests, a platform's, else a file's."""
+    path = item.path.relative_to(HERE)
+    if path.parts[0] == "contract":
+        return "/".join(path.parts[:2])
+    ring = _ring(item)
+    return str(path if ring == len(RINGS) else RINGS[ring])
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -31,7 +31,6 @@ def _repair_kombu() -> None:
     """
     qos: Any = virtual.QoS
     message: Any = Message
-    ack = message.ack_log_error
     reject = message.reject_log_error
 
     def restore_unacked(self: Any) -> list[Any]:
@@ -47,14 +46,10 @@ def _repair_kombu() -> None:
         self._delivered.clear()
         return []
 
-    def ack_log_error(self: Any, logger: Any, errors: Any, multiple: bool = False) -> Any:
-        return ack(self, logger, (*errors, AttributeError), multiple)
-
     def reject_log_error(self: Any, logger: Any, errors: Any, requeue: bool = False) -> Any:
         return reject(self, logger, (*errors, AttributeError), requeue)
 
     qos.restore_unacked = restore_unacked
-    message.ack_log_error = ack_log_error
     message.reject_log_error = reject_log_error
 
 

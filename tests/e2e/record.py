@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.e2e.campaign import REFUSED_BRIEF, Customer
 from tests.e2e.stack import Stack
-from tests.playalter import playalter
+from tests.forked import playalter
 
 
 def check_record(customer: Customer, folder: Path) -> None:

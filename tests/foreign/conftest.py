@@ -54,6 +54,12 @@ def pressroom() -> Iterator[Pressroom]:
 
 
 @pytest.fixture
+def vendors(pressroom: Pressroom) -> Pressroom:
+    """What the contract's suite asks for faults and books."""
+    return pressroom
+
+
+@pytest.fixture
 def installed(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package is installed for this process."""
     monkeypatch.syspath_prepend(installation)
@@ -86,6 +92,12 @@ def configure(
 
     yield configure
     forget()
+
+
+@pytest.fixture
+def settings(configure: Callable[..., Settings]) -> Settings:
+    """Settings that point at the vendor, without a database."""
+    return configure()
 
 
 @pytest.fixture

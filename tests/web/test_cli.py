@@ -17,7 +17,7 @@ from app.identity import keys
 from app.settings import Settings
 from chains import definitions
 from chains.catalogue import versions
-from tests import playalter as command
+from tests import forked
 from tests.web.conftest import Caller, end
 
 NOBODY = "postgresql://a:b@127.0.0.1:1/x"
@@ -28,7 +28,7 @@ Run = Callable[..., CompletedProcess[str]]
 @pytest.fixture
 def playalter(server: str, caller: Caller) -> Run:
     """The command, with the environment of a user of this test's server."""
-    return partial(command.playalter, PLAYALTER_URL=server, PLAYALTER_API_KEY=caller.key)
+    return partial(forked.playalter, PLAYALTER_URL=server, PLAYALTER_API_KEY=caller.key)
 
 
 def test_a_command_is_one_program_with_arguments_streams_and_an_exit_code(
@@ -47,9 +47,9 @@ def test_a_command_is_one_program_with_arguments_streams_and_an_exit_code(
         timeout=60,
         check=False,
     )
-    forked = command.playalter(*arguments, given="{}", **variables)
+    made = forked.playalter(*arguments, given="{}", **variables)
     told = (ended.returncode, ended.stdout, ended.stderr)
-    assert told == (forked.returncode, forked.stdout, forked.stderr)
+    assert told == (made.returncode, made.stdout, made.stderr)
     assert (ended.returncode, "/type: " in ended.stderr) == (2, True)
 
 

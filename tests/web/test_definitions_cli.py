@@ -9,7 +9,7 @@ import pytest
 
 from app.identity import keys
 from app.settings import Settings
-from tests.playalter import playalter
+from tests.forked import playalter
 from tests.unit.kinds import EVERY_KIND
 
 

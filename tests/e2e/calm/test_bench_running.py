@@ -1,28 +1,17 @@
 """ops/bench running: a system that is up is measured over HTTP alone."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
+from tests import forked
 from tests.e2e.stack import Stack
 
-COMMAND = [sys.executable, "-m", "tests.bench.running"]
 
-
-def run(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    given = {name: value for name, value in os.environ.items() if name != "PLAYALTER_API_KEY"}
-    return subprocess.run(
-        [*COMMAND, *options],
-        env=given | settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run(*options: str, **settings: str) -> CompletedProcess[str]:
+    return forked.command("tests.bench.running", *options, **{"PLAYALTER_API_KEY": "", **settings})
 
 
 def test_a_system_that_is_up_is_measured_by_its_address(stack: Stack, tmp_path: Path) -> None:

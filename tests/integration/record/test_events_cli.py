@@ -9,7 +9,7 @@ import pytest
 from app import db
 from app.protocol import outcomes
 from app.protocol.outcomes import Finish
-from tests import playalter as command
+from tests import forked
 from tests.integration.conftest import NOTHING, Kernel
 
 NOBODY = "0190a000-0000-7000-8000-000000000000"
@@ -17,7 +17,7 @@ NOBODY = "0190a000-0000-7000-8000-000000000000"
 
 def playalter(*arguments: str, given: str = "", **changes: str) -> tuple[int, str, str]:
     """Run `playalter events`, and return (exit code, stdout, stderr)."""
-    ended = command.playalter("events", *arguments, given=given, **changes)
+    ended = forked.playalter("events", *arguments, given=given, **changes)
     assert "Traceback" not in ended.stderr
     return ended.returncode, ended.stdout, ended.stderr
 

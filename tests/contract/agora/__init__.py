@@ -1,0 +1,1 @@
+"""Tests of Agora: channels that are opened and closed."""

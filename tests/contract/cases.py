@@ -1,0 +1,157 @@
+"""The cases of a platform: one call, its webhook, and the effects of its actions.
+
+The suite runs over them. The cases of a platform that ships are CASES in `cases.py` of its folder.
+A package with a platform of its own defines CASES in its own tests.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import tasks
+from app.errors import Outcome, Retryable, Suspend, Unknown
+from app.platform import Delivery, Json, Platform
+from tests.contract.stage import Step
+from tests.contract.vendors import Vendors
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+Claim = Callable[[str, Json], Step]
+Headers = dict[str, str]
+Sign = Callable[[bytes, datetime, str], Headers]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that changes something at the platform, and the two settings that the call needs.
+
+    `operation` is the sandbox's name of the call.
+    """
+
+    operation: str
+    perform: Callable[[], Any]
+    url_setting: str
+    credential: str
+    is_repeatable: bool = False
+
+    @property
+    def lost(self) -> type[Outcome]:
+        """The outcome of a call without an answer."""
+        return Retryable if self.is_repeatable else Unknown
+
+
+@dataclass(frozen=True)
+class Hook:
+    """How a platform signs its webhooks, a body that it sends, and what must be read from the body.
+
+    `sign` follows the vendor's documents. It uses none of the code under test.
+    """
+
+    sign: Sign
+    body: Callable[[datetime], Any]
+    expected: tuple[str, str, str]
+    """Delivery id, external id, kind."""
+    tolerance: timedelta = timedelta(seconds=300)
+
+    @property
+    def signature_header(self) -> str:
+        """The header that carries the signature."""
+        return list(self.sign(b"", NOW, "whsec_c2VjcmV0"))[-1]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The effect of an action.
+
+    `books` and `undone` are the names under which the sandbox counts the effect and its undoing.
+    `results` are the results of the first and of the second compensation. `lag` is the sandbox's
+    setting that delays the effect in the vendor's list. `held` are the sandbox's settings under
+    which the effect does not end by itself. An effect that is computed makes no call, and can be
+    undone without an intent.
+    """
+
+    action: str
+    prepare: Callable[[Claim], Step]
+    operation: str
+    books: str
+    suspends: bool = False
+    is_looked_up: bool = False
+    undone: str | None = None
+    results: tuple[str, str] = ("", "")
+    lag: str | None = None
+    held: Mapping[str, Any] = field(default_factory=dict)
+    is_computed: bool = False
+
+    def plan(self, vendors: Vendors, kind: str) -> None:
+        """Plan a fault of the kind for the next call that makes the effect."""
+        vendors.fault(self.action.partition(".")[0], self.operation, kind)
+
+    def begin(self, step: Step) -> str:
+        """Run the step to its end or its first wait, and return the output or the external id."""
+        if not self.suspends:
+            return json.dumps(step.run(), sort_keys=True)
+        with pytest.raises(Suspend) as caught:
+            step.run()
+        return caught.value.external_id
+
+
+@dataclass(frozen=True)
+class Cases:
+    """All that the suite needs to know of one platform."""
+
+    platform: str
+    call: Call
+    hook: Hook
+    effects: tuple[Effect, ...]
+
+    @property
+    def descriptor(self) -> Platform:
+        """The platform's descriptor."""
+        (found,) = [each for each in tasks.platforms() if each.name == self.platform]
+        return found
+
+    @property
+    def secret_setting(self) -> str:
+        """The environment variable with the secret of the webhooks."""
+        return f"{self.platform.upper()}_WEBHOOK_SECRET"
+
+    def probe(self) -> None:
+        """Run the platform's probe with the settings of the process."""
+        assert self.descriptor.probe is not None
+        self.descriptor.probe()
+
+    def sign(self, body: bytes, at: datetime = NOW) -> Headers:
+        """The headers of a webhook with this body that is signed at a time."""
+        return self.hook.sign(body, at, os.environ[self.secret_setting])
+
+    def signed(self, at: datetime = NOW) -> tuple[Headers, bytes]:
+        """The headers and the body of a webhook that is signed at a time."""
+        body = json.dumps(self.hook.body(at)).encode()
+        return self.sign(body, at), body
+
+    def verify(self, headers: Headers, body: bytes) -> Delivery:
+        """What the platform reads from a webhook that arrives at NOW."""
+        assert self.descriptor.verify is not None
+        return self.descriptor.verify(headers, body, NOW)
+
+
+def sign_standard(body: bytes, at: datetime, secret: str) -> Headers:
+    """Sign as https://www.standardwebhooks.com says, beside signatures of other kinds."""
+    stamp, message = str(int(at.timestamp())), "msg_1"
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{message}.{stamp}.".encode() + body
+    mac = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    other = base64.b64encode(b"x" * 32).decode()
+    signature = f"v1a,{other} v1,{other} v1,{mac}"
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": stamp,
+        "webhook-signature": signature,
+    }

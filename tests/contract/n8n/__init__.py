@@ -1,0 +1,1 @@
+"""Tests of n8n: notifications that are sent and answered."""

@@ -1,0 +1,70 @@
+"""What only n8n does: answers that come by webhook, and answers that are polled for."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from app import db
+from app.errors import Permanent
+from app.platform import Json
+from tests.contract.cases import Claim
+from tests.contract.n8n.cases import NOTIFY, notify
+from tests.contract.pictures import wait
+from tests.contract.vendors import Vendors
+
+
+def deliver(reference: str, payload: Json) -> None:
+    """Commit an answer of n8n as the web process does after it was verified."""
+    with db.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO webhook_deliveries (platform, delivery_id, external_id, kind, payload)"
+                " VALUES ('n8n', :id, :reference, 'execution', cast(:payload AS jsonb))"
+            ),
+            {"id": str(uuid7()), "reference": reference, "payload": json.dumps(payload)},
+        )
+
+
+def test_a_notification_ends_with_its_answer(step: Claim, vendors: Vendors) -> None:
+    prepared = notify(step)
+    reference = NOTIFY.begin(prepared)
+    deliver(reference, {"reference": reference, "status": "success", "delivered_to": "ada"})
+    made = prepared.run(reference)
+    assert made["status"] == "success"
+    assert made["answer"] == {"delivered_to": "ada"}
+    assert vendors.count("notifications_repeated") == 0
+
+
+def test_an_answer_that_says_error_is_permanent(step: Claim) -> None:
+    prepared = notify(step)
+    reference = NOTIFY.begin(prepared)
+    deliver(reference, {"reference": reference, "status": "error", "error": "mail refused"})
+    with pytest.raises(Permanent, match="mail refused"):
+        prepared.run(reference)
+
+
+@pytest.mark.parametrize("outcome", ["success", "error"])
+def test_a_lost_answer_is_made_good_by_asking(outcome: str, step: Claim, vendors: Vendors) -> None:
+    vendors.change(n8n__outcome=outcome)
+    prepared = notify(step)
+    reference = NOTIFY.begin(prepared)
+    if outcome == "success":
+        assert wait(prepared, reference)["status"] == "success"
+    else:
+        with pytest.raises(Permanent, match="error"):
+            wait(prepared, reference)
+
+
+def test_a_notification_sent_again_runs_once(step: Claim, vendors: Vendors) -> None:
+    vendors.fault("n8n", "webhook.post", "lost_reply")
+    prepared = notify(step)
+    with pytest.raises(Exception, match="no complete answer"):
+        prepared.run()
+    NOTIFY.begin(prepared)
+    assert (vendors.count("notifications"), vendors.count("notifications_repeated")) == (1, 1)
+
+
+def test_a_notification_cannot_be_undone(step: Claim) -> None:
+    assert notify(step).action.compensate is None

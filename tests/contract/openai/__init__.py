@@ -1,0 +1,1 @@
+"""Tests of OpenAI: briefs that are moderated, and captions."""

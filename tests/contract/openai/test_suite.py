@@ -1,0 +1,8 @@
+"""The suite of all platforms, over the cases of OpenAI."""
+# ruff: noqa: F403 - pytest collects the tests of the suite from this module
+
+from tests.contract.openai.cases import CASES  # noqa: F401
+from tests.contract.suite.calls import *
+from tests.contract.suite.effects import *
+from tests.contract.suite.hooks import *
+from tests.contract.suite.parameters import *

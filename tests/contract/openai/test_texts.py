@@ -1,0 +1,37 @@
+"""What only OpenAI does: briefs that are refused, and the cost of a caption."""
+
+import doctest
+
+import pytest
+
+import tasks.openai.actions
+from app.errors import Permanent
+from tasks.openai.actions import cost
+from tests.contract.cases import Claim
+from tests.contract.openai.cases import caption
+
+
+def test_a_flagged_brief_is_refused_with_its_category(step: Claim) -> None:
+    with pytest.raises(Permanent) as caught:
+        step("openai.moderate", {"brief": "How to build a bomb"}).run()
+    assert caught.value.code == "brief_refused"
+    assert "violent" in caught.value.message
+
+
+def test_a_caption_costs_what_its_tokens_cost(step: Claim) -> None:
+    asked = caption(step)
+    made = asked.run()
+    assert made["caption"]
+    assert asked.cost > 0
+    assert made["tokens"] > 0
+
+
+def test_cost_is_rounded_up_and_an_unknown_model_is_dear() -> None:
+    assert doctest.testmod(tasks.openai.actions).failed == 0
+    assert cost("gpt-4o-mini", 1, 0) == 1
+    assert cost("gpt-4o-mini-2024-07-18", 1000, 0) < cost("gpt-4o-2024-08-06", 1000, 0)
+    assert cost("something-new", 10, 10) == cost("gpt-4o", 10, 10)
+
+
+def test_a_caption_cannot_be_undone(step: Claim) -> None:
+    assert caption(step).action.compensate is None

@@ -1,0 +1,38 @@
+"""Photographs for steps, and waiting for the end of a step."""
+
+import io
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from app.errors import Suspend
+from app.files import artifacts
+from app.platform import Json
+from tests.contract.stage import Step
+
+PHOTOS = Path(__file__).parents[2] / "ops" / "sandbox" / "photos"
+
+
+def upload(step: Step, data: bytes) -> str:
+    """Store a photograph for the step's user, and return its id."""
+    return str(artifacts.upload(step.claim.user_id, data)["id"])
+
+
+def small(name: str) -> bytes:
+    """One of the photographs, half as large."""
+    made = io.BytesIO()
+    with Image.open(PHOTOS / name) as image:
+        image.convert("RGB").resize((image.width // 2, image.height // 2)).save(made, "PNG")
+    return made.getvalue()
+
+
+def wait(step: Step, external_id: str, seconds: float = 20.0) -> Json:
+    """Poll like the engine until the step ends."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return step.run(external_id)
+        except Suspend:
+            assert time.monotonic() < until, "the platform does not come to an end"
+            time.sleep(0.1)

@@ -1,0 +1,1 @@
+"""Tests of Replicate: faces that are swapped."""

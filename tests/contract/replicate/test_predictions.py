@@ -1,0 +1,107 @@
+"""What only Replicate does: pictures that are stored, uploads, and results that expire."""
+
+import hashlib
+import io
+import time
+from dataclasses import replace
+
+import pytest
+from PIL import Image, ImageChops
+
+from app.errors import Permanent
+from app.files import provenance
+from app.outbound.http import exchange_scope
+from app.platform import Found
+from tasks.replicate.client import api
+from tests.contract.cases import Claim
+from tests.contract.pictures import small, upload, wait
+from tests.contract.replicate.cases import PREDICT, predict
+from tests.contract.vendors import Vendors
+
+
+def test_a_swap_is_owned_with_its_hash_and_provenance(step: Claim, vendors: Vendors) -> None:
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    made = wait(prepared, prediction)
+    kept = prepared.call().artifacts.read(made["picture"]["id"])
+    assert made["sha256"] == hashlib.sha256(kept.data).hexdigest()
+    assert made["vendor_sha256"] == made["picture"]["vendor_sha256"] != made["sha256"]
+    assert provenance.DIGITAL_SOURCE_TYPE.encode() in kept.data
+    assert prepared.cost > 0
+    assert wait(prepared, prediction)["picture"]["id"] == made["picture"]["id"]
+    with (
+        Image.open(io.BytesIO(kept.data)) as ours,
+        Image.open(io.BytesIO(small("astronaut.png"))) as target,
+    ):
+        assert ours.size == target.size
+        assert ImageChops.difference(ours.convert("RGB"), target).getbbox() is not None
+
+
+def test_undoing_a_swap_erases_our_copy_and_both_uploads(step: Claim, vendors: Vendors) -> None:
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    made = wait(prepared, prediction)
+    undone = prepared.undo(external_id=prediction, output=made)
+    assert (undone["result"], undone["erased"], undone["files_deleted"]) == ("discarded", 1, 2)
+    assert vendors.count("files_deleted") == 2
+    with pytest.raises(Permanent):
+        prepared.call().artifacts.read(made["picture"]["id"])
+    again = prepared.undo(external_id=prediction, output=made)
+    assert (again["erased"], again["files_deleted"]) == (0, 0)
+
+
+def test_a_doubled_swap_is_cancelled_and_the_files_stay_for_the_steps_own(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(replicate__hold=True)
+    prepared = predict(step)
+    own = PREDICT.begin(prepared)
+    request = next(each for each in prepared.intents if each.operation == "predictions.create")
+    with exchange_scope(time.monotonic() + 5, []):
+        double = api().create_prediction(request.request)["id"]
+    for expected in ("canceled", "already"):
+        taken = prepared.take_back(double, status="waiting")
+        assert (taken["result"], taken["files_deleted"]) == (expected, 0)
+    vendors.change(replicate__hold=False)
+    assert wait(prepared, own)["prediction"] == own
+    taken = prepared.take_back(double, status="succeeded")
+    assert (taken["erased"], taken["files_deleted"]) == (0, 2)
+    assert vendors.count("predictions_canceled") == 1
+
+
+def test_a_photograph_without_a_face_fails_with_the_models_words(step: Claim) -> None:
+    prepared = predict(step)
+    blank = io.BytesIO()
+    Image.new("RGB", (200, 200), "white").save(blank, "PNG")
+    given = {**prepared.given, "target": upload(prepared, blank.getvalue())}
+    prepared = replace(prepared, given=given)
+    prediction = PREDICT.begin(prepared)
+    with pytest.raises(Permanent) as caught:
+        wait(prepared, prediction)
+    assert "face" in caught.value.message.lower()
+    assert caught.value.code == "prediction_failed"
+
+
+def test_a_result_that_was_removed_fails_for_good(step: Claim, vendors: Vendors) -> None:
+    vendors.change(replicate__output_expiry_seconds=0.0)
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    deadline = time.monotonic() + 20
+    while vendors.count("predictions_succeeded") == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(0.5)
+    with pytest.raises(Permanent) as caught:
+        wait(prepared, prediction)
+    assert caught.value.code == "result_expired"
+
+
+def test_an_upload_whose_reply_was_lost_is_found(step: Claim, vendors: Vendors) -> None:
+    prepared = predict(step)
+    vendors.fault("replicate", "files.create", "lost_reply")
+    with pytest.raises(Exception, match="no complete answer"):
+        prepared.run()
+    assert vendors.count("files") == 1
+    intent = prepared.intents[0]
+    assert isinstance(prepared.look_up(intent), Found)
+    assert vendors.count("files") == 1

@@ -1,0 +1,11 @@
+"""The suite of all platforms, over the cases of Replicate."""
+# ruff: noqa: F403 - pytest collects the tests of the suite from this module
+
+from tests.contract.replicate.cases import CASES  # noqa: F401
+from tests.contract.suite.calls import *
+from tests.contract.suite.effects import *
+from tests.contract.suite.hooks import *
+from tests.contract.suite.lags import *
+from tests.contract.suite.lookups import *
+from tests.contract.suite.parameters import *
+from tests.contract.suite.undoing import *

@@ -1,0 +1,1 @@
+"""Tests of Stripe: payments that are authorized, captured and refunded."""

@@ -1,0 +1,82 @@
+"""What only Stripe does: idempotency keys, declined cards, and refunds."""
+
+import pytest
+
+from app.errors import Permanent, Retryable, Unknown
+from app.platform import Never
+from app.settings import Settings
+from tasks.stripe.client import api
+from tests.contract.cases import Claim
+from tests.contract.stripe.cases import AUTHORIZE, PAYMENT, authorize, capture
+from tests.contract.vendors import Vendors
+
+
+def test_a_captured_payment_is_not_released_but_refunded(step: Claim, vendors: Vendors) -> None:
+    held = authorize(step)
+    payment_intent = held.run()["payment_intent"]
+    taken = step("stripe.capture", {"payment_intent": payment_intent})
+    receipt = taken.run()
+    assert receipt["amount"] == AUTHORIZE["amount"]
+    assert receipt["charge"].startswith("ch_")
+    assert held.undo()["result"] == "superseded"
+    assert taken.undo()["result"] == "refunded"
+    assert (vendors.count("cancellations"), vendors.count("refunds")) == (0, 1)
+
+
+def test_a_lost_refund_is_not_given_twice(step: Claim, vendors: Vendors) -> None:
+    taken = capture(step)
+    taken.run()
+    vendors.fault("stripe", "refunds.create", "lost_reply")
+    with pytest.raises(Unknown):
+        taken.undo()
+    assert taken.undo()["result"] == "already"
+    assert vendors.count("refunds") == 1
+
+
+def test_a_step_is_not_found_by_another_ones_payment(step: Claim, vendors: Vendors) -> None:
+    authorize(step).run()
+    other = authorize(step)
+    vendors.fault("stripe", "payment_intents.create", "reset_before")
+    with pytest.raises(Unknown):
+        other.run()
+    assert isinstance(other.look_up(), Never)
+
+
+def test_a_declined_card_is_permanent_and_names_the_payment(
+    settings: Settings, vendors: Vendors
+) -> None:
+    with pytest.raises(Permanent) as caught:
+        api().create_payment_intent(
+            {**PAYMENT, "payment_method": "pm_card_chargeDeclined"}, "key-2"
+        )
+    assert caught.value.code == "card_declined"
+    assert caught.value.detail["payment_intent"].startswith("pi_")
+    assert vendors.count("authorizations") == 0
+
+
+def test_a_wrong_currency_points_at_the_field(settings: Settings) -> None:
+    with pytest.raises(Permanent) as caught:
+        api().create_payment_intent({**PAYMENT, "currency": "xxx"}, "key-3")
+    assert caught.value.detail == {"param": "currency"}
+
+
+def test_a_stored_failure_asks_for_another_key(settings: Settings, vendors: Vendors) -> None:
+    vendors.fault("stripe", "payment_intents.create", "status", status=500, stored=True)
+    with pytest.raises(Unknown):
+        api().create_payment_intent(PAYMENT, "key-4")
+    with pytest.raises(Retryable) as caught:
+        api().create_payment_intent(PAYMENT, "key-4")
+    assert caught.value.stored
+    assert api().create_payment_intent(PAYMENT, "key-5")["status"] == "requires_capture"
+
+
+def test_other_parameters_under_a_used_key_are_unknown(settings: Settings) -> None:
+    api().create_payment_intent(PAYMENT, "key-6")
+    with pytest.raises(Unknown):
+        api().create_payment_intent({**PAYMENT, "amount": 2000}, "key-6")
+
+
+def test_the_same_key_makes_one_payment(settings: Settings, vendors: Vendors) -> None:
+    made = [api().create_payment_intent(PAYMENT, "key-7")["id"] for _ in range(2)]
+    assert made[0] == made[1]
+    assert vendors.count("payment_intents") == 1

@@ -1,0 +1,10 @@
+"""The suite of all platforms, over the cases of Stripe."""
+# ruff: noqa: F403 - pytest collects the tests of the suite from this module
+
+from tests.contract.stripe.cases import CASES  # noqa: F401
+from tests.contract.suite.calls import *
+from tests.contract.suite.effects import *
+from tests.contract.suite.hooks import *
+from tests.contract.suite.lookups import *
+from tests.contract.suite.parameters import *
+from tests.contract.suite.undoing import *

@@ -1,0 +1,5 @@
+"""The tests that every platform must pass. `test_suite.py` of each folder runs them over its CASES.
+
+A platform needs `calls`, `hooks` and `effects`. It needs `lookups` if an action has a lookup,
+`undoing` if an action has a compensation, and `lags` if its lists show an effect late.
+"""

@@ -1,0 +1,53 @@
+"""After a call without an answer the vendor is asked whether it happened. No effect is doubled."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.errors import Unknown
+from app.platform import CannotTell, Found, Never
+from tests.contract.cases import Claim, Effect
+from tests.contract.vendors import Vendors
+
+
+def test_a_lost_reply_is_found_and_the_step_goes_on(
+    looked_up: Effect, step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**looked_up.held)
+    prepared = looked_up.prepare(step)
+    looked_up.plan(vendors, "lost_reply")
+    with pytest.raises(Unknown):
+        prepared.run()
+    answer = prepared.look_up()
+    assert isinstance(answer, Found)
+    prepared.adopt(answer)
+    looked_up.begin(prepared)
+    assert vendors.count(looked_up.books) == 1
+
+
+def test_what_never_arrived_is_never_in_time(
+    looked_up: Effect, step: Claim, vendors: Vendors
+) -> None:
+    prepared = looked_up.prepare(step)
+    looked_up.plan(vendors, "reset_before")
+    with pytest.raises(Unknown):
+        prepared.run()
+    intent = prepared.open_intent()
+    assert isinstance(prepared.look_up(), CannotTell if looked_up.lag else Never)
+    earlier = replace(intent, first_sent_at=intent.first_sent_at - timedelta(minutes=10))
+    assert isinstance(prepared.look_up(earlier), Never)
+    assert vendors.count(looked_up.books) == 0
+
+
+def test_an_effect_whose_reply_was_lost_is_undone(
+    looked_up: Effect, step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**looked_up.held)
+    prepared = looked_up.prepare(step)
+    looked_up.plan(vendors, "lost_reply")
+    with pytest.raises(Unknown):
+        prepared.run()
+    assert prepared.undo()["result"] == looked_up.results[0]
+    assert looked_up.undone is not None
+    assert vendors.count(looked_up.undone) == 1

@@ -1,0 +1,26 @@
+"""A compensation that runs twice undoes the effect once."""
+
+from tests.contract.cases import Claim, Effect
+from tests.contract.vendors import Vendors
+
+
+def test_a_compensation_twice_undoes_once(undoable: Effect, step: Claim, vendors: Vendors) -> None:
+    vendors.change(**undoable.held)
+    prepared = undoable.prepare(step)
+    external_id = undoable.begin(prepared) if undoable.suspends else None
+    if external_id is None:
+        undoable.begin(prepared)
+    results = [prepared.undo(external_id=external_id)["result"] for _ in range(2)]
+    assert results == list(undoable.results)
+    assert undoable.undone is not None
+    assert vendors.count(undoable.undone) == 1
+
+
+def test_undoing_what_never_began_does_nothing(
+    undoable: Effect, step: Claim, vendors: Vendors
+) -> None:
+    prepared = undoable.prepare(step)
+    prepared.undo()
+    assert undoable.undone is not None
+    expected = 1 if undoable.is_computed else 0
+    assert vendors.count(undoable.undone) == expected

@@ -1,0 +1,60 @@
+"""Each platform that ships runs every part of the suite that its actions need."""
+
+import subprocess
+import sys
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+import tasks
+from tests.contract.cases import Cases
+from tests.contract.suite import calls, effects, hooks, lags, lookups, undoing
+from tests.contract.suite.parameters import chosen
+
+NAMES = [platform.name for platform in tasks.PLATFORMS]
+ALWAYS = (calls, effects, hooks)
+WHERE_THERE_ARE = {"looked_up": lookups, "lagging": lags, "undoable": undoing}
+
+
+def checks_of(module: ModuleType) -> set[str]:
+    return {name for name in vars(module) if name.startswith("test_")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_platform_is_held_to_the_suite(name: str) -> None:
+    cases: Cases = import_module(f"tests.contract.{name}.cases").CASES
+    assert cases.platform == name
+    parts = [part for kind, part in WHERE_THERE_ARE.items() if chosen(kind, cases)]
+    expected = set().union(*map(checks_of, (*ALWAYS, *parts)))
+    assert checks_of(import_module(f"tests.contract.{name}.test_suite")) == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cases_cover_every_action_that_is_looked_up_or_undone(name: str) -> None:
+    cases: Cases = import_module(f"tests.contract.{name}.cases").CASES
+    actions = [each for each in tasks.actions().values() if each.platform == name]
+    assert {each.action for each in chosen("looked_up", cases)} == {
+        each.name for each in actions if each.lookup is not None
+    }
+    assert {each.action for each in chosen("undoable", cases)} == {
+        each.name for each in actions if each.compensate is not None
+    }
+
+
+def test_actions_import_no_sdk() -> None:
+    code = (
+        "import sys, tasks; tasks.actions();"
+        "print([n for n in ('stripe', 'openai', 'replicate', 'requests') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_action_is_of_its_platform_and_named_once() -> None:
+    actions = tasks.actions()
+    assert len(actions) == sum(len(p.actions) for p in tasks.PLATFORMS) + 3
+    assert {each.platform for each in actions.values()} == {
+        *(platform.name for platform in tasks.PLATFORMS),
+        "control",
+    }

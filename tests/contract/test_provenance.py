@@ -1,0 +1,45 @@
+"""The mark in a picture that says how it was made."""
+
+import io
+
+import pytest
+from PIL import Image, ImageChops
+
+from app.errors import Permanent
+from app.files import provenance
+
+
+def picture(form: str, size: tuple[int, int] = (40, 30)) -> bytes:
+    """A picture with a gradient, so that a changed pixel can be seen."""
+    image = Image.linear_gradient("L").resize(size).convert("RGB")
+    made = io.BytesIO()
+    image.save(made, form, **({"lossless": True} if form == "WEBP" else {}))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_provenance_is_added_and_no_pixel_changes(form: str) -> None:
+    before = picture(form)
+    marked = provenance.mark(before)
+    assert provenance.DIGITAL_SOURCE_TYPE.encode() in marked.data
+    with Image.open(io.BytesIO(before)) as old, Image.open(io.BytesIO(marked.data)) as new:
+        assert new.size == old.size
+        assert ImageChops.difference(new.convert("RGB"), old.convert("RGB")).getbbox() is None
+        assert f"image/{(new.format or '').lower()}" == marked.content_type
+        packet = new.info["xmp"]
+    assert b"Iptc4xmpExt:DigitalSourceType" in packet
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_marking_twice_leaves_one_packet(form: str) -> None:
+    once = provenance.mark(picture(form))
+    twice = provenance.mark(once.data)
+    assert twice == once
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", picture("PNG")[:100], picture("JPEG")[:-300], b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_whole_picture_is_refused(data: bytes) -> None:
+    with pytest.raises(Permanent):
+        provenance.mark(data)

@@ -1,0 +1,26 @@
+"""When a platform says that a call may be tried again."""
+
+import pytest
+
+from app.outbound import http
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("soon", None), ("", None)],
+)
+def test_retry_after_is_read(header: str, seconds: float | None) -> None:
+    assert http.retry_after({"retry-after": header}) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    assert http.retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+
+
+def test_a_date_of_retry_after_is_meant_by_the_platforms_own_clock() -> None:
+    dates = {
+        "date": "Wed, 21 Oct 2015 06:28:00 GMT",
+        "retry-after": "Wed, 21 Oct 2015 06:28:07 GMT",
+    }
+    assert http.retry_after(dates) == 7.0
+    assert http.answered_at({"date": "no date"}) > http.answered_at(dates)

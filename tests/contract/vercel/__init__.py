@@ -1,0 +1,1 @@
+"""Tests of Vercel: pages that are published."""

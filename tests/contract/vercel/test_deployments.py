@@ -1,0 +1,82 @@
+"""What only Vercel does: the page that is served, copies made by people, and failed builds."""
+
+import time
+
+import pytest
+import requests
+
+from app.errors import Permanent
+from app.outbound.http import exchange_scope
+from app.platform import Found
+from tasks.vercel.actions import find_deployment
+from tasks.vercel.client import api
+from tasks.vercel.gallery import Shown, page
+from tests.contract.cases import Claim
+from tests.contract.pictures import small, wait
+from tests.contract.vendors import Vendors
+from tests.contract.vercel.cases import DEPLOY, deploy
+
+
+def test_a_doubled_deployment_is_removed_and_the_page_stays(step: Claim, vendors: Vendors) -> None:
+    prepared = deploy(step)
+    own = DEPLOY.begin(prepared)
+    (request,) = prepared.intents
+    with exchange_scope(time.monotonic() + 5, []):
+        double = api().create_deployment(request.request)["id"]
+    results = [prepared.take_back(double, status="waiting")["result"] for _ in range(2)]
+    assert results == ["removed", "already"]
+    assert requests.get(wait(prepared, own)["url"], timeout=5).status_code == 200
+
+
+def test_a_deployment_that_a_person_promoted_from_ours_is_not_taken_for_ours(
+    step: Claim,
+) -> None:
+    prepared = deploy(step)
+    own = DEPLOY.begin(prepared)
+    (intent,) = prepared.intents
+    for mark in ({"action": "promote"}, {"originalDeploymentId": own}):
+        copy = {**intent.request, "meta": {**intent.request["meta"], **mark}}
+        with exchange_scope(time.monotonic() + 5, []):
+            api().create_deployment(copy)
+    with exchange_scope(time.monotonic() + 5, []):
+        answer = find_deployment(prepared.call(None), intent)
+    assert isinstance(answer, Found)
+    assert answer.response["id"] == own
+
+
+def test_the_page_is_served_with_picture_and_caption(step: Claim, vendors: Vendors) -> None:
+    prepared = deploy(step)
+    deployment = DEPLOY.begin(prepared)
+    made = wait(prepared, deployment)
+    url = made["url"].rstrip("/") + "/"
+    html = requests.get(url, timeout=5)
+    assert html.status_code == 200
+    assert "A &lt;gallery&gt;" in html.text
+    assert "Look &amp; see" in html.text
+    shown = requests.get(url + "pictures/01.png", timeout=5)
+    assert shown.content == small("astronaut.png")
+
+
+def test_a_failed_build_is_permanent_and_still_removed(step: Claim, vendors: Vendors) -> None:
+    vendors.fault("vercel", "deployments.create", "fail", error="out of memory")
+    prepared = deploy(step)
+    deployment = DEPLOY.begin(prepared)
+    with pytest.raises(Permanent) as caught:
+        wait(prepared, deployment)
+    assert "out of memory" in caught.value.message
+    assert prepared.undo(external_id=deployment)["result"] == "removed"
+
+
+def test_the_page_escapes_what_others_wrote() -> None:
+    html = page("<script>1</script>", 'a "quoted" & <b>bold</b> caption', [Shown("p/01.png", 4, 3)])
+    assert "<script>" not in html
+    assert "<b>" not in html
+    assert "a &quot;quoted&quot; &amp; &lt;b&gt;bold&lt;/b&gt; caption" in html
+
+
+def test_the_page_asks_nobody_else() -> None:
+    html = page("Title", "Caption", [Shown(f"p/{n}.png", None, None) for n in range(3)])
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "//" not in html.replace("data:,", "")
+    assert html.count("<figure>") == html.count("alt=") == 3
