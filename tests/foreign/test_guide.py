@@ -16,7 +16,7 @@ from app.engine.call import Call
 from app.errors import Unknown
 from app.platform import Found
 from tasks import installed as others
-from tests.contract.effects import Claim
+from tests.contract.cases import Claim
 from tests.foreign.conftest import SOURCE
 from tests.foreign.vendor import Pressroom
 from tests.unit.documents import CHECKOUT, README, blocks
