@@ -1,38 +1,50 @@
-"""The examples of the README and of the guides hold as they stand there."""
+"""The examples of the README and of the guide for authors hold as they stand there.
+
+tests/foreign/test_guide.py runs the platform of the README and the guide for platforms.
+"""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chains.actions import actions
+from chains.language.faults import DefinitionRefused
 from chains.plans.validation import definition_of, examine
+from tests.unit.documents import CHECKOUT, README, blocks
 
-CHECKOUT = Path(__file__).parents[2]
-PAGES = ("README.md", "ops/guide/definitions.md")
-
-
-def blocks(page: str, language: str) -> list[str]:
-    """The fenced code blocks of the page in this language."""
-    text = (CHECKOUT / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_each_definition_of_a_page_is_valid(page: str) -> None:
-    found = [json.loads(block) for block in blocks(page, "json")]
-    assert found
-    for body in found:
-        assert examine(definition_of(body), actions()).steps
+def test_the_readme_has_at_most_150_lines() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_definition_of_the_readme_is_valid() -> None:
+    (text,) = blocks(README, "json")
+    plan = examine(definition_of(json.loads(text)), actions())
+    assert {"caption", "swap", "swap[].render"} <= set(plan.steps)
+    wrong = json.loads(text.replace("openai.caption", "openai.capture"))
+    with pytest.raises(DefinitionRefused):
+        examine(definition_of(wrong), actions())
+
+
+def guided(folder: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> None:
+    """Run the guide's test on a definition."""
+    (source,) = blocks(GUIDE, "python")
+    (folder / "shop_order.json").write_text(json.dumps(body))
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {}
+    exec(compile(source, GUIDE.name, "exec"), names)
+    names["test_a_failed_mail_closes_the_room"]()
 
 
 def test_the_test_of_the_guide_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (body,) = blocks("ops/guide/definitions.md", "json")
-    (source,) = blocks("ops/guide/definitions.md", "python")
-    (tmp_path / "shop_order.json").write_text(body)
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    exec(source, names)
-    names["test_a_failed_mail_closes_the_room"]()
+    (text,) = blocks(GUIDE, "json")
+    body = json.loads(text)
+    guided(tmp_path, monkeypatch, body)
+    steps = body["do"]["sequence"]
+    kept = [{**each, "compensation": "none"} if "step" in each else each for each in steps]
+    with pytest.raises(AssertionError):
+        guided(tmp_path, monkeypatch, {**body, "do": {"sequence": kept}})
