@@ -155,9 +155,12 @@ def test_a_later_failure_is_undone_by_the_foreign_compensation(
 
 
 def test_whoever_looks_sees_its_queue(stack: Stack) -> None:
-    listed = cli(stack.profile, "workers")
-    (line,) = listed.stdout.splitlines()
-    assert {"control", "pressroom", "stripe"} <= set(line.split()[1].split(","))
+    told = "SELECT 1 FROM worker_presence WHERE 'pressroom' = ANY (queues)"
+    assert until("the worker to tell its queues", lambda: stack.rows(told), 30.0, stack.dump)
+    listed = cli(stack.profile, "workers", "--json")
+    assert listed.returncode == 0, listed.stderr
+    queues = [set(json.loads(line)["queues"]) for line in listed.stdout.splitlines()]
+    assert any({"control", "pressroom", "stripe"} <= each for each in queues), listed.stdout
     page = requests.get(f"{stack.profile.url}/metrics", timeout=10).text
     assert 'playalter_queue_messages{queue="pressroom"} 0.0' in page
     assert 'playalter_queue_workers{queue="pressroom"} 1.0' in page

@@ -4,12 +4,12 @@ It knows nothing of Playalter and of the package that speaks to it.
 """
 
 import base64
+import contextlib
 import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -177,14 +177,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        with contextlib.suppress(ConnectionError):  # whoever asked may have left
+            self.end_headers()
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_for_business() -> Iterator[Pressroom]:
     """A pressroom that listens on a free port."""
     pressroom = Pressroom()
