@@ -35,6 +35,7 @@ def test_a_bad_option_is_refused_with_what_would_do(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_the_smallest_comparison_measures_records_and_draws(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

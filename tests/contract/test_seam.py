@@ -24,6 +24,7 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0.1)
         stop = threading.Event()
+        opened: list[socket.socket] = []
 
         def serve() -> None:
             while not stop.is_set():
@@ -31,8 +32,9 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
                     connection, _ = listening.accept()
                 except TimeoutError:
                     continue
+                opened.append(connection)
                 with connection:
-                    connection.settimeout(5)
+                    connection.settimeout(60)
                     connection.recv(65536)
                     try:
                         answer(connection)
@@ -45,6 +47,10 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
         finally:
             stop.set()
+            for connection in opened:
+                with suppress(OSError):  # it may be closed
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
             thread.join(timeout=10)
 
 
@@ -106,7 +112,7 @@ def test_an_incomplete_answer_is_no_answer(
         pytest.raises(lost),
     ):
         http.send("POST", url, body=b"x")
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 20.0, "the server was waited for"
     assert len(calls) == 1
     assert calls[0].operation == "charges.create"
 
@@ -166,14 +172,15 @@ def test_a_server_that_does_not_read_the_body_is_given_up() -> None:
     gone = threading.Event()
 
     def stuck(connection: socket.socket) -> None:
-        gone.wait(10)
+        gone.wait(60)
 
     began = time.monotonic()
     with server(stuck) as url, http.operation("n8n", "run", repeatable=False):
         with http.exchange_scope(began + 1.0, []), pytest.raises(Unknown) as caught:
             http.send("POST", url, body=b" " * 30_000_000)
-        assert time.monotonic() - began < 5.0
+        waited = time.monotonic() - began
         gone.set()
+    assert waited < 20.0, "the server was waited for"
     assert caught.value.code == "no_answer"
 
 
@@ -335,11 +342,11 @@ def test_a_body_that_goes_out_slowly_ends_with_the_attempt() -> None:
     def sip(connection: socket.socket) -> None:
         while connection.recv(65536):
             arrived.append(time.monotonic())
-            time.sleep(0.02)
+            time.sleep(0.2)
 
     with server(sip) as url, http.operation("n8n", "run", repeatable=False):
         deadline = time.monotonic() + 1.0
         with http.exchange_scope(deadline, []), pytest.raises(Unknown):
             http.send("POST", url, body=b" " * 50_000_000)
-        assert time.monotonic() < deadline + 1.5
+        assert time.monotonic() < deadline + 20.0, "the whole body was sent"
     assert arrived

@@ -47,7 +47,8 @@ def test_a_store_that_is_away_is_named_within_its_bound(
     client = create_app(settings.model_copy(update=setting)).test_client()
     began = time.monotonic()
     answer = client.get("/readyz")
-    assert time.monotonic() - began < 3
+    # Without a bound, a connection to nowhere takes more than two minutes.
+    assert time.monotonic() - began < 20
     assert answer.status_code == 503
     assert answer.json is not None
     assert [name for name, store in answer.json["stores"].items() if not store["ok"]] == [away]

@@ -11,7 +11,7 @@ from PIL import Image, ImageChops
 from app.errors import Permanent
 from app.files import provenance
 from app.outbound.http import exchange_scope
-from app.platform import Found
+from app.platform import Found, Json
 from tasks.replicate.client import api
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload, wait
@@ -82,15 +82,17 @@ def test_a_photograph_without_a_face_fails_with_the_models_words(step: Claim) ->
     assert caught.value.code == "prediction_failed"
 
 
+def is_removed(prediction: Json) -> bool:
+    return prediction["status"] == "succeeded" and prediction["output"] is None
+
+
 def test_a_result_that_was_removed_fails_for_good(step: Claim, vendors: Vendors) -> None:
     vendors.change(replicate__output_expiry_seconds=0.0)
     prepared = predict(step)
     prediction = PREDICT.begin(prepared)
-    deadline = time.monotonic() + 20
-    while vendors.count("predictions_succeeded") == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    time.sleep(0.5)
+    with exchange_scope(time.monotonic() + 20, []):
+        while not is_removed(api().prediction(prediction)):
+            time.sleep(0.05)
     with pytest.raises(Permanent) as caught:
         wait(prepared, prediction)
     assert caught.value.code == "result_expired"

@@ -16,7 +16,7 @@ settings.register_profile(
     "quick",
     _always,
     derandomize=True,
-    max_examples=6,
+    max_examples=4,
     stateful_step_count=25,
     # What is found is made smaller by the long profile; here it would outlive the run.
     phases=(Phase.generate,),

@@ -18,6 +18,18 @@ from tests.invariants import broken, holds
 def test_any_interleaving_keeps_the_invariants(
     observing: Kernel, profile: settings, sample: str
 ) -> None:
+    interleave(observing, sample, profile)
+
+
+@holds(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17)
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_many_other_interleavings_keep_the_invariants(observing: Kernel, sample: str) -> None:
+    interleave(observing, sample, settings.get_profile("search"))
+
+
+def interleave(observing: Kernel, sample: str, profile: settings) -> None:
     class Sampled(Protocol):
         def __init__(self) -> None:
             super().__init__(World(observing), sample)

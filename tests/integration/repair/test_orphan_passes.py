@@ -1,7 +1,6 @@
 """Passes of the reconciler over deliveries: orphans hold up no workflow and read no more than they
 must."""
 
-import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -37,9 +36,8 @@ def test_a_workflow_that_somebody_holds_is_left_to_the_next_pass(kernel: Kernel)
     with db.begin() as holder:
         lock = text("SELECT FROM workflows WHERE id = :id FOR NO KEY UPDATE")
         holder.execute(lock, {"id": workflow})
-        began = time.monotonic()
+        # To wait for the lock would be to wait for ever: it is this thread's own.
         orphans.decide(10)
-        assert time.monotonic() - began < 2
         assert found(kernel, workflow) == []
     orphans.decide(10)
     assert found(kernel, workflow) == ["double"]

@@ -23,7 +23,9 @@ def test_a_rehearsal_ends_as_the_engine_does(kernel: Kernel, kind: str) -> None:
         assert _told(_kit_run(case)) == _recorded(kernel, _engine_run(kernel, case)), name
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 20))]
+)
 def test_definitions_made_by_chance_end_alike(kernel: Kernel, seed: int) -> None:
     made = [Chance(100 * seed + number).case() for number in range(12)]
     ends = set()
