@@ -1,8 +1,5 @@
 """The step protocol in PostgreSQL: who may run a step, and whose outcome counts."""
 
-import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +13,6 @@ from app.files.artifacts import Artifacts
 from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Advance, Claim, claim_step
 from chains.running.prepare import prepare
-from chains.undoing.settle import settle
-from chains.undoing.stop import stop
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.unit.definitions import noop
 
@@ -185,49 +180,6 @@ def test_an_intent_that_had_no_effect_is_open_again_when_it_is_sent_again(
     assert again.is_new
     assert again.intent.first_sent_at > first.intent.first_sent_at
     assert [intent.resolution for intent in intents.intents(workflow, "first")] == [None]
-
-
-def test_the_barrier_of_a_stop_waits_for_a_claim_in_flight(kernel: Kernel) -> None:
-    workflow = kernel.start("noop_chain")
-    with closing(db.connect()) as claiming, ThreadPoolExecutor(1) as pool:
-        claiming.autocommit = False
-        with claiming.cursor() as cursor:
-            cursor.execute(_CLAIM, (workflow, "first"))
-            assert cursor.fetchone() == ("claimed",)
-        # The stop itself does not wait for the claim, only its barrier does.
-        assert stop(workflow, "timed_out", {"code": "timed_out"}) == "stopped"
-        settling = pool.submit(settle, workflow)
-        _await_one_blocked_by(claiming.info.backend_pid)
-        assert not settling.done()
-        claiming.commit()
-        assert settling.result(timeout=10) == "compensating"
-    # The claim came first: its step may still record, and the workflow waits for it.
-    assert kernel.step(workflow, "first")["status"] == "running"
-    assert kernel.workflow(workflow)["status"] == "compensating"
-
-
-def test_a_claim_between_a_stop_and_its_barrier_is_refused(kernel: Kernel) -> None:
-    workflow = kernel.start("noop_chain")
-    assert stop(workflow, "timed_out", {"code": "timed_out"}) == "stopped"
-    assert claim_step(workflow, "first", 30.0) is None
-    assert settle(workflow) == "failed"
-    assert kernel.step(workflow, "first")["status"] == "cancelled"
-
-
-_CLAIM = "SELECT verdict FROM claim_step_v1(%s, %s, 30, 30, 15)"
-
-
-def _await_one_blocked_by(backend: int) -> None:
-    """Return when a backend waits for a lock that this one holds."""
-    for _ in range(500):
-        if db.row(
-            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            " AND %s = ANY (pg_blocking_pids(pid))",
-            (backend,),
-        ):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"no backend waits for {backend}")
 
 
 def test_a_workflow_that_is_not_terminal_must_have_a_time_to_look_at_it(kernel: Kernel) -> None:
