@@ -1,7 +1,7 @@
 -- A person answers a workflow's call for which no step stands: a time-out past the pivot, or a delivery
 -- that cannot be decided; the latter calls for an ended workflow too. p_by says who and p_reason why.
 -- Takes the workflow row FOR NO KEY UPDATE.
--- verdicts: dismissed | unchanged (nobody is called) | needs_step (a step stands for the call) | ended
+-- verdicts: dismissed | unchanged (the workflow calls no person) | needs_step (a step stands for the call) | ended
 CREATE OR REPLACE FUNCTION dismiss_attention_v1(p_workflow uuid, p_by text, p_reason text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -5,7 +5,7 @@
 -- it is not waited for (SKIP LOCKED), because the next pass comes. Called by decide_delivery_v1.
 -- p_is_told: the step's output, or that of its compensation, names the effect. The caller has read
 -- both under the same lock.
--- verdicts: own | orphan | later (nobody can say yet, or the workflow is locked) | decided (before)
+-- verdicts: own | orphan | later (it cannot be decided yet, or the workflow is locked) | decided (before)
 CREATE OR REPLACE FUNCTION settle_delivery_v1(p_delivery uuid, p_is_told boolean, p_orphan jsonb)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

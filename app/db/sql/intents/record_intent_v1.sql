@@ -1,5 +1,5 @@
 -- Records an effect before it is made: the exact request, and with it the step's input, because
--- whoever undoes the step needs both. A generation's earlier record of the same ordinal is returned
+-- the compensation needs both. A generation's earlier record of the same ordinal is returned
 -- as it stands (`is_new` false); one that was proven to have had no effect is opened again and
 -- counts as new.
 --

@@ -4,7 +4,7 @@
 --
 -- p_was_sent: this attempt sent the call; it counts as a try and is an event. A lookup that could
 -- not tell is no try, and an event only where the reason is a new one. p_attention: why a person is
--- called, null for no one.
+-- called, null if no person is called.
 -- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
 CREATE OR REPLACE FUNCTION doubt_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
@@ -21,10 +21,10 @@ BEGIN
          wake_at = playalter_now() + seconds(p_seconds),
          publish_after = clock_timestamp(), lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.error_code AS before, new.tries, new.cost INTO s;
+  RETURNING old.error_code AS previous, new.tries, new.cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF p_was_sent OR s.before IS DISTINCT FROM p_code THEN
+  IF p_was_sent OR s.previous IS DISTINCT FROM p_code THEN
     PERFORM append_event_v1(p_workflow, 'StepOutcomeUnknown', p_key,
                             jsonb_build_object('code', p_code, 'tries', s.tries, 'cost', s.cost));
   END IF;

@@ -36,7 +36,7 @@ BEGIN
     PERFORM wake_by_v1(p_workflow, playalter_now() + interval '5 minutes');
     RETURN 'recorded';
   END IF;
-  -- The pivot has not succeeded, or the workflow is stopping already: none is named.
+  -- The pivot has not succeeded, or the workflow is stopping already: no pivot is passed.
   PERFORM stop_workflow_v1(p_workflow, 'failed', p_stop_error, p_code, NULL, true);
   RETURN 'draining';
 END $$;

@@ -2,7 +2,7 @@
 -- nothing and do nothing but report to it. p_done: [{key, fence, input, output}]. Each part's fence
 -- is checked. The workflow row is the first lock, FOR NO KEY UPDATE.
 --
--- verdicts: fenced (none was recorded)
+-- verdicts: fenced (nothing was recorded)
 --           | released (`recorded`: the keys whose fences held; `released` and `joined` as in
 --             finish_step_v1)
 --           | singly (the workflow is stopping or paused: record each part by finish_step_v1)

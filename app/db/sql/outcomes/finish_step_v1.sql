@@ -16,9 +16,9 @@
 -- verdicts: fenced (another holder has the step; nothing was written)
 --           | released (`released`: keys won for publishing; `joined`: the join, where this was its last
 --             part)
---           | completed (the workflow has succeeded) | child_completed (so has it, and its parent waits)
+--           | completed (the workflow has succeeded) | child_completed (the same, of a child whose parent waits)
 --           | draining (the workflow is stopping) | undone (a compensation has succeeded)
---           | recorded (so has that of an orphan effect)
+--           | recorded (the compensation of an orphan effect has succeeded)
 CREATE OR REPLACE FUNCTION finish_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
   p_calls jsonb, p_status text, p_error jsonb, p_code text, p_turn jsonb, p_workflow_output jsonb,

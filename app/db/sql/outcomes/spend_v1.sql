@@ -1,6 +1,6 @@
 -- Trigger on steps, where a step's cost changes: adds the difference to what the workflow's
 -- platforms have cost, in micro-USD. A workflow over its budget is due at once: no claim begins
--- anything in it any more, and the reconciler stops it. Whoever writes a cost holds the workflow
+-- anything in it any more, and the reconciler stops it. A transaction that writes a cost holds the workflow
 -- row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION spend_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

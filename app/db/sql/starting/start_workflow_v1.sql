@@ -6,7 +6,7 @@
 -- Returns false, with nothing written, for a child whose parent is stopping. The parent's row is
 -- taken FOR KEY SHARE, so that no child begins behind the barrier of its parent's stop. p_steps is
 -- what add_steps_v1 takes, p_artifacts what mention_artifacts_v1 takes; p_timeout counts from now.
--- Called by whoever starts a workflow or a child, by submit_workflow_v1 and by fork_workflow_v1.
+-- Called to start a workflow or a child, and by submit_workflow_v1 and by fork_workflow_v1.
 CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision,

@@ -28,11 +28,11 @@ BEGIN
          expires_at = coalesce(expires_at, playalter_now() + seconds(p_timeout)),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.external_id AS before, new.wake_at, new.cost,
+  RETURNING old.external_id AS previous, new.wake_at, new.cost,
             old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF s.before IS DISTINCT FROM p_external_id OR s.is_recovered THEN
+  IF s.previous IS DISTINCT FROM p_external_id OR s.is_recovered THEN
     PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key, jsonb_build_object(
       'external_id', p_external_id, 'cost', s.cost));
   END IF;

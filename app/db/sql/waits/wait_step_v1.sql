@@ -5,7 +5,7 @@
 -- p_signal: the name of the signal for which an approval waits; null for a wait until an instant.
 -- p_asked: the addresses of those who may give it, null for the owner of the workflow. p_early: the
 -- external id under which a signal of that name stands that came before the approval waited. It is
--- taken now. Whoever gives a signal takes the same lock first, so that neither can miss the other.
+-- taken now. A signal takes the same lock first, so that the wait and the signal cannot miss each other.
 --
 -- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
 --           | woken (a signal was there: the caller publishes the step)
@@ -25,11 +25,11 @@ BEGIN
          input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
          wake_at = p_until, lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.external_id AS before, new.cost,
+  RETURNING old.external_id AS previous, new.cost,
             old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
-  IF s.before IS DISTINCT FROM p_external_id OR s.is_recovered THEN
+  IF s.previous IS DISTINCT FROM p_external_id OR s.is_recovered THEN
     PERFORM append_event_v1(p_workflow, 'StepSuspended', p_key, jsonb_build_object(
       'external_id', p_external_id, 'until', (extract(epoch FROM p_until) * 1000000)::bigint,
       'cost', s.cost));
