@@ -1,5 +1,5 @@
--- Leaves a step to another worker, because this worker's release cannot run it: the step becomes
--- what it was before the claim (p_prior), and its error says why it waits. This is no outcome, so
+-- Leaves a step to another worker, because this worker's release cannot run it: the step gets
+-- back the status that it had when it was claimed (p_prior), and its error says why it waits. This is no outcome, so
 -- there is no event, and the step's own time does not run meanwhile. The pauses grow with the time
 -- that it lasts, up to a minute; their jitter brings the step to other workers. After an hour a
 -- person is called, once (left_since, left_called_at). Accepted only from the holder of the fence.
