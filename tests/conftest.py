@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from xdist.scheduler.loadscope import (  # type: ignore[import-untyped] # it says none
+    LoadScopeScheduling,
+)
 
 from app import db
 from ops.laptop.ports import Port, free_port
@@ -42,25 +45,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Divide the tests among processes: what shares an instance stays together, the rest by file.
+    """Let the rings that take longest begin first, else one process would wait for the other.
 
-    The rings that take longest begin first, else one process would wait for the other. The chaos
-    run keeps the machine busy, so one process does it before the kills, and the other what is
-    light before the calm campaigns: the two instances then run side by side.
+    The chaos run keeps the machine busy, so one process does it before the kills, and the other
+    what is light before the calm campaigns: the two instances then run side by side.
     """
     _leave_out(config, items)
-    items.sort(key=_ring)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: _ring(item.path.relative_to(HERE)))
 
 
-def _group(item: pytest.Item) -> str:
-    """What one process runs as a whole: an instance's tests, a platform's, else a file's."""
-    path = item.path.relative_to(HERE)
-    if path.parts[0] == "contract":
-        return "/".join(path.parts[:2])
-    ring = _ring(item)
-    return str(path if ring == len(RINGS) else RINGS[ring])
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist's own has no types
+    """Gives each process whole groups: what shares an instance, a platform's tests, else a file.
+
+    `--dist=loadgroup` with marks would not: pytest-xdist 3.8 writes the groups where pytest 9.2
+    does not read them, and each test then goes to any process.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0]).relative_to(HERE.name)
+        ring = _ring(path)
+        if path.parts[0] == "contract":
+            return "/".join(path.parts[:2])
+        return str(path if ring == len(RINGS) else RINGS[ring])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup:
+    """Divide the tests among processes by groups, whatever --dist says."""
+    return ByGroup(config, log)
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -72,8 +83,7 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item not in set(left_out)]
 
 
-def _ring(item: pytest.Item) -> int:
-    path = item.path.relative_to(HERE)
+def _ring(path: Path) -> int:
     return next((n for n, ring in enumerate(RINGS) if path.is_relative_to(ring)), len(RINGS))
 
 

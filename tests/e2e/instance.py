@@ -36,6 +36,7 @@ QUICK = {
 @contextlib.contextmanager
 def running_instance(folder: Path) -> Iterator[Stack]:
     """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports."""
+    _claim(folder)
     with open_profile(
         folder / "data", os.environ, ports=ANY_PORT, overrides=SETTINGS, database="playalter_test"
     ) as profile:
@@ -46,6 +47,12 @@ def running_instance(folder: Path) -> Iterator[Stack]:
             with stack.workers():
                 yield stack
             stack.close()
+
+
+def _claim(folder: Path) -> None:
+    """Fail where another process of this run has the instance: its tests belong together."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        (folder.parents[1] / f"{folder.name}.claimed").touch(exist_ok=False)
 
 
 @contextlib.contextmanager
