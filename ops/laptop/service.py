@@ -79,6 +79,7 @@ class Run:
     stop_at: float | None = None
     is_prepared: bool = False
     was_ready: bool = False
+    was_killed: bool = False
     restarts: int = 0
     quick_deaths: int = 0
     death_reason: str = ""

@@ -94,6 +94,17 @@ class Supervisor:
         if run.state is not State.READY:
             raise self.failure or _failed(run, f"not ready after {seconds:g} s")
 
+    def kill(self, name: str) -> None:
+        """Kill all processes of a service that runs, as a test of faults does.
+
+        It is started again like any that died, but is not given up for deaths of this kind.
+        """
+        with self._lock:
+            run = self._runs[name]
+            if run.child:
+                os.killpg(run.child.pid, signal.SIGKILL)
+                run.was_killed = True
+
     def stop(self) -> None:
         """Stop all services in reverse order and kill those that do not end in time.
 
@@ -207,7 +218,8 @@ class Supervisor:
 
     def _restart_or_fail(self, run: Run) -> None:
         run.restarts += 1
-        run.quick_deaths = run.quick_deaths + 1 if run.age() < QUICK_DEATH_SECONDS else 1
+        is_quick = run.age() < QUICK_DEATH_SECONDS and not run.was_killed
+        run.quick_deaths, run.was_killed = run.quick_deaths + 1 if is_quick else 1, False
         is_hopeless = run.service.one_shot or run.quick_deaths >= QUICK_DEATHS
         # A service that was never ready in time will hang again, so it is not started again.
         if is_hopeless or (not run.was_ready and run.age() > run.service.ready_seconds):

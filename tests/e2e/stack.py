@@ -4,8 +4,6 @@ Invariant: nothing here reaches into a process but by HTTP, SQL, Redis and signa
 """
 
 import contextlib
-import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -164,13 +162,20 @@ class Stack:
     def kill(self, *names: str) -> None:
         """kill -9 all processes of services at the same moment; returns when that was noticed."""
         before = {name: self.restarts(name) for name in names}
-        for pid in [self.pid(name) for name in names]:
-            os.killpg(pid, signal.SIGKILL)
+        for name in names:
+            self.pid(name)
+        for name in names:
+            self._owner(name).kill(name)
 
         def is_noticed() -> bool:
             return all(self.restarts(name) > count for name, count in before.items())
 
         until(f"the death of {', '.join(names)}", is_noticed, 10.0, self.dump)
+
+    def _owner(self, name: str) -> Supervisor:
+        of_crew = self.crew.status() if self.crew else []
+        is_crew = any(each.name == name for each in of_crew)
+        return self.crew if self.crew and is_crew else self.core
 
     def restarts(self, name: str) -> int:
         """How often a service was started again."""

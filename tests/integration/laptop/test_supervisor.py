@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,10 @@ def _pids(supervisor: Supervisor) -> dict[str, int]:
     return {status.name: status.pid for status in supervisor.status() if status.pid}
 
 
+def _is_another(supervisor: Supervisor, name: str, than: int) -> bool:
+    return _pids(supervisor).get(name, than) != than
+
+
 def _printed_pids(log: Path) -> list[int]:
     return [int(line) for line in log.read_text().split()] if log.exists() else []
 
@@ -89,6 +94,16 @@ def test_killed_service_is_restarted_and_its_orphans_are_ended(tmp_path: Path) -
         assert not _is_alive(orphan)
         assert _pids(supervisor)["stubborn"] != before
         assert supervisor.status()[0].restarts == 1
+
+
+def test_service_that_a_test_kills_again_and_again_is_not_given_up(tmp_path: Path) -> None:
+    with Supervisor([_service(tmp_path, "worker", SLEEPER)]) as supervisor:
+        for kills in range(1, 8):
+            before = _pids(supervisor)["worker"]
+            supervisor.kill("worker")
+            assert _wait(partial(_is_another, supervisor, "worker", before))
+            assert supervisor.status()[0].restarts == kills
+        assert supervisor.failure is None
 
 
 def test_service_that_keeps_dying_is_given_up_with_its_name_and_last_words(tmp_path: Path) -> None:
@@ -189,6 +204,7 @@ def test_nothing_is_left_when_the_supervisor_gets(number: signal.Signals, tmp_pa
     log = tmp_path / "worker.log"
     program = f"""
 import os, signal, sys, time
+from functools import partial
 from pathlib import Path
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor, signals_as_exit
