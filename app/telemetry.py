@@ -67,7 +67,11 @@ _SHARED: tuple[Processor, ...] = (
 def configure_logs(settings: Settings) -> None:
     """Send all logs of this process, with those of libraries, to stderr: as JSON, or as text for
     people."""
-    renderer: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # structlog's own choice would print the values of all local variables, secrets among them.
+    for_people = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    renderer: list[Processor] = [for_people]
     if settings.log_json:
         renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(sys.stderr)

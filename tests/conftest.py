@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from xdist.scheduler.loadscope import (  # type: ignore[import-untyped] # it says none
     LoadScopeScheduling,
 )
@@ -32,6 +33,13 @@ RINGS = [
     Path("contract"),
     Path("e2e/calm"),
 ]
+# Without this, structlog draws tracebacks with rich and all local variables: a second or two each.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 _numbers = itertools.cycle(range(1, DATABASES))
 
 

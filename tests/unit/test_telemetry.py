@@ -1,0 +1,34 @@
+"""Logs for people and for machines."""
+
+import subprocess
+import sys
+
+import pytest
+
+FAILING = """
+import structlog
+from app.settings import Settings
+from app.telemetry import configure_logs, logger
+
+def pay():
+    api_key = "".join(["sk_live", "_", "4242"])
+    raise OSError("connection reset")
+
+configure_logs(Settings.model_construct(log_json={json}, log_level="INFO"))
+try:
+    pay()
+except OSError as err:
+    logger("stripe").error("payment.failed", exc_info=err)
+"""
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_a_logged_traceback_says_where_it_failed_and_no_value_of_a_variable(json: bool) -> None:
+    program = FAILING.format(json=json)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, "")
+    for told in ("payment.failed", "in pay", "OSError: connection reset"):
+        assert told in ended.stderr
+    assert "4242" not in ended.stderr
