@@ -14,6 +14,7 @@ from app.payload import MAX_CHARACTERS
 MAX_DEPTH = 100
 """The deepest nesting of an expression's value; code that writes JSON recurses for each level."""
 
+_LISTS = (list, tuple)
 _VALUE = 8
 _MOST = 4 * MAX_CHARACTERS
 
@@ -34,7 +35,7 @@ class Meter:
         Raise TooMuch when nothing is left, or when the value is nested too deeply.
         """
         for depth, level in enumerate(levels(value)):
-            self.left -= sum(_weight(each) for each in level)
+            self.left -= _VALUE * len(level) + sum(map(_characters, level))
             if self.left < 0:
                 raise TooMuch("the value is too large to be stored")
             if depth > MAX_DEPTH:
@@ -46,19 +47,19 @@ def levels(value: Any) -> Iterator[list[Any]]:
     level = [value]
     while level:
         yield level
-        level = [inner for each in level for inner in _inner(each)]
+        inner: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                inner.extend(each.values())
+            elif isinstance(each, _LISTS):
+                inner.extend(each)
+        level = inner
 
 
-def _inner(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _weight(value: Any) -> int:
+def _characters(value: Any) -> int:
     if isinstance(value, str):
-        return _VALUE + len(value)
-    return _VALUE + (sum(map(len, value)) if isinstance(value, dict) else 0)
+        return len(value)
+    return sum(map(len, value)) if isinstance(value, dict) else 0
 
 
 class _Interpreter(TreeInterpreter):
@@ -80,6 +81,14 @@ class _Interpreter(TreeInterpreter):
         """`to_string(a)`: each call adds quotes, so nested calls make a text grow."""
         found = super().visit_function_expression(node, value)
         return self._charged(found) if isinstance(found, str) else found
+
+    def visit_projection(self, node: Any, value: Any) -> Any:
+        """`a[]`: JMESPath would visit the expression of each element, also where it has none."""
+        base, each = node["children"]
+        if each["type"] != "identity":
+            return super().visit_projection(node, value)
+        found = self.visit(base, value)
+        return [one for one in found if one is not None] if isinstance(found, list) else None
 
     def _charged(self, value: Any) -> Any:
         self.meter.charge(value)

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import jmespath
 import pytest
 
 from chains.language.expressions import ExpressionInvalid, holds, render
@@ -55,3 +56,21 @@ def test_an_error_of_pythons_own_is_told_as_the_expressions() -> None:
         render({"$": "ceil(to_number('1e999'))"}, {})
     with pytest.raises(ExpressionInvalid, match="not supported between"):
         holds("input.text > `5`", SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("input.rows[]", [1, 2, 3]),
+        ("input.rows[*]", [[1, 2], [3], []]),
+        ("input.rows[][]", [1, 2, 3]),
+        ("input.holes[]", [0, False, ""]),
+        ("input.holes[:2]", [0]),
+        ("input.text[]", None),
+        ("input.rows[].none", []),
+    ],
+)
+def test_a_projection_leaves_out_null_and_nothing_else(expression: str, expected: object) -> None:
+    scope = {"input": {"rows": [[1, 2], [3], []], "holes": [0, None, False, ""], "text": "x"}}
+    assert render({"$": expression}, scope) == expected
+    assert expected == jmespath.search(expression, scope)
