@@ -43,8 +43,8 @@ class Known:
     def has_diverged(self, monotonic: float, wall: float) -> bool:
         """Whether time.monotonic() and time.time() have advanced by different amounts since then.
 
-        They do if the machine slept, for time.monotonic() then stands still, or if its clock was
-        set. Either makes this answer unusable.
+        They differ if the machine slept, because time.monotonic() then stops, or if its clock was
+        set. In both cases this answer cannot be used.
 
         >>> known = Known(datetime(2026, 1, 1, tzinfo=UTC), 100.0, 5000.0, 160.0)
         >>> known.has_diverged(110.0, 5010.5), known.has_diverged(110.0, 5610.0)

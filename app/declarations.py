@@ -1,6 +1,7 @@
-"""What a platform's declarations must say before anything of it may run. Pure.
+"""Checks the declarations of a platform before any of its actions may run. Pure.
 
-Invariant: what the engine takes for granted of an action is checked here, for ours and for others'.
+Invariant: everything that the engine assumes of an action is checked here, for our own platforms
+and for those of other packages.
 """
 
 import re
@@ -13,14 +14,14 @@ from app.platform import Action, ActionInput, Effect, Platform
 from app.settings import PlatformSettings
 
 KEY_MARGIN = timedelta(hours=1)
-"""The last hour of an idempotency key's life is never used."""
+"""A call is not sent again under its key in the last hour of the key's life."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _VERB = re.compile(r"[a-z0-9_]{1,80}")
 _TAKEN = ("control", "celery")
 
 
 def faults(platform: Platform) -> Iterator[str]:
-    """Everything that is wrong with a platform's declarations, each in one sentence."""
+    """Yield one sentence for each fault in a platform's declarations."""
     if not _NAME.fullmatch(platform.name):
         yield f"the name {platform.name!r} must be lower-case letters, digits and _, a letter first"
     if platform.name in _TAKEN:

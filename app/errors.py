@@ -1,11 +1,11 @@
-"""All exceptions of the system, as one tree. Each leaf says what its catcher should do.
+"""All exceptions of the system, as one tree. Each leaf says what the caller should do.
 
 PlayalterError
 ├── Outcome                 how one attempt of a step ended, if it did not succeed
-│   ├── Retryable           nothing happened at the vendor: try again, in `after` seconds if given
+│   ├── Retryable           nothing happened at the vendor: try again, after `after` s if given
 │   ├── Permanent           no retry can help: the step fails, and the workflow is undone
-│   ├── Unknown             the call may have happened: look it up before anything is sent again
-│   ├── Suspend             the vendor works on `external_id`: wait for it, poll in `poll_seconds`
+│   ├── Unknown             the call may have taken effect: ask the vendor before it is sent again
+│   ├── Suspend             the vendor works on `external_id`: wait, and poll after `poll_seconds`
 │   └── NotConfigured       a setting is missing here: the step waits for a worker that has it
 ├── InvalidInput            the request is wrong, at the JSON pointer `field`
 ├── Unauthorized            the API key is missing, unknown or revoked
@@ -72,13 +72,13 @@ class Permanent(Outcome):
 
 
 class Unknown(Outcome):
-    """The request may have reached the vendor and taken effect. Only a lookup can decide."""
+    """The request may have reached the vendor and taken effect. Only the vendor can tell."""
 
     default_code = "unknown_outcome"
 
 
 class Suspend(Outcome):
-    """Not a failure: the vendor works on `external_id`. The waiting step holds no worker slot."""
+    """Not a failure: the vendor works on `external_id`. The step waits and uses no worker."""
 
     default_code = "suspended"
 
@@ -93,9 +93,10 @@ class Suspend(Outcome):
         asked: tuple[str, ...] | None = None,
     ) -> None:
         """`until` is the time at which the wait ends; such a wait is not polled. `signal` is the
-        name of the signal that may end it earlier. `early` is the external id under which
-        earlier signals of that name are stored; one that is there ends the wait at once. `asked`
-        are the addresses of those who may give the signal; None means the workflow's owner."""
+        name of the signal that may end it earlier. `early` is the external id under which signals
+        of that name are stored if they come before the wait; a stored one ends the wait at once.
+        `asked` are the e-mail addresses of the users who may give the signal; None means the
+        workflow's owner."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds

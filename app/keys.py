@@ -1,13 +1,15 @@
-"""Keys: how a step's is made, and what it says. No other module takes one apart.
+"""Makes and parses the keys of steps. No other module parses a key.
 
-    swap[3].render               a step: its path in the definition, items and turns by their number
-    swap~expand, tier~choose     what starts a block; the block's own key is its join
-    retry[2]~until               what ends a turn of a loop
-    swap[3].render~undo          a compensation
-    swap[3].render~orphan[p1]    an effect at a vendor that is not the step's own, which a ~undo of
-                                 it takes back
+    swap[3].render               a step: its path in the definition, with the number of the item or
+                                 of the loop's turn
+    swap~expand, tier~choose     the row that starts a block; the key of its join is the block's own
+    retry[2]~until               the row that ends a turn of a loop
+    swap[3].render~undo          the compensation of a step
+    swap[3].render~orphan[p1]    an orphan: an effect at a vendor that its step does not own; its
+                                 compensation has `~undo` added
 
-A template has its numbers left out, `swap[].render`. What SQL needs to know of a step is a column.
+A template is a key without the numbers: `swap[].render`. SQL parses no keys; what it needs to know
+of a step has a column.
 """
 
 import re
@@ -23,7 +25,8 @@ _INDEX = re.compile(r"\[(\d+)\]")
 
 
 def template_of(key: str) -> str:
-    """
+    """The key without its numbers.
+
     >>> template_of("swap[3].render")
     'swap[].render'
     """
@@ -31,7 +34,8 @@ def template_of(key: str) -> str:
 
 
 def indexes_of(key: str) -> tuple[int, ...]:
-    """
+    """The numbers in a key, outermost first.
+
     >>> indexes_of("outer[2].inner[5].render")
     (2, 5)
     """
@@ -39,7 +43,7 @@ def indexes_of(key: str) -> tuple[int, ...]:
 
 
 def concrete(template: str, indexes: tuple[int, ...]) -> str:
-    """Fill the template's leading indexes.
+    """Fill the template's numbers from the left. Further numbers stay empty.
 
     >>> concrete("outer[].inner[].render", (2, 5))
     'outer[2].inner[5].render'
@@ -52,7 +56,7 @@ def concrete(template: str, indexes: tuple[int, ...]) -> str:
 
 
 def is_open(key: str) -> bool:
-    """Whether a number is left out, so that no row has this key.
+    """Whether the key lacks a number. No row has such a key.
 
     >>> is_open("outer[2].inner[].render"), is_open("outer[2].render")
     (True, False)
@@ -61,7 +65,7 @@ def is_open(key: str) -> bool:
 
 
 def name_of(key: str) -> str:
-    """A step's own name, by which other steps of its body may call it.
+    """The name of a step, by which other steps of the same body refer to it.
 
     >>> name_of("swap[3].render"), name_of("render")
     ('render', 'render')
@@ -79,7 +83,7 @@ def expand_of(block: str) -> str:
 
 
 def choose_of(block: str) -> str:
-    """The key of the row that picks the way of a choice.
+    """The key of the row that chooses the alternative of a choice.
 
     >>> choose_of("tier")
     'tier~choose'
@@ -97,7 +101,7 @@ def until_of(block: str) -> str:
 
 
 def body_prefix(block: str) -> str:
-    """What the templates of the body of a map or a loop begin with.
+    """The prefix of the templates of all steps in the body of a map or a loop.
 
     >>> body_prefix("swap")
     'swap[].'
@@ -115,7 +119,7 @@ def item_key(block: str, index: int, head: str) -> str:
 
 
 def items_prefix(block: str) -> str:
-    """What the keys of all items of a block begin with.
+    """The prefix of the keys of all items of a block.
 
     >>> items_prefix("swap")
     'swap['
@@ -124,7 +128,7 @@ def items_prefix(block: str) -> str:
 
 
 def item_prefix(block_template: str, key: str) -> str:
-    """What the keys of one item of a block begin with: of the item in which the row `key` stands.
+    """The prefix of the keys of one item of a block: the item to which the row `key` belongs.
 
     >>> item_prefix("outer[].inner", "outer[2].inner[5].render")
     'outer[2].inner[5].'
@@ -133,8 +137,9 @@ def item_prefix(block_template: str, key: str) -> str:
 
 
 def block_of(key: str) -> str:
-    """The key of the block that a row belongs to which starts it or ends a turn of it; of a
-    template, the block's template.
+    """The key of the block that the row `key` starts, or one of whose turns it ends.
+
+    For a template, the block's template.
 
     >>> block_of("swap~expand"), block_of("retry[2]~until"), block_of("a[].retry[]~until")
     ('swap', 'retry', 'a[].retry')
@@ -163,7 +168,9 @@ def ends_turn(key: str) -> bool:
 
 
 def undo_of(key: str) -> str:
-    """The key of the compensation of a step, or of an orphan; of an action, its task's name.
+    """The key of the compensation of a step or an orphan.
+
+    For the name of an action: the name of the task that undoes it.
 
     >>> undo_of("pay"), undo_of("pay~orphan[p1]")
     ('pay~undo', 'pay~orphan[p1]~undo')
@@ -172,7 +179,7 @@ def undo_of(key: str) -> str:
 
 
 def is_undo(key: str) -> bool:
-    """Whether a row of this key is a compensation.
+    """Whether the row with this key is a compensation.
 
     >>> is_undo("pay~undo"), is_undo("pay")
     (True, False)
@@ -181,7 +188,7 @@ def is_undo(key: str) -> bool:
 
 
 def undone_by(key: str) -> str:
-    """The key of the row that a compensation undoes; of any other row, its own.
+    """The key of the row that a compensation undoes. For any other row, the key itself.
 
     >>> undone_by("pay~undo"), undone_by("pay~orphan[p1]~undo"), undone_by("pay")
     ('pay', 'pay~orphan[p1]', 'pay')
@@ -205,7 +212,7 @@ def orphan(step_key: str, external_id: str) -> dict[str, Any]:
 
 
 def is_orphan(key: str) -> bool:
-    """Whether a row of this key stands for an orphan effect, or takes one back.
+    """Whether the row with this key is an orphan or the compensation of one.
 
     >>> is_orphan("swap[3].render~orphan[p1]~undo"), is_orphan("swap[3].render~undo")
     (True, False)
@@ -214,7 +221,7 @@ def is_orphan(key: str) -> bool:
 
 
 def step_of(key: str) -> str:
-    """The step for which a row of an orphan, or of a compensation, stands.
+    """The key of the step to which an orphan or a compensation belongs. For a step, the key itself.
 
     >>> step_of("swap[3].render~orphan[p1]~undo"), step_of("pay~undo"), step_of("pay")
     ('swap[3].render', 'pay', 'pay')
@@ -222,29 +229,34 @@ def step_of(key: str) -> str:
     return undone_by(key.partition(_ORPHAN_MARK)[0])
 
 
-# External ids of our own: what a step waits for that no vendor has made.
+# External ids that Playalter makes itself, for waits that no vendor ends.
 
 
 def timer_id(until: str) -> str:
-    """What a step waits for until an instant."""
+    """The external id of a wait for a time."""
     return f"timer:{until}"
 
 
 def child_id(workflow_id: UUID | str) -> str:
-    """What a step waits for while its child runs; the SQL function `tell_parent_v1` makes the
-    same."""
+    """The external id of a wait for the end of a child workflow.
+
+    The SQL function `tell_parent_v1` makes the same text.
+    """
     return f"workflow:{workflow_id}"
 
 
 def signal_id(workflow_id: UUID, name: str, step_key: str | None = None) -> str:
-    """What an approval waits for; without a step's key, where a signal is kept that came before its
-    approval waits."""
+    """The external id of an approval's wait for a signal.
+
+    Without a step's key, it is the id under which a signal is stored that comes before its approval
+    waits.
+    """
     own = "" if step_key is None else f":{step_key}"
     return f"signal:{workflow_id}:{name}{own}"
 
 
 def signal_of(external_id: str) -> str:
-    """The name of the signal, of either id.
+    """The name of the signal in an id made by `signal_id`, with or without a step's key.
 
     >>> signal_of("signal:01890a5d:review:approve[2].ask")
     'review'

@@ -1,9 +1,9 @@
-"""What a platform folder hands to the engine: its actions, its webhook check, its probe.
+"""What each platform folder gives to the engine: its actions, its webhook check and its probe.
 
-An action is one operation a step can call. Its `run` is replayed from the top at every attempt:
-each vendor effect inside goes through `Call.once`, which records the exact request before sending
-it and answers a replay from the record, so code after an effect may run many times, the effect
-itself once.
+An action is one operation that a step can call. Every attempt executes its `run` from the start.
+Each effect at the vendor must go through `Call.once`. It records the exact request before it sends
+it, and gives a later attempt the recorded response. So an effect is made once, but the code around
+it may run many times.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,27 +20,30 @@ Json = dict[str, Any]
 
 
 class Effect(StrEnum):
-    """What a second call of the action would do at the vendor; decides what Unknown may do."""
+    """What a second call of the action would do at the vendor.
 
-    NONE = "none"  # reads only: repeat freely
-    IDEMPOTENT = "idempotent"  # the vendor knows our key: re-send verbatim while the key lives
-    LOOKUP = "lookup"  # ask the vendor what became of the call before sending again
-    REPEATABLE = "repeatable"  # a small bounded cost may be paid twice
-    PERSON = "person"  # neither key nor lookup: a person decides
+    This decides what happens after a call of unknown outcome.
+    """
+
+    NONE = "none"  # the action only reads, so it is sent again
+    IDEMPOTENT = "idempotent"  # sent again unchanged while the vendor knows its idempotency key
+    LOOKUP = "lookup"  # the vendor is asked whether the call took effect, before it is sent again
+    REPEATABLE = "repeatable"  # sent again, because paying its small cost twice is acceptable
+    PERSON = "person"  # there is neither key nor lookup, so a person decides
 
 
 class ActionInput(BaseModel):
-    """Base of every action's input: unknown fields are refused, values are not coerced."""
+    """Base class of every action's input. Unknown fields are refused, and no type is converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 @dataclass(frozen=True)
 class Intent:
-    """A recorded effect of a step: the exact request, and what is known of its fate.
+    """A recorded call of a step that has an effect at the vendor, with its exact request.
 
-    `resolution`: None (open: it may have happened), `accepted`, `refused` (the vendor did nothing)
-    or `never` (a lookup proved that it never happened).
+    `resolution` is None (open: the call may have taken effect), `accepted`, `refused` (the vendor
+    did nothing) or `never` (a lookup proved that the call took no effect).
     """
 
     ordinal: int
@@ -55,19 +58,22 @@ class Intent:
 
 @dataclass(frozen=True)
 class Found:
-    """The lookup's answer: it happened, and `response` is what the lost reply would have said."""
+    """The answer of a lookup: the call took effect. `response` is what the lost reply contained."""
 
     response: Json
 
 
 @dataclass(frozen=True)
 class Never:
-    """The lookup's answer, from a strongly consistent source: it never happened."""
+    """The answer of a lookup: the call took no effect.
+
+    Only a strongly consistent source at the vendor can prove this.
+    """
 
 
 @dataclass(frozen=True)
 class CannotTell:
-    """The lookup's answer: ask again in `after_seconds`."""
+    """The answer of a lookup that cannot tell yet: ask again after `after_seconds`."""
 
     after_seconds: float
     reason: str = ""
@@ -78,10 +84,10 @@ LookupAnswer = Found | Never | CannotTell
 
 @dataclass(frozen=True)
 class Undo:
-    """What a compensation is told of the step it undoes; it reads the vendor's state first.
+    """What a compensation knows of the step that it undoes. It must read the vendor's state first.
 
-    `is_orphan`: only the effect `external_id` is taken back, which is not the step's own; `status`
-    is the step's, which may go on, and `output` is None.
+    If `is_orphan`, the compensation undoes only the effect `external_id`, which the step does not
+    own. Then `status` is the status of that step, which may still run, and `output` is None.
     """
 
     step_key: str
@@ -100,7 +106,7 @@ class Undo:
         return None
 
 
-# The first argument of each is an app.engine.call.Call, which stands on this module.
+# The first argument of each is an app.engine.call.Call. That module imports this one.
 Run = Callable[[Any, Any], Json]
 Compensate = Callable[[Any, Undo], Json]
 Lookup = Callable[[Any, Intent], LookupAnswer]
@@ -108,26 +114,31 @@ Lookup = Callable[[Any, Intent], LookupAnswer]
 
 @dataclass(frozen=True)
 class Made:
-    """What a vendor's response names, for whom must find it again without reading the response:
-    the id of the effect, and the address under which a webhook may name an uploaded file."""
+    """The ids in a vendor's response. They are stored in columns, because SQL reads no response.
+
+    `effect_id` is the vendor's id of the effect. `address` is the address of an uploaded file, by
+    which a webhook may refer to it.
+    """
 
     effect_id: str | None = None
     address: str | None = None
 
 
 Names = Callable[[str, Json], Made]
-"""(operation, response) -> what the response names; raises nothing, for the effect is made."""
+"""Takes (operation, response). It must not raise, because the effect has been made already."""
 
 
 @dataclass
 class Action:
-    """One platform operation, `platform.verb`, with its compensation and lookup.
+    """One operation of a platform, called `platform.verb`, with its compensation and its lookup.
 
-    `attempt_seconds` bounds one attempt; `key_life` is how long the vendor remembers an
-    idempotency key; `slow` keeps it from being taken hand to hand within another step's message;
-    `quick` says that it calls nobody and takes no time: siblings of it share a message.
-    `names`: its effects carry their step, and the compensation takes back any one of them by its
-    external id alone (an orphan); it tells what a response names, by which they are known.
+    - `attempt_seconds` limits one attempt.
+    - `key_life` is how long the vendor remembers an idempotency key.
+    - `slow`: a worker runs it only in a message of its own, never after another step.
+    - `quick`: it calls no vendor and takes no time, so that siblings of it share one message.
+    - `names` reads the ids in a response. An action has it if its webhooks show for which step an
+      effect was made, and if its compensation can undo one such effect by its external id alone.
+      Only such effects can be found to be orphans.
     """
 
     name: str
@@ -145,16 +156,16 @@ class Action:
 
     @property
     def platform(self) -> str:
-        """The queue and log name: what stands before the first dot."""
+        """The platform's name, which its queue and its logs have too: the part before the dot."""
         return self.name.partition(".")[0]
 
     @property
     def is_traced(self) -> bool:
-        """Whether its effects are known again, whoever tells of them."""
+        """Whether a webhook about one of its effects shows for which step the effect was made."""
         return self.names is not None
 
     def made(self, operation: str, response: Json | None) -> Made:
-        """What the response of one of its calls names."""
+        """The ids in the response of one of its calls."""
         if self.names is None or response is None:
             return Made()
         return self.names(operation, response)
@@ -165,7 +176,7 @@ class Action:
         return function
 
     def looked_up(self, function: Lookup) -> Lookup:
-        """Declare how the fate of an open call of this action is found (decorator)."""
+        """Declare how to find out whether an open call took effect (decorator)."""
         self.lookup = function
         return function
 
@@ -194,8 +205,11 @@ def action(
 
 @dataclass(frozen=True)
 class Trace:
-    """What a webhook tells of whose effect it speaks: the effect's id at the vendor, and either the
-    step's `reference` (see `Call.reference`) or addresses of files that were uploaded for it."""
+    """The effect that a webhook reports, and what shows for which step the effect was made.
+
+    That is either the step's `reference` (see `Call.reference`), or the `addresses` of files that
+    were uploaded for the step.
+    """
 
     effect_id: str
     reference: str | None = None
@@ -204,8 +218,10 @@ class Trace:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One verified webhook: its unique id, the external id whose waiter it wakes (None: nobody's),
-    and its payload."""
+    """One verified webhook, with its unique id and its payload.
+
+    It wakes the step that waits for `external_id`. If that is None, it wakes no step.
+    """
 
     delivery_id: str
     external_id: str | None
@@ -219,10 +235,11 @@ Verify = Callable[[Mapping[str, str], bytes, datetime], Delivery]
 
 @dataclass(frozen=True)
 class Platform:
-    """One vendor: its name (also its queue), actions, webhook check, probe and settings.
+    """One vendor: its name (also that of its queue), actions, webhook check, probe and settings.
 
-    `verify(headers, raw_body, now)` raises SignatureInvalid; header names are lower case.
-    `probe()` makes one cheap authenticated call and raises an Outcome when the vendor is away.
+    `verify(headers, raw_body, now)` raises SignatureInvalid if the webhook is not genuine; the
+    names of headers are in lower case. `probe()` makes one cheap authenticated call, and raises an
+    Outcome if the vendor does not answer.
     """
 
     name: str
@@ -230,5 +247,5 @@ class Platform:
     verify: Verify | None = None
     probe: Callable[[], None] | None = None
     warm: Callable[[], None] | None = field(default=None)
-    """Imports the vendor's SDK ahead of need, for a process that calls the vendor."""
+    """Imports the vendor's SDK in advance, in a process that will call the vendor."""
     settings: type[PlatformSettings] | None = None

@@ -1,8 +1,8 @@
-"""Settings, parsed once per process from the environment; the only reader of `os.environ`.
+"""Settings. Each process parses them once from the environment. Only this module reads os.environ.
 
-`Settings` is what the kernel and the processes need; each platform has a model of its own beside
-its client, made on `PlatformSettings`. Names are upper case in the environment (`DATABASE_URL`).
-Any of them may come from a file that `<NAME>_FILE` names.
+`Settings` has the settings of the kernel and the processes. Each platform has a subclass of
+`PlatformSettings` in its own folder. In the environment the names are in upper case, for example
+`DATABASE_URL`. Instead of a variable, `<NAME>_FILE` may give the path of a file with the value.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SettingsInvalid(SystemExit):
-    """A setting is missing or wrong; the message names the variables. Ends the process."""
+    """A setting is missing or wrong. The message lists the variables. It ends the process."""
 
 
 def _psycopg2_url(url: str) -> str:
@@ -48,7 +48,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(_psycopg2_url)]
     database_replica_url: Annotated[str, AfterValidator(_psycopg2_url)] | None = None
-    """Where questions go instead, if set; what is decided or written never does."""
+    """A read replica, for queries that only show data. Decisions and writes use the primary."""
     redis_url: str = Field(pattern=r"^(redis|rediss|unix)://")
     public_base_url: HttpUrl = "http://127.0.0.1:8000"
     storage_dir: Path
@@ -63,9 +63,9 @@ class Settings(BaseSettings):
     log_json: bool = True
 
     key_pepper: SecretStr
-    """Mixed into the hash of API keys; changing it invalidates them all."""
+    """The secret in the hashes of API keys. A change makes all API keys invalid."""
     link_secret: SecretStr
-    """Signs the links under which artifacts are served to platforms."""
+    """The secret that signs the links by which platforms fetch artifacts."""
 
     lease_seconds: float = Field(default=30.0, ge=0.5)
     reconcile_seconds: float = Field(default=2.0, gt=0)
@@ -73,40 +73,45 @@ class Settings(BaseSettings):
     autoscale: str = Field(default="4,2", pattern=r"^\d+,\d+$")
     database_pool: int = Field(default=5, ge=1)
     database_connections: int = Field(default=16, ge=2)
-    """The most that a process's short statements use at once; its transactions have their pool."""
+    """The most connections that the short statements of a process use at the same time.
+
+    Its longer transactions have a pool of their own (`database_pool`).
+    """
 
 
 class PlatformChoice(BaseSettings):
-    """Which platforms are used; also for a command that needs no other setting."""
+    """The setting that selects the platforms. A command may need it without any other setting."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     platforms: str = Field(default="", pattern=r"^[a-z0-9_, ]*$")
-    """Names with commas; empty: every platform that is installed."""
+    """Names, separated by commas. Empty: every installed platform is used."""
 
 
 def chosen_platforms() -> frozenset[str] | None:
-    """The names in PLATFORMS; None where all are used."""
+    """The names in the variable PLATFORMS, or None if all installed platforms are used."""
     names = load(PlatformChoice, os.environ).platforms.replace(",", " ").split()
     return frozenset(names) or None
 
 
 class PlatformSettings(BaseSettings):
-    """Base of a platform's settings: its variables begin with the platform's name.
+    """Base class of a platform's settings, whose variables begin with the platform's name.
 
-    A subclass says so, with `model_config = SettingsConfigDict(env_prefix="PRESS_")`, and has a
-    field for the rest of each name. A wrong value stops a process when it starts. A missing one is
-    asked for when it is first needed: a field without a default by `current`, any other by
-    `needed`. So a platform that is not used needs no settings.
+    A subclass sets this prefix, for example `model_config =
+    SettingsConfigDict(env_prefix="PRESS_")`, and has one field for the rest of each name. A wrong
+    value stops the process at its start. A missing value raises NotConfigured only when it is
+    needed: `current` raises it for a field without a default, `needed` for an empty field. So a
+    platform that is not used needs no settings.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     @classmethod
     def current(cls) -> Self:
-        """The settings of this process; raise NotConfigured where one without a default is not set.
+        """The platform's settings in this process.
 
-        Raises SettingsInvalid, which ends the process, where one is wrong.
+        Raises NotConfigured if one without a default is not set, and SettingsInvalid, which ends
+        the process, if one is wrong.
         """
         if cls not in _parsed:
             _parsed[cls] = load(cls, os.environ)
@@ -117,7 +122,7 @@ _parsed: dict[type[PlatformSettings], PlatformSettings] = {}
 
 
 def needed(value: str | SecretStr, name: str) -> str:
-    """The text of a platform's setting; raise NotConfigured where it is empty."""
+    """The text of a platform's setting. Raises NotConfigured if it is empty."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if not text:
         raise NotConfigured((name,))
@@ -128,9 +133,10 @@ M = TypeVar("M", bound=BaseSettings)
 
 
 def load(model: type[M], environ: Mapping[str, str]) -> M:
-    """Parse a model's settings; raise SettingsInvalid with every wrong variable named.
+    """Parse a model's settings.
 
-    Where a platform's are right but for those that are missing, raises NotConfigured.
+    Raises SettingsInvalid with all wrong and missing variables. For a platform whose only fault is
+    that some are missing, raises NotConfigured instead.
     """
     values: dict[str, str] = {}
     for field in model.model_fields:
@@ -175,11 +181,11 @@ def _read_secret(name: str, file: str) -> str:
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings of this process, but for the platforms'."""
+    """The settings of this process, without those of the platforms."""
     return load(Settings, os.environ)
 
 
 def forget() -> None:
-    """Let go of all that was parsed: the environment may have changed."""
+    """Discard all parsed settings, so that they are read again. For a changed environment."""
     current.cache_clear()
     _parsed.clear()

@@ -1,7 +1,7 @@
-"""The state machines of workflows and steps, as two tables. `app/STATES.md` is drawn from them.
+"""The state machines of workflows and steps, as two tables. `app/STATES.md` is made from them.
 
-Invariant: a row changes its status only by a transition of these tables, and commits that change
-together with one of the transition's events (unless the transition may be without an event).
+Invariant: the status of a row changes only by a transition in these tables. The change commits
+together with one of the transition's events, unless the transition may be without an event.
 """
 
 from dataclasses import dataclass

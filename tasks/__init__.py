@@ -1,9 +1,10 @@
-"""Work at the platforms: one folder each, with the same file names; no SDK is imported here.
+"""The platforms. Each has one folder, and all folders have the same file names.
 
-`settings.py` has what differs between installations, `client.py` makes typed calls and speaks
-app.errors, `actions.py` has each action with its lookup and compensation, `webhook.py` verifies. A
-new platform of ours is one folder and one line below; a package of others brings one by an entry
-point (tasks/installed.py, ops/guide/platforms.md).
+`settings.py` has what differs between installations. `client.py` makes typed calls and raises the
+exceptions of app.errors. `actions.py` has each action with its lookup and its compensation.
+`webhook.py` verifies webhooks. To add a platform here, add one folder and one line below. Another
+package adds a platform by an entry point (see tasks/installed.py and ops/guide/platforms.md).
+This module imports no vendor's SDK.
 """
 
 from contextlib import suppress
@@ -22,26 +23,32 @@ PLATFORMS: tuple[Platform, ...] = (
     agora.PLATFORM,
     n8n.PLATFORM,
 )
-"""Those that ship; `platforms()` are those that are used."""
+"""The platforms of this package. `platforms()` returns those that are used."""
 
 
 @lru_cache(maxsize=1)
 def platforms() -> tuple[Platform, ...]:
-    """The platforms of this process: ours, then those of other packages, as far as the setting
-    PLATFORMS names them. Raises PlatformInvalid, which ends the process, where one is unusable."""
+    """The platforms that this process uses: ours, then those of other packages.
+
+    The setting PLATFORMS selects them. Raises PlatformInvalid, which ends the process, if one
+    cannot be used.
+    """
     return installed.platforms(PLATFORMS, installed.found(), chosen_platforms())
 
 
 @lru_cache(maxsize=1)
 def actions() -> dict[str, Action]:
-    """All actions of these platforms by name, and those of `control`."""
+    """All actions of these platforms and of `control`, by their names."""
     every = [*(each for platform in platforms() for each in platform.actions), *control.ACTIONS]
     return {each.name: each for each in every}
 
 
 def check() -> None:
-    """End the process with one message where a platform cannot be used (PlatformInvalid) or has a
-    wrong setting (SettingsInvalid). A missing setting is asked for by what needs it."""
+    """Check all platforms that are used. Call it when a process starts.
+
+    Raises PlatformInvalid if a platform cannot be used, and SettingsInvalid if a setting is wrong;
+    both end the process. A missing setting is no error before it is needed.
+    """
     for platform in platforms():
         if platform.settings is not None:
             with suppress(NotConfigured):
@@ -49,6 +56,6 @@ def check() -> None:
 
 
 def forget() -> None:
-    """Let go of what is known of the platforms: others may be installed, or chosen."""
+    """Discard the known platforms, so that they are found again after a change of settings."""
     platforms.cache_clear()
     actions.cache_clear()

@@ -1,6 +1,6 @@
-"""Platforms that other packages bring, each by an entry point in the group `playalter.platforms`.
+"""Finds the platforms of other packages, by their entry points in the group `playalter.platforms`.
 
-Invariant: a platform that cannot be used ends the process and is named; none is passed over.
+Invariant: a wanted platform is never ignored. If it cannot be used, the process ends and names it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,20 +15,22 @@ _REMEDY = "Correct or uninstall that package, or leave the platform out by PLATF
 
 
 class PlatformInvalid(SystemExit):
-    """A platform cannot be used; the message says whose it is and why. Ends the process."""
+    """A platform cannot be used. The message says which, of which package, and why. It ends the
+    process."""
 
 
 def found() -> list[EntryPoint]:
-    """The entry points of all packages that are installed."""
+    """The entry points for platforms of all installed packages."""
     return list(entry_points(group=GROUP))
 
 
 def platforms(
     ours: Sequence[Platform], others: Iterable[EntryPoint], wanted: frozenset[str] | None
 ) -> tuple[Platform, ...]:
-    """Our platforms and the others' in the order of their names, as far as they are wanted (None:
-    all); raise PlatformInvalid for the first that cannot be used. What is not wanted is not
-    imported.
+    """The wanted platforms: ours, then those of other packages in the order of their names.
+
+    `wanted` is None for all. A platform that is not wanted is not imported. Raises PlatformInvalid
+    for the first that cannot be used, and for a wanted name that no platform has.
     """
     entries = sorted(others, key=lambda entry: entry.name)
     known = [*(each.name for each in ours), *(entry.name for entry in entries)]
@@ -46,12 +48,12 @@ def platforms(
 
 
 def _load(entry: EntryPoint) -> Platform:
-    """The platform of an entry point: an object, or what a function of no arguments gives."""
+    """The platform of an entry point, which is a Platform or a function that returns one."""
     try:
         value = entry.load()
         if callable(value):
             value = value()
-    except Exception as err:  # noqa: BLE001 - whatever a foreign module raises
+    except Exception as err:  # noqa: BLE001 - a foreign module may raise any error
         _refuse(entry, f"it cannot be loaded: {type(err).__name__}: {err}")
     if not isinstance(value, Platform):
         _refuse(entry, f"it must give an app.platform.Platform, not {type(value).__name__}")

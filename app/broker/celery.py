@@ -1,4 +1,4 @@
-"""The Celery application. It only moves steps: no fact may be lost when Redis loses its data.
+"""The Celery application. It only brings steps to workers, so no state is lost if Redis loses data.
 
 A worker keeps the messages that it has fetched in its memory only. If it is killed, the reconciler
 publishes their steps again, much sooner than kombu's visibility time-out would restore them.
@@ -89,7 +89,7 @@ _trace.ExceptionInfo = _LeanExceptionInfo
 
 
 _TRANSPORT_OPTIONS = {
-    # With it, kombu would record each fetched message in Redis. That costs four round trips a
+    # True would make kombu record each fetched message in Redis. That costs four round trips a
     # message, half of the work of a worker's main process, and PostgreSQL knows the steps anyway.
     "ack_emulation": False,
     "queue_order_strategy": "round_robin",

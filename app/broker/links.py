@@ -1,8 +1,9 @@
-"""The rest of the canvas that a message carries, and how a worker takes the next link of it.
+"""The links of a canvas that a message carries, and how a worker takes the next of them.
 
-A worker that takes a link runs it within the current message, instead of publishing a message for
-it. The chord, group and callbacks of a taken link are moved from its signature into the current
-request. Otherwise Celery would not report the link to its join.
+A canvas is Celery's plan of which task follows which; a link is one task of it. To take a link is
+to run it within the current message, instead of publishing a message for it. The chord, group and
+callbacks of a taken link are moved from its signature into the current request. Otherwise Celery
+would not report the link to its join.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,8 @@ from uuid import UUID
 from celery import Task
 
 SIBLINGS = "siblings"
-"""A header of a message for several steps: their keys, with the key in the arguments among them."""
+"""The header of a message for several steps. It has the keys of all of them, also the key that is
+in the message's arguments."""
 
 
 _HIGH = ((1 << 64) - 1) << 64

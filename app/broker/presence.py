@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 TELL_SECONDS = 15.0
 GONE_SECONDS = 60.0
-"""A worker that has not reported for so long counts as gone."""
+"""A worker whose last report is older than this counts as gone."""
 
 _TELL = (
     "INSERT INTO worker_presence (name, queues) VALUES (%s, %s) ON CONFLICT (name)"

@@ -18,27 +18,27 @@ FROZEN = MIGRATIONS / "frozen.json"
 
 
 def function_files() -> list[Path]:
-    """The file of each SQL function, `sql/<room>/<function>.sql`, in order."""
+    """The file of each SQL function, `sql/<folder>/<function>.sql`, sorted by path."""
     return sorted(FUNCTIONS.glob("*/*.sql"))
 
 
 def migration_files() -> list[Path]:
-    """The migrations and the tables that they create, in order."""
+    """The files of the migrations and of the tables that the baseline creates, sorted by path."""
     return sorted([*MIGRATIONS.glob("versions/[0-9]*.py"), *MIGRATIONS.glob("baseline/*.sql")])
 
 
 def checksum() -> str:
     """The checksum of the baseline, which each database stores.
 
-    Until the first tag, it is computed from all migrations and functions. From then on, it is the
-    one that the tag has frozen.
+    Until the first tag, it is computed from the files of all migrations and SQL functions. From
+    then on, it is the frozen one.
     """
     known = frozen().get("baseline")
     return _computed() if known is None else str(known)
 
 
 def frozen() -> Json:
-    """What the last tag has frozen: {baseline, files}; empty before the first tag."""
+    """The checksums that were frozen with the last tag: {baseline, files}; {} before the first."""
     found: Json = json.loads(FROZEN.read_text(encoding="utf-8"))
     return found
 

@@ -1,4 +1,4 @@
-"""The object that an action works with: it identifies the step, and records each effect once."""
+"""The first argument of every action: it identifies the step, and makes each effect once."""
 
 import hashlib
 from collections.abc import Callable
@@ -31,9 +31,9 @@ class Call:
     action: Action
     cost: int = 0
     given: Json | None = None
-    """The input, as long as it is not on the step's row."""
+    """The step's input, if it is not stored in the step's row yet."""
     is_other_action: bool = False
-    """True for a compensation by another action than the step's own."""
+    """Whether this is a compensation whose action is not the action of the step."""
     _ordinal: int = field(default=0, repr=False)
 
     @property
@@ -116,12 +116,14 @@ class Call:
         return [row["payload"] for row in found]
 
     def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
-        """Make one effect. Its exact request is committed first, and a replay of an effect that was
-        made gets the recorded response.
+        """Make one effect at the vendor, and return the vendor's response.
 
-        `perform(request, key)` calls the vendor. It raises an Outcome that says whether anything
-        happened there. Raises Unknown if an earlier attempt may have made the effect, Fenced if
-        the step's claim is lost, Permanent if the step now makes its calls in another order.
+        The exact request is committed before it is sent. If an earlier attempt has made the effect,
+        nothing is sent and the recorded response is returned.
+
+        `perform(request, key)` calls the vendor, and raises an Outcome if that fails. Raises
+        Unknown if an earlier attempt may have made the effect, Fenced if the step's claim is lost,
+        and Permanent if the action now makes its calls in another order than before.
         """
         ordinal = self._ordinal
         self._ordinal += 1

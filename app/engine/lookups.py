@@ -1,6 +1,6 @@
 """Lookups: asks the platform what became of the calls of an unknown step.
 
-Invariant: a call that may have happened is sent again only after a proof that it did not happen, or
+Invariant: a call that may have taken effect is sent again only after a proof that it did not, or
 while the vendor still remembers its idempotency key.
 """
 
@@ -14,16 +14,18 @@ RETRY_SECONDS = 10.0
 """The pause after a lookup that failed."""
 LONGEST_PAUSE_SECONDS = 900.0
 PERSON_AFTER_SECONDS = 86_400.0
-"""The age of a call at which a person is asked for."""
+"""The age of a call at which the workflow is marked for attention: a person must look."""
 PERSON_PAUSE_SECONDS = 3600.0
 """The pause between two lookups if only a person can help."""
 IN_FLIGHT_SECONDS = 2.0
-"""A request that is sent in the last moment of its attempt may arrive so much later."""
+"""A request that is sent at the end of its attempt may arrive so much later at the vendor."""
 
 
 class Doubt(Exception):
-    """It is still not known what became of a call. The step stays unknown, and its call is looked
-    up again in `seconds`."""
+    """It is still not known whether a call took effect.
+
+    `look_up` raises this. The step stays unknown, and its call is looked up again after `seconds`.
+    """
 
     def __init__(self, message: str, seconds: float, attention: str | None) -> None:
         super().__init__(message)
@@ -33,7 +35,10 @@ class Doubt(Exception):
 
 
 class LeftToUndo(Exception):
-    """The workflow is stopping. The step is cancelled, and its intents say what must be undone."""
+    """The step does not run again, because the workflow is stopping.
+
+    `look_up` raises this. The step is then cancelled, and its intents say what must be undone.
+    """
 
 
 def look_up(call: Call, *, is_pivot: bool) -> None:
@@ -82,8 +87,8 @@ def _settle(call: Call, intent: Intent) -> str | None:
                 code="never_took_effect",
             )
         return "never"
-    # The pauses grow with the age of the call. After a day a person is asked for, and the lookups
-    # go on.
+    # The pauses grow with the age of the call. After a day the workflow is marked for attention,
+    # and the lookups go on.
     seconds = max(answer.after_seconds, min(age / 4.0, LONGEST_PAUSE_SECONDS))
     attention = "unknown_outcome" if age > PERSON_AFTER_SECONDS else None
     raise Doubt(answer.reason or "the platform cannot tell yet", seconds, attention)

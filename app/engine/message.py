@@ -35,7 +35,9 @@ TAKE_LINKS = 20
 
 @dataclass(frozen=True)
 class Order:
-    """The functions that need the workflow's definition. `app` knows none, so `chains` passes them.
+    """The functions that need the workflow's definition.
+
+    `app` knows no definitions, so `chains` passes these functions.
 
     `prepare(claim)` raises Permanent if the input of a step cannot be made. `dispatch(workflow_id,
     keys)` publishes steps whose publish_after the caller has set. `one_message(workflow_id, keys)`
@@ -223,9 +225,11 @@ class Message:
         return following
 
     def take_released(self, advance: Advance) -> Next | None:
-        """Take the released steps, if one message would carry them all and this one may run them.
+        """Make the released steps what this message runs next, and return them.
 
-        If the canvas leads to them it is followed, else it is dropped.
+        Returns None if one message would not carry them all, or if this message may not run them.
+        If the canvas leads to the steps, its links are taken; otherwise the rest of the canvas is
+        dropped.
         """
         if advance.verdict not in {"released", "done"} or not advance.released:
             return None
@@ -245,7 +249,7 @@ class Message:
         return self.take(following)
 
     def take(self, following: Next) -> Next:
-        """Make `following` what the message runs from now on."""
+        """Make `following` the step that this message runs next, and return it."""
         self.name = following.name
         self.taken += 1
         return following
@@ -257,7 +261,7 @@ class Message:
         return outcomes.advance_step(claim, result.attempt, result.finish.output, key, seconds)
 
     def end(self, advance: Advance) -> bool:
-        """End the message, and see to it that the released steps run.
+        """End the message, and make sure that the released steps run.
 
         If the canvas leads to them, Celery publishes them. Otherwise they are published here.
         """

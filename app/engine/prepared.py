@@ -11,8 +11,10 @@ from app.platform import Json
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What becomes of a step whose failure does not fail the workflow: its status and output, and
-    what its end does besides (`turn`, see `finish_step_v1`)."""
+    """How a step is recorded if its failure is tolerated, so that the workflow goes on.
+
+    `turn` says what the step's end changes beside its own row (see `finish_step_v1`).
+    """
 
     status: str
     output: Any = None
@@ -36,7 +38,8 @@ class Prepared:
     error: Json | None = None
     """An error that is recorded although the step succeeds or is skipped."""
     turn: Json | None = None
-    """What the step's end does besides releasing its successors (see `finish_step_v1`)."""
+    """What the step's end changes beside its own row (see `finish_step_v1`). None: the end
+    only releases the step's successors."""
     workflow_output: Callable[[Any, str, Json | None], Json | None] | None = None
     """Makes the workflow's output from its last step's output, status and error."""
     tolerance: Tolerance | None = None
@@ -44,8 +47,8 @@ class Prepared:
     pivot: str | None = None
     is_pivot: bool = False
     is_other_action: bool = False
-    """The step is a compensation by another action than that of the step which it undoes. It runs
-    like any step."""
+    """The step is a compensation whose action is not that of the step that it undoes. It runs like
+    any step."""
     fault: Permanent | None = None
     """Why the input could not be made."""
     checked_with: Callable[[str], str | None] | None = None

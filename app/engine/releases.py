@@ -21,8 +21,10 @@ _MAP_KEYWORDS = frozenset({"properties", "patternProperties", "$defs", "dependen
 
 
 class Misfit(Exception):
-    """This worker's release cannot run the step, but another release may. `error` says why the step
-    waits."""
+    """This worker's release cannot run the step, but another release may.
+
+    The engine then leaves the step to another worker. `error` says why the step waits.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

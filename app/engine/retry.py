@@ -45,11 +45,11 @@ class RetryPolicy:
 
 
 STORE_POLICY = RetryPolicy(tries=2, base_seconds=5.0)
-"""For an error of our own storage. Such attempts do not count as tries, so that the step is retried
+"""For an error of our own storage. Such attempts are not counted, so that the step is retried
 without end. `retry_step_v1` lets the pauses grow to a minute."""
 
 PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)
 """For work that already runs at a vendor. Only the step's time-out ends the retries."""
 
 UNDO_POLICY = RetryPolicy(tries=300, base_seconds=1.0, cap_seconds=900.0)
-"""For compensations, which are retried for about three days before a person is asked for."""
+"""For compensations. After about three days of retries, the workflow is marked for attention."""

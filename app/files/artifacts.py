@@ -74,7 +74,7 @@ class Artifacts:
     def __init__(
         self, workflow_id: UUID, step_key: str, user_id: UUID, *, fence: UUID | None = None
     ) -> None:
-        """`fence` is the token of the claim that may write. A worker that has lost its claim keeps
+        """`fence` is the id of the claim that may write. A worker that has lost its claim stores
         no file: `write` raises Fenced."""
         self.fence = fence
         self.workflow_id = workflow_id

@@ -1,7 +1,7 @@
-"""Which files an input mentions: any text in it that is written like an id may name one.
+"""Finds the files that an input mentions. Every text that looks like an id may be a file's id.
 
-SQL looks inside no payload, so that this is found while the input is at hand (see the SQL function
-`mention_artifacts_v1`, which keeps those ids that are the user's files).
+SQL does not read payloads, so Python searches the input before it is stored. The SQL function
+`mention_artifacts_v1` then stores the ids that are files of the user.
 """
 
 import re
@@ -11,7 +11,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def mentioned(text: str | None) -> list[UUID] | None:
-    """The ids in the text of an input, each once; None where there is none, as in most.
+    """The ids in the text of an input, each once. None if there is no id, as in most inputs.
 
     >>> mentioned('{"photo": "01890a5d-ac96-774b-bcce-b302099a8057"}')
     [UUID('01890a5d-ac96-774b-bcce-b302099a8057')]

@@ -130,7 +130,7 @@ def operation(
     read_seconds: float = READ_SECONDS,
     max_bytes: int = MAX_BODY_BYTES,
 ) -> Iterator[Operation]:
-    """Name the requests that are sent in the block, and say whether they may be repeated."""
+    """Set the name of the requests that are sent in the block, and whether they may be repeated."""
     current = Operation(platform, name, repeatable, read_seconds, max_bytes)
     token = _operation.set(current)
     try:
@@ -301,7 +301,7 @@ def _no_answer(current: Operation, reason: str) -> Outcome:
 
 
 def _check_deadline(platform: str) -> None:
-    # A process that was stopped for longer than its lease finds out here, before it writes a byte.
+    # If the process was stopped for longer than its lease, this check finds it before any write.
     scope = _scope.get()
     has_expired = scope is not None and time.monotonic() >= scope.lease_end()
     if has_expired or seconds_left() < MARGIN_SECONDS:

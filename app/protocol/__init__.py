@@ -1,1 +1,1 @@
-"""What happens to rows: claims, intents, outcomes; each function calls one SQL function."""
+"""The step protocol: claims, leases, intents and outcomes. Most functions call one SQL function."""

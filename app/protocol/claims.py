@@ -1,6 +1,6 @@
-"""Claims: the right to run one step until a lease ends, and the right to publish one.
+"""Claims: the right of a worker to run a step until a lease ends, and the right to publish a step.
 
-Each call is one transaction on an autocommit connection of this process.
+Each function is one transaction on an autocommit connection of this process.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,20 @@ from app.platform import Json
 
 
 class Fenced(Exception):
-    """Somebody else holds the step now; nothing of this attempt may be recorded or sent."""
+    """This attempt has lost its claim, and another attempt may hold the step now.
+
+    Raised when the attempt records an intent, the intent's resolution or a file. The engine then
+    drops the attempt: nothing more of it is recorded or sent.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to run one step until its lease ends; `fence` is the token that may record."""
+    """The right to run one step until its lease ends.
+
+    `fence` is the id of the claim. PostgreSQL records something for the step only if it is given
+    the step's current fence.
+    """
 
     workflow_id: UUID
     key: str
@@ -39,7 +47,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What recording an outcome led to. `released` are successors this caller publishes."""
+    """What the recording of an outcome led to: the verdict of the SQL function.
+
+    `released` are the keys of the steps that the caller must publish; `joined` is the join among
+    them. `claim` is the claim of the next step, if it was claimed too.
+    """
 
     verdict: str
     released: tuple[str, ...] = ()
@@ -70,9 +82,10 @@ def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
 
 
 def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | Advance | None:
-    """Claim the step; an Advance when it was recorded before; None when it is not to be run.
+    """Claim the step.
 
-    Raises Unavailable when PostgreSQL stays away.
+    Returns an Advance if the step was recorded earlier, and None if it must not run now. Raises
+    Unavailable if PostgreSQL does not come back in time.
     """
     (row,) = db.hot(
         "claim_step_v1",
@@ -87,7 +100,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
 
 
 def win_publish(workflow_id: UUID, keys: list[str]) -> list[str]:
-    """Those of `keys` that this caller may publish now."""
+    """Return those of `keys` that this caller must publish now."""
     row = db.call(
         "SELECT win_publish_v1(%s, %s, %s) AS won", (workflow_id, keys, republish_seconds())
     )
@@ -96,5 +109,5 @@ def win_publish(workflow_id: UUID, keys: list[str]) -> list[str]:
 
 
 def republish_seconds() -> float:
-    """Until when a step that is published now is published again at the earliest."""
+    """The seconds that must pass before a published step is published again."""
     return settings.current().republish_seconds

@@ -1,6 +1,7 @@
-"""Controls: the SQL functions by which people change a workflow, and the barrier of a stop.
+"""Controls: calls the SQL functions by which people change a workflow, and runs the barrier.
 
-A dry run is the function itself, rolled back: it answers what would be done and changes nothing.
+A dry run calls the same SQL function and then rolls back, so it returns the verdict and changes
+nothing.
 """
 
 from collections.abc import Mapping
@@ -13,9 +14,10 @@ from app import db
 
 
 def verdict(function: str, parameters: Mapping[str, Any], *, is_dry: bool) -> str:
-    """The answer of an SQL function, `p_<name> => value` each; rolled back on a dry run.
+    """Call an SQL function with the parameters `p_<name> => value`, and return its verdict.
 
-    A dict or a list is not taken: JSON is passed as text, which PostgreSQL casts.
+    A dry run is rolled back. JSON must be passed as text, which PostgreSQL casts; a dict is not
+    accepted.
     """
     named = ", ".join(f"p_{name} => {_mark(name)}" for name in parameters)
 
@@ -39,12 +41,15 @@ def _mark(name: str) -> str:
 
 
 def barrier(workflow_id: UUID) -> None:
-    """Wait out the claims in flight: after a committed stop none commits behind this."""
+    """Wait until the claims of the workflow that are in flight have committed.
+
+    If a stop or a pause was committed before, no claim can commit after this returns.
+    """
     db.patiently(lambda: db.row("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow_id,)))
 
 
 def lock(connection: Connection, workflow_id: UUID) -> str:
-    """Take the workflow row for writing; its status."""
+    """Lock the workflow row FOR NO KEY UPDATE, and return the workflow's status."""
     return str(
         connection.execute(
             text("SELECT status FROM workflows WHERE id = :id FOR NO KEY UPDATE"),

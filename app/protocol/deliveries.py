@@ -1,4 +1,4 @@
-"""Deliveries: verified webhooks, kept before anything follows from them."""
+"""Deliveries: verified webhooks. Each is committed before anything is done because of it."""
 
 from uuid import UUID
 
@@ -12,9 +12,9 @@ MOST_ADDRESSES = 20
 
 
 def keep_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
-    """Commit a verified webhook with the step that it speaks of; False for a duplicate.
+    """Commit a verified webhook, with the step whose effect it reports. False for a duplicate.
 
-    `traced`: the actions whose effects webhooks tell of.
+    `traced` are the actions whose webhooks show which step they are about.
     """
     trace = delivery.trace
     workflow_id, step_key = _reference(trace)
@@ -44,7 +44,7 @@ def _effect(trace: Trace | None) -> str | None:
 
 
 def _reference(trace: Trace | None) -> tuple[UUID | None, str | None]:
-    """Workflow and step of `<workflow>/<step>`."""
+    """The workflow's id and the step's key from a reference `<workflow>/<step>`."""
     if trace is None or trace.reference is None or clean(trace.reference) != trace.reference:
         return None, None
     workflow, _, step_key = trace.reference.partition("/")

@@ -1,4 +1,7 @@
-"""Intents: effects about to be made, committed with their exact request before they leave."""
+"""Intents: records of calls that have an effect at a vendor.
+
+Each is committed with the exact request before the request is sent.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +18,7 @@ NOTHING_MADE = Made()
 
 @dataclass(frozen=True, slots=True)
 class RecordedIntent:
-    """An intent, whether this call made the record, and its age in seconds."""
+    """A recorded intent. `is_new`: this call recorded it, so its request is still to be sent."""
 
     intent: Intent
     is_new: bool
@@ -25,8 +28,11 @@ class RecordedIntent:
 def record_intent(
     claim: Claim, ordinal: int, operation: str, request: Json, key: str, given: Json | None = None
 ) -> RecordedIntent | None:
-    """Commit the exact request and the step's input; the earlier record where there is one; None
-    when fenced."""
+    """Commit the exact request and the step's input, and return the record.
+
+    If an earlier attempt recorded this call, returns that record. Returns None if the claim is
+    lost.
+    """
     row = db.call(
         "SELECT * FROM record_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
@@ -56,8 +62,11 @@ def resolve_intent(
     generation: int | None = None,
     made: Made = NOTHING_MADE,
 ) -> bool:
-    """Record what became of an intent (of the claim's generation, unless named), and what its
-    response names; False: fenced."""
+    """Record the outcome of an intent, and the ids that its response contains (`made`).
+
+    `generation` is that of the intent; the default is the claim's. Returns False if the claim is
+    lost.
+    """
     row = db.call(
         "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS resolved",
         (
@@ -78,7 +87,7 @@ def resolve_intent(
 
 
 def age_seconds(intent: Intent) -> float:
-    """How long ago the intent was committed, by the database's clock."""
+    """The seconds since the intent was committed, by the database's clock."""
     row = db.call(
         "SELECT extract(epoch FROM clock_timestamp() - %s)::double precision AS age",
         (intent.first_sent_at,),

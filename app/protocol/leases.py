@@ -1,8 +1,11 @@
-"""Leases of this process, renewed by one thread of its own connection, never past the deadline.
+"""Renews the leases of the steps that this process runs. A lease says until when it may run a step.
 
-The thread starts at first use and by process id, never before a fork. A step that outlives its
-deadline ends the process: nothing else can stop a call that hangs, and the lease then expires.
-While other threads work on other steps that waits for them, but not when many hang.
+One thread with a connection of its own renews all leases, but never past the deadline of an
+attempt. Each process starts the thread at first use; a forked child starts its own.
+
+If a step still runs after its deadline, its call hangs, and only the end of the process can stop
+it. Then its lease expires. The process first waits for threads that work on other steps, unless
+many steps hang.
 """
 
 import os
@@ -27,7 +30,7 @@ _MANY_HANG = 8
 
 @dataclass
 class Held:
-    """A lease under care; all times are of time.monotonic()."""
+    """A lease that this process renews. All times are of time.monotonic()."""
 
     claim: Claim
     deadline: float
@@ -43,7 +46,7 @@ class _Keeper:
     lock: threading.Lock = field(default_factory=threading.Lock)
     held: dict[int, Held] = field(default_factory=dict)
     threads: set[int] = field(default_factory=set)
-    """Those that have a message in hand."""
+    """The ids of the threads that work on a message."""
 
 
 _keeper = _Keeper()
@@ -52,7 +55,10 @@ _starting = threading.Lock()
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """This thread has a message in hand: the process does not end for another's hanging step."""
+    """Mark this thread as working on a message during the block.
+
+    Meanwhile a step that hangs in another thread does not end the process, unless many hang.
+    """
     _ensure_thread()
     own = threading.get_ident()
     with _keeper.lock:
@@ -66,7 +72,10 @@ def at_work() -> Iterator[None]:
 
 @contextmanager
 def kept(claim: Claim, attempt_seconds: float, since: float) -> Iterator[Held]:
-    """Keep the claim's lease alive for the block; `since` is when the claim was asked for."""
+    """Renew the claim's lease during the block, and yield its state.
+
+    `since` is the time.monotonic() at which the claim was requested.
+    """
     lease_end = since + settings.current().lease_seconds
     entry = Held(claim, since + attempt_seconds, since + _interval(), lease_end)
     _ensure_thread()
@@ -99,12 +108,12 @@ def _ensure_thread() -> None:
 
 def _renew_forever(keeper: _Keeper) -> None:
     db.dedicate()
-    # Ends with the process; one tick is short against a lease, so a late one costs nothing.
+    # The loop ends with the process. A tick is short compared with a lease, so it may be late.
     while True:
         try:
             time.sleep(keeper.tick_seconds)
             _renew_due(keeper)
-        except Exception as err:  # without this thread every long step is doubled
+        except Exception as err:  # without this thread, every long step would be run twice
             log.error("lease.keeper_failed", exc_info=err)
             time.sleep(1.0)
 
@@ -138,14 +147,14 @@ def _renew(entries: list[Held]) -> None:
             ),
         )
     except psycopg2.Error as err:
-        # Again at the next tick: a third of a lease later it may be too late.
+        # Tried again at the next tick. To wait for another third of a lease might be too late.
         log.warning("lease.not_renewed", steps=len(claims), error=str(err).strip()[:200])
         return
     renewed = {row["fence"] for row in rows}
     for entry in entries:
         if entry.claim.fence in renewed:
-            # What is not renewed is somebody else's, whose it became when this lease was over, or
-            # its outcome is being recorded just now.
+            # A lease that was not renewed had expired, and another worker may hold the step now.
+            # Or its row is locked, because its outcome is being recorded.
             entry.lease_end, entry.renew_at = began + lease_seconds, began + _interval()
 
 

@@ -1,6 +1,7 @@
-"""Outcomes of an attempt, each recorded by one SQL function in one transaction with its event.
+"""Records how an attempt of a step ended. Each outcome is one SQL function and one transaction.
 
-Only the holder of the step's fence may record: the verdict `fenced` says that another holds it now.
+Only the attempt whose fence (the id of its claim) is current may record. For any other the verdict
+is `fenced`, and nothing is recorded. app/db/sql/outcomes and app/db/sql/waits list all verdicts.
 """
 
 from dataclasses import dataclass
@@ -16,21 +17,28 @@ from app.protocol.claims import Advance, Claim, claim_of, republish_seconds
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attempt leaves behind beside its outcome."""
+    """What is recorded of an attempt beside its outcome.
+
+    `input` is the step's input if it is not recorded yet. `cost` is in micro-USD. `calls` are the
+    HTTP calls, as `log_calls_v1` takes them.
+    """
 
     input: Json | None
     cost: int
     calls: list[Json]
 
     def parameters(self) -> tuple[Any, ...]:
-        """(input, cost, calls) as the SQL functions take them."""
+        """Return (input, cost, calls) as the SQL functions take them."""
         return dumps_or_none(self.input), self.cost, dumps(self.calls) if self.calls else None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How a step ended: `status` succeeded, skipped, or failed where that is tolerated; `turn` is
-    what else it does (see `finish_step_v1`), `orphan` what it leaves at the vendor."""
+    """How a step ended. `status` is succeeded, skipped, or failed if the failure is tolerated.
+
+    `turn` says what the end changes beside the step's row (see `finish_step_v1`). `orphan` is the
+    effect that the step leaves at the vendor.
+    """
 
     output: Any = None
     status: str = "succeeded"
@@ -73,7 +81,10 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
 def advance_step(
     claim: Claim, attempt: Attempt, output: Any, next_key: str, attempt_seconds: float
 ) -> Advance:
-    """Record success and claim the next link in the same statement."""
+    """Record the success of the step, and claim the step `next_key` in the same statement.
+
+    `attempt_seconds` limits the attempt of the next step.
+    """
     given, cost, calls = attempt.parameters()
     (row,) = db.hot(
         "advance_step_v1",
@@ -98,7 +109,7 @@ def advance_step(
 
 
 def _code(error: Json | None) -> str | None:
-    """The code of an error, which SQL does not read in it."""
+    """The code of an error. It is passed separately, because SQL does not read inside errors."""
     return None if error is None else error.get("code")
 
 
@@ -122,9 +133,12 @@ def retry_step(
     timeout: float | None = None,
     is_try: bool = True,
 ) -> str:
-    """Record that nothing happened; due again in `seconds`. `timed_out`: that would be past the
-    step's own time (`timeout` seconds from its first claim), and nothing is recorded. What is no
-    try does not count for the retry policy, and its pauses grow by themselves."""
+    """Record that the attempt had no effect, and that the step is due again after `seconds`.
+
+    `timeout` is the step's time-out, in seconds from its first claim. If the next attempt would
+    come after it, the verdict is `timed_out` and nothing is recorded. If `is_try` is false, the
+    attempt does not count for the retry policy, and PostgreSQL makes the pauses grow.
+    """
     sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     rest = (dumps(error), _code(error), seconds, new_generation, timeout, is_try)
     return _outcome(sql, claim, attempt, *rest)
@@ -133,13 +147,16 @@ def retry_step(
 def suspend_step(
     claim: Claim, attempt: Attempt, external_id: str, seconds: float, timeout: float
 ) -> str:
-    """Record that the vendor works on `external_id`; poll in `seconds`, give up after `timeout`."""
+    """Record that the step waits because the vendor works on `external_id`.
+
+    The first poll comes after `seconds`; the wait times out after `timeout` seconds.
+    """
     sql = "SELECT suspend_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     return _outcome(sql, claim, attempt, external_id, seconds, timeout)
 
 
 def wait_step(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
-    """Record a wait until an instant, or until somebody signals before."""
+    """Record that the step waits until the time `wait.until`, or until its signal comes earlier."""
     sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     asked = None if wait.asked is None else list(wait.asked)
     rest = (wait.external_id, wait.until, wait.signal, asked, wait.early, republish_seconds())
@@ -155,7 +172,11 @@ def doubt_step(
     *,
     was_sent: bool = True,
 ) -> str:
-    """Record that the call may have happened; look it up in `seconds`."""
+    """Record that a call may have taken effect. The call is looked up after `seconds`.
+
+    `attention` is the reason if the workflow needs a person. `was_sent` is false if this attempt
+    was a lookup that gave no answer.
+    """
     sql = "SELECT doubt_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     rest = (dumps(error), _code(error), seconds, attention, was_sent)
     return _outcome(sql, claim, attempt, *rest)
@@ -169,7 +190,11 @@ def fail_step(
     is_holding: bool = False,
     pivot: str | None = None,
 ) -> str:
-    """Record failure for good; the workflow starts to stop, unless it holds for a person."""
+    """Record that the step has failed and is not retried.
+
+    The workflow stops and is undone. But if `is_holding`, or if the step `pivot` has succeeded, the
+    workflow waits for a person.
+    """
     sql = "SELECT fail_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     of_workflow = dumps({**error, "step": claim.key})
     rest = (dumps(error), _code(error), is_holding, pivot, of_workflow)
@@ -177,12 +202,15 @@ def fail_step(
 
 
 def cancel_step(claim: Claim, attempt: Attempt) -> str:
-    """While the workflow is stopping: leave the step to its compensation."""
+    """Record, while the workflow is stopping, that only the step's compensation still runs."""
     return _outcome("SELECT cancel_step_v1(%s, %s, %s, %s, %s, %s) AS verdict", claim, attempt)
 
 
 def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
-    """Leave the step as it was before the claim to a worker of another release; `error`: why."""
+    """Leave the step to another worker, because this one lacks the release or setting it needs.
+
+    The step gets back its status from before the claim. `error` says why it waits.
+    """
     row = db.call(
         "SELECT leave_step_v1(%s, %s, %s, %s, %s, %s, %s) AS verdict",
         (
@@ -201,13 +229,16 @@ def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
 
 
 def has_delivery(external_id: str) -> bool:
-    """Whether a delivery for `external_id` is there that woke nobody yet."""
+    """Whether a delivery for `external_id` is stored that has woken no step yet."""
     sql = "SELECT 1 FROM webhook_deliveries WHERE external_id = %s AND consumed_at IS NULL LIMIT 1"
     return db.call(sql, (external_id,)) is not None
 
 
 def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
-    """If a delivery for `external_id` is there, make the waiting step pending; True: publish it."""
+    """Make the waiting step pending if a delivery for `external_id` is stored.
+
+    Returns whether the caller must publish the step.
+    """
     row = db.call(
         "SELECT wake_step_v1(%s, %s, %s, %s) AS woken",
         (workflow_id, key, external_id, republish_seconds()),

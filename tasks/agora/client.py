@@ -89,7 +89,7 @@ class AgoraApi:
 
 
 def api() -> AgoraApi:
-    """The client with this process's settings. It owns no connections: app.outbound does.
+    """The client with this process's settings. app.outbound owns its connections.
 
     Raises NotConfigured if the credential is not set.
     """

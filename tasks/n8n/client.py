@@ -96,7 +96,7 @@ class N8nApi:
 
 
 def api() -> N8nApi:
-    """The client with this process's settings. It owns no connections: app.outbound does."""
+    """The client with this process's settings. app.outbound owns its connections."""
     return N8nApi(N8nSettings.current())
 
 

@@ -77,7 +77,7 @@ class OpenAIApi:
 
 
 def api() -> OpenAIApi:
-    """The client with this process's settings. It owns no connections: app.outbound does.
+    """The client with this process's settings. app.outbound owns its connections.
 
     Raises NotConfigured if the credential is not set.
     """

@@ -19,8 +19,8 @@ SETTING = "VERCEL_TOKEN"
 COPY_MARKS = ("action", "originalDeploymentId")
 """Keys in the `meta` of a deployment that a person made from one of ours (redeploy, promote).
 
-Vercel copies our keys into its `meta` too. But it belongs to no step, so it is neither adopted by a
-step nor deleted."""
+Vercel copies our keys into its `meta` too. But such a deployment belongs to no step, so no step
+adopts or deletes it."""
 
 _PAGE = 100
 _MAX_PAGES = 20
@@ -125,7 +125,7 @@ class VercelApi:
 
 
 def api() -> VercelApi:
-    """The client with this process's settings. It owns no connections: app.outbound does.
+    """The client with this process's settings. app.outbound owns its connections.
 
     Raises NotConfigured if the credential is not set.
     """

@@ -1,11 +1,11 @@
--- Drops every table, view, sequence, function and type of the current schema, but for Alembic's own table
--- and for what an extension has brought. Knows no names, so that it clears the databases of other
--- versions too.
+-- Drops every table, view, sequence, function and type of the current schema, except Alembic's own
+-- table and the objects of extensions. It reads the names from the catalog, so it also clears
+-- databases of other versions.
 DO $$
 DECLARE
   statement text;
 BEGIN
-  -- An array, so that all names are known before the first of them is dropped.
+  -- An array, so that all names are read before the first object is dropped.
   FOREACH statement IN ARRAY ARRAY(
     SELECT format('DROP %s IF EXISTS %s CASCADE', kind, name)
       FROM (SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
@@ -21,7 +21,8 @@ BEGIN
             SELECT 'TYPE', oid::regtype::text, 'pg_type'::regclass, oid
               FROM pg_type WHERE typnamespace = current_schema()::regnamespace
                AND typtype IN ('d', 'e')) AS found
-     -- What belongs to an extension (e) stays; the sequence of an identity (i) goes with its column.
+     -- Objects of an extension (e) stay; the sequence of an identity column (i) is dropped with its
+     -- column.
      WHERE NOT EXISTS (SELECT FROM pg_depend WHERE classid = found.catalog AND objid = found.oid
                           AND deptype IN ('e', 'i'))) LOOP
     EXECUTE statement;

@@ -26,7 +26,7 @@ class ClockOffset(Base):
 class ReconcilerBeat(Base):
     """One row, which all reconcilers share.
 
-    `beat_at` is the time of the last pass of any reconciler. Before `grace_until` no reconciler
+    `beat_at` is the time of the last heartbeat of a reconciler. Before `grace_until` no reconciler
     expires a lease.
     """
 

@@ -34,7 +34,7 @@ class IntentRow(Base):
     effect_id: Mapped[str | None]
     """The vendor's id of what was made, as the action has read it in the response."""
     effect_address: Mapped[str | None]
-    """Under which a webhook may name a file that was uploaded."""
+    """The address of a file that was uploaded. A webhook may refer to the file by it."""
     __table_args__ = (
         CheckConstraint(one_of("resolution", RESOLUTIONS), name="intents_resolution"),
         Index(

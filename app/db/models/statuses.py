@@ -24,9 +24,9 @@ STEP_STATUSES = (
     "compensated",
 )
 STEP_ROLES = ("shape", "wait", "approval")
-"""Of nodes that run no action of a platform."""
+"""The roles of nodes that call no platform. A node that calls one has no role."""
 STEP_KINDS = ("step", "undo", "orphan", "orphan_undo")
 UNDO_KINDS = ("undo", "orphan_undo")
-"""Of compensations."""
+"""The kinds of rows that are compensations."""
 CAUSES = ("failed", "timed_out", "cancelled", "over_budget")
 RESOLUTIONS = ("accepted", "refused", "never")

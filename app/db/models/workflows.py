@@ -155,9 +155,10 @@ class StepRow(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(STEP_KIND, server_default=text("'step'"))
     of_key: Mapped[str | None]
-    """What an undo undoes, and the step that an orphan belongs to."""
+    """The key of the row that a compensation undoes, or of the step for which an orphan was
+    made."""
     role: Mapped[str | None] = mapped_column(STEP_ROLE)
-    """What it is besides an action of a platform; None: such an action."""
+    """What kind of node it is if it calls no platform; None if it calls one."""
     position: Mapped[int]
     action: Mapped[str]
     status: Mapped[str] = mapped_column(STEP_STATUS)
@@ -183,16 +184,19 @@ class StepRow(Base):
     error: Mapped[dict[str, Any] | None]
     error_code: Mapped[str | None]
     held_since: Mapped[datetime | None]
-    """From when a store of ours, full or away, has kept it from being tried."""
+    """Since when a full or unavailable store of ours has kept the step from being tried."""
     left_since: Mapped[datetime | None]
-    """From when no worker's release fits it; counts with `error_code`, as `left_called_at` does."""
+    """Since when no worker's release or settings fit the step.
+
+    This and `left_called_at` apply only together with `error_code`.
+    """
     left_called_at: Mapped[datetime | None]
-    """When a person was called for that."""
+    """When the workflow was marked for attention because of that."""
     external_id: Mapped[str | None]
     signal: Mapped[str | None]
     """The name of the signal for which an approval has waited."""
     asked: Mapped[list[str] | None]
-    """The addresses of those who may give it; None: the workflow's owner."""
+    """The e-mail addresses of the users who may give the signal; None: the workflow's owner."""
     cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -201,7 +205,7 @@ class StepRow(Base):
     the step."""
     skip_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     is_tolerated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    """It has failed and was let pass."""
+    """The step has failed, and the definition tolerates that."""
     resolved_output: Mapped[Any | None] = mapped_column(JSONB)
     """The output that a person has given for the step; it is recorded instead of running the
     action."""

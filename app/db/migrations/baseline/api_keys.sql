@@ -1,4 +1,5 @@
--- A key's public prefix and the keyed hash of the whole; the key itself is shown once and kept nowhere.
+-- API keys: the public prefix, and a keyed hash of the whole key. The key itself is shown once and
+-- never stored.
 CREATE TABLE api_keys (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   user_id uuid NOT NULL REFERENCES users (id),

@@ -1,5 +1,5 @@
--- Files that are kept: uploads (without a workflow), and results that steps have copied from platforms.
--- An erased file leaves its row with the hash.
+-- Stored files: uploads (workflow_id is null), and results that steps have copied from platforms.
+-- The row of an erased file stays, with the file's hash.
 CREATE TABLE artifacts (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   organisation_id uuid NOT NULL,
@@ -22,6 +22,6 @@ CREATE TABLE artifacts (
 
 CREATE INDEX artifacts_by_user ON artifacts (user_id, id);
 CREATE INDEX artifacts_by_step ON artifacts (workflow_id, step_key) WHERE workflow_id IS NOT NULL;
--- Uploads that housekeeping may erase, the oldest first.
+-- Uploads that housekeeping may erase, oldest first.
 CREATE INDEX artifacts_uploads_by_age ON artifacts (created_at)
   WHERE workflow_id IS NULL AND erased_at IS NULL;

@@ -1,4 +1,4 @@
--- One row at most: what playalter_now() adds to the clock, in a test database only.
+-- At most one row: what playalter_now() adds to the clock. Only a test database may have it.
 CREATE TABLE clock_offset (
   is_only boolean DEFAULT true PRIMARY KEY,
   amount interval NOT NULL

@@ -1,5 +1,5 @@
--- One row for each time that a version became the active one. A rollback goes back to the newest of them
--- that was not taken back.
+-- One row for each time that a version was made the active one. A rollback returns to the version
+-- of the newest earlier row that has no taken_back_at, and sets taken_back_at of all later rows.
 CREATE TABLE definition_activations (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   name text NOT NULL,

@@ -1,7 +1,7 @@
--- Versions of recipes; a body never changes under its version. A definition without an organisation is
--- everybody's, as are all that ship. weight is the version's share of the starts while they are spread
--- over several versions. fingerprints: what the inputs of the version's actions looked like when its
--- body was checked, by action.
+-- Versions of definitions (recipes of workflows). The body of a version never changes. Every
+-- organisation may use a definition that has no organisation; all that ship are like that. weight:
+-- the version's share of the starts, if starts are spread over several versions. fingerprints: for
+-- each action, a hash of the schema that its input had when the body was checked.
 CREATE TABLE definitions (
   name text NOT NULL,
   version integer NOT NULL,

@@ -1,5 +1,6 @@
--- The record of each workflow: append-only, numbered, each event's hash made of the one before and of
--- the event's stored text (see append_event_v1). No foreign key to the workflow: see is_not_needed_v1.
+-- The record of each workflow: append-only, numbered. Each event's hash is made from the hash of
+-- the previous event and the text of this event (see append_event_v1). No foreign key to the
+-- workflow: see is_not_needed_v1.
 CREATE TABLE events (
   workflow_id uuid NOT NULL,
   seq integer NOT NULL,

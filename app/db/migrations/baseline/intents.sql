@@ -1,7 +1,7 @@
--- Effects about to be made, with their exact request: committed before the request leaves. request and
--- response are payloads, and no SQL looks inside them: effect_id, the vendor's id of what was made, and
--- effect_address, under which a webhook may name an uploaded file, are what the action has read in the
--- response. No foreign key to the step: see is_not_needed_v1.
+-- Calls that change something at a platform, with their exact request, committed before the request
+-- is sent. request and response are payloads, which SQL does not read. From the response the action
+-- reads effect_id (the platform's id of what was made) and effect_address (an address under which a
+-- webhook may report an uploaded file). No foreign key to the step: see is_not_needed_v1.
 CREATE TABLE intents (
   workflow_id uuid NOT NULL,
   step_key text NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE intents (
   CONSTRAINT intents_resolution CHECK (resolution IN ('accepted', 'refused', 'never'))
 );
 
--- By its address a webhook finds the step for which a file was uploaded. A hash, because the vendor
--- decides how long an address is.
+-- A webhook that reports a file's address finds the step for which the file was uploaded. A hash
+-- index, because the platform decides how long an address is.
 CREATE INDEX intents_by_address ON intents USING hash (effect_address)
   WHERE effect_address IS NOT NULL;

@@ -1,4 +1,4 @@
--- Who owns workflows, files and definitions. Everything of one organisation is hidden from the others.
+-- Owners of workflows, files and definitions. An organisation cannot see what belongs to another.
 CREATE TABLE organisations (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   name text NOT NULL,

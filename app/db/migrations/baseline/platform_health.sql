@@ -1,4 +1,4 @@
--- The last probe of each platform.
+-- The last probe of each platform. response_time is in milliseconds.
 CREATE TABLE platform_health (
   platform text PRIMARY KEY,
   is_ok boolean NOT NULL,

@@ -1,4 +1,4 @@
--- HTTP exchanges with platforms. response_time is in milliseconds.
+-- HTTP calls to platforms. response_time is in milliseconds.
 CREATE TABLE platform_logs (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   workflow_id uuid,

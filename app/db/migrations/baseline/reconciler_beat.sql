@@ -1,5 +1,5 @@
--- One row, which all reconcilers share: when any of them last passed, and until when no lease is expired
--- (see reconciler_beat_v1).
+-- One row that all reconcilers share: when any of them last wrote its heartbeat, and until when no
+-- lease may be ended (see reconciler_beat_v1).
 CREATE TABLE reconciler_beat (
   is_only boolean DEFAULT true PRIMARY KEY,
   beat_at timestamptz NOT NULL,

@@ -1,5 +1,5 @@
--- One row: which text of the schema has made this database. Until the first tag each change edits the
--- baseline, and a database of another text is not the one that the code expects.
+-- One row: the checksum of the schema files that made this database. Until the first tag, each
+-- change of the schema edits these files. The code refuses a database with another checksum.
 CREATE TABLE schema_baseline (
   is_only boolean DEFAULT true PRIMARY KEY,
   checksum text NOT NULL,

@@ -1,5 +1,5 @@
--- A step's status and kind are domains, because the CHECK of a table is read from the catalog and planned
--- anew by every statement, and that of a domain once a session.
+-- A step's status, kind and role are domains. The CHECK of a table is read from the catalog and
+-- planned again for every statement, that of a domain once in a session.
 CREATE DOMAIN step_status AS text CONSTRAINT step_status CHECK (VALUE IN (
   'pending', 'running', 'waiting', 'unknown', 'succeeded', 'failed', 'skipped', 'cancelled',
   'compensated'));
@@ -7,24 +7,30 @@ CREATE DOMAIN step_kind AS text CONSTRAINT step_kind CHECK (VALUE IN (
   'step', 'undo', 'orphan', 'orphan_undo'));
 CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', 'wait', 'approval'));
 
--- Nodes of workflows, and what is undone of them. kind says what a row is, and of_key the key of the row
--- that it is about; both never change:
+-- The steps of workflows: nodes of the definition, and rows that undo them. No foreign key to the
+-- workflow: see is_not_needed_v1.
+--
+-- kind says what a row is, and of_key is the key of the row to which it refers. Both never change.
 --   step: a node of the definition
 --   undo: the compensation of the step of_key
---   orphan: an effect that works at a vendor for the step of_key and is not its own
+--   orphan: an effect that was made at a platform for the step of_key, and that this step does not
+--     own
 --   orphan_undo: the compensation of the orphan of_key
--- role says what a node is that runs no action of a platform, and never changes; it is null for one
--- that does:
+-- role is set for a node that calls no platform, and never changes; null for others.
 --   shape: a row of a block, which only orders other rows
---   wait, approval: a wait for an instant or for a person, whose input is made anew at each retry
--- A step without publish_after is not released: it is neither claimed nor published. item, input, output,
--- resolved_output and error are payloads, and no SQL looks inside them. What it needs of them stands in
--- columns: error_code; signal and asked, the name of the signal for which an approval has waited and the
--- addresses of those who may give it (null: the owner of the workflow); held_since, from when a store of
--- ours has kept the step from being tried; left_since and left_called_at, from when no worker's release
--- fits the step and when a person was called for that (both count only together with error_code).
--- is_tolerated: the step has failed and was let pass. No foreign key to the workflow: see
--- is_not_needed_v1.
+--   wait, approval: a wait for a time or for a person. Its input is made anew at each retry.
+-- A step whose publish_after is null is not released: it is neither claimed nor published.
+--
+-- item, input, output, resolved_output and error are payloads, which SQL does not read. What SQL
+-- needs from them has its own columns:
+--   error_code: the code of the error
+--   signal, asked: the name of the signal for which an approval has waited, and the e-mail
+--     addresses of the users who may give it (null: the owner of the workflow)
+--   held_since: since when a full or unavailable store of ours keeps the step from being tried
+--   left_since, left_called_at: since when no worker's release or settings fit the step, and when
+--     its workflow was marked for attention because of that. Both apply only together with
+--     error_code.
+--   is_tolerated: the step has failed, and the definition tolerates that
 CREATE TABLE steps (
   workflow_id uuid NOT NULL,
   key text NOT NULL,
@@ -70,15 +76,15 @@ CREATE TABLE steps (
   resolved_output jsonb,
   PRIMARY KEY (workflow_id, key)
 )
--- Room for the next versions of a row beside the first: an update that finds room there, and changes no
--- indexed column, is HOT. So no index may name a step's status, or anything else that every transition
--- changes.
+-- Leaves room on each page for the next versions of a row. An update that finds room there and
+-- changes no indexed column is HOT, which is cheap. So no index may use a step's status or another
+-- column that every transition changes.
 WITH (fillfactor = 70);
 
 CREATE INDEX steps_by_external_id ON steps (external_id) WHERE external_id IS NOT NULL;
--- The few steps that ever waited for a signal: lists of approvals begin with them.
+-- The few steps that have waited for a signal. Lists of approvals read this index first.
 CREATE INDEX steps_by_signal ON steps (workflow_id) WHERE signal IS NOT NULL;
--- The few compensations of orphan effects, which are run also after the end of their workflows.
+-- The few compensations of orphans, which also run after the end of their workflows.
 CREATE INDEX steps_orphans ON steps (workflow_id) WHERE kind = 'orphan_undo';
 
 CREATE TRIGGER is_not_needed BEFORE DELETE ON steps

@@ -1,5 +1,5 @@
--- Who asks. organisation_id and project_id say where what the user starts and uploads stands; each user
--- is made with an organisation and a project of their own (see create_user_v1).
+-- The users of the API. What a user starts or uploads belongs to organisation_id and project_id.
+-- Each user is created with an own organisation and project (see create_user_v1).
 CREATE TABLE users (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   organisation_id uuid NOT NULL,

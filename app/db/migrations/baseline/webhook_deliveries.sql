@@ -1,7 +1,8 @@
--- Verified webhooks, each committed before it is answered, and deliveries of our own (platform
--- `control`): a signal that was given, a child that has ended. consumed_at: a step has taken it.
--- effect_*: the vendor's id of the effect that it speaks of and the step whose effect that is; fate:
--- whether the effect is that step's own or an orphan, null while that is open.
+-- Verified webhooks, each committed before it is answered. Also deliveries that Playalter makes
+-- itself (platform `control`): a signal was given, or a child has ended. consumed_at: when a step
+-- took the delivery. effect_id, effect_workflow_id, effect_step_key: the platform's id of the
+-- effect that the webhook reports, and the step for which it was made. fate: whether that step owns
+-- the effect (`own`) or not (`orphan`); null until that is decided.
 CREATE TABLE webhook_deliveries (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   platform text NOT NULL,
@@ -23,10 +24,10 @@ CREATE TABLE webhook_deliveries (
 
 CREATE INDEX webhook_deliveries_by_external_id ON webhook_deliveries (external_id)
   WHERE external_id IS NOT NULL;
--- Deliveries of our own that no step has taken: every pass of the reconciler looks for them.
+-- Deliveries of platform `control` that no step has taken. Every pass of the reconciler reads them.
 CREATE INDEX webhook_deliveries_unconsumed ON webhook_deliveries (received_at)
   WHERE platform = 'control' AND consumed_at IS NULL;
--- Effects of which it is open whose they are, the oldest first.
+-- Effects for which it is not decided yet whether their step owns them, oldest first.
 CREATE INDEX webhook_deliveries_undecided ON webhook_deliveries (received_at)
   WHERE effect_workflow_id IS NOT NULL AND fate IS NULL;
 CREATE INDEX webhook_deliveries_by_effect ON webhook_deliveries (effect_workflow_id)

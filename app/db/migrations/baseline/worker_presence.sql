@@ -1,5 +1,5 @@
--- What each worker has last said of itself. A worker that has stopped takes no queue, and its row stays
--- for a day; an empty table means that no worker has ever told.
+-- What each worker last reported about itself. A worker that has stopped has no queues; its row
+-- stays for a day. If the table is empty, no worker has ever reported.
 CREATE TABLE worker_presence (
   name text PRIMARY KEY,
   queues text[] NOT NULL,

@@ -1,13 +1,13 @@
--- Executions of definitions. A workflow that has not ended has a finite next_wake_at: there is no state
--- in which the reconciler will not look at it again.
+-- Executions of definitions. Every workflow that has not ended has a finite next_wake_at, so the
+-- reconciler always looks at it again.
 --
--- input, output and error are payloads, and no SQL looks inside them. attention_since counts while
--- attention is set; paused_by, paused_reason and pauses_children while paused_at is: a child that is
--- started meanwhile follows them.
+-- input, output and error are payloads, which SQL does not read. attention_since is valid only
+-- while attention is set. paused_by, paused_reason and pauses_children are valid only while
+-- paused_at is set; a child that is started during the pause is then paused in the same way.
 --
--- No foreign key stands on the columns that a start writes (organisation, project, user, definition), for
--- its check would cost each start a look and a lock for each of them; triggers guard the other end (see
--- is_not_needed_v1).
+-- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
+-- because each start would check and lock a row for each of them. Triggers guard the deletion of
+-- those rows instead (see is_not_needed_v1).
 CREATE TABLE workflows (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   organisation_id uuid NOT NULL,
@@ -50,13 +50,13 @@ CREATE TABLE workflows (
     status IN ('succeeded', 'failed', 'compensated', 'cancelled')
     OR (next_wake_at IS NOT NULL AND isfinite(next_wake_at)))
 )
--- Each workflow leaves dead entries at the head of workflows_due, where every pass of the reconciler
--- begins. At the usual fifth of the table a pass would step over more of them the more workflows have
--- finished.
+-- Each workflow leaves dead entries at the start of the index workflows_due, where every pass of
+-- the reconciler starts to read. With the default of a fifth of the table, a pass would skip more
+-- dead entries the more workflows have finished.
 WITH (autovacuum_vacuum_scale_factor = 0.05);
 
--- A unique index may stand only on columns that never change, or each update would lock the row against
--- claims.
+-- A unique index may cover only columns that never change. Otherwise each update would take a lock
+-- that conflicts with claims.
 CREATE UNIQUE INDEX workflows_idempotency ON workflows (user_id, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX workflows_due ON workflows (next_wake_at) WHERE completed_at IS NULL;
@@ -65,16 +65,19 @@ CREATE INDEX workflows_by_parent ON workflows (parent_id) WHERE parent_id IS NOT
 CREATE INDEX workflows_by_fork_source ON workflows (forked_from) WHERE forked_from IS NOT NULL;
 CREATE INDEX workflows_needing_a_person ON workflows (user_id, id) WHERE attention IS NOT NULL;
 
--- Lists by status read only what they show; no finished and no sleeping workflow is passed over.
+-- The next three indexes serve lists by status. With them, a list reads only the rows that it
+-- shows. It does not read finished or sleeping workflows in order to discard them.
 --
--- Whether a running workflow is suspended follows from its steps and from the time, so no index can hold
--- it. is_asleep is what an index can hold; it is noted when next_wake_at is raised, which only the
--- reconciler does. Whatever gives a sleeping workflow something to do lowers next_wake_at to within the
--- longest republish time. So a workflow that is asleep and is not to be looked at soon is suspended; one
--- for which this is not known yet (null) is to be looked at soon. For all others the steps are asked.
+-- Whether a running workflow is suspended depends on its steps and on the time, so an index cannot
+-- tell. It can tell is_asleep, which is stored when the reconciler sets next_wake_at to a later
+-- time. Whatever gives a sleeping workflow something to do sets next_wake_at to a time that is at
+-- most the longest republish time away. So a workflow is suspended if it is asleep and its
+-- next_wake_at is further away. If is_asleep is null (not known yet), next_wake_at is near. In all
+-- other cases a list reads the steps.
 --
--- A workflow that runs and succeeds without a look of the reconciler has no entry in these three, and
--- their columns change only together with those of workflows_due: no update stops being HOT.
+-- A workflow that succeeds before the reconciler looks at it has no entry in these three indexes.
+-- Their columns change only together with those of workflows_due, so they keep no update from being
+-- HOT.
 CREATE INDEX workflows_asleep ON workflows (user_id, id) WHERE completed_at IS NULL AND is_asleep;
 CREATE INDEX workflows_awake ON workflows (user_id, id) WHERE completed_at IS NULL AND NOT is_asleep;
 CREATE INDEX workflows_by_rare_status ON workflows (user_id, status, id)

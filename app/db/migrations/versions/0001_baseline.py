@@ -1,7 +1,7 @@
-"""The baseline: every SQL function, then the tables with their indexes and triggers.
+"""The baseline: creates every SQL function, then the tables with their indexes and triggers.
 
-Until the first tag a change of the schema edits the files that this migration runs; a database
-keeps the checksum of the text that made it.
+Until the first tag, a change of the schema edits the files that this migration runs. A database
+stores the checksum of the files that made it.
 """
 
 from pathlib import Path
@@ -39,7 +39,7 @@ _TABLES = (
 
 
 def upgrade() -> None:
-    """Create everything. Bodies of functions are not checked, for they name tables to come."""
+    """Create everything. Function bodies are not checked: their tables do not exist yet."""
     op.execute("SET LOCAL check_function_bodies = off")
     for file in function_files():
         _run(file)
@@ -54,6 +54,6 @@ def downgrade() -> None:
 
 
 def _run(file: Path) -> None:
-    # no_parameters: a "%" in the text stays one.
+    # Without no_parameters, psycopg2 would take a "%" in the text for a placeholder.
     bind = op.get_bind().execution_options(no_parameters=True)
     bind.exec_driver_sql(file.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
--- Calls a person to a workflow, for the step p_key (null: for none of its steps), unless one is
--- called already. The caller holds the workflow row FOR NO KEY UPDATE.
+-- Marks a workflow for attention (a person must look), because of the step p_key; null if no step
+-- is the cause. Does nothing if the workflow is already marked. The caller holds the workflow row
+-- FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION call_person_v1(p_workflow uuid, p_key text, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,7 +1,14 @@
--- A person answers a workflow's call for which no step stands: a time-out past the pivot, or a delivery
--- that cannot be decided; the latter calls for an ended workflow too. p_by says who and p_reason why.
--- Takes the workflow row FOR NO KEY UPDATE.
--- verdicts: dismissed | unchanged (the workflow calls no person) | needs_step (a step stands for the call) | ended
+-- Ends a workflow's need for attention when a person says so. This is for needs that no step
+-- causes: a time-out or an exhausted budget past the pivot (the step after which nothing is
+-- undone), or a delivery that cannot be decided. An ended workflow can need attention only for such
+-- a delivery. p_by is the person, p_reason the person's reason. Locks the workflow row FOR NO KEY
+-- UPDATE.
+--
+-- verdicts:
+--   dismissed
+--   unchanged: the workflow needs no attention.
+--   needs_step: a step is the cause, so the person must act on that step.
+--   ended: the workflow has ended.
 CREATE OR REPLACE FUNCTION dismiss_attention_v1(p_workflow uuid, p_by text, p_reason text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,7 +1,7 @@
--- The steps of a workflow that cannot go on without a person, in the definition's order, each with
--- the reason. p_person: actions whose open calls only a person can settle; null takes every unknown
--- step. Called by functions that settle a call for a person, and by the list of workflows that need
--- attention.
+-- The steps of a workflow that need a person, in the definition's order, each with the reason.
+-- p_person: actions whose open calls (calls of unknown outcome) only a person can resolve; if null,
+-- every unknown step is returned. Used by the functions that end or renew a workflow's need for
+-- attention, and by the list of workflows that need it.
 CREATE OR REPLACE FUNCTION needs_person_v1(p_workflow uuid, p_person text[])
 RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
   SELECT s.key, CASE WHEN s.kind <> 'step' AND s.status = 'failed' THEN 'compensation_failed'
@@ -16,7 +16,8 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
                             AND NOT s.is_tolerated
                        WHEN 'unknown' THEN p_person IS NULL OR s.action = ANY (p_person)
                        WHEN 'pending' THEN s.crashes >= 5 OR is_held_off_v1(s.held_since)
-                       -- The next try is under way, and nothing is better yet.
+                       -- The next attempt is running, and it is not known yet whether the store is
+                       -- available again.
                        WHEN 'running' THEN is_held_off_v1(s.held_since)
                        ELSE false END
    ORDER BY s.position, s.key

@@ -1,7 +1,7 @@
--- Takes a workflow's call for a person back where no step needs one any more; where another step
--- does, calls for that one. A call for which no step stands (a time-out past the pivot) stays until
--- a person dismisses it. p_person is that of needs_person_v1. The caller holds the workflow row FOR
--- NO KEY UPDATE.
+-- Ends a workflow's need for attention if no step needs a person any more. If another step needs
+-- one, the workflow is marked for attention because of that step instead. A need that no step
+-- causes (a time-out past the pivot, say) stays until a person dismisses it. p_person is as in
+-- needs_person_v1. The caller holds the workflow row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION settle_attention_v1(p_workflow uuid, p_person text[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

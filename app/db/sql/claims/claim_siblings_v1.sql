@@ -1,9 +1,11 @@
--- Claims several steps that one message carries, parts of one join whose action is quick. What may
--- be claimed, and the lock on the workflow row, are those of claim_step_v1 for a running workflow.
+-- Claims several steps that one message carries. They are parts of one join, and their action is
+-- quick. The conditions for a claim, and the lock on the workflow row, are those of claim_step_v1
+-- for a running workflow.
 --
--- Returns a row for each step that can be claimed. Where `is_claimed` is false the step is not
--- plain (a person asked to skip it, it was tried before, or it waits for a time), and the caller
--- claims it alone by claim_step_v1. No row means that the step is not to be run now.
+-- Returns a row for each step that can be claimed, and no row for a step that must not run now. If
+-- `is_claimed` is false, the step is not claimed yet, because it is not in its plain first state:
+-- its outcome is unknown, it has a wake_at, an external id or a time-out, or a person asked to skip
+-- it. The caller claims such a step alone by claim_step_v1.
 CREATE OR REPLACE FUNCTION claim_siblings_v1(
   p_workflow uuid, p_keys text[], p_lease double precision, p_attempt double precision)
 RETURNS TABLE (key text, is_claimed boolean, fence uuid, tries integer, generation integer, input jsonb,
@@ -13,7 +15,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   w record;
 BEGIN
-  -- Not flushed, for the same reason as the claim of claim_step_v1.
+  -- The commit is not flushed, for the same reason as in claim_step_v1.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT status, paused_at, user_id, type, version, spent <= budget AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
@@ -23,7 +25,8 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH free AS MATERIALIZED (
-    -- Locked in one order, and passing over what another transaction holds: no deadlock, no wait.
+    -- Lock the rows in key order and skip rows that another transaction holds, so that this
+    -- statement neither deadlocks nor waits.
     SELECT s.key FROM steps AS s
      WHERE s.workflow_id = p_workflow AND s.key = ANY (p_keys) AND s.status = 'pending'
      ORDER BY s.key FOR NO KEY UPDATE SKIP LOCKED),

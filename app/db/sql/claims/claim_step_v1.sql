@@ -1,17 +1,24 @@
--- Claims a step: decides who may run it, until when (the lease), and by which token (the fence). A
--- claim is a lease and leaves no event. It never takes a running step, for only the reconciler
--- expires a lease.
+-- Claims a step for one attempt of a worker. The claim sets a lease (the time until which the
+-- worker may run the step) and a fence (the id of this claim, without which nothing of the attempt
+-- is recorded). A claim logs no event. It never takes over a running step: only the reconciler ends
+-- an expired lease.
 --
--- A step can be claimed when it is pending or unknown, released, due, and its workflow lets it run:
--- a running workflow its steps, while it is within its budget; a stopping one its compensations,
--- and unknown steps, which are looked up; a paused one none. The compensation of an orphan effect
--- runs in a workflow of any status, and after its end. The workflow row is taken FOR KEY SHARE:
--- claims do not wait for outcomes, and the barrier of a stop or a pause waits for claims.
+-- A step can be claimed if it is pending or unknown, has been released, is due, and its workflow
+-- allows it:
+--   - A running workflow allows its steps while it is within its budget.
+--   - A stopping workflow allows compensations, and unknown steps, whose calls are looked up.
+--   - A paused workflow allows nothing.
+--   - The compensation of an orphan (an effect at a platform that its step does not own) may run in
+--     every status of the workflow. If the workflow is paused, it may run only after the workflow's
+--     end.
+-- The workflow row is locked FOR KEY SHARE. So claims do not wait for transactions that record
+-- outcomes, but the barrier of a stop or a pause (a lock FOR UPDATE) waits for claims in flight.
 --
--- verdicts: claimed (`skips`: a person asked that the step be passed over)
---           | done (it was recorded before; `released`: its successors, won for publishing by this caller;
---             `joined`: the join among them)
---           | skip (it is not to be run now)
+-- verdicts:
+--   claimed: the step is running. `skips`: a person asked to skip it.
+--   done: the step was recorded earlier. `released`: its successors that this caller must publish;
+--     `joined`: the join among them.
+--   skip: the step must not run now.
 CREATE OR REPLACE FUNCTION claim_step_v1(
   p_workflow uuid, p_key text, p_lease double precision, p_attempt double precision,
   p_republish double precision)
@@ -26,8 +33,9 @@ DECLARE
   s record;
   won text[];
 BEGIN
-  -- Not flushed: where a crash of the server loses a claim, the step runs again. The flush of an
-  -- intent or an outcome, which comes before anything that matters, carries the claim to disk too.
+  -- The commit is not flushed. If the server crashes and loses the claim, the step runs again. An
+  -- intent or an outcome is flushed before anything that matters, and its flush writes the claim to
+  -- disk too.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT workflows.status, paused_at, user_id, type, version, spent <= budget AS is_within,
          completed_at IS NOT NULL AS has_ended INTO w

@@ -1,7 +1,7 @@
--- Takes a running step from a worker that has let its lease end: unknown where p_unknown says that
--- a call of it may have happened, else pending. False where the step is no longer held under this
--- fence, or was renewed. The caller holds the workflow row FOR NO KEY UPDATE. Called by
--- reconcile_workflow_v1 alone.
+-- Takes a running step away from a worker whose lease has expired. The step becomes unknown if
+-- p_unknown (one of its calls may have taken effect), else pending. Returns false if the step has
+-- another fence (the id of a claim) or status by now, or if its lease was renewed. The caller,
+-- reconcile_workflow_v1, holds the workflow row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION expire_lease_v1(p_workflow uuid, p_key text, p_fence uuid, p_unknown boolean)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN

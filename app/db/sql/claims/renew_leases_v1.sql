@@ -1,8 +1,8 @@
--- Extends the leases of one process, several at once, never past the deadline of each step; returns
--- the fences whose leases were extended. A row that another transaction is writing just now is
--- passed over: its renewal is asked for again at the process's next tick, a third of a lease before
--- the lease ends. A renewal that is lost with a crash of the server does no harm, so its commit is
--- not flushed.
+-- Extends several leases of one process, but never past the deadline of the attempt. Returns the
+-- fences (ids of claims) whose leases were extended. Rows that another transaction holds are
+-- skipped. The process asks for them again at its next tick, at most a second later; the lease then
+-- still lasts for more than half of its length. The commit is not flushed, because losing a renewal
+-- in a crash of the server does no harm.
 CREATE OR REPLACE FUNCTION renew_leases_v1(
   p_workflows uuid[], p_keys text[], p_fences uuid[], p_lease double precision)
 RETURNS TABLE (fence uuid) LANGUAGE plpgsql AS $$

@@ -1,7 +1,7 @@
--- Of the given steps, those that the caller may publish: they are due for a copy, and their
--- publish_after is moved p_republish seconds away in the same statement. Of several callers one
--- wins each step, so that a backlog cannot multiply itself. Called before a step is published:
--- a worker whose step was recorded before, claim_step_v1, and the reconciler.
+-- Returns those of the steps p_keys that the caller must publish now. These are the steps whose
+-- publish_after has passed; the same statement sets it to p_republish seconds from now. So only one
+-- of several callers gets each step, and a backlog of messages cannot multiply itself. Called by
+-- claim_step_v1 and by reconcile_workflow_v1.
 CREATE OR REPLACE FUNCTION win_publish_v1(p_workflow uuid, p_keys text[], p_republish double precision)
 RETURNS text[] LANGUAGE sql AS $$
   WITH won AS (

@@ -1,6 +1,6 @@
--- Makes a step due now, with a message on its way from the caller, and forgets its crashes. Of a
--- paused workflow nothing is published: the step is due when the workflow goes on. The caller holds
--- the workflow row FOR NO KEY UPDATE.
+-- Makes a step due now and resets its count of crashes. The caller publishes the step, unless the
+-- workflow is paused; then the step is due when the workflow is resumed. The caller holds the
+-- workflow row FOR NO KEY UPDATE.
 -- verdicts: due | paused
 CREATE OR REPLACE FUNCTION make_due_v1(p_workflow uuid, p_key text, p_republish double precision)
 RETURNS text LANGUAGE plpgsql AS $$

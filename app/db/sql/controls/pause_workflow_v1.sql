@@ -1,8 +1,9 @@
--- Pauses a workflow: what happens to it is recorded, and nothing of it is claimed or published.
--- After the commit the caller runs the barrier, which waits for the claims in flight. p_children:
--- its children are to be paused with it. p_by says who asked and p_reason why; both stand in the
--- event. Takes the workflow row FOR NO KEY UPDATE.
--- verdicts: paused | unchanged (it was paused before) | ended
+-- Pauses a workflow: no step of it is claimed or published any more. Outcomes of running steps and
+-- webhooks are still recorded. After the commit the caller runs the barrier (a lock FOR UPDATE on
+-- the workflow row), which waits for claims in flight. p_children: child workflows are to be paused
+-- with it. p_by (who asked) and p_reason are stored in the event. Locks the workflow row FOR NO KEY
+-- UPDATE.
+-- verdicts: paused | unchanged (it was paused already) | ended
 CREATE OR REPLACE FUNCTION pause_workflow_v1(p_workflow uuid, p_by text, p_reason text, p_children boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,19 +1,28 @@
--- Records a person's word on a step whose fate no lookup can tell, or that has failed and is held.
--- p_by says who asked and p_reason why; both stand in the event.
--- p_as:
---   succeeded: the step's open calls count as made. With p_response, the vendor's reply to the one open
---     call, the action is replayed and goes on from it; p_effect_id and p_effect_address are what the
---     action reads in that reply. With p_output the step is recorded with that
---     output and the action does not run.
---   never: nothing happened at the vendor; the step runs again, as a new generation.
---   retry: the step is looked up again now.
---   done, retry: of a compensation (see resolve_undo_v1).
--- While the workflow is stopping no step runs again: the caller settles the workflow, which undoes
--- what was made and cancels what was not. Takes the workflow row FOR NO KEY UPDATE, then the
--- step's.
+-- Records a person's statement about a step whose call no lookup can resolve, or that has failed
+-- and waits for a person. p_by (who asked) and p_reason are stored in the event.
 --
--- verdicts: due (the caller publishes it) | paused | settle | ended | no_step | not_one_open
---           | nothing_open | tolerated | undoing | wrong (p_as is not for this step) | the step's status
+-- p_as is one of:
+--   succeeded: the open calls of the step (calls of unknown outcome) count as made. If p_response
+--     is given, it is the platform's response to the one open call: the action runs again and goes
+--     on from it. p_effect_id and p_effect_address are what the action reads in that response. If
+--     p_output is given, the step is recorded with this output and the action does not run.
+--   never: the open calls took no effect; the step runs again as a new generation, with new
+--     idempotency keys.
+--   retry: the open calls are looked up again now. For a compensation, see resolve_undo_v1.
+--   done: only for a compensation, see resolve_undo_v1.
+-- While the workflow is stopping, no step runs again. The caller then settles the workflow, which
+-- undoes what was made and cancels the rest. p_person: actions whose open calls only a person can
+-- resolve. Locks the workflow row FOR NO KEY UPDATE, then the step's row.
+--
+-- verdicts:
+--   due: the caller publishes the step.
+--   paused: the step is due when the workflow is resumed.
+--   settle: the caller settles the stopping workflow.
+--   ended, no_step, tolerated (its failure was tolerated), undoing (it has failed, and the workflow
+--     is being undone), wrong (p_as does not fit this step), or the step's status: nothing was
+--     done.
+--   not_one_open, nothing_open: the step does not have the open calls that p_response or `never`
+--     needs; nothing was done.
 CREATE OR REPLACE FUNCTION resolve_step_v1(
   p_workflow uuid, p_key text, p_as text, p_output jsonb, p_response jsonb, p_effect_id text,
   p_effect_address text, p_by text, p_reason text, p_person text[], p_republish double precision)
@@ -54,8 +63,8 @@ BEGIN
            effect_id = p_effect_id, effect_address = p_effect_address
      WHERE workflow_id = p_workflow AND step_key = p_key AND resolution IS NULL;
   END IF;
-  -- A stopping workflow lets only unknown steps run, so a step that was made stays unknown there and
-  -- is looked at once more.
+  -- A stopping workflow runs only unknown steps. So a step whose call was made stays unknown there,
+  -- and is looked up once more.
   becomes := CASE WHEN p_as = 'retry' OR p_as = 'succeeded' AND w.status = 'compensating'
                   THEN 'unknown' ELSE 'pending' END;
   UPDATE steps SET status = becomes, error = NULL, error_code = NULL, held_since = NULL,

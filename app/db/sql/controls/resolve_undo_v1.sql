@@ -1,7 +1,13 @@
--- Records a person's word on a compensation: `done` takes it for done, `retry` tries it again now.
--- p_of_key: the key of the row that it undoes. p_by says who asked and p_reason why; both stand in
--- the event. The caller, resolve_step_v1, holds the workflow row and the step's.
--- verdicts: due | paused | settle | wrong | the step's status
+-- Records a person's statement about a compensation: with p_as `done` it counts as done, with
+-- `retry` it runs again now. p_of_key: the key of the row that it undoes. p_by (who asked) and
+-- p_reason are stored in the event. The caller, resolve_step_v1, holds the workflow row and the
+-- step's row.
+--
+-- verdicts:
+--   due: the caller publishes the compensation.
+--   paused: the compensation is due when the workflow is resumed.
+--   settle: the caller settles the stopping workflow.
+--   wrong (p_as is neither done nor retry), or the compensation's status: nothing was done.
 CREATE OR REPLACE FUNCTION resolve_undo_v1(
   p_workflow uuid, p_key text, p_of_key text, p_status text, p_as text, p_by text, p_reason text,
   p_person text[], p_republish double precision)

@@ -1,7 +1,7 @@
--- Lets a paused workflow go on. Nothing is published here: the workflow is due now, and the
--- reconciler publishes its steps. A step that was to be published before or during the pause has no
--- message out, so it need not wait for its next copy. p_by says who asked and p_reason why; both
--- stand in the event. Takes the workflow row FOR NO KEY UPDATE.
+-- Lets a paused workflow go on. Publishes nothing: the workflow is due now, and the reconciler
+-- publishes its steps. A step whose message was used up or held back by the pause is published at
+-- once, instead of at its next regular time. p_by (who asked) and p_reason are stored in the event.
+-- Locks the workflow row FOR NO KEY UPDATE.
 -- verdicts: resumed | unchanged (it was not paused) | ended
 CREATE OR REPLACE FUNCTION resume_workflow_v1(p_workflow uuid, p_by text, p_reason text)
 RETURNS text LANGUAGE plpgsql AS $$

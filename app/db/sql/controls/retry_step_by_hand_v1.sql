@@ -1,13 +1,20 @@
--- Runs a step that has failed, or that waits for its next try, now. Where it starts anew (its input
--- was corrected, or the vendor may keep its failure under the old key) its generation rises: never
--- while a call of it is open, and past an accepted call only with a reason, for that call is then
--- made a second time. p_input: the corrected input, null to keep it. p_artifacts: the files that it
--- mentions (see mention_artifacts_v1). p_person: actions whose open calls only a person can settle.
--- p_by says who asked and p_reason why; both stand in the event. Takes the workflow row FOR NO KEY
--- UPDATE, then the step's.
+-- Runs a step now that has failed or waits for its next attempt. The step may start anew, as a new
+-- generation with new idempotency keys: if a person corrected its input, or if the platform may
+-- keep its failure under the old key. It never starts anew while one of its calls is open (of
+-- unknown outcome). If one of its calls was accepted, starting anew makes that call a second time,
+-- so this needs a reason.
 --
--- verdicts: due (the caller publishes it) | paused (it is due when the workflow goes on) | not_running
---           | no_step | open_intent | needs_reason | tolerated | not_waiting | undo | the step's status
+-- p_input: the corrected input; null keeps the old one. p_artifacts: the files that it mentions
+-- (see mention_artifacts_v1). p_person: actions whose open calls only a person can resolve. p_by
+-- (who asked) and p_reason are stored in the event. Locks the workflow row FOR NO KEY UPDATE, then
+-- the step's row.
+--
+-- verdicts:
+--   due: the caller publishes the step.
+--   paused: the step is due when the workflow is resumed.
+--   not_running, no_step, undo (it is a compensation), tolerated (its failure was tolerated),
+--     not_waiting (it is due already), open_intent (a corrected input, but a call is open),
+--     needs_reason, or the step's status: nothing was done.
 CREATE OR REPLACE FUNCTION retry_step_by_hand_v1(
   p_workflow uuid, p_key text, p_input jsonb, p_by text, p_reason text, p_person text[],
   p_republish double precision, p_artifacts uuid[])
@@ -40,8 +47,7 @@ BEGIN
            AND (calls.number > 0 OR s.external_id IS NOT NULL);
   IF rises AND calls.accepted > 0 AND p_reason IS NULL THEN RETURN 'needs_reason'; END IF;
   IF s.role = 'approval' AND s.status = 'failed' THEN
-    -- The approval is asked for anew. An answer that was given before stays on record and counts no
-    -- more.
+    -- The approval is asked for again. An earlier answer stays stored, but no longer applies.
     UPDATE webhook_deliveries SET external_id = external_id || '#' || s.generation
      WHERE external_id = s.external_id;
   END IF;
@@ -56,7 +62,8 @@ BEGIN
     PERFORM mention_artifacts_v1(p_workflow, w.user_id, p_artifacts);
   END IF;
   IF rises THEN
-    -- What the step's earlier calls have made is no longer its own, should a webhook still tell of it.
+    -- The effects of the step's earlier calls no longer belong to it. If a webhook has reported
+    -- one, it is decided again whether that effect is an orphan.
     UPDATE webhook_deliveries SET fate = NULL
      WHERE effect_workflow_id = p_workflow AND effect_step_key = p_key AND fate = 'own';
   END IF;

@@ -1,13 +1,18 @@
--- Asks that a step be passed over. The worker that prepares it records it as skipped, so that what
--- follows is released in the one way that there is. A step whose turn has not come is skipped when
--- it comes.
--- p_pivot, p_person: the workflow's pivot; actions whose open calls only a person can settle. p_by
--- says who asked and p_reason why; both stand in the event. Takes the workflow row FOR NO KEY
--- UPDATE, then the step's.
+-- Asks that a step be skipped. The worker that claims the step records it as skipped, so that its
+-- successors are released in the usual way. A step that is not due yet is skipped when it is.
+-- p_pivot: the key of the workflow's pivot, the step after which nothing is undone. p_person:
+-- actions whose open calls (calls of unknown outcome) only a person can resolve. p_by (who asked)
+-- and p_reason are stored in the event. Locks the workflow row FOR NO KEY UPDATE, then the step's
+-- row.
 --
--- verdicts: due (the caller publishes it) | paused | later (its turn has not come) | not_running | no_step
---           | shape (it belongs to the shape of the definition) | pivot_sent | tolerated | unchanged
---           | undo | the step's status
+-- verdicts:
+--   due: the caller publishes the step.
+--   paused: the step is due when the workflow is resumed.
+--   later: the step is not released yet, and is skipped then.
+--   unchanged: the skip was asked for earlier.
+--   not_running, no_step, undo (it is a compensation), shape (it only orders other steps),
+--     pivot_sent (it is the pivot, and its call was sent), tolerated (its failure was tolerated),
+--     or the step's status: nothing was done.
 CREATE OR REPLACE FUNCTION skip_step_v1(
   p_workflow uuid, p_key text, p_by text, p_reason text, p_pivot text, p_person text[],
   p_republish double precision)
@@ -29,7 +34,8 @@ BEGIN
     RETURN 'tolerated';
   END IF;
   IF s.skip_requested THEN RETURN 'unchanged'; END IF;
-  -- A skipped pivot counts as not made, so that what cannot be undone any more would be undone.
+  -- A skipped pivot counts as not made. A later stop would then undo steps, although nothing may be
+  -- undone after the pivot's call.
   IF p_key = p_pivot AND EXISTS (
        SELECT FROM intents WHERE workflow_id = p_workflow AND step_key = p_key
           AND (resolution IS NULL OR resolution = 'accepted')) THEN

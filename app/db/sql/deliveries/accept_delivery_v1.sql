@@ -1,8 +1,9 @@
--- Stores a verified webhook, once; false for a duplicate. With it stands the step whose effect
--- p_effect it speaks of, where the webhook carries that step: by its reference (p_workflow,
--- p_step), or by the address of a file that was uploaded for it (p_addresses). p_traced: actions
--- whose effects can be taken back by their id alone. An effect that the step waits for is known as
--- its own at once; any other is decided later (see decide_delivery_v1).
+-- Stores a verified webhook once; returns false if it was stored earlier. A webhook may report an
+-- effect, p_effect. The row then also stores the step that caused the effect, if the webhook tells
+-- which step that is: by the step's reference (p_workflow, p_step), or by the address of a file
+-- that was uploaded for the step (p_addresses). This is done only for the actions p_traced, whose
+-- effects can be undone by their id alone. An effect that the step waits for is marked as the
+-- step's own at once. Other effects are decided later (see decide_delivery_v1).
 CREATE OR REPLACE FUNCTION accept_delivery_v1(
   p_platform text, p_delivery_id text, p_external_id text, p_kind text, p_payload jsonb,
   p_effect text, p_workflow uuid, p_step text, p_addresses text[], p_traced text[])
@@ -11,8 +12,8 @@ DECLARE
   s record;
 BEGIN
   IF p_effect IS NOT NULL AND p_workflow IS NULL THEN
-    -- Materialized, because the planner expects many rows and would read the whole table for the
-    -- first of them.
+    -- Materialized, because the planner expects many rows and would read the whole table to find
+    -- the first.
     WITH found AS MATERIALIZED (
       SELECT workflow_id, step_key FROM intents
        WHERE effect_address = ANY (p_addresses))

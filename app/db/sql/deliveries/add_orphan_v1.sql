@@ -1,10 +1,10 @@
--- Adds the rows that take an orphan effect back, with the event that it was found, once for each
--- effect. An orphan effect works at a vendor for a step and is not the step's own: a doubled call,
--- or what a step that was passed over has left. It has a row of its own, and that row a
--- compensation, which runs under the step protocol whatever its workflow does, also after its end.
+-- Adds the rows that undo an orphan, once for each effect, and logs that it was found. An orphan is
+-- an effect at a platform that its step does not own: a call that was made twice, or work that a
+-- skipped step has left there. One row stands for the effect, a second for its compensation. The
+-- compensation runs under the step protocol in every status of the workflow, also after its end.
 --
--- p_orphan: {external_id, key, undo_key}, made by the caller. The caller holds the workflow row FOR NO KEY
--- UPDATE; the reconciler publishes the compensation.
+-- p_orphan: {external_id, key, undo_key}, made by the caller. The caller holds the workflow row FOR
+-- NO KEY UPDATE. The reconciler publishes the compensation.
 CREATE OR REPLACE FUNCTION add_orphan_v1(p_workflow uuid, p_step text, p_orphan jsonb) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,7 +1,8 @@
--- Decides whose the effect of a delivery is (see settle_delivery_v1, whose verdicts and lock these
--- are). With the last delivery of a workflow that could not be decided, its call for a person is
--- taken back; a step that needs one meanwhile is called for instead. p_most: after so many failures
--- a person was called (see put_off_delivery_v1). Called by the reconciler.
+-- Decides whether the effect that a delivery reports belongs to its step or is an orphan. Verdicts
+-- and lock are those of settle_delivery_v1. An undecided delivery may have marked the workflow for
+-- attention: put_off_delivery_v1 does that after p_most failures. If this was the last such
+-- delivery, the mark is removed; if a step needs a person, the workflow is then marked because of
+-- that step. Called by the reconciler.
 CREATE OR REPLACE FUNCTION decide_delivery_v1(
   p_delivery uuid, p_is_told boolean, p_orphan jsonb, p_most integer)
 RETURNS text LANGUAGE plpgsql AS $$
@@ -20,8 +21,9 @@ BEGIN
   IF FOUND THEN
     PERFORM append_event_v1(workflow, 'AttentionResolved', NULL,
                             jsonb_build_object('reason', 'delivery_undecided'));
-    -- While a person was called for this, none was called for anything else. A call in doubt calls
-    -- for a person itself when it is next looked up, so no action is named here.
+    -- A workflow is marked for one reason at a time, so a step may need a person too. The list of
+    -- actions is empty: if an unknown call needs a person, its next lookup marks the workflow
+    -- again.
     SELECT step_key, reason INTO need FROM needs_person_v1(workflow, '{}') LIMIT 1;
     IF FOUND THEN PERFORM call_person_v1(workflow, need.step_key, need.reason); END IF;
   END IF;

@@ -1,8 +1,12 @@
--- Whether an effect is the step's own: the step waits for it or has recorded it; or it is another
--- step's, whatever the delivery seems to carry. Whether an output names it is for the caller to
--- read, because outputs are payloads (see settle_delivery_v1). Where a person has said what the
--- step's output is, or that a call was made but not what came of it, the effect counts as the
--- step's own: it cannot be told, and nothing is taken back.
+-- Whether an effect counts as the step's own, so that it is not undone as an orphan. That is so in
+-- these cases:
+--   - The step, or any other step, waits for the effect's id or has recorded it.
+--   - A person has stated the step's output.
+--   - An accepted call of the step's present generation made the effect.
+--   - A person has stated that a call of the step was made, but not what it made. It cannot be
+--     known whether it made this effect.
+-- Outputs are payloads, which SQL does not read. The caller checks whether an output contains the
+-- effect's id (see settle_delivery_v1).
 CREATE OR REPLACE FUNCTION is_own_effect_v1(p_workflow uuid, p_key text, p_effect text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT FROM steps WHERE external_id = p_effect AND kind <> 'orphan')

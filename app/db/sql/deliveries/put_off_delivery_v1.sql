@@ -1,7 +1,7 @@
--- Puts a delivery off whose decision failed: it is tried again later and later, at last once a day.
--- At p_most failures a person is called, unless another transaction holds the workflow row; then
--- the next failure calls. Returns the number of failures, 0 where the delivery was decided
--- meanwhile.
+-- Postpones a delivery whose decision failed. It is tried again after 2, 4, 8 ... seconds, and from
+-- the p_most-th failure on after a day. From then on each failure marks the workflow for attention
+-- (a person must look), unless another transaction holds the workflow row. Returns the number of
+-- failures, or 0 if the delivery has been decided meanwhile.
 CREATE OR REPLACE FUNCTION put_off_delivery_v1(p_delivery uuid, p_most integer) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,11 +1,18 @@
--- Decides whose the effect of a delivery is, once nothing can change that: a step that runs, or
--- whose call is open, may still adopt the effect. An orphan gets the rows that take it back
--- (p_orphan is what add_orphan_v1 takes). Every outcome takes the lock that is taken here, the
--- workflow row FOR NO KEY UPDATE, and so does whatever lets a step that has ended run again; here
--- it is not waited for (SKIP LOCKED), because the next pass comes. Called by decide_delivery_v1.
--- p_is_told: the step's output, or that of its compensation, names the effect. The caller has read
--- both under the same lock.
--- verdicts: own | orphan | later (it cannot be decided yet, or the workflow is locked) | decided (before)
+-- Decides whether the effect that a delivery reports is the step's own or an orphan. It waits until
+-- nothing can change the answer: a running step, or a step with an open call (a call of unknown
+-- outcome), may still turn out to own the effect. For an orphan it adds the rows that undo it.
+-- Called by decide_delivery_v1.
+--
+-- The workflow row is locked FOR NO KEY UPDATE, as by every transaction that records an outcome or
+-- lets an ended step run again. SKIP LOCKED, because the reconciler's next pass tries again.
+-- p_is_told: the output of the step or of its compensation contains the effect's id. The caller has
+-- read both under the same lock. p_orphan is as in add_orphan_v1.
+--
+-- verdicts:
+--   own
+--   orphan
+--   later: it cannot be decided yet, or another transaction holds the workflow row.
+--   decided: it was decided earlier.
 CREATE OR REPLACE FUNCTION settle_delivery_v1(p_delivery uuid, p_is_told boolean, p_orphan jsonb)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -25,13 +32,14 @@ BEGIN
   verdict := CASE
     WHEN p_is_told OR is_own_effect_v1(d.workflow_id, d.step_key, d.effect_id) THEN 'own'
     WHEN s.status IN ('succeeded', 'skipped', 'compensated') THEN 'orphan'
-    -- The step's compensation, or a person's retry, may look the open call up and find this effect.
+    -- The step's compensation, or a retry by a person, may look up the open call and find this
+    -- effect.
     WHEN s.status IN ('failed', 'cancelled') THEN CASE
       WHEN w.completed_at IS NULL AND EXISTS (
         SELECT FROM intents WHERE workflow_id = d.workflow_id AND step_key = d.step_key
            AND resolution IS NULL) THEN 'later' ELSE 'orphan' END
-    -- The step waits for another effect. Only a new generation drops that one, and no new generation
-    -- looks up this one.
+    -- The step waits for another effect. Only a new generation forgets that one, and the calls of a
+    -- new generation do not find this effect.
     WHEN s.external_id IS NOT NULL THEN 'orphan'
     ELSE 'later' END;
   IF verdict = 'later' THEN RETURN verdict; END IF;

@@ -1,11 +1,12 @@
--- Appends one event to a workflow's record: {seq, at, type, step, data} as canonical text, and the
--- SHA-256 over the previous event's hash and that text. The first event's previous hash is that of
--- the workflow's id.
+-- Appends one event to a workflow's record. The event is {seq, at, type, step, data} as text. Its
+-- hash is the SHA-256 of the previous event's hash followed by that text; the first event uses the
+-- hash of the workflow's id instead.
 --
--- The caller holds the workflow row FOR NO KEY UPDATE, so the newest event stays the newest. What
--- is hashed is the text that is stored, for jsonb and timestamps do not come back as they went in.
--- p_data carries hashes of payloads, never payloads (see without_empty_v1). Called by every
--- function that changes a workflow's state.
+-- The caller holds the workflow row FOR NO KEY UPDATE, so that no other transaction appends an
+-- event at the same time. The hash covers the text as it is stored, because jsonb and timestamps
+-- are not read back exactly as they were written. p_data contains hashes of payloads, never
+-- payloads (see without_empty_v1). Called by every function that logs a change of a workflow's
+-- state.
 CREATE OR REPLACE FUNCTION append_event_v1(
   p_workflow uuid, p_type text, p_step text, p_data jsonb)
 RETURNS void LANGUAGE plpgsql AS $$

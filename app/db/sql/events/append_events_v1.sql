@@ -1,5 +1,5 @@
 -- Appends several events to one workflow's record; each of p_events is {type, step, data}. Text,
--- hash and lock are those of append_event_v1, and all events carry the same time. Called for
+-- hash and lock are those of append_event_v1, and all events have the same time. Called for
 -- siblings that are recorded together.
 CREATE OR REPLACE FUNCTION append_events_v1(p_workflow uuid, p_events jsonb[]) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -1,5 +1,5 @@
--- The SHA-256 of a payload's stored text, in hexadecimal. Events carry this hash; the payload
--- itself stands in a row that can be erased.
+-- The SHA-256 of a payload's stored text, in hexadecimal. Events contain this hash; the payload
+-- itself is in another row, which can be erased.
 CREATE OR REPLACE FUNCTION payload_hash(p_payload jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT encode(sha256(convert_to(p_payload::text, 'UTF8')), 'hex')
 $$;

@@ -1,7 +1,7 @@
--- An event's data without the hash of an empty payload, {}. A reader takes a missing hash of an
--- output, or of a workflow's input, for the hash of {}: most control steps have an empty output,
--- and its hash would cost 76 bytes in each of their events. The input of other events stays, for
--- there a missing hash means that no input was given.
+-- An event's data without the hash of an empty payload, {}. This applies to the hash of an output
+-- and to that of a workflow's input. A reader takes a missing hash there for the hash of {}: most
+-- control steps have an empty output, and its hash would cost 76 bytes in each of their events. In
+-- other events the input's hash stays, because there a missing hash means that no input was given.
 CREATE OR REPLACE FUNCTION without_empty_v1(p_type text, p_data jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE payload_hash('{}')

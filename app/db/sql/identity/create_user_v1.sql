@@ -1,13 +1,14 @@
--- Makes a user, with an organisation and a project of the user's own, in which the user's workflows and
--- files stand. Returns the user's id; an address that is known keeps its user. Two callers with the same
--- new address at the same time get the same user.
+-- Creates a user with an organisation and a project for the user's workflows and files. Returns the
+-- user's id. If a user with this e-mail address exists, returns that user's id. Two simultaneous
+-- callers with the same new address get the same user.
 CREATE OR REPLACE FUNCTION create_user_v1(p_email text) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
   found_user uuid;
   organisation uuid := uuidv7();
   project uuid := uuidv7();
 BEGIN
-  -- Callers with the same address take turns, or the second would leave an organisation without users.
+  -- Callers with the same address take turns. Otherwise the second would leave an organisation
+  -- without users.
   PERFORM pg_advisory_xact_lock(hashtextextended(p_email, 0));
   SELECT id INTO found_user FROM users WHERE email = p_email;
   IF FOUND THEN RETURN found_user; END IF;

@@ -1,10 +1,11 @@
--- Records an effect before it is made: the exact request, and with it the step's input, because
--- the compensation needs both. A generation's earlier record of the same ordinal is returned
--- as it stands (`is_new` false); one that was proven to have had no effect is opened again and
--- counts as new.
+-- Records a call that changes something at the platform before it is sent: its exact request, and
+-- the step's input, because the compensation needs both. If the step's generation already has a
+-- record of this ordinal (the position of the call in the attempt), that record is returned
+-- unchanged (`is_new` false). But if that record proves that its call had no effect, it is opened
+-- again and `is_new` is true.
 --
--- Returns no row where the caller's fence is no longer the step's. Locks the step's row by updating
--- it.
+-- Returns no row if p_fence (the id of the caller's claim) is not the step's current fence. The
+-- UPDATE locks the step's row.
 CREATE OR REPLACE FUNCTION record_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
   p_operation text, p_request json, p_idempotency_key text, p_input jsonb)
@@ -23,7 +24,7 @@ BEGIN
     RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,
               i.resolution, i.response;
   IF FOUND THEN RETURN; END IF;
-  -- It is proven to have had no effect so far. This is a first sending again, and open until its
+  -- The earlier call had no effect, so this is a first sending again. The record is open until the
   -- outcome is known.
   RETURN QUERY
     UPDATE intents AS i SET resolution = NULL, response = NULL, effect_id = NULL,

@@ -1,5 +1,6 @@
--- Records what became of an effect: `accepted` with the vendor's response, `refused`, or `never`.
--- False where the caller's fence is no longer the step's. Takes the step's row FOR NO KEY UPDATE.
+-- Records the outcome of a call: `accepted` with the platform's response, `refused` by the
+-- platform, or `never` (proven to have had no effect). Returns false if p_fence (the id of the
+-- caller's claim) is not the step's current fence. Locks the step's row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION resolve_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
   p_resolution text, p_response jsonb, p_effect_id text, p_effect_address text)

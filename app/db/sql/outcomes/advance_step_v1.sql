@@ -1,12 +1,13 @@
--- Hand to hand: records the success of step n and claims step n+1 in one statement, where the
--- success does nothing but release its one successor p_next. It checks all that finish_step_v1 and
--- claim_step_v1 check. Where anything is out of the ordinary it records the step by finish_step_v1
--- and claims nothing; the verdict is then that function's, and `released` names what follows.
+-- Records the success of a step and claims its one successor p_next in the same call, so that the
+-- worker runs the successor without a message. This needs a step that only releases p_next. All
+-- checks of finish_step_v1 and claim_step_v1 are made here too. In every other case the step is
+-- recorded by finish_step_v1 and nothing is claimed; the verdict is then that of finish_step_v1,
+-- and `released` lists the keys to publish.
 --
--- An UPDATE that names `cost` fires the trigger of the budget, so the cost is written apart, and
--- only where there is one: most steps cost nothing. The workflow row is the first lock, FOR NO KEY
--- UPDATE.
--- verdicts: advanced (with the claim of p_next) | those of finish_step_v1
+-- An UPDATE that sets `cost` fires the trigger of the budget. Most steps cost nothing, so the cost
+-- is written by an UPDATE of its own, and only if it is not zero. The workflow row is locked first,
+-- FOR NO KEY UPDATE.
+-- verdicts: advanced (with the claim of p_next), or those of finish_step_v1
 CREATE OR REPLACE FUNCTION advance_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
   p_calls jsonb, p_republish double precision, p_next text, p_lease double precision,
@@ -55,7 +56,7 @@ BEGIN
                             w.user_id, w.type,
                             w.version;
       ELSE
-        -- Another worker has claimed the successor, so that nothing is left to move.
+        -- Another worker has claimed the successor, so the caller has nothing to publish.
         RETURN QUERY SELECT 'released', '{}'::text[], NULL, NULL::uuid, NULL, 0, 0, NULL,
                             NULL::jsonb, NULL::jsonb, false, false, NULL::uuid, NULL, 0;
       END IF;

@@ -1,7 +1,8 @@
--- Records, while the workflow is stopping, that a step is not run again: its call was looked up, or
--- is left to its compensation, and its intents say what has to be undone. Accepted only from the
--- holder of the fence. The workflow row is the first lock, FOR NO KEY UPDATE.
--- verdicts: fenced | draining
+-- Records, while the workflow is stopping, that a step does not run again. Its call has been looked
+-- up, or the lookup is left to its compensation; its intents tell what must be undone. Accepted
+-- only from the attempt whose fence (the id of its claim) is current. The workflow row is locked
+-- first, FOR NO KEY UPDATE.
+-- verdicts: fenced (nothing was recorded) | draining (recorded)
 CREATE OR REPLACE FUNCTION cancel_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb)
 RETURNS text LANGUAGE plpgsql AS $$

@@ -1,11 +1,17 @@
--- Records that a call of the step may have happened: the step is unknown, and is looked up in
--- p_seconds. Accepted only from the holder of the fence. The workflow row is the first lock, FOR NO
--- KEY UPDATE.
+-- Records that a call of the step may have taken effect. The step becomes unknown, and its call is
+-- looked up after p_seconds seconds (the platform is asked whether the call took effect). Accepted
+-- only from the attempt whose fence (the id of its claim) is current. The workflow row is locked
+-- first, FOR NO KEY UPDATE.
 --
--- p_was_sent: this attempt sent the call; it counts as a try and is an event. A lookup that could
--- not tell is no try, and an event only where the reason is a new one. p_attention: why a person is
--- called, null if no person is called.
--- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
+--   p_was_sent: true if this attempt sent the call; the attempt is then counted (`tries`) and logs
+--     an event. False if the attempt was a lookup that gave no answer; it is not counted, and logs
+--     an event only if the reason has changed.
+--   p_attention: why the workflow is marked for attention (a person must look); null if it is not.
+--
+-- verdicts:
+--   fenced: nothing was recorded.
+--   draining: it was recorded, and the workflow is stopping.
+--   recorded: it was recorded, and the workflow is not stopping.
 CREATE OR REPLACE FUNCTION doubt_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_code text, p_seconds double precision, p_attention text, p_was_sent boolean)

@@ -1,10 +1,16 @@
--- Records that a step has failed for good. The workflow is stopped and undone, unless it holds
--- (p_hold) or its pivot (p_pivot) has succeeded: then a person is called and decides. A
--- compensation that fails for good calls a person too. Accepted only from the holder of the fence.
--- The workflow row is the first lock, FOR NO KEY UPDATE.
+-- Records that a step has failed and is not retried. The workflow is then stopped and undone,
+-- except in two cases: the definition says that a person must decide (p_hold), or the workflow's
+-- pivot (p_pivot, the step after which nothing is undone) has succeeded. In these cases the
+-- workflow is not stopped, but marked for attention (a person must decide). The failure of a
+-- compensation marks the workflow for attention too. Accepted only from the attempt whose fence
+-- (the id of its claim) is current. The workflow row is locked first, FOR NO KEY UPDATE.
 --
--- p_stop_error: the error of the workflow that is stopped, which names the step.
--- verdicts: fenced | draining (the workflow is stopping) | recorded (a person decides)
+-- p_stop_error: the error of the workflow if it is stopped; it contains the step's key.
+--
+-- verdicts:
+--   fenced: nothing was recorded.
+--   draining: the failure was recorded, and the workflow is stopping.
+--   recorded: the failure was recorded, and a person decides.
 CREATE OR REPLACE FUNCTION fail_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_code text, p_hold boolean, p_pivot text, p_stop_error jsonb)
@@ -36,7 +42,8 @@ BEGIN
     PERFORM wake_by_v1(p_workflow, playalter_now() + interval '5 minutes');
     RETURN 'recorded';
   END IF;
-  -- The pivot has not succeeded, or the workflow is stopping already: no pivot is passed.
+  -- Either the pivot has not succeeded or the workflow is already stopping, so the stop needs no
+  -- check of the pivot.
   PERFORM stop_workflow_v1(p_workflow, 'failed', p_stop_error, p_code, NULL, true);
   RETURN 'draining';
 END $$;

@@ -1,11 +1,14 @@
--- Records several successes in one transaction, with an event for each: parts of one join that cost
--- nothing and do nothing but report to it. p_done: [{key, fence, input, output}]. Each part's fence
--- is checked. The workflow row is the first lock, FOR NO KEY UPDATE.
+-- Records the success of several steps in one transaction, with an event for each. They are parts
+-- of one join, cost nothing, and release nothing but the join. The fence (the id of the claim) of
+-- each is checked. The workflow row is locked first, FOR NO KEY UPDATE. p_done: [{key, fence,
+-- input, output}].
 --
--- verdicts: fenced (nothing was recorded)
---           | released (`recorded`: the keys whose fences held; `released` and `joined` as in
---             finish_step_v1)
---           | singly (the workflow is stopping or paused: record each part by finish_step_v1)
+-- verdicts:
+--   fenced: nothing was recorded.
+--   released: `recorded` are the keys whose fences were current; `released` and `joined` are as in
+--     finish_step_v1.
+--   singly: the workflow is stopping or paused. Nothing was recorded, and the caller records each
+--     step by finish_step_v1.
 CREATE OR REPLACE FUNCTION finish_siblings_v1(p_workflow uuid, p_done jsonb, p_republish double precision)
 RETURNS TABLE (verdict text, released text[], joined text, recorded text[])
 LANGUAGE plpgsql AS $$

@@ -1,24 +1,32 @@
--- Records the end of a step, with its event, and releases what follows, in one transaction.
--- Accepted only from the holder of the step's fence. The workflow row is the first lock, FOR NO KEY
--- UPDATE.
+-- Records the end of a step with its event, and releases the steps that follow, in one transaction.
+-- Accepted only from the attempt whose fence (the id of its claim) is current. The workflow row is
+-- locked first, FOR NO KEY UPDATE.
 --
--- p_status: succeeded | skipped | failed (tolerated: what runs beside the step goes on).
--- p_turn: given where more happens than the release of what follows; {steps, skip, release, join,
--- count, window, settle}: rows to add; keys that will never run; keys to release; the block's join,
--- with the number of its items and its window, or of its turns; the join that a dead path reports
--- to. The caller makes it from the definition; it is no payload.
--- p_orphan: what the step, passed over, has left at the vendor (see add_orphan_v1).
--- p_is_pivot: the step is the pivot; where it has succeeded a stop under way is refused.
+--   p_status: succeeded, skipped, or failed. A failure is recorded here only if the definition
+--     tolerates it, so that the workflow goes on.
+--   p_turn: what the end of the step changes beside its own row, for a step that does more than
+--     release its successors; null for others. The caller makes it from the definition. Its
+--     members: steps (rows to add), skip (keys that never run), release (keys to release), join
+--     (the key of the block's join), count with window (the number of a map's items, and how many
+--     may run at once), count alone (the number of a loop's turns), settle (the join that a path
+--     reports to when the rest of it is skipped).
+--   p_orphan: the effect that a step leaves at the platform when it is skipped, or times out and is
+--     tolerated (see add_orphan_v1).
+--   p_is_pivot: the step is the pivot, after which nothing is undone. If it has succeeded, a stop
+--     that has begun is refused.
 --
--- A compensation (its row is an undo) marks the step that it undoes as compensated and releases
+-- A compensation (a row that undoes another) marks the undone row as compensated and releases
 -- nothing.
 --
--- verdicts: fenced (another holder has the step; nothing was written)
---           | released (`released`: keys won for publishing; `joined`: the join, where this was its last
---             part)
---           | completed (the workflow has succeeded) | child_completed (the same, of a child whose parent waits)
---           | draining (the workflow is stopping) | undone (a compensation has succeeded)
---           | recorded (the compensation of an orphan effect has succeeded)
+-- verdicts:
+--   fenced: the fence is not current; nothing was written.
+--   released: `released` are the keys that the caller must publish; `joined` is the join if this
+--     was its last part.
+--   completed: the workflow has succeeded.
+--   child_completed: the same, and the workflow has a parent.
+--   draining: the end was recorded, and the workflow is stopping.
+--   undone: a compensation has succeeded.
+--   recorded: the compensation of an orphan effect has succeeded.
 CREATE OR REPLACE FUNCTION finish_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
   p_calls jsonb, p_status text, p_error jsonb, p_code text, p_turn jsonb, p_workflow_output jsonb,
@@ -78,11 +86,11 @@ BEGIN
       'skipped', to_jsonb(skipped), 'count', p_turn -> 'count'));
   IF p_orphan IS NOT NULL THEN PERFORM add_orphan_v1(p_workflow, p_key, p_orphan); END IF;
   IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN
-    -- The pivot was on its way when the stop came, and past it nothing is undone. While its outcome
-    -- was in doubt nothing was cancelled by the stop.
+    -- The pivot was running when the stop came, and has succeeded, so nothing may be undone. The
+    -- stop itself has cancelled nothing: it cancels no step while the pivot's outcome is open.
     UPDATE workflows SET status = 'running', cause = NULL, error = NULL WHERE id = p_workflow;
     w.status := 'running';
-    -- A step that a lookup has cancelled meanwhile goes on too, from what its intents say.
+    -- A step that was cancelled after a lookup runs again, and goes on from its recorded intents.
     UPDATE steps SET status = 'pending', finished_at = NULL, wake_at = NULL,
            publish_after = clock_timestamp()
      WHERE workflow_id = p_workflow AND status = 'cancelled' AND kind = 'step';
@@ -92,8 +100,9 @@ BEGIN
       PERFORM call_person_v1(p_workflow, p_key, 'step_failed');
     END IF;
   END IF;
-  -- This is done also while the workflow is stopping. Should a pivot in doubt prove to have happened,
-  -- the workflow goes on from here; else what is released now is cancelled with the rest.
+  -- This is done also while the workflow is stopping. If a pivot of unknown outcome proves to have
+  -- succeeded, the workflow goes on from here; if not, the steps released now are cancelled like
+  -- all others.
   IF p_turn IS NOT NULL THEN
     IF p_turn -> 'steps' IS NOT NULL THEN
       PERFORM add_steps_v1(p_workflow, p_turn -> 'steps', p_republish);

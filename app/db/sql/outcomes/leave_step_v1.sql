@@ -1,10 +1,11 @@
--- Leaves a step to another worker, because this worker's release cannot run it: the step gets
--- back the status that it had when it was claimed (p_prior), and its error says why it waits. This is no outcome, so
--- there is no event, and the step's own time does not run meanwhile. The pauses grow with the time
--- that it lasts, up to a minute; their jitter brings the step to other workers. After an hour a
--- person is called, once (left_since, left_called_at). Accepted only from the holder of the fence.
--- The workflow row is the first lock, FOR NO KEY UPDATE.
--- verdicts: fenced | draining (the workflow is stopping) | recorded
+-- Leaves a step to another worker, because this worker's release or settings cannot run it. The
+-- step gets back the status that it had before the claim (p_prior), and its error says why it
+-- waits. This is not an outcome: no event is logged, and the step's time-out is moved back by the
+-- pause. The pause grows with the time for which this has lasted, up to a minute; its jitter lets
+-- other workers take the step. After an hour the workflow is marked for attention once (left_since,
+-- left_called_at). Accepted only from the attempt whose fence (the id of its claim) is current. The
+-- workflow row is locked first, FOR NO KEY UPDATE.
+-- verdicts: fenced (nothing was recorded) | draining (the workflow is stopping) | recorded
 CREATE OR REPLACE FUNCTION leave_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_prior text, p_calls jsonb, p_error jsonb,
   p_code text)

@@ -1,15 +1,19 @@
--- Records that an attempt came to nothing: no effect was made, and the step is pending again, due
--- in p_seconds. Accepted only from the holder of the fence. The workflow row is the first lock, FOR
--- NO KEY UPDATE.
+-- Records that an attempt failed without an effect. The step is pending again and due after
+-- p_seconds seconds. Accepted only from the attempt whose fence (the id of its claim) is current.
+-- The workflow row is locked first, FOR NO KEY UPDATE.
 --
--- p_new_generation: the vendor keeps the failure under the old idempotency key, so the next try is
--- a new generation. p_timeout: the step's own time in seconds from its first claim, null for none.
--- p_is_try: false where a store of ours was full or away. Such an attempt is not counted; its
--- pauses grow with the time that it lasts, up to a minute; held_since says from when it lasts, and
--- after an hour a person is called (see is_held_off_v1).
+--   p_new_generation: the platform keeps the failure under the old idempotency key, so the next
+--     attempt belongs to a new generation, which has new keys.
+--   p_timeout: the step's time-out in seconds from its first claim; null for none.
+--   p_is_try: false if a store of ours was full or unavailable. The attempt is then not counted.
+--     Its pauses grow with the time for which this has lasted, up to a minute. held_since stores
+--     when it began; after an hour the workflow is marked for attention (see is_held_off_v1).
 --
--- verdicts: fenced | timed_out (the next attempt would come after the step's own time; nothing was
---           recorded) | draining (recorded, and the workflow is stopping) | recorded
+-- verdicts:
+--   fenced: nothing was recorded.
+--   timed_out: the next attempt would come after the step's time-out; nothing was recorded.
+--   draining: it was recorded, and the workflow is stopping.
+--   recorded: it was recorded, and the workflow is not stopping.
 CREATE OR REPLACE FUNCTION retry_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_code text, p_seconds double precision, p_new_generation boolean,

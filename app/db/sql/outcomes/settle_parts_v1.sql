@@ -1,7 +1,7 @@
--- Counts p_count settled parts of a join down, and says what that releases: the join itself
--- (`is_joined`) after the last part, else the first steps of as many further items as have settled,
--- while items are left. The caller holds the workflow row FOR NO KEY UPDATE, and writes the
--- publish_after of `ready`.
+-- Subtracts p_count, the parts that have settled, from the parts that a join still waits for.
+-- `ready` lists what this releases: the join itself after the last part (then `is_joined`), else
+-- the first steps of the next p_count items, if items are left. The caller holds the workflow row
+-- FOR NO KEY UPDATE, and sets publish_after of the steps in `ready`.
 CREATE OR REPLACE FUNCTION settle_parts_v1(
   p_workflow uuid, p_join text, p_count integer, OUT ready text[], OUT is_joined boolean)
 LANGUAGE plpgsql AS $$
@@ -18,8 +18,9 @@ BEGIN
     ready := ARRAY[p_join];
     is_joined := true;
   ELSIF j.upto > j.item THEN
-    -- The one place in SQL where keys are made, as item_key of app/keys makes them: here it is decided
-    -- which items are next, and no index leads from an item's number to its rows.
+    -- This is the only place in SQL that makes keys. It makes them as item_key of app/keys does.
+    -- Only here is it known which items are next, and no index leads from an item's number to its
+    -- rows.
     ready := ARRAY(SELECT format('%s[%s].%s', p_join, item, head)
                      FROM generate_series(j.item, j.upto - 1) AS item, unnest(j.item_heads) AS head);
   END IF;

@@ -1,7 +1,7 @@
--- Trigger on steps, where a step's cost changes: adds the difference to what the workflow's
--- platforms have cost, in micro-USD. A workflow over its budget is due at once: no claim begins
--- anything in it any more, and the reconciler stops it. A transaction that writes a cost holds the workflow
--- row FOR NO KEY UPDATE.
+-- Trigger on steps, fired when a step's cost changes. Adds the difference to the workflow's spent,
+-- the cost of its platforms in micro-USD. A workflow over its budget is due at once: its steps
+-- cannot be claimed any more, and the reconciler stops it. Every transaction that writes a cost
+-- holds the workflow row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION spend_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE workflows SET spent = spent + NEW.cost - OLD.cost,

@@ -1,5 +1,5 @@
--- Whether a workflow is asleep: something of it waits, and nothing else is on its way, not even for
--- a later time.
+-- Whether a workflow is asleep: at least one of its steps waits, and no step is running, unknown,
+-- or pending and released, not even with a later due time.
 CREATE OR REPLACE FUNCTION is_asleep_v1(p_workflow uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
   SELECT coalesce(bool_or(status = 'waiting'), false)
          AND NOT coalesce(bool_or(status IN ('running', 'unknown')

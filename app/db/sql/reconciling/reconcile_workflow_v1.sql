@@ -1,16 +1,17 @@
--- Puts one workflow right: expired leases, waits whose poll is due, due steps won for publishing,
--- and the next time to look at it. Only here is next_wake_at raised. Of a workflow that has ended
--- only its orphans are looked at (see add_orphan_v1). Called by the reconciler for each workflow
--- that is due.
+-- Repairs one workflow: ends expired leases, makes waits pending whose poll is due, selects the due
+-- steps to publish, and sets the next time to look at the workflow (next_wake_at). For a workflow
+-- that has ended it looks only at its orphans (effects at a platform that no step owns). Called by
+-- the reconciler for each workflow that is due.
 --
--- Returns no row where another transaction holds the workflow row, which is taken FOR NO KEY UPDATE
--- SKIP LOCKED; steps are read in statements after that lock. The caller publishes `won`, and stops
--- a workflow that is `timed_out` or `over_budget`.
+-- Returns no row if another transaction holds the workflow row, which is locked FOR NO KEY UPDATE
+-- SKIP LOCKED. The steps are read in statements after that lock. The caller publishes the steps in
+-- `won`, and stops a workflow that is `timed_out` or `over_budget`.
 --
--- p_may_expire: no standstill has kept workers from renewing their leases (see reconciler_beat_v1).
--- p_doubtful: actions whose open intents only a lookup can settle.
--- p_backed_up: actions whose platforms' queues are long.
--- p_max_crashes: after so many lost workers a person is called for a step.
+--   p_may_expire: false if workers may have been unable to renew their leases (see
+--     reconciler_beat_v1); then no lease is ended.
+--   p_doubtful: actions whose open calls (calls of unknown outcome) must not simply be sent again.
+--   p_backed_up: actions whose platforms have long queues.
+--   p_max_crashes: the number of lost workers at which a step's workflow is marked for attention.
 CREATE OR REPLACE FUNCTION reconcile_workflow_v1(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
   p_republish double precision, p_max_crashes integer)
@@ -48,19 +49,22 @@ BEGIN
     END LOOP;
   END IF;
 
-  -- A store that is there again sends no message, so it is found out here. No action is named, because
-  -- a call in doubt that needs a person calls for one itself each time that it is looked up.
+  -- A store that works again sends no message, so the reconciler checks here whether a step still
+  -- waits for it. The list of actions is empty: if an unknown call needs a person, each of its
+  -- lookups marks the workflow again.
   IF w.attention = 'store_unavailable' THEN PERFORM settle_attention_v1(p_workflow, '{}'); END IF;
 
   IF w.completed_at IS NOT NULL
      OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
-    -- A poll is due, so that a lost webhook does not matter, or a wait has come to its end.
+    -- Make a waiting step pending if its poll is due, which replaces a lost webhook, or if its wait
+    -- ends now.
     UPDATE steps SET status = 'pending', wake_at = NULL, publish_after = clock_timestamp()
      WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now()
        AND (w.status = 'running' OR kind <> 'step');
-    -- A retry, a poll or a compensation that comes due has no message out. A step that was published
-    -- before may still have one in a long queue, where a copy would only stand behind it. One copy in
-    -- ten is published all the same, because a message that a killed worker held is in no queue.
+    -- A retry, a poll or a compensation that is due has no message in a queue. A step that was
+    -- published before and never claimed may still have one in a long queue, and a copy would only
+    -- wait behind it. So such copies are not published, but one in ten is, because a message that a
+    -- killed worker held is in no queue.
     SELECT array_agg(key) FILTER (WHERE NOT is_copy),
            array_agg(key) FILTER (WHERE is_copy) INTO due, copies
       FROM (SELECT key, wake_at IS NULL AND claims = 0 AND kind = 'step'

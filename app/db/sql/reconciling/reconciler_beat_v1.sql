@@ -1,7 +1,8 @@
--- Writes the beat that all reconcilers share, and says whether leases may be expired. A beat that
--- is late by 10 seconds means that everything stood still (PostgreSQL was away, say); then no lease
--- is expired for one lease length, or every step that runs would be doubled. Called at the begin of
--- each pass.
+-- Writes the heartbeat that all reconcilers share, and returns whether leases may be ended. If the
+-- last heartbeat is more than 10 seconds old, the whole system stood still (PostgreSQL was
+-- unavailable, say) and workers could not renew their leases. Then no lease is ended for p_lease
+-- seconds, because else every running step would be run twice. Called at the start of each pass of
+-- a reconciler, and again during a long pass.
 CREATE OR REPLACE FUNCTION reconciler_beat_v1(p_lease double precision) RETURNS boolean
 LANGUAGE sql AS $$
   INSERT INTO reconciler_beat AS b (is_only, beat_at, grace_until)

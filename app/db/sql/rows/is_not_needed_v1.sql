@@ -1,7 +1,7 @@
--- Trigger on workflows, steps, users, projects and definitions: refuses to delete a row to which
--- rows of the hot tables belong. Those rows have no foreign keys, because to look the other row up
--- and lock it at each insert was a tenth of what a step costs. They are written by functions that
--- hold the workflow's row, so the other end alone has to be guarded.
+-- Trigger on workflows, steps, users, projects and definitions: refuses to delete a row that rows
+-- of the hot tables refer to. The hot tables have no foreign keys to these rows: to check and lock
+-- the other row at each insert took a tenth of the time of a step. Only deletes need this guard,
+-- because rows are inserted only by functions that hold the workflow's row.
 CREATE OR REPLACE FUNCTION is_not_needed_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   is_needed boolean;

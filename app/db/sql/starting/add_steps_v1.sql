@@ -1,8 +1,8 @@
--- Adds pending rows to a workflow. p_steps is an array of rows, made by the caller from the
--- definition; one that is `released` may be claimed at once, and is published by the caller, so
--- that it is not due for another copy before p_republish seconds. A row that is not released has no
--- publish_after: it can be neither claimed nor published. Called for a workflow's first rows, for
--- the items of a map, for the turns of a loop, and for compensations.
+-- Adds pending steps to a workflow. p_steps is an array of rows that the caller makes from the
+-- definition. A row that is `released` may be claimed at once. The caller publishes it, so it is
+-- not published again before p_republish seconds have passed. A row that is not released has no
+-- publish_after, and is neither claimed nor published. Called for the first steps of a workflow,
+-- the items of a map, the turns of a loop, and for compensations.
 CREATE OR REPLACE FUNCTION add_steps_v1(p_workflow uuid, p_steps jsonb, p_republish double precision)
 RETURNS void LANGUAGE sql AS $$
   INSERT INTO steps (workflow_id, key, kind, of_key, role, position, action, status, next_keys,

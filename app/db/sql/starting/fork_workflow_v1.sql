@@ -1,12 +1,13 @@
--- Starts a fork: a new workflow of the source's version, organisation and project, which takes over
--- recorded outcomes of the source and runs the rest. The caller holds the source's row FOR NO KEY
--- UPDATE and has checked that the steps p_adopted ([{key}]) have ended and stand. The new
--- workflow's rows need no lock, for no other transaction sees them before this one commits.
+-- Starts a fork: a new workflow of the source's version, organisation and project. It adopts
+-- recorded outcomes of the source and runs the other steps. The caller holds the source's row FOR
+-- NO KEY UPDATE, and has checked that the steps p_adopted ([{key}]) have ended and are not undone.
+-- The rows of the new workflow need no lock, because no other transaction sees them before the
+-- commit.
 --
--- An outcome that the source had itself adopted stays that of the workflow which made it
--- (adopted_from). External ids and generations are not copied: they belong to calls that the fork
--- has not made. p_artifacts: the files that p_input or p_step_input mentions. p_step_input replaces
--- the input of the step p_from_step; null leaves it.
+-- adopted_from stores the workflow that made an outcome, also if the source had adopted it too.
+-- External ids and generations are not copied: they belong to calls that the fork has not made.
+-- p_artifacts: the files that p_input or p_step_input mentions. p_step_input: the input of the step
+-- p_from_step; null if it is not replaced.
 CREATE OR REPLACE FUNCTION fork_workflow_v1(
   p_id uuid, p_source uuid, p_from_step text, p_input jsonb, p_idempotency_key text,
   p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
@@ -21,7 +22,7 @@ BEGIN
   UPDATE workflows AS w SET forked_from = p_source, organisation_id = source.organisation_id,
          project_id = source.project_id
     FROM workflows AS source WHERE w.id = p_id AND source.id = p_source;
-  -- Adopted outcomes may mention what the source's input did.
+  -- Adopted outcomes may mention the files that the source's input mentions.
   INSERT INTO workflow_artifacts (artifact_id, workflow_id)
   SELECT artifact_id, p_id FROM workflow_artifacts WHERE workflow_id = p_source
   ON CONFLICT DO NOTHING;

@@ -1,6 +1,6 @@
--- Trigger on workflows: refuses the start of a workflow on a retired version. A start reads which
--- version to take and commits a moment later; the version may be retired between the two. The lock
--- on the definition's row, FOR KEY SHARE, makes a retirement of the version wait for this start.
+-- Trigger on workflows: refuses to start a workflow on a retired version. A start reads which
+-- version to use and commits a moment later; the version may be retired in between. The lock on the
+-- definition's row, FOR KEY SHARE, makes a retirement wait for this start.
 CREATE OR REPLACE FUNCTION refuse_retired_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   is_retired boolean;

@@ -1,12 +1,13 @@
--- Starts one workflow: its row, its first steps and its first event. The workflow belongs to the
--- organisation and project of its parent, or to those of the user where it has no parent. Its first
--- steps are published by the caller, so that they are not due for another copy before p_republish
--- seconds.
+-- Starts one workflow: writes its row, its first steps and its first event. A child belongs to the
+-- organisation and project of its parent; another workflow belongs to those of its user. The caller
+-- publishes the first steps, so they are not published again before p_republish seconds have
+-- passed.
 --
--- Returns false, with nothing written, for a child whose parent is stopping. The parent's row is
--- taken FOR KEY SHARE, so that no child begins behind the barrier of its parent's stop. p_steps is
--- what add_steps_v1 takes, p_artifacts what mention_artifacts_v1 takes; p_timeout counts from now.
--- Called to start a workflow or a child, and by submit_workflow_v1 and by fork_workflow_v1.
+-- Returns false and writes nothing if the parent does not run any more. The parent's row is locked
+-- FOR KEY SHARE, so that the barrier of the parent's stop (a lock FOR UPDATE) waits for this start,
+-- and no child starts after it. p_steps is as in add_steps_v1, p_artifacts as in
+-- mention_artifacts_v1. p_timeout is in seconds from now. Called by submit_workflow_v1 and
+-- fork_workflow_v1, and for other starts and for children by Python.
 CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision,

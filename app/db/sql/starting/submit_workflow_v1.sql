@@ -1,11 +1,14 @@
--- A start over HTTP in one round trip, for the case that nothing stands in its way. Everything else
--- is told by the verdict, with nothing written, and decided by the caller with further questions.
+-- Starts a workflow over HTTP in one round trip, if nothing prevents that. Otherwise it writes
+-- nothing and the verdict says why; the caller then decides with further queries.
 --
--- p_choice: the versions of the type from which the caller has picked p_version, as one text; they
--- may have changed since. The other parameters are those of start_workflow_v1.
--- verdicts: started (with the new workflow's row)
---           | known (the idempotency key, or the id itself, has a workflow: its id and its request's hash)
---           | changed (the versions are others by now)
+-- p_choice: the versions of the type among which the caller has chosen p_version, as one text. They
+-- may have changed since then. The other parameters are those of start_workflow_v1.
+--
+-- verdicts:
+--   started: with the new workflow's row.
+--   known: a workflow with this idempotency key or this id exists. Returns its id, and for the key
+--     the hash of its request.
+--   changed: the versions have changed.
 CREATE OR REPLACE FUNCTION submit_workflow_v1(
   p_choice text, p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision, p_steps jsonb,
@@ -21,7 +24,7 @@ BEGIN
        SELECT string_agg(format('%s %s %s', version, active, weight), ',' ORDER BY version)
          FROM definitions WHERE name = p_type AND retired_at IS NULL AND (active OR weight > 0))
   THEN
-    -- Where the answer to the first sending was lost, the workflow is there already.
+    -- If the response to an earlier, identical request was lost, the workflow exists already.
     id := p_id;
     verdict := CASE WHEN EXISTS (SELECT FROM workflows AS w WHERE w.id = p_id)
       THEN 'known' ELSE 'changed' END;
@@ -40,7 +43,7 @@ BEGIN
   PERFORM start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
     p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget,
     p_artifacts);
-  -- Its cost is the sum over its steps, which are new and have cost nothing.
+  -- The workflow's cost is the sum over its steps, which are new and have cost nothing.
   RETURN QUERY SELECT 'started', w.id, w.request_hash, w.type, w.version, w.status, w.cause,
            w.attention, w.priority, w.paused_at IS NOT NULL, w.parent_id, w.forked_from,
            w.created_at, w.started_at, w.completed_at, 0::bigint, w.budget

@@ -1,6 +1,6 @@
--- Stops a workflow because a person asked for it; an event beside the stop's own says who (p_by)
--- and why (p_reason). Locks and verdicts are those of stop_workflow_v1, and so is the barrier that
--- must follow.
+-- Stops a workflow because a person asked for it. A second event stores who (p_by) and why
+-- (p_reason). Locks, verdicts, and the barrier that the caller must run afterwards are those of
+-- stop_workflow_v1.
 CREATE OR REPLACE FUNCTION cancel_workflow_v1(
   p_workflow uuid, p_error jsonb, p_code text, p_pivot text, p_undoes boolean, p_by text, p_reason text)
 RETURNS text LANGUAGE plpgsql AS $$

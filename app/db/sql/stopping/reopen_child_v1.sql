@@ -1,7 +1,11 @@
--- Stops a child that has succeeded, because its parent is being undone: the one way out of a
--- terminal status. Takes the child's row FOR NO KEY UPDATE.
--- verdicts: stopped | past_pivot (the child's pivot has succeeded: nothing of it is undone)
---           | ended (it has not succeeded, or is no child of p_parent)
+-- Stops a child that has succeeded, because its parent is being undone. This is the only way out of
+-- a terminal status. Locks the child's row FOR NO KEY UPDATE.
+--
+-- verdicts:
+--   stopped
+--   past_pivot: the child's pivot (p_pivot, the step after which nothing is undone) has succeeded,
+--     so the child stays as it is.
+--   ended: the workflow has not succeeded, or is not a child of p_parent.
 CREATE OR REPLACE FUNCTION reopen_child_v1(
   p_workflow uuid, p_parent uuid, p_error jsonb, p_code text, p_pivot text)
 RETURNS text LANGUAGE plpgsql AS $$

@@ -1,14 +1,21 @@
--- Stops a workflow: it is compensating from this commit on. After the commit the caller runs the
--- barrier (FOR UPDATE on the workflow row), which waits for the claims in flight; only then are its
--- steps read. Takes the workflow row FOR NO KEY UPDATE.
+-- Stops a workflow: from this commit on its status is compensating. After the commit the caller
+-- runs the barrier (a lock FOR UPDATE on the workflow row), which waits for claims in flight, and
+-- only then reads the steps. Locks the workflow row FOR NO KEY UPDATE.
 --
--- p_cause: failed | timed_out | cancelled | over_budget. p_undoes: false to end it without undoing.
--- p_pivot: past the pivot nothing is undone. A cancel is refused once the pivot's call was sent,
--- for it may have happened; a time-out or an exhausted budget once the pivot has succeeded, and
--- then a person is called and the bound that was passed counts no more. A cancel ends a pause, also
--- where the workflow is stopping already.
+-- p_cause: failed | timed_out | cancelled | over_budget. p_undoes: false if nothing is to be
+-- undone.
 --
--- verdicts: stopped | stopping (it was being stopped before) | ended | past_pivot
+-- p_pivot: the key of the pivot, the step after which nothing is undone. A cancel is refused if the
+-- pivot's call was sent, because it may have taken effect. A time-out or an exhausted budget is
+-- refused only if the pivot has succeeded; the workflow is then marked for attention (a person must
+-- look), and that limit no longer applies. A cancel also ends a pause, even if the workflow is
+-- already stopping.
+--
+-- verdicts:
+--   stopped
+--   stopping: it was already stopping.
+--   ended: it had already ended.
+--   past_pivot: the stop was refused.
 CREATE OR REPLACE FUNCTION stop_workflow_v1(
   p_workflow uuid, p_cause text, p_error jsonb, p_code text, p_pivot text, p_undoes boolean)
 RETURNS text LANGUAGE plpgsql AS $$

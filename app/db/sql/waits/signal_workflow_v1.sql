@@ -1,9 +1,12 @@
--- Records a named signal, and gives it to the first approval that waits for it (of that name, and
--- p_step where a step is named); without one it is kept, under the external id p_early, until an
--- approval takes it. Takes the workflow row FOR NO KEY UPDATE.
+-- Stores a named signal and gives it to the first approval that waits for a signal of this name. If
+-- p_step is given, only that step can take it. If no approval waits, the signal is kept under the
+-- external id p_early until an approval takes it. Locks the workflow row FOR NO KEY UPDATE.
 --
--- verdicts: woken (and the key of the approval, which the caller publishes unless the workflow is paused)
---           | stored | duplicate (p_delivery_id was given before) | ended (the workflow is not running)
+-- verdicts:
+--   woken: `step_key` is the approval. The caller publishes it unless the workflow is paused.
+--   stored: no approval waits for it yet.
+--   duplicate: a signal with this p_delivery_id was stored earlier.
+--   ended: the workflow is not running.
 CREATE OR REPLACE FUNCTION signal_workflow_v1(
   p_workflow uuid, p_name text, p_early text, p_step text, p_delivery_id text, p_payload jsonb,
   p_republish double precision)

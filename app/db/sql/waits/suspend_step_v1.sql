@@ -1,13 +1,18 @@
--- Records that a vendor works on p_external_id: the step waits and holds no worker slot, and is
--- polled in p_seconds. Accepted only from the holder of the fence. The workflow row is the first
--- lock, FOR NO KEY UPDATE.
+-- Records that the platform works on p_external_id. The step waits, uses no worker, and polls the
+-- platform after p_seconds seconds. Accepted only from the attempt whose fence (the id of its
+-- claim) is current. The workflow row is locked first, FOR NO KEY UPDATE.
 --
--- A further wait for the same id is no event, and each poll that found nothing is followed by one
--- about twice as far away, up to an hour: a webhook comes first, and thousands of waits must cost
--- little. The jitter keeps waits that began together from asking together; it is widest for the
--- first polls, which are the most. p_timeout: when the wait is given up, in seconds from its
--- beginning.
--- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
+-- If the step already waited for this external id, no event is logged, unless an error came in
+-- between. The pause before each further poll is then about as long as the step has lasted, up to
+-- an hour, because a webhook usually comes first and thousands of waits must cost little. A random
+-- factor keeps waits that started together from polling together. It varies most for the first
+-- poll, because most polls are first polls. p_timeout: the seconds from the start of the wait until
+-- it times out.
+--
+-- verdicts:
+--   fenced: nothing was recorded.
+--   draining: it was recorded, and the workflow is stopping.
+--   recorded: it was recorded, and the workflow is not stopping.
 CREATE OR REPLACE FUNCTION suspend_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_external_id text, p_seconds double precision, p_timeout double precision)

@@ -1,6 +1,6 @@
--- Gives a signal, the delivery p_delivery, to the approval that waits for it: the delivery is
--- consumed and stands under the approval's external id from now on, and the step is pending again.
--- The caller holds the workflow row FOR NO KEY UPDATE and publishes the step.
+-- Gives a signal to the approval that waits for it. The signal is the row p_delivery of
+-- webhook_deliveries: it is marked as consumed and gets the approval's external id. The step
+-- becomes pending. The caller holds the workflow row FOR NO KEY UPDATE, and publishes the step.
 CREATE OR REPLACE FUNCTION take_signal_v1(p_workflow uuid, p_key text, p_delivery uuid, p_external_id text,
                                p_republish double precision)
 RETURNS void LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
--- Tells a child's parent that the child has ended: a delivery of our own, committed with the
--- child's last event. Does nothing for a workflow without a parent. The parent is another workflow,
--- and is woken by another transaction.
+-- Stores a delivery (a row of webhook_deliveries) that tells the parent of a workflow that this
+-- child has ended. It is committed together with the child's last event. Another transaction wakes
+-- the parent, because the parent is another workflow. Does nothing if the workflow has no parent.
 CREATE OR REPLACE FUNCTION tell_parent_v1(p_workflow uuid, p_parent uuid, p_status text) RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO webhook_deliveries (platform, delivery_id, external_id, kind, payload)

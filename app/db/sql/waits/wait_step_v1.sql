@@ -1,14 +1,20 @@
--- Records a wait whose end is known (p_until), or that a person ends before: no jitter, no growth.
--- Accepted only from the holder of the fence. The workflow row is the first lock, FOR NO KEY
--- UPDATE.
+-- Records that a step waits until the time p_until, or until a signal comes earlier. Such a wait is
+-- not polled, so it has no jitter. Accepted only from the attempt whose fence (the id of its claim)
+-- is current. The workflow row is locked first, FOR NO KEY UPDATE.
 --
--- p_signal: the name of the signal for which an approval waits; null for a wait until an instant.
--- p_asked: the addresses of those who may give it, null for the owner of the workflow. p_early: the
--- external id under which a signal of that name stands that came before the approval waited. It is
--- taken now. A signal takes the same lock first, so that the wait and the signal cannot miss each other.
+--   p_signal: the name of the signal for which an approval waits; null for a wait that only time
+--     ends.
+--   p_asked: the e-mail addresses of the users who may give the signal; null for the workflow's
+--     owner.
+--   p_early: the external id under which a signal of this name is stored if it came before the
+--     approval waited. Such a signal is taken at once. A signal locks the same row first, so the
+--     wait and the signal always see each other.
 --
--- verdicts: fenced | draining (recorded, and the workflow is stopping) | recorded
---           | woken (a signal was there: the caller publishes the step)
+-- verdicts:
+--   fenced: nothing was recorded.
+--   draining: it was recorded, and the workflow is stopping.
+--   recorded: it was recorded, and the workflow is not stopping.
+--   woken: a signal was taken, and the workflow is not paused; the caller publishes the step.
 CREATE OR REPLACE FUNCTION wait_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_external_id text, p_until timestamptz, p_signal text, p_asked text[], p_early text,

@@ -1,8 +1,10 @@
--- Makes a waiting step pending again, where an unconsumed delivery for p_external_id is there. Each
--- side commits its own fact first, the delivery or the external id, and then calls this function,
--- which looks for the other's; so neither order loses a wake-up. Takes the workflow row FOR NO KEY
--- UPDATE. True: the caller publishes the step. False: nothing was woken, or the workflow is paused
--- or stopping.
+-- Makes a waiting step pending if an unconsumed delivery (a stored webhook) for p_external_id
+-- exists. The webhook and the wait may come in either order. Each side commits its own row first
+-- (the delivery, or the step with its external id) and then calls this function, which looks for
+-- the other row. So no wake-up is lost. Locks the workflow row FOR NO KEY UPDATE.
+--
+-- Returns true if the caller must publish the step. Returns false if nothing was woken, or if the
+-- workflow is paused or stopping.
 CREATE OR REPLACE FUNCTION wake_step_v1(p_workflow uuid, p_key text, p_external_id text,
                              p_republish double precision)
 RETURNS boolean LANGUAGE plpgsql AS $$
