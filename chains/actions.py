@@ -1,4 +1,4 @@
-"""All actions: those of the platforms, and those of rows such as joins, waits and children."""
+"""Collects all actions: those of the platforms, and those that call no platform (such as joins)."""
 
 from functools import lru_cache
 
@@ -10,6 +10,6 @@ from chains.starting import children
 
 @lru_cache(maxsize=1)
 def actions() -> dict[str, Action]:
-    """Every action, by its name."""
+    """Every action that a step can use, by the action's name."""
     own = (*shape_actions.ACTIONS, shape_actions.child_action(children.start, children.stop))
     return {**tasks.actions(), **{action.name: action for action in own}}

@@ -1,8 +1,8 @@
-"""Publishes steps: rebuilds the path of a step from its definition, and sends it to Redis.
+"""Publishes steps: builds Celery's canvas of a step and its successors, and sends it to Redis.
 
 Start, wake, retry and reconcile all publish through this module. The caller must have won the
-compare-and-set on the steps' `publish_after`. A step that does not reach Redis now is published
-again by the reconciler.
+compare-and-set on the steps' `publish_after`, so that only one process publishes a step. If a step
+does not reach Redis, the reconciler publishes it again.
 """
 
 import os
@@ -39,9 +39,9 @@ def dispatch(
     plan: Plan | None = None,
     priority: int = DEFAULT_PRIORITY,
 ) -> bool:
-    """Publish the steps `keys` with their paths; return False when Redis could not be reached.
+    """Publish the steps `keys`, each with its successors; return False if Redis was not reached.
 
-    A caller that knows the workflow's `plan` and `priority` gives them, which saves a query.
+    If the caller passes the workflow's `plan` and `priority`, they are not read from the database.
     """
     if not keys:
         return True
@@ -67,9 +67,10 @@ def dispatch(
 
 
 def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) -> bool:
-    """Publish the first steps of a workflow; return False when Redis could not be reached.
+    """Publish the first steps of a workflow; return False if Redis was not reached.
 
-    The messages are those of `dispatch`. Most are filled in from an envelope, which is faster.
+    The messages are the same as those of `dispatch`. Where possible, a message is made from an
+    envelope (a prepared message with gaps for the ids), which is faster.
     """
     found = envelope(type, version, priority)
     if found is None:
@@ -86,7 +87,7 @@ def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) ->
 
 @lru_cache(maxsize=1)
 def _client(_: int, redis_url: str) -> redis.Redis:
-    """The client of this process. It replaces a connection that has died."""
+    """The Redis client of the process with this id. It replaces a broken connection."""
     return redis.Redis.from_url(
         _address(redis_url),
         socket_timeout=_PUBLISH_SECONDS,
@@ -106,17 +107,20 @@ def _address(redis_url: str) -> str:
 
 
 def release() -> None:
-    """Close this process's connections of `dispatch_start` to Redis; the next use opens others."""
+    """Close the connections to Redis that `dispatch_start` opened in this process.
+
+    The next call of `dispatch_start` opens new connections.
+    """
     if _client.cache_info().currsize:
         _client(os.getpid(), settings.current().redis_url).close()
         _client.cache_clear()
 
 
 def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
-    """The action of the steps `keys` if a single message carries them all, else None.
+    """The action of the steps `keys` if a single message would carry them all, otherwise None.
 
-    The worker that released these steps may then run them at once, without a message. The result
-    for compensations is None.
+    If it is not None, the worker that released these steps may run them at once, without a message.
+    It is always None for compensations.
     """
     if any(is_undo(key) for key in keys):
         return None
@@ -127,7 +131,7 @@ def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
-    """(type, version, priority) of a workflow, which never change."""
+    """The type, version and priority of a workflow. They never change, so they are cached."""
     row = db.patiently(
         lambda: db.row(
             "SELECT type, version, priority FROM workflows WHERE id = %s", (workflow_id,)
@@ -139,9 +143,11 @@ def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
 
 
 def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:
-    """The number of messages in each queue, over all priorities; raise RedisError when Redis does
-    not answer within about two seconds."""
-    # There are no retries, because the callers ask again soon.
+    """The number of messages in each queue, summed over all priorities.
+
+    Raise RedisError if Redis does not answer within about two seconds.
+    """
+    # Do not retry, because the callers ask again soon.
     client = redis.Redis.from_url(
         _address(redis_url),
         socket_timeout=_ASK_SECONDS,

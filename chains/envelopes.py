@@ -1,8 +1,8 @@
-"""Messages that start workflows: made once for a definition, then filled in for each workflow.
+"""Makes the messages that start workflows from an envelope: a prepared message with gaps for ids.
 
-Celery and kombu make a sample message. For each workflow, the ids in the sample's text are
-replaced, so the meaning of every id in it must be known. A message with other ids, such as a
-chord's, gets no envelope: Celery makes it each time.
+Celery and kombu make one sample message for a version of a definition. For each workflow, the ids
+in the sample's text are replaced, so the meaning of every id in it must be known. A message with
+other ids, such as the id of a chord, gets no envelope: Celery makes it each time.
 """
 
 import base64
@@ -25,7 +25,10 @@ from chains import registry
 from chains.plans.compiler import Compiler
 
 PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
-"""kombu has a list in Redis for each step of priority; the first list has the queue's own name."""
+"""The suffixes of the lists in Redis that kombu uses for one queue, one list per priority level.
+
+The first list has the name of the queue without a suffix.
+"""
 
 _PRIORITY_STEPS = (0, 3, 6, 9)
 _ID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
@@ -33,19 +36,19 @@ _SAMPLE = UUID("00000000-0000-7000-8000-706c6179616c")
 _BODY = "playalter-body"
 
 MakeId = Callable[[UUID], str]
-"""Makes an id in a message from the workflow's id."""
+"""A function that makes an id for a message from the id of the workflow."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text with gaps for ids: one more constant part than ids."""
+    """A text with a gap for an id between each two of its constant `parts`."""
 
     parts: tuple[str, ...]
     ids: tuple[MakeId, ...]
 
     @classmethod
     def of(cls, sample: str, known: dict[str, MakeId]) -> "Text | None":
-        """Make the gaps in a sample's text; None when the sample holds an id that is not known."""
+        """Replace the ids in a sample's text by gaps; None if it contains an unknown id."""
         parts = _ID.split(sample)
         found = parts[1::2]
         ids = tuple(known[each] for each in found if each in known)
@@ -61,22 +64,24 @@ class Text:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A message in the form that it has in Redis, and the name of its list in Redis."""
+    """A message with gaps, in the form that kombu stores in Redis, and the name of its list."""
 
     list: str
     around: Text
     body: Text
 
     def addressed(self, workflow_id: UUID) -> str:
-        """The message for a workflow, with a new delivery tag."""
+        """The text of the message for a workflow. Each call makes a new delivery tag."""
         body = base64.b64encode(self.body.write(workflow_id).encode()).decode()
         return self.around.write(workflow_id).replace(_BODY, body, 1)
 
 
 @lru_cache(maxsize=512)
 def envelope(type: str, version: int, priority: int) -> Envelope | None:
-    """The envelope for starts of this version; None unless a start is one message, and the meaning
-    of all ids in it is known."""
+    """The envelope for starts of this version.
+
+    None if a start needs more than one message, or if the message contains an unknown id.
+    """
     plan = registry.plan(type, version)
     compiler = Compiler(celery_app(), plan, _SAMPLE, priority)
     action = compiler.one_message(plan.heads)
@@ -91,7 +96,7 @@ def envelope(type: str, version: int, priority: int) -> Envelope | None:
     known: dict[str, MakeId] = {str(task_id(_SAMPLE, key)): _task(key) for key in plan.steps}
     known[str(_SAMPLE)] = str
     known[properties["delivery_tag"]] = _fresh
-    # `reply_to` names this thread. Nothing is sent to it, so all messages may share it.
+    # `reply_to` identifies this thread. No reply is ever sent, so all messages may share it.
     known[properties["reply_to"]] = _always(properties["reply_to"])
     body = Text.of(base64.b64decode(message["body"]).decode(), known)
     around = Text.of(json.dumps(message | {"body": _BODY}), known)
@@ -105,8 +110,11 @@ _sending = threading.Lock()
 
 
 def _sent(canvas: Any, queue: str) -> dict[str, Any] | None:
-    """The message that kombu would put into Redis for the canvas, if it is one, for `queue`."""
-    # kombu's in-memory queues are shared by the whole process, so only one thread may use them.
+    """The message that kombu would store in Redis for the canvas.
+
+    None unless the canvas sends exactly one message to `queue`.
+    """
+    # All threads of a process share kombu's in-memory queues, so only one thread may use them.
     with _sending, Connection("memory://") as connection:
         channel: Any = connection.default_channel
         channel._purge(queue)

@@ -18,7 +18,7 @@ from chains.plans.plan import Plan
 
 
 def active(name: str) -> tuple[int, Definition] | None:
-    """(version, definition) that is active under a name; None when there is none."""
+    """The version that is active under a name, and its definition; None if there is none."""
     row = db.patiently(
         lambda: db.row("SELECT version FROM definitions WHERE name = %s AND active", (name,))
     )
@@ -27,9 +27,9 @@ def active(name: str) -> tuple[int, Definition] | None:
 
 @dataclass(frozen=True)
 class Choice:
-    """The versions of a type that could be started when they were read.
+    """The versions of a type that could be started at the time when they were read.
 
-    Each is (version, whether it is active, its weight), in the order of the version numbers.
+    Each entry is (version, whether it is active, its weight), in the order of the version numbers.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Choice:
 
     @property
     def mark(self) -> str:
-        """The versions as a text, which `submit_workflow_v1` compares with the present versions.
+        """The versions as a text. `submit_workflow_v1` compares it with the current versions.
 
         >>> Choice("a", ((1, True, None), (2, False, 30))).mark
         '1 t ,2 f 30'
@@ -48,7 +48,10 @@ class Choice:
         )
 
     def pick(self, workflow_id: UUID) -> int | None:
-        """The version for a new workflow: by the weights if there are any, else the active one."""
+        """The version for a new workflow: chosen by the weights, or the active one without weights.
+
+        None if no version can be started.
+        """
         weights = {version: weight for version, _, weight in self.versions if weight}
         if weights:
             return share(workflow_id, weights)
@@ -60,15 +63,18 @@ _remembered: dict[str, Choice] = {}
 
 
 def remembered(name: str) -> Choice | None:
-    """The versions that this process read last. They may be out of date, so the database has to
-    compare them (see `Choice.mark`)."""
+    """The versions that this process read last; None if it has read none.
+
+    They may be out of date, so the database must compare them (see `Choice.mark`).
+    """
     return _remembered.get(name)
 
 
 def pick(name: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition] | None:
-    """(version, definition) for a new workflow with this id; None when no version may be started.
+    """The version and the definition for a new workflow with this id.
 
-    It is `version` if given, else a version picked by the weights, else the active version.
+    The version is `version` if given, else one chosen by the weights, else the active version.
+    None if no version may be started.
     """
     if version is None:
         chosen = choice(name).pick(workflow_id)
@@ -78,7 +84,7 @@ def pick(name: str, workflow_id: UUID, version: int | None = None) -> tuple[int,
 
 
 def choice(name: str) -> Choice:
-    """The versions of a name that may be started now. They are remembered, if there are any."""
+    """Read the versions of a name that may be started now, and remember them for `remembered`."""
     rows = _ask(
         "SELECT version, active, weight FROM definitions WHERE name = %s"
         " AND retired_at IS NULL AND (active OR weight > 0) ORDER BY version",
@@ -102,10 +108,10 @@ def _ask(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 
 def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
-    """The version that a workflow gets when starts are spread by weights, whose sum must not be 0.
+    """The version of a new workflow if starts are spread by weights (version to weight).
 
-    The same id and weights always give the same version. Over many ids, the versions are picked in
-    proportion to their weights.
+    The same id and weights always give the same version. Over many ids, the versions are chosen in
+    proportion to their weights. Raise ValueError if the sum of the weights is 0.
 
     >>> share(UUID(int=1), {1: 9, 2: 0})
     1
@@ -121,7 +127,7 @@ def share(workflow_id: UUID, weights: Mapping[int, int]) -> int:
 
 @lru_cache(maxsize=512)
 def definition(name: str, version: int) -> Definition:
-    """The stored definition; raise LookupError when there is no such version."""
+    """The stored definition; raise LookupError if there is no such version."""
     row = db.patiently(
         lambda: db.row(
             "SELECT body FROM definitions WHERE name = %s AND version = %s", (name, version)
@@ -134,12 +140,12 @@ def definition(name: str, version: int) -> Definition:
 
 @lru_cache(maxsize=512)
 def plan(name: str, version: int) -> Plan:
-    """The plan of a stored definition."""
+    """The plan of a stored definition; raise LookupError if there is no such version."""
     return compile_plan(definition(name, version))
 
 
 def forget() -> None:
-    """Forget all that was read, so that this process can use another database."""
+    """Forget everything that was read, so that this process can use another database."""
     _remembered.clear()
     definition.cache_clear()
     plan.cache_clear()

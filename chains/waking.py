@@ -1,4 +1,4 @@
-"""Wakes steps: a step that waits for a delivery goes on when the delivery has come."""
+"""Wakes steps that wait for a delivery (a webhook, a signal, or the end of a child)."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from chains.dispatch import dispatch
 
 
 def wake_parent(workflow_id: UUID) -> None:
-    """Wake the step that waits for the end of this child."""
+    """Wake the step that waits for the end of the child `workflow_id`."""
     wake("control", child_id(workflow_id))
 
 

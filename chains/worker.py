@@ -1,4 +1,4 @@
-"""The Celery application of a worker, with all actions: `celery -A chains.worker worker`."""
+"""The Celery application of a worker with all actions: `celery -A chains.worker worker`."""
 
 import sys
 from typing import Any
@@ -47,6 +47,6 @@ def _configure_logs(**_: Any) -> None:
 @signals.worker_init.connect
 def _prepare_python(**_: Any) -> None:
     garbage.keep_what_is_imported()
-    # A thread that waits for an answer gives up the interpreter lock by itself. Python's default, a
-    # switch every 5 ms, cost 5 % more CPU.
+    # A thread that waits for an answer releases the interpreter lock itself, so long intervals do
+    # no harm. Python's default, a switch every 5 ms, cost 5 % more CPU.
     sys.setswitchinterval(0.05)

@@ -38,7 +38,7 @@ log = telemetry.logger("web")
 
 
 def create_app(settings: Settings) -> OpenAPI:
-    """Create the application. It opens no connection before its first request."""
+    """Create the application. It opens no connection to a store before its first request."""
     app = OpenAPI(
         __name__,
         info=Info(

@@ -1,4 +1,4 @@
-"""JSON in and out: which request bodies are accepted, and how values are written.
+"""Decides which JSON request bodies are accepted, and how JSON responses are written.
 
 A body is refused if PostgreSQL cannot store it, if two parsers could read it differently, or if
 parsing it costs more than its size suggests.
@@ -29,7 +29,7 @@ class StrictRequest(Request):
     """A request whose JSON body is always parsed by the rules of this module."""
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """Parse the body, which must be a JSON object; a request without a body gives an empty one.
+        """Parse the body, which must be a JSON object; return {} for a request without a body.
 
         Raises UnsupportedMedia, TooLarge, Malformed or InvalidInput. Flask's parameters are
         ignored.
@@ -48,7 +48,8 @@ class StrictRequest(Request):
 
     def get_raw(self, limit: int) -> bytes:
         """Return the bytes of the body; raises TooLarge if there are more than `limit`."""
-        # Werkzeug silently cuts a chunked body at this maximum. One byte more reveals a longer one.
+        # Werkzeug silently cuts a chunked body at this maximum. Allow one byte more, so that a body
+        # that is too long can be detected.
         self.max_content_length = limit + 1
         try:
             data = self.get_data(cache=True, parse_form_data=False)
@@ -115,8 +116,8 @@ def _refuse_constant(name: str) -> float:
 
 
 def _integer(digits: str) -> int:
-    # Python refuses numbers of thousands of digits or parses them slowly. A number this long is
-    # out of range anyway, so it becomes the first number that is out of range.
+    # Python refuses numbers of thousands of digits, or parses them slowly. A number with more than
+    # _DIGITS digits is out of range anyway, so return the first number that is out of range.
     return int(digits) if len(digits) <= _DIGITS else MAX_INTEGER + 1
 
 

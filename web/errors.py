@@ -44,24 +44,24 @@ log = logger("web")
 
 
 class Malformed(InvalidInput):
-    """The body is not JSON, or its JSON is ambiguous."""
+    """Raised if the body is not JSON, or if its JSON is ambiguous."""
 
     default_code = "malformed_json"
 
 
 class InvalidParameter(InvalidInput):
-    """A query parameter or a header is wrong; `field` is its name."""
+    """Raised if a query parameter or a header is wrong; `field` is its name."""
 
     default_code = "invalid_parameter"
 
 
 class UnsupportedMedia(PlayalterError):
-    """This address does not accept the content type of the body."""
+    """Raised if the address does not accept the content type of the body."""
 
     default_code = "unsupported_media_type"
 
 
-# The first match counts, so a subclass stands before its base class.
+# The first match counts, so list a subclass before its base class.
 _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (Malformed, HTTPStatus.BAD_REQUEST),
     (DefinitionRefused, HTTPStatus.BAD_REQUEST),
@@ -174,8 +174,8 @@ def _on_error(error: PlayalterError) -> Response:
 def _drain() -> None:
     """Read and drop a refused body, at most _DRAINED_BYTES of it.
 
-    If the server closed the connection with bytes unread, the connection would be reset, and a
-    client that is still sending would never see the response.
+    If the server closed the connection before it has read all bytes, the connection would be reset,
+    and a client that is still sending would never see the response.
     """
     length, limit = request.content_length, request.max_content_length
     if length is None or limit is None or length <= limit:

@@ -1,4 +1,4 @@
-"""Files for platforms: instead of an API key, a request carries a signed link that expires."""
+"""Serves files to platforms. A request needs no API key, but a signed link that expires."""
 
 from flask import Response
 from flask_openapi.blueprint import APIBlueprint

@@ -1,4 +1,5 @@
-"""Webhooks: a delivery is verified over its raw body and committed before it is answered 200."""
+"""Receives webhooks: verifies the signature over the raw body, and commits the delivery before it
+responds 200."""
 
 from typing import Any
 
@@ -30,7 +31,7 @@ def _verify_of(platform: str) -> Verify | None:
     responses={200: Received, **problems(400, 404, 413)},
 )
 def receive_webhook(path: PlatformPath) -> dict[str, Any]:
-    """200 once the delivery is recorded. A duplicate is answered 200 too."""
+    """Responds 200 after the delivery is recorded, also for a duplicate."""
     verify = _verify_of(path.platform)
     if verify is None:
         raise NotFound("no platform of this name sends webhooks here")

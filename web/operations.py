@@ -1,4 +1,7 @@
-"""For operators: is the process alive, can it work, what are its metrics. No API key is needed."""
+"""For operators: whether the process is alive, whether it can work, and its metrics.
+
+No API key is needed.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +43,7 @@ def healthz() -> dict[str, str]:
 
 @operations.get("/readyz")
 def readyz() -> Response:
-    """200 if PostgreSQL and Valkey answer, else 503; responds within two seconds in both cases."""
+    """200 if PostgreSQL and Valkey answer, otherwise 503; responds within about two seconds."""
     settings: Settings = current_app.extensions["settings"]
     running = {
         name: _checks.submit(_timed, check, settings)
@@ -65,7 +68,7 @@ def metrics() -> Response:
 
 
 class QueueLengths(Collector):
-    """How many messages wait in each platform's queue, read from Valkey at each scrape."""
+    """The number of messages in each platform's queue, read from Valkey at each scrape."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
@@ -142,7 +145,7 @@ def _valkey(settings: Settings) -> redis.Redis:
 
 
 def _ask_postgresql(settings: Settings) -> None:
-    # A connection outside the pool: an exhausted pool does not mean that PostgreSQL is unreachable.
+    # Connect outside the pool: if the pool is exhausted, PostgreSQL may still be reachable.
     connection = psycopg2.connect(
         db.dsn(settings.database_url),
         connect_timeout=2,

@@ -52,7 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
 
 
 def answer(status: HTTPStatus) -> bytes:
-    """The bytes of an HTTP response that is a problem document (RFC 9457)."""
+    """The bytes of an HTTP response whose body is a problem document (RFC 9457)."""
     body = json.dumps(
         {
             "type": "about:blank",

@@ -1,7 +1,7 @@
 """Streams of events: Server-Sent Events from the events table, for many clients at once.
 
-A stream holds a thread of the server, so the number of streams is limited. It holds no connection
-to the database: one poll finds the new events of all streams (web/watching.py).
+A stream uses a thread of the server, so the number of streams is limited. A stream uses no
+connection to the database: one poll finds the new events of all streams (web/watching.py).
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -42,7 +42,7 @@ class Slots:
             raise Unavailable("too many event streams are open", code="too_many_streams")
 
     def release(self) -> None:
-        """Give a slot back."""
+        """Return a slot that was taken."""
         self._free.release()
 
 
@@ -88,7 +88,7 @@ class EventStream(Iterator[bytes]):
         return self._chunks.popleft()
 
     def close(self) -> None:
-        """Release the slot; the server calls this at every end of a stream."""
+        """Release the slot. The server calls this whenever a stream ends, for whatever reason."""
         if self._is_open:
             self._is_open = False
             self._slots.release()
@@ -103,7 +103,7 @@ class EventStream(Iterator[bytes]):
         except NotFound:
             self._is_complete = True
         except (DBAPIError, PoolTimeout) as err:
-            # The stream stays open until PostgreSQL is back.
+            # Keep the stream open until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
             time.sleep(TICK_SECONDS)
         if self._chunks or self._is_complete:
@@ -139,7 +139,7 @@ class EventStream(Iterator[bytes]):
 
 
 def is_disconnected(connection: socket.socket | None) -> bool:
-    """Whether the client has closed the connection; False if the socket is not known."""
+    """Whether the client has closed the connection; false if the socket is not known."""
     if connection is None:
         return False
     try:

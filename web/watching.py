@@ -1,9 +1,9 @@
 """One poll for many streams: one statement reads the new events of all workflows being watched.
 
-NOTIFY at every commit would make all committing transactions wait for one another, watched or not.
-Instead one thread polls, and only while a stream waits. The cost does not grow with the work done
-and hardly grows with the number of streams. A stream gets an event within about INTERVAL_SECONDS
-of its commit.
+With NOTIFY at every commit, all committing transactions would wait for one another, even if no
+stream watched their workflows. Instead, one thread polls while a stream waits. The cost of a poll
+does not grow with the number of workflows that run, and hardly with the number of streams. A stream
+gets an event within about INTERVAL_SECONDS of its commit.
 """
 
 import threading
@@ -21,7 +21,7 @@ INTERVAL_SECONDS = 0.05
 _MOST_SHARE = 0.1
 """The largest share of the thread's time spent in polls: slow polls become less frequent."""
 _LONGEST_PAUSE_SECONDS = 1.0
-"""The longest pause after a poll, even after a slow one, which a lock may have delayed."""
+"""The longest pause after a poll. It applies even to a slow poll, which a lock may have delayed."""
 _UNREACHABLE_PAUSE_SECONDS = 0.5
 _IDLE_SECONDS = 2.0
 _CLOSE_SECONDS = 5.0
@@ -31,9 +31,9 @@ log = logger("web.watching")
 
 @dataclass(eq=False)
 class Waiter:
-    """One stream's wait for the next events of its workflow; valid until answered or dropped.
+    """One stream's wait for the next events of its workflow; it ends when answered or dropped.
 
-    Answered with `tail` None: there is no such workflow.
+    If it is answered and `tail` is None, there is no such workflow.
     """
 
     watched: Watched
@@ -52,10 +52,10 @@ class Watch:
         self._is_closed = False
 
     def register(self, watched: Watched) -> Waiter:
-        """Register a waiter, which the next polls include.
+        """Register a waiter, so that the next polls include it, and return it.
 
         A poll may take longer than one call of `wait`, so the waiter stays registered between
-        calls. The caller must drop it unless it was answered.
+        calls. The caller must call `drop` unless the waiter was answered.
         """
         waiter = Waiter(watched)
         with self._changed:
@@ -83,9 +83,10 @@ class Watch:
             self._waiters.discard(waiter)
 
     def close(self) -> None:
-        """Stop polling for good; present and later waiters are never answered.
+        """Stop polling permanently; current and later waiters are never answered.
 
-        Waits up to _CLOSE_SECONDS for the last poll to end. For a process that outlives its server.
+        Waits up to _CLOSE_SECONDS for the last poll to end. Call this in a process, such as a test,
+        that continues after its web server has stopped.
         """
         with self._changed:
             self._is_closed = True
@@ -105,7 +106,7 @@ class Watch:
                 pause = min(pause, _LONGEST_PAUSE_SECONDS)
                 time.sleep(pause if is_reachable else _UNREACHABLE_PAUSE_SECONDS)
         finally:
-            # Also after an exception: the next waiter then starts a new thread.
+            # Do this after an exception too, so that the next waiter starts a new thread.
             with self._changed:
                 if self._thread is threading.current_thread():
                     self._thread = None
@@ -114,16 +115,20 @@ class Watch:
         with self._changed:
             self._changed.wait_for(lambda: self._waiters or self._is_closed, _IDLE_SECONDS)
             if not self._waiters:
-                # Under the same lock, or a new waiter could be left to a thread that is ending.
+                # Do this under the same lock; otherwise a new waiter could rely on a thread that is
+                # ending.
                 self._thread = None
             return list(self._waiters)
 
     def _poll(self, waiters: list[Waiter]) -> bool:
-        """Answer each waiter that has new events; False if the database could not be queried."""
+        """Answer each waiter that has new events, or whose workflow has ended or does not exist.
+
+        Return False if the database could not be queried.
+        """
         try:
             tails = workflow_tails([waiter.watched for waiter in waiters])
         except (DBAPIError, PoolTimeout) as err:
-            # The waiters stay registered until PostgreSQL is back.
+            # Keep the waiters registered until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
             return False
         for waiter, tail in zip(waiters, tails, strict=True):

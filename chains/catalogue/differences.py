@@ -37,7 +37,7 @@ class Difference:
 
 
 def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Difference:
-    """The difference from the old version to the new; `labels` name the two in the text."""
+    """The difference from `old` to `new`; `labels` are the names of the two in the unified diff."""
     before, after = _by_key(old), _by_key(new)
     both = [key for key in after if key in before]
     changed = [Changed(key, _differing(before[key], after[key])) for key in both]
@@ -51,9 +51,12 @@ def difference(old: Definition, new: Definition, labels: tuple[str, str]) -> Dif
 
 
 def _lines(before: list[str], after: list[str], labels: tuple[str, str]) -> Iterator[str]:
-    """A unified diff. For long texts it is one hunk: the first to the last line that differs."""
+    """The lines of a unified diff.
+
+    The diff of a long text is a single hunk, from the first line that differs to the last.
+    """
     if max(len(before), len(after)) <= _MOST_LINES:
-        # unified_diff takes quadratic time in the worst case.
+        # Only for short texts, because unified_diff takes quadratic time in the worst case.
         yield from unified_diff(before, after, *labels, n=3, lineterm="")
     elif before != after:
         shorter = min(len(before), len(after))
@@ -77,7 +80,7 @@ def _by_key(definition: Definition) -> dict[str, dict[str, Any]]:
 
 
 def _key(found: Found) -> str | None:
-    """The key with the keys of the maps and loops around it: `swap[].render`."""
+    """The key of a node, with the keys of the maps and loops that contain it: `swap[].render`."""
     key = key_of(found.node)
     if key is None:
         return None
@@ -87,7 +90,7 @@ def _key(found: Found) -> str | None:
 
 
 def _facts(node: Any) -> dict[str, Any]:
-    """A node's own fields, without the nodes within it, which are compared on their own."""
+    """A node's own fields, without the nodes inside it, which are compared separately."""
     facts: dict[str, Any] = node.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if "cases" in facts:
         facts["cases"] = [case["when"] for case in facts["cases"]]

@@ -39,9 +39,9 @@ SELECT d.name, d.version, d.body -> 'input_schema' AS input_schema,
 
 
 def versions(name: str) -> list[Json]:
-    """Every version of a name, the newest first; raise NotFound when there is none.
+    """Every version of a name, the newest first; raise NotFound if the name has no version.
 
-    This reads the primary database, because the answer to a change shows the changed versions.
+    Read the primary database, not a replica: the answer to a change must show that change.
     """
     with db.begin() as connection:
         rows = connection.execute(
@@ -54,7 +54,7 @@ def versions(name: str) -> list[Json]:
 
 
 def body(name: str, version: int) -> Json:
-    """The stored body of a version; raise NotFound when there is none."""
+    """The stored body of a version; raise NotFound if there is no such version."""
     statement = text("SELECT body FROM definitions WHERE name = :name AND version = :version")
     with db.begin() as connection:
         found: Any = connection.execute(statement, {"name": name, "version": version}).scalar()

@@ -1,8 +1,8 @@
-"""Versions of definitions: register, activate, roll back, spread, retire.
+"""Registers, activates, rolls back, spreads and retires the versions of definitions.
 
-The body of a version never changes. One version of a name is active, and a running workflow keeps
-the version with which it started. Each change of a name first takes the lock of that name, so
-changes of one name run one after the other.
+The body of a version never changes. Exactly one version of a name is active. A running workflow
+keeps the version with which it started. Each change first locks the name of the definition, so
+changes of the same name run one after the other.
 """
 
 import json
@@ -35,17 +35,18 @@ class Registered:
 
 
 def check(body: Any) -> tuple[Definition, Plan]:
-    """The definition of a body and its plan; raise DefinitionRefused with the faults."""
+    """The definition and the plan of a body; raise DefinitionRefused, with the faults, if it has
+    any."""
     definition = definition_of(body)
     return definition, examine(definition, actions(), _types(definition))
 
 
 def register(body: Any, *, activates: bool = False) -> Registered:
-    """Store a definition as the next version of its name; raise DefinitionRefused.
+    """Store a definition as the next version of its name; raise DefinitionRefused if it has faults.
 
-    A body that is already stored keeps its version. It is no longer retired, and it counts as
-    checked with the actions of this process. The first version of a name becomes active; a later
-    version becomes active only with `activates`.
+    If the same body is already stored, its version is returned: that version is no longer retired,
+    and its fingerprints are replaced by those of the actions of this process. The first version of
+    a name becomes active; a later version becomes active only if `activates` is true.
     """
     definition, plan = check(body)
     name = definition.name
@@ -93,7 +94,7 @@ SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, fa
 def activate(name: str, version: int) -> None:
     """Let every new workflow of the name start on this version. This ends a spread by weights.
 
-    Raise NotFound, or Conflict when the version is retired.
+    Raise NotFound if there is no such version, and Conflict if the version is retired.
     """
     with db.begin() as connection:
         _lock(connection, name)
@@ -106,10 +107,10 @@ def activate(name: str, version: int) -> None:
 
 
 def rollback(name: str) -> int:
-    """Activate the version that was active before the present one, and return its number.
+    """Activate the version that was active before the current one, and return its number.
 
-    A second call goes back one version further. This ends a spread by weights. Raise NotFound, or
-    Conflict when there is no earlier version.
+    A second call goes back one version further. This ends a spread by weights. Raise NotFound if
+    the name is unknown, and Conflict if no earlier version was active.
     """
     with db.begin() as connection:
         _lock(connection, name)
@@ -141,10 +142,11 @@ UPDATE definition_activations SET taken_back_at = clock_timestamp()
 
 
 def spread(name: str, weights: Mapping[int, int]) -> None:
-    """Divide new starts among versions by their weights.
+    """Divide new workflows among versions in proportion to `weights` (version to weight).
 
-    Without weights the spread ends, and the active version takes all starts. Raise NotFound,
-    InvalidInput, or Conflict when a version is retired.
+    If `weights` is empty, the spread ends and every new workflow starts on the active version.
+    Raise NotFound if the name is unknown, InvalidInput if a version or a weight is wrong, and
+    Conflict if a version is retired.
     """
     wrong = [v for v, weight in weights.items() if not 0 <= weight <= MAX_WEIGHT]
     if wrong:
@@ -173,14 +175,15 @@ def spread(name: str, weights: Mapping[int, int]) -> None:
 def retire(name: str, version: int) -> None:
     """Let no further workflow start on the version.
 
-    Raise NotFound. Raise Conflict while the version is active, has a weight, is the child of
-    another definition, or has a workflow that has not ended.
+    Raise NotFound if there is no such version. Raise Conflict if the version is active, has a
+    weight, has a workflow that has not ended, or is started as a child by another definition.
     """
     with db.begin() as connection:
         _lock(connection, name)
         given = {"name": name, "version": version}
         row = _row(connection, name, version)
-        # A start that uses this version holds its row. Wait for such starts, then count workflows.
+        # A transaction that starts a workflow of this version has locked the version's row. Wait
+        # for such transactions, so that the count below includes their workflows.
         connection.execute(text(_HOLD), given)
         _refuse_while_used(connection, row, given)
         connection.execute(text(_RETIRE), given)
@@ -237,7 +240,7 @@ def _activate(connection: Connection, name: str, version: int) -> None:
 
 
 def _switch(connection: Connection, name: str, version: int) -> None:
-    # There are two statements because the unique index never allows two active versions.
+    # Deactivate in a first statement: the unique index refuses two active versions at any moment.
     given = {"name": name, "version": version}
     connection.execute(
         text("UPDATE definitions SET active = false, weight = NULL WHERE name = :name"), given
@@ -247,7 +250,7 @@ def _switch(connection: Connection, name: str, version: int) -> None:
 
 
 def _lock(connection: Connection, name: str) -> None:
-    # The lock is on the hash of the name, because a new name has no row that could be locked.
+    # Lock the hash of the name, because a new name has no row that could be locked.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
 
 
@@ -273,8 +276,11 @@ def _row(connection: Connection, name: str, version: int) -> RowMapping:
 
 
 def _types(definition: Definition) -> Types:
-    """The active version of every type, and all versions of the types that the definition starts as
-    children; retired versions are left out."""
+    """The input schemas, by type and version, against which children are checked.
+
+    Contains the active version of every type, and all versions that are not retired of the types
+    that the definition starts as children. Empty if the definition starts no children.
+    """
     wanted = [found.node for found in nodes(definition) if isinstance(found.node, Child)]
     if not wanted:
         return {}

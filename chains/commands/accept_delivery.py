@@ -9,7 +9,10 @@ from chains.actions import actions
 
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
-    """Store the webhook, then wake the step that waits for it; return False for a duplicate."""
+    """Store the webhook and wake the step that waits for it.
+
+    Return False if the same webhook was already stored.
+    """
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)

@@ -1,6 +1,7 @@
-"""Applies one control to many workflows, each on its own: one refusal does not stop the others.
+"""Applies one control (such as `pause`) to many workflows, one after the other.
 
-A dry run executes each command and rolls it back, so it returns the answers of a real run.
+If one workflow refuses the control, the others still get it. A dry run executes each command and
+rolls its transaction back, so it returns the answers of a real run.
 """
 
 import hashlib
@@ -24,12 +25,16 @@ from chains.commands.skip import skip
 
 MOST = 1000
 BUDGET_SECONDS = 40.0
-"""The most time that one request takes; it leaves the remaining workflows to the next request."""
+"""A request stops after this time and leaves the remaining workflows to the next request."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The answer for one workflow: the control's result, or the code and message of the refusal."""
+    """The answer for one workflow.
+
+    If `is_ok`, `result` is the control's result; otherwise `result` and `detail` are the code and
+    the message of the refusal.
+    """
 
     workflow_id: UUID
     is_ok: bool
@@ -41,7 +46,10 @@ class Answered:
 
 @dataclass(frozen=True)
 class Bulk:
-    """All answers, for the newest workflow first; the next request begins at `next_cursor`."""
+    """The answers, for the newest workflow first.
+
+    The next request continues after `next_cursor`; it is None if no workflows are left.
+    """
 
     answers: list[Answered]
     next_cursor: UUID | None
@@ -69,7 +77,8 @@ CONTROLS: Mapping[str, Callable[..., Done]] = {
     "signal": _signal,
     "fork": _fork,
 }
-"""`control(caller, workflow_id, **arguments, is_dry=...)` by name."""
+"""The controls by name; each is called as `control(caller, workflow_id, **arguments, is_dry=...)`.
+"""
 
 _KEYED = frozenset({"signal", "fork"})
 
@@ -85,13 +94,14 @@ def run(
     cursor: UUID | None = None,
     request_id: str | None = None,
 ) -> Bulk:
-    """Apply `action` to the caller's workflows that match: at most `limit`, all before `cursor`.
+    """Apply `action` to those workflows of the caller that match `filters`, and return the answers.
 
-    A request that is repeated with the same `request_id` makes no second fork and no second signal.
+    Takes at most `limit` workflows, all older than the workflow `cursor`. A request that is
+    repeated with the same `request_id` makes no second fork and no second signal.
     """
     until = time.monotonic() + BUDGET_SECONDS
     if action == "fork" and request_id is not None:
-        # A repeated request must not fork the forks that its first sending made.
+        # A repeated request must not fork the forks that the first request made.
         filters = replace(filters, without_key=_prefix(request_id))
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
     answers: list[Answered] = []
@@ -104,14 +114,14 @@ def run(
 
 
 def _request_of(workflow_id: UUID, request_id: str | None) -> Json:
-    """The request id for one workflow, derived from the request id of the whole."""
+    """The argument `request_id` for one workflow, derived from the id of the bulk request."""
     if request_id is None:
         return {}
     return {"request_id": f"{_prefix(request_id)}{workflow_id.hex}"}
 
 
 def _prefix(request_id: str) -> str:
-    """The prefix that the request ids of all workflows in the request share."""
+    """The prefix that is common to the request ids of all workflows in one bulk request."""
     return f"bulk-{hashlib.sha256(request_id.encode()).hexdigest()[:32]}-"
 
 

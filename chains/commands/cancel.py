@@ -19,10 +19,11 @@ def cancel(
     reason: str | None = None,
     is_dry: bool = False,
 ) -> Done:
-    """Stop a workflow; with `undo`, its steps and its children are undone.
+    """Stop a workflow and, if `undo`, undo its steps and its children.
 
-    Raise NotFound. Raise Conflict when the workflow has ended, when its pivot was sent, or when a
-    running fork uses its outcomes.
+    Raise NotFound if the caller has no such workflow. Raise Conflict if the workflow has ended, if
+    its pivot (the step after which nothing is undone) was sent, if it is stopping already and
+    `undo` is false, or if a running fork uses its outcomes and `undo` is true.
     """
     subject = own_workflow(caller, workflow_id)
     if undo and not subject.has_ended:

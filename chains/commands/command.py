@@ -1,4 +1,4 @@
-"""Used by every command: the caller, the workflow that the command is about, and the result."""
+"""Values that every command uses: the caller, the workflow, and the result."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,13 +17,13 @@ class Caller:
 
     @property
     def on_record(self) -> str:
-        """The user's name in events, which hold no personal data: the id."""
+        """The user's id as text. Events contain it, because they contain no personal data."""
         return str(self.id)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The workflow that a command is about, in the state in which it was read."""
+    """The workflow that a command acts on, as it was when it was read."""
 
     id: UUID
     user_id: UUID
@@ -40,7 +40,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Done:
-    """The result of a control in one word, with the step, workflows and fork that it concerned."""
+    """The result of a control.
+
+    `result` is one word, such as `paused`. `changed` contains the ids of the workflows that were
+    paused or resumed.
+    """
 
     workflow_id: UUID
     result: str
@@ -50,7 +54,7 @@ class Done:
 
 
 def caller_of(user_id: UUID) -> Caller:
-    """The user with this id; raise NotFound when there is none."""
+    """The user with this id; raise NotFound if there is no such user."""
     row = db.patiently(lambda: db.row("SELECT email FROM users WHERE id = %s", (user_id,)))
     if row is None:
         raise NotFound("there is no such user")
@@ -58,7 +62,7 @@ def caller_of(user_id: UUID) -> Caller:
 
 
 def any_workflow(workflow_id: UUID) -> Subject:
-    """The workflow of any owner; raise NotFound when there is none."""
+    """The workflow with this id, of any owner; raise NotFound if there is no such workflow."""
     row = db.patiently(
         lambda: db.row(
             "SELECT id, user_id, type, version, status, paused_at IS NOT NULL AS is_paused"
@@ -72,7 +76,7 @@ def any_workflow(workflow_id: UUID) -> Subject:
 
 
 def own_workflow(caller: Caller, workflow_id: UUID) -> Subject:
-    """The caller's workflow; raise NotFound when it does not exist or belongs to another user."""
+    """The caller's workflow; raise NotFound if it does not exist or belongs to another user."""
     found = any_workflow(workflow_id)
     if found.user_id != caller.id:
         raise NotFound("there is no such workflow")
@@ -80,7 +84,7 @@ def own_workflow(caller: Caller, workflow_id: UUID) -> Subject:
 
 
 def refuse_ended(workflow_id: UUID) -> Conflict:
-    """The Conflict for a command to a workflow that has ended, or has not begun."""
+    """Return the Conflict to raise for a command to a workflow that has ended or not started."""
     status = any_workflow(workflow_id).status
     if status == "pending":
         return Conflict("the workflow has not begun yet", code="not_running")

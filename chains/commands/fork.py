@@ -1,8 +1,8 @@
 """Forks a workflow: a new workflow adopts the recorded outcomes of another, up to a step.
 
 An adopted outcome still belongs to the first workflow. The fork never undoes it, and the first
-workflow is not undone while a running fork uses it. A fork may begin at a child of the definition's
-root sequence.
+workflow is not undone while a running fork uses it. A fork may start from any child of the
+definition's root sequence.
 """
 
 import hashlib
@@ -52,10 +52,13 @@ def fork(
     idempotency_key: str | None = None,
     is_dry: bool = False,
 ) -> Forked:
-    """Start a workflow of the same version that runs from `from_step` on.
+    """Start a workflow of the same version that adopts the steps before `from_step` and runs the
+    rest.
 
-    `input` replaces the workflow's input, `step_input` that of the step. Raise NotFound,
-    InvalidInput (wrong input or step), or Conflict (an earlier step has not ended, or was undone).
+    `input` replaces the workflow's input, and `step_input` replaces the input of `from_step`.
+    Raise NotFound if the caller has no such workflow, and InvalidInput if the input or the step is
+    wrong. Raise Conflict if an earlier step has not ended or was undone, if the workflow is
+    stopping, if the version is retired, or if the idempotency key was used for another request.
     """
     subject = own_workflow(caller, workflow_id)
     child = _boundary(subject, from_step)
@@ -82,7 +85,8 @@ def fork(
             if known is None:
                 raise
             return known
-        # The connection broke after the commit, and this was the second try of the same fork.
+        # The id exists already, so the first commit of this fork succeeded. The connection broke
+        # before its answer arrived, and `patiently` committed the fork again.
     if not is_dry:
         dispatch(new.id, list(child.heads), registry.plan(subject.type, subject.version))
     return Forked(new.id, created=True)
@@ -177,7 +181,7 @@ def _not_ended(key: str, status: str) -> str:
 
 
 def boundaries_of(subject: Subject) -> Boundaries:
-    """The places where a fork of this workflow may begin."""
+    """The nodes from which a fork of this workflow may start."""
     root = registry.definition(subject.type, subject.version).do
     return boundaries(root, registry.plan(subject.type, subject.version))
 

@@ -15,9 +15,10 @@ def pause(
     with_children: bool = True,
     is_dry: bool = False,
 ) -> Done:
-    """Let no further step of the workflow begin.
+    """Pause the workflow and, if `with_children`, its children: no further step starts.
 
-    Raise NotFound, or Conflict when the workflow has ended or nothing would change.
+    A running step goes on to its end. Raise NotFound if the caller has no such workflow, and
+    Conflict if the workflow has ended or everything is paused already.
     """
     own_workflow(caller, workflow_id)
     changed = pause_tree(workflow_id, caller.on_record, reason, with_children, is_dry)
@@ -36,9 +37,10 @@ def resume(
     with_children: bool = True,
     is_dry: bool = False,
 ) -> Done:
-    """Let the workflow go on; the reconciler publishes its due steps at once.
+    """Let the workflow and, if `with_children`, its children continue.
 
-    Raise NotFound, or Conflict when the workflow has ended or nothing would change.
+    The reconciler publishes the due steps at once. Raise NotFound if the caller has no such
+    workflow, and Conflict if the workflow has ended or nothing is paused.
     """
     own_workflow(caller, workflow_id)
     changed = resume_tree(workflow_id, caller.on_record, reason, with_children, is_dry)

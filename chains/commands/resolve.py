@@ -1,6 +1,6 @@
 """Records a person's statement about a call or a compensation whose outcome is unknown.
 
-The statement, its author and its reason are committed before anything follows from them.
+The statement, its author and its reason are committed before any step is published because of them.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from chains.undoing.settle import settle
 
 
 class _Absent:
-    """Marks a value that was not given, as opposed to null."""
+    """The type of ABSENT, the default of a value that was not given; None means JSON null."""
 
 
 ABSENT = _Absent()
@@ -31,13 +31,15 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True)
 class Resolution:
-    """A person's statement: `as_` is one of these words.
+    """A person's statement about a step. `as_` is one of these words:
 
-    - `succeeded`: with `output`, the step ends with this output; with `response`, the vendor's
-      response to the one open call, the action goes on from there.
+    - `succeeded`: the call took effect. If `output` is given, the step ends with this output. If
+      `response` is given (the vendor's response to the step's one open call), the action continues
+      with this response.
     - `never`: the call did not happen; the step runs again.
-    - `done`: for a compensation, which counts as done.
-    - `retry`: look the call up again now, or run the compensation again now.
+    - `done`: the effect is undone, so the compensation counts as done.
+    - `retry`: ask the platform again now whether the call took effect, or run the compensation
+      again now.
     """
 
     as_: str
@@ -65,16 +67,18 @@ _REFUSALS = {
 def resolve(
     caller: Caller, workflow_id: UUID, step: str, resolution: Resolution, *, is_dry: bool = False
 ) -> Done:
-    """Settle a step by a person's statement; the workflow then goes on, or is undone.
+    """Record a person's statement about a step; the workflow then continues, or is undone.
 
-    Raise NotFound, or Conflict when the statement does not fit the step's state.
+    Raise NotFound if the caller has no such workflow, and Conflict if the statement does not fit
+    the state of the step.
     """
     subject = own_workflow(caller, workflow_id)
     if subject.has_ended and not is_orphan(step):
         raise refuse_ended(workflow_id)
     pivot = registry.plan(subject.type, subject.version).pivot
     if subject.status == "compensating" and step == pivot and resolution.response is not ABSENT:
-        # A stopping workflow runs no action again. A pivot that succeeded lets it run again.
+        # A stopping workflow runs no action again, so the action could not continue with the
+        # response. An output ends the pivot, and a succeeded pivot lets the workflow run again.
         raise Conflict(f"step {step!r} is the pivot: give its output", code="no_open_call")
     made = _made(workflow_id, step, resolution.response)
     given = {
@@ -100,7 +104,11 @@ def resolve(
 
 
 def _made(workflow_id: UUID, step: str, response: Any) -> Made:
-    """What the reply that a person gives names at the vendor, for the one call that is open."""
+    """The vendor's object that `response` describes: its id and address.
+
+    A person gave `response` as the vendor's response to the step's one open call. Return an empty
+    Made if no object can be read from it.
+    """
     if response is ABSENT:
         return Made()
     row = db.patiently(lambda: db.row(_OPEN_CALL, (workflow_id, step)))
@@ -117,9 +125,11 @@ _OPEN_CALL = (
 
 
 def dismiss(caller: Caller, workflow_id: UUID, reason: str, *, is_dry: bool = False) -> Done:
-    """Clear a workflow's `attention` that belongs to no step, such as a time-out past the pivot.
+    """End a workflow's need for attention that belongs to no step, such as a time-out after the
+    pivot.
 
-    Raise NotFound, or Conflict when the workflow needs no person or one of its steps does.
+    Raise NotFound if the caller has no such workflow. Raise Conflict if the workflow has ended, is
+    not marked for attention, or has a step that a person must look at.
     """
     own_workflow(caller, workflow_id)
     given = {"workflow": workflow_id, "by": caller.on_record, "reason": reason}

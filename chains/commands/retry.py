@@ -1,4 +1,4 @@
-"""Retries a step now, with a corrected input if given. A failed workflow goes on in a fork."""
+"""Retries a step now, with a corrected input if given. A fork continues a failed workflow."""
 
 from typing import Any
 from uuid import UUID
@@ -27,10 +27,11 @@ def retry(
     reason: str | None = None,
     is_dry: bool = False,
 ) -> Done:
-    """Run a step now that has failed or waits for its next try.
+    """Run a step now if it has failed or waits for its next attempt.
 
-    A workflow that has failed, with nothing undone, goes on in a fork from that step. Raise
-    NotFound, InvalidInput (a wrong corrected input) or Conflict.
+    If the workflow has failed and nothing was undone, a fork from that step continues it. Without
+    `step`, the only step that can be retried is taken. Raise NotFound if the caller has no such
+    workflow, InvalidInput if `input` is wrong, and Conflict if the step cannot be retried.
     """
     subject = own_workflow(caller, workflow_id)
     if subject.has_ended:
@@ -72,7 +73,8 @@ SELECT key FROM steps WHERE workflow_id = %s AND kind = 'step'
 
 
 def _checked(subject: Subject, key: str, given: Json) -> Any:
-    """The corrected input; raise InvalidInput, with the place, when the action refuses it."""
+    """The corrected input of the step; raise InvalidInput, with the place of the fault, if the
+    action refuses it."""
     row = db.patiently(
         lambda: db.row(
             "SELECT action FROM steps WHERE workflow_id = %s AND key = %s", (subject.id, key)
@@ -84,9 +86,10 @@ def _checked(subject: Subject, key: str, given: Json) -> Any:
 
 
 def checked_input(name: str, given: Json) -> Any:
-    """The corrected input of an action, with whole numbers as integers.
+    """The corrected input of the action `name`, with whole numbers such as 2.0 as integers.
 
-    Raise InvalidInput with the place of each fault, or Conflict when the action has no input.
+    Raise InvalidInput, with the place of each fault, if the input is wrong. Raise Conflict if the
+    action is not a platform's: its input cannot be corrected.
     """
     action = tasks.actions().get(name)
     if action is None:
@@ -143,7 +146,10 @@ def _retry_in_fork(
 
 
 def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
-    """Raise Conflict if a fork carries the workflow on: a repeated retry must not repeat work."""
+    """Raise Conflict if a fork already continues the workflow, or has continued it to success.
+
+    Without this check a repeated retry would do the work twice.
+    """
     row = db.patiently(
         lambda: db.row(
             "SELECT id FROM workflows WHERE forked_from = %s"

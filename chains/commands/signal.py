@@ -25,8 +25,11 @@ from chains.language.definition import Approval
 
 @dataclass(frozen=True)
 class Signal:
-    """A decision: the signal's name, the decision itself, and the key of the approval that takes it
-    (None: the first approval that waits for this name)."""
+    """A decision about an approval.
+
+    `name` is the name of the signal. `step` is the key of the approval step that takes it; if it is
+    None, the first approval that waits for this name takes it.
+    """
 
     name: str
     approved: bool
@@ -37,7 +40,11 @@ class Signal:
 
 @dataclass(frozen=True)
 class _WaitingApproval:
-    """An approval that waits: its step's key, and the people it names (empty: the owner)."""
+    """An approval that waits.
+
+    `by` contains the e-mail addresses of the people who may give the signal. If it is empty, only
+    the workflow's owner may.
+    """
 
     key: str
     by: frozenset[str]
@@ -53,8 +60,10 @@ def give_signal(
 ) -> Done:
     """Record the decision, and wake the approval that waits for it.
 
-    A repeated `request_id` records nothing and returns `replayed`. Raise NotFound (also to a caller
-    who has no part in the workflow), Forbidden (another person is asked) or Conflict.
+    A repeated `request_id` records nothing and returns `replayed`. Raise NotFound if the workflow
+    or the signal does not exist, or if the caller neither owns the workflow nor is named by an
+    approval. Raise Forbidden if the approval names only other people. Raise Conflict if the
+    workflow is not running, or if the approval cannot take the signal now.
     """
     subject = any_workflow(workflow_id)
     nodes = _approvals(subject)
@@ -101,7 +110,7 @@ def _name(node: Approval) -> str:
 
 
 def _waiting(workflow_id: UUID) -> dict[str, list[_WaitingApproval]]:
-    """The approvals that wait, by the name of their signal."""
+    """The approvals that wait now, by the name of the signal that each waits for."""
     rows = db.patiently(
         lambda: db.rows(
             "SELECT key, signal, asked FROM steps WHERE workflow_id = %s"
@@ -130,7 +139,7 @@ def _refuse_outsiders(
     nodes: list[Approval],
     waiting: dict[str, list[_WaitingApproval]],
 ) -> None:
-    """Raise NotFound to a caller who does not own the workflow and is named by no approval."""
+    """Raise NotFound if the caller neither owns the workflow nor is named by an approval."""
     asked = {email for each in waiting.values() for approval in each for email in approval.by}
     for node in nodes:
         asked |= _people(list(node.by) if isinstance(node.by, tuple) else None)
@@ -145,9 +154,10 @@ def _chosen(
     nodes: list[Approval],
     waiting: dict[str, list[_WaitingApproval]],
 ) -> str | None:
-    """The key of the approval that takes the signal; None when no approval waits for it yet.
+    """The key of the approval step that takes the signal; None if no approval waits for it yet.
 
-    Raise Forbidden or Conflict.
+    Raise Forbidden if the approval names only other people, and Conflict if `signal.step` does not
+    wait for the signal.
     """
     asked = waiting.get(signal.name, [])
     if signal.step is not None:
@@ -166,8 +176,12 @@ def _chosen(
 
 
 def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Approval]) -> None:
-    """Raise Forbidden or Conflict unless the caller may give an early signal to every approval of
-    that name, because any of them may take it."""
+    """Check that the caller may give the signal `name` before an approval waits for it.
+
+    Any approval with this signal may take it later, so the caller must be allowed for all of them.
+    Raise Forbidden if one names only other people. Raise Conflict if one takes its people from an
+    expression, which has a value only when the approval waits.
+    """
     for node in nodes:
         if _name(node) != name:
             continue

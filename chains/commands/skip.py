@@ -12,10 +12,11 @@ from chains.commands.step_verdicts import for_people, moved, refuse_unless_runni
 def skip(
     caller: Caller, workflow_id: UUID, *, step: str, reason: str, is_dry: bool = False
 ) -> Done:
-    """Let the step be recorded as skipped, without an output, when it is due; the workflow goes on.
+    """Mark a step to be skipped: when it is due, it is recorded as skipped and has no output.
 
-    Raise NotFound, or Conflict when the step runs, has a call of unknown outcome, has ended, is a
-    compensation, or belongs to the shape of the definition.
+    The workflow then continues. Raise NotFound if the caller has no such workflow. Raise Conflict
+    if the step is running, has a call of unknown outcome, has ended, is a compensation, is a pivot
+    that was sent, or only forms the shape of the definition (such as a join).
     """
     subject = own_workflow(caller, workflow_id)
     if subject.has_ended:

@@ -44,13 +44,16 @@ def for_people() -> list[str]:
 
 
 def refuse_step(key: str, found: str) -> Conflict:
-    """The Conflict for a verdict about a step."""
+    """Return the Conflict to raise for the verdict `found` about a step."""
     words, code = _STEP_IS[found]
     return Conflict(f"step {key!r} {words}", code=code)
 
 
 def moved(workflow_id: UUID, key: str, found: str, is_dry: bool) -> Done:
-    """Publish the step if it is due now; raise Conflict when the verdict is a refusal."""
+    """Publish the step if the verdict `found` says that it is due now; return the result.
+
+    Raise Conflict if the verdict is a refusal. A dry run publishes nothing.
+    """
     if found == "not_running":
         raise Conflict("the workflow has just stopped running", code="not_running")
     if found not in {"due", "paused", "later"}:
@@ -61,7 +64,7 @@ def moved(workflow_id: UUID, key: str, found: str, is_dry: bool) -> Done:
 
 
 def refuse_unless_running(subject: Subject) -> None:
-    """Raise Conflict when the workflow is stopping or has not begun."""
+    """Raise Conflict if the workflow is stopping or has not started."""
     if subject.status == "compensating":
         raise Conflict("the workflow is being stopped and undone", code="workflow_stopping")
     if subject.status != "running":

@@ -1,4 +1,7 @@
-"""The workflow types that ship with Playalter. A new type is one file here and one entry below."""
+"""The workflow types that are shipped with Playalter.
+
+To add a type, add a file to this folder and its body to `ALL`.
+"""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
-"""Blocks of a picture, and functions that put blocks together: in columns, rows and boxes. Pure.
+"""Blocks of a picture, and functions that arrange blocks in columns, rows and boxes. Pure.
 
-A line enters a block at the middle of its top and leaves at the middle of its bottom.
+An arrow enters a block at the middle of its top edge, and the next arrow leaves it at the middle of
+its bottom edge.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,7 @@ def rows_of(blocks: Sequence[Block], room: float) -> list[list[Block]]:
 
 
 def stacked(rows: Sequence[Sequence[Block]]) -> Block:
-    """Rows of blocks, one below the other, without lines: the blocks have no order."""
+    """Rows of blocks, one below the other. No arrows, because the blocks have no order."""
     laid = [beside(row) for row in rows]
     width = max(block.width for block in laid)
     height = sum(block.height for block in laid) + _BESIDE * (len(laid) - 1)
@@ -82,7 +83,7 @@ def beside(blocks: Sequence[Block]) -> Block:
 
 
 def barred(blocks: Sequence[Block]) -> Block:
-    """Blocks side by side, between a bar above, where they start, and a bar below, their join."""
+    """Blocks side by side between two bars: they start at the upper bar and join at the lower."""
     row = beside(blocks)
 
     def paint(x: float, y: float) -> Iterator[str]:
@@ -103,7 +104,7 @@ def barred(blocks: Sequence[Block]) -> Block:
 
 
 def labelled(block: Block, condition: str) -> Block:
-    """A block below the condition that leads to it."""
+    """A block with its condition (of a choice) written above it."""
     width = max(block.width, CARD)
     shown = shortened(condition, int(width / LETTER_WIDTH))
 

@@ -1,7 +1,8 @@
 """Draws a definition as SVG: later nodes are drawn below, parallel branches side by side.
 
-Pure. Each node becomes a block, which knows its size and can be painted at a place. Blocks side by
-side are divided into rows, so that only deep nesting makes a picture wide.
+Pure. Each node becomes a block, which has a size and can be painted at any position. If blocks side
+by side need too much width, they are divided into rows, so that only deep nesting makes a picture
+wide.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -31,7 +31,8 @@ fill:var(--soft)}
 """
 
 _WIDE = frozenset({"W", "F"})
-# XML does not allow control characters. Direction characters would reverse the text after them.
+# Characters of these Unicode categories are removed. XML does not allow control characters, and
+# direction characters would reverse the text after them.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 Number = float

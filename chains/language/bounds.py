@@ -1,7 +1,7 @@
 """Limits on the size of a definition's body, and on the values that PostgreSQL can store.
 
-These checks run before any other code reads the body, and they do not recurse. A body that is
-nested 100,000 levels deep, or that contains itself, is refused at level 65.
+These checks run before any other code reads the body. They use no recursion, so a body that is
+nested 100,000 levels deep, or that contains itself, is refused at level 65 and exhausts no stack.
 """
 
 import json
@@ -21,7 +21,8 @@ _TOO_LARGE = f"a definition has at most {MAX_BYTES} bytes as JSON"
 
 
 def excess(body: Any) -> Fault | None:
-    """The first fault: a limit that the body exceeds, or a value in it that is not JSON."""
+    """The first fault of a body: a limit that it exceeds, or a value that is not JSON. None if
+    there is no fault."""
     found = next(_faults(body), None)
     if found is not None:
         return found
@@ -75,7 +76,7 @@ def _count_nodes(body: Any) -> int:
 
 
 def scalar_fault(value: Any) -> str | None:
-    """Why a text, number or constant is not JSON that PostgreSQL can store; None when it is."""
+    """The reason why PostgreSQL cannot store a text, number or constant as JSON; None if it can."""
     if isinstance(value, str):
         return text_fault(value)
     if value is None or isinstance(value, bool):
@@ -90,7 +91,7 @@ def scalar_fault(value: Any) -> str | None:
 
 
 def text_fault(value: str) -> str | None:
-    """Why PostgreSQL cannot store the text; None when it can."""
+    """The reason why PostgreSQL cannot store the text; None if it can."""
     if "\x00" in value:
         return "the text holds a NUL character"
     try:

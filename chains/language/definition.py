@@ -30,7 +30,9 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(value: Any) -> Any:
-    """The seconds of a duration such as `"90s"`, `"10m"`, `"2h"` or `"30d"`; raise ValueError.
+    """The seconds of a duration such as `"90s"`, `"10m"`, `"2h"` or `"30d"`.
+
+    Raise ValueError for another text. Return a number unchanged; its bounds are checked elsewhere.
 
     >>> parse_duration("10m")
     600.0
@@ -55,7 +57,7 @@ Key = Annotated[str, Field(pattern=KEY_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}\.[a-z0-9_]{1,80}$")]
 Expression = Annotated[str, Field(min_length=1, max_length=4000)]
 Reference = dict[Literal["$"], Expression]
-"""`{"$": "<JMESPath>"}`"""
+"""An object `{"$": "<JMESPath>"}`, which is replaced by the value of the expression."""
 
 
 class DefinitionNode(BaseModel):
@@ -68,8 +70,8 @@ class Retry(DefinitionNode):
     """How a step is retried.
 
     A step has `tries` attempts in all. The first wait is `backoff`; each further wait is `factor`
-    times longer, up to `cap`. A random share of each wait, at most `jitter`, is taken off. `on`
-    lists the error codes that are retried; by default every retryable error is.
+    times longer, up to `cap`. Each wait is shortened by a random share of at most `jitter` (0 to
+    1). `on` lists the error codes that are retried; by default every retryable error is retried.
     """
 
     tries: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
@@ -81,13 +83,13 @@ class Retry(DefinitionNode):
 
 
 class Default(DefinitionNode):
-    """The workflow goes on after a failure, with this output of the step."""
+    """If the step fails, the workflow continues, with `default` as the output of the step."""
 
     default: Any
 
 
 class OtherAction(DefinitionNode):
-    """Another action, which compensates the step with this input."""
+    """Another action that compensates (undoes) the step; `with` is the input of that action."""
 
     action: ActionName
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
@@ -96,9 +98,9 @@ class OtherAction(DefinitionNode):
 class Step(DefinitionNode):
     """One call of an action.
 
-    `timeout` bounds the step from its first attempt on; `attempt_timeout` bounds each attempt. The
-    step is skipped when `when` is false. A `pivot` is the last step whose failure undoes the
-    workflow.
+    `timeout` limits the time from the first attempt to the end of the step; `attempt_timeout`
+    limits each attempt. The step is skipped if `when` is false. `pivot` marks the last step whose
+    failure undoes the workflow: after its success nothing is undone.
     """
 
     step: Key
@@ -121,17 +123,21 @@ class Sequence(DefinitionNode):
 
 
 class Parallel(DefinitionNode):
-    """Branches that run at the same time, and their join; `parallel` is the key of the join."""
+    """Branches that run at the same time, and the join that waits for all of them.
+
+    `parallel` is the key of the join.
+    """
 
     parallel: Key
     branches: Annotated[tuple["Node", ...], Field(min_length=1, max_length=100)]
 
 
 class Map(DefinitionNode):
-    """The body runs once for each item of `over`, for at most `max_concurrency` items at a time.
+    """Runs the body `do` once for each item of `over`, for at most `max_concurrency` items at a
+    time.
 
-    With `stop`, the first item that fails makes the map fail. With `collect`, the map goes on and
-    its `failures` lists the failed items.
+    With `stop`, the first item that fails makes the map fail. With `collect`, the map continues,
+    and its `failures` lists the failed items.
     """
 
     map: Key
@@ -149,7 +155,7 @@ class Case(DefinitionNode):
 
 
 class Choice(DefinitionNode):
-    """Runs the first case whose condition holds, else `otherwise`, else nothing."""
+    """Runs the first case whose condition is true, or else `otherwise` if there is one."""
 
     choice: Key
     cases: Annotated[tuple[Case, ...], Field(min_length=1, max_length=100)]
@@ -157,7 +163,7 @@ class Choice(DefinitionNode):
 
 
 class Wait(DefinitionNode):
-    """Waits `for` a duration or `until` an instant (ISO 8601 with an offset)."""
+    """Waits `for` a duration, or `until` a point in time (ISO 8601 with a UTC offset)."""
 
     wait: Key
     for_: Duration | Reference | None = Field(default=None, alias="for")
@@ -174,7 +180,8 @@ class Wait(DefinitionNode):
 class Approval(DefinitionNode):
     """Waits at most `timeout` for the signal named `signal` (by default the node's key).
 
-    Only the people in `by` may send it: e-mail addresses, by default the workflow's owner.
+    Only the people in `by` (e-mail addresses) may send the signal; by default only the owner of the
+    workflow may.
     """
 
     approval: Key
@@ -189,8 +196,8 @@ class Approval(DefinitionNode):
 class Child(DefinitionNode):
     """Starts another workflow with the rendered `with` as its input.
 
-    The node waits for the child's end unless `await` is false. `on_stop` says whether the child is
-    cancelled or left running when its parent is stopped.
+    The node waits for the end of the child unless `await` is false. `on_stop` says whether the
+    child is cancelled or continues when its parent is stopped.
     """
 
     workflow: Key
@@ -205,7 +212,7 @@ class Child(DefinitionNode):
 
 
 class Loop(DefinitionNode):
-    """Repeats the body until the condition holds, at most `max` times."""
+    """Runs the body `do` until the condition `until` is true, at most `max` times."""
 
     loop: Key
     until: Expression
@@ -252,10 +259,11 @@ Node = Annotated[
 
 
 class Definition(DefinitionNode):
-    """A recipe for workflows: schemas of input and output, the root node, the output, limits.
+    """A recipe for workflows.
 
-    `on_failure` says whether a permanent failure of a step undoes the workflow or holds it for a
-    person.
+    `do` is the root node. `output` is a template of the workflow's output. `on_failure` says what
+    happens after a permanent failure of a step: `undo` undoes the workflow; `hold` marks the
+    workflow for attention, so that a person decides.
     """
 
     name: Key
@@ -275,17 +283,17 @@ class Definition(DefinitionNode):
         return None if self.budget_usd is None else int(Decimal(self.budget_usd) * 1_000_000)
 
     def body(self) -> dict[str, Any]:
-        """The JSON form that is stored: only the fields that were given."""
+        """The JSON form that is stored; it contains only the fields that the author gave."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def checksum(self) -> str:
-        """SHA-256 of the canonical JSON form."""
+        """The SHA-256, in hexadecimal, of the JSON form with sorted names."""
         text = json.dumps(self.body(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @classmethod
     def from_body(cls, body: dict[str, Any]) -> Self:
-        """The definition of a stored body."""
+        """Parse a body; raise pydantic's ValidationError if its shape is wrong."""
         return cls.model_validate(body)
 
 

@@ -5,8 +5,8 @@
         map_over("swap", ref("input.photos"), step("render", "pictures.render", {...})),
     ))
 
-An argument that is not given does not appear in the JSON. These functions check nothing: a body
-written in Python passes the same checks as a body sent over HTTP.
+An argument that is not given does not appear in the JSON. These functions check nothing. A body
+written in Python is checked when it is registered, like a body sent over HTTP.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Reference = dict[str, str]
 
 
 def ref(expression: str) -> Reference:
-    """A reference: its value is what the JMESPath expression finds when the step runs.
+    """A reference. When the step runs, the value of the JMESPath expression replaces it.
 
     >>> ref("input.photos")
     {'$': 'input.photos'}
@@ -58,13 +58,13 @@ def map_over(key: str, over: Reference, do: Node, /, **rest: Any) -> Node:
 
 
 def choice(key: str, *cases: Node, otherwise: Node | None = None) -> Node:
-    """The first case whose condition holds, else `otherwise`."""
+    """A choice: the first case whose condition is true runs, or else `otherwise`."""
     rest = {} if otherwise is None else {"otherwise": otherwise}
     return {"choice": key, "cases": list(cases)} | rest
 
 
 def case(when: str, do: Node) -> Node:
-    """One alternative of a choice."""
+    """One alternative of a choice: `do` runs if the condition `when` is true."""
     return {"when": when, "do": do}
 
 
@@ -75,7 +75,7 @@ def wait(
     until: str | Reference | None = None,
     when: str | None = None,
 ) -> Node:
-    """A wait for a duration or until an instant."""
+    """A wait for a duration, or until a point in time."""
     given = {"for": duration, "until": until, "when": when}
     return {"wait": key} | {name: value for name, value in given.items() if value is not None}
 
@@ -102,15 +102,15 @@ def child(
     awaited: bool | None = None,
     **rest: Any,
 ) -> Node:
-    """Another workflow with its input. `rest` takes version, on_stop, timeout, on_failure and
-    when."""
+    """A child: another workflow, started with the input `given`. `rest` takes version, on_stop,
+    timeout, on_failure and when."""
     waiting = {} if awaited is None else {"await": awaited}
     return {"workflow": key, "type": type} | _with(given) | waiting | rest
 
 
 def loop(key: str, do: Node, /, *, until: str, most: int, **rest: Any) -> Node:
-    """The body, repeated until the condition holds, at most `most` times. `rest` takes
-    on_exhausted."""
+    """The body `do`, repeated until the condition `until` is true, at most `most` times. `rest`
+    takes on_exhausted."""
     return {"loop": key, "until": until, "max": most, **rest, "do": do}
 
 

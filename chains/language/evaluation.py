@@ -1,7 +1,7 @@
-"""Evaluates JMESPath expressions within a limit, because one line can use up all memory.
+"""Evaluates JMESPath expressions with a limit on size, because one line can use up all memory.
 
-The value of `[@, @] | [@, @] | ...` doubles at each pipe. A meter counts every value that an
-expression builds, and its result. It does not count data that the expression only reads.
+The value of `[@, @] | [@, @] | ...` doubles at each pipe. A meter adds up the size of every value
+that an expression builds, and of its result. It does not count data that the expression only reads.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from jmespath.visitor import TreeInterpreter
 from app.payload import MAX_CHARACTERS
 
 MAX_DEPTH = 100
-"""The deepest nesting of an expression's value; code that writes JSON recurses for each level."""
+"""The deepest nesting of an expression's value. Code that writes JSON recurses once per level."""
 
 _LISTS = (list, tuple)
 _VALUE = 8
@@ -20,19 +20,22 @@ _MOST = 4 * MAX_CHARACTERS
 
 
 class TooMuch(Exception):
-    """The value of an expression is too large or too deep to be stored."""
+    """Raised by a Meter if the value of an expression is too large or too deep to be stored."""
 
 
 class Meter:
-    """The size that an expression may still build: 8 units for a value, 1 for a character."""
+    """Counts down the size that an expression may still build.
+
+    A value costs 8 units, and each character 1 unit more.
+    """
 
     def __init__(self, left: int = _MOST) -> None:
         self.left = left
 
     def charge(self, value: Any) -> None:
-        """Subtract the size of a value, and stop as soon as nothing is left.
+        """Subtract the size of a value.
 
-        Raise TooMuch when nothing is left, or when the value is nested too deeply.
+        Raise TooMuch as soon as nothing is left, or if the value is nested too deeply.
         """
         for depth, level in enumerate(levels(value)):
             self.left -= _VALUE * len(level) + sum(map(_characters, level))
@@ -43,7 +46,7 @@ class Meter:
 
 
 def levels(value: Any) -> Iterator[list[Any]]:
-    """The values within a value, level by level; the first level is the value itself."""
+    """The values inside a value, level by level; the first level contains only the value itself."""
     level = [value]
     while level:
         yield level
@@ -96,7 +99,10 @@ class _Interpreter(TreeInterpreter):
 
 
 def evaluated(parsed: Any, scope: Any, meter: Meter) -> Any:
-    """The value of a parsed expression; raise TooMuch, or the error of JMESPath."""
+    """The value of a parsed expression over the data `scope`.
+
+    Raise TooMuch if the value is too large, or JMESPathError if the expression fails on the data.
+    """
     found = _Interpreter(meter).visit(parsed, scope)
     meter.charge(found)
     return found

@@ -1,6 +1,6 @@
-"""Checks of an expression before there is data: grammar, functions, literals, fields of the input.
+"""Checks an expression before there is data: grammar, functions, literals, fields of the input.
 
-Pure, and without recursion. `chains/plans/scopes.py` checks which steps an expression may name.
+Pure and without recursion. `chains/plans/scopes.py` checks to which steps an expression may refer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ STEP_FACTS = ("output", "status", "error", "failures")
 
 Tree = Mapping[str, Any]
 
-# The first part of these is read from the scope. The other parts are read from its value.
+# In expressions of these types, the first part reads the scope; the others read that part's value.
 _CHAINED = frozenset(
     {
         "subexpression",
@@ -31,14 +31,17 @@ _CHAINED = frozenset(
 )
 _VARYING = frozenset({"field", "subexpression", "current", "expref"})
 # `@` and the hidden node before a leading `*`, `[0]` or `[?...]` read the whole scope. The scope
-# holds only the values that expressions name, so reading all of it is a mistake.
+# contains only the values that expressions name, so reading all of it is a mistake.
 _WHOLE = frozenset({"current", "identity"})
 _functions: Mapping[str, Mapping[str, Any]] = Functions.FUNCTION_TABLE
 
 
 def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
-    """The faults of an expression in words: wrong grammar, unknown functions, `steps` without a
-    key, literals that cannot be stored, fields that the input schema excludes."""
+    """The faults of an expression, as texts for its author.
+
+    They are: wrong grammar, unknown functions, `steps` without a key, literals that cannot be
+    stored, and fields that the input schema excludes.
+    """
     if not isinstance(expression, str) or not expression:
         yield 'a reference is {"$": "<JMESPath>"}'
         return
@@ -61,7 +64,7 @@ def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
 
 
 def constant(expression: str) -> tuple[Any] | None:
-    """The value of an expression that reads no data, in a tuple; None for any other expression.
+    """The value of an expression that reads no data, in a tuple; None if the expression reads data.
 
     >>> constant("`[1, 2]`"), constant("input.list")
     (([1, 2],), None)
@@ -77,7 +80,7 @@ def constant(expression: str) -> tuple[Any] | None:
 
 
 def _trees(parsed: Tree) -> Iterator[tuple[Tree, bool]]:
-    """Every part of an expression, and whether that part reads the scope directly."""
+    """Every part of a parsed expression, and whether that part reads the scope directly."""
     waiting: list[tuple[Tree, bool]] = [(parsed, True)]
     while waiting:
         tree, is_absolute = waiting.pop()
@@ -124,8 +127,10 @@ def _path_faults(tree: Tree, input_schema: Any) -> Iterator[str]:
 
 
 def _path(tree: Tree) -> list[str | None]:
-    """The names in a path such as `input.a.b`, with None for a part that is not a name; empty for
-    an expression that is not a path."""
+    """The names in a path such as `input.a.b`, with None in place of a part that is not a name.
+
+    Empty if the expression is not a path.
+    """
     if tree["type"] == "field":
         return [tree["value"]]
     if tree["type"] != "subexpression" or tree["children"][0]["type"] != "field":
@@ -141,7 +146,10 @@ def _step_faults(path: list[str | None]) -> Iterator[str]:
 
 
 def _input_faults(path: list[str | None], schema: Any) -> Iterator[str]:
-    """The first name in a path that the input schema excludes by `additionalProperties: false`."""
+    """A fault for the first name in a path that the input schema excludes.
+
+    A schema excludes unknown names by `additionalProperties: false`.
+    """
     for name in path:
         if name is None or not isinstance(schema, dict):
             return

@@ -1,7 +1,7 @@
 """References in a definition: `{"$": "<JMESPath>"}` over `input`, `steps`, `item` and `index`.
 
-Pure. The names that an expression reads are found once, when the definition is compiled. The values
-of these names are handed to the evaluation as a mapping, the scope.
+Pure. The names that an expression reads are found once, when the definition is compiled. When the
+expression is evaluated, a mapping called the scope contains the values of these names.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,12 +28,12 @@ _CHAINED = {
 
 
 class ExpressionInvalid(ValueError):
-    """An expression that JMESPath cannot parse, or that fails on its data."""
+    """Raised for an expression that JMESPath cannot parse, or that fails on its data."""
 
 
 @lru_cache(maxsize=4096)
 def parse(expression: str) -> ParsedResult:
-    """Parse an expression; raise ExpressionInvalid with what is wrong in it."""
+    """Parse an expression; raise ExpressionInvalid, with the reason, if it is wrong."""
     try:
         parsed = jmespath.compile(expression)
     except JMESPathError as err:
@@ -47,7 +47,7 @@ def parse(expression: str) -> ParsedResult:
 
 
 def _depth(node: Mapping[str, Any]) -> int:
-    """The depth of an expression with its literals; counting stops just past MAX_DEPTH."""
+    """The depth of an expression, including its literals. Counting stops just above MAX_DEPTH."""
     depth, level, deepest = 0, [node], 0
     while level and depth <= MAX_DEPTH:
         depth += 1
@@ -63,7 +63,7 @@ def _depth(node: Mapping[str, Any]) -> int:
 
 
 def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every (JSON pointer, expression) in a template.
+    """Every expression in a template, as pairs (JSON pointer, expression).
 
     >>> list(expressions({"a": [{"$": "input.b"}]}))
     [('/a/0', 'input.b')]
@@ -81,7 +81,7 @@ def expressions(template: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def step_references(expression: str) -> set[str]:
-    """The keys `k` of every `steps.k` in an expression.
+    """The keys of the steps that an expression reads: each `k` in `steps.k`.
 
     >>> sorted(step_references("steps.swap.output[].file || steps.caption.output"))
     ['caption', 'swap']
@@ -105,8 +105,10 @@ def _is_field(node: Mapping[str, Any], name: str) -> bool:
 
 
 def roots(expression: str) -> set[str]:
-    """The names that an expression reads from the scope, such as `input` or `steps`: each field
-    that begins a chain."""
+    """The names that an expression reads from the scope, such as `input` or `steps`.
+
+    These are the fields at the start of each path.
+    """
     return set(_roots(parse(expression).parsed))
 
 
@@ -123,10 +125,10 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def render(template: Any, scope: Mapping[str, Any]) -> Any:
-    """Replace every reference in a template by its value in `scope`, or by None if it has none.
+    """Replace every reference in a template by its value in `scope`, or by None if it has no value.
 
-    Raise ExpressionInvalid when an expression fails on its data, or when the values together are
-    too large to be stored.
+    Return the new value. Raise ExpressionInvalid if an expression fails on its data, or if the
+    values together are too large to be stored.
 
     >>> render({"to": {"$": "input.email"}, "n": 1}, {"input": {"email": "a@b.c"}})
     {'to': 'a@b.c', 'n': 1}
@@ -153,7 +155,7 @@ def _evaluate(expression: str, scope: Mapping[str, Any], meter: Meter) -> Any:
         words = " ".join(str(err).split())
         raise ExpressionInvalid(f"{_shown(expression)}: {words[:1000]}") from err
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
-        # JMESPath's functions let Python's own errors through, for example ceil() of infinity.
+        # JMESPath's functions can raise Python's own errors, for example ceil() of infinity.
         raise ExpressionInvalid(f"{_shown(expression)}: {type(err).__name__}: {err}") from err
 
 
@@ -162,8 +164,10 @@ def _shown(expression: str) -> str:
 
 
 def holds(condition: str, scope: Mapping[str, Any]) -> bool:
-    """Whether a condition is true in `scope`. As in JMESPath, null, false and empty values are
-    false, and zero is true.
+    """Whether a condition is true in `scope`.
+
+    As in JMESPath, null, false and empty values count as false, and zero counts as true. Raise
+    ExpressionInvalid if the condition fails on its data.
 
     >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
     (True, False)

@@ -1,4 +1,4 @@
-"""A fault is a pair: the JSON pointer to its place, and a text that says what is wrong."""
+"""Faults of definitions. A fault is a pair: the JSON pointer to its place, and what is wrong."""
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
@@ -18,13 +18,13 @@ _COMPARED = 300
 
 
 class DefinitionRefused(InvalidInput):
-    """A definition that failed its checks; `errors` holds its faults, 20 at most."""
+    """Raised if a definition fails its checks; `errors` contains its faults, at most 20."""
 
     default_code = "definition_invalid"
 
 
 def refused(faults: Iterable[Fault]) -> DefinitionRefused:
-    """The error that reports these faults; there must be at least one."""
+    """Return the error that reports these faults; there must be at least one fault."""
     found = tuple(dict.fromkeys(faults))[:MAX_FAULTS]
     place, words = found[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -43,7 +43,7 @@ def pointer(place: Iterable[str | int]) -> str:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """The known names that resemble this one, as the end of a message.
+    """The end of a message that suggests known names which resemble `name`; empty if none does.
 
     >>> near("control.noob", ["control.noop", "media.render"])
     "; did you mean 'control.noop'?"
@@ -55,15 +55,17 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
-    """The faults in an error of JSON Schema, in words without the value, with pointers that begin
-    with `base`."""
+    """The faults that an error of JSON Schema contains.
+
+    The pointer of each fault starts with `base`. The text does not contain the wrong value.
+    """
     branches = [
         inner
         for inner in fault.context or ()
         if not (isinstance(inner.schema, dict) and inner.schema.get("type") == "null")
     ]
     if fault.validator in ("anyOf", "oneOf") and branches:
-        # Of a choice between one schema and null, only the faults of that schema are reported.
+        # If the value may match one schema or be null, report only the faults of that schema.
         ways = {inner.schema_path[0] for inner in branches}
         if len(ways) == 1:
             for inner in branches:
@@ -89,7 +91,7 @@ def schema_faults(fault: ValidationError, base: str) -> Iterator[Fault]:
 
 
 def schema_words(fault: ValidationError) -> str:
-    """One error of JSON Schema in words, without the value."""
+    """The text for one error of JSON Schema. It does not contain the wrong value."""
     wanted: Any = fault.validator_value
     words = {
         "type": f"must be of type {_either(wanted)}",

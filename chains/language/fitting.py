@@ -14,8 +14,8 @@ from chains.language.faults import Fault, schema_faults
 from chains.language.keywords import KEYWORDS
 from chains.language.time_limits import MOST_SECONDS, Keyword, TakesTooLong, limited, time_limit
 
-# These keywords judge a value as a whole, so the value of a reference in it may change the verdict.
-# They are not applied to a value that contains a reference.
+# The result of these keywords depends on a value as a whole, so a reference inside the value could
+# change the result. They are not applied to a value that contains a reference.
 _OF_THE_WHOLE = frozenset(
     {
         "const",
@@ -37,9 +37,10 @@ TAKES_TOO_LONG = "cannot be checked against its schema: that takes too long"
 def misfits(
     template: Any, schema: Any, base: str, *, seconds: float = MOST_SECONDS
 ) -> Iterator[Fault]:
-    """The faults that a template has whatever the values of its references are.
+    """The faults of a template that do not depend on the values of its references.
 
-    Their pointers begin with `base`. The check stops after `seconds` of CPU time, with a fault.
+    The pointer of each fault starts with `base`. If the check takes longer than `seconds` of CPU
+    time, it stops and reports that as a fault.
     """
     found: list[Fault] = []
     try:
@@ -52,7 +53,7 @@ def misfits(
 
 
 def is_reference(value: Any) -> bool:
-    """Whether the value is a reference, whose own value is found when the step runs."""
+    """Whether the value is a reference, which is replaced by another value when the step runs."""
     return isinstance(value, dict) and set(value) == {MARK}
 
 
@@ -73,7 +74,7 @@ def _lenient(name: str, keyword: Keyword) -> Keyword:
 
 
 _any_of = KEYWORDS["anyOf"]
-# jsonschema's `extend` carries no annotations.
+# jsonschema's `extend` has no type annotations.
 _extend: Any = validators.extend
 _Validator: Any = _extend(
     Draft202012Validator,

@@ -1,8 +1,8 @@
-"""JSON Schema keywords whose cost grows linearly with the size of the value.
+"""JSON Schema keywords whose time grows linearly with the size of the value.
 
 jsonschema's own keywords compare each item with every other, or run a regular expression that may
-never end. Patterns are matched by a linear engine (https://docs.rs/regex/latest/regex/#syntax),
-which has neither look-around nor backreferences.
+never end. Here a regular expression engine with linear time matches patterns
+(https://docs.rs/regex/latest/regex/#syntax). It supports neither look-around nor backreferences.
 """
 
 import json
@@ -28,16 +28,16 @@ def _matcher(pattern: str) -> SchemaValidator:
     try:
         return _compiled(pattern, "rust-regex")
     except SchemaError:
-        # A definition may have been registered before these patterns were refused.
+        # The definition was registered before patterns outside the linear engine were refused.
         return _compiled(pattern, "python-re")
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """Why the text cannot be used as a pattern; None when it can."""
+    """The reason why the text cannot be used as a pattern; None if it can."""
     try:
         _compiled(pattern, "rust-regex")
     except SchemaError as err:
-        # The engine's message shows the place first; its last line says what is wrong.
+        # The engine's message starts with the place; its last line says what is wrong.
         last = str(err).strip().splitlines()[-1].strip()
         return last.removeprefix("SchemaError: ").removeprefix("error: ")[:200]
     return None
@@ -118,11 +118,11 @@ KEYWORDS: dict[str, Keyword] = {
     "uniqueItems": _unique,
     "multipleOf": _multiple,
 }
-"""All keywords of Draft 2020-12."""
+"""All keywords of Draft 2020-12; some are replaced by the functions above."""
 
 
 def formats() -> FormatChecker:
-    """The checker of formats; the format `regex` accepts patterns of the linear engine only."""
+    """A checker of formats whose format `regex` accepts only patterns of the linear engine."""
     checker = FormatChecker(set(FormatChecker.checkers) - {"regex"})
     checker.checks("regex")(_is_pattern)
     return checker

@@ -47,7 +47,7 @@ def _uuid(value: str) -> UUID | None:
         return None
 
 
-# jsonschema's `extend` carries no annotations.
+# jsonschema's `extend` has no type annotations.
 _extend: Any = validators.extend
 _Validator: Any = _extend(
     Draft202012Validator,
@@ -61,8 +61,10 @@ def _formats() -> FormatChecker:
 
 
 def check_shape(schema: dict[str, Any], value: Any) -> None:
-    """Raise InvalidInput with all faults, at pointers that begin with `/input`. Whether an artifact
-    exists is not checked."""
+    """Check a workflow's input; raise InvalidInput, with up to MAX_FAULTS faults, if it is wrong.
+
+    The pointers start with `/input`. This does not check whether an artifact exists.
+    """
     validator = _Validator(schema, format_checker=_formats())
     try:
         with time_limit():
@@ -73,14 +75,14 @@ def check_shape(schema: dict[str, Any], value: Any) -> None:
 
 
 def refuse_faults(faults: list[tuple[str, str]]) -> None:
-    """Raise InvalidInput with these (pointer, words); do nothing when there are none."""
+    """Raise InvalidInput with these faults, pairs (pointer, words); do nothing if there is none."""
     if faults:
         faults = sorted(faults)[:MAX_FAULTS]
         raise InvalidInput(faults[0][1], field=faults[0][0], errors=tuple(faults))
 
 
 def check_output(schema: Mapping[str, Any] | None, value: Any) -> None:
-    """Raise InvalidInput with the first fault of a workflow's output."""
+    """Check a workflow's output; raise InvalidInput, with the first fault, if it is wrong."""
     if schema is None:
         return
     validator = _Validator(schema, format_checker=_formats())
@@ -98,7 +100,7 @@ def _pointer(fault: ValidationError) -> str:
     path: Any = fault.absolute_path
     parts = [str(part) for part in path]
     if fault.validator == "required":
-        # jsonschema raises an error for each missing name, and gives the name in the message only.
+        # jsonschema reports each missing name separately, and puts the name only into the message.
         wanted: Any = fault.validator_value
         parts.append(next(name for name in wanted if fault.message.startswith(repr(name))))
     if fault.validator == "additionalProperties":
@@ -109,7 +111,7 @@ def _pointer(fault: ValidationError) -> str:
 
 
 def _message(fault: ValidationError) -> str:
-    """The fault in words, without the value."""
+    """The text for one error of JSON Schema. It does not contain the wrong value."""
     hint = fault.schema.get("x-hint") if isinstance(fault.schema, dict) else None
     wanted: Any = fault.validator_value
     if hint and fault.validator in {"pattern", "enum"}:
@@ -137,10 +139,10 @@ def _is_list(value: Any) -> bool:
 
 
 def artifacts_in(schema: Any, value: Any, pointer: str, root: Any) -> Iterator[tuple[str, UUID]]:
-    """Every (pointer, id) in the value that the schema marks as an artifact.
+    """The artifacts in a value, as pairs (pointer, id): each place that the schema marks as one.
 
-    References within the schema are followed. This ends, because a schema with an endless reference
-    is refused when it is registered.
+    `root` is the whole schema; references in it are followed. This always ends, because a schema
+    with an endless reference is refused when it is registered.
     """
     if not isinstance(schema, dict):
         return

@@ -1,6 +1,6 @@
 """Checks that a JSON Schema in a definition is valid (Draft 2020-12) and can be used.
 
-A reference must lead to a place within the schema, because nothing outside of it is ever read.
+A reference (`$ref`) must lead to a place in the same schema, because no other document is read.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from chains.language.keywords import pattern_fault
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SCHEMAS = 1000
 OURS = frozenset({"artifact", "past"})
-"""Our own keywords (chains/language/schema.py). Any name that begins with `x-` is allowed too."""
+"""Our own keywords (chains/language/schema.py). Any name that starts with `x-` is allowed too."""
 
 _MOST_SECONDS = 0.5
 _MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -34,7 +34,7 @@ _SINGLE = (
     "unevaluatedProperties",
     "contentSchema",
 )
-# These keywords apply a schema to the same value again, so a circle of them alone never ends.
+# These keywords apply another schema to the same value, so a cycle made only of them never ends.
 _IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 _OTHERS = """
     $anchor $comment $id $ref $schema const contentEncoding contentMediaType default deprecated
@@ -46,7 +46,7 @@ KEYWORDS = frozenset({*_MAPS, *_LISTS, *_SINGLE, *_OTHERS.split(), *OURS})
 
 
 def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
-    """The faults of an input or output schema, with pointers that begin with `base`."""
+    """The faults of an input or output schema. The pointer of each fault starts with `base`."""
     if sum(1 for _ in islice(_schemas(schema), MAX_SCHEMAS + 1)) > MAX_SCHEMAS:
         yield base, f"contains more than {MAX_SCHEMAS} schemas"
         return
@@ -70,13 +70,13 @@ def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
     if endless is not None:
         yield base + pointer(endless), "refers to itself without end"
     elif not found:
-        # Every input takes at least as long to check as an empty object.
+        # Check an empty object: every other input takes at least as long.
         costs = misfits({}, schema, base, seconds=_MOST_SECONDS)
         yield from (fault for fault in costs if fault[1] == TAKES_TOO_LONG)
 
 
 def _schemas(root: Any) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """Every (place, schema) in a schema; the first is the schema itself."""
+    """Every schema inside a schema, as pairs (place, schema); the first is the schema itself."""
     waiting: list[tuple[Place, Any]] = [((), root)]
     while waiting:
         place, schema = waiting.pop()
@@ -119,7 +119,7 @@ def _faults(
     if "unevaluatedProperties" in schema and any(
         "patternProperties" in each for each in places.values()
     ):
-        # jsonschema matches these with an engine that may never end.
+        # For this pair jsonschema matches the patterns with an engine that may never end.
         words = "cannot be used together with patternProperties; use additionalProperties"
         yield f"{at}/unevaluatedProperties", words
     if "$ref" in schema and _target(schema["$ref"], root) not in places:
@@ -130,7 +130,7 @@ def _faults(
 
 
 def referred(reference: str, root: Any) -> Any:
-    """The schema to which a reference within the registered schema `root` leads."""
+    """The schema to which `reference` leads; `root` is the registered schema that contains it."""
     found = root
     for part in _target(reference, root) or ():
         found = found[part]
@@ -138,7 +138,7 @@ def referred(reference: str, root: Any) -> Any:
 
 
 def _target(reference: str, root: Any) -> Place | None:
-    """The place in `root` to which a reference leads; None when there is no such place."""
+    """The place in `root` to which a reference leads; None if there is no such place."""
     if reference == "#":
         return ()
     if not reference.startswith("#/"):
@@ -159,7 +159,10 @@ def _target(reference: str, root: Any) -> Place | None:
 
 
 def _endless(root: Any, places: dict[Place, dict[str, Any]]) -> Place | None:
-    """A place whose check never ends, because references lead back to it with the same value."""
+    """A place whose check never ends, because references lead back to it with the same value.
+
+    None if every check ends.
+    """
     ways: dict[Place, list[Place]] = {}
     for place, schema in places.items():
         ways[place] = [
@@ -168,8 +171,8 @@ def _endless(root: Any, places: dict[Place, dict[str, Any]]) -> Place | None:
         target = _target(schema["$ref"], root) if "$ref" in schema else None
         if target is not None:
             ways[place].append(target)
-    # Places that lead nowhere are removed again and again. Each place left is on a circle, or leads
-    # to one.
+    # Remove places that lead nowhere, until every place leads somewhere. Each place that is left is
+    # part of a cycle, or leads to one.
     left = {place: {to for to in found if to in ways} for place, found in ways.items()}
     while ended := [place for place, found in left.items() if not found]:
         for place in ended:

@@ -13,7 +13,7 @@ from chains.language.faults import MAX_FAULTS, Fault, near, pointer
 _NODES = frozenset({"sequence", "branches"})
 _ONE_NODE = frozenset({"do", "otherwise"})
 
-# pydantic raises an error for each shape that a field may have; these words replace all of them.
+# pydantic reports an error for each shape that a field may have; one text replaces all of them.
 _SHAPES = {
     "on_failure": 'must be "fail", "skip" or {"default": <output>}',
     "compensation": 'must be "own", "none" or {"action": <name>, "with": {...}}',
@@ -26,7 +26,7 @@ _SHAPES = {
     "action": 'must be the name of an action such as "control.noop"',
 }
 _OF_SHAPE = frozenset({"string_pattern_mismatch", "string_type", "dict_type"})
-# pydantic's messages about lengths name Python's types.
+# pydantic's messages about lengths contain names of Python types, which authors do not know.
 _LENGTHS = (
     (re.compile(r"String should have at least 1 character$"), "must not be empty"),
     (
@@ -42,7 +42,7 @@ _KEYS = frozenset({*KINDS, "signal", "type"}) - {"sequence"}
 
 
 def faults_of(error: ValidationError, body: Any) -> Iterator[Fault]:
-    """One fault for each wrong place, MAX_FAULTS at most."""
+    """One fault for each wrong place in `body`, at most MAX_FAULTS."""
     seen: set[str] = set()
     for fault in error.errors(include_url=False, include_context=False, include_input=False):
         place, is_union, value = _placed(fault["loc"], body, fault["type"])
@@ -57,9 +57,10 @@ def faults_of(error: ValidationError, body: Any) -> Iterator[Fault]:
 
 
 def _placed(loc: tuple[str | int, ...], body: Any, kind: str) -> tuple[list[str | int], bool, Any]:
-    """(the place in the body, whether a union was passed on the way, the value at the place).
+    """Translate pydantic's location `loc` of an error into a place in the body.
 
-    pydantic's location also contains the tags and labels of unions, which are not in the body.
+    Return (the place, whether the path goes through a union, the value at the place). pydantic's
+    location also contains the tags and labels of unions, which are not in the body.
     """
     place: list[str | int] = []
     is_union = is_node = False

@@ -1,7 +1,7 @@
 """A time limit for JSON Schema checks, because a schema of a few lines can take days to check.
 
-The limit is on the CPU time of the thread, so a busy machine does not refuse more than an idle one.
-The clock is read before each keyword; a running regular expression is not interrupted.
+The limit counts the CPU time of the thread, so a busy machine refuses the same schemas as an idle
+one. The clock is read before each keyword; a running regular expression is not interrupted.
 """
 
 import math
@@ -14,13 +14,16 @@ from typing import Any
 from jsonschema import ValidationError
 
 MOST_SECONDS = 3.0
-"""With a usual schema, the check of a body of the largest size takes a tenth of this."""
+"""With a usual schema, the check of a body of the largest size takes a tenth of this time."""
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 
 class TakesTooLong(Exception):
-    """The check was stopped at its time limit; whether the value is valid is unknown."""
+    """Raised by a keyword when its check reaches the time limit.
+
+    It is then unknown whether the value is valid.
+    """
 
 
 _ends: ContextVar[float] = ContextVar("check_ends", default=math.inf)
@@ -28,8 +31,10 @@ _ends: ContextVar[float] = ContextVar("check_ends", default=math.inf)
 
 @contextmanager
 def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
-    """Within this context, a limited keyword raises TakesTooLong once this thread has used
-    `seconds` of CPU time."""
+    """A context in which keywords made by `limited` stop after `seconds` of this thread's CPU time.
+
+    They then raise TakesTooLong.
+    """
     token = _ends.set(time.thread_time() + seconds)
     try:
         yield
@@ -38,7 +43,7 @@ def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
 
 
 def limited(keywords: Mapping[str, Keyword]) -> dict[str, Keyword]:
-    """The same keywords, which stop when the `time_limit` around a check has passed."""
+    """The same keywords, but each raises TakesTooLong if the `time_limit` around it has passed."""
     return {name: _timed(keyword) for name, keyword in keywords.items()}
 
 

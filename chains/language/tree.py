@@ -28,7 +28,7 @@ class Found:
 
 
 def nodes(definition: Definition) -> Iterator[Found]:
-    """Every node; a node comes before the nodes within it."""
+    """Every node of a definition; a node comes before the nodes inside it."""
     waiting = [Found(definition.do, "/do")]
     while waiting:
         found = waiting.pop()
@@ -39,7 +39,7 @@ def nodes(definition: Definition) -> Iterator[Found]:
 
 
 def action_names(definition: Definition) -> set[str]:
-    """The actions that the definition's steps and their compensations name."""
+    """The names of the actions that the definition's steps and their compensations use."""
     steps = [found.node for found in nodes(definition) if isinstance(found.node, Step)]
     others = [step.compensation for step in steps if isinstance(step.compensation, OtherAction)]
     return {step.action for step in steps} | {other.action for other in others}

@@ -1,4 +1,4 @@
-"""The places where a fork may begin: the children of the definition's root sequence. Pure."""
+"""The nodes from which a fork may start: the children of the definition's root sequence. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,11 @@ from chains.plans.plan import Plan
 
 @dataclass(frozen=True)
 class Boundary:
-    """A child of the root sequence: its key, its rows' key templates, and its first keys."""
+    """A child of the root sequence.
+
+    `name` is its key, `keys` are the key templates of its rows, and `heads` are the keys of the
+    rows with which it starts.
+    """
 
     name: str
     keys: frozenset[str]
@@ -24,7 +28,8 @@ class Boundaries:
     children: tuple[Boundary, ...]
 
     def holder(self, key: str) -> Boundary | None:
-        """The child that is the step of this concrete key, or contains it."""
+        """The child that is the step with this concrete key or contains that step; None if there
+        is no such step."""
         wanted = template_of(key)
         for child in self.children:
             if wanted == child.name or wanted in child.keys:
@@ -32,13 +37,13 @@ class Boundaries:
         return None
 
     def before(self, child: Boundary) -> frozenset[str]:
-        """The key templates of all rows of the children before this one."""
+        """The key templates of all rows of the children that come before `child`."""
         at = self.children.index(child)
         return frozenset().union(*(earlier.keys for earlier in self.children[:at]))
 
 
 def boundaries(root: Any, plan: Plan) -> Boundaries:
-    """The children of the root sequence. A root of another kind counts as its only child."""
+    """The children of the root sequence. If the root is not a sequence, it is the only child."""
     nodes = list(root.sequence) if isinstance(root, Sequence) else [root]
     keys: list[set[str]] = [set() for _ in nodes]
     for step in plan.steps.values():
@@ -58,7 +63,7 @@ def _child_of(root: Any, place: tuple[tuple[str, int], ...]) -> int:
 
 
 def _name(node: Any) -> str:
-    """The node's key. A sequence has no key; it is named by its first child's key."""
+    """The node's key. A sequence has no key, so the key of its first child is used."""
     while isinstance(node, Sequence):
         node = node.sequence[0]
     return str(next(getattr(node, kind) for kind in KINDS if hasattr(node, kind)))

@@ -1,7 +1,8 @@
 """Compiles plans into rows and into Celery canvases. Pure: it reads and publishes nothing.
 
-A canvas holds the links of a step's own chain, up to and including the next parallel block and its
-join. The worker of its last link dispatches the steps that follow. Messages carry ids only.
+A canvas contains a step and the steps that follow it one by one, up to and including the next
+parallel block and its join. The worker that runs the last of these steps dispatches the steps
+after it. Messages contain ids only.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,12 +28,12 @@ from chains.plans.plan import BRANCHING, Plan, PlannedStep
 
 MAX_LINKS = 20
 TOGETHER = 25
-"""The most quick siblings that share one message."""
+"""The most siblings that share one message. Only steps of quick actions share messages."""
 DEFAULT_PRIORITY = 5
 
 
 def first_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The rows with which a workflow starts: all but the rows of map items and loop turns."""
+    """The rows with which a workflow starts: all except those in the bodies of maps and loops."""
     return [
         _row(step, (), is_released=step.key in plan.heads)
         for step in plan.steps.values()
@@ -43,10 +44,10 @@ def first_rows(plan: Plan) -> list[dict[str, Any]]:
 def body_rows(
     plan: Plan, block_key: str, items: list[Any], first: int, window: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """(the rows of a block's bodies, the keys that are released at once).
+    """The rows of the bodies of a map or loop, and the keys of those that are released at once.
 
-    `block_key` is the concrete key of a map or a loop. There is one body for each of `items`,
-    numbered from `first` on. The first steps of the first `window` bodies are released.
+    `block_key` is the concrete key of the map or loop. There is one body for each of `items`; the
+    bodies are numbered from `first`. The first steps of the first `window` bodies are released.
     """
     block = template_of(block_key)
     body = plan.body(block)
@@ -91,10 +92,11 @@ class Compiler:
         self.priority = priority
 
     def canvas(self, keys: Iterable[str]) -> Signature[Any] | None:
-        """The canvas that publishes the steps `keys`, or None when there are no keys.
+        """The canvas that publishes the steps `keys`; None if there are no keys.
 
-        Each step goes out with its own path, but quick siblings share a message. Steps that all
-        lead to one join become a chord with that join; other steps become a group.
+        Each step gets a message with its own path (see `path`), but siblings with a quick action
+        share a message. Steps that all lead to the same join become a chord with that join; other
+        steps become a group.
         """
         keys = list(keys)
         messages = self._messages(keys)
@@ -108,7 +110,7 @@ class Compiler:
         return group([self.path(*each) for each in messages], app=self.app)
 
     def path(self, key: str, *siblings: str) -> Signature[Any]:
-        """The step and its siblings, the rest of its chain, and the body of its chord."""
+        """The canvas of a step and its siblings, the steps that follow, and the join at the end."""
         links, last = self._walk(key, *siblings)
         following = self._following(last, len(links))
         if following is not None:
@@ -121,7 +123,7 @@ class Compiler:
     def undo(self, key: str) -> Signature[Any]:
         """The message of a compensation; `key` is the key of the compensation's own row.
 
-        It carries no further link: the next compensations are chosen when this one is recorded.
+        It contains no further steps: the next compensations are chosen when this one is recorded.
         """
         step = self.plan.step(step_of(key))
         other = None if is_orphan(key) else step.other_compensation
@@ -129,12 +131,12 @@ class Compiler:
         return self._signature(key, action)
 
     def one_message(self, keys: Iterable[str]) -> str | None:
-        """The action of the steps `keys` if a single message carries them all, else None."""
+        """The action of the steps `keys` if a single message carries them all, otherwise None."""
         messages = self._messages(list(keys))
         return self.plan.step(messages[0][0]).action if len(messages) == 1 else None
 
     def _messages(self, keys: list[str]) -> list[tuple[str, ...]]:
-        """The keys that each message carries."""
+        """Divide the steps `keys` among messages; return the keys of each message."""
         messages: dict[tuple[str, str, int], list[str]] = {}
         for key in keys:
             step = self.plan.step(key)
@@ -144,7 +146,10 @@ class Compiler:
         return [part for together in messages.values() for part in _evenly(together)]
 
     def _walk(self, key: str, *siblings: str) -> tuple[list[Signature[Any]], PlannedStep]:
-        """(links, last step) of the chain from `key` on, while each step releases just one step."""
+        """The chain that starts with `key` and continues while a step releases exactly one step.
+
+        Return (the signatures, the last step).
+        """
         indexes = indexes_of(key)
         steps = list(self._chain(key))
         links = [self._signature(key, steps[0].action, *siblings)]
@@ -165,8 +170,10 @@ class Compiler:
         return links[0] if len(links) == 1 else chain(*links, app=self.app)
 
     def _following(self, last: PlannedStep, count: int) -> Signature[Any] | None:
-        """The canvas of the parallel block after the last link; None when there is no such block,
-        or when this canvas has no room for it."""
+        """The canvas of the parallel block after the step `last`.
+
+        None if no parallel block follows, or if this canvas has its `MAX_LINKS` already.
+        """
         if len(last.next_keys) < 2 or count >= MAX_LINKS:
             return None
         keys = [concrete(key, ()) for key in last.next_keys]
@@ -175,7 +182,8 @@ class Compiler:
         return self.canvas(keys)
 
     def _common_join(self, keys: list[str]) -> str | None:
-        """The join to which the chains of all `keys` lead directly; None if they differ."""
+        """The join that follows the chain of each of `keys`; None if the joins differ or one is
+        missing."""
         joins = set()
         for key in keys:
             *_, last = self._chain(key)
@@ -194,7 +202,8 @@ class Compiler:
             # The highest priority is 9 in Playalter and 0 in Redis.
             options["priority"] = 9 - priority
         if siblings:
-            # A worker of an older release runs the first; the reconciler publishes the others.
+            # A worker of an older release ignores this header and runs only the first step. The
+            # reconciler then publishes the other steps.
             options["headers"] = {SIBLINGS: [key, *siblings]}
         return self.app.signature(
             action, args=(str(self.workflow_id), key), immutable=True, options=options

@@ -1,4 +1,4 @@
-"""Turns a definition into a plan: lays out every node as rows, from last to first. Pure."""
+"""Turns a definition into a plan: makes row templates of every node, from last to first. Pure."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,7 +37,10 @@ MAX_STEPS = 2000
 
 @dataclass(frozen=True)
 class _Spot:
-    """The place of a node: the prefix of its keys, its JSON pointer, and the bodies around it."""
+    """The place of a node in the definition.
+
+    `prefix` is the prefix of its keys. `body_key` and `collect_key` are those of PlannedStep.
+    """
 
     prefix: str = ""
     pointer: str = "/do"
@@ -46,13 +49,16 @@ class _Spot:
     has_item: bool = False
 
     def at(self, *path: str | int) -> "_Spot":
-        """The spot of a child."""
+        """The spot of a child; `path` leads from the node to the child."""
         return replace(self, pointer="/".join([self.pointer, *map(str, path)]))
 
 
 @dataclass(frozen=True)
 class _After:
-    """What a node's success releases, and the join to which its chain leads."""
+    """What follows a node: the keys that its success releases, and the joins.
+
+    `join_key` is the join that directly follows; `chain_join` is the join at the end of the chain.
+    """
 
     next_keys: tuple[str, ...] = ()
     join_key: str | None = None
@@ -60,13 +66,13 @@ class _After:
 
     @classmethod
     def into(cls, join: str) -> "_After":
-        """The node's success reports to a join directly."""
+        """The join `join` directly follows the node."""
         return cls((), join, join)
 
 
 @dataclass
 class _Layout:
-    """Lays out nodes from last to first, so that the keys a node releases are known before it."""
+    """Lays out nodes from last to first: a node is laid out after the nodes that it releases."""
 
     steps: dict[str, PlannedStep] = field(default_factory=dict)
 
@@ -161,7 +167,7 @@ class _Layout:
         for when, do, place in given:
             before = set(self.steps)
             heads = self.node(do, place, _After.into(join))
-            # Rows of deeper bodies do not exist yet: they are added when their block starts.
+            # Leave out the rows of maps and loops inside: they are added when that block starts.
             keys = tuple(
                 key
                 for key in self.steps
@@ -193,7 +199,7 @@ class _Layout:
 
 
 def _single(node: SingleNode) -> tuple[str, str, Any]:
-    """(key, action, template) of a node that is one row."""
+    """The key, the action and the input template of a node that becomes a single row."""
     match node:
         case Step():
             return node.step, node.action, node.with_
@@ -208,7 +214,7 @@ def _single(node: SingleNode) -> tuple[str, str, Any]:
 
 
 def result_name(node: Any) -> str:
-    """The key, without its prefix, of the row that holds the node's output."""
+    """The key, without its prefix, of the row that contains the node's output."""
     if isinstance(node, Sequence):
         return result_name(node.sequence[-1])
     names = ("step", "parallel", "map", "choice", "wait", "approval", "workflow", "loop")
@@ -216,7 +222,10 @@ def result_name(node: Any) -> str:
 
 
 def compile_plan(definition: Definition) -> Plan:
-    """Lay out a definition and check its references; raise DefinitionInvalid."""
+    """Lay out a definition and check its references.
+
+    Raise DefinitionInvalid at the first fault.
+    """
     layout = _Layout()
     heads = layout.node(definition.do, _Spot(), _After())
     steps, done = walk(definition.do, layout.steps)

@@ -1,8 +1,9 @@
-"""A plan: a definition laid out as rows, which say what each releases and may refer to. Pure.
+"""A plan: a definition laid out as templates of the rows in `steps`. Pure.
 
-A plan holds templates of keys (see app/keys). The key of a block is the key of its join. Rows
-beside the join control the block: `swap~expand` adds the items of a map or the first turn of a
-loop, `tier~choose` picks an alternative of a choice, and `retry[]~until` ends a turn of a loop.
+The template of a row says which rows its success releases, and to which steps it may refer. The
+keys in a plan are templates too (see app/keys). The key of a block is the key of its join. Other
+rows control the block: `swap~expand` adds the items of a map or the first turn of a loop,
+`tier~choose` picks an alternative of a choice, and `retry[]~until` ends a turn of a loop.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,19 +22,22 @@ WAIT = "control.wait"
 APPROVAL = "control.approval"
 CHILD = "control.child"
 BRANCHING = frozenset({EXPAND, CHOOSE, TURN})
-"""The steps after these actions are decided when their outcome is recorded."""
+"""After these actions, the steps that follow are chosen when the outcome is recorded."""
 _ROLES = {WAIT: "wait", APPROVAL: "approval", **dict.fromkeys((JOIN, *BRANCHING), "shape")}
-"""The role of a row that runs no action of a platform, as its column `role` has it."""
+"""The value of the column `role` of `steps`, by action. The role of any other action is NULL."""
 
 Scope = dict[str, str]
 Place = tuple[tuple[str, int], ...]
-"""The way from the root to a step in the tree of nodes: (kind of node, number of the child)."""
+"""The path from the root to a step in the tree of nodes: (kind of node, number of the child)."""
 
 SingleNode = Step | Wait | Approval | Child
 
 
 class DefinitionInvalid(ValueError):
-    """A definition that cannot be laid out; `path` is the JSON pointer to the fault."""
+    """Raised if a definition cannot be laid out as a plan.
+
+    `path` is the JSON pointer to the fault.
+    """
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}")
@@ -43,8 +47,11 @@ class DefinitionInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Way:
-    """One alternative of a choice: its condition (None for `otherwise`), its first keys, all its
-    keys, and the key of the row that holds its output."""
+    """One alternative of a choice.
+
+    `when` is its condition (None for `otherwise`). `heads` are the keys of its first rows, `keys`
+    those of all its rows. `result_key` is the key of the row that contains its output.
+    """
 
     when: str | None
     heads: tuple[str, ...]
@@ -54,12 +61,15 @@ class Way:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """The template of one row. `scope` maps each name that it may refer to onto a key template."""
+    """The template of one row.
+
+    `scope` contains each name to which the row may refer, with the key template of that step.
+    """
 
     key: str
     action: str
     pointer: str
-    """The JSON pointer to its node in the definition."""
+    """The JSON pointer to the node in the definition from which the row is made."""
     node: SingleNode | None = None
     block: Map | Loop | None = None
     """The map or loop that the row controls; None on other rows."""
@@ -67,20 +77,20 @@ class PlannedStep:
     next_keys: tuple[str, ...] = ()
     join_key: str | None = None
     chain_join: str | None = None
-    """The join at the end of the step's chain, even if other steps come before it."""
+    """The join at the end of the step's chain, also if other steps come before that join."""
     item_heads: tuple[str, ...] = ()
     remaining: int | None = None
     template: Any = field(default_factory=dict)
     references: frozenset[str] = frozenset()
     scope: Mapping[str, str] = field(default_factory=dict)
     result_key: str | None = None
-    """On rows that control a map or a loop: the key template of the row with a body's output."""
+    """For a row that controls a map or a loop: the key template of the row with a body's output."""
     ways: tuple[Way, ...] = ()
-    """The alternatives, on both rows of a choice."""
+    """For both rows of a choice (join and `~choose`): its alternatives."""
     body_key: str | None = None
     """The key of the innermost map or loop that contains the step."""
     collect_key: str | None = None
-    """The key of the innermost map around the step that goes on when an item fails."""
+    """The key of the innermost map with `on_item_failure: collect` that contains the step."""
     has_item: bool = False
     """Whether the step is in the body of a map, at any depth."""
     is_pivot: bool = False
@@ -88,7 +98,7 @@ class PlannedStep:
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The row's conditions, which are JMESPath expressions: `when`, `until`, or cases."""
+        """The JMESPath conditions of the row: its `when`, its `until`, or those of its cases."""
         if self.action == CHOOSE:
             return tuple(way.when for way in self.ways if way.when is not None)
         if isinstance(self.block, Loop) and ends_turn(self.key):
@@ -97,7 +107,7 @@ class PlannedStep:
         return () if when is None else (when,)
 
     def expressions(self) -> Iterator[tuple[str, str]]:
-        """Every (pointer within the template, expression) that the row reads."""
+        """Every expression that the row reads, as pairs (pointer in the template, expression)."""
         yield from expressions(self.template)
         for condition in self.conditions:
             yield "", condition
@@ -111,12 +121,12 @@ class PlannedStep:
 
     @property
     def carries_item(self) -> bool:
-        """Whether its row stores the item: the row reads the item, or a turn of its loop may."""
+        """Whether the row stores the map's item: it reads the item, or turns of its loop may."""
         return self.has_item and (self.reads_item or isinstance(self.block, Loop))
 
     @property
     def other_compensation(self) -> OtherAction | None:
-        """The other action that undoes the step, if it has one."""
+        """The action that undoes the step if that is not the compensation of its own action."""
         found = self.node.compensation if isinstance(self.node, Step) else None
         return found if isinstance(found, OtherAction) else None
 
@@ -127,7 +137,7 @@ class PlannedStep:
 
     @property
     def role(self) -> str | None:
-        """Whether it is part of a block's shape, a wait or an approval; None for other nodes."""
+        """`shape` (the row controls a block), `wait` or `approval`; None for other rows."""
         return _ROLES.get(self.action)
 
     @property
@@ -138,7 +148,10 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """The row templates by key, the keys with which a workflow starts (`heads`), and the output."""
+    """A definition laid out as row templates.
+
+    `steps` contains the templates by key. `heads` are the keys with which a workflow starts.
+    """
 
     name: str
     steps: Mapping[str, PlannedStep]
@@ -148,23 +161,25 @@ class Plan:
     timeout_seconds: float | None
     output_schema: Mapping[str, Any] | None = None
     is_holding: bool = False
-    """Whether a permanent failure of a step holds the workflow for a person; else it is undone."""
+    """Whether the workflow waits for a person after a permanent failure; otherwise it is undone."""
     pivot: str | None = None
     budget: int | None = None
-    """Micro-USD."""
+    """The most that the platforms may cost in one workflow, in micro-USD."""
 
     def step(self, key: str) -> PlannedStep:
-        """The template of a concrete key; raise KeyError when there is none."""
+        """The row template of a concrete key; raise KeyError if there is none."""
         return self.steps[template_of(key)]
 
     def body(self, block_key: str) -> list[PlannedStep]:
-        """The rows of one body of a map or loop; `block_key` is the template of its key."""
+        """The row templates of one body of the map or loop with the key template `block_key`."""
         return [step for step in self.steps.values() if step.body_key == block_key]
 
 
 def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
-    """(the keys of the steps that never run because the step `key` failed, the join at the end of
-    its chain), for a workflow that goes on after that failure."""
+    """The steps that never run if the step `key` fails and the workflow continues.
+
+    Return (the keys of these steps, the key of the join at the end of the chain of `key`).
+    """
     step = plan.step(key)
     indexes = indexes_of(key)
     found: dict[str, None] = {}
@@ -176,7 +191,7 @@ def dead_path(plan: Plan, key: str) -> tuple[list[str], str | None]:
         found[target] = None
         waiting += _targets(plan, plan.steps[target])
     join = None if step.chain_join is None else concrete(step.chain_join, indexes)
-    # A key that still has an open index belongs to a deeper body, whose rows were never added.
+    # A key with an open index belongs to the body of a block inside, whose rows were never added.
     keys = [made for made in (concrete(each, indexes) for each in found) if not is_open(made)]
     return keys, join
 

@@ -1,4 +1,4 @@
-"""Finds the names to which each row may refer: the nodes that are done before the row. Pure."""
+"""Finds the names to which each row may refer: the nodes that end before the row starts. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,9 +16,10 @@ from chains.plans.plan import (
 
 
 def walk(root: Any, steps: Mapping[str, PlannedStep]) -> tuple[dict[str, PlannedStep], Scope]:
-    """(the steps in the order of the definition, the names that are done at the workflow's end).
+    """Fill in the positions, scopes and places of the steps.
 
-    The steps have their positions, scopes and places filled in. Raise DefinitionInvalid.
+    Return (the steps in the order of the definition, the names of the nodes that have ended at the
+    workflow's end). Raise DefinitionInvalid if a reference is wrong.
     """
     visited = _Walk()
     done = visited.node(root, "", {})
@@ -30,12 +31,18 @@ def walk(root: Any, steps: Mapping[str, PlannedStep]) -> tuple[dict[str, Planned
 
 
 def output_references(output: Any, done: Scope) -> frozenset[str]:
-    """The names of the steps that the workflow's output reads."""
+    """The names of the steps that the workflow's output reads.
+
+    Raise DefinitionInvalid if a name is not in `done`.
+    """
     return frozenset(_check(expressions(output), "/output", done, {"input", "steps"}))
 
 
 def check_pivot(steps: Mapping[str, PlannedStep]) -> str | None:
-    """The key of the pivot, if there is one; raise DefinitionInvalid if its place is wrong."""
+    """The key of the pivot (the step after which nothing is undone); None if there is no pivot.
+
+    Raise DefinitionInvalid if there are several, or if the pivot is in a wrong place.
+    """
     pivots = [step for step in steps.values() if step.is_pivot]
     if len(pivots) > 1:
         raise DefinitionInvalid(pivots[1].pointer, "a definition has one pivot at most")
@@ -59,7 +66,11 @@ class _Walk:
     places: dict[str, Place] = field(default_factory=dict)
 
     def node(self, node: Any, prefix: str, done: Scope, place: Place = ()) -> Scope:
-        """Note the node's rows, and return the names that are done after the node."""
+        """Note the rows of a node; return the scope of the node that follows.
+
+        A scope maps the name of each node that has ended to its key template; `done` is the scope
+        of this node.
+        """
         match node:
             case Sequence():
                 for at, child in enumerate(node.sequence):
@@ -121,7 +132,7 @@ def _with_scope(step: PlannedStep, position: int, scope: Scope, place: Place) ->
 
 
 def _labelled(step: PlannedStep) -> Iterator[tuple[str, Any]]:
-    """Every (pointer within the node, expression) that the row reads."""
+    """Every expression that the row reads, as pairs (pointer inside the node, expression)."""
     names = {"control.expand": "", "control.wait": "", "control.approval": ""}
     base = names.get(step.action, "/with")
     for pointer, expression in expressions(step.template):
@@ -148,8 +159,11 @@ def _check_compensation(step: PlannedStep, scope: Scope) -> None:
 def _check(
     found: Iterator[tuple[str, Any]], path: str, scope: Mapping[str, str], allowed: set[str]
 ) -> set[str]:
-    """The names of the steps that expressions refer to; raise DefinitionInvalid for a name that is
-    not in `scope`, and for a root that is not in `allowed`."""
+    """The names of the steps to which the expressions in `found` refer.
+
+    Raise DefinitionInvalid if such a name is not in `scope`, or if an expression starts with a name
+    that is not in `allowed`.
+    """
     names: set[str] = set()
     for pointer, expression in found:
         at = f"{path}{pointer}"

@@ -1,7 +1,7 @@
 """Checks a definition before it is stored, and reports all its faults with their JSON pointers.
 
-Pure: the existing actions and workflow types are arguments. A definition that passes can be laid
-out as a plan, stored and read again.
+Pure: the existing actions and workflow types are arguments. A definition that passes the checks can
+be laid out as a plan, stored and read again.
 """
 
 import re
@@ -50,23 +50,24 @@ from chains.plans.plan import (
 )
 
 ENGINES_OWN = frozenset({JOIN, EXPAND, CHOOSE, TURN, WAIT, APPROVAL, CHILD})
-"""Actions that the engine adds for other kinds of node; a step may not name them."""
+"""Actions that the engine uses for other kinds of node; a `step` node may not use them."""
 
 Types = Mapping[str, Mapping[int, Any]]
-"""The input schemas of the workflow types that can be started, by name and version."""
+"""The input schemas of the workflow types that can be started, by name and then by version."""
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
 def definition_of(body: Any) -> Definition:
-    """The definition of a body; raise DefinitionRefused with the faults of the body's shape."""
+    """Parse a body; raise DefinitionRefused, with the faults, if its size or shape is wrong."""
     too_much = excess(body)
     if too_much is not None:
         raise refused([too_much])
     if not isinstance(body, dict):
         raise refused([("", "a definition is a JSON object")])
-    # An action that takes an integer would refuse 1000.0. A workflow's input is converted likewise.
+    # Convert 1000.0 to 1000: an action that takes an integer would refuse 1000.0. The input of a
+    # workflow is converted in the same way.
     body = whole_numbers(body)
     try:
         return Definition.from_body(body)
@@ -77,11 +78,11 @@ def definition_of(body: Any) -> Definition:
 def examine(
     definition: Definition, actions: Mapping[str, Action], types: Types | None = None
 ) -> Plan:
-    """The plan of a definition; raise DefinitionRefused with its faults.
+    """Check a definition and return its plan; raise DefinitionRefused, with the faults, if wrong.
 
-    `types` is None when the other workflow types are unknown; references to them are not checked.
+    If `types` is None, the other workflow types are unknown and children are not checked.
     """
-    # The checks stop at MAX_FAULTS: 2,000 faults take no longer than 20.
+    # Stop at MAX_FAULTS, so that a definition with 2,000 faults takes no longer than one with 20.
     faults = [*islice(_faults(definition, actions, types), MAX_FAULTS)]
     try:
         plan = compile_plan(definition)
@@ -267,7 +268,8 @@ def _template_faults(template: Any, at: str, definition: Definition) -> Iterator
 
 
 def _mixed(template: Any, at: str) -> Iterator[Fault]:
-    """Faults for references with other fields beside them, which would be read as plain objects."""
+    """Faults for objects with `"$"` and other fields: they would be read as plain objects, not as
+    references."""
     if isinstance(template, dict):
         if MARK in template and len(template) > 1:
             yield at, f'a reference {{"{MARK}": ...}} stands alone, without fields beside it'

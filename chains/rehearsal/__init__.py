@@ -1,6 +1,6 @@
-"""A kit for testing definitions: they run in memory, with fake actions, on a virtual clock.
+"""A kit for testing definitions: it runs them in memory, with fake actions and a virtual clock.
 
-The engine's own code makes all decisions (chains/running/prepare.py, app/engine/attempt.py,
+The code that decides is the code of a real run (chains/running/prepare.py, app/engine/attempt.py,
 chains/undoing/frontier.py). Memory replaces PostgreSQL, Valkey and the workers.
 """
 

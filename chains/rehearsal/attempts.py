@@ -1,6 +1,7 @@
-"""Runs an attempt of a step in a rehearsal.
+"""Runs the attempts of steps in a rehearsal.
 
-As in a worker, an attempt is claimed, prepared, run and recorded. Only the action is a fake.
+As in a worker, a step is claimed and prepared, its action runs, and the outcome is recorded. Only
+the action is replaced by a fake.
 """
 
 from collections.abc import Callable
@@ -31,11 +32,11 @@ from chains.starting.children import MAX_DEPTH
 
 _NOTHING = Attempt(None, 0, [])
 _NO_ID = UUID(int=0)
-"""Stands for the fence and the user, which a rehearsal does not have."""
+"""The fence (the id of a claim) and the user id of every claim; a rehearsal has neither."""
 
 
 class RehearsedCall(Call):
-    """The call that a `control.*` action receives; its effects and signals are in memory."""
+    """The `Call` that an action receives in a rehearsal; effects and signals are kept in memory."""
 
     def __init__(self, claim: Claim, action: Action, workflow: WorkflowRow, row: StepRow) -> None:
         super().__init__(claim, action)
@@ -43,8 +44,10 @@ class RehearsedCall(Call):
         self.row = row
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
-        """The signals that the step has taken. A signal without a sender counts as sent by a person
-        who may decide."""
+        """The signals that the step has taken.
+
+        A signal without a sender gets one: the first person who may decide.
+        """
         by = (self.row.input or {}).get("by") or ["owner@example.com"]
         return [
             {"by": by[0], **delivery.payload}
@@ -53,7 +56,7 @@ class RehearsedCall(Call):
         ]
 
     def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
-        """Make an effect; a repeated attempt gets the recorded response."""
+        """Make an effect and return its response; a later attempt gets the recorded response."""
         for intent in self.row.intents:
             if intent.operation == operation and intent.response is not None:
                 return intent.response
@@ -63,7 +66,7 @@ class RehearsedCall(Call):
         return response
 
     def note(self, operation: str, request: Json, response: Json | None) -> None:
-        """Record an effect: without a response before it is made, with the response after."""
+        """Record an effect: with None as response before it is made, and then with its response."""
         number = len(self.row.intents)
         at = self.workflow.started_at
         intent = Intent(number, self.generation, operation, request, "", at, None, response)
@@ -71,7 +74,7 @@ class RehearsedCall(Call):
 
 
 class Attempts:
-    """Runs the attempts of a rehearsal; `calls` lists (action, input) for each call of a fake."""
+    """Runs the attempts of a rehearsal; `calls` contains (action, input) of each call of a fake."""
 
     def __init__(self, memory: Memory, fakes: Fakes, undo_fakes: Fakes) -> None:
         self.memory = memory
@@ -83,7 +86,10 @@ class Attempts:
         self._actions = {**actions(), CHILD: child_action(self._start, self._stop)}
 
     def run(self, workflow: WorkflowRow, row: StepRow) -> None:
-        """Run one attempt if the step can be claimed; raise FakeMissing when a fake is missing."""
+        """Run one attempt if the step can be claimed.
+
+        Raise FakeMissing if a fake is missing.
+        """
         claim = _claim(workflow, row, self.memory)
         if claim is None:
             return
@@ -110,7 +116,7 @@ class Attempts:
             self._close(call, prepared, answer)
 
     def _later(self, call: RehearsedCall, prepared: Prepared, answer: Takes) -> None:
-        """End the attempt when its answer comes, or at its time-out."""
+        """Set an alarm that ends the attempt when its answer comes, or at its time-out."""
         bound = min(call.action.attempt_seconds, prepared.attempt_seconds or float("inf"))
         seconds, found = seconds_of(answer.duration), answer.answer
         if seconds > bound:
@@ -175,7 +181,7 @@ class Attempts:
         return self._promised(call.row, ask, given)
 
     def _promised(self, row: StepRow, ask: Callable[[], Any], given: Any) -> Any:
-        """The fake's answer; raise Suspend until it has come."""
+        """The fake's answer; raise Suspend while the answer has not come (see Suspends)."""
         if row.promise is None:
             answer = ask()
             if not isinstance(answer, Suspends):
@@ -210,12 +216,12 @@ class Attempts:
         return call.action.compensate(call, undone)
 
     def time_out(self, workflow: WorkflowRow) -> None:
-        """Let the workflow time out."""
+        """Stop a workflow that has reached its time-out, and settle it."""
         self.writer.time_out(workflow)
         settle(self.writer, workflow)
 
     def _start(self, call: Call, request: Json) -> UUID:
-        """Start a child (see chains/starting/children.py)."""
+        """Start a child and return its id, like `start` of chains/starting/children.py."""
         parent = self.memory.workflows[call.workflow_id]
         if _depth(parent) >= MAX_DEPTH:
             raise Permanent(f"children may be at most {MAX_DEPTH} levels deep", code="too_deep")
@@ -232,7 +238,7 @@ class Attempts:
         return child
 
     def _stop(self, parent: UUID, step_key: str) -> list[UUID]:
-        """Stop the children that the step has started (see chains/starting/children.py)."""
+        """Stop a step's children; return their ids (see `stop` in chains/starting/children.py)."""
         owner = self.memory.workflows[parent]
         children = [
             each
@@ -250,7 +256,7 @@ def _depth(workflow: WorkflowRow) -> int:
 
 
 def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
-    """The claim of a step that may run now, else None; decides like claim_step_v1."""
+    """The claim of a step if it may run now, otherwise None; it decides like claim_step_v1."""
     if row.status not in {"pending", "unknown"}:
         return None
     if row.wake_at is not None and row.wake_at > memory.now():
@@ -280,15 +286,16 @@ def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
 
 
 def _is_wake(claim: Claim) -> bool:
-    """Whether the attempt follows a wait, which sets the number of tries to 0."""
+    """Whether the attempt follows a wait; a wait sets the number of tries to 0."""
     return claim.external_id is not None and claim.tries == 0
 
 
 def _looked_up(call: RehearsedCall) -> Result | None:
-    """The result for a call that may have happened; None when the call is sent again.
+    """The result for a call whose answer was lost; None if the call is sent again.
 
-    A lookup in a rehearsal always finds that the call never happened. An action that has neither a
-    lookup nor an idempotency key needs a person.
+    In a rehearsal a lookup (asking the platform whether a call took effect) always finds that the
+    call never happened. If the action has neither a lookup nor an idempotency key, the workflow is
+    marked for attention.
     """
     action, claim = call.action, call.claim
     if action.effect is Effect.LOOKUP:

@@ -1,7 +1,7 @@
-"""Fake actions, which answer instead of a platform.
+"""Fake actions, which give answers in place of a platform.
 
-A fake is a value (the output), an Outcome (raised at each call), a function of the input that
-returns either, or a list of these, one for each attempt.
+A fake is a value (the output), an Outcome (an exception, raised at each call), a function of the
+input that returns a value or raises, or a list of these, one for each attempt.
 """
 
 from collections.abc import Mapping
@@ -15,14 +15,17 @@ from chains.language.definition import parse_duration
 
 
 class FakeMissing(LookupError):
-    """A call in the rehearsal has no fake that answers it; the message says what to add."""
+    """Raised if an action is called that has no fake; the message says what to add.
+
+    It ends the rehearsal.
+    """
 
 
 @dataclass(frozen=True)
 class Takes:
-    """An answer that takes a duration (seconds, `"90s"` or a timedelta) while the attempt runs.
+    """An answer that comes after a duration (seconds, `"90s"` or a timedelta) in the same attempt.
 
-    If that is longer than the attempt's time-out, the attempt is retried.
+    If the duration is longer than the attempt's time-out, the step is retried.
     """
 
     duration: float | str | timedelta
@@ -31,9 +34,9 @@ class Takes:
 
 @dataclass(frozen=True)
 class Suspends:
-    """An answer that the vendor's webhook brings after a duration.
+    """An answer that a webhook of the vendor brings after a duration.
 
-    Until then the step waits, but not longer than its `timeout`.
+    The step is suspended until then, but not longer than its `timeout`.
     """
 
     duration: float | str | timedelta
@@ -46,7 +49,10 @@ def seconds_of(duration: float | str | timedelta) -> float:
 
 
 def answer_of(fake: Any, given: Any) -> Any:
-    """The answer of a fake to an input: an output, Takes or Suspends; raise a fake's Outcome."""
+    """The answer of a fake to an input: an output, a Takes or a Suspends.
+
+    If the fake is an exception, raise it.
+    """
     if isinstance(fake, type) and issubclass(fake, Outcome):
         raise fake("the fake raises this outcome")
     if isinstance(fake, BaseException):
@@ -55,7 +61,10 @@ def answer_of(fake: Any, given: Any) -> Any:
 
 
 class Fakes:
-    """The fakes of a rehearsal, by action; `argument` names the argument that holds them."""
+    """The fakes of a rehearsal, by action.
+
+    `argument` is the name of the argument of `rehearse` that contains them, for error messages.
+    """
 
     def __init__(
         self, argument: str, fakes: Mapping[str, Any], known: Mapping[str, Action]
@@ -73,7 +82,7 @@ class Fakes:
         return name in self._fakes
 
     def answer(self, name: str, key: str, given: Any) -> Any:
-        """The next answer for an action in a step; raise FakeMissing when there is none."""
+        """The next answer of an action for a step; raise FakeMissing if there is none."""
         if name not in self._fakes:
             raise FakeMissing(
                 f"step {key!r} calls {name}, which has no fake:"

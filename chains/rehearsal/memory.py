@@ -1,4 +1,4 @@
-"""Workflows in memory: rows like those of the database, and the reads that the engine makes."""
+"""Workflows in memory: rows like those in the database, and the queries that the engine makes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class StepRow:
     tries: int = 0
     generation: int = 0
     attempts: int = 0
-    """The number of calls of the action, without wakes and polls."""
+    """The number of calls of the action. Attempts after a wake or a poll do not count."""
     external_id: str | None = None
     signal: str | None = None
     started_at: datetime | None = None
@@ -47,7 +47,7 @@ class StepRow:
     next_item: int = 0
     intents: list[Intent] = field(default_factory=list)
     promise: tuple[datetime, Any] | None = None
-    """The time and the content of the vendor's answer, for a step that waits for it."""
+    """If the step waits for the vendor's answer: the time and the content of that answer."""
 
     @property
     def undo(self) -> bool:
@@ -57,7 +57,8 @@ class StepRow:
 
 @dataclass
 class Delivery:
-    """A signal. `external_id` is its own until an approval takes it, then the approval's."""
+    """A signal. `external_id` belongs to the signal until an approval takes the signal; then it is
+    the external id of the approval."""
 
     external_id: str
     payload: Json
@@ -74,7 +75,10 @@ class WorkflowRow:
     plan: Plan
     input: Json
     path: str
-    """The keys of the steps that started the workflow and its parents, such as `order/payment`."""
+    """The keys of the steps that started the workflow and its parents, such as `order/payment`.
+
+    Empty for the root.
+    """
     started_at: datetime
     parent: tuple["WorkflowRow", str] | None = None
     status: str = "running"
@@ -91,7 +95,7 @@ class WorkflowRow:
     undone: list[str] = field(default_factory=list)
 
     def add(self, rows: Iterable[Json]) -> None:
-        """Add rows in the form in which the compiler makes them."""
+        """Add step rows in the form in which the compiler (chains/plans) makes them."""
         for each in rows:
             self.rows[each["key"]] = StepRow(**each)
 
@@ -122,7 +126,7 @@ class Memory:
         return workflow
 
     def release(self, workflow: WorkflowRow, keys: Iterable[str]) -> None:
-        """Make these steps due, if they are pending."""
+        """Make those of these steps due that are pending."""
         for key in keys:
             row = workflow.rows[key]
             if row.status == "pending":
@@ -130,12 +134,12 @@ class Memory:
                 self.ready.append((workflow, row))
 
     def wake_at(self, workflow: WorkflowRow, row: StepRow, at: datetime) -> None:
-        """Make the step due at a time, unless its `wake_at` changes before that."""
+        """Make the step due at the time `at`, unless its `wake_at` changes earlier."""
         row.wake_at = at
         self.clock.at(at, lambda: self.wake(workflow, row), lambda: row.wake_at == at)
 
     def wake(self, workflow: WorkflowRow, row: StepRow) -> None:
-        """Make a step that waits due now."""
+        """Make the step due now; a waiting step becomes pending."""
         row.wake_at = None
         if row.status == "waiting":
             row.status = "pending"
@@ -146,11 +150,11 @@ class Memory:
         return self.clock.now
 
     def checked_with(self, type: str, version: int, action: str) -> str | None:
-        """None: a rehearsal has one release, so there is no fingerprint to compare."""
+        """None: in a rehearsal there is only one release, so there is no fingerprint to compare."""
         return None
 
     def plan(self, type: str, version: int) -> Plan:
-        """The plan of the definition; a rehearsal has one version of each."""
+        """The plan of a definition; in a rehearsal a definition has only one version."""
         return self.definitions[type][1]
 
     def workflow(self, workflow_id: UUID) -> Json | None:

@@ -1,6 +1,6 @@
-"""Writes outcomes into memory; each method does what the SQL function of its name does to rows.
+"""Writes outcomes into memory. Each method does what the SQL function of the same name does.
 
-tests/integration/running/test_rehearsal.py compares the two.
+tests/integration/running/test_rehearsal.py compares a rehearsal with a run on PostgreSQL.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class MemoryOutcomes:
                 self.memory.ready.append((workflow, row))
 
     def _turn(self, workflow: WorkflowRow, turn: Json) -> None:
-        """Apply the decision of a branching row: add rows, skip steps, count items."""
+        """Apply the decision of a map, choice or loop: add rows, skip steps, count items."""
         workflow.add(turn.get("steps", ()))
         for key in turn.get("skip", ()):
             if key in workflow.rows and workflow.rows[key].status == "pending":
@@ -88,7 +88,7 @@ class MemoryOutcomes:
         return Advance("released", tuple(ready))
 
     def end(self, workflow: WorkflowRow, status: str) -> None:
-        """Write the terminal status, and wake the parent's step that waits for it."""
+        """Write the terminal status, and wake the step of the parent that waits for this child."""
         workflow.status, workflow.completed_at = status, self.memory.now()
         workflow.expires_at = None
         if workflow.parent is None:
@@ -220,15 +220,18 @@ class MemoryOutcomes:
         return "draining"
 
     def has_delivery(self, external_id: str) -> bool:
-        """False: all runs in one thread, so no delivery comes before its step waits for it."""
+        """Always false: with a single thread no delivery comes before its step waits for it."""
         return False
 
     def wake_step(self, workflow_id: UUID, key: str, external_id: str) -> bool:
-        """False: there is no early delivery that could wake the step."""
+        """Always false: there is no early delivery that could wake the step."""
         return False
 
     def time_out(self, workflow: WorkflowRow) -> None:
-        """Let the workflow time out (see stop_workflow_v1)."""
+        """Stop a workflow that has reached its time-out (see stop_workflow_v1).
+
+        After its pivot (the step after which nothing is undone) it is only marked for attention.
+        """
         workflow.expires_at = None
         if is_past(workflow, workflow.plan.pivot):
             call_person(workflow, "timed_out")
@@ -237,7 +240,10 @@ class MemoryOutcomes:
         stop(workflow, "timed_out", {"code": "timed_out", "message": message})
 
     def stop_child(self, workflow: WorkflowRow) -> None:
-        """Stop a child whose parent is undone (see reopen_child_v1 and stop_workflow_v1)."""
+        """Stop a child whose parent is undone (see reopen_child_v1 and stop_workflow_v1).
+
+        Do nothing if the child's pivot has succeeded or was sent.
+        """
         pivot = workflow.rows.get(workflow.plan.pivot or "")
         is_sent = pivot is not None and pivot.status in _SENT and bool(pivot.intents)
         if is_past(workflow, workflow.plan.pivot) or is_sent:
@@ -259,7 +265,7 @@ _SENT = ("running", "waiting", "unknown")
 
 
 def stop(workflow: WorkflowRow, cause: str, error: Json) -> None:
-    """Stop a running workflow, so that it is undone."""
+    """Stop a workflow if it is running, so that it is undone."""
     if workflow.status == "running":
         workflow.status, workflow.cause, workflow.error = "compensating", cause, error
         workflow.expires_at = None
@@ -271,7 +277,7 @@ def is_past(workflow: WorkflowRow, pivot: str | None) -> bool:
 
 
 def call_person(workflow: WorkflowRow, reason: str) -> None:
-    """Set `attention`, unless it is set already."""
+    """Mark the workflow for attention (a person must look), unless it is marked already."""
     workflow.attention = workflow.attention or reason
 
 

@@ -1,4 +1,5 @@
-"""Runs a definition to its end: runs all due steps, then jumps to the next alarm, and so on."""
+"""Rehearses a definition: runs all due steps, moves the clock to the next alarm, and repeats that
+until nothing is left to do."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,7 +29,7 @@ Signal = tuple[str, Json] | tuple[str, Json, float | str | timedelta]
 
 
 class Endless(RuntimeError):
-    """The rehearsal has made MAX_ATTEMPTS attempts and has not ended."""
+    """Raised by `rehearse` if the rehearsal has not ended after MAX_ATTEMPTS attempts."""
 
 
 def rehearse(
@@ -41,19 +42,19 @@ def rehearse(
     definitions: Mapping[str, Body] | None = None,
     starts_at: datetime = STARTS_AT,
 ) -> Run:
-    """Run a definition with fake actions until it ends, or until only a person can carry it on.
+    """Run a definition with fake actions until it ends, or until only a person can continue it.
 
     - `actions`: the fakes by action name. A fake is an output, an Outcome to raise, a function of
-      the input, or a list of these, one for each attempt. Takes and Suspends around an answer let
-      virtual time pass. `control.*` actions run as they are, unless they have a fake.
+      the input, or a list of these, one for each attempt. An answer inside a Takes or a Suspends
+      comes later, in virtual time. `control.*` actions really run, unless they have a fake.
     - `undo`: fakes for compensations, by the name of the action that is undone. Their functions
       receive an `app.platform.Undo`. A compensation without a fake succeeds.
     - `signals`: (name, payload) for a signal at the start, or (name, payload, time after the
       start). The name `step/name` addresses the child that the step starts.
-    - `definitions`: the definitions of children by name, for every version that is asked for.
+    - `definitions`: the definitions of children by name; each is used for every version.
 
-    Whether artifacts exist is not checked. Raise InvalidInput for a definition or an input that
-    would be refused, and FakeMissing.
+    This does not check whether artifacts exist. Raise InvalidInput for a definition or an input
+    that a server would refuse, FakeMissing if an action has no fake, and Endless.
     """
     real = real_actions()
     undoable = {name: action for name, action in real.items() if action.compensate is not None}
@@ -73,7 +74,10 @@ def rehearse(
 
 
 def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definition, Plan]]:
-    """Each definition with its plan, the root first; children are under the names of `names`."""
+    """The definitions and their plans by name, the root first.
+
+    `names` are the names of the children, in the order of `bodies` after the root.
+    """
     found: dict[str, tuple[Definition, Plan]] = {}
     for number, body in enumerate(bodies):
         raw = body.body() if isinstance(body, Definition) else dict(body)
@@ -84,7 +88,7 @@ def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definitio
 
 
 class _Signals:
-    """Sends the signals to their workflows."""
+    """Sends the given signals to the workflows that they address."""
 
     def __init__(self, attempts: Attempts, signals: Iterable[Signal]) -> None:
         self.attempts = attempts
@@ -126,7 +130,7 @@ def _play(memory: Memory, attempts: Attempts) -> None:
 
 
 def _pass_time(memory: Memory, attempts: Attempts) -> bool:
-    """Jump to the next alarm or workflow time-out; return False when there is no alarm."""
+    """Move the clock to the next alarm or workflow time-out; return False if there is no alarm."""
     at = memory.clock.next_at()
     if at is None:
         return False

@@ -11,8 +11,10 @@ from chains.rehearsal.memory import Memory, StepRow, WorkflowRow
 
 @dataclass(frozen=True)
 class StepRun:
-    """The end of a step. `attempts` counts the calls of its action; `input` is None if the step has
-    no input."""
+    """The state of a step at the end of the rehearsal.
+
+    `attempts` is the number of calls of its action. `input` is None if the step has no input.
+    """
 
     status: str
     input: Any
@@ -23,13 +25,15 @@ class StepRun:
 
 @dataclass(frozen=True)
 class Run:
-    """The end of a workflow. A workflow that needs a person has `attention`, and does not end.
+    """The state of a workflow at the end of the rehearsal.
 
-    - `ran`: the keys of the steps, waits, approvals and children that began, in order.
+    A workflow that needs a person has a reason in `attention`, and has not ended.
+
+    - `ran`: the keys of the steps, waits, approvals and children that started, in order.
     - `undone`: the keys of the steps whose compensation succeeded, in order.
-    - `steps`: every row by its key, with joins and skipped steps.
-    - `elapsed`: virtual time.
-    - `children`: by the key of the step that started the child.
+    - `steps`: all steps by key, including joins and skipped steps.
+    - `elapsed`: the virtual time from start to end.
+    - `children`: the children, by the key of the step that started each.
     """
 
     status: str
@@ -44,12 +48,12 @@ class Run:
     _calls: list[tuple[str, Any]] = field(repr=False)
 
     def calls(self, action: str) -> list[Any]:
-        """The inputs of all calls of a faked action, with the calls of children."""
+        """The inputs of all calls of a fake action, also of the calls that children made."""
         return [given for name, given in self._calls if name == action]
 
 
 def run_of(memory: Memory, workflow: WorkflowRow, calls: list[tuple[str, Any]]) -> Run:
-    """The end of a workflow and its children."""
+    """The report of a workflow and its children."""
     children = [child for child in memory.workflows.values() if child.parent is not None]
     return Run(
         status=workflow.status,

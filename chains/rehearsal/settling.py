@@ -1,4 +1,4 @@
-"""Brings a stopping workflow to its end in memory, in the order of `chains.undoing.frontier`."""
+"""Undoes a stopping workflow in memory; `chains.undoing.frontier` decides the order."""
 
 from app.keys import undo_of
 from chains.rehearsal.memory import StepRow, WorkflowRow
@@ -8,7 +8,7 @@ from chains.undoing.settle import IN_DOUBT, StoredStep, standings_of, undoing_ac
 
 
 def settle(writer: MemoryOutcomes, workflow: WorkflowRow) -> None:
-    """Do what is possible now (see `chains.undoing.settle.settle`)."""
+    """Do what is possible now for a stopping workflow (see `chains.undoing.settle.settle`)."""
     if workflow.status != "compensating":
         return
     pivot = workflow.rows.get(workflow.plan.pivot or "")

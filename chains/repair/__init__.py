@@ -1,1 +1,1 @@
-"""Finds and repairs drift: the reconciler, orphan effects, the comparison of events with rows."""
+"""Finds and repairs drift: the reconciler, orphan effects, the comparison of rows with events."""

@@ -1,7 +1,7 @@
-"""The rows that the events of a workflow imply. Pure.
+"""The rows that should exist according to the events of a workflow. Pure.
 
-Claims, polls and lost claims write no event. A row may therefore have a later status than its last
-event implies, and a number may be known only by its bounds. Everything else is exact.
+Claims, polls and lost claims log no event. So the status of a row may be later than its last event
+says, and for some numbers only a lower and an upper bound is known. Everything else is exact.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ ALIVE = ("pending", "waiting", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A number that is at least `low` and, unless that is None, at most `high`.
+    """The bounds of a number: at least `low` and at most `high` (None: no upper bound).
 
     >>> 2 in Bounds(1, None), 2 in Bounds(0, 1), str(Bounds(1, None))
     (True, False, '1 or more')
@@ -29,7 +29,7 @@ class Bounds:
         return f"{self.low} or more" if self.high is None else f"{self.low} to {self.high}"
 
     def plus(self, least: int, most: int) -> "Bounds":
-        """The bounds after an addition of at least `least` and at most `most`."""
+        """The bounds after a number between `least` and `most` is added."""
         return Bounds(self.low + least, None if self.high is None else self.high + most)
 
 
@@ -43,27 +43,28 @@ NONE_YET = exactly(0)
 
 @dataclass(slots=True)
 class ExpectedStep:
-    """One row of `steps`."""
+    """A row of `steps` as the events describe it."""
 
     action: str | None
-    """None for a compensation, because the plan does not hold its action."""
+    """None for a compensation, because the plan does not contain its action."""
     status: str = "pending"
     tries: Bounds = NONE_YET
     cost: Bounds = NONE_YET
-    """Micro-units of USD."""
+    """In micro-USD."""
     generation: Bounds = NONE_YET
     external_id: str | None = None
     output: str | None = None
-    """The hash of the output; None when there is no output."""
+    """The hash of the output; None if there is no output."""
     input: str | None = None
-    """The hash of the input that a person gave; None when no event names one."""
+    """The hash of the input that a person gave; None if no event contains one."""
     code: str | None = None
-    """The code of the error on the row."""
+    """The code of the row's error."""
     has_exact_tries: bool = False
-    """Whether the step's events give the number of tries. If so, each counted try has an event."""
+    """Whether the step's events contain the number of tries. If so, every try that counts has an
+    event."""
 
     def may_be(self, status: str, code: str | None) -> bool:
-        """Whether a row of this status, with an error of this code, agrees with the events."""
+        """Whether a row with this status and this error code agrees with the events."""
         if status == self.status:
             return True
         if self.status not in ALIVE:
@@ -71,31 +72,33 @@ class ExpectedStep:
         if status == "running":
             return True
         if status == "pending":
-            # A poll is due, perhaps after another wait for the same external id.
+            # A poll is due. Before it the step may have waited again for the same external id.
             return self.status == "waiting" or self.external_id is not None
         if status == "waiting":
             return self.external_id is not None
-        # The outcome may be unknown once more, for the same reason; that writes no event.
+        # The outcome may have become unknown again for the same reason, which logs no event.
         return status == "unknown" and code is not None and code == self.code
 
     def tries_by_now(self) -> Bounds:
-        """The tries that the row may have by now; tries after the last event may have no event."""
+        """The number of tries that the row may have now. Tries after its last event may have logged
+        no event."""
         if self.status not in ALIVE:
             return self.tries
-        # Another wait for the same id sets the tries to 0. Another unknown outcome may add a try.
+        # Another wait for the same external id sets the tries to 0. Another unknown outcome may add
+        # a try.
         low = 0 if self.external_id is not None else self.tries.low
         is_bounded = self.has_exact_tries or self.code is None
         return Bounds(low, self.tries.high if is_bounded else None)
 
     def cost_by_now(self) -> Bounds:
-        """The cost that the row may have by now."""
+        """The cost that the row may have now, in micro-USD."""
         is_quiet = self.external_id is None and self.code is None and self.status == "pending"
         return self.cost if self.status not in ALIVE or is_quiet else Bounds(self.cost.low, None)
 
 
 @dataclass(slots=True)
 class ExpectedWorkflow:
-    """One row of `workflows`."""
+    """A row of `workflows` as the events describe it."""
 
     type: str = ""
     version: int = 0
@@ -110,9 +113,12 @@ class ExpectedWorkflow:
 
 @dataclass
 class Expected:
-    """A workflow, its steps by key, and the events of steps that cannot exist (`strays`)."""
+    """The rows of a workflow and of its steps by key, as the events describe them.
+
+    `strays` are events of steps that cannot exist.
+    """
 
     workflow: ExpectedWorkflow = field(default_factory=ExpectedWorkflow)
     steps: dict[str, ExpectedStep] = field(default_factory=dict)
     strays: list[tuple[str, str]] = field(default_factory=list)
-    """(step key, event type)."""
+    """Pairs (step key, event type)."""

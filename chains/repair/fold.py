@@ -1,7 +1,7 @@
-"""Folds the events of a workflow into the rows that they imply. Pure: nothing is read here.
+"""Folds the events of a workflow into the rows that should exist. Pure: reads no database.
 
-The keys of the plan say which rows exist. Rows without an index exist from the start. The rows of a
-block's body exist once the row that starts the block, or its next turn, has succeeded.
+The plan says which rows can exist. Rows outside maps and loops exist from the start. The rows of a
+block's body exist after the row that starts the block, or the block's next turn, has succeeded.
 """
 
 import hashlib
@@ -29,10 +29,10 @@ Data = Mapping[str, Any]
 
 
 def fold(events: Iterable[Data], plan: Plan) -> Expected:
-    """The rows that these events of one workflow, in their order, imply.
+    """The rows that should exist after these events of one workflow, given in their order.
 
-    An event of an unknown type changes nothing. Raise KeyError, TypeError or ValueError when a body
-    is not that of an event.
+    An event of an unknown type changes nothing. Raise KeyError, TypeError or ValueError if an event
+    is malformed.
     """
     folding = _Fold(plan)
     for event in events:
@@ -71,7 +71,7 @@ class _Fold:
     # Rows.
 
     def _add_row(self, key: str) -> None:
-        """Add the row of a compensation, or a row that a fork has copied."""
+        """Add the row of a compensation, or a row that a fork has adopted."""
         if is_undo(key):
             if undone_by(key) in self.expected.steps:
                 self.expected.steps.setdefault(key, ExpectedStep(None))
@@ -80,7 +80,7 @@ class _Fold:
             self.expected.steps.setdefault(key, ExpectedStep(action))
 
     def _add_bodies(self, block: str, count: int) -> None:
-        """Add the rows of a block's items or turns, up to `count`."""
+        """Add the missing rows of a block's items or turns, so that there are `count` of them."""
         body = self._bodies.get(template_of(block), [])
         first = self._added.get(block, 0)
         for index in range(first, count):
@@ -90,7 +90,10 @@ class _Fold:
         self._added[block] = max(first, count)
 
     def _change_other_rows(self, key: str, data: Data) -> None:
-        """Add and skip the rows that an outcome adds and skips; it does so in a stop, too."""
+        """Add and skip the other rows that the outcome of the step `key` adds and skips.
+
+        An outcome does so in a stopping workflow, too.
+        """
         is_done = self.expected.steps[key].status == "succeeded"
         if is_done and adds_bodies(key):
             self._add_bodies(block_of(key), self._count(key, data))
@@ -102,7 +105,8 @@ class _Fold:
     def _count(self, key: str, data: Data) -> int:
         if "count" in data:
             return int(data["count"])
-        # An event without `count` is of a loop that has ended, or of the first release.
+        # An event without `count` comes from a loop that has ended, or was logged by the first
+        # release of Playalter.
         is_loop = isinstance(self.plan.step(key).block, Loop)
         return 0 if is_loop else _counts().get(str(data.get("output")), 0)
 
@@ -141,12 +145,13 @@ class _Fold:
         self._clear_attention()
         workflow.cause = data.get("cause", workflow.cause)
         for key, step in self.expected.steps.items():
-            # A step that was never claimed is cancelled without an event; an orphan is kept.
+            # A step that was never claimed is cancelled without an event. An orphan effect (one
+            # that its step does not own) is not cancelled.
             if step.status == "pending" and not is_orphan(key):
                 self._cancel(step, {})
 
     def _clear_attention(self) -> None:
-        """The end of a workflow clears `attention`, unless an orphan has failed."""
+        """Clear `attention`, as the end of a workflow does, unless an orphan has failed."""
         steps = self.expected.steps.items()
         if not any(is_orphan(key) and step.status == "failed" for key, step in steps):
             self.expected.workflow.attention = None
@@ -188,7 +193,7 @@ class _Fold:
     def doubted(self, _: str, step: ExpectedStep, data: Data) -> None:
         step.tries = step.tries_by_now()
         if data.get("code") != "lease_expired":
-            # The attempt counts only if it sent a call. Only the number of tries shows that.
+            # The attempt counts as a try only if it sent a call. Only `tries` shows whether it did.
             step.tries = _number(data, "tries", step.tries.plus(0, 1))
             step.cost = _number(data, "cost", Bounds(step.cost.low, None))
             step.has_exact_tries, step.code = "tries" in data, data.get("code")
@@ -208,7 +213,7 @@ class _Fold:
         step.status = "cancelled"
 
     def _try(self, step: ExpectedStep, status: str, data: Data) -> None:
-        """Count one more attempt, which did not succeed."""
+        """Count an attempt that did not succeed."""
         step.tries = _number(data, "tries", step.tries_by_now().plus(1, 1))
         step.cost = _number(data, "cost", Bounds(step.cost.low, None))
         step.status, step.code = status, data.get("code")
@@ -229,7 +234,7 @@ class _Fold:
         step.cost = step.cost_by_now()
         step.status, step.code, step.tries = "pending", None, NONE_YET
         step.generation = _number(data, "generation", step.generation)
-        # A new generation repeats the calls, and does not wait for the old external id.
+        # In a new generation the step repeats its calls, and no longer waits for the old id.
         step.external_id = None if "generation" in data else step.external_id
         step.input = data.get("input", step.input)
 
@@ -254,19 +259,20 @@ class _Fold:
         self.expected.steps[undo_of(name)] = ExpectedStep(step.action)
 
     def adopted(self, _: str, step: ExpectedStep, data: Data) -> None:
-        # External ids and generations belong to the calls, and those are the first workflow's.
+        # Keep no external id and no generation: the calls belong to the first workflow.
         step.status = data.get("status", "succeeded")
         step.output, step.cost = data.get("output"), exactly(int(data.get("cost", 0)))
 
 
 def _number(data: Data, name: str, otherwise: Bounds) -> Bounds:
-    """The number that the event gives, or else the bounds `otherwise`."""
+    """The number `name` of the event as exact bounds; if the event has none, `otherwise`."""
     return exactly(int(data[name])) if name in data else otherwise
 
 
 @lru_cache(maxsize=1)
 def _counts() -> dict[str, int]:
-    # An event of the first release gives the number of items only by the hash of the output.
+    # An event of Playalter's first release contains, instead of the number of items, only the hash
+    # of the output, so the number is found by its hash.
     texts = {number: f'{{"count": {number}}}' for number in range(MAX_ITEMS + 1)}
     return {hashlib.sha256(text.encode()).hexdigest(): number for number, text in texts.items()}
 

@@ -1,4 +1,4 @@
-"""The tasks that beat runs on a schedule: probes of the platforms, removal of old uploads."""
+"""The tasks that Celery beat publishes on a schedule: probes of platforms, erasing old uploads."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,10 @@ UPLOAD_LIFE = timedelta(days=30)
 
 
 def probe_when_due() -> None:
-    """Probe the platforms, unless that was just done: delayed messages arrive all at once."""
+    """Probe the platforms, unless they were just probed.
+
+    Messages that were delayed arrive all at once, and only one of them should probe.
+    """
     if db.row(_JUST_PROBED, (PROBE_SECONDS / 2,)) is None:
         probe_platforms()
 
@@ -34,7 +37,7 @@ _JUST_PROBED = (
 
 
 def probe_platforms() -> None:
-    """Probe each platform and record the result."""
+    """Probe each platform (ask whether it works), and record the result."""
     for platform in tasks.platforms():
         if platform.probe is not None:
             _ask(platform.name, platform.probe)
@@ -45,7 +48,7 @@ def _ask(platform: str, probe: Callable[[], None]) -> None:
     try:
         probe()
     except NotConfigured:
-        # A platform without its credential is not in use, and is neither up nor down.
+        # A platform without a credential is not used, so it has no health.
         db.row("DELETE FROM platform_health WHERE platform = %s", (platform,))
         return
     except PlayalterError as err:
@@ -76,13 +79,13 @@ def _record(platform: str, error: str | None, milliseconds: int) -> None:
 
 
 def clean_uploads() -> None:
-    """Erase old uploads that no running workflow refers to."""
+    """Erase uploads that are older than UPLOAD_LIFE and that no running workflow refers to."""
     erased = artifacts.erase_old_uploads(UPLOAD_LIFE)
     log.info("housekeeping.uploads_erased", count=erased)
 
 
 def register(app: Celery) -> None:
-    """Register the tasks and their schedule."""
+    """Register the tasks and their schedule in the Celery application."""
     for name, function in (
         ("control.probe_platforms", probe_when_due),
         ("control.clean_uploads", clean_uploads),
@@ -96,8 +99,8 @@ def register(app: Celery) -> None:
         name: {
             "task": task,
             "schedule": seconds,
-            # `expires` is not set: the worker compares it with its own clock, and a clock that is
-            # an hour wrong would let every run expire.
+            # Set no `expires`: the worker compares it with its own clock, so every message would
+            # expire on a machine whose clock is an hour fast.
             "options": {"queue": "control"},
         }
         for name, (task, seconds) in schedule.items()

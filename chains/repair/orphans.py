@@ -1,7 +1,8 @@
-"""Finds orphan effects: effects that a webhook reports and that their step does not own.
+"""Finds orphan effects: effects at a platform that a webhook reports and that no step owns.
 
-Invariant: nothing is decided while the step may still adopt the effect. The process that accepts a
-webhook only stores it, and the reconciler decides. A crash at any point thus costs one pass.
+Invariant: nothing is decided while the effect's step may still adopt it. The process that accepts a
+webhook only stores it. The reconciler decides, so a crash at any point only delays the decision to
+the next pass.
 """
 
 from uuid import UUID
@@ -18,14 +19,15 @@ log = structlog.get_logger()
 
 MOST_OPEN = 5000
 MOST_FAILURES = 8
-"""The number of failed decisions, made over some minutes, after which a person is called."""
+"""After this number of failed decisions, made over some minutes, the workflow is marked for
+attention (a person must look)."""
 
 
 def decide(limit: int) -> None:
-    """Decide up to `limit` deliveries whose steps are settled.
+    """Decide, for up to `limit` deliveries whose steps are settled, whether each is an orphan.
 
-    A decision that fails does not stop the others. It is retried at growing intervals, in the end
-    once a day, and a person is called.
+    A decision that fails does not stop the others. It is retried at growing intervals, at last once
+    a day. After MOST_FAILURES failures the workflow is marked for attention.
     """
     db.row(_OWN, (MOST_OPEN,))
     for row in db.rows(_UNDECIDED, (limit,)):
@@ -36,15 +38,18 @@ def decide(limit: int) -> None:
 
 
 def of_ended_workflows(limit: int) -> list[UUID]:
-    """The ended workflows with an orphan whose compensation is due, or has lost its worker."""
+    """The ids of at most `limit` ended workflows with an orphan to undo.
+
+    The orphan's compensation is due, or the worker that ran it is lost.
+    """
     return [row["workflow_id"] for row in db.rows(_OF_ENDED, (limit,))]
 
 
 def _put_off(delivery: UUID, err: Exception) -> None:
     """Record that the decision failed, so that it is retried later.
 
-    The error does not show whether PostgreSQL is away or the delivery is at fault. When the failure
-    can be recorded, PostgreSQL is not away. Otherwise raise `err`.
+    The error `err` does not show whether PostgreSQL is away or the delivery is at fault. If the
+    failure can be recorded, PostgreSQL is there. Otherwise raise `err`.
     """
     try:
         row = db.row("SELECT put_off_delivery_v1(%s, %s) AS failures", (delivery, MOST_FAILURES))
@@ -63,7 +68,8 @@ def _put_off(delivery: UUID, err: Exception) -> None:
 def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
     with db.begin() as connection:
         if connection.execute(text(_HOLD), {"id": workflow_id}).first() is None:
-            # The process that holds the row may be recording the effect: leave it to the next pass.
+            # Another transaction locks the row and may be recording the effect. Leave the decision
+            # to the next pass.
             return
         given = {
             "delivery": delivery,
@@ -81,7 +87,7 @@ def _is_in_an_output(
 ) -> bool:
     """Whether the output of the step or of its compensation contains the effect's id.
 
-    A compensation may have found the effect by a lookup of its own.
+    A compensation may have asked the platform itself, and found the effect.
     """
     keys = [step_key, undo_of(step_key)]
     found = connection.execute(text(_OUTPUTS), {"id": workflow_id, "keys": keys})
@@ -94,11 +100,12 @@ _OUTPUTS = "SELECT output FROM steps WHERE workflow_id = :id AND key = ANY (:key
 _DECIDE = "SELECT decide_delivery_v1(:delivery, :is_told, cast(:orphan AS jsonb), :most)"
 
 
-# The planner treats the two conditions on a delivery as independent, so it expects many rows where
-# few are open, and a pass would read all steps. So the open deliveries are read first, and the step
-# of each is looked up by its key. OFFSET 0 keeps the planner from making the subquery a join.
-# An effect for which its step waits is the step's own. Most effects are: they are marked at once,
-# without a lock on their workflows.
+# Mark each effect for which its step waits as the step's own. Most effects are: marking them here
+# needs no lock on their workflows.
+# PostgreSQL's planner treats the two conditions on a delivery as independent. It expects many open
+# deliveries, although there are few, and would read all steps. Therefore read the open deliveries
+# first, and look up the step of each by its key. OFFSET 0 keeps the planner from turning the
+# subquery into a join.
 _OWN = """
 WITH open AS MATERIALIZED (
   SELECT id, effect_id, effect_workflow_id, effect_step_key FROM webhook_deliveries
@@ -110,7 +117,7 @@ own AS MATERIALIZED (
 UPDATE webhook_deliveries SET fate = 'own'
  WHERE id = ANY (ARRAY(SELECT id FROM own)) AND fate IS NULL
 """
-# Deliveries that the decision would leave for later are left out, or they would fill every batch.
+# Leave out the deliveries that cannot be decided yet; otherwise they would fill every batch.
 _UNDECIDED = """
 SELECT id, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
   FROM webhook_deliveries AS d

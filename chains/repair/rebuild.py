@@ -1,7 +1,8 @@
 """Folds events and compares the result with the rows of `workflows` and `steps`. Writes nothing.
 
-Events and rows of a workflow are read in one snapshot. Leases and dispatch columns are not
-compared. Of a payload that was not erased the hash is compared. A running step counts as pending.
+The events and the rows of a workflow are read in one snapshot. Columns of leases and of dispatching
+are not compared. A payload is compared by its hash, unless it was erased. A running step counts as
+pending.
 """
 
 import hashlib
@@ -27,12 +28,12 @@ from chains.repair.fold import fold
 PlanOf = Callable[[str, int], Plan]
 
 _EMPTY = hashlib.sha256(b"{}").hexdigest()
-"""The hash of `{}`. An event without a hash agrees with a row that has no payload, or has `{}`."""
+"""The hash of `{}`. An event without a hash agrees with a row whose payload is NULL or `{}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field in which rows and events differ; `step` is None for the workflow's own row."""
+    """A field in which a row differs from the events; `step` is None for the workflow's own row."""
 
     workflow: UUID
     step: str | None
@@ -43,7 +44,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class _Row:
-    """The row of a step, with the hashes of its payloads; None when there is no payload."""
+    """The row of a step. `input` and `output` are hashes, or None if there is no payload."""
 
     key: str
     action: str
@@ -76,9 +77,9 @@ SELECT workflow_id, key, action, status, kind IN ('undo', 'orphan_undo'), tries,
 def differences(
     only: UUID | None = None, tally: Tally | None = None, plan_of: PlanOf = registry.plan
 ) -> Iterator[Difference]:
-    """The differences between rows and events, of one workflow or of all.
+    """The differences between rows and events, of the workflow `only`, or of all workflows.
 
-    `tally` counts what is read.
+    `tally` counts the workflows and events that are read. `plan_of` returns the plan of a version.
     """
     tally = Tally() if tally is None else tally
     with db.snapshots(application="playalter-events") as connection:
@@ -101,14 +102,14 @@ def _in_span(connection: Any, span: Span, tally: Tally, plan_of: PlanOf) -> Iter
 
 
 class _Groups:
-    """Groups of rows by workflow, read in the order of the workflows, one group at a time."""
+    """Groups of rows by workflow, read in the order of the workflow ids, one group at a time."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
         self._groups = groupby(rows, key=itemgetter(0))
         self._next = next(self._groups, None)
 
     def of(self, workflow: UUID) -> Iterator[tuple[Any, ...]]:
-        """The rows of this workflow; rows of earlier workflows are skipped."""
+        """The rows of this workflow. Rows of workflows with lower ids are skipped."""
         while self._next is not None and self._next[0] < workflow:
             self._next = next(self._groups, None)
         if self._next is not None and self._next[0] == workflow:
@@ -130,7 +131,8 @@ def _compare(
     try:
         expected = _fold(events, plan_of)
     except (LookupError, TypeError, ValueError, AttributeError) as err:
-        # A body was forged, or the first event or the definition is gone. `verify` says more.
+        # An event was forged, or the first event or the definition is missing. The command
+        # `playalter events verify` says more.
         yield None, "events", f"cannot be folded: {err!r}", "-"
         return
     yield from _workflow(expected.workflow, workflow)
@@ -178,7 +180,7 @@ def _workflow(expected: ExpectedWorkflow, row: Any) -> Iterator[_Found]:
 
 
 def _is_undo_begun(row: _Row, expected: Expected) -> bool:
-    """Whether the row is a compensation that has only begun, which may have no event yet."""
+    """Whether the row is a compensation that has just started. It may have no event yet."""
     original = expected.steps.get(undone_by(row.key))
     return (
         row.undo
@@ -205,7 +207,7 @@ def _step(step: ExpectedStep, row: _Row, expected: Expected) -> Iterator[tuple[s
             yield name, str(bound), str(number)
     if row.external_id != step.external_id:
         yield "external_id", _text(step.external_id), _text(row.external_id)
-    # A payload may have been erased. One that exists must be the one that was recorded.
+    # A payload may have been erased. If it exists, it must be the one that was recorded.
     if row.output is not None and row.output != (step.output or _EMPTY):
         yield "output", step.output or _EMPTY, row.output
     if step.input is not None and row.input is not None and row.input != step.input:
@@ -213,7 +215,10 @@ def _step(step: ExpectedStep, row: _Row, expected: Expected) -> Iterator[tuple[s
 
 
 def _is_cancelled_unbegun(step: ExpectedStep, row: _Row, expected: Expected) -> bool:
-    """Whether a stop cancelled a step that was never claimed; the event of the stop covers it."""
+    """Whether a stop cancelled a step that was never claimed.
+
+    Such a step has no event of its own, only the event of the stop.
+    """
     is_stopping = expected.workflow.status == "compensating"
     return is_stopping and (step.status, row.status, row.claims) == ("pending", "cancelled", 0)
 

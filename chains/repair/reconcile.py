@@ -1,9 +1,9 @@
 """The reconciler: a separate process that finds workflows which do not move, and repairs them.
 
-It serves as the outbox: a step is published after its commit, and a message that is lost in between
-is published again here. Every workflow that is not terminal has a `next_wake_at`, and each pass
-reads the workflows that are due. A workflow that cannot be repaired does not delay the others.
-Without PostgreSQL a pass ends; without Redis it goes on and publishes nothing.
+A step is published after its commit. If its message is lost, the reconciler publishes the step
+again. Every workflow that has not ended has a `next_wake_at`, and each pass reads the workflows
+whose time has come. A workflow that cannot be repaired does not delay the others. If PostgreSQL is
+away, the pass ends; if Redis is away, the pass continues and publishes nothing.
 """
 
 import signal
@@ -40,13 +40,16 @@ _unserved = Unserved()
 
 
 class Reconciler:
-    """Runs passes over the due workflows until it is asked to stop."""
+    """Runs passes over the due workflows until `stop` is called."""
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Run a pass every `reconcile_seconds`; after a full pass the next one begins at once."""
+        """Run a pass every `reconcile_seconds`, until `stop` is called.
+
+        After a full pass (BATCH workflows were due) the next pass starts at once.
+        """
         while not self.stopping.is_set():
             began = time.monotonic()
             is_full = self.try_pass()
@@ -56,7 +59,7 @@ class Reconciler:
         db.release()
 
     def try_pass(self) -> bool:
-        """Run one pass, and return whether it was full; a failure is logged, not raised."""
+        """Run one pass and return whether it was full. Log a failure, do not raise it."""
         try:
             return reconcile() >= BATCH
         except (*AWAY, Unavailable) as err:
@@ -66,7 +69,7 @@ class Reconciler:
         return False
 
     def stop(self, *_: Any) -> None:
-        """Ask the reconciler to stop; a signal handler."""
+        """Ask the reconciler to stop after its pass; this is also its signal handler."""
         self.stopping.set()
 
 
@@ -74,14 +77,16 @@ def reconcile() -> int:
     """Run one pass, and return the number of workflows that were due, at most BATCH."""
     current = _Pass()
     due = db.rows(
-        # The sub-select calls the volatile function once, so that the index can be used.
+        # The sub-select makes PostgreSQL call the volatile function only once, so that it can use
+        # the index.
         "SELECT id FROM workflows WHERE completed_at IS NULL"
         " AND next_wake_at <= (SELECT playalter_now()) ORDER BY next_wake_at LIMIT %s",
         (BATCH,),
     )
     _wake_parents()
     _repair_all(current, [row["id"] for row in due])
-    # Orphans come last, each part on its own, so that a failure with them delays no workflow.
+    # Handle orphan effects last and catch the failures of each part, so that they delay no
+    # workflow.
     with _logged_failures("orphans.decide"):
         orphans.decide(BATCH)
     with _logged_failures("orphans.of_ended_workflows"):
@@ -91,7 +96,7 @@ def reconcile() -> int:
 
 @contextmanager
 def _logged_failures(part: str) -> Iterator[None]:
-    """Log a failure of the block, and go on."""
+    """Log a failure of the block, and do not raise it."""
     try:
         yield
     except (*AWAY, Unavailable) as err:
@@ -114,7 +119,7 @@ def _repair_all(current: "_Pass", ids: list[UUID]) -> None:
 
 
 class _Pass:
-    """The state of one pass: the last beat, the long queues, and whether Redis can be reached."""
+    """The state of one pass: the last heartbeat, the long queues, and whether Redis answers."""
 
     def __init__(self) -> None:
         self.is_reachable = True
@@ -122,7 +127,10 @@ class _Pass:
         self.beat()
 
     def beat(self) -> None:
-        """Write the shared heartbeat. A long pass writes it again: after a gap no lease expires."""
+        """Write the heartbeat that all reconcilers share, and read whether leases may expire.
+
+        A long pass writes the heartbeat again, because after a gap no lease may expire.
+        """
         row = db.row(
             "SELECT reconciler_beat_v1(%s) AS may_expire", (settings.current().lease_seconds,)
         )
@@ -130,8 +138,10 @@ class _Pass:
         self.beat_at = time.monotonic()
 
     def ask_queues(self) -> None:
-        """Find the actions whose queue is long. If Redis does not answer, this pass publishes
-        nothing."""
+        """Find the actions whose queue is longer than LONG_QUEUE.
+
+        If Redis does not answer, this pass publishes nothing.
+        """
         platforms = {name: action.platform for name, action in actions().items()}
         queues = sorted(set(platforms.values()))
         try:
@@ -145,7 +155,11 @@ class _Pass:
             _unserved.look(lengths)
 
     def repair(self, workflow_id: UUID) -> None:
-        """Expire leases, poll, publish due steps, and stop the workflow if it passed a bound."""
+        """Repair one workflow.
+
+        Expire leases, make polls due and publish due steps. Stop the workflow if its time-out or
+        its budget is exceeded. Undo a stopping workflow further.
+        """
         if time.monotonic() - self.beat_at > BEAT_SECONDS:
             self.beat()
         row = db.row(
@@ -174,7 +188,10 @@ class _Pass:
 
 
 def _wake_parents() -> None:
-    """Wake the parents of ended children whose own process was lost before it could do so."""
+    """Wake the parents of ended children that the children's own processes did not wake.
+
+    Such a process was lost after it had recorded the child's end.
+    """
     for row in db.rows(_PARENTS_NOT_WOKEN, (BATCH,)):
         waking.wake("control", row["external_id"])
 
@@ -190,7 +207,8 @@ _PARENTS_NOT_WOKEN = (
 
 
 def _overrun(row: dict[str, Any]) -> tuple[str, str] | None:
-    """(cause, message) of the bound that the workflow has passed; None when it passed none."""
+    """The cause and the message of a stop if the workflow exceeds its time-out or its budget;
+    otherwise None."""
     if row["timed_out"]:
         return "timed_out", "the workflow took longer than its time-out"
     if row["over_budget"]:
@@ -207,7 +225,11 @@ def _postpone(workflow_id: UUID) -> None:
 
 
 def _not_repeatable() -> list[str]:
-    """The actions whose open intents only a lookup, a live key or a person can resolve."""
+    """The names of the actions whose calls cannot simply be sent again.
+
+    If the outcome of such a call is unknown, only a lookup (asking the platform), an idempotency
+    key that is still valid, or a person can resolve it.
+    """
     return [
         name
         for name, action in actions().items()

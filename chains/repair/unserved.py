@@ -1,4 +1,7 @@
-"""Logs queues that hold messages but have no worker: once, and once more when one has a worker."""
+"""Logs queues that contain messages but have no worker.
+
+A queue is logged once, and once more when a worker takes it.
+"""
 
 from collections.abc import Mapping
 
@@ -10,13 +13,13 @@ log = structlog.get_logger()
 
 
 class Unserved:
-    """Remembers the queues that were logged, for the life of the process."""
+    """Remembers, in this process, the queues that were logged."""
 
     def __init__(self) -> None:
         self._logged: frozenset[str] = frozenset()
 
     def look(self, lengths: Mapping[str, int]) -> None:
-        """Compare the queues, with their numbers of messages, with the queues that workers take."""
+        """Log the queues in `lengths` (messages by queue) that have messages but no worker."""
         taken = presence.taken()
         if taken is None:
             return

@@ -1,1 +1,1 @@
-"""Runs workflows by their definitions: inputs of steps, branches, waits; and pauses them."""
+"""Runs workflows as their definitions say (inputs, branches, waits), and pauses them."""

@@ -1,4 +1,4 @@
-"""Maps, choices and loops: what their controlling rows release, and what their joins collect."""
+"""Maps, choices and loops: decides which rows run next, and collects outputs for their joins."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,11 @@ from chains.running.references import outputs, render_or_fail, scope_of
 
 @dataclass(frozen=True)
 class Turn:
-    """The decision of a branching row: its output, and the rows that its success adds, skips or
-    releases (`changes`, the argument `p_turn` of `finish_step_v1`)."""
+    """The decision of a branching row (a row that starts a block or ends a turn of a loop).
+
+    `changes` describes the rows that its success adds, skips or releases. It is the argument
+    `p_turn` of the SQL function `finish_step_v1`.
+    """
 
     output: Json
     changes: Json
@@ -33,7 +36,7 @@ class Collected:
 
 
 def turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
-    """The decision of a branching row; raise Permanent when it cannot be made."""
+    """The decision of a branching row; raise Permanent if it cannot be made."""
     if step.action == EXPAND:
         return _expand(claim, plan, step)
     if step.action == CHOOSE:
@@ -106,8 +109,9 @@ def _turn_rows(claim: Claim, plan: Plan, join: str, number: int) -> Json:
 def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:
     """The output of a join.
 
-    For a map it is the list of the items' outputs in order, for a loop the output of the last turn,
-    for a choice the output of the chosen alternative, and for a parallel block null.
+    The output of a map is the list of its items' outputs in order. The output of a loop is that of
+    its last turn, and the output of a choice that of the chosen alternative. The output of a
+    parallel block is null.
     """
     if step.ways:
         return Collected(_chosen_output(claim, step))

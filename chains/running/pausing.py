@@ -1,10 +1,10 @@
-"""Pauses and resumes workflows. Outcomes of a paused workflow are still recorded, but none of its
-steps is claimed or published.
+"""Pauses and resumes workflows. While a workflow is paused, no step is claimed or published, but
+outcomes of running steps are still recorded.
 
-A pause takes three steps: it is committed; a barrier waits until the claims in flight have ended;
-then the children are read. A running step may start a child after that. This child reads the state
-of its parent itself (`follow_parent`). Each side commits its own fact before it reads the other's,
-so at least one of them sees both.
+A pause is first committed. Then a barrier waits for claims in flight to commit. Then the children
+are read and paused. A running step may start a child after that, so the start of a child reads
+whether the parent is paused (`follow_parent`). The pause is committed before the children are read,
+and a child is committed before its parent is read. So at least one of the two sees the other.
 """
 
 from uuid import UUID
@@ -14,15 +14,16 @@ from app.protocol.controls import barrier, verdict
 
 
 def follow_parent(child_id: UUID) -> None:
-    """Pause a child that was started while its parent and the parent's children were being paused.
+    """Pause a child if its parent is paused together with its children.
 
-    Call this after the child's start is committed, and before a step of the child is published.
+    Call this after the child's start is committed and before a step of the child is published.
     """
     row = db.patiently(lambda: db.row(_PARENTS_PAUSE, (child_id,)))
     if row is not None and row["children"]:
         pause_tree(child_id, row["by"], row["reason"], True, False)
         if db.patiently(lambda: db.row(_PARENTS_PAUSE, (child_id,))) is None:
-            # The parent was resumed between the read and the pause, and saw no paused child.
+            # The parent was resumed between the read and the pause above. That resume saw no paused
+            # child, so resume the child here.
             resume_tree(child_id, row["by"], row["reason"], True, False)
 
 
@@ -36,9 +37,10 @@ SELECT p.pauses_children AS children, p.paused_by AS by, p.paused_reason AS reas
 def pause_tree(
     workflow_id: UUID, by: str, reason: str | None, with_children: bool, is_dry: bool
 ) -> list[UUID] | None:
-    """Pause a workflow and, if asked, its children; return the ids of the workflows that changed.
+    """Pause a workflow and, if `with_children`, its children, at every depth.
 
-    Return None when the workflow has ended. A dry run changes nothing.
+    Return the ids of the workflows that were not paused before; None if the workflow has ended. A
+    dry run changes nothing.
     """
     given = {"workflow": workflow_id, "by": by, "reason": reason, "children": with_children}
     found = verdict("pause_workflow_v1", given, is_dry=is_dry)
@@ -55,7 +57,10 @@ def pause_tree(
 def resume_tree(
     workflow_id: UUID, by: str, reason: str | None, with_children: bool, is_dry: bool
 ) -> list[UUID] | None:
-    """Resume a workflow and, if asked, its children; the result is that of `pause_tree`."""
+    """Resume a workflow and, if `with_children`, its children, at every depth.
+
+    Return the ids of the workflows that were paused; None if the workflow has ended.
+    """
     given = {"workflow": workflow_id, "by": by, "reason": reason}
     found = verdict("resume_workflow_v1", given, is_dry=is_dry)
     if found == "ended":

@@ -1,5 +1,5 @@
-"""Prepares a step for the engine: its input, its policy, and what follows from its end, all read
-from the definition."""
+"""Prepares a step for the engine: reads from the definition its input, its policy (retries and
+time-outs), and what its outcome leads to."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,15 +54,16 @@ _BUILDERS: dict[str, Callable[[Claim, Plan, PlannedStep], Json]] = {
 
 
 def prepare(claim: Claim) -> Prepared:
-    """The step's input, made from its template, and its policy.
+    """The input of the claimed step, made from its template, and its policy.
 
-    An input that cannot be made is a `fault` of the result, or raises Permanent for a compensation.
-    Raise Misfit when this release cannot read the definition.
+    If the input cannot be made, the result has a `fault`; for a compensation, raise Permanent.
+    Raise Misfit if this release of Playalter cannot read the definition.
     """
     try:
         plan = records().plan(claim.type, claim.version)
     except ValidationError as err:
-        # The release that registered the definition could read it, so it is newer than this one.
+        # The release that registered the definition could read it. So that release is newer than
+        # this one.
         words = f"the worker that took the step cannot read {claim.type} version {claim.version}"
         message = f"{words}, which is of another release; the step waits for a worker that can"
         raise Misfit("definition_unknown", message) from err
@@ -107,7 +108,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
 
 
 def _as_decided(base: Callable[..., Prepared], claim: Claim) -> Prepared:
-    """A person decided that the step is skipped, or what its output is."""
+    """The result for a step that a person skipped or whose output a person gave."""
     decided = resolved_output(claim)
     if decided is None:
         return base(is_skipped=True)
@@ -116,12 +117,12 @@ def _as_decided(base: Callable[..., Prepared], claim: Claim) -> Prepared:
 
 def _timeout(node: SingleNode | None) -> float | None:
     own: float | None = getattr(node, "timeout", None)
-    # A child has a time-out of its own. The step that awaits it must not end earlier.
+    # A child has its own time-out. The step that waits for the child must not end earlier.
     return LONGEST_SECONDS if own is None and isinstance(node, Child) else own
 
 
 def _input(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
-    """The step's input; None when its condition does not hold, so that it is skipped."""
+    """The step's input; None if its condition is false, so that the step is skipped."""
     if claim.input is not None:
         return claim.input
     if step.conditions and not _condition_holds(claim, step):
@@ -133,8 +134,10 @@ def _input(claim: Claim, plan: Plan, step: PlannedStep) -> Any:
 def _output_of(
     claim: Claim, plan: Plan, step: PlannedStep
 ) -> Callable[[Any, str, Json | None], Json | None] | None:
-    """For the last step, a function that makes the workflow's output from the step's outcome, which
-    is not yet recorded; None for any other step."""
+    """A function that makes the workflow's output from the outcome of its last step.
+
+    The outcome is an argument, because it is not recorded yet. None if the step is not the last.
+    """
     if not step.is_last:
         return None
     return lambda output, status, error: _workflow_output(
@@ -173,7 +176,10 @@ def _policy(retry: Retry | None) -> RetryPolicy | None:
 
 
 def _tolerance(claim: Claim, plan: Plan, step: PlannedStep) -> Tolerance | None:
-    """How the workflow goes on after a permanent failure of the step; None when it fails too."""
+    """How the workflow continues after a permanent failure of the step.
+
+    None if the failure also fails the workflow.
+    """
     wanted = step.node.on_failure if isinstance(step.node, Step | Child) else "fail"
     if isinstance(wanted, Default):
         return Tolerance("skipped", wanted.default)
@@ -218,9 +224,14 @@ def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
 
 
 def _undo(claim: Claim) -> Prepared:
-    """A compensation reads its step's record; a compensation by another action has an input."""
+    """Prepare a compensation.
+
+    The action's own compensation needs no input, because it reads the record of the step. A
+    compensation by another action has an input.
+    """
     if is_orphan(claim.key):
-        # A compensation by another action undoes the step's own effect, not an orphan effect.
+        # The definition's other action undoes the step's own effect. An orphan effect (one that the
+        # step does not own) is undone by the action's own compensation.
         return Prepared(input=None, is_recorded=False)
     plan = records().plan(claim.type, claim.version)
     step = plan.step(undone_by(claim.key))
@@ -238,7 +249,7 @@ def _checked_with(claim: Claim) -> Callable[[str], str | None]:
 
 
 def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, outcome: Json) -> Json | None:
-    """The workflow's output; `outcome` is that of its last step, which is not yet recorded."""
+    """The workflow's output; `outcome` is the outcome of its last step, not recorded yet."""
     if not plan.output:
         return None
     others = [key for key in plan.output_references if key != step.key]

@@ -1,6 +1,6 @@
-"""Reads the records of a workflow: its plan, its input, and the recorded results of its steps.
+"""Reads the records of a workflow: its plan, its input, and the recorded outcomes of its steps.
 
-All these reads go through `records()`, which is the database or, in a rehearsal, memory.
+All these reads use `records()`: the database or, in a rehearsal, memory.
 """
 
 from collections.abc import Iterator
@@ -20,43 +20,48 @@ class Records(Protocol):
     """A source of workflows' records."""
 
     def now(self) -> datetime:
-        """The clock by which waits end."""
+        """The current time of the clock that decides when waits end."""
 
     def plan(self, type: str, version: int) -> Plan:
         """The plan of a version of a definition."""
 
     def checked_with(self, type: str, version: int, action: str) -> str | None:
-        """The fingerprint of the action's input when the version was checked; None if unknown."""
+        """The fingerprint that the action's input model had when the version was checked.
+
+        None if it is unknown.
+        """
 
     def workflow(self, workflow_id: UUID) -> Json | None:
-        """{input, status, output, error, completed_at} of a workflow."""
+        """The values {input, status, output, error, completed_at} of a workflow; None if there is
+        no such workflow."""
 
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
-        """{key, output, status, error} of each step that exists among `keys`."""
+        """The values {key, output, status, error} of each step in `keys` that exists."""
 
     def failures(self, workflow_id: UUID, prefix: str) -> list[Json]:
-        """{key, error} of the failed steps whose keys begin with `prefix`, in definition order."""
+        """The values {key, error} of the failed steps whose keys start with `prefix`, in the order
+        of the definition."""
 
     def item_count(self, workflow_id: UUID, key: str) -> int:
-        """The number of items or turns of a block."""
+        """The number of items of a map or of turns of a loop; `key` is its join's key."""
 
 
 class Stored:
-    """Records in PostgreSQL; each method runs one statement."""
+    """Reads records from PostgreSQL; each method runs at most one statement."""
 
     def now(self) -> datetime:
-        """The database's clock, which a test may move."""
+        """The time of the database's clock, which a test may shift."""
         row = _row("SELECT playalter_now() AS now", ())
         assert row is not None
         found: datetime = row["now"]
         return found
 
     def plan(self, type: str, version: int) -> Plan:
-        """The plan, from this process's memory once it was read."""
+        """The plan; it is kept in this process's memory after the first read."""
         return registry.plan(type, version)
 
     def checked_with(self, type: str, version: int, action: str) -> str | None:
-        """The fingerprint, read each time, because a repeated registration may change it."""
+        """The fingerprint. It is read each time, because registering a body again may change it."""
         row = _row(
             "SELECT fingerprints FROM definitions WHERE name = %s AND version = %s",
             (type, version),
@@ -64,7 +69,7 @@ class Stored:
         return (row["fingerprints"] or {}).get(action) if row else None
 
     def workflow(self, workflow_id: UUID) -> Json | None:
-        """The workflow's row, without the columns that only the engine needs."""
+        """The columns of the workflow's row that definitions can use."""
         return _row(
             "SELECT input, status, output, error, completed_at FROM workflows WHERE id = %s",
             (workflow_id,),
@@ -107,13 +112,13 @@ _CURRENT: ContextVar[Records] = ContextVar("records", default=_STORED)
 
 
 def records() -> Records:
-    """The records that this thread reads."""
+    """The source of records that the current thread reads from."""
     return _CURRENT.get()
 
 
 @contextmanager
 def reading(other: Records) -> Iterator[None]:
-    """Within this context the thread reads `other` instead of the database."""
+    """A context in which the current thread reads from `other` instead of the database."""
     token = _CURRENT.set(other)
     try:
         yield

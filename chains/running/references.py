@@ -1,4 +1,4 @@
-"""The values that references read: the workflow's input and the recorded results of its steps."""
+"""The values that references read: the workflow's input and the recorded outcomes of its steps."""
 
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from chains.running.reading import records
 
 
 def render_or_fail(template: Any, scope: Json) -> Any:
-    """The template with its references replaced; raise Permanent when an expression fails."""
+    """The template with its references replaced; raise Permanent if an expression fails."""
     try:
         return render(template, scope)
     except ExpressionInvalid as err:
@@ -24,7 +24,8 @@ def render_or_fail(template: Any, scope: Json) -> Any:
 def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
     """The values that the row's expressions read.
 
-    `own` is for a compensation: the scope then holds the step itself and every step visible to it.
+    Set `own` for a compensation: the scope then contains the step itself and every step to which
+    that step may refer.
     """
     indexes = indexes_of(claim.key)
     if own:
@@ -42,20 +43,20 @@ def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
 
 
 def workflow_input(workflow_id: UUID) -> Json:
-    """The workflow's input."""
+    """The workflow's input; empty if there is no such workflow."""
     row = records().workflow(workflow_id)
     return row["input"] if row else {}
 
 
 def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
-    """{output, status, error, failures} of each of these steps, by key, for references to read."""
+    """The values {output, status, error, failures} that references read, by step key."""
     if not keys:
         return {}
     return {row["key"]: seen(row) for row in records().steps(workflow_id, keys)}
 
 
 def seen(row: Json) -> Json:
-    """A step's row in the form that references read."""
+    """Convert a step's row to the form that references read."""
     error = row["error"] or {}
     return {
         "output": row["output"],
@@ -66,7 +67,7 @@ def seen(row: Json) -> Json:
 
 
 def resolved_output(claim: Claim) -> Json | None:
-    """{output} that a person recorded for the step; None when the person skipped the step."""
+    """The output that a person gave for the step, as {output}; None if the person skipped it."""
     return db.patiently(
         lambda: db.row(
             "SELECT resolved_output AS output FROM steps WHERE workflow_id = %s AND key = %s"
@@ -77,8 +78,10 @@ def resolved_output(claim: Claim) -> Json | None:
 
 
 def item_has_failed(claim: Claim, plan: Plan, collect_key: str) -> bool:
-    """Whether a step of the claim's own item failed in the map `collect_key`. Failures that a map
-    within that item collects do not count."""
+    """Whether a step failed in the same item of the map `collect_key` as the claimed step.
+
+    Failures that another map inside that item collects do not count.
+    """
     prefix = item_prefix(collect_key, claim.key)
     rows = records().failures(claim.workflow_id, prefix)
     return any(plan.step(row["key"]).collect_key == collect_key for row in rows)

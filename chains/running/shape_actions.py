@@ -1,4 +1,4 @@
-"""The actions of the rows that belong to no platform: joins, branching rows, waits, approvals and
+"""The actions that belong to no platform: those of joins, branching rows, waits, approvals and
 children."""
 
 from collections.abc import Callable
@@ -22,18 +22,18 @@ START = "workflow.start"
 
 
 class JoinInput(ActionInput):
-    """The output that a join has collected (see `branching.collected`)."""
+    """The output that was collected for a join (see `branching.collected`)."""
 
     items: Any = None
 
 
 def _join(call: Call, given: JoinInput) -> Any:
-    """The output that was collected; null for a parallel block."""
+    """Return the collected output; it is null for a parallel block."""
     return given.items
 
 
 class BranchInput(ActionInput):
-    """The decision of a branching row; the rows it adds are stored when its outcome is recorded."""
+    """The decision of a branching row. The rows that it adds are stored with its outcome."""
 
     decision: Json = Field(default_factory=dict)
 
@@ -43,13 +43,13 @@ def _branch(call: Call, given: BranchInput) -> Json:
 
 
 class TimerInput(ActionInput):
-    """The instant at which the wait ends, ISO 8601."""
+    """The time at which the wait ends, in ISO 8601."""
 
     until: str
 
 
 def _wait(call: Call, given: TimerInput) -> Json:
-    """{until}, when that instant has passed."""
+    """Return {until} if that time has passed; otherwise raise Suspend until that time."""
     until = datetime.fromisoformat(given.until)
     if now() < until:
         raise Suspend(timer_id(given.until), until=until)
@@ -57,7 +57,7 @@ def _wait(call: Call, given: TimerInput) -> Json:
 
 
 class ApprovalInput(ActionInput):
-    """The signal, the people who may send it, and what a time-out or a rejection leads to."""
+    """The signal, the people who may send it, and what happens after a time-out or a rejection."""
 
     signal: str
     by: list[str] | None
@@ -67,7 +67,11 @@ class ApprovalInput(ActionInput):
 
 
 def _approval(call: Call, given: ApprovalInput) -> Json:
-    """{approved, by, comment, data, is_timed_out}."""
+    """Return {approved, by, comment, data, is_timed_out}.
+
+    Raise Suspend while there is no decision. Raise Permanent if a time-out or a rejection fails the
+    step.
+    """
     early = signal_id(call.workflow_id, given.signal)
     own = signal_id(call.workflow_id, given.signal, call.step_key)
     decision = next((d for d in call.deliveries(own) if _may_decide(d, given.by)), None)
@@ -89,12 +93,17 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
 
 
 def _may_decide(decision: Json, by: list[str] | None) -> bool:
-    # The signal command checks this too, but not for a signal that comes before the step waits.
+    # The signal command checks this too, but perhaps for another approval: if the approval that it
+    # chose has just ended, the signal is stored, and a later approval of the same name takes it.
     return by is None or str(decision.get("by", "")).lower() in by
 
 
 class ChildInput(ActionInput):
-    """The child to start, whether its end is awaited, and whether it outlives a stopped parent."""
+    """The child to start.
+
+    `is_awaited`: the step waits for the child's end. `is_left`: the child continues if its parent
+    is stopped.
+    """
 
     type: str
     version: int | None
@@ -108,10 +117,10 @@ StopChildren = Callable[[UUID, str], list[UUID]]
 
 
 def child_action(start: StartChild, stop: StopChildren) -> Action:
-    """The action that starts a child and waits for it. Its compensation stops and undoes the child.
+    """Make the action that starts a child and waits for it; its compensation undoes the child.
 
-    `start(call, request)` returns the child's id. `stop(parent, step)` commits the stop of every
-    child that the step has started, and returns their ids.
+    `start(call, request)` must start the child and return its id. `stop(parent, step)` must commit
+    the stop of every child that the step has started, and return their ids.
     """
 
     def run(call: Call, given: ChildInput) -> Json:
@@ -132,7 +141,7 @@ def child_action(start: StartChild, stop: StopChildren) -> Action:
     def undo(call: Call, undone: Undo) -> Json:
         if (undone.input or {}).get("is_left"):
             return {"left": True}
-        # The children are read from the database, because the record of a start may be lost.
+        # Read the children from the database, because the record of a start may be lost.
         children = stop(call.workflow_id, undone.step_key)
         statuses = {str(child): _child(child)["status"] for child in children}
         for child, status in statuses.items():
@@ -146,8 +155,10 @@ def child_action(start: StartChild, stop: StopChildren) -> Action:
 
 
 def _outcome(child: str) -> Json:
-    """The step's output once the child has succeeded; raise Suspend until it ends, and Permanent
-    when it ends otherwise."""
+    """The step's output if the child has succeeded.
+
+    Raise Suspend if the child has not ended, and Permanent if it has ended without success.
+    """
     found = _child(UUID(child))
     if found["status"] == "succeeded":
         return {"workflow": child, "output": found["output"]}

@@ -1,4 +1,4 @@
-"""The inputs of rows that wait: for an instant, for a decision, for a child."""
+"""Makes the inputs of rows that wait: for a time, for a decision, for a child."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,12 +15,18 @@ _LONGEST = timedelta(days=366 * 10)
 
 
 def now() -> datetime:
-    """The clock by which waits end: the database's, which a test may move."""
+    """The current time of the clock that decides when waits end.
+
+    It is the clock of the database, which a test may shift.
+    """
     return records().now()
 
 
 def timer_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """{until}: the instant at which the wait ends, ISO 8601 in UTC."""
+    """The input {until} of a wait: the time at which it ends, in ISO 8601 and UTC.
+
+    Raise Permanent if the duration or the time is wrong.
+    """
     assert isinstance(step.node, Wait)
     given = render_or_fail(step.template, scope_of(claim, step))
     if "until" in given:
@@ -59,7 +65,10 @@ def _duration(value: Any) -> timedelta:
 
 
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """{signal, by, until, on_timeout, on_reject}; `by` is null for the workflow's owner."""
+    """The input {signal, by, until, on_timeout, on_reject} of an approval.
+
+    `by` is null if only the workflow's owner may decide. Raise Permanent if `by` is wrong.
+    """
     node = step.node
     assert isinstance(node, Approval)
     by = render_or_fail(step.template, scope_of(claim, step)).get("by")
@@ -81,7 +90,7 @@ def _is_text(value: Any) -> bool:
 
 
 def child_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """{type, version, input, is_awaited, is_left} of the child."""
+    """The input {type, version, input, is_awaited, is_left} of a step that starts a child."""
     node = step.node
     assert isinstance(node, Child)
     return {

@@ -21,11 +21,15 @@ _ERROR = {"code": _CODE, "message": "the workflow that started it was stopped"}
 
 
 def start(call: Call, request: Json) -> UUID:
-    """Start the child that a step asks for, or find it, and return its id; raise InvalidInput."""
+    """Start the child that a step asks for, unless it exists, and return its id.
+
+    Raise InvalidInput if the child refuses its input or its version cannot be started, Permanent if
+    children are nested too deeply, and Conflict if the parent is stopping.
+    """
     depth = _depth(call.workflow_id) + 1
     if depth > MAX_DEPTH:
         raise Permanent(f"children may be at most {MAX_DEPTH} levels deep", code="too_deep")
-    # A retry by a person is a new generation, and starts another child.
+    # A retry by a person increases the generation, so it starts another child.
     name = f"{call.step_key}/child" + (f"/{call.generation}" if call.generation else "")
     child = uuid5(call.workflow_id, name)
     parent = Parent(call.workflow_id, call.step_key, depth)
@@ -43,12 +47,13 @@ def start(call: Call, request: Json) -> UUID:
 def stop(parent: UUID, step_key: str) -> list[UUID]:
     """Commit the stop of every child that a step has started, and return their ids.
 
-    A child that has succeeded is stopped too, because it is undone with its parent. The reconciler
-    then undoes the children.
+    A child that has succeeded is stopped too, because it must be undone with its parent. The
+    reconciler then undoes the children.
     """
     children = [row["id"] for row in _of(parent, step_key)]
     for child in children:
-        # A child may succeed between the read and the stop. The second call reads it again.
+        # A child may succeed between the read and the stop inside `_stop`. The second call then
+        # reads the new status.
         _stop(child, parent)
         _stop(child, parent)
     return children

@@ -1,4 +1,5 @@
-"""Checks a workflow's input against its definition's JSON Schema and its user's artifacts."""
+"""Checks a workflow's input: against the JSON Schema of its definition, and whether its artifacts
+exist and belong to the user."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from chains.language.schema import artifacts_in, check_shape, refuse_faults
 
 
 def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
-    """Raise InvalidInput with all faults, at pointers that begin with `/input`."""
+    """Raise InvalidInput, with the faults, if the input is wrong. Pointers start with `/input`."""
     check_shape(schema, value)
     refuse_faults(_absent_artifacts(list(artifacts_in(schema, value, "/input", schema)), user_id))
 

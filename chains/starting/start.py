@@ -30,7 +30,8 @@ DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 
 
 RETIRED = "workflows_not_on_a_retired_version"
-"""The constraint that refuses a start on a version that was retired after it was picked."""
+"""The name of the constraint that refuses a start if its version was retired after it was chosen.
+"""
 
 _TYPES = (
     "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
@@ -40,8 +41,9 @@ _TYPES = (
 
 @dataclass(frozen=True)
 class Started:
-    """A workflow's id, and whether this request created it or an earlier request with its key did.
+    """The id of the started workflow.
 
+    `created` is false if an earlier request with the same idempotency key created the workflow.
     `row` is the row that was written, if it is known (see `queries.summary`).
     """
 
@@ -52,7 +54,10 @@ class Started:
 
 @dataclass(frozen=True)
 class Parent:
-    """The step that starts a child, and how many levels deep the child is."""
+    """The parent of a child: the workflow and its step that starts the child.
+
+    `depth` is the number of levels from the root to the child.
+    """
 
     id: UUID
     step_key: str
@@ -61,7 +66,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class _Start:
-    """The facts that a start commits."""
+    """The values that the start of a workflow writes."""
 
     id: UUID
     user_id: UUID
@@ -81,7 +86,7 @@ class _Start:
 
 @dataclass(frozen=True)
 class _Request:
-    """A user's request; `refused` holds the error for each version that refused the input."""
+    """A user's request; `refused` contains the error of each version that refused the input."""
 
     user_id: UUID
     type: str
@@ -92,7 +97,7 @@ class _Request:
 
     @cached_property
     def hash(self) -> bytes:
-        """The hash by which a repeated request is recognised."""
+        """A hash of the request. A repeated request has the same hash."""
         body: Json = {"type": self.type, "input": self.input}
         if self.priority != DEFAULT_PRIORITY:
             body["priority"] = self.priority
@@ -100,7 +105,7 @@ class _Request:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
     def check(self, version: int) -> None:
-        """Raise InvalidInput when the version refuses the input; a refusal is remembered."""
+        """Raise InvalidInput if the version refuses the input, and remember the refusal."""
         if version not in self.refused:
             schema = registry.definition(self.type, version).input_schema
             try:
@@ -111,7 +116,7 @@ class _Request:
             raise self.refused[version]
 
     def start(self, workflow_id: UUID, version: int) -> _Start:
-        """The start that this request asks for."""
+        """The values to write for a start of this request on `version`."""
         return _Start(
             workflow_id,
             self.user_id,
@@ -134,8 +139,8 @@ def start_workflow(
 ) -> Started:
     """Commit a workflow with its first steps, then publish them.
 
-    Raise InvalidInput for an unknown type or a wrong input, and Conflict when the idempotency key
-    was used with another body.
+    Raise InvalidInput if the type is unknown or the input is wrong, and Conflict if the idempotency
+    key was used with another body.
     """
     input = whole_numbers(input)
     request = _Request(user_id, type, input, priority, idempotency_key)
@@ -145,7 +150,8 @@ def start_workflow(
 def _start_quickly(request: _Request) -> Started | None:
     """Start in one round trip, with the versions of the type that this process remembers.
 
-    Return None when nothing was done; `_start_fully` then reads the versions from the database.
+    Return None if nothing was done; the caller then uses `_start_fully`, which reads the versions
+    from the database.
     """
     choice = registry.remembered(request.type)
     workflow_id = uuid7()
@@ -155,7 +161,8 @@ def _start_quickly(request: _Request) -> Started | None:
     try:
         request.check(version)
     except InvalidInput:
-        # Another version may be active by now, and a known key is answered before the input counts.
+        # Leave the answer to `_start_fully`: another version may be active now, and a known
+        # idempotency key is answered even if the input is wrong.
         return None
     start = request.start(workflow_id, version)
     row = _submit(choice, start)
@@ -180,7 +187,7 @@ def _start_fully(request: _Request) -> Started:
     try:
         _commit(start)
     except psycopg2.errors.UniqueViolation as err:
-        # Another request with the same key has committed in the meantime.
+        # Another request with the same idempotency key has committed in the meantime.
         known = _known(request.user_id, key or "", request.hash)
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
@@ -198,9 +205,10 @@ def start_child(
     input: Json,
     parent: Parent,
 ) -> None:
-    """Commit and publish a child; do nothing when it exists.
+    """Commit and publish a child. If it exists, only pause it if its parent is paused.
 
-    Raise InvalidInput, or Conflict when its parent is stopping.
+    Raise InvalidInput if the type or the version is unknown or the input is wrong. Raise Conflict
+    if the parent is stopping, or if the version was retired in the meantime.
     """
     if _exists(child_id):
         pausing.follow_parent(child_id)
@@ -229,14 +237,17 @@ def _exists(workflow_id: UUID) -> bool:
 
 
 def _submit(choice: registry.Choice, start: _Start) -> Json:
-    """The row that `submit_workflow_v1` returns; its verdict is `refused` when a constraint of the
-    database refused the start."""
+    """Run `submit_workflow_v1` and return its row.
+
+    The verdict of the row is `refused` if a constraint of the database refused the start.
+    """
     plan = registry.plan(start.type, start.version)
     parameters = (choice.mark, *_rows(start, plan), plan.budget, mentioned(start.text))
     try:
         (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
     except psycopg2.errors.UniqueViolation as err:
-        # The same id exists: the connection broke after the commit, and this was the second try.
+        # If the same id exists, the first try has committed, but the connection broke before its
+        # answer arrived.
         is_own = err.diag.constraint_name == "workflows_pkey"
         return {"verdict": "known", "id": start.id} if is_own else {"verdict": "refused"}
     except psycopg2.errors.CheckViolation as err:
@@ -247,7 +258,7 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
 
 
 def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
-    """The arguments for the workflow's row and first steps, which both SQL functions take."""
+    """The arguments that `submit_workflow_v1` and `start_workflow_v1` have in common."""
     return (
         start.id,
         start.user_id,
@@ -283,7 +294,8 @@ def _insert(parameters: tuple[Any, ...]) -> bool:
     try:
         row = db.row(f"SELECT start_workflow_v1({marks}) AS is_started", parameters)
     except psycopg2.errors.UniqueViolation as err:
-        # The connection broke after the commit and this is the second try of the same start.
+        # If the same id exists, the first try has committed, but the connection broke before its
+        # answer arrived.
         if err.diag.constraint_name != "workflows_pkey":
             raise
         return True

@@ -1,7 +1,7 @@
 """Finds the steps of a stopping workflow that can be undone now. Pure.
 
-Sequences are undone in reverse order; the parts of parallel blocks and maps are undone side by
-side. A step that is not settled delays only the steps before it.
+Sequences are undone in reverse order. The parts of parallel blocks and maps are undone at the same
+time. A step that is not undone yet delays only the steps that come before it in its sequence.
 """
 
 import enum
@@ -13,7 +13,7 @@ from chains.plans.plan import Place, Plan
 
 
 class Standing(enum.Enum):
-    """The state of a step in the undoing."""
+    """The state of a step while its workflow is undone."""
 
     CLEAR = "nothing left to undo"
     DUE = "to be undone"
@@ -27,7 +27,10 @@ class _Branch:
 
 
 def frontier(plan: Plan, standings: Mapping[str, Standing]) -> tuple[list[str], bool]:
-    """(keys to undo now, whether every step is settled), from the standings by concrete key."""
+    """The keys of the steps to undo now, and whether every step has nothing left to undo.
+
+    `standings` contains the standing of each step by its concrete key.
+    """
     root = _Branch()
     for key in standings:
         branch = root
@@ -39,7 +42,7 @@ def frontier(plan: Plan, standings: Mapping[str, Standing]) -> tuple[list[str], 
 
 
 def _place(plan: Plan, key: str) -> Place:
-    """The step's place, with the numbers of its map items and loop turns filled in."""
+    """The path of nodes to the step, with the numbers of its map items and loop turns filled in."""
     indexes = iter(indexes_of(key))
     return tuple(
         (kind, next(indexes)) if kind in {"map", "loop"} else (kind, at)

@@ -1,5 +1,5 @@
-"""Forks use outcomes of the workflow they were forked from. While such a fork runs, that workflow
-is not undone."""
+"""Finds the forks that use outcomes of a workflow. While such a fork runs, the workflow is not
+undone."""
 
 from uuid import UUID
 
@@ -10,15 +10,19 @@ from app.errors import Conflict
 
 
 def used_by_forks(connection: Connection, workflow_id: UUID) -> tuple[bool, frozenset[str]]:
-    """(whether a fork that has not ended uses outcomes of this workflow, the keys of the steps that
-    are never undone because a fork that uses them has succeeded)."""
+    """Find the steps of this workflow that forks use.
+
+    Return (whether a fork that has not ended uses some, the keys of the steps that are never undone
+    because a fork that uses them has succeeded).
+    """
     rows = connection.execute(text(_STANDING), {"id": workflow_id}).all()
     is_live = any(row.is_live for row in rows)
     kept = (row.keys for row in rows if row.status == "succeeded")
     return is_live, frozenset(key for keys in kept for key in keys)
 
 
-# A fork of a fork may adopt outcomes of the first workflow. `adopted_from` names the owner.
+# A fork of a fork may adopt outcomes of the first workflow. The column `adopted_from` contains the
+# id of the workflow that owns the outcome.
 _STANDING = """
 WITH RECURSIVE forks AS (
   SELECT id, status, completed_at FROM workflows WHERE forked_from = :id
@@ -32,7 +36,7 @@ SELECT f.id, f.status, f.completed_at IS NULL AS is_live, array_agg(s.key) AS ke
 
 
 def refuse_while_forked(workflow_id: UUID) -> None:
-    """Raise Conflict with the fork's id while a fork that has not ended uses this workflow."""
+    """Raise Conflict, with the fork's id, if a fork that has not ended uses this workflow."""
 
     def live() -> UUID | None:
         with db.begin() as connection:

@@ -1,7 +1,9 @@
-"""Brings a stopping workflow to its end: barrier, drain, undoing in reverse order, final status.
+"""Brings a stopping workflow to its end.
 
-A process that records an outcome of a stopping workflow calls `settle`, and so does the reconciler.
-Each call does what is possible at that time. A call that finds nothing to do is harmless.
+A barrier waits for claims in flight to commit. Then running steps end (the workflow drains), its
+steps are undone in reverse order, and the final status is written. A process that records an
+outcome of a stopping workflow calls `settle`, and so does the reconciler. Each call does what is
+possible at that time; a call that finds nothing to do is harmless.
 """
 
 import json
@@ -37,10 +39,14 @@ class StoredStep:
 
 
 def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
-    """Do what is possible now for a stopping workflow, and return its status afterwards."""
+    """Do what is possible now for a stopping workflow, and return its status afterwards.
+
+    If `is_publishing` is false, compensations are not published and the parent is not woken; the
+    reconciler does both later.
+    """
     stopping = db.patiently(lambda: db.row(_BARRIER, (workflow_id,)))
     if stopping is not None and not stopping["undoes"]:
-        # Without undoing no compensation stops the children, so they are stopped here.
+        # Nothing is undone, so no compensation stops the children. Stop them here.
         for child in children.stop_all(workflow_id):
             settle(child)
     status, undo_keys = db.patiently(lambda: _progress(workflow_id))
@@ -54,8 +60,8 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
 def settle_soon(workflow_id: UUID) -> None:
     """Settle the workflow, unless more than CROWD compensations are open.
 
-    Each `settle` reads every step, so a call after each of thousands of compensations would take
-    quadratic time. The next pass of the reconciler settles the workflow once for all of them.
+    Each `settle` reads every step. With thousands of compensations, a call after each of them would
+    take quadratic time. Above CROWD the next pass of the reconciler settles the workflow instead.
     """
     open_undos = db.call(_CROWD, (workflow_id, CROWD))
     if open_undos is None:
@@ -69,8 +75,8 @@ _CROWD = (
 )
 
 
-# This lock waits until the claims in flight have ended. No claim can commit after it, because the
-# stop is committed already.
+# A barrier: FOR UPDATE waits until the transactions of claims in flight have ended. A later claim
+# sees that the workflow is stopping, because the stop is committed already.
 _BARRIER = "SELECT undoes FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
 
 
@@ -88,7 +94,7 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
         plan = registry.plan(workflow.type, workflow.version)
         steps = _steps(connection, workflow_id)
         if any(step.key == plan.pivot and step.status in IN_DOUBT for step in steps):
-            # If the pivot turns out to have succeeded, the workflow goes back to running.
+            # Wait for the outcome of the pivot: if it has succeeded, the workflow runs again.
             return "compensating", []
         _cancel_waits(connection, workflow_id)
         if any(step.status == "running" and not step.undo for step in steps):
@@ -115,7 +121,7 @@ IN_DOUBT = ("running", "unknown")
 
 
 def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
-    """Cancel every step that is pending or waiting, so that no new work begins."""
+    """Cancel every step that is pending or waiting, so that no further step starts."""
     cancelled = connection.execute(
         text(
             "UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL"
@@ -125,7 +131,7 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
         {"id": workflow_id},
     ).all()
     for step in sorted(cancelled, key=lambda row: (row.position, row.key)):
-        # A step that was never claimed needs no event of its own: the event of the stop covers it.
+        # A step that was never claimed logs no event of its own; the event of the stop suffices.
         if step.claims > 0:
             _event(connection, workflow_id, "StepCancelled", step.key, None)
 
@@ -134,7 +140,8 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
     rows = connection.execute(
         text(
             "SELECT key, action, status, kind = 'undo', position, adopted_from IS NOT NULL"
-            # Orphan effects are compensated independently, and do not delay the workflow's end.
+            # Leave out orphan effects (which no step owns): they are compensated on their own, and
+            # do not delay the workflow's end.
             " FROM steps WHERE workflow_id = :id AND kind IN ('step', 'undo')"
         ),
         {"id": workflow_id},
@@ -143,7 +150,7 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
 
 
 def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
-    """The keys of the steps with an intent that may have had an effect."""
+    """The keys of the steps with an intent (a recorded call) that may have had an effect."""
     rows = connection.execute(
         text(
             "SELECT DISTINCT step_key FROM intents WHERE workflow_id = :id"
@@ -157,7 +164,10 @@ def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
 def standings_of(
     plan: Plan, steps: list[StoredStep], with_effects: set[str]
 ) -> dict[str, Standing]:
-    """The standing of each step whose action may have effects, by key."""
+    """The standing, by key, of each step whose action can have effects.
+
+    `with_effects` contains the keys of the steps whose calls may have had an effect.
+    """
     undos = {undone_by(step.key): step.status for step in steps if step.undo}
     return {
         step.key: _standing(
@@ -172,7 +182,8 @@ def _may_be_undone(plan: Plan, step: StoredStep) -> bool:
     """Whether the step's action can have an effect that needs a compensation."""
     action = actions().get(step.action)
     if action is None:
-        # The action is of a newer release. Only workers of that release know its compensation.
+        # The action belongs to a newer release. Only workers of that release know whether it has a
+        # compensation.
         return True
     has_no_effect = action.platform == "control" and action.compensate is None
     return not has_no_effect or plan.step(step.key).other_compensation is not None
@@ -221,7 +232,7 @@ def _add_undos(
                 "republish": settings.current().republish_seconds,
             },
         )
-        # A compensation by another action may read the item.
+        # Copy the map's item, because a compensation by another action may read it.
         connection.execute(
             text(
                 "UPDATE steps u SET item = s.item FROM steps s WHERE u.workflow_id = :id"
@@ -240,7 +251,10 @@ def _add_undos(
 
 
 def undoing_action(plan: Plan, step: StoredStep) -> str:
-    """The action of a step's compensation."""
+    """The name of the action whose row compensates a step.
+
+    It is the definition's other action, or else the step's own action.
+    """
     other = plan.step(step.key).other_compensation
     return step.action if other is None else other.action
 
@@ -261,7 +275,7 @@ def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: b
     kind = {"compensated": "Compensated", "cancelled": "Cancelled", "failed": "Failed"}[status]
     _event(connection, workflow_id, f"Workflow{kind}", None, {"cause": cause})
     if parent is not None:
-        # A delivery for the parent is stored here; the parent is woken after the commit.
+        # Store a delivery for the parent. The parent is woken after the commit.
         connection.execute(
             text("SELECT tell_parent_v1(:id, :parent, :status)"),
             {"id": workflow_id, "parent": parent, "status": status},

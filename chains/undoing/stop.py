@@ -1,4 +1,4 @@
-"""Stops a workflow: commits the stop. `settle` then undoes the steps."""
+"""Commits the stop of a workflow. `settle` then undoes its steps."""
 
 from uuid import UUID
 
@@ -10,8 +10,11 @@ from chains import registry
 
 
 def stop(workflow_id: UUID, cause: str, error: Json) -> str:
-    """Commit the stop, and return `stopped`, `stopping` (it was stopped earlier), `ended` or
-    `past_pivot`. The caller then calls `settle`. Raise NotFound."""
+    """Commit the stop of a workflow; the caller then calls `settle`.
+
+    Return `stopped`, `stopping` (it was stopped earlier), `ended`, or `past_pivot` (nothing may be
+    undone any more). Raise NotFound if there is no such workflow.
+    """
     pinned = db.call("SELECT type, version FROM workflows WHERE id = %s", (workflow_id,))
     if pinned is None:
         raise NotFound(f"no workflow {workflow_id}")

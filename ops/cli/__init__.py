@@ -1,7 +1,8 @@
-"""`playalter`: the command for people, for scripts, and for the processes of an instance.
+"""The command line `playalter`, for people, for scripts, and for the processes of an instance.
 
-A command's module is imported only when that command is called, and heavy libraries only when they
-are used. So every call starts in a fraction of a second. ops/cli/exits.py has the exit codes.
+The module of a command is imported only when that command is called. Heavy libraries are imported
+only when they are used. So every command starts in a fraction of a second. The exit codes are in
+ops/cli/exits.py.
 """
 
 from importlib import import_module

@@ -1,5 +1,6 @@
-"""The laptop profile: one supervisor runs PostgreSQL and Valkey from wheels, the sandbox of the
-vendors, and every process of Playalter.
+"""The laptop profile: everything that Playalter needs, on one machine.
 
-Production uses nothing of this; it sets DATABASE_URL, REDIS_URL and the vendors' addresses.
+One supervisor runs PostgreSQL and Valkey from Python wheels, the sandbox that imitates the vendors,
+and every process of Playalter. Production does not use this package; it sets DATABASE_URL,
+REDIS_URL and the vendors' addresses.
 """

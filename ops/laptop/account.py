@@ -1,7 +1,7 @@
-"""The user that PostgreSQL runs as, and how its commands are started as that user.
+"""Chooses the user that PostgreSQL runs as, and the command prefix that starts it as that user.
 
-A normal user runs PostgreSQL directly. Root runs it as `nobody`. The rights of folders are never
-changed; if `nobody` cannot enter a folder, the process keeps a capability to enter it.
+A normal user runs PostgreSQL directly. Root runs it as the user `nobody`. The rights of folders are
+never changed. If `nobody` cannot enter a folder, the process keeps a Linux capability to enter it.
 """
 
 import os
@@ -18,7 +18,7 @@ _DROP = Path(__file__).with_name("unprivileged.py")
 
 @dataclass(frozen=True)
 class Account:
-    """A user by number; a command line with `prefix` in front of it runs as that user."""
+    """A user, by its numeric ids. To run a command as that user, put `prefix` in front of it."""
 
     uid: int
     gid: int
@@ -31,7 +31,7 @@ class Account:
 
 
 def server_account(*paths: Path) -> Account:
-    """The account of a server that must reach all of `paths`. It is never root."""
+    """The account for a server that must be able to reach all of `paths`; it is never root."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid())
     nobody = pwd.getpwnam("nobody")

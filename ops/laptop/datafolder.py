@@ -1,7 +1,8 @@
 """The data folder of an instance: its lock, secrets, ports, logs and the data of its servers.
 
-Only one instance uses a folder. The lock is held until the last process of the instance has ended,
-even if the supervisor was killed, because the guard holds the lock too.
+Only one instance can use a folder. The folder stays locked until the last process of the instance
+has ended, even if the supervisor is killed, because the guard process (ops/laptop/guard.py) holds
+the lock too.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ LONGEST_LOG_BYTES = 10_000_000
 
 
 class DataFolder:
-    """A locked data folder; its owner calls close() after all processes have ended."""
+    """A locked data folder. Call `close` after all processes of the instance have ended."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
@@ -33,7 +34,7 @@ class DataFolder:
         os.close(self.lock)
 
     def empty(self) -> None:
-        """Remove everything but the lock."""
+        """Remove everything except the lock file."""
         for entry in self.path.iterdir():
             if entry.name == LOCK_NAME:
                 continue
@@ -56,7 +57,7 @@ class DataFolder:
         return path
 
     def secrets(self, names: tuple[str, ...]) -> dict[str, str]:
-        """The secrets of these names; a new secret is random and then kept."""
+        """The secrets with these names. A missing secret is made at random and kept."""
         known = self.read("secrets.json")
         missing = {name: secrets.token_urlsafe(32) for name in names if name not in known}
         if missing:
@@ -96,10 +97,11 @@ def read_values(path: Path) -> dict[str, str]:
 
 
 def open_folder(path: Path) -> DataFolder:
-    """Create and lock a data folder; raises AlreadyRunning or DataUnusable.
+    """Create a data folder if it is missing, and lock it.
 
-    If the instance that holds the lock was killed, wait up to CLEAN_UP_SECONDS until its guard has
-    stopped its processes.
+    Raises DataUnusable if it cannot be written, and AlreadyRunning if another instance uses it. If
+    the supervisor of that instance was killed, first wait up to CLEAN_UP_SECONDS for its guard to
+    stop its processes.
     """
     path = path.resolve()
     try:
@@ -116,7 +118,8 @@ def open_folder(path: Path) -> DataFolder:
 
 
 def _take(path: Path, lock: int) -> None:
-    # flock and not lockf: the lock belongs to the open file, so the guard can keep holding it.
+    # Use flock, not lockf: a flock belongs to the open file, so the guard, which inherits the file,
+    # holds it too.
     until = time.monotonic() + CLEAN_UP_SECONDS
     while True:
         with contextlib.suppress(BlockingIOError):

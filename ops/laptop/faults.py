@@ -1,4 +1,4 @@
-"""The errors of the laptop profile; every message is for the person who started it.
+"""The errors of the laptop profile. The messages are for the person who started the instance.
 
 LaptopFault
 ├── PortTaken        another program uses a port that a service needs
@@ -13,11 +13,14 @@ LOG_TAIL_LINES = 20
 
 
 class LaptopFault(Exception):
-    """Something on this machine prevents the instance from running."""
+    """Raised if something on this machine prevents the instance from running.
+
+    `playalter up` and `playalter demo` print the message and end with exit code 1.
+    """
 
 
 class PortTaken(LaptopFault):
-    """Another program uses a port that a service needs."""
+    """Raised before any service starts, if another program uses a port that a service needs."""
 
     def __init__(self, number: int, service: str, setting: str) -> None:
         super().__init__(
@@ -27,27 +30,30 @@ class PortTaken(LaptopFault):
 
 
 class ServiceFailed(LaptopFault):
-    """A service did not become ready, or died too often; the message shows the end of its log."""
+    """Raised if a service did not become ready or died too often.
+
+    The message contains the last lines of the service's log.
+    """
 
     def __init__(self, name: str, reason: str, log: Path, since: int = 0) -> None:
-        """`since`: where in the log its last run began."""
+        """`since` is the size of the log, in bytes, when the service was last started."""
         super().__init__(f"{name} {reason}\n{tail(log, since=since)}(log: {log})")
         self.name = name
 
 
 class AlreadyRunning(LaptopFault):
-    """Another instance uses this data folder."""
+    """Raised by `open_folder` if another instance uses this data folder."""
 
     def __init__(self, folder: Path, pid: str) -> None:
         super().__init__(f"Playalter already runs on {folder} (process {pid}); stop it first")
 
 
 class DataUnusable(LaptopFault):
-    """The data folder cannot be used as it is."""
+    """Raised if the data folder, a package or a setting cannot be used as it is."""
 
 
 def tail(log: Path, lines: int = LOG_TAIL_LINES, *, since: int = 0) -> str:
-    """The last lines of a log from byte `since` on, indented; empty if there is none."""
+    """The last lines of a log, indented, but none before byte `since`; empty without a log."""
     if not log.exists():
         return ""
     with log.open("rb") as file:

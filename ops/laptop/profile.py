@@ -1,6 +1,7 @@
 """All services of an instance on one machine, and the settings that they share.
 
-All state is in the data folder. Ports and secrets are chosen at the first start and kept there.
+All state is in the data folder. Ports and secrets are chosen at the first start and are kept in
+that folder.
 """
 
 import hashlib
@@ -31,7 +32,8 @@ SECRETS = (
     *("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "KEY_PEPPER", "LINK_SECRET", "FLOWER_PASSWORD"),
     "SANDBOX_SEED",
 )
-# A vendor's real key in the shell that starts a demo must never reach the demo's processes.
+# Variables with these prefixes are not inherited from the shell: a real key of a vendor must never
+# reach the processes of a demo.
 VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_")
 
 CLI = ("-m", "ops.cli")
@@ -51,7 +53,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of an instance on loopback; 0 means any free port, kept for the next start."""
+    """The ports of an instance on loopback; 0 means any free port, which the next start reuses."""
 
     web: int = 8000
     flower: int = 5555
@@ -118,12 +120,13 @@ class Profile:
         return f"http://{LOOPBACK}:{self.ports.sandbox}"
 
     def close(self) -> None:
-        """Release the data folder; call this after the supervisor has stopped."""
+        """Unlock the data folder; call this after the supervisor has stopped."""
         self.data.close()
 
     def supervisor(self) -> Supervisor:
-        """A supervisor of all services, not started yet; it must stop before `close`."""
-        # If the supervisor is killed, the folder stays locked until all processes have ended.
+        """A supervisor of all services, not started yet. Stop it before calling Profile.close()."""
+        # `keep_open`: if the supervisor is killed, the folder stays locked until all processes have
+        # ended.
         return Supervisor(self.services(), keep_open=(self.data.lock,))
 
     def postgres(self) -> Postgres:
@@ -256,17 +259,18 @@ def open_profile(
     overrides: Mapping[str, str] | None = None,
     database: str = DATABASE,
 ) -> Profile:
-    """Lock an instance's data folder and choose its ports and secrets; the caller closes it.
+    """Lock an instance's data folder and choose its ports and secrets.
 
-    `is_fresh` empties the folder first. `overrides` replace settings of the same names. The clock
-    of a database with `test` in its name can be moved. Raises AlreadyRunning or DataUnusable.
+    The caller must close the profile. `is_fresh` empties the folder first. `overrides` replace
+    settings with the same names. The clock of a database with `test` in its name can be shifted.
+    Raises AlreadyRunning or DataUnusable.
     """
     wanted = ports or Ports.from_environment(environ)
     data = open_folder(path)
     try:
         if is_fresh:
             data.empty()
-        # Otherwise the metrics of processes that have ended would be counted for ever.
+        # Delete the metrics of earlier processes; otherwise they would be counted forever.
         shutil.rmtree(data.path / "metrics", ignore_errors=True)
         chosen = _choose_ports(data, wanted)
         return Profile(data, chosen, data.secrets(SECRETS), environ, overrides or {}, database)
@@ -276,7 +280,7 @@ def open_profile(
 
 
 def _choose_ports(data: DataFolder, wanted: Ports) -> Ports:
-    """Replace each 0 by the port of the last start, or by a free port if that one is in use."""
+    """Replace each 0 by the port of the last start, or by a free port if that port is in use."""
     kept = data.read("ports.json")
     numbers = {f.name: getattr(wanted, f.name) for f in fields(wanted)}
     for name in [name for name, number in numbers.items() if number == 0]:

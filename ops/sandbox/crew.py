@@ -1,7 +1,7 @@
 """A pool of daemon threads that run queued jobs.
 
-A ThreadPoolExecutor would not do: at exit the interpreter waits for its threads, so a webhook that
-hangs would delay the end of the sandbox.
+A ThreadPoolExecutor is not suitable: at exit the interpreter waits for its threads, so a webhook
+that hangs would delay the end of the sandbox.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Planned faults: what goes wrong, at which operation of which vendor, how many times.
 
-Invariant: a request meets at most one fault of each stage, and `slow` in addition. Faults apply in
-the order in which they were added, so 'first a 429, then a lost reply' is two entries.
+Invariant: at most one fault of each stage applies to a request, and `slow` in addition. Faults
+apply in the order in which they were added, so 'first a 429, then a lost reply' needs two entries.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VENDORS = ("stripe", "openai", "replicate", "vercel", "agora", "n8n", "*")
 
 @dataclass(frozen=True)
 class Fault:
-    """One planned fault; `remaining` is how often it still applies, -1 without limit."""
+    """One planned fault; `remaining` is the number of times it still applies, -1 for no limit."""
 
     id: int
     vendor: str
@@ -96,10 +96,11 @@ class Faults:
     def take(
         self, vendor: str, operation: str, kinds: tuple[str, ...], text: str = ""
     ) -> Fault | None:
-        """Return the first fault of these kinds that applies, counted as used once, or None."""
+        """Find the first fault of these kinds that applies, use it once and return it, or None."""
         if not self._planned:
             return None
-        # Only the store's lock is taken here: a caller may already hold it in a transaction.
+        # Take no lock except the store's: a caller in a transaction may already hold that lock, so
+        # a second lock could cause a deadlock.
         with self._store.transaction():
             for fault in self.all():
                 if fault.kind in kinds and fault.matches(vendor, operation, text):

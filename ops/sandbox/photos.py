@@ -31,7 +31,8 @@ def source() -> bytes:
 def targets(count: int, portrait: str = PORTRAITS[0]) -> list[tuple[str, bytes]]:
     """Return `count` (1 to 50) pairs of file name and JPEG bytes; all pictures differ.
 
-    They do not show the person of `source`, because a face swapped with itself would not be seen.
+    They do not show the person of `source`: if a face were swapped with itself, no change would be
+    visible.
     """
     if not 1 <= count <= MOST:
         raise ValueError(f"the number of targets must be from 1 to {MOST}, not {count}")

@@ -30,7 +30,7 @@ from ops.sandbox.webhooks import Outbox
 from ops.sandbox.wire import Vendor
 
 HOST = "127.0.0.1"
-# Consecutive ports in this order, from the base port on.
+# The ports are consecutive, in this order; the first is the base port.
 PORTS = ("control", "stripe", "openai", "replicate", "vercel", "pages", "agora", "n8n")
 BACKLOG = 1024
 POLL_SECONDS = 0.1
@@ -38,7 +38,7 @@ STOP_SECONDS = 0.4
 
 
 class PortTaken(Exception):
-    """Another program uses a port of the sandbox."""
+    """Raised if another program uses a port of the sandbox."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} on {HOST} is taken")
@@ -48,7 +48,7 @@ class _Quiet(WSGIRequestHandler):
     def connection_dropped(
         self, error: BaseException, environ: WSGIEnvironment | None = None
     ) -> None:
-        """Close the connection that a fault has dropped; HTTP/1.1 would await another request."""
+        """Close a connection that a fault has dropped; otherwise HTTP/1.1 would keep it open."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: object) -> None:
@@ -73,8 +73,8 @@ class Sandbox:
             server.server_close()
         is_idle = [self.box.timers.stop(STOP_SECONDS), self.box.outbox.stop(STOP_SECONDS)]
         if all(is_idle):
-            # Otherwise a thread still uses the store. Leaving it open loses no data: it survives
-            # even kill -9.
+            # If a thread still uses the store, leave the store open. That loses no data, because
+            # the store survives even kill -9.
             self.box.store.close()
 
 

@@ -49,7 +49,7 @@ TABLES = ("objects", "journal", "faults", "settings", "outbox", "idempotency")
 
 @dataclass(frozen=True)
 class Row:
-    """One stored object of a vendor; at `due` the timer of `queue` processes it."""
+    """One stored object of a vendor; at the time `due` the timer of `queue` processes it."""
 
     seq: int
     kind: str

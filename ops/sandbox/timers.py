@@ -20,7 +20,7 @@ Work = Callable[[str], None]
 _log = logging.getLogger("ops.sandbox")
 RETRY_SECONDS = 1.0
 HEAVY_WORKERS, LIGHT_WORKERS = 2, 2
-# Objects taken per poll, so that many heavy ones do not delay the light ones.
+# The objects that one poll takes. The limits keep many heavy objects from delaying the light ones.
 HEAVY_BATCH, LIGHT_BATCH = 4, 200
 
 
@@ -51,7 +51,7 @@ class Timers:
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Call no further handler; return whether all running ones ended within the seconds."""
+        """Call no further handler; return whether all running handlers ended within `seconds`."""
         self._stop.set()
         self._wake.set()
         self._thread.join(seconds)

@@ -28,7 +28,10 @@ Route = tuple[str, str, str, Handler]
 
 
 class Dropped(ConnectionAbortedError):
-    """The connection is closed without a reply; werkzeug treats this as a client's disconnect."""
+    """Raised to close the connection without a reply.
+
+    werkzeug treats it like a disconnect of the client.
+    """
 
 
 class Refusal(Exception):
@@ -93,7 +96,7 @@ class Vendor:
         self._map = Map(rules, merge_slashes=False)
 
     def routes(self) -> Sequence[Route]:
-        """Return (method, path, operation, handler) tuples; planned faults name the operation."""
+        """Return (method, path, operation, handler) tuples; faults are planned by operation."""
         raise NotImplementedError
 
     def authenticate(self, call: Call) -> None:

@@ -8,7 +8,10 @@ from web.errors import CONTENT_TYPE
 
 
 def problems(*statuses: int) -> ResponseDict:
-    """The problem responses of an operation, for its documentation; 401, 422 and 503 always."""
+    """The problem responses of an operation, for its documentation.
+
+    401, 422 and 503 are always included.
+    """
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status: {"content": {CONTENT_TYPE: {"schema": schema}}}

@@ -51,8 +51,8 @@ _NAMES = {"children": "with_children"}
     responses={200: AttentionPage, **problems()},
 )
 def list_attention(query: PeopleQuery) -> Response:
-    """For each: why it needs a person and since when, the steps that cannot continue, and their
-    calls whose outcome is unknown."""
+    """For each workflow: why it needs a person and since when, the steps that cannot continue, and
+    the calls of these steps whose outcome is unknown."""
     page = human_tasks.attention(caller(), cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})
 
@@ -63,7 +63,7 @@ def list_attention(query: PeopleQuery) -> Response:
     responses={202: Controlled, **problems(404, 409)},
 )
 def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
-    """For a step whose outcome the platform cannot tell. The decision, its author and the reason
+    """Use this if the platform cannot tell what happened. The decision, its author and the reason
     are recorded in an event."""
     given = {name: getattr(body, name) for name in ("output", "response")}
     resolution = Resolution(
@@ -80,7 +80,7 @@ def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
     responses={200: Controlled, **problems(404, 409)},
 )
 def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
-    """For a reason that concerns no single step, for example a time-out after the pivot."""
+    """Use this if the reason concerns no single step, for example a time-out after the pivot."""
     done = dismiss(caller_of(caller()), path.workflow_id, body.reason)
     return answer(done, HTTPStatus.OK)
 
@@ -136,7 +136,10 @@ def control_many(header: StartHeader, body: BulkControl) -> Response:
 
 
 def _arguments(body: BulkControl) -> dict[str, Any]:
-    """Check the arguments by the schema of the control over one workflow; raises InvalidInput."""
+    """Check the arguments by the schema that the control has for one workflow.
+
+    Raises InvalidInput.
+    """
     try:
         checked = _ARGUMENTS[body.action].model_validate(body.arguments)
     except ValidationError as err:

@@ -35,7 +35,7 @@ Answer = tuple[dict[str, Any], HTTPStatus]
 
 
 def answer(done: Done, status: HTTPStatus = HTTPStatus.ACCEPTED) -> Answer:
-    """The response of a control: what it did."""
+    """The body and the status of the response to a control."""
     return {
         "id": done.workflow_id,
         "result": done.result,

@@ -63,7 +63,7 @@ def register_definition(query: RegisterQuery) -> Response:
     """201 with a new version; 200 if an existing version has the same body.
 
     The first version of a name is activated at once. A later version is activated only with
-    `activate=true`. Needs an admin key. 400 lists every fault with its JSON pointer.
+    `activate=true`. Needs an admin key. 400 lists the faults (at most 20) with their JSON pointers.
     """
     require_admin()
     made = versions.register(_sent(), activates=query.activate)
@@ -80,7 +80,8 @@ def register_definition(query: RegisterQuery) -> Response:
     responses={200: Valid, **problems(400, 413, 415)},
 )
 def validate_definition() -> dict[str, Any]:
-    """Returns the steps that a workflow would have. 400 lists every fault with its JSON pointer."""
+    """Returns the steps that a workflow would have. 400 lists the faults (at most 20) with their
+    JSON pointers."""
     _, plan = versions.check(_sent())
     steps = [
         {"key": step.key, "action": step.action, "pointer": step.pointer}
@@ -106,7 +107,8 @@ def get_definition(path: DefinitionPath) -> dict[str, Any]:
     responses={200: VersionList, **problems(404)},
 )
 def list_versions(path: DefinitionPath) -> dict[str, Any]:
-    """For each: whether it is active, its weight, and how many of its workflows have not ended."""
+    """For each version: whether it is active, its weight, and how many of its workflows have not
+    ended."""
     return {"items": listing.versions(path.name)}
 
 
@@ -167,7 +169,8 @@ def spread_definition(path: DefinitionPath, body: Weights) -> dict[str, Any]:
 )
 def retire_version(path: VersionPath) -> dict[str, Any]:
     """No workflow can start with a retired version. 409 while the version is active, has a weight,
-    or has workflows that have not ended. Needs an admin key."""
+    has workflows that have not ended, or is started as a child by another definition. Needs an
+    admin key."""
     require_admin()
     versions.retire(path.name, path.version)
     return {"items": listing.versions(path.name)}
@@ -200,7 +203,10 @@ def draw_version(path: VersionPath) -> Response:
 
 
 def _sent() -> dict[str, Any]:
-    """The request's body; raises Malformed, or DefinitionRefused for any other fault of it."""
+    """The body of the request.
+
+    Raises Malformed if it is not JSON, and DefinitionRefused for any other fault.
+    """
     assert isinstance(request, StrictRequest)
     try:
         return request.get_object(MAX_DEPTH)
@@ -216,8 +222,8 @@ def _stored(name: str, version: int) -> Definition:
     return Definition.from_body(listing.body(name, version))
 
 
-# This module reads the body itself, so the OpenAPI library does not know its schema; it is added
-# here. Some of its parts have the names of other schemas, hence the prefix.
+# This module reads the request body itself, so the OpenAPI library does not know the body's schema.
+# Add that schema here. Some of its parts have the same names as other schemas, so add a prefix.
 _schema = Definition.model_json_schema(ref_template=f"{_REF}{{model}}")
 for _name, _part in _schema.pop("$defs").items():
     api.components_schemas[f"Recipe{_name}"] = _part

@@ -123,8 +123,8 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
     responses={202: Cancelled, **problems(404, 409)},
 )
 def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str, Any], HTTPStatus]:
-    """Responds at once; undoing continues afterwards. 409 if the pivot has succeeded, because from
-    then on nothing can be undone."""
+    """Responds at once; undoing continues afterwards. 409 if the pivot was sent, because from then
+    on nothing can be undone."""
     done = cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
     return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
 
@@ -132,7 +132,7 @@ def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str,
 def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     resumed = request.headers.get("Last-Event-ID")
     after = query.after if resumed is None else _event_number(resumed)
-    # Query once before the stream starts, while an error can still be answered by a status.
+    # Query once before the stream starts, because an error can still be answered with a status.
     tail = queries.workflow_events(path.workflow_id, caller(), after=after, limit=1)
     if resumed is not None and tail.is_complete and not tail.events:
         return Response(status=HTTPStatus.NO_CONTENT)

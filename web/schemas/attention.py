@@ -12,10 +12,10 @@ from web.schemas.parts import Body, Query, Reason
 class ResolveStep(Body):
     """A person's statement of what happened to a step.
 
-    `succeeded`: the call was made. Give either `output`, which becomes the step's output, or
-    `response`, the vendor's reply, with which the action continues. `never`: nothing happened, so
-    the step runs again. `done`: the compensation counts as done. `retry`: repeat the lookup or the
-    compensation now.
+    `succeeded`: the call took effect. Give either `output`, which becomes the step's output, or
+    `response`, the vendor's response, with which the action continues. `never`: nothing happened,
+    so the step runs again. `done`: the compensation counts as done. `retry`: ask the platform again
+    now, or run the compensation again now.
     """
 
     as_: Literal["succeeded", "never", "done", "retry"] = Field(alias="as")
@@ -42,7 +42,7 @@ class DismissAttention(Body):
 
 
 class PeopleQuery(Query):
-    """Which page; the newest workflows come first."""
+    """Which page of the list; the newest workflows come first."""
 
     cursor: UUID | None = Field(default=None, description="`next_cursor` of the previous page.")
     limit: int = Field(default=20, ge=1, le=100)

@@ -106,7 +106,7 @@ class StepPath(BaseModel):
 
 
 class Controlled(BaseModel):
-    """What was done, in one word as `result`.
+    """The result of a control; `result` is one word.
 
     For a step: `due` (it will run at once), `paused` (it will run when the workflow is resumed) or
     `later` (it will run in its order). For a signal: `woken` (an approval took it), `stored` (it

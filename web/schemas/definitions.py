@@ -127,8 +127,8 @@ class ChangedNode(BaseModel):
 class DefinitionDiff(BaseModel):
     """The differences of two versions.
 
-    `text` is a unified diff of the canonical JSON. `added`, `removed` and `changed` name nodes by
-    their keys. `others` names the other fields of the definition that differ.
+    `text` is a unified diff of the canonical JSON. `added`, `removed` and `changed` contain the
+    keys of nodes. `others` contains the names of the other fields that differ.
     """
 
     text: str

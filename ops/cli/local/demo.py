@@ -1,7 +1,7 @@
 """`playalter demo`: run one face-swap campaign, from photographs to a published page, and show it.
 
 The idempotency key and the input are written to the data folder before the campaign is started. So
-a demo that was killed at any moment and is started again continues the same campaign.
+if the demo is killed at any moment, the next start continues the same campaign.
 """
 
 import json
@@ -37,7 +37,10 @@ _STAGES = "PostgreSQL, Valkey, sandbox, migrations, web, worker, reconciler, bea
 
 
 def run(instance: Instance, *, targets: int, is_once: bool) -> int:
-    """Start an instance, run one campaign to its end, and print where its results are."""
+    """Start an instance, run one campaign to its end, and print where its results are.
+
+    Return the exit code. Unless `is_once`, keep the services running until Ctrl-C.
+    """
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     began = time.monotonic()
     with console.status(f"Starting {_STAGES} ...") as spinner, instance() as (profile, supervisor):
@@ -57,7 +60,7 @@ def run(instance: Instance, *, targets: int, is_once: bool) -> int:
 
 
 def stay(supervisor: Supervisor) -> None:
-    """Wait until a service has failed for good, then raise ServiceFailed; never returns."""
+    """Wait until a service fails permanently, then raise ServiceFailed; never return."""
     while True:
         if supervisor.failure:
             raise supervisor.failure
@@ -65,7 +68,7 @@ def stay(supervisor: Supervisor) -> None:
 
 
 def addresses(profile: Profile) -> dict[str, str]:
-    """The addresses of an instance's parts, with Flower's credentials."""
+    """The addresses of an instance's services as text, including the login of Flower."""
     password = profile.secrets["FLOWER_PASSWORD"]
     return {
         "API": profile.url,
@@ -76,7 +79,7 @@ def addresses(profile: Profile) -> dict[str, str]:
 
 
 class Campaign:
-    """The demo's campaign; its state is in the data folder, its progress on the console."""
+    """The demo's campaign. Its state is kept in the data folder; its progress is printed."""
 
     def __init__(self, profile: Profile, console: Console) -> None:
         self._profile = profile
@@ -92,7 +95,8 @@ class Campaign:
             return
         if "input" not in self._state:
             given = self._upload(targets)
-            # Written before the request: the same key and body, sent again, start nothing new.
+            # Write both before the request. If the request is sent again with the same key and
+            # body, it starts no second workflow.
             self._keep(input=json.dumps(given), idempotency_key=uuid4().hex)
         started = self._api.start(
             TYPE, json.loads(self._state["input"]), self._state["idempotency_key"]
@@ -210,10 +214,10 @@ class Campaign:
 
 
 class Polls:
-    """Yields the workflow again and again, for the last time after it has ended.
+    """Yields the workflow at every poll, for the last time after it has ended.
 
-    While the server cannot be reached it waits up to _PATIENCE_SECONDS, because the supervisor
-    restarts the server. Raises CannotReach after that, and ServiceFailed.
+    If the server cannot be reached, wait up to _PATIENCE_SECONDS, because the supervisor restarts
+    the server; after that, raise CannotReach. Raise ServiceFailed if a service fails permanently.
     """
 
     def __init__(self, api: Api, workflow_id: str, supervisor: Supervisor) -> None:

@@ -1,4 +1,4 @@
-"""`playalter events`: check the recorded events, and the rows against them, in the database."""
+"""`playalter events`: checks the recorded events, and compares the rows with them."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def rebuild(workflow: UUID | None, is_json: bool) -> None:
 
 
 def _lines(text: Callable[[Any], str], is_json: bool) -> Callable[[Any], int]:
-    """A function that prints one finding and returns 1, to be summed."""
+    """A function that prints one finding and returns 1, so that a sum counts the findings."""
 
     def show(found: Any) -> int:
         click.echo(json.dumps(asdict(found), default=str) if is_json else text(found))

@@ -149,7 +149,7 @@ def sandbox(arguments: tuple[str, ...]) -> None:
 
 
 def _confirm_deletion(settings: "Settings") -> None:
-    """Ask whether the database may be emptied; without a terminal nobody can be asked."""
+    """Ask whether the database may be emptied. End the command if not, or without a terminal."""
     from sqlalchemy import make_url
 
     if not sys.stdin.isatty():

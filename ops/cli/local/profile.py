@@ -38,9 +38,9 @@ def _where(command: F) -> F:
 def instance(
     data: Path, fresh: bool, **ports: int | None
 ) -> Iterator[tuple["Profile", "Supervisor"]]:
-    """All services, ready to use; at the end of the block they are stopped.
+    """A context in which all services run; at its end they are stopped.
 
-    A LaptopFault or OSError ends the command.
+    A LaptopFault or an OSError ends the command with a message.
     """
     from ops.laptop.faults import LaptopFault
     from ops.laptop.profile import Ports, open_profile

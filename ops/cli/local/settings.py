@@ -1,4 +1,4 @@
-"""What local commands share: reading the settings, and one line for a store that fails."""
+"""Used by local commands: reads the settings, and reports an error of PostgreSQL in one line."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
 def configured(*, is_demo_allowed: bool = False) -> "Settings":
     """Read the settings from the environment; wrong settings end the command.
 
-    `is_demo_allowed`: if no database is named, use the settings of this checkout's demo. This is
-    for commands that a person runs beside the demo.
+    If `is_demo_allowed` and no database is set, use the settings of this checkout's demo. This is
+    for commands that a person runs while the demo runs.
     """
     from app.settings import SettingsInvalid, current
 
@@ -29,9 +29,9 @@ def configured(*, is_demo_allowed: bool = False) -> "Settings":
 
 
 def ready_to_work() -> "Settings":
-    """The settings of a process that works with platforms; checks the platforms' settings too.
+    """Read the settings of a process that works with platforms, and check those of the platforms.
 
-    A wrong setting, or a platform that cannot be used, ends the command and is named.
+    A wrong setting, or a platform that cannot be used, ends the command with a message.
     """
     settings = configured()
     import tasks
@@ -46,7 +46,7 @@ def ready_to_work() -> "Settings":
 
 
 def _use_demo_settings() -> None:
-    """If no database is named, read the settings that this checkout's demo has written."""
+    """If no database is set, read the settings that this checkout's demo has written."""
     from ops.laptop.profile import DATA_FOLDER, ENVIRONMENT_FILE
 
     if any(name in os.environ for name in ("DATABASE_URL", "DATABASE_URL_FILE")):
@@ -58,7 +58,7 @@ def _use_demo_settings() -> None:
 
 @contextlib.contextmanager
 def stores() -> Iterator[None]:
-    """Within the block, an error of PostgreSQL ends the command."""
+    """A context in which an error of PostgreSQL ends the command with a message."""
     from psycopg2 import Error
     from sqlalchemy.exc import DBAPIError
 

@@ -19,11 +19,11 @@ TERMINAL = ("succeeded", "failed", "compensated", "cancelled")
 
 
 class CannotReach(Exception):
-    """No server answers, or the server cannot work now."""
+    """Raised if no server answers, or if the server cannot work now (503)."""
 
 
 class Refused(Exception):
-    """The server refused a request; the message is its problem document as text for people."""
+    """Raised if the server refuses a request; the message is the problem document as text."""
 
     def __init__(self, problem: Json) -> None:
         self.problem = problem
@@ -65,11 +65,11 @@ class Api:
         return self._json("GET", "/v1/workflows", params=given)
 
     def ask(self, method: str, path: str, **options: Any) -> Json:
-        """Request a resource under /v1 and return its JSON."""
+        """Send a request for a path under /v1 and return the JSON of the response."""
         return self._json(method, f"/v1/{path}", **options)
 
     def control(self, workflow_id: str, name: str, body: Json, key: str | None = None) -> Json:
-        """Apply a control to a workflow; a repeat with the same `key` changes nothing."""
+        """Apply a control to a workflow; `key` is the idempotency key, if one is needed."""
         headers = {"Idempotency-Key": key} if key else {}
         return self.ask("POST", f"workflows/{workflow_id}/{name}", json=body, headers=headers)
 
@@ -124,7 +124,7 @@ class Api:
         return self._request("GET", address, headers={"Accept": "*/*"}).content
 
     def events(self, workflow_id: str, *, patience_seconds: float = 60.0) -> Iterator[Json]:
-        """Yield a workflow's events as they happen, up to the last.
+        """Yield a workflow's events as they happen, until the workflow has ended.
 
         Reconnects if the connection breaks. Raises CannotReach if the server cannot be reached for
         `patience_seconds`.

@@ -14,7 +14,7 @@ json_option = click.option("--json", "is_json", is_flag=True, help="Print the AP
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """A request body with the values that are not None."""
+    """A request body that contains only the values that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 

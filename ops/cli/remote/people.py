@@ -20,7 +20,8 @@ data_option = click.option(
 
 def _give(workflow_id: Any, name: str, body: dict[str, Any]) -> None:
     with server() as api:
-        # Names come from a definition and are harmless, but a typing error must not change the URL.
+        # Quote the name: names in definitions are harmless, but a typing error must not change the
+        # path of the request.
         say(api.control(str(workflow_id), f"signals/{quote(name, safe='')}", body, uuid4().hex))
 
 
@@ -155,7 +156,7 @@ def resolve(
 @workflow_argument
 @click.option("--reason", required=True, help="Why no person is needed any more.")
 def dismiss(workflow_id: Any, reason: str) -> None:
-    """Record that a workflow needs no person any more, for a reason that concerns no step."""
+    """Record that a workflow needs no person any more, if its reason concerns no step."""
     with server() as api:
         say(api.control(str(workflow_id), "attention/dismiss", {"reason": reason}))
 

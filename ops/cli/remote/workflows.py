@@ -25,7 +25,7 @@ def is_configured() -> bool:
 
 @contextlib.contextmanager
 def server() -> Iterator["Api"]:
-    """The server that the environment names; a failed request ends the command."""
+    """A client of the server in PLAYALTER_URL; a failed request in the context ends the command."""
     from ops.cli.remote.api import Api, CannotReach, Refused
 
     key = os.environ.get("PLAYALTER_API_KEY", "")

@@ -235,7 +235,7 @@ def _refused(reason: str, message: str, rule: int | None = None) -> Response:
 
 
 def _seconds(body: Json) -> float:
-    """Return how long a rule holds in seconds; with 0 it only removes present users, once."""
+    """Return the duration of a rule in seconds; 0 means that it only removes present users once."""
     if body.get("time_in_seconds") is not None:
         seconds = body["time_in_seconds"]
         if not isinstance(seconds, int) or not 10 <= seconds <= 86430:

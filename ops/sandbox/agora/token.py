@@ -22,7 +22,7 @@ LONGEST_SECONDS = 86400
 
 
 class TokenRefused(Exception):
-    """The token does not admit the user; `reason` is a code for machines."""
+    """Raised if a token does not admit the user; `reason` is a code for machines."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,10 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True)
 class RtcGrant:
-    """What a token allows in the RTC service; `privileges` maps numbers to expiries, 0: never."""
+    """What a token allows in the RTC service.
+
+    `privileges` maps the number of a privilege to its expiry; 0 means that it never expires.
+    """
 
     channel: str
     uid: str

@@ -62,7 +62,7 @@ class N8n(Vendor):
             raise Refusal(401, {"message": "unauthorized"})
 
     def missing(self, request: Request) -> Response:
-        """Return n8n's 404; for a webhook it names the method and the path."""
+        """Return n8n's 404; for a webhook its message contains the method and the path."""
         if request.path.startswith("/webhook/"):
             return _unregistered(request.method, request.path.removeprefix("/webhook/")).response()
         return reply({"message": "not found"}, 404)

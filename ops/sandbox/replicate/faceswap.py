@@ -28,7 +28,7 @@ _local = threading.local()
 
 
 class NoFace(Exception):
-    """No face was detected in a picture."""
+    """Raised if no face is detected in a picture."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"No face detected in {name}")
@@ -72,7 +72,7 @@ class Swap:
 
 
 def _cascade(name: str) -> Any:
-    # A cascade has state while it detects, so each thread needs its own.
+    # A cascade has state while it detects, so each thread needs its own cascade.
     found = getattr(_local, name, None)
     if found is None:
         found = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / f"{name}.xml"))
@@ -114,7 +114,8 @@ def find_faces(
 
 
 def swap(source: bytes, target: bytes) -> Swap:
-    """Return the target with the source's face; raises NoFace or ValueError, naming the picture."""
+    """Return the target with the source's face; raises NoFace or ValueError with the picture's
+    name."""
     source_image, source_face = _portrait(source, "source_image")
     target_image = decode(target, "target_image")
     face = _main_face(target_image, "target_image")
@@ -137,7 +138,7 @@ def swap(source: bytes, target: bytes) -> Swap:
 
 @lru_cache(maxsize=8)
 def _portrait(data: bytes, name: str) -> tuple[Image, Face]:
-    # Cached, because one source is swapped into many targets.
+    # The result is cached, because one source is swapped into many targets.
     image = decode(data, name)
     return image, _main_face(image, name)
 

@@ -18,7 +18,7 @@ Read = Callable[[str, str], bytes]
 
 
 class PredictionFailed(Exception):
-    """The model failed; the message becomes the prediction's `error`."""
+    """Raised by a model that fails; the message becomes the prediction's `error`."""
 
 
 @dataclass(frozen=True)

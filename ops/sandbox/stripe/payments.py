@@ -52,7 +52,7 @@ CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_act
 
 
 class Payments:
-    """The operations on payments; each returns a response with an object."""
+    """The operations on payments. Most return a response with the changed Stripe object."""
 
     def __init__(self, box: Box) -> None:
         self.box, self.store = box, box.store

@@ -119,7 +119,7 @@ Fetch = Callable[[str], Json | None]
 
 
 def expand(body: Json, paths: Any, fetch: Fetch) -> Json:
-    """Return the object; ids at the given dotted paths are replaced by the objects they name."""
+    """Return the object with the ids at the dotted `paths` replaced by the objects of these ids."""
     if isinstance(paths, str):
         paths = [paths]
     for path in paths or []:
@@ -191,7 +191,10 @@ _CLAUSE = re.compile(
 
 
 def search_test(query: str) -> Callable[[Json], bool]:
-    """Return a search query as a predicate; raises Refusal if the query does not parse."""
+    """Return a function that tests whether an object matches a search query.
+
+    Raises Refusal if the query does not parse.
+    """
     position, clauses, joints = 0, [], set()
     while position < len(query):
         found = _CLAUSE.match(query, position)

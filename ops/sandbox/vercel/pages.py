@@ -1,7 +1,7 @@
-"""The pages that the imitated Vercel publishes, on a port of their own.
+"""The pages that the imitated Vercel publishes, on their own port.
 
-A deployment is found by its url, in the Host header or in the first part of the path. A deleted
-deployment is answered with DEPLOYMENT_NOT_FOUND.
+A deployment is found by its url, in the Host header or in the first part of the path. For a deleted
+deployment the response is DEPLOYMENT_NOT_FOUND.
 """
 
 from __future__ import annotations
