@@ -112,7 +112,7 @@ _sending = threading.Lock()
 def _sent(canvas: Any, queue: str) -> dict[str, Any] | None:
     """The message that kombu would store in Redis for the canvas.
 
-    None unless the canvas sends exactly one message to `queue`.
+    None unless the canvas sends one message in all, and sends it to `queue`.
     """
     # All threads of a process share kombu's in-memory queues, so only one thread may use them.
     with _sending, Connection("memory://") as connection:

@@ -1,6 +1,7 @@
 """The Celery application of a worker with all actions: `celery -A chains.worker worker`."""
 
 import sys
+from collections.abc import Container
 from typing import Any
 
 from celery import signals
@@ -19,6 +20,8 @@ from chains.repair import housekeeping
 from chains.running.prepare import prepare
 from chains.undoing.settle import settle_soon
 from chains.waking import wake_parent
+
+log = telemetry.logger(__name__)
 
 
 def _dispatch(workflow_id: Any, keys: list[str]) -> None:
@@ -39,13 +42,29 @@ def queues() -> list[str]:
     return sorted({queue_of(name) for name in actions()})
 
 
+def import_sdks(served: Container[str]) -> None:
+    """Import the SDKs of the platforms whose queues are served.
+
+    Otherwise each process of the pool would import them again for its first steps: 1 to 2 s of
+    CPU, and memory of its own. If an import fails, the steps of that platform report it.
+    """
+    for platform in tasks.platforms():
+        if platform.warm and platform.name in served:
+            try:
+                platform.warm()
+            except Exception as err:
+                log.error("platform.not_imported", platform=platform.name, exc_info=err)
+
+
 @signals.setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     telemetry.configure_logs(settings.current())
 
 
 @signals.worker_init.connect
-def _prepare_python(**_: Any) -> None:
+def _prepare_python(sender: Any, **_: Any) -> None:
+    """Runs before the pool is forked: the processes of the pool share what is imported here."""
+    import_sdks(sender.app.amqp.queues.consume_from)
     garbage.keep_what_is_imported()
     # A thread that waits for an answer releases the interpreter lock itself, so long intervals do
     # no harm. Python's default, a switch every 5 ms, cost 5 % more CPU.

@@ -1,4 +1,4 @@
-"""Deliveries: verified webhooks. Each is committed before anything is done because of it."""
+"""Deliveries: verified webhooks. Each is committed before anything acts on it."""
 
 from uuid import UUID
 

@@ -31,10 +31,11 @@ class HeadInvalid(ValueError):
 
 
 def read_heads(lines: Iterable[str], only: UUID | None = None) -> Iterator[Head]:
-    """Read the heads of one workflow or of all from exported lines.
+    """Read heads (the newest hash of each workflow) of one workflow or of all from exported lines.
 
-    The lines must be in the order of their workflow ids, in which `heads` yields them; the command
-    `sort` restores it. The iterator raises HeadInvalid at the first wrong line.
+    The lines must be in the order of their workflow ids, in which `heads` yields them; the Unix
+    command `sort` restores that order. The iterator raises HeadInvalid at the first line that is
+    malformed or out of order.
     """
     before = UUID(int=0)
     for number, line in enumerate(lines, start=1):

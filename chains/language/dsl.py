@@ -26,8 +26,10 @@ def ref(expression: str) -> Reference:
 
 
 def definition(name: str, do: Node, /, **rest: Any) -> dict[str, Any]:
-    """A whole definition. `rest` takes description, input_schema, output_schema, output, timeout,
-    on_failure and budget_usd."""
+    """Build a complete definition from its name and root node.
+
+    `rest`: description, input_schema, output_schema, output, timeout, on_failure, budget_usd.
+    """
     return {"name": name, **rest, "do": do}
 
 

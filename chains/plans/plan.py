@@ -107,7 +107,7 @@ class PlannedStep:
         return () if when is None else (when,)
 
     def expressions(self) -> Iterator[tuple[str, str]]:
-        """Every expression that the row reads, as pairs (pointer in the template, expression)."""
+        """Every expression of this row, as pairs (JSON pointer in the template, expression)."""
         yield from expressions(self.template)
         for condition in self.conditions:
             yield "", condition

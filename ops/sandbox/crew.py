@@ -34,7 +34,10 @@ class Crew:
         self._jobs.put(job)
 
     def stop(self, seconds: float) -> bool:
-        """Start no further job; return whether all running jobs ended within the given seconds."""
+        """Start no further job and wait up to `seconds` for the running ones.
+
+        Return whether all of them ended.
+        """
         self._stopping = True
         for _ in self._threads:
             self._jobs.put(None)

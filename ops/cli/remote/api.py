@@ -65,7 +65,7 @@ class Api:
         return self._json("GET", "/v1/workflows", params=given)
 
     def ask(self, method: str, path: str, **options: Any) -> Json:
-        """Send a request for a path under /v1 and return the JSON of the response."""
+        """Send a request for `path`, relative to /v1, and return the JSON of the response."""
         return self._json(method, f"/v1/{path}", **options)
 
     def control(self, workflow_id: str, name: str, body: Json, key: str | None = None) -> Json:

@@ -1,7 +1,7 @@
 -- Versions of definitions (recipes of workflows). The body of a version never changes. Every
--- organisation may use a definition that has no organisation; all that ship are like that. weight:
--- the version's share of the starts, if starts are spread over several versions. fingerprints: for
--- each action, a hash of the schema that its input had when the body was checked.
+-- organisation may use a definition that has no organisation; the built-in ones have none. weight:
+-- the version's share of new workflows, if they are spread over several versions. fingerprints: for
+-- each action, a hash of the schema that its input had when the body was validated.
 CREATE TABLE definitions (
   name text NOT NULL,
   version integer NOT NULL,

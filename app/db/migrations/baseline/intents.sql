@@ -19,7 +19,7 @@ CREATE TABLE intents (
   CONSTRAINT intents_resolution CHECK (resolution IN ('accepted', 'refused', 'never'))
 );
 
--- A webhook that reports a file's address finds the step for which the file was uploaded. A hash
--- index, because the platform decides how long an address is.
+-- Finds the step for which a file was uploaded, when a webhook reports the URL of the file. A hash
+-- index, because the platform decides how long a URL is, and an entry of a B-tree has a maximum.
 CREATE INDEX intents_by_address ON intents USING hash (effect_address)
   WHERE effect_address IS NOT NULL;

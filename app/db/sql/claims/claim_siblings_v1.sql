@@ -25,8 +25,8 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH free AS MATERIALIZED (
-    -- Lock the rows in key order and skip rows that another transaction holds, so that this
-    -- statement neither deadlocks nor waits.
+    -- Skip rows that another transaction holds, so that this statement never waits. The rows
+    -- are locked in key order, as everywhere.
     SELECT s.key FROM steps AS s
      WHERE s.workflow_id = p_workflow AND s.key = ANY (p_keys) AND s.status = 'pending'
      ORDER BY s.key FOR NO KEY UPDATE SKIP LOCKED),

@@ -1,12 +1,12 @@
--- Whether an effect counts as the step's own, so that it is not undone as an orphan. That is so in
--- these cases:
---   - The step, or any other step, waits for the effect's id or has recorded it.
---   - A person has stated the step's output.
---   - An accepted call of the step's present generation made the effect.
---   - A person has stated that a call of the step was made, but not what it made. It cannot be
---     known whether it made this effect.
--- Outputs are payloads, which SQL does not read. The caller checks whether an output contains the
--- effect's id (see settle_delivery_v1).
+-- Whether an effect at a platform must be kept, and not be undone as an orphan (an effect to which
+-- no step has a claim). It is kept in these cases:
+--   - This step, or any other step, waits for the effect's id or has recorded it.
+--   - A person has entered the step's output.
+--   - A call of the step's present generation, to which the platform agreed, made the effect.
+--   - A person has said that a call of the step was made, but not what it made. It cannot be known
+--     whether it made this effect.
+-- Outputs are payloads, which no SQL reads (they may be encrypted one day). The caller checks
+-- whether an output contains the effect's id (see settle_delivery_v1).
 CREATE OR REPLACE FUNCTION is_own_effect_v1(p_workflow uuid, p_key text, p_effect text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
   SELECT EXISTS (SELECT FROM steps WHERE external_id = p_effect AND kind <> 'orphan')

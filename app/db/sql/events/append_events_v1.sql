@@ -1,6 +1,6 @@
--- Appends several events to one workflow's record; each of p_events is {type, step, data}. Text,
--- hash and lock are those of append_event_v1, and all events have the same time. Called for
--- siblings that are recorded together.
+-- Appends several events to one workflow's record; each of p_events is {type, step, data}. The
+-- stored text, the hash chain and the lock are as in append_event_v1. All events get the same time.
+-- Called for sibling steps whose outcomes are recorded together.
 CREATE OR REPLACE FUNCTION append_events_v1(p_workflow uuid, p_events jsonb[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

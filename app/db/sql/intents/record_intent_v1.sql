@@ -1,8 +1,8 @@
--- Records a call that changes something at the platform before it is sent: its exact request, and
--- the step's input, because the compensation needs both. If the step's generation already has a
--- record of this ordinal (the position of the call in the attempt), that record is returned
--- unchanged (`is_new` false). But if that record proves that its call had no effect, it is opened
--- again and `is_new` is true.
+-- Before a call that changes something at the platform is sent, records it: its exact request, and
+-- the step's input, because the compensation needs both. A record is found again by the step's
+-- generation (a number that grows when a person restarts the step) and p_ordinal (the position of
+-- the call among the step's calls). If it exists, it is returned unchanged (`is_new` false). But if
+-- a lookup has shown that its call had no effect, it is set back to unsent and `is_new` is true.
 --
 -- Returns no row if p_fence (the id of the caller's claim) is not the step's current fence. The
 -- UPDATE locks the step's row.

@@ -1,7 +1,8 @@
--- Trigger on steps, fired when a step's cost changes. Adds the difference to the workflow's spent,
--- the cost of its platforms in micro-USD. A workflow over its budget is due at once: its steps
--- cannot be claimed any more, and the reconciler stops it. Every transaction that writes a cost
--- holds the workflow row FOR NO KEY UPDATE.
+-- Trigger on steps, fired when a step's cost changes. Adds the difference to the workflow's column
+-- `spent`: what its calls of platforms have cost, in micro-USD. If the workflow is over its budget
+-- now, its steps cannot be claimed any more, and it becomes due, so that the reconciler stops it.
+-- The transaction already holds the workflow row FOR NO KEY UPDATE: so does everything that writes
+-- a cost.
 CREATE OR REPLACE FUNCTION spend_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE workflows SET spent = spent + NEW.cost - OLD.cost,

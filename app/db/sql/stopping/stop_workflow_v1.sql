@@ -2,8 +2,8 @@
 -- runs the barrier (a lock FOR UPDATE on the workflow row), which waits for claims in flight, and
 -- only then reads the steps. Locks the workflow row FOR NO KEY UPDATE.
 --
--- p_cause: failed | timed_out | cancelled | over_budget. p_undoes: false if nothing is to be
--- undone.
+-- p_cause: failed | timed_out | cancelled | over_budget. p_undoes: false if the steps that
+-- have succeeded are kept; the workflow still ends in the status of its cause.
 --
 -- p_pivot: the key of the pivot, the step after which nothing is undone. A cancel is refused if the
 -- pivot's call was sent, because it may have taken effect. A time-out or an exhausted budget is
