@@ -64,8 +64,8 @@ def _action_faults(platform: Platform, action: Action) -> Iterator[str]:
 def _effect_faults(action: Action) -> Iterator[str]:
     if action.effect is Effect.LOOKUP and action.lookup is None:
         yield "has the effect lookup and declares no lookup (@<action>.looked_up)"
-    if action.effect is not Effect.LOOKUP and action.lookup is not None:
-        yield f"declares a lookup, so its effect must be lookup, not {action.effect}"
+    if action.effect not in {Effect.LOOKUP, Effect.IDEMPOTENT} and action.lookup is not None:
+        yield f"declares a lookup, so its effect must be lookup or idempotent, not {action.effect}"
     if action.effect is Effect.IDEMPOTENT and action.key_life is None:
         yield "has the effect idempotent and no key_life (how long the vendor knows a key)"
     if action.key_life is not None and action.key_life <= KEY_MARGIN:

@@ -3,6 +3,7 @@
 PlayalterError
 ├── Outcome                 how one attempt of a step ended, if it did not succeed
 │   ├── Retryable           nothing happened at the vendor: try again, after `after` s if given
+│   ├── NotServed           the platform serves no call of the account now: wait, count no try
 │   ├── Permanent           no retry can help: the step fails, and the workflow is undone
 │   ├── Unknown             the call may have taken effect: ask the vendor before it is sent again
 │   ├── Suspend             the vendor works on `external_id`: wait, and poll after `poll_seconds`
@@ -56,6 +57,29 @@ class Retryable(Outcome):
         super().__init__(message, code=code)
         self.after = after
         self.stored = stored
+
+
+class NotServed(Outcome):
+    """The platform did nothing, and serves no call like this one now, whatever step makes it.
+
+    The credential is refused (code `credential_refused`), the account has no credit or quota left
+    (`account_exhausted`), or a limit is reached (`rate_limited`). The step waits; no try is
+    counted.
+    """
+
+    default_code = "rate_limited"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, after: float | None = None
+    ) -> None:
+        """`after` is the number of seconds that the platform asks to wait."""
+        super().__init__(message, code=code)
+        self.after = after
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether only a limit is reached, which ends by itself."""
+        return self.code == self.default_code
 
 
 class Permanent(Outcome):

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app import db, settings
 from app.declarations import KEY_MARGIN
-from app.errors import NotConfigured, Permanent, Retryable, Unknown
+from app.errors import NotConfigured, NotServed, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
 from app.keys import step_of, undone_by
 from app.payload import clean
@@ -93,6 +93,11 @@ class Call:
         """The artifacts of the step. A compensation sees those of the step that it undoes."""
         return Artifacts(self.workflow_id, self.original_key, self.user_id, fence=self.claim.fence)
 
+    def open_intents(self) -> list[Intent]:
+        """The calls of the step of which it is not known whether they took effect."""
+        known = intents.intents(self.workflow_id, self.step_key)
+        return [intent for intent in known if intent.resolution is None]
+
     def age_seconds(self, intent: Intent) -> float:
         """Seconds since an intent was first sent, by the database's clock."""
         return intents.age_seconds(intent)
@@ -140,11 +145,12 @@ class Call:
         if intent.resolution == "accepted":
             return intent.response or {}
         is_open = intent.resolution is None and not recorded.is_new
-        if is_open and not self._may_send_again(recorded.age_seconds):
+        if is_open and not self.may_send_again(recorded.age_seconds):
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
         return self._perform(intent, perform, is_open=is_open)
 
-    def _may_send_again(self, age_seconds: float) -> bool:
+    def may_send_again(self, age_seconds: float) -> bool:
+        """Whether a call of that age, which may have taken effect, may be sent again."""
         if self.is_compensating or self.action.effect in {Effect.NONE, Effect.REPEATABLE}:
             return True
         life = self.action.key_life
@@ -155,7 +161,7 @@ class Call:
     ) -> Json:
         try:
             response: Json = clean(perform(intent.request, intent.key))
-        except (Retryable, Permanent, NotConfigured):
+        except (Retryable, NotServed, Permanent, NotConfigured):
             # If the intent was open, an earlier attempt may have made the effect. That this attempt
             # was refused proves nothing about the earlier one.
             if not is_open:

@@ -5,8 +5,18 @@ while the vendor still remembers its idempotency key.
 """
 
 from app.engine.call import Call
-from app.errors import NotConfigured, Outcome, Permanent, Retryable, Unavailable, Unknown
-from app.platform import CannotTell, Effect, Found, Intent, Json, Lookup, LookupAnswer, Never
+from app.errors import NotConfigured, NotServed, Outcome, Permanent, Retryable, Unavailable, Unknown
+from app.platform import (
+    Action,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    Lookup,
+    LookupAnswer,
+    Never,
+)
 from app.protocol import intents
 from app.protocol.claims import Fenced
 
@@ -48,12 +58,7 @@ def look_up(call: Call, *, is_pivot: bool) -> None:
     is left. Raises LeftToUndo if the workflow is stopping, unless the step is a compensation or a
     pivot that proves to have succeeded.
     """
-    open_intents = [
-        intent
-        for intent in intents.intents(call.workflow_id, call.step_key)
-        if intent.resolution is None
-    ]
-    answers = [_settle(call, intent) for intent in open_intents]
+    answers = [_settle(call, intent) for intent in call.open_intents()]
     is_done = is_pivot and bool(answers) and all(answer == "accepted" for answer in answers)
     if call.claim.stopping and not call.claim.undo and not is_done:
         raise LeftToUndo
@@ -62,15 +67,14 @@ def look_up(call: Call, *, is_pivot: bool) -> None:
 def _settle(call: Call, intent: Intent) -> str | None:
     """Look up one open intent. Returns its resolution, or None if it stays open."""
     action = call.action
+    age = call.age_seconds(intent)
+    if action.effect is Effect.IDEMPOTENT and call.may_send_again(age):
+        return None
     if action.lookup is None:
-        if call.claim.stopping or action.effect in {
-            Effect.NONE,
-            Effect.REPEATABLE,
-            Effect.IDEMPOTENT,
-        }:
+        is_left = call.claim.stopping and not call.claim.undo
+        if is_left or action.effect in {Effect.NONE, Effect.REPEATABLE}:
             return None
-        raise Doubt("the call cannot be looked up", PERSON_PAUSE_SECONDS, "unknown_outcome")
-    age = intents.age_seconds(intent)
+        raise Doubt(_not_to_be_known(action), PERSON_PAUSE_SECONDS, "unknown_outcome")
     answer = _ask(action.lookup, call, intent)
     is_over = action.attempt_seconds + IN_FLIGHT_SECONDS
     if isinstance(answer, Never) and age < is_over:
@@ -87,11 +91,21 @@ def _settle(call: Call, intent: Intent) -> str | None:
                 code="never_took_effect",
             )
         return "never"
-    # The pauses grow with the age of the call. After a day the workflow is marked for attention,
-    # and the lookups go on.
-    seconds = max(answer.after_seconds, min(age / 4.0, LONGEST_PAUSE_SECONDS))
+    # After a day the workflow is marked for attention, and the lookups go on.
+    seconds = max(answer.after_seconds, pause_after(age))
     attention = "unknown_outcome" if age > PERSON_AFTER_SECONDS else None
     raise Doubt(answer.reason or "the platform cannot tell yet", seconds, attention)
+
+
+def pause_after(age_seconds: float) -> float:
+    """The seconds until the next look at a call of that age: the pauses grow with the age."""
+    return min(age_seconds / 4.0, LONGEST_PAUSE_SECONDS)
+
+
+def _not_to_be_known(action: Action) -> str:
+    if action.effect is Effect.IDEMPOTENT:
+        return "the call's idempotency key has expired, and the call cannot be looked up"
+    return "the call cannot be looked up"
 
 
 def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
@@ -104,7 +118,7 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
         raise Doubt(err.message, PERSON_PAUSE_SECONDS, "lookup_refused") from err
     except Outcome as err:
         # The platform limited the lookup or gave no answer. That says nothing about the call.
-        after = err.after if isinstance(err, Retryable) else None
+        after = err.after if isinstance(err, (Retryable, NotServed)) else None
         return CannotTell(after or RETRY_SECONDS, err.message)
     except Unavailable as err:
         return CannotTell(RETRY_SECONDS, err.message)

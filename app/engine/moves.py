@@ -9,15 +9,29 @@ import structlog
 from app import db
 from app.db import UNABLE
 from app.engine.call import Call
-from app.engine.lookups import Doubt, LeftToUndo
+from app.engine.lookups import Doubt, LeftToUndo, pause_after
 from app.engine.prepared import Prepared
 from app.engine.releases import Misfit
-from app.engine.retry import PATIENT_POLICY, STORE_POLICY, UNDO_POLICY, RetryPolicy
-from app.errors import NotConfigured, Outcome, Permanent, Retryable, Suspend, Unavailable, Unknown
+from app.engine.retry import (
+    NOT_SERVED_POLICY,
+    PATIENT_POLICY,
+    STORE_POLICY,
+    UNDO_POLICY,
+    RetryPolicy,
+)
+from app.errors import (
+    NotConfigured,
+    NotServed,
+    Outcome,
+    Permanent,
+    Retryable,
+    Suspend,
+    Unavailable,
+    Unknown,
+)
 from app.keys import orphan
 from app.payload import clean, dumps_or_none
 from app.platform import Effect, Json
-from app.protocol import intents
 from app.protocol.claims import Fenced
 from app.protocol.outcomes import Attempt, Finish
 
@@ -141,6 +155,10 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
     elif isinstance(err, Retryable):
         result.after, result.new_generation = err.after, err.stored
         result.move = Moves.RETRY if result.policy.allows(err.code) else Moves.FAIL
+    elif isinstance(err, NotServed):
+        # It says nothing about the step, so that the step's own policy does not apply.
+        result.move, result.after = Moves.RETRY, err.after
+        result.policy, result.is_try = NOT_SERVED_POLICY, False
     elif isinstance(err, Unknown):
         _in_doubt(result, call)
     elif isinstance(err, Permanent) and err.detail:
@@ -150,7 +168,9 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
 def _in_doubt(result: Result, call: Call) -> None:
     repeats = call.is_compensating or call.action.effect in {Effect.NONE, Effect.REPEATABLE}
     result.move = Moves.RETRY if repeats else Moves.DOUBT
-    result.seconds = FIRST_LOOKUP_SECONDS
+    # A call that is sent again under its living key may fail in the same way again and again.
+    pauses = [pause_after(call.age_seconds(intent)) for intent in call.open_intents()]
+    result.seconds = max([FIRST_LOOKUP_SECONDS, *pauses])
 
 
 def _by_store(result: Result, err: Exception, call: Call) -> None:
@@ -176,10 +196,7 @@ def _unexpected(result: Result, err: Exception, call: Call) -> None:
 
 
 def _by_intents(result: Result, call: Call) -> None:
-    is_open = any(
-        intent.resolution is None for intent in intents.intents(call.workflow_id, call.step_key)
-    )
-    if is_open:
+    if call.open_intents():
         _in_doubt(result, call)
     else:
         result.move = Moves.RETRY

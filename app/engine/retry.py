@@ -48,6 +48,10 @@ STORE_POLICY = RetryPolicy(tries=2, base_seconds=5.0)
 """For an error of our own storage. Such attempts are not counted, so that the step is retried
 without end. `retry_step_v1` lets the pauses grow to a minute."""
 
+NOT_SERVED_POLICY = RetryPolicy(tries=2, base_seconds=2.0)
+"""For a platform that serves no call now. As with STORE_POLICY, the attempts are not counted and
+the pauses grow to a minute, or to what the platform asks for."""
+
 PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)
 """For work that already runs at a vendor. Only the step's time-out ends the retries."""
 

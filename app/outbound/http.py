@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import connections
+from app.outbound.waits import retry_after, stated_wait
 
 if TYPE_CHECKING:
     import tenacity
@@ -28,7 +27,6 @@ MARGIN_SECONDS = 0.25
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 MAX_BODY_BYTES = 8 * 1024 * 1024
-_LONGEST_RETRY_AFTER = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -340,33 +338,6 @@ def decoded_headers(reply: HttpReply) -> dict[str, str]:
     return {name: value for name, value in reply.headers.items() if name not in encoded}
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds to wait by a Retry-After header (a delay or a date, RFC 9110 10.2.3), or None."""
-    value = (headers.get("retry-after") or headers.get("Retry-After") or "").strip()
-    try:
-        return min(max(0.0, float(value)), _LONGEST_RETRY_AFTER)
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return min(max(0.0, (aware - answered_at(headers)).total_seconds()), _LONGEST_RETRY_AFTER)
-
-
-def answered_at(headers: Mapping[str, str]) -> datetime:
-    """When the platform answered: by its own clock if it sent a Date header (RFC 9110 6.6.1).
-
-    The times in an answer are by the platform's clock, and this machine's clock may be wrong.
-    """
-    try:
-        at = parsedate_to_datetime(headers.get("date") or headers.get("Date") or "")
-    except ValueError:
-        return datetime.now(UTC)
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 def refusal(
     platform: str,
     status: int,
@@ -376,21 +347,24 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     code: str | None = None,
     detail: Mapping[str, Any] | None = None,
+    is_exhausted: bool = False,
 ) -> Outcome:
-    """The outcome of the current `operation` after an error status. `setting` names the variable
-    that holds the credential."""
-    said = f"{platform} answered {status}: {message}"[:500]
+    """The outcome of the current `operation` after an error status.
+
+    `setting` names the variable that holds the credential. `is_exhausted` says that the account has
+    no credit or quota left, so that the platform serves nobody until somebody pays.
+    """
+    said, given = f"{platform} answered {status}: {message}"[:500], headers or {}
+    if is_exhausted:
+        return NotServed(said, code="account_exhausted", after=retry_after(given))
     if status == 429:
-        return Retryable(said, code=code or "rate_limited", after=retry_after(headers or {}))
-    if status == 401:
-        # The platform's message is left out: some platforms repeat the key in it.
-        return Permanent(
-            f"{platform} did not accept the credential (check {setting})", code="credential_refused"
-        )
-    if status == 403:
-        return Permanent(f"{said} (check {setting})", code="credential_refused")
+        return NotServed(said, code="rate_limited", after=stated_wait(given, message))
+    if status in (401, 403):
+        # The message of a 401 is left out: some platforms repeat the key in it.
+        why = f"{platform} did not accept the credential" if status == 401 else said
+        return NotServed(f"{why} (check {setting})", code="credential_refused")
     if status >= 500 or status == 408:
         if _current().repeatable:
-            return Retryable(said, code=code or "platform_error", after=retry_after(headers or {}))
+            return Retryable(said, code=code or "platform_error", after=stated_wait(given, message))
         return Unknown(said, code=code or "platform_error")
     return Permanent(said, code=code or "platform_refused", detail=detail)

@@ -9,6 +9,7 @@ from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
 from app.queries.lists import Filters, Page, workflow_list
+from app.queries.platforms import platform_states
 from app.queries.summaries import summary, workflow_summary
 from app.queries.suspension import SHOWN_STATUSES, SUSPENDED
 
@@ -23,6 +24,7 @@ __all__ = [
     "Watched",
     "live_workflows",
     "platform_health",
+    "platform_states",
     "summary",
     "workflow_detail",
     "workflow_events",

@@ -181,7 +181,7 @@ def _input_schema(model: type[ActionInput]) -> dict[str, Any]:
 def _retry_faults(retry: Retry, at: str) -> Iterator[Fault]:
     for number, code in enumerate(retry.on or ()):
         if not _CODE.fullmatch(code):
-            yield f"{at}/on/{number}", "is not an error code such as rate_limited"
+            yield f"{at}/on/{number}", "is not an error code such as platform_error"
     if retry.cap is not None and retry.backoff is not None and retry.cap < retry.backoff:
         yield f"{at}/cap", "is shorter than backoff, the first wait"
 

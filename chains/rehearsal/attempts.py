@@ -55,6 +55,10 @@ class RehearsedCall(Call):
             if delivery.external_id == external_id
         ]
 
+    def open_intents(self) -> list[Intent]:
+        """None: in a rehearsal the platform's answer always arrives."""
+        return []
+
     def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
         """Make an effect and return its response; a later attempt gets the recorded response."""
         for intent in self.row.intents:

@@ -29,6 +29,7 @@ _MODULES = {
     "reject": "remote.people",
     "approvals": "remote.people",
     "attention": "remote.people",
+    "platforms": "remote.people",
     "resolve": "remote.people",
     "dismiss": "remote.people",
     "bulk": "remote.bulk",

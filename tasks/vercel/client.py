@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
+from app.outbound.waits import answered_at
 from app.platform import Json
 from app.settings import needed
 from tasks.vercel.settings import VercelSettings
@@ -164,7 +165,7 @@ def _with_retry_after(reply: http.HttpReply) -> dict[str, str]:
     reset = headers.get("x-ratelimit-reset", "")
     if reset.isdigit():
         headers.setdefault(
-            "retry-after", str(max(0, int(reset) - int(http.answered_at(headers).timestamp())))
+            "retry-after", str(max(0, int(reset) - int(answered_at(headers).timestamp())))
         )
     return headers
 
@@ -181,4 +182,5 @@ def _refused(reply: http.HttpReply) -> Outcome:
         setting=SETTING,
         headers=_with_retry_after(reply),
         code="not_found" if reply.status == 404 else said.get("code"),
+        is_exhausted=reply.status == 402,
     )

@@ -208,7 +208,7 @@ def test_ours_declare_what_they_must() -> None:
     ("changes", "words"),
     [
         ({"effect": Effect.LOOKUP}, "declares no lookup"),
-        ({"lookup": never}, "its effect must be lookup, not none"),
+        ({"lookup": never}, "its effect must be lookup or idempotent, not none"),
         ({"effect": Effect.IDEMPOTENT}, "no key_life"),
         ({"effect": Effect.IDEMPOTENT, "key_life": timedelta(hours=1)}, "an hour or less"),
         ({"names": lambda operation, response: Made()}, "declares no compensation"),

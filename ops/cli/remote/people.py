@@ -1,4 +1,5 @@
-"""`playalter approvals|approve|reject|signal|attention|resolve|dismiss`: decisions of people."""
+"""`playalter approvals|approve|reject|signal|attention|platforms|resolve|dismiss`: what
+people have to know, and their decisions."""
 
 from typing import IO, Any
 from urllib.parse import quote
@@ -122,6 +123,23 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
 
 
 @click.command()
+@json_option
+def platforms(is_json: bool) -> None:
+    """Show whether each platform serves this installation."""
+    with server() as api:
+        found = api.ask("GET", "platforms")
+    if is_json:
+        print_json(found)
+        return
+    for item in found["items"]:
+        seen = item["checked_at"][:19].replace("T", " ")
+        state = f"ok  {item['response_time']} ms" if item["is_ok"] else f"NOT OK  {item['error']}"
+        click.echo(f"{item['platform']}  {seen}  {state}")
+    if not found["items"]:
+        click.echo("no platform has been probed yet, or none has a credential")
+
+
+@click.command()
 @workflow_argument
 @click.argument("step")
 @click.argument("word", metavar="WORD", type=click.Choice(["succeeded", "never", "done", "retry"]))
@@ -172,6 +190,7 @@ COMMANDS: dict[str, click.Command] = {
     "signal": signal,
     "approvals": approvals,
     "attention": attention,
+    "platforms": platforms,
     "resolve": resolve,
     "dismiss": dismiss,
 }

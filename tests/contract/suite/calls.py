@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.errors import NotConfigured, Permanent, Retryable
+from app.errors import NotConfigured, NotServed, Retryable
 from app.outbound import http
 from app.settings import Settings
 from tests.contract.cases import Cases
@@ -20,11 +20,11 @@ def test_a_probe_passes_and_changes_nothing(
     assert vendors.total() == 0
 
 
-def test_a_wrong_credential_is_permanent_and_names_its_setting(
+def test_a_wrong_credential_is_no_failure_of_the_step_and_names_its_setting(
     cases: Cases, configure: Callable[..., Settings]
 ) -> None:
     configure(**{cases.call.credential: "a-wrong-secret-value"})
-    with pytest.raises(Permanent) as caught:
+    with pytest.raises(NotServed) as caught:
         cases.probe()
     assert caught.value.code == "credential_refused"
     assert cases.call.credential in caught.value.message
@@ -49,13 +49,13 @@ def test_an_effect_answers(cases: Cases, settings: Settings, vendors: Vendors) -
     assert vendors.total() > 0
 
 
-def test_429_is_retryable_after_what_the_platform_asks(
+def test_429_is_no_failure_of_the_step_and_says_what_the_platform_asks(
     cases: Cases, settings: Settings, vendors: Vendors
 ) -> None:
     vendors.fault(cases.platform, cases.call.operation, "status", status=429, retry_after=7)
-    with pytest.raises(Retryable) as caught:
+    with pytest.raises(NotServed) as caught:
         cases.call.perform()
-    assert caught.value.after == 7
+    assert (caught.value.after, caught.value.code) == (7, "rate_limited")
     assert vendors.total() == 0
 
 

@@ -1,7 +1,9 @@
--- Whether a step has waited for a full or unavailable store of ours (PostgreSQL, Valkey, the file
--- storage) for more than an hour, so that its workflow is marked for attention. p_since: when the
--- wait began; null if the step does not wait for a store. See retry_step_v1.
-CREATE OR REPLACE FUNCTION is_held_off_v1(p_since timestamptz) RETURNS boolean
+-- Whether a step has been held for more than an hour for a reason that a person must mend: a store
+-- of ours (PostgreSQL, Valkey, the file storage) is full or unavailable, or a platform refuses our
+-- credential or has no credit left for us. p_since: when the step was first held; null if it is not
+-- held. p_code: the code of its error. See retry_step_v1.
+CREATE OR REPLACE FUNCTION is_held_off_v1(p_since timestamptz, p_code text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
   SELECT coalesce(p_since < clock_timestamp() - interval '1 hour', false)
+         AND held_reason_v1(p_code) IS NOT NULL
 $$;

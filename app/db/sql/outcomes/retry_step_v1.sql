@@ -5,9 +5,11 @@
 --   p_new_generation: the platform keeps the failure under the old idempotency key, so the next
 --     attempt belongs to a new generation, which has new keys.
 --   p_timeout: the step's time-out in seconds from its first claim; null for none.
---   p_is_try: false if a store of ours was full or unavailable. The attempt is then not counted.
---     Its pauses grow with the time for which this has lasted, up to a minute. held_since stores
---     when it began; after an hour the workflow is marked for attention (see is_held_off_v1).
+--   p_is_try: false if the failure says nothing about the step: a store of ours was full or
+--     unavailable, or the platform serves no call of our account now. The attempt is then not
+--     counted. Its pauses grow with the time for which this has lasted, up to a minute or to
+--     p_seconds. held_since stores when it began; after an hour the workflow is marked for
+--     attention (see is_held_off_v1).
 --
 -- verdicts:
 --   fenced: nothing was recorded.
@@ -54,8 +56,8 @@ BEGIN
   PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
     'code', p_code, 'seconds', round(p_seconds::numeric, 3),
     'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
-  IF is_held_off_v1(since) AND w IN ('running', 'compensating') THEN
-    PERFORM call_person_v1(p_workflow, p_key, 'store_unavailable');
+  IF is_held_off_v1(since, p_code) AND w IN ('running', 'compensating') THEN
+    PERFORM call_person_v1(p_workflow, p_key, held_reason_v1(p_code));
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;

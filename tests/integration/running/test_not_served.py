@@ -1,0 +1,188 @@
+"""A refused credential, an exhausted account and a limit are no failures of a step."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from app import db, queries
+from app.engine.attempt import execute
+from app.engine.call import Call
+from app.engine.moves import Moves
+from app.engine.outcome_writer import record
+from app.errors import NotServed, Unknown
+from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer, Never
+from app.protocol import claims
+from app.protocol.claims import Claim
+from app.queries import human_tasks
+from chains.actions import actions
+from chains.repair.reconcile import reconcile
+from chains.running.prepare import prepare
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive, pass_time, statuses
+from tests.unit.definitions import fail, noop
+
+pytestmark = pytest.mark.usefixtures("agreeing")
+
+NOOP = "control.noop"
+OFTEN = 40
+
+
+class Account:
+    """An account at a vendor, which refuses its calls until all is well again."""
+
+    def __init__(self, code: str, after: float | None = None) -> None:
+        self.code, self.after = code, after
+        self.is_well = False
+        self.sent = 0
+
+    def call(self, request: Json, key: str) -> Json:
+        """One call of the vendor."""
+        self.sent += 1
+        if not self.is_well:
+            raise NotServed("press did not accept the call", code=self.code, after=self.after)
+        return {"page": 1}
+
+    def action(self) -> Action:
+        """An action of two tries that makes the call."""
+
+        def run(call: Call, given: ActionInput) -> Json:
+            return call.once("pages.print", {"page": 1}, self.call)
+
+        return replace(actions()[NOOP], run=run, effect=Effect.LOOKUP, tries=2, quick=False)
+
+
+def attempt(workflow: UUID, key: str, action: Action) -> Moves:
+    """One attempt of a step that is due."""
+    claimed = claims.claim_step(workflow, key, 60.0)
+    assert isinstance(claimed, Claim), claimed
+    result = execute(claimed, action, prepare, time.monotonic())
+    record(claimed, result, fraction=0.5)
+    return result.move
+
+
+def wait(workflow: UUID, key: str) -> float:
+    """The seconds until a step is due again."""
+    row = db.row(
+        "SELECT extract(epoch FROM wake_at - playalter_now()) AS s FROM steps"
+        " WHERE workflow_id = %s AND key = %s",
+        (workflow, key),
+    )
+    assert row is not None
+    return float(row["s"])
+
+
+def forward(kernel: Kernel) -> tuple[UUID, str]:
+    """A workflow whose first step is due."""
+    return kernel.start(kernel.register(noop("a"))), "a"
+
+
+def undone(kernel: Kernel) -> tuple[UUID, str]:
+    """A workflow whose compensation by another action is due."""
+    step = {**noop("a"), "compensation": {"action": NOOP}}
+    workflow = kernel.start(kernel.register({"sequence": [step, fail("b")]}))
+    for _ in range(20):
+        if "a~undo" in statuses(workflow):
+            break
+        drive(1)
+    return workflow, "a~undo"
+
+
+@pytest.mark.parametrize("begin", [forward, undone])
+@pytest.mark.parametrize("code", ["credential_refused", "account_exhausted", "rate_limited"])
+def test_a_step_waits_without_counting_tries_and_goes_on_by_itself(
+    kernel: Kernel, begin: Callable[[Kernel], tuple[UUID, str]], code: str
+) -> None:
+    workflow, key = begin(kernel)
+    account = Account(code)
+    for _ in range(OFTEN):
+        assert attempt(workflow, key, account.action()) is Moves.RETRY
+        pass_time("2 minutes")
+    step = kernel.step(workflow, key)
+    assert (step["status"], step["tries"], step["error_code"]) == ("pending", 0, code)
+    assert account.sent == OFTEN
+    account.is_well = True
+    assert attempt(workflow, key, account.action()) is Moves.FINISH
+    assert kernel.step(workflow, key)["status"] in ("succeeded", "skipped")
+
+
+def test_a_refused_credential_marks_the_platform_at_once_and_the_workflow_after_an_hour(
+    kernel: Kernel,
+) -> None:
+    workflow, key = forward(kernel)
+    account = Account("credential_refused")
+    attempt(workflow, key, account.action())
+    (state,) = queries.platform_states()
+    assert (state["platform"], state["is_ok"]) == ("control", False)
+    assert state["error"] == "press did not accept the call"
+    assert kernel.workflow(workflow)["attention"] is None
+    db.row("UPDATE steps SET held_since = held_since - interval '61 minutes'", ())
+    pass_time("2 minutes")
+    attempt(workflow, key, account.action())
+    assert kernel.workflow(workflow)["attention"] == "platform_refuses"
+    (item,) = human_tasks.attention(kernel.user_id).items
+    assert [(step["key"], step["reason"]) for step in item["steps"]] == [("a", "platform_refuses")]
+    account.is_well = True
+    pass_time("2 minutes")
+    attempt(workflow, key, account.action())
+    reconcile()
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("succeeded", None)
+
+
+def test_a_limit_marks_neither_the_platform_nor_the_workflow(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+    account = Account("rate_limited", after=300.0)
+    attempt(workflow, key, account.action())
+    assert 295 < wait(workflow, key) <= 300
+    db.row("UPDATE steps SET held_since = held_since - interval '3 hours'", ())
+    pass_time("10 minutes")
+    attempt(workflow, key, account.action())
+    assert kernel.workflow(workflow)["attention"] is None
+    assert human_tasks.attention(kernel.user_id).items == []
+    assert queries.platform_states() == []
+
+
+def test_without_a_stated_wait_the_pauses_grow_to_a_minute(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+    account = Account("rate_limited")
+    pauses = []
+    for minutes in (0, 1, 10):
+        db.row(
+            "UPDATE steps SET held_since = clock_timestamp() - make_interval(mins => %s)"
+            " WHERE held_since IS NOT NULL",
+            (minutes,),
+        )
+        attempt(workflow, key, account.action())
+        pauses.append(round(wait(workflow, key)))
+        pass_time("2 minutes")
+    assert pauses[0] <= 2 < pauses[1] < pauses[2] == 60
+
+
+def test_a_lookup_that_is_not_served_is_asked_again_and_calls_no_person(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+    account = Account("credential_refused")
+
+    def lose(request: Json, key: str) -> Json:
+        raise Unknown("no complete answer")
+
+    def run(call: Call, given: ActionInput) -> Json:
+        return call.once("pages.print", {"page": 1}, lose if not account.is_well else account.call)
+
+    def find(call: Call, intent: Intent) -> LookupAnswer:
+        account.call({}, "")
+        return Never()
+
+    action = replace(account.action(), run=run, lookup=find, attempt_seconds=0.1)
+    assert attempt(workflow, key, action) is Moves.DOUBT
+    for _ in range(5):
+        pass_time("2 minutes")
+        assert attempt(workflow, key, action) is Moves.DOUBT
+        assert wait(workflow, key) <= 60
+    assert kernel.workflow(workflow)["attention"] is None
+    account.is_well = True
+    db.row("UPDATE intents SET first_sent_at = first_sent_at - interval '1 minute'", ())
+    pass_time("2 minutes")
+    assert attempt(workflow, key, action) is Moves.FINISH

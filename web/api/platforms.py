@@ -1,0 +1,20 @@
+"""The state of the platforms."""
+
+from flask import Response, jsonify
+
+from app import queries
+from web.api import blueprint, problems
+from web.schemas.platforms import PlatformList
+
+api = blueprint("platforms", "Platforms")
+
+
+@api.get(
+    "/platforms",
+    summary="The state of the platforms",
+    responses={200: PlatformList, **problems()},
+)
+def list_platforms() -> Response:
+    """Whether each platform serves this installation. Steps of a platform that refuses the
+    credential or has no credit left wait, and go on by themselves once that is corrected."""
+    return jsonify({"items": queries.platform_states()})
