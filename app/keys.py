@@ -24,6 +24,24 @@ _ORPHAN_MARK = "~orphan["
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
+def reference(workflow_id: UUID, step_key: str) -> str:
+    """The mark of a step in a vendor's metadata: `<workflow>/<step>`."""
+    return f"{workflow_id}/{step_key}"
+
+
+def workflow_of(reference: str) -> UUID | None:
+    """The workflow of a step's mark; None if the text is no such mark.
+
+    >>> workflow_of("01a2242f-a9bf-73cf-a48b-9c420711352f/take")
+    UUID('01a2242f-a9bf-73cf-a48b-9c420711352f')
+    """
+    workflow, slash, step_key = reference.partition("/")
+    try:
+        return UUID(workflow) if slash and step_key else None
+    except ValueError:
+        return None
+
+
 def template_of(key: str) -> str:
     """The key without its numbers.
 

@@ -10,10 +10,10 @@ from app import db, settings
 from app.declarations import KEY_MARGIN
 from app.errors import NotConfigured, NotServed, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
-from app.keys import step_of, undone_by
+from app.keys import reference, step_of, undone_by, workflow_of
 from app.payload import clean
 from app.platform import Action, Effect, Intent, Json
-from app.protocol import intents
+from app.protocol import intents, objects
 from app.protocol.claims import Claim, Fenced
 
 
@@ -65,7 +65,7 @@ class Call:
     def reference(self) -> str:
         """`<workflow>/<step>`, for a vendor's metadata. A step, its compensation and those of its
         orphan effects have the same reference."""
-        return f"{self.workflow_id}/{step_of(self.claim.key)}"
+        return reference(self.workflow_id, step_of(self.claim.key))
 
     @property
     def hook_url(self) -> str:
@@ -119,6 +119,23 @@ class Call:
             ),
         )
         return [row["payload"] for row in found]
+
+    def claim_object(self, object_id: str, mark: str | None) -> None:
+        """Make sure that this workflow may change an object that exists at the platform already.
+
+        `mark` is the `reference` that the object carries in its metadata. An object without a mark
+        belongs to the first workflow that claims it. Raises Permanent if the object belongs to a
+        workflow that is not related to this one: neither its parent or child, nor its fork.
+        """
+        maker = workflow_of(mark) if mark else None
+        holder = objects.claim_object(self.claim, self.action.platform, object_id, maker)
+        if holder is not None:
+            raise Permanent(
+                f"{object_id} belongs to workflow {holder}; only that workflow, its parents,"
+                " children and forks may change it",
+                code="belongs_to_other",
+                detail={"object": object_id, "workflow": str(holder)},
+            )
 
     def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
         """Make one effect at the vendor, and return the vendor's response.

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from app import db
+from app.keys import workflow_of
 from app.payload import clean, dumps
 from app.platform import Delivery, Trace
 
@@ -47,11 +48,8 @@ def _reference(trace: Trace | None) -> tuple[UUID | None, str | None]:
     """The workflow's id and the step's key from a reference `<workflow>/<step>`."""
     if trace is None or trace.reference is None or clean(trace.reference) != trace.reference:
         return None, None
-    workflow, _, step_key = trace.reference.partition("/")
-    try:
-        return UUID(workflow), step_key
-    except ValueError:
-        return None, None
+    workflow = workflow_of(trace.reference)
+    return (None, None) if workflow is None else (workflow, trace.reference.partition("/")[2])
 
 
 def _addresses(trace: Trace | None) -> list[str]:

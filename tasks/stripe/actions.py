@@ -28,6 +28,9 @@ from tasks.stripe.client import StripeApi, api
 KEY_LIFE = timedelta(hours=24)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _POLL_SECONDS = 30.0
+CAPTURED_BY = "captured_by"
+"""The name in a PaymentIntent's metadata under which the capture writes its step's reference, as
+proof that the capture is the step's own."""
 
 
 class AuthorizeInput(ActionInput):
@@ -99,25 +102,31 @@ class CaptureInput(ActionInput):
 
 @action("stripe.capture", input=CaptureInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def capture(call: Call, given: CaptureInput) -> Json:
-    """Take the held amount: {payment_intent, charge, amount, currency, receipt_url}."""
+    """Take the held amount: {payment_intent, charge, amount, currency, receipt_url}.
+
+    Raises Permanent if another workflow has made or captured the payment.
+    """
     stripe = api()
     return call.once(
         "payment_intents.capture",
-        {"payment_intent": given.payment_intent},
-        lambda request, key: _capture(stripe, request["payment_intent"], key),
+        {"payment_intent": given.payment_intent, "metadata": {CAPTURED_BY: call.reference}},
+        lambda request, key: _capture(stripe, call, request, key),
     )
 
 
 @capture.looked_up
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
-    """Read the PaymentIntent's status; Stripe's reads by id are strongly consistent."""
+    """Read who has captured the PaymentIntent; Stripe's reads by id are strongly consistent."""
     seen = api().retrieve_payment_intent(intent.request["payment_intent"])
-    return Found(_receipt(seen)) if seen["status"] == "succeeded" else Never()
+    return Found(_receipt(seen)) if _is_captured_by(call, seen) else Never()
 
 
 @capture.compensation
 def refund(call: Call, undo: Undo) -> Json:
-    """Refund the captured amount; a second run finds the refund and makes no other."""
+    """Refund the captured amount; a second run finds the refund and makes no other.
+
+    A payment that another step has captured is left alone.
+    """
     # The recorded request is read, because it is committed before it is sent. The step's output is
     # missing if the worker died after the capture.
     payment_intent = next(
@@ -134,6 +143,8 @@ def refund(call: Call, undo: Undo) -> Json:
     seen = stripe.retrieve_payment_intent(payment_intent)
     if seen["status"] != "succeeded":
         return {"result": "nothing", "status": seen["status"]}
+    if not _is_captured_by(call, seen) and not undo.response("payment_intents.capture"):
+        return {"result": "nothing", "captured_by": _metadata_of(seen).get(CAPTURED_BY)}
     ours = _our_refund(stripe, payment_intent, call.reference)
     if ours or (seen.get("latest_charge") or {}).get("refunded"):
         return {"result": "already", "refund": (ours or {}).get("refund")}
@@ -192,17 +203,30 @@ def _receipt(intent: Json) -> Json:
     }
 
 
-def _capture(stripe: StripeApi, payment_intent: str, key: str) -> Json:
-    try:
-        return _receipt(stripe.capture_payment_intent(payment_intent, key))
-    except Permanent as err:
-        # Stripe captures a PaymentIntent at most once. If it has succeeded, an earlier sending of
-        # this call captured it, and Stripe no longer knows that call's key.
-        if err.code == "payment_intent_unexpected_state":
-            seen = stripe.retrieve_payment_intent(payment_intent)
-            if seen["status"] == "succeeded":
-                return _receipt(seen)
-        raise
+def _capture(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
+    payment_intent = request["payment_intent"]
+    seen = stripe.retrieve_payment_intent(payment_intent)
+    if _is_captured_by(call, seen):
+        # An earlier sending captured it, and Stripe may have forgotten the key of that call.
+        return _receipt(seen)
+    marks = _metadata_of(seen)
+    call.claim_object(payment_intent, marks.get("reference") or marks.get(CAPTURED_BY))
+    if seen["status"] == "succeeded":
+        raise Permanent(
+            f"the payment is captured already, by {marks.get(CAPTURED_BY) or 'somebody else'}",
+            code="already_captured",
+            detail={"payment_intent": payment_intent},
+        )
+    return _receipt(stripe.capture_payment_intent(payment_intent, request["metadata"], key))
+
+
+def _is_captured_by(call: Call, seen: Json) -> bool:
+    is_captured = seen["status"] == "succeeded"
+    return is_captured and _metadata_of(seen).get(CAPTURED_BY) == call.reference
+
+
+def _metadata_of(seen: Json) -> Json:
+    return seen.get("metadata") or {}
 
 
 def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:

@@ -50,12 +50,16 @@ class StripeApi:
             repeatable=True,
         )
 
-    def capture_payment_intent(self, payment_intent: str, key: str) -> Json:
-        """Capture the whole authorized amount."""
+    def capture_payment_intent(
+        self, payment_intent: str, metadata: Mapping[str, str], key: str
+    ) -> Json:
+        """Capture the whole authorized amount, and add to the PaymentIntent's metadata."""
         return self._call(
             "payment_intents.capture",
             lambda: self._sdk.v1.payment_intents.capture(
-                payment_intent, {"expand": ["latest_charge"]}, {"idempotency_key": key}
+                payment_intent,
+                _any({"expand": ["latest_charge"], "metadata": dict(metadata)}),
+                {"idempotency_key": key},
             ),
             repeatable=False,
         )
@@ -211,7 +215,8 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
         )
     return http.refusal(
         "stripe",
-        status,
+        # Stripe answers some limits with a 400 (https://docs.stripe.com/rate-limits).
+        429 if err.code == "rate_limit" else status,
         message,
         setting=SETTING,
         headers=headers,

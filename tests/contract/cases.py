@@ -18,12 +18,13 @@ import pytest
 
 import tasks
 from app.errors import Outcome, Retryable, Suspend, Unknown
-from app.platform import Delivery, Json, Platform
+from app.platform import Delivery, Platform
 from tests.contract.stage import Step
 from tests.contract.vendors import Vendors
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-Claim = Callable[[str, Json], Step]
+Claim = Callable[..., Step]
+"""`claim(action, input, forked_from=...)`: a claimed step, the only one of its workflow."""
 Headers = dict[str, str]
 Sign = Callable[[bytes, datetime, str], Headers]
 

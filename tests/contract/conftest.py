@@ -70,12 +70,14 @@ def settings(configure: Callable[..., Settings]) -> Settings:
 
 
 @pytest.fixture
-def step(configure: Callable[..., Settings], fresh_database: str) -> Callable[[str, Json], Step]:
+def step(configure: Callable[..., Settings], fresh_database: str) -> Callable[..., Step]:
     """Claim a step of the given action and input, on a database of this test's own."""
     configure(DATABASE_URL=fresh_database)
     user_id, _ = keys.create_key("ada@example.com")
 
-    def step(action: str, given: Json, user: UUID = user_id) -> Step:
-        return claimed_step(user, action, given)
+    def step(
+        action: str, given: Json, user: UUID = user_id, forked_from: UUID | None = None
+    ) -> Step:
+        return claimed_step(user, action, given, forked_from)
 
     return step

@@ -90,7 +90,7 @@ class Step:
             return self.action.compensate(Call(claim, self.action), told)
 
 
-def claimed_step(user_id: UUID, action: str, given: Json) -> Step:
+def claimed_step(user_id: UUID, action: str, given: Json, forked_from: UUID | None = None) -> Step:
     """Start a workflow of one step and claim the step. Nothing is sent to a broker."""
     workflow_id = uuid7()
     with db.begin() as connection:
@@ -98,6 +98,10 @@ def claimed_step(user_id: UUID, action: str, given: Json) -> Step:
         connection.execute(
             text(_START),
             {"id": workflow_id, "user": user_id, "steps": json.dumps([_row(KEY, action)])},
+        )
+        connection.execute(
+            text("UPDATE workflows SET forked_from = :origin WHERE id = :id"),
+            {"id": workflow_id, "origin": forked_from},
         )
     return Step(tasks.actions()[action], _claim(workflow_id, KEY), given)
 

@@ -43,6 +43,11 @@ class Vendors:
         """How many effects of any kind happened since the reset."""
         return int(self._ask("GET", "/books")["total"])
 
+    def journal(self, effect: str) -> list[Json]:
+        """The details of each effect of this kind since the reset, oldest first."""
+        entries = self._ask("GET", "/journal")["entries"]
+        return [entry["details"] for entry in entries if entry["effect"] == effect]
+
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         answer = requests.request(method, self.control + path, timeout=10, **more)
         answer.raise_for_status()

@@ -6,7 +6,7 @@ from app.db.models.files import ArtifactRow, WorkflowArtifact
 from app.db.models.machinery import ClockOffset, ReconcilerBeat, SchemaBaseline, WorkerPresence
 from app.db.models.people import ApiKey, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
-from app.db.models.record import EventRow, IntentRow
+from app.db.models.record import EventRow, IntentRow, PlatformObject
 from app.db.models.statuses import (
     CAUSES,
     RARE_WORKFLOW_STATUSES,
@@ -41,6 +41,7 @@ __all__ = [
     "Organisation",
     "PlatformHealth",
     "PlatformLog",
+    "PlatformObject",
     "Project",
     "ReconcilerBeat",
     "SchemaBaseline",

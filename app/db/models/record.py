@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ForeignKey,
     Index,
     Integer,
     text,
@@ -44,6 +45,17 @@ class IntentRow(Base):
             postgresql_where=text("effect_address IS NOT NULL"),
         ),
     )
+
+
+class PlatformObject(Base):
+    """An object that was made at a platform outside of Playalter, and the workflow that uses it."""
+
+    __tablename__ = "platform_objects"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    object_id: Mapped[str] = mapped_column(primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"))
+    step_key: Mapped[str]
+    claimed_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class EventRow(Base):

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import uuid
 from datetime import datetime
 
 from app.platform import Json
@@ -32,9 +33,9 @@ def authorize(claim: Claim) -> Step:
 
 
 def capture(claim: Claim) -> Step:
-    """A claimed step that captures a payment which is authorized already."""
-    held = authorize(claim).run()
-    return claim("stripe.capture", {"payment_intent": held["payment_intent"]})
+    """A claimed step that captures a payment which a shop has authorized in the browser."""
+    held = api().create_payment_intent(PAYMENT, uuid.uuid4().hex)
+    return claim("stripe.capture", {"payment_intent": held["id"]})
 
 
 def sign(body: bytes, at: datetime, secret: str) -> Headers:

@@ -14,7 +14,8 @@ from tests.contract.vendors import Vendors
 def test_a_captured_payment_is_not_released_but_refunded(step: Claim, vendors: Vendors) -> None:
     held = authorize(step)
     payment_intent = held.run()["payment_intent"]
-    taken = step("stripe.capture", {"payment_intent": payment_intent})
+    given = {"payment_intent": payment_intent}
+    taken = step("stripe.capture", given, forked_from=held.claim.workflow_id)
     receipt = taken.run()
     assert receipt["amount"] == AUTHORIZE["amount"]
     assert receipt["charge"].startswith("ch_")
@@ -40,6 +41,78 @@ def test_a_step_is_not_found_by_another_ones_payment(step: Claim, vendors: Vendo
     with pytest.raises(Unknown):
         other.run()
     assert isinstance(other.look_up(), Never)
+
+
+def test_a_fork_takes_no_payment_that_is_captured_and_gives_none_back(
+    step: Claim, vendors: Vendors
+) -> None:
+    taken = capture(step)
+    taken.run()
+    fork = step("stripe.capture", taken.given, forked_from=taken.claim.workflow_id)
+    with pytest.raises(Permanent) as caught:
+        fork.run()
+    assert caught.value.code == "already_captured"
+    assert str(taken.claim.workflow_id) in caught.value.message
+    assert fork.undo()["result"] == "nothing"
+    assert (vendors.count("captures"), vendors.count("refunds")) == (1, 0)
+    assert taken.undo()["result"] == "refunded"
+
+
+def test_a_lookup_does_not_find_the_capture_of_another_step(step: Claim, vendors: Vendors) -> None:
+    taken = capture(step)
+    fork = step("stripe.capture", taken.given, forked_from=taken.claim.workflow_id)
+    vendors.fault("stripe", "payment_intents.capture", "reset_before")
+    with pytest.raises(Unknown):
+        fork.run()
+    taken.run()
+    assert isinstance(fork.look_up(), Never)
+    assert fork.undo()["result"] == "nothing"
+    assert vendors.count("refunds") == 0
+
+
+def test_a_fork_captures_what_its_original_only_held_and_gives_it_back(
+    step: Claim, vendors: Vendors
+) -> None:
+    held = authorize(step)
+    given = {"payment_intent": held.run()["payment_intent"]}
+    fork = step("stripe.capture", given, forked_from=held.claim.workflow_id)
+    fork.run()
+    late = step("stripe.capture", given, forked_from=held.claim.workflow_id)
+    with pytest.raises(Permanent, match="captured already"):
+        late.run()
+    assert (held.undo()["result"], late.undo()["result"]) == ("superseded", "nothing")
+    assert vendors.count("refunds") == 0
+    assert fork.undo()["result"] == "refunded"
+
+
+def test_a_payment_of_another_workflow_is_refused_and_left_alone(
+    step: Claim, vendors: Vendors
+) -> None:
+    held = authorize(step)
+    given = {"payment_intent": held.run()["payment_intent"]}
+    stranger = step("stripe.capture", given)
+    with pytest.raises(Permanent) as caught:
+        stranger.run()
+    assert caught.value.code == "belongs_to_other"
+    assert str(held.claim.workflow_id) in caught.value.message
+    assert stranger.undo()["result"] == "nothing"
+    assert (vendors.count("captures"), vendors.count("refunds")) == (0, 0)
+    assert held.undo()["result"] == "canceled"
+
+
+def test_a_payment_without_a_mark_belongs_to_the_first_workflow_that_claims_it(
+    step: Claim, vendors: Vendors
+) -> None:
+    first = capture(step)
+    vendors.fault("stripe", "payment_intents.capture", "reset_before")
+    with pytest.raises(Unknown):
+        first.run()
+    with pytest.raises(Permanent) as caught:
+        step("stripe.capture", first.given).run()
+    assert caught.value.code == "belongs_to_other"
+    assert isinstance(first.look_up(), Never)
+    first.run()
+    assert vendors.count("captures") == 1
 
 
 def test_a_declined_card_is_permanent_and_names_the_payment(

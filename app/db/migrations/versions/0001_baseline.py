@@ -25,6 +25,7 @@ _TABLES = (
     "workflows",
     "steps",
     "intents",
+    "platform_objects",
     "events",
     "artifacts",
     "workflow_artifacts",
