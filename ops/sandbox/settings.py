@@ -21,9 +21,13 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.webhook_delay_seconds": 0.0,
     "stripe.require_return_url": False,
     "openai.requests_per_minute": 10000.0,
+    "openai.reasoning_tokens": 0.0,
     "replicate.start_seconds": 0.2,
     "replicate.duration_seconds": 1.5,
     "replicate.hold": False,
+    "replicate.output_shape": "url",
+    "replicate.creations_per_window": 10000.0,
+    "replicate.window_seconds": 60.0,
     "replicate.list_lag_seconds": 0.0,
     "replicate.output_expiry_seconds": 3600.0,
     "replicate.file_expiry_seconds": 86400.0,
@@ -34,7 +38,10 @@ DEFAULTS: dict[str, str | float | bool] = {
     "n8n.outcome": "success",
     "n8n.delay_seconds": 0.3,
 }
-CHOICES = {"n8n.outcome": ("success", "error", "silent")}
+CHOICES = {
+    "n8n.outcome": ("success", "error", "silent"),
+    "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
+}
 
 
 class Settings:

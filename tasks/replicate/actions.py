@@ -28,11 +28,11 @@ from app.platform import (
     Undo,
     action,
 )
+from tasks.replicate import outputs
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
 from tasks.signatures import text_at
 
-_RUNNING = ("starting", "processing")
 _DONE = ("succeeded", "skipped", "compensated")
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
@@ -75,17 +75,22 @@ def predict(call: Call, given: PredictInput) -> Json:
     # After a wait the id of the prediction is known, so nothing is uploaded or created again.
     known = call.external_id or _start(call, given, replicate)
     seen = replicate.prediction(known) if call.external_id else None
-    if seen is None or seen["status"] in _RUNNING:
+    if seen is None or seen["is_running"]:
         raise Suspend(known, poll_seconds=ReplicateSettings.current().poll_seconds)
     if seen["status"] != "succeeded":
+        call.spend(_cost(seen))
         raise Permanent(
             str(seen["error"] or f"the prediction ended as {seen['status']}"),
             code=f"prediction_{seen['status']}",
             detail={"prediction": known},
         )
-    data = replicate.download(_output_url(seen))
-    result = _keep(call, known, data)
-    call.spend(ceil(seen["predict_seconds"] * _MICRO_USD_PER_SECOND))
+    try:
+        result = _keep(call, known, outputs.picture(replicate, seen))
+    except Permanent:
+        call.spend(_cost(seen))
+        raise
+    # Not before the download has succeeded: it may be tried again, and each try books its cost.
+    call.spend(_cost(seen))
     return result
 
 
@@ -162,17 +167,9 @@ def _perform_upload(call: Call, replicate: ReplicateApi, request: Json) -> Json:
     return replicate.upload(blob.data, filename, blob.content_type, metadata)
 
 
-def _output_url(seen: Json) -> str:
-    output = seen["output"]
-    url = output[0] if isinstance(output, list) and output else output
-    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        # Replicate removes an output one hour after the prediction has ended, and leaves null.
-        raise Permanent(
-            "Replicate removed the result before it was downloaded",
-            code="result_expired",
-            detail={"prediction": seen["id"]},
-        )
-    return url
+def _cost(seen: Json) -> int:
+    """What an ended prediction costs, in micro-USD, also if it failed: the time that it ran."""
+    return ceil(float(seen["predict_seconds"]) * _MICRO_USD_PER_SECOND)
 
 
 def _keep(call: Call, prediction: str, data: bytes) -> Json:
@@ -210,14 +207,14 @@ def _prediction_of(call: Call, undo: Undo, replicate: ReplicateApi) -> str | Non
 
 def _stop(replicate: ReplicateApi, prediction: str) -> str:
     try:
-        status = replicate.prediction(prediction)["status"]
+        seen = replicate.prediction(prediction)
     except Permanent as err:
         if err.code == "not_found":
             return "already"
         raise
-    if status in _RUNNING:
+    if seen["is_running"]:
         return "canceled" if replicate.cancel_prediction(prediction) else "already"
-    return "discarded" if status == "succeeded" else "already"
+    return "discarded" if seen["status"] == "succeeded" else "already"
 
 
 def _uploads_of(call: Call, undo: Undo, replicate: ReplicateApi) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# https://replicate.com/docs/topics/predictions/lifecycle
+_ENDED = frozenset(("succeeded", "failed", "canceled", "aborted"))
 SETTING = "REPLICATE_API_TOKEN"
 MAX_OUTPUT_BYTES = 40 * 1024 * 1024
 _TRANSFER_SECONDS = 60.0
@@ -95,25 +97,26 @@ class ReplicateApi:
         """Start a prediction: {id, status}."""
         made = self._call(
             "predictions.create",
-            lambda: self._sdk.predictions.create(**request),
+            lambda: self._sdk._request("POST", "/v1/predictions", json=request).json(),
             repeatable=False,
         )
-        return {"id": made.id, "status": made.status}
+        return {"id": made["id"], "status": made["status"]}
 
     def prediction(self, prediction: str) -> Json:
-        """Read a prediction: {id, status, output, error, predict_seconds}.
+        """Read a prediction: {id, status, is_running, output, error, predict_seconds}.
 
-        Raises Permanent `not_found` if there is no such prediction.
+        The SDK's own type is not used: it fails for a status that it does not know, such as
+        `aborted`. Raises Permanent `not_found` if there is no such prediction.
         """
-        seen = self._call(
-            "predictions.get", lambda: self._sdk.predictions.get(prediction), repeatable=True
-        )
+        seen = self._json("predictions.get", f"/v1/predictions/{quote(prediction, safe='')}")
+        is_ended = seen["status"] in _ENDED or bool(seen.get("completed_at"))
         return {
-            "id": seen.id,
-            "status": seen.status,
-            "output": seen.output,
-            "error": seen.error,
-            "predict_seconds": (seen.metrics or {}).get("predict_time") or 0.0,
+            "id": seen["id"],
+            "status": seen["status"],
+            "is_running": not is_ended,
+            "output": seen.get("output"),
+            "error": seen.get("error"),
+            "predict_seconds": (seen.get("metrics") or {}).get("predict_time") or 0.0,
         }
 
     def predictions(self, since: datetime) -> Iterator[Json]:
@@ -130,7 +133,10 @@ class ReplicateApi:
         A second cancel changes nothing.
         """
         return self._unless_missing(
-            "predictions.cancel", lambda: self._sdk.predictions.cancel(prediction)
+            "predictions.cancel",
+            lambda: self._sdk._request(
+                "POST", f"/v1/predictions/{quote(prediction, safe='')}/cancel"
+            ),
         )
 
     def download(self, url: str) -> bytes:
@@ -287,6 +293,7 @@ def _refused(reply: http.HttpReply) -> Outcome:
         setting=SETTING,
         headers=reply.headers,
         code="not_found" if reply.status == 404 else None,
+        is_exhausted=reply.status == 402,
     )
 
 

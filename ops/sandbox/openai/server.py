@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,6 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
+from ops.sandbox.limits import Window
 from ops.sandbox.openai.text import caption, filled
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
@@ -62,8 +61,7 @@ class OpenAI(Vendor):
 
     def __init__(self, box: Box) -> None:
         super().__init__(box)
-        self._times: deque[float] = deque()
-        self._lock = threading.Lock()
+        self._window = Window()
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints."""
@@ -96,14 +94,7 @@ class OpenAI(Vendor):
 
     def _limit(self, call: Call) -> None:
         allowed = int(self.box.settings.number("openai.requests_per_minute"))
-        now = time.monotonic()
-        with self._lock:
-            while self._times and self._times[0] <= now - 60:
-                self._times.popleft()
-            left = allowed - len(self._times)
-            if left > 0:
-                self._times.append(now)
-            wait = 60 - (now - self._times[0]) if self._times else 0.0
+        left, wait = self._window.take(allowed, 60.0)
         call.notes["left"] = max(0, left - 1)
         if left <= 0:
             raise _rate_limited(wait)
@@ -151,10 +142,14 @@ class OpenAI(Vendor):
             raise _error(400, message, "messages", "missing_required_parameter")
         prompt = _prompt(messages)
         text = self._text(prompt, (body.get("response_format") or {}))
-        text, reason = _cut(text, body.get("max_completion_tokens") or body.get("max_tokens"))
+        limit, thought = (
+            body.get("max_completion_tokens") or body.get("max_tokens"),
+            self._thought(),
+        )
+        text, reason = _cut(text, max(0, limit - thought) if limit and thought else limit)
         chat_id, created = f"chatcmpl-{token62(29)}", int(time.time())
         self._note(call, chat_id, "captions", model, prompt)
-        usage = _chat_usage(json.dumps(messages), text)
+        usage = _chat_usage(json.dumps(messages), text, min(thought, limit or thought))
         head = {"id": chat_id, "created": created, "model": _dated(model)}
         if body.get("stream"):
             return Response(_chunks(head, text, reason), content_type="text/event-stream")
@@ -164,6 +159,10 @@ class OpenAI(Vendor):
         return reply(
             head | {"object": "chat.completion", "choices": [choice], "usage": usage} | more
         )
+
+    def _thought(self) -> int:
+        """The tokens that the model spends on reasoning before it writes."""
+        return int(self.box.settings.number("openai.reasoning_tokens"))
 
     def _responses(self, call: Call) -> Response:
         body = _body(call.request)
@@ -312,15 +311,15 @@ def _cut(text: str, limit: Any) -> tuple[str, str]:
     return text, "stop"
 
 
-def _chat_usage(prompt: str, text: str) -> Json:
-    sent, made = _tokens(prompt), _tokens(text)
+def _chat_usage(prompt: str, text: str, thought: int) -> Json:
+    sent, made = _tokens(prompt), _tokens(text) + thought
     return {
         "prompt_tokens": sent,
         "completion_tokens": made,
         "total_tokens": sent + made,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": thought,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import mimetypes
 import threading
 import time
 from typing import Any
@@ -68,6 +69,7 @@ class Runs:
                 "webhook": body.get("webhook"),
                 "filter": body.get("webhook_events_filter") or list(DEFAULT_FILTER),
                 "fail": (fault.parameters.get("error") or "Sandbox fault") if fault else None,
+                "fail_as": fault.parameters.get("as", "failed") if fault else None,
                 "created": now,
             },
         }
@@ -135,13 +137,25 @@ class Runs:
             prediction = row.body
             if isinstance(output, tuple):
                 name, data = output
-                output = self._deliver(prediction, name, data)
+                output = self._shaped(self._deliver(prediction, name, data), name, data)
             prediction |= {"output": output, "error": error}
             prediction["logs"] = "Running prediction\n" + (f"{error}\n" if error else "Done\n")
             status = "failed" if error else "succeeded"
-            self._settle(prediction, status)
+            self._settle(prediction, prediction["sandbox"]["fail_as"] or status)
             self._note("predictions.run", f"predictions_{status}", prediction)
         self._tell()
+
+    def _shaped(self, url: str, name: str, data: bytes) -> Any:
+        """The output in one of the shapes that models give (`replicate.output_shape`)."""
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        shapes: Json = {
+            "url": url,
+            "list": [url],
+            "dict": {"image": url, "seed": 7},
+            "data": f"data:{kind};base64,{base64.b64encode(data).decode()}",
+            "empty": [],
+        }
+        return shapes[self.box.settings.text("replicate.output_shape")]
 
     def _run(self, prediction: Json) -> tuple[Any, str | None]:
         if prediction["sandbox"]["fail"]:

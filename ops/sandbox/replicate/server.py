@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import mimetypes
 import re
 import time
@@ -20,6 +21,7 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, iso, token36
 from ops.sandbox.faults import Fault
+from ops.sandbox.limits import Window
 from ops.sandbox.replicate.models import MODELS, Model, find_model, find_version
 from ops.sandbox.replicate.runs import Runs, public
 from ops.sandbox.store import Json, Row
@@ -38,6 +40,7 @@ class Replicate(Vendor):
 
     def __init__(self, box: Box) -> None:
         self.runs = Runs(box)
+        self._creations = Window()
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:
@@ -131,6 +134,7 @@ class Replicate(Vendor):
 
     def _predict(self, call: Call, model: Model, body: Json) -> Response:
         _check(model, body)
+        self._limit()
         prediction = self.runs.create(call.operation, model, body)
         wanted = re.search(r"\bwait(?:=(\d+))?", call.request.headers.get("Prefer", ""))
         if not wanted:
@@ -138,6 +142,16 @@ class Replicate(Vendor):
         seconds = min(60.0, float(wanted.group(1) or 60))
         prediction = self.runs.wait(prediction["id"], seconds)
         return reply(prediction, 201 if prediction["completed_at"] else 202)
+
+    def _limit(self) -> None:
+        """Raise the 429 of an account that may create so few predictions in a window."""
+        settings = self.box.settings
+        allowed = int(settings.number("replicate.creations_per_window"))
+        left, wait = self._creations.take(allowed, settings.number("replicate.window_seconds"))
+        if left <= 0:
+            seconds = max(1, math.ceil(wait))
+            detail = f"Request was throttled. Your rate limit resets in ~{seconds}s."
+            raise _problem(429, "Too many requests", detail)
 
     def _get(self, call: Call, id: str) -> Response:
         row = self.box.store.get("prediction", id)

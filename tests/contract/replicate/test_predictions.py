@@ -69,6 +69,44 @@ def test_a_doubled_swap_is_cancelled_and_the_files_stay_for_the_steps_own(
     assert vendors.count("predictions_canceled") == 1
 
 
+@pytest.mark.parametrize("shape", ["url", "list", "dict", "data"])
+def test_a_picture_is_kept_in_whatever_shape_the_model_gives_it(
+    step: Claim, vendors: Vendors, shape: str
+) -> None:
+    vendors.change(replicate__output_shape=shape)
+    prepared = predict(step)
+    made = wait(prepared, PREDICT.begin(prepared))
+    kept = prepared.call().artifacts.read(made["picture"]["id"])
+    with Image.open(io.BytesIO(kept.data)) as picture:
+        picture.load()
+
+
+def test_a_paid_prediction_without_a_picture_says_so_and_is_booked(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(replicate__output_shape="empty")
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    with pytest.raises(Permanent) as caught:
+        wait(prepared, prediction)
+    assert caught.value.code == "output_without_picture"
+    assert prepared.undo(external_id=prediction)["result"] == "discarded"
+
+
+def test_an_aborted_prediction_has_ended_and_its_undoing_ends_too(
+    step: Claim, vendors: Vendors
+) -> None:
+    # The SDK knows no status `aborted`: each poll raised a ValidationError, and so did the undoing.
+    fault = {"error": "deadline", "as": "aborted"}
+    vendors.fault("replicate", "predictions.create", "fail", **fault)
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    with pytest.raises(Permanent) as caught:
+        wait(prepared, prediction)
+    assert caught.value.code == "prediction_aborted"
+    assert prepared.undo(external_id=prediction)["result"] == "already"
+
+
 def test_a_photograph_without_a_face_fails_with_the_models_words(step: Claim) -> None:
     prepared = predict(step)
     blank = io.BytesIO()

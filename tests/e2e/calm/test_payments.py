@@ -87,3 +87,16 @@ def _sent(stack: Stack, campaign: Campaign) -> list[dict[str, str]]:
         "SELECT key, resolution FROM intents WHERE workflow_id = %s AND step_key = 'authorize'",
         campaign.id,
     )
+
+
+def test_a_gallery_on_an_account_with_a_small_limit_is_paid_once_and_succeeds(
+    stack: Stack, customer: Customer
+) -> None:
+    # Before, each 429 counted as a try: after eight of them the paid pictures were undone.
+    stack.change(replicate__creations_per_window=6, replicate__window_seconds=12)
+    try:
+        campaign = customer.start(16)
+        campaign.ended("succeeded", seconds=90.0)
+    finally:
+        stack.change(replicate__creations_per_window=10_000, replicate__window_seconds=60)
+    assert campaign.paid() == ONCE | {"predictions": 16}, campaign.dump()
