@@ -9,7 +9,9 @@ from tasks.openai.client import OpenAIApi, api
 from tasks.openai.settings import OpenAISettings
 
 _MAX_BRIEF = 8000
-_MAX_TOKENS = 300
+_MAX_TOKENS = (300, 2_400, 19_200)
+"""The tokens that the model may write, reasoning included: the second and third numbers are for a
+caption that was cut off by the one before."""
 # Micro-USD per million tokens (input, output). https://openai.com/api/pricing/
 _PRICES = {
     "gpt-4o-mini": (150_000, 600_000),
@@ -63,18 +65,10 @@ class CaptionInput(ActionInput):
 def caption(call: Call, given: CaptionInput) -> Json:
     """Write the caption: {caption, model, tokens}.
 
-    Raises Permanent `brief_refused` if the model refuses to write it.
+    Raises Permanent `brief_refused` if the model refuses to write it, and `caption_cut_off` if it
+    needs more tokens than any call may write.
     """
-    openai = api()
-    style = f"Style: {given.style}\n" if given.style else ""
-    request = {
-        "model": OpenAISettings.current().caption_model,
-        "system": _SYSTEM,
-        "user": f"{style}Brief: {given.brief}",
-        "max_tokens": _MAX_TOKENS,
-    }
-    made = call.once("chat.completions.create", request, lambda r, key: _complete(openai, r, key))
-    call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
+    made, tokens = _written(call, given)
     if made["refusal"] or made["finish_reason"] == "content_filter":
         raise Permanent(
             made["refusal"] or "OpenAI's content filter stopped the caption", code="brief_refused"
@@ -82,8 +76,32 @@ def caption(call: Call, given: CaptionInput) -> Json:
     text = made["text"].strip()
     if not text:
         raise Permanent("the model returned an empty caption", code="empty_caption")
-    tokens = made["input_tokens"] + made["output_tokens"]
     return {"caption": text, "model": made["model"], "tokens": tokens}
+
+
+def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
+    """The first answer that was not cut off, and the tokens of all answers."""
+    openai, tokens = api(), 0
+    style = f"Style: {given.style}\n" if given.style else ""
+    for max_tokens in _MAX_TOKENS:
+        request = {
+            "model": OpenAISettings.current().caption_model,
+            "system": _SYSTEM,
+            "user": f"{style}Brief: {given.brief}",
+            "max_tokens": max_tokens,
+        }
+        made = call.once(
+            "chat.completions.create", request, lambda r, key: _complete(openai, r, key)
+        )
+        call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
+        tokens += made["input_tokens"] + made["output_tokens"]
+        if made["finish_reason"] != "length":
+            return made, tokens
+    raise Permanent(
+        f"the caption is not complete after {_MAX_TOKENS[-1]} tokens: the model writes or reasons"
+        " too long; choose another (OPENAI_CAPTION_MODEL)",
+        code="caption_cut_off",
+    )
 
 
 def cost(model: str, input_tokens: int, output_tokens: int) -> int:

@@ -20,6 +20,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# https://platform.openai.com/docs/guides/error-codes
+_EXHAUSTED = frozenset(
+    (
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    )
+)
 SETTING = "OPENAI_API_KEY"
 _READ_SECONDS = 45.0
 
@@ -148,4 +159,5 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         headers=dict(err.response.headers),
         code=err.code or None,
         detail={"param": err.param} if err.param else None,
+        is_exhausted=err.code in _EXHAUSTED,
     )

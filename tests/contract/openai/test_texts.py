@@ -9,6 +9,7 @@ from app.errors import Permanent
 from tasks.openai.actions import cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
+from tests.contract.vendors import Vendors
 
 
 def test_a_flagged_brief_is_refused_with_its_category(step: Claim) -> None:
@@ -31,6 +32,28 @@ def test_cost_is_rounded_up_and_an_unknown_model_is_dear() -> None:
     assert cost("gpt-4o-mini", 1, 0) == 1
     assert cost("gpt-4o-mini-2024-07-18", 1000, 0) < cost("gpt-4o-2024-08-06", 1000, 0)
     assert cost("something-new", 10, 10) == cost("gpt-4o", 10, 10)
+
+
+@pytest.mark.parametrize(("reasoning", "calls"), [(0, 1), (290, 2), (2_395, 3)])
+def test_a_caption_that_is_cut_off_or_only_thought_is_asked_for_with_more_tokens(
+    step: Claim, vendors: Vendors, reasoning: int, calls: int
+) -> None:
+    whole = caption(step).run()["caption"]
+    vendors.change(openai__reasoning_tokens=reasoning)
+    asked = caption(step)
+    made = asked.run()
+    assert made["caption"] == whole
+    assert vendors.count("captions") == 1 + calls
+    assert made["tokens"] > reasoning
+
+
+def test_a_caption_that_never_ends_is_not_published(step: Claim, vendors: Vendors) -> None:
+    vendors.change(openai__reasoning_tokens=50_000)
+    asked = caption(step)
+    with pytest.raises(Permanent) as caught:
+        asked.run()
+    assert caught.value.code == "caption_cut_off"
+    assert vendors.count("captions") == 3
 
 
 def test_a_caption_cannot_be_undone(step: Claim) -> None:
