@@ -9,7 +9,7 @@ from urllib.parse import quote
 from standardwebhooks import Webhook
 
 from app import clock
-from app.errors import Permanent
+from app.errors import Permanent, Retryable
 from app.outbound import http
 from app.platform import Json
 from app.settings import needed
@@ -41,14 +41,20 @@ class N8nApi:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer().sign(message_id, now, data),
         }
-        answer = self._request(
-            "webhooks.trigger",
-            "POST",
-            f"/webhook/{quote(path)}",
-            headers,
-            data.encode(),
-            setting=_SIGNED_WITH,
-        )
+        try:
+            answer = self._request(
+                "webhooks.trigger",
+                "POST",
+                f"/webhook/{quote(path)}",
+                headers,
+                data.encode(),
+                setting=_SIGNED_WITH,
+            )
+        except Permanent as err:
+            if err.code == "not_found":
+                # n8n answers so for some seconds after a workflow was published or n8n was started.
+                raise Retryable(err.message, code=err.code) from err
+            raise
         return {"execution": _execution_id(answer)}
 
     def execution_status(self, execution: str) -> str | None:
@@ -92,6 +98,8 @@ class N8nApi:
             reply = http.send(method, url, headers=headers, body=body, params=params)
             if reply.status >= 400:
                 raise _refused(reply, setting)
+            if reply.status != 200 or "html" in reply.headers.get("content-type", ""):
+                raise _not_from_n8n(reply)
         return reply.json()
 
 
@@ -109,6 +117,16 @@ def _execution_id(answer: object) -> str | None:
     # The author of the n8n workflow chooses the reply of its webhook. The default reply has no id.
     found = answer.get("executionId") if isinstance(answer, dict) else None
     return str(found) if isinstance(found, (str, int)) and str(found) else None
+
+
+def _not_from_n8n(reply: http.HttpReply) -> Retryable:
+    """A redirect, an empty 204 or a page is the answer of a proxy or a login, not of n8n."""
+    kind = reply.headers.get("content-type", "no content type")
+    return Retryable(
+        f"N8N_BASE_URL answered {reply.status} with {kind}: this is not n8n's answer; check the"
+        " address, and what stands between",
+        code="not_from_n8n",
+    )
 
 
 def _refused(reply: http.HttpReply, setting: str) -> Exception:

@@ -69,6 +69,9 @@ class N8n(Vendor):
 
     def failure(self, status: int, fault: Fault) -> Response:
         """Return an error in n8n's format."""
+        if "html" in fault.parameters:
+            # What a proxy or a login page in front of n8n answers.
+            return Response(str(fault.parameters["html"]), status, content_type="text/html")
         default = "Too many requests" if status == 429 else "Error in workflow"
         return reply({"message": fault.parameters.get("message", default)}, status)
 

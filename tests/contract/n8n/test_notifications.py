@@ -7,7 +7,7 @@ from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from app import db
-from app.errors import Permanent
+from app.errors import Permanent, Retryable
 from app.platform import Json
 from tests.contract.cases import Claim
 from tests.contract.n8n.cases import NOTIFY, notify
@@ -55,6 +55,28 @@ def test_a_lost_answer_is_made_good_by_asking(outcome: str, step: Claim, vendors
     else:
         with pytest.raises(Permanent, match="error"):
             wait(prepared, reference)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"status": 302, "html": "moved"}, "not_from_n8n"),
+        ({"status": 204, "html": ""}, "not_from_n8n"),
+        ({"status": 200, "html": "<h1>Please log in</h1>"}, "not_from_n8n"),
+        ({"status": 404}, "not_found"),
+    ],
+)
+def test_an_answer_that_is_not_n8ns_delivers_nothing_and_fails_nothing(
+    step: Claim, vendors: Vendors, parameters: Json, code: str
+) -> None:
+    # The first three counted as delivered; a 404, which n8n gives while it registers a webhook,
+    # undid the whole workflow.
+    vendors.fault("n8n", "webhook.post", "status", **parameters)
+    prepared = notify(step)
+    with pytest.raises(Retryable) as caught:
+        prepared.run()
+    assert caught.value.code == code
+    assert wait(prepared, NOTIFY.begin(prepared))["status"] == "success"
 
 
 def test_a_notification_sent_again_runs_once(step: Claim, vendors: Vendors) -> None:
