@@ -32,18 +32,19 @@ def notify(call: Call, given: NotifyInput) -> Json:
     Raises Permanent if the n8n workflow fails.
     """
     n8n, settings = api(), N8nSettings.current()
+    reference = _reference(call)
     request: Json = {
         "path": settings.webhook_path,
         "body": {
             "event": given.event,
-            "reference": call.reference,
+            "reference": reference,
             "callback_url": call.hook_url,
             "data": given.data,
         },
     }
     # An earlier attempt may have reached n8n although its reply was lost. If n8n has answered that
     # attempt by webhook, nothing is sent again.
-    early = call.deliveries(call.reference) if call.external_id is None and call.tries else []
+    early = call.deliveries(reference) if call.external_id is None and call.tries else []
     if early:
         return _answered(early[-1], None)
     sent = call.once(
@@ -59,7 +60,16 @@ def notify(call: Call, given: NotifyInput) -> Json:
             return {"status": status, "execution": execution, "answer": None}
         if status in _ENDED_BADLY:
             raise _failed(f"its execution ended as {status}", execution)
-    raise Suspend(call.reference, poll_seconds=settings.poll_seconds)
+    raise Suspend(reference, poll_seconds=settings.poll_seconds)
+
+
+def _reference(call: Call) -> str:
+    """The reference that n8n returns with its answer. Each generation of a step has its own.
+
+    A step that is retried by hand sends its event once more. The answer to the earlier event,
+    which may also come late, is not the answer to this one.
+    """
+    return f"{call.reference}#{call.generation}" if call.generation else call.reference
 
 
 def _answered(answer: Json, execution: str | None) -> Json:

@@ -75,7 +75,8 @@ class Effect:
     `results` are the results of the first and of the second compensation. `lag` is the sandbox's
     setting that delays the effect in the vendor's list. `held` are the sandbox's settings under
     which the effect does not end by itself. An effect that is computed makes no call, and can be
-    undone without an intent.
+    undone without an intent. An effect that is single concerns one object at the vendor, however
+    often the step is retried by hand.
     """
 
     action: str
@@ -89,6 +90,12 @@ class Effect:
     lag: str | None = None
     held: Mapping[str, Any] = field(default_factory=dict)
     is_computed: bool = False
+    is_single: bool = False
+
+    @property
+    def made_by_two(self) -> int:
+        """How often the vendor has made the effect when two generations of a step have run."""
+        return 0 if self.is_computed else 1 if self.is_single else 2
 
     def plan(self, vendors: Vendors, kind: str) -> None:
         """Plan a fault of the kind for the next call that makes the effect."""

@@ -15,8 +15,10 @@ from app.engine.call import Call
 from app.keys import undo_of
 from app.outbound.http import exchange_scope
 from app.platform import Action, Found, Intent, Json, LookupAnswer, Undo
-from app.protocol import claims, intents
+from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Claim
+from app.protocol.controls import verdict
+from app.protocol.outcomes import Attempt
 
 KEY = "step"
 ATTEMPT_SECONDS = 2.0
@@ -72,6 +74,23 @@ class Step:
         """Record the lookup's answer as the open intent's response, as the engine does."""
         ordinal = self.open_intent().ordinal
         assert intents.resolve_intent(self.claim, ordinal, "accepted", found.response)
+
+    def retried(self) -> "Step":
+        """The step after it has failed and a person has retried it: a new generation of it."""
+        error = {"code": "failed", "message": "it failed after its call was accepted"}
+        outcomes.fail_step(self.claim, Attempt(None, 0, []), error, is_holding=True)
+        asked = {
+            "workflow": self.claim.workflow_id,
+            "key": KEY,
+            "input": None,
+            "by": "ada@example.com",
+            "reason": "the first result is not wanted",
+            "person": [],
+            "republish": 0.0,
+            "artifacts": None,
+        }
+        assert verdict("retry_step_by_hand_v1", asked, is_dry=False) == "due"
+        return replace(self, claim=_claim(self.claim.workflow_id, KEY), cost=0)
 
     def undo(self, *, external_id: str | None = None, output: Json | None = None) -> Json:
         """Run the step's compensation as an attempt of its row, `step~undo`."""

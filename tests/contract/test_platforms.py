@@ -9,12 +9,17 @@ import pytest
 
 import tasks
 from tests.contract.cases import Cases
-from tests.contract.suite import calls, effects, hooks, lags, lookups, undoing
+from tests.contract.suite import calls, effects, hooks, lags, lookups, undoing, waits
 from tests.contract.suite.parameters import chosen
 
 NAMES = [platform.name for platform in tasks.PLATFORMS]
 ALWAYS = (calls, effects, hooks)
-WHERE_THERE_ARE = {"looked_up": lookups, "lagging": lags, "undoable": undoing}
+WHERE_THERE_ARE = {
+    "waiting": waits,
+    "looked_up": lookups,
+    "lagging": lags,
+    "undoable": undoing,
+}
 
 
 def checks_of(module: ModuleType) -> set[str]:

@@ -17,6 +17,7 @@ from tests.contract.suite.hooks import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *
 from tests.contract.suite.undoing import *
+from tests.contract.suite.waits import *
 
 
 def prepared(claim: Claim) -> Step:

@@ -11,7 +11,14 @@ def notify(claim: Claim) -> Step:
     return claim("n8n.notify", {"event": "campaign.published", "data": {"to": "ada@example.com"}})
 
 
-NOTIFY = Effect("n8n.notify", notify, "webhook.post", "notifications", suspends=True)
+NOTIFY = Effect(
+    "n8n.notify",
+    notify,
+    "webhook.post",
+    "notifications",
+    suspends=True,
+    held={"n8n__outcome": "silent"},
+)
 CASES = Cases(
     "n8n",
     Call(

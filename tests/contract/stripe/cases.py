@@ -80,6 +80,7 @@ CASES = Cases(
             is_looked_up=True,
             undone="refunds",
             results=("refunded", "already"),
+            is_single=True,
         ),
     ),
 )

@@ -8,7 +8,9 @@ from tests.contract.cases import Cases, Effect
 
 _CHOICES: dict[str, Callable[[Effect], bool]] = {
     "effect": lambda effect: True,
+    "waiting": lambda effect: effect.suspends,
     "looked_up": lambda effect: effect.is_looked_up,
+    "remade": lambda effect: effect.is_looked_up and not effect.is_single,
     "lagging": lambda effect: effect.lag is not None,
     "undoable": lambda effect: effect.undone is not None,
 }

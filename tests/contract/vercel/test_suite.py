@@ -8,4 +8,5 @@ from tests.contract.suite.lags import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *
 from tests.contract.suite.undoing import *
+from tests.contract.suite.waits import *
 from tests.contract.vercel.cases import CASES  # noqa: F401
