@@ -91,7 +91,13 @@ class Call:
     @cached_property
     def artifacts(self) -> Artifacts:
         """The artifacts of the step. A compensation sees those of the step that it undoes."""
-        return Artifacts(self.workflow_id, self.original_key, self.user_id, fence=self.claim.fence)
+        return Artifacts(
+            self.workflow_id,
+            self.original_key,
+            self.user_id,
+            generation=self.generation,
+            fence=self.claim.fence,
+        )
 
     def open_intents(self) -> list[Intent]:
         """The calls of the step of which it is not known whether they took effect."""

@@ -72,11 +72,18 @@ class Artifacts:
     """The files that one step of one workflow may read and write."""
 
     def __init__(
-        self, workflow_id: UUID, step_key: str, user_id: UUID, *, fence: UUID | None = None
+        self,
+        workflow_id: UUID,
+        step_key: str,
+        user_id: UUID,
+        *,
+        generation: int = 0,
+        fence: UUID | None = None,
     ) -> None:
         """`fence` is the id of the claim that may write. A worker that has lost its claim stores
-        no file: `write` raises Fenced."""
+        no file: `write` raises Fenced. `generation` is that of the claim."""
         self.fence = fence
+        self.generation = generation
         self.workflow_id = workflow_id
         self.step_key = step_key
         self.user_id = user_id
@@ -107,11 +114,13 @@ class Artifacts:
     ) -> Json:
         """Keep a result of the step, and return `{id, url, content_type, size, sha256, ...}`.
 
-        The content is on disk before this returns. The id follows from workflow, step and name, so
-        that a replay finds the earlier artifact and writes no second one. Raises Permanent if an
-        image cannot be decoded or the artifact was erased, Fenced if the step's claim is lost.
+        The content is on disk before this returns. The id follows from workflow, step, generation
+        and name, so that a replay finds the earlier artifact and writes no second one. A new
+        generation has a result of its own. Raises Permanent if an image cannot be decoded or the
+        artifact was erased, Fenced if the step's claim is lost.
         """
-        artifact_id = uuid5(_NAMESPACE, f"{self.workflow_id}/{self.step_key}/{name}")
+        distinct = f"{self.workflow_id}/{self.step_key}/{self.generation}/{name}"
+        artifact_id = uuid5(_NAMESPACE, distinct)
         known = _find(artifact_id, self.user_id)
         if known is None:
             known = self._write(artifact_id, name, data, content_type, vendor_sha256)
@@ -126,7 +135,8 @@ class Artifacts:
     def written(self, *, step_key: str | None = None) -> list[Json]:
         """The artifacts of this step, or of the step `step_key`, that are not erased, oldest first.
 
-        A compensation sees the artifacts of the step that it undoes.
+        Those of all its generations are included. A compensation sees the artifacts of the step
+        that it undoes.
         """
         statement = (
             select(*_COLUMNS)

@@ -152,7 +152,10 @@ def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
 
 
 def _upload(call: Call, replicate: ReplicateApi, role: str, artifact: str) -> str:
-    request = {"artifact": artifact, "metadata": {"reference": call.reference, "role": role}}
+    # With the generation in it, the lookup does not take a file of an earlier generation, which may
+    # be another photograph, for this one.
+    metadata = {"reference": call.reference, "role": role, "generation": str(call.generation)}
+    request = {"artifact": artifact, "metadata": metadata}
     made = call.once(
         f"files.create#{role}", request, lambda r, _key: _perform_upload(call, replicate, r)
     )

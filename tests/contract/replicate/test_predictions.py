@@ -136,6 +136,37 @@ def test_a_result_that_was_removed_fails_for_good(step: Claim, vendors: Vendors)
     assert caught.value.code == "result_expired"
 
 
+def test_a_retried_swap_keeps_the_picture_of_its_own_prediction(step: Claim) -> None:
+    prepared = predict(step)
+    first = wait(prepared, PREDICT.begin(prepared))
+    corrected = {**prepared.given, "target": upload(prepared, small("grace_hopper.jpg"))}
+    again = replace(prepared.retried(), given=corrected)
+    own = wait(again, PREDICT.begin(again))
+    assert own["prediction"] != first["prediction"]
+    assert own["sha256"] != first["sha256"]
+    kept = again.call().artifacts.read(own["picture"]["id"])
+    assert hashlib.sha256(kept.data).hexdigest() == own["sha256"]
+    assert again.undo(external_id=own["prediction"])["erased"] == 2
+
+
+def test_a_lost_upload_of_a_retried_swap_is_not_taken_for_the_earlier_one(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**PREDICT.held)
+    prepared = predict(step)
+    PREDICT.begin(prepared)
+    known = [each.response["id"] for each in prepared.intents if each.response]
+    again = prepared.retried()
+    vendors.fault("replicate", "files.create", "reset_before")
+    with pytest.raises(Exception, match="no complete answer"):
+        again.run()
+    with exchange_scope(time.monotonic() + 5, []):
+        answer = again.look_up(again.intents[-1])
+    assert isinstance(answer, Found)
+    assert answer.response["id"] not in known
+    assert vendors.count("files") == 3
+
+
 def test_an_upload_whose_reply_was_lost_is_found(step: Claim, vendors: Vendors) -> None:
     prepared = predict(step)
     vendors.fault("replicate", "files.create", "lost_reply")
