@@ -1,6 +1,6 @@
 -- Verified webhooks, each committed before it is answered. Also deliveries that Playalter makes
--- itself (platform `control`): a signal was given, or a child has ended. consumed_at: when a step
--- took the delivery. effect_id, effect_workflow_id, effect_step_key: the platform's id of the
+-- itself (platform `control`): a signal was given, a child has ended, or a step has given up an
+-- effect (see disown_effects_v1). consumed_at: when a step took the delivery. effect_id, effect_workflow_id, effect_step_key: the platform's id of the
 -- effect that the webhook reports, and the step for which it was made. fate: whether that step owns
 -- the effect (`own`) or not (`orphan`); null until that is decided.
 CREATE TABLE webhook_deliveries (

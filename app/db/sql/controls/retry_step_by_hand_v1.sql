@@ -61,12 +61,7 @@ BEGIN
   IF p_artifacts IS NOT NULL THEN
     PERFORM mention_artifacts_v1(p_workflow, w.user_id, p_artifacts);
   END IF;
-  IF rises THEN
-    -- The effects of the step's earlier calls no longer belong to it. If a webhook has reported
-    -- one, it is decided again whether that effect is an orphan.
-    UPDATE webhook_deliveries SET fate = NULL
-     WHERE effect_workflow_id = p_workflow AND effect_step_key = p_key AND fate = 'own';
-  END IF;
+  IF rises THEN PERFORM disown_effects_v1(p_workflow, p_key); END IF;
   PERFORM append_event_v1(p_workflow, 'StepRetryRequested', p_key, jsonb_build_object(
     'by', p_by, 'reason', p_reason, 'input', payload_hash(p_input),
     'generation', CASE WHEN rises THEN s.generation + 1 END));
