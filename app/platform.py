@@ -42,6 +42,7 @@ class ActionInput(BaseModel):
 class Intent:
     """A recorded call of a step that has an effect at the vendor, with its exact request.
 
+    `first_sent_at` is the start of a lookup's window: a sending after a refusal sets it anew.
     `resolution` is None (open: the call may have taken effect), `accepted`, `refused` (the vendor
     did nothing) or `never` (a lookup proved that the call took no effect).
     """

@@ -168,7 +168,7 @@ class Call:
         if intent.resolution == "accepted":
             return intent.response or {}
         is_open = intent.resolution is None and not recorded.is_new
-        if is_open and not self.may_send_again(recorded.age_seconds):
+        if is_open and not self.may_send_again(recorded.key_age_seconds):
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
         return self._perform(intent, perform, is_open=is_open)
 

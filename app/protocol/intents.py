@@ -18,11 +18,15 @@ NOTHING_MADE = Made()
 
 @dataclass(frozen=True, slots=True)
 class RecordedIntent:
-    """A recorded intent. `is_new`: this call recorded it, so its request is still to be sent."""
+    """A recorded intent. `is_new`: this call recorded it, so its request is still to be sent.
+
+    `key_age_seconds` is how long the vendor may have known the idempotency key. A request that is
+    sent again after a refusal has the same key, so that its age goes on.
+    """
 
     intent: Intent
     is_new: bool
-    age_seconds: float
+    key_age_seconds: float
 
 
 def record_intent(
@@ -87,7 +91,7 @@ def resolve_intent(
 
 
 def age_seconds(intent: Intent) -> float:
-    """The seconds since the intent was committed, by the database's clock."""
+    """The seconds since the call may have taken effect, by the database's clock."""
     row = db.call(
         "SELECT extract(epoch FROM clock_timestamp() - %s)::double precision AS age",
         (intent.first_sent_at,),

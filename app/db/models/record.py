@@ -30,6 +30,9 @@ class IntentRow(Base):
     request: Mapped[Any] = mapped_column(JSON)
     key: Mapped[str]
     first_sent_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    """Since when the call may have taken effect."""
+    key_sent_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    """Since when the platform may know the key."""
     resolution: Mapped[str | None]
     response: Mapped[Any | None] = mapped_column(JSONB)
     effect_id: Mapped[str | None]

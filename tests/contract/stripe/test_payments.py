@@ -2,8 +2,9 @@
 
 import pytest
 
-from app.errors import Permanent, Retryable, Unknown
-from app.platform import Never
+from app import db
+from app.errors import NotServed, Permanent, Retryable, Unknown
+from app.platform import Found, Never
 from app.settings import Settings
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
@@ -113,6 +114,29 @@ def test_a_payment_without_a_mark_belongs_to_the_first_workflow_that_claims_it(
     assert isinstance(first.look_up(), Never)
     first.run()
     assert vendors.count("captures") == 1
+
+
+def test_a_key_that_a_refused_call_has_told_does_not_live_longer(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = authorize(step)
+    vendors.fault("stripe", "payment_intents.create", "status", status=429)
+    with pytest.raises(NotServed):
+        prepared.run()
+    # Almost a day later the call is sent again, and soon after that Stripe forgets the key.
+    db.row(
+        "UPDATE intents SET first_sent_at = first_sent_at - interval '23.5 h',"
+        " key_sent_at = key_sent_at - interval '23.5 h'",
+        (),
+    )
+    vendors.fault("stripe", "payment_intents.create", "lost_reply")
+    with pytest.raises(Unknown):
+        prepared.run()
+    vendors.change(stripe__idempotency_seconds=0.0)
+    with pytest.raises(Unknown, match="must be looked up"):
+        prepared.run()
+    assert vendors.count("authorizations") == 1
+    assert isinstance(prepared.look_up(), Found)
 
 
 def test_a_declined_card_is_permanent_and_names_the_payment(

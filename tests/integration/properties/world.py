@@ -177,8 +177,9 @@ class World:
             " deadline_at = deadline_at - seconds(%s), publish_after = publish_after - seconds(%s),"
             " started_at = started_at - seconds(%s)), received AS ("
             " UPDATE webhook_deliveries SET received_at = received_at - seconds(%s))"
-            " UPDATE intents SET first_sent_at = first_sent_at - seconds(%s)",
-            (seconds,) * 6,
+            " UPDATE intents SET first_sent_at = first_sent_at - seconds(%s),"
+            " key_sent_at = key_sent_at - seconds(%s)",
+            (seconds,) * 7,
         )
 
     def pass_time(self, seconds: float) -> None:

@@ -2,6 +2,10 @@
 -- is sent. request and response are payloads, which SQL does not read. From the response the action
 -- reads effect_id (the platform's id of what was made) and effect_address (an address under which a
 -- webhook may report an uploaded file). No foreign key to the step: see is_not_needed_v1.
+--
+-- first_sent_at: since when the call may have taken effect. A sending after `refused` or `never`
+-- sets it anew. key_sent_at: since when the platform may know the idempotency key. It never
+-- changes, because the key of a call never changes.
 CREATE TABLE intents (
   workflow_id uuid NOT NULL,
   step_key text NOT NULL,
@@ -11,6 +15,7 @@ CREATE TABLE intents (
   request json NOT NULL,
   key text NOT NULL,
   first_sent_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  key_sent_at timestamptz DEFAULT clock_timestamp() NOT NULL,
   resolution text,
   response jsonb,
   effect_id text,

@@ -4,6 +4,11 @@
 -- the call among the step's calls). If it exists, it is returned unchanged (`is_new` false). But if
 -- a lookup has shown that its call had no effect, it is set back to unsent and `is_new` is true.
 --
+-- `age`: for how many seconds the platform may have known the idempotency key. It counts from the
+-- first sending of all, because even a call that was refused may have told the platform the key.
+-- `first_sent_at` is where a lookup begins: an effect cannot be older than the sending after the
+-- last refusal.
+--
 -- Returns no row if p_fence (the id of the caller's claim) is not the step's current fence. The
 -- UPDATE locks the step's row.
 CREATE OR REPLACE FUNCTION record_intent_v1(
@@ -24,19 +29,20 @@ BEGIN
     RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,
               i.resolution, i.response;
   IF FOUND THEN RETURN; END IF;
-  -- The earlier call had no effect, so this is a first sending again. The record is open until the
-  -- outcome is known.
+  -- The earlier call had no effect, so this is a first sending again, under the same key. The record
+  -- is open until the outcome is known.
   RETURN QUERY
     UPDATE intents AS i SET resolution = NULL, response = NULL, effect_id = NULL,
            effect_address = NULL, first_sent_at = clock_timestamp()
      WHERE i.workflow_id = p_workflow AND i.step_key = p_key AND i.generation = p_generation
        AND i.ordinal = p_ordinal AND i.resolution IN ('refused', 'never')
-    RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,
+    RETURNING true, i.operation, i.request, i.key, i.first_sent_at,
+              extract(epoch FROM clock_timestamp() - i.key_sent_at)::double precision,
               i.resolution, i.response;
   IF FOUND THEN RETURN; END IF;
   RETURN QUERY
     SELECT false, i.operation, i.request, i.key, i.first_sent_at,
-           extract(epoch FROM clock_timestamp() - i.first_sent_at)::double precision,
+           extract(epoch FROM clock_timestamp() - i.key_sent_at)::double precision,
            i.resolution, i.response
       FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = p_key
        AND i.generation = p_generation AND i.ordinal = p_ordinal;
