@@ -63,7 +63,9 @@ def close_channel(call: Call, undo: Undo) -> Json:
     channel = opened["channel"] if opened else channel_name(call.reference)
     minutes = MAX_BAN_MINUTES
     if opened:
-        minutes = int((opened["expires_at"] - clock.timestamp()) // 60) + 1
+        # Each generation of the step has given out a token for the channel. Wait for the last.
+        expiries = [each.response["expires_at"] for each in undo.intents if each.response]
+        minutes = int((max(expiries) - clock.timestamp()) // 60) + 1
     agora = api()
     if minutes <= 0 or agora.is_closed(channel):
         return {"result": "already", "channel": channel}

@@ -230,10 +230,11 @@ def _metadata_of(seen: Json) -> Json:
 
 
 def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
-    recorded = undo.response("payment_intents.create")
+    # Each generation of the step may have made one: a step that is retried by hand pays anew.
+    recorded = [each.response["payment_intent"] for each in undo.intents if each.response]
     is_open = any(intent.resolution is None for intent in undo.intents)
     if recorded and not is_open:
-        return [recorded["payment_intent"]]
+        return recorded
     if not undo.intents:
         return []
     first, last = undo.intents[0].first_sent_at, undo.intents[-1].first_sent_at

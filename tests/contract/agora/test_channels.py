@@ -1,8 +1,13 @@
 """What only Agora does: the token, and the name of a channel."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import requests
 
+from app import clock
 from tasks.agora.actions import channel_name
+from tasks.agora.settings import AgoraSettings
 from tasks.agora.token import JOIN_CHANNEL, Grant, build
 from tests.contract.agora.cases import open_channel
 from tests.contract.cases import Claim
@@ -44,3 +49,22 @@ def test_the_token_lets_in_until_the_channel_is_closed(step: Claim, vendors: Ven
     assert requests.post(address, json=forged, timeout=5).status_code == 403
     prepared.undo()
     assert requests.post(address, json=entry, timeout=5).status_code == 403
+
+
+def test_the_channel_of_a_retried_step_is_closed_until_its_last_token_has_expired(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = replace(open_channel(step), given={"seconds": 7200})
+    prepared.run()
+    again = replace(prepared.retried(), given={"seconds": 60})
+    again.run()
+    again.undo()
+    settings = AgoraSettings.current()
+    rules = requests.get(
+        vendors.urls["agora"] + "/dev/v1/kicking-rule",
+        params={"appid": settings.app_id},
+        auth=(settings.customer_id, settings.customer_secret.get_secret_value()),
+        timeout=5,
+    )
+    (rule,) = rules.json()["rules"]
+    assert datetime.fromisoformat(rule["ts"]) - clock.now() > timedelta(seconds=7100)

@@ -24,3 +24,19 @@ def test_undoing_what_never_began_does_nothing(
     assert undoable.undone is not None
     expected = 1 if undoable.is_computed else 0
     assert vendors.count(undoable.undone) == expected
+
+
+def test_what_each_generation_has_made_is_undone(
+    undoable: Effect, step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**undoable.held)
+    prepared = undoable.prepare(step)
+    first = undoable.begin(prepared)
+    again = prepared.retried()
+    own = undoable.begin(again)
+    if again.action.is_traced:
+        # The reconciler finds that the first effect is an orphan.
+        assert again.take_back(first, status="waiting")["result"] == undoable.results[0]
+    again.undo(external_id=own if undoable.suspends else None)
+    assert undoable.undone is not None
+    assert vendors.count(undoable.undone) == max(undoable.made_by_two, 1)
