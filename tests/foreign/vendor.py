@@ -131,7 +131,11 @@ class Pressroom:
         return 201, {"id": order, "state": state}
 
     def _list(self, _order: str, given: Json) -> tuple[int, Json]:
-        known = [o for o in self.orders.values() if o["reference"] == given["reference"]]
+        known = [
+            order
+            for order in self.orders.values()
+            if all(str(order.get(name)) == value for name, value in given.items())
+        ]
         return 200, {"orders": known}
 
     def _get(self, order: str, _given: Json) -> tuple[int, Json]:

@@ -51,3 +51,17 @@ def test_an_effect_whose_reply_was_lost_is_undone(
     assert prepared.undo()["result"] == looked_up.results[0]
     assert looked_up.undone is not None
     assert vendors.count(looked_up.undone) == 1
+
+
+def test_a_retried_step_does_not_take_its_earlier_effect_for_a_lost_one(
+    remade: Effect, step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(**remade.held)
+    prepared = remade.prepare(step)
+    remade.begin(prepared)
+    again = prepared.retried()
+    remade.plan(vendors, "reset_before")
+    with pytest.raises(Unknown):
+        again.run()
+    assert not isinstance(again.look_up(), Found)
+    assert vendors.count(remade.books) == 1

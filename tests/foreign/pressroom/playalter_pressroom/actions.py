@@ -1,6 +1,7 @@
 """Print posters, and take a print run back.
 
-Invariant: an order carries its step's reference, so that one whose answer was lost is found.
+Invariant: an order carries its step's reference and generation, so that one whose answer was lost
+is found.
 """
 
 from pydantic import Field
@@ -38,6 +39,7 @@ def print_posters(call: Call, given: PrintInput) -> Json:
     pressroom = api()
     request = {
         "reference": call.reference,
+        "generation": call.generation,
         "text": given.text,
         "copies": given.copies,
         "webhook": call.hook_url,
@@ -54,8 +56,9 @@ def print_posters(call: Call, given: PrintInput) -> Json:
 
 @print_posters.looked_up
 def find_order(call: Call, intent: Intent) -> LookupAnswer:
-    """By the reference in the list of orders."""
-    found = api().orders_of(intent.request["reference"])
+    """By the reference in the list of orders, and by the generation: a retried step has several."""
+    known = api().orders_of(intent.request["reference"])
+    found = [each for each in known if each["generation"] == intent.request["generation"]]
     return Found({"id": found[0]["id"], "state": found[0]["state"]}) if found else Never()
 
 
