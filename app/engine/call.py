@@ -108,6 +108,10 @@ class Call:
         """Seconds since an intent was first sent, by the database's clock."""
         return intents.age_seconds(intent)
 
+    def key_age_seconds(self, intent: Intent) -> float:
+        """Seconds for which the vendor may have known the intent's idempotency key."""
+        return intents.key_age_seconds(self.workflow_id, self.step_key, intent)
+
     def spend(self, micro_usd: int) -> None:
         """Add to the platform cost of this attempt, in micro-USD."""
         self.cost += micro_usd
@@ -171,6 +175,13 @@ class Call:
         if is_open and not self.may_send_again(recorded.key_age_seconds):
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
         return self._perform(intent, perform, is_open=is_open)
+
+    def pass_over(self) -> None:
+        """Leave out one call of `once` that is not needed this time, as a read at the vendor shows.
+
+        The later calls of the attempt are then found under the same numbers as before.
+        """
+        self._ordinal += 1
 
     def may_send_again(self, age_seconds: float) -> bool:
         """Whether a call of that age, which may have taken effect, may be sent again."""

@@ -67,14 +67,14 @@ def look_up(call: Call, *, is_pivot: bool) -> None:
 def _settle(call: Call, intent: Intent) -> str | None:
     """Look up one open intent. Returns its resolution, or None if it stays open."""
     action = call.action
-    age = call.age_seconds(intent)
-    if action.effect is Effect.IDEMPOTENT and call.may_send_again(age):
+    if action.effect is Effect.IDEMPOTENT and call.may_send_again(call.key_age_seconds(intent)):
         return None
     if action.lookup is None:
         is_left = call.claim.stopping and not call.claim.undo
         if is_left or action.effect in {Effect.NONE, Effect.REPEATABLE}:
             return None
         raise Doubt(_not_to_be_known(action), PERSON_PAUSE_SECONDS, "unknown_outcome")
+    age = call.age_seconds(intent)
     answer = _ask(action.lookup, call, intent)
     is_over = action.attempt_seconds + IN_FLIGHT_SECONDS
     if isinstance(answer, Never) and age < is_over:

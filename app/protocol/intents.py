@@ -100,6 +100,18 @@ def age_seconds(intent: Intent) -> float:
     return float(row["age"])
 
 
+def key_age_seconds(workflow_id: UUID, step_key: str, intent: Intent) -> float:
+    """How long the vendor may have known the intent's idempotency key, in seconds."""
+    row = db.call(
+        "SELECT extract(epoch FROM clock_timestamp() - key_sent_at)::double precision AS age"
+        "  FROM intents WHERE workflow_id = %s AND step_key = %s AND generation = %s"
+        "   AND ordinal = %s",
+        (workflow_id, step_key, intent.generation, intent.ordinal),
+    )
+    assert row is not None
+    return float(row["age"])
+
+
 def intents(workflow_id: UUID, key: str) -> tuple[Intent, ...]:
     """All intents of a step, oldest first."""
     found = db.patiently(

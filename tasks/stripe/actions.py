@@ -127,26 +127,41 @@ def refund(call: Call, undo: Undo) -> Json:
 
     A payment that another step has captured is left alone.
     """
-    # The recorded request is read, because it is committed before it is sent. The step's output is
-    # missing if the worker died after the capture.
-    payment_intent = next(
-        (
-            intent.request["payment_intent"]
-            for intent in undo.intents
-            if intent.operation == "payment_intents.capture"
-        ),
-        None,
+    # The recorded requests are read, because they are committed before they are sent. The step's
+    # output is missing if the worker died after the capture. A step that was retried by hand may
+    # have captured several payments.
+    payments = dict.fromkeys(
+        str(intent.request["payment_intent"])
+        for intent in undo.intents
+        if intent.operation == "payment_intents.capture"
     )
-    if payment_intent is None:
-        return {"result": "nothing"}
+    taken = {
+        str(intent.response["payment_intent"])
+        for intent in undo.intents
+        if intent.operation == "payment_intents.capture" and intent.response
+    }
     stripe = api()
+    results = [_give_back(call, stripe, each, is_ours=each in taken) for each in payments]
+    if len(results) <= 1:
+        return results[0] if results else {"result": "nothing"}
+    order = ("refunded", "already", "nothing")
+    found = [each["result"] for each in results]
+    return {"result": min(found, key=order.index), "payments": results}
+
+
+def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: bool) -> Json:
+    """Refund one payment, unless another step has captured it (`is_ours`: this step's capture is
+    recorded)."""
     seen = stripe.retrieve_payment_intent(payment_intent)
     if seen["status"] != "succeeded":
+        call.pass_over()
         return {"result": "nothing", "status": seen["status"]}
-    if not _is_captured_by(call, seen) and not undo.response("payment_intents.capture"):
+    if not is_ours and not _is_captured_by(call, seen):
+        call.pass_over()
         return {"result": "nothing", "captured_by": _metadata_of(seen).get(CAPTURED_BY)}
     ours = _our_refund(stripe, payment_intent, call.reference)
     if ours or (seen.get("latest_charge") or {}).get("refunded"):
+        call.pass_over()
         return {"result": "already", "refund": (ours or {}).get("refund")}
     request = {
         "payment_intent": payment_intent,

@@ -1,5 +1,7 @@
 """What only Stripe does: idempotency keys, declined cards, and refunds."""
 
+from dataclasses import replace
+
 import pytest
 
 from app import db
@@ -137,6 +139,24 @@ def test_a_key_that_a_refused_call_has_told_does_not_live_longer(
         prepared.run()
     assert vendors.count("authorizations") == 1
     assert isinstance(prepared.look_up(), Found)
+
+
+def test_every_payment_that_a_retried_step_has_captured_is_given_back_once(
+    step: Claim, vendors: Vendors
+) -> None:
+    taken, other = capture(step), capture(step)
+    taken.run()
+    again = replace(taken.retried(), given=other.given)
+    again.run()
+    second = str(other.given["payment_intent"])
+    vendors.fault("stripe", "refunds.create", "status", status=429, match=second)
+    with pytest.raises(NotServed):
+        again.undo()
+    assert vendors.count("refunds") == 1
+    undone = again.undo()
+    assert [each["result"] for each in undone["payments"]] == ["already", "refunded"]
+    assert again.undo()["result"] == "already"
+    assert vendors.count("refunds") == 2
 
 
 def test_a_declined_card_is_permanent_and_names_the_payment(

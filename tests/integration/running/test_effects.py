@@ -97,7 +97,9 @@ def _let_pass(seconds: float) -> None:
     )
     # An intent's age is that of the database's own clock.
     db.row(
-        "UPDATE intents SET first_sent_at = first_sent_at - make_interval(secs => %s)", (seconds,)
+        "UPDATE intents SET first_sent_at = first_sent_at - make_interval(secs => %s),"
+        " key_sent_at = key_sent_at - make_interval(secs => %s)",
+        (seconds, seconds),
     )
     db.row("UPDATE steps SET publish_after = clock_timestamp() WHERE publish_after IS NOT NULL", ())
 
