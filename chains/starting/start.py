@@ -30,8 +30,7 @@ DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 
 
 RETIRED = "workflows_not_on_a_retired_version"
-"""The name of the constraint that refuses a start if its version was retired after it was chosen.
-"""
+"""The constraint that refuses a start if its version was retired or deleted after it was chosen."""
 
 _TYPES = (
     "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
@@ -208,7 +207,7 @@ def start_child(
     """Commit and publish a child. If it exists, only pause it if its parent is paused.
 
     Raise InvalidInput if the type or the version is unknown or the input is wrong. Raise Conflict
-    if the parent is stopping, or if the version was retired in the meantime.
+    if the parent is stopping, or if the version was retired or deleted in the meantime.
     """
     if _exists(child_id):
         pausing.follow_parent(child_id)
@@ -303,7 +302,7 @@ def _insert(parameters: tuple[Any, ...]) -> bool:
         if err.diag.constraint_name != RETIRED:
             raise
         raise Conflict(
-            "the version was retired during this request; send the request again",
+            "the version was retired or deleted during this request; send the request again",
             code="version_retired",
         ) from err
     return row is not None and bool(row["is_started"])

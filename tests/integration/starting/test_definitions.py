@@ -179,6 +179,17 @@ def test_a_retired_version_starts_nothing_even_if_it_was_picked_before(kernel: K
     begin(kernel, 2)
 
 
+def test_a_version_that_does_not_exist_starts_nothing(kernel: Kernel) -> None:
+    register(1)
+    for version in (2, 0):
+        with pytest.raises(psycopg2.errors.CheckViolation, match=f"{version} of .* does not exist"):
+            begin(kernel, version)
+    for table in ("definition_activations", "definitions"):
+        db.row(f"DELETE FROM {table} WHERE name = %s", (NAME,))
+    with pytest.raises(psycopg2.errors.CheckViolation, match="does not exist"):
+        begin(kernel, 1)
+
+
 def test_a_version_that_another_definition_asks_for_is_not_retired(kernel: Kernel) -> None:
     register(1)
     register(2)
