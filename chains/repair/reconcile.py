@@ -33,7 +33,6 @@ log = structlog.get_logger()
 
 BATCH = 200
 BEAT_SECONDS = 2.0
-MAX_CRASHES = 5
 LONG_QUEUE = 500
 
 _unserved = Unserved()
@@ -163,14 +162,13 @@ class _Pass:
         if time.monotonic() - self.beat_at > BEAT_SECONDS:
             self.beat()
         row = db.row(
-            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s, %s)",
+            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s)",
             (
                 workflow_id,
                 self.may_expire,
                 _not_repeatable(),
                 self.backed_up,
                 settings.current().republish_seconds,
-                MAX_CRASHES,
             ),
         )
         if row is None:

@@ -9,6 +9,7 @@ from app.errors import Conflict
 from app.platform import Delivery
 from app.protocol import intents, outcomes
 from app.protocol.claims import Claim, claim_step
+from app.queries import human_tasks
 from app.settings import current
 from chains.commands.accept_delivery import accept_delivery
 from chains.dispatch import queue_lengths
@@ -139,11 +140,17 @@ def test_each_poll_that_finds_nothing_is_followed_by_a_later_one(kernel: Kernel)
 
 def test_a_step_that_crashes_its_worker_again_and_again_needs_a_person(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
-    for _ in range(reconcile.MAX_CRASHES):
+    bound = "SELECT min(n) AS n FROM generate_series(1, 99) AS n WHERE is_crashing_v1(n)"
+    most = db.row(bound, ())
+    assert most is not None
+    for number in range(1, most["n"] + 1):
+        assert kernel.workflow(workflow)["attention"] is None, number
         kernel.claim(workflow, "first")
         lapse(workflow, "first")
         look(workflow)
     assert kernel.workflow(workflow)["attention"] == "crashing"
+    (item,) = human_tasks.attention(kernel.user_id).items
+    assert [(step["key"], step["reason"]) for step in item["steps"]] == [("first", "crashing")]
     assert claim_step(workflow, "first", 30.0) is None
 
 
@@ -366,7 +373,7 @@ def test_a_standing_backlog_holds_back_copies_and_not_what_came_due(kernel: Kern
     def won(workflow: UUID) -> list[str]:
         kernel.due(workflow, "first")
         row = db.row(
-            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', '{control.noop}', 15, 5)",
+            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', '{control.noop}', 15)",
             (workflow,),
         )
         assert row is not None

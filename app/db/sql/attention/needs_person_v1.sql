@@ -7,15 +7,16 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
   SELECT s.key, CASE WHEN s.kind <> 'step' AND s.status = 'failed' THEN 'compensation_failed'
                      WHEN s.status = 'failed' THEN 'step_failed'
                      WHEN s.status = 'unknown' THEN 'unknown_outcome'
-                     WHEN s.crashes < 5 THEN held_reason_v1(s.error_code)
-                     ELSE 'crashing' END
+                     WHEN is_crashing_v1(s.crashes) THEN 'crashing'
+                     ELSE held_reason_v1(s.error_code) END
     FROM workflows w JOIN steps s ON s.workflow_id = w.id
    WHERE w.id = p_workflow AND (w.completed_at IS NULL OR s.kind = 'orphan_undo')
      AND CASE s.status WHEN 'failed' THEN s.kind <> 'step'
                             OR w.status = 'running'
                             AND NOT s.is_tolerated
                        WHEN 'unknown' THEN p_person IS NULL OR s.action = ANY (p_person)
-                       WHEN 'pending' THEN s.crashes >= 5 OR is_held_off_v1(s.held_since, s.error_code)
+                       WHEN 'pending' THEN is_crashing_v1(s.crashes)
+                            OR is_held_off_v1(s.held_since, s.error_code)
                        -- The next attempt is running, and it is not known yet whether its reason
                        -- to be held has ended.
                        WHEN 'running' THEN is_held_off_v1(s.held_since, s.error_code)

@@ -11,10 +11,9 @@
 --     reconciler_beat_v1); then no lease is ended.
 --   p_doubtful: actions whose open calls (calls of unknown outcome) must not simply be sent again.
 --   p_backed_up: actions whose platforms have long queues.
---   p_max_crashes: the number of lost workers at which a step's workflow is marked for attention.
 CREATE OR REPLACE FUNCTION reconcile_workflow_v1(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
-  p_republish double precision, p_max_crashes integer)
+  p_republish double precision)
 RETURNS TABLE (status text, won text[], timed_out boolean, over_budget boolean, expired integer)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -40,7 +39,7 @@ BEGIN
              SELECT FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = s.key
                 AND i.resolution IS NULL)) THEN
         expired_count := expired_count + 1;
-        IF s.crashes + 1 >= p_max_crashes THEN
+        IF is_crashing_v1(s.crashes + 1) THEN
           UPDATE steps SET wake_at = playalter_now() + interval '1 hour'
            WHERE workflow_id = p_workflow AND key = s.key;
           PERFORM call_person_v1(p_workflow, s.key, 'crashing');
