@@ -26,5 +26,5 @@ def wake(platform: str, external_id: str) -> None:
     for step in waiting:
         if queue_of(step["action"]) != platform:
             continue
-        if outcomes.wake_step(step["workflow_id"], step["key"], external_id):
+        if outcomes.wake_step(step["workflow_id"], step["key"], platform, external_id):
             dispatch(step["workflow_id"], [step["key"]])

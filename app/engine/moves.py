@@ -64,6 +64,8 @@ class Result:
     error: Json = field(default_factory=dict)
     seconds: float = 0.0
     suspend: Suspend | None = None
+    platform: str = ""
+    """The platform whose deliveries may wake the step, if it is suspended."""
     policy: RetryPolicy = _POLICY
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     after: float | None = None
@@ -151,7 +153,7 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
             "message": f"no answer for {err.external_id} within its time-out",
         }
     elif isinstance(err, Suspend):
-        result.move, result.suspend = Moves.SUSPEND, err
+        result.move, result.suspend, result.platform = Moves.SUSPEND, err, call.action.platform
     elif isinstance(err, Retryable):
         result.after, result.new_generation = err.after, err.stored
         result.move = Moves.RETRY if result.policy.allows(err.code) else Moves.FAIL

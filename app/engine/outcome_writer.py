@@ -64,9 +64,9 @@ class OutcomeWriter(Protocol):
 
     def leave_step(self, claim: Claim, attempt: Attempt, error: Json) -> str: ...
 
-    def has_delivery(self, external_id: str) -> bool: ...
+    def has_delivery(self, platform: str, external_id: str) -> bool: ...
 
-    def wake_step(self, workflow_id: UUID, key: str, external_id: str) -> bool: ...
+    def wake_step(self, workflow_id: UUID, key: str, platform: str, external_id: str) -> bool: ...
 
 
 def record(
@@ -148,7 +148,7 @@ def _record_failure(claim: Claim, result: Result, error: Json, writer: OutcomeWr
 
 def _record_suspension(claim: Claim, result: Result, writer: OutcomeWriter) -> Advance:
     assert result.suspend is not None
-    external_id = result.suspend.external_id
+    platform, external_id = result.platform, result.suspend.external_id
     if result.suspend.until is not None:
         verdict = writer.wait_step(claim, result.attempt, result.suspend)
         woken = verdict == "woken"
@@ -156,9 +156,9 @@ def _record_suspension(claim: Claim, result: Result, writer: OutcomeWriter) -> A
     verdict = writer.suspend_step(
         claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
     )
-    if verdict not in {"recorded", "draining"} or not writer.has_delivery(external_id):
+    if verdict not in {"recorded", "draining"} or not writer.has_delivery(platform, external_id):
         return Advance(verdict)
-    if writer.wake_step(claim.workflow_id, claim.key, external_id):
+    if writer.wake_step(claim.workflow_id, claim.key, platform, external_id):
         # The webhook came before the suspension was recorded. The caller publishes the step again.
         return Advance("released", (claim.key,))
     return Advance(verdict)

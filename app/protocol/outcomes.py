@@ -228,20 +228,23 @@ def leave_step(claim: Claim, attempt: Attempt, error: Json) -> str:
     return str(row["verdict"])
 
 
-def has_delivery(external_id: str) -> bool:
-    """Whether a delivery for `external_id` is stored that has woken no step yet."""
-    sql = "SELECT 1 FROM webhook_deliveries WHERE external_id = %s AND consumed_at IS NULL LIMIT 1"
-    return db.call(sql, (external_id,)) is not None
+def has_delivery(platform: str, external_id: str) -> bool:
+    """Whether a delivery of the platform for `external_id` is stored that has woken no step yet."""
+    sql = (
+        "SELECT 1 FROM webhook_deliveries"
+        " WHERE external_id = %s AND platform = %s AND consumed_at IS NULL LIMIT 1"
+    )
+    return db.call(sql, (external_id, platform)) is not None
 
 
-def wake_step(workflow_id: UUID, key: str, external_id: str) -> bool:
-    """Make the waiting step pending if a delivery for `external_id` is stored.
+def wake_step(workflow_id: UUID, key: str, platform: str, external_id: str) -> bool:
+    """Make the waiting step pending if a delivery of its platform for `external_id` is stored.
 
     Returns whether the caller must publish the step.
     """
     row = db.call(
-        "SELECT wake_step_v1(%s, %s, %s, %s) AS woken",
-        (workflow_id, key, external_id, republish_seconds()),
+        "SELECT wake_step_v1(%s, %s, %s, %s, %s) AS woken",
+        (workflow_id, key, platform, external_id, republish_seconds()),
     )
     assert row is not None
     return bool(row["woken"])

@@ -219,11 +219,11 @@ class MemoryOutcomes:
         row.status = "cancelled"
         return "draining"
 
-    def has_delivery(self, external_id: str) -> bool:
+    def has_delivery(self, platform: str, external_id: str) -> bool:
         """Always false: with a single thread no delivery comes before its step waits for it."""
         return False
 
-    def wake_step(self, workflow_id: UUID, key: str, external_id: str) -> bool:
+    def wake_step(self, workflow_id: UUID, key: str, platform: str, external_id: str) -> bool:
         """Always false: there is no early delivery that could wake the step."""
         return False
 

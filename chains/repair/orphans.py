@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection, text
 
 from app import db
+from app.broker.links import queue_of
 from app.db import AWAY
 from app.keys import orphan, undo_of
 from app.payload import dumps
@@ -32,7 +33,7 @@ def decide(limit: int) -> None:
     db.row(_OWN, (MOST_OPEN,))
     for row in db.rows(_UNDECIDED, (limit,)):
         try:
-            _decide(row["id"], row["workflow_id"], row["key"], row["effect_id"])
+            _decide(row["id"], row["platform"], row["workflow_id"], row["key"], row["effect_id"])
         except Exception as err:  # noqa: BLE001 - retried later, and the next deliveries go on
             _put_off(row["id"], err)
 
@@ -65,7 +66,9 @@ def _put_off(delivery: UUID, err: Exception) -> None:
     )
 
 
-def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) -> None:
+def _decide(
+    delivery: UUID, platform: str, workflow_id: UUID, step_key: str, effect_id: str
+) -> None:
     with db.begin() as connection:
         if connection.execute(text(_HOLD), {"id": workflow_id}).first() is None:
             # Another transaction locks the row and may be recording the effect. Leave the decision
@@ -73,7 +76,8 @@ def _decide(delivery: UUID, workflow_id: UUID, step_key: str, effect_id: str) ->
             return
         given = {
             "delivery": delivery,
-            "is_told": _is_in_an_output(connection, workflow_id, step_key, effect_id),
+            "is_told": _is_in_an_output(connection, workflow_id, step_key, effect_id)
+            or _is_awaited(connection, platform, effect_id),
             "orphan": dumps(orphan(step_key, effect_id)),
             "most": MOST_FAILURES,
         }
@@ -95,8 +99,18 @@ def _is_in_an_output(
     return any(effect_id in output.values() for output in outputs)
 
 
+def _is_awaited(connection: Connection, platform: str, effect_id: str) -> bool:
+    """Whether a step of the platform waits for the effect's id or has recorded it.
+
+    A step of another platform with an equal id is about something else.
+    """
+    found = connection.execute(text(_AWAITING), {"effect": effect_id})
+    return any(queue_of(row.action) == platform for row in found)
+
+
 _HOLD = "SELECT 1 FROM workflows WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED"
 _OUTPUTS = "SELECT output FROM steps WHERE workflow_id = :id AND key = ANY (:keys)"
+_AWAITING = "SELECT DISTINCT action FROM steps WHERE external_id = :effect AND kind <> 'orphan'"
 _DECIDE = "SELECT decide_delivery_v1(:delivery, :is_told, cast(:orphan AS jsonb), :most)"
 
 
@@ -119,7 +133,7 @@ UPDATE webhook_deliveries SET fate = 'own'
 """
 # Leave out the deliveries that cannot be decided yet; otherwise they would fill every batch.
 _UNDECIDED = """
-SELECT id, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
+SELECT id, platform, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id
   FROM webhook_deliveries AS d
  WHERE effect_workflow_id IS NOT NULL AND fate IS NULL
    AND (decide_after IS NULL OR decide_after <= clock_timestamp()) AND EXISTS (

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app import db
+from app.broker.links import queue_of
 from app.protocol import outcomes
 from app.protocol.claims import Claim
 from chains.repair.reconcile import reconcile
@@ -190,7 +191,8 @@ class Protocol(RuleBasedStateMachine):
         waiting = self.world.steps("s.external_id IS NOT NULL")
         if waiting:
             step = waiting[pick % len(waiting)]
-            outcomes.wake_step(step["workflow_id"], step["key"], step["external_id"])
+            platform = queue_of(step["action"])
+            outcomes.wake_step(step["workflow_id"], step["key"], platform, step["external_id"])
 
     @precondition(lambda self: self.sample == "with_people")
     @rule(approved=st.booleans())

@@ -89,8 +89,8 @@ def test_a_webhook_and_a_suspension_at_the_same_moment_always_meet(
 
         def suspend(held: Claim = held, woken: list[Any] = woken) -> None:
             outcomes.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
-            if outcomes.has_delivery("ext"):
-                woken.append(outcomes.wake_step(held.workflow_id, "first", "ext"))
+            if outcomes.has_delivery("control", "ext"):
+                woken.append(outcomes.wake_step(held.workflow_id, "first", "control", "ext"))
 
         def deliver(number: int) -> None:
             time.sleep(0.0005 * (number % 4))

@@ -194,9 +194,9 @@ def test_a_webhook_that_comes_before_the_step_waits_is_found_there(kernel: Kerne
     held = kernel.claim(workflow, "first")
     accept_delivery("control", delivery())
     outcomes.suspend_step(held, NOTHING, "ext", 3600.0, 7200.0)
-    assert outcomes.wake_step(workflow, "first", "ext")
+    assert outcomes.wake_step(workflow, "first", "control", "ext")
     assert kernel.step(workflow, "first")["status"] == "pending"
-    assert not outcomes.wake_step(workflow, "first", "ext")
+    assert not outcomes.wake_step(workflow, "first", "control", "ext")
 
 
 def test_a_webhook_of_another_platform_wakes_nothing(kernel: Kernel) -> None:

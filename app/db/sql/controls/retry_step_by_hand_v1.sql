@@ -49,7 +49,7 @@ BEGIN
   IF s.role = 'approval' AND s.status = 'failed' THEN
     -- The approval is asked for again. An earlier answer stays stored, but no longer applies.
     UPDATE webhook_deliveries SET external_id = external_id || '#' || s.generation
-     WHERE external_id = s.external_id;
+     WHERE external_id = s.external_id AND platform = 'control';
   END IF;
   UPDATE steps SET status = 'pending', tries = 0, error = NULL, error_code = NULL, held_since = NULL,
          input = CASE WHEN s.role IN ('wait', 'approval') THEN NULL

@@ -1,16 +1,15 @@
 -- Whether an effect at a platform must be kept, and not be undone as an orphan (an effect to which
 -- no step has a claim). It is kept in these cases:
---   - This step, or any other step, waits for the effect's id or has recorded it.
 --   - A person has entered the step's output.
 --   - A call of the step's present generation, to which the platform agreed, made the effect.
 --   - A person has said that a call of the step was made, but not what it made. It cannot be known
 --     whether it made this effect.
--- Outputs are payloads, which no SQL reads (they may be encrypted one day). The caller checks
--- whether an output contains the effect's id (see settle_delivery_v1).
+-- It is also kept if a step of the same platform waits for its id or has recorded it. SQL does not
+-- know the platform of an action, and reads no outputs (they are payloads, and may be encrypted one
+-- day). So the caller checks both (see settle_delivery_v1).
 CREATE OR REPLACE FUNCTION is_own_effect_v1(p_workflow uuid, p_key text, p_effect text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT FROM steps WHERE external_id = p_effect AND kind <> 'orphan')
-      OR EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key
+  SELECT EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key
                     AND resolved_output IS NOT NULL)
       OR EXISTS (
            SELECT FROM intents i JOIN steps s ON (s.workflow_id, s.key) = (i.workflow_id, i.step_key)

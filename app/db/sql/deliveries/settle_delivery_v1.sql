@@ -5,8 +5,9 @@
 --
 -- The workflow row is locked FOR NO KEY UPDATE, as by every transaction that records an outcome or
 -- lets an ended step run again. SKIP LOCKED, because the reconciler's next pass tries again.
--- p_is_told: the output of the step or of its compensation contains the effect's id. The caller has
--- read both under the same lock. p_orphan is as in add_orphan_v1.
+-- p_is_told: the output of the step or of its compensation contains the effect's id, or a step of
+-- the delivery's platform waits for that id or has recorded it. The caller has read them under the
+-- same lock. p_orphan is as in add_orphan_v1.
 --
 -- verdicts:
 --   own

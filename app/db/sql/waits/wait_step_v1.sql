@@ -42,7 +42,8 @@ BEGIN
   END IF;
   IF w.status = 'compensating' THEN RETURN 'draining'; END IF;
   SELECT id INTO early FROM webhook_deliveries
-   WHERE external_id = p_early AND consumed_at IS NULL ORDER BY id LIMIT 1;
+   WHERE external_id = p_early AND platform = 'control' AND consumed_at IS NULL
+   ORDER BY id LIMIT 1;
   IF early IS NULL THEN
     PERFORM wake_by_v1(p_workflow, p_until);
     RETURN 'recorded';
