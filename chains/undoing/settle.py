@@ -45,11 +45,11 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
     reconciler does both later.
     """
     stopping = db.patiently(lambda: db.row(_BARRIER, (workflow_id,)))
+    may_end = True
     if stopping is not None and not stopping["undoes"]:
         # Nothing is undone, so no compensation stops the children. Stop them here.
-        for child in children.stop_all(workflow_id):
-            settle(child)
-    status, undo_keys = db.patiently(lambda: _progress(workflow_id))
+        may_end = _stop_children(workflow_id, stopping["type"], stopping["version"])
+    status, undo_keys = db.patiently(lambda: _progress(workflow_id, may_end=may_end))
     if is_publishing:
         dispatch(workflow_id, undo_keys)
         if status in TERMINAL_WORKFLOW_STATUSES:
@@ -77,10 +77,37 @@ _CROWD = (
 
 # A barrier: FOR UPDATE waits until the transactions of claims in flight have ended. A later claim
 # sees that the workflow is stopping, because the stop is committed already.
-_BARRIER = "SELECT undoes FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+_BARRIER = (
+    "SELECT undoes, type, version FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+)
+IN_DOUBT = ("running", "unknown")
+"""The statuses of a pivot whose outcome is open."""
 
 
-def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
+def _stop_children(workflow_id: UUID, type: str, version: int) -> bool:
+    """Stop the children of a stopping workflow that is not undone, and return True.
+
+    Return False and stop no child if the workflow is paused or its pivot is in doubt: if the pivot
+    has succeeded, the workflow runs again, and its children must run too.
+    """
+    given = (workflow_id, registry.plan(type, version).pivot, list(IN_DOUBT))
+    if db.patiently(lambda: db.row(_IS_DECIDED, given)) is None:
+        return False
+    for child in children.stop_all(workflow_id):
+        settle(child)
+    return True
+
+
+# This answer stays true: after the barrier, no pivot of a stopping workflow is claimed that is not
+# in doubt already.
+_IS_DECIDED = (
+    "SELECT 1 FROM workflows w WHERE id = %s AND status = 'compensating' AND paused_at IS NULL"
+    " AND NOT EXISTS (SELECT FROM steps WHERE workflow_id = w.id AND key = %s"
+    " AND status = ANY (%s))"
+)
+
+
+def _progress(workflow_id: UUID, *, may_end: bool) -> tuple[str, list[str]]:
     with db.begin() as connection:
         workflow = connection.execute(
             text(
@@ -100,8 +127,9 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
         if any(step.status == "running" and not step.undo for step in steps):
             return "compensating", []
         if not workflow.undoes:
-            if any(step.status == "unknown" for step in steps):
-                # A call of unknown outcome is looked up before the workflow may end.
+            if not may_end or any(step.status == "unknown" for step in steps):
+                # Before the workflow may end, its children are stopped, and each call of unknown
+                # outcome is looked up.
                 return "compensating", []
             return _end(connection, workflow_id, workflow.cause, was_undone=False), []
         is_used, kept = living_forks.used_by_forks(connection, workflow_id)
@@ -115,9 +143,6 @@ def _progress(workflow_id: UUID) -> tuple[str, list[str]]:
             was_undone = any(step.undo for step in steps)
             return _end(connection, workflow_id, workflow.cause, was_undone=was_undone), []
         return "compensating", _add_undos(connection, workflow_id, plan, steps, ready)
-
-
-IN_DOUBT = ("running", "unknown")
 
 
 def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:

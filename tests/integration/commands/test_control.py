@@ -15,6 +15,7 @@ from chains.commands.pause import pause, resume
 from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
 from chains.commands.skip import skip
+from chains.undoing.settle import settle
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive
 from tests.unit.definitions import fail, noop
@@ -329,6 +330,29 @@ def test_a_cancel_without_undoing_takes_the_children_with_it(kernel: Kernel, ada
     assert cancel(ada, workflow, undo=False).result == "cancelled"
     (found,) = db.rows("SELECT * FROM workflows WHERE parent_id = %s", (workflow,))
     assert (found["status"], found["undoes"]) == ("cancelled", False)
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_cancel_without_undoing_leaves_the_children_while_the_pivot_is_in_doubt(
+    kernel: Kernel, ada: Caller, is_made: bool
+) -> None:
+    child = {"workflow": "child", "type": kernel.register({"wait": "w", "for": "1h"})}
+    steps = [{**child, "await": False}, {**PAY, "pivot": True}, noop("c")]
+    workflow = kernel.start(kernel.register({"sequence": steps}))
+    drive(1)
+    claim = kernel.claim(workflow, "pay")
+    assert cancel(ada, workflow, undo=False).result == "compensating"
+    started = "SELECT status FROM workflows WHERE parent_id = %s"
+    assert db.rows(started, (workflow,)) == [{"status": "running"}]
+    if is_made:
+        outcomes.finish_step(claim, NOTHING, outcomes.Finish({}, is_pivot=True))
+        drive()
+        assert kernel.workflow(workflow)["status"] == "succeeded"
+        assert db.rows(started, (workflow,)) == [{"status": "running"}]
+    else:
+        outcomes.fail_step(claim, NOTHING, {"code": "declined", "message": "no"}, pivot="pay")
+        assert settle(workflow) == "cancelled"
+        assert db.rows(started, (workflow,)) == [{"status": "cancelled"}]
 
 
 def test_a_dry_run_changes_nothing(kernel: Kernel, ada: Caller) -> None:
