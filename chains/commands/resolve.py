@@ -36,10 +36,10 @@ class Resolution:
     - `succeeded`: the call took effect. If `output` is given, the step ends with this output. If
       `response` is given (the vendor's response to the step's one open call), the action continues
       with this response.
-    - `never`: the call did not happen; the step runs again.
+    - `never`: the call did not happen; the step or the compensation runs again.
     - `done`: the effect is undone, so the compensation counts as done.
-    - `retry`: ask the platform again now whether the call took effect, or run the compensation
-      again now.
+    - `retry`: ask the platform again now whether the call took effect. A compensation without such
+      a call runs again now.
     """
 
     as_: str
@@ -51,12 +51,11 @@ class Resolution:
 _WRONG = {
     "done": "is not a compensation: resolve it as `succeeded` with its output, or as `never`",
     "retry": "has no call of unknown outcome: use the command retry",
-    "succeeded": "is a compensation: resolve it as `done` or `retry`",
-    "never": "is a compensation: resolve it as `done` or `retry`",
+    "succeeded": "is a compensation: resolve it as `done`, `never` or `retry`",
 }
 _REFUSALS = {
     "not_one_open": ("does not have one open call; give its output instead", "no_open_call"),
-    "nothing_open": ("has no call of unknown outcome; retry it", "no_open_call"),
+    "nothing_open": ("has no call of unknown outcome, so retry it", "no_open_call"),
     "undoing": ("is being undone; resolve its compensation", "step_is_undone"),
     "waiting": ("waits for an answer, so there is nothing to resolve", "step_waiting"),
     "pending": ("has not run yet, so there is nothing to resolve", "step_not_due"),

@@ -249,7 +249,7 @@ class _Fold:
         step.cost = step.cost_by_now()
         step.status, step.code = str(data["status"]), None
         step.generation = _number(data, "generation", step.generation)
-        if not of_undo and how != "retry":
+        if how == "never" or (not of_undo and how != "retry"):
             step.external_id = None
 
     def orphan_found(self, key: str, step: ExpectedStep, data: Data) -> None:

@@ -14,8 +14,8 @@ class ResolveStep(Body):
 
     `succeeded`: the call took effect. Give either `output`, which becomes the step's output, or
     `response`, the vendor's response, with which the action continues. `never`: nothing happened,
-    so the step runs again. `done`: the compensation counts as done. `retry`: ask the platform again
-    now, or run the compensation again now.
+    so the step or the compensation runs again. `done`: the compensation counts as done. `retry`:
+    ask the platform again now, or run the compensation again now.
     """
 
     as_: Literal["succeeded", "never", "done", "retry"] = Field(alias="as")

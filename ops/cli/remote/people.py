@@ -158,7 +158,7 @@ def resolve(
 
     \b
     succeeded  the call was made; give --output or --response
-    never      nothing happened; the step runs again
+    never      nothing happened; the step or the compensation runs again
     done       the compensation (STEP~undo) counts as done
     retry      repeat the lookup or the compensation now
     """

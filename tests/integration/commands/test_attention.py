@@ -184,6 +184,75 @@ def test_a_compensation_that_gave_up_counts_as_done_or_goes_on(
     assert kernel.step(workflow, "first")["status"] == "compensated"
 
 
+def undoing(kernel: Kernel, ada: Caller) -> tuple[UUID, Claim]:
+    """A workflow that is being undone, and the claim of its compensation `a~undo`."""
+    a = {**noop("a"), "compensation": {"action": PAY["action"], "with": PAY["with"]}}
+    workflow = kernel.start(kernel.register({"sequence": [a, {"wait": "w", "for": "1h"}]}))
+    drive()
+    cancel(ada, workflow)
+    return workflow, kernel.claim(workflow, "a~undo")
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_a_compensation_of_unknown_outcome_that_is_done_is_over(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow, claim = undoing(kernel, ada)
+    doubt(claim)
+    (item,) = human_tasks.attention(ada.id).items
+    assert [(step["key"], step["reason"]) for step in item["steps"]] == [
+        ("a~undo", "unknown_outcome")
+    ]
+    with pytest.raises(Conflict, match="resolve it as `done`, `never` or `retry`"):
+        resolve(ada, workflow, "a~undo", word("succeeded", output={}))
+    resolve(ada, workflow, "a~undo", word("done"))
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("compensated", None)
+    assert kernel.step(workflow, "a")["status"] == "compensated"
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_a_compensation_whose_call_never_happened_runs_as_a_new_generation(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow, claim = undoing(kernel, ada)
+    doubt(claim)
+    resolve(ada, workflow, "a~undo", word("never"))
+    assert kernel.workflow(workflow)["attention"] is None
+    (intent,) = intents.intents(workflow, "a~undo")
+    assert intent.resolution == "never"
+    again = kernel.claim(workflow, "a~undo")
+    assert (again.generation, again.prior, again.tries) == (1, "pending", 0)
+    assert resolved(kernel, workflow)["data"]["generation"] == 1
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_a_compensation_of_unknown_outcome_is_looked_up_again_now(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow, claim = undoing(kernel, ada)
+    doubt(claim)
+    assert claims.claim_step(workflow, "a~undo", 30.0) is None
+    resolve(ada, workflow, "a~undo", word("retry"))
+    assert kernel.claim(workflow, "a~undo").prior == "unknown"
+
+
+@pytest.mark.usefixtures("agreeing")
+@pytest.mark.parametrize("said", ["done", "retry"])
+def test_a_compensation_that_waits_counts_as_done_or_asks_now(
+    kernel: Kernel, ada: Caller, said: str
+) -> None:
+    workflow, claim = undoing(kernel, ada)
+    assert outcomes.suspend_step(claim, NOTHING, "ext", 600.0, 3600.0) == "draining"
+    with pytest.raises(Conflict, match="has no call of unknown outcome"):
+        resolve(ada, workflow, "a~undo", word("never"))
+    resolve(ada, workflow, "a~undo", word(said))
+    if said == "done":
+        assert kernel.workflow(workflow)["status"] == "compensated"
+    else:
+        assert kernel.claim(workflow, "a~undo").external_id == "ext"
+
+
 def test_a_person_is_called_on_for_what_is_left(kernel: Kernel, ada: Caller) -> None:
     bad = {"step": "x", "action": "control.fail"}
     node = {"parallel": "both", "branches": [bad, {**bad, "step": "y"}]}

@@ -226,6 +226,24 @@ def people_decide(world: World) -> None:
         assert world.kernel.workflow(gave_up)["status"] == "compensated"
 
 
+def people_end_compensations(world: World) -> None:
+    """A person declares compensations done: one of unknown outcome, and one that waits."""
+    ada = Caller(world.kernel.user_id, "ada@example.com")
+    undone = {**noop("a"), "compensation": {"action": "control.noop"}}
+    name = world.kernel.register({"sequence": [undone, {"wait": "w", "for": "1h"}]})
+    for is_unknown in (True, False):
+        stopped = world.kernel.start(name, INPUT)
+        drive()
+        cancel(ada, stopped)
+        claim = world.kernel.claim(stopped, "a~undo")
+        if is_unknown:
+            outcomes.doubt_step(claim, NOTHING, {"code": "x"}, 3600.0, "unknown_outcome")
+        else:
+            outcomes.suspend_step(claim, NOTHING, "ext", 600.0, 3600.0)
+        resolve(ada, stopped, "a~undo", Resolution("done", "done by hand"))
+        assert world.kernel.workflow(stopped)["status"] == "compensated"
+
+
 def a_fork_adopts(world: World) -> None:
     ada = Caller(world.kernel.user_id, "ada@example.com")
     each = {
@@ -276,6 +294,7 @@ SCENES: tuple[Callable[[World], None], ...] = (
     a_child_reopened,
     a_doubt_that_is_dropped,
     people_decide,
+    people_end_compensations,
     a_fork_adopts,
 )
 

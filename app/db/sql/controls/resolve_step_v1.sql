@@ -8,8 +8,8 @@
 --     p_output is given, the step is recorded with this output and the action does not run.
 --   never: the open calls took no effect; the step runs again as a new generation, with new
 --     idempotency keys.
---   retry: the open calls are looked up again now. For a compensation, see resolve_undo_v1.
---   done: only for a compensation, see resolve_undo_v1.
+--   retry: the open calls are looked up again now.
+--   done: only for a compensation. What each means for a compensation: see resolve_undo_v1.
 -- While the workflow is stopping, no step runs again. The caller then settles the workflow, which
 -- undoes what was made and cancels the rest. p_person: actions whose open calls only a person can
 -- resolve. Locks the workflow row FOR NO KEY UPDATE, then the step's row.
