@@ -38,6 +38,19 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+LONGEST_PAUSE_SECONDS = 5.0
+"""The longest pause between two passes of a reconciler."""
+
+
+def _pass_seconds(seconds: float) -> float:
+    if not 0 < seconds <= LONGEST_PAUSE_SECONDS:
+        raise ValueError(
+            f"must be above 0 and at most {LONGEST_PAUSE_SECONDS:g}: between two passes, the steps"
+            " of dead workers and lost messages wait"
+        )
+    return seconds
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -68,7 +81,7 @@ class Settings(BaseSettings):
     """The secret that signs the links by which platforms fetch artifacts."""
 
     lease_seconds: float = Field(default=30.0, ge=0.5)
-    reconcile_seconds: float = Field(default=2.0, gt=0)
+    reconcile_seconds: Annotated[float, AfterValidator(_pass_seconds)] = 2.0
     republish_seconds: float = Field(default=15.0, ge=0.5, le=15.0)
     autoscale: str = Field(default="4,2", pattern=r"^\d+,\d+$")
     database_pool: int = Field(default=5, ge=1)

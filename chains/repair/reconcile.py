@@ -24,7 +24,7 @@ from app.platform import Effect
 from chains import waking
 from chains.actions import actions
 from chains.dispatch import dispatch, queue_lengths
-from chains.repair import orphans
+from chains.repair import heartbeat, orphans
 from chains.repair.unserved import Unserved
 from chains.undoing.settle import settle
 from chains.undoing.stop import stop
@@ -32,7 +32,6 @@ from chains.undoing.stop import stop
 log = structlog.get_logger()
 
 BATCH = 200
-BEAT_SECONDS = 2.0
 LONG_QUEUE = 500
 
 _unserved = Unserved()
@@ -49,12 +48,13 @@ class Reconciler:
 
         After a full pass (BATCH workflows were due) the next pass starts at once.
         """
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            is_full = self.try_pass()
-            pause = settings.current().reconcile_seconds - (time.monotonic() - began)
-            if not is_full and pause > 0:
-                self.stopping.wait(pause)
+        with heartbeat.beating():
+            while not self.stopping.is_set():
+                began = time.monotonic()
+                is_full = self.try_pass()
+                pause = settings.current().reconcile_seconds - (time.monotonic() - began)
+                if not is_full and pause > 0:
+                    self.stopping.wait(pause)
         db.release()
 
     def try_pass(self) -> bool:
@@ -128,12 +128,9 @@ class _Pass:
     def beat(self) -> None:
         """Write the heartbeat that all reconcilers share, and read whether leases may expire.
 
-        A long pass writes the heartbeat again, because after a gap no lease may expire.
+        A long pass asks again, because PostgreSQL may have been away meanwhile.
         """
-        row = db.row(
-            "SELECT reconciler_beat_v1(%s) AS may_expire", (settings.current().lease_seconds,)
-        )
-        self.may_expire = bool(row and row["may_expire"])
+        self.may_expire = heartbeat.beat()
         self.beat_at = time.monotonic()
 
     def ask_queues(self) -> None:
@@ -159,7 +156,7 @@ class _Pass:
         Expire leases, make polls due and publish due steps. Stop the workflow if its time-out or
         its budget is exceeded. Undo a stopping workflow further.
         """
-        if time.monotonic() - self.beat_at > BEAT_SECONDS:
+        if time.monotonic() - self.beat_at > heartbeat.BEAT_SECONDS:
             self.beat()
         row = db.row(
             "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s)",

@@ -56,6 +56,14 @@ def test_every_wrong_setting_is_named() -> None:
     assert "soon" not in str(caught.value)
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "5.1", "11", "inf", "nan"])
+def test_a_pause_in_which_nothing_would_be_repaired_is_refused_by_name(seconds: str) -> None:
+    refused = r"RECONCILE_SECONDS: must be above 0 and at most 5: .*dead workers"
+    with pytest.raises(SettingsInvalid, match=refused):
+        load(Settings, OURS | {"RECONCILE_SECONDS": seconds})
+    assert load(Settings, OURS | {"RECONCILE_SECONDS": "5"}).reconcile_seconds == 5.0
+
+
 def test_a_platforms_wrong_setting_ends_the_process_by_its_name() -> None:
     environ = {"PRESS_API_KEY": "k", "PRESS_BASE_URL": "press", "PRESS_COPIES": "two"}
     with pytest.raises(SettingsInvalid) as caught:

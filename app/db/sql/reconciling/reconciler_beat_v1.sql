@@ -2,7 +2,7 @@
 -- last heartbeat is more than 10 seconds old, the whole system stood still (PostgreSQL was
 -- unavailable, say) and workers could not renew their leases. Then no lease is ended for p_lease
 -- seconds, because else every running step would be run twice. Called at the start of each pass of
--- a reconciler, and again during a long pass.
+-- a reconciler, and every other second by a thread of it, also during a long pass.
 CREATE OR REPLACE FUNCTION reconciler_beat_v1(p_lease double precision) RETURNS boolean
 LANGUAGE sql AS $$
   INSERT INTO reconciler_beat AS b (is_only, beat_at, grace_until)

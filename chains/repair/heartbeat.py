@@ -1,0 +1,48 @@
+"""Writes the heartbeat that all reconcilers share.
+
+After a gap of 10 seconds no lease may end for a while, because PostgreSQL may have been away and
+workers may have been unable to renew their leases (see reconciler_beat_v1). A pass of a reconciler
+may take longer than that, and so may one of its statements that waits for a lock. Therefore a
+thread of its own writes the heartbeat, whatever the pass does.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from app import db, settings
+
+log = structlog.get_logger()
+
+BEAT_SECONDS = 2.0
+
+
+def beat() -> bool:
+    """Write the heartbeat, and return whether leases may end now."""
+    row = db.row("SELECT reconciler_beat_v1(%s) AS may_expire", (settings.current().lease_seconds,))
+    return bool(row and row["may_expire"])
+
+
+@contextmanager
+def beating() -> Iterator[None]:
+    """Write the heartbeat every BEAT_SECONDS, from a thread, during the block."""
+    stopping = threading.Event()
+    thread = threading.Thread(
+        target=_beat_until, args=(stopping,), daemon=True, name="reconciler-heartbeat"
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _beat_until(stopping: threading.Event) -> None:
+    while not stopping.wait(BEAT_SECONDS):
+        try:
+            beat()
+        except Exception as err:  # noqa: BLE001 - without this thread, a long pass ends no lease
+            log.warning("reconcile.beat_failed", error=str(err).strip()[:300])
