@@ -1,7 +1,7 @@
 """Makes JSON that PostgreSQL accepts: a step whose outcome cannot be recorded would be run again.
 
 What jsonb refuses (NUL, lone surrogates, NaN) is removed or replaced. A text that is too large
-raises an error.
+raises an error. Its size is counted in bytes of UTF-8, as PostgreSQL stores it.
 """
 
 import json
@@ -10,7 +10,9 @@ from typing import Any
 
 from app.errors import Permanent
 
-MAX_CHARACTERS = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
+TOO_LARGE = "payload_too_large"
+"""The code of the error that `dumps` raises."""
 
 
 def clean(value: Any) -> Any:
@@ -57,16 +59,21 @@ def _clean_text(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
+def text_of(value: Any) -> str:
+    """Compact JSON text that jsonb accepts, of any size."""
+    return json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
+
+
 def dumps(value: Any) -> str:
-    """Compact JSON text that jsonb accepts. Raises Permanent if it is over MAX_CHARACTERS."""
+    """Like `text_of`, but raises Permanent with the code TOO_LARGE if it is over MAX_BYTES."""
     if type(value) is dict and not value:
         # Most inputs and outputs of control steps are empty. They need no cleaning.
         return "{}"
-    text = json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
-    if len(text) > MAX_CHARACTERS:
+    text = text_of(value)
+    size = len(text) if text.isascii() else len(text.encode())
+    if size > MAX_BYTES:
         raise Permanent(
-            f"a payload of {len(text)} characters is over the limit of {MAX_CHARACTERS}",
-            code="payload_too_large",
+            f"a payload of {size} bytes is over the limit of {MAX_BYTES}", code=TOO_LARGE
         )
     return text
 

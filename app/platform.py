@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,7 +45,8 @@ class Intent:
 
     `first_sent_at` is the start of a lookup's window: a sending after a refusal sets it anew.
     `resolution` is None (open: the call may have taken effect), `accepted`, `refused` (the vendor
-    did nothing) or `never` (a lookup proved that the call took no effect).
+    did nothing) or `never` (a lookup proved that the call took no effect). `answer_id` is the
+    artifact that holds the response, if it was too large for the record; actions get the response.
     """
 
     ordinal: int
@@ -55,6 +57,7 @@ class Intent:
     first_sent_at: datetime
     resolution: str | None
     response: Json | None
+    answer_id: UUID | None = None
 
 
 @dataclass(frozen=True)

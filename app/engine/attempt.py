@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app import db, telemetry
+from app.engine import answers
 from app.engine.call import Call
 from app.engine.lookups import look_up
 from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
@@ -152,7 +153,7 @@ def _undo(call: Call) -> Undo:
         row["input"],
         None if is_orphan else row["output"],
         effect["external_id"],
-        intents.intents(call.workflow_id, key),
+        tuple(answers.whole(call.claim, each) for each in intents.intents(call.workflow_id, key)),
         is_orphan,
     )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app import db, settings
 from app.declarations import KEY_MARGIN
+from app.engine import answers
 from app.errors import NotConfigured, NotServed, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
 from app.keys import reference, step_of, undone_by, workflow_of
@@ -170,7 +171,7 @@ class Call:
                 code="replay_mismatch",
             )
         if intent.resolution == "accepted":
-            return intent.response or {}
+            return answers.whole(self.claim, intent).response or {}
         is_open = intent.resolution is None and not recorded.is_new
         if is_open and not self.may_send_again(recorded.key_age_seconds):
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
@@ -205,6 +206,4 @@ class Call:
         return response
 
     def _resolve(self, intent: Intent, resolution: str, response: Json | None) -> None:
-        made = self.action.made(intent.operation, response)
-        if not intents.resolve_intent(self.claim, intent.ordinal, resolution, response, made=made):
-            raise Fenced
+        answers.resolve(self.claim, self.action, intent, resolution, response)

@@ -4,6 +4,7 @@ Invariant: a call that may have taken effect is sent again only after a proof th
 while the vendor still remembers its idempotency key.
 """
 
+from app.engine import answers
 from app.engine.call import Call
 from app.errors import NotConfigured, NotServed, Outcome, Permanent, Retryable, Unavailable, Unknown
 from app.platform import (
@@ -18,7 +19,6 @@ from app.platform import (
     Never,
 )
 from app.protocol import intents
-from app.protocol.claims import Fenced
 
 RETRY_SECONDS = 10.0
 """The pause after a lookup that failed."""
@@ -125,8 +125,4 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
 
 
 def _resolve(call: Call, intent: Intent, resolution: str, response: Json | None) -> None:
-    made = call.action.made(intent.operation, response)
-    if not intents.resolve_intent(
-        call.claim, intent.ordinal, resolution, response, generation=intent.generation, made=made
-    ):
-        raise Fenced
+    answers.resolve(call.claim, call.action, intent, resolution, response)

@@ -128,6 +128,19 @@ class Artifacts:
             raise Permanent(f"artifact {name} was erased", code="artifact_erased")
         return self._described(known)
 
+    def keep_answer(self, text: str) -> UUID:
+        """Keep a platform's answer that is too large for its record, and return the artifact's id.
+
+        It is not among the artifacts of the step (`written`), so no compensation erases it. Raises
+        Fenced if the step's claim is lost.
+        """
+        data = text.encode()
+        name = f"answer-{hashlib.sha256(data).hexdigest()[:16]}.json"
+        artifact_id = uuid5(_NAMESPACE, f"{self.workflow_id}/{self.step_key}/{name}")
+        if _find(artifact_id, self.user_id) is None:
+            self._write(artifact_id, name, data, "application/json", None, is_result=False)
+        return artifact_id
+
     def link(self, artifact_id: UUID | str, *, seconds: int = LINK_SECONDS) -> str:
         """A URL at which a platform can fetch the content for `seconds`, without an API key."""
         return link(_uuid(artifact_id), seconds=seconds)
@@ -165,12 +178,14 @@ class Artifacts:
         data: bytes,
         content_type: str,
         vendor_sha256: str | None,
+        *,
+        is_result: bool = True,
     ) -> RowMapping:
         picture = _inspect_result(data) if content_type.startswith("image/") else None
         values = _values(artifact_id, self.user_id, name, data) | {
             **_home(WorkflowRow, self.workflow_id),
             "workflow_id": self.workflow_id,
-            "step_key": self.step_key,
+            "step_key": self.step_key if is_result else None,
             "content_type": picture.content_type if picture else content_type,
             "width": picture.width if picture else None,
             "height": picture.height if picture else None,

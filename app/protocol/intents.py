@@ -65,14 +65,16 @@ def resolve_intent(
     *,
     generation: int | None = None,
     made: Made = NOTHING_MADE,
+    answer_id: UUID | None = None,
 ) -> bool:
     """Record the outcome of an intent, and the ids that its response contains (`made`).
 
-    `generation` is that of the intent; the default is the claim's. Returns False if the claim is
-    lost.
+    `generation` is that of the intent; the default is the claim's. `answer_id` is the artifact that
+    holds the response, if it is not given here. Returns False if the claim is lost. Raises
+    Permanent if the response is too large.
     """
     row = db.call(
-        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS resolved",
+        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS resolved",
         (
             claim.workflow_id,
             claim.key,
@@ -83,6 +85,7 @@ def resolve_intent(
             dumps_or_none(response),
             made.effect_id,
             made.address,
+            answer_id,
         ),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )
@@ -117,7 +120,7 @@ def intents(workflow_id: UUID, key: str) -> tuple[Intent, ...]:
     found = db.patiently(
         lambda: db.rows(
             "SELECT ordinal, generation, operation, request, key, first_sent_at, resolution,"
-            " response FROM intents WHERE workflow_id = %s AND step_key = %s"
+            " response, answer_id FROM intents WHERE workflow_id = %s AND step_key = %s"
             " ORDER BY generation, ordinal",
             (workflow_id, key),
         ),
@@ -136,4 +139,5 @@ def _intent(ordinal: int, generation: int, row: dict[str, Any]) -> Intent:
         first_sent_at,
         row["resolution"],
         row["response"],
+        row["answer_id"],
     )

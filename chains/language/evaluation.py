@@ -9,14 +9,14 @@ from typing import Any
 
 from jmespath.visitor import TreeInterpreter
 
-from app.payload import MAX_CHARACTERS
+from app.payload import MAX_BYTES
 
 MAX_DEPTH = 100
 """The deepest nesting of an expression's value. Code that writes JSON recurses once per level."""
 
 _LISTS = (list, tuple)
 _VALUE = 8
-_MOST = 4 * MAX_CHARACTERS
+_MOST = 4 * MAX_BYTES
 
 
 class TooMuch(Exception):

@@ -39,6 +39,8 @@ class IntentRow(Base):
     """The vendor's id of what was made, as the action has read it in the response."""
     effect_address: Mapped[str | None]
     """The address of a file that was uploaded. A webhook may refer to the file by it."""
+    answer_id: Mapped[UUID | None]
+    """The artifact that holds the response, if it is too large for a row."""
     __table_args__ = (
         CheckConstraint(one_of("resolution", RESOLUTIONS), name="intents_resolution"),
         Index(

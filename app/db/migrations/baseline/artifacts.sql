@@ -1,4 +1,5 @@
--- Stored files: uploads (workflow_id is null), and results that steps have copied from platforms.
+-- Stored files: uploads (workflow_id is null), results that steps have copied from platforms, and
+-- answers of platforms that are too large for the table intents (step_key is null).
 -- The row of an erased file stays, with the file's hash.
 CREATE TABLE artifacts (
   id uuid DEFAULT uuidv7() PRIMARY KEY,

@@ -1,7 +1,8 @@
 -- Calls that change something at a platform, with their exact request, committed before the request
 -- is sent. request and response are payloads, which SQL does not read. From the response the action
 -- reads effect_id (the platform's id of what was made) and effect_address (an address under which a
--- webhook may report an uploaded file). No foreign key to the step: see is_not_needed_v1.
+-- webhook may report an uploaded file). answer_id: the artifact that holds the response, if it is
+-- too large for a row; then response is null. No foreign keys: see is_not_needed_v1.
 --
 -- first_sent_at: since when the call may have taken effect. A sending after `refused` or `never`
 -- sets it anew. key_sent_at: since when the platform may know the idempotency key. It never
@@ -20,6 +21,7 @@ CREATE TABLE intents (
   response jsonb,
   effect_id text,
   effect_address text,
+  answer_id uuid,
   PRIMARY KEY (workflow_id, step_key, generation, ordinal),
   CONSTRAINT intents_resolution CHECK (resolution IN ('accepted', 'refused', 'never'))
 );

@@ -15,5 +15,5 @@ LANGUAGE sql STABLE AS $$
            SELECT FROM intents i JOIN steps s ON (s.workflow_id, s.key) = (i.workflow_id, i.step_key)
             WHERE s.workflow_id = p_workflow AND s.key = p_key AND i.generation = s.generation
               AND i.resolution = 'accepted'
-              AND (i.response IS NULL OR i.effect_id = p_effect))
+              AND (i.response IS NULL AND i.answer_id IS NULL OR i.effect_id = p_effect))
 $$;

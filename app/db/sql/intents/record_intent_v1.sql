@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION record_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
   p_operation text, p_request json, p_idempotency_key text, p_input jsonb)
 RETURNS TABLE (is_new boolean, operation text, request json, key text, first_sent_at timestamptz,
-               age double precision, resolution text, response jsonb)
+               age double precision, resolution text, response jsonb, answer_id uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -27,23 +27,23 @@ BEGIN
     VALUES (p_workflow, p_key, p_generation, p_ordinal, p_operation, p_request, p_idempotency_key)
     ON CONFLICT DO NOTHING
     RETURNING true, i.operation, i.request, i.key, i.first_sent_at, 0::double precision,
-              i.resolution, i.response;
+              i.resolution, i.response, i.answer_id;
   IF FOUND THEN RETURN; END IF;
   -- The earlier call had no effect, so this is a first sending again, under the same key. The record
   -- is open until the outcome is known.
   RETURN QUERY
     UPDATE intents AS i SET resolution = NULL, response = NULL, effect_id = NULL,
-           effect_address = NULL, first_sent_at = clock_timestamp()
+           effect_address = NULL, answer_id = NULL, first_sent_at = clock_timestamp()
      WHERE i.workflow_id = p_workflow AND i.step_key = p_key AND i.generation = p_generation
        AND i.ordinal = p_ordinal AND i.resolution IN ('refused', 'never')
     RETURNING true, i.operation, i.request, i.key, i.first_sent_at,
               extract(epoch FROM clock_timestamp() - i.key_sent_at)::double precision,
-              i.resolution, i.response;
+              i.resolution, i.response, i.answer_id;
   IF FOUND THEN RETURN; END IF;
   RETURN QUERY
     SELECT false, i.operation, i.request, i.key, i.first_sent_at,
            extract(epoch FROM clock_timestamp() - i.key_sent_at)::double precision,
-           i.resolution, i.response
+           i.resolution, i.response, i.answer_id
       FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = p_key
        AND i.generation = p_generation AND i.ordinal = p_ordinal;
 END $$;
