@@ -13,6 +13,7 @@ from gunicorn.http import errors as faults  # type: ignore[import-untyped] # shi
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # as above
 
 from app import garbage
+from web import presence
 from web.errors import UNREADABLE
 
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
@@ -29,8 +30,12 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
     """A web server process with a pool of threads."""
 
     def load_wsgi(self) -> None:
-        """Load the application and exempt all loaded objects from garbage collection."""
+        """Load the application and exempt all loaded objects from garbage collection.
+
+        From then on, the process says that it is there to receive webhooks.
+        """
         super().load_wsgi()
+        presence.begin()
         garbage.keep_what_is_imported()
 
     def handle_error(self, req: Any, client: socket, addr: Any, exc: Exception) -> None:

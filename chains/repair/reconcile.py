@@ -24,7 +24,7 @@ from app.platform import Effect
 from chains import waking
 from chains.actions import actions
 from chains.dispatch import dispatch, queue_lengths
-from chains.repair import heartbeat, orphans
+from chains.repair import heartbeat, lost_webhooks, orphans
 from chains.repair.unserved import Unserved
 from chains.undoing.settle import settle
 from chains.undoing.stop import stop
@@ -33,6 +33,8 @@ log = structlog.get_logger()
 
 BATCH = 200
 LONG_QUEUE = 500
+POLLED_SOON = 100
+"""The number of workflows per pass that are polled soon after a web server came back."""
 
 _unserved = Unserved()
 
@@ -84,6 +86,8 @@ def reconcile() -> int:
     )
     _wake_parents()
     _repair_all(current, [row["id"] for row in due])
+    with _logged_failures("lost_webhooks.poll_soon"):
+        lost_webhooks.poll_soon(POLLED_SOON)
     # Handle orphan effects last and catch the failures of each part, so that they delay no
     # workflow.
     with _logged_failures("orphans.decide"):

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 import requests
 
+from app import db
 from app.settings import Settings
 from ops.laptop.ports import free_port
 from tests.web.conftest import Caller, picture
@@ -107,3 +109,15 @@ def test_the_server_process_keeps_the_promises_of_the_application(
         'playalter_http_requests_total{method="POST",route="/v1/artifacts",status="413"} 3.0'
         in (metrics)
     )
+
+
+@pytest.mark.usefixtures("gunicorn")
+def test_the_server_process_says_again_and_again_that_it_is_there() -> None:
+    seen: set[tuple[datetime, datetime]] = set()
+    until = time.monotonic() + 15
+    while len(seen) < 3 and time.monotonic() < until:
+        row = db.row("SELECT beat_at, back_at FROM front_beat", ())
+        seen |= {(row["beat_at"], row["back_at"])} if row else set()
+        time.sleep(0.2)
+    assert len({beat_at for beat_at, _ in seen}) == 3
+    assert len({back_at for _, back_at in seen}) == 1, "it was never away"

@@ -3,7 +3,13 @@
 from app.db.models.base import Base
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
-from app.db.models.machinery import ClockOffset, ReconcilerBeat, SchemaBaseline, WorkerPresence
+from app.db.models.machinery import (
+    ClockOffset,
+    FrontBeat,
+    ReconcilerBeat,
+    SchemaBaseline,
+    WorkerPresence,
+)
 from app.db.models.people import ApiKey, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
 from app.db.models.record import EventRow, IntentRow, PlatformObject
@@ -37,6 +43,7 @@ __all__ = [
     "DefinitionActivation",
     "DefinitionRow",
     "EventRow",
+    "FrontBeat",
     "IntentRow",
     "Organisation",
     "PlatformHealth",

@@ -36,6 +36,21 @@ class ReconcilerBeat(Base):
     grace_until: Mapped[datetime]
 
 
+class FrontBeat(Base):
+    """One row, which all web servers share.
+
+    `beat_at` is the time of the last heartbeat of a web server, `back_at` the time since which one
+    is there again after none was. `looked_to` says how far the reconciler has come, by
+    `next_wake_at`, with the waits of before; None when it has looked at all.
+    """
+
+    __tablename__ = "front_beat"
+    is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
+    beat_at: Mapped[datetime]
+    back_at: Mapped[datetime]
+    looked_to: Mapped[datetime | None]
+
+
 class SchemaBaseline(Base):
     """One row: the checksum of the schema that made this database (see app/db/baseline.py)."""
 

@@ -34,6 +34,7 @@ _TABLES = (
     "platform_health",
     "worker_presence",
     "reconciler_beat",
+    "front_beat",
     "clock_offset",
     "schema_baseline",
 )
