@@ -29,7 +29,7 @@ def resolve(
     except Permanent as err:
         if err.code != TOO_LARGE:
             raise
-        kept = _artifacts(claim).keep_answer(text_of(response))
+        kept = _artifacts(claim, intent).keep_answer(text_of(response))
         is_held = intents.resolve_intent(
             *given, None, generation=intent.generation, made=made, answer_id=kept
         )
@@ -44,8 +44,16 @@ def whole(claim: Claim, intent: Intent) -> Intent:
     """
     if intent.answer_id is None:
         return intent
-    return replace(intent, response=json.loads(_artifacts(claim).read(intent.answer_id).data))
+    return replace(
+        intent, response=json.loads(_artifacts(claim, intent).read(intent.answer_id).data)
+    )
 
 
-def _artifacts(claim: Claim) -> Artifacts:
-    return Artifacts(claim.workflow_id, claim.key, claim.user_id, fence=claim.fence)
+def _artifacts(claim: Claim, intent: Intent) -> Artifacts:
+    return Artifacts(
+        claim.workflow_id,
+        claim.key,
+        claim.user_id,
+        fence=claim.fence,
+        generation=intent.generation,
+    )

@@ -18,7 +18,6 @@ from app.platform import (
     LookupAnswer,
     Never,
 )
-from app.protocol import intents
 
 RETRY_SECONDS = 10.0
 """The pause after a lookup that failed."""
