@@ -2,6 +2,7 @@
 
 Invariant: a row without `erased_at` has its file. The file is written before the row, and removed
 before `erased_at` is set. The row of an erased artifact remains, with the hash of its content.
+A picture is stored upright and without metadata; size and hash are those of what is stored.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from app import clock
 from app.db import begin
 from app.db.models import ArtifactRow, StepRow, User, WorkflowArtifact, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
-from app.files import images, signed_links
+from app.files import images, provenance, signed_links
 from app.files.storage import storage
 from app.platform import Json
 from app.protocol.claims import Fenced
@@ -114,10 +115,11 @@ class Artifacts:
     ) -> Json:
         """Keep a result of the step, and return `{id, url, content_type, size, sha256, ...}`.
 
-        The content is on disk before this returns. The id follows from workflow, step, generation
-        and name, so that a replay finds the earlier artifact and writes no second one. A new
-        generation has a result of its own. Raises Permanent if an image cannot be decoded or the
-        artifact was erased, Fenced if the step's claim is lost.
+        A picture is kept without metadata (but with the mark of `provenance`), and upright. The
+        content is on disk before this returns. The id follows from workflow, step, generation and
+        name, so that a replay finds the earlier artifact and writes no second one. A new generation
+        has a result of its own. Raises Permanent if an image cannot be decoded or the artifact was
+        erased, Fenced if the step's claim is lost.
         """
         distinct = f"{self.workflow_id}/{self.step_key}/{self.generation}/{name}"
         artifact_id = uuid5(_NAMESPACE, distinct)
@@ -181,7 +183,8 @@ class Artifacts:
         *,
         is_result: bool = True,
     ) -> RowMapping:
-        picture = _inspect_result(data) if content_type.startswith("image/") else None
+        picture = _clean_result(data) if content_type.startswith("image/") else None
+        data = picture.data if picture else data
         values = _values(artifact_id, self.user_id, name, data) | {
             **_home(WorkflowRow, self.workflow_id),
             "workflow_id": self.workflow_id,
@@ -248,19 +251,19 @@ def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
 
 
 def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping:
-    """Keep a user's photograph, and return its row.
+    """Keep a user's photograph, upright and without its metadata, and return its row.
 
-    Raises InvalidInput or TooLarge if it is not an image that `images.inspect` accepts.
+    Raises InvalidInput or TooLarge if it is not an image that `images.clean` accepts.
     """
-    picture = images.inspect(data)
-    clean = _UNSAFE_IN_NAMES.sub("_", name or "").strip(" .")[-200:]
-    values = _values(uuid7(), user_id, clean or f"upload.{picture.extension}", data) | {
+    picture = provenance.clean(data)
+    label = _UNSAFE_IN_NAMES.sub("_", name or "").strip(" .")[-200:]
+    values = _values(uuid7(), user_id, label or f"upload.{picture.extension}", picture.data) | {
         **_home(User, user_id),
         "content_type": picture.content_type,
         "width": picture.width,
         "height": picture.height,
     }
-    storage().write(values["storage_key"], data)
+    storage().write(values["storage_key"], picture.data)
     statement = insert(ArtifactRow).values(values).returning(*_COLUMNS)
     with begin() as connection:
         return connection.execute(statement).mappings().one()
@@ -354,9 +357,9 @@ def _storage_key(artifact_id: UUID, distinct: bytes) -> str:
     return f"{artifact_id.hex[-2:]}/{artifact_id}.{hashlib.sha256(distinct).hexdigest()[:16]}"
 
 
-def _inspect_result(data: bytes) -> images.Picture:
+def _clean_result(data: bytes) -> images.Picture:
     try:
-        return images.inspect(data)
+        return provenance.clean(data)
     except (InvalidInput, TooLarge) as err:
         raise Permanent(f"the platform's picture is refused: {err.message}", code=err.code) from err
 

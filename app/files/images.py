@@ -1,27 +1,35 @@
-"""Inspects a photograph by its bytes alone. Its file name and content type are not trusted.
+"""Checks a photograph by its bytes alone, and removes all that it tells beside the picture.
 
-The size of an image is checked before it is decoded. An image is accepted only if it can be decoded
-to its last row.
+A file name and a content type are not trusted. The size of an image is checked before it is
+decoded. An image is accepted only if it can be decoded to its last row. Photographs tell where and
+by whom they were taken: only pixels and colour profile are kept, never other metadata.
 """
 
 import io
+import struct
 import threading
 import warnings
 from dataclasses import dataclass
+from typing import Protocol
 
 from PIL import Image, UnidentifiedImageError
 
 from app.errors import InvalidInput, TooLarge
+from app.files import jpeg, png, webp
+from app.files.orientation import orientation
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 
-_FORMATS = ("JPEG", "PNG", "WEBP")
-_CONTENT_TYPES = {
-    "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",  # Pillow's name for a JPEG with a second picture, which telephones write
-    "PNG": "image/png",
-    "WEBP": "image/webp",
+# The transposition that makes a picture upright, by its EXIF orientation.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 # A decoded picture of 40 megapixels takes 160 MB. A process decodes at most two at the same time.
 _decoding = threading.BoundedSemaphore(2)
@@ -29,8 +37,9 @@ _decoding = threading.BoundedSemaphore(2)
 
 @dataclass(frozen=True)
 class Picture:
-    """The true content type of an image, and its size in pixels as stored."""
+    """A clean image, its true content type, and its size in pixels."""
 
+    data: bytes
     content_type: str
     width: int
     height: int
@@ -41,11 +50,29 @@ class Picture:
         return {"image/jpeg": "jpg"}.get(self.content_type, self.content_type.partition("/")[2])
 
 
-def inspect(data: bytes, *, field: str = "/file") -> Picture:
-    """Decode a JPEG, PNG or WebP of at most 20 MB and 40 megapixels.
+class _Format(Protocol):
+    """What a module knows of one file format."""
 
-    Raises TooLarge or InvalidInput, with `field` as the JSON pointer in the error. The EXIF
-    orientation is neither applied nor removed.
+    CONTENT_TYPE: str
+
+    def is_ours(self, data: bytes) -> bool: ...
+    def is_animated(self, data: bytes) -> bool: ...
+    def stripped(self, data: bytes) -> bytes: ...
+    def decodable(self, data: bytes) -> bytes: ...
+    def exif(self, data: bytes) -> bytes: ...
+    def turned(self, image: Image.Image, stripped: bytes, turn: Image.Transpose) -> bytes: ...
+
+
+# By Pillow's names of the formats.
+_FORMATS: dict[str, _Format] = {"JPEG": jpeg, "PNG": png, "WEBP": webp}
+
+
+def clean(data: bytes, *, field: str = "/file") -> Picture:
+    """Check a JPEG, PNG or WebP of at most 20 MB and 40 megapixels, and remove its metadata.
+
+    Its compressed data are kept as they are, unless its EXIF orientation is to be applied: then it
+    is encoded again, and a WebP becomes a JPEG or a PNG. Raises TooLarge or InvalidInput, with
+    `field` as the JSON pointer in the error.
     """
     if len(data) > MAX_BYTES:
         raise TooLarge(f"the image is larger than {MAX_BYTES // 2**20} MB", code="file_too_large")
@@ -59,30 +86,60 @@ def inspect(data: bytes, *, field: str = "/file") -> Picture:
 
 def _decode(data: bytes, field: str) -> Picture:
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise _too_many_pixels(f"{width}x{height}")
-            content_type = _CONTENT_TYPES[image.format or ""]
-            if content_type != "image/jpeg" and getattr(image, "n_frames", 1) > 1:
-                raise InvalidInput(
-                    "the image is animated; a photograph has one picture",
-                    field=field,
-                    code="image_animated",
-                )
-            image.load()
+        return _cleaned(data, field)
     except Image.DecompressionBombError as err:
         raise _too_many_pixels("over twice the limit") from err
     except UnidentifiedImageError as err:
-        raise InvalidInput(
-            "the file is not a JPEG, PNG or WebP image", field=field, code="not_an_image"
-        ) from err
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as err:
+        raise _no_image(field) from err
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error) as err:
         # Pillow's decoders raise any of these for a damaged file.
         raise InvalidInput(
             "the image is damaged or not complete", field=field, code="image_damaged"
         ) from err
-    return Picture(content_type, width, height)
+
+
+def _cleaned(data: bytes, field: str) -> Picture:
+    form = _format(data)
+    if form is None:
+        raise _no_image(field)
+    if form.is_animated(data):
+        raise InvalidInput(
+            "the image is animated; a photograph has one picture",
+            field=field,
+            code="image_animated",
+        )
+    kept = form.stripped(data)
+    with _opened(kept, form) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_many_pixels(f"{width}x{height}")
+        image.load()
+        turn = _TURNS.get(orientation(form.exif(data)))
+        if turn is None:
+            return Picture(kept, form.CONTENT_TYPE, width, height)
+        return _made(form.turned(image, kept, turn))
+
+
+def _made(data: bytes) -> Picture:
+    """A picture that was encoded here, perhaps in another format."""
+    form = _format(data)
+    assert form is not None
+    with _opened(data, form) as image:
+        return Picture(data, form.CONTENT_TYPE, *image.size)
+
+
+def _format(data: bytes) -> _Format | None:
+    return next((form for form in _FORMATS.values() if form.is_ours(data)), None)
+
+
+def _opened(data: bytes, form: _Format) -> Image.Image:
+    return Image.open(io.BytesIO(form.decodable(data)), formats=tuple(_FORMATS))
+
+
+def _no_image(field: str) -> InvalidInput:
+    return InvalidInput(
+        "the file is not a JPEG, PNG or WebP image", field=field, code="not_an_image"
+    )
 
 
 def _too_many_pixels(size: str) -> TooLarge:

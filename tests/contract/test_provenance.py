@@ -7,6 +7,7 @@ from PIL import Image, ImageChops
 
 from app.errors import Permanent
 from app.files import provenance
+from tests import photographs
 
 
 def picture(form: str, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -35,6 +36,20 @@ def test_marking_twice_leaves_one_packet(form: str) -> None:
     once = provenance.mark(picture(form))
     twice = provenance.mark(once.data)
     assert twice == once
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_stays_the_right_way_up_and_keeps_its_colours_when_it_is_converted(
+    orientation: int,
+) -> None:
+    data = photographs.photograph("WEBP", orientation, lossless=True)
+    marked = provenance.mark(data)
+    assert marked.content_type == "image/png"
+    assert photographs.profile(marked.data) == photographs.PROFILE
+    assert set(photographs.told(marked.data)) == {"xmp", "text XML:com.adobe.xmp"}
+    with Image.open(io.BytesIO(marked.data)) as image:
+        wanted = photographs.upright(data)
+        assert ImageChops.difference(image.convert("RGB"), wanted.convert("RGB")).getbbox() is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from app import clock, keys, payload
 from app.broker import links
 from app.engine import retry
-from app.files import mentions
+from app.files import mentions, orientation
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
@@ -26,6 +26,7 @@ MODULES = (
     links,
     measure,
     mentions,
+    orientation,
     payload,
     registry,
     report,

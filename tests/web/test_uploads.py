@@ -1,4 +1,4 @@
-"""Photographs: judged by content, kept whole, shown to their owner only."""
+"""Photographs: judged by content, kept without metadata, shown to their owner only."""
 
 import hashlib
 import io
@@ -19,8 +19,9 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from app.errors import Permanent
-from app.files import artifacts
+from app.files import artifacts, provenance
 from app.settings import Settings
+from tests import photographs
 from tests.web.conftest import Caller, change, picture
 
 
@@ -65,16 +66,25 @@ def test_a_raw_body_is_taken_and_its_type_not_believed(client: FlaskClient, call
     assert answer.json["name"] == "upload.webp"
 
 
-def test_orientation_is_neither_applied_nor_lost(client: FlaskClient, caller: Caller) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    buffer = io.BytesIO()
-    Image.new("RGB", (40, 30)).save(buffer, "JPEG", exif=exif)
-    answer = _upload(client, caller, buffer.getvalue())
-    assert answer.json is not None
-    assert (answer.json["width"], answer.json["height"]) == (40, 30)
-    back = client.get(answer.headers["Location"], headers=caller.headers).data
-    assert Image.open(io.BytesIO(back)).getexif()[0x0112] == 6
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("form", photographs.FORMATS)
+def test_a_photograph_is_kept_upright_and_tells_no_place_or_person(
+    client: FlaskClient, caller: Caller, form: str, orientation: int
+) -> None:
+    data = photographs.photograph(form, orientation)
+    answer = _upload(client, caller, data)
+    facts = answer.json
+    assert facts is not None
+    address = urlsplit(facts["url"])
+    own = client.get(answer.headers["Location"], headers=caller.headers).data
+    assert client.get(f"{address.path}?{address.query}").data == own
+    assert photographs.told(own) == []
+    assert photographs.profile(own) == photographs.PROFILE
+    assert facts["sha256"] == hashlib.sha256(own).hexdigest()
+    assert facts["size"] == len(own)
+    with Image.open(io.BytesIO(own)) as image:
+        assert (facts["width"], facts["height"]) == image.size
+        assert image.size == photographs.upright(data).size
 
 
 @pytest.mark.parametrize(
@@ -273,6 +283,42 @@ def test_what_was_erased_stays_erased(
     with pytest.raises(Permanent):
         step.write("result", picture("PNG"), "image/png")
     assert not [path for path in settings.storage_dir.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("kind", photographs.large_chunks())
+def test_a_large_profile_or_text_does_not_make_a_png_damaged(
+    client: FlaskClient, caller: Caller, kind: str
+) -> None:
+    chunk = photographs.large_chunks()[kind]
+    data = photographs.in_png(picture("PNG"), chunk)
+    sent = caller.headers | {"Content-Type": "image/png"}
+    answer = client.post("/v1/artifacts", data=data, headers=sent)
+    assert answer.status_code == 201, answer.json
+    back = client.get(answer.headers["Location"], headers=caller.headers).data
+    assert (chunk in back) is (kind == "profile")
+
+
+@pytest.mark.parametrize("form", photographs.FORMATS)
+def test_a_result_is_kept_without_what_the_platform_put_into_it(
+    settings: Settings, caller: Caller, start: Callable[..., UUID], form: str
+) -> None:
+    step = artifacts.Artifacts(start(), "one", caller.user_id)
+    data = photographs.photograph(form, 6)
+    made = step.write("result", data, "image/png")
+    kept = step.read(made["id"])
+    assert photographs.told(kept.data) == []
+    assert made["sha256"] == kept.sha256 == hashlib.sha256(kept.data).hexdigest()
+    assert (made["width"], made["height"]) == photographs.upright(data).size
+    assert made["size"] == len(kept.data)
+
+
+def test_a_result_keeps_our_own_mark(
+    settings: Settings, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    step = artifacts.Artifacts(start(), "one", caller.user_id)
+    marked = provenance.mark(photographs.photograph("JPEG"))
+    made = step.write("result", marked.data, marked.content_type)
+    assert step.read(made["id"]).data == marked.data
 
 
 def test_a_damaged_result_fails_for_good(

@@ -40,7 +40,8 @@ def create_artifact() -> Response:
     """Send the photograph as the field `file` of a form, or as the body itself.
 
     It must be JPEG, PNG or WebP (recognised by its content) of at most 20 MB and 40 megapixels.
-    It is stored unchanged, with its EXIF orientation.
+    Its metadata (place, camera, artist) is removed, its EXIF orientation is applied (then a WebP
+    becomes a JPEG or PNG) and its colour profile is kept. The answer describes the stored file.
     """
     name, data = _sent_file()
     row = artifacts.upload(caller(), data, name=name)

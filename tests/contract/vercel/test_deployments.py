@@ -1,9 +1,13 @@
 """What only Vercel does: the page that is served, copies made by people, and failed builds."""
 
+import io
+import re
 import time
+from dataclasses import replace
 
 import pytest
 import requests
+from PIL import Image
 
 from app.errors import Permanent
 from app.outbound.http import exchange_scope
@@ -11,8 +15,9 @@ from app.platform import Found
 from tasks.vercel.actions import find_deployment
 from tasks.vercel.client import api
 from tasks.vercel.gallery import Shown, page
+from tests import photographs
 from tests.contract.cases import Claim
-from tests.contract.pictures import small, wait
+from tests.contract.pictures import small, upload, wait
 from tests.contract.vendors import Vendors
 from tests.contract.vercel.cases import DEPLOY, deploy
 
@@ -55,6 +60,29 @@ def test_the_page_is_served_with_picture_and_caption(step: Claim, vendors: Vendo
     assert "Look &amp; see" in html.text
     shown = requests.get(url + "pictures/01.png", timeout=5)
     assert shown.content == small("astronaut.png")
+
+
+@pytest.mark.parametrize("orientation", [photographs.UPRIGHT, photographs.TURNED])
+def test_the_pictures_of_the_published_page_tell_no_place_or_person(
+    step: Claim, orientation: int
+) -> None:
+    prepared = deploy(step)
+    sent = [photographs.photograph(form, orientation) for form in photographs.FORMATS]
+    ids = [upload(prepared, data) for data in sent]
+    for number, data in enumerate(sent):
+        given = prepared.call().artifacts.write(f"result-{number}", data, "image/jpeg")
+        ids.append(given["id"])
+    title = {"title": "Gallery", "pictures": [{"id": each} for each in ids]}
+    prepared = replace(prepared, given=title)
+    url = wait(prepared, DEPLOY.begin(prepared))["url"].rstrip("/") + "/"
+    addresses = re.findall(r'<img src="([^"]+)"', requests.get(url, timeout=5).text)
+    shown = [requests.get(url + each, timeout=5).content for each in addresses]
+    assert len(shown) == len(ids)
+    for published, data in zip(shown, [*sent, *sent], strict=True):
+        assert photographs.told(published) == []
+        assert photographs.profile(published) == photographs.PROFILE
+        with Image.open(io.BytesIO(published)) as image:
+            assert image.size == photographs.upright(data).size
 
 
 def test_a_failed_build_is_permanent_and_still_removed(step: Claim, vendors: Vendors) -> None:
