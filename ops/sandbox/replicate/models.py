@@ -7,6 +7,9 @@ example; it needs hardly any CPU and is for tests of the protocol.
 from __future__ import annotations
 
 import hashlib
+import json
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +18,8 @@ from ops.sandbox.replicate import faceswap
 from ops.sandbox.store import Json
 
 Read = Callable[[str, str], bytes]
+
+_PNG_HEADER_BYTES = 33
 
 
 class PredictionFailed(Exception):
@@ -104,7 +109,15 @@ def _swap(given: Json, read: Read) -> tuple[str, bytes]:
         )
     except (faceswap.NoFace, ValueError) as error:
         raise PredictionFailed(str(error)) from error
-    return "out.png", made.png
+    return "out.png", _with_inputs(made.png, given)
+
+
+def _with_inputs(png: bytes, given: Json) -> bytes:
+    """Add the inputs as a tEXt chunk after IHDR, as programs like ComfyUI do in their pictures."""
+    shown = {name: str(value)[:300] for name, value in given.items()}
+    text = b"tEXtprompt\x00" + json.dumps(shown).encode()
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return png[:_PNG_HEADER_BYTES] + chunk + png[_PNG_HEADER_BYTES:]
 
 
 def _hello(given: Json, _: Read) -> str:

@@ -17,6 +17,7 @@ from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload, wait
 from tests.contract.replicate.cases import PREDICT, predict
 from tests.contract.vendors import Vendors
+from tests.photographs import told
 
 
 def test_a_swap_is_owned_with_its_hash_and_provenance(step: Claim, vendors: Vendors) -> None:
@@ -35,6 +36,17 @@ def test_a_swap_is_owned_with_its_hash_and_provenance(step: Claim, vendors: Vend
     ):
         assert ours.size == target.size
         assert ImageChops.difference(ours.convert("RGB"), target).getbbox() is not None
+
+
+def test_what_the_model_writes_into_its_picture_is_not_kept(step: Claim, vendors: Vendors) -> None:
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    made = wait(prepared, prediction)
+    kept = prepared.call().artifacts.read(made["picture"]["id"])
+    with exchange_scope(time.monotonic() + 20, []):
+        sent = api().download(api().prediction(prediction)["output"])
+    assert "text prompt" in told(sent)
+    assert set(told(kept.data)) == {"xmp", "text XML:com.adobe.xmp"}
 
 
 def test_undoing_a_swap_erases_our_copy_and_both_uploads(step: Claim, vendors: Vendors) -> None:
