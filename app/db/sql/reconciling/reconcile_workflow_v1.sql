@@ -51,7 +51,9 @@ BEGIN
   -- A store that works again sends no message, so the reconciler checks here whether a step still
   -- waits for it. The list of actions is empty: if an unknown call needs a person, each of its
   -- lookups marks the workflow again.
-  IF w.attention IN ('store_unavailable', 'platform_refuses') THEN PERFORM settle_attention_v1(p_workflow, '{}'); END IF;
+  IF w.attention IN ('store_unavailable', 'platform_refuses') THEN
+    PERFORM settle_attention_v1(p_workflow, '{}');
+  END IF;
 
   IF w.completed_at IS NOT NULL
      OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
