@@ -23,8 +23,12 @@ h1 { margin: 0 0 1rem; font-size: clamp(2rem, 6vw, 3.25rem); line-height: 1.1;
   overflow-wrap: anywhere; }
 .rule { width: 3rem; height: 3px; margin: 1.75rem auto 0; border: 0; background: var(--accent); }
 main { display: grid; gap: 1.5rem; max-width: 84rem; margin: 0 auto; padding: 1rem 1.5rem 3rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); align-items: start; }
+  grid-template-columns: minmax(0, 1fr); align-items: start; }
 main.one { max-width: 46rem; }
+@media (min-width: 40rem) { main { grid-template-columns: repeat(var(--few), minmax(0, 1fr)); }
+  .alone { grid-column: 1 / -1; } }
+@media (min-width: 64rem) { main { grid-template-columns: repeat(var(--many), minmax(0, 1fr)); }
+  .alone { grid-column: auto; } }
 figure { margin: 0; overflow: hidden; background: var(--card); border: 1px solid var(--line);
   border-radius: 0.75rem; box-shadow: 0 1px 2px rgb(0 0 0 / 6%), 0 12px 32px rgb(0 0 0 / 7%); }
 img { display: block; width: 100%; height: auto; }
@@ -49,7 +53,9 @@ def page(title: str, caption: str, pictures: Sequence[Shown]) -> str:
     figures = "\n".join(
         _figure(number, len(pictures), each) for number, each in enumerate(pictures, start=1)
     )
+    few, many = columns(len(pictures))
     layout = ' class="one"' if len(pictures) == 1 else ""
+    layout += f' style="--few: {few}; --many: {many}"'
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -76,11 +82,29 @@ def page(title: str, caption: str, pictures: Sequence[Shown]) -> str:
 """
 
 
+def columns(count: int) -> tuple[int, int]:
+    """The columns of so many pictures on a narrow and on a wide screen.
+
+    They are chosen so that the last row never has a single picture. A narrow screen has two or
+    three columns; where that cannot be, the last picture has the whole row.
+
+    >>> [columns(count) for count in (1, 2, 4, 7, 13, 50)]
+    [(1, 1), (2, 2), (2, 4), (2, 4), (2, 5), (2, 3)]
+    """
+    if count < 3:
+        return max(count, 1), max(count, 1)
+    few = next((each for each in (2, 3) if count % each != 1), 2)
+    # Below 60 pictures, one of these always fits.
+    many = next((each for each in (3, 4, 5) if count % each != 1), 3)
+    return few, many
+
+
 def _figure(number: int, total: int, shown: Shown) -> str:
     size = f' width="{shown.width}" height="{shown.height}"' if shown.width and shown.height else ""
     lazy = ' loading="lazy"' if number > 2 else ""
     path, label = escape(shown.path), f"Picture {number} of {total}"
-    return (
-        f'<figure><a href="{path}"><img src="{path}" alt="{label}: a portrait with a swapped face"'
-        f"{size}{lazy}></a><figcaption>{label}</figcaption></figure>"
-    )
+    is_alone = number == total > 1 and total % columns(total)[0] == 1
+    kind = ' class="alone"' if is_alone else ""
+    picture = f'<img src="{path}" alt="{label}: a portrait with a swapped face"{size}{lazy}>'
+    shown_as = f'<a href="{path}">{picture}</a><figcaption>{label}</figcaption>'
+    return f"<figure{kind}>{shown_as}</figure>"
