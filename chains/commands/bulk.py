@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from app import queries
-from app.errors import PlayalterError, Unavailable
+from app import db, queries
+from app.errors import Conflict, PlayalterError, Unavailable
 from app.platform import Json
 from app.queries import Filters
 from chains.commands.cancel import cancel
 from chains.commands.command import Caller, Done
 from chains.commands.fork import fork
 from chains.commands.pause import pause, resume
+from chains.commands.resolve import Resolution, resolve
 from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
 from chains.commands.skip import skip
@@ -68,6 +69,25 @@ def _fork(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> D
     return Done(workflow_id, result, given["from_step"], fork_id=None if is_dry else forked.id)
 
 
+def _resolve(
+    caller: Caller, workflow_id: UUID, *, is_dry: bool, step: str | None = None, **given: Any
+) -> Done:
+    chosen = step or _step_in_need(workflow_id)
+    return resolve(caller, workflow_id, chosen, Resolution(**given), is_dry=is_dry)
+
+
+def _step_in_need(workflow_id: UUID) -> str:
+    """The only step of the workflow that needs a person. Raise Conflict if it is not the only one.
+
+    Whose workflow it is, `resolve` checks afterwards.
+    """
+    rows = db.rows("SELECT step_key FROM needs_person_v1(%s, NULL)", (workflow_id,))
+    if len(rows) == 1:
+        return str(rows[0]["step_key"])
+    words = "several steps need" if rows else "no step needs"
+    raise Conflict(f"{words} a person: name the step to resolve", code="step_not_chosen")
+
+
 CONTROLS: Mapping[str, Callable[..., Done]] = {
     "cancel": cancel,
     "pause": pause,
@@ -76,6 +96,7 @@ CONTROLS: Mapping[str, Callable[..., Done]] = {
     "skip": skip,
     "signal": _signal,
     "fork": _fork,
+    "resolve": _resolve,
 }
 """The controls by name; each is called as `control(caller, workflow_id, **arguments, is_dry=...)`.
 """

@@ -378,6 +378,14 @@ def test_a_bulk_of_forks_that_is_sent_again_forks_once(
         ({"action": "explode", "filter": {"type": "a"}}, "/action"),
         ({"action": "skip", "filter": {"type": "a"}, "arguments": {"step": 1}}, "/arguments/step"),
         ({"action": "pause", "filter": {"type": "a"}, "limit": 1001}, "/limit"),
+        (
+            {
+                "action": "resolve",
+                "filter": {"attention": True},
+                "arguments": {"as": "succeeded", "reason": "seen"},
+            },
+            "/arguments",
+        ),
         ({"action": "pause", "filter": {"created_after": "now"}}, "/filter/created_after"),
     ],
 )

@@ -15,7 +15,13 @@ from web.api import blueprint, problems
 from web.api.control import Answer, answer
 from web.auth import caller
 from web.errors import pointer
-from web.schemas.attention import AttentionPage, DismissAttention, PeopleQuery, ResolveStep
+from web.schemas.attention import (
+    AttentionPage,
+    BulkResolve,
+    DismissAttention,
+    PeopleQuery,
+    ResolveStep,
+)
 from web.schemas.controls import (
     BulkAnswers,
     BulkControl,
@@ -41,6 +47,7 @@ _ARGUMENTS: dict[str, type[BaseModel]] = {
     "skip": SkipStep,
     "signal": BulkSignal,
     "fork": ForkWorkflow,
+    "resolve": BulkResolve,
 }
 _NAMES = {"children": "with_children"}
 
@@ -149,4 +156,5 @@ def _arguments(body: BulkControl) -> dict[str, Any]:
         )
         place, words = faults[0]
         raise InvalidInput(f"{place}: {words}", field=place, errors=faults) from err
-    return {_NAMES.get(name, name): value for name, value in checked}
+    given = checked.model_fields_set if body.action == "resolve" else set(dict(checked))
+    return {_NAMES.get(name, name): value for name, value in checked if name in given}

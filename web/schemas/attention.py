@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from web.schemas.parts import Body, Query, Reason
+from web.schemas.parts import Body, Query, Reason, StepKey
 
 
 class ResolveStep(Body):
@@ -33,6 +33,16 @@ class ResolveStep(Body):
         if "response" in given and self.response is None:
             raise ValueError("`response` must be an object")
         return self
+
+
+class BulkResolve(ResolveStep):
+    """A statement for all selected workflows.
+
+    Without `step`, it is for the one step of each workflow that needs a person; a workflow with
+    several such steps refuses it.
+    """
+
+    step: StepKey | None = None
 
 
 class DismissAttention(Body):

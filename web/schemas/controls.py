@@ -83,7 +83,7 @@ class BulkFilter(Body):
 class BulkControl(Body):
     """A control for many workflows; `arguments` is the request body of the single control."""
 
-    action: Literal["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
+    action: Literal["cancel", "pause", "resume", "retry", "skip", "signal", "fork", "resolve"]
     filter: BulkFilter
     arguments: dict[str, Any] = Field(default_factory=dict)
     dry_run: bool = Field(default=True, description="Only show what would be done.")

@@ -8,7 +8,7 @@ import click
 from ops.cli.remote.control import given, json_option
 from ops.cli.remote.workflows import print_json, read_json, server
 
-_ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork"]
+_ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork", "resolve"]
 
 
 @click.command()

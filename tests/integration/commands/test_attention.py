@@ -339,3 +339,42 @@ def test_every_control_is_there_in_bulk(
     assert {kernel.workflow(each)["status"] for each in workflows} == {status}
     if action == "pause":
         assert len(bulk.run(ada, "resume", Filters(type=name), {}, is_dry=False).answers) == 2
+
+
+def test_what_a_vendors_outage_has_left_open_is_resolved_in_bulk(
+    kernel: Kernel, ada: Caller
+) -> None:
+    left = [doubted(kernel) for _ in range(2)]
+    name = kernel.workflow(left[0])["type"]
+    fine = kernel.start(name)
+    given = {"as_": "never", "reason": "Stripe has no such capture"}
+    dry = bulk.run(ada, "resolve", Filters(type=name), given, is_dry=True)
+    assert [each.result for each in dry.answers] == ["step_not_chosen", "due", "due"]
+    assert kernel.step(left[0], "pay")["status"] == "unknown"
+    found = bulk.run(ada, "resolve", Filters(type=name, attention=True), given, is_dry=False)
+    assert [(each.workflow_id, each.result, each.step) for each in found.answers] == [
+        (left[1], "due", "pay"),
+        (left[0], "due", "pay"),
+    ]
+    for workflow in left:
+        assert resolved(kernel, workflow)["data"]["reason"] == given["reason"]
+        assert kernel.step(workflow, "pay")["status"] == "pending"
+    assert kernel.workflow(fine)["attention"] is None
+
+
+def test_a_bulk_resolve_guesses_no_step_where_several_need_a_person(
+    kernel: Kernel, ada: Caller
+) -> None:
+    branches = [{**PAY, "step": "one"}, {**PAY, "step": "two"}]
+    workflow = kernel.start(kernel.register({"parallel": "both", "branches": branches}))
+    for key in ("one", "two"):
+        doubt(kernel.claim(workflow, key))
+    given = {"as_": "succeeded", "output": {"charge": "ch_1"}, "reason": "seen"}
+    (answer,) = bulk.run(ada, "resolve", Filters(attention=True), given, is_dry=False).answers
+    assert (answer.is_ok, answer.result) == (False, "step_not_chosen")
+    chosen = {**given, "step": "two"}
+    (answer,) = bulk.run(ada, "resolve", Filters(attention=True), chosen, is_dry=False).answers
+    assert answer.is_ok
+    drive()
+    assert kernel.step(workflow, "two")["output"] == {"charge": "ch_1"}
+    assert kernel.step(workflow, "one")["status"] == "unknown"
