@@ -19,6 +19,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.search_lag_seconds": 0.0,
     "stripe.idempotency_seconds": 86400.0,
     "stripe.webhook_delay_seconds": 0.0,
+    "stripe.refund_status": "succeeded",
     "stripe.require_return_url": False,
     "openai.requests_per_minute": 10000.0,
     "openai.reasoning_tokens": 0.0,
@@ -39,6 +40,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "n8n.delay_seconds": 0.3,
 }
 CHOICES = {
+    "stripe.refund_status": ("succeeded", "pending", "failed"),
     "n8n.outcome": ("success", "error", "silent"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
 }

@@ -28,6 +28,9 @@ from tasks.stripe.client import StripeApi, api
 KEY_LIFE = timedelta(hours=24)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _POLL_SECONDS = 30.0
+_FAILED = ("failed", "canceled")
+_REFUND_POLL_SECONDS = 3600.0
+"""A refund that is not made at once takes days (https://docs.stripe.com/refunds)."""
 CAPTURED_BY = "captured_by"
 """The name in a PaymentIntent's metadata under which the capture writes its step's reference, as
 proof that the capture is the step's own."""
@@ -159,9 +162,13 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
     if not is_ours and not _is_captured_by(call, seen):
         call.pass_over()
         return {"result": "nothing", "captured_by": _metadata_of(seen).get(CAPTURED_BY)}
-    ours = _our_refund(stripe, payment_intent, call.reference)
-    if ours or (seen.get("latest_charge") or {}).get("refunded"):
+    known = _our_refunds(stripe, payment_intent, call.reference)
+    ours = next((each for each in known if each["status"] not in _FAILED), None)
+    # While a refund was pending, the charge counted as refunded.
+    is_refunded = not known and (seen.get("latest_charge") or {}).get("refunded")
+    if ours or is_refunded:
         call.pass_over()
+        _require_end(ours)
         return {"result": "already", "refund": (ours or {}).get("refund")}
     request = {
         "payment_intent": payment_intent,
@@ -169,9 +176,24 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
         "metadata": _metadata(call),
     }
     made = call.once("refunds.create", request, lambda r, key: _refund(stripe, r, key))
-    if made["status"] in ("failed", "canceled"):
-        raise Permanent(f"the refund is {made['status']}", code="refund_failed", detail=made)
+    if made["status"] != "succeeded":
+        # The record says what was when the refund was made.
+        made = _refund_summary(stripe.retrieve_refund(made["refund"]))
+    _require_end(made)
     return {"result": "refunded", **made}
+
+
+def _require_end(made: Json | None) -> None:
+    """Raise Retryable while Stripe still works on a refund, and Permanent if the refund failed."""
+    if made is None or made["status"] == "succeeded":
+        return
+    if made["status"] in _FAILED:
+        raise Permanent(f"the refund is {made['status']}", code="refund_failed", detail=made)
+    raise Retryable(
+        f"the refund is {made['status']} at Stripe",
+        code="refund_pending",
+        after=_REFUND_POLL_SECONDS,
+    )
 
 
 def _authorization(call: Call, given: AuthorizeInput) -> Json:
@@ -277,12 +299,12 @@ def _release_one(stripe: StripeApi, payment_intent: str) -> str:
     return "canceled"
 
 
-def _our_refund(stripe: StripeApi, payment_intent: str, reference: str) -> Json | None:
-    for each in stripe.refunds_of(payment_intent):
-        is_ours = (each.get("metadata") or {}).get("reference") == reference
-        if is_ours and each["status"] not in ("failed", "canceled"):
-            return _refund_summary(each)
-    return None
+def _our_refunds(stripe: StripeApi, payment_intent: str, reference: str) -> list[Json]:
+    return [
+        _refund_summary(each)
+        for each in stripe.refunds_of(payment_intent)
+        if (each.get("metadata") or {}).get("reference") == reference
+    ]
 
 
 def _refund(stripe: StripeApi, request: Json, key: str) -> Json:

@@ -110,6 +110,12 @@ class StripeApi:
         )
         return list(page["data"])
 
+    def retrieve_refund(self, refund: str) -> Json:
+        """Read one refund."""
+        return self._call(
+            "refunds.retrieve", lambda: self._sdk.v1.refunds.retrieve(refund), repeatable=True
+        )
+
     def create_refund(self, params: Json, key: str) -> Json:
         """Refund the part of a captured PaymentIntent that is not refunded yet."""
         return self._call(

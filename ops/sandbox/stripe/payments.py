@@ -199,6 +199,7 @@ class Payments:
             )
             raise error(400, message, param="amount", executed=True)
         refund = shapes.new_refund(charge, amount, params)
+        refund["status"] = self.box.settings.text("stripe.refund_status")
         refund["metadata"] = merged_metadata({}, params)
         charge["amount_refunded"] += amount
         charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
@@ -218,6 +219,26 @@ class Payments:
             },
         )  # fmt: skip
         return reply(refund)
+
+    def settle_refunds(self) -> None:
+        """Give pending refunds the status of the settings; the money of a failed one returns."""
+        status = self.box.settings.text("stripe.refund_status")
+        if status == "pending":
+            return
+        with self.store.transaction():
+            for row in self.store.query("refund"):
+                refund = row.body
+                if refund["status"] != "pending":
+                    continue
+                refund["status"] = status
+                self.store.put("refund", refund["id"], refund)
+                if status == "failed":
+                    found = self.store.get("charge", refund["charge"])
+                    assert found is not None, "a refund's charge is stored before it"
+                    charge = found.body
+                    charge["amount_refunded"] -= refund["amount"]
+                    charge["refunded"] = False
+                    self.store.put("charge", charge["id"], charge)
 
     def _charge_to_refund(self, params: Json) -> Json:
         if "payment_intent" in params:

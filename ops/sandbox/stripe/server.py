@@ -82,8 +82,10 @@ class Stripe(Vendor):
             ("POST", f"{pay}/<id>/cancel", "payment_intents.cancel",
              self._on(self.payments.cancel)),
             ("POST", "/v1/refunds", "refunds.create", self._refund),
-            ("GET", "/v1/refunds", "refunds.list", self._list("refund", "/v1/refunds")),
-            ("GET", "/v1/refunds/<id>", "refunds.retrieve", self._retrieve("refund", "id")),
+            ("GET", "/v1/refunds", "refunds.list",
+             self._settled(self._list("refund", "/v1/refunds"))),
+            ("GET", "/v1/refunds/<id>", "refunds.retrieve",
+             self._settled(self._retrieve("refund", "id"))),
             ("GET", "/v1/charges", "charges.list", self._list("charge", "/v1/charges")),
             ("GET", "/v1/charges/search", "charges.search", self._search("charge", "/v1/charges")),
             ("GET", "/v1/charges/<id>", "charges.retrieve", self._retrieve("charge", "id")),
@@ -244,6 +246,13 @@ class Stripe(Vendor):
     def _refund(self, call: Call) -> Response:
         params = self._params(call)
         return self._shown(self.payments.refund(call, params), params)
+
+    def _settled(self, read: Callable[..., Response]) -> Callable[..., Response]:
+        def handler(call: Call, **given: str) -> Response:
+            self.payments.settle_refunds()
+            return read(call, **given)
+
+        return handler
 
     def _on(self, change: Callable[[Call, Json, Json], Response]) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:

@@ -159,6 +159,36 @@ def test_every_payment_that_a_retried_step_has_captured_is_given_back_once(
     assert vendors.count("refunds") == 2
 
 
+def test_a_pending_refund_has_undone_nothing_until_it_succeeds(
+    step: Claim, vendors: Vendors
+) -> None:
+    taken = capture(step)
+    taken.run()
+    vendors.change(stripe__refund_status="pending")
+    for _ in range(3):
+        with pytest.raises(Retryable) as caught:
+            taken.undo()
+        assert (caught.value.code, caught.value.after) == ("refund_pending", 3600.0)
+    vendors.change(stripe__refund_status="succeeded")
+    assert taken.undo()["result"] == "already"
+    assert vendors.count("refunds") == 1
+
+
+def test_a_refund_that_fails_after_it_was_pending_calls_for_a_person(
+    step: Claim, vendors: Vendors
+) -> None:
+    taken = capture(step)
+    taken.run()
+    vendors.change(stripe__refund_status="pending")
+    with pytest.raises(Retryable):
+        taken.undo()
+    vendors.change(stripe__refund_status="failed")
+    with pytest.raises(Permanent) as caught:
+        taken.undo()
+    assert caught.value.code == "refund_failed"
+    assert caught.value.detail["status"] == "failed"
+
+
 def test_a_declined_card_is_permanent_and_names_the_payment(
     settings: Settings, vendors: Vendors
 ) -> None:
