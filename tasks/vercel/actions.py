@@ -31,6 +31,7 @@ from tasks.vercel.gallery import Shown, page
 from tasks.vercel.settings import VercelSettings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
+_NOT_VISIBLE_TRIES = 6
 _LIST_LAG = timedelta(seconds=30)
 _FAILED = ("ERROR", "CANCELED", "BLOCKED", "DELETED")
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
@@ -74,7 +75,7 @@ def deploy(call: Call, given: DeployInput) -> Json:
     vercel = api()
     # After a wait the id of the deployment is known, so nothing is uploaded or created again.
     known = call.external_id or _start(call, given, vercel)
-    seen = vercel.deployment(known)
+    seen = _seen(call, vercel, known)
     if seen["status"] in _FAILED:
         raise Permanent(
             f"the deployment is {seen['status']}: {seen['error'] or 'no reason given'}",
@@ -117,6 +118,16 @@ def remove(call: Call, undo: Undo) -> Json:
         return {"result": "nothing"}
     result = "removed" if vercel.delete_deployment(known) else "already"
     return {"result": result, "deployment": known}
+
+
+def _seen(call: Call, vercel: VercelApi, known: str) -> Json:
+    try:
+        return vercel.deployment(known)
+    except Permanent as err:
+        if err.code == "not_found" and call.tries < _NOT_VISIBLE_TRIES:
+            # Vercel's reads may lag behind: a deployment is not found for seconds after its making.
+            raise Retryable(err.message, code="not_visible_yet", after=2.0) from err
+        raise
 
 
 def _start(call: Call, given: DeployInput, vercel: VercelApi) -> str:

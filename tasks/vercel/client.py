@@ -6,6 +6,7 @@ https://vercel.com/docs/rest-api
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from urllib.parse import quote
 
@@ -41,18 +42,20 @@ class VercelApi:
             "Content-Type": "application/octet-stream",
             "x-vercel-digest": hashlib.sha1(data, usedforsecurity=False).hexdigest(),
         }
-        self._request("files.upload", "POST", "/v2/files", headers=headers, body=data)
+        with _passing("bad_request", "invalid_digest", "size_mismatch"):
+            self._request("files.upload", "POST", "/v2/files", headers=headers, body=data)
 
     def create_deployment(self, request: Json) -> Json:
         """Start a deployment of uploaded files: {id, url, status}."""
-        made = self._request(
-            "deployments.create",
-            "POST",
-            "/v13/deployments",
-            body=json.dumps(request).encode(),
-            params={"skipAutoDetectionConfirmation": "1", "forceNew": "1"},
-            repeatable=False,
-        )
+        with _passing("missing_files"):
+            made = self._request(
+                "deployments.create",
+                "POST",
+                "/v13/deployments",
+                body=json.dumps(request).encode(),
+                params={"skipAutoDetectionConfirmation": "1", "forceNew": "1"},
+                repeatable=False,
+            )
         return _summary(made)
 
     def deployment(self, deployment: str) -> Json:
@@ -136,6 +139,21 @@ def api() -> VercelApi:
 def probe() -> None:
     """Raise an Outcome if Vercel does not answer or refuses the token."""
     api().probe()
+
+
+@contextmanager
+def _passing(*codes: str) -> Iterator[None]:
+    """Within the block, refusals with these codes are Retryable.
+
+    A file was damaged on its way, or Vercel does not have it yet. The next try uploads all files
+    again.
+    """
+    try:
+        yield
+    except Permanent as err:
+        if err.code in codes:
+            raise Retryable(err.message, code=err.code) from err
+        raise
 
 
 def _path(deployment: str) -> str:

@@ -76,7 +76,8 @@ class Vercel(Vendor):
             }
             return refusal.response()
         message = fault.parameters.get("message", "An unexpected internal error occurred")
-        return _error(status, "internal_server_error", message).response()
+        code = str(fault.parameters.get("code", "internal_server_error"))
+        return _error(status, code, message).response()
 
     def finish(self, call: Call, response: Response) -> Response:
         """Add Vercel's header with the request's id."""

@@ -9,7 +9,7 @@ import pytest
 import requests
 from PIL import Image
 
-from app.errors import Permanent
+from app.errors import Permanent, Retryable
 from app.outbound.http import exchange_scope
 from app.platform import Found
 from tasks.vercel.actions import find_deployment
@@ -31,6 +31,25 @@ def test_a_doubled_deployment_is_removed_and_the_page_stays(step: Claim, vendors
     results = [prepared.take_back(double, status="waiting")["result"] for _ in range(2)]
     assert results == ["removed", "already"]
     assert requests.get(wait(prepared, own)["url"], timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "code"),
+    [
+        ("files.create", 400, "invalid_digest"),
+        ("deployments.create", 400, "missing_files"),
+        ("deployments.get", 404, "not_found"),
+    ],
+)
+def test_a_passing_refusal_does_not_undo_what_was_paid_for(
+    step: Claim, vendors: Vendors, operation: str, status: int, code: str
+) -> None:
+    vendors.fault("vercel", operation, "status", status=status, code=code)
+    prepared = deploy(step)
+    with pytest.raises(Retryable):
+        prepared.run()
+    assert requests.get(wait(prepared, DEPLOY.begin(prepared))["url"], timeout=5).ok
+    assert vendors.count("deployments") == 1
 
 
 def test_a_deployment_that_a_person_promoted_from_ours_is_not_taken_for_ours(
