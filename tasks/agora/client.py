@@ -5,6 +5,7 @@ https://docs.agora.io/en/api-reference/api-ref/rtc/create-ban-rule
 
 import base64
 import json
+from datetime import datetime
 
 from app.errors import Permanent
 from app.outbound import http
@@ -28,12 +29,16 @@ class AgoraApi:
         secret = needed(settings.customer_secret, "AGORA_CUSTOMER_SECRET")
         self._basic = base64.b64encode(f"{customer}:{secret}".encode()).decode()
 
-    def is_closed(self, channel: str) -> bool:
-        """Whether a rule bans everybody from the channel; the list may miss a recent rule."""
+    def is_closed(self, channel: str, until: float) -> bool:
+        """Whether a rule bans everybody from the channel until then (Unix seconds).
+
+        The list may miss a recent rule.
+        """
         for rule in self._rules("kicking_rules.list"):
             is_general = not rule.get("uid") and not rule.get("ip")
             bans_joining = "join_channel" in (rule.get("privileges") or [])
-            if rule.get("cname") == channel and is_general and bans_joining:
+            is_it = rule.get("cname") == channel and is_general and bans_joining
+            if is_it and _ends(rule) >= until:
                 return True
         return False
 
@@ -86,6 +91,14 @@ class AgoraApi:
                     code="platform_refused",
                 )
         return said
+
+
+def _ends(rule: Json) -> float:
+    """When a rule expires, in Unix seconds; 0 if it does not say so."""
+    try:
+        return datetime.fromisoformat(str(rule.get("ts"))).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def api() -> AgoraApi:

@@ -7,6 +7,7 @@ import requests
 
 from app import clock
 from tasks.agora.actions import channel_name
+from tasks.agora.client import api
 from tasks.agora.settings import AgoraSettings
 from tasks.agora.token import JOIN_CHANNEL, Grant, build
 from tests.contract.agora.cases import open_channel
@@ -68,3 +69,14 @@ def test_the_channel_of_a_retried_step_is_closed_until_its_last_token_has_expire
     )
     (rule,) = rules.json()["rules"]
     assert datetime.fromisoformat(rule["ts"]) - clock.now() > timedelta(seconds=7100)
+
+
+def test_a_rule_that_expires_before_the_token_has_not_closed_the_channel(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = replace(open_channel(step), given={"seconds": 7200})
+    channel = prepared.run()["channel"]
+    api().close(channel, 10)
+    assert prepared.undo()["result"] == "closed"
+    assert prepared.undo()["result"] == "already"
+    assert vendors.count("kicking_rules") == 2
