@@ -28,6 +28,8 @@ from tasks.stripe.client import StripeApi, api
 KEY_LIFE = timedelta(hours=24)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _POLL_SECONDS = 30.0
+_MOST_AMOUNT = 999_999_999_999
+"""Stripe takes twelve digits, and fewer for some cards (https://docs.stripe.com/currencies)."""
 _FAILED = ("failed", "canceled")
 _REFUND_POLL_SECONDS = 3600.0
 """A refund that is not made at once takes days (https://docs.stripe.com/refunds)."""
@@ -41,7 +43,7 @@ class AuthorizeInput(ActionInput):
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
     payment_method: str = Field(min_length=1, max_length=255)
-    amount: int = Field(ge=1, le=99_999_999)
+    amount: int = Field(ge=1, le=_MOST_AMOUNT)
     currency: str = Field(pattern=r"^[A-Za-z]{3}$")
     description: str | None = Field(default=None, max_length=1000)
 

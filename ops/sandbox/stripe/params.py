@@ -91,6 +91,9 @@ NEEDS_RETURN_URL = (
     "Payment Intents."
 )
 
+MOST_AMOUNT = 999_999_999_999
+"""Twelve digits, as for most cards (https://docs.stripe.com/currencies#minimum-and-maximum)."""
+
 
 def read_currency(params: Json) -> str:
     """Return the currency in lower case."""
@@ -110,8 +113,8 @@ def check_size(amount: int, currency: str) -> None:
     if amount < least:
         message = f"Amount must be at least {cards.money(least, currency)} {currency}"
         raise error(400, message, "amount_too_small", "amount")
-    if amount > 99_999_999:
-        message = f"Amount must be no more than {cards.money(99_999_999, currency)} {currency}"
+    if amount > MOST_AMOUNT:
+        message = f"Amount must be no more than {cards.money(MOST_AMOUNT, currency)} {currency}"
         raise error(400, message, "amount_too_large", "amount")
 
 

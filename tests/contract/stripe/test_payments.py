@@ -201,6 +201,16 @@ def test_a_declined_card_is_permanent_and_names_the_payment(
     assert vendors.count("authorizations") == 0
 
 
+def test_a_price_in_a_currency_of_small_units_is_not_too_large(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = {**AUTHORIZE, "amount": 2_500_000_000, "currency": "IDR"}
+    assert step("stripe.authorize", given).run()["amount"] == 2_500_000_000
+    with pytest.raises(Permanent) as caught:
+        api().create_payment_intent({**PAYMENT, "amount": 1_000_000_000_000}, "key-large")
+    assert caught.value.code == "amount_too_large"
+
+
 def test_a_wrong_currency_points_at_the_field(settings: Settings) -> None:
     with pytest.raises(Permanent) as caught:
         api().create_payment_intent({**PAYMENT, "currency": "xxx"}, "key-3")
