@@ -11,22 +11,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from app import db, telemetry
-from app.engine import answers
+from app.engine import answers, refusals
 from app.engine.call import Call
 from app.engine.lookups import look_up
 from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
 from app.engine.prepared import Prepared
 from app.engine.releases import leave_if_other
-from app.errors import NotServed, Permanent, Unavailable
+from app.errors import NotServed, Permanent
 from app.keys import step_of
 from app.outbound.http import HttpCall, exchange_scope
 from app.payload import clean, dumps
 from app.platform import Action, ActionInput, Json, Undo
-from app.protocol import intents, leases, platforms
+from app.protocol import intents, leases
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Attempt
-
-log = telemetry.logger(__name__)
 
 
 def execute(
@@ -60,23 +58,11 @@ def execute(
             _close(result, call, prepared, output)
         except NotServed as err:
             result = ended(err, call, prepared, _attempt(call, given, http_calls))
-            _report(action, err)
+            refusals.report(action, err)
         except Exception as err:  # noqa: BLE001 - each error of an action is an outcome to record
             result = ended(err, call, prepared, _attempt(call, given, http_calls))
     telemetry.step_ended(action.name, result.move.value, time.monotonic() - since)
     return result
-
-
-def _report(action: Action, err: NotServed) -> None:
-    """Tell the operators that a platform refuses our credential or account."""
-    if err.is_limit:
-        return
-    log.error("platform.refuses", platform=action.platform, code=err.code, reason=err.message)
-    try:
-        platforms.report(action.platform, err.message)
-    except (Unavailable, *db.UNABLE) as unable:
-        # The outcome of the step is recorded all the same; the next attempt reports again.
-        log.warning("platform.not_reported", platform=action.platform, exc_info=unable)
 
 
 def _is_by_word(prepared: Prepared) -> bool:

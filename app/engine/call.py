@@ -177,12 +177,13 @@ class Call:
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
         return self._perform(intent, perform, is_open=is_open)
 
-    def pass_over(self) -> None:
-        """Leave out one call of `once` that is not needed this time, as a read at the vendor shows.
+    def at(self, ordinal: int) -> None:
+        """Let the next `once` be the call of this number, from 0 on.
 
-        The later calls of the attempt are then found under the same numbers as before.
+        For an action that makes several calls, each of which it may leave out or may not reach.
+        Without numbers, a call would be found under the record of another.
         """
-        self._ordinal += 1
+        self._ordinal = ordinal
 
     def may_send_again(self, age_seconds: float) -> bool:
         """Whether a call of that age, which may have taken effect, may be sent again."""

@@ -4,7 +4,7 @@ Invariant: a call that may have taken effect is sent again only after a proof th
 while the vendor still remembers its idempotency key.
 """
 
-from app.engine import answers
+from app.engine import answers, refusals
 from app.engine.call import Call
 from app.errors import NotConfigured, NotServed, Outcome, Permanent, Retryable, Unavailable, Unknown
 from app.platform import (
@@ -26,6 +26,9 @@ PERSON_AFTER_SECONDS = 86_400.0
 """The age of a call at which the workflow is marked for attention: a person must look."""
 PERSON_PAUSE_SECONDS = 3600.0
 """The pause between two lookups if only a person can help."""
+HELD_SECONDS = 3600.0
+"""The age of a call at which a refused lookup marks the workflow for attention."""
+LONGEST_HELD_PAUSE_SECONDS = 60.0
 IN_FLIGHT_SECONDS = 2.0
 """A request that is sent at the end of its attempt may arrive so much later at the vendor."""
 
@@ -112,12 +115,19 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
         return lookup(call, intent)
     except NotConfigured:
         raise
+    except NotServed as err:
+        # That says nothing about the call, which is looked up again until the platform answers.
+        refusals.report(call.action, err)
+        age = call.age_seconds(intent)
+        is_long = not err.is_limit and age > HELD_SECONDS
+        seconds = max(err.after or RETRY_SECONDS, min(pause_after(age), LONGEST_HELD_PAUSE_SECONDS))
+        raise Doubt(err.message, seconds, "lookup_refused" if is_long else None) from err
     except Permanent as err:
         # For example, the platform refused the credential. Only a person can correct that.
         raise Doubt(err.message, PERSON_PAUSE_SECONDS, "lookup_refused") from err
     except Outcome as err:
         # The platform limited the lookup or gave no answer. That says nothing about the call.
-        after = err.after if isinstance(err, (Retryable, NotServed)) else None
+        after = err.after if isinstance(err, Retryable) else None
         return CannotTell(after or RETRY_SECONDS, err.message)
     except Unavailable as err:
         return CannotTell(RETRY_SECONDS, err.message)

@@ -157,6 +157,9 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
     elif isinstance(err, Retryable):
         result.after, result.new_generation = err.after, err.stored
         result.move = Moves.RETRY if result.policy.allows(err.code) else Moves.FAIL
+    elif isinstance(err, NotServed) and call.claim.expired:
+        message = f"the step's time-out has passed: {err.message}"
+        result.error = {"code": "timed_out", "message": message}
     elif isinstance(err, NotServed):
         # It says nothing about the step, so that the step's own policy does not apply.
         result.move, result.after = Moves.RETRY, err.after

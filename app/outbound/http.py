@@ -365,6 +365,6 @@ def refusal(
         return NotServed(f"{why} (check {setting})", code="credential_refused")
     if status >= 500 or status == 408:
         if _current().repeatable:
-            return Retryable(said, code=code or "platform_error", after=stated_wait(given, message))
+            return Retryable(said, code=code or "platform_error", after=retry_after(given))
         return Unknown(said, code=code or "platform_error")
     return Permanent(said, code=code or "platform_refused", detail=detail)

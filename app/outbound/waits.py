@@ -7,11 +7,9 @@ from email.utils import parsedate_to_datetime
 
 LONGEST_SECONDS = 86_400.0
 """A longer wait is cut to this, and then the platform is asked again."""
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_STATED = re.compile(
-    r"\b(?:in|after|for)\s+(?:about\s+)?~?(\d{1,9}(?:\.\d{1,9})?)\s*(ms|millisecond|s\b|sec|m\b|min|h\b|hour)",
-    re.IGNORECASE,
-)
+_UNITS = {"milli": 0.001, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = r"(\d{1,9}(?:\.\d{1,9})?)\s*(milli|ms|h|m|s)[a-z]*\s*"
+_STATED = re.compile(rf"\b(?:in|after)\s+(?:about\s+)?~?((?:{_PART})+)", re.IGNORECASE)
 
 
 def stated_wait(headers: Mapping[str, str], message: str) -> float | None:
@@ -23,6 +21,10 @@ def stated_wait(headers: Mapping[str, str], message: str) -> float | None:
     9.0
     >>> stated_wait({}, "Please try again in 120ms."), stated_wait({}, "slow down")
     (0.12, None)
+    >>> stated_wait({}, "retry after 250 milliseconds")
+    0.25
+    >>> stated_wait({}, "The limit for 24h is reached. Try again in 1m30s.")
+    90.0
     """
     known = {name.lower(): value for name, value in headers.items()}
     milliseconds = _number(known.get("retry-after-ms", ""))
@@ -34,9 +36,8 @@ def stated_wait(headers: Mapping[str, str], message: str) -> float | None:
     found = _STATED.search(message)
     if found is None:
         return None
-    unit = found[2].lower()
-    short = "ms" if (unit.startswith("mi") and unit != "min") or unit == "ms" else unit[0]
-    return _bounded(float(found[1]) * _UNITS[short])
+    parts = re.findall(_PART, found[1], re.IGNORECASE)
+    return _bounded(sum(float(number) * _UNITS[unit.lower()] for number, unit in parts))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -47,10 +48,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return _bounded(seconds)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+        aware = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return _bounded((aware - answered_at(headers)).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return _bounded((aware - answered_at(headers)).total_seconds())
 
 
 def answered_at(headers: Mapping[str, str]) -> datetime:

@@ -77,15 +77,23 @@ def _resolve(
 
 
 def _step_in_need(workflow_id: UUID) -> str:
-    """The only step of the workflow that needs a person. Raise Conflict if it is not the only one.
+    """The only step for which the workflow is marked for attention.
 
-    Whose workflow it is, `resolve` checks afterwards.
+    Raise Conflict if it is not the only one. A step whose call is being looked up needs no person
+    yet. Whose workflow it is, `resolve` checks afterwards.
     """
-    rows = db.rows("SELECT step_key FROM needs_person_v1(%s, NULL)", (workflow_id,))
+    rows = db.rows(_IN_NEED, (workflow_id,))
     if len(rows) == 1:
         return str(rows[0]["step_key"])
     words = "several steps need" if rows else "no step needs"
     raise Conflict(f"{words} a person: name the step to resolve", code="step_not_chosen")
+
+
+_IN_NEED = """
+SELECT n.step_key FROM workflows w CROSS JOIN LATERAL needs_person_v1(w.id, NULL) n
+ WHERE w.id = %s AND w.attention IS NOT NULL
+   AND (w.attention = n.reason OR w.attention = 'lookup_refused' AND n.reason = 'unknown_outcome')
+"""
 
 
 CONTROLS: Mapping[str, Callable[..., Done]] = {

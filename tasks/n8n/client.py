@@ -98,7 +98,9 @@ class N8nApi:
             reply = http.send(method, url, headers=headers, body=body, params=params)
             if reply.status >= 400:
                 raise _refused(reply, setting)
-            if reply.status != 200 or "html" in reply.headers.get("content-type", ""):
+            if reply.status not in (200, 201, 202) or "html" in reply.headers.get(
+                "content-type", ""
+            ):
                 raise _not_from_n8n(reply)
         return reply.json()
 

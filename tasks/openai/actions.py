@@ -91,9 +91,8 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
             "max_tokens": max_tokens,
         }
         made = call.once(
-            "chat.completions.create", request, lambda r, key: _complete(openai, r, key)
+            "chat.completions.create", request, lambda r, key: _complete(call, openai, r, key)
         )
-        call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
         tokens += made["input_tokens"] + made["output_tokens"]
         if made["finish_reason"] != "length":
             return made, tokens
@@ -115,7 +114,10 @@ def cost(model: str, input_tokens: int, output_tokens: int) -> int:
     return -(-(input_tokens * read + output_tokens * written) // 1_000_000)
 
 
-def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:
-    return openai.complete(
+def _complete(call: Call, openai: OpenAIApi, request: Json, key: str) -> Json:
+    made = openai.complete(
         request["model"], request["system"], request["user"], request["max_tokens"], key
     )
+    # Booked here, because a later attempt reads the recorded answer and pays nothing.
+    call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
+    return made

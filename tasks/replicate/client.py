@@ -157,6 +157,11 @@ class ReplicateApi:
                 raise Permanent(
                     "Replicate removed the result before it was downloaded", code="result_expired"
                 )
+            if reply.status in (401, 403):
+                # Another host than the API may serve the file: this says nothing about our token.
+                raise Retryable(
+                    f"the host of the result answered {reply.status}", code="result_refused"
+                )
             if reply.status != 200:
                 raise _refused(reply)
         return reply.body

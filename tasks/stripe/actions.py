@@ -10,7 +10,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from app.engine.call import Call
-from app.errors import Permanent, Retryable, Suspend
+from app.errors import NotServed, Outcome, Permanent, Retryable, Suspend, Unknown
 from app.platform import (
     ActionInput,
     CannotTell,
@@ -146,7 +146,17 @@ def refund(call: Call, undo: Undo) -> Json:
         if intent.operation == "payment_intents.capture" and intent.response
     }
     stripe = api()
-    results = [_give_back(call, stripe, each, is_ours=each in taken) for each in payments]
+    results: list[Json] = []
+    failure: Outcome | None = None
+    for number, payment in enumerate(payments):
+        try:
+            call.at(number)
+            results.append(_give_back(call, stripe, payment, is_ours=payment in taken))
+        except (Retryable, NotServed, Permanent, Unknown) as err:
+            # One customer does not wait for the other's refund.
+            failure = failure or err
+    if failure is not None:
+        raise failure
     if len(results) <= 1:
         return results[0] if results else {"result": "nothing"}
     order = ("refunded", "already", "nothing")
@@ -157,19 +167,14 @@ def refund(call: Call, undo: Undo) -> Json:
 def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: bool) -> Json:
     """Refund one payment, unless another step has captured it (`is_ours`: this step's capture is
     recorded)."""
+    known = _our_refunds(stripe, payment_intent, call.reference)
     seen = stripe.retrieve_payment_intent(payment_intent)
     if seen["status"] != "succeeded":
-        call.pass_over()
         return {"result": "nothing", "status": seen["status"]}
     if not is_ours and not _is_captured_by(call, seen):
-        call.pass_over()
         return {"result": "nothing", "captured_by": _metadata_of(seen).get(CAPTURED_BY)}
-    known = _our_refunds(stripe, payment_intent, call.reference)
     ours = next((each for each in known if each["status"] not in _FAILED), None)
-    # While a refund was pending, the charge counted as refunded.
-    is_refunded = not known and (seen.get("latest_charge") or {}).get("refunded")
-    if ours or is_refunded:
-        call.pass_over()
+    if ours or (seen.get("latest_charge") or {}).get("refunded"):
         _require_end(ours)
         return {"result": "already", "refund": (ours or {}).get("refund")}
     request = {
@@ -181,6 +186,10 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
     if made["status"] != "succeeded":
         # The record says what was when the refund was made.
         made = _refund_summary(stripe.retrieve_refund(made["refund"]))
+    is_known = any(each["refund"] == made["refund"] for each in known)
+    if is_known and made["status"] in _FAILED and call.tries == 0:
+        # It has failed before, and a person has said that it is to be tried again.
+        raise Retryable("the refund has failed", code="refund_failed", after=0.0, stored=True)
     _require_end(made)
     return {"result": "refunded", **made}
 

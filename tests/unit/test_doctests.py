@@ -9,6 +9,7 @@ from app import clock, keys, payload
 from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
+from app.outbound import waits
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
@@ -23,6 +24,7 @@ MODULES = (
     expressions,
     faults,
     keys,
+    waits,
     links,
     measure,
     mentions,

@@ -47,6 +47,17 @@ def test_a_caption_that_is_cut_off_or_only_thought_is_asked_for_with_more_tokens
     assert made["tokens"] > reasoning
 
 
+def test_an_answer_that_is_recorded_already_is_not_booked_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(openai__reasoning_tokens=290)
+    asked = caption(step)
+    asked.run()
+    booked = asked.cost
+    asked.run()
+    assert asked.cost == booked > 0
+
+
 def test_a_caption_that_never_ends_is_not_published(step: Claim, vendors: Vendors) -> None:
     vendors.change(openai__reasoning_tokens=50_000)
     asked = caption(step)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageChops
 
-from app.errors import Permanent
+from app.errors import Permanent, Retryable
 from app.files import provenance
 from app.outbound.http import exchange_scope
 from app.platform import Found, Json
@@ -103,6 +103,18 @@ def test_a_paid_prediction_without_a_picture_says_so_and_is_booked(
         wait(prepared, prediction)
     assert caught.value.code == "output_without_picture"
     assert prepared.undo(external_id=prediction)["result"] == "discarded"
+
+
+def test_a_result_whose_host_refuses_says_nothing_about_our_token(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.fault("replicate", "delivery.get", "status", status=403)
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    with pytest.raises(Retryable) as caught:
+        wait(prepared, prediction)
+    assert caught.value.code == "result_refused"
+    assert wait(prepared, prediction)["prediction"] == prediction
 
 
 def test_an_aborted_prediction_has_ended_and_its_undoing_ends_too(

@@ -141,20 +141,22 @@ def test_a_key_that_a_refused_call_has_told_does_not_live_longer(
     assert isinstance(prepared.look_up(), Found)
 
 
+@pytest.mark.parametrize("stuck", [0, 1])
 def test_every_payment_that_a_retried_step_has_captured_is_given_back_once(
-    step: Claim, vendors: Vendors
+    step: Claim, vendors: Vendors, stuck: int
 ) -> None:
     taken, other = capture(step), capture(step)
     taken.run()
     again = replace(taken.retried(), given=other.given)
     again.run()
-    second = str(other.given["payment_intent"])
-    vendors.fault("stripe", "refunds.create", "status", status=429, match=second)
+    payment = str((taken, other)[stuck].given["payment_intent"])
+    vendors.fault("stripe", "refunds.create", "status", status=429, match=payment)
     with pytest.raises(NotServed):
         again.undo()
     assert vendors.count("refunds") == 1
     undone = again.undo()
-    assert [each["result"] for each in undone["payments"]] == ["already", "refunded"]
+    results = [each["result"] for each in undone["payments"]]
+    assert (results[stuck], results[1 - stuck]) == ("refunded", "already")
     assert again.undo()["result"] == "already"
     assert vendors.count("refunds") == 2
 
@@ -183,10 +185,52 @@ def test_a_refund_that_fails_after_it_was_pending_calls_for_a_person(
     with pytest.raises(Retryable):
         taken.undo()
     vendors.change(stripe__refund_status="failed")
+    db.row("UPDATE steps SET tries = 1 WHERE kind = 'undo'", ())
     with pytest.raises(Permanent) as caught:
         taken.undo()
     assert caught.value.code == "refund_failed"
     assert caught.value.detail["status"] == "failed"
+
+
+def test_a_refund_that_has_failed_is_made_again_when_a_person_says_so(
+    step: Claim, vendors: Vendors
+) -> None:
+    taken = capture(step)
+    taken.run()
+    vendors.change(stripe__refund_status="pending")
+    with pytest.raises(Retryable):
+        taken.undo()
+    vendors.change(stripe__refund_status="failed")
+    db.row("UPDATE steps SET tries = 1 WHERE kind = 'undo'", ())
+    with pytest.raises(Permanent):
+        taken.undo()
+    # `resolve retry` sets the tries back; the attempt then asks for a new generation.
+    db.row("UPDATE steps SET tries = 0 WHERE kind = 'undo'", ())
+    with pytest.raises(Retryable) as caught:
+        taken.undo()
+    assert caught.value.stored
+    vendors.change(stripe__refund_status="succeeded")
+    db.row("UPDATE steps SET generation = generation + 1 WHERE kind = 'undo'", ())
+    assert taken.undo()["result"] == "refunded"
+    assert taken.undo()["result"] == "already"
+
+
+def test_a_payment_is_free_again_if_the_workflow_that_claimed_it_has_taken_nothing(
+    step: Claim, vendors: Vendors
+) -> None:
+    first = capture(step)
+    vendors.fault("stripe", "payment_intents.capture", "status", status=400)
+    with pytest.raises(Permanent):
+        first.run()
+    second = step("stripe.capture", first.given)
+    with pytest.raises(Permanent, match="belongs to workflow"):
+        second.run()
+    ended = "UPDATE workflows SET status = 'failed', completed_at = clock_timestamp() WHERE id = %s"
+    db.row(ended, (first.claim.workflow_id,))
+    second.run()
+    db.row(ended, (second.claim.workflow_id,))
+    with pytest.raises(Permanent, match="belongs to workflow"):
+        step("stripe.capture", first.given).run()
 
 
 def test_a_declined_card_is_permanent_and_names_the_payment(

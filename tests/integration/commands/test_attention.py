@@ -362,6 +362,19 @@ def test_what_a_vendors_outage_has_left_open_is_resolved_in_bulk(
     assert kernel.workflow(fine)["attention"] is None
 
 
+def test_a_bulk_resolve_leaves_a_call_alone_that_is_being_looked_up(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow = kernel.start(kernel.register({"sequence": [PAY]}))
+    claim = kernel.claim(workflow, "pay")
+    assert intents.record_intent(claim, 0, "capture", {}, "key-1") is not None
+    outcomes.doubt_step(claim, NOTHING, UNKNOWN, 1.0, None)
+    given = {"as_": "never", "reason": "all of them"}
+    (answer,) = bulk.run(ada, "resolve", Filters(status="running"), given, is_dry=False).answers
+    assert (answer.is_ok, answer.result) == (False, "step_not_chosen")
+    assert kernel.step(workflow, "pay")["status"] == "unknown"
+
+
 def test_a_bulk_resolve_guesses_no_step_where_several_need_a_person(
     kernel: Kernel, ada: Caller
 ) -> None:

@@ -74,6 +74,20 @@ def wait(workflow: UUID, key: str) -> float:
     return float(row["s"])
 
 
+def age(interval: str) -> None:
+    """Let the calls be so much older."""
+    db.row("UPDATE intents SET first_sent_at = first_sent_at - %s::interval", (interval,))
+
+
+def test_a_step_whose_time_is_over_waits_for_no_platform(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register({**noop("a"), "timeout": "1h"}))
+    account = Account("credential_refused")
+    assert attempt(workflow, "a", account.action()) is Moves.RETRY
+    pass_time("2 hours")
+    assert attempt(workflow, "a", account.action()) is Moves.FAIL
+    assert kernel.step(workflow, "a")["error_code"] == "timed_out"
+
+
 def forward(kernel: Kernel) -> tuple[UUID, str]:
     """A workflow whose first step is due."""
     return kernel.start(kernel.register(noop("a"))), "a"
@@ -161,7 +175,7 @@ def test_without_a_stated_wait_the_pauses_grow_to_a_minute(kernel: Kernel) -> No
     assert pauses[0] <= 2 < pauses[1] < pauses[2] == 60
 
 
-def test_a_lookup_that_is_not_served_is_asked_again_and_calls_no_person(kernel: Kernel) -> None:
+def test_a_lookup_that_is_not_served_is_asked_again_and_marks_the_platform(kernel: Kernel) -> None:
     workflow, key = forward(kernel)
     account = Account("credential_refused")
 
@@ -182,7 +196,12 @@ def test_a_lookup_that_is_not_served_is_asked_again_and_calls_no_person(kernel: 
         assert attempt(workflow, key, action) is Moves.DOUBT
         assert wait(workflow, key) <= 60
     assert kernel.workflow(workflow)["attention"] is None
+    assert [state["is_ok"] for state in queries.platform_states()] == [False]
+    age("2 hours")
+    pass_time("2 minutes")
+    attempt(workflow, key, action)
+    assert kernel.workflow(workflow)["attention"] == "lookup_refused"
     account.is_well = True
-    db.row("UPDATE intents SET first_sent_at = first_sent_at - interval '1 minute'", ())
+    age("1 minute")
     pass_time("2 minutes")
     assert attempt(workflow, key, action) is Moves.FINISH
