@@ -5,15 +5,17 @@ The one exception are approvals that name the user. Details, lists, events and g
 a replica if there is one. If the replica does not have a workflow yet, the primary is asked.
 """
 
+from app.queries.cursors import CURSOR_PATTERN
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
-from app.queries.lists import Filters, Page, workflow_list
+from app.queries.lists import Filters, Page, cursor_after, workflow_list
 from app.queries.platforms import platform_states
 from app.queries.summaries import summary, workflow_summary
 from app.queries.suspension import SHOWN_STATUSES, SUSPENDED
 
 __all__ = [
+    "CURSOR_PATTERN",
     "MOST_COUNTED",
     "SHOWN_STATUSES",
     "SUSPENDED",
@@ -22,6 +24,7 @@ __all__ = [
     "Page",
     "Tail",
     "Watched",
+    "cursor_after",
     "live_workflows",
     "platform_health",
     "platform_states",

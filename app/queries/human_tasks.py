@@ -8,70 +8,81 @@ from sqlalchemy import RowMapping, text
 from app.db import begin
 from app.platform import Json
 from app.queries import Page
+from app.queries.cursors import cursor_of, place_of
 
 
-def approvals(user_id: UUID, email: str, *, cursor: UUID | None = None, limit: int = 50) -> Page:
+def approvals(user_id: UUID, email: str, *, cursor: str | None = None, limit: int = 50) -> Page:
     """Open approvals in the user's own workflows, and those that name the user's e-mail address.
 
     The newest workflow comes first. A page has at most `limit` workflows, and all their approvals,
     which may be more. `is_yours` says whether the user may decide.
     """
-    given = {"user": user_id, "email": email.casefold(), "cursor": cursor, "limit": limit + 1}
+    given = {"user": user_id, "email": email.casefold(), "limit": limit + 1, **_after(cursor)}
     with begin() as connection:
         found = connection.execute(text(_APPROVALS), given).mappings()
-        rows = [_approval(row) for row in found]
-    ids = list(dict.fromkeys(row["workflow_id"] for row in rows))
+        rows = [*found]
+    started = {row["workflow_id"]: row["created_at"] for row in rows}
+    ids = [*started]
     shown = ids[:limit]
-    items = [row for row in rows if row["workflow_id"] in set(shown)]
-    return Page(items, shown[-1] if len(ids) > limit else None)
+    items = [_approval(row) for row in rows if row["workflow_id"] in set(shown)]
+    has_more = len(ids) > limit
+    return Page(items, cursor_of(started[shown[-1]], shown[-1]) if has_more else None)
 
 
 # The workflows of the page are chosen first, with the index steps_by_signal. The index is small:
 # it has only the steps that ever waited for a signal.
 _APPROVALS = """
 WITH mine AS (
-  SELECT DISTINCT s.workflow_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
+  SELECT DISTINCT w.created_at, w.id AS workflow_id
+    FROM steps s JOIN workflows w ON w.id = s.workflow_id
    WHERE s.signal IS NOT NULL AND s.status = 'waiting' AND w.status = 'running'
-     AND (cast(:cursor AS uuid) IS NULL OR s.workflow_id < :cursor)
+     AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))
      AND (w.user_id = :user OR :email = ANY (s.asked))
-   ORDER BY s.workflow_id DESC LIMIT :limit)
-SELECT w.id AS workflow_id, w.type, w.version, s.key AS step, s.signal, s.input,
+   ORDER BY w.created_at DESC, w.id DESC LIMIT :limit)
+SELECT w.created_at, w.id AS workflow_id, w.type, w.version, s.key AS step, s.signal, s.input,
        s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
        CASE WHEN s.asked IS NULL THEN w.user_id = :user
             ELSE :email = ANY (s.asked) END AS is_yours
   FROM mine JOIN workflows w ON w.id = mine.workflow_id
   JOIN steps s ON s.workflow_id = w.id AND s.signal IS NOT NULL AND s.status = 'waiting'
  WHERE w.user_id = :user OR :email = ANY (s.asked)
- ORDER BY w.id DESC, s.position, s.key
+ ORDER BY w.created_at DESC, w.id DESC, s.position, s.key
 """
 
 
 def _approval(row: RowMapping) -> Json:
     """An approval as it is shown: of its input, what the person has to know."""
-    item = dict(row)
+    item = {name: value for name, value in row.items() if name != "created_at"}
     given = item.pop("input") or {}
     return item | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
 
 
-def attention(user_id: UUID, *, cursor: UUID | None = None, limit: int = 20) -> Page:
+def attention(user_id: UUID, *, cursor: str | None = None, limit: int = 20) -> Page:
     """The user's workflows that need a person, newest first, with the steps that need one."""
-    given = {"user": user_id, "cursor": cursor, "limit": limit + 1}
+    given = {"user": user_id, "limit": limit + 1, **_after(cursor)}
     with begin() as connection:
         rows = [dict(row) for row in connection.execute(text(_ATTENTION), given).mappings()]
+        started = [row.pop("created_at") for row in rows]
         items = rows[:limit]
         ids = [row["id"] for row in items]
         steps = connection.execute(text(_STEPS), {"ids": ids}).mappings().all() if ids else []
     for item in items:
         item["steps"] = [_step(row) for row in steps if row["workflow_id"] == item["id"]]
-    return Page(items, ids[-1] if len(rows) > limit else None)
+    has_more = len(rows) > limit
+    return Page(items, cursor_of(started[limit - 1], ids[-1]) if has_more else None)
+
+
+def _after(cursor: str | None) -> Json:
+    at, workflow_id = (None, None) if cursor is None else place_of(cursor)
+    return {"after": at, "after_id": workflow_id}
 
 
 _ATTENTION = """
-SELECT w.id, w.type, w.version, w.status, w.cause, w.attention AS reason,
+SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS reason,
        w.paused_at IS NOT NULL AS is_paused, w.attention_since AS since
   FROM workflows w WHERE w.user_id = :user AND w.attention IS NOT NULL
-   AND (cast(:cursor AS uuid) IS NULL OR w.id < :cursor)
- ORDER BY w.id DESC LIMIT :limit
+   AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))
+ ORDER BY w.created_at DESC, w.id DESC LIMIT :limit
 """
 _STEPS = """
 SELECT s.workflow_id, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,

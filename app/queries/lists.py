@@ -5,15 +5,18 @@ Indexes choose the workflows of a page. Costs are computed only for the workflow
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
     ColumnElement,
     SQLColumnExpression,
+    UnaryExpression,
     func,
     select,
     text,
+    tuple_,
     type_coerce,
     union_all,
 )
@@ -22,6 +25,7 @@ from sqlalchemy.sql import Select
 from app.db import begin_read
 from app.db.models import WorkflowRow
 from app.platform import Json
+from app.queries.cursors import cursor_of, place_of
 from app.queries.summaries import summary, summary_columns
 from app.queries.suspension import SUSPENDED, only_waits
 
@@ -29,20 +33,24 @@ _SOON = text("interval '60 s'")
 """The reconciler looks at a sleeping workflow within this time after the workflow has been given
 something to do. So this is longer than `republish_seconds`, which is at most 15."""
 
+Found = Select[datetime, UUID]
+_ORDERED_BY = (WorkflowRow.created_at, WorkflowRow.id)
+
 
 @dataclass(frozen=True)
 class Page:
     """One page of a list, newest first. `next_cursor` is the cursor of the next page, or None."""
 
     items: list[Json]
-    next_cursor: UUID | None
+    next_cursor: str | None
 
 
 @dataclass(frozen=True)
 class Filters:
     """The workflows that a list contains; a filter of None lets every workflow pass.
 
-    `without_key` leaves out the workflows whose idempotency key begins with it.
+    `parent_id` lets only the children of this workflow pass. `is_root` is whether a workflow has no
+    parent. `without_key` leaves out the workflows whose idempotency key begins with it.
     """
 
     status: str | None = None
@@ -51,38 +59,45 @@ class Filters:
     created_before: datetime | None = None
     version: int | None = None
     attention: bool | None = None
+    parent_id: UUID | None = None
+    is_root: bool | None = None
     without_key: str | None = None
 
 
 def workflow_list(
-    user_id: UUID, filters: Filters, *, cursor: UUID | None = None, limit: int = 20
+    user_id: UUID, filters: Filters, *, cursor: str | None = None, limit: int = 20
 ) -> Page:
-    """A page of the user's workflows, newest first. It begins after the workflow `cursor`."""
+    """A page of the user's workflows, the last started first. It begins after `cursor`."""
     conditions = [WorkflowRow.user_id == user_id, *_conditions(filters)]
     if cursor is not None:
-        conditions.append(WorkflowRow.id < cursor)
+        conditions.append(tuple_(*_ORDERED_BY) < tuple_(*place_of(cursor)))
     # The page is chosen first, so that costs and shown statuses are computed only for its rows.
     page = _page(filters.status, conditions, limit + 1).cte("page").prefix_with("MATERIALIZED")
     statement = (
-        summary_columns().join(page, page.c.id == WorkflowRow.id).order_by(WorkflowRow.id.desc())
+        summary_columns().join(page, page.c.id == WorkflowRow.id).order_by(*_newest(WorkflowRow))
     )
     with begin_read() as connection:
         rows = connection.execute(statement).mappings().all()
     items = [summary(row) for row in rows[:limit]]
-    return Page(items, items[-1]["id"] if len(rows) > limit else None)
+    return Page(items, cursor_after(items[-1]) if len(rows) > limit else None)
 
 
-def _page(status: str | None, conditions: list[ColumnElement[bool]], limit: int) -> Select[UUID]:
-    """The ids of the newest workflows that meet the conditions and are shown with the status."""
-    statement = select(WorkflowRow.id).where(*conditions)
+def cursor_after(item: Json) -> str:
+    """The cursor of the page that begins after this workflow of a list."""
+    return cursor_of(item["created_at"], item["id"])
+
+
+def _page(status: str | None, conditions: list[ColumnElement[bool]], limit: int) -> Found:
+    """The newest workflows that meet the conditions and are shown with the status."""
+    statement = select(*_ORDERED_BY).where(*conditions)
     if status in ("running", SUSPENDED):
-        return _newest(_running(statement, limit, is_suspended=status == SUSPENDED), limit)
+        return _newest_of(_running(statement, limit, is_suspended=status == SUSPENDED), limit)
     if status is not None:
         statement = statement.where(WorkflowRow.status == status)
-    return statement.order_by(WorkflowRow.id.desc()).limit(limit)
+    return statement.order_by(*_newest(WorkflowRow)).limit(limit)
 
 
-def _running(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list[Select[UUID]]:
+def _running(statement: Found, limit: int, *, is_suspended: bool) -> list[Found]:
     """Queries for the running workflows that are suspended, or for those that are not.
 
     No workflow is found by two of the queries. Each query reads in the order of an index, or reads
@@ -99,28 +114,34 @@ def _running(statement: Select[UUID], limit: int, *, is_suspended: bool) -> list
         known, rest = [is_asleep, ~is_asleep], is_asleep.is_(None)
     else:
         known, rest = [~is_asleep], is_asleep.is_not(False)
-    newest = WorkflowRow.id.desc()
+    newest = _newest(WorkflowRow)
     parts = [_by_suspension(running.where(each), WorkflowRow.id, is_suspended) for each in known]
     # No index has these rows in order. Because of OFFSET 0 they are sorted first, and then their
     # steps are read only until the page is full.
-    sorted_first = running.where(rest & is_due_soon).order_by(newest).offset(0).subquery()
-    last = _by_suspension(select(sorted_first.c.id), sorted_first.c.id, is_suspended)
+    sorted_first = running.where(rest & is_due_soon).order_by(*newest).offset(0).subquery()
+    columns = select(sorted_first.c.created_at, sorted_first.c.id)
+    last = _by_suspension(columns, sorted_first.c.id, is_suspended)
     return [
-        *(part.order_by(newest).limit(limit) for part in parts),
-        last.order_by(sorted_first.c.id.desc()).limit(limit),
+        *(part.order_by(*newest).limit(limit) for part in parts),
+        last.order_by(*_newest(sorted_first.c)).limit(limit),
     ]
 
 
 def _by_suspension(
-    found: Select[UUID], workflow_id: SQLColumnExpression[UUID], is_suspended: bool
-) -> Select[UUID]:
+    found: Found, workflow_id: SQLColumnExpression[UUID], is_suspended: bool
+) -> Found:
     is_waiting = only_waits(workflow_id)
     return found.where(is_waiting if is_suspended else ~is_waiting)
 
 
-def _newest(parts: list[Select[UUID]], limit: int) -> Select[UUID]:
-    found = union_all(*(select(part.subquery().c.id) for part in parts)).subquery()
-    return select(found.c.id).order_by(found.c.id.desc()).limit(limit)
+def _newest_of(parts: list[Found], limit: int) -> Found:
+    found = union_all(*(select(part.subquery()) for part in parts)).subquery()
+    columns = select(found.c.created_at, found.c.id)
+    return columns.order_by(*_newest(found.c)).limit(limit)
+
+
+def _newest(columns: Any) -> tuple[UnaryExpression[Any], UnaryExpression[Any]]:
+    return columns.created_at.desc(), columns.id.desc()
 
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
@@ -136,6 +157,11 @@ def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.attention is not None:
         has_none = WorkflowRow.attention.is_(None)
         conditions.append(~has_none if filters.attention else has_none)
+    if filters.parent_id is not None:
+        conditions.append(WorkflowRow.parent_id == filters.parent_id)
+    if filters.is_root is not None:
+        has_no_parent = WorkflowRow.parent_id.is_(None)
+        conditions.append(has_no_parent if filters.is_root else ~has_no_parent)
     if filters.without_key is not None:
         key = func.coalesce(WorkflowRow.idempotency_key, "")
         conditions.append(~func.starts_with(key, filters.without_key))

@@ -53,7 +53,7 @@ class Bulk:
     """
 
     answers: list[Answered]
-    next_cursor: UUID | None
+    next_cursor: str | None
 
 
 def _signal(caller: Caller, workflow_id: UUID, *, is_dry: bool, **given: Any) -> Done:
@@ -120,12 +120,12 @@ def run(
     *,
     is_dry: bool,
     limit: int = MOST,
-    cursor: UUID | None = None,
+    cursor: str | None = None,
     request_id: str | None = None,
 ) -> Bulk:
     """Apply `action` to those workflows of the caller that match `filters`, and return the answers.
 
-    Takes at most `limit` workflows, all older than the workflow `cursor`. A request that is
+    Takes at most `limit` workflows, all started before the workflow at `cursor`. A request that is
     repeated with the same `request_id` makes no second fork and no second signal.
     """
     until = time.monotonic() + BUDGET_SECONDS
@@ -135,10 +135,11 @@ def run(
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
     answers: list[Answered] = []
     for item in page.items:
-        if time.monotonic() > until:
-            return Bulk(answers, answers[-1].workflow_id)
+        if answers and time.monotonic() > until:
+            return Bulk(answers, cursor)
         more = _request_of(item["id"], request_id) if action in _KEYED else {}
         answers.append(_one(caller, item["id"], CONTROLS[action], {**arguments, **more}, is_dry))
+        cursor = queries.cursor_after(item)
     return Bulk(answers, page.next_cursor)
 
 

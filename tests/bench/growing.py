@@ -18,6 +18,7 @@ import redis
 
 from app import db, garbage, queries
 from app.broker.celery import CONTROL_QUEUE
+from app.queries.cursors import cursor_of
 from app.settings import current
 from chains.catalogue import versions
 from chains.repair.reconcile import BATCH, reconcile
@@ -141,7 +142,7 @@ def _ask(place: Place) -> Json:
     # As the front does.
     garbage.keep_what_is_imported()
 
-    def listed(status: str | None, cursor: UUID | None) -> Callable[[], object]:
+    def listed(status: str | None, cursor: str | None) -> Callable[[], object]:
         filters = queries.Filters(status)
         return lambda: queries.workflow_list(place.user_id, filters, cursor=cursor)
 
@@ -156,14 +157,14 @@ def _ask(place: Place) -> Json:
     return {name: milliseconds(_times(asking, ASKED)) for name, asking in questions.items()}
 
 
-def _half_way(user_id: UUID) -> UUID | None:
+def _half_way(user_id: UUID) -> str | None:
     """A cursor in the middle of the time that the workflows span."""
     row = db.row(
-        "SELECT uuidv7((least(min(created_at), now()) - now()) / 2) AS id FROM workflows"
+        "SELECT now() + (least(min(created_at), now()) - now()) / 2 AS at FROM workflows"
         " WHERE user_id = %s",
         (user_id,),
     )
-    return None if row is None else row["id"]
+    return None if row is None else cursor_of(row["at"], UUID(int=0))
 
 
 def _reconcile(place: Place) -> Json:

@@ -10,6 +10,7 @@ from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
 from app.outbound import waits
+from app.queries import cursors
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
@@ -17,6 +18,7 @@ from tests.bench import measure, report
 
 MODULES = (
     clock,
+    cursors,
     definition,
     picture,
     dsl,

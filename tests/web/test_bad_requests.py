@@ -119,6 +119,8 @@ def test_a_body_of_another_type_is_415(client: FlaskClient, caller: Caller) -> N
         ("status=lost", "status"),
         ("type=%00", "type"),
         ("cursor=1", "cursor"),
+        ("parent_id=1", "parent_id"),
+        ("is_root=perhaps", "is_root"),
         ("created_after=yesterday", "created_after"),
         ("created_before=2026-01-01T00:00:00", "created_before"),
         ("colour=red", "colour"),

@@ -105,6 +105,8 @@ def test_watch_follows_to_the_end_and_tells_success_from_the_rest(
         "WorkflowSucceeded",
     ]
     assert workflow_id in playalter("list").stdout
+    assert workflow_id in playalter("list", "--roots").stdout
+    assert workflow_id not in playalter("list", "--parent", workflow_id).stdout
     assert playalter("cancel", workflow_id).returncode == 2
 
 

@@ -184,6 +184,9 @@ def test_a_list_is_filtered(
     assert ids("type=other") == []
     assert ids(f"created_after={soon}") == []
     assert len(ids(f"created_before={soon}")) == 2
+    change("UPDATE workflows SET parent_id = :parent WHERE id = :id", parent=ended, id=running)
+    assert ids(f"parent_id={ended}") == ids("is_root=false") == [str(running)]
+    assert ids("is_root=true") == [str(ended)]
 
 
 def test_a_workflow_that_only_waits_is_shown_as_suspended(

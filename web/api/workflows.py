@@ -64,7 +64,7 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
 
 @api.get(
     "/workflows",
-    summary="List workflows, newest first",
+    summary="List workflows, the last started first",
     responses={200: WorkflowPage, **problems()},
 )
 def list_workflows(query: WorkflowListQuery) -> Response:
@@ -76,6 +76,8 @@ def list_workflows(query: WorkflowListQuery) -> Response:
         query.created_before,
         query.version,
         query.attention,
+        query.parent_id,
+        query.is_root,
     )
     page = queries.workflow_list(caller(), filters, cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})

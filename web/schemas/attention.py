@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from web.schemas.parts import Body, Query, Reason, StepKey
+from web.schemas.parts import Body, Cursor, Query, Reason, StepKey
 
 
 class ResolveStep(Body):
@@ -54,7 +54,7 @@ class DismissAttention(Body):
 class PeopleQuery(Query):
     """Which page of the list; the newest workflows come first."""
 
-    cursor: UUID | None = Field(default=None, description="`next_cursor` of the previous page.")
+    cursor: Cursor | None = None
     limit: int = Field(default=20, ge=1, le=100)
 
 
@@ -79,7 +79,7 @@ class ApprovalPage(BaseModel):
     """Open approvals, newest workflow first; a page never splits the approvals of a workflow."""
 
     items: list[WaitingApproval]
-    next_cursor: UUID | None
+    next_cursor: Cursor | None
 
 
 class OpenCall(BaseModel):
@@ -125,4 +125,4 @@ class AttentionPage(BaseModel):
     """Workflows that need a person, newest first."""
 
     items: list[AttentionWorkflow]
-    next_cursor: UUID | None
+    next_cursor: Cursor | None

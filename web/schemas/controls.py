@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from web.schemas.parts import Body, Reason, ShownStatus, SignalName, StepKey, TypeName
+from web.schemas.parts import Body, Cursor, Reason, ShownStatus, SignalName, StepKey, TypeName
 
 
 class CancelWorkflow(Body):
@@ -88,7 +88,7 @@ class BulkControl(Body):
     arguments: dict[str, Any] = Field(default_factory=dict)
     dry_run: bool = Field(default=True, description="Only show what would be done.")
     limit: int = Field(default=1000, ge=1, le=1000)
-    cursor: UUID | None = Field(default=None, strict=False)
+    cursor: Cursor | None = None
 
 
 class SignalPath(BaseModel):
@@ -139,4 +139,4 @@ class BulkAnswers(BaseModel):
     ok: int
     refused: int
     items: list[BulkAnswer]
-    next_cursor: UUID | None
+    next_cursor: Cursor | None

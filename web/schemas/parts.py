@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.queries import SHOWN_STATUSES
+from app.queries import CURSOR_PATTERN, SHOWN_STATUSES
 
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["face_swap_campaign"])]
 ShownStatus = Literal[
@@ -21,6 +21,9 @@ ShownStatus = Literal[
 assert set(ShownStatus.__args__) == set(SHOWN_STATUSES)  # type: ignore[attr-defined] # Literal's own
 Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S")]
 StepKey = Annotated[str, Field(min_length=1, max_length=1000)]
+Cursor = Annotated[
+    str, Field(pattern=CURSOR_PATTERN, description="`next_cursor` of the previous page.")
+]
 SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 

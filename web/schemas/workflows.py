@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from web.schemas.parts import Body, Query, ShownStatus, TypeName
+from web.schemas.parts import Body, Cursor, Query, ShownStatus, TypeName
 
 
 class StartWorkflow(Body):
@@ -26,7 +26,9 @@ class WorkflowListQuery(Query):
     created_before: AwareDatetime | None = None
     version: int | None = Field(default=None, ge=1, le=2**31 - 1)
     attention: bool | None = Field(default=None, description="Whether they need a person.")
-    cursor: UUID | None = Field(default=None, description="`next_cursor` of the previous page.")
+    parent_id: UUID | None = Field(default=None, description="Only the children of this workflow.")
+    is_root: bool | None = Field(default=None, description="Whether they have no parent.")
+    cursor: Cursor | None = None
     limit: int = Field(default=20, ge=1, le=100)
 
 
@@ -88,7 +90,7 @@ class WorkflowPage(BaseModel):
     """One page of workflows, newest first."""
 
     items: list[Workflow]
-    next_cursor: UUID | None
+    next_cursor: Cursor | None
 
 
 class EventsQuery(Query):

@@ -87,12 +87,14 @@ class WorkflowRow(Base):
         Index(
             "workflows_asleep",
             "user_id",
+            "created_at",
             "id",
             postgresql_where=text("completed_at IS NULL AND is_asleep"),
         ),
         Index(
             "workflows_awake",
             "user_id",
+            "created_at",
             "id",
             postgresql_where=text("completed_at IS NULL AND NOT is_asleep"),
         ),
@@ -100,6 +102,7 @@ class WorkflowRow(Base):
             "workflows_by_rare_status",
             "user_id",
             "status",
+            "created_at",
             "id",
             postgresql_where=text(one_of("status", RARE_WORKFLOW_STATUSES)),
         ),
@@ -111,6 +114,7 @@ class WorkflowRow(Base):
         Index(
             "workflows_needing_a_person",
             "user_id",
+            "created_at",
             "id",
             postgresql_where=text("attention IS NOT NULL"),
         ),
@@ -122,10 +126,12 @@ class WorkflowRow(Base):
             " OR (next_wake_at IS NOT NULL AND isfinite(next_wake_at))",
             name="workflows_always_looked_at",
         ),
-        Index("workflows_by_user", "user_id", "id"),
+        Index("workflows_by_user", "user_id", "created_at", "id", "parent_id"),
         Index(
             "workflows_by_parent",
             "parent_id",
+            "created_at",
+            "id",
             postgresql_where=text("parent_id IS NOT NULL"),
         ),
         Index(

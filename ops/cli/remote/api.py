@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import requests
 
@@ -59,7 +60,7 @@ class Api:
         """Get a workflow with its steps."""
         return self._json("GET", f"/v1/workflows/{workflow_id}")
 
-    def workflows(self, **filters: str | int | None) -> Json:
+    def workflows(self, **filters: str | int | UUID | None) -> Json:
         """Get one page of workflows."""
         given = {name: value for name, value in filters.items() if value is not None}
         return self._json("GET", "/v1/workflows", params=given)

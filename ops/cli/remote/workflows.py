@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import click
 
@@ -80,15 +80,18 @@ def status(workflow_id: Any, is_json: bool) -> None:
 @click.command("list")
 @click.option("--status", "wanted", help="running, suspended, succeeded, failed, ...")
 @click.option("--type", "type", help="Only of this type.")
+@click.option("--parent", type=click.UUID, help="Only the children of this workflow.")
+@click.option("--roots", "is_root", is_flag=True, help="Only workflows without a parent.")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
 @click.option("--cursor", help="Continue after the previous page.")
 @click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
 def list_workflows(
-    wanted: str | None, type: str | None, limit: int, cursor: str | None, is_json: bool
+    wanted: str | None, parent: UUID | None, is_root: bool, is_json: bool, **filters: Any
 ) -> None:
-    """List workflows, newest first."""
+    """List workflows, the last started first."""
+    chosen = {"status": wanted, "parent_id": parent, "is_root": "true" if is_root else None}
     with server() as api:
-        page = api.workflows(status=wanted, type=type, limit=limit, cursor=cursor)
+        page = api.workflows(**chosen, **filters)
     if is_json:
         print_json(page)
         return

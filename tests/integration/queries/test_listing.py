@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from app import db, queries
-from app.queries import SHOWN_STATUSES, Filters
+from app.queries import SHOWN_STATUSES, Filters, human_tasks
 from chains.commands.command import Caller
 from chains.commands.pause import pause, resume
 from chains.repair.reconcile import reconcile
@@ -143,6 +143,73 @@ def test_a_workflow_that_never_waits_is_in_no_index_of_sleepers(kernel: Kernel) 
     assert (row["status"], row["is_asleep"]) == ("succeeded", None)
 
 
+def pages(user_id: UUID, filters: Filters, size: int) -> list[UUID]:
+    """The ids of all pages of a list."""
+    found: list[UUID] = []
+    cursor = None
+    while True:
+        page = queries.workflow_list(user_id, filters, cursor=cursor, limit=size)
+        found += [item["id"] for item in page.items]
+        if (cursor := page.next_cursor) is None:
+            return found
+
+
+def test_a_list_with_children_is_in_the_order_of_the_starts(kernel: Kernel) -> None:
+    child = kernel.register({"wait": "w", "for": "1h"})
+    branches = [{"workflow": f"c{number}", "type": child} for number in range(6)]
+    parent = kernel.start(kernel.register({"parallel": "p", "branches": branches}))
+    drive()
+    later = kernel.start(kernel.register(noop("n")))
+    rows = db.rows("SELECT id, parent_id FROM workflows ORDER BY created_at DESC, id DESC", ())
+    started = [row["id"] for row in rows]
+    assert len(started) == 8
+    assert (started[0], started[-1]) == (later, parent)
+    for status in (None, "suspended", "running"):
+        shown_with = [item for item in started if status in (None, _status(kernel, item))]
+        assert pages(kernel.user_id, Filters(status), 3) == shown_with
+    children = [row["id"] for row in rows if row["parent_id"] == parent]
+    assert pages(kernel.user_id, Filters(parent_id=parent), 2) == children
+    assert pages(kernel.user_id, Filters(is_root=True), 1) == [later, parent]
+    assert pages(kernel.user_id, Filters(is_root=False), 4) == children
+
+
+def _status(kernel: Kernel, workflow: UUID) -> str:
+    return str(queries.workflow_detail(workflow, kernel.user_id)["status"])
+
+
+def test_a_cursor_stays_valid_after_its_workflow_has_ended(kernel: Kernel) -> None:
+    name = kernel.register({"wait": "w", "for": "1h"})
+    started = [kernel.start(name) for _ in range(4)]
+    drive()
+    page = queries.workflow_list(kernel.user_id, Filters("suspended"), limit=2)
+    assert [item["id"] for item in page.items] == started[:1:-1]
+    kernel.cancel(started[2])
+    drive()
+    kernel.start(name)
+    rest = queries.workflow_list(kernel.user_id, Filters("suspended"), cursor=page.next_cursor)
+    assert [item["id"] for item in rest.items] == started[1::-1]
+
+
+def test_approvals_and_workflows_that_need_a_person_are_in_the_order_of_the_starts(
+    kernel: Kernel,
+) -> None:
+    child = kernel.register(APPROVAL)
+    branches = [{"workflow": f"c{number}", "type": child} for number in range(5)]
+    kernel.start(kernel.register({"parallel": "p", "branches": branches}))
+    drive()
+    db.row("UPDATE workflows SET attention = 'crashing' WHERE parent_id IS NOT NULL", ())
+    rows = db.rows(
+        "SELECT id FROM workflows WHERE parent_id IS NOT NULL ORDER BY created_at DESC, id DESC", ()
+    )
+    children = [row["id"] for row in rows]
+    first = human_tasks.approvals(kernel.user_id, "ada@example.com", limit=2)
+    rest = human_tasks.approvals(kernel.user_id, "ada@example.com", cursor=first.next_cursor)
+    assert [item["workflow_id"] for item in (*first.items, *rest.items)] == children
+    first = human_tasks.attention(kernel.user_id, limit=2)
+    rest = human_tasks.attention(kernel.user_id, cursor=first.next_cursor)
+    assert [item["id"] for item in (*first.items, *rest.items)] == children
+
+
 COPIES = 3000
 MOST_BUFFERS = 600
 
@@ -207,6 +274,17 @@ def test_no_list_by_status_reads_the_thousands_that_it_does_not_show(
             assert {item["id"] for item in page.items} == set(crowded)
     assert sum(read.values()) > 0
     assert {status: pages for status, pages in read.items() if pages > MOST_BUFFERS} == {}
+
+
+def test_a_list_of_roots_does_not_read_the_thousands_of_children(
+    kernel: Kernel, crowded: list[UUID]
+) -> None:
+    db.row("UPDATE workflows SET parent_id = %s WHERE id <> ALL (%s)", (crowded[0], crowded))
+    db.row("ANALYZE", ())
+    with statements() as sent:
+        page = queries.workflow_list(kernel.user_id, Filters(is_root=True))
+    assert {item["id"] for item in page.items} == set(crowded)
+    assert 0 < buffers(sent) <= MOST_BUFFERS
 
 
 def test_counting_what_is_live_does_not_read_what_has_finished(

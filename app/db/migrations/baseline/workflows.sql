@@ -60,10 +60,14 @@ WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE UNIQUE INDEX workflows_idempotency ON workflows (user_id, idempotency_key)
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX workflows_due ON workflows (next_wake_at) WHERE completed_at IS NULL;
-CREATE INDEX workflows_by_user ON workflows (user_id, id);
-CREATE INDEX workflows_by_parent ON workflows (parent_id) WHERE parent_id IS NOT NULL;
+-- With parent_id as the last column, a list of the workflows without a parent skips children in the
+-- index and does not read their rows.
+CREATE INDEX workflows_by_user ON workflows (user_id, created_at, id, parent_id);
+CREATE INDEX workflows_by_parent ON workflows (parent_id, created_at, id)
+  WHERE parent_id IS NOT NULL;
 CREATE INDEX workflows_by_fork_source ON workflows (forked_from) WHERE forked_from IS NOT NULL;
-CREATE INDEX workflows_needing_a_person ON workflows (user_id, id) WHERE attention IS NOT NULL;
+CREATE INDEX workflows_needing_a_person ON workflows (user_id, created_at, id)
+  WHERE attention IS NOT NULL;
 
 -- The next three indexes serve lists by status. With them, a list reads only the rows that it
 -- shows. It does not read finished or sleeping workflows in order to discard them.
@@ -78,9 +82,11 @@ CREATE INDEX workflows_needing_a_person ON workflows (user_id, id) WHERE attenti
 -- A workflow that succeeds before the reconciler looks at it has no entry in these three indexes.
 -- Their columns change only together with those of workflows_due, so they keep no update from being
 -- HOT.
-CREATE INDEX workflows_asleep ON workflows (user_id, id) WHERE completed_at IS NULL AND is_asleep;
-CREATE INDEX workflows_awake ON workflows (user_id, id) WHERE completed_at IS NULL AND NOT is_asleep;
-CREATE INDEX workflows_by_rare_status ON workflows (user_id, status, id)
+CREATE INDEX workflows_asleep ON workflows (user_id, created_at, id)
+  WHERE completed_at IS NULL AND is_asleep;
+CREATE INDEX workflows_awake ON workflows (user_id, created_at, id)
+  WHERE completed_at IS NULL AND NOT is_asleep;
+CREATE INDEX workflows_by_rare_status ON workflows (user_id, status, created_at, id)
   WHERE status IN ('pending', 'failed', 'compensating', 'compensated', 'cancelled');
 
 CREATE TRIGGER is_not_needed BEFORE DELETE ON workflows
