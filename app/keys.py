@@ -21,6 +21,7 @@ _CHOOSE_SUFFIX = "~choose"
 _UNTIL_SUFFIX = "~until"
 _UNDO_SUFFIX = "~undo"
 _ORPHAN_MARK = "~orphan["
+_CHILD_PREFIX = "workflow:"
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -260,7 +261,17 @@ def child_id(workflow_id: UUID | str) -> str:
 
     The SQL function `tell_parent_v1` makes the same text.
     """
-    return f"workflow:{workflow_id}"
+    return f"{_CHILD_PREFIX}{workflow_id}"
+
+
+def child_of(external_id: str) -> UUID | None:
+    """The child in an id made by `child_id`; None for any other external id.
+
+    >>> child_of("workflow:01a2242f-a9bf-73cf-a48b-9c420711352f"), child_of("pred_1")
+    (UUID('01a2242f-a9bf-73cf-a48b-9c420711352f'), None)
+    """
+    child = external_id.removeprefix(_CHILD_PREFIX)
+    return UUID(child) if child != external_id else None
 
 
 def signal_id(workflow_id: UUID, name: str, step_key: str | None = None) -> str:

@@ -1,5 +1,6 @@
 """One workflow with its steps, and the reason for which a step waits."""
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from app.platform import Json
 from app.queries.anywhere import ask_replica_first
 from app.queries.summaries import summary, summary_columns
 from app.queries.suspension import SUSPENDED, is_due
+from app.queries.waits import place, waits_for
 
 # `tries` counts the attempts that failed. A step in one of these statuses has had one more attempt.
 _HAS_ONE_MORE_ATTEMPT = ("running", "waiting", "unknown", "succeeded", "compensated")
@@ -43,28 +45,29 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
     workflow = summary_columns().add_columns(
         WorkflowRow.input, WorkflowRow.output, WorkflowRow.error
     )
-    steps = (
-        select(
-            StepRow.key,
-            StepRow.action,
-            StepRow.status,
-            StepRow.tries,
-            StepRow.started_at,
-            StepRow.finished_at,
-            func.extract(
-                "epoch",
-                func.coalesce(StepRow.finished_at, func.clock_timestamp()) - StepRow.started_at,
-            ).label("seconds"),
-            StepRow.wake_at,
-            StepRow.external_id,
-            StepRow.cost,
-            StepRow.error,
-            StepRow.output,
-            is_due().label("is_due"),
-        )
-        .where(StepRow.workflow_id == workflow_id)
-        .order_by(StepRow.kind.in_(UNDO_KINDS), StepRow.position, StepRow.key)
-    )
+    steps = select(
+        StepRow.key,
+        StepRow.position,
+        StepRow.kind,
+        StepRow.role,
+        StepRow.signal,
+        StepRow.asked,
+        StepRow.action,
+        StepRow.status,
+        StepRow.tries,
+        StepRow.started_at,
+        StepRow.finished_at,
+        func.extract(
+            "epoch",
+            func.coalesce(StepRow.finished_at, func.clock_timestamp()) - StepRow.started_at,
+        ).label("seconds"),
+        StepRow.wake_at,
+        StepRow.external_id,
+        StepRow.cost,
+        StepRow.error,
+        StepRow.output,
+        is_due().label("is_due"),
+    ).where(StepRow.workflow_id == workflow_id)
     workflow = workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
 
     def query(connection: Connection) -> tuple[RowMapping, list[RowMapping], TakenQueues] | None:
@@ -73,7 +76,7 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
         row = connection.execute(workflow).mappings().one_or_none()
         if row is None:
             return None
-        rows = [*connection.execute(steps).mappings()]
+        rows = sorted(connection.execute(steps).mappings(), key=_place)
         return row, rows, connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one()
 
     row, rows, taken = ask_replica_first(query)
@@ -84,6 +87,10 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
         | {name: row[name] for name in ("input", "output", "error")}
         | {"steps": found, "progress": _progress(found)}
     )
+
+
+def _place(row: RowMapping) -> tuple[Any, ...]:
+    return row["kind"] in UNDO_KINDS, *place(row["position"], row["key"])
 
 
 def _step(row: RowMapping) -> Json:
@@ -98,6 +105,7 @@ def _step(row: RowMapping) -> Json:
         "finished_at": row["finished_at"],
         "seconds": None if seconds is None else round(float(seconds), 3),
         "wake_at": row["wake_at"],
+        "waits_for": waits_for(row),
         "external_id": row["external_id"],
         "cost_micro_usd": row["cost"],
         "error": row["error"],

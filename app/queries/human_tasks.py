@@ -9,6 +9,7 @@ from app.db import begin
 from app.platform import Json
 from app.queries import Page
 from app.queries.cursors import cursor_of, place_of
+from app.queries.waits import place
 
 
 def approvals(user_id: UUID, email: str, *, cursor: str | None = None, limit: int = 50) -> Page:
@@ -20,7 +21,8 @@ def approvals(user_id: UUID, email: str, *, cursor: str | None = None, limit: in
     given = {"user": user_id, "email": email.casefold(), "limit": limit + 1, **_after(cursor)}
     with begin() as connection:
         found = connection.execute(text(_APPROVALS), given).mappings()
-        rows = [*found]
+        rows = sorted(found, key=lambda row: place(row["position"], row["step"]))
+    rows.sort(key=lambda row: (row["created_at"], row["workflow_id"]), reverse=True)
     started = {row["workflow_id"]: row["created_at"] for row in rows}
     ids = [*started]
     shown = ids[:limit]
@@ -39,20 +41,23 @@ WITH mine AS (
      AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))
      AND (w.user_id = :user OR :email = ANY (s.asked))
    ORDER BY w.created_at DESC, w.id DESC LIMIT :limit)
-SELECT w.created_at, w.id AS workflow_id, w.type, w.version, s.key AS step, s.signal, s.input,
+SELECT w.created_at, s.position, w.id AS workflow_id, w.type, w.version, s.key AS step,
+       s.signal, s.input,
        s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
        CASE WHEN s.asked IS NULL THEN w.user_id = :user
             ELSE :email = ANY (s.asked) END AS is_yours
   FROM mine JOIN workflows w ON w.id = mine.workflow_id
   JOIN steps s ON s.workflow_id = w.id AND s.signal IS NOT NULL AND s.status = 'waiting'
  WHERE w.user_id = :user OR :email = ANY (s.asked)
- ORDER BY w.created_at DESC, w.id DESC, s.position, s.key
 """
+
+
+_ONLY_FOR_ORDER = ("created_at", "position")
 
 
 def _approval(row: RowMapping) -> Json:
     """An approval as it is shown: of its input, what the person has to know."""
-    item = {name: value for name, value in row.items() if name != "created_at"}
+    item = {name: value for name, value in row.items() if name not in _ONLY_FOR_ORDER}
     given = item.pop("input") or {}
     return item | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
 
@@ -65,7 +70,8 @@ def attention(user_id: UUID, *, cursor: str | None = None, limit: int = 20) -> P
         started = [row.pop("created_at") for row in rows]
         items = rows[:limit]
         ids = [row["id"] for row in items]
-        steps = connection.execute(text(_STEPS), {"ids": ids}).mappings().all() if ids else []
+        found = connection.execute(text(_STEPS), {"ids": ids}).mappings().all() if ids else []
+    steps = sorted(found, key=lambda row: place(row["position"], row["key"]))
     for item in items:
         item["steps"] = [_step(row) for row in steps if row["workflow_id"] == item["id"]]
     has_more = len(rows) > limit
@@ -85,7 +91,7 @@ SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS 
  ORDER BY w.created_at DESC, w.id DESC LIMIT :limit
 """
 _STEPS = """
-SELECT s.workflow_id, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,
+SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,
        s.external_id,
        (SELECT coalesce(json_agg(json_build_object(
           'operation', i.operation, 'request', i.request, 'key', i.key,
@@ -96,9 +102,8 @@ SELECT s.workflow_id, s.key, s.action, s.status, n.reason, s.error, s.tries, s.w
   FROM unnest(cast(:ids AS uuid[])) AS wanted (id)
   CROSS JOIN LATERAL needs_person_v1(wanted.id, NULL) AS n
   JOIN steps s ON s.workflow_id = wanted.id AND s.key = n.step_key
- ORDER BY s.position, s.key
 """
 
 
 def _step(row: Any) -> Json:
-    return {name: value for name, value in row.items() if name != "workflow_id"}
+    return {name: value for name, value in row.items() if name not in ("workflow_id", "position")}

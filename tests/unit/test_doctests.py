@@ -9,8 +9,8 @@ from app import clock, keys, payload
 from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
-from app.outbound import waits
-from app.queries import cursors
+from app.outbound import waits as stated_waits
+from app.queries import cursors, waits
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
@@ -26,7 +26,6 @@ MODULES = (
     expressions,
     faults,
     keys,
-    waits,
     links,
     measure,
     mentions,
@@ -35,7 +34,9 @@ MODULES = (
     registry,
     report,
     retry,
+    stated_waits,
     svg,
+    waits,
 )
 
 

@@ -1,7 +1,7 @@
 """Workflows, their steps and their events."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -38,6 +38,19 @@ class WorkflowPath(BaseModel):
     workflow_id: UUID
 
 
+class WaitsFor(BaseModel):
+    """What a step waits for: a person's approval, a time, the end of a child, or its platform.
+
+    `signal` and `by` are the approval's; `until` is when the wait ends by itself.
+    """
+
+    kind: Literal["approval", "wait", "workflow", "platform"]
+    signal: str | None
+    by: list[str] | None
+    workflow_id: UUID | None
+    until: datetime | None
+
+
 class Step(BaseModel):
     """One node of a workflow; `attempts` counts the failed attempts and the current one."""
 
@@ -50,6 +63,7 @@ class Step(BaseModel):
     finished_at: datetime | None
     seconds: float | None
     wake_at: datetime | None
+    waits_for: WaitsFor | None
     external_id: str | None
     cost_micro_usd: int
     error: dict[str, Any] | None
@@ -77,7 +91,8 @@ class Workflow(BaseModel):
 
 
 class WorkflowDetail(Workflow):
-    """A workflow with its payloads and steps; `progress` is the number of steps by status."""
+    """A workflow with its payloads and its steps in the order of the definition; `progress` is the
+    number of steps by status."""
 
     input: dict[str, Any]
     output: dict[str, Any] | None

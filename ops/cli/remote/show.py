@@ -24,6 +24,7 @@ _STYLES = {
     "skipped": "bright_black",
 }
 _WIDTH = 160
+_MOST_WAITS = 3
 _SHOWN_DATA = ("code", "cause", "as", "by", "reason")
 _MARKS = {
     "succeeded": "✓",
@@ -90,6 +91,8 @@ def panel(workflow: Json, most_rows: int) -> RenderableType:
     parts: list[RenderableType] = [headline(workflow), table]
     if hidden:
         parts.append(Text(f"   and {hidden} more steps", "bright_black"))
+    if waits := _hangs_on(workflow):
+        parts.append(Text(f"   waits: {waits}", "yellow"))
     if workflow.get("error"):
         parts.append(Text(f"   {_error(workflow['error'])}", "red"))
     return Group(*parts)
@@ -145,8 +148,8 @@ def _row(step: Json) -> tuple[RenderableType, ...]:
     status = step["status"]
     seconds = step["seconds"]
     note = _error(step["error"]) if step["error"] else ""
-    if not note and status == "waiting" and step["external_id"]:
-        note = f"for {step['external_id']}"
+    if not note and step["waits_for"]:
+        note = _waits_for(step)
     return (
         Text(_MARKS.get(status, "·"), _STYLES.get(status, "")),
         step["key"],
@@ -160,7 +163,7 @@ def _row(step: Json) -> tuple[RenderableType, ...]:
 
 
 def _fitting(steps: list[Json], most: int) -> list[Json]:
-    shown = [step for step in steps if not step["action"].startswith("control.")] or steps
+    shown = [step for step in steps if _is_of_interest(step)] or steps
     if len(shown) <= most:
         return shown
     active = [s for s in shown if s["status"] not in ("pending", "succeeded", "skipped")]
@@ -172,6 +175,31 @@ def _fitting(steps: list[Json], most: int) -> list[Json]:
         if len(chosen) < most:
             chosen.add(step["key"])
     return [step for step in shown if step["key"] in chosen]
+
+
+def _is_of_interest(step: Json) -> bool:
+    return not step["action"].startswith("control.") or bool(step["waits_for"] or step["error"])
+
+
+def _waits_for(step: Json) -> str:
+    waits = step["waits_for"]
+    words = {
+        "approval": f"for the approval {waits['signal']}",
+        "wait": "",
+        "workflow": f"for the workflow {waits['workflow_id']}",
+        "platform": f"for {step['external_id']}",
+    }[waits["kind"]]
+    until = (waits["until"] or "")[:16].replace("T", " ")
+    return f"{words} until {until}".lstrip() if until else words
+
+
+def _hangs_on(workflow: Json) -> str:
+    """What a workflow waits for that cannot continue now; empty if it can."""
+    if workflow["status"] != "suspended":
+        return ""
+    waits = [f"{step['key']} {_waits_for(step)}" for step in workflow["steps"] if step["waits_for"]]
+    more = len(waits) - _MOST_WAITS
+    return "; ".join(waits[:_MOST_WAITS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _progress(workflow: Json) -> tuple[int, int]:

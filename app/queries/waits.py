@@ -1,0 +1,38 @@
+"""What a waiting step waits for, and the order in which steps are shown."""
+
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from app.keys import child_of, indexes_of, step_of
+from app.platform import Json
+
+
+def place(position: int, key: str) -> tuple[int, tuple[int, ...], str]:
+    """The place of a step in the order of the definition: item 2 of a map comes before item 10.
+
+    >>> sorted(["swap[10].render", "swap[2].render"], key=lambda key: place(4, key))
+    ['swap[2].render', 'swap[10].render']
+    """
+    return position, indexes_of(step_of(key)), key
+
+
+def waits_for(row: RowMapping) -> Json | None:
+    """What a step with the status `waiting` waits for; None for any other step.
+
+    `until` is when the wait ends by itself: when the time is over, or the approval times out.
+    """
+    if row["status"] != "waiting":
+        return None
+    child, role = child_of(row["external_id"] or ""), row["role"]
+    if child is not None:
+        return _reason("workflow", workflow_id=child)
+    if role == "approval":
+        return _reason("approval", signal=row["signal"], by=row["asked"], until=row["wake_at"])
+    if role == "wait":
+        return _reason("wait", until=row["wake_at"])
+    return _reason("platform")
+
+
+def _reason(kind: str, **known: Any) -> Json:
+    return {"kind": kind, **dict.fromkeys(("signal", "by", "workflow_id", "until")), **known}

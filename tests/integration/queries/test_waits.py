@@ -1,0 +1,90 @@
+"""What a workflow waits for is shown, and its steps are in the order of the definition."""
+
+import io
+import json
+from typing import Any
+from uuid import UUID
+
+from rich.console import Console
+
+from app import db, queries
+from app.keys import child_of
+from app.queries import human_tasks
+from ops.cli.remote.show import Lines, panel
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive
+from tests.unit.definitions import noop
+
+ITEMS = 12
+
+
+def detail(kernel: Kernel, workflow: UUID) -> dict[str, Any]:
+    """The workflow as a client of the API has it."""
+    shown = queries.workflow_detail(workflow, kernel.user_id)
+    answer: dict[str, Any] = json.loads(json.dumps(shown, default=str))
+    return answer
+
+
+def printed(workflow: dict[str, Any], most_rows: int) -> str:
+    """What `playalter status` and the live panel show."""
+    console = Console(file=io.StringIO(), width=160)
+    with console.capture() as capture:
+        console.print(panel(workflow, most_rows))
+    return capture.get()
+
+
+def test_a_workflow_shows_which_approval_wait_and_child_it_waits_for(kernel: Kernel) -> None:
+    child = kernel.register({"wait": "w", "for": "1h"})
+    branches = [
+        {"approval": "review", "timeout": "30d", "by": ["ada@example.com"]},
+        {"wait": "rest", "for": "2h"},
+        {"workflow": "page", "type": child},
+        noop("quick"),
+    ]
+    workflow = kernel.start(kernel.register({"parallel": "p", "branches": branches}))
+    drive()
+    shown = detail(kernel, workflow)
+    waits = {step["key"]: step["waits_for"] for step in shown["steps"]}
+    assert waits["quick"] is None
+    assert (waits["review"]["kind"], waits["review"]["signal"]) == ("approval", "review")
+    assert waits["review"]["by"] == ["ada@example.com"]
+    assert (waits["rest"]["kind"], waits["page"]["kind"]) == ("wait", "workflow")
+    started = db.row("SELECT id FROM workflows WHERE parent_id = %s", (workflow,))
+    assert started is not None
+    assert waits["page"]["workflow_id"] == str(started["id"])
+    for key in ("review", "rest"):
+        assert waits[key]["until"] == str(kernel.step(workflow, key)["wake_at"])
+
+    expected = {
+        "review": f"for the approval review until {waits['review']['until'][:16]}",
+        "rest": f"until {waits['rest']['until'][:16]}",
+        "page": f"for the workflow {started['id']}",
+    }
+    output = printed(shown, 3)
+    lines = list(Lines().changes(shown))
+    for key, words in expected.items():
+        assert f"{key} {words}" in " ".join(output.split())
+        assert [words in line for line in lines if line.split()[0] == key] == [True]
+        assert any(line.split()[1] == key and words in line for line in output.splitlines()[2:])
+
+
+def test_a_step_that_waits_for_its_platform_names_no_child(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register(noop("n")))
+    db.row("UPDATE steps SET status = 'waiting', external_id = 'pred_1'", ())
+    (step,) = detail(kernel, workflow)["steps"]
+    assert (step["waits_for"]["kind"], step["waits_for"]["workflow_id"]) == ("platform", None)
+    assert "for pred_1" in printed(detail(kernel, workflow), 5)
+    assert child_of("pred_1") is None
+
+
+def test_steps_of_items_are_in_the_order_of_the_items(kernel: Kernel) -> None:
+    body = {"sequence": [noop("a"), {"approval": "ask", "timeout": "1d"}]}
+    node = {"map": "each", "over": {"$": "input.items"}, "max_concurrency": ITEMS, "do": body}
+    workflow = kernel.start(kernel.register(node), {"items": list(range(ITEMS))})
+    drive()
+    for name in ("a", "ask"):
+        keys = [step["key"] for step in detail(kernel, workflow)["steps"]]
+        expected = [f"each[{number}].{name}" for number in range(ITEMS)]
+        assert [key for key in keys if key.endswith(f".{name}")] == expected
+    asked = human_tasks.approvals(kernel.user_id, "ada@example.com").items
+    assert [item["step"] for item in asked] == [f"each[{number}].ask" for number in range(ITEMS)]
