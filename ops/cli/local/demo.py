@@ -5,10 +5,11 @@ if the demo is killed at any moment, the next start continues the same campaign.
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from rich.live import Live
 from ops.cli.exits import FAILED, OK
 from ops.cli.remote.api import TERMINAL, Api, CannotReach, Refused
 from ops.cli.remote.show import Lines, dollars, headline, panel
-from ops.laptop.profile import CHECKOUT, Profile
+from ops.laptop.profile import CHECKOUT, DATA_FOLDER, Ports, Profile
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
 
@@ -49,14 +50,16 @@ def run(instance: Instance, *, targets: int, is_once: bool) -> int:
         campaign = Campaign(profile, console)
         campaign.begin(targets)
         workflow = campaign.follow(supervisor)
-        code = campaign.report(workflow)
+        code = campaign.report(workflow, is_once=is_once)
         if not is_once:
             console.print("All services keep running; Ctrl-C stops them.")
             try:
                 stay(supervisor)
             except KeyboardInterrupt:
                 console.print("\nStopping ...")
-        return code
+    if is_once:
+        campaign.say_what_remains(workflow)
+    return code
 
 
 def stay(supervisor: Supervisor) -> None:
@@ -117,9 +120,12 @@ class Campaign:
                 live.update(panel(workflow, max(6, self._console.height - 6)), refresh=True)
         return workflow
 
-    def report(self, workflow: Json) -> int:
-        """Write the pictures and a report to files, print all addresses, return the exit code."""
-        folder = self._profile.data.folder("demo") / workflow["id"]
+    def report(self, workflow: Json, *, is_once: bool) -> int:
+        """Write the pictures and a report to files, print the results, return the exit code.
+
+        Unless `is_once`, print the addresses of the services too.
+        """
+        folder = self._folder(workflow)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(json.dumps(workflow, indent=2) + "\n")
         output = workflow["output"] or {}
@@ -128,29 +134,53 @@ class Campaign:
             content = self._api.download(f"/v1/artifacts/{picture['id']}")
             (folder / f"picture-{number:02d}.{kind}").write_bytes(content)
         self._keep(workflow_id=None, input=None, idempotency_key=None)
-        self._print_report(workflow, output, folder)
+        self._print_report(workflow, is_once=is_once)
         return OK if workflow["status"] == "succeeded" else FAILED
 
-    def _print_report(self, workflow: Json, output: Json, folder: Path) -> None:
-        where = {
-            "page": output.get("page"),
+    def say_what_remains(self, workflow: Json) -> None:
+        """Print what is there after all services have stopped, and how to look at it again."""
+        data = self._profile.data.path
+        self._console.print("\nAll services have stopped. These files are still there:")
+        files = {**self._files(workflow), "data": data, "logs": data / "logs"}
+        _print(self._console, files)
+        self._console.print("To look again, start all services on the same data; then open or run:")
+        page = (workflow["output"] or {}).get("page")
+        up = f"{_command()} up{_options(self._profile)}"
+        again = {"start": up, "page": page, "status": self._ask("status", workflow)}
+        _print(self._console, again)
+
+    def _print_report(self, workflow: Json, *, is_once: bool) -> None:
+        output = workflow["output"] or {}
+        result = {
             "caption": output.get("caption"),
-            "pictures": folder,
-            "report": folder / "report.json",
             "time": _duration(workflow),
             "cost": dollars(workflow["cost_micro_usd"]),
-            **addresses(self._profile),
-            "API key": self._api.key,
-            "watch it": f"PLAYALTER_URL={self._api.url} PLAYALTER_API_KEY={self._api.key}"
-            f" {_command()} watch {workflow['id']}",
         }
         self._console.print()
-        for name, value in where.items():
-            if value:
-                self._console.print(f"{name:<10} {value}", markup=False, soft_wrap=True)
+        if is_once:
+            _print(self._console, result)
+        else:
+            where = {
+                **self._files(workflow),
+                **addresses(self._profile),
+                "API key": self._api.key,
+                "watch it": self._ask("watch", workflow),
+            }
+            _print(self._console, {"page": output.get("page"), **result, **where})
         if workflow["status"] != "succeeded":
             reason = (workflow["error"] or {}).get("message", "")
             self._console.print(f"The campaign ended as {workflow['status']}. {reason}")
+
+    def _folder(self, workflow: Json) -> Path:
+        return self._profile.data.folder("demo") / str(workflow["id"])
+
+    def _files(self, workflow: Json) -> dict[str, object]:
+        folder = self._folder(workflow)
+        return {"pictures": folder, "report": folder / "report.json"}
+
+    def _ask(self, command: str, workflow: Json) -> str:
+        login = f"PLAYALTER_URL={self._api.url} PLAYALTER_API_KEY={self._api.key}"
+        return f"{login} {_command()} {command} {workflow['id']}"
 
     def _polls(self, supervisor: Supervisor) -> "Polls":
         return Polls(self._api, self._state["workflow_id"], supervisor)
@@ -248,6 +278,23 @@ class Polls:
             self._has_ended = workflow["status"] in TERMINAL
             return workflow
         raise StopIteration
+
+
+def _print(console: Console, lines: Mapping[str, object]) -> None:
+    for name, value in lines.items():
+        if value:
+            console.print(f"{name:<10} {value}", markup=False, soft_wrap=True)
+
+
+def _options(profile: Profile) -> str:
+    """The options with which `playalter up` starts this instance on the same ports."""
+    data = profile.data.path.resolve()
+    chosen = {} if data == DATA_FOLDER else {"data": str(data)}
+    for name in ("web", "flower", "sandbox"):
+        port = getattr(profile.ports, name)
+        if port != getattr(Ports(), name):
+            chosen[f"{name}-port"] = str(port)
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in chosen.items())
 
 
 def _duration(workflow: Json) -> str:
