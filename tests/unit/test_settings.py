@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from app.settings import (
     needed,
     variable,
 )
+from ops.cli.remote.workflows import DEFAULT_URL
+from ops.laptop.profile import Ports, setting
 
 CHECKOUT = Path(__file__).parents[2]
 OURS = {
@@ -172,7 +175,20 @@ def test_every_setting_is_documented_with_its_default() -> None:
         for model in models
         for name, field in model.model_fields.items()
     }
+    expected |= {setting(port.name): str(port.default) for port in fields(Ports)}
+    expected |= {"PLAYALTER_URL": DEFAULT_URL, "PLAYALTER_API_KEY": ""}
     assert _documented() == expected
+
+
+def test_every_variable_of_ours_that_is_named_in_the_code_is_documented() -> None:
+    folders = ("app", "tasks", "chains", "web", "ops")
+    files = [path for folder in folders for path in (CHECKOUT / folder).rglob("*.py")]
+    named = {name for path in files for name in re.findall(_OF_OURS, path.read_text())}
+    assert named >= {"PLAYALTER_URL", "PLAYALTER_API_KEY"}
+    assert named <= set(_documented())
+
+
+_OF_OURS = r"\bPLAYALTER_[A-Z][A-Z_]*[A-Z]\b"
 
 
 def _told(field: Any) -> str:
