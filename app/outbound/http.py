@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import connections
-from app.outbound.waits import retry_after, stated_wait
+from app.outbound.stated_waits import retry_after, stated_wait
 
 if TYPE_CHECKING:
     import tenacity

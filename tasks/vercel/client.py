@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
-from app.outbound.waits import answered_at
+from app.outbound.stated_waits import answered_at
 from app.platform import Json
 from app.settings import needed
 from tasks.vercel.settings import VercelSettings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.outbound.waits import answered_at, retry_after
+from app.outbound.stated_waits import answered_at, retry_after
 
 
 @pytest.mark.parametrize(

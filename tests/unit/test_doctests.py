@@ -9,7 +9,7 @@ from app import clock, keys, payload
 from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
-from app.outbound import waits as stated_waits
+from app.outbound import stated_waits
 from app.queries import cursors, waits
 from chains import registry
 from chains.drawing import picture, svg
