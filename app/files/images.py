@@ -19,6 +19,9 @@ from app.files import jpeg, png, webp
 from app.files.orientation import orientation
 
 MAX_BYTES = 20 * 1024 * 1024
+MAX_RESULT_BYTES = 128 * 1024 * 1024
+"""For a picture that a platform gives back: it is paid for, and may grow when it is turned upright
+or gets another format."""
 MAX_PIXELS = 40_000_000
 
 # The transposition that makes a picture upright, by its EXIF orientation.
@@ -67,15 +70,15 @@ class _Format(Protocol):
 _FORMATS: dict[str, _Format] = {"JPEG": jpeg, "PNG": png, "WEBP": webp}
 
 
-def clean(data: bytes, *, field: str = "/file") -> Picture:
-    """Check a JPEG, PNG or WebP of at most 20 MB and 40 megapixels, and remove its metadata.
+def clean(data: bytes, *, field: str = "/file", max_bytes: int = MAX_BYTES) -> Picture:
+    """Check a JPEG, PNG or WebP of at most `max_bytes` and 40 megapixels, and remove its metadata.
 
     Its compressed data are kept as they are, unless its EXIF orientation is to be applied: then it
     is encoded again, and a WebP becomes a JPEG or a PNG. Raises TooLarge or InvalidInput, with
     `field` as the JSON pointer in the error.
     """
-    if len(data) > MAX_BYTES:
-        raise TooLarge(f"the image is larger than {MAX_BYTES // 2**20} MB", code="file_too_large")
+    if len(data) > max_bytes:
+        raise TooLarge(f"the image is larger than {max_bytes // 2**20} MB", code="file_too_large")
     if not data:
         raise InvalidInput("the file is empty", field=field, code="file_empty")
     with warnings.catch_warnings(), _decoding:

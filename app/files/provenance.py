@@ -46,7 +46,7 @@ def mark(data: bytes) -> Marked:
     applied. Raises Permanent (code `not_an_image`) if `data` is anything else.
     """
     try:
-        picture = images.clean(data)
+        picture = images.clean(data, max_bytes=images.MAX_RESULT_BYTES)
     except (InvalidInput, TooLarge) as err:
         raise Permanent(
             f"the delivered file is not a usable picture: {err.message}", code="not_an_image"
@@ -58,7 +58,7 @@ def mark(data: bytes) -> Marked:
 
 def clean(data: bytes) -> images.Picture:
     """Like `images.clean`, but our own mark in a picture stays: it names no person or place."""
-    picture = images.clean(data)
+    picture = images.clean(data, max_bytes=images.MAX_RESULT_BYTES)
     is_marked = _PACKET in data and picture.content_type in _WITH_XMP
     return replace(picture, data=_marked(picture)) if is_marked else picture
 

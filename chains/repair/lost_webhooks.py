@@ -7,6 +7,7 @@ rate limits are kept. Without this, such a step would wait for its next regular 
 
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 import structlog
 
@@ -31,10 +32,18 @@ def poll_soon(limit: int) -> None:
     found = db.rows(_UNFINISHED, (webhook_actions(), back["back_at"], back["looked_to"], limit))
     for row in found:
         if row["is_waiting"]:
-            given = (row["id"], webhook_actions(), back["back_at"], WITHIN_SECONDS)
-            db.row("SELECT poll_soon_v1(%s, %s, %s, %s)", given)
+            _poll_soon(row["id"], back["back_at"])
     is_last = len(found) < limit
     _note(back["back_at"], None if is_last else found[-1]["next_wake_at"])
+
+
+def _poll_soon(workflow: UUID, back_at: datetime) -> None:
+    try:
+        given = (workflow, webhook_actions(), back_at, WITHIN_SECONDS)
+        db.row("SELECT poll_soon_v1(%s, %s, %s, %s)", given)
+    except db.UNABLE as err:
+        # Somebody holds the workflow, for example. Its regular poll comes, and the others go on.
+        log.warning("lost_webhooks.not_polled_sooner", workflow=str(workflow), exc_info=err)
 
 
 @lru_cache(maxsize=1)

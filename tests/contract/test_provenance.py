@@ -1,12 +1,13 @@
 """The mark in a picture that says how it was made."""
 
 import io
+import os
 
 import pytest
 from PIL import Image, ImageChops
 
-from app.errors import Permanent
-from app.files import provenance
+from app.errors import Permanent, TooLarge
+from app.files import images, provenance
 from tests import photographs
 
 
@@ -58,3 +59,15 @@ def test_a_picture_stays_the_right_way_up_and_keeps_its_colours_when_it_is_conve
 def test_what_is_no_whole_picture_is_refused(data: bytes) -> None:
     with pytest.raises(Permanent):
         provenance.mark(data)
+
+
+def test_a_result_that_is_larger_than_an_upload_may_be_is_kept() -> None:
+    side = 2800
+    noise = Image.frombytes("RGB", (side, side), os.urandom(side * side * 3))
+    data = io.BytesIO()
+    noise.save(data, "PNG", compress_level=1)
+    assert len(data.getvalue()) > images.MAX_BYTES
+    with pytest.raises(TooLarge):
+        images.clean(data.getvalue())
+    marked = provenance.mark(data.getvalue())
+    assert provenance.clean(marked.data).width == side
