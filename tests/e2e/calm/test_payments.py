@@ -93,7 +93,7 @@ def test_a_gallery_on_an_account_with_a_small_limit_is_paid_once_and_succeeds(
     stack: Stack, customer: Customer
 ) -> None:
     # Before, each 429 counted as a try: after eight of them the paid pictures were undone.
-    stack.change(replicate__creations_per_window=6, replicate__window_seconds=12)
+    stack.change(replicate__creations_per_window=6, replicate__window_seconds=6)
     try:
         campaign = customer.start(16)
         campaign.ended("succeeded", seconds=90.0)
