@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, literal, select, update
 
 from app import db
 from app.db import begin
@@ -48,7 +48,8 @@ class Identity:
 def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
     """Create a key for the user with this e-mail address, and the user if there is none.
 
-    Returns the user's id and the key. The key cannot be shown again.
+    Addresses that differ only in case belong to one user. Returns the user's id and the key. The
+    key cannot be shown again.
     """
     if not _EMAIL.fullmatch(email):
         raise InvalidInput("this is not an e-mail address", field="/email", code="email_invalid")
@@ -98,14 +99,15 @@ def revoke_key(prefix: str) -> None:
 
 
 def list_keys(email: str | None = None) -> list[KeyFacts]:
-    """All keys or those of one user, oldest first."""
+    """All keys or those of the user with this e-mail address, in any case, oldest first."""
     statement = (
         select(ApiKey.prefix, User.email, ApiKey.created_at, ApiKey.revoked_at, ApiKey.is_admin)
         .join(User, User.id == ApiKey.user_id)
         .order_by(ApiKey.id)
     )
     if email is not None:
-        statement = statement.where(User.email == email)
+        folded = func.casefold(literal(email).collate("pg_unicode_fast"))
+        statement = statement.where(User.email == folded)
     with begin() as connection:
         return [KeyFacts(*row) for row in connection.execute(statement)]
 

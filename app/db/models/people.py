@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
     UniqueConstraint,
@@ -53,8 +54,12 @@ class User(Base):
     organisation_id: Mapped[UUID]
     project_id: Mapped[UUID]
     email: Mapped[str] = mapped_column(unique=True)
+    """The address, casefolded: addresses that differ only in case are one user."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    __table_args__ = (in_project(),)
+    __table_args__ = (
+        in_project(),
+        CheckConstraint("email = casefold(email COLLATE pg_unicode_fast)", name="users_email"),
+    )
 
 
 class ApiKey(Base):

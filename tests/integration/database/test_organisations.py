@@ -11,7 +11,7 @@ from app import db
 from app.files import artifacts
 from app.files.artifacts import Artifacts
 from app.identity import keys
-from chains.commands.command import Caller
+from chains.commands.command import Caller, caller_of
 from chains.commands.fork import fork
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.driving import drive
@@ -36,6 +36,28 @@ def test_a_new_user_has_an_organisation_and_a_project_of_their_own(kernel: Kerne
     assert home("users", kernel.user_id) != (organisation, project)
     found = "SELECT organisation_id FROM projects WHERE id = %s"
     assert db.row(found, (project,)) == {"organisation_id": organisation}
+
+
+@pytest.mark.parametrize("other", ["Bob@Example.com", "BOB@EXAMPLE.COM"])
+def test_addresses_that_differ_only_in_case_are_one_user(kernel: Kernel, other: str) -> None:
+    first, _ = keys.create_key("bob@example.com")
+    again, _ = keys.create_key(other)
+    assert first == again
+    for address in ("bob@example.com", other, "bOB@example.com"):
+        assert [each.email for each in keys.list_keys(address)] == ["bob@example.com"] * 2
+
+
+def test_letters_outside_ascii_are_folded_as_the_names_in_approvals_are(kernel: Kernel) -> None:
+    address = "Jürgen.STRAẞE@Example.com"
+    first, _ = keys.create_key(address)
+    again, _ = keys.create_key(address.upper())
+    assert first == again
+    assert caller_of(first).email == address.casefold()
+
+
+def test_a_row_cannot_hold_an_address_in_another_case(kernel: Kernel) -> None:
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        db.row("UPDATE users SET email = 'Ada@example.com' WHERE id = %s", (kernel.user_id,))
 
 
 def test_the_same_new_address_at_the_same_time_makes_one_user_and_one_organisation(

@@ -1,20 +1,22 @@
 -- Creates a user with an organisation and a project for the user's workflows and files. Returns the
--- user's id. If a user with this e-mail address exists, returns that user's id. Two simultaneous
--- callers with the same new address get the same user.
+-- user's id. If a user with this e-mail address exists, returns that user's id; addresses that
+-- differ only in case are the same. Two simultaneous callers with the same new address get the same
+-- user.
 CREATE OR REPLACE FUNCTION create_user_v1(p_email text) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
+  address text := casefold(p_email COLLATE pg_unicode_fast);
   found_user uuid;
   organisation uuid := uuidv7();
   project uuid := uuidv7();
 BEGIN
   -- Callers with the same address take turns. Otherwise the second would leave an organisation
   -- without users.
-  PERFORM pg_advisory_xact_lock(hashtextextended(p_email, 0));
-  SELECT id INTO found_user FROM users WHERE email = p_email;
+  PERFORM pg_advisory_xact_lock(hashtextextended(address, 0));
+  SELECT id INTO found_user FROM users WHERE email = address;
   IF FOUND THEN RETURN found_user; END IF;
-  INSERT INTO organisations (id, name) VALUES (organisation, p_email);
+  INSERT INTO organisations (id, name) VALUES (organisation, address);
   INSERT INTO projects (id, organisation_id, name) VALUES (project, organisation, 'default');
-  INSERT INTO users (organisation_id, project_id, email) VALUES (organisation, project, p_email)
+  INSERT INTO users (organisation_id, project_id, email) VALUES (organisation, project, address)
   RETURNING id INTO found_user;
   RETURN found_user;
 END $$;
