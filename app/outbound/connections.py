@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from app.outbound.decoding import ACCEPTED
+
 if TYPE_CHECKING:
     import requests
     import urllib3
@@ -54,7 +56,7 @@ def send(
     own = _own_connections(before_write)
     if follow_redirects:
         # Not prepared by the session, because a session keeps cookies.
-        all_headers = {**own.session.headers, **headers}
+        all_headers = {**own.session.headers, **_own_encoding(headers)}
         made = requests.Request(method, url, all_headers, data=body, params=params).prepare()
         answer: urllib3.BaseHTTPResponse = own.session.send(made, timeout=timeout, stream=True).raw
         return answer
@@ -83,12 +85,19 @@ def _headers(endpoint: "_Endpoint", headers: Mapping[str, str]) -> dict[str, str
 
     for header in headers.items():
         requests.utils.check_header_validity(header)
-    sent = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+    sent = _own_encoding(headers)
+    sent = {name: value for name, value in sent.items() if name.lower() != "content-length"}
     given = {name.lower() for name in sent}
     defaults = {
         name: value for name, value in endpoint.defaults.items() if name.lower() not in given
     }
     return {**defaults, **sent}
+
+
+def _own_encoding(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with the seam's Accept-Encoding: the seam decodes answers, not the caller."""
+    others = {key: value for key, value in headers.items() if key.lower() != "accept-encoding"}
+    return {**others, "Accept-Encoding": ACCEPTED}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import connections
+from app.outbound.decoding import Decoder
 from app.outbound.stated_waits import retry_after, stated_wait
 
 if TYPE_CHECKING:
@@ -279,15 +280,22 @@ def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> byte
     # would wait for a full piece.)
     ends = time.monotonic() + min(current.read_seconds, seconds_left())
     pieces = bytearray()
-    while piece := response.read1(65536, decode_content=True):
-        pieces += piece
-        if len(pieces) > current.max_bytes:
-            message = f"{current.platform} sent more than {current.max_bytes} bytes"
-            kind = Permanent if current.repeatable else Unknown
-            raise kind(message, code="answer_too_large")
+    decoder = Decoder(response.headers.get("Content-Encoding", ""))
+    while data := response.read1(65536, decode_content=False):
+        for piece in decoder.pieces(data):
+            pieces += piece
+            if len(pieces) > current.max_bytes:
+                raise _too_large(current)
         if time.monotonic() > ends:
             raise _no_answer(current, "timed out while reading")
+    decoder.finish()
     return bytes(pieces)
+
+
+def _too_large(current: Operation) -> Outcome:
+    message = f"{current.platform} sent more than {current.max_bytes} bytes"
+    kind = Permanent if current.repeatable else Unknown
+    return kind(message, code="answer_too_large")
 
 
 def _no_answer(current: Operation, reason: str) -> Outcome:
