@@ -9,6 +9,7 @@ import psycopg2.extras
 from sqlalchemy import make_url
 
 from app import settings
+from app.db.discretion import DiscreetCursor
 
 _register_uuid: Any = psycopg2.extras.register_uuid  # psycopg2's stubs leave it untyped
 _register_uuid()
@@ -37,6 +38,7 @@ def connect(*, application: str = "playalter") -> Any:
         dsn(settings.current().database_url),
         connect_timeout=CONNECT_SECONDS,
         application_name=application,
+        cursor_factory=DiscreetCursor,
         options=f"-c statement_timeout={STATEMENT_MILLISECONDS}",
         **LIVENESS,
     )

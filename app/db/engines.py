@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from app import settings
 from app.db.connecting import CONNECT_SECONDS, LIVENESS, STATEMENT_MILLISECONDS
+from app.db.discretion import DiscreetCursor
 
 log = structlog.get_logger()
 
@@ -33,8 +34,10 @@ def _engine(pid: int, url: str) -> Engine:
         max_overflow=configured.database_pool,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
+            "cursor_factory": DiscreetCursor,
             "options": f"-c statement_timeout={STATEMENT_MILLISECONDS}",
             **LIVENESS,
         },

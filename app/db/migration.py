@@ -4,6 +4,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from app.db.baseline import MIGRATIONS, checksum
 from app.db.connecting import CONNECT_SECONDS
+from app.db.discretion import DiscreetCursor
 
 _MIGRATION_LOCK = 0x706C6179  # an advisory lock: two processes must not migrate at the same time
 
@@ -30,7 +31,8 @@ def migrate(url: str, revision: str = "head", *, is_fresh: bool = False) -> None
     from alembic import command
     from alembic.config import Config
 
-    made = create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+    given = {"connect_timeout": CONNECT_SECONDS, "cursor_factory": DiscreetCursor}
+    made = create_engine(url, hide_parameters=True, connect_args=given)
     try:
         with made.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:n)"), {"n": _MIGRATION_LOCK})

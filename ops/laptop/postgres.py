@@ -36,6 +36,9 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%a ",
+    # No value of a row or a statement in the log: neither DETAIL nor the statement that failed.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
     "jit": "off",
 }
 # For tests: committed data survive a kill -9 of the server, but not a crash of the machine.

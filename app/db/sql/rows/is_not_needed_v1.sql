@@ -20,7 +20,8 @@ BEGIN
     is_needed := EXISTS (SELECT FROM workflows WHERE type = OLD.name AND version = OLD.version);
   END IF;
   IF is_needed THEN
-    RAISE EXCEPTION '% is still needed: other rows belong to %', TG_TABLE_NAME, OLD
+    -- The row itself is left out: it may hold an address or an input, and this text is logged.
+    RAISE EXCEPTION '% is still needed: other rows belong to this row', TG_TABLE_NAME
       USING ERRCODE = 'foreign_key_violation';
   END IF;
   RETURN OLD;
