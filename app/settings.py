@@ -11,7 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self, TypeVar, cast
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import NotConfigured
@@ -51,6 +58,21 @@ def _pass_seconds(seconds: float) -> float:
     return seconds
 
 
+_LEAST_CHARACTERS = 16
+_LEAST_DIFFERENT = 8
+
+
+def _strong(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if len(text) < _LEAST_CHARACTERS or len(set(text)) < _LEAST_DIFFERENT:
+        raise ValueError(
+            f"is too weak: it must have at least {_LEAST_CHARACTERS} characters,"
+            f" {_LEAST_DIFFERENT} of them different; `openssl rand -base64 32` makes one"
+        )
+    return secret
+
+
+StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
@@ -75,9 +97,9 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     log_json: bool = True
 
-    key_pepper: SecretStr
+    key_pepper: StrongSecret
     """The secret in the hashes of API keys. A change makes all API keys invalid."""
-    link_secret: SecretStr
+    link_secret: StrongSecret
     """The secret that signs the links by which platforms fetch artifacts."""
 
     lease_seconds: float = Field(default=30.0, ge=0.5)
@@ -90,6 +112,13 @@ class Settings(BaseSettings):
 
     Its longer transactions have a pool of their own (`database_pool`).
     """
+
+    @field_validator("link_secret")
+    @classmethod
+    def _differs(cls, secret: SecretStr, others: ValidationInfo) -> SecretStr:
+        if secret == others.data.get("key_pepper"):
+            raise ValueError("must differ from KEY_PEPPER, so that one lost secret is one loss")
+        return secret
 
 
 class PlatformChoice(BaseSettings):

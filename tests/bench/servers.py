@@ -56,8 +56,8 @@ def servers(folder: Path) -> Iterator[Servers]:
             "DATABASE_URL": postgres.url("bench_test"),
             "REDIS_URL": valkey.url(0),
             "STORAGE_DIR": str(folder),
-            "KEY_PEPPER": _PASSWORD,
-            "LINK_SECRET": _PASSWORD,
+            "KEY_PEPPER": "the pepper of the bench",
+            "LINK_SECRET": "the secret of the links of the bench",
             "LOG_LEVEL": "WARNING",
         }
         try:

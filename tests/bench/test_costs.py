@@ -122,8 +122,8 @@ def user_id(
         "DATABASE_URL": fresh_database,
         "REDIS_URL": valkey_url,
         "STORAGE_DIR": str(tmp_path),
-        "KEY_PEPPER": "pepper",
-        "LINK_SECRET": "secret",
+        "KEY_PEPPER": "the pepper of tests",
+        "LINK_SECRET": "the secret of the links of tests",
     }.items():
         monkeypatch.setenv(name, value)
     forget()

@@ -16,8 +16,8 @@ from tests.forgetting import forget
 
 OURS = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
-    "KEY_PEPPER": "pepper",
-    "LINK_SECRET": "secret of links",
+    "KEY_PEPPER": "the pepper of tests",
+    "LINK_SECRET": "the secret of the links of tests",
     "PUBLIC_BASE_URL": "http://127.0.0.1:1",
     "OPENAI_WEBHOOK_SECRET": "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA==",
 }

@@ -22,8 +22,8 @@ SOURCE = Path(__file__).parent / "pressroom"
 MODULE = "playalter_pressroom"
 OURS = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
-    "KEY_PEPPER": "pepper",
-    "LINK_SECRET": "secret of links",
+    "KEY_PEPPER": "the pepper of tests",
+    "LINK_SECRET": "the secret of the links of tests",
     "PUBLIC_BASE_URL": "http://127.0.0.1:1",
 }
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"

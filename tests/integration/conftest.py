@@ -42,8 +42,8 @@ def environment(database_url: str, redis_url: str, folder: Path) -> dict[str, st
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "STORAGE_DIR": str(folder / "files"),
-        "KEY_PEPPER": "pepper",
-        "LINK_SECRET": "secret of links",
+        "KEY_PEPPER": "the pepper of tests",
+        "LINK_SECRET": "the secret of the links of tests",
         "LEASE_SECONDS": "1",
     }
 

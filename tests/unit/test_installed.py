@@ -39,8 +39,8 @@ NEEDED = {
     "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x",
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "STORAGE_DIR": "/nowhere",
-    "KEY_PEPPER": "pepper",
-    "LINK_SECRET": "secret",
+    "KEY_PEPPER": "the pepper of tests",
+    "LINK_SECRET": "the secret of the links of tests",
 }
 Install = Callable[..., Path]
 

@@ -31,8 +31,8 @@ OURS = {
     "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x",
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "STORAGE_DIR": "/nowhere",
-    "KEY_PEPPER": "pepper",
-    "LINK_SECRET": "secret",
+    "KEY_PEPPER": "the pepper of tests",
+    "LINK_SECRET": "the secret of the links of tests",
 }
 
 
@@ -65,6 +65,35 @@ def test_a_pause_in_which_nothing_would_be_repaired_is_refused_by_name(seconds: 
     with pytest.raises(SettingsInvalid, match=refused):
         load(Settings, OURS | {"RECONCILE_SECONDS": seconds})
     assert load(Settings, OURS | {"RECONCILE_SECONDS": "5"}).reconcile_seconds == 5.0
+
+
+@pytest.mark.parametrize("name", ["KEY_PEPPER", "LINK_SECRET"])
+@pytest.mark.parametrize("weak", ["pepper", "changeme", "fifteen letters", "a" * 40, "abcabc" * 9])
+def test_a_weak_secret_is_refused_by_name_and_not_shown(name: str, weak: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"  {name}: is too weak: .* 16 characters") as caught:
+        load(Settings, OURS | {name: weak})
+    assert weak not in str(caught.value)
+
+
+def test_the_two_secrets_must_differ() -> None:
+    with pytest.raises(SettingsInvalid, match="  LINK_SECRET: must differ from KEY_PEPPER"):
+        load(Settings, OURS | {"LINK_SECRET": OURS["KEY_PEPPER"]})
+
+
+@pytest.mark.parametrize("command", ["web", "worker", "reconciler"])
+def test_no_process_starts_with_a_weak_secret(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.cli", command],
+        cwd=CHECKOUT,
+        env=OURS | {"KEY_PEPPER": "pepper"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "  KEY_PEPPER: is too weak" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_platforms_wrong_setting_ends_the_process_by_its_name() -> None:

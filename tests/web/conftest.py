@@ -56,8 +56,8 @@ def settings(
         "DATABASE_URL": fresh_database,
         "REDIS_URL": valkey_url,
         "STORAGE_DIR": str(tmp_path / "files"),
-        "KEY_PEPPER": "pepper",
-        "LINK_SECRET": "secret of links",
+        "KEY_PEPPER": "the pepper of tests",
+        "LINK_SECRET": "the secret of the links of tests",
         "WEB_THREADS": "4",
     }
     for name, value in values.items():
