@@ -24,6 +24,7 @@ def require_key() -> None:
     """
     identity = authenticate(_sent_key())
     g.user_id, g.is_admin = identity.user_id, identity.is_admin
+    g.key_prefix = identity.key_prefix
     bind_log(user=str(g.user_id))
 
 
@@ -41,6 +42,12 @@ def caller() -> UUID:
     """The id of the user who sent the current request."""
     user_id: UUID = g.user_id
     return user_id
+
+
+def caller_key() -> str:
+    """The prefix of the key with which the current request was sent."""
+    prefix: str = g.key_prefix
+    return prefix
 
 
 def _sent_key() -> str:

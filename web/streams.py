@@ -11,13 +11,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from uuid import UUID
+from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import NotFound, Unavailable
-from app.queries import Tail, Watched, workflow_events
+from app.queries import Tail, Watched, workflow_tails
 from app.telemetry import logger
 from web.watching import Waiter, Watch
 
@@ -49,6 +49,8 @@ class Slots:
 class EventStream(Iterator[bytes]):
     """The bytes of one stream; it ends after the last event, on a disconnect, or after an hour.
 
+    It also ends when its API key is revoked.
+
     This is an iterator class and not a generator: closing a generator that was never started runs
     none of its code, and the slot would never be released.
     """
@@ -57,17 +59,13 @@ class EventStream(Iterator[bytes]):
         self,
         slots: Slots,
         watch: Watch,
-        workflow_id: UUID,
-        user_id: UUID,
-        after: int,
+        watched: Watched,
         connection: socket.socket | None,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._watch = watch
         self._waiter: Waiter | None = None
-        self._workflow_id = workflow_id
-        self._user_id = user_id
-        self._after = after
+        self._watched = watched
         self._connection = connection
         self._chunks: deque[bytes] = deque([b"retry: 1000\n\n"])
         self._is_behind = True
@@ -115,7 +113,9 @@ class EventStream(Iterator[bytes]):
 
     def _read(self) -> Tail:
         """Read one page of the events that exist already."""
-        tail = workflow_events(self._workflow_id, self._user_id, after=self._after, limit=_PAGE)
+        (tail,) = workflow_tails([self._watched], limit=_PAGE)
+        if tail is None:
+            raise NotFound("there is no such workflow, or the API key was revoked")
         self._is_behind = len(tail.events) == _PAGE
         return tail
 
@@ -123,8 +123,7 @@ class EventStream(Iterator[bytes]):
         """Wait for new events until the next check of the connection or the next heartbeat."""
         until_beat = self._beats_at - time.monotonic()
         if self._waiter is None:
-            watched = Watched(self._workflow_id, self._user_id, self._after)
-            self._waiter = self._watch.register(watched)
+            self._waiter = self._watch.register(self._watched)
         tail = self._watch.wait(self._waiter, max(0.0, min(TICK_SECONDS, until_beat)))
         if tail is not None:
             self._waiter = None
@@ -134,7 +133,7 @@ class EventStream(Iterator[bytes]):
         for seq, body in tail.events:
             kind = json.loads(body)["type"]
             self._chunks.append(f"id: {seq}\nevent: {kind}\ndata: {body}\n\n".encode())
-            self._after = seq
+            self._watched = replace(self._watched, after=seq)
         self._is_complete = tail.is_complete
 
 

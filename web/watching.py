@@ -33,7 +33,7 @@ log = logger("web.watching")
 class Waiter:
     """One stream's wait for the next events of its workflow; it ends when answered or dropped.
 
-    If it is answered and `tail` is None, there is no such workflow.
+    If it is answered and `tail` is None, there is no such workflow, or the key was revoked.
     """
 
     watched: Watched
@@ -71,7 +71,8 @@ class Watch:
     def wait(self, waiter: Waiter, seconds: float) -> Tail | None:
         """Wait up to `seconds` for new events or for the end of the workflow.
 
-        Returns None if there was no answer in time. Raises NotFound if there is no such workflow.
+        Returns None if there was no answer in time. Raises NotFound if there is no such workflow
+        or the key was revoked.
         """
         if waiter.is_answered.wait(seconds) and waiter.tail is None:
             raise NotFound("there is no such workflow")
@@ -121,7 +122,8 @@ class Watch:
             return list(self._waiters)
 
     def _poll(self, waiters: list[Waiter]) -> bool:
-        """Answer each waiter that has new events, or whose workflow has ended or does not exist.
+        """Answer each waiter that has new events, whose workflow has ended or does not exist,
+        or whose key was revoked.
 
         Return False if the database could not be queried.
         """

@@ -43,6 +43,7 @@ class Identity:
 
     user_id: UUID
     is_admin: bool
+    key_prefix: str
 
 
 def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
@@ -82,7 +83,7 @@ def authenticate(key: str) -> Identity:
     )
     if row is None or not hmac.compare_digest(bytes(row["digest"]), _digest(key)):
         raise Unauthorized("the API key is not valid")
-    return Identity(row["user_id"], row["is_admin"])
+    return Identity(row["user_id"], row["is_admin"], match[1])
 
 
 def revoke_key(prefix: str) -> None:

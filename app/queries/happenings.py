@@ -27,11 +27,15 @@ class Tail:
 
 @dataclass(frozen=True)
 class Watched:
-    """A user's workflow, and the number of the last of its events that the user has received."""
+    """A user's workflow, and the number of the last of its events that the user has received.
+
+    `key_prefix` is that of the user's API key: once the key is revoked, nothing is found.
+    """
 
     workflow_id: UUID
     user_id: UUID
     after: int
+    key_prefix: str
 
 
 def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: int = 200) -> Tail:
@@ -60,8 +64,11 @@ def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: 
 
 _TAILS = text("""
 SELECT asked.number, w.status, e.seq, e.body
-  FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS uuid[]), CAST(:afters AS integer[]))
-       WITH ORDINALITY AS asked (id, user_id, after, number)
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS uuid[]), CAST(:afters AS integer[]),
+              CAST(:keys AS text[]))
+       WITH ORDINALITY AS asked (id, user_id, after, key_prefix, number)
+  JOIN api_keys AS k ON k.prefix = asked.key_prefix AND k.user_id = asked.user_id
+   AND k.revoked_at IS NULL
   JOIN workflows AS w ON w.id = asked.id AND w.user_id = asked.user_id
   LEFT JOIN LATERAL (SELECT seq, body FROM events WHERE workflow_id = asked.id
      AND seq > asked.after ORDER BY seq LIMIT :most) AS e ON true
@@ -72,7 +79,7 @@ SELECT asked.number, w.status, e.seq, e.body
 def workflow_tails(watched: Sequence[Watched], *, limit: int = 200) -> list[Tail | None]:
     """What `workflow_events` returns, for many workflows in one statement.
 
-    The result is None for a workflow that the user does not have.
+    The result is None for a workflow that the user does not have, and if the key is revoked.
     """
     with begin_read() as connection:
         found = _tails(connection, watched, limit)
@@ -90,6 +97,7 @@ def _tails(connection: Connection, watched: Sequence[Watched], limit: int) -> li
         "ids": [each.workflow_id for each in watched],
         "users": [each.user_id for each in watched],
         "afters": [each.after for each in watched],
+        "keys": [each.key_prefix for each in watched],
     }
     found: list[Tail | None] = [None] * len(watched)
     rows = connection.execute(_TAILS, {**columns, "most": limit + 1})

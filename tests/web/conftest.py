@@ -42,6 +42,11 @@ class Caller:
     key: str
 
     @property
+    def prefix(self) -> str:
+        """The key's prefix, which is no secret."""
+        return self.key.split("_")[1]
+
+    @property
     def headers(self) -> dict[str, str]:
         """What authenticates this user."""
         return {"Authorization": f"Bearer {self.key}"}

@@ -12,6 +12,8 @@ import requests
 from flask.testing import FlaskClient
 
 from app.errors import Unavailable
+from app.identity import keys
+from app.queries import Watched
 from tests.web.conftest import Caller, append_event, end
 from web.streams import HEARTBEAT_SECONDS, EventStream, Slots, is_disconnected
 from web.watching import Watch
@@ -74,6 +76,25 @@ def test_a_stream_shows_events_as_they_happen_and_ends_after_the_last(
     assert json.loads(frames[1]["data"])["step"] == "one"
 
 
+def test_a_stream_ends_when_its_key_is_revoked_and_no_other_does(
+    server: str, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow_id, second = start(), Caller(*keys.create_key("ada@example.com"))
+    url = f"{server}/v1/workflows/{workflow_id}/events"
+    with (
+        requests.get(url, headers=caller.headers | SSE, stream=True, timeout=20) as first,
+        requests.get(url, headers=second.headers | SSE, stream=True, timeout=20) as other,
+    ):
+        streams = _frames(first), _frames(other)
+        assert [next(stream)["id"] for stream in streams] == ["1", "1"]
+        keys.revoke_key(caller.prefix)
+        # A stream that went on would show its heartbeat.
+        assert next(filter(None, first.iter_lines(chunk_size=1)), None) is None
+        append_event(workflow_id, "StepSucceeded")
+        assert next(streams[1])["id"] == "2"
+    assert requests.get(url, headers=caller.headers | SSE, timeout=20).status_code == 401
+
+
 def test_a_stream_is_resumed_after_the_last_event_seen(
     server: str, caller: Caller, start: Callable[..., UUID]
 ) -> None:
@@ -125,7 +146,8 @@ def test_a_silent_stream_shows_that_it_lives(
     caller: Caller, stranger: Caller, start: Callable[..., UUID]
 ) -> None:
     slots = Slots(1)
-    stream = EventStream(slots, Watch(), start(), caller.user_id, 1, None, heartbeat_seconds=0.1)
+    watched = Watched(start(), caller.user_id, 1, caller.prefix)
+    stream = EventStream(slots, Watch(), watched, None, heartbeat_seconds=0.1)
     assert [next(stream), next(stream)] == [b"retry: 1000\n\n", b": still here\n\n"]
     assert HEARTBEAT_SECONDS <= 15
     stream.close()

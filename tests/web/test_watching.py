@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg2
@@ -13,6 +14,7 @@ from uuid_utils.compat import uuid4
 
 from app import db
 from app.errors import NotFound
+from app.identity import keys
 from app.queries import Tail, Watched, workflow_events, workflow_tails
 from app.settings import Settings, current
 from tests.web.conftest import Caller, append_event, end
@@ -38,15 +40,15 @@ def test_one_question_for_many_answers_like_one_for_each(
     for _ in range(3):
         append_event(first, "StepSucceeded")
     end(second)
-    me = caller.user_id
+    me, key = caller.user_id, caller.prefix
     found = workflow_tails(
         [
-            Watched(second, me, 0),
-            Watched(first, stranger.user_id, 0),
-            Watched(first, me, 1),
-            Watched(uuid4(), me, 0),
-            Watched(second, me, 2),
-            Watched(first, me, 4),
+            Watched(second, me, 0, key),
+            Watched(first, stranger.user_id, 0, stranger.prefix),
+            Watched(first, me, 1, key),
+            Watched(uuid4(), me, 0, key),
+            Watched(second, me, 2, key),
+            Watched(first, me, 4, key),
         ],
         limit=2,
     )
@@ -83,12 +85,12 @@ def one_by_one(caller: Caller, start: Callable[..., UUID], count: int) -> list[f
     seconds = []
 
     def wait(workflow_id: UUID) -> tuple[Tail | None, float]:
-        tail = _wait(watch, Watched(workflow_id, caller.user_id, 1), 10.0)
+        tail = _wait(watch, Watched(workflow_id, caller.user_id, 1, caller.prefix), 10.0)
         return tail, time.monotonic()
 
     with ThreadPoolExecutor(len(workflows)) as pool:
         waiting = [pool.submit(wait, workflow_id) for workflow_id in workflows]
-        assert _wait(watch, Watched(workflows[0], caller.user_id, 1), 0.3) is None
+        assert _wait(watch, Watched(workflows[0], caller.user_id, 1, caller.prefix), 0.3) is None
         assert len(set(_polling_threads()) - before) == 1
         for workflow_id, each in zip(workflows, waiting, strict=True):
             assert not each.done()
@@ -106,16 +108,33 @@ def test_the_end_and_an_unknown_workflow_are_reported_at_once(
 ) -> None:
     watch, workflow_id = Watch(), start()
     end(workflow_id)
-    assert _wait(watch, Watched(workflow_id, caller.user_id, 2), 5.0) == Tail([], is_complete=True)
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 2, caller.prefix), 5.0) == Tail(
+        [], is_complete=True
+    )
     with pytest.raises(NotFound):
-        _wait(watch, Watched(uuid4(), caller.user_id, 0), 5.0)
+        _wait(watch, Watched(uuid4(), caller.user_id, 0, caller.prefix), 5.0)
+
+
+def test_a_revoked_key_finds_nothing(
+    caller: Caller, stranger: Caller, start: Callable[..., UUID]
+) -> None:
+    watched = Watched(start(), caller.user_id, 0, caller.prefix)
+    of_other = Watched(watched.workflow_id, caller.user_id, 0, stranger.prefix)
+    assert [tail is None for tail in workflow_tails([watched, of_other])] == [False, True]
+    watch = Watch()
+    waiter = watch.register(replace(watched, after=1))
+    assert watch.wait(waiter, 0.2) is None
+    keys.revoke_key(caller.prefix)
+    with pytest.raises(NotFound):
+        watch.wait(waiter, 5.0)
+    assert workflow_tails([watched]) == [None]
 
 
 def test_waiters_get_events_that_were_written_while_they_could_not_reach_the_database(
     caller: Caller, start: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, workflow_id = Watch(), start()
-    watched = Watched(workflow_id, caller.user_id, 1)
+    watched = Watched(workflow_id, caller.user_id, 1, caller.prefix)
     assert _wait(watch, watched, 0.1) is None
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     right = current()
@@ -136,13 +155,13 @@ def test_a_poll_that_is_slower_than_a_wait_still_answers_its_waiter(
     append_event(workflow_id, "StepSucceeded")
     with contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as holder:
         holder.cursor().execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
-        waiter = watch.register(Watched(workflow_id, caller.user_id, 1))
+        waiter = watch.register(Watched(workflow_id, caller.user_id, 1, caller.prefix))
         assert [watch.wait(waiter, 0.1) for _ in range(15)] == [None] * 15
         holder.rollback()
         assert watch.wait(waiter, 5.0) is not None
     # The next poll follows soon, although this one took so long.
     append_event(workflow_id, "StepSucceeded")
-    assert _wait(watch, Watched(workflow_id, caller.user_id, 2), 5.0) is not None
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 2, caller.prefix), 5.0) is not None
 
 
 def test_connections_that_were_cut_are_replaced(
@@ -150,7 +169,9 @@ def test_connections_that_were_cut_are_replaced(
 ) -> None:
     watch, workflow_id = Watch(), start()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(_wait, watch, Watched(workflow_id, caller.user_id, 1), 10.0)
+        waiting = pool.submit(
+            _wait, watch, Watched(workflow_id, caller.user_id, 1, caller.prefix), 10.0
+        )
         connection = psycopg2.connect(db.dsn(settings.database_url))
         try:
             connection.autocommit = True
@@ -170,18 +191,18 @@ def test_connections_that_were_cut_are_replaced(
 
 def test_polling_stops_when_no_stream_waits(caller: Caller, start: Callable[..., UUID]) -> None:
     watch, workflow_id = Watch(), start()
-    assert _wait(watch, Watched(workflow_id, caller.user_id, 1), 0.1) is None
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 1, caller.prefix), 0.1) is None
     until = time.monotonic() + 10
     while _polling_threads() and time.monotonic() < until:
         time.sleep(0.05)
     assert _polling_threads() == []
     append_event(workflow_id, "StepSucceeded")
-    assert _wait(watch, Watched(workflow_id, caller.user_id, 1), 5.0) is not None
+    assert _wait(watch, Watched(workflow_id, caller.user_id, 1, caller.prefix), 5.0) is not None
 
 
 def test_a_closed_watch_polls_no_more(caller: Caller, start: Callable[..., UUID]) -> None:
     """Its thread has ended, and neither an earlier nor a later waiter is answered."""
-    watch, watched = Watch(), Watched(start(), caller.user_id, 1)
+    watch, watched = Watch(), Watched(start(), caller.user_id, 1, caller.prefix)
     before = _polling_threads()
     earlier = watch.register(watched)
     (thread,) = set(_polling_threads()) - set(before)

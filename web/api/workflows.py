@@ -11,7 +11,7 @@ from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
 from web.api import blueprint, problems
-from web.auth import caller
+from web.auth import caller, caller_key
 from web.errors import InvalidParameter
 from web.schemas.controls import CancelWorkflow
 from web.schemas.parts import StartHeader
@@ -140,7 +140,8 @@ def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
         return Response(status=HTTPStatus.NO_CONTENT)
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
     slots, watch = current_app.extensions["event_streams"], current_app.extensions["watch"]
-    stream = EventStream(slots, watch, path.workflow_id, caller(), after, connection)
+    watched = queries.Watched(path.workflow_id, caller(), after, caller_key())
+    stream = EventStream(slots, watch, watched, connection)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype=SSE, headers=headers)
 
