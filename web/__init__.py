@@ -28,6 +28,8 @@ from web.watching import Watch
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DOCUMENTS = "/openapi"
+# Anybody can invent methods, and each value of a label costs memory for as long as the server runs.
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 # The documentation pages load their scripts and styles from this server; some are inline.
 _DOCUMENTS_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
@@ -96,8 +98,9 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     seconds = time.monotonic() - g.started
     route = request.url_rule.rule if request.url_rule else "unknown"
-    telemetry.HTTP_REQUESTS.labels(request.method, route, response.status_code).inc()
-    telemetry.HTTP_SECONDS.labels(request.method, route).observe(seconds)
+    method = request.method if request.method in _METHODS else "other"
+    telemetry.HTTP_REQUESTS.labels(method, route, response.status_code).inc()
+    telemetry.HTTP_SECONDS.labels(method, route).observe(seconds)
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     if route.startswith(_DOCUMENTS):

@@ -95,6 +95,14 @@ def test_metrics_count_requests_queues_and_workflows(
     assert 'playalter_live_workflows{status="running"} 1.0' in page
 
 
+def test_invented_methods_share_one_label(client: FlaskClient) -> None:
+    for number in range(50):
+        client.open("/healthz", method=f"INVENTED{number}")
+    page = client.get("/metrics").get_data(as_text=True)
+    assert "INVENTED" not in page
+    assert re.search(r'playalter_http_requests_total\{method="other",.*status="405"\} [1-9]', page)
+
+
 def test_metrics_are_shown_without_the_stores(settings: Settings) -> None:
     lost = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     answer = create_app(lost).test_client().get("/metrics")
