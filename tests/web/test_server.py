@@ -111,6 +111,13 @@ def test_the_server_process_keeps_the_promises_of_the_application(
     )
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO", "Script-Name"])
+def test_no_header_moves_a_path(gunicorn: str, name: str) -> None:
+    head = f"GET /x/healthz HTTP/1.1\r\nHost: a\r\n{name}: /x\r\nX-Forwarded-Proto: https\r\n\r\n"
+    answer = _raw(gunicorn, head.encode())
+    assert answer.startswith(b"HTTP/1.1 404"), answer
+
+
 @pytest.mark.usefixtures("gunicorn")
 def test_the_server_process_says_again_and_again_that_it_is_there() -> None:
     seen: set[tuple[datetime, datetime]] = set()

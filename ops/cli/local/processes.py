@@ -27,6 +27,8 @@ def web() -> None:
         *("--worker-class", "web.server.Worker", "--threads", str(settings.web_threads)),
         # After 3 s only event streams are still open; their clients reconnect with Last-Event-ID.
         *("--graceful-timeout", "3", "--keep-alive", "15", "--no-control-socket"),
+        # By default, gunicorn lets clients on loopback set the scheme and move paths by headers.
+        *("--forwarded-allow-ips", "", "--forwarder-headers", "", "--header-map", "drop"),
         **_shared(settings),
     )
 
