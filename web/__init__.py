@@ -15,7 +15,7 @@ from flask_openapi.openapi import OpenAPI
 import tasks
 from app import telemetry
 from app.settings import Settings, current
-from web import errors
+from web import errors, targets
 from web.api import artifacts, attention, control, definitions, platforms, workflows
 from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.extensions["watch"] = Watch()
     errors.register(app)
     app.before_request(_begin)
+    app.before_request(targets.check)
     app.after_request(_end)
     for part in (
         workflows.api,

@@ -55,6 +55,12 @@ class InvalidParameter(InvalidInput):
     default_code = "invalid_parameter"
 
 
+class BadHead(PlayalterError):
+    """Raised if the head of a request lacks a needed header, or contradicts itself."""
+
+    default_code = "bad_head"
+
+
 class UnsupportedMedia(PlayalterError):
     """Raised if the address does not accept the content type of the body."""
 
@@ -64,6 +70,7 @@ class UnsupportedMedia(PlayalterError):
 # The first match counts, so list a subclass before its base class.
 _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (Malformed, HTTPStatus.BAD_REQUEST),
+    (BadHead, HTTPStatus.BAD_REQUEST),
     (DefinitionRefused, HTTPStatus.BAD_REQUEST),
     (InvalidInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (SignatureInvalid, HTTPStatus.BAD_REQUEST),

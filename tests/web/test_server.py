@@ -56,11 +56,15 @@ def _wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
     pytest.fail("playalter web did not come up")
 
 
-def _raw(url: str, request: bytes) -> bytes:
+def _raw(url: str, request: bytes, *, is_whole: bool = False) -> bytes:
+    """The first bytes of the answer, or all until the server closes the connection."""
     host, _, port = url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(request)
-        return connection.recv(4096)
+        answer = connection.recv(4096)
+        while is_whole and (more := connection.recv(4096)):
+            answer += more
+        return answer
 
 
 def test_the_server_process_keeps_the_promises_of_the_application(
@@ -111,11 +115,28 @@ def test_the_server_process_keeps_the_promises_of_the_application(
     )
 
 
-@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO", "Script-Name"])
-def test_no_header_moves_a_path(gunicorn: str, name: str) -> None:
-    head = f"GET /x/healthz HTTP/1.1\r\nHost: a\r\n{name}: /x\r\nX-Forwarded-Proto: https\r\n\r\n"
-    answer = _raw(gunicorn, head.encode())
-    assert answer.startswith(b"HTTP/1.1 404"), answer
+def test_no_header_moves_a_path(gunicorn: str) -> None:
+    for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO"):
+        head = f"GET /x/healthz HTTP/1.1\r\nHost: a\r\n{name}: /x\r\n\r\n"
+        answer = _raw(gunicorn, head.encode())
+        assert answer.startswith(b"HTTP/1.1 404"), answer
+
+
+def test_a_request_says_which_server_it_is_for(gunicorn: str) -> None:
+    own = gunicorn.removeprefix("http://")
+    for head, status, code in (
+        ("GET /healthz HTTP/1.1", 400, "host_missing"),
+        ("GET /healthz HTTP/1.1\r\nHost: ", 400, "host_missing"),
+        ("GET /healthz HTTP/1.0", 200, ""),
+        (f"GET http://evil.example/healthz HTTP/1.1\r\nHost: {own}", 400, "foreign_target"),
+        (f"GET http://{own}/healthz HTTP/1.1\r\nHost: evil.example", 400, "foreign_target"),
+        (f"GET http://x@{own}/healthz HTTP/1.1\r\nHost: {own}", 400, "foreign_target"),
+        (f"GET http://{own}/healthz HTTP/1.1\r\nHost: {own}", 200, ""),
+        (f"GET /healthz?next=http://evil.example HTTP/1.1\r\nHost: {own}", 200, ""),
+    ):
+        answer = _raw(gunicorn, f"{head}\r\nConnection: close\r\n\r\n".encode(), is_whole=True)
+        assert answer.split()[1] == str(status).encode(), answer
+        assert code.encode() in answer
 
 
 @pytest.mark.usefixtures("gunicorn")
