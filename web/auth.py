@@ -9,6 +9,7 @@ from flask_openapi.models.security_scheme import SecurityScheme
 from app.errors import Forbidden, Unauthorized
 from app.identity.keys import authenticate
 from app.telemetry import bind_log
+from web.errors import BadHead
 
 SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `pa_...`."},
@@ -51,10 +52,14 @@ def caller_key() -> str:
 
 
 def _sent_key() -> str:
-    key = request.headers.get("X-API-Key")
-    if key:
-        return key
+    key = request.headers.get("X-API-Key", "").strip()
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not credentials.strip():
+    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    if key and bearer and key != bearer:
+        raise BadHead(
+            "X-API-Key and Authorization hold different keys; send only one of them",
+            code="two_keys",
+        )
+    if not key and not bearer:
         raise Unauthorized("an API key is required: Authorization: Bearer pa_...")
-    return credentials.strip()
+    return key or bearer

@@ -25,6 +25,16 @@ def test_a_key_opens_in_either_header(client: FlaskClient, caller: Caller, heade
     assert client.get("/v1/workflows", headers={header: value}).status_code == 200
 
 
+def test_two_keys_are_refused_unless_they_are_equal(
+    client: FlaskClient, caller: Caller, stranger: Caller
+) -> None:
+    answer = client.get("/v1/workflows", headers=caller.headers | {"X-API-Key": stranger.key})
+    assert answer.json is not None
+    assert (answer.status_code, answer.json["code"]) == (400, "two_keys")
+    answer = client.get("/v1/workflows", headers=caller.headers | {"X-API-Key": caller.key})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
