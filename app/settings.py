@@ -90,6 +90,8 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int = 8000
     web_threads: int = Field(default=32, ge=2)
+    web_connections_per_address: int = Field(default=100, ge=1)
+    """Most connections of one client address. A proxy in front needs as many as it opens."""
     flower_port: int = 5555
     flower_user: str = "playalter"
     flower_password: SecretStr | None = None

@@ -1,33 +1,65 @@
-"""Gunicorn's threaded worker, changed to answer unreadable requests with a problem document.
+"""Gunicorn's threaded worker, changed so that no slow client holds a thread.
 
-Unreadable requests never reach the application, and gunicorn itself would answer them with HTML.
+Its loop collects requests (web/arrivals.py) and bounds the connections of an address. Unreadable
+requests never reach the application; they are answered with a problem document instead of HTML.
 https://docs.gunicorn.org/en/stable/design.html
 """
 
+import errno
 import json
+import time
+from collections import Counter
+from functools import partial
 from http import HTTPStatus
-from socket import socket
+from selectors import EVENT_READ
+from socket import SHUT_WR, socket
 from typing import Any
 
 from gunicorn.http import errors as faults  # type: ignore[import-untyped] # ships no types
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # as above
 
 from app import garbage
+from app.settings import current
 from web import presence
+from web.arrivals import Arrival, Slots, State, TooSlow
 from web.errors import UNREADABLE
+
+_CHECK_SECONDS = 0.5
+_NOT_NOW = (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE)
+_LINGER_SECONDS = 2.0
+_UNREAD = "the request could not be read"
+_SLOW = "the request arrived too slowly; send it again"
+_CROWDED = "too many requests of your address are still arriving; try again later"
 
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (faults.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
     (faults.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
     (faults.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED),
     (faults.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
+    (TooSlow, HTTPStatus.REQUEST_TIMEOUT),
     (faults.ParseException, HTTPStatus.BAD_REQUEST),
     (OSError, HTTPStatus.BAD_REQUEST),
 )
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
-    """A web server process with a pool of threads."""
+    """A web server process with a pool of threads, and a loop that collects requests for them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._slots = Slots(self.cfg.threads)
+        self._most = 0
+        self._connections: Counter[str] = Counter()
+        self._arriving: set[Arrival] = set()
+        self._lingering: set[Arrival] = set()
+        self._next_check = 0.0
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse TLS, whose handshake would hold a thread."""
+        super().check_config(cfg, log)
+        if cfg.is_ssl:
+            raise ValueError("this server does not speak TLS; put a proxy with TLS in front of it")
 
     def load_wsgi(self) -> None:
         """Load the application and exempt all loaded objects from garbage collection.
@@ -35,8 +67,127 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         From then on, the process says that it is there to receive webhooks.
         """
         super().load_wsgi()
+        self._most = current().web_connections_per_address
         presence.begin()
         garbage.keep_what_is_imported()
+
+    def accept(self, listener: socket) -> None:
+        """Accept a connection, unless its address has as many as it may have."""
+        try:
+            client, address = listener.accept()
+        except OSError as err:
+            if err.errno not in _NOT_NOW:
+                raise
+            return
+        arrival = Arrival(self.cfg, client, address, listener.getsockname(), self._on_close)
+        self.nr_conns += 1
+        self._connections[arrival.address] += 1
+        if self._connections[arrival.address] > self._most:
+            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, is_graceful=False)
+        else:
+            self._advance(arrival)
+
+    def enqueue_req(self, conn: Arrival) -> None:
+        """Collect the next request of a connection; a thread gets it when it is complete."""
+        conn.begin()
+        self._advance(conn)
+
+    def finish_request(self, conn: Arrival, fs: Any) -> None:
+        """Take back the slot of a request that was answered."""
+        following = self._slots.release(conn)
+        if following is not None:
+            self._hand_over(following)
+        super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Refuse the requests whose time is over, and close what lingered."""
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + _CHECK_SECONDS
+        for arrival in [each for each in self._lingering if each.until < now]:
+            self._on_close(arrival, False)
+        for arrival in [each for each in self._arriving if each.until < now]:
+            self._expire(arrival)
+
+    def _advance(self, arrival: Arrival, _: Any = None) -> None:
+        state = arrival.collect()
+        if state is State.INCOMPLETE:
+            if arrival not in self._arriving:
+                self._arriving.add(arrival)
+                self.poller.register(arrival.sock, EVENT_READ, partial(self._advance, arrival))
+            return
+        self._forget(arrival)
+        if state is State.TOO_LARGE:
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._refuse(arrival, status, "the head of the request is too large")
+        elif state is State.GONE:
+            self._refuse(arrival, HTTPStatus.BAD_REQUEST, _UNREAD, is_graceful=False)
+        elif not arrival.needs_slot or self._slots.take(arrival):
+            self._hand_over(arrival)
+        else:
+            self._arriving.add(arrival)
+
+    def _hand_over(self, arrival: Arrival) -> None:
+        self._arriving.discard(arrival)
+        arrival.hand_over()
+        super().enqueue_req(arrival)
+
+    def _expire(self, arrival: Arrival) -> None:
+        is_waiting = arrival in self._slots.waiting
+        self._forget(arrival)
+        if is_waiting:
+            self._slots.waiting.remove(arrival)
+            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED)
+        else:
+            self._refuse(arrival, HTTPStatus.REQUEST_TIMEOUT, _SLOW)
+
+    def _refuse(
+        self, arrival: Arrival, status: HTTPStatus, detail: str, *, is_graceful: bool = True
+    ) -> None:
+        self.nr_conns -= 1
+        if arrival.collected or status is HTTPStatus.SERVICE_UNAVAILABLE:
+            arrival.refuse(answer(status, detail))
+        arrival.close(graceful=is_graceful)
+
+    def _on_close(self, arrival: Arrival, is_graceful: bool) -> None:
+        # gunicorn's own graceful close would block this loop for up to two seconds.
+        if is_graceful and self._linger(arrival):
+            return
+        if arrival in self._lingering:
+            self._lingering.discard(arrival)
+            self.poller.unregister(arrival.sock)
+        arrival.sock.close()
+        self._connections[arrival.address] -= 1
+        if not self._connections[arrival.address]:
+            del self._connections[arrival.address]
+
+    def _linger(self, arrival: Arrival) -> bool:
+        try:
+            arrival.sock.setblocking(False)
+            arrival.sock.shutdown(SHUT_WR)
+        except OSError:
+            return False
+        arrival.until = time.monotonic() + _LINGER_SECONDS
+        self._lingering.add(arrival)
+        self.poller.register(arrival.sock, EVENT_READ, partial(self._drain, arrival))
+        return True
+
+    def _drain(self, arrival: Arrival, _: Any) -> None:
+        try:
+            is_open = bool(arrival.sock.recv(65_536))
+        except BlockingIOError:
+            is_open = True
+        except OSError:
+            is_open = False
+        if not is_open:
+            self._on_close(arrival, False)
+
+    def _forget(self, arrival: Arrival) -> None:
+        if arrival in self._arriving:
+            self._arriving.discard(arrival)
+            if arrival.sock in self.poller.get_map():
+                self.poller.unregister(arrival.sock)
 
     def handle_error(self, req: Any, client: socket, addr: Any, exc: Exception) -> None:
         """Answer a request that could not be read; gunicorn then closes the connection."""
@@ -51,19 +202,20 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             self.log.warning("Unreadable request: %s", type(exc).__name__)
         try:
             client.settimeout(1.0)
-            client.sendall(answer(status))
+            slow = status is HTTPStatus.REQUEST_TIMEOUT
+            client.sendall(answer(status, _SLOW if slow else _UNREAD))
         except OSError:
             self.log.debug("Failed to send error message.")
 
 
-def answer(status: HTTPStatus) -> bytes:
+def answer(status: HTTPStatus, detail: str = _UNREAD) -> bytes:
     """The bytes of an HTTP response whose body is a problem document (RFC 9457)."""
     body = json.dumps(
         {
             "type": "about:blank",
             "title": status.phrase,
             "status": status.value,
-            "detail": "the request could not be read",
+            "detail": detail,
             "code": UNREADABLE,
         }
     ).encode()

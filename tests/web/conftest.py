@@ -2,7 +2,12 @@
 
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from PIL import Image
 from sqlalchemy import text
@@ -20,9 +26,11 @@ from werkzeug.test import TestResponse
 from app import db
 from app.identity import keys
 from app.settings import Settings, current
+from ops.laptop.ports import free_port
 from tests.forgetting import forget
 from web import create_app
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 JPEG = "image/jpeg"
 
 
@@ -106,6 +114,39 @@ def server(settings: Settings) -> Iterator[str]:
     # A stream may not have noticed yet that its client has disconnected. It must not poll with the
     # settings of a later test.
     app.extensions["watch"].close()
+
+
+@pytest.fixture
+def gunicorn(settings: Settings, tmp_path: Path) -> Iterator[str]:
+    """`playalter web` on this test's database; its address."""
+    port = free_port()
+    environment = os.environ | {"WEB_PORT": str(port), "METRICS_DIR": str(tmp_path / "metrics")}
+    with (tmp_path / "web.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops.cli", "web"],
+            cwd=CHECKOUT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_up(url, process)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=15)
+
+
+def _wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if requests.get(f"{url}/healthz", timeout=2).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.1)
+    pytest.fail("playalter web did not come up")
 
 
 @pytest.fixture

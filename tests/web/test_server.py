@@ -1,59 +1,18 @@
 """The real server process, `playalter web`: what only gunicorn can do wrong."""
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 import requests
 
 from app import db
-from app.settings import Settings
-from ops.laptop.ports import free_port
 from tests.web.conftest import Caller, picture
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 LIMIT = 20 * 2**20
-
-
-@pytest.fixture
-def gunicorn(settings: Settings, tmp_path: Path) -> Iterator[str]:
-    """`playalter web` on this test's database; its address."""
-    port = free_port()
-    environment = os.environ | {"WEB_PORT": str(port), "METRICS_DIR": str(tmp_path / "metrics")}
-    with (tmp_path / "web.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli", "web"],
-            cwd=CHECKOUT,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_up(url, process)
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=15)
-
-
-def _wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            if requests.get(f"{url}/healthz", timeout=2).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    pytest.fail("playalter web did not come up")
 
 
 def _raw(url: str, request: bytes, *, is_whole: bool = False) -> bytes:

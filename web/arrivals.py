@@ -1,0 +1,239 @@
+"""Connections whose requests arrive: collected without a thread, with an end for slow clients.
+
+A thread gets a request only when its head and a small body are there. It reads no further byte
+unless its connection holds a body slot; a large body then has a deadline and a least rate.
+"""
+
+import re
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from enum import Enum
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # ships no types
+from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped] # as above
+from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as above
+
+HEAD_SECONDS = 10.0
+HEAD_BYTES = 65_536
+SMALL_BODY_BYTES = 65_536
+SMALL_BODY_SECONDS = 10.0
+SLOT_SECONDS = 15.0
+GRACE_SECONDS = 10.0
+LEAST_RATE = 16_384
+BODY_SECONDS = 600.0
+
+_END = b"\r\n\r\n"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_UNCOLLECTED = re.compile(rb"(?im)^(transfer-encoding|expect):")
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([^\r\n]*?)[ \t]*\r$")
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+
+
+class TooSlow(ParseException):  # type: ignore[misc] # Any, as it ships no types
+    """Raised in the thread that reads a large body, if the body arrives too slowly."""
+
+
+class State(Enum):
+    """What has arrived of a request."""
+
+    INCOMPLETE = "incomplete"
+    COMPLETE = "complete"
+    TOO_LARGE = "too_large"
+    GONE = "gone"
+
+
+class Unreader(SocketUnreader):  # type: ignore[misc] # Any, as it ships no types
+    """Gives the parser what was collected, and reads the socket only for a large body."""
+
+    started: float | None = None
+    received = 0
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """Read from the socket; b"" if everything was collected; raises TooSlow."""
+        if self.started is None:
+            return b""
+        given = self.sock.gettimeout()  # gunicorn sets a limit while it skips an unread body
+        left = self._until() - time.monotonic()
+        try:
+            if left <= 0:
+                raise TimeoutError
+            self.sock.settimeout(left if given is None else min(left, given))
+            data: bytes = super().chunk(size_hint)
+        except TimeoutError as err:
+            if given is None:
+                raise TooSlow from err
+            raise
+        finally:
+            self.sock.settimeout(given)
+        self.received += len(data)
+        return data
+
+    def _until(self) -> float:
+        seconds = min(BODY_SECONDS, GRACE_SECONDS + self.received / LEAST_RATE)
+        return (self.started or 0.0) + seconds
+
+
+class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
+    """A connection of a client, and what has arrived of its next request."""
+
+    def __init__(
+        self,
+        cfg: Any,
+        sock: socket.socket,
+        client: Any,
+        server: Any,
+        on_close: Callable[["Arrival", bool], None],
+    ) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.address = address_of(client)
+        self.has_slot = False
+        self._on_close = on_close
+        self.begin()
+
+    def begin(self) -> None:
+        """Start to collect the next request; some of it may have arrived with the last one."""
+        self.sock.setblocking(False)
+        buffered = self.parser.unreader.take_buffered() if self.parser else b""
+        self.collected = bytearray(buffered)
+        self.until = time.monotonic() + HEAD_SECONDS
+        self.needs_slot = False
+        self._searched = 0
+        self._needed: int | None = None
+
+    def collect(self) -> State:
+        """Take what has arrived, without waiting."""
+        while not self._is_complete():
+            if self._needed is None and len(self.collected) > HEAD_BYTES:
+                return State.TOO_LARGE
+            try:
+                data = self.sock.recv(65_536)
+            except (BlockingIOError, InterruptedError):
+                return State.INCOMPLETE
+            except OSError:
+                return State.GONE
+            if not data:
+                return State.GONE
+            self.collected += data
+        return State.COMPLETE
+
+    def hand_over(self) -> None:
+        """Give the parser what was collected. Only with a slot may it read more."""
+        self.init()
+        if not isinstance(self.parser.unreader, Unreader):
+            self.parser.unreader = Unreader(self.sock)
+        unreader = self.parser.unreader
+        unreader.unread(bytes(self.collected))
+        unreader.started = time.monotonic() if self.has_slot else None
+        unreader.received = 0
+        self.collected.clear()
+        self.data_ready = True
+
+    def refuse(self, answer: bytes) -> None:
+        """Send an answer, as far as the client takes it at once."""
+        try:
+            self.sock.setblocking(False)
+            self.sock.send(answer)
+        except OSError:
+            return
+
+    def close(self, graceful: bool = False) -> None:
+        """Close the connection; a graceful close waits, without blocking, for the client's."""
+        self._on_close(self, graceful)
+
+    def _is_complete(self) -> bool:
+        if self._needed is None:
+            first = 2 if self.collected.startswith(b"\r\n") else 0  # one empty line may precede
+            end = self.collected.find(_END, max(first, self._searched - len(_END)))
+            stop = end if end >= 0 else len(self.collected)
+            if _BARE_LF.search(self.collected, max(0, self._searched - 1), stop):
+                self._needed = 0  # gunicorn refuses it
+            elif end >= 0:
+                self._read_head(end + len(_END))
+            self._searched = len(self.collected)
+        return self._needed is not None and len(self.collected) >= self._needed
+
+    def _read_head(self, end: int) -> None:
+        length = body_length(bytes(self.collected[:end]))
+        self.needs_slot = length is None or length > SMALL_BODY_BYTES
+        self._needed = end if self.needs_slot else end + (length or 0)
+        self.until = time.monotonic() + SMALL_BODY_SECONDS
+
+
+class Slots:
+    """The connections that may hold a thread while their bodies still arrive.
+
+    They hold a quarter of the threads, and connections of one address half of these.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._all = max(1, threads // 4)
+        self._each = max(1, self._all // 2)
+        self._taken: Counter[str] = Counter()
+        self.waiting: deque[Arrival] = deque()
+
+    def take(self, arrival: Arrival) -> bool:
+        """Give a slot to a connection; if none is free, let it wait until its time is over."""
+        if self._is_free(arrival):
+            self._give(arrival)
+            return True
+        arrival.until = time.monotonic() + SLOT_SECONDS
+        self.waiting.append(arrival)
+        return False
+
+    def release(self, arrival: Arrival) -> Arrival | None:
+        """Take back a slot, if the connection has one; return the next one that now has it."""
+        if not arrival.has_slot:
+            return None
+        arrival.has_slot = False
+        self._taken[arrival.address] -= 1
+        self._taken += Counter()
+        # First those of other addresses, or one address with many connections would be next always.
+        following = min(
+            filter(self._is_free, self.waiting),
+            key=lambda waiting: waiting.address == arrival.address,
+            default=None,
+        )
+        if following is not None:
+            self.waiting.remove(following)
+            self._give(following)
+        return following
+
+    def _is_free(self, arrival: Arrival) -> bool:
+        is_free = self._taken.total() < self._all
+        return is_free and self._taken[arrival.address] < self._each
+
+    def _give(self, arrival: Arrival) -> None:
+        self._taken[arrival.address] += 1
+        arrival.has_slot = True
+
+
+def body_length(head: bytes) -> int | None:
+    """The length of the body of a request; None if it cannot be collected before it is parsed.
+
+    >>> body_length(b"POST / HTTP/1.1\\r\\nContent-Length: 7\\r\\n\\r\\n")
+    7
+    """
+    lengths = _LENGTH.findall(head)
+    if not lengths and not _UNCOLLECTED.search(head):
+        return 0
+    if len(lengths) != 1 or _UNCOLLECTED.search(head) or not _DIGITS.fullmatch(lengths[0]):
+        return None
+    return int(lengths[0])
+
+
+def address_of(client: Any) -> str:
+    """What counts as one address of clients: an IPv4 address, or a /64 network of IPv6.
+
+    >>> address_of(("2001:db8::1", 5000, 0, 0))
+    '2001:db8::/64'
+    """
+    if not isinstance(client, tuple):
+        return "local"
+    found = ip_address(client[0].partition("%")[0])
+    if found.version == 6 and found.ipv4_mapped is None:
+        return str(ip_network((found, 64), strict=False))
+    return str(getattr(found, "ipv4_mapped", None) or found)
