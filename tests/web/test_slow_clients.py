@@ -98,7 +98,13 @@ def test_requests_that_never_end_stop_no_other_client(
 
 
 @pytest.mark.usefixtures("many")
-@pytest.mark.parametrize("sent", [SLOW_BODY % 200_000, CHUNKED], ids=["large", "chunked"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(SLOW_BODY % 200_000, id="large"),
+        pytest.param(CHUNKED, id="chunked", marks=pytest.mark.long),
+    ],
+)
 def test_slow_bodies_hold_a_share_of_the_threads(
     gunicorn: str, caller: Caller, connect: Open, sent: bytes
 ) -> None:

@@ -34,7 +34,7 @@ from tests.unit.definitions import noop
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROLE_PASSWORD = uuid.uuid4().hex
-LEASE_SECONDS = 4
+LEASE_SECONDS = 8
 SLEEP_SECONDS = 1.5
 WORKFLOWS = 3
 
@@ -127,8 +127,8 @@ def test_a_lease_is_renewed_as_soon_as_a_connection_is_free_again(
     kernel: Kernel, role: Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workflow = kernel.start(kernel.register(noop("a")))
-    # The lease is due for renewal after 1.3 s and expires after 4 s. A renewal that were retried
-    # only every 1.3 s would fail for the third time when the lease expires.
+    # The lease is due for renewal after 2.7 s and expires after 8 s. A renewal that were retried
+    # only every 2.7 s would fail for the third time when the lease expires.
     monkeypatch.setenv("DATABASE_URL", role.url)
     monkeypatch.setenv("LEASE_SECONDS", str(LEASE_SECONDS))
     forget()

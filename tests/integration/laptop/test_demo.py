@@ -40,6 +40,7 @@ def is_there(url: str) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_demo_that_has_ended_tells_what_is_there_and_how_to_look_again(tmp_path: Path) -> None:
     lines = playalter("demo", "--once", "--targets", "1", "--data", str(tmp_path / "d"), *PORTS)
