@@ -87,7 +87,8 @@ def test_configured_outcomes_are_error_and_silence(
     silent = caller.post("msg_s").json()["executionId"]
     sandbox.settings(n8n__outcome="success")
     last = caller.post("msg_l").json()["executionId"]
-    until(lambda: caller.execution(last)["status"] == "success")
+    until(lambda: catcher.events("/back", "notification.delivered"))
+    assert caller.execution(last)["status"] == "success"
     assert (caller.execution(silent)["status"], len(catcher.got)) == ("running", 2)
 
 
