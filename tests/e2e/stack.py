@@ -32,6 +32,9 @@ T = TypeVar("T")
 CORE = ("postgres", "valkey", "sandbox", "migrate", "web", "reconciler")
 PLATFORMS = ("control", "stripe", "openai", "replicate", "vercel", "agora", "n8n")
 LOOK_SECONDS = 0.1
+"""The first pause of `until`. Each look costs the front some milliseconds of CPU, so what takes long
+is looked at ever less often."""
+LONGEST_LOOK_SECONDS = 0.5
 LOG_LINES = 25
 
 
@@ -40,6 +43,7 @@ def until(
 ) -> T:
     """The first true answer of `look`; AssertionError with `dump()` after `seconds`."""
     ends = time.monotonic() + seconds
+    pause = LOOK_SECONDS
     while True:
         found = look()
         if found:
@@ -47,7 +51,8 @@ def until(
         if time.monotonic() > ends:
             told = f"\n{dump()}" if dump else ""
             raise AssertionError(f"after {seconds:g} s still waiting for {what}{told}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.2, LONGEST_LOOK_SECONDS)
 
 
 @dataclass
