@@ -92,6 +92,14 @@ class Settings(BaseSettings):
     web_threads: int = Field(default=32, ge=2)
     web_connections_per_address: int = Field(default=100, ge=1)
     """Most connections of one client address. A proxy in front needs as many as it opens."""
+    web_head_seconds: float = Field(default=10.0, gt=0)
+    web_small_body_seconds: float = Field(default=10.0, gt=0)
+    web_slot_seconds: float = Field(default=15.0, gt=0)
+    """The longest wait of a large body for a thread that may read it."""
+    web_grace_seconds: float = Field(default=10.0, gt=0)
+    """How far a large body may be behind `web_least_rate`, bytes a second."""
+    web_least_rate: int = Field(default=16_384, ge=1)
+    web_body_seconds: float = Field(default=600.0, gt=0)
     flower_port: int = 5555
     flower_user: str = "playalter"
     flower_password: SecretStr | None = None

@@ -17,14 +17,10 @@ from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] 
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped] # as above
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as above
 
-HEAD_SECONDS = 10.0
+from app.settings import Settings
+
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
-SMALL_BODY_SECONDS = 10.0
-SLOT_SECONDS = 15.0
-GRACE_SECONDS = 10.0
-LEAST_RATE = 16_384
-BODY_SECONDS = 600.0
 
 _END = b"\r\n\r\n"
 _BARE_LF = re.compile(rb"(?<!\r)\n")
@@ -49,8 +45,11 @@ class State(Enum):
 class Unreader(SocketUnreader):  # type: ignore[misc] # Any, as it ships no types
     """Gives the parser what was collected, and reads the socket only for a large body."""
 
-    started: float | None = None
-    received = 0
+    def __init__(self, sock: socket.socket, settings: Settings) -> None:
+        super().__init__(sock)
+        self.settings = settings
+        self.started: float | None = None
+        self.received = 0
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Read from the socket; b"" if everything was collected; raises TooSlow."""
@@ -73,8 +72,9 @@ class Unreader(SocketUnreader):  # type: ignore[misc] # Any, as it ships no type
         return data
 
     def _until(self) -> float:
-        seconds = min(BODY_SECONDS, GRACE_SECONDS + self.received / LEAST_RATE)
-        return (self.started or 0.0) + seconds
+        given = self.settings
+        seconds = given.web_grace_seconds + self.received / given.web_least_rate
+        return (self.started or 0.0) + min(given.web_body_seconds, seconds)
 
 
 class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
@@ -86,9 +86,11 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         sock: socket.socket,
         client: Any,
         server: Any,
+        settings: Settings,
         on_close: Callable[["Arrival", bool], None],
     ) -> None:
         super().__init__(cfg, sock, client, server)
+        self.settings = settings
         self.address = address_of(client)
         self.has_slot = False
         self._on_close = on_close
@@ -99,7 +101,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self.sock.setblocking(False)
         buffered = self.parser.unreader.take_buffered() if self.parser else b""
         self.collected = bytearray(buffered)
-        self.until = time.monotonic() + HEAD_SECONDS
+        self.until = time.monotonic() + self.settings.web_head_seconds
         self.needs_slot = False
         self._searched = 0
         self._needed: int | None = None
@@ -124,7 +126,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         """Give the parser what was collected. Only with a slot may it read more."""
         self.init()
         if not isinstance(self.parser.unreader, Unreader):
-            self.parser.unreader = Unreader(self.sock)
+            self.parser.unreader = Unreader(self.sock, self.settings)
         unreader = self.parser.unreader
         unreader.unread(bytes(self.collected))
         unreader.started = time.monotonic() if self.has_slot else None
@@ -160,7 +162,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         length = body_length(bytes(self.collected[:end]))
         self.needs_slot = length is None or length > SMALL_BODY_BYTES
         self._needed = end if self.needs_slot else end + (length or 0)
-        self.until = time.monotonic() + SMALL_BODY_SECONDS
+        self.until = time.monotonic() + self.settings.web_small_body_seconds
 
 
 class Slots:
@@ -180,7 +182,7 @@ class Slots:
         if self._is_free(arrival):
             self._give(arrival)
             return True
-        arrival.until = time.monotonic() + SLOT_SECONDS
+        arrival.until = time.monotonic() + arrival.settings.web_slot_seconds
         self.waiting.append(arrival)
         return False
 

@@ -48,7 +48,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._slots = Slots(self.cfg.threads)
-        self._most = 0
+        self._settings = current()
         self._connections: Counter[str] = Counter()
         self._arriving: set[Arrival] = set()
         self._lingering: set[Arrival] = set()
@@ -67,7 +67,6 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         From then on, the process says that it is there to receive webhooks.
         """
         super().load_wsgi()
-        self._most = current().web_connections_per_address
         presence.begin()
         garbage.keep_what_is_imported()
 
@@ -79,10 +78,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             if err.errno not in _NOT_NOW:
                 raise
             return
-        arrival = Arrival(self.cfg, client, address, listener.getsockname(), self._on_close)
+        server = listener.getsockname()
+        arrival = Arrival(self.cfg, client, address, server, self._settings, self._on_close)
         self.nr_conns += 1
         self._connections[arrival.address] += 1
-        if self._connections[arrival.address] > self._most:
+        if self._connections[arrival.address] > self._settings.web_connections_per_address:
             self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, is_graceful=False)
         else:
             self._advance(arrival)

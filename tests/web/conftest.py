@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,23 +62,29 @@ class Caller:
 
 
 @pytest.fixture
-def settings(
-    fresh_database: str, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Settings]:
+def settings(fresh_database: str, valkey_url: str, tmp_path: Path) -> Iterator[Settings]:
     """The settings of this test; everything that was cached from other settings is dropped."""
+    with configured(fresh_database, valkey_url, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def configured(database: str, valkey: str, folder: Path, **others: str) -> Iterator[Settings]:
+    """Settings for the block, in the environment."""
     values = {
-        "DATABASE_URL": fresh_database,
-        "REDIS_URL": valkey_url,
-        "STORAGE_DIR": str(tmp_path / "files"),
+        "DATABASE_URL": database,
+        "REDIS_URL": valkey,
+        "STORAGE_DIR": str(folder / "files"),
         "KEY_PEPPER": "the pepper of tests",
         "LINK_SECRET": "the secret of the links of tests",
         "WEB_THREADS": "4",
     }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    forget()
-    yield current()
-    forget()
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in (values | others).items():
+            environment.setenv(name, value)
+        forget()
+        yield current()
+        forget()
 
 
 @pytest.fixture
@@ -119,9 +126,16 @@ def server(settings: Settings) -> Iterator[str]:
 @pytest.fixture
 def gunicorn(settings: Settings, tmp_path: Path) -> Iterator[str]:
     """`playalter web` on this test's database; its address."""
+    with serving(tmp_path) as url:
+        yield url
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """`playalter web` with the settings in the environment; its address."""
     port = free_port()
-    environment = os.environ | {"WEB_PORT": str(port), "METRICS_DIR": str(tmp_path / "metrics")}
-    with (tmp_path / "web.log").open("wb") as log:
+    environment = os.environ | {"WEB_PORT": str(port), "METRICS_DIR": str(folder / "metrics")}
+    with (folder / "web.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ops.cli", "web"],
             cwd=CHECKOUT,

@@ -1,19 +1,35 @@
-"""Clients that send slowly, or never finish, stop no other client: on the real server process."""
+"""Clients that send slowly, or never finish, stop no other client: on the real server process.
 
+All tests share one server, whose deadlines are short.
+"""
+
+import select
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 import requests
 
 from app import db
+from app.identity import keys
 from chains import definitions
 from chains.catalogue import versions
-from tests.web.conftest import Caller, picture
+from ops.laptop.valkey import Valkey
+from tests.databases import Clones
+from tests.web.conftest import Caller, configured, picture, serving
 
+MOST_CONNECTIONS = 410
+SETTINGS = {
+    "WEB_CONNECTIONS_PER_ADDRESS": str(MOST_CONNECTIONS),
+    "WEB_HEAD_SECONDS": "3",
+    "WEB_SMALL_BODY_SECONDS": "3",
+    "WEB_SLOT_SECONDS": "3",
+    "WEB_GRACE_SECONDS": "1.5",
+}
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Half: "
 SLOW_BODY = (
     b"POST /v1/workflows HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -38,10 +54,27 @@ def connect() -> Iterator[Open]:
         yield connect
 
 
-@pytest.fixture
-def many(settings: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let one address have more connections than it needs here."""
-    monkeypatch.setenv("WEB_CONNECTIONS_PER_ADDRESS", "500")
+@pytest.fixture(scope="module")
+def front(
+    clones: Clones, valkey_server: Valkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of `playalter web`, which knows the workflow type `noop_chain`."""
+    folder = tmp_path_factory.mktemp("front")
+    with (
+        clones.one() as database,
+        configured(database, valkey_server.url(0), folder, **SETTINGS),
+        serving(folder) as url,
+    ):
+        for body in definitions.ALL:
+            if body["name"] == "noop_chain":
+                versions.register(body, activates=True)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def caller(front: str) -> Caller:
+    """A user of the shared server."""
+    return Caller(*keys.create_key("ada@example.com"))
 
 
 def _healthz_seconds(url: str) -> list[float]:
@@ -60,10 +93,22 @@ def _submit(url: str, caller: Caller) -> None:
         assert answer.status_code == 201, answer.text
 
 
-def _register() -> None:
-    for body in definitions.ALL:
-        if body["name"] == "noop_chain":
-            versions.register(body, activates=True)
+def _trickle(connections: Sequence[socket.socket], piece: bytes, seconds: float) -> None:
+    """Send a piece again and again on each connection, until the server has answered all."""
+    until = time.monotonic() + seconds
+    silent = set(connections)
+    while silent:
+        assert time.monotonic() < until, "a trickle extends the deadline"
+        for connection in silent:
+            connection.sendall(piece)
+        time.sleep(0.1)
+        silent -= set(select.select(list(silent), [], [], 0)[0])
+
+
+def _workflows() -> int:
+    row = db.row("SELECT count(*) AS n FROM workflows", ())
+    assert row is not None
+    return int(row["n"])
 
 
 def _rest(connection: socket.socket, seconds: float) -> bytes:
@@ -75,29 +120,19 @@ def _rest(connection: socket.socket, seconds: float) -> bytes:
     return answer
 
 
-@pytest.mark.usefixtures("many")
 def test_requests_that_never_end_stop_no_other_client(
-    gunicorn: str, caller: Caller, connect: Open
+    front: str, caller: Caller, connect: Open
 ) -> None:
-    _register()
-    heads = [connect(gunicorn, "127.0.0.2", HALF_A_HEAD) for _ in range(200)]
-    bodies = [connect(gunicorn, "127.0.0.2", SLOW_BODY % 1000) for _ in range(200)]
-    seconds = _healthz_seconds(gunicorn)
+    heads = [connect(front, "127.0.0.2", HALF_A_HEAD) for _ in range(200)]
+    bodies = [connect(front, "127.0.0.2", SLOW_BODY % 1000) for _ in range(200)]
+    seconds = _healthz_seconds(front)
     assert statistics.median(seconds) < 0.1, seconds
-    _submit(gunicorn, caller)
-    until = time.monotonic() + 12
-    while time.monotonic() < until:  # one byte a second does not extend the deadline
-        for connection in (heads[0], bodies[0]):
-            try:
-                connection.sendall(b"a")
-            except OSError:
-                until = 0
-        time.sleep(1)
-    for connection in (*heads[1:], *bodies[1:]):
+    _submit(front, caller)
+    _trickle([heads[0], bodies[0]], b"a", 6)
+    for connection in (*heads, *bodies):
         assert _rest(connection, 5).startswith(b"HTTP/1.1 408")
 
 
-@pytest.mark.usefixtures("many")
 @pytest.mark.parametrize(
     "sent",
     [
@@ -106,51 +141,52 @@ def test_requests_that_never_end_stop_no_other_client(
     ],
 )
 def test_slow_bodies_hold_a_share_of_the_threads(
-    gunicorn: str, caller: Caller, connect: Open, sent: bytes
+    front: str, caller: Caller, connect: Open, sent: bytes
 ) -> None:
-    _register()
     head, _, body = sent.partition(b"\r\n\r\n")
-    body = body if b"Content-Length" in head else b"3\r\nabc\r\n"
+    has_length = b"Content-Length" in head
+    body, piece = (body, b"a") if has_length else (b"3\r\nabc\r\n", b"1\r\na\r\n")
     key = f"\r\nX-API-Key: {caller.key}\r\n\r\n".encode()
-    slow = [connect(gunicorn, "127.0.0.2", head + key + body) for _ in range(200)]
-    seconds = _healthz_seconds(gunicorn)
-    assert statistics.median(seconds) < 0.1, seconds
-    _submit(gunicorn, caller)
-    for _ in range(8):  # a trickle does not keep the thread
-        slow[0].sendall(b"a" if b"Content-Length" in head else b"1\r\na\r\n")
-        time.sleep(1)
-    upload = f"{gunicorn}/v1/artifacts"
-    data = picture(size=(800, 600))
-    assert len(data) > 65_536
-    answer = requests.post(upload, data=data, headers=caller.headers, timeout=8)
-    assert answer.status_code == 201, answer.text
+    slow = [connect(front, "127.0.0.2", head + key + body) for _ in range(200)]
+    with ThreadPoolExecutor(1) as pool:
+        trickled = pool.submit(_trickle, slow[:1], piece, 8)  # this keeps no thread
+        seconds = _healthz_seconds(front)
+        assert statistics.median(seconds) < 0.1, seconds
+        _submit(front, caller)
+        data = picture(size=(500, 400))
+        assert len(data) > 65_536
+        answer = requests.post(
+            f"{front}/v1/artifacts", data=data, headers=caller.headers, timeout=8
+        )
+        assert answer.status_code == 201, answer.text
+        trickled.result()
     answers = {_rest(connection, 20)[9:12] for connection in slow}
     assert answers == {b"408", b"503"}
 
 
-def test_an_address_has_a_bounded_number_of_connections(gunicorn: str, connect: Open) -> None:
-    opened = [connect(gunicorn, "127.0.0.2", b"") for _ in range(100)]
-    assert _rest(connect(gunicorn, "127.0.0.2", b""), 5).startswith(b"HTTP/1.1 503")
-    assert requests.get(f"{gunicorn}/healthz", timeout=5).ok
+def test_an_address_has_a_bounded_number_of_connections(front: str, connect: Open) -> None:
+    opened = [connect(front, "127.0.0.3", b"") for _ in range(MOST_CONNECTIONS)]
+    assert _rest(connect(front, "127.0.0.3", b""), 5).startswith(b"HTTP/1.1 503")
+    assert requests.get(f"{front}/healthz", timeout=5).ok
     for connection in opened[:50]:
         connection.close()
     time.sleep(0.5)
     whole = HALF_A_HEAD + b"\r\nConnection: close\r\n\r\n"
-    assert _rest(connect(gunicorn, "127.0.0.2", whole), 5).startswith(b"HTTP/1.1 200")
+    assert _rest(connect(front, "127.0.0.3", whole), 5).startswith(b"HTTP/1.1 200")
 
 
 def test_clients_that_leave_connections_open_do_not_stop_the_loop(
-    gunicorn: str, connect: Open
+    front: str, connect: Open
 ) -> None:
     for _ in range(20):
-        connect(gunicorn, "127.0.0.2", HALF_A_HEAD + b"\r\nConnection: close\r\n\r\n")
+        connect(front, "127.0.0.2", HALF_A_HEAD + b"\r\nConnection: close\r\n\r\n")
     began = time.monotonic()
-    assert requests.get(f"{gunicorn}/healthz", timeout=5).ok
+    assert requests.get(f"{front}/healthz", timeout=5).ok
     assert time.monotonic() - began < 1.5
 
 
 def test_a_head_that_two_servers_could_read_differently_is_refused_at_once(
-    gunicorn: str, connect: Open
+    front: str, connect: Open
 ) -> None:
     for framing in (
         b"Content-Length: 3\r\nTransfer-Encoding: chunked",
@@ -164,17 +200,17 @@ def test_a_head_that_two_servers_could_read_differently_is_refused_at_once(
     ):
         began = time.monotonic()
         sent = b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n"
-        answer = _rest(connect(gunicorn, "127.0.0.1", sent), 5)
+        answer = _rest(connect(front, "127.0.0.1", sent), 5)
         assert answer.startswith(b"HTTP/1.1 400"), (framing, answer)
         assert time.monotonic() - began < 2, framing
 
 
 def test_requests_in_pieces_and_in_a_row_are_all_answered(
-    gunicorn: str, caller: Caller, connect: Open
+    front: str, caller: Caller, connect: Open
 ) -> None:
-    _register()
     whole = HALF_A_HEAD + b"\r\n\r\n"
-    connection = connect(gunicorn, "127.0.0.1", b"")
+    before = _workflows()
+    connection = connect(front, "127.0.0.1", b"")
     for piece in (whole[:10], whole[10:-2], whole[-2:]):
         connection.sendall(piece)
         time.sleep(0.05)
@@ -182,6 +218,6 @@ def test_requests_in_pieces_and_in_a_row_are_all_answered(
     assert _rest(connection, 5).count(b"HTTP/1.1 200") == 5
     expecting = {**caller.headers, "Expect": "100-continue"}
     body = {"type": "noop_chain", "input": {}}
-    answer = requests.post(f"{gunicorn}/v1/workflows", json=body, headers=expecting, timeout=5)
+    answer = requests.post(f"{front}/v1/workflows", json=body, headers=expecting, timeout=5)
     assert answer.status_code == 201
-    assert db.row("SELECT count(*) AS n FROM workflows", ()) == {"n": 1}
+    assert _workflows() == before + 1
