@@ -9,6 +9,8 @@ import io
 import struct
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +25,8 @@ MAX_RESULT_BYTES = 128 * 1024 * 1024
 """For a picture that a platform gives back: it is paid for, and may grow when it is turned upright
 or gets another format."""
 MAX_PIXELS = 40_000_000
+MAX_SIDE = 65_535
+"""The longest side of a JPEG. A PNG of a million rows would take much longer than its pixels."""
 
 # The transposition that makes a picture upright, by its EXIF orientation.
 _TURNS = {
@@ -60,6 +64,7 @@ class _Format(Protocol):
 
     def is_ours(self, data: bytes) -> bool: ...
     def is_animated(self, data: bytes) -> bool: ...
+    def excess(self, data: bytes) -> str | None: ...
     def stripped(self, data: bytes) -> bytes: ...
     def decodable(self, data: bytes) -> bytes: ...
     def exif(self, data: bytes) -> bytes: ...
@@ -81,15 +86,24 @@ def clean(data: bytes, *, field: str = "/file", max_bytes: int = MAX_BYTES) -> P
         raise TooLarge(f"the image is larger than {max_bytes // 2**20} MB", code="file_too_large")
     if not data:
         raise InvalidInput("the file is empty", field=field, code="file_empty")
-    with warnings.catch_warnings(), _decoding:
-        # Pillow warns of very large images, but `_decode` has a lower limit of its own.
-        warnings.simplefilter("ignore")
-        return _decode(data, field)
-
-
-def _decode(data: bytes, field: str) -> Picture:
-    try:
+    with _reading(field), _decoding:
         return _cleaned(data, field)
+
+
+def as_png(picture: Picture) -> Picture:
+    """Convert a clean picture to PNG, without loss and with its colour profile."""
+    with _decoding, Image.open(io.BytesIO(picture.data), formats=tuple(_FORMATS)) as image:
+        return Picture(png.encoded(image), png.CONTENT_TYPE, *image.size)
+
+
+@contextmanager
+def _reading(field: str) -> Iterator[None]:
+    """Turn what Pillow raises for a file into our errors."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of very large images, but `_require_size` has a lower limit of its own.
+            warnings.simplefilter("ignore")
+            yield
     except Image.DecompressionBombError as err:
         raise _too_many_pixels("over twice the limit") from err
     except UnidentifiedImageError as err:
@@ -102,6 +116,18 @@ def _decode(data: bytes, field: str) -> Picture:
 
 
 def _cleaned(data: bytes, field: str) -> Picture:
+    form, kept = _stripped(data, field)
+    with _opened(kept, form) as image:
+        _require_size(*image.size)
+        image.load()
+        turn = _TURNS.get(orientation(form.exif(data)))
+        if turn is None:
+            return Picture(kept, form.CONTENT_TYPE, *image.size)
+        return _made(form.turned(image, kept, turn))
+
+
+def _stripped(data: bytes, field: str) -> tuple[_Format, bytes]:
+    """The format of a file and what is kept of it, if it may be decoded."""
     form = _format(data)
     if form is None:
         raise _no_image(field)
@@ -112,15 +138,20 @@ def _cleaned(data: bytes, field: str) -> Picture:
             code="image_animated",
         )
     kept = form.stripped(data)
-    with _opened(kept, form) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_many_pixels(f"{width}x{height}")
-        image.load()
-        turn = _TURNS.get(orientation(form.exif(data)))
-        if turn is None:
-            return Picture(kept, form.CONTENT_TYPE, width, height)
-        return _made(form.turned(image, kept, turn))
+    excess = form.excess(kept)
+    if excess is not None:
+        raise InvalidInput(excess, field=field, code="image_too_complex")
+    return form, kept
+
+
+def _require_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise _too_many_pixels(f"{width}x{height}")
+    if max(width, height) > MAX_SIDE:
+        raise TooLarge(
+            f"a side of the image has more than {MAX_SIDE} pixels ({width}x{height})",
+            code="side_too_long",
+        )
 
 
 def _made(data: bytes) -> Picture:

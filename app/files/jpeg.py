@@ -5,6 +5,7 @@ picture (a second picture, a film) is dropped, because it may have metadata of i
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,6 +20,12 @@ CONTENT_TYPE = "image/jpeg"
 _START = b"\xff\xd8"
 _END = b"\xff\xd9"
 _EOI, _SOS, _APP0, _APP1, _APP2, _APP14 = 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
+# Beside Huffman coding there is arithmetic coding. No browser shows it, and a scan of a few bytes
+# may take a second.
+_ARITHMETIC = frozenset((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
+# Encoders write about ten scans. Each one visits all blocks of the picture, though it may have only
+# some bytes. https://libjpeg-turbo.org/pmwiki/uploads/About/TwoIssueswiththeJPEGStandard.pdf
+_MOST_SCANS = 100
 _WITHOUT_CONTENT = frozenset((0x01, *range(0xD0, 0xD9)))
 # Frames (but not the extension C8), Huffman and arithmetic tables, start of scan, quantization
 # tables, restart interval.
@@ -62,6 +69,16 @@ def is_ours(data: bytes) -> bool:
 def is_animated(data: bytes) -> bool:
     """Never: a JPEG has no frames, and a second picture behind the first is dropped."""
     return False
+
+
+def excess(data: bytes) -> str | None:
+    """Why the picture may take longer to decode than its size suggests; None if it does not."""
+    markers = Counter(each.marker for each in _segments(data))
+    if markers[_SOS] > _MOST_SCANS:
+        return f"the JPEG has more than {_MOST_SCANS} scans; save it again with fewer"
+    if _ARITHMETIC & markers.keys():
+        return "the JPEG uses arithmetic coding; save it again with Huffman coding"
+    return None
 
 
 def stripped(data: bytes) -> bytes:

@@ -7,9 +7,6 @@ https://www.iptc.org/std/photometadata/documentation/userguide/ (digital source 
 """
 
 from dataclasses import dataclass, replace
-from io import BytesIO
-
-from PIL import Image
 
 from app.errors import InvalidInput, Permanent, TooLarge
 from app.files import images, jpeg, png
@@ -52,7 +49,7 @@ def mark(data: bytes) -> Marked:
             f"the delivered file is not a usable picture: {err.message}", code="not_an_image"
         ) from err
     if picture.content_type not in _WITH_XMP:
-        picture = replace(picture, data=_as_png(picture.data), content_type=png.CONTENT_TYPE)
+        picture = images.as_png(picture)
     return Marked(_marked(picture), picture.content_type)
 
 
@@ -65,11 +62,3 @@ def clean(data: bytes) -> images.Picture:
 
 def _marked(picture: images.Picture) -> bytes:
     return _WITH_XMP[picture.content_type](picture.data, _PACKET)
-
-
-def _as_png(data: bytes) -> bytes:
-    """Convert a clean picture to PNG; Pillow keeps its colour profile."""
-    target = BytesIO()
-    with Image.open(BytesIO(data)) as picture:
-        picture.save(target, "PNG")
-    return target.getvalue()

@@ -33,6 +33,10 @@ def is_animated(data: bytes) -> bool:
     return sum(kind == _FRAME for kind, _ in _chunks(_body(data))) > 1
 
 
+def excess(data: bytes) -> None:
+    """Nothing: Pillow decodes no more of a WebP than its pixels."""
+
+
 def stripped(data: bytes) -> bytes:
     """The picture with its colour profile and without any metadata.
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -189,6 +190,39 @@ def test_a_file_of_many_small_parts_is_refused_at_once(form: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         images.clean(data)
     assert caught.value.code == "image_damaged"
+
+
+def _with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan, of all blocks but few bytes, is repeated."""
+    whole = saved(Image.new("L", (2000, 2000), 128), "JPEG", progressive=True)
+    place = whole.rindex(b"\xff\xda")
+    last = whole[place:-2]
+    return whole[:place] + last * (count - whole.count(b"\xff\xda") + 1) + whole[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded() -> None:
+    picture = images.clean(_with_scans(100))
+    assert (picture.width, picture.height) == (2000, 2000)
+    began = time.process_time()
+    with pytest.raises(InvalidInput) as caught:
+        images.clean(_with_scans(8000))
+    assert time.process_time() - began < 1
+    assert caught.value.code == "image_too_complex"
+    assert "100 scans" in caught.value.message
+
+
+def test_arithmetic_coding_is_refused() -> None:
+    whole = saved(photographs.scene(), "JPEG", progressive=True)
+    with pytest.raises(InvalidInput) as caught:
+        images.clean(whole.replace(b"\xff\xc2", b"\xff\xca"))
+    assert caught.value.code == "image_too_complex"
+
+
+def test_a_png_of_very_many_rows_is_refused() -> None:
+    with pytest.raises(TooLarge) as caught:
+        images.clean(saved(Image.new("1", (1, 65_536)), "PNG"))
+    assert caught.value.code == "side_too_long"
+    assert images.clean(saved(Image.new("1", (1, 65_535)), "PNG")).height == 65_535
 
 
 _WHOLE = [photograph(form, orientation) for form in FORMATS for orientation in (1, TURNED)]

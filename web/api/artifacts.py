@@ -39,7 +39,8 @@ api = blueprint("artifacts", "Artifacts")
 def create_artifact() -> Response:
     """Send the photograph as the field `file` of a form, or as the body itself.
 
-    It must be JPEG, PNG or WebP (recognised by its content) of at most 20 MB and 40 megapixels.
+    It must be JPEG, PNG or WebP (recognised by its content) of at most 20 MB and 40 megapixels,
+    with sides of at most 65,535 pixels; a JPEG has at most 100 scans and Huffman coding.
     Its metadata (place, camera, artist) is removed, its EXIF orientation is applied (then a WebP
     becomes a JPEG or PNG) and its colour profile is kept. The answer describes the stored file.
     """

@@ -6,6 +6,7 @@ face, away from hairline and jaw. The result is PNG, which is lossless, so tests
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 EYES_WIDTH = 200
 DETECTOR_SIDE = 512
+MOST_PIXELS, MOST_SIDE, MOST_SCANS = 50_000_000, 65_535, 200
 # In units of the distance between the eyes, measured from the point between them.
 CENTRE_DOWN, HALF_WIDTH, HALF_HEIGHT, FEATHER = 0.46, 1.17, 1.06, 0.32
 
@@ -81,11 +84,31 @@ def _cascade(name: str) -> Any:
 
 
 def decode(data: bytes, name: str) -> Image:
-    """Decode a picture to 8-bit BGR, shape (height, width, 3); raises ValueError."""
+    """Decode a picture to 8-bit BGR, shape (height, width, 3); raises ValueError.
+
+    A picture that would take too long, or too much memory, is refused before it is decoded.
+    """
+    if not _is_modest(data):
+        raise ValueError(f"image file {name} is too large or has too many scans")
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"cannot identify image file {name}")
     return np.asarray(image, np.uint8)
+
+
+def _is_modest(data: bytes) -> bool:
+    """Whether a picture takes little to decode, as far as its head and its JPEG scans tell."""
+    is_jpeg = data.startswith(b"\xff\xd8")
+    if is_jpeg and data.count(b"\xff\xda") > MOST_SCANS:
+        return False
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except PIL.Image.DecompressionBombError:
+        return False
+    except (OSError, SyntaxError, ValueError):  # OpenCV then says whether it is a picture
+        return True
+    return width * height <= MOST_PIXELS and max(width, height) <= MOST_SIDE
 
 
 def find_faces(

@@ -42,6 +42,15 @@ def test_picture_without_a_face_is_named(portraits: tuple[bytes, bytes]) -> None
         faceswap.swap(plain, portraits[1])
 
 
+def test_a_picture_that_takes_long_to_decode_is_refused() -> None:
+    small = cv2.imencode(".jpg", np.zeros((64, 64), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    many_scans = small[1].tobytes().replace(b"\xff\xda", b"\xff\xda" * 300)
+    large = cv2.imencode(".png", np.zeros((7500, 7500), np.uint8))[1].tobytes()
+    for data in (many_scans, large):
+        with pytest.raises(ValueError, match="target_image is too large or has too many scans"):
+            faceswap.decode(data, "target_image")
+
+
 def test_targets_differ_show_one_face_and_are_the_same_again() -> None:
     made = photos.targets(6)
     assert len({data for _, data in made}) == 6
