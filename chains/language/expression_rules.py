@@ -9,10 +9,12 @@ from typing import Any
 from jmespath.functions import Functions
 
 from chains.language.bounds import scalar_fault, text_fault
-from chains.language.evaluation import levels
+from chains.language.evaluation import Meter, TooMuch, evaluated, levels
 from chains.language.expressions import ExpressionInvalid, parse
 from chains.language.faults import near
 
+_CONSTANTS_SIZE = 1_000_000
+_CONSTANTS_WORK = 100_000
 STEP_FACTS = ("output", "status", "error", "failures")
 
 Tree = Mapping[str, Any]
@@ -63,18 +65,25 @@ def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
             yield from _path_faults(tree, input_schema)
 
 
-def constant(expression: str) -> tuple[Any] | None:
-    """The value of an expression that reads no data, in a tuple; None if the expression reads data.
+def constants_meter() -> Meter:
+    """The size and work that all constants of one definition may take while it is checked."""
+    return Meter(_CONSTANTS_SIZE, _CONSTANTS_WORK)
 
-    >>> constant("`[1, 2]`"), constant("input.list")
+
+def constant(expression: str, meter: Meter) -> tuple[Any] | None:
+    """The value of an expression that reads no data, in a tuple.
+
+    None if the expression reads data, fails, or takes more than is left on the meter.
+
+    >>> constant("`[1, 2]`", constants_meter()), constant("input.list", constants_meter())
     (([1, 2],), None)
     """
     try:
-        parsed = parse(expression)
-        if any(tree["type"] in _VARYING for tree, _ in _trees(parsed.parsed)):
+        parsed = parse(expression).parsed
+        if any(tree["type"] in _VARYING for tree, _ in _trees(parsed)):
             return None
-        return (parsed.search(None),)
-    except (ArithmeticError, TypeError, ValueError):
+        return (evaluated(parsed, None, meter),)
+    except (ArithmeticError, TypeError, ValueError, TooMuch):
         # ExpressionInvalid and JMESPathError are kinds of ValueError.
         return None
 

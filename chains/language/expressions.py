@@ -6,16 +6,18 @@ expression is evaluated, a mapping called the scope contains the values of these
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-import jmespath
 from jmespath.exceptions import JMESPathError
-from jmespath.parser import ParsedResult
+from jmespath.parser import ParsedResult, Parser
 
 from chains.language.evaluation import Meter, TooMuch, evaluated, levels
 
 MARK: Final = "$"
 MAX_DEPTH = 50
+MAX_CHARACTERS = 50_000
+_SHORT = 1000
+"""A longer expression is parsed each time, because what is parsed takes far more memory."""
 _CHAINED = {
     "subexpression",
     "index_expression",
@@ -31,19 +33,38 @@ class ExpressionInvalid(ValueError):
     """Raised for an expression that JMESPath cannot parse, or that fails on its data."""
 
 
-@lru_cache(maxsize=4096)
+class _Parser(Parser):
+    """JMESPath's parser without its cache, which keeps expressions of any length."""
+
+    _CACHE: ClassVar[dict[str, ParsedResult]] = {}
+    _MAX_SIZE = 0
+
+
 def parse(expression: str) -> ParsedResult:
     """Parse an expression; raise ExpressionInvalid, with the reason, if it is wrong."""
+    if len(expression) > MAX_CHARACTERS:
+        raise ExpressionInvalid(
+            f"an expression has at most {MAX_CHARACTERS} characters, not {len(expression)}; put"
+            " long texts and lists into the input"
+        )
+    return _remembered(expression) if len(expression) <= _SHORT else _parsed(expression)
+
+
+def _parsed(expression: str) -> ParsedResult:
     try:
-        parsed = jmespath.compile(expression)
+        parsed: ParsedResult = _Parser().parse(expression)
     except JMESPathError as err:
-        raise ExpressionInvalid(f"{expression!r}: {' '.join(str(err).split())}") from err
+        words = " ".join(str(err).split())
+        raise ExpressionInvalid(f"{_shown(expression)}: {words[:1000]}") from err
     except RecursionError as err:
         raise ExpressionInvalid("the expression is nested too deeply") from err
     # The code that reads a parsed expression recurses into its parts, so its depth is limited.
     if _depth(parsed.parsed) > MAX_DEPTH:
         raise ExpressionInvalid(f"the expression is nested deeper than {MAX_DEPTH} levels")
     return parsed
+
+
+_remembered = lru_cache(maxsize=1024)(_parsed)
 
 
 def _depth(node: Mapping[str, Any]) -> int:
@@ -163,14 +184,15 @@ def _shown(expression: str) -> str:
     return repr(expression if len(expression) <= 200 else f"{expression[:200]}...")
 
 
-def holds(condition: str, scope: Mapping[str, Any]) -> bool:
+def holds(condition: str, scope: Mapping[str, Any], meter: Meter | None = None) -> bool:
     """Whether a condition is true in `scope`.
 
     As in JMESPath, null, false and empty values count as false, and zero counts as true. Raise
-    ExpressionInvalid if the condition fails on its data.
+    ExpressionInvalid if the condition fails on its data, or if it takes too much work. Conditions
+    that are evaluated one after the other share a meter.
 
     >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
     (True, False)
     """
-    found = _evaluate(condition, scope, Meter())
+    found = _evaluate(condition, scope, meter or Meter())
     return not (found is None or found is False or found in ("", [], {}))

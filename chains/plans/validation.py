@@ -29,7 +29,8 @@ from chains.language.definition import (
     Step,
     Wait,
 )
-from chains.language.expression_rules import constant, expression_faults
+from chains.language.evaluation import Meter
+from chains.language.expression_rules import constant, constants_meter, expression_faults
 from chains.language.expressions import MARK, expressions
 from chains.language.faults import MAX_FAULTS, Fault, near, pointer, refused
 from chains.language.fitting import is_reference, misfits
@@ -104,6 +105,7 @@ def _faults(
         return  # the checks below need valid schemas
     for found in nodes(definition):
         yield from _node_faults(found, definition, actions, types)
+    yield from _constant_faults(definition)
     yield from _template_faults(definition.output, "/output", definition)
     if definition.output_schema is not None:
         yield from misfits(definition.output, definition.output_schema, "/output")
@@ -129,9 +131,8 @@ def _node_faults(
                 yield from _template_faults(node.compensation.with_, f"{place}/with", definition)
         case Map():
             yield from _template_faults(node.over, f"{at}/over", definition)
-            yield from _over_faults(node, at)
         case Choice():
-            yield from _choice_faults(node, at, definition)
+            yield from _case_faults(node, at, definition)
         case Wait():
             yield from _wait_faults(node, at, definition)
         case Approval():
@@ -186,22 +187,35 @@ def _retry_faults(retry: Retry, at: str) -> Iterator[Fault]:
         yield f"{at}/cap", "is shorter than backoff, the first wait"
 
 
-def _over_faults(node: Map, at: str) -> Iterator[Fault]:
-    known = constant(node.over[MARK])
+def _case_faults(node: Choice, at: str, definition: Definition) -> Iterator[Fault]:
+    for number, case in enumerate(node.cases):
+        yield from _condition_faults(case.when, f"{at}/cases/{number}/when", definition)
+
+
+def _constant_faults(definition: Definition) -> Iterator[Fault]:
+    """Faults of expressions whose values are known, because they read no data."""
+    meter = constants_meter()
+    for found in nodes(definition):
+        if isinstance(found.node, Map):
+            yield from _over_faults(found.node, found.pointer, meter)
+        elif isinstance(found.node, Choice):
+            yield from _choice_faults(found.node, found.pointer, meter)
+
+
+def _over_faults(node: Map, at: str, meter: Meter) -> Iterator[Fault]:
+    known = constant(node.over[MARK], meter)
     if known is not None and not isinstance(known[0], list):
         yield f"{at}/over", "is never a list"
     elif known is not None and len(known[0]) > MAX_ITEMS:
         yield f"{at}/over", f"has more than {MAX_ITEMS} items"
 
 
-def _choice_faults(node: Choice, at: str, definition: Definition) -> Iterator[Fault]:
+def _choice_faults(node: Choice, at: str, meter: Meter) -> Iterator[Fault]:
     always: int | None = None
     for number, case in enumerate(node.cases):
-        place = f"{at}/cases/{number}"
-        yield from _condition_faults(case.when, f"{place}/when", definition)
         if always is not None:
-            yield place, f"is never reached: case {always} always holds"
-        elif constant(case.when) == (True,):
+            yield f"{at}/cases/{number}", f"is never reached: case {always} always holds"
+        elif constant(case.when, meter) == (True,):
             always = number
     if always is not None and node.otherwise is not None:
         yield f"{at}/otherwise", f"is never reached: case {always} always holds"

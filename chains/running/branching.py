@@ -8,6 +8,7 @@ from app.keys import block_of, concrete, ends_turn, indexes_of, items_prefix
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.definition import MAX_ITEMS, Loop, Map
+from chains.language.evaluation import Meter
 from chains.language.expressions import ExpressionInvalid, holds
 from chains.plans.compiler import body_rows
 from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep
@@ -60,9 +61,10 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
 
 
 def _choose(claim: Claim, step: PlannedStep) -> Turn:
-    scope = scope_of(claim, step)
+    scope, meter = scope_of(claim, step), Meter()
+    ways = enumerate(step.ways)
     chosen = next(
-        (n for n, way in enumerate(step.ways) if way.when is None or _holds(way.when, scope)), None
+        (n for n, way in ways if way.when is None or _holds(way.when, scope, meter)), None
     )
     indexes = indexes_of(claim.key)
     others = [key for n, way in enumerate(step.ways) if n != chosen for key in way.keys]
@@ -74,9 +76,9 @@ def _choose(claim: Claim, step: PlannedStep) -> Turn:
     return Turn({"way": chosen}, changes)
 
 
-def _holds(condition: str, scope: Json) -> bool:
+def _holds(condition: str, scope: Json, meter: Meter | None = None) -> bool:
     try:
-        return holds(condition, scope)
+        return holds(condition, scope, meter)
     except ExpressionInvalid as err:
         raise Permanent(f"a condition failed: {err}", code="condition_failed") from err
 
