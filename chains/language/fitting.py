@@ -31,9 +31,6 @@ _OF_THE_WHOLE = frozenset(
 )
 
 
-TAKES_TOO_LONG = "cannot be checked against its schema: that takes too long"
-
-
 def misfits(
     template: Any, schema: Any, base: str, *, seconds: float = MOST_SECONDS
 ) -> Iterator[Fault]:
@@ -47,8 +44,8 @@ def misfits(
         with time_limit(seconds):
             for fault in _Validator(schema).iter_errors(template):
                 found += schema_faults(fault, base)
-    except TakesTooLong:
-        found.append((base, TAKES_TOO_LONG))
+    except TakesTooLong as err:
+        found.append((base, err.message))
     yield from found
 
 

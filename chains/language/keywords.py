@@ -3,6 +3,7 @@
 jsonschema's own keywords compare each item with every other, or run a regular expression that may
 never end. Here a regular expression engine with linear time matches patterns
 (https://docs.rs/regex/latest/regex/#syntax). It supports neither look-around nor backreferences.
+Its time also grows with the size of a pattern, so that size is limited (time_limits.py).
 """
 
 import json
@@ -16,15 +17,28 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from pydantic_core import ValidationError as NoMatch
 
 from app.payload import whole_numbers
-from chains.language.time_limits import Keyword
+from chains.language.time_limits import (
+    MAX_MATCHING,
+    MAX_PATTERN,
+    Keyword,
+    PatternRefused,
+    TakesTooLong,
+    check_time,
+    pattern_size,
+)
+
+_SMALL = 2000
 
 
 def _compiled(pattern: str, engine: Literal["rust-regex", "python-re"]) -> SchemaValidator:
     return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine=engine))
 
 
-@lru_cache(maxsize=1024)
 def _matcher(pattern: str) -> SchemaValidator:
+    return _small(pattern) if pattern_size(pattern).units <= _SMALL else _large(pattern)
+
+
+def _either(pattern: str) -> SchemaValidator:
     try:
         return _compiled(pattern, "rust-regex")
     except SchemaError:
@@ -32,10 +46,25 @@ def _matcher(pattern: str) -> SchemaValidator:
         return _compiled(pattern, "python-re")
 
 
+# A large compiled pattern holds up to 7 MB.
+_small = lru_cache(maxsize=1024)(_either)
+_large = lru_cache(maxsize=16)(_either)
+
+
 def pattern_fault(pattern: str) -> str | None:
     """The reason why the text cannot be used as a pattern; None if it can."""
+    if len(pattern) > MAX_PATTERN:
+        return f"it has more than {MAX_PATTERN} characters"
     try:
+        size = pattern_size(pattern)
+        if size.units > MAX_PATTERN:
+            return (
+                f"it is too large ({size.units} of {MAX_PATTERN}): repeat less, use maxLength,"
+                r" or write [A-Za-z0-9_] for \w"
+            )
         _compiled(pattern, "rust-regex")
+    except PatternRefused as err:
+        return str(err)
     except SchemaError as err:
         # The engine's message starts with the place; its last line says what is wrong.
         last = str(err).strip().splitlines()[-1].strip()
@@ -46,9 +75,19 @@ def pattern_fault(pattern: str) -> str | None:
 def matches(pattern: str, text: str) -> bool:
     """Whether the pattern is found in the text, in time linear in the length of the text.
 
+    Raise TakesTooLong if the text is too long for the size of the pattern, or if the time limit
+    around the check has passed.
+
     >>> matches("^(a+)+$", "a" * 100_000 + "!"), matches("b", "abc")
     (False, True)
     """
+    check_time()
+    most = MAX_MATCHING // max(1, pattern_size(pattern).positions)
+    if len(text) > most:
+        raise TakesTooLong(
+            f"cannot be checked: the pattern {pattern[:80]} is matched with texts of at most"
+            f" {most} characters, not {len(text)}"
+        )
     try:
         _matcher(pattern).validate_python(text)
     except NoMatch:

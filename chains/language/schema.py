@@ -13,7 +13,6 @@ from uuid import UUID
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
 from app.errors import InvalidInput
-from chains.language.fitting import TAKES_TOO_LONG
 from chains.language.keywords import KEYWORDS, extra_names, formats
 from chains.language.schema_rules import referred
 from chains.language.time_limits import TakesTooLong, limited, time_limit
@@ -60,17 +59,22 @@ def _formats() -> FormatChecker:
     return formats()
 
 
+def validator(schema: Mapping[str, Any]) -> Any:
+    """A validator of jsonschema with our keywords and formats."""
+    return _Validator(schema, format_checker=_formats())
+
+
 def check_shape(schema: dict[str, Any], value: Any) -> None:
     """Check a workflow's input; raise InvalidInput, with up to MAX_FAULTS faults, if it is wrong.
 
     The pointers start with `/input`. This does not check whether an artifact exists.
     """
-    validator = _Validator(schema, format_checker=_formats())
     try:
         with time_limit():
-            found = [(_pointer(fault), _message(fault)) for fault in validator.iter_errors(value)]
+            faults = validator(schema).iter_errors(value)
+            found = [(_pointer(fault), _message(fault)) for fault in faults]
     except TakesTooLong as err:
-        raise InvalidInput(TAKES_TOO_LONG, field="/input") from err
+        raise InvalidInput(err.message, field="/input") from err
     refuse_faults(found)
 
 
@@ -85,12 +89,11 @@ def check_output(schema: Mapping[str, Any] | None, value: Any) -> None:
     """Check a workflow's output; raise InvalidInput, with the first fault, if it is wrong."""
     if schema is None:
         return
-    validator = _Validator(schema, format_checker=_formats())
     try:
         with time_limit():
-            fault = next(validator.iter_errors(value), None)
+            fault = next(validator(schema).iter_errors(value), None)
     except TakesTooLong as err:
-        raise InvalidInput(f"/output: {TAKES_TOO_LONG}", field="/output") from err
+        raise InvalidInput(f"/output: {err.message}", field="/output") from err
     if fault is not None:
         where = _pointer(fault).replace("/input", "/output", 1)
         raise InvalidInput(f"{where}: {_message(fault)}", field=where)

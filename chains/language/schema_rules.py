@@ -3,15 +3,23 @@
 A reference (`$ref`) must lead to a place in the same schema, because no other document is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
 from chains.language.faults import MAX_FAULTS, Fault, Place, near, pointer
-from chains.language.fitting import TAKES_TOO_LONG, misfits
+from chains.language.fitting import misfits
 from chains.language.keywords import pattern_fault
+from chains.language.time_limits import (
+    MAX_PATTERN,
+    MAX_PATTERNS,
+    TAKES_TOO_LONG,
+    PatternRefused,
+    pattern_size,
+)
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_SCHEMAS = 1000
@@ -60,6 +68,9 @@ def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
     if "object" not in ([kinds] if isinstance(kinds, str) else kinds):
         yield f"{base}/type", "must be object: a workflow's input and output are JSON objects"
     places = dict(_schemas(schema))
+    if _patterns_size(places.values()) > MAX_PATTERNS:
+        yield base, "its patterns are too large together: use fewer, with smaller repetitions"
+        return
     found = [
         fault
         for place, each in places.items()
@@ -112,7 +123,7 @@ def _faults(
         yield f"{at}/$schema", f"must be {DIALECT}"
     if place and "$id" in schema:
         yield f"{at}/$id", "only the whole schema may have an $id"
-    for pattern in [schema.get("pattern", ""), *schema.get("patternProperties", {})]:
+    for pattern in _patterns(schema):
         fault = pattern_fault(pattern)
         if fault is not None:
             yield f"{at}/pattern", f"is not a regular expression that can be used: {fault}"
@@ -127,6 +138,22 @@ def _faults(
         if not schema["$ref"].startswith("#"):
             words = f"nothing outside this schema is read: it {words}"
         yield f"{at}/$ref", words
+
+
+def _patterns(schema: dict[str, Any]) -> list[str]:
+    """The regular expressions of a schema, without those of the schemas in it."""
+    own = [schema["pattern"]] if "pattern" in schema else []
+    return [*own, *schema.get("patternProperties", {})]
+
+
+def _patterns_size(schemas: Iterable[dict[str, Any]]) -> int:
+    """The size of the patterns that are not refused one by one."""
+    total = 0
+    for pattern in {each for schema in schemas for each in _patterns(schema)}:
+        with suppress(PatternRefused):
+            size = pattern_size(pattern).units if len(pattern) <= MAX_PATTERN else 0
+            total += size if size <= MAX_PATTERN else 0
+    return total
 
 
 def referred(reference: str, root: Any) -> Any:

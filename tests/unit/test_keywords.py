@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidInput
-from chains.language.schema import check_shape
+from chains.language.schema import check_shape, validator
+from chains.language.time_limits import TakesTooLong, pattern_size, time_limit
 
 LIST = {"properties": {"list": {"uniqueItems": True}}}
 NESTING = {"properties": {"a": {"pattern": "^(a+)+$"}}}
@@ -52,6 +53,7 @@ def _faults(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, str]:
         ({"required": ["it's", "b"]}, {"b": 1}, "/input/it's"),
         ({"properties": {"r": {"format": "regex"}}}, {"r": "(" * 20_000}, "/input/r"),
         ({"properties": {"r": {"format": "regex"}}}, {"r": "a{9999999999999}"}, "/input/r"),
+        ({"properties": {"r": {"format": "regex"}}}, {"r": r"\pL{400}"}, "/input/r"),
         ({"properties": {"n": {"multipleOf": 0.01}}}, {"n": 19.995}, "/input/n"),
         ({"maxProperties": 1}, {"a": 1, "b": 2}, "/input"),
         ({"properties": {"l": {"uniqueItems": True}}}, {"l": [{"n": 1}, {"n": 1.0}]}, "/input/l"),
@@ -79,3 +81,40 @@ def test_a_definition_of_before_keeps_its_look_around() -> None:
     schema = {"properties": {"a": {"pattern": r"^\w+(?!\n)$"}}}
     assert _faults(schema, {"a": "word"}) == {}
     assert [*_faults(schema, {"a": "-"})] == ["/input/a"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "units", "positions"),
+    [
+        (r"^[a-z0-9-]{1,63}$", 1000, 65),
+        (r"\pL{400}", 240_000, 400),
+        (r"(?i:\w{20})|[\p{Greek}&&\W]{10}", 40_000, 30),
+        ("((((a{10}){10}){10}){10}){10}", 100_000, 100_000),
+        (r"(?P<name>a|b){5,}\x{10}", 13, 13),
+        ("[]a]{3}[^]b[:alpha:]]{2}[[a][b]]{4}", 60, 9),
+        ("a" * 50 + "{00000000000000000000000000100}", 149, 149),
+        ("(?:){1000000}", 1_000_000, 1_000_000),
+        (r"(((\d", 50, 1),
+    ],
+)
+def test_the_size_of_a_pattern_is_known_before_it_is_compiled(
+    pattern: str, units: int, positions: int
+) -> None:
+    size = pattern_size(pattern)
+    assert units <= size.units <= 4 * units
+    assert positions <= size.positions <= 2 * positions + 5
+
+
+def test_a_text_that_is_too_long_for_its_pattern_is_not_matched() -> None:
+    schema = {"properties": {"a": {"pattern": r"\w{90}x$"}}}
+    assert [*_faults(schema, {"a": "a" * 1000})] == ["/input/a"]
+    assert _faults(schema, {"a": "a" * 90 + "x"}) == {}
+    assert "at most 217391 characters" in _faults(schema, {"a": "a" * 300_000})["/input"]
+    doubted = {"not": schema}
+    assert "at most 217391 characters" in _faults(doubted, {"a": "a" * 300_000})["/input"]
+
+
+def test_many_names_beside_many_patterns_are_given_up() -> None:
+    schema: Any = {"patternProperties": {f"x{n}$": {} for n in range(500)}}
+    with time_limit(0.05), pytest.raises(TakesTooLong):
+        [*validator(schema).iter_errors({f"a{n}": n for n in range(50_000)})]

@@ -11,7 +11,8 @@ from chains import definitions
 from chains.catalogue.differences import difference
 from chains.language.definition import Definition
 from chains.language.faults import MAX_FAULTS, DefinitionRefused
-from chains.language.fitting import TAKES_TOO_LONG, misfits
+from chains.language.fitting import misfits
+from chains.language.time_limits import TAKES_TOO_LONG
 from chains.plans.validation import Types, definition_of, examine
 from tests.unit.definitions import noop
 from tests.unit.kinds import EVERY_KIND
@@ -218,6 +219,24 @@ CASES: list[tuple[Any, str, str]] = [
         one(step(), input_schema={"properties": {"a": {"pattern": "^(?!x)"}}}),
         "/input_schema/properties/a/pattern",
         "look-around",
+    ),
+    (
+        one(step(), input_schema={"properties": {"a": {"pattern": r"\pL{400}"}}}),
+        "/input_schema/properties/a/pattern",
+        "too large",
+    ),
+    (
+        one(step(), input_schema={"patternProperties": {"(?x)a #)\n": {}}}),
+        "/input_schema/pattern",
+        "verbose mode",
+    ),
+    (
+        one(
+            step(),
+            input_schema={"properties": {f"{n}": {"pattern": rf"\w{{90}}{n}"} for n in range(6)}},
+        ),
+        "/input_schema",
+        "too large together",
     ),
     (
         one(step(), input_schema={"patternProperties": {"a": {}}, "unevaluatedProperties": False}),
