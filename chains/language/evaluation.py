@@ -13,6 +13,7 @@ from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
 from app.payload import MAX_BYTES
+from chains.language.functions import Functions
 
 MAX_DEPTH = 100
 """The deepest nesting of an expression's value. Code that writes JSON recurses once per level."""
@@ -49,6 +50,13 @@ class Meter:
     def __init__(self, left: int = _MOST, work: int = MAX_WORK) -> None:
         self.left = left
         self.work_left = work
+
+    def spend(self, units: int) -> None:
+        """Subtract the size of what a function is about to build; raise TooMuch if that is more
+        than what is left."""
+        self.left -= units
+        if self.left < 0:
+            raise TooMuch("the value is too large to be stored")
 
     def charge(self, value: Any) -> None:
         """Subtract the size of a value.
@@ -138,6 +146,7 @@ class _Interpreter(TreeInterpreter):
     def __init__(self, meter: Meter) -> None:
         super().__init__()
         self.meter = meter
+        self._functions = Functions(meter.spend)
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         """Any part of an expression."""

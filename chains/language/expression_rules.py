@@ -6,16 +6,16 @@ Pure and without recursion. `chains/plans/scopes.py` checks to which steps an ex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jmespath.functions import Functions
-
 from chains.language.bounds import scalar_fault, text_fault
 from chains.language.evaluation import Meter, TooMuch, evaluated, levels
 from chains.language.expressions import ExpressionInvalid, parse
 from chains.language.faults import near
+from chains.language.functions import TABLE as FUNCTIONS
 
 _CONSTANTS_SIZE = 1_000_000
 _CONSTANTS_WORK = 100_000
 STEP_FACTS = ("output", "status", "error", "failures")
+WORKFLOW_FACTS = ("id", "type", "user", "started_at")
 
 Tree = Mapping[str, Any]
 
@@ -35,7 +35,6 @@ _VARYING = frozenset({"field", "subexpression", "current", "expref"})
 # `@` and the hidden node before a leading `*`, `[0]` or `[?...]` read the whole scope. The scope
 # contains only the values that expressions name, so reading all of it is a mistake.
 _WHOLE = frozenset({"current", "identity"})
-_functions: Mapping[str, Mapping[str, Any]] = Functions.FUNCTION_TABLE
 
 
 def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
@@ -60,7 +59,10 @@ def expression_faults(expression: Any, input_schema: Any) -> Iterator[str]:
         if tree["type"] == "literal":
             yield from _literal_faults(tree["value"])
         if is_absolute and tree["type"] in _WHOLE:
-            yield "does not name what it reads; begin with input, steps.<key>, item or index"
+            yield (
+                "does not name what it reads; begin with input, steps.<key>, workflow, now, item or"
+                " index"
+            )
         elif is_absolute:
             yield from _path_faults(tree, input_schema)
 
@@ -117,10 +119,11 @@ def _literal_faults(value: Any) -> Iterator[str]:
 
 def _function_faults(tree: Tree) -> Iterator[str]:
     name = tree["value"]
-    if name not in _functions:
-        yield f"there is no function {name!r}{near(name, _functions)}"
+    if name not in FUNCTIONS:
+        hint = near(name, FUNCTIONS) or f"; there are: {', '.join(sorted(FUNCTIONS))}"
+        yield f"there is no function {name!r}{hint}"
         return
-    wanted = _functions[name]["signature"]
+    wanted = FUNCTIONS[name]["signature"]
     given = len(tree["children"])
     is_open = bool(wanted) and bool(wanted[-1].get("variadic"))
     if given < len(wanted) or (given > len(wanted) and not is_open):
@@ -131,6 +134,10 @@ def _path_faults(tree: Tree, input_schema: Any) -> Iterator[str]:
     path = _path(tree)
     if path[:1] == ["steps"]:
         yield from _step_faults(path)
+    elif path[:1] == ["workflow"]:
+        if len(path) > 1 and path[1] is not None and path[1] not in WORKFLOW_FACTS:
+            hint = near(path[1], WORKFLOW_FACTS)
+            yield f"a workflow has {', '.join(WORKFLOW_FACTS)}, not {path[1]!r}{hint}"
     elif path[:1] == ["input"]:
         yield from _input_faults(path[1:], input_schema)
 

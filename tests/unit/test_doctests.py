@@ -14,11 +14,13 @@ from app.queries import cursors, waits
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
+from chains.language.functions import dates, numbers
 from tests.bench import measure, report
 
 MODULES = (
     clock,
     cursors,
+    dates,
     definition,
     picture,
     dsl,
@@ -29,6 +31,7 @@ MODULES = (
     links,
     measure,
     mentions,
+    numbers,
     orientation,
     payload,
     registry,
