@@ -91,7 +91,8 @@ INVARIANTS = (
          WHERE p.status NOT IN {_DONE}
         UNION ALL
         SELECT w.id, s.key || ' was not released' FROM chosen w
-          JOIN steps s ON s.workflow_id = w.id AND s.claims > 0 AND s.publish_after IS NULL
+          JOIN steps s ON s.workflow_id = w.id AND s.claims > 0
+           AND (s.publish_after IS NULL OR s.ready_at IS NULL AND s.kind <> 'orphan_undo')
         UNION ALL
         SELECT w.id, j.key || ' lacks ' || j.remaining FROM chosen w
           JOIN steps j ON j.workflow_id = w.id AND j.claims > 0

@@ -1,4 +1,5 @@
-"""References in a definition: `{"$": "<JMESPath>"}` over `input`, `steps`, `item` and `index`.
+"""References in a definition: `{"$": "<JMESPath>"}` over `input`, `steps`, `workflow`, `now`, and
+in the bodies of maps and loops `item` and `index`.
 
 Pure. The names that an expression reads are found once, when the definition is compiled. When the
 expression is evaluated, a mapping called the scope contains the values of these names.

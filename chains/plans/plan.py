@@ -8,6 +8,7 @@ rows control the block: `swap~expand` adds the items of a map or the first turn 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from app.keys import block_of, concrete, ends_turn, indexes_of, is_open, template_of
@@ -112,12 +113,22 @@ class PlannedStep:
         for condition in self.conditions:
             yield "", condition
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the scope that the row's expressions read, such as `input`."""
+        return frozenset(name for _, each in self.expressions() for name in roots(each))
+
+    @cached_property
+    def undo_names(self) -> frozenset[str]:
+        """The names of the scope that the input of the row's other compensation reads."""
+        other = self.other_compensation
+        found = expressions(other.with_) if other else ()
+        return frozenset(name for _, each in found for name in roots(each))
+
     @property
     def reads_item(self) -> bool:
         """Whether the row reads the item of its map."""
-        other = self.other_compensation
-        found = [*self.expressions(), *(expressions(other.with_) if other else ())]
-        return any("item" in roots(expression) for _, expression in found)
+        return "item" in self.names | self.undo_names
 
     @property
     def carries_item(self) -> bool:
@@ -129,11 +140,6 @@ class PlannedStep:
         """The action that undoes the step if that is not the compensation of its own action."""
         found = self.node.compensation if isinstance(self.node, Step) else None
         return found if isinstance(found, OtherAction) else None
-
-    @property
-    def reads_input(self) -> bool:
-        """Whether the row reads the workflow's input."""
-        return any("input" in roots(expression) for _, expression in self.expressions())
 
     @property
     def role(self) -> str | None:

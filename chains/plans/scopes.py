@@ -1,18 +1,29 @@
 """Finds the names to which each row may refer: the nodes that end before the row starts. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.keys import body_prefix, choose_of, expand_of, name_of, until_of
 from chains.language.definition import Choice, Loop, Map, Parallel, Sequence
 from chains.language.expressions import ExpressionInvalid, expressions, roots, step_references
+from chains.language.faults import near
 from chains.plans.plan import (
     DefinitionInvalid,
     Place,
     PlannedStep,
     Scope,
 )
+
+OF_OUTPUT: Set[str] = frozenset({"input", "steps", "workflow"})
+"""The names that the workflow's output may read."""
+OF_STEP: Set[str] = OF_OUTPUT | {"now"}
+"""The names that every step may read."""
+_ONLY_IN = {
+    "item": "only the body of a map has an item",
+    "index": "only the body of a map or a loop has an index",
+    "now": "only a step has a time at which it became ready",
+}
 
 
 def walk(root: Any, steps: Mapping[str, PlannedStep]) -> tuple[dict[str, PlannedStep], Scope]:
@@ -35,7 +46,7 @@ def output_references(output: Any, done: Scope) -> frozenset[str]:
 
     Raise DefinitionInvalid if a name is not in `done`.
     """
-    return frozenset(_check(expressions(output), "/output", done, {"input", "steps"}))
+    return frozenset(_check(expressions(output), "/output", done, OF_OUTPUT))
 
 
 def check_pivot(steps: Mapping[str, PlannedStep]) -> str | None:
@@ -117,7 +128,7 @@ def _with_scope(step: PlannedStep, position: int, scope: Scope, place: Place) ->
         _labelled(step),
         step.pointer,
         scope,
-        {"input", "steps"}
+        OF_STEP
         | ({"item"} if step.has_item else set())
         | ({"index"} if step.body_key is not None else set()),
     )
@@ -152,12 +163,12 @@ def _labelled(step: PlannedStep) -> Iterator[tuple[str, Any]]:
 def _check_compensation(step: PlannedStep, scope: Scope) -> None:
     other = step.other_compensation
     if other is not None:
-        allowed = {"input", "steps"} | ({"item", "index"} if step.has_item else set())
+        allowed = OF_STEP | ({"item", "index"} if step.has_item else set())
         _check(expressions(other.with_), f"{step.pointer}/compensation/with", scope, allowed)
 
 
 def _check(
-    found: Iterator[tuple[str, Any]], path: str, scope: Mapping[str, str], allowed: set[str]
+    found: Iterator[tuple[str, Any]], path: str, scope: Mapping[str, str], allowed: Set[str]
 ) -> set[str]:
     """The names of the steps to which the expressions in `found` refer.
 
@@ -175,9 +186,7 @@ def _check(
         except ExpressionInvalid as err:
             raise DefinitionInvalid(at, str(err)) from err
         if unknown:
-            raise DefinitionInvalid(
-                at, f"{min(unknown)!r} is not one of {', '.join(sorted(allowed))}"
-            )
+            raise DefinitionInvalid(at, _unknown(min(unknown), allowed))
         for name in sorted(referred - set(scope)):
             raise DefinitionInvalid(
                 at,
@@ -186,3 +195,9 @@ def _check(
             )
         names |= referred
     return names
+
+
+def _unknown(name: str, allowed: Set[str]) -> str:
+    why = _ONLY_IN.get(name)
+    hint = f" here: {why}" if why else near(name, allowed)
+    return f"there is no name {name!r}{hint}; there are: {', '.join(sorted(allowed))}"

@@ -23,7 +23,7 @@ from chains.actions import actions
 from chains.language.schema import check_shape
 from chains.plans.plan import BRANCHING, CHILD, JOIN
 from chains.rehearsal.fakes import FakeMissing, Fakes, Suspends, Takes, answer_of, seconds_of
-from chains.rehearsal.memory import Memory, StepRow, WorkflowRow
+from chains.rehearsal.memory import NO_USER, Memory, StepRow, WorkflowRow
 from chains.rehearsal.outcomes import MemoryOutcomes
 from chains.rehearsal.settling import settle
 from chains.running.prepare import prepare
@@ -31,8 +31,8 @@ from chains.running.shape_actions import child_action
 from chains.starting.children import MAX_DEPTH
 
 _NOTHING = Attempt(None, 0, [])
-_NO_ID = UUID(int=0)
-"""The fence (the id of a claim) and the user id of every claim; a rehearsal has neither."""
+_NO_FENCE = UUID(int=0)
+"""The fence (the id of a claim) of every claim; a rehearsal has none."""
 
 
 class RehearsedCall(Call):
@@ -272,7 +272,7 @@ def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
     return Claim(
         workflow_id=workflow.id,
         key=row.key,
-        fence=_NO_ID,
+        fence=_NO_FENCE,
         prior=row.status,
         tries=row.tries,
         generation=row.generation,
@@ -283,7 +283,7 @@ def _claim(workflow: WorkflowRow, row: StepRow, memory: Memory) -> Claim | None:
         undo=row.undo,
         stopping=is_stopping,
         skips=False,
-        user_id=_NO_ID,
+        user_id=NO_USER,
         type=workflow.type,
         version=1,
     )

@@ -13,6 +13,9 @@ from chains.plans.plan import Plan
 from chains.rehearsal.clock import Clock
 from chains.starting.start import DEFAULT_TIMEOUT_SECONDS
 
+NO_USER = UUID(int=0)
+"""The user of every workflow of a rehearsal."""
+
 
 @dataclass
 class StepRow:
@@ -40,6 +43,7 @@ class StepRow:
     """The number of calls of the action. Attempts after a wake or a poll do not count."""
     external_id: str | None = None
     signal: str | None = None
+    ready_at: datetime | None = None
     started_at: datetime | None = None
     wake_at: datetime | None = None
     expires_at: datetime | None = None
@@ -130,7 +134,7 @@ class Memory:
         for key in keys:
             row = workflow.rows[key]
             if row.status == "pending":
-                row.released = True
+                row.released, row.ready_at = True, row.ready_at or self.clock.now
                 self.ready.append((workflow, row))
 
     def wake_at(self, workflow: WorkflowRow, row: StepRow, at: datetime) -> None:
@@ -160,8 +164,16 @@ class Memory:
     def workflow(self, workflow_id: UUID) -> Json | None:
         """See Records."""
         found = self.workflows.get(workflow_id)
-        names = ("input", "status", "output", "error", "completed_at")
-        return None if found is None else {name: getattr(found, name) for name in names}
+        names = ("id", "type", "started_at", "input", "status", "output", "error", "completed_at")
+        if found is None:
+            return None
+        return {"user_id": NO_USER, **{name: getattr(found, name) for name in names}}
+
+    def ready_at(self, workflow_id: UUID, key: str) -> datetime:
+        """See Records."""
+        found = self.workflows[workflow_id].rows[key].ready_at
+        assert found is not None
+        return found
 
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
         """See Records."""

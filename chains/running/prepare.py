@@ -41,7 +41,7 @@ from chains.running.references import (
     resolved_output,
     scope_of,
     seen,
-    workflow_input,
+    workflow_names,
 )
 
 log = structlog.get_logger()
@@ -255,9 +255,8 @@ def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, outcome: Json)
     others = [key for key in plan.output_references if key != step.key]
     found = outputs(claim.workflow_id, others)
     found[step.key] = seen(outcome)
-    scope = {
-        "input": workflow_input(claim.workflow_id),
-        "steps": {key: found.get(key) for key in plan.output_references},
+    scope = workflow_names(claim.workflow_id) | {
+        "steps": {key: found.get(key) for key in plan.output_references}
     }
     try:
         rendered: Json = render(plan.output, scope)

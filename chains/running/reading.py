@@ -32,8 +32,11 @@ class Records(Protocol):
         """
 
     def workflow(self, workflow_id: UUID) -> Json | None:
-        """The values {input, status, output, error, completed_at} of a workflow; None if there is
-        no such workflow."""
+        """The values {id, type, user_id, started_at, input, status, output, error, completed_at} of
+        a workflow; None if there is no such workflow."""
+
+    def ready_at(self, workflow_id: UUID, key: str) -> datetime:
+        """When the step became ready to run; the same in every try."""
 
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
         """The values {key, output, status, error} of each step in `keys` that exists."""
@@ -71,9 +74,19 @@ class Stored:
     def workflow(self, workflow_id: UUID) -> Json | None:
         """The columns of the workflow's row that definitions can use."""
         return _row(
-            "SELECT input, status, output, error, completed_at FROM workflows WHERE id = %s",
+            "SELECT id, type, user_id, started_at, input, status, output, error, completed_at"
+            "  FROM workflows WHERE id = %s",
             (workflow_id,),
         )
+
+    def ready_at(self, workflow_id: UUID, key: str) -> datetime:
+        """The column of the step's row, which is written when the step is released."""
+        row = _row(
+            "SELECT ready_at FROM steps WHERE workflow_id = %s AND key = %s", (workflow_id, key)
+        )
+        assert row is not None
+        found: datetime = row["ready_at"]
+        return found
 
     def steps(self, workflow_id: UUID, keys: list[str]) -> list[Json]:
         """The rows with these keys."""

@@ -9,6 +9,7 @@ from app.keys import concrete, indexes_of, item_prefix, name_of
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.expressions import ExpressionInvalid, render
+from chains.language.functions.dates import written
 from chains.plans.plan import Plan, PlannedStep
 from chains.running.reading import records
 
@@ -29,23 +30,35 @@ def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
     """
     indexes = indexes_of(claim.key)
     if own:
-        names = {**step.scope, name_of(step.key): step.key}
+        names, reads = {**step.scope, name_of(step.key): step.key}, step.undo_names
     else:
         names = {name: key for name, key in step.scope.items() if key in step.references}
+        reads = step.names
     keys = {name: concrete(key, indexes) for name, key in names.items()}
     found = outputs(claim.workflow_id, list(keys.values()))
-    return {
-        "input": workflow_input(claim.workflow_id) if own or step.reads_input else {},
+    scope: Json = {
         "steps": {name: found.get(key) for name, key in keys.items()},
         "item": claim.item,
         "index": indexes[-1] if indexes else None,
     }
+    if reads & {"input", "workflow"}:
+        scope |= workflow_names(claim.workflow_id)
+    if "now" in reads:
+        scope["now"] = written(records().ready_at(claim.workflow_id, claim.key))
+    return scope
 
 
-def workflow_input(workflow_id: UUID) -> Json:
-    """The workflow's input; empty if there is no such workflow."""
+def workflow_names(workflow_id: UUID) -> Json:
+    """The names `input` and `workflow` of a scope."""
     row = records().workflow(workflow_id)
-    return row["input"] if row else {}
+    assert row is not None
+    facts = {
+        "id": str(row["id"]),
+        "type": row["type"],
+        "user": str(row["user_id"]),
+        "started_at": written(row["started_at"]),
+    }
+    return {"input": row["input"], "workflow": facts}
 
 
 def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:

@@ -103,6 +103,23 @@ YES = {"approved": True, "by": "ada@example.com"}
 NO = {"approved": False, "by": "ada@example.com", "comment": "too dear"}
 ITEMS = {"items": [1, 2, 3]}
 
+NAMES = seq(
+    noop("a", until={"$": "now"}),
+    {"wait": "w", "for": "30d"},
+    noop(
+        "b",
+        type={"$": "workflow.type"},
+        days={"$": "round(divide(date_diff(now, steps.a.output.until), `86400`), `0`)"},
+    )
+    | {"when": "date_diff(now, steps.a.output.until) > `86400`"},
+    mapped(
+        "m",
+        noop("x", text={"$": "concat(item, '/', index, ' at ', date_format(now, '%%'))"})
+        | {"compensation": {"action": "control.noop", "with": {"v": {"$": "add(item, index)"}}}},
+    ),
+    fail("end", when="date_diff(now, workflow.started_at) < `0`"),
+)
+
 CHAINS = {
     "a chain": Case(seq(noop("a", n=1), noop("b", n={"$": "steps.a.output.n"}))),
     "an output": Case(noop("a", n=1), rest={"output": {"n": {"$": "steps.a.output.n"}}}),
@@ -119,6 +136,10 @@ CHAINS = {
         seq(paid("z"), fail("a", **{"with": {"kind": {"$": "input.no"}}}))
     ),
     "a condition that fails": Case(noop("a") | {"when": "abs(input.no) == `1`"}),
+    "all the names": Case(
+        NAMES, ITEMS, {"output": {"type": {"$": "workflow.type"}, "of": {"$": "steps.b.output"}}}
+    ),
+    "a function that fails": Case(seq(paid("z"), noop("a", n={"$": "divide(`1`, `0`)"}))),
     "a failure undone": Case(seq(paid("a"), paid("b"), fail("c"))),
     "no compensation": Case(seq(paid("a"), noop("b") | {"compensation": "none"}, fail("c"))),
     "retries": Case(

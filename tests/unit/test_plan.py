@@ -69,8 +69,8 @@ def test_a_map_within_a_map_keeps_both_numbers() -> None:
         ),
         (noop("a", x={"$": "steps.b.output"}), "step 'b' does not exist"),
         ({"sequence": [noop("a", x={"$": "steps.b.output"}), noop("b")]}, "is not done before"),
-        (noop("a", x={"$": "inputs.q"}), "'inputs' is not one of input, steps"),
-        (noop("a", x={"$": "item"}), "'item' is not one of input, steps"),
+        (noop("a", x={"$": "inputs.q"}), "'input'?; there are: input, now, steps, workflow"),
+        (noop("a", x={"$": "item"}), "'item' here: only the body of a map has an item; there are"),
         (noop("a", x={"$": "input.["}), "input.["),
         (
             {

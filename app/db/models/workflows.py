@@ -184,6 +184,8 @@ class StepRow(Base):
     wake_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     publish_after: Mapped[datetime | None]
+    ready_at: Mapped[datetime | None]
+    """When the step was released first; expressions read it as `now`."""
     item: Mapped[Any | None] = mapped_column(JSONB)
     input: Mapped[dict[str, Any] | None]
     output: Mapped[Any | None] = mapped_column(JSONB)

@@ -20,6 +20,8 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 --   shape: a row of a block, which only orders other rows
 --   wait, approval: a wait for a time or for a person. Its input is made anew at each retry.
 -- A step whose publish_after is null is not released: it is neither claimed nor published.
+-- ready_at is when it was released first, by playalter_now(). It never changes after that, so that
+-- expressions that read `now` have the same value in every try.
 --
 -- item, input, output, resolved_output and error are payloads, which SQL does not read. What SQL
 -- needs from them has its own columns:
@@ -56,6 +58,7 @@ CREATE TABLE steps (
   wake_at timestamptz,
   expires_at timestamptz,
   publish_after timestamptz,
+  ready_at timestamptz,
   item jsonb,
   input jsonb,
   output jsonb,

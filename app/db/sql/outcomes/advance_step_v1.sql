@@ -43,6 +43,7 @@ BEGIN
       UPDATE steps SET
           status = 'running', fence = gen_random_uuid(), claims = claims + 1,
           publish_after = real + make_interval(secs => p_republish),
+          ready_at = coalesce(ready_at, playalter_now()),
           lease_until = real + make_interval(secs => least(p_lease, p_attempt)),
           deadline_at = real + make_interval(secs => p_attempt),
           started_at = coalesce(started_at, real)

@@ -53,7 +53,8 @@ BEGIN
   SELECT f.ready, f.is_joined INTO ready, is_joined
     FROM settle_parts_v1(p_workflow, joining, cardinality(keys)) AS f;
   IF cardinality(ready) > 0 THEN
-    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
+    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish),
+           ready_at = coalesce(ready_at, playalter_now())
      WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));

@@ -137,7 +137,8 @@ BEGIN
     RETURN;
   END IF;
   IF cardinality(ready) > 0 THEN
-    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish)
+    UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish),
+           ready_at = coalesce(ready_at, playalter_now())
      WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
   END IF;
   IF w.status <> 'running' THEN

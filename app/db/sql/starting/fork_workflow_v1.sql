@@ -30,10 +30,10 @@ BEGIN
    WHERE workflow_id = p_id AND key = p_from_step AND p_step_input IS NOT NULL;
   INSERT INTO steps (workflow_id, key, role, position, action, status, next_keys, join_key,
                      item_heads, item_count, next_item, remaining, item, input, output, error,
-                     error_code, cost, started_at, finished_at, is_tolerated, adopted_from)
+                     error_code, cost, ready_at, started_at, finished_at, is_tolerated, adopted_from)
   SELECT p_id, s.key, s.role, s.position, s.action, s.status, s.next_keys, s.join_key,
          s.item_heads, s.item_count, s.next_item, s.remaining, s.item, s.input, s.output, s.error,
-         s.error_code, s.cost, s.started_at, s.finished_at, s.is_tolerated,
+         s.error_code, s.cost, s.ready_at, s.started_at, s.finished_at, s.is_tolerated,
          coalesce(s.adopted_from, p_source)
     FROM jsonb_to_recordset(p_adopted) AS a (key text)
     JOIN steps s ON s.workflow_id = p_source AND s.key = a.key;
