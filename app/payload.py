@@ -51,6 +51,26 @@ def whole_numbers(value: Any) -> Any:
     return value
 
 
+def merged(value: Any, patch: Any) -> Any:
+    """The value with the changes of a JSON merge patch (RFC 7396).
+
+    An object in the patch changes the fields that it names, at any depth, and its nulls remove
+    fields. Anything else in the patch, also a list, replaces what was there.
+
+    >>> merged({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"c": [2, 3]}, "d": None})
+    {'a': {'b': 1, 'c': [2, 3]}}
+    """
+    if not isinstance(patch, dict):
+        return patch
+    found = dict(value) if isinstance(value, dict) else {}
+    for name, change in patch.items():
+        if change is None:
+            found.pop(name, None)
+        else:
+            found[name] = merged(found.get(name), change)
+    return found
+
+
 def _clean_text(text: str) -> str:
     if "\x00" in text:
         text = text.replace("\x00", "")

@@ -65,6 +65,7 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
         StepRow.external_id,
         StepRow.cost,
         StepRow.error,
+        StepRow.input,
         StepRow.output,
         is_due().label("is_due"),
     ).where(StepRow.workflow_id == workflow_id)
@@ -109,6 +110,7 @@ def _step(row: RowMapping) -> Json:
         "external_id": row["external_id"],
         "cost_micro_usd": row["cost"],
         "error": row["error"],
+        "input": row["input"],
         "output": row["output"],
     }
 

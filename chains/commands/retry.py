@@ -1,4 +1,4 @@
-"""Retries a step now, with a corrected input if given. A fork continues a failed workflow."""
+"""Retries a step now, with corrections of its input if given. A fork continues a failed workflow."""
 
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ import tasks
 from app import db
 from app.errors import Conflict, InvalidInput
 from app.files.mentions import mentioned
-from app.payload import dumps, whole_numbers
+from app.payload import dumps, merged, whole_numbers
 from app.platform import Json
 from app.protocol.claims import republish_seconds
 from app.protocol.controls import verdict
@@ -29,8 +29,9 @@ def retry(
 ) -> Done:
     """Run a step now if it has failed or waits for its next attempt.
 
-    If the workflow has failed and nothing was undone, a fork from that step continues it. Without
-    `step`, the only step that can be retried is taken. Raise NotFound if the caller has no such
+    `input` is a JSON merge patch of the step's recorded input. If the workflow has failed and
+    nothing was undone, a fork from that step continues it. Without `step`, the only step that can
+    be retried is taken. Raise NotFound if the caller has no such
     workflow, InvalidInput if `input` is wrong, and Conflict if the step cannot be retried.
     """
     subject = own_workflow(caller, workflow_id)
@@ -72,17 +73,18 @@ SELECT key FROM steps WHERE workflow_id = %s AND kind = 'step'
 """
 
 
-def _checked(subject: Subject, key: str, given: Json) -> Any:
-    """The corrected input of the step; raise InvalidInput, with the place of the fault, if the
-    action refuses it."""
+def _checked(subject: Subject, key: str, patch: Json) -> Any:
+    """The step's input with the corrections; raise InvalidInput, with the place of the fault, if
+    the action refuses it. A step that failed before its input was made has none yet."""
     row = db.patiently(
         lambda: db.row(
-            "SELECT action FROM steps WHERE workflow_id = %s AND key = %s", (subject.id, key)
+            "SELECT action, input FROM steps WHERE workflow_id = %s AND key = %s",
+            (subject.id, key),
         ),
     )
     if row is None:
         raise refuse_step(key, "no_step")
-    return checked_input(row["action"], given)
+    return checked_input(row["action"], merged(row["input"], patch))
 
 
 def checked_input(name: str, given: Json) -> Any:

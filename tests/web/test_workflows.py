@@ -195,7 +195,8 @@ def test_a_workflow_that_only_waits_is_shown_as_suspended(
     workflow_id = start()
     change(
         "UPDATE steps SET status = 'waiting', external_id = 'pred_1', started_at = now(),"
-        " wake_at = playalter_now() + interval '1 minute', cost = 700 WHERE workflow_id = :id",
+        " wake_at = playalter_now() + interval '1 minute', cost = 700, input = '{\"n\": 5}'"
+        " WHERE workflow_id = :id",
         id=workflow_id,
     )
     shown = client.get(f"/v1/workflows/{workflow_id}", headers=caller.headers).json
@@ -204,6 +205,7 @@ def test_a_workflow_that_only_waits_is_shown_as_suspended(
     step = shown["steps"][0]
     assert (step["status"], step["platform"], step["attempts"]) == ("waiting", "control", 1)
     assert step["external_id"] == "pred_1"
+    assert step["input"] == {"n": 5}, "what a retry would correct"
     assert step["seconds"] >= 0
     page = client.get("/v1/workflows?status=suspended", headers=caller.headers).json
     assert page is not None

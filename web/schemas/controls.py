@@ -27,7 +27,10 @@ class RetryStep(Body):
 
     step: StepKey | None = None
     input: dict[str, Any] | None = Field(
-        default=None, description="Replaces the whole input of the step's action."
+        default=None,
+        description="Corrections of the step's input, as a JSON merge patch (RFC 7396): named"
+        " fields are changed, at any depth, null removes a field, other fields stay.",
+        examples=[{"text": "a better text", "style": None}],
     )
     reason: Reason | None = None
 

@@ -52,7 +52,8 @@ class WaitsFor(BaseModel):
 
 
 class Step(BaseModel):
-    """One node of a workflow; `attempts` counts the failed attempts and the current one."""
+    """One node of a workflow; `attempts` counts the failed attempts and the current one. `input` is
+    null until the step has started."""
 
     key: str
     action: str
@@ -67,6 +68,7 @@ class Step(BaseModel):
     external_id: str | None
     cost_micro_usd: int
     error: dict[str, Any] | None
+    input: dict[str, Any] | None
     output: Any | None
 
 

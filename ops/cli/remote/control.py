@@ -66,8 +66,8 @@ def resume(workflow_id: Any, children: bool, reason: str | None) -> None:
 def retry(workflow_id: Any, step: str | None, file: IO[bytes] | None, reason: str | None) -> None:
     """Run STEP again now, if it failed or waits for its next attempt.
 
-    Without STEP, the only step in that state is retried. --input replaces the step's whole input.
-    A workflow that has failed continues in a fork.
+    Without STEP, the only step in that state is retried. --input changes the fields of the step's
+    input that it names; null removes a field. A workflow that has failed continues in a fork.
     """
     body = given(step=step, input=read_json(file) if file else None, reason=reason)
     with server() as api:

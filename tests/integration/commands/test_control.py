@@ -68,6 +68,38 @@ def test_a_held_step_is_retried_and_the_workflow_goes_on(kernel: Kernel, ada: Ca
     assert kernel.workflow(workflow)["attention"] == "step_failed"
 
 
+def test_a_correction_keeps_the_fields_that_it_does_not_name(kernel: Kernel, ada: Caller) -> None:
+    given = {"message": "wrong", "kind": "permanent"}
+    workflow = held(kernel, fail("b", **{"with": given}))
+    retry(ada, workflow, input={"message": "again"})
+    drive()
+    assert kernel.step(workflow, "b")["input"] == {"message": "again", "kind": "permanent"}
+    retry(ada, workflow, input={"kind": None})
+    assert kernel.step(workflow, "b")["input"] == {"message": "again"}
+
+
+def test_a_step_without_an_input_yet_takes_the_correction_as_its_input(
+    kernel: Kernel, ada: Caller
+) -> None:
+    workflow = held(kernel, fail("b", **{"with": {"message": {"$": "divide(`1`, `0`)"}}}))
+    assert kernel.step(workflow, "b")["input"] is None
+    retry(ada, workflow, input={"message": "by hand"})
+    drive()
+    assert kernel.step(workflow, "b")["error"]["message"] == "by hand"
+
+
+def test_a_failed_workflow_goes_on_in_a_fork_with_the_merged_input(
+    kernel: Kernel, ada: Caller
+) -> None:
+    given = {"message": "wrong", "kind": "permanent"}
+    workflow = kernel.start(kernel.register({"sequence": [fail("b", **{"with": given})]}))
+    drive()
+    done = retry(ada, workflow, input={"message": "again"})
+    assert done.fork_id is not None
+    expected = {"message": "again", "kind": "permanent"}
+    assert kernel.step(done.fork_id, "b")["input"] == expected
+
+
 def test_a_step_that_waits_for_its_next_try_is_due_now(kernel: Kernel, ada: Caller) -> None:
     node = fail("a", **{"with": {"kind": "retryable"}, "retry": {"backoff": "1h", "jitter": 0}})
     workflow = kernel.start(kernel.register(node))
