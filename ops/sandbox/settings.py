@@ -41,7 +41,7 @@ DEFAULTS: dict[str, str | float | bool] = {
 }
 CHOICES = {
     "stripe.refund_status": ("succeeded", "pending", "failed"),
-    "n8n.outcome": ("success", "error", "silent"),
+    "n8n.outcome": ("success", "error", "silent", "throws"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
 }
 

@@ -134,6 +134,13 @@ def _not_from_n8n(reply: http.HttpReply) -> Retryable:
 def _refused(reply: http.HttpReply, setting: str) -> Exception:
     answer = reply.json()
     said = answer.get("message") if isinstance(answer, dict) else None
+    if reply.status == 500 and isinstance(answer, dict) and "code" not in answer:
+        # n8n writes `code` into its own errors, after which it is not known whether the n8n
+        # workflow ran. Without `code` it is the answer of an n8n workflow that ran and threw:
+        # {"message": "Error in workflow"}. Every sending would run it, and throw, once more.
+        return Permanent(
+            f"the n8n workflow failed: {said or 'no reason given'}"[:500], code="n8n_failed"
+        )
     return http.refusal(
         "n8n",
         reply.status,

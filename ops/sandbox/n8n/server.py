@@ -1,7 +1,7 @@
 """An imitation of n8n: one active workflow behind a production webhook, and the public API.
 
 The workflow verifies the Standard Webhooks signature, responds at once, and later reports its
-outcome by a signed callback. A repeated `webhook-id` does not run it again.
+outcome by a signed callback. A repeated `webhook-id` does not run it again, unless it threw.
 https://docs.n8n.io/api/
 """
 
@@ -72,8 +72,10 @@ class N8n(Vendor):
         if "html" in fault.parameters:
             # What a proxy or a login page in front of n8n answers.
             return Response(str(fault.parameters["html"]), status, content_type="text/html")
-        default = "Too many requests" if status == 429 else "Error in workflow"
-        return reply({"message": fault.parameters.get("message", default)}, status)
+        default = (
+            "Too many requests" if status == 429 else "There was a problem executing the workflow"
+        )
+        return reply({"code": 0, "message": fault.parameters.get("message", default)}, status)
 
     def _webhook(self, call: Call, path: str) -> Response:
         if path.strip("/") != self.box.credentials.N8N_WEBHOOK_PATH:
@@ -90,6 +92,8 @@ class N8n(Vendor):
                 )
                 return reply({"executionId": known.body["execution"], "duplicate": True})
             execution_id = self._execute(call, message_id, body)
+            if self.box.settings.text("n8n.outcome") == "throws":
+                return self._throw(execution_id, message_id)
         return reply({"executionId": execution_id})
 
     def _execute(self, call: Call, message_id: str, body: Json) -> str:
@@ -123,6 +127,19 @@ class N8n(Vendor):
         store.put("n8n_message", message_id, {"execution": execution_id})
         self._note(call, "notifications", execution_id, message_id, body)
         return execution_id
+
+    def _throw(self, execution_id: str, message_id: str) -> Response:
+        """Answer as a workflow that throws before its Respond to Webhook node.
+
+        It has not reached the node that would remember the message's id, so the same message would
+        run it again. It does not call back.
+        """
+        row = self.box.store.get("execution", execution_id)
+        assert row is not None
+        ended = {"status": "error", "stoppedAt": iso(time.time())}
+        self.box.store.put("execution", execution_id, row.body | ended)
+        self.box.store.delete("n8n_message", message_id)
+        return reply({"message": "Error in workflow"}, 500)
 
     def _note(
         self, call: Call, effect: str, execution_id: str, message_id: str, body: Json

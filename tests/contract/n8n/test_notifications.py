@@ -79,6 +79,34 @@ def test_an_answer_that_is_not_n8ns_delivers_nothing_and_fails_nothing(
     assert wait(prepared, NOTIFY.begin(prepared))["status"] == "success"
 
 
+def test_an_n8n_workflow_that_throws_runs_once_and_again_only_by_hand(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(n8n__outcome="throws")
+    prepared = notify(step)
+    with pytest.raises(Permanent, match="Error in workflow") as caught:
+        prepared.run()
+    assert (caught.value.code, vendors.count("notifications")) == ("n8n_failed", 1)
+    (refused,) = prepared.intents
+    vendors.change(n8n__outcome="success")
+    again = prepared.retried()
+    NOTIFY.begin(again)
+    assert vendors.count("notifications") == 2
+    assert [each.key for each in again.intents] != [refused.key, refused.key]
+
+
+def test_an_error_of_n8n_itself_is_sent_again_under_the_same_id(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.fault("n8n", "webhook.post", "status", status=500)
+    prepared = notify(step)
+    with pytest.raises(Retryable, match="problem executing"):
+        prepared.run()
+    NOTIFY.begin(prepared)
+    assert vendors.count("notifications") == 1
+    assert len({each.key for each in prepared.intents}) == 1
+
+
 def test_a_notification_sent_again_runs_once(step: Claim, vendors: Vendors) -> None:
     vendors.fault("n8n", "webhook.post", "lost_reply")
     prepared = notify(step)
