@@ -34,6 +34,9 @@ DEFAULTS: dict[str, str | float | bool] = {
     "replicate.file_expiry_seconds": 86400.0,
     "vercel.build_seconds": 1.0,
     "vercel.list_lag_seconds": 0.0,
+    "vercel.alias_seconds": 0.0,
+    "vercel.protection": "off",
+    "vercel.protection_bypass": "",
     "vercel.webhook_delay_seconds": 0.0,
     "agora.rule_delay_seconds": 0.0,
     "n8n.outcome": "success",
@@ -41,6 +44,7 @@ DEFAULTS: dict[str, str | float | bool] = {
 }
 CHOICES = {
     "stripe.refund_status": ("succeeded", "pending", "failed"),
+    "vercel.protection": ("off", "unauthorized", "login"),
     "n8n.outcome": ("success", "error", "silent", "throws"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
 }

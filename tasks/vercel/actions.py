@@ -11,7 +11,7 @@ from datetime import timedelta
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.engine.call import Call
-from app.errors import Permanent, Retryable, Suspend
+from app.errors import NotServed, Permanent, Retryable, Suspend
 from app.platform import (
     ActionInput,
     CannotTell,
@@ -28,6 +28,7 @@ from app.platform import (
 from tasks.signatures import text_at
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
+from tasks.vercel.served import mark_of, require_served
 from tasks.vercel.settings import VercelSettings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -71,8 +72,11 @@ def _names(operation: str, response: Json) -> Made:
     names=_names,
 )
 def deploy(call: Call, given: DeployInput) -> Json:
-    """Publish the page: {deployment, url}. Raises Permanent if the deployment fails."""
-    vercel = api()
+    """Publish the page: {deployment, url}, after a stranger is served the page at that url.
+
+    Raises Permanent if the deployment fails.
+    """
+    vercel, settings = api(), VercelSettings.current()
     # After a wait the id of the deployment is known, so nothing is uploaded or created again.
     known = call.external_id or _start(call, given, vercel)
     seen = _seen(call, vercel, known)
@@ -82,9 +86,17 @@ def deploy(call: Call, given: DeployInput) -> Json:
             code="deployment_failed",
             detail={"deployment": known},
         )
+    address = settings.page_url.format(url=seen["url"])
     if seen["status"] != "READY":
-        raise Suspend(known, poll_seconds=VercelSettings.current().poll_seconds)
-    return {"deployment": known, "url": VercelSettings.current().page_url.format(url=seen["url"])}
+        raise Suspend(known, poll_seconds=settings.poll_seconds)
+    try:
+        require_served(call, address)
+    except (NotServed, Retryable) as err:
+        if call.external_id is None:
+            # As a poll the next attempt uploads nothing, and its tries are those of a wait.
+            raise Suspend(known, poll_seconds=settings.poll_seconds) from err
+        raise
+    return {"deployment": known, "url": address}
 
 
 @deploy.looked_up
@@ -156,7 +168,7 @@ def _upload_files(call: Call, given: DeployInput, vercel: VercelApi) -> list[Jso
         vercel.upload(blob.data)
         files.append(_file(path, blob.data))
         shown.append(Shown(path, blob.width, blob.height))
-    html = page(given.title, given.caption, shown).encode()
+    html = page(given.title, given.caption, shown, mark_of(call)).encode()
     vercel.upload(html)
     return [_file("index.html", html), *files]
 

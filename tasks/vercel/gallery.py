@@ -48,8 +48,11 @@ class Shown:
     height: int | None
 
 
-def page(title: str, caption: str, pictures: Sequence[Shown]) -> str:
-    """The HTML of the page, which says that it is encoded in UTF-8."""
+def page(title: str, caption: str, pictures: Sequence[Shown], mark: str = "") -> str:
+    """The HTML of the page, which says that it is encoded in UTF-8.
+
+    By its `mark` the page is recognised where it is served.
+    """
     figures = "\n".join(
         _figure(number, len(pictures), each) for number, each in enumerate(pictures, start=1)
     )
@@ -64,6 +67,7 @@ def page(title: str, caption: str, pictures: Sequence[Shown]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(title)}</title>
 <meta name="description" content="{escape(caption)}">
+<meta name="page" content="{escape(mark)}">
 <link rel="icon" href="data:,">
 <style>{_STYLE}</style>
 </head>

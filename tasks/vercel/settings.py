@@ -17,6 +17,8 @@ def _page_url(url: str) -> str:
 class VercelSettings(PlatformSettings):
     """`page_url` is the address of a deployment's page.
 
+    `protection_bypass` is the secret with which the page is checked although Vercel asks its
+    visitors to log in; without it, such a page counts as not served.
     `poll_seconds` is the time between two status requests for a deployment that is not ready.
     """
 
@@ -28,4 +30,5 @@ class VercelSettings(PlatformSettings):
     project: str = "playalter-gallery"
     webhook_secret: SecretStr = SecretStr("")
     page_url: Annotated[str, AfterValidator(_page_url)] = "https://{url}"
+    protection_bypass: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=30.0, gt=0)

@@ -1,7 +1,8 @@
 """The pages that the imitated Vercel publishes, on their own port.
 
 A deployment is found by its url, in the Host header or in the first part of the path. For a deleted
-deployment the response is DEPLOYMENT_NOT_FOUND.
+deployment the response is DEPLOYMENT_NOT_FOUND, and also for some time after it is READY if the
+settings say so. Deployment Protection asks visitors to log in.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from werkzeug.wrappers import Response
 from ops.sandbox.box import Box, token36
 from ops.sandbox.store import Row
 from ops.sandbox.wire import Call, Route, Vendor
+
+BYPASS = "vercel.protection_bypass"
+LOGIN = "https://vercel.com/sso-api?url=https%3A%2F%2Fpage.vercel.app"
+LOGIN_PAGE = "<!doctype html><title>Authentication Required</title><h1>Log in to Vercel</h1>"
 
 
 def find_deployment(box: Box, id_or_url: str) -> Row | None:
@@ -54,7 +59,27 @@ class Pages(Vendor):
             return _page_error(message, "DEPLOYMENT_NOT_FOUND")
         if row.body["readyState"] != "READY":
             return _page_error("The deployment is not ready yet.", "DEPLOYMENT_NOT_READY")
+        served_at = row.body["ready"] / 1000 + self.box.settings.number("vercel.alias_seconds")
+        if time.time() < served_at:
+            return _page_error(
+                "The deployment could not be found on Vercel.", "DEPLOYMENT_NOT_FOUND"
+            )
+        if not self._may_see(call):
+            return self._login()
         return self._file(row.body["sandbox"]["files"], path)
+
+    def _may_see(self, call: Call) -> bool:
+        """Whether Deployment Protection is off, or the visitor has the secret of its bypass."""
+        name, secret = "x-vercel-protection-bypass", self.box.settings.text(BYPASS)
+        given = call.request.headers.get(name) or call.request.args.get(name)
+        return self.box.settings.text("vercel.protection") == "off" or given == secret != ""
+
+    def _login(self) -> Response:
+        """Answer as Deployment Protection does: 401 with a page, or a redirect to a login."""
+        headers = {"Server": "Vercel", "Set-Cookie": f"_vercel_sso_nonce={token36(24)}; HttpOnly"}
+        if self.box.settings.text("vercel.protection") == "login":
+            return Response(status=302, headers=headers | {"Location": LOGIN})
+        return Response(LOGIN_PAGE, 401, headers, content_type="text/html; charset=utf-8")
 
     def _file(self, files: dict[str, str], path: str) -> Response:
         name = posixpath.normpath("/" + path).lstrip("/")

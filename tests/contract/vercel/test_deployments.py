@@ -3,18 +3,21 @@
 import io
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import requests
 from PIL import Image
 
-from app.errors import Permanent, Retryable
+from app.errors import NotServed, Permanent, Retryable
 from app.outbound.http import exchange_scope
 from app.platform import Found
+from app.settings import Settings
 from tasks.vercel.actions import find_deployment
 from tasks.vercel.client import api
 from tasks.vercel.gallery import Shown, page
+from tasks.vercel.served import MOST_TRIES
 from tests import photographs
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload, wait
@@ -102,6 +105,48 @@ def test_the_pictures_of_the_published_page_tell_no_place_or_person(
         assert photographs.profile(published) == photographs.PROFILE
         with Image.open(io.BytesIO(published)) as image:
             assert image.size == photographs.upright(data).size
+
+
+@pytest.mark.parametrize("protection", ["unauthorized", "login"])
+def test_a_page_that_asks_strangers_to_log_in_is_not_published(
+    step: Claim,
+    vendors: Vendors,
+    configure: Callable[..., Settings],
+    fresh_database: str,
+    protection: str,
+) -> None:
+    vendors.change(vercel__protection=protection, vercel__protection_bypass="the way in")
+    prepared = deploy(step)
+    own = DEPLOY.begin(prepared)
+    with pytest.raises(NotServed, match="Turn Deployment Protection off") as caught:
+        wait(prepared, own)
+    assert caught.value.code == "page_protected"
+    assert "VERCEL_PROTECTION_BYPASS" in caught.value.message
+    configure(DATABASE_URL=fresh_database, VERCEL_PROTECTION_BYPASS="the way in")
+    assert prepared.run(own)["deployment"] == own
+    configure(DATABASE_URL=fresh_database)
+    vendors.change(vercel__protection="off")
+    assert requests.get(prepared.run(own)["url"], timeout=5).ok
+
+
+def test_a_page_that_is_not_served_yet_is_waited_for_but_not_for_ever(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(vercel__alias_seconds=60.0)
+    prepared = deploy(step)
+    own = DEPLOY.begin(prepared)
+    with pytest.raises(Retryable, match="the answer is 404") as caught:
+        wait(prepared, own)
+    assert caught.value.code == "page_not_served"
+    late = replace(prepared, claim=replace(prepared.claim, tries=MOST_TRIES))
+    with pytest.raises(Permanent, match="is not served"):
+        late.run(own)
+    vendors.change(vercel__alias_seconds=0.0)
+    # A page is served, but it is another one.
+    vendors.fault("*", "pages.get", "status", status=200)
+    with pytest.raises(Retryable, match="another page"):
+        prepared.run(own)
+    assert requests.get(prepared.run(own)["url"], timeout=5).ok
 
 
 def test_a_failed_build_is_permanent_and_still_removed(step: Claim, vendors: Vendors) -> None:

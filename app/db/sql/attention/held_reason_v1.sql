@@ -3,6 +3,7 @@
 -- Null for a platform's limit, which ends by itself.
 CREATE OR REPLACE FUNCTION held_reason_v1(p_code text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN p_code = 'rate_limited' THEN NULL
-              WHEN p_code IN ('credential_refused', 'account_exhausted') THEN 'platform_refuses'
+              WHEN p_code IN ('credential_refused', 'account_exhausted', 'page_protected')
+                THEN 'platform_refuses'
               ELSE 'store_unavailable' END
 $$;
