@@ -221,6 +221,19 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class FailedUndo:
+    """A compensation that was done and has failed afterwards, as a webhook reports it.
+
+    `effect_id` is the vendor's id of the undoing, for example of a refund that the bank has sent
+    back. `reference` is that of the step (see `Call.reference`).
+    """
+
+    effect_id: str
+    reference: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One verified webhook, with its unique id and its payload.
 
@@ -232,6 +245,7 @@ class Delivery:
     kind: str
     payload: Json
     trace: Trace | None = None
+    failed_undo: FailedUndo | None = None
 
 
 Verify = Callable[[Mapping[str, str], bytes, datetime], Delivery]

@@ -41,6 +41,7 @@ WORKFLOW_TRANSITIONS: tuple[Transition, ...] = (
     _of("compensating", "cancelled", "cancelled with nothing to undo", "WorkflowCancelled"),
     _of("compensating", "failed", "failed with nothing to undo", "WorkflowFailed"),
     _of("succeeded", "compensating", "it is a child and its parent is undone", "WorkflowStopping"),
+    _of("compensated", "compensating", "a compensation has failed later", "UndoFailed"),
 )
 
 STEP_TRANSITIONS: tuple[Transition, ...] = (
@@ -83,6 +84,9 @@ STEP_TRANSITIONS: tuple[Transition, ...] = (
     _of("succeeded", "compensated", "its compensation succeeds", "StepCompensated"),
     _of("cancelled", "compensated", "its compensation succeeds", "StepCompensated"),
     _of("skipped", "compensated", "its compensation succeeds", "StepCompensated"),
+    _of("compensated", "succeeded", "its compensation has failed later", "UndoFailed"),
+    _of("succeeded", "failed", "what a compensation did has failed later at the platform",
+        "UndoFailed"),
 )  # fmt: skip
 
 TERMINAL_STEP_STATUSES = ("succeeded", "failed", "skipped", "cancelled", "compensated")

@@ -65,8 +65,9 @@ INVARIANTS = (
             FROM happened WHERE b ->> 'type' IN ('StepSucceeded', 'StepSkipped', 'StepFailed',
                  'StepCancelled', 'StepAdopted', 'StepRetryRequested')
           UNION ALL
-          SELECT workflow_id, (b ->> 'step') || '~undo', 1 FROM happened
-           WHERE b ->> 'type' = 'StepCompensated'
+          SELECT workflow_id, (b ->> 'step') || '~undo',
+                 CASE b ->> 'type' WHEN 'StepCompensated' THEN 1 ELSE -1 END FROM happened
+           WHERE b ->> 'type' IN ('StepCompensated', 'UndoFailed')
           UNION ALL
           SELECT workflow_id, jsonb_array_elements_text(b -> 'data' -> 'skipped'), 1 FROM happened
            WHERE b -> 'data' ? 'skipped') AS each
@@ -133,7 +134,8 @@ INVARIANTS = (
     Invariant(8, "A win of publish_after is published once at most."),
     Invariant(
         9,
-        "A terminal state stays; a child that succeeded may be reopened by its parent's undoing.",
+        "A terminal state stays; a child that succeeded may be reopened by its parent's undoing,"
+        " and an undone workflow by the later failure of a compensation.",
         f"""
         SELECT workflow_id, b ->> 'type' FROM (
           SELECT workflow_id, b, (
@@ -141,7 +143,8 @@ INVARIANTS = (
                AND t.seq < e.seq AND (t.b -> 'data' ? 'is_reopened' OR t.b ->> 'type' IN (
                  'WorkflowSucceeded', 'WorkflowCompensated', 'WorkflowCancelled', 'WorkflowFailed'))
              ORDER BY t.seq DESC LIMIT 1) AS ended FROM happened e) AS each
-         WHERE ended <> 'WorkflowStopping' AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
+         WHERE ended NOT IN ('WorkflowStopping', 'UndoFailed')
+           AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
            AND b ->> 'type' NOT IN ('WorkflowForked', 'AttentionResolved', 'OrphanFound')
            AND NOT EXISTS (SELECT FROM steps s WHERE s.workflow_id = each.workflow_id
                               AND s.key = b ->> 'step' AND s.kind IN ('orphan', 'orphan_undo'))

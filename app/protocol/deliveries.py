@@ -3,13 +3,15 @@
 from uuid import UUID
 
 from app import db
-from app.keys import workflow_of
+from app.keys import undo_of, workflow_of
 from app.payload import clean, dumps
-from app.platform import Delivery, Trace
+from app.platform import Delivery, FailedUndo, Trace
 
 LONGEST_ID = 200
 LONGEST_ADDRESS = 2000
 MOST_ADDRESSES = 20
+UNDO_FAILED = "undo_failed_later"
+"""The code of a compensation's error if its effect did not last at the platform."""
 
 
 def keep_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
@@ -18,7 +20,7 @@ def keep_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
     `traced` are the actions whose webhooks show which step they are about.
     """
     trace = delivery.trace
-    workflow_id, step_key = _reference(trace)
+    workflow_id, step_key = _place(None if trace is None else trace.reference)
     row = db.call(
         "SELECT accept_delivery_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS is_new",
         (
@@ -44,12 +46,38 @@ def _effect(trace: Trace | None) -> str | None:
     return trace.effect_id if clean(trace.effect_id) == trace.effect_id else None
 
 
-def _reference(trace: Trace | None) -> tuple[UUID | None, str | None]:
+def fail_undo(platform: str, failed: FailedUndo, actions: list[str]) -> str:
+    """Record that a compensation which was done has failed; the verdicts are in fail_undo_v1.
+
+    `actions` are the platform's actions.
+    """
+    workflow_id, step_key = _place(failed.reference)
+    if workflow_id is None or step_key is None or not 0 < len(failed.effect_id) <= LONGEST_ID:
+        return "unknown"
+    error = {"code": UNDO_FAILED, "message": failed.reason}
+    row = db.call(
+        "SELECT fail_undo_v1(%s, %s, %s, %s, %s, %s, %s, %s) AS verdict",
+        (
+            platform,
+            failed.effect_id,
+            workflow_id,
+            step_key,
+            undo_of(step_key),
+            actions,
+            dumps(error),
+            UNDO_FAILED,
+        ),
+    )
+    assert row is not None
+    return str(row["verdict"])
+
+
+def _place(reference: str | None) -> tuple[UUID | None, str | None]:
     """The workflow's id and the step's key from a reference `<workflow>/<step>`."""
-    if trace is None or trace.reference is None or clean(trace.reference) != trace.reference:
+    if reference is None or clean(reference) != reference:
         return None, None
-    workflow = workflow_of(trace.reference)
-    return (None, None) if workflow is None else (workflow, trace.reference.partition("/")[2])
+    workflow = workflow_of(reference)
+    return (None, None) if workflow is None else (workflow, reference.partition("/")[2])
 
 
 def _addresses(trace: Trace | None) -> list[str]:

@@ -2,24 +2,56 @@
 
 from functools import lru_cache
 
-from app.platform import Delivery
-from app.protocol.deliveries import keep_delivery
+import structlog
+
+from app.errors import Unavailable
+from app.platform import Delivery, FailedUndo
+from app.protocol.deliveries import fail_undo, keep_delivery
 from chains import waking
 from chains.actions import actions
+
+log = structlog.get_logger()
 
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
     """Store the webhook and wake the step that waits for it.
 
-    Return False if the same webhook was already stored.
+    Return False if the same webhook was already stored. Raise Unavailable if the platform must send
+    it again.
     """
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
+    if delivery.failed_undo is not None:
+        _reopen(platform, delivery.failed_undo)
     return is_new
+
+
+def _reopen(platform: str, failed: FailedUndo) -> None:
+    """Call a person, since a compensation that was done has failed at the platform.
+
+    This is done for a repeated webhook too: the process may have died after it was stored.
+    """
+    verdict = fail_undo(platform, failed, _actions(platform))
+    if verdict == "running":
+        raise Unavailable(
+            "an attempt of the compensation is running; send the event again", code="undo_running"
+        )
+    if verdict == "reopened":
+        log.error(
+            "undo.failed_later",
+            platform=platform,
+            reference=failed.reference,
+            external_id=failed.effect_id,
+            reason=failed.reason,
+        )
+
+
+@lru_cache(maxsize=64)
+def _actions(platform: str) -> list[str]:
+    return sorted(name for name, each in actions().items() if each.platform == platform)
 
 
 @lru_cache(maxsize=64)
 def _traced(platform: str) -> list[str]:
-    found = actions().items()
-    return sorted(name for name, each in found if each.is_traced and each.platform == platform)
+    return [name for name in _actions(platform) if actions()[name].is_traced]

@@ -228,6 +228,14 @@ class _Fold:
             step.tries, step.cost = step.tries_by_now(), step.cost_by_now()
             step.status = "compensated"
 
+    def undo_failed(self, key: str, step: ExpectedStep, data: Data) -> None:
+        """A compensation that was done has failed at the platform."""
+        undo = self.expected.steps[undo_of(key)]
+        undo.status, undo.code, undo.output = "failed", data.get("code"), None
+        step.status = "succeeded" if step.status == "compensated" else step.status
+        workflow = self.expected.workflow
+        workflow.status, workflow.is_completed = "compensating", False
+
     # Steps: what people and forks did.
 
     def retry_requested(self, _: str, step: ExpectedStep, data: Data) -> None:
@@ -301,6 +309,7 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepOutcomeUnknown": _Fold.doubted,
     "StepCancelled": _Fold.cancelled,
     "StepCompensated": _Fold.compensated,
+    "UndoFailed": _Fold.undo_failed,
     "StopRefused": _Fold.stop_refused,
     "StepRetryRequested": _Fold.retry_requested,
     "StepSkipRequested": _Fold.skip_requested,

@@ -17,14 +17,15 @@ from ops.sandbox.box import Box
 from ops.sandbox.replicate.models import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, json_object, reply
 
 EFFECTS = (
     "payment_intents", "authorizations", "payments", "captures", "cancellations", "refunds",
-    "declines", "customers", "captions", "moderations", "predictions", "predictions_succeeded",
-    "predictions_failed", "predictions_canceled", "files", "files_deleted", "deployments",
-    "deployments_ready", "deployments_failed", "removals", "kicking_rules",
-    "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
+    "refunds_failed", "declines", "customers", "captions", "moderations", "predictions",
+    "predictions_succeeded", "predictions_failed", "predictions_canceled", "files",
+    "files_deleted", "deployments", "deployments_ready", "deployments_failed", "removals",
+    "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
     "notifications_repeated",
 )  # fmt: skip
 COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
@@ -35,8 +36,8 @@ class Control(Vendor):
 
     name = "control"
 
-    def __init__(self, box: Box, runs: Runs) -> None:
-        self._runs = runs
+    def __init__(self, box: Box, runs: Runs, payments: Payments) -> None:
+        self._runs, self._payments = runs, payments
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:
@@ -50,6 +51,7 @@ class Control(Vendor):
             ("GET", "/settings", "settings.get", lambda call: reply(self.box.settings.all())),
             ("PUT", "/settings", "settings.change", self._change),
             ("POST", "/replicate/release", "replicate.release", self._release),
+            ("POST", "/stripe/fail_refunds", "stripe.fail_refunds", self._fail_refunds),
             ("GET", "/books", "books", self._books),
             ("GET", "/journal", "journal", self._journal),
             ("GET", "/webhooks", "webhooks", self._webhooks),
@@ -91,6 +93,9 @@ class Control(Vendor):
         if count is not None and (not isinstance(count, int) or count < 1):
             raise Refusal(400, {"error": "count is a positive number"})
         return reply({"released": self._runs.release(count)})
+
+    def _fail_refunds(self, call: Call) -> Response:
+        return reply({"failed": self._payments.fail_refunds(call)})
 
     def _books(self, call: Call) -> Response:
         where, parameters = _condition(call.request)

@@ -101,10 +101,10 @@ def start(base_port: int, folder: Path, hook_base: str | None, seed: int) -> San
 
 
 def _apps(box: Box) -> list[Vendor]:
-    replicate = Replicate(box)
+    replicate, stripe = Replicate(box), Stripe(box)
     return [
-        Control(box, replicate.runs),
-        Stripe(box),
+        Control(box, replicate.runs, stripe.payments),
+        stripe,
         OpenAI(box),
         replicate,
         Vercel(box),

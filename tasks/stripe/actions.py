@@ -24,13 +24,13 @@ from app.platform import (
     action,
 )
 from tasks.stripe.client import StripeApi, api
+from tasks.stripe.webhook import FAILED_REFUND
 
 KEY_LIFE = timedelta(hours=24)
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _POLL_SECONDS = 30.0
 _MOST_AMOUNT = 999_999_999_999
 """Stripe takes twelve digits, and fewer for some cards (https://docs.stripe.com/currencies)."""
-_FAILED = ("failed", "canceled")
 _REFUND_POLL_SECONDS = 3600.0
 """A refund that is not made at once takes days (https://docs.stripe.com/refunds)."""
 CAPTURED_BY = "captured_by"
@@ -173,7 +173,7 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
         return {"result": "nothing", "status": seen["status"]}
     if not is_ours and not _is_captured_by(call, seen):
         return {"result": "nothing", "captured_by": _metadata_of(seen).get(CAPTURED_BY)}
-    ours = next((each for each in known if each["status"] not in _FAILED), None)
+    ours = next((each for each in known if each["status"] not in FAILED_REFUND), None)
     if ours or (seen.get("latest_charge") or {}).get("refunded"):
         _require_end(ours)
         return {"result": "already", "refund": (ours or {}).get("refund")}
@@ -183,11 +183,12 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
         "metadata": _metadata(call),
     }
     made = call.once("refunds.create", request, lambda r, key: _refund(stripe, r, key))
-    if made["status"] != "succeeded":
-        # The record says what was when the refund was made.
+    # The record says what was when the refund was made. One that succeeded may fail weeks later.
+    before = next((each for each in known if each["refund"] == made["refund"]), None)
+    if before is None and made["status"] != "succeeded":
         made = _refund_summary(stripe.retrieve_refund(made["refund"]))
-    is_known = any(each["refund"] == made["refund"] for each in known)
-    if is_known and made["status"] in _FAILED and call.tries == 0:
+    made = before or made
+    if before and made["status"] in FAILED_REFUND and call.tries == 0:
         # It has failed before, and a person has said that it is to be tried again.
         raise Retryable("the refund has failed", code="refund_failed", after=0.0, stored=True)
     _require_end(made)
@@ -198,7 +199,7 @@ def _require_end(made: Json | None) -> None:
     """Raise Retryable while Stripe still works on a refund, and Permanent if the refund failed."""
     if made is None or made["status"] == "succeeded":
         return
-    if made["status"] in _FAILED:
+    if made["status"] in FAILED_REFUND:
         raise Permanent(f"the refund is {made['status']}", code="refund_failed", detail=made)
     raise Retryable(
         f"the refund is {made['status']} at Stripe",

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from app.errors import SignatureInvalid
-from app.platform import Delivery
+from app.platform import Delivery, FailedUndo, Json
 from tasks import signatures
 from tasks.stripe.settings import StripeSettings
+
+FAILED_REFUND = ("failed", "canceled")
+"""The statuses of a refund that did not give the money back."""
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
@@ -36,4 +39,24 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
         raise SignatureInvalid("the event has no id or no type")
     about = ("data", "object")
     intent = signatures.text_at(event, *about, "payment_intent")
-    return Delivery(event_id, intent or signatures.text_at(event, *about, "id"), kind, event)
+    external_id = intent or signatures.text_at(event, *about, "id")
+    return Delivery(event_id, external_id, kind, event, failed_undo=_failed_refund(event))
+
+
+def _failed_refund(event: Json) -> FailedUndo | None:
+    """The refund of a compensation that this event reports as failed, possibly weeks after it
+    succeeded. https://docs.stripe.com/refunds#failed-refunds"""
+    about = ("data", "object")
+    refund, reference = (
+        signatures.text_at(event, *about, *path) for path in (("id",), ("metadata", "reference"))
+    )
+    is_refund = signatures.text_at(event, *about, "object") == "refund"
+    status = signatures.text_at(event, *about, "status")
+    if not is_refund or status not in FAILED_REFUND or refund is None or reference is None:
+        return None
+    why = signatures.text_at(event, *about, "failure_reason") or "no reason given"
+    return FailedUndo(
+        refund,
+        reference,
+        f"the refund {refund} is {status} at Stripe ({why}): the customer must be paid otherwise",
+    )

@@ -35,6 +35,10 @@ class Vendors:
         """Change settings; `replicate__hold` stands for `replicate.hold`."""
         self._ask("PUT", "/settings", json={k.replace("__", "."): v for k, v in settings.items()})
 
+    def fail_refunds(self) -> None:
+        """Let every refund that has succeeded fail, as a bank does days later."""
+        self._ask("POST", "/stripe/fail_refunds")
+
     def count(self, effect: str) -> int:
         """How often the effect happened since the reset, by the vendors' own books."""
         return int(self._ask("GET", "/books")["counts"][effect])

@@ -222,6 +222,21 @@ def test_an_undo_marks_its_step_and_leaves_a_failed_one_failed() -> None:
     assert steps["a"].cost == exactly(5)
 
 
+def test_an_undo_that_fails_later_leaves_its_step_standing() -> None:
+    seen = folded(
+        event("StepSucceeded", "a", output="h"),
+        event("WorkflowStopping", cause="failed"),
+        event("StepCompensated", "a", output="u"),
+        event("WorkflowCompensated", cause="failed"),
+        event("UndoFailed", "a", code="undo_failed_later", is_reopened=True),
+    )
+    assert {key: each.status for key, each in seen.steps.items() if key.startswith("a")} == {
+        "a": "succeeded",
+        "a~undo": "failed",
+    }
+    assert (seen.workflow.status, seen.workflow.is_completed) == ("compensating", False)
+
+
 def test_what_never_began_is_cancelled_by_the_end_of_a_stop() -> None:
     stopping = event("WorkflowStopping", cause="cancelled")
     ended = folded(stopping, event("WorkflowCancelled", cause="cancelled"))

@@ -43,6 +43,8 @@ DELIVERED = (
     "payment_intent.canceled",
     "payment_intent.payment_failed",
     "charge.refunded",
+    "refund.failed",
+    "charge.refund.updated",
 )
 CANCELABLE = (
     "requires_payment_method", "requires_capture", "requires_confirmation", "requires_action",
@@ -220,25 +222,40 @@ class Payments:
         )  # fmt: skip
         return reply(refund)
 
-    def settle_refunds(self) -> None:
+    def settle_refunds(self, call: Call) -> None:
         """Give pending refunds the status of the settings; the money of a failed one returns."""
         status = self.box.settings.text("stripe.refund_status")
         if status == "pending":
             return
         with self.store.transaction():
-            for row in self.store.query("refund"):
-                refund = row.body
-                if refund["status"] != "pending":
-                    continue
-                refund["status"] = status
-                self.store.put("refund", refund["id"], refund)
+            for row in self.store.query("refund", "json_extract(body, '$.status') = 'pending'"):
                 if status == "failed":
-                    found = self.store.get("charge", refund["charge"])
-                    assert found is not None, "a refund's charge is stored before it"
-                    charge = found.body
-                    charge["amount_refunded"] -= refund["amount"]
-                    charge["refunded"] = False
-                    self.store.put("charge", charge["id"], charge)
+                    self._fail(call, row.body)
+                else:
+                    self.store.put("refund", row.id, row.body | {"status": status})
+
+    def fail_refunds(self, call: Call) -> int:
+        """Let the refunds that have succeeded fail, as a bank does days later; return how many."""
+        with self.store.transaction():
+            rows = self.store.query("refund", "json_extract(body, '$.status') = 'succeeded'")
+            for row in rows:
+                self._fail(call, row.body)
+        return len(rows)
+
+    def _fail(self, call: Call, refund: Json) -> None:
+        refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
+        self.store.put("refund", refund["id"], refund)
+        found = self.store.get("charge", refund["charge"])
+        assert found is not None, "a refund's charge is stored before it"
+        charge = found.body
+        left = charge["amount_refunded"] - refund["amount"]
+        self.store.put("charge", found.id, charge | {"amount_refunded": left, "refunded": False})
+        for kind in ("refund.failed", "charge.refund.updated"):
+            self._event(call, kind, refund)
+        self.store.journal(
+            "stripe", call.operation, "refunds_failed", refund["id"], None,
+            {"metadata": refund["metadata"], "payment_intent": refund["payment_intent"]},
+        )  # fmt: skip
 
     def _charge_to_refund(self, params: Json) -> Json:
         if "payment_intent" in params:

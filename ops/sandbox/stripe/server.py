@@ -249,7 +249,7 @@ class Stripe(Vendor):
 
     def _settled(self, read: Callable[..., Response]) -> Callable[..., Response]:
         def handler(call: Call, **given: str) -> Response:
-            self.payments.settle_refunds()
+            self.payments.settle_refunds(call)
             return read(call, **given)
 
         return handler

@@ -6,7 +6,6 @@ back exactly if the workflow that took it was undone.
 """
 
 import random
-from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -15,13 +14,12 @@ from app import db
 from app.errors import Conflict
 from app.keys import workflow_of
 from app.platform import Json
-from app.settings import Settings
 from chains.commands.command import caller_of
 from chains.commands.fork import fork
 from tasks.stripe.actions import CAPTURED_BY
 from tests.contract.stripe.cases import AUTHORIZE
 from tests.contract.vendors import Vendors
-from tests.integration.conftest import Kernel, kernel_of_ada
+from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
 from tests.unit.definitions import fail, noop
 
@@ -42,14 +40,6 @@ PAYING = {
     ]
 }
 BOUNDARIES = ("hold", "take", "between", "end")
-
-
-@pytest.fixture
-def kernel(configure: Callable[..., Settings], fresh_database: str, valkey_url: str) -> Kernel:
-    """A user's workflows, which pay at the sandbox."""
-    configure(DATABASE_URL=fresh_database, REDIS_URL=valkey_url)
-    db.row("SELECT create_user_v1('ada@example.com')", ())
-    return kernel_of_ada()
 
 
 def forked(kernel: Kernel, origin: UUID, from_step: str, *, fails: bool) -> UUID | None:

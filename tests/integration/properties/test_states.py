@@ -10,8 +10,10 @@ import pytest
 import app.states
 from app import db
 from app.db.models import STEP_STATUSES, TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES
-from app.platform import ActionInput
+from app.keys import reference
+from app.platform import ActionInput, FailedUndo
 from app.protocol import intents, outcomes
+from app.protocol.deliveries import fail_undo
 from app.states import (
     NEW,
     RESERVED_WORKFLOW_STATUSES,
@@ -244,6 +246,19 @@ def people_end_compensations(world: World) -> None:
         assert world.kernel.workflow(stopped)["status"] == "compensated"
 
 
+def a_compensation_that_fails_later(world: World) -> None:
+    """The platform tells by a webhook that what a compensation did has not lasted."""
+    chain = Stage(world, "in_chain", fails=True)
+    assert chain.rest() == "compensated"
+    action = world.kernel.step(chain.id, "pay~undo")["action"]
+    told = FailedUndo("refund-1", reference(chain.id, "pay"), "sent back by the bank")
+    assert fail_undo("vendor", told, [action]) == "reopened"
+    assert fail_undo("vendor", told, [action]) == "known"
+    ada = Caller(world.kernel.user_id, "ada@example.com")
+    resolve(ada, chain.id, "pay~undo", Resolution("done", "paid otherwise"))
+    assert world.kernel.workflow(chain.id)["status"] == "compensated"
+
+
 def a_fork_adopts(world: World) -> None:
     ada = Caller(world.kernel.user_id, "ada@example.com")
     each = {
@@ -295,6 +310,7 @@ SCENES: tuple[Callable[[World], None], ...] = (
     a_doubt_that_is_dropped,
     people_decide,
     people_end_compensations,
+    a_compensation_that_fails_later,
     a_fork_adopts,
 )
 
