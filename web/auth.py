@@ -45,6 +45,12 @@ def caller() -> UUID:
     return user_id
 
 
+def is_operator() -> bool:
+    """Whether the current request may read the workflows of all users: it has an admin key."""
+    is_admin: bool = g.is_admin
+    return is_admin
+
+
 def caller_key() -> str:
     """The prefix of the key with which the current request was sent."""
     prefix: str = g.key_prefix

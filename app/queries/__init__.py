@@ -1,8 +1,10 @@
 """The read side: queries, which change nothing.
 
 Every query for workflows names the user who asks, and does not find the workflows of other users.
-The one exception are approvals that name the user. Details, lists, events and gauges are read from
-a replica if there is one. If the replica does not have a workflow yet, the primary is asked.
+There are two exceptions: approvals that name the user, and operators, who have an admin key. An
+operator finds the workflows of all users, without the payloads of other users' workflows.
+Details, lists, events and gauges are read from a replica if there is one. If the replica does not
+have a workflow yet, the primary is asked.
 """
 
 from app.queries.cursors import CURSOR_PATTERN

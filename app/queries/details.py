@@ -17,7 +17,7 @@ from app.db.models import STEP_STATUSES, UNDO_KINDS, StepRow, WorkflowRow
 from app.keys import is_orphan
 from app.platform import Json
 from app.queries.anywhere import ask_replica_first
-from app.queries.summaries import summary, summary_columns
+from app.queries.summaries import owned_by, summary, summary_columns
 from app.queries.suspension import SUSPENDED, is_due
 from app.queries.waits import place, waits_for
 
@@ -40,10 +40,17 @@ _TAKEN_QUEUES = text(
 TakenQueues = Row[list[str], bool]
 
 
-def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
-    """A workflow with its steps in order; raise NotFound if the user has no such workflow."""
-    workflow = summary_columns().add_columns(
-        WorkflowRow.input, WorkflowRow.output, WorkflowRow.error
+def workflow_detail(workflow_id: UUID, user_id: UUID, *, is_operator: bool = False) -> Json:
+    """A workflow with its steps in order; raise NotFound if the user has no such workflow.
+
+    An operator reads the workflows of all users. Inputs and outputs are left out of those that
+    belong to other users.
+    """
+    workflow = summary_columns(with_owner=is_operator).add_columns(
+        WorkflowRow.input,
+        WorkflowRow.output,
+        WorkflowRow.error,
+        (WorkflowRow.user_id == user_id).label("is_own"),
     )
     steps = select(
         StepRow.key,
@@ -69,7 +76,7 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
         StepRow.output,
         is_due().label("is_due"),
     ).where(StepRow.workflow_id == workflow_id)
-    workflow = workflow.where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
+    workflow = workflow.where(WorkflowRow.id == workflow_id, *owned_by(user_id, is_operator))
 
     def query(connection: Connection) -> tuple[RowMapping, list[RowMapping], TakenQueues] | None:
         # All queries read one snapshot, or the steps could be newer than the workflow.
@@ -83,11 +90,12 @@ def workflow_detail(workflow_id: UUID, user_id: UUID) -> Json:
     row, rows, taken = ask_replica_first(query)
     is_active = not row["is_paused"] and row["status"] in _ACTIVE
     found = [_step(step) | _error(step, taken, is_active) for step in rows]
-    return (
-        summary(row)
-        | {name: row[name] for name in ("input", "output", "error")}
-        | {"steps": found, "progress": _progress(found)}
-    )
+    whole = {name: row[name] for name in ("input", "output", "error")}
+    if not row["is_own"]:
+        for payloads in (whole, *found):
+            payloads.pop("input", None)
+            payloads.pop("output")
+    return summary(row) | whole | {"steps": found, "progress": _progress(found)}
 
 
 def _place(row: RowMapping) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
 from app.db import begin, begin_read, has_replica
 from app.db.models import TERMINAL_WORKFLOW_STATUSES, EventRow, WorkflowRow
 from app.queries.anywhere import ask_replica_first
+from app.queries.summaries import owned_by
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class Tail:
 
 @dataclass(frozen=True)
 class Watched:
-    """A user's workflow, and the number of the last of its events that the user has received.
+    """A workflow, and the number of the last of its events that the user has received.
 
-    `key_prefix` is that of the user's API key: once the key is revoked, nothing is found.
+    `key_prefix` is that of the user's API key: once the key is revoked, nothing is found. Unless
+    it is an admin key, only the user's own workflow is found.
     """
 
     workflow_id: UUID
@@ -38,17 +40,19 @@ class Watched:
     key_prefix: str
 
 
-def workflow_events(workflow_id: UUID, user_id: UUID, *, after: int = 0, limit: int = 200) -> Tail:
+def workflow_events(
+    workflow_id: UUID, user_id: UUID, *, is_operator: bool = False, after: int = 0, limit: int = 200
+) -> Tail:
     """At most `limit` events with numbers above `after`, in order.
 
-    Raises NotFound if the user has no such workflow.
+    Raises NotFound if the user has no such workflow. An operator reads those of all users.
     """
     # One statement reads one snapshot, so a terminal status is not seen without the last event.
     statement = (
         select(WorkflowRow.status, EventRow.seq, EventRow.body)
         .select_from(WorkflowRow)
         .outerjoin(EventRow, (EventRow.workflow_id == WorkflowRow.id) & (EventRow.seq > after))
-        .where(WorkflowRow.id == workflow_id, WorkflowRow.user_id == user_id)
+        .where(WorkflowRow.id == workflow_id, *owned_by(user_id, is_operator))
         .order_by(EventRow.seq)
         .limit(limit + 1)
     )
@@ -69,7 +73,7 @@ SELECT asked.number, w.status, e.seq, e.body
        WITH ORDINALITY AS asked (id, user_id, after, key_prefix, number)
   JOIN api_keys AS k ON k.prefix = asked.key_prefix AND k.user_id = asked.user_id
    AND k.revoked_at IS NULL
-  JOIN workflows AS w ON w.id = asked.id AND w.user_id = asked.user_id
+  JOIN workflows AS w ON w.id = asked.id AND (w.user_id = asked.user_id OR k.is_admin)
   LEFT JOIN LATERAL (SELECT seq, body FROM events WHERE workflow_id = asked.id
      AND seq > asked.after ORDER BY seq LIMIT :most) AS e ON true
  ORDER BY asked.number, e.seq
@@ -79,7 +83,7 @@ SELECT asked.number, w.status, e.seq, e.body
 def workflow_tails(watched: Sequence[Watched], *, limit: int = 200) -> list[Tail | None]:
     """What `workflow_events` returns, for many workflows in one statement.
 
-    The result is None for a workflow that the user does not have, and if the key is revoked.
+    The result is None for a workflow that the user may not see, and if the key is revoked.
     """
     with begin_read() as connection:
         found = _tails(connection, watched, limit)

@@ -62,9 +62,15 @@ def _approval(row: RowMapping) -> Json:
     return item | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
 
 
-def attention(user_id: UUID, *, cursor: str | None = None, limit: int = 20) -> Page:
-    """The user's workflows that need a person, newest first, with the steps that need one."""
-    given = {"user": user_id, "limit": limit + 1, **_after(cursor)}
+def attention(
+    user_id: UUID, *, is_operator: bool = False, cursor: str | None = None, limit: int = 20
+) -> Page:
+    """The user's workflows that need a person, newest first, with the steps that need one.
+
+    An operator reads those of all users, with their owners. The requests of open calls are left
+    out of the workflows of other users.
+    """
+    given = {"user": user_id, "all": is_operator, "limit": limit + 1, **_after(cursor)}
     with begin() as connection:
         rows = [dict(row) for row in connection.execute(text(_ATTENTION), given).mappings()]
         started = [row.pop("created_at") for row in rows]
@@ -73,7 +79,10 @@ def attention(user_id: UUID, *, cursor: str | None = None, limit: int = 20) -> P
         found = connection.execute(text(_STEPS), {"ids": ids}).mappings().all() if ids else []
     steps = sorted(found, key=lambda row: place(row["position"], row["key"]))
     for item in items:
-        item["steps"] = [_step(row) for row in steps if row["workflow_id"] == item["id"]]
+        is_own, owner = item.pop("is_own"), item.pop("owner")
+        own_steps = [row for row in steps if row["workflow_id"] == item["id"]]
+        item["steps"] = [_step(row, is_own=is_own) for row in own_steps]
+        item["owner"] = owner if is_operator else None
     has_more = len(rows) > limit
     return Page(items, cursor_of(started[limit - 1], ids[-1]) if has_more else None)
 
@@ -85,8 +94,10 @@ def _after(cursor: str | None) -> Json:
 
 _ATTENTION = """
 SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS reason,
-       w.paused_at IS NOT NULL AS is_paused, w.attention_since AS since
-  FROM workflows w WHERE w.user_id = :user AND w.attention IS NOT NULL
+       w.paused_at IS NOT NULL AS is_paused, w.attention_since AS since,
+       w.user_id = :user AS is_own, u.email AS owner
+  FROM workflows w JOIN users u ON u.id = w.user_id
+ WHERE (:all OR w.user_id = :user) AND w.attention IS NOT NULL
    AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))
  ORDER BY w.created_at DESC, w.id DESC LIMIT :limit
 """
@@ -105,5 +116,9 @@ SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, 
 """
 
 
-def _step(row: Any) -> Json:
-    return {name: value for name, value in row.items() if name not in ("workflow_id", "position")}
+def _step(row: Any, *, is_own: bool) -> Json:
+    shown = {name: value for name, value in row.items() if name not in ("workflow_id", "position")}
+    if not is_own:
+        for call in shown["open_calls"]:
+            del call["request"]
+    return shown

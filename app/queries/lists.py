@@ -13,9 +13,12 @@ from sqlalchemy import (
     ColumnElement,
     SQLColumnExpression,
     UnaryExpression,
+    Uuid,
     func,
+    literal_column,
     select,
     text,
+    true,
     tuple_,
     type_coerce,
     union_all,
@@ -23,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from app.db import begin_read
-from app.db.models import WorkflowRow
+from app.db.models import User, WorkflowRow
 from app.platform import Json
 from app.queries.cursors import cursor_of, place_of
 from app.queries.summaries import summary, summary_columns
@@ -65,17 +68,28 @@ class Filters:
 
 
 def workflow_list(
-    user_id: UUID, filters: Filters, *, cursor: str | None = None, limit: int = 20
+    user_id: UUID,
+    filters: Filters,
+    *,
+    is_operator: bool = False,
+    cursor: str | None = None,
+    limit: int = 20,
 ) -> Page:
-    """A page of the user's workflows, the last started first. It begins after `cursor`."""
-    conditions = [WorkflowRow.user_id == user_id, *_conditions(filters)]
+    """A page of the user's workflows, the last started first. It begins after `cursor`.
+
+    An operator's page has the workflows of all users, with their owners.
+    """
+    conditions = _conditions(filters)
     if cursor is not None:
         conditions.append(tuple_(*_ORDERED_BY) < tuple_(*place_of(cursor)))
+    if is_operator:
+        found = _page_of_all(filters, conditions, limit + 1)
+    else:
+        found = _page(filters.status, [WorkflowRow.user_id == user_id, *conditions], limit + 1)
     # The page is chosen first, so that costs and shown statuses are computed only for its rows.
-    page = _page(filters.status, conditions, limit + 1).cte("page").prefix_with("MATERIALIZED")
-    statement = (
-        summary_columns().join(page, page.c.id == WorkflowRow.id).order_by(*_newest(WorkflowRow))
-    )
+    page = found.cte("page").prefix_with("MATERIALIZED")
+    columns = summary_columns(with_owner=is_operator)
+    statement = columns.join(page, page.c.id == WorkflowRow.id).order_by(*_newest(WorkflowRow))
     with begin_read() as connection:
         rows = connection.execute(statement).mappings().all()
     items = [summary(row) for row in rows[:limit]]
@@ -85,6 +99,20 @@ def workflow_list(
 def cursor_after(item: Json) -> str:
     """The cursor of the page that begins after this workflow of a list."""
     return cursor_of(item["created_at"], item["id"])
+
+
+def _page_of_all(filters: Filters, conditions: list[ColumnElement[bool]], limit: int) -> Found:
+    """The newest workflows of all users that meet the conditions.
+
+    All indexes for lists begin with the user. So a page is found for each user, and the newest
+    workflows of these pages are chosen. The children of one workflow have an index of their own.
+    """
+    if filters.parent_id is not None:
+        return _page(filters.status, conditions, limit)
+    is_users = WorkflowRow.user_id == literal_column("users.id", Uuid())
+    page = _page(filters.status, [is_users, *conditions], limit).lateral()
+    columns = select(page.c.created_at, page.c.id).select_from(User).join(page, true())
+    return columns.order_by(*_newest(page.c)).limit(limit)
 
 
 def _page(status: str | None, conditions: list[ColumnElement[bool]], limit: int) -> Found:

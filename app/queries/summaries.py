@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     RowMapping,
     func,
     select,
@@ -12,7 +13,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from app.db import begin
-from app.db.models import StepRow, WorkflowRow
+from app.db.models import StepRow, User, WorkflowRow
 from app.errors import NotFound
 from app.platform import Json
 from app.queries.suspension import shown_status
@@ -33,14 +34,22 @@ def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
     return summary(row)
 
 
-def summary_columns() -> Select[*tuple[Any, ...]]:
-    """A query for the columns that `summary` needs, of all workflows."""
+def owned_by(user_id: UUID, is_operator: bool) -> list[ColumnElement[bool]]:
+    """The condition of a query that workflows belong to the user; none for an operator."""
+    return [] if is_operator else [WorkflowRow.user_id == user_id]
+
+
+def summary_columns(*, with_owner: bool = False) -> Select[*tuple[Any, ...]]:
+    """A query for the columns that `summary` needs, of all workflows.
+
+    `with_owner` adds the e-mail addresses of the workflows' owners, for an operator.
+    """
     cost = (
         select(func.coalesce(func.sum(StepRow.cost), 0))
         .where(StepRow.workflow_id == WorkflowRow.id)
         .scalar_subquery()
     )
-    return select(
+    statement = select(
         WorkflowRow.id,
         WorkflowRow.type,
         WorkflowRow.version,
@@ -57,10 +66,17 @@ def summary_columns() -> Select[*tuple[Any, ...]]:
         cost.label("cost_micro_usd"),
         WorkflowRow.budget.label("budget_micro_usd"),
     )
+    if with_owner:
+        owners = statement.join(User, User.id == WorkflowRow.user_id)
+        return owners.add_columns(User.email.label("owner"))
+    return statement
 
 
 def summary(row: RowMapping | Mapping[str, Any]) -> Json:
-    """The summary as JSON, from a row that was read, or from one that was just written."""
+    """The summary as JSON, from a row that was read, or from one that was just written.
+
+    `owner` is null unless it was read.
+    """
     return {
         "id": row["id"],
         "type": row["type"],
@@ -77,4 +93,5 @@ def summary(row: RowMapping | Mapping[str, Any]) -> Json:
         "completed_at": row["completed_at"],
         "cost_micro_usd": int(row["cost_micro_usd"]),
         "budget_micro_usd": row["budget_micro_usd"],
+        "owner": row.get("owner"),
     }

@@ -13,7 +13,7 @@ from chains.commands.command import caller_of
 from chains.commands.resolve import Resolution, dismiss, resolve
 from web.api import blueprint, problems
 from web.api.control import Answer, answer
-from web.auth import caller
+from web.auth import caller, is_operator
 from web.errors import pointer
 from web.schemas.attention import (
     AttentionPage,
@@ -59,8 +59,13 @@ _NAMES = {"children": "with_children"}
 )
 def list_attention(query: PeopleQuery) -> Response:
     """For each workflow: why it needs a person and since when, the steps that cannot continue, and
-    the calls of these steps whose outcome is unknown."""
-    page = human_tasks.attention(caller(), cursor=query.cursor, limit=query.limit)
+    the calls of these steps whose outcome is unknown.
+
+    An admin key lists the workflows of all users, without the requests of others' calls.
+    """
+    page = human_tasks.attention(
+        caller(), is_operator=is_operator(), cursor=query.cursor, limit=query.limit
+    )
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})
 
 

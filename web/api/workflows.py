@@ -11,7 +11,7 @@ from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
 from web.api import blueprint, problems
-from web.auth import caller, caller_key
+from web.auth import caller, caller_key, is_operator
 from web.errors import InvalidParameter
 from web.schemas.controls import CancelWorkflow
 from web.schemas.parts import StartHeader
@@ -68,7 +68,10 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     responses={200: WorkflowPage, **problems()},
 )
 def list_workflows(query: WorkflowListQuery) -> Response:
-    """Returns one page; `next_cursor` is null on the last page."""
+    """Returns one page; `next_cursor` is null on the last page.
+
+    An admin key lists the workflows of all users, each with its `owner`.
+    """
     filters = queries.Filters(
         query.status,
         query.type,
@@ -79,7 +82,9 @@ def list_workflows(query: WorkflowListQuery) -> Response:
         query.parent_id,
         query.is_root,
     )
-    page = queries.workflow_list(caller(), filters, cursor=query.cursor, limit=query.limit)
+    page = queries.workflow_list(
+        caller(), filters, is_operator=is_operator(), cursor=query.cursor, limit=query.limit
+    )
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})
 
 
@@ -89,8 +94,12 @@ def list_workflows(query: WorkflowListQuery) -> Response:
     responses={200: WorkflowDetail, **problems(404)},
 )
 def get_workflow(path: WorkflowPath) -> Response:
-    """Returns status, times, attempts, cost and error of each step."""
-    return jsonify(queries.workflow_detail(path.workflow_id, caller()))
+    """Returns status, times, attempts, cost and error of each step.
+
+    An admin key reads the workflows of all users, without the `input` and `output` of others.
+    """
+    found = queries.workflow_detail(path.workflow_id, caller(), is_operator=is_operator())
+    return jsonify(found)
 
 
 @api.get(
@@ -114,7 +123,7 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
     """
     if request.accept_mimetypes.best_match(["application/json", SSE]) == SSE:
         return _stream(path, query)
-    tail = queries.workflow_events(path.workflow_id, caller(), after=query.after, limit=query.limit)
+    tail = _tail(path, query.after, query.limit)
     items = [json.loads(body) for _, body in tail.events]
     return jsonify({"items": items, "is_complete": tail.is_complete})
 
@@ -135,7 +144,7 @@ def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     resumed = request.headers.get("Last-Event-ID")
     after = query.after if resumed is None else _event_number(resumed)
     # Query once before the stream starts, because an error can still be answered with a status.
-    tail = queries.workflow_events(path.workflow_id, caller(), after=after, limit=1)
+    tail = _tail(path, after, limit=1)
     if resumed is not None and tail.is_complete and not tail.events:
         return Response(status=HTTPStatus.NO_CONTENT)
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
@@ -144,6 +153,12 @@ def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     stream = EventStream(slots, watch, watched, connection)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype=SSE, headers=headers)
+
+
+def _tail(path: WorkflowPath, after: int, limit: int) -> queries.Tail:
+    return queries.workflow_events(
+        path.workflow_id, caller(), is_operator=is_operator(), after=after, limit=limit
+    )
 
 
 def _event_number(text: str) -> int:

@@ -83,10 +83,13 @@ class ApprovalPage(BaseModel):
 
 
 class OpenCall(BaseModel):
-    """A call whose outcome is unknown: the exact request and its idempotency key."""
+    """A call whose outcome is unknown: the exact request and its idempotency key.
+
+    A call in another user's workflow has no `request`.
+    """
 
     operation: str
-    request: Any
+    request: Any = None
     key: str
     generation: int
     ordinal: int
@@ -108,7 +111,10 @@ class AttentionStep(BaseModel):
 
 
 class AttentionWorkflow(BaseModel):
-    """A workflow that needs a person: why, and since when."""
+    """A workflow that needs a person: why, and since when.
+
+    Only an admin key is told the `owner`, an e-mail address.
+    """
 
     id: UUID
     type: str
@@ -118,6 +124,7 @@ class AttentionWorkflow(BaseModel):
     reason: str
     is_paused: bool
     since: datetime | None
+    owner: str | None
     steps: list[AttentionStep]
 
 

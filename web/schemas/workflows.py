@@ -68,12 +68,15 @@ class Step(BaseModel):
     external_id: str | None
     cost_micro_usd: int
     error: dict[str, Any] | None
-    input: dict[str, Any] | None
-    output: Any | None
+    input: dict[str, Any] | None = None
+    output: Any | None = None
 
 
 class Workflow(BaseModel):
-    """One execution; costs are in millionths of a US dollar."""
+    """One execution; costs are in millionths of a US dollar.
+
+    Only an admin key is told the `owner`, an e-mail address.
+    """
 
     id: UUID
     type: str
@@ -90,14 +93,16 @@ class Workflow(BaseModel):
     completed_at: datetime | None
     cost_micro_usd: int
     budget_micro_usd: int | None
+    owner: str | None
 
 
 class WorkflowDetail(Workflow):
     """A workflow with its payloads and its steps in the order of the definition; `progress` is the
-    number of steps by status."""
+    number of steps by status. Another user's workflow has no `input` and no `output`, nor have its
+    steps."""
 
-    input: dict[str, Any]
-    output: dict[str, Any] | None
+    input: dict[str, Any] | None = None
+    output: dict[str, Any] | None = None
     error: dict[str, Any] | None
     steps: list[Step]
     progress: dict[str, int]

@@ -13,7 +13,12 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("email")
-@click.option("--admin", "is_admin", is_flag=True, help="The key may change definitions.")
+@click.option(
+    "--admin",
+    "is_admin",
+    is_flag=True,
+    help="The key may change definitions and see everybody's workflows.",
+)
 def create(email: str, is_admin: bool) -> None:
     """Create a key for the user with EMAIL, who is created if needed. It is shown only once."""
     configured(is_demo_allowed=True)

@@ -113,7 +113,8 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
         return
     for item in page["items"]:
         since = (item["since"] or "")[:19].replace("T", " ")
-        click.echo(f"{item['id']}  {item['type']}  {item['status']}  {item['reason']}  {since}")
+        shown = [item[name] for name in ("id", "type", "status", "reason")]
+        click.echo("  ".join([*shown, since, *filter(None, [item["owner"]])]))
         for step in item["steps"]:
             error = (step["error"] or {}).get("message", "")
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())

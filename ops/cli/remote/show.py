@@ -101,7 +101,8 @@ def panel(workflow: Json, most_rows: int) -> RenderableType:
 def table_of(workflows: list[Json]) -> Table:
     """A table of workflows."""
     table = Table(box=None, padding=(0, 1), header_style="bright_black")
-    for name in ("id", "type", "status", "cause", "started", "cost"):
+    owners = ("owner",) if any(each["owner"] for each in workflows) else ()
+    for name in ("id", "type", "status", "cause", "started", "cost", *owners):
         table.add_column(name, no_wrap=True)
     for workflow in workflows:
         status = workflow["status"]
@@ -112,6 +113,7 @@ def table_of(workflows: list[Json]) -> Table:
             workflow["cause"] or "",
             (workflow["started_at"] or "")[:19].replace("T", " "),
             dollars(workflow["cost_micro_usd"]),
+            *(workflow[name] for name in owners),
         )
     return table
 

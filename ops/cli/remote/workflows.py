@@ -110,7 +110,7 @@ def _follow(api: "Api", workflow_id: str) -> None:
     workflow = api.workflow(workflow_id)
     error = workflow["error"] or {}
     click.echo(" ".join(filter(None, (workflow["status"], error.get("message")))))
-    if workflow["output"] is not None:
+    if workflow.get("output") is not None:
         print_json(workflow["output"])
     sys.exit(OK if workflow["status"] == "succeeded" else FAILED)
 

@@ -1,0 +1,148 @@
+"""An operator, who has an admin key, sees the workflows of all users, but no payloads of others."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner
+from flask.testing import FlaskClient
+
+from app.identity import keys
+from app.settings import Settings
+from ops.cli import playalter
+from tests.web.conftest import Caller, change, end
+from web.schemas.attention import AttentionPage
+from web.schemas.workflows import WorkflowDetail, WorkflowPage
+
+
+@pytest.fixture
+def operator(settings: Settings) -> Caller:
+    """A user with an admin key."""
+    return Caller(*keys.create_key("root@example.com", is_admin=True))
+
+
+def _get(client: FlaskClient, who: Caller, path: str) -> Any:
+    answer = client.get(f"/v1/{path}", headers=who.headers)
+    assert answer.status_code == 200, answer.json
+    return answer.json
+
+
+def _ids(page: Any) -> list[str]:
+    return [item["id"] for item in page["items"]]
+
+
+def test_an_operator_lists_the_workflows_of_all_users(
+    client: FlaskClient,
+    caller: Caller,
+    stranger: Caller,
+    operator: Caller,
+    start: Callable[..., UUID],
+) -> None:
+    started = [str(start(owner)) for owner in (caller, stranger, operator, caller)]
+    end(UUID(started[0]))
+    change(
+        "UPDATE workflows SET parent_id = :parent WHERE id = :id", parent=started[0], id=started[3]
+    )
+    page = WorkflowPage.model_validate(_get(client, operator, "workflows"))
+    assert [(str(item.id), item.owner) for item in page.items] == [
+        (started[3], "ada@example.com"),
+        (started[2], "root@example.com"),
+        (started[1], "eve@example.com"),
+        (started[0], "ada@example.com"),
+    ]
+    first = _get(client, operator, "workflows?limit=3")
+    rest = _get(client, operator, f"workflows?limit=3&cursor={first['next_cursor']}")
+    assert _ids(first) + _ids(rest) == started[::-1]
+    for query, expected in {
+        "status=running": [started[3], started[2], started[1]],
+        "status=suspended": [],
+        "status=succeeded": [started[0]],
+        f"parent_id={started[0]}": [started[3]],
+        "is_root=true&type=only_rows": [started[2], started[1], started[0]],
+    }.items():
+        assert _ids(_get(client, operator, f"workflows?{query}")) == expected, query
+    own = _get(client, stranger, "workflows")
+    assert _ids(own) == [started[1]]
+    assert own["items"][0]["owner"] is None
+
+
+def test_an_operator_reads_the_state_of_other_users_workflows_without_payloads(
+    client: FlaskClient,
+    caller: Caller,
+    stranger: Caller,
+    operator: Caller,
+    start: Callable[..., UUID],
+) -> None:
+    workflow, own = start(caller), start(operator)
+    change("UPDATE steps SET output = '{\"secret\": 1}'")
+    end(workflow)
+    seen = _get(client, operator, f"workflows/{workflow}")
+    WorkflowDetail.model_validate(seen)
+    assert (seen["status"], seen["owner"], seen["error"]) == ("succeeded", "ada@example.com", None)
+    assert {"input", "output"}.isdisjoint(seen)
+    assert {"input", "output"}.isdisjoint(seen["steps"][0])
+    assert seen["steps"][0]["key"] == "one"
+    assert _get(client, operator, f"workflows/{own}")["input"] == {"a": 1}
+    assert _get(client, caller, f"workflows/{workflow}")["steps"][0]["output"] == {"secret": 1}
+    events = _get(client, operator, f"workflows/{workflow}/events")["items"]
+    assert [event["type"] for event in events] == ["WorkflowStarted", "WorkflowSucceeded"]
+    headers = operator.headers | {"Accept": "text/event-stream"}
+    stream = client.get(f"/v1/workflows/{workflow}/events", headers=headers).text
+    assert "WorkflowSucceeded" in stream
+    for path in (f"workflows/{workflow}", f"workflows/{workflow}/events"):
+        assert client.get(f"/v1/{path}", headers=stranger.headers).status_code == 404
+    for word in ("cancel", "pause"):
+        answer = client.post(f"/v1/workflows/{workflow}/{word}", headers=operator.headers)
+        assert answer.status_code == 404, word
+
+
+def test_an_operator_lists_who_needs_a_person_without_the_requests_of_others(
+    client: FlaskClient,
+    caller: Caller,
+    stranger: Caller,
+    operator: Caller,
+    start: Callable[..., UUID],
+) -> None:
+    workflow, own = start(caller), start(operator)
+    change("UPDATE workflows SET attention = 'crashing', attention_since = now()")
+    change("UPDATE steps SET status = 'unknown', crashes = 5")
+    for each in (workflow, own):
+        change(
+            "INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request,"
+            " key) VALUES (:id, 'one', 0, 0, 'charge', '{\"card\": 1}', 'k')",
+            id=each,
+        )
+    page = _get(client, operator, "attention")
+    AttentionPage.model_validate(page)
+    assert [item["owner"] for item in page["items"]] == ["root@example.com", "ada@example.com"]
+    (mine,), (others,) = ([*step["open_calls"]] for item in page["items"] for step in item["steps"])
+    assert mine["request"] == {"card": 1}
+    assert others["operation"] == "charge"
+    assert "request" not in others
+    assert _get(client, stranger, "attention")["items"] == []
+    (seen,) = _get(client, caller, "attention")["items"]
+    assert seen["steps"][0]["open_calls"][0]["request"] == {"card": 1}
+    assert seen["owner"] is None
+
+
+def test_the_command_line_shows_an_operator_other_users_workflows(
+    server: str, caller: Caller, operator: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow = start(caller)
+    change("UPDATE workflows SET attention = 'crashing', attention_since = now()")
+    end(workflow)
+    environment = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": operator.key}
+
+    def said(*words: str) -> str:
+        ended = CliRunner().invoke(playalter, list(words), env=environment)
+        assert ended.exit_code == 0, ended.output
+        return ended.output
+
+    for words in (["list"], ["attention"]):
+        assert "ada@example.com" in said(*words)
+    assert str(workflow) in said("status", str(workflow))
+    assert said("watch", str(workflow)).endswith("succeeded\n")
+    whole = said("status", str(workflow), "--json")
+    assert '"owner": "ada@example.com"' in whole
+    assert '"input"' not in whole
