@@ -1,11 +1,13 @@
 """Queries for what waits for a person: open approvals, and workflows that need attention."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Connection, RowMapping, text
 
 from app.db import begin
+from app.files import artifacts
 from app.platform import Json
 from app.queries import Page
 from app.queries.cursors import cursor_of, place_of
@@ -16,17 +18,19 @@ def approvals(user_id: UUID, email: str, *, cursor: str | None = None, limit: in
     """Open approvals in the user's own workflows, and those that name the user's e-mail address.
 
     The newest workflow comes first. A page has at most `limit` workflows, and all their approvals,
-    which may be more. `is_yours` says whether the user may decide.
+    which may be more. `is_yours` says whether the user may decide. Of the workflow of another
+    user, an approval shows what its definition shows to those who are asked, and nothing else.
     """
     given = {"user": user_id, "email": email.casefold(), "limit": limit + 1, **_after(cursor)}
     with begin() as connection:
         found = connection.execute(text(_APPROVALS), given).mappings()
         rows = sorted(found, key=lambda row: place(row["position"], row["step"]))
+        links = _links(connection, rows)
     rows.sort(key=lambda row: (row["created_at"], row["workflow_id"]), reverse=True)
     started = {row["workflow_id"]: row["created_at"] for row in rows}
     ids = [*started]
     shown = ids[:limit]
-    items = [_approval(row) for row in rows if row["workflow_id"] in set(shown)]
+    items = [_approval(row, links) for row in rows if row["workflow_id"] in set(shown)]
     has_more = len(ids) > limit
     return Page(items, cursor_of(started[shown[-1]], shown[-1]) if has_more else None)
 
@@ -41,7 +45,7 @@ WITH mine AS (
      AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))
      AND (w.user_id = :user OR :email = ANY (s.asked))
    ORDER BY w.created_at DESC, w.id DESC LIMIT :limit)
-SELECT w.created_at, s.position, w.id AS workflow_id, w.type, w.version, s.key AS step,
+SELECT w.created_at, s.position, w.user_id, w.id AS workflow_id, w.type, w.version, s.key AS step,
        s.signal, s.input,
        s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
        CASE WHEN s.asked IS NULL THEN w.user_id = :user
@@ -52,14 +56,44 @@ SELECT w.created_at, s.position, w.id AS workflow_id, w.type, w.version, s.key A
 """
 
 
-_ONLY_FOR_ORDER = ("created_at", "position")
+_NOT_SHOWN = ("created_at", "position", "user_id", "input")
+Links = dict[tuple[UUID, str], str]
+"""The address of each artifact, by its owner and its id."""
 
 
-def _approval(row: RowMapping) -> Json:
+def _approval(row: RowMapping, links: Links) -> Json:
     """An approval as it is shown: of its input, what the person has to know."""
-    item = {name: value for name, value in row.items() if name not in _ONLY_FOR_ORDER}
-    given = item.pop("input") or {}
-    return item | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
+    item = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
+    given = row["input"] or {}
+    show = given.get("show") or {}
+    pictures = [
+        each if ":" in each else links.get((row["user_id"], each))
+        for each in show.get("pictures") or ()
+    ]
+    return (
+        item
+        | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
+        | {name: show.get(name) for name in ("message", "amount")}
+        | {"pictures": pictures}
+    )
+
+
+def _links(connection: Connection, rows: Sequence[RowMapping]) -> Links:
+    """Addresses of the pictures that approvals show, for people who do not own the workflow.
+
+    A picture that is erased, or does not belong to the workflow's owner, has no address.
+    """
+    shown = [((row["input"] or {}).get("show") or {}).get("pictures") or () for row in rows]
+    ids = {each for pictures in shown for each in pictures if ":" not in each}
+    if not ids:
+        return {}
+    found = connection.execute(text(_PICTURES), {"ids": [*ids]})
+    return {(row.user_id, str(row.id)): artifacts.link(row.id) for row in found}
+
+
+_PICTURES = """
+SELECT id, user_id FROM artifacts WHERE id = ANY (cast(:ids AS uuid[])) AND erased_at IS NULL
+"""
 
 
 def attention(
@@ -103,7 +137,8 @@ SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS 
 """
 _STEPS = """
 SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,
-       s.external_id,
+       s.external_id, CASE n.reason WHEN 'approver_unknown' THEN unknown_approvers_v1(s.asked)
+                      END AS unknown_approvers,
        (SELECT coalesce(json_agg(json_build_object(
           'operation', i.operation, 'request', i.request, 'key', i.key,
           'generation', i.generation, 'ordinal', i.ordinal, 'first_sent_at', i.first_sent_at)
@@ -118,6 +153,9 @@ SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, 
 
 def _step(row: Any, *, is_own: bool) -> Json:
     shown = {name: value for name, value in row.items() if name not in ("workflow_id", "position")}
+    if unknown := shown.pop("unknown_approvers"):
+        message = f"no user has the address {', '.join(unknown)}, which is asked to approve"
+        shown["error"] = {"code": "approver_unknown", "message": message}
     if not is_own:
         for call in shown["open_calls"]:
             del call["request"]

@@ -181,12 +181,13 @@ class Approval(DefinitionNode):
     """Waits at most `timeout` for the signal named `signal` (by default the node's key).
 
     Only the people in `by` (e-mail addresses) may send the signal; by default only the owner of the
-    workflow may.
+    workflow may. They see what `show` contains: a message, an amount of money and pictures.
     """
 
     approval: Key
     signal: Key | None = None
     by: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] | Reference | None = None
+    show: dict[Literal["message", "amount", "pictures"], Any] = Field(default_factory=dict)
     timeout: Duration = 30 * 86400.0
     on_timeout: Literal["fail", "go_on"] = "fail"
     on_reject: Literal["fail", "go_on"] = "fail"

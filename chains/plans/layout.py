@@ -208,7 +208,8 @@ def _single(node: SingleNode) -> tuple[str, str, Any]:
             given = {"for": node.for_, "until": node.until}
             return node.wait, WAIT, {k: v for k, v in given.items() if v is not None}
         case Approval():
-            return node.approval, APPROVAL, {} if node.by is None else {"by": node.by}
+            asked = {"by": node.by, "show": node.show}
+            return node.approval, APPROVAL, {k: v for k, v in asked.items() if v}
         case Child():
             return node.workflow, CHILD, {"input": node.with_}
 

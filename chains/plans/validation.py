@@ -37,6 +37,7 @@ from chains.language.fitting import is_reference, misfits
 from chains.language.schema_rules import schema_faults_of
 from chains.language.shape import faults_of
 from chains.language.tree import Found, nodes
+from chains.plans.asking import Shown
 from chains.plans.layout import compile_plan
 from chains.plans.plan import (
     APPROVAL,
@@ -243,6 +244,8 @@ def _approval_faults(node: Approval, at: str, definition: Definition) -> Iterato
         for number, person in enumerate(node.by):
             if not _EMAIL.fullmatch(person):
                 yield f"{at}/by/{number}", "is not an e-mail address"
+    yield from _template_faults(node.show, f"{at}/show", definition)
+    yield from misfits(node.show, _input_schema(Shown), f"{at}/show")
 
 
 def _child_faults(

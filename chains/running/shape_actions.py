@@ -57,10 +57,12 @@ def _wait(call: Call, given: TimerInput) -> Json:
 
 
 class ApprovalInput(ActionInput):
-    """The signal, the people who may send it, and what happens after a time-out or a rejection."""
+    """The signal, the people who may send it, what they are shown, and what happens after a
+    time-out or a rejection."""
 
     signal: str
     by: list[str] | None
+    show: Json = Field(default_factory=dict)
     until: str
     on_timeout: str
     on_reject: str

@@ -7,6 +7,7 @@ from app.errors import Permanent
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.definition import Approval, Child, Wait, parse_duration
+from chains.plans import asking
 from chains.plans.plan import Plan, PlannedStep
 from chains.running.reading import records
 from chains.running.references import render_or_fail, scope_of
@@ -65,13 +66,15 @@ def _duration(value: Any) -> timedelta:
 
 
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """The input {signal, by, until, on_timeout, on_reject} of an approval.
+    """The input {signal, by, show, until, on_timeout, on_reject} of an approval.
 
-    `by` is null if only the workflow's owner may decide. Raise Permanent if `by` is wrong.
+    `by` is null if only the workflow's owner may decide. Raise Permanent if `by` or `show` is
+    wrong.
     """
     node = step.node
     assert isinstance(node, Approval)
-    by = render_or_fail(step.template, scope_of(claim, step)).get("by")
+    given = render_or_fail(step.template, scope_of(claim, step))
+    by = given.get("by")
     if isinstance(by, str):
         by = [by]
     if by is not None and not (isinstance(by, list | tuple) and all(map(_is_text, by)) and by):
@@ -79,6 +82,7 @@ def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     return {
         "signal": node.signal or node.approval,
         "by": None if by is None else [address.strip().lower() for address in by],
+        "show": asking.shown(given.get("show")),
         "until": (now() + timedelta(seconds=node.timeout)).isoformat(),
         "on_timeout": node.on_timeout,
         "on_reject": node.on_reject,

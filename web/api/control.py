@@ -164,7 +164,8 @@ def give_signal(path: SignalPath, header: StartHeader, body: GiveSignal) -> Resp
     responses={200: ApprovalPage, **problems()},
 )
 def list_approvals(query: PeopleQuery) -> Response:
-    """Approvals in the caller's own workflows, and all others that the caller may decide."""
+    """Approvals in the caller's own workflows, and all others that the caller may decide, each
+    with what it shows to those who are asked."""
     user = caller_of(caller())
     page = human_tasks.approvals(user.id, user.email, cursor=query.cursor, limit=query.limit)
     return jsonify({"items": page.items, "next_cursor": page.next_cursor})

@@ -59,7 +59,11 @@ class PeopleQuery(Query):
 
 
 class WaitingApproval(BaseModel):
-    """An open approval. `by` lists who may decide; null or empty: the workflow's owner decides."""
+    """An open approval. `by` lists who may decide; null or empty: the workflow's owner decides.
+
+    `message`, `amount` (in minor units, with its currency) and `pictures` are what the definition
+    shows to those who are asked. The address of a picture is valid for a day; null: it was erased.
+    """
 
     workflow_id: UUID
     type: str
@@ -71,6 +75,9 @@ class WaitingApproval(BaseModel):
     until: datetime | None
     on_timeout: str | None
     on_reject: str | None
+    message: str | None
+    amount: dict[str, Any] | None
+    pictures: list[str | None]
     is_paused: bool
     since: datetime | None
 

@@ -1,6 +1,7 @@
 """`playalter approvals|approve|reject|signal|attention|platforms|resolve|dismiss`: what
 people have to know, and their decisions."""
 
+import textwrap
 from typing import IO, Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -97,6 +98,12 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
             f"{item['workflow_id']}  {item['type']}  {item['signal']}  step {item['step']}"
             f"  asks {whose}  until {until}"
         )
+        if item["message"]:
+            click.echo(textwrap.indent(item["message"], "  "))
+        if item["amount"]:
+            click.echo(f"  {item['amount']['amount']} {item['amount']['currency']} (minor units)")
+        for address in filter(None, item["pictures"]):
+            click.echo(f"  {address}")
     _more(page)
 
 

@@ -1,7 +1,8 @@
 -- Ends a workflow's need for attention when a person says so. This is for needs that no step
 -- causes: a time-out or an exhausted budget past the pivot (the step after which nothing is
 -- undone), or a delivery that cannot be decided. An ended workflow can need attention only for such
--- a delivery. p_by is the person, p_reason the person's reason. Locks the workflow row FOR NO KEY
+-- a delivery. An approval that asks an unknown address may be dismissed too, because others may
+-- decide. p_by is the person, p_reason the person's reason. Locks the workflow row FOR NO KEY
 -- UPDATE.
 --
 -- verdicts:
@@ -18,7 +19,8 @@ BEGIN
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.has_ended AND w.attention IS DISTINCT FROM 'delivery_undecided' THEN RETURN 'ended'; END IF;
   IF w.attention IS NULL THEN RETURN 'unchanged'; END IF;
-  IF NOT w.has_ended AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)) THEN
+  IF NOT w.has_ended AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)
+                                     WHERE reason <> 'approver_unknown') THEN
     RETURN 'needs_step';
   END IF;
   UPDATE workflows SET attention = NULL WHERE id = p_workflow;

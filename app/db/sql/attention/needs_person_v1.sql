@@ -4,7 +4,8 @@
 -- attention, and by the list of workflows that need it.
 CREATE OR REPLACE FUNCTION needs_person_v1(p_workflow uuid, p_person text[])
 RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
-  SELECT s.key, CASE WHEN s.kind <> 'step' AND s.status = 'failed' THEN 'compensation_failed'
+  SELECT s.key, CASE WHEN s.status = 'waiting' THEN 'approver_unknown'
+                     WHEN s.kind <> 'step' AND s.status = 'failed' THEN 'compensation_failed'
                      WHEN s.status = 'failed' THEN 'step_failed'
                      WHEN s.status = 'unknown' THEN 'unknown_outcome'
                      WHEN is_crashing_v1(s.crashes) THEN 'crashing'
@@ -20,6 +21,8 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
                        -- The next attempt is running, and it is not known yet whether its reason
                        -- to be held has ended.
                        WHEN 'running' THEN is_held_off_v1(s.held_since, s.error_code)
+                       WHEN 'waiting' THEN w.status = 'running' AND s.signal IS NOT NULL
+                            AND unknown_approvers_v1(s.asked) <> '{}'
                        ELSE false END
    ORDER BY s.position, s.key
 $$;

@@ -11,7 +11,7 @@ BEGIN
   SELECT attention INTO before FROM workflows WHERE id = p_workflow;
   IF before IS NULL OR before NOT IN ('unknown_outcome', 'lookup_refused', 'compensation_failed',
                                       'step_failed', 'crashing', 'store_unavailable',
-                                      'platform_refuses') THEN
+                                      'platform_refuses', 'approver_unknown') THEN
     RETURN;
   END IF;
   SELECT step_key, reason INTO need FROM needs_person_v1(p_workflow, p_person) LIMIT 1;

@@ -48,10 +48,10 @@ BEGIN
     END LOOP;
   END IF;
 
-  -- A store that works again sends no message, so the reconciler checks here whether a step still
-  -- waits for it. The list of actions is empty: if an unknown call needs a person, each of its
+  -- A store that works again sends no message, nor does an approval that has been decided, so the
+  -- reconciler checks here whether a step still needs a person. The list of actions is empty: if an unknown call needs a person, each of its
   -- lookups marks the workflow again.
-  IF w.attention IN ('store_unavailable', 'platform_refuses') THEN
+  IF w.attention IN ('store_unavailable', 'platform_refuses', 'approver_unknown') THEN
     PERFORM settle_attention_v1(p_workflow, '{}');
   END IF;
 

@@ -10,6 +10,8 @@
 --     approval waited. Such a signal is taken at once. A signal locks the same row first, so the
 --     wait and the signal always see each other.
 --
+-- If nobody has one of the addresses that are asked, the workflow is marked for attention.
+--
 -- verdicts:
 --   fenced: nothing was recorded.
 --   draining: it was recorded, and the workflow is stopping.
@@ -45,6 +47,9 @@ BEGIN
    WHERE external_id = p_early AND platform = 'control' AND consumed_at IS NULL
    ORDER BY id LIMIT 1;
   IF early IS NULL THEN
+    IF unknown_approvers_v1(p_asked) <> '{}' THEN
+      PERFORM call_person_v1(p_workflow, p_key, 'approver_unknown');
+    END IF;
     PERFORM wake_by_v1(p_workflow, p_until);
     RETURN 'recorded';
   END IF;
