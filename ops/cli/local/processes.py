@@ -101,8 +101,7 @@ def flower() -> None:
     if password is None or not password.get_secret_value():
         leave(USAGE, "FLOWER_PASSWORD is not set; Flower needs a password")
     _become(
-        *("celery", "-A", "chains.worker", "flower"),
-        *("--address=127.0.0.1", f"--port={settings.flower_port}"),
+        *("ops.flower", "--address=127.0.0.1", f"--port={settings.flower_port}"),
         # In the environment, because every user of the machine can read a command line.
         FLOWER_BASIC_AUTH=f"{settings.flower_user}:{password.get_secret_value()}",
     )
