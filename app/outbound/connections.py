@@ -3,9 +3,12 @@
 The library `requests` prepares URLs and TLS, and follows redirects. All other requests are sent by
 urllib3 directly, which saves a third of the cost of each.
 
-Invariant: `before_write` of the HTTP seam is called before the first byte of a request is written.
+Invariant: `before_write` of the HTTP seam is called before the first byte of a request is written,
+and `before_read` before each read of an answer.
 """
 
+import io
+import math
 import os
 import socket
 import struct
@@ -26,15 +29,30 @@ if TYPE_CHECKING:
 _AGENT = "playalter"
 _LEAST_SECONDS = 0.001
 """The shortest time-out that is set. A time-out of zero would make a Python socket non-blocking."""
+_SLACK_SECONDS = 0.05
+"""By so much a time-out may be too long. It saves setting it anew for each read."""
 _MOST_POOLS = 10
 """The number of hosts to which a thread keeps connections."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the HTTP seam decides at each write and read of a connection.
+
+    `before_write` is called before each piece that is written, and `before_read` before each read.
+    Both return how many seconds that may take.
+    """
+
+    before_write: Callable[[], float]
+    before_read: Callable[[], float]
+
 
 # The connections of a thread, and the id of their process: a forked child must not use them.
 _local = threading.local()
 
 
 def send(
-    before_write: Callable[[], float],
+    hooks: Hooks,
     method: str,
     url: str,
     *,
@@ -46,14 +64,13 @@ def send(
 ) -> "urllib3.BaseHTTPResponse":
     """Send a request and return the head of its answer. The body is still to be read.
 
-    `before_write` is called before each piece that a connection writes, and returns how many
-    seconds that write may take. Raises the errors of requests and urllib3.
+    Raises the errors of requests and urllib3.
     """
     # Imported late: the web process imports this module but never sends, and these take 0.3 s.
     import requests
     import urllib3
 
-    own = _own_connections(before_write)
+    own = _own_connections(hooks)
     if follow_redirects:
         # Not prepared by the session, because a session keeps cookies.
         all_headers = {**own.session.headers, **_own_encoding(headers)}
@@ -156,10 +173,10 @@ class _Connections:
         self.session.close()
 
 
-def _own_connections(before_write: Callable[[], float]) -> _Connections:
+def _own_connections(hooks: Hooks) -> _Connections:
     """The connections of this thread in this process."""
     if getattr(_local, "pid", None) != os.getpid():
-        _local.own, _local.pid = _Connections(_new_session(before_write)), os.getpid()
+        _local.own, _local.pid = _Connections(_new_session(hooks)), os.getpid()
     own: _Connections = _local.own
     return own
 
@@ -182,6 +199,10 @@ class _KernelTimedSocket(socket.socket):
         bound = struct.pack("ll", *divmod(microseconds, 1_000_000))
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+
+    def gettimeout(self) -> float | None:
+        """The time-out in seconds. None: no limit."""
+        return self._seconds
 
     def recv_into(self, *args: Any) -> int:
         """Read like Python's sockets, and raise TimeoutError like them."""
@@ -223,14 +244,51 @@ def _make_ready(connection: "HTTPConnection", before_write: Callable[[], float])
         connection.sock.settimeout(max(left, _LEAST_SECONDS))
 
 
-def _new_session(before_write: Callable[[], float]) -> "requests.Session":
+class _LimitedReader(socket.SocketIO):
+    """Reads from a socket like the reader of `socket.makefile`, and asks before each read."""
+
+    def __init__(self, sock: socket.socket, before_read: Callable[[], float]) -> None:
+        super().__init__(sock, "r")
+        # As `makefile` does: the socket stays open until its readers are closed.
+        sock._io_refs += 1  # type: ignore[attr-defined]
+        self._own, self._before_read = sock, before_read
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read like SocketIO, for as long as `before_read` allows."""
+        left, bound = self._before_read(), self._own.gettimeout()
+        if bound is None or left < bound - _SLACK_SECONDS:
+            self._own.settimeout(max(left, _LEAST_SECONDS) if left < math.inf else None)
+        return super().readinto(buffer)
+
+
+@dataclass(frozen=True)
+class _Readable:
+    """A socket as an HTTP response sees it: its reader asks before each read."""
+
+    sock: socket.socket
+    before_read: Callable[[], float]
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """The reader of the socket."""
+        return io.BufferedReader(_LimitedReader(self.sock, self.before_read))
+
+
+def _new_session(hooks: Hooks) -> "requests.Session":
     # Imported late, as in `send`.
+    from http.client import HTTPResponse
+
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+    class LimitedResponse(HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            # Of the socket, a response calls only `makefile`.
+            super().__init__(_Readable(sock, hooks.before_read), *args, **kwargs)  # type: ignore[arg-type]
+
     class PlainConnection(HTTPConnection):
+        response_class = LimitedResponse
         sock: _KernelTimedSocket | None
 
         def _new_conn(self) -> socket.socket:
@@ -245,12 +303,14 @@ def _new_session(before_write: Callable[[], float]) -> "requests.Session":
             return self.sock is not None and self.sock.is_silent()
 
         def send(self, data: Any) -> None:
-            _make_ready(self, before_write)
+            _make_ready(self, hooks.before_write)
             super().send(data)
 
     class SecureConnection(HTTPSConnection):
+        response_class = LimitedResponse
+
         def send(self, data: Any) -> None:
-            _make_ready(self, before_write)
+            _make_ready(self, hooks.before_write)
             super().send(data)
 
     class PlainPool(HTTPConnectionPool):

@@ -88,6 +88,9 @@ class _Write:
 
     started: bool = False
     last_status: str = field(default="not_sent")
+    answer_ends: float | None = None
+    """The time.monotonic() at which the answer must be complete. It is set when the first byte of
+    the answer is waited for."""
 
 
 _scope: ContextVar[Scope | None] = ContextVar("http_scope", default=None)
@@ -256,7 +259,7 @@ def _exchange(current: Operation, request: _Request) -> HttpReply:
 def _read_reply(current: Operation, request: _Request) -> HttpReply:
     left = seconds_left()
     response = connections.send(
-        _before_write,
+        connections.Hooks(_before_write, _before_read),
         request.method,
         request.url,
         headers=request.headers,
@@ -275,10 +278,7 @@ def _read_reply(current: Operation, request: _Request) -> HttpReply:
 
 
 def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> bytes:
-    # The time-out of a socket limits the silence between two pieces, not the whole answer: a server
-    # that sends a byte now and then would hold the worker slot past the lease. (`iter_content`
-    # would wait for a full piece.)
-    ends = time.monotonic() + min(current.read_seconds, seconds_left())
+    # `read1` returns what is there. (`iter_content` would wait for a full piece.)
     pieces = bytearray()
     decoder = Decoder(response.headers.get("Content-Encoding", ""))
     while data := response.read1(65536, decode_content=False):
@@ -286,8 +286,6 @@ def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> byte
             pieces += piece
             if len(pieces) > current.max_bytes:
                 raise _too_large(current)
-        if time.monotonic() > ends:
-            raise _no_answer(current, "timed out while reading")
     decoder.finish()
     return bytes(pieces)
 
@@ -331,6 +329,23 @@ def _before_write() -> float:
         # The process may have been stopped in between, and another worker may hold the step now.
         raise _no_answer(_current(), "stopped while sending: the attempt's time is over")
     return seconds_left()
+
+
+def _before_read() -> float:
+    """The seconds that the rest of the answer may take. A connection calls this before each read.
+
+    The time-out of a socket limits only the silence between two pieces. A server that sends a byte
+    now and then (of the head, of interim answers, of the body, of trailers) would hold the worker
+    slot past the lease. Raises TimeoutError if the time is over.
+    """
+    write, now = _write.get(), time.monotonic()
+    if write is None:
+        return math.inf
+    if write.answer_ends is None:
+        write.answer_ends = now + min(_current().read_seconds, seconds_left())
+    if now >= write.answer_ends:
+        raise TimeoutError("the answer is not complete in time")
+    return write.answer_ends - now
 
 
 def _add_call(current: Operation, status: str, seconds: float) -> None:

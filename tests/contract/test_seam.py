@@ -350,3 +350,52 @@ def test_a_body_that_goes_out_slowly_ends_with_the_attempt() -> None:
             http.send("POST", url, body=b" " * 50_000_000)
         assert time.monotonic() < deadline + 20.0, "the whole body was sent"
     assert arrived
+
+
+def slow_head(send: Callable[[bytes], None]) -> None:
+    """A header that never ends."""
+    send(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        send(b"x")
+
+
+def interim_answers(send: Callable[[bytes], None]) -> None:
+    """Interim answers (RFC 9110 15.2) without a final one."""
+    while True:
+        send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def slow_trailers(send: Callable[[bytes], None]) -> None:
+    """A whole body, and trailers (RFC 9112 7.1.2) that never end."""
+    send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+    while True:
+        send(b"X: y\r\n")
+
+
+@pytest.mark.parametrize("trickled", [slow_head, interim_answers, slow_trailers])
+@pytest.mark.parametrize(("repeatable", "lost"), [(True, Retryable), (False, Unknown)])
+def test_an_answer_that_is_trickled_ends_with_its_time(
+    trickled: Callable[[Callable[[bytes], None]], None], repeatable: bool, lost: type[Outcome]
+) -> None:
+    """The server is never silent for long, and goes on for 15 s."""
+
+    def answer(connection: socket.socket) -> None:
+        ends = time.monotonic() + 15.0
+
+        def send(data: bytes) -> None:
+            if time.monotonic() > ends:
+                raise OSError
+            connection.sendall(data)
+            time.sleep(0.05)
+
+        trickled(send)
+
+    began = time.monotonic()
+    with (
+        server(answer) as url,
+        http.operation("n8n", "run", repeatable=repeatable, read_seconds=0.3),
+        pytest.raises(lost) as said,
+    ):
+        http.send("POST", url, body=b"x")
+    assert said.value.code == "no_answer"
+    assert time.monotonic() - began < 10.0, "the server was waited for"
