@@ -6,6 +6,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,29 @@ from app.errors import NotConfigured
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+):([0-9]{1,5})")
+
+
+def hosts_and_ports(entries: str) -> list[tuple[str, int]]:
+    """The hosts and ports in a value of OUTBOUND_ALLOWED. Raises ValueError if it is wrong.
+
+    >>> hosts_and_ports("127.0.0.1:9103, [::1]:80")
+    [('127.0.0.1', 9103), ('::1', 80)]
+    """
+    found = []
+    for entry in entries.lower().replace(",", " ").split():
+        matched = _HOST_AND_PORT.fullmatch(entry)
+        if matched is None or int(matched[2]) > 65_535:
+            raise ValueError("must look like 10.0.0.5:8080,[fd00::1]:443,name.internal:80")
+        found.append((matched[1].strip("[]"), int(matched[2])))
+    return found
+
+
+def _checked_hosts(entries: str) -> str:
+    hosts_and_ports(entries)
+    return entries
 
 
 class SettingsInvalid(SystemExit):
@@ -106,6 +130,9 @@ class Settings(BaseSettings):
     metrics_dir: Path | None = None
     log_level: str = "INFO"
     log_json: bool = True
+
+    outbound_allowed: Annotated[str, AfterValidator(_checked_hosts)] = ""
+    """Hosts and ports that are no public addresses, and to which a step may send nevertheless."""
 
     key_pepper: StrongSecret
     """The secret in the hashes of API keys. A change makes all API keys invalid."""

@@ -1,7 +1,7 @@
 """The connections of the HTTP seam: each thread has pools of its own, without retries or proxies.
 
-The library `requests` prepares URLs and TLS, and follows redirects. All other requests are sent by
-urllib3 directly, which saves a third of the cost of each.
+The library `requests` prepares URLs and TLS. The requests are sent by urllib3 directly, which saves
+a third of the cost of each.
 
 Invariant: `before_write` of the HTTP seam is called before the first byte of a request is written,
 and `before_read` before each read of an answer.
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from app.outbound import destinations
 from app.outbound.decoding import ACCEPTED
 
 if TYPE_CHECKING:
@@ -60,23 +61,17 @@ def send(
     body: bytes | str | None,
     params: Mapping[str, str | int] | None,
     timeout: tuple[float, float],
-    follow_redirects: bool,
+    is_guarded: bool,
 ) -> "urllib3.BaseHTTPResponse":
     """Send a request and return the head of its answer. The body is still to be read.
 
-    Raises the errors of requests and urllib3.
+    If `is_guarded`, the connection is made by `destinations.connect`. Raises its errors, and those
+    of requests and urllib3.
     """
-    # Imported late: the web process imports this module but never sends, and these take 0.3 s.
-    import requests
+    # Imported late: the web process imports this module but never sends, and this takes 0.3 s.
     import urllib3
 
-    own = _own_connections(hooks)
-    if follow_redirects:
-        # Not prepared by the session, because a session keeps cookies.
-        all_headers = {**own.session.headers, **_own_encoding(headers)}
-        made = requests.Request(method, url, all_headers, data=body, params=params).prepare()
-        answer: urllib3.BaseHTTPResponse = own.session.send(made, timeout=timeout, stream=True).raw
-        return answer
+    own = _own_connections(hooks, is_guarded)
     endpoint = _endpoint(url, tuple((name, str(value)) for name, value in (params or {}).items()))
     return own.pool(endpoint).urlopen(
         # requests does the same: some SDKs pass "post", and servers want upper case.
@@ -173,12 +168,14 @@ class _Connections:
         self.session.close()
 
 
-def _own_connections(hooks: Hooks) -> _Connections:
-    """The connections of this thread in this process."""
+def _own_connections(hooks: Hooks, is_guarded: bool) -> _Connections:
+    """The connections of this thread in this process; those that are guarded are kept apart."""
     if getattr(_local, "pid", None) != os.getpid():
-        _local.own, _local.pid = _Connections(_new_session(hooks)), os.getpid()
-    own: _Connections = _local.own
-    return own
+        _local.own, _local.pid = {}, os.getpid()
+    own: dict[bool, _Connections] = _local.own
+    if is_guarded not in own:
+        own[is_guarded] = _Connections(_new_session(hooks, is_guarded))
+    return own[is_guarded]
 
 
 class _KernelTimedSocket(socket.socket):
@@ -273,7 +270,20 @@ class _Readable:
         return io.BufferedReader(_LimitedReader(self.sock, self.before_read))
 
 
-def _new_session(hooks: Hooks) -> "requests.Session":
+def _guarded(connection: "HTTPConnection") -> socket.socket:
+    """Connect to an address that was checked. Raises the errors of urllib3, and Permanent."""
+    from urllib3.exceptions import NameResolutionError, NewConnectionError  # late, as in `send`
+
+    made = (connection._dns_host, connection.port, connection.timeout, connection.socket_options)
+    try:
+        return destinations.connect(*made)
+    except socket.gaierror as err:
+        raise NameResolutionError(connection.host, connection, err) from err
+    except OSError as err:
+        raise NewConnectionError(connection, "the destination does not answer") from err
+
+
+def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
     # Imported late, as in `send`.
     from http.client import HTTPResponse
 
@@ -292,7 +302,7 @@ def _new_session(hooks: Hooks) -> "requests.Session":
         sock: _KernelTimedSocket | None
 
         def _new_conn(self) -> socket.socket:
-            made = super()._new_conn()
+            made = _guarded(self) if is_guarded else super()._new_conn()
             made.settimeout(None)
             timed = _KernelTimedSocket(fileno=made.detach())
             timed.settimeout(self.timeout)
@@ -308,6 +318,9 @@ def _new_session(hooks: Hooks) -> "requests.Session":
 
     class SecureConnection(HTTPSConnection):
         response_class = LimitedResponse
+
+        def _new_conn(self) -> socket.socket:
+            return _guarded(self) if is_guarded else super()._new_conn()
 
         def send(self, data: Any) -> None:
             _make_ready(self, hooks.before_write)

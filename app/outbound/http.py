@@ -154,17 +154,19 @@ def send(
     headers: Mapping[str, str] | None = None,
     body: bytes | str | None = None,
     params: Mapping[str, str | int] | None = None,
-    follow_redirects: bool = False,
+    is_guarded: bool = False,
 ) -> HttpReply:
     """Send one request under the current `operation`, and return its complete answer.
 
-    The answer may have any status.
+    The answer may have any status; no redirect is followed (app/outbound/fetching.py does that).
+    `is_guarded` is needed for an address that a vendor or a user has named: Permanent is raised if
+    it is not public (see app/outbound/destinations.py).
 
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
     taken effect, Permanent if the request is not valid or the answer is too large.
     """
     current = _current()
-    request = _Request(method, url, dict(headers or {}), body, params, follow_redirects)
+    request = _Request(method, url, dict(headers or {}), body, params, is_guarded)
     try:
         return _retrying()(_exchange, current, request)
     except _NotSent as err:
@@ -221,7 +223,7 @@ class _Request:
     headers: dict[str, str]
     body: bytes | str | None
     params: Mapping[str, str | int] | None
-    follow_redirects: bool
+    is_guarded: bool
 
 
 def _exchange(current: Operation, request: _Request) -> HttpReply:
@@ -266,7 +268,7 @@ def _read_reply(current: Operation, request: _Request) -> HttpReply:
         body=request.body,
         params=request.params,
         timeout=(min(CONNECT_SECONDS, left), min(current.read_seconds, left)),
-        follow_redirects=request.follow_redirects,
+        is_guarded=request.is_guarded,
     )
     with response:
         if response.status < 200:

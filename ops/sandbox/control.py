@@ -142,6 +142,7 @@ def describe(box: Box) -> Json:
         "VERCEL_PAGE_URL": f"{urls['pages']}/{{url}}",
         "AGORA_BASE_URL": urls["agora"],
         "N8N_BASE_URL": urls["n8n"],
+        "OUTBOUND_ALLOWED": urls["replicate"].removeprefix("http://"),
     }
     return {
         "vendors": urls,

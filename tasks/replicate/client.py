@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin
 
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
+from app.outbound.destinations import REFUSED
+from app.outbound.fetching import fetch, origin
 from app.platform import Json
 from app.settings import needed
 from tasks.replicate.settings import ReplicateSettings
@@ -144,7 +146,6 @@ class ReplicateApi:
 
         Raises Permanent `result_expired` if Replicate has removed it.
         """
-        headers = {"Authorization": f"Bearer {self._token}"} if self._may_see_token(url) else {}
         with http.operation(
             "replicate",
             "output.download",
@@ -152,7 +153,7 @@ class ReplicateApi:
             read_seconds=_TRANSFER_SECONDS,
             max_bytes=MAX_OUTPUT_BYTES,
         ):
-            reply = http.send("GET", url, headers=headers, follow_redirects=True)
+            reply = self._fetch(url)
             if reply.status in (404, 410):
                 raise Permanent(
                     "Replicate removed the result before it was downloaded", code="result_expired"
@@ -170,16 +171,26 @@ class ReplicateApi:
         """Make one cheap authenticated read."""
         self._call("probe", lambda: self._sdk._request("GET", "/v1/account"), repeatable=True)
 
+    def _fetch(self, url: str) -> http.HttpReply:
+        try:
+            return fetch(url, self._headers_for)
+        except Permanent as err:
+            if err.code == REFUSED:
+                # What was paid for is not given up while the vendor may still correct the address.
+                raise Retryable(err.message, code=err.code) from err
+            raise
+
+    def _headers_for(self, url: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if self._may_see_token(url) else {}
+
     @property
     def _token(self) -> str:
         return self._settings.api_token.get_secret_value()
 
     def _may_see_token(self, url: str) -> bool:
-        there, ours = urlsplit(url), urlsplit(self._settings.base_url)
-        host = there.hostname or ""
+        scheme, host, _port = there = origin(url)
         is_delivery = host == "replicate.delivery" or host.endswith(".replicate.delivery")
-        is_api = (there.scheme, there.netloc) == (ours.scheme, ours.netloc)
-        return is_api or (there.scheme == "https" and is_delivery)
+        return there == origin(self._settings.base_url) or (scheme == "https" and is_delivery)
 
     def _read_model(self, name: str) -> Model:
         owner_name, _, wanted = name.partition(":")
@@ -208,6 +219,11 @@ class ReplicateApi:
             cursor = page.get("next") or ""
             if not cursor:
                 return
+            if origin(urljoin(self._settings.base_url, cursor)) != origin(self._settings.base_url):
+                # The SDK would send our token to whatever host the answer names.
+                raise Retryable(
+                    f"Replicate's list of {what} goes on at another host", code="list_elsewhere"
+                )
         raise Retryable(
             f"Replicate lists more {what} than are read", code="list_too_long", after=300.0
         )
