@@ -58,6 +58,8 @@ def _action_faults(platform: Platform, action: Action) -> Iterator[str]:
         yield f"has an input that is no subclass of ActionInput: {model!r}"
     if action.attempt_seconds <= 0 or action.tries < 1:
         yield "needs attempt_seconds above 0 and at least one try"
+    if action.ceiling is not None and action.quick:
+        yield "is quick, so it must cost nothing (@<action>.costs_at_most)"
     yield from _effect_faults(action)
 
 

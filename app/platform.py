@@ -92,6 +92,7 @@ class Undo:
 
     If `is_orphan`, the compensation undoes only the effect `external_id`, which the step does not
     own. Then `status` is the status of that step, which may still run, and `output` is None.
+    `error_code` is the code of the step's last error.
     """
 
     step_key: str
@@ -101,6 +102,7 @@ class Undo:
     external_id: str | None
     intents: tuple[Intent, ...]
     is_orphan: bool = False
+    error_code: str | None = None
 
     def response(self, operation: str) -> Json | None:
         """The recorded response of the newest accepted call of `operation`, if any."""
@@ -128,6 +130,9 @@ class Made:
     address: str | None = None
 
 
+Ceiling = Callable[[Any], int]
+"""Takes the input of an action; returns the most that one attempt may cost, in micro-USD."""
+
 Names = Callable[[str, Json], Made]
 """Takes (operation, response). It must not raise, because the effect has been made already."""
 
@@ -143,6 +148,8 @@ class Action:
     - `names` reads the ids in a response. An action has it if its webhooks show for which step an
       effect was made, and if its compensation can undo one such effect by its external id alone.
       Only such effects can be found to be orphans.
+    - `ceiling` is the most that a step may cost, as a function of its input. An action without it
+      is free.
     """
 
     name: str
@@ -157,6 +164,7 @@ class Action:
     names: Names | None = None
     compensate: Compensate | None = None
     lookup: Lookup | None = None
+    ceiling: Ceiling | None = None
 
     @property
     def platform(self) -> str:
@@ -177,6 +185,14 @@ class Action:
     def compensation(self, function: Compensate) -> Compensate:
         """Declare how this action is undone (decorator)."""
         self.compensate = function
+        return function
+
+    def costs_at_most(self, function: Ceiling) -> Ceiling:
+        """Declare the most that a step may cost, in micro-USD, from its input (decorator).
+
+        A workflow with a budget reserves so much before the step runs.
+        """
+        self.ceiling = function
         return function
 
     def looked_up(self, function: Lookup) -> Lookup:

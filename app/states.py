@@ -9,7 +9,7 @@ from dataclasses import dataclass
 NEW = "[*]"
 """The state before a row exists, and the end after a terminal status."""
 
-LEFT = "the step is left to a worker of another release"
+LEFT = "the step is left to a worker of another release, or still waits for its budget"
 
 RESERVED_WORKFLOW_STATUSES = frozenset({"pending"})
 """The statuses that no transition leads to. `pending` is reserved for deferred starts."""

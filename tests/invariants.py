@@ -250,6 +250,45 @@ INVARIANTS = (
                     AND s.status = 'waiting')
         """,
     ),
+    Invariant(
+        19,
+        "What a budget has spent and reserved is not more than its amount, what was spent on"
+        " orphan effects and above a ceiling aside.",
+        """
+        SELECT w.id, b.spent || ' + ' || b.reserved || ' of ' || b.amount
+          FROM chosen w JOIN budgets b ON b.workflow_id = w.id
+         WHERE b.spent + b.reserved > b.amount AND NOT EXISTS (
+                 SELECT FROM workflows o JOIN steps s ON s.workflow_id = o.id
+                   LEFT JOIN budgets i ON i.workflow_id = o.budget_id
+                  WHERE s.kind = 'orphan_undo' AND s.cost > 0
+                    AND (o.budget_id = w.id OR i.within_id = w.id))
+           AND NOT EXISTS (SELECT FROM happened e
+                            WHERE e.b -> 'data' ->> 'reason' = 'cost_above_ceiling')
+        """,
+    ),
+    Invariant(
+        20,
+        "A budget has spent and reserved what the steps of its workflow and of those below have.",
+        """
+        SELECT b.workflow_id, concat_ws(' ', 'spent', b.spent, 'not', t.spent,
+                                        'reserved', b.reserved, 'not', t.reserved)
+          FROM budgets b JOIN chosen w ON w.id = b.workflow_id CROSS JOIN LATERAL (
+            WITH RECURSIVE below AS (
+              SELECT id FROM workflows WHERE id = b.workflow_id
+              UNION ALL SELECT c.id FROM below JOIN workflows c ON c.parent_id = below.id)
+            SELECT coalesce(sum(s.cost), 0) AS spent, coalesce(sum(s.reserved), 0) AS reserved
+              FROM below JOIN steps s ON s.workflow_id = below.id) AS t
+         WHERE (b.spent, b.reserved) <> (t.spent, t.reserved)
+        """,
+    ),
+    Invariant(
+        21,
+        "A step that has ended, or whose workflow has, has no reservation, but one that is still to"
+        " be undone.",
+        f"SELECT w.id, s.key || ' ' || s.status FROM chosen w JOIN steps s ON s.workflow_id = w.id"
+        f" WHERE s.reserved > 0 AND (w.status IN {_TERMINAL} OR s.kind <> 'step'"
+        f" OR s.status IN {_DONE})",
+    ),
 )
 
 _CHOSEN = "SELECT * FROM workflows WHERE %s::uuid[] IS NULL OR id = ANY (%s::uuid[])"

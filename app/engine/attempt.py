@@ -17,6 +17,7 @@ from app.engine.lookups import look_up
 from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
 from app.engine.prepared import Prepared
 from app.engine.releases import leave_if_other
+from app.engine.reserving import reserve
 from app.errors import NotServed, Permanent
 from app.keys import step_of
 from app.outbound.http import HttpCall, exchange_scope
@@ -103,7 +104,9 @@ def _run(call: Call, prepared: Prepared) -> Any:
         return action.compensate(call, _undo(call))
     if claim.prior == "unknown":
         look_up(call, is_pivot=prepared.is_pivot)
-    return action.run(call, _fitting_input(action, prepared))
+    given = _fitting_input(action, prepared)
+    reserve(claim, action, given)
+    return action.run(call, given)
 
 
 def _fitting_input(action: Action, prepared: Prepared) -> ActionInput:
@@ -141,13 +144,14 @@ def _undo(call: Call) -> Undo:
         effect["external_id"],
         tuple(answers.whole(call.claim, each) for each in intents.intents(call.workflow_id, key)),
         is_orphan,
+        row["error_code"],
     )
 
 
 def _row(call: Call, key: str) -> Json:
     row = db.patiently(
         lambda: db.row(
-            "SELECT status, input, output, external_id FROM steps"
+            "SELECT status, input, output, external_id, error_code FROM steps"
             " WHERE workflow_id = %s AND key = %s",
             (call.workflow_id, key),
         ),

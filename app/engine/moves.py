@@ -12,6 +12,7 @@ from app.engine.call import Call
 from app.engine.lookups import Doubt, LeftToUndo, pause_after
 from app.engine.prepared import Prepared
 from app.engine.releases import Misfit
+from app.engine.reserving import PutOff
 from app.engine.retry import (
     NOT_SERVED_POLICY,
     PATIENT_POLICY,
@@ -52,6 +53,7 @@ class Moves(enum.Enum):
     DOUBT = "unknown"
     CANCEL = "cancelled"
     LEAVE = "left"
+    PUT_OFF = "put off"
     FENCED = "fenced"
 
 
@@ -76,6 +78,8 @@ class Result:
     was_sent: bool = True
     prepared: Prepared | None = None
     finish: Finish = _FINISH
+    verdict: str = ""
+    """What the transaction led to that has recorded the end already."""
     is_special: bool = False
     """Whether its success does more than release the next step (adds rows, ends the workflow)."""
     passed_over: Json | None = None
@@ -114,10 +118,8 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         timeout = prepared.timeout_seconds or timeout
     result = Result(Moves.FAIL, attempt, prepared=prepared, policy=policy, timeout_seconds=timeout)
     result.passed_over = at_vendor(call)
-    if isinstance(err, Fenced):
-        result.move = Moves.FENCED
-    elif isinstance(err, LeftToUndo):
-        result.move = Moves.CANCEL
+    if isinstance(err, (Fenced, LeftToUndo, PutOff)):
+        _without_outcome(result, err)
     elif isinstance(err, (Misfit, NotConfigured)):
         _by_worker(result, err, call)
     elif isinstance(err, Doubt):
@@ -131,6 +133,14 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
         log.error("step.unexpected", action=call.action.name, exc_info=err)
         _unexpected(result, err, call)
     return result
+
+
+def _without_outcome(result: Result, err: Fenced | LeftToUndo | PutOff) -> None:
+    """The action has not run, or the attempt may not record how it ended."""
+    if isinstance(err, PutOff):
+        result.move, result.verdict = Moves.PUT_OFF, err.verdict
+    else:
+        result.move = Moves.CANCEL if isinstance(err, LeftToUndo) else Moves.FENCED
 
 
 def _by_worker(result: Result, err: Misfit | NotConfigured, call: Call) -> None:

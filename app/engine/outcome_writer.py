@@ -99,7 +99,8 @@ def record(
         return Advance(writer.cancel_step(claim, result.attempt))
     if result.move is Moves.LEAVE:
         return Advance(writer.leave_step(claim, result.attempt, result.error))
-    return Advance("fenced")
+    # A step that was put off has been recorded by the transaction that put it off.
+    return Advance(result.verdict if result.move is Moves.PUT_OFF else "fenced")
 
 
 def _record_retry(claim: Claim, result: Result, fraction: float, writer: OutcomeWriter) -> Advance:

@@ -43,6 +43,8 @@ class Claim:
     user_id: UUID
     type: str
     version: int
+    is_budgeted: bool = False
+    """Whether the workflow spends a budget, in which the step must reserve what it may cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
         row["user_id"],
         row["type"],
         row["version"],
+        bool(row["is_budgeted"]),
     )
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from app.db import begin
-from app.db.models import StepRow, User, WorkflowRow
+from app.db.models import BudgetRow, User, WorkflowRow
 from app.errors import NotFound
 from app.platform import Json
 from app.queries.suspension import shown_status
@@ -44,11 +44,7 @@ def summary_columns(*, with_owner: bool = False) -> Select[*tuple[Any, ...]]:
 
     `with_owner` adds the e-mail addresses of the workflows' owners, for an operator.
     """
-    cost = (
-        select(func.coalesce(func.sum(StepRow.cost), 0))
-        .where(StepRow.workflow_id == WorkflowRow.id)
-        .scalar_subquery()
-    )
+    cost = WorkflowRow.spent + func.cost_of_children_v1(WorkflowRow.id)
     statement = select(
         WorkflowRow.id,
         WorkflowRow.type,
@@ -64,8 +60,10 @@ def summary_columns(*, with_owner: bool = False) -> Select[*tuple[Any, ...]]:
         WorkflowRow.started_at,
         WorkflowRow.completed_at,
         cost.label("cost_micro_usd"),
-        WorkflowRow.budget.label("budget_micro_usd"),
-    )
+        func.coalesce(BudgetRow.reserved, 0).label("reserved_micro_usd"),
+        BudgetRow.amount.label("budget_micro_usd"),
+        WorkflowRow.budget_id.label("budget_of"),
+    ).outerjoin_from(WorkflowRow, BudgetRow, BudgetRow.workflow_id == WorkflowRow.id)
     if with_owner:
         owners = statement.join(User, User.id == WorkflowRow.user_id)
         return owners.add_columns(User.email.label("owner"))
@@ -92,6 +90,8 @@ def summary(row: RowMapping | Mapping[str, Any]) -> Json:
         "started_at": row["started_at"],
         "completed_at": row["completed_at"],
         "cost_micro_usd": int(row["cost_micro_usd"]),
+        "reserved_micro_usd": row["reserved_micro_usd"],
         "budget_micro_usd": row["budget_micro_usd"],
+        "budget_of": row["budget_of"],
         "owner": row.get("owner"),
     }

@@ -157,8 +157,8 @@ class _Pass:
     def repair(self, workflow_id: UUID) -> None:
         """Repair one workflow.
 
-        Expire leases, make polls due and publish due steps. Stop the workflow if its time-out or
-        its budget is exceeded. Undo a stopping workflow further.
+        Expire leases, make polls due and publish due steps. Stop the workflow if its time-out is
+        exceeded, and the workflow whose budget is exceeded. Undo a stopping workflow further.
         """
         if time.monotonic() - self.beat_at > heartbeat.BEAT_SECONDS:
             self.beat()
@@ -176,13 +176,12 @@ class _Pass:
             return
         if row["expired"]:
             log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])
-        overrun = _overrun(row)
-        if overrun is not None:
-            code, message = overrun
-            stop(workflow_id, code, {"code": code, "message": message})
+        stopped = _stop_overrun(workflow_id, row)
+        if stopped is not None:
+            settle(stopped, is_publishing=self.is_reachable)
         elif self.is_reachable and row["won"]:
             self.is_reachable = dispatch(workflow_id, row["won"])
-        if overrun is not None or row["status"] == "compensating":
+        if row["status"] == "compensating":
             settle(workflow_id, is_publishing=self.is_reachable)
 
 
@@ -205,14 +204,29 @@ _PARENTS_NOT_WOKEN = (
 )
 
 
-def _overrun(row: dict[str, Any]) -> tuple[str, str] | None:
-    """The cause and the message of a stop if the workflow exceeds its time-out or its budget;
-    otherwise None."""
+def _stop_overrun(workflow_id: UUID, row: dict[str, Any]) -> UUID | None:
+    """Stop the workflow if its time-out is exceeded, or the one whose budget is exceeded.
+
+    Return the workflow that was stopped, or None. A child may exceed the budget of a workflow above
+    it. Then that one is stopped, and stops its children, unless it has ended.
+    """
     if row["timed_out"]:
-        return "timed_out", "the workflow took longer than its time-out"
-    if row["over_budget"]:
-        return "over_budget", "the platforms have cost more than the workflow's budget"
-    return None
+        message = "the workflow took longer than its time-out"
+        stop(workflow_id, "timed_out", {"code": "timed_out", "message": message})
+        return workflow_id
+    owner: UUID | None = row["over_budget"]
+    if owner is None:
+        return None
+    error = {"code": "over_budget", "message": _OVER_BUDGET}
+    if stop(owner, "over_budget", error) == "ended" and owner != workflow_id:
+        stop(workflow_id, "over_budget", error)
+        return workflow_id
+    return owner
+
+
+_OVER_BUDGET = (
+    "the budget is exceeded: the platforms have cost more, or a step may cost more than is left"
+)
 
 
 def _postpone(workflow_id: UUID) -> None:

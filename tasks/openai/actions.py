@@ -79,15 +79,32 @@ def caption(call: Call, given: CaptionInput) -> Json:
     return {"caption": text, "model": made["model"], "tokens": tokens}
 
 
+@caption.costs_at_most
+def caption_ceiling(given: CaptionInput) -> int:
+    """The cost of all calls that may be made, if each writes as much as it may."""
+    model, read = OpenAISettings.current().caption_model, _most_tokens(given)
+    return sum(cost(model, read, written) for written in _MAX_TOKENS)
+
+
+def _most_tokens(given: CaptionInput) -> int:
+    """More than the tokens of the messages: a token is at least one byte, and the model adds a few
+    tokens to each message."""
+    return len(f"{_SYSTEM}{_user(given)}".encode("utf-8", "surrogatepass")) + 100
+
+
+def _user(given: CaptionInput) -> str:
+    style = f"Style: {given.style}\n" if given.style else ""
+    return f"{style}Brief: {given.brief}"
+
+
 def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
     """The first answer that was not cut off, and the tokens of all answers."""
     openai, tokens = api(), 0
-    style = f"Style: {given.style}\n" if given.style else ""
     for max_tokens in _MAX_TOKENS:
         request = {
             "model": OpenAISettings.current().caption_model,
             "system": _SYSTEM,
-            "user": f"{style}Brief: {given.brief}",
+            "user": _user(given),
             "max_tokens": max_tokens,
         }
         made = call.once(

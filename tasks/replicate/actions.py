@@ -34,6 +34,8 @@ from tasks.replicate.settings import ReplicateSettings
 from tasks.signatures import text_at
 
 _DONE = ("succeeded", "skipped", "compensated")
+_WITHOUT_END = (None, "timed_out")
+"""The error codes of a step that has never seen the end of its prediction."""
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
 # An Nvidia L40S, per second. https://replicate.com/pricing
@@ -94,6 +96,13 @@ def predict(call: Call, given: PredictInput) -> Json:
     return result
 
 
+@predict.costs_at_most
+def predict_ceiling(_: PredictInput) -> int:
+    """The most that a prediction is expected to cost: Replicate itself sets no limit but its own
+    time-out."""
+    return ceil(ReplicateSettings.current().ceiling_seconds * _MICRO_USD_PER_SECOND)
+
+
 @predict.looked_up
 def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the prediction by its input files in Replicate's list, which may lag behind."""
@@ -126,12 +135,15 @@ def discard(call: Call, undo: Undo) -> Json:
     """
     replicate = api()
     known = _prediction_of(call, undo, replicate)
-    result = _stop(replicate, known) if known else "nothing"
+    result, seen = _stop(replicate, known) if known else ("nothing", None)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE
     files = [] if is_in_use else _uploads_of(call, undo, replicate)
     deleted = sum(replicate.delete_file(each) for each in files)
+    if seen is not None and not _is_booked(undo):
+        # Last, because the compensation may be tried again, and each try books its cost.
+        call.spend(_cost(seen))
     return {"result": result, "prediction": known, "erased": erased, "files_deleted": deleted}
 
 
@@ -171,7 +183,8 @@ def _perform_upload(call: Call, replicate: ReplicateApi, request: Json) -> Json:
 
 
 def _cost(seen: Json) -> int:
-    """What an ended prediction costs, in micro-USD, also if it failed: the time that it ran."""
+    """What an ended prediction costs, in micro-USD, also if it failed or was stopped: the time
+    that it ran, as Replicate says it."""
     return ceil(float(seen["predict_seconds"]) * _MICRO_USD_PER_SECOND)
 
 
@@ -208,16 +221,29 @@ def _prediction_of(call: Call, undo: Undo, replicate: ReplicateApi) -> str | Non
     return None
 
 
-def _stop(replicate: ReplicateApi, prediction: str) -> str:
+def _is_booked(undo: Undo) -> bool:
+    """Whether the step itself has booked what its prediction has cost."""
+    has_seen_end = undo.status == "failed" and undo.error_code not in _WITHOUT_END
+    return not undo.is_orphan and (undo.status in _DONE or has_seen_end)
+
+
+def _stop(replicate: ReplicateApi, prediction: str) -> tuple[str, Json | None]:
+    """Stop a prediction. Returns the result, and the ended prediction if Replicate knows it."""
     try:
+        seen = replicate.prediction(prediction)
+        if not seen["is_running"]:
+            return "discarded" if seen["status"] == "succeeded" else "already", seen
+        replicate.cancel_prediction(prediction)
         seen = replicate.prediction(prediction)
     except Permanent as err:
         if err.code == "not_found":
-            return "already"
+            return "already", None
         raise
     if seen["is_running"]:
-        return "canceled" if replicate.cancel_prediction(prediction) else "already"
-    return "discarded" if seen["status"] == "succeeded" else "already"
+        raise Retryable(
+            "Replicate has not stopped the prediction yet", code="still_running", after=2.0
+        )
+    return "canceled", seen
 
 
 def _uploads_of(call: Call, undo: Undo, replicate: ReplicateApi) -> list[str]:

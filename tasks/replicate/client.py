@@ -118,7 +118,7 @@ class ReplicateApi:
             "is_running": not is_ended,
             "output": seen.get("output"),
             "error": seen.get("error"),
-            "predict_seconds": (seen.get("metrics") or {}).get("predict_time") or 0.0,
+            "predict_seconds": _predict_seconds(seen),
         }
 
     def predictions(self, since: datetime) -> Iterator[Json]:
@@ -316,6 +316,18 @@ def _refused(reply: http.HttpReply) -> Outcome:
         code="not_found" if reply.status == 404 else None,
         is_exhausted=reply.status == 402,
     )
+
+
+def _predict_seconds(seen: Json) -> float:
+    """For how long the model ran. `metrics.total_time` is longer: it includes the wait for a start.
+
+    A prediction that was stopped may have no `predict_time`. It then ran from its start to its end;
+    one that never started has cost nothing.
+    """
+    told = (seen.get("metrics") or {}).get("predict_time")
+    if told is None and seen.get("started_at") and seen.get("completed_at"):
+        return max((_time(seen["completed_at"]) - _time(seen["started_at"])).total_seconds(), 0.0)
+    return float(told or 0.0)
 
 
 def _time(text: str) -> datetime:

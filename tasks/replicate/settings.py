@@ -10,7 +10,8 @@ from tasks.signatures import StandardSecret
 class ReplicateSettings(PlatformSettings):
     """`face_swap_model` is `owner/name` or `owner/name:version`.
 
-    `poll_seconds` is the time between two status requests for a prediction that has not ended.
+    `poll_seconds` is the time between two status requests for a prediction that has not ended. A
+    workflow with a budget reserves the price of `ceiling_seconds` for each prediction.
     """
 
     model_config = SettingsConfigDict(env_prefix="REPLICATE_")
@@ -20,3 +21,4 @@ class ReplicateSettings(PlatformSettings):
     webhook_secret: StandardSecret = SecretStr("")
     face_swap_model: str = "playalter-sandbox/face-swap"
     poll_seconds: float = Field(default=120.0, gt=0)
+    ceiling_seconds: float = Field(default=60.0, gt=0)

@@ -75,7 +75,9 @@ class Step(BaseModel):
 class Workflow(BaseModel):
     """One execution; costs are in millionths of a US dollar.
 
-    Only an admin key is told the `owner`, an e-mail address.
+    `cost_micro_usd` includes its children. `reserved_micro_usd` is what running steps may still
+    cost. `budget_of` is the workflow whose budget it spends: itself, or one above it. Only an admin
+    key is told the `owner`, an e-mail address.
     """
 
     id: UUID
@@ -92,7 +94,9 @@ class Workflow(BaseModel):
     started_at: datetime | None
     completed_at: datetime | None
     cost_micro_usd: int
+    reserved_micro_usd: int
     budget_micro_usd: int | None
+    budget_of: UUID | None
     owner: str | None
 
 

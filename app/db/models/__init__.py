@@ -24,7 +24,7 @@ from app.db.models.statuses import (
     UNDO_KINDS,
     WORKFLOW_STATUSES,
 )
-from app.db.models.workflows import StepRow, WorkflowRow
+from app.db.models.workflows import BudgetRow, StepRow, WorkflowRow
 
 __all__ = [
     "CAUSES",
@@ -39,6 +39,7 @@ __all__ = [
     "ApiKey",
     "ArtifactRow",
     "Base",
+    "BudgetRow",
     "ClockOffset",
     "DefinitionActivation",
     "DefinitionRow",

@@ -76,9 +76,9 @@ class WorkflowRow(Base):
     depth: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     undoes: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     """Whether the workflow is undone if it stops."""
-    budget: Mapped[int | None] = mapped_column(BigInteger)
-    """The most that the workflow may cost at the platforms, in micro-USD; None: no limit. What it
-    has cost so far is `spent`."""
+    budget_id: Mapped[UUID | None]
+    """The workflow whose budget this one spends: itself, or one above it. None: there is no limit.
+    What its own steps have cost is `spent`."""
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     is_asleep: Mapped[bool | None]
@@ -149,6 +149,25 @@ class WorkflowRow(Base):
     )
 
 
+class BudgetRow(Base):
+    """What a workflow with a budget, and its children, may cost at the platforms, in micro-USD."""
+
+    __tablename__ = "budgets"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    within_id: Mapped[UUID | None]
+    """The budget of a workflow above, which is spent too."""
+    amount: Mapped[int | None] = mapped_column(BigInteger)
+    """None: the budget applies no more."""
+    spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    is_exceeded: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    """A step may cost more than is left, and no other step holds a reservation."""
+    __table_args__ = (
+        CheckConstraint("reserved >= 0", name="budgets_reserved"),
+        {"postgresql_with": {"fillfactor": "50"}},
+    )
+
+
 class StepRow(Base):
     """One node of a workflow, its compensation, an orphan effect, or the compensation of an orphan.
 
@@ -206,6 +225,8 @@ class StepRow(Base):
     asked: Mapped[list[str] | None]
     """The e-mail addresses of the users who may give the signal; None: the workflow's owner."""
     cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """What the step's calls may still cost, in micro-USD."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     adopted_from: Mapped[UUID | None]

@@ -232,6 +232,7 @@ class Protocol(RuleBasedStateMachine):
         found = [
             *broken(db.rows, self.world.workflows()),
             *observed.forbidden_claims(self.seen),
+            *observed.overspent(self.seen),
             *self._published_more_than_won(),
         ]
         assert not found, found

@@ -35,8 +35,9 @@ BEGIN
     INSERT INTO observed (kind, workflow_id, key, before, after, undo, workflow_status, is_paused,
                           is_left)
     VALUES ('step', NEW.workflow_id, NEW.key, came_from, NEW.status, NEW.kind <> 'step', w.status,
-            w.is_paused, coalesce(NEW.left_since IS NOT NULL AND NEW.error_code = 'action_differs',
-                                  false));
+            w.is_paused, coalesce(NEW.left_since IS NOT NULL AND NEW.error_code = 'action_differs'
+              OR NEW.error_code IN ('waits_for_budget', 'over_budget')
+                 AND NEW.error_code = OLD.error_code, false));
   END IF;
   IF NEW.publish_after > clock_timestamp()
      AND (TG_OP = 'INSERT' OR NEW.publish_after IS DISTINCT FROM OLD.publish_after) THEN
@@ -57,6 +58,17 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER observe AFTER INSERT ON events
   FOR EACH ROW EXECUTE FUNCTION observe_event();
+
+CREATE OR REPLACE FUNCTION observe_budget() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO observed (kind, workflow_id, before, after)
+  SELECT 'overspent', workflow_id, amount::text, spent || ' + ' || reserved FROM budgets
+   WHERE workflow_id = NEW.workflow_id AND spent + reserved > amount;
+  RETURN NULL;
+END $$;
+DROP TRIGGER IF EXISTS observe ON budgets;
+CREATE CONSTRAINT TRIGGER observe AFTER INSERT OR UPDATE ON budgets DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION observe_budget();
 """
 
 Pair = tuple[str, str]
@@ -118,6 +130,12 @@ def forbidden_claims(since: int) -> list[Broken]:
         Broken(15 if row["is_paused"] else 7, row["workflow_id"], f"{row['key']} was claimed")
         for row in db.rows(_CLAIMED, (since,))
     ]
+
+
+def overspent(since: int = 0) -> list[Broken]:
+    """19, at every commit: budgets of which more was spent and reserved than there is."""
+    rows = db.rows("SELECT * FROM observed WHERE kind = 'overspent' AND id > %s", (since,))
+    return [Broken(19, row["workflow_id"], f"{row['after']} > {row['before']}") for row in rows]
 
 
 def wins(workflows: list[UUID]) -> dict[tuple[UUID, str], int]:

@@ -42,6 +42,9 @@ def mapped(do: Node, **rest: Any) -> Node:
 
 END = failing("end")
 
+BUDGETS = {"with_budget": "0.000035", "on_a_child": "0.000010"}
+"""In US dollars. The ceiling of each paid step is 10 millionths (see vendor.py)."""
+
 SAMPLES: dict[str, Node] = {
     "in_chain": {"sequence": [undone("a"), pay("pay"), noop("b"), noop("c"), END]},
     "in_parallel": {
@@ -107,6 +110,22 @@ SAMPLES: dict[str, Node] = {
         "sequence": [
             {"workflow": "child", "type": "in_chain", "with": {"fails": False}},
             noop("after"),
+            END,
+        ]
+    },
+    "on_a_child": {"sequence": [pay("first"), pay("second")]},
+    "with_budget": {
+        "sequence": [
+            {
+                "parallel": "p",
+                "branches": [
+                    pay("pay"),
+                    {"sequence": [job("job"), noop("after")]},
+                    {"workflow": "child", "type": "in_chain", "with": {"fails": False}},
+                    {"workflow": "poor", "type": "on_a_child", "on_failure": "skip"},
+                ],
+            },
+            pay("last"),
             END,
         ]
     },

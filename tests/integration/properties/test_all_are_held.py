@@ -37,6 +37,9 @@ DAMAGE = {
     12: "UPDATE steps SET publish_after = clock_timestamp()",
     13: "UPDATE workflows SET next_wake_at = playalter_now() + interval '1 hour'",
     16: "UPDATE workflows SET status = 'succeeded', completed_at = now()",
+    19: "UPDATE budgets SET amount = 16",
+    20: "UPDATE budgets SET spent = spent + 1",
+    21: "UPDATE workflows SET status = 'cancelled', budget_id = NULL, completed_at = now()",
     17: "UPDATE steps SET status = 'pending', publish_after = NULL WHERE key = 'pay'",
 }
 
@@ -47,6 +50,11 @@ def test_each_statement_finds_what_breaks_its_invariant(observing: Kernel) -> No
         if number in {11, 12}:
             observing.start("in_map", INPUT)
             claim = world.claim(world.due()[0])
+        elif number in {19, 20, 21}:
+            observing.start("with_budget", INPUT)
+            paid, waiting = (next(s for s in world.due() if s["key"] == k) for k in ("pay", "job"))
+            world.attempt(observing.claim(paid["workflow_id"], "pay"))
+            claim = world.claim(waiting)
         else:
             observing.start("in_chain", INPUT)
             first = world.claim(world.due()[0])

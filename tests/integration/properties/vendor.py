@@ -37,6 +37,13 @@ FAULTS = (
 )
 
 
+CEILING = 10
+"""The most that a paid step may cost, in micro-USD."""
+COST = 7
+UNDO_COST = 3
+"""What a job has cost that was stopped before it had ended."""
+
+
 class Killed(BaseException):
     """The process dies here."""
 
@@ -77,12 +84,15 @@ class Vendor:
 
     def _pay(self) -> Action:
         def run(call: Call, given: ActionInput) -> Json:
-            return call.once("charge", {}, lambda _, key: self._make(call, key))
+            paid = call.once("charge", {}, lambda _, key: self._make(call, key))
+            call.spend(COST)
+            return paid
 
         made = Action(
             "stripe.capture", AnyInput, run, Effect.LOOKUP, tries=3, key_life=timedelta(days=1)
         )
         made.compensate, made.lookup = self._undo, self._find
+        made.ceiling = lambda _: CEILING
         return made
 
     def _job(self) -> Action:
@@ -92,10 +102,12 @@ class Vendor:
                 known = call.once("create", {}, lambda _, key: self._make(call, key))["id"]
             if known not in self.finished:
                 raise Suspend(known, poll_seconds=60.0)
+            call.spend(COST)
             return {"id": known}
 
         made = Action("replicate.predict", AnyInput, run, Effect.LOOKUP, tries=3)
         made.compensate, made.lookup = self._undo, self._find
+        made.ceiling = lambda _: CEILING
         return made
 
     def _make(self, call: Call, key: str) -> Json:
@@ -110,7 +122,10 @@ class Vendor:
                 if (done.workflow_id, done.step) == (call.workflow_id, undo.step_key):
                     done.is_undone = True
 
-        return call.once("refund", {}, lambda _, key: self._call(effect))
+        done = call.once("refund", {}, lambda _, key: self._call(effect))
+        if undo.status == "cancelled":
+            call.spend(UNDO_COST)
+        return done
 
     def _find(self, call: Call, intent: Intent) -> LookupAnswer:
         is_lagging, self.is_lagging = self.is_lagging, False

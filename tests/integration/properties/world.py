@@ -35,8 +35,8 @@ from tests.integration.properties.vendor import Killed, Vendor, external_id
 
 QUEUES = ("control", "stripe", "replicate")
 _TABLES = (
-    "observed", "platform_logs", "webhook_deliveries", "intents", "events", "steps", "workflows",
-    "reconciler_beat", "clock_offset",
+    "observed", "platform_logs", "webhook_deliveries", "intents", "events", "steps", "budgets",
+    "workflows",    "reconciler_beat", "clock_offset",
 )  # fmt: skip
 
 

@@ -33,6 +33,9 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 --     its workflow was marked for attention because of that. Both apply only together with
 --     error_code.
 --   is_tolerated: the step has failed, and the definition tolerates that
+--
+-- cost is what the step's calls have cost at the platforms, and reserved what they may still cost,
+-- both in micro-USD. Only a step of a workflow that spends a budget reserves (see reserve_v1).
 CREATE TABLE steps (
   workflow_id uuid NOT NULL,
   key text NOT NULL,
@@ -71,6 +74,7 @@ CREATE TABLE steps (
   signal text,
   asked text[],
   cost bigint DEFAULT 0 NOT NULL,
+  reserved bigint DEFAULT 0 NOT NULL,
   started_at timestamptz,
   finished_at timestamptz,
   adopted_from uuid,
@@ -92,5 +96,8 @@ CREATE INDEX steps_orphans ON steps (workflow_id) WHERE kind = 'orphan_undo';
 
 CREATE TRIGGER is_not_needed BEFORE DELETE ON steps
   FOR EACH ROW EXECUTE FUNCTION is_not_needed_v1();
-CREATE TRIGGER spend AFTER UPDATE OF cost ON steps FOR EACH ROW
-  WHEN (NEW.cost <> OLD.cost) EXECUTE FUNCTION spend_v1();
+-- An AFTER trigger, because a BEFORE trigger would lock each row that is updated once more.
+CREATE TRIGGER account AFTER UPDATE OF status, cost, reserved ON steps FOR EACH ROW
+  WHEN (NEW.cost <> OLD.cost OR NEW.reserved <> OLD.reserved
+        OR NEW.reserved <> 0 AND NEW.status <> OLD.status)
+  EXECUTE FUNCTION account_v1();

@@ -5,6 +5,10 @@
 -- while attention is set. paused_by, paused_reason and pauses_children are valid only while
 -- paused_at is set; a child that is started during the pause is then paused in the same way.
 --
+-- budget_id: the workflow whose budget this one spends (itself, or a workflow above it), null if no
+-- budget applies. spent is what its own steps have cost at the platforms, in micro-USD; what its
+-- children have cost is theirs, and what a fork has adopted is the original's.
+--
 -- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
 -- those rows instead (see is_not_needed_v1).
@@ -38,7 +42,7 @@ CREATE TABLE workflows (
   parent_key text,
   depth smallint DEFAULT 0 NOT NULL,
   undoes boolean DEFAULT true NOT NULL,
-  budget bigint,
+  budget_id uuid,
   spent bigint DEFAULT 0 NOT NULL,
   forked_from uuid REFERENCES workflows (id),
   is_asleep boolean,
@@ -94,5 +98,8 @@ CREATE TRIGGER is_not_needed BEFORE DELETE ON workflows
 CREATE TRIGGER note_sleep BEFORE UPDATE OF next_wake_at ON workflows FOR EACH ROW
   WHEN (NEW.next_wake_at > OLD.next_wake_at AND NEW.completed_at IS NULL)
   EXECUTE FUNCTION note_sleep_v1();
+CREATE TRIGGER release_reservations AFTER UPDATE OF completed_at ON workflows FOR EACH ROW
+  WHEN (NEW.completed_at IS NOT NULL AND NEW.budget_id IS NOT NULL)
+  EXECUTE FUNCTION release_reservations_v1();
 CREATE TRIGGER workflows_not_on_a_retired_version BEFORE INSERT ON workflows
   FOR EACH ROW EXECUTE FUNCTION refuse_retired_v1();

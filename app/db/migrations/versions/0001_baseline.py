@@ -23,6 +23,7 @@ _TABLES = (
     "definitions",
     "definition_activations",
     "workflows",
+    "budgets",
     "steps",
     "intents",
     "platform_objects",

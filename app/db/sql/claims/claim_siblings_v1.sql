@@ -17,10 +17,12 @@ DECLARE
 BEGIN
   -- The commit is not flushed, for the same reason as in claim_step_v1.
   PERFORM set_config('synchronous_commit', 'off', true);
-  SELECT status, paused_at, user_id, type, version, spent <= budget AS is_within INTO w
+  SELECT status, paused_at, user_id, type, version,
+         CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(budget_id) IS NULL END
+           AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND OR w.status <> 'running' OR w.paused_at IS NOT NULL
-     OR NOT coalesce(w.is_within, true) THEN
+     OR NOT w.is_within THEN
     RETURN;
   END IF;
   RETURN QUERY

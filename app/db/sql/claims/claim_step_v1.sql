@@ -5,7 +5,7 @@
 --
 -- A step can be claimed if it is pending or unknown, has been released, is due, and its workflow
 -- allows it:
---   - A running workflow allows its steps while it is within its budget.
+--   - A running workflow allows its steps while no budget that it spends is exceeded.
 --   - A stopping workflow allows compensations, and unknown steps, whose calls are looked up.
 --   - A paused workflow allows nothing.
 --   - The compensation of an orphan (an effect at a platform that its step does not own) may run in
@@ -15,7 +15,8 @@
 -- outcomes, but the barrier of a stop or a pause (a lock FOR UPDATE) waits for claims in flight.
 --
 -- verdicts:
---   claimed: the step is running. `skips`: a person asked to skip it.
+--   claimed: the step is running. `skips`: a person asked to skip it. `is_budgeted`: the workflow
+--     spends a budget, so a step that costs something must reserve it (see reserve_v1).
 --   done: the step was recorded earlier. `released`: its successors that this caller must publish;
 --     `joined`: the join among them.
 --   skip: the step must not run now.
@@ -25,7 +26,7 @@ CREATE OR REPLACE FUNCTION claim_step_v1(
 RETURNS TABLE (verdict text, fence uuid, prior text, tries integer, generation integer,
                external_id text, input jsonb, item jsonb, expired boolean, undo boolean,
                stopping boolean, skips boolean, released text[], joined text, user_id uuid, type text,
-               version integer)
+               version integer, is_budgeted boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -37,12 +38,14 @@ BEGIN
   -- intent or an outcome is flushed before anything that matters, and its flush writes the claim to
   -- disk too.
   PERFORM set_config('synchronous_commit', 'off', true);
-  SELECT workflows.status, paused_at, user_id, type, version, spent <= budget AS is_within,
+  SELECT workflows.status, paused_at, user_id, type, version, budget_id IS NOT NULL AS is_budgeted,
+         CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(budget_id) IS NULL END
+           AS is_within,
          completed_at IS NOT NULL AS has_ended INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
-                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0;
+                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false;
     RETURN;
   END IF;
   UPDATE steps SET
@@ -55,7 +58,7 @@ BEGIN
      AND (wake_at IS NULL OR wake_at <= playalter_now())
      AND CASE WHEN kind = 'orphan_undo' THEN w.paused_at IS NULL OR w.has_ended
               WHEN w.paused_at IS NOT NULL THEN false
-              WHEN w.status = 'running' THEN kind = 'step' AND coalesce(w.is_within, true)
+              WHEN w.status = 'running' THEN kind = 'step' AND w.is_within
               WHEN w.status = 'compensating' THEN kind <> 'step' OR status = 'unknown'
               ELSE false END
   RETURNING steps.fence, old.status::text AS prior, steps.tries, steps.generation, steps.external_id,
@@ -66,7 +69,7 @@ BEGIN
     RETURN QUERY SELECT 'claimed', s.fence, s.prior, s.tries, s.generation, s.external_id, s.input,
                         s.item, s.expired, s.undo, w.status = 'compensating', s.skip_requested,
                         NULL::text[],
-                        NULL, w.user_id, w.type, w.version;
+                        NULL, w.user_id, w.type, w.version, w.is_budgeted;
     RETURN;
   END IF;
   SELECT steps.status, next_keys, join_key INTO s
@@ -74,11 +77,11 @@ BEGIN
   IF NOT FOUND OR s.status NOT IN ('succeeded', 'skipped') OR w.status <> 'running'
      OR w.paused_at IS NOT NULL THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
-                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0;
+                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false;
     RETURN;
   END IF;
   won := win_publish_v1(p_workflow, coalesce(s.next_keys, ARRAY[s.join_key]), p_republish);
   RETURN QUERY SELECT 'done', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false, false, false,
                       false, won, CASE WHEN s.join_key = ANY (won) THEN s.join_key END,
-                      NULL::uuid, NULL, 0;
+                      NULL::uuid, NULL, 0, false;
 END $$;

@@ -54,6 +54,8 @@ BEGIN
    WHERE workflow_id = p_workflow AND key = p_key;
   UPDATE steps SET status = 'compensated'
    WHERE workflow_id = p_workflow AND key = p_of_key AND status <> 'failed';
+  UPDATE steps SET reserved = 0
+   WHERE workflow_id = p_workflow AND key = p_of_key AND reserved > 0;
   PERFORM append_event_v1(p_workflow, 'StepCompensated', p_of_key, NULL);
   PERFORM settle_attention_v1(p_workflow, p_person);
   PERFORM wake_by_v1(p_workflow, playalter_now());

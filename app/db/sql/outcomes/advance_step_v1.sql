@@ -4,9 +4,8 @@
 -- recorded by finish_step_v1 and nothing is claimed; the verdict is then that of finish_step_v1,
 -- and `released` lists the keys to publish.
 --
--- An UPDATE that sets `cost` fires the trigger of the budget. Most steps cost nothing, so the cost
--- is written by an UPDATE of its own, and only if it is not zero. The workflow row is locked first,
--- FOR NO KEY UPDATE.
+-- A step that has cost something, of a workflow that spends a budget, is recorded by finish_step_v1
+-- too, because the cost may exceed the budget. The workflow row is locked first, FOR NO KEY UPDATE.
 -- verdicts: advanced (with the claim of p_next), or those of finish_step_v1
 CREATE OR REPLACE FUNCTION advance_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
@@ -14,7 +13,8 @@ CREATE OR REPLACE FUNCTION advance_step_v1(
   p_attempt double precision)
 RETURNS TABLE (verdict text, released text[], joined text, fence uuid, prior text, tries integer,
                generation integer, external_id text, input jsonb, item jsonb, expired boolean,
-               skips boolean, user_id uuid, type text, version integer)
+               skips boolean, user_id uuid, type text, version integer,
+               is_budgeted boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -23,20 +23,18 @@ DECLARE
   c record;
   real timestamptz := clock_timestamp();
 BEGIN
-  SELECT status, paused_at, user_id, type, version, spent + p_cost <= budget AS is_within INTO w
+  SELECT status, paused_at, user_id, type, version, budget_id IS NOT NULL AS is_budgeted,
+         CASE WHEN budget_id IS NULL THEN true
+              ELSE p_cost = 0 AND exceeded_budget_v1(budget_id) IS NULL END AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.status = 'running' AND w.paused_at IS NULL AND coalesce(w.is_within, true) THEN
+  IF w.status = 'running' AND w.paused_at IS NULL AND w.is_within THEN
     UPDATE steps SET status = 'succeeded', output = p_output, input = coalesce(p_input, input),
            error = NULL, error_code = NULL, crashes = 0, lease_until = NULL, deadline_at = NULL,
-           finished_at = real
+           finished_at = real, cost = cost + p_cost
      WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
        AND kind = 'step' AND join_key IS NULL AND next_keys = ARRAY[p_next]
     RETURNING cost INTO s;
     IF FOUND THEN
-      IF p_cost <> 0 THEN
-        UPDATE steps SET cost = cost + p_cost WHERE workflow_id = p_workflow AND key = p_key
-        RETURNING cost INTO s;
-      END IF;
       IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
       PERFORM append_event_v1(p_workflow, 'StepSucceeded', p_key, jsonb_build_object(
         'output', payload_hash(p_output), 'cost', nullif(s.cost, 0)));
@@ -55,17 +53,18 @@ BEGIN
         RETURN QUERY SELECT 'advanced', NULL::text[], NULL, c.fence, 'pending', c.tries,
                             c.generation, c.external_id, c.input, c.item, false, c.skip_requested,
                             w.user_id, w.type,
-                            w.version;
+                            w.version, w.is_budgeted;
       ELSE
         -- Another worker has claimed the successor, so the caller has nothing to publish.
         RETURN QUERY SELECT 'released', '{}'::text[], NULL, NULL::uuid, NULL, 0, 0, NULL,
-                            NULL::jsonb, NULL::jsonb, false, false, NULL::uuid, NULL, 0;
+                            NULL::jsonb, NULL::jsonb, false, false, NULL::uuid, NULL, 0,
+                            false;
       END IF;
       RETURN;
     END IF;
   END IF;
   RETURN QUERY SELECT f.verdict, f.released, f.joined, NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb,
-                      NULL::jsonb, false, false, NULL::uuid, NULL, 0
+                      NULL::jsonb, false, false, NULL::uuid, NULL, 0, false
     FROM finish_step_v1(p_workflow, p_key, p_fence, p_input, p_output, p_cost, p_calls, 'succeeded',
                         NULL, NULL, NULL, NULL, false, p_republish) AS f;
 END $$;

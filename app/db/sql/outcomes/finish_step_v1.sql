@@ -58,6 +58,8 @@ BEGIN
   IF s.kind <> 'step' THEN
     UPDATE steps SET status = 'compensated'
      WHERE workflow_id = p_workflow AND key = s.of_key AND status <> 'failed';
+    UPDATE steps SET reserved = 0
+     WHERE workflow_id = p_workflow AND key = s.of_key AND reserved > 0;
     PERFORM append_event_v1(p_workflow, 'StepCompensated', s.of_key,
                             jsonb_build_object('output', payload_hash(p_output), 'cost', s.cost,
                                                'tries', nullif(s.tries, 0)));

@@ -5,7 +5,8 @@
 --
 -- Returns no row if another transaction holds the workflow row, which is locked FOR NO KEY UPDATE
 -- SKIP LOCKED. The steps are read in statements after that lock. The caller publishes the steps in
--- `won`, and stops a workflow that is `timed_out` or `over_budget`.
+-- `won`, stops the workflow if it is `timed_out`, and stops the workflow `over_budget`: the one whose
+-- budget is exceeded, which is this one or one above it.
 --
 --   p_may_expire: false if workers may have been unable to renew their leases (see
 --     reconciler_beat_v1); then no lease is ended.
@@ -14,7 +15,7 @@
 CREATE OR REPLACE FUNCTION reconcile_workflow_v1(
   p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
   p_republish double precision)
-RETURNS TABLE (status text, won text[], timed_out boolean, over_budget boolean, expired integer)
+RETURNS TABLE (status text, won text[], timed_out boolean, over_budget uuid, expired integer)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -26,7 +27,8 @@ DECLARE
   earliest timestamptz;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
-  SELECT status, paused_at, expires_at, completed_at, attention, spent > budget AS is_over INTO w
+  SELECT status, paused_at, expires_at, completed_at, attention,
+         CASE WHEN budget_id IS NOT NULL THEN exceeded_budget_v1(budget_id) END AS exceeded INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN; END IF;
 
@@ -80,7 +82,7 @@ BEGIN
     due := win_publish_v1(p_workflow, due, p_republish);
   END IF;
   IF w.completed_at IS NOT NULL THEN
-    RETURN QUERY SELECT w.status, coalesce(due, '{}'), false, false, expired_count;
+    RETURN QUERY SELECT w.status, coalesce(due, '{}'), false, NULL::uuid, expired_count;
     RETURN;
   END IF;
 
@@ -100,5 +102,5 @@ BEGIN
    WHERE id = p_workflow;
   RETURN QUERY SELECT w.status, coalesce(due, '{}'),
     w.status = 'running' AND coalesce(w.expires_at <= playalter_now(), false),
-    w.status = 'running' AND coalesce(w.is_over, false), expired_count;
+    CASE WHEN w.status = 'running' THEN w.exceeded END, expired_count;
 END $$;

@@ -5,7 +5,9 @@
 -- commit.
 --
 -- adopted_from stores the workflow that made an outcome, also if the source had adopted it too.
--- External ids and generations are not copied: they belong to calls that the fork has not made.
+-- External ids, generations and costs are not copied: they belong to calls that the fork has not
+-- made. The fork gets a budget of its own, as large as the one that the source spends.
+--
 -- p_artifacts: the files that p_input or p_step_input mentions. p_step_input: the input of the step
 -- p_from_step; null if it is not replaced.
 CREATE OR REPLACE FUNCTION fork_workflow_v1(
@@ -17,8 +19,8 @@ RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
                             p_request_hash, p_timeout, p_steps, p_republish, w.priority,
-                            NULL, NULL, 0, w.budget, p_artifacts)
-     FROM workflows w WHERE w.id = p_source;
+                            NULL, NULL, 0, b.amount, p_artifacts)
+     FROM workflows w LEFT JOIN budgets b ON b.workflow_id = w.budget_id WHERE w.id = p_source;
   UPDATE workflows AS w SET forked_from = p_source, organisation_id = source.organisation_id,
          project_id = source.project_id
     FROM workflows AS source WHERE w.id = p_id AND source.id = p_source;
@@ -30,15 +32,15 @@ BEGIN
    WHERE workflow_id = p_id AND key = p_from_step AND p_step_input IS NOT NULL;
   INSERT INTO steps (workflow_id, key, role, position, action, status, next_keys, join_key,
                      item_heads, item_count, next_item, remaining, item, input, output, error,
-                     error_code, cost, ready_at, started_at, finished_at, is_tolerated, adopted_from)
+                     error_code, ready_at, started_at, finished_at, is_tolerated, adopted_from)
   SELECT p_id, s.key, s.role, s.position, s.action, s.status, s.next_keys, s.join_key,
          s.item_heads, s.item_count, s.next_item, s.remaining, s.item, s.input, s.output, s.error,
-         s.error_code, s.cost, s.ready_at, s.started_at, s.finished_at, s.is_tolerated,
+         s.error_code, s.ready_at, s.started_at, s.finished_at, s.is_tolerated,
          coalesce(s.adopted_from, p_source)
     FROM jsonb_to_recordset(p_adopted) AS a (key text)
     JOIN steps s ON s.workflow_id = p_source AND s.key = a.key;
   PERFORM append_event_v1(p_id, 'StepAdopted', s.key, jsonb_build_object(
-            'from', s.adopted_from, 'output', payload_hash(s.output), 'cost', nullif(s.cost, 0),
+            'from', s.adopted_from, 'output', payload_hash(s.output),
             'status', nullif(s.status, 'succeeded'), 'count', s.item_count,
             'code', s.error_code))
      FROM (SELECT * FROM steps WHERE workflow_id = p_id AND adopted_from IS NOT NULL

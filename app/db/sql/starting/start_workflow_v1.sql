@@ -6,7 +6,9 @@
 -- Returns false and writes nothing if the parent does not run any more. The parent's row is locked
 -- FOR KEY SHARE, so that the barrier of the parent's stop (a lock FOR UPDATE) waits for this start,
 -- and no child starts after it. p_steps is as in add_steps_v1, p_artifacts as in
--- mention_artifacts_v1. p_timeout is in seconds from now. Called by submit_workflow_v1 and
+-- mention_artifacts_v1. p_timeout is in seconds from now. p_budget: the workflow's own budget in
+-- micro-USD; null if it has none, so that a child spends its parent's.
+-- Called by submit_workflow_v1 and
 -- fork_workflow_v1, and for other starts and for children by Python.
 CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
@@ -19,19 +21,23 @@ DECLARE
   home record;
 BEGIN
   IF p_parent IS NULL THEN
-    SELECT organisation_id, project_id INTO home FROM users WHERE id = p_user;
+    SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home
+      FROM users WHERE id = p_user;
   ELSE
-    SELECT organisation_id, project_id INTO home
+    SELECT organisation_id, project_id, budget_id INTO home
       FROM workflows WHERE id = p_parent AND status = 'running' FOR KEY SHARE;
     IF NOT FOUND THEN RETURN false; END IF;
   END IF;
   INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,
                          idempotency_key, request_hash, next_wake_at, expires_at, started_at, priority,
-                         parent_id, parent_key, depth, budget)
+                         parent_id, parent_key, depth, budget_id)
   VALUES (p_id, home.organisation_id, home.project_id, p_user, p_type, p_version, 'running', p_input,
           p_idempotency_key, p_request_hash, playalter_now() + seconds(least(p_republish, p_timeout)),
           playalter_now() + seconds(p_timeout), clock_timestamp(), p_priority, p_parent, p_parent_key,
-          p_depth, p_budget);
+          p_depth, CASE WHEN p_budget IS NULL THEN home.budget_id ELSE p_id END);
+  IF p_budget IS NOT NULL THEN
+    INSERT INTO budgets (workflow_id, within_id, amount) VALUES (p_id, home.budget_id, p_budget);
+  END IF;
   IF p_artifacts IS NOT NULL THEN PERFORM mention_artifacts_v1(p_id, p_user, p_artifacts); END IF;
   PERFORM add_steps_v1(p_id, p_steps, p_republish);
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(

@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION submit_workflow_v1(
 RETURNS TABLE (verdict text, id uuid, request_hash bytea, type text, version integer, status text,
   cause text, attention text, priority smallint, is_paused boolean, parent_id uuid,
   forked_from uuid, created_at timestamptz, started_at timestamptz, completed_at timestamptz,
-  cost_micro_usd bigint, budget_micro_usd bigint)
+  cost_micro_usd bigint, reserved_micro_usd bigint, budget_micro_usd bigint, budget_of uuid)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -43,9 +43,9 @@ BEGIN
   PERFORM start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
     p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget,
     p_artifacts);
-  -- The workflow's cost is the sum over its steps, which are new and have cost nothing.
+  -- A new workflow has no children, has cost nothing, and has reserved nothing.
   RETURN QUERY SELECT 'started', w.id, w.request_hash, w.type, w.version, w.status, w.cause,
            w.attention, w.priority, w.paused_at IS NOT NULL, w.parent_id, w.forked_from,
-           w.created_at, w.started_at, w.completed_at, 0::bigint, w.budget
+           w.created_at, w.started_at, w.completed_at, 0::bigint, 0::bigint, p_budget, w.budget_id
       FROM workflows AS w WHERE w.id = p_id;
 END $$;

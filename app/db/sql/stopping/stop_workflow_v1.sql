@@ -36,9 +36,10 @@ BEGIN
                     AND (i.resolution IS NULL OR i.resolution = 'accepted')))) THEN
     IF p_cause <> 'cancelled' THEN
       PERFORM call_person_v1(p_workflow, NULL, p_cause);
-      UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END,
-             budget = CASE p_cause WHEN 'over_budget' THEN NULL ELSE budget END
+      UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END
        WHERE id = p_workflow;
+      UPDATE budgets SET amount = NULL, is_exceeded = false
+       WHERE workflow_id = p_workflow AND p_cause = 'over_budget';
     END IF;
     RETURN 'past_pivot';
   END IF;

@@ -1,0 +1,43 @@
+-- Trigger on steps, fired when a step's cost or reservation changes, or when the status of a step
+-- with a reservation changes. It keeps the workflow's column `spent` (what the calls of its own
+-- steps have cost, in micro-USD) and the budgets.
+--
+-- A cost is booked against the step's reservation. A step that can cost nothing more gives the rest
+-- back (see may_still_cost_v1). If a step of a workflow with a budget costs more than it had
+-- reserved, the cost is booked and the workflow is marked for attention, because then its action
+-- declares too low a ceiling. If the budget is exceeded now, no step is claimed any more, and the
+-- workflow becomes due, so that the reconciler stops the workflow that has the budget.
+--
+-- The transaction already holds the workflow row FOR NO KEY UPDATE: so does everything that writes
+-- a cost, a reservation or the status of a step that has one.
+CREATE OR REPLACE FUNCTION account_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  budget uuid;
+  spends bigint := NEW.cost - OLD.cost;
+  keeps bigint;
+  exceeded uuid;
+BEGIN
+  UPDATE workflows SET spent = spent + spends WHERE id = NEW.workflow_id AND spends <> 0;
+  SELECT budget_id INTO budget FROM workflows WHERE id = NEW.workflow_id;
+  IF budget IS NULL THEN RETURN NULL; END IF;
+  IF spends <> 0 OR NEW.reserved <> OLD.reserved THEN
+    PERFORM book_v1(budget, spends, NEW.reserved - OLD.reserved);
+  END IF;
+  IF NEW.reserved = OLD.reserved AND NEW.reserved > 0 THEN
+    keeps := CASE WHEN may_still_cost_v1(NEW.workflow_id, NEW.key, OLD.status)
+                  THEN greatest(NEW.reserved - spends, 0) ELSE 0 END;
+    -- Fires this trigger again, which books what is given back.
+    UPDATE steps SET reserved = keeps
+     WHERE workflow_id = NEW.workflow_id AND key = NEW.key AND reserved <> keeps;
+  END IF;
+  IF spends > OLD.reserved THEN
+    exceeded := exceeded_budget_v1(budget);
+    IF exceeded IS NOT NULL THEN
+      UPDATE workflows SET next_wake_at = least(next_wake_at, playalter_now())
+       WHERE id = NEW.workflow_id AND status = 'running';
+    ELSIF NEW.kind = 'step' THEN
+      PERFORM call_person_v1(NEW.workflow_id, NEW.key, 'cost_above_ceiling');
+    END IF;
+  END IF;
+  RETURN NULL;
+END $$;

@@ -1,0 +1,33 @@
+"""Budgets: what workflows may cost at the platforms, and what their steps have reserved of it."""
+
+from app import db
+from app.payload import dumps
+from app.platform import Json
+from app.protocol.claims import Claim
+
+RESERVED = "reserved"
+"""The verdict that lets the step run. All verdicts are listed in `reserve_v1`."""
+
+
+def reserve(claim: Claim, ceiling: int, *, waits: Json, over: Json) -> str:
+    """Reserve `ceiling` micro-USD for the step in every budget that its workflow spends.
+
+    If too little is left, the step is pending again, with the error `waits` or `over`. Returns the
+    verdict. Raises Unavailable if PostgreSQL does not come back in time.
+    """
+    row = db.call(
+        "SELECT reserve_v1(%s, %s, %s, %s, %s, %s, %s, %s) AS verdict",
+        (
+            claim.workflow_id,
+            claim.key,
+            claim.fence,
+            ceiling,
+            dumps(waits),
+            waits["code"],
+            dumps(over),
+            over["code"],
+        ),
+        seconds=db.OUTCOME_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return str(row["verdict"])
