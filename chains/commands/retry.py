@@ -1,4 +1,4 @@
-"""Retries a step now, with corrections of its input if given. A fork continues a failed workflow."""
+"""Retries a step now, with corrections of its input if given; a fork goes on from a failed one."""
 
 from typing import Any
 from uuid import UUID

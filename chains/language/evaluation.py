@@ -9,7 +9,6 @@ each part of an expression that is evaluated, and each value that is compared, s
 from collections.abc import Iterator
 from typing import Any
 
-from jmespath.functions import Functions
 from jmespath.visitor import TreeInterpreter
 
 from app.payload import MAX_BYTES
@@ -54,9 +53,7 @@ class Meter:
     def spend(self, units: int) -> None:
         """Subtract the size of what a function is about to build; raise TooMuch if that is more
         than what is left."""
-        self.left -= units
-        if self.left < 0:
-            raise TooMuch("the value is too large to be stored")
+        self._shrink(units)
 
     def charge(self, value: Any) -> None:
         """Subtract the size of a value.
@@ -173,7 +170,7 @@ class _Interpreter(TreeInterpreter):
             self._expect(name, each)
         if name == "contains" and len(given) == 2:
             self._expect_search(*given)
-        found = _FUNCTIONS.call_function(name, given)
+        found = self._functions.call_function(name, given)
         return self._charged(found) if isinstance(found, str) else found
 
     def visit_comparator(self, node: Any, value: Any) -> Any:
@@ -251,7 +248,6 @@ def _literal(value: Any) -> dict[str, Any]:
     return {"type": "literal", "value": value}
 
 
-_FUNCTIONS = Functions()
 _AT_ONCE = frozenset({"length", "not_null", "to_array", "type"})
 """Functions that do not read what is in their arguments."""
 _BY_KEY = frozenset({"sort_by", "min_by", "max_by"})

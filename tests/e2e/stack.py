@@ -32,8 +32,8 @@ T = TypeVar("T")
 CORE = ("postgres", "valkey", "sandbox", "migrate", "web", "reconciler")
 PLATFORMS = ("control", "stripe", "openai", "replicate", "vercel", "agora", "n8n")
 LOOK_SECONDS = 0.1
-"""The first pause of `until`. Each look costs the front some milliseconds of CPU, so what takes long
-is looked at ever less often."""
+"""The first pause of `until`. A look costs the front milliseconds of CPU, so what takes long is
+looked at ever less often."""
 LONGEST_LOOK_SECONDS = 0.5
 LOG_LINES = 25
 

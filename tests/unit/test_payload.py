@@ -1,4 +1,4 @@
-"""The limit of a payload counts what PostgreSQL stores: bytes. A merge patch follows its standard."""
+"""The limit of a payload counts bytes, as PostgreSQL does. A merge patch follows its standard."""
 
 from typing import Any
 
