@@ -1,9 +1,11 @@
 """`playalter web|worker|reconciler|beat|flower|migrate|sandbox`: the processes of an instance.
 
-Most commands only read the settings and then replace themselves by the program that does the work.
+Most commands only read the settings and then run the program that does the work, in this process:
+a new interpreter would import everything a second time.
 """
 
 import os
+import runpy
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -162,9 +164,11 @@ def _confirm_deletion(settings: "Settings") -> None:
 
 
 def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
-    environment = os.environ | variables
-    argv = [sys.executable, "-m", module, *arguments]
-    os.execve(sys.executable, argv, environment)  # noqa: S606 - our own argv, no shell
+    """Run a module as `python -m` does, and end with it."""
+    os.environ.update(variables)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
 
 
 def _shared(settings: "Settings") -> dict[str, str]:
