@@ -14,6 +14,7 @@ PlayalterError
 ├── NotFound                the row does not exist, or belongs to another user
 ├── Conflict                the present state does not allow the request
 ├── TooLarge                the body is over its limit
+├── TooMany                 the caller has too many requests of this kind open: try again later
 ├── SignatureInvalid        a webhook's signature, time stamp or body is not the platform's
 └── Unavailable             PostgreSQL, Valkey or the storage gave no answer; nothing is lost
 """
@@ -194,6 +195,12 @@ class TooLarge(PlayalterError):
     """The body is over its limit."""
 
     default_code = "too_large"
+
+
+class TooMany(PlayalterError):
+    """The caller has too many requests of this kind open. It may try again when one has ended."""
+
+    default_code = "too_many"
 
 
 class SignatureInvalid(PlayalterError):

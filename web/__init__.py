@@ -23,7 +23,7 @@ from web.files import files
 from web.hooks import hooks
 from web.operations import operations
 from web.schemas.problems import Problem
-from web.streams import Slots
+from web.shares import shares
 from web.watching import Watch
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
-    app.extensions["event_streams"] = Slots(max(1, settings.web_threads // 2))
+    app.extensions |= shares(settings)
     app.extensions["watch"] = Watch()
     errors.register(app)
     app.before_request(_begin)

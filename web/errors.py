@@ -29,6 +29,7 @@ from app.errors import (
     PlayalterError,
     SignatureInvalid,
     TooLarge,
+    TooMany,
     Unauthorized,
     Unavailable,
 )
@@ -79,6 +80,7 @@ _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (UnsupportedMedia, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
@@ -157,7 +159,7 @@ def problem(
     response = Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="playalter"'
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 

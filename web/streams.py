@@ -1,13 +1,12 @@
 """Streams of events: Server-Sent Events from the events table, for many clients at once.
 
-A stream uses a thread of the server, so the number of streams is limited. A stream uses no
-connection to the database: one poll finds the new events of all streams (web/watching.py).
+A stream uses a thread of the server, so the number of streams is limited (web/shares.py). A stream
+uses no connection to the database: one poll finds the new events of all streams (web/watching.py).
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import json
 import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ from dataclasses import replace
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.errors import NotFound, Unavailable
+from app.errors import NotFound
 from app.queries import Tail, Watched, workflow_tails
 from app.telemetry import logger
+from web.shares import Shares
 from web.watching import Waiter, Watch
 
 TICK_SECONDS = 0.3
@@ -30,34 +30,18 @@ LONGEST_SECONDS = 3600.0
 log = logger("web.streams")
 
 
-class Slots:
-    """Limits the streams that are open in this process to `number`."""
-
-    def __init__(self, number: int) -> None:
-        self._free = threading.BoundedSemaphore(number)
-
-    def take(self) -> None:
-        """Take a slot or raise Unavailable; the caller must call `release` later."""
-        if not self._free.acquire(blocking=False):
-            raise Unavailable("too many event streams are open", code="too_many_streams")
-
-    def release(self) -> None:
-        """Return a slot that was taken."""
-        self._free.release()
-
-
 class EventStream(Iterator[bytes]):
     """The bytes of one stream; it ends after the last event, on a disconnect, or after an hour.
 
     It also ends when its API key is revoked.
 
     This is an iterator class and not a generator: closing a generator that was never started runs
-    none of its code, and the slot would never be released.
+    none of its code, and its share would never be released.
     """
 
     def __init__(
         self,
-        slots: Slots,
+        shares: Shares,
         watch: Watch,
         watched: Watched,
         connection: socket.socket | None,
@@ -74,8 +58,9 @@ class EventStream(Iterator[bytes]):
         self._ends_at = time.monotonic() + LONGEST_SECONDS
         self._heartbeat_seconds = heartbeat_seconds
         self._beats_at = time.monotonic() + heartbeat_seconds
-        slots.take()
-        self._slots = slots
+        self._owners = {"user": watched.user_id, "key": watched.key_prefix}
+        shares.take(**self._owners)
+        self._shares = shares
 
     def __next__(self) -> bytes:
         while not self._chunks:
@@ -86,10 +71,10 @@ class EventStream(Iterator[bytes]):
         return self._chunks.popleft()
 
     def close(self) -> None:
-        """Release the slot. The server calls this whenever a stream ends, for whatever reason."""
+        """Release the stream's share. The server calls this whenever a stream ends."""
         if self._is_open:
             self._is_open = False
-            self._slots.release()
+            self._shares.release(**self._owners)
             if self._waiter is not None:
                 self._watch.drop(self._waiter)
 

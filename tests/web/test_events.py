@@ -15,7 +15,8 @@ from app.errors import Unavailable
 from app.identity import keys
 from app.queries import Watched
 from tests.web.conftest import Caller, append_event, end
-from web.streams import HEARTBEAT_SECONDS, EventStream, Slots, is_disconnected
+from web.shares import Shares
+from web.streams import HEARTBEAT_SECONDS, EventStream, is_disconnected
 from web.watching import Watch
 
 SSE = {"Accept": "text/event-stream"}
@@ -145,7 +146,7 @@ def test_a_stream_to_a_head_request_takes_no_slot(
 def test_a_silent_stream_shows_that_it_lives(
     caller: Caller, stranger: Caller, start: Callable[..., UUID]
 ) -> None:
-    slots = Slots(1)
+    slots = Shares("event streams", 1)
     watched = Watched(start(), caller.user_id, 1, caller.prefix)
     stream = EventStream(slots, Watch(), watched, None, heartbeat_seconds=0.1)
     assert [next(stream), next(stream)] == [b"retry: 1000\n\n", b": still here\n\n"]

@@ -36,6 +36,7 @@ from web.schemas.controls import (
 )
 from web.schemas.parts import StartHeader
 from web.schemas.workflows import WorkflowPath
+from web.shares import BULKS, share
 
 api = blueprint("attention", "Attention")
 
@@ -100,7 +101,7 @@ def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
 @api.post(
     "/workflows/bulk",
     summary="Apply one control to many workflows",
-    responses={200: BulkAnswers, **problems()},
+    responses={200: BulkAnswers, **problems(429)},
 )
 def control_many(header: StartHeader, body: BulkControl) -> Response:
     """Each workflow has its own result. `dry_run` is the default: it shows the results and changes
@@ -114,16 +115,17 @@ def control_many(header: StartHeader, body: BulkControl) -> Response:
         chosen.version,
         chosen.attention,
     )
-    done = bulk.run(
-        caller_of(caller()),
-        body.action,
-        filters,
-        _arguments(body),
-        is_dry=body.dry_run,
-        limit=body.limit,
-        cursor=body.cursor,
-        request_id=header.idempotency_key,
-    )
+    with share(BULKS, caller()):
+        done = bulk.run(
+            caller_of(caller()),
+            body.action,
+            filters,
+            _arguments(body),
+            is_dry=body.dry_run,
+            limit=body.limit,
+            cursor=body.cursor,
+            request_id=header.idempotency_key,
+        )
     items = [
         {
             "id": each.workflow_id,

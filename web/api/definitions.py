@@ -15,7 +15,7 @@ from chains.language.bounds import MAX_DEPTH
 from chains.language.definition import Definition
 from chains.language.faults import DefinitionRefused
 from web.api import blueprint, problems
-from web.auth import require_admin
+from web.auth import caller, require_admin
 from web.bodies import StrictRequest
 from web.errors import Malformed
 from web.schemas.definitions import (
@@ -31,6 +31,7 @@ from web.schemas.definitions import (
     VersionPath,
     Weights,
 )
+from web.shares import CHECKS, share
 
 SVG = "image/svg+xml"
 _REF = "#/components/schemas/Recipe"
@@ -57,7 +58,7 @@ def list_definitions() -> dict[str, Any]:
     "/definitions",
     summary="Register a definition",
     request_body=_BODY,
-    responses={201: Registered, 200: Registered, **problems(400, 403, 413, 415)},
+    responses={201: Registered, 200: Registered, **problems(400, 403, 413, 415, 429)},
 )
 def register_definition(query: RegisterQuery) -> Response:
     """201 with a new version; 200 if an existing version has the same body.
@@ -66,7 +67,9 @@ def register_definition(query: RegisterQuery) -> Response:
     `activate=true`. Needs an admin key. 400 lists the faults (at most 20) with their JSON pointers.
     """
     require_admin()
-    made = versions.register(_sent(), activates=query.activate)
+    body = _sent()
+    with share(CHECKS, caller()):
+        made = versions.register(body, activates=query.activate)
     response = jsonify(asdict(made))
     response.status_code = HTTPStatus.CREATED if made.is_new else HTTPStatus.OK
     response.headers["Location"] = f"/v1/definitions/{made.name}/versions/{made.version}"
@@ -77,12 +80,14 @@ def register_definition(query: RegisterQuery) -> Response:
     "/definitions/validate",
     summary="Check a definition without registering it",
     request_body=_BODY,
-    responses={200: Valid, **problems(400, 413, 415)},
+    responses={200: Valid, **problems(400, 413, 415, 429)},
 )
 def validate_definition() -> dict[str, Any]:
     """Returns the steps that a workflow would have. 400 lists the faults (at most 20) with their
     JSON pointers."""
-    _, plan = versions.check(_sent())
+    body = _sent()
+    with share(CHECKS, caller()):
+        _, plan = versions.check(body)
     steps = [
         {"key": step.key, "action": step.action, "pointer": step.pointer}
         for step in plan.steps.values()
@@ -179,24 +184,26 @@ def retire_version(path: VersionPath) -> dict[str, Any]:
 @api.get(
     "/definitions/<string:name>/versions/<int:version>/diff/<int:other>",
     summary="Compare two versions",
-    responses={200: DefinitionDiff, **problems(404)},
+    responses={200: DefinitionDiff, **problems(404, 429)},
 )
 def diff_versions(path: DiffPath) -> dict[str, Any]:
     """What changed from `version` to `other`: a unified diff and the steps that differ."""
     labels = (f"{path.name} version {path.version}", f"{path.name} version {path.other}")
-    old, new = _stored(path.name, path.version), _stored(path.name, path.other)
-    return asdict(difference(old, new, labels))
+    with share(CHECKS, caller()):
+        old, new = _stored(path.name, path.version), _stored(path.name, path.other)
+        return asdict(difference(old, new, labels))
 
 
 @api.get(
     "/definitions/<string:name>/versions/<int:version>/picture.svg",
     summary="Draw a version as a picture",
-    responses={200: _PICTURE, **problems(404)},
+    responses={200: _PICTURE, **problems(404, 429)},
 )
 def draw_version(path: VersionPath) -> Response:
     """Returns SVG that is legible on light and dark backgrounds."""
-    definition = _stored(path.name, path.version)
-    picture = draw(definition, version=path.version, actions=actions())
+    with share(CHECKS, caller()):
+        definition = _stored(path.name, path.version)
+        picture = draw(definition, version=path.version, actions=actions())
     response = Response(picture, mimetype=SVG)
     response.headers["Content-Security-Policy"] = _PICTURE_POLICY
     return response

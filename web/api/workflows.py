@@ -27,6 +27,7 @@ from web.schemas.workflows import (
     WorkflowPage,
     WorkflowPath,
 )
+from web.shares import STREAMS
 from web.streams import EventStream
 
 SSE = "text/event-stream"
@@ -113,7 +114,7 @@ def get_workflow(path: WorkflowPath) -> Response:
             }
         },
         204: None,
-        **problems(404),
+        **problems(404, 429),
     },
 )
 def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
@@ -148,9 +149,9 @@ def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     if resumed is not None and tail.is_complete and not tail.events:
         return Response(status=HTTPStatus.NO_CONTENT)
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-    slots, watch = current_app.extensions["event_streams"], current_app.extensions["watch"]
+    shares, watch = current_app.extensions[STREAMS], current_app.extensions["watch"]
     watched = queries.Watched(path.workflow_id, caller(), after, caller_key())
-    stream = EventStream(slots, watch, watched, connection)
+    stream = EventStream(shares, watch, watched, connection)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype=SSE, headers=headers)
 
