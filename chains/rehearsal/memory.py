@@ -192,3 +192,7 @@ class Memory:
     def item_count(self, workflow_id: UUID, key: str) -> int:
         """See Records."""
         return self.workflows[workflow_id].rows[key].item_count or 0
+
+    def step_count(self, workflow_id: UUID) -> int:
+        """See Records."""
+        return len(self.workflows[workflow_id].rows)

@@ -1,19 +1,21 @@
 """Maps, choices and loops: decides which rows run next, and collects outputs for their joins."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.errors import Permanent
-from app.keys import block_of, concrete, ends_turn, indexes_of, items_prefix
+from app.keys import block_of, concrete, ends_turn, indexes_of, items_prefix, template_of
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.definition import MAX_ITEMS, Loop, Map
 from chains.language.evaluation import Meter
 from chains.language.expressions import ExpressionInvalid, holds
 from chains.plans.compiler import body_rows
+from chains.plans.counting import MAX_ROWS, least_steps_of_items
 from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep
 from chains.running.reading import records
-from chains.running.references import outputs, render_or_fail, scope_of
+from chains.running.references import outputs, render_or_fail, scope_of, workflow_input
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
         raise Permanent(f"a map takes {MAX_ITEMS} items, not {len(items)}", code="too_many_items")
     assert isinstance(step.block, Map)
     window = step.block.max_concurrency
-
+    read_input = partial(workflow_input, claim.workflow_id)
+    _refuse_many(claim, join, least_steps_of_items(plan, template_of(join), items, read_input))
     rows, heads = body_rows(plan, join, items, 0, window)
     added: Json = {"join": join, "count": len(items), "window": window, "steps": rows}
     return Turn({"count": len(items)}, {**added, "release": heads or [join]})
@@ -105,7 +108,18 @@ def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
 
 def _turn_rows(claim: Claim, plan: Plan, join: str, number: int) -> Json:
     rows, heads = body_rows(plan, join, [claim.item], number, 1)
+    _refuse_many(claim, join, len(rows))
     return {"join": join, "count": number + 1, "steps": rows, "release": heads}
+
+
+def _refuse_many(claim: Claim, block: str, added: int) -> None:
+    """Raise Permanent if the workflow would have too many steps with those that are added."""
+    if records().step_count(claim.workflow_id) + added > MAX_ROWS:
+        raise Permanent(
+            f"with the steps of {block}, the workflow has more than {MAX_ROWS} steps; use fewer"
+            " items or turns, or start a workflow for each item",
+            code="too_many_steps",
+        )
 
 
 def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:

@@ -13,6 +13,7 @@ from uuid import UUID
 from app import db
 from app.platform import Json
 from chains import registry
+from chains.plans.counting import MAX_ROWS
 from chains.plans.plan import Plan
 
 
@@ -47,6 +48,9 @@ class Records(Protocol):
 
     def item_count(self, workflow_id: UUID, key: str) -> int:
         """The number of items of a map or of turns of a loop; `key` is its join's key."""
+
+    def step_count(self, workflow_id: UUID) -> int:
+        """The number of steps that the workflow has now, counted to just above MAX_ROWS."""
 
 
 class Stored:
@@ -110,6 +114,15 @@ class Stored:
             "SELECT item_count FROM steps WHERE workflow_id = %s AND key = %s", (workflow_id, key)
         )
         return (row["item_count"] if row else 0) or 0
+
+    def step_count(self, workflow_id: UUID) -> int:
+        """The count of the workflow's rows, compensations included."""
+        row = _row(
+            "SELECT count(*) AS found FROM"
+            " (SELECT FROM steps WHERE workflow_id = %s LIMIT %s) AS s",
+            (workflow_id, MAX_ROWS + 1),
+        )
+        return int(row["found"]) if row else 0
 
 
 def _row(sql: str, parameters: tuple[Any, ...]) -> Json | None:

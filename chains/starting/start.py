@@ -24,7 +24,7 @@ from chains.language.definition import Definition
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
 from chains.plans.plan import Plan
 from chains.running import pausing
-from chains.starting.inputs import check_input
+from chains.starting.inputs import check_input, refuse_many_steps
 
 DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 
@@ -109,6 +109,7 @@ class _Request:
             schema = registry.definition(self.type, version).input_schema
             try:
                 check_input(schema, self.input, self.user_id)
+                refuse_many_steps(registry.plan(self.type, version), self.input)
             except InvalidInput as err:
                 self.refused[version] = err
         if version in self.refused:
@@ -214,6 +215,7 @@ def start_child(
         return
     version, definition = _picked(type, child_id, version)
     check_input(definition.input_schema, input, user_id)
+    refuse_many_steps(registry.plan(type, version), input)
     start = _Start(child_id, user_id, type, version, input, parent=parent)
     _commit(start)
     pausing.follow_parent(child_id)

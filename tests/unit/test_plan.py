@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chains.plans.counting import MAX_ROWS, least_steps
 from chains.plans.plan import DefinitionInvalid
 from tests.unit.definitions import FAN, noop, planned
 
@@ -101,3 +102,41 @@ def test_the_output_may_refer_to_every_step_outside_of_maps() -> None:
     assert plan.output_references == {"z", "each"}
     with pytest.raises(DefinitionInvalid, match="step 'r' does not exist"):
         planned(FAN, output={"r": {"$": "steps.r.output"}})
+
+
+def _map(key: str, over: str, *body: Any) -> dict[str, Any]:
+    return {"map": key, "over": {"$": over}, "do": {"sequence": [*body]}}
+
+
+@pytest.mark.parametrize(
+    ("node", "count"),
+    [
+        (noop("a"), 1),
+        (_map("m", "input.rows", noop("a"), noop("b")), 2 + 3 * 2),
+        (_map("m", "input.rows", noop("a"), _map("n", "item.cells", noop("b"))), 2 + 3 * 3 + 4),
+        (_map("m", "input.rows", _map("n", "input.rows", noop("b"))), 2 + 3 * 2 + 9),
+        (_map("m", "steps.a.output", noop("b")), 2),
+        (_map("m", "input.none", noop("b")), 2),
+        ({"loop": "l", "until": "`true`", "max": 9, "do": _map("m", "input.rows", noop("b"))}, 8),
+        (
+            {
+                "choice": "c",
+                "cases": [{"when": "input.x", "do": _map("m", "input.rows", noop("b"))}],
+            },
+            4,
+        ),
+    ],
+)
+def test_the_least_number_of_steps_is_known_from_the_input(node: Any, count: int) -> None:
+    rows = [{"cells": [1, 2]}, {"cells": []}, {"cells": [3, 4]}]
+    first = noop("a") if "steps.a" in str(node) else noop("first")
+    plan = planned({"sequence": [first, node]})
+    assert least_steps(plan, {"rows": rows}) == 1 + count
+
+
+def test_counting_ends_at_the_limit() -> None:
+    node = noop("leaf")
+    for key in "abcd":
+        node = _map(key, "input.list", node)
+    found = least_steps(planned(node), {"list": [*range(5000)]})
+    assert MAX_ROWS < found <= MAX_ROWS + 5000

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.errors import InvalidInput
 from tests.integration.conftest import Kernel
 from tests.integration.driving import ended, statuses
 from tests.unit.definitions import fail, noop
@@ -242,3 +243,34 @@ def test_the_output_tells_how_the_last_step_ended(
     output = {name: {"$": expression} for name, expression in told.items()}
     row = ended(kernel, {"sequence": [noop("a"), last]}, {}, output=output)
     assert (row["status"], row["output"]) == ("succeeded", seen)
+
+
+NESTED = {
+    "map": "outer",
+    "over": {"$": "input.list"},
+    "do": {"map": "inner", "over": {"$": "input.list"}, "do": noop("leaf")},
+}
+
+
+def test_an_input_that_makes_too_many_steps_starts_nothing(kernel: Kernel) -> None:
+    name = kernel.register(NESTED)
+    with pytest.raises(InvalidInput, match="more than 25000 steps") as refused:
+        kernel.start(name, {"list": [*range(5000)]})
+    assert (refused.value.code, refused.value.field) == ("too_many_steps", "/input")
+    kernel.start(name, {"list": [1, 2]})
+
+
+@pytest.mark.parametrize("over", ["item", "steps.rows.output.list"])
+def test_a_map_whose_steps_would_be_too_many_fails_before_its_first_step(
+    kernel: Kernel, over: str
+) -> None:
+    inner = {"map": "inner", "over": {"$": over}, "do": {"sequence": [*map(noop, "abcdef")]}}
+    outer = {"map": "outer", "over": {"$": "steps.rows.output.lists"}, "do": inner}
+    many = [*range(5000)]
+    rows = noop("rows", lists=[many] if over == "item" else [1], list=many)
+    row = ended(kernel, {"sequence": [rows, outer]}, {})
+    assert (row["status"], row["error"]["code"]) == ("failed", "too_many_steps")
+    assert "a workflow for each item" in row["error"]["message"]
+    found = statuses(row["id"])
+    assert len(found) <= 8
+    assert "outer[0].inner[0].a" not in found
