@@ -19,6 +19,7 @@ from app.broker.shutdown import is_shutting_down
 from app.broker.task_events import TakenEvents
 from app.engine import siblings
 from app.engine.attempt import execute
+from app.engine.cancelled import Cancelled
 from app.engine.moves import Moves, Result
 from app.engine.outcome_writer import record
 from app.engine.prepared import Prepared
@@ -31,6 +32,7 @@ log = structlog.get_logger()
 
 TAKE_SECONDS = 1.0
 TAKE_LINKS = 20
+_CANCELLED = Cancelled()
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,22 @@ class Message:
                 self.report_start(found.key)
 
     def begin(self, keys: tuple[str, ...]) -> Claim | Advance | None:
-        """Claim one step. Several siblings are claimed, run and recorded at once, if possible."""
+        """Claim one step. Several siblings are claimed, run and recorded at once, if possible.
+
+        Steps that are known to be cancelled are left out.
+        """
+        keys = _CANCELLED.without(self.workflow_id, keys)
+        if not keys:
+            return None
         self.claimed_at = time.monotonic()
         if len(keys) > 1:
             advances = self.run_siblings(list(keys))
             if advances is not None:
                 return siblings.together(advances)
-        return claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
+        found = claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
+        if found is None:
+            _CANCELLED.refused(self.workflow_id)
+        return found
 
     def run_siblings(self, keys: list[str]) -> list[Advance] | None:
         """Run all siblings that can be claimed, and return what their outcomes led to.

@@ -102,6 +102,18 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
     return None
 
 
+def cancelled_keys(workflow_id: UUID) -> list[str]:
+    """The keys of the workflow's cancelled steps; none while the workflow is running."""
+    rows = db.patiently(lambda: db.rows(_CANCELLED, (workflow_id,)))
+    return [row["key"] for row in rows]
+
+
+_CANCELLED = """
+SELECT s.key FROM steps s JOIN workflows w ON w.id = s.workflow_id
+ WHERE s.workflow_id = %s AND s.status = 'cancelled' AND s.kind = 'step' AND w.status <> 'running'
+"""
+
+
 def win_publish(workflow_id: UUID, keys: list[str]) -> list[str]:
     """Return those of `keys` that this caller must publish now."""
     row = db.call(
