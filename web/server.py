@@ -22,7 +22,7 @@ from app import garbage
 from app.settings import current
 from web import presence
 from web.arrivals import Arrival, Slots, State, TooSlow
-from web.errors import UNREADABLE
+from web.errors import RETRY_SECONDS, UNREADABLE
 
 _CHECK_SECONDS = 0.5
 _NOT_NOW = (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE)
@@ -219,8 +219,10 @@ def answer(status: HTTPStatus, detail: str = _UNREAD) -> bytes:
             "code": UNREADABLE,
         }
     ).encode()
+    later = f"Retry-After: {RETRY_SECONDS}\r\n"
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+        f"{later if status is HTTPStatus.SERVICE_UNAVAILABLE else ''}"
         "Connection: close\r\n"
         "Content-Type: application/problem+json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

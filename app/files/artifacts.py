@@ -30,12 +30,15 @@ from app.db import begin
 from app.db.models import ArtifactRow, StepRow, User, WorkflowArtifact, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
 from app.files import images, provenance, signed_links
+from app.files.decoders import Turn
 from app.files.storage import storage
 from app.platform import Json
 from app.protocol.claims import Fenced
 from app.settings import current
 
 LINK_SECONDS = 86_400
+_UPLOAD_SECONDS = 5.0
+"""How long an upload waits for a decoder."""
 
 _NAMESPACE = UUID("6f0c9f0e-52f5-5c0b-9f3a-6b0f5b8f7f11")
 _UNSAFE_IN_NAMES = re.compile(r"[^\w.() -]+")
@@ -253,9 +256,12 @@ def link(artifact_id: UUID, *, seconds: int = LINK_SECONDS) -> str:
 def upload(user_id: UUID, data: bytes, *, name: str | None = None) -> RowMapping:
     """Keep a user's photograph, upright and without its metadata, and return its row.
 
-    Raises InvalidInput or TooLarge if it is not an image that `images.clean` accepts.
+    Raises InvalidInput or TooLarge if it is not an image that `images.clean` accepts, and
+    Unavailable if the decoders are taken: then a few uploads wait, but not all threads.
     """
-    picture = provenance.clean(data)
+    waiting = max(2, current().web_threads // 4)
+    turn = Turn(user_id, seconds=_UPLOAD_SECONDS, most_waiting=waiting)
+    picture = provenance.clean(data, turn)
     label = _UNSAFE_IN_NAMES.sub("_", name or "").strip(" .")[-200:]
     values = _values(uuid7(), user_id, label or f"upload.{picture.extension}", picture.data) | {
         **_home(User, user_id),

@@ -7,7 +7,6 @@ by whom they were taken: only pixels and colour profile are kept, never other me
 
 import io
 import struct
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from app.errors import InvalidInput, TooLarge
 from app.files import jpeg, png, webp
+from app.files.decoders import Decoders, Turn
 from app.files.orientation import orientation
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -38,8 +38,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# A decoded picture of 40 megapixels takes 160 MB. A process decodes at most two at the same time.
-_decoding = threading.BoundedSemaphore(2)
+_decoders = Decoders(2)
 
 
 @dataclass(frozen=True)
@@ -75,24 +74,27 @@ class _Format(Protocol):
 _FORMATS: dict[str, _Format] = {"JPEG": jpeg, "PNG": png, "WEBP": webp}
 
 
-def clean(data: bytes, *, field: str = "/file", max_bytes: int = MAX_BYTES) -> Picture:
+def clean(
+    data: bytes, turn: Turn | None = None, *, field: str = "/file", max_bytes: int = MAX_BYTES
+) -> Picture:
     """Check a JPEG, PNG or WebP of at most `max_bytes` and 40 megapixels, and remove its metadata.
 
     Its compressed data are kept as they are, unless its EXIF orientation is to be applied: then it
     is encoded again, and a WebP becomes a JPEG or a PNG. Raises TooLarge or InvalidInput, with
-    `field` as the JSON pointer in the error.
+    `field` as the JSON pointer in the error, or Unavailable if no decoder is free in its `turn`.
     """
     if len(data) > max_bytes:
         raise TooLarge(f"the image is larger than {max_bytes // 2**20} MB", code="file_too_large")
     if not data:
         raise InvalidInput("the file is empty", field=field, code="file_empty")
-    with _reading(field), _decoding:
+    with _decoders.one(turn or Turn()), _reading(field):
         return _cleaned(data, field)
 
 
 def as_png(picture: Picture) -> Picture:
     """Convert a clean picture to PNG, without loss and with its colour profile."""
-    with _decoding, Image.open(io.BytesIO(picture.data), formats=tuple(_FORMATS)) as image:
+    data = io.BytesIO(picture.data)
+    with _decoders.one(Turn()), Image.open(data, formats=tuple(_FORMATS)) as image:
         return Picture(png.encoded(image), png.CONTENT_TYPE, *image.size)
 
 

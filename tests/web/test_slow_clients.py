@@ -166,7 +166,9 @@ def test_slow_bodies_hold_a_share_of_the_threads(
 
 def test_an_address_has_a_bounded_number_of_connections(front: str, connect: Open) -> None:
     opened = [connect(front, "127.0.0.3", b"") for _ in range(MOST_CONNECTIONS)]
-    assert _rest(connect(front, "127.0.0.3", b""), 5).startswith(b"HTTP/1.1 503")
+    refused = _rest(connect(front, "127.0.0.3", b""), 5)
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert b"\r\nRetry-After: 2\r\n" in refused
     assert requests.get(f"{front}/healthz", timeout=5).ok
     for connection in opened[:50]:
         connection.close()

@@ -4,6 +4,8 @@ Most commands only read the settings and then run the program that does the work
 a new interpreter would import everything a second time.
 """
 
+import contextlib
+import ctypes
 import os
 import runpy
 import sys
@@ -13,6 +15,9 @@ import click
 
 from ops.cli.exits import FAILED, USAGE, leave
 from ops.cli.local.settings import configured, ready_to_work, stores
+
+_MMAP_THRESHOLD = -3
+"""M_MMAP_THRESHOLD of glibc's malloc.h."""
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
     from app.settings import Settings
@@ -165,10 +170,21 @@ def _confirm_deletion(settings: "Settings") -> None:
 
 def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
     """Run a module as `python -m` does, and end with it."""
+    _return_memory()
     os.environ.update(variables)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
     sys.exit()
+
+
+def _return_memory() -> None:
+    """Let glibc return blocks of 1 MB or more to the system: a decoded picture consists of them.
+
+    By default it keeps blocks of up to 32 MB for later, in each thread that has used some.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        with contextlib.suppress(AttributeError):  # other C libraries have no mallopt
+            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 2**20)
 
 
 def _shared(settings: "Settings") -> dict[str, str]:
