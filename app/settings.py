@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self, TypeVar, cast
 
@@ -69,6 +70,21 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _networks(text: str) -> str:
+    for each in _listed(text):
+        try:
+            network = ip_network(each)
+        except ValueError as err:
+            raise ValueError(f"{each} is no address and no network like 10.0.0.0/8") from err
+        if not network.prefixlen:
+            raise ValueError(f"{each} is every address; name those of the proxies")
+    return text
+
+
+def _listed(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
 LONGEST_PAUSE_SECONDS = 5.0
 """The longest pause between two passes of a reconciler."""
 
@@ -115,7 +131,9 @@ class Settings(BaseSettings):
     web_port: int = 8000
     web_threads: int = Field(default=32, ge=2)
     web_connections_per_address: int = Field(default=100, ge=1)
-    """Most connections of one client address. A proxy in front needs as many as it opens."""
+    """Most connections of one client address. A trusted proxy may have more."""
+    web_trusted_proxies: Annotated[str, AfterValidator(_networks)] = ""
+    """Addresses and networks, separated by commas, whose X-Forwarded-For is believed."""
     web_head_seconds: float = Field(default=10.0, gt=0)
     web_small_body_seconds: float = Field(default=10.0, gt=0)
     web_slot_seconds: float = Field(default=15.0, gt=0)
@@ -149,6 +167,11 @@ class Settings(BaseSettings):
 
     Its longer transactions have a pool of their own (`database_pool`).
     """
+
+    @property
+    def trusted_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks in `web_trusted_proxies`."""
+        return tuple(map(ip_network, _listed(self.web_trusted_proxies)))
 
     @field_validator("link_secret")
     @classmethod

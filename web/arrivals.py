@@ -10,7 +10,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from enum import Enum
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from gunicorn.http.errors import ParseException  # type: ignore[import-untyped] # ships no types
@@ -18,6 +17,7 @@ from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as above
 
 from app.settings import Settings
+from web.addresses import Addresses, Malformed, address_of
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
@@ -39,6 +39,8 @@ class State(Enum):
     INCOMPLETE = "incomplete"
     COMPLETE = "complete"
     TOO_LARGE = "too_large"
+    CROWDED = "crowded"
+    MALFORMED = "malformed"
     GONE = "gone"
 
 
@@ -87,11 +89,16 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         client: Any,
         server: Any,
         settings: Settings,
+        addresses: Addresses,
         on_close: Callable[["Arrival", bool], None],
     ) -> None:
         super().__init__(cfg, sock, client, server)
         self.settings = settings
-        self.address = address_of(client)
+        self.address = self._peer = address_of(client)
+        self._is_proxy = addresses.is_trusted(client)
+        self._addresses = addresses
+        self._is_counted = not self._is_proxy
+        self.is_crowded = self._is_counted and not addresses.enter(self.address)
         self.has_slot = False
         self._on_close = on_close
         self.begin()
@@ -103,12 +110,15 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self.collected = bytearray(buffered)
         self.until = time.monotonic() + self.settings.web_head_seconds
         self.needs_slot = False
+        self._refusal: State | None = None
         self._searched = 0
         self._needed: int | None = None
 
     def collect(self) -> State:
         """Take what has arrived, without waiting."""
         while not self._is_complete():
+            if self._refusal is not None:
+                break
             if self._needed is None and len(self.collected) > HEAD_BYTES:
                 return State.TOO_LARGE
             try:
@@ -120,7 +130,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
             if not data:
                 return State.GONE
             self.collected += data
-        return State.COMPLETE
+        return self._refusal or State.COMPLETE
 
     def hand_over(self) -> None:
         """Give the parser what was collected. Only with a slot may it read more."""
@@ -133,6 +143,18 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         unreader.received = 0
         self.collected.clear()
         self.data_ready = True
+
+    def end(self) -> None:
+        """The request was answered: a proxy's connection belongs to no client until the next."""
+        if self._is_proxy:
+            self.leave()
+            self.address = self._peer
+
+    def leave(self) -> None:
+        """Count this connection no longer."""
+        if self._is_counted:
+            self._is_counted = False
+            self._addresses.leave(self.address)
 
     def refuse(self, answer: bytes) -> None:
         """Send an answer, as far as the client takes it at once."""
@@ -159,10 +181,24 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         return self._needed is not None and len(self.collected) >= self._needed
 
     def _read_head(self, end: int) -> None:
-        length = body_length(bytes(self.collected[:end]))
+        head = bytes(self.collected[:end])
+        if self._is_proxy:
+            self._refusal = self._forwarded(head)
+        length = body_length(head)
         self.needs_slot = length is None or length > SMALL_BODY_BYTES
         self._needed = end if self.needs_slot else end + (length or 0)
         self.until = time.monotonic() + self.settings.web_small_body_seconds
+
+    def _forwarded(self, head: bytes) -> State | None:
+        """Take the address that a trusted proxy names; without one, the request is its own."""
+        try:
+            named = self._addresses.forwarded(head)
+        except Malformed:
+            return State.MALFORMED
+        if named is None:
+            return None
+        self.address, self._is_counted = named, True
+        return None if self._addresses.enter(named) else State.CROWDED
 
 
 class Slots:
@@ -225,17 +261,3 @@ def body_length(head: bytes) -> int | None:
     if len(lengths) != 1 or _UNCOLLECTED.search(head) or not _DIGITS.fullmatch(lengths[0]):
         return None
     return int(lengths[0])
-
-
-def address_of(client: Any) -> str:
-    """What counts as one address of clients: an IPv4 address, or a /64 network of IPv6.
-
-    >>> address_of(("2001:db8::1", 5000, 0, 0))
-    '2001:db8::/64'
-    """
-    if not isinstance(client, tuple):
-        return "local"
-    found = ip_address(client[0].partition("%")[0])
-    if found.version == 6 and found.ipv4_mapped is None:
-        return str(ip_network((found, 64), strict=False))
-    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -8,7 +8,6 @@ https://docs.gunicorn.org/en/stable/design.html
 import errno
 import json
 import time
-from collections import Counter
 from functools import partial
 from http import HTTPStatus
 from selectors import EVENT_READ
@@ -21,6 +20,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from app import garbage
 from app.settings import current
 from web import presence
+from web.addresses import Addresses
 from web.arrivals import Arrival, Slots, State, TooSlow
 from web.errors import RETRY_SECONDS, UNREADABLE
 
@@ -30,6 +30,9 @@ _LINGER_SECONDS = 2.0
 _UNREAD = "the request could not be read"
 _SLOW = "the request arrived too slowly; send it again"
 _CROWDED = "too many requests of your address are still arriving; try again later"
+_FORWARDED = (
+    "X-Forwarded-For holds something that is no address; the proxy must append its client's"
+)
 
 _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (faults.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
@@ -49,7 +52,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         super().__init__(*args, **kwargs)
         self._slots = Slots(self.cfg.threads)
         self._settings = current()
-        self._connections: Counter[str] = Counter()
+        self._addresses = Addresses(self._settings)
         self._arriving: set[Arrival] = set()
         self._lingering: set[Arrival] = set()
         self._next_check = 0.0
@@ -79,10 +82,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
                 raise
             return
         server = listener.getsockname()
-        arrival = Arrival(self.cfg, client, address, server, self._settings, self._on_close)
+        arrival = Arrival(
+            self.cfg, client, address, server, self._settings, self._addresses, self._on_close
+        )
         self.nr_conns += 1
-        self._connections[arrival.address] += 1
-        if self._connections[arrival.address] > self._settings.web_connections_per_address:
+        if arrival.is_crowded:
             self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, is_graceful=False)
         else:
             self._advance(arrival)
@@ -97,6 +101,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         following = self._slots.release(conn)
         if following is not None:
             self._hand_over(following)
+        conn.end()
         super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
@@ -121,6 +126,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         if state is State.TOO_LARGE:
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             self._refuse(arrival, status, "the head of the request is too large")
+        elif state is State.MALFORMED:
+            self._refuse(arrival, HTTPStatus.BAD_REQUEST, _FORWARDED)
+        elif state is State.CROWDED:
+            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED)
         elif state is State.GONE:
             self._refuse(arrival, HTTPStatus.BAD_REQUEST, _UNREAD, is_graceful=False)
         elif not arrival.needs_slot or self._slots.take(arrival):
@@ -158,9 +167,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             self._lingering.discard(arrival)
             self.poller.unregister(arrival.sock)
         arrival.sock.close()
-        self._connections[arrival.address] -= 1
-        if not self._connections[arrival.address]:
-            del self._connections[arrival.address]
+        arrival.leave()
 
     def _linger(self, arrival: Arrival) -> bool:
         try:

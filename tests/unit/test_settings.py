@@ -75,6 +75,14 @@ def test_a_weak_secret_is_refused_by_name_and_not_shown(name: str, weak: str) ->
     assert weak not in str(caught.value)
 
 
+@pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.5/8", "10.0.0.5, 10.0.0", "0.0.0.0/0"])
+def test_a_proxy_that_is_no_network_is_refused_by_name(wrong: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"  WEB_TRUSTED_PROXIES: .* is (no|every) address"):
+        load(Settings, OURS | {"WEB_TRUSTED_PROXIES": wrong})
+    right = load(Settings, OURS | {"WEB_TRUSTED_PROXIES": "10.0.0.5, fd00::/8"})
+    assert [str(each) for each in right.trusted_proxies] == ["10.0.0.5/32", "fd00::/8"]
+
+
 def test_the_two_secrets_must_differ() -> None:
     with pytest.raises(SettingsInvalid, match="  LINK_SECRET: must differ from KEY_PEPPER"):
         load(Settings, OURS | {"LINK_SECRET": OURS["KEY_PEPPER"]})

@@ -25,16 +25,19 @@ from tests.web.conftest import Caller, configured, picture, serving
 MOST_CONNECTIONS = 410
 SETTINGS = {
     "WEB_CONNECTIONS_PER_ADDRESS": str(MOST_CONNECTIONS),
+    "WEB_TRUSTED_PROXIES": "127.0.0.5, 127.0.1.0/24",
     "WEB_HEAD_SECONDS": "3",
     "WEB_SMALL_BODY_SECONDS": "3",
     "WEB_SLOT_SECONDS": "3",
     "WEB_GRACE_SECONDS": "1.5",
 }
+PROXY = "127.0.0.5"
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Half: "
 SLOW_BODY = (
     b"POST /v1/workflows HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     b'Content-Length: %d\r\n\r\n{"type": '
 )
+FORWARDED = b"\r\nX-Forwarded-For: %s\r\n\r\n"
 CHUNKED = SLOW_BODY.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
 Open = Callable[[str, str, bytes], socket.socket]
 
@@ -105,6 +108,17 @@ def _trickle(connections: Sequence[socket.socket], piece: bytes, seconds: float)
         silent -= set(select.select(list(silent), [], [], 0)[0])
 
 
+def _first(connection: socket.socket) -> bytes:
+    """The first bytes of the next answer, with its status; its body is read."""
+    connection.settimeout(5)
+    answer = b""
+    while b"}" not in answer:
+        data = connection.recv(4096)
+        assert data, answer
+        answer += data
+    return answer[:12]
+
+
 def _workflows() -> int:
     row = db.row("SELECT count(*) AS n FROM workflows", ())
     assert row is not None
@@ -120,14 +134,22 @@ def _rest(connection: socket.socket, seconds: float) -> bytes:
     return answer
 
 
+@pytest.mark.parametrize(
+    "source", ["127.0.0.2", pytest.param(PROXY, id="behind_a_proxy", marks=pytest.mark.long)]
+)
 def test_requests_that_never_end_stop_no_other_client(
-    front: str, caller: Caller, connect: Open
+    front: str, caller: Caller, connect: Open, source: str
 ) -> None:
-    heads = [connect(front, "127.0.0.2", HALF_A_HEAD) for _ in range(200)]
-    bodies = [connect(front, "127.0.0.2", SLOW_BODY % 1000) for _ in range(200)]
+    slow = SLOW_BODY.replace(b"\r\n\r\n", FORWARDED % b"203.0.113.7") % 1000
+    heads = [connect(front, source, HALF_A_HEAD) for _ in range(200)]
+    bodies = [connect(front, source, slow) for _ in range(200)]
     seconds = _healthz_seconds(front)
     assert statistics.median(seconds) < 0.1, seconds
     _submit(front, caller)
+    other = HALF_A_HEAD + FORWARDED % b"203.0.113.8"
+    began = time.monotonic()
+    assert _first(connect(front, source, other)) == b"HTTP/1.1 200"
+    assert time.monotonic() - began < 1
     _trickle([heads[0], bodies[0]], b"a", 6)
     for connection in (*heads, *bodies):
         assert _rest(connection, 5).startswith(b"HTTP/1.1 408")
@@ -175,6 +197,42 @@ def test_an_address_has_a_bounded_number_of_connections(front: str, connect: Ope
     time.sleep(0.5)
     whole = HALF_A_HEAD + b"\r\nConnection: close\r\n\r\n"
     assert _rest(connect(front, "127.0.0.3", whole), 5).startswith(b"HTTP/1.1 200")
+
+
+def test_the_bound_of_an_address_holds_for_the_client_of_a_trusted_proxy(
+    front: str, connect: Open
+) -> None:
+    def asked(source: str, client: bytes) -> bytes:
+        return _first(connect(front, source, HALF_A_HEAD + FORWARDED % client))
+
+    slow = SLOW_BODY.replace(b"\r\n\r\n", FORWARDED % b"198.51.100.1, 203.0.113.7") % 1000
+    reused = connect(front, PROXY, HALF_A_HEAD + FORWARDED % b"203.0.113.9")
+    assert _first(reused) == b"HTTP/1.1 200"
+    opened = [connect(front, PROXY, slow) for _ in range(MOST_CONNECTIONS)]
+    # What stands to the left of the client is invented; to its right there are trusted proxies.
+    assert asked(PROXY, b"198.51.100.2, 203.0.113.7, 127.0.1.9") == b"HTTP/1.1 503"
+    assert asked("127.0.1.1", b"203.0.113.7:5000") == b"HTTP/1.1 503"
+    assert asked(PROXY, b"203.0.113.7\r\nX-Forwarded-For: 203.0.113.8") == b"HTTP/1.1 200"
+    assert asked(PROXY, b"[2001:db8::1]:5000") == b"HTTP/1.1 200"
+    assert asked(PROXY, b"203.0.113.8, unknown") == b"HTTP/1.1 400"
+    assert asked(PROXY, b"") == b"HTTP/1.1 400"
+    assert asked("127.0.0.6", b"203.0.113.7") == b"HTTP/1.1 200"  # not trusted, so not believed
+    reused.sendall(HALF_A_HEAD + FORWARDED % b"203.0.113.7")
+    assert _first(reused) == b"HTTP/1.1 503"
+    for connection in opened[:50]:
+        connection.close()
+    time.sleep(0.5)
+    assert asked(PROXY, b"203.0.113.7") == b"HTTP/1.1 200"
+
+
+def test_an_invented_header_lets_no_address_have_more_connections(
+    front: str, connect: Open
+) -> None:
+    slow = SLOW_BODY % 1000
+    for number in range(MOST_CONNECTIONS):
+        client = FORWARDED % (b"203.0.113.%d" % (number % 250))
+        connect(front, "127.0.0.7", slow.replace(b"\r\n\r\n", client))
+    assert _first(connect(front, "127.0.0.7", HALF_A_HEAD)) == b"HTTP/1.1 503"
 
 
 def test_clients_that_leave_connections_open_do_not_stop_the_loop(
