@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from app.platform import Action, ActionInput, Effect, Platform
+from pydantic import ValidationError
+
+from app.payload import text_of
+from app.platform import Action, ActionInput, ActionOutput, Effect, Platform
 from app.settings import PlatformSettings
 
 KEY_MARGIN = timedelta(hours=1)
@@ -61,6 +64,7 @@ def _action_faults(platform: Platform, action: Action) -> Iterator[str]:
     if action.ceiling is not None and action.quick:
         yield "is quick, so it must cost nothing (@<action>.costs_at_most)"
     yield from _effect_faults(action)
+    yield from _description_faults(action)
 
 
 def _effect_faults(action: Action) -> Iterator[str]:
@@ -76,3 +80,16 @@ def _effect_faults(action: Action) -> Iterator[str]:
         yield "names its effects and declares no compensation (@<action>.compensation)"
     if action.quick and (action.slow or action.effect is not Effect.NONE):
         yield "is quick, so it must not be slow and must have no effect"
+
+
+def _description_faults(action: Action) -> Iterator[str]:
+    output: Any = action.output
+    if output is not None and not (isinstance(output, type) and issubclass(output, ActionOutput)):
+        yield f"is described with an output that is no subclass of ActionOutput: {output!r}"
+    if action.example is None:
+        return
+    try:
+        action.input.model_validate_json(text_of(action.example))
+    except ValidationError as err:
+        place = "/".join(map(str, err.errors()[0]["loc"]))
+        yield f"has an example that its own input refuses: {place}: {err.errors()[0]['msg']}"

@@ -39,6 +39,15 @@ class ActionInput(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class ActionOutput(BaseModel):
+    """Base class of the shape of every action's output, which the list of actions shows.
+
+    The engine does not check outputs: an effect that was paid for is recorded whatever it returns.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
 @dataclass(frozen=True)
 class Intent:
     """A recorded call of a step that has an effect at the vendor, with its exact request.
@@ -150,6 +159,7 @@ class Action:
       Only such effects can be found to be orphans.
     - `ceiling` is the most that a step may cost, as a function of its input. An action without it
       is free.
+    - `output` and `example` (an input) are for the authors of definitions.
     """
 
     name: str
@@ -165,6 +175,8 @@ class Action:
     compensate: Compensate | None = None
     lookup: Lookup | None = None
     ceiling: Ceiling | None = None
+    output: type[ActionOutput] | None = None
+    example: Json | None = None
 
     @property
     def platform(self) -> str:
@@ -199,6 +211,12 @@ class Action:
         """Declare how to find out whether an open call took effect (decorator)."""
         self.lookup = function
         return function
+
+    def describe(self, *, output: type[ActionOutput] | None, example: Json) -> None:
+        """Declare what authors see of the action: the shape of its output (None if it never
+        succeeds) and the input of an example."""
+        self.output = output
+        self.example = example
 
 
 def action(

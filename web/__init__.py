@@ -16,7 +16,7 @@ import tasks
 from app import telemetry
 from app.settings import Settings, current
 from web import errors, targets
-from web.api import artifacts, attention, control, definitions, platforms, workflows
+from web.api import actions, artifacts, attention, control, definitions, platforms, workflows
 from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
@@ -72,6 +72,7 @@ def create_app(settings: Settings) -> OpenAPI:
         platforms.api,
         artifacts.api,
         definitions.api,
+        actions.api,
         files,
         hooks,
     ):

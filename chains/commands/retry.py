@@ -1,4 +1,4 @@
-"""Retries a step now, with corrections of its input if given; a fork goes on from a failed one."""
+"""Retries a step now, with its input corrected if asked. A fork continues a failed workflow."""
 
 from typing import Any
 from uuid import UUID

@@ -34,6 +34,7 @@ _MODULES = {
     "dismiss": "remote.people",
     "bulk": "remote.bulk",
     "definitions": "remote.definitions",
+    "actions": "remote.actions",
     "keys": "local.keys",
     "events": "local.events",
     "web": "local.processes",

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from app import clock
 from app.engine.call import Call
-from app.platform import ActionInput, Effect, Json, Undo, action
+from app.platform import ActionInput, ActionOutput, Effect, Json, Undo, action
 from app.settings import needed
 from tasks.agora.client import MAX_BAN_MINUTES, api
 from tasks.agora.settings import AgoraSettings
@@ -54,6 +54,20 @@ def open_channel(call: Call, given: OpenChannelInput) -> Json:
     # Nothing is sent to Agora. The intent is recorded because from now on somebody may have the
     # token. A step with an intent is undone, and so its channel is closed.
     return call.once("channels.open", request, perform) | {"title": given.title}
+
+
+class OpenChannel(ActionOutput):
+    """The channel and its host's token, which ends at `expires_at` (Unix seconds)."""
+
+    channel: str
+    app_id: str
+    uid: int
+    token: str
+    expires_at: int
+    title: str | None
+
+
+open_channel.describe(output=OpenChannel, example={"title": "The premiere", "seconds": 3600})
 
 
 @open_channel.compensation

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from app.engine.call import Call
 from app.errors import Permanent, Retryable, Unknown
 from app.outbound import http
-from app.platform import ActionInput, Effect, Json, action
+from app.platform import ActionInput, ActionOutput, Effect, Json, action
 
 _LONGEST_SECONDS = 3600.0
 
@@ -23,6 +23,15 @@ class NoopInput(ActionInput):
 def noop(call: Call, given: NoopInput) -> Json:
     """Return the input."""
     return given.model_extra or {}
+
+
+class NoopOutput(ActionOutput):
+    """The fields of the input."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+noop.describe(output=NoopOutput, example={"text": {"any": "value"}, "number": 1})
 
 
 class SleepInput(ActionInput):
@@ -47,6 +56,15 @@ def sleep(call: Call, given: SleepInput) -> Json:
     return {"seconds": given.seconds}
 
 
+class SleepOutput(ActionOutput):
+    """How many seconds the step has slept."""
+
+    seconds: float
+
+
+sleep.describe(output=SleepOutput, example={"seconds": 2.5})
+
+
 class FailInput(ActionInput):
     """The kind of failure and its message."""
 
@@ -59,3 +77,6 @@ def fail(call: Call, given: FailInput) -> Json:
     """Raise an Outcome of the given kind."""
     outcome = {"permanent": Permanent, "retryable": Retryable, "unknown": Unknown}[given.kind]
     raise outcome(given.message, code="asked_to_fail")
+
+
+fail.describe(output=None, example={"message": "the printer is on fire", "kind": "retryable"})

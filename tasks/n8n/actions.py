@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.engine.call import Call
 from app.errors import Permanent, Suspend
-from app.platform import ActionInput, Effect, Json, action
+from app.platform import ActionInput, ActionOutput, Effect, Json, action
 from tasks.n8n.client import api
 from tasks.n8n.settings import N8nSettings
 
@@ -61,6 +61,19 @@ def notify(call: Call, given: NotifyInput) -> Json:
         if status in _ENDED_BADLY:
             raise _failed(f"its execution ended as {status}", execution)
     raise Suspend(reference, poll_seconds=settings.poll_seconds)
+
+
+class Notified(ActionOutput):
+    """The id of n8n's execution, if it is known, and the fields that the n8n workflow answered."""
+
+    status: str
+    execution: str | None
+    answer: dict[str, Any] | None
+
+
+notify.describe(
+    output=Notified, example={"event": "order.paid", "data": {"order": "A-17", "total": "19.90"}}
+)
 
 
 def _reference(call: Call) -> str:

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from app.engine.call import Call
 from app.errors import Permanent
-from app.platform import ActionInput, Effect, Json, action
+from app.platform import ActionInput, ActionOutput, Effect, Json, action
 from tasks.openai.client import OpenAIApi, api
 from tasks.openai.settings import OpenAISettings
 
@@ -54,6 +54,17 @@ def moderate(call: Call, given: ModerateInput) -> Json:
     return result
 
 
+class Moderation(ActionOutput):
+    """The judgement of the model `model`; a brief that is flagged fails the step."""
+
+    flagged: bool
+    categories: list[str]
+    model: str
+
+
+moderate.describe(output=Moderation, example={"brief": "A circus in the rain"})
+
+
 class CaptionInput(ActionInput):
     """The brief that the caption is for, and optionally the caption's style."""
 
@@ -77,6 +88,17 @@ def caption(call: Call, given: CaptionInput) -> Json:
     if not text:
         raise Permanent("the model returned an empty caption", code="empty_caption")
     return {"caption": text, "model": made["model"], "tokens": tokens}
+
+
+class Caption(ActionOutput):
+    """The caption, the model that wrote it, and the tokens that were read and written."""
+
+    caption: str
+    model: str
+    tokens: int
+
+
+caption.describe(output=Caption, example={"brief": "A circus in the rain", "style": "dry"})
 
 
 @caption.costs_at_most

@@ -17,6 +17,7 @@ from app.errors import Permanent, Retryable, Suspend
 from app.files import provenance
 from app.platform import (
     ActionInput,
+    ActionOutput,
     CannotTell,
     Effect,
     Found,
@@ -94,6 +95,38 @@ def predict(call: Call, given: PredictInput) -> Json:
     # Not before the download has succeeded: it may be tried again, and each try books its cost.
     call.spend(_cost(seen))
     return result
+
+
+class KeptPicture(ActionOutput):
+    """A picture in the store. `url` is a signed link that is valid for a day; the digests are those
+    of the kept picture and of what the vendor made."""
+
+    id: str
+    url: str
+    content_type: str
+    size: int
+    sha256: str
+    width: int | None
+    height: int | None
+    vendor_sha256: str | None
+
+
+class Prediction(ActionOutput):
+    """The picture, the id of the prediction at Replicate, and the digests of the picture."""
+
+    picture: KeptPicture
+    prediction: str
+    vendor_sha256: str
+    sha256: str
+
+
+predict.describe(
+    output=Prediction,
+    example={
+        "source": "01890a5d-ac96-774b-bcce-b302099a8057",
+        "target": "01890a5d-ac96-774b-bcce-b302099a8058",
+    },
+)
 
 
 @predict.costs_at_most

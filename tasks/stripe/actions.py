@@ -13,6 +13,7 @@ from app.engine.call import Call
 from app.errors import NotServed, Outcome, Permanent, Retryable, Suspend, Unknown
 from app.platform import (
     ActionInput,
+    ActionOutput,
     CannotTell,
     Effect,
     Found,
@@ -73,6 +74,26 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
     return {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
 
 
+class Authorization(ActionOutput):
+    """The PaymentIntent that holds the amount, in minor units of the currency."""
+
+    payment_intent: str
+    amount: int
+    currency: str
+    status: str
+
+
+authorize.describe(
+    output=Authorization,
+    example={
+        "customer_email": "ada@example.com",
+        "payment_method": "pm_card_visa",
+        "amount": 1990,
+        "currency": "eur",
+    },
+)
+
+
 @authorize.looked_up
 def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the PaymentIntent by its metadata in Stripe's list, which is strongly consistent."""
@@ -117,6 +138,19 @@ def capture(call: Call, given: CaptureInput) -> Json:
         {"payment_intent": given.payment_intent, "metadata": {CAPTURED_BY: call.reference}},
         lambda request, key: _capture(stripe, call, request, key),
     )
+
+
+class Receipt(ActionOutput):
+    """What was taken, in minor units of the currency, and Stripe's receipt for the customer."""
+
+    payment_intent: str
+    charge: str
+    amount: int
+    currency: str
+    receipt_url: str | None
+
+
+capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz"})
 
 
 @capture.looked_up

@@ -14,6 +14,7 @@ from app.engine.call import Call
 from app.errors import NotServed, Permanent, Retryable, Suspend
 from app.platform import (
     ActionInput,
+    ActionOutput,
     CannotTell,
     Effect,
     Found,
@@ -97,6 +98,23 @@ def deploy(call: Call, given: DeployInput) -> Json:
             raise Suspend(known, poll_seconds=settings.poll_seconds) from err
         raise
     return {"deployment": known, "url": address}
+
+
+class Deployment(ActionOutput):
+    """The id of the deployment at Vercel and the address of the page."""
+
+    deployment: str
+    url: str
+
+
+deploy.describe(
+    output=Deployment,
+    example={
+        "title": "The premiere",
+        "caption": "A circus in the rain.",
+        "pictures": [{"id": "01890a5d-ac96-774b-bcce-b302099a8059", "content_type": "image/png"}],
+    },
+)
 
 
 @deploy.looked_up

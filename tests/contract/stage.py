@@ -48,6 +48,8 @@ class Step:
         given = self.action.input.model_validate_json(json.dumps(self.given))
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
             output = self.action.run(call, given)
+        if self.action.output is not None:
+            self.action.output.model_validate_json(json.dumps(output), strict=True)
         self.cost += call.cost
         return output
 

@@ -1,4 +1,4 @@
-"""The limit of a payload counts bytes, as PostgreSQL does. A merge patch follows its standard."""
+"""The limit of a payload counts what PostgreSQL stores, and merge patches follow their standard."""
 
 from typing import Any
 

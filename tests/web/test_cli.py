@@ -164,3 +164,17 @@ def test_help_loads_nothing_that_takes_its_time() -> None:
     assert "submit" in ran.stdout
     slow = {"sqlalchemy", "celery", "flask", "requests", "rich", "pydantic", "stripe", "openai"}
     assert slow.isdisjoint(ran.stderr.split())
+
+
+def test_actions_are_listed_and_shown_with_and_without_a_server(playalter: Run) -> None:
+    listed = playalter("actions")
+    assert listed.returncode == 0, listed.stderr
+    assert "stripe.capture" in listed.stdout
+    assert playalter("actions", PLAYALTER_API_KEY="").stdout == listed.stdout
+    shown = playalter("actions", "stripe.capture").stdout
+    assert "undone by: Refund the captured amount" in shown
+    assert '"payment_intent": "pi_' in shown
+    told = json.loads(playalter("actions", "stripe.capture", "--json").stdout)
+    assert told["input_schema"]["required"] == ["payment_intent"]
+    refused = playalter("actions", "stripe.captur")
+    assert (refused.returncode, "did you mean 'stripe.capture'" in refused.stderr) == (2, True)

@@ -10,6 +10,7 @@ from app.engine.call import Call
 from app.errors import Permanent, Suspend
 from app.platform import (
     ActionInput,
+    ActionOutput,
     Effect,
     Found,
     Intent,
@@ -52,6 +53,16 @@ def print_posters(call: Call, given: PrintInput) -> Json:
         raise Permanent(f"the order is {seen['state']}", code="not_printed")
     call.spend(given.copies * _MICRO_USD_A_COPY)
     return {"order": made["id"], "proof": seen["proof"]}
+
+
+class Printed(ActionOutput):
+    """The id of the order, and the address of its proof."""
+
+    order: str
+    proof: str
+
+
+print_posters.describe(output=Printed, example={"text": "Tonight at nine", "copies": 2})
 
 
 @print_posters.looked_up
