@@ -174,12 +174,15 @@ class _Painter:
         return framed(inner, f"choice {node.choice}", note, kind="box dashed")
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the notation of definitions, in the largest unit that divides them.
+def duration(seconds: float | dict[Any, str]) -> str:
+    """Seconds in the notation of definitions, in the largest unit that divides them; for a
+    reference, its expression.
 
-    >>> duration(5400.0), duration(86400.0), duration(0.25)
-    ('90m', '1d', '0.25s')
+    >>> duration(5400.0), duration(86400.0), duration(0.25), duration({"$": "input.long"})
+    ('90m', '1d', '0.25s', 'input.long')
     """
+    if isinstance(seconds, dict):
+        return seconds[MARK]
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g}{unit}"

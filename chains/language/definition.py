@@ -98,9 +98,10 @@ class OtherAction(DefinitionNode):
 class Step(DefinitionNode):
     """One call of an action.
 
-    `timeout` limits the time from the first attempt to the end of the step; `attempt_timeout`
-    limits each attempt. The step is skipped if `when` is false. `pivot` marks the last step whose
-    failure undoes the workflow: after its success nothing is undone.
+    `timeout` limits the time from the first attempt to the end of the step (a duration, or a
+    reference to one); `attempt_timeout` limits each attempt. The step is skipped if `when` is
+    false. `pivot` marks the last step whose failure undoes the workflow: after its success nothing
+    is undone.
     """
 
     step: Key
@@ -108,7 +109,7 @@ class Step(DefinitionNode):
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     when: Expression | None = None
     retry: Retry | None = None
-    timeout: Duration | None = None
+    timeout: Duration | Reference | None = None
     attempt_timeout: Duration | None = None
     priority: Annotated[int, Field(ge=1, le=9, strict=True)] | None = None
     on_failure: Literal["fail", "skip"] | Default = "fail"
@@ -188,7 +189,7 @@ class Approval(DefinitionNode):
     signal: Key | None = None
     by: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] | Reference | None = None
     show: dict[Literal["message", "amount", "pictures"], Any] = Field(default_factory=dict)
-    timeout: Duration = 30 * 86400.0
+    timeout: Duration | Reference = 30 * 86400.0
     on_timeout: Literal["fail", "go_on"] = "fail"
     on_reject: Literal["fail", "go_on"] = "fail"
     when: Expression | None = None
@@ -207,7 +208,7 @@ class Child(DefinitionNode):
     version: Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)] | None = None
     await_: StrictBool = Field(default=True, alias="await")
     on_stop: Literal["cancel", "leave"] = "cancel"
-    timeout: Duration | None = None
+    timeout: Duration | Reference | None = None
     on_failure: Literal["fail", "skip"] | Default = "fail"
     when: Expression | None = None
 

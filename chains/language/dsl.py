@@ -86,7 +86,7 @@ def approval(
     key: str,
     *,
     by: Sequence[str] | Reference | None = None,
-    timeout: str | None = None,
+    timeout: str | Reference | None = None,
     **rest: Any,
 ) -> Node:
     """A person's decision. `rest` takes signal, show, on_timeout, on_reject and when."""

@@ -13,11 +13,13 @@ from chains.language.faults import MAX_FAULTS, Fault, near, pointer
 _NODES = frozenset({"sequence", "branches"})
 _ONE_NODE = frozenset({"do", "otherwise"})
 
+_DURATION = 'must be a duration such as "10m" (at most a year) or a reference {"$": "<JMESPath>"}'
 # pydantic reports an error for each shape that a field may have; one text replaces all of them.
 _SHAPES = {
     "on_failure": 'must be "fail", "skip" or {"default": <output>}',
     "compensation": 'must be "own", "none" or {"action": <name>, "with": {...}}',
-    "for": 'must be a duration such as "10m" (at most a year) or a reference {"$": "<JMESPath>"}',
+    "for": _DURATION,
+    "timeout": _DURATION,
     "until": 'must be an instant such as "2027-01-01T09:00:00Z" or a reference',
     "by": 'must be a list of e-mail addresses or a reference {"$": "<JMESPath>"}',
     "over": 'must be a reference {"$": "<JMESPath>"}; put a fixed list into the input',

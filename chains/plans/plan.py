@@ -107,9 +107,16 @@ class PlannedStep:
         when = getattr(self.node, "when", None)
         return () if when is None else (when,)
 
+    @property
+    def time_limit(self) -> dict[str, Any] | None:
+        """The reference that gives the row's `timeout`; None if the definition states it."""
+        found = getattr(self.node, "timeout", None)
+        return found if isinstance(found, dict) else None
+
     def expressions(self) -> Iterator[tuple[str, str]]:
         """Every expression of this row, as pairs (JSON pointer in the template, expression)."""
         yield from expressions(self.template)
+        yield from expressions(self.time_limit)
         for condition in self.conditions:
             yield "", condition
 

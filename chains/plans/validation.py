@@ -106,6 +106,9 @@ def _faults(
         return  # the checks below need valid schemas
     for found in nodes(definition):
         yield from _node_faults(found, definition, actions, types)
+        limit = getattr(found.node, "timeout", None)
+        if is_reference(limit):
+            yield from _template_faults(limit, f"{found.pointer}/timeout", definition)
     yield from _constant_faults(definition)
     yield from _template_faults(definition.output, "/output", definition)
     if definition.output_schema is not None:
@@ -157,7 +160,7 @@ def _step_faults(node: Step, at: str, actions: Mapping[str, Action]) -> Iterator
             longest = f"{action.attempt_seconds:g} s"
             words = f"{node.action} bounds an attempt to {longest}; give {longest} at most"
             yield f"{at}/attempt_timeout", words
-        if node.timeout is not None and node.timeout < node.attempt_timeout:
+        if isinstance(node.timeout, float) and node.timeout < node.attempt_timeout:
             yield f"{at}/timeout", "is shorter than attempt_timeout, which bounds each attempt"
 
 

@@ -1,7 +1,6 @@
 """Maps, choices and loops: decides which rows run next, and collects outputs for their joins."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from app.errors import Permanent
@@ -15,7 +14,7 @@ from chains.plans.compiler import body_rows
 from chains.plans.counting import MAX_ROWS, least_steps_of_items
 from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep
 from chains.running.reading import records
-from chains.running.references import outputs, render_or_fail, scope_of, workflow_input
+from chains.running.references import outputs, render_or_fail, scope_of, workflow_names
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,11 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
         raise Permanent(f"a map takes {MAX_ITEMS} items, not {len(items)}", code="too_many_items")
     assert isinstance(step.block, Map)
     window = step.block.max_concurrency
-    read_input = partial(workflow_input, claim.workflow_id)
+
+    def read_input() -> Json:
+        found: Json = workflow_names(claim.workflow_id)["input"]
+        return found
+
     _refuse_many(claim, join, least_steps_of_items(plan, template_of(join), items, read_input))
     rows, heads = body_rows(plan, join, items, 0, window)
     added: Json = {"join": join, "count": len(items), "window": window, "steps": rows}

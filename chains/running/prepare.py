@@ -29,7 +29,6 @@ from chains.plans.plan import (
     WAIT,
     Plan,
     PlannedStep,
-    SingleNode,
     dead_path,
 )
 from chains.running import branching, waits
@@ -84,7 +83,6 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         input={},
         is_recorded=False,
         policy=_policy(node.retry if isinstance(node, Step) else None),
-        timeout_seconds=_timeout(node),
         attempt_seconds=getattr(node, "attempt_timeout", None),
         tolerance=_tolerance(claim, plan, step),
         is_holding=plan.is_holding,
@@ -97,6 +95,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         return _as_decided(base, claim)
     try:
         given = _input(claim, plan, step)
+        limit = None if given is None else _timeout(claim, step)
     except Permanent as err:
         return base(fault=err)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
@@ -104,7 +103,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         return base(fault=fault)
     if given is None:
         return base(is_skipped=True)
-    return base(input=given, is_recorded=bool(given))
+    return base(input=given, is_recorded=bool(given), timeout_seconds=limit)
 
 
 def _as_decided(base: Callable[..., Prepared], claim: Claim) -> Prepared:
@@ -115,10 +114,10 @@ def _as_decided(base: Callable[..., Prepared], claim: Claim) -> Prepared:
     return base(is_resolved=True, output=decided["output"])
 
 
-def _timeout(node: SingleNode | None) -> float | None:
-    own: float | None = getattr(node, "timeout", None)
+def _timeout(claim: Claim, step: PlannedStep) -> float | None:
+    own = waits.time_limit(claim, step)
     # A child has its own time-out. The step that waits for the child must not end earlier.
-    return LONGEST_SECONDS if own is None and isinstance(node, Child) else own
+    return LONGEST_SECONDS if own is None and isinstance(step.node, Child) else own
 
 
 def _input(claim: Claim, plan: Plan, step: PlannedStep) -> Any:

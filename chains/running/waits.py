@@ -6,13 +6,14 @@ from typing import Any
 from app.errors import Permanent
 from app.platform import Json
 from app.protocol.claims import Claim
-from chains.language.definition import Approval, Child, Wait, parse_duration
+from chains.language.definition import LONGEST_SECONDS, Approval, Child, Wait, parse_duration
 from chains.plans import asking
 from chains.plans.plan import Plan, PlannedStep
 from chains.running.reading import records
 from chains.running.references import render_or_fail, scope_of
 
 _LONGEST = timedelta(days=366 * 10)
+_SHORTEST_SECONDS = 0.001
 
 
 def now() -> datetime:
@@ -32,7 +33,8 @@ def timer_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     given = render_or_fail(step.template, scope_of(claim, step))
     if "until" in given:
         return {"until": _instant(given["until"]).isoformat()}
-    return {"until": (now() + _duration(given["for"])).isoformat()}
+    seconds = _seconds("for", given["for"], 0.0, _LONGEST.total_seconds())
+    return {"until": (now() + timedelta(seconds=seconds)).isoformat()}
 
 
 def _instant(value: Any) -> datetime:
@@ -53,23 +55,45 @@ def _instant(value: Any) -> datetime:
         raise Permanent("`until` is before the year 1 in UTC", code="not_an_instant") from err
 
 
-def _duration(value: Any) -> timedelta:
+def _seconds(name: str, value: Any, least: float, most: float) -> float:
+    """The seconds of a duration that an expression gave for the field `name`.
+
+    Raise Permanent if it is no duration, or if it is not between `least` and `most` seconds.
+    """
+    shown = repr(str(value)[:80])
     try:
         seconds = parse_duration(value)
-        if isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST.total_seconds():
-            return timedelta(seconds=seconds)
     except ValueError:
-        pass
-    raise Permanent(
-        f"`for` is not a duration such as 90s or 30d: {str(value)[:80]!r}", code="not_a_duration"
-    )
+        seconds = None
+    if not isinstance(seconds, int | float):
+        raise Permanent(
+            f"`{name}` is not a duration such as 90s, 10m, 2h or 30d: {shown}",
+            code="not_a_duration",
+        )
+    if not least <= seconds <= most:
+        bounds = f"from {least:g} seconds to {most / 86400:g} days"
+        raise Permanent(f"`{name}` must be {bounds}, not {shown}", code="not_a_duration")
+    return seconds
+
+
+def time_limit(claim: Claim, step: PlannedStep) -> float | None:
+    """The step's `timeout` in seconds; None if it has none.
+
+    A reference is evaluated at each attempt; its value is the same, because all that it can read is
+    recorded. Raise Permanent if the value is wrong.
+    """
+    if step.time_limit is None:
+        own: float | None = getattr(step.node, "timeout", None)
+        return own
+    value = render_or_fail(step.time_limit, scope_of(claim, step))
+    return _seconds("timeout", value, _SHORTEST_SECONDS, LONGEST_SECONDS)
 
 
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     """The input {signal, by, show, until, on_timeout, on_reject} of an approval.
 
-    `by` is null if only the workflow's owner may decide. Raise Permanent if `by` or `show` is
-    wrong.
+    `by` is null if only the workflow's owner may decide. Raise Permanent if `by`, `show` or the
+    time-out is wrong.
     """
     node = step.node
     assert isinstance(node, Approval)
@@ -79,11 +103,13 @@ def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
         by = [by]
     if by is not None and not (isinstance(by, list | tuple) and all(map(_is_text, by)) and by):
         raise Permanent("`by` is not a list of e-mail addresses", code="invalid_approvers")
+    seconds = time_limit(claim, step)
+    assert seconds is not None
     return {
         "signal": node.signal or node.approval,
         "by": None if by is None else [address.strip().lower() for address in by],
         "show": asking.shown(given.get("show")),
-        "until": (now() + timedelta(seconds=node.timeout)).isoformat(),
+        "until": (now() + timedelta(seconds=seconds)).isoformat(),
         "on_timeout": node.on_timeout,
         "on_reject": node.on_reject,
     }

@@ -203,6 +203,26 @@ WAITS = {
     "a wait that is over": Case({"wait": "w", "until": "2020-01-01T00:00:00+00:00"}),
     "a wait until nonsense": Case({"wait": "w", "until": {"$": "input.at"}}, {"at": "soon"}),
     "a wait of the input's": Case({"wait": "w", "for": {"$": "input.long"}}, {"long": "3d"}),
+    "a time-out of the input's": Case(
+        seq(paid("a"), {"approval": "review", "timeout": {"$": "input.long"}}), {"long": "3d"}
+    ),
+    "a time-out of nonsense": Case(
+        seq(paid("a"), noop("b") | {"timeout": {"$": "input.long"}}), {"long": "soon"}
+    ),
+    "a time-out of a retry": Case(
+        fail(
+            "a",
+            **{"with": {"kind": "retryable"}},
+            retry={"tries": 9, "backoff": "1m", "jitter": 0},
+            timeout={"$": "multiply(input.minutes, `60`)"},
+        ),
+        {"minutes": 2},
+    ),
+    "a child too long for the input": Case(
+        {"workflow": "sub", "type": "sub", "timeout": {"$": "input.long"}},
+        {"long": "2h"},
+        children={"sub": {"do": {"wait": "w", "for": "5h"}}},
+    ),
     "a time-out": Case(seq(paid("a"), {"wait": "w", "for": "3d"}), rest={"timeout": "1d"}),
     "a yes": Case(APPROVAL, signals=(("review", YES),)),
     "a no": Case(APPROVAL, signals=(("review", NO),)),

@@ -38,6 +38,33 @@ def test_a_wait_until_an_instant_reads_it_from_the_input(kernel: Kernel) -> None
     assert kernel.workflow(wrong)["error"]["code"] == "not_an_instant"
 
 
+@pytest.mark.parametrize(
+    ("long", "words"),
+    [
+        ("soon", "`timeout` is not a duration such as 90s, 10m, 2h or 30d: 'soon'"),
+        (None, "`timeout` is not a duration such as 90s, 10m, 2h or 30d: 'None'"),
+        ([1], "`timeout` is not a duration"),
+        (0, "`timeout` must be from 0.001 seconds to 366 days, not '0'"),
+        ("400d", "`timeout` must be from 0.001 seconds to 366 days, not '400d'"),
+        (1e300, "`timeout` must be from"),
+    ],
+)
+def test_a_time_out_from_data_is_checked_when_the_step_runs(
+    kernel: Kernel, long: Any, words: str
+) -> None:
+    row = ended(kernel, {**noop("a"), "timeout": {"$": "input.long"}}, {"long": long})
+    assert (row["error"]["code"], row["status"]) == ("not_a_duration", "failed")
+    assert words in row["error"]["message"]
+
+
+def test_a_wait_from_data_is_checked_when_it_begins(kernel: Kernel) -> None:
+    node = {"wait": "w", "for": {"$": "input.long"}}
+    over = ended(kernel, node, {"long": "0s"})
+    assert over["status"] == "succeeded"
+    wrong = ended(kernel, node, {"long": "3661d"})
+    assert "`for` must be from 0 seconds to 3660 days, not '3661d'" in wrong["error"]["message"]
+
+
 def signal(workflow: UUID, name: str, **payload: Any) -> Any:
     row = db.row(
         "SELECT * FROM signal_workflow_v1(%s, %s, %s, NULL, %s, %s, 15)",
