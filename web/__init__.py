@@ -22,6 +22,7 @@ from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
 from web.hooks import hooks
 from web.operations import operations
+from web.pages import REDOC, pages
 from web.schemas.problems import Problem
 from web.shares import shares
 from web.watching import Watch
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.request_class = StrictRequest
     app.json = JsonProvider(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
+    app.config["REDOC_HTML_STRING"] = REDOC
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions["settings"] = settings
@@ -78,6 +80,7 @@ def create_app(settings: Settings) -> OpenAPI:
     ):
         app.register_api(part)
     app.register_blueprint(operations)
+    app.register_blueprint(pages)
     return app
 
 

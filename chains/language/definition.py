@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     StrictBool,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -51,7 +52,20 @@ def parse_duration(value: Any) -> Any:
 
 LONGEST_SECONDS = 366 * 86400.0
 Duration = Annotated[
-    float, BeforeValidator(parse_duration), Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "description": "A duration such as 90s, 10m, 2h or 30d, or a number of seconds; at most"
+            " 366 days.",
+            "anyOf": [
+                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "maxLength": 20},
+                {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_SECONDS},
+            ],
+            "examples": ["10m", 90],
+        }
+    ),
 ]
 Key = Annotated[str, Field(pattern=KEY_PATTERN)]
 ActionName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}\.[a-z0-9_]{1,80}$")]
