@@ -64,13 +64,18 @@ class HttpReply:
 
 @dataclass(frozen=True)
 class Operation:
-    """The name and limits of requests. `repeatable`: to send a request twice does no harm."""
+    """The name and limits of requests. `repeatable`: to send a request twice does no harm.
+
+    `is_cut`: of a longer answer the first `max_bytes` are returned. Without it, such an answer is
+    an error.
+    """
 
     platform: str
     name: str
     repeatable: bool
     read_seconds: float = READ_SECONDS
     max_bytes: int = MAX_BODY_BYTES
+    is_cut: bool = False
 
 
 @dataclass
@@ -131,9 +136,10 @@ def operation(
     repeatable: bool,
     read_seconds: float = READ_SECONDS,
     max_bytes: int = MAX_BODY_BYTES,
+    is_cut: bool = False,
 ) -> Iterator[Operation]:
-    """Set the name of the requests that are sent in the block, and whether they may be repeated."""
-    current = Operation(platform, name, repeatable, read_seconds, max_bytes)
+    """Set the name and the limits of the requests that are sent in the block (see Operation)."""
+    current = Operation(platform, name, repeatable, read_seconds, max_bytes, is_cut)
     token = _operation.set(current)
     try:
         yield current
@@ -286,6 +292,8 @@ def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> byte
     while data := response.read1(65536, decode_content=False):
         for piece in decoder.pieces(data):
             pieces += piece
+            if len(pieces) > current.max_bytes and current.is_cut:
+                return bytes(pieces[: current.max_bytes])
             if len(pieces) > current.max_bytes:
                 raise _too_large(current)
     decoder.finish()
@@ -293,7 +301,10 @@ def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> byte
 
 
 def _too_large(current: Operation) -> Outcome:
-    message = f"{current.platform} sent more than {current.max_bytes} bytes"
+    message = (
+        f"the answer of {current.platform} to {current.name} is larger than the"
+        f" {current.max_bytes:,} bytes that are read of it"
+    )
     kind = Permanent if current.repeatable else Unknown
     return kind(message, code="answer_too_large")
 

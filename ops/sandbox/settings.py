@@ -30,6 +30,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "replicate.creations_per_window": 10000.0,
     "replicate.window_seconds": 60.0,
     "replicate.list_lag_seconds": 0.0,
+    "replicate.log_bytes": 0.0,
     "replicate.output_expiry_seconds": 3600.0,
     "replicate.file_expiry_seconds": 86400.0,
     "vercel.build_seconds": 1.0,
@@ -41,6 +42,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "agora.rule_delay_seconds": 0.0,
     "n8n.outcome": "success",
     "n8n.delay_seconds": 0.3,
+    "n8n.answer_bytes": 0.0,
 }
 CHOICES = {
     "stripe.refund_status": ("succeeded", "pending", "failed"),

@@ -94,7 +94,8 @@ class N8nApi:
         setting: str = SETTING,
     ) -> object:
         url = self._settings.base_url + path
-        with http.operation("n8n", name, repeatable=True):
+        # The n8n workflow has run, however long its answer is. Only an id is read from it.
+        with http.operation("n8n", name, repeatable=True, is_cut=method == "POST"):
             reply = http.send(method, url, headers=headers, body=body, params=params)
             if reply.status >= 400:
                 raise _refused(reply, setting)

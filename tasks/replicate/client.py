@@ -32,6 +32,8 @@ T = TypeVar("T")
 _ENDED = frozenset(("succeeded", "failed", "canceled", "aborted"))
 SETTING = "REPLICATE_API_TOKEN"
 MAX_OUTPUT_BYTES = 40 * 1024 * 1024
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""A prediction in an answer has its output, which may be a picture as a data URI, and its log."""
 _TRANSFER_SECONDS = 60.0
 _MODEL_SECONDS = 600.0
 _MAX_PAGES = 20
@@ -243,7 +245,11 @@ class ReplicateApi:
 
     def _call(self, name: str, perform: Callable[[], T], *, repeatable: bool) -> T:
         with http.operation(
-            "replicate", name, repeatable=repeatable, read_seconds=_TRANSFER_SECONDS
+            "replicate",
+            name,
+            repeatable=repeatable,
+            read_seconds=_TRANSFER_SECONDS,
+            max_bytes=_MAX_ANSWER_BYTES,
         ):
             try:
                 return perform()

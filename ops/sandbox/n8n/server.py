@@ -94,7 +94,8 @@ class N8n(Vendor):
             execution_id = self._execute(call, message_id, body)
             if self.box.settings.text("n8n.outcome") == "throws":
                 return self._throw(execution_id, message_id)
-        return reply({"executionId": execution_id})
+        padding = "x" * int(self.box.settings.number("n8n.answer_bytes"))
+        return reply({"executionId": execution_id} | ({"answer": padding} if padding else {}))
 
     def _execute(self, call: Call, message_id: str, body: Json) -> str:
         fault = self.box.faults.take("n8n", call.operation, ("fail",), call.text)

@@ -140,6 +140,7 @@ class Runs:
                 output = self._shaped(self._deliver(prediction, name, data), name, data)
             prediction |= {"output": output, "error": error}
             prediction["logs"] = "Running prediction\n" + (f"{error}\n" if error else "Done\n")
+            prediction["logs"] += "." * int(self.box.settings.number("replicate.log_bytes"))
             status = "failed" if error else "succeeded"
             self._settle(prediction, prediction["sandbox"]["fail_as"] or status)
             self._note("predictions.run", f"predictions_{status}", prediction)

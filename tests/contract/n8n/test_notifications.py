@@ -107,6 +107,15 @@ def test_an_error_of_n8n_itself_is_sent_again_under_the_same_id(
     assert len({each.key for each in prepared.intents}) == 1
 
 
+def test_an_event_whose_answer_is_huge_is_delivered(step: Claim, vendors: Vendors) -> None:
+    vendors.change(n8n__answer_bytes=9_000_000.0)
+    prepared = notify(step)
+    reference = NOTIFY.begin(prepared)
+    deliver(reference, {"reference": reference, "status": "success"})
+    assert prepared.run(reference)["status"] == "success"
+    assert (vendors.count("notifications"), vendors.count("notifications_repeated")) == (1, 0)
+
+
 def test_a_notification_sent_again_runs_once(step: Claim, vendors: Vendors) -> None:
     vendors.fault("n8n", "webhook.post", "lost_reply")
     prepared = notify(step)

@@ -38,6 +38,18 @@ def test_a_swap_is_owned_with_its_hash_and_provenance(step: Claim, vendors: Vend
         assert ImageChops.difference(ours.convert("RGB"), target).getbbox() is not None
 
 
+def test_a_prediction_with_a_huge_log_is_read_listed_and_cancelled(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(replicate__log_bytes=9_000_000.0)
+    prepared = predict(step)
+    made = wait(prepared, PREDICT.begin(prepared))
+    assert prepared.call().artifacts.read(made["picture"]["id"]).data
+    request = next(each for each in prepared.intents if each.operation == "predictions.create")
+    assert isinstance(prepared.look_up(request), Found)
+    assert prepared.undo(external_id=made["prediction"], output=made)["result"] == "discarded"
+
+
 def test_what_the_model_writes_into_its_picture_is_not_kept(step: Claim, vendors: Vendors) -> None:
     prepared = predict(step)
     prediction = PREDICT.begin(prepared)
