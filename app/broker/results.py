@@ -1,13 +1,19 @@
 """Celery's result backend: it reads the states of tasks from `steps`, and publishes joins.
 
-It stores nothing, because the engine has recorded the outcome before Celery calls it. The
+Of a step it stores nothing, because the engine has recorded the outcome before Celery calls it. The
 transaction of that outcome has also decided whether the part was the last of its join. The backend
 only acts on that decision.
+
+A task that belongs to no step, such as those that beat starts, has its result in `job_results`.
+Outage mode: open; without PostgreSQL such a result is not stored.
 """
 
+import contextlib
 from typing import Any
 from uuid import UUID
 
+import psycopg2
+import structlog
 from celery import states
 from celery.backends.base import BaseBackend
 from celery.canvas import maybe_signature
@@ -15,6 +21,9 @@ from celery.exceptions import TaskRevokedError
 
 from app import db
 from app.broker.links import task_id, workflows_of
+from app.payload import text_of
+
+log = structlog.get_logger()
 
 STATES = {
     "pending": states.PENDING,
@@ -34,8 +43,17 @@ _KEYS = "SELECT workflow_id, key FROM steps WHERE workflow_id BETWEEN %s AND %s"
 _BY_KEY = f"SELECT {_COLUMNS} FROM steps WHERE workflow_id = %s AND key = %s"
 
 
+_LONGEST_ERROR = 1000
+_STORE = (
+    "INSERT INTO job_results (task_id, name, state, result, error) VALUES (%s, %s, %s, %s, %s)"
+    " ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, result = excluded.result,"
+    " error = excluded.error, ended_at = excluded.ended_at"
+)
+_FORGET = "DELETE FROM job_results WHERE ended_at < clock_timestamp() - interval '7 days'"
+
+
 class StepsBackend(BaseBackend):
-    """Answers `AsyncResult(task_id)` from `steps`. A `chord()` is joined by PostgreSQL."""
+    """Answers `AsyncResult(task_id)` from rows. A `chord()` is joined by PostgreSQL."""
 
     supports_autoexpire = True
     supports_native_join = True
@@ -51,7 +69,11 @@ class StepsBackend(BaseBackend):
         request: Any = None,
         **_: Any,
     ) -> Any:
-        """Store nothing: the engine has recorded the outcome."""
+        """Store the outcome of a task that is no step. The engine has recorded those of steps."""
+        name = getattr(request, "task", None)
+        task = self.app.tasks.get(name)
+        if task is not None and not task.ignore_result:
+            _store(task_id, str(name), state, result)
         return result
 
     def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
@@ -71,11 +93,11 @@ class StepsBackend(BaseBackend):
             body.apply_async()
 
     def get_task_meta(self, task_id: str, cache: bool = True) -> dict[str, Any]:
-        """The state of a step. The result is its output, or an exception with its error's text."""
-        found = _step(task_id)
+        """The state of a step or job. The result is its output, or an exception with its error."""
+        found = _step(task_id) or _job(task_id)
         if found is None:
             return {"task_id": task_id, "status": states.PENDING, "result": None}
-        state = STATES[found["status"]]
+        state = STATES.get(found["status"], found["status"])
         result = found["output"]
         if state in states.EXCEPTION_STATES:
             message = (found["error"] or {}).get("message", found["status"])
@@ -86,6 +108,27 @@ class StepsBackend(BaseBackend):
 
     def forget(self, task_id: str) -> None:
         """Delete nothing: the rows of steps do not belong to Celery."""
+
+
+def _store(task_id: str, name: str, state: str, result: Any) -> None:
+    is_error = isinstance(result, BaseException)
+    error = f"{type(result).__name__}: {result}"[:_LONGEST_ERROR] if is_error else None
+    try:
+        # Not a pooled connection: Celery also calls this in the process that forks the pool.
+        with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:
+            output = None if is_error else text_of(result)
+            cursor.execute(_STORE, (task_id, name, state, output, error))
+            cursor.execute(_FORGET)
+    except psycopg2.Error as err:
+        log.warning("job.result_not_stored", task=name, error=db.ailment(err).words)
+
+
+def _job(task_id: str) -> dict[str, Any] | None:
+    row = db.row("SELECT state, result, error FROM job_results WHERE task_id = %s", (task_id,))
+    if row is None:
+        return None
+    error = None if row["error"] is None else {"message": row["error"]}
+    return {"status": row["state"], "output": row["result"], "error": error}
 
 
 def _step(id: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ import tasks
 from app import db
 from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
+from app.platform import Json
 
 log = structlog.get_logger()
 
@@ -21,13 +22,15 @@ CLEANUP_SECONDS = 3600.0
 UPLOAD_LIFE = timedelta(days=30)
 
 
-def probe_when_due() -> None:
-    """Probe the platforms, unless they were just probed.
+def probe_when_due() -> Json:
+    """Probe the platforms, unless they were just probed. Returns whether it has probed them.
 
     Messages that were delayed arrive all at once, and only one of them should probe.
     """
-    if db.row(_JUST_PROBED, (PROBE_SECONDS / 2,)) is None:
+    is_due = db.row(_JUST_PROBED, (PROBE_SECONDS / 2,)) is None
+    if is_due:
         probe_platforms()
+    return {"probed": is_due}
 
 
 _JUST_PROBED = (
@@ -78,10 +81,14 @@ def _record(platform: str, error: str | None, milliseconds: int) -> None:
         )
 
 
-def clean_uploads() -> None:
-    """Erase uploads that are older than UPLOAD_LIFE and that no running workflow refers to."""
+def clean_uploads() -> Json:
+    """Erase uploads that are older than UPLOAD_LIFE and that no running workflow refers to.
+
+    Returns how many it has erased.
+    """
     erased = artifacts.erase_old_uploads(UPLOAD_LIFE)
     log.info("housekeeping.uploads_erased", count=erased)
+    return {"erased": erased}
 
 
 def register(app: Celery) -> None:
@@ -90,7 +97,7 @@ def register(app: Celery) -> None:
         ("control.probe_platforms", probe_when_due),
         ("control.clean_uploads", clean_uploads),
     ):
-        app.task(name=name, ignore_result=True)(function)
+        app.task(name=name, ignore_result=False)(function)
     schedule: dict[str, Any] = {
         "probe_platforms": ("control.probe_platforms", PROBE_SECONDS),
         "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),

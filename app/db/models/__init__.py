@@ -6,6 +6,7 @@ from app.db.models.files import ArtifactRow, WorkflowArtifact
 from app.db.models.machinery import (
     ClockOffset,
     FrontBeat,
+    JobResult,
     ReconcilerBeat,
     SchemaBaseline,
     WorkerPresence,
@@ -46,6 +47,7 @@ __all__ = [
     "EventRow",
     "FrontBeat",
     "IntentRow",
+    "JobResult",
     "Organisation",
     "PlatformHealth",
     "PlatformLog",

@@ -1,12 +1,14 @@
 """Tables about the system itself: its clock, the reconciler, the schema and the workers."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
     Interval,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, Base
@@ -58,6 +60,18 @@ class SchemaBaseline(Base):
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
     checksum: Mapped[str]
     made_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class JobResult(Base):
+    """The outcome of a task that Celery beat has started, by the id of the task."""
+
+    __tablename__ = "job_results"
+    task_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    state: Mapped[str]
+    result: Mapped[Any | None] = mapped_column(JSONB)
+    error: Mapped[str | None]
+    ended_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class WorkerPresence(Base):

@@ -34,6 +34,7 @@ _TABLES = (
     "platform_logs",
     "platform_health",
     "worker_presence",
+    "job_results",
     "reconciler_beat",
     "front_beat",
     "clock_offset",
