@@ -30,7 +30,7 @@ ENVIRONMENT_FILE = "environment.json"
 SANDBOX_PORTS = 8  # consecutive: control, the six vendors, Vercel's pages
 SECRETS = (
     *("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "KEY_PEPPER", "LINK_SECRET", "FLOWER_PASSWORD"),
-    "SANDBOX_SEED",
+    *("SANDBOX_SEED", "SANDBOX_KEY"),
 )
 # Variables with these prefixes are not inherited from the shell: a real key of a vendor must never
 # reach the processes of a demo.
@@ -40,7 +40,7 @@ CLI = ("-m", "ops.cli")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "sandbox": (
         *("-m", "ops.sandbox", "--base-port", "{port}", "--state", "{data}/sandbox"),
-        *("--hook-base", "{url}", "--seed", "{seed}"),
+        *("--hook-base", "{url}"),
     ),
     "migrate": (*CLI, "migrate"),
     "web": (*CLI, "web"),
@@ -119,6 +119,11 @@ class Profile:
         """The address of the sandbox's control API."""
         return f"http://{LOOPBACK}:{self.ports.sandbox}"
 
+    @property
+    def sandbox_headers(self) -> dict[str, str]:
+        """The headers that the sandbox's control API needs."""
+        return {"Authorization": f"Bearer {self.secrets['SANDBOX_KEY']}"}
+
     def close(self) -> None:
         """Unlock the data folder; call this after the supervisor has stopped."""
         self.data.close()
@@ -176,7 +181,7 @@ class Profile:
 
     def vendors(self) -> dict[str, str]:
         """The settings for the sandbox's vendors; raises OSError if the sandbox is not running."""
-        described: dict[str, Any] = json.loads(_get(self.sandbox_url + "/"))
+        described: dict[str, Any] = json.loads(_get(self.sandbox_url + "/", self.sandbox_headers))
         return {name: str(value) for name, value in described["env"].items()}
 
     def _own_settings(self) -> dict[str, str]:
@@ -200,9 +205,7 @@ class Profile:
         return kept | direct | {"PYTHONUNBUFFERED": "1"}
 
     def _command(self, name: str, *depends_on: str) -> Service:
-        # The sandbox derives its vendors' keys and signing secrets from the seed.
-        seed = int(hashlib.sha256(self.secrets["SANDBOX_SEED"].encode()).hexdigest()[:8], 16)
-        words = {"port": self.ports.sandbox, "data": self.data.path, "url": self.url, "seed": seed}
+        words = {"port": self.ports.sandbox, "data": self.data.path, "url": self.url}
         return Service(
             name=name,
             argv=(sys.executable, *(part.format(**words) for part in COMMANDS[name])),
@@ -217,10 +220,16 @@ class Profile:
         numbers = range(base, base + SANDBOX_PORTS)
         return replace(
             self._command("sandbox"),
-            environment=self._inherited,
+            environment=self._sandbox_environment,
             ready=self._is_sandbox_ready,
             ports=tuple(Port(number, "sandbox", setting("sandbox")) for number in numbers),
         )
+
+    def _sandbox_environment(self) -> dict[str, str]:
+        # The sandbox derives its vendors' keys and signing secrets from the seed.
+        seed = int(hashlib.sha256(self.secrets["SANDBOX_SEED"].encode()).hexdigest()[:16], 16)
+        own = {"SANDBOX_SEED": str(seed), "SANDBOX_KEY": self.secrets["SANDBOX_KEY"]}
+        return self._inherited() | own
 
     def _is_sandbox_ready(self) -> bool:
         try:
@@ -239,13 +248,14 @@ class Profile:
         return Port(getattr(self.ports, service), service, setting(service))
 
 
-def _get(url: str) -> bytes:
+def _get(url: str, headers: Mapping[str, str] | None = None) -> bytes:
     """The body of a 200 response of the instance's own server, requested without a proxy.
 
     Raises OSError for any other response or none.
     """
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(url, timeout=2) as answer:
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - loopback
+    with direct.open(request, timeout=2) as answer:
         body: bytes = answer.read()
     return body
 

@@ -1,13 +1,19 @@
 """`python -m ops.sandbox --base-port 9100 --state DIR`: the imitated vendors, on loopback.
 
 Prints one line of JSON when every port listens: the addresses and the settings to use them
-(`control.describe`). Ends on SIGTERM or SIGINT.
+(`control.describe`), and the key of the control API. Ends on SIGTERM or SIGINT.
+
+The variables SANDBOX_KEY (the control API's key; by default a random one) and SANDBOX_SEED are read
+from the environment, because every user of the machine can read a command line, and the vendors'
+secrets follow from the seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import secrets
 import signal
 import sys
 import threading
@@ -25,14 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        sandbox = start(options.base_port, options.state, options.hook_base, options.seed)
+        key = os.environ.get("SANDBOX_KEY") or secrets.token_urlsafe(32)
+        sandbox = start(options.base_port, options.state, options.hook_base, options.seed, key)
     except PortTaken as error:
         print(f"playalter sandbox: {error}; choose another --base-port", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"playalter sandbox: cannot use {options.state}: {error.strerror}", file=sys.stderr)
         return 2
-    print(json.dumps(describe(sandbox.box)), flush=True)
+    print(json.dumps(describe(sandbox.box) | {"key": key}), flush=True)
     stop.wait()
     sandbox.stop()
     return 0
@@ -46,7 +53,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="folder for all state")
     parser.add_argument("--hook-base", help="where webhooks are sent: the URL before /hooks")
     parser.add_argument(
-        "--seed", type=int, default=0, help="determines the credentials and captions"
+        "--seed",
+        type=int,
+        default=int(os.environ.get("SANDBOX_SEED") or 0),
+        help="determines the credentials and captions; by default $SANDBOX_SEED, or else 0",
     )
     return parser.parse_args(argv)
 

@@ -23,7 +23,10 @@ _BASE36 = string.ascii_lowercase + string.digits
 
 @dataclass(frozen=True)
 class Box:
-    """The shared parts of the sandbox; `urls` maps each vendor to its base URL."""
+    """The shared parts of the sandbox; `urls` maps each vendor to its base URL.
+
+    `key` is the key of the control API, which tells the vendors' credentials.
+    """
 
     store: Store
     settings: Settings
@@ -32,6 +35,7 @@ class Box:
     timers: Timers
     credentials: Credentials
     seed: int
+    key: str
     urls: dict[str, str] = field(default_factory=dict)
 
 

@@ -6,6 +6,7 @@ the counts of effects (the books) only reads the journal.
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from ops.sandbox.replicate.models import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.payments import Payments
-from ops.sandbox.wire import Call, Refusal, Route, Vendor, json_object, reply
+from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
 EFFECTS = (
     "payment_intents", "authorizations", "payments", "captures", "cancellations", "refunds",
@@ -32,7 +33,7 @@ COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
 
 
 class Control(Vendor):
-    """The WSGI application on the control port; it needs no key."""
+    """The WSGI application on the control port; only /healthz needs no key."""
 
     name = "control"
 
@@ -57,6 +58,16 @@ class Control(Vendor):
             ("GET", "/webhooks", "webhooks", self._webhooks),
             ("POST", "/reset", "reset", self._reset),
         ]
+
+    def authenticate(self, call: Call) -> None:
+        """Raise Refusal unless the request has the key of the control API."""
+        sent = (bearer(call.request) or "").encode()
+        if call.operation != "healthz" and not hmac.compare_digest(sent, self.box.key.encode()):
+            raise Refusal(
+                401,
+                {"error": "send the sandbox's key: Authorization: Bearer KEY"},
+                {"WWW-Authenticate": "Bearer"},
+            )
 
     def missing(self, request: Request) -> Response:
         """Return 404 with a list of the known addresses."""

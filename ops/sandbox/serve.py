@@ -78,8 +78,11 @@ class Sandbox:
             self.box.store.close()
 
 
-def start(base_port: int, folder: Path, hook_base: str | None, seed: int) -> Sandbox:
-    """Listen on every port and return; raises PortTaken for the first port that is in use."""
+def start(base_port: int, folder: Path, hook_base: str | None, seed: int, key: str) -> Sandbox:
+    """Listen on every port and return; raises PortTaken for the first port that is in use.
+
+    `key` is the key of the control API.
+    """
     sockets = _listen(base_port)
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder)
@@ -91,7 +94,7 @@ def start(base_port: int, folder: Path, hook_base: str | None, seed: int) -> San
         name: f"http://{HOST}:{each.getsockname()[1]}"
         for name, each in zip(PORTS, sockets, strict=True)
     }
-    box = Box(store, settings, faults, outbox, timers, credentials, seed, urls)
+    box = Box(store, settings, faults, outbox, timers, credentials, seed, key, urls)
     servers = [_server(app, each) for app, each in zip(_apps(box), sockets, strict=True)]
     timers.start()
     outbox.start()

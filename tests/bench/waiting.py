@@ -20,7 +20,7 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +103,16 @@ def _key(profile: Profile) -> str:
     return next(word for word in made.stdout.split() if word.startswith("pa_"))
 
 
+def change(profile: Profile, settings: Mapping[str, object]) -> None:
+    """Change settings of the sandbox."""
+    address, headers = f"{profile.sandbox_url}/settings", profile.sandbox_headers
+    requests.put(address, json=settings, headers=headers, timeout=10).raise_for_status()
+
+
 def hold_campaigns(made: Instance, numbers: range) -> float:
     """Submit campaigns whose predictions do not end; seconds until all up to the last wait."""
     settings = {"replicate.hold": True, "openai.requests_per_minute": 1_000_000}
-    requests.put(f"{made.profile.sandbox_url}/settings", json=settings, timeout=10)
+    change(made.profile, settings)
     source = made.api.upload("source.png", photos.source())["id"]
     (name, picture), *_ = photos.targets(1)
     target = made.api.upload(name, picture)["id"]
@@ -130,7 +136,7 @@ def hold_callbacks(made: Instance, numbers: range) -> float:
     """Submit workflows that wait for callbacks and approvals; seconds until all up to the last
     wait."""
     settings = {"n8n.delay_seconds": 30 * 86400}
-    requests.put(f"{made.profile.sandbox_url}/settings", json=settings, timeout=10)
+    change(made.profile, settings)
     for body in (CALLBACK, APPROVAL):
         made.api.register(json.dumps(body).encode(), activates=True)
     names = [str(body["name"]) for body in (CALLBACK, APPROVAL)]

@@ -119,8 +119,9 @@ class Instance:
 
     def plan_fault(self, entry: Json) -> None:
         """Plan a fault at the sandbox."""
-        address = f"{self.stack.profile.sandbox_url}/faults"
-        requests.post(address, json=entry, timeout=10).raise_for_status()
+        profile = self.stack.profile
+        address, headers = f"{profile.sandbox_url}/faults", profile.sandbox_headers
+        requests.post(address, json=entry, headers=headers, timeout=10).raise_for_status()
 
     def in_hand(self) -> list[InHand]:
         """What the workers that answer have in hand; nothing where the broker is away."""

@@ -19,6 +19,7 @@ class Vendors:
     """A running sandbox; `env` is what its clients are configured with."""
 
     control: str
+    key: str
     urls: dict[str, str]
     env: dict[str, str]
 
@@ -53,7 +54,8 @@ class Vendors:
         return [entry["details"] for entry in entries if entry["effect"] == effect]
 
     def _ask(self, method: str, path: str, **more: Any) -> Any:
-        answer = requests.request(method, self.control + path, timeout=10, **more)
+        headers = {"Authorization": f"Bearer {self.key}"}
+        answer = requests.request(method, self.control + path, headers=headers, timeout=10, **more)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -69,7 +71,7 @@ def running(folder: Path) -> Iterator[Vendors]:
             assert line, "the sandbox did not start"
             described = json.loads(line)
             urls = described["vendors"]
-            yield Vendors(urls["control"], urls, described["env"])
+            yield Vendors(urls["control"], described["key"], urls, described["env"])
         finally:
             process.terminate()
             process.wait(timeout=10)

@@ -104,7 +104,8 @@ class Stack:
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the sandbox's control API."""
-        answer = self._http.request(method, self.profile.sandbox_url + path, json=body, timeout=8)
+        address, headers = self.profile.sandbox_url + path, self.profile.sandbox_headers
+        answer = self._http.request(method, address, json=body, headers=headers, timeout=8)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 

@@ -63,6 +63,7 @@ class Sandbox:
             self._reap()
             raise AssertionError(f"the sandbox ended with {self.process.returncode}")
         self.map = json.loads(line)
+        self.key = {"Authorization": f"Bearer {self.map['key']}"}
 
     def stop(self) -> float:
         """End by SIGTERM; return how many seconds it took."""
@@ -89,7 +90,7 @@ class Sandbox:
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the control API."""
         address = self.map["vendors"]["control"] + path
-        answer = self.http.request(method, address, json=body, timeout=10)
+        answer = self.http.request(method, address, json=body, headers=self.key, timeout=10)
         assert answer.ok, answer.text
         return answer.json() if answer.content else None
 

@@ -66,10 +66,29 @@ def test_wrong_settings_and_faults_are_refused_with_a_reason(
     sandbox: Sandbox, http: requests.Session
 ) -> None:
     base = sandbox.map["vendors"]["control"]
+    http.headers.update(sandbox.key)
     wrong = http.put(f"{base}/settings", json={"stripe.colour": 1}, timeout=10)
     assert (wrong.status_code, "stripe.colour" in wrong.text) == (400, True)
     wrong = http.post(f"{base}/faults", json={"vendor": "stripe", "kind": "flood"}, timeout=10)
     assert (wrong.status_code, "kind must be one of" in wrong.text) == (400, True)
+
+
+def test_control_api_answers_nobody_without_its_key(
+    sandbox: Sandbox, http: requests.Session
+) -> None:
+    base = sandbox.map["vendors"]["control"]
+    paths: dict[str, tuple[str, ...]] = {
+        "GET": ("/", "/settings", "/faults", "/books", "/journal", "/webhooks"),
+        "POST": ("/faults", "/reset", "/replicate/release"),
+        "PUT": ("/settings",),
+    }
+    for sent in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}):
+        for method, path in [(each, path) for each in paths for path in paths[each]]:
+            answer = http.request(method, base + path, json={}, headers=sent, timeout=10)
+            assert answer.status_code == 401, (method, path)
+            assert not any(value in answer.text for value in sandbox.map["env"].values())
+    assert http.get(f"{base}/healthz", timeout=10).json() == {"status": "ok"}
+    assert http.get(f"{base}/", headers=sandbox.key, timeout=10).json()["env"] == sandbox.map["env"]
 
 
 def test_journal_tells_effects_in_order_after_a_number(

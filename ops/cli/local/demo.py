@@ -71,13 +71,13 @@ def stay(supervisor: Supervisor) -> None:
 
 
 def addresses(profile: Profile) -> dict[str, str]:
-    """The addresses of an instance's services as text, including the login of Flower."""
-    password = profile.secrets["FLOWER_PASSWORD"]
+    """The addresses of an instance's services, with Flower's login and the sandbox's key."""
+    password, key = profile.secrets["FLOWER_PASSWORD"], profile.secrets["SANDBOX_KEY"]
     return {
         "API": profile.url,
         "API docs": f"{profile.url}/openapi/swagger",
         "Flower": f"{profile.flower_url}  (user playalter, password {password})",
-        "sandbox": profile.sandbox_url,
+        "sandbox": f"{profile.sandbox_url}  (header Authorization: Bearer {key})",
     }
 
 
