@@ -153,7 +153,10 @@ class Settings(BaseSettings):
     """Hosts and ports that are no public addresses, and to which a step may send nevertheless."""
 
     key_pepper: StrongSecret
-    """The secret in the hashes of API keys. A change makes all API keys invalid."""
+    """The secret in the hashes of new API keys."""
+    key_pepper_old: StrongSecret | None = None
+    """The pepper before the present one. API keys that were made with it stay valid while it is
+    set; keys made with any other pepper are invalid."""
     link_secret: StrongSecret
     """The secret that signs the links by which platforms fetch artifacts."""
 
@@ -173,11 +176,13 @@ class Settings(BaseSettings):
         """The networks in `web_trusted_proxies`."""
         return tuple(map(ip_network, _listed(self.web_trusted_proxies)))
 
-    @field_validator("link_secret")
+    @field_validator("key_pepper_old", "link_secret")
     @classmethod
-    def _differs(cls, secret: SecretStr, others: ValidationInfo) -> SecretStr:
-        if secret == others.data.get("key_pepper"):
-            raise ValueError("must differ from KEY_PEPPER, so that one lost secret is one loss")
+    def _differs(cls, secret: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        for name in ("key_pepper", "key_pepper_old"):
+            if secret is not None and name in others.data and secret == others.data[name]:
+                reason = "so that one lost secret is one loss"
+                raise ValueError(f"must differ from {name.upper()}, {reason}")
         return secret
 
 

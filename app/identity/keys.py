@@ -1,7 +1,8 @@
 """API keys. Invariant: no key is stored; a row holds only its prefix and its digest.
 
 A key is `pa_<prefix>_<secret>`. The prefix finds the row, and the digest, an HMAC-SHA256 of the
-whole key, proves that the key is genuine.
+whole key, proves that the key is genuine. The secret of the HMAC is the pepper. Two peppers may be
+in use: new keys are made with the newer one, and keys made with the older one stay valid.
 """
 
 import hashlib
@@ -61,7 +62,7 @@ def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
             insert(ApiKey).values(
                 user_id=user_id,
                 prefix=key.split("_")[1],
-                digest=_digest(key),
+                digest=_digests(key)[0],
                 is_admin=is_admin,
             )
         )
@@ -81,7 +82,7 @@ def authenticate(key: str) -> Identity:
         (match[1],),
         seconds=_PATIENCE_SECONDS,
     )
-    if row is None or not hmac.compare_digest(bytes(row["digest"]), _digest(key)):
+    if row is None or not _is_of(key, bytes(row["digest"])):
         raise Unauthorized("the API key is not valid")
     return Identity(row["user_id"], row["is_admin"], match[1])
 
@@ -113,6 +114,16 @@ def list_keys(email: str | None = None) -> list[KeyFacts]:
         return [KeyFacts(*row) for row in connection.execute(statement)]
 
 
-def _digest(key: str) -> bytes:
-    pepper = current().key_pepper.get_secret_value().encode()
-    return hmac.new(pepper, key.encode(), hashlib.sha256).digest()
+def _is_of(key: str, digest: bytes) -> bool:
+    """Whether the digest is that of the key, with either pepper."""
+    return any(hmac.compare_digest(digest, each) for each in _digests(key))
+
+
+def _digests(key: str) -> list[bytes]:
+    """The digest of a key with each pepper that is in use, the newer first."""
+    peppers = (current().key_pepper, current().key_pepper_old)
+    return [
+        hmac.new(each.get_secret_value().encode(), key.encode(), hashlib.sha256).digest()
+        for each in peppers
+        if each is not None
+    ]

@@ -67,7 +67,7 @@ def test_a_pause_in_which_nothing_would_be_repaired_is_refused_by_name(seconds: 
     assert load(Settings, OURS | {"RECONCILE_SECONDS": "5"}).reconcile_seconds == 5.0
 
 
-@pytest.mark.parametrize("name", ["KEY_PEPPER", "LINK_SECRET"])
+@pytest.mark.parametrize("name", ["KEY_PEPPER", "KEY_PEPPER_OLD", "LINK_SECRET"])
 @pytest.mark.parametrize("weak", ["pepper", "changeme", "fifteen letters", "a" * 40, "abcabc" * 9])
 def test_a_weak_secret_is_refused_by_name_and_not_shown(name: str, weak: str) -> None:
     with pytest.raises(SettingsInvalid, match=f"  {name}: is too weak: .* 16 characters") as caught:
@@ -83,9 +83,18 @@ def test_a_proxy_that_is_no_network_is_refused_by_name(wrong: str) -> None:
     assert [str(each) for each in right.trusted_proxies] == ["10.0.0.5/32", "fd00::/8"]
 
 
-def test_the_two_secrets_must_differ() -> None:
-    with pytest.raises(SettingsInvalid, match="  LINK_SECRET: must differ from KEY_PEPPER"):
-        load(Settings, OURS | {"LINK_SECRET": OURS["KEY_PEPPER"]})
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("LINK_SECRET", "KEY_PEPPER"),
+        ("LINK_SECRET", "KEY_PEPPER_OLD"),
+        ("KEY_PEPPER_OLD", "KEY_PEPPER"),
+    ],
+)
+def test_the_secrets_must_differ(name: str, other: str) -> None:
+    given = OURS | {"KEY_PEPPER_OLD": "the old pepper of tests"}
+    with pytest.raises(SettingsInvalid, match=f"  {name}: must differ from {other},"):
+        load(Settings, given | {name: given[other]})
 
 
 @pytest.mark.parametrize("command", ["web", "worker", "reconciler"])

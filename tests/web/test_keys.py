@@ -8,6 +8,7 @@ from app.db.models import ApiKey
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.identity import keys
 from app.settings import Settings
+from app.settings import forget as forget_settings
 from tests.web.conftest import Caller, change
 
 
@@ -61,6 +62,27 @@ def test_a_right_prefix_with_a_wrong_secret_is_refused(caller: Caller) -> None:
     wrong = caller.key[:-1] + ("A" if caller.key[-1] != "A" else "B")
     with pytest.raises(Unauthorized):
         keys.authenticate(wrong)
+
+
+def test_keys_of_the_old_pepper_stay_valid_while_it_is_set_and_new_ones_use_the_new(
+    caller: Caller, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(*made: str) -> list[int]:
+        paths = [client.get("/v1/workflows", headers={"X-API-Key": key}) for key in made]
+        return [each.status_code for each in paths]
+
+    monkeypatch.setenv("KEY_PEPPER_OLD", "the pepper of tests")
+    monkeypatch.setenv("KEY_PEPPER", "a newer pepper of tests")
+    forget_settings()
+    newer = keys.create_key("ada@example.com")[1]
+    assert answers(caller.key, newer) == [200, 200]
+    monkeypatch.delenv("KEY_PEPPER_OLD")
+    forget_settings()
+    assert answers(caller.key, newer) == [401, 200]
+    monkeypatch.setenv("KEY_PEPPER", "a third pepper of tests")
+    monkeypatch.setenv("KEY_PEPPER_OLD", "the pepper of tests")
+    forget_settings()
+    assert answers(caller.key, newer) == [200, 401]
 
 
 def test_the_database_holds_no_key(caller: Caller) -> None:
