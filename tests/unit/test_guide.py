@@ -30,6 +30,15 @@ def test_the_definition_of_the_readme_is_valid() -> None:
         examine(definition_of(wrong), actions())
 
 
+def test_the_approval_of_the_guide_is_valid() -> None:
+    _, text = blocks(GUIDE, "json")
+    node = json.loads(text)
+    examine(definition_of({"name": "asking", "do": node}), actions())
+    node["show"]["amount"] = 19
+    with pytest.raises(DefinitionRefused, match="/do/show/amount"):
+        examine(definition_of({"name": "asking", "do": node}), actions())
+
+
 def guided(folder: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> None:
     """Run the guide's test on a definition."""
     (source,) = blocks(GUIDE, "python")
@@ -41,7 +50,7 @@ def guided(folder: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) 
 
 
 def test_the_test_of_the_guide_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (text,) = blocks(GUIDE, "json")
+    text, _ = blocks(GUIDE, "json")
     body = json.loads(text)
     guided(tmp_path, monkeypatch, body)
     steps = body["do"]["sequence"]
