@@ -33,6 +33,21 @@ class Effect(StrEnum):
     PERSON = "person"  # there is neither key nor lookup, so a person decides
 
 
+@dataclass(frozen=True)
+class Contract:
+    """What is known of one call at the vendor: its effect, the life of its idempotency key, and
+    whether the vendor can be asked what became of it."""
+
+    effect: Effect
+    key_life: timedelta | None = None
+    is_looked_up: bool = False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether the call may be sent again, whatever became of it."""
+        return self.effect in {Effect.NONE, Effect.REPEATABLE}
+
+
 class ActionInput(BaseModel):
     """Base class of every action's input. Unknown fields are refused, and no type is converted."""
 
@@ -160,6 +175,8 @@ class Action:
     - `ceiling` is the most that a step may cost, as a function of its input. An action without it
       is free.
     - `output` and `example` (an input) are for the authors of definitions.
+    - `contract_of` reads the contract of a call from its request, or from the step's input. An
+      action has it if the author of a definition chooses the effect for each step.
     """
 
     name: str
@@ -177,6 +194,13 @@ class Action:
     ceiling: Ceiling | None = None
     output: type[ActionOutput] | None = None
     example: Json | None = None
+    contract_of: Callable[[Json], Contract] | None = None
+
+    def contract(self, request: Json) -> Contract:
+        """The contract of a call with this request."""
+        if self.contract_of is not None:
+            return self.contract_of(request)
+        return Contract(self.effect, self.key_life, self.lookup is not None)
 
     @property
     def platform(self) -> str:
@@ -230,13 +254,13 @@ def action(
     slow: bool = False,
     quick: bool = False,
     names: Names | None = None,
+    contract_of: Callable[[Json], Contract] | None = None,
 ) -> Callable[[Run], Action]:
     """Turn a function `(call, input) -> JSON output` into an Action."""
 
     def declare(run: Run) -> Action:
-        return Action(
-            name, input, run, effect, attempt_seconds, tries, key_life, slow, quick, names
-        )
+        given = (name, input, run, effect, attempt_seconds, tries, key_life, slow, quick, names)
+        return Action(*given, contract_of=contract_of)
 
     return declare
 

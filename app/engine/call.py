@@ -13,7 +13,7 @@ from app.errors import NotConfigured, NotServed, Permanent, Retryable, Unknown
 from app.files.artifacts import Artifacts
 from app.keys import reference, step_of, undone_by, workflow_of
 from app.payload import clean
-from app.platform import Action, Effect, Intent, Json
+from app.platform import Action, Intent, Json
 from app.protocol import intents, objects
 from app.protocol.claims import Claim, Fenced
 
@@ -173,7 +173,7 @@ class Call:
         if intent.resolution == "accepted":
             return answers.whole(self.claim, intent).response or {}
         is_open = intent.resolution is None and not recorded.is_new
-        if is_open and not self.may_send_again(recorded.key_age_seconds):
+        if is_open and not self.may_send_again(intent, recorded.key_age_seconds):
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
         return self._perform(intent, perform, is_open=is_open)
 
@@ -185,11 +185,13 @@ class Call:
         """
         self._ordinal = ordinal
 
-    def may_send_again(self, age_seconds: float) -> bool:
-        """Whether a call of that age, which may have taken effect, may be sent again."""
-        if self.is_compensating or self.action.effect in {Effect.NONE, Effect.REPEATABLE}:
+    def may_send_again(self, intent: Intent, age_seconds: float) -> bool:
+        """Whether a call whose key has that age, and which may have taken effect, may be sent
+        again."""
+        contract = self.action.contract(intent.request)
+        if self.is_compensating or contract.is_repeatable:
             return True
-        life = self.action.key_life
+        life = contract.key_life
         return life is not None and age_seconds < (life - KEY_MARGIN).total_seconds()
 
     def _perform(

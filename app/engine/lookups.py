@@ -8,8 +8,8 @@ from app.engine import answers, refusals
 from app.engine.call import Call
 from app.errors import NotConfigured, NotServed, Outcome, Permanent, Retryable, Unavailable, Unknown
 from app.platform import (
-    Action,
     CannotTell,
+    Contract,
     Effect,
     Found,
     Intent,
@@ -68,14 +68,15 @@ def look_up(call: Call, *, is_pivot: bool) -> None:
 
 def _settle(call: Call, intent: Intent) -> str | None:
     """Look up one open intent. Returns its resolution, or None if it stays open."""
-    action = call.action
-    if action.effect is Effect.IDEMPOTENT and call.may_send_again(call.key_age_seconds(intent)):
+    action, contract = call.action, call.action.contract(intent.request)
+    is_keyed = contract.effect is Effect.IDEMPOTENT
+    if is_keyed and call.may_send_again(intent, call.key_age_seconds(intent)):
         return None
-    if action.lookup is None:
+    if action.lookup is None or not contract.is_looked_up:
         is_left = call.claim.stopping and not call.claim.undo
-        if is_left or action.effect in {Effect.NONE, Effect.REPEATABLE}:
+        if is_left or contract.is_repeatable:
             return None
-        raise Doubt(_not_to_be_known(action), PERSON_PAUSE_SECONDS, "unknown_outcome")
+        raise Doubt(_not_to_be_known(contract), PERSON_PAUSE_SECONDS, "unknown_outcome")
     age = call.age_seconds(intent)
     answer = _ask(action.lookup, call, intent)
     is_over = action.attempt_seconds + IN_FLIGHT_SECONDS
@@ -104,8 +105,8 @@ def pause_after(age_seconds: float) -> float:
     return min(age_seconds / 4.0, LONGEST_PAUSE_SECONDS)
 
 
-def _not_to_be_known(action: Action) -> str:
-    if action.effect is Effect.IDEMPOTENT:
+def _not_to_be_known(contract: Contract) -> str:
+    if contract.effect is Effect.IDEMPOTENT:
         return "the call's idempotency key has expired, and the call cannot be looked up"
     return "the call cannot be looked up"
 

@@ -32,7 +32,7 @@ from app.errors import (
 )
 from app.keys import orphan
 from app.payload import clean, dumps_or_none
-from app.platform import Effect, Json
+from app.platform import Json
 from app.protocol.claims import Fenced
 from app.protocol.outcomes import Attempt, Finish
 
@@ -181,10 +181,12 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
 
 
 def _in_doubt(result: Result, call: Call) -> None:
-    repeats = call.is_compensating or call.action.effect in {Effect.NONE, Effect.REPEATABLE}
+    action, left = call.action, call.open_intents()
+    contracts = [action.contract(intent.request) for intent in left] or [action.contract({})]
+    repeats = call.is_compensating or all(each.is_repeatable for each in contracts)
     result.move = Moves.RETRY if repeats else Moves.DOUBT
     # A call that is sent again under its living key may fail in the same way again and again.
-    pauses = [pause_after(call.age_seconds(intent)) for intent in call.open_intents()]
+    pauses = [pause_after(call.age_seconds(intent)) for intent in left]
     result.seconds = max([FIRST_LOOKUP_SECONDS, *pauses])
 
 

@@ -34,12 +34,14 @@ _STEP_IS = {
 
 
 def for_people() -> list[str]:
-    """The names of the actions whose open calls only a person can resolve."""
+    """The names of the actions whose open calls only a person can resolve, always or for some
+    steps."""
     harmless = {Effect.NONE, Effect.REPEATABLE, Effect.IDEMPOTENT}
     return [
         name
         for name, action in actions().items()
-        if action.lookup is None and action.effect not in harmless
+        if action.contract_of is not None
+        or (action.lookup is None and action.effect not in harmless)
     ]
 
 

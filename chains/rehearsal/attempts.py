@@ -302,7 +302,8 @@ def _looked_up(call: RehearsedCall) -> Result | None:
     marked for attention.
     """
     action, claim = call.action, call.claim
-    if action.effect is Effect.LOOKUP:
+    contract = action.contract(call.row.input or {})
+    if contract.effect is Effect.LOOKUP:
         call.row.intents.clear()
         if claim.tries >= action.tries and not claim.stopping:
             raise Permanent(
@@ -311,7 +312,7 @@ def _looked_up(call: RehearsedCall) -> Result | None:
             )
     if claim.stopping:
         return Result(Moves.CANCEL, _NOTHING)
-    if action.effect is not Effect.PERSON:
+    if contract.effect is not Effect.PERSON:
         return None
     error = {"code": "unknown_outcome", "message": "this call cannot be looked up"}
     return Result(Moves.DOUBT, _NOTHING, error=error, attention="unknown_outcome", was_sent=False)
