@@ -13,7 +13,7 @@ from functools import lru_cache
 from app.errors import NotConfigured
 from app.platform import Action, Platform
 from app.settings import chosen_platforms
-from tasks import agora, control, installed, n8n, openai, replicate, stripe, vercel
+from tasks import agora, control, http, installed, n8n, openai, replicate, stripe, vercel
 
 PLATFORMS: tuple[Platform, ...] = (
     stripe.PLATFORM,
@@ -22,6 +22,7 @@ PLATFORMS: tuple[Platform, ...] = (
     vercel.PLATFORM,
     agora.PLATFORM,
     n8n.PLATFORM,
+    http.PLATFORM,
 )
 """The platforms of this package. `platforms()` returns those that are used."""
 

@@ -27,14 +27,14 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DATA_FOLDER = CHECKOUT / ".data"
 DATABASE = "playalter"
 ENVIRONMENT_FILE = "environment.json"
-SANDBOX_PORTS = 8  # consecutive: control, the six vendors, Vercel's pages
+SANDBOX_PORTS = 9  # consecutive: control, the six vendors, Vercel's pages, a service for jobs
 SECRETS = (
     *("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "KEY_PEPPER", "LINK_SECRET", "FLOWER_PASSWORD"),
     *("SANDBOX_SEED", "SANDBOX_KEY"),
 )
 # Variables with these prefixes are not inherited from the shell: a real key of a vendor must never
 # reach the processes of a demo.
-VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_")
+VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_", "HTTP_SECRETS")
 
 CLI = ("-m", "ops.cli")
 COMMANDS: dict[str, tuple[str, ...]] = {

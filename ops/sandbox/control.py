@@ -27,8 +27,9 @@ EFFECTS = (
     "predictions_succeeded", "predictions_failed", "predictions_canceled", "files",
     "files_deleted", "deployments", "deployments_ready", "deployments_failed", "removals",
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
-    "notifications_repeated",
+    "notifications_repeated", "jobs", "jobs_cancelled",
 )  # fmt: skip
+_NAMED = ("replicate", "http")
 COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
 
 
@@ -144,7 +145,7 @@ class Control(Vendor):
 
 def describe(box: Box) -> Json:
     """Return the base URLs and the environment variables that a client of the sandbox needs."""
-    urls = box.urls
+    urls, token = box.urls, f"Bearer {box.credentials.HTTP_JOBS_TOKEN}"
     variables = {
         "STRIPE_BASE_URL": urls["stripe"],
         "OPENAI_BASE_URL": f"{urls['openai']}/v1",
@@ -153,11 +154,15 @@ def describe(box: Box) -> Json:
         "VERCEL_PAGE_URL": f"{urls['pages']}/{{url}}",
         "AGORA_BASE_URL": urls["agora"],
         "N8N_BASE_URL": urls["n8n"],
-        "OUTBOUND_ALLOWED": urls["replicate"].removeprefix("http://"),
+        # Addresses on loopback that are not in a setting but in answers and definitions.
+        "OUTBOUND_ALLOWED": ",".join(urls[each].removeprefix("http://") for each in _NAMED),
+        "HTTP_SECRETS": json.dumps({"sandbox_jobs": {"value": token, "to": [urls["http"]]}}),
     }
+    credentials = asdict(box.credentials)
+    del credentials["HTTP_JOBS_TOKEN"]  # It is in HTTP_SECRETS.
     return {
         "vendors": urls,
-        "env": variables | asdict(box.credentials),
+        "env": variables | credentials,
         "face_swap": {"model": FACE_SWAP.full_name, "version": FACE_SWAP.version},
         "hook_base": box.settings.text("hook_base"),
     }

@@ -41,6 +41,7 @@ class Credentials:
     AGORA_WEBHOOK_SECRET: str
     N8N_API_KEY: str
     N8N_WEBHOOK_SECRET: str
+    HTTP_JOBS_TOKEN: str
     N8N_WEBHOOK_PATH: str = "playalter"
 
     @classmethod
@@ -61,4 +62,5 @@ class Credentials:
             AGORA_WEBHOOK_SECRET=_hex(seed, "agora webhook", 32),
             N8N_API_KEY="n8n_api_" + _hex(seed, "n8n", 40),
             N8N_WEBHOOK_SECRET=_whsec(seed, "n8n webhook"),
+            HTTP_JOBS_TOKEN="jobs_" + _hex(seed, "http jobs", 40),
         )

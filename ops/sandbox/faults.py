@@ -19,7 +19,7 @@ SLOW = ("slow",)
 WEBHOOK = ("drop_webhook", "double_webhook", "delay_webhook", "forge_webhook")
 OUTCOME = ("fail",)
 KINDS = REPLY + SLOW + WEBHOOK + OUTCOME
-VENDORS = ("stripe", "openai", "replicate", "vercel", "agora", "n8n", "*")
+VENDORS = ("stripe", "openai", "replicate", "vercel", "agora", "n8n", "http", "*")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ops.sandbox.box import Box
 from ops.sandbox.control import Control
 from ops.sandbox.credentials import Credentials
 from ops.sandbox.faults import Faults
+from ops.sandbox.http.server import Jobs
 from ops.sandbox.n8n.server import N8n
 from ops.sandbox.openai.server import OpenAI
 from ops.sandbox.replicate.server import Replicate
@@ -31,7 +32,7 @@ from ops.sandbox.wire import Vendor
 
 HOST = "127.0.0.1"
 # The ports are consecutive, in this order; the first is the base port.
-PORTS = ("control", "stripe", "openai", "replicate", "vercel", "pages", "agora", "n8n")
+PORTS = ("control", "stripe", "openai", "replicate", "vercel", "pages", "agora", "n8n", "http")
 BACKLOG = 1024
 POLL_SECONDS = 0.1
 STOP_SECONDS = 0.4
@@ -114,6 +115,7 @@ def _apps(box: Box) -> list[Vendor]:
         Pages(box),
         Agora(box),
         N8n(box),
+        Jobs(box),
     ]
 
 

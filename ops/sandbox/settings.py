@@ -43,6 +43,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "n8n.outcome": "success",
     "n8n.delay_seconds": 0.3,
     "n8n.answer_bytes": 0.0,
+    "http.job_seconds": 1.0,
 }
 CHOICES = {
     "stripe.refund_status": ("succeeded", "pending", "failed"),

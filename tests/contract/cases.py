@@ -33,7 +33,8 @@ Sign = Callable[[bytes, datetime, str], Headers]
 class Call:
     """A call that changes something at the platform, and the two settings that the call needs.
 
-    `operation` is the sandbox's name of the call.
+    `operation` is the sandbox's name of the call. The settings are empty if the call has its
+    address and credential from its input.
     """
 
     operation: str
@@ -116,7 +117,8 @@ class Cases:
 
     platform: str
     call: Call
-    hook: Hook
+    webhook: Hook | None
+    """None if the platform sends no webhooks."""
     effects: tuple[Effect, ...]
 
     @property
@@ -124,6 +126,12 @@ class Cases:
         """The platform's descriptor."""
         (found,) = [each for each in tasks.platforms() if each.name == self.platform]
         return found
+
+    @property
+    def hook(self) -> Hook:
+        """The webhooks of a platform that sends any."""
+        assert self.webhook is not None
+        return self.webhook
 
     @property
     def secret_setting(self) -> str:

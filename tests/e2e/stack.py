@@ -30,7 +30,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 CORE = ("postgres", "valkey", "sandbox", "migrate", "web", "reconciler")
-PLATFORMS = ("control", "stripe", "openai", "replicate", "vercel", "agora", "n8n")
+PLATFORMS = ("control", "stripe", "openai", "replicate", "vercel", "agora", "n8n", "http")
 LOOK_SECONDS = 0.1
 """The first pause of `until`. A look costs the front milliseconds of CPU, so what takes long is
 looked at ever less often."""

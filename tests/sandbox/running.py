@@ -35,13 +35,13 @@ def until(what: Callable[[], T | None]) -> T:
 
 
 def free_base_port() -> int:
-    """Return a base with eight free ports, below those that connections draw from."""
-    for base in random.sample(range(20_000, 32_000, 8), 100):
+    """Return a base with nine free ports, below those that connections draw from."""
+    for base in random.sample(range(20_000, 32_000, 9), 100):
         with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for port in range(base, base + 8):
+            for port in range(base, base + 9):
                 held.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return base
-    raise AssertionError("no eight free ports in a row")
+    raise AssertionError("no nine free ports in a row")
 
 
 class Sandbox:

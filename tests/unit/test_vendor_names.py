@@ -6,7 +6,9 @@ from pathlib import Path
 import tasks
 
 CHECKOUT = Path(__file__).parents[2]
-NAMED = re.compile("|".join(platform.name for platform in tasks.PLATFORMS), re.IGNORECASE)
+VENDORS = [platform.name for platform in tasks.PLATFORMS if platform.name != "http"]
+"""The protocol HTTP is no vendor."""
+NAMED = re.compile("|".join(VENDORS), re.IGNORECASE)
 ROOMS = ("app", "chains", "web")
 ALLOWED = {"chains/definitions/": "a definition that ships names the actions that it calls"}
 """Folders in which a vendor may be named, and why."""

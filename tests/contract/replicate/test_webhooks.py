@@ -20,7 +20,7 @@ def test_a_time_stamp_must_be_a_unix_time(stamp: str, settings: Settings) -> Non
 def test_the_start_of_a_prediction_wakes_nobody_and_tells_whose_it_is(settings: Settings) -> None:
     given = {"target": "https://x/v1/files/f1", "source": "http://x/f2", "seed": 3, "note": "f3"}
     body = {"id": "p1", "status": "starting", "input": given}
-    cases = replace(CASES, hook=replace(CASES.hook, body=lambda at: body))
+    cases = replace(CASES, webhook=replace(CASES.hook, body=lambda at: body))
     delivery = cases.verify(*cases.signed())
     assert delivery.external_id is None
     assert delivery.trace == Trace("p1", addresses=("https://x/v1/files/f1", "http://x/f2"))

@@ -28,7 +28,7 @@ def test_a_deployment_tells_whose_it_is_unless_a_person_made_it(
         event = CASES.hook.body(at)
         return {**event, "type": kind, "payload": {"deployment": {"id": "dpl_1", "meta": meta}}}
 
-    cases = replace(CASES, hook=replace(CASES.hook, body=body))
+    cases = replace(CASES, webhook=replace(CASES.hook, body=body))
     delivery = cases.verify(*cases.signed())
     assert (delivery.trace == Trace("dpl_1", reference="w/s")) is is_traced
     assert (delivery.external_id is not None) is (kind == "deployment.succeeded")

@@ -1,0 +1,1 @@
+"""A small service for jobs, as any company might run one."""

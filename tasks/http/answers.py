@@ -1,0 +1,82 @@
+"""Makes the output of `http.request` of an answer: its status, some headers, and JSON or text.
+
+Invariant: the output has no secret in it that was sent, also if the server repeats it.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from app.outbound.http import HttpReply
+from app.platform import Json
+
+HIDDEN = "[secret]"
+_KEPT = (
+    *("content-type", "date", "etag", "last-modified", "link", "location", "retry-after"),
+    *("x-request-id",),
+)
+_DEEPEST = 100
+_LEAST_CHARACTERS = 8
+
+
+class _TooDeep(ValueError):
+    """The JSON is nested more deeply than a step's output may be."""
+
+
+def shaped(reply: HttpReply, secrets: tuple[str, ...], keep: Iterable[str]) -> Json:
+    """The output {status, headers, json, text} for an answer.
+
+    `secrets` are the values of the secrets that were sent; `keep` names further headers.
+    """
+    wanted = {*_KEPT, *map(str.lower, keep)} - {"set-cookie"}
+    hidden = _parts(secrets)
+    kept = {name: value for name, value in reply.headers.items() if name in wanted}
+    text = text_of(reply)
+    try:
+        found = _without(json.loads(text, parse_constant=_no_constant), hidden, 0)
+        shown = None
+    except (ValueError, RecursionError):  # no JSON, or JSON that is nested too deeply
+        found, shown = None, _without(text, hidden, 0)
+    return {
+        "status": reply.status,
+        "headers": _without(kept, hidden, 0),
+        "json": found,
+        "text": shown,
+    }
+
+
+def text_of(reply: HttpReply) -> str:
+    """The body as text, by the charset that the answer states, else UTF-8."""
+    kind = reply.headers.get("content-type", "").lower()
+    charset = kind.partition("charset=")[2].partition(";")[0].strip(" \"'") or "utf-8"
+    try:
+        return reply.body.decode(charset, "replace")
+    except (LookupError, ValueError):
+        return reply.body.decode("utf-8", "replace")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are no JSON.
+
+
+def _parts(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, and their longer words, the longest first: a server may repeat only a token."""
+    parts = {part for each in secrets for part in (each, *each.split())}
+    return tuple(sorted((each for each in parts if len(each) >= _LEAST_CHARACTERS), key=len))[::-1]
+
+
+def _without(value: Any, hidden: tuple[str, ...], depth: int) -> Any:
+    if isinstance(value, str):
+        for each in hidden:
+            value = value.replace(each, HIDDEN)
+        return value
+    if depth > _DEEPEST:
+        raise _TooDeep
+    if isinstance(value, dict):
+        return {
+            _without(key, hidden, depth): _without(each, hidden, depth + 1)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_without(each, hidden, depth + 1) for each in value]
+    return value

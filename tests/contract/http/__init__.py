@@ -1,0 +1,1 @@
+"""Tests of HTTP: requests to addresses of the author's own."""
