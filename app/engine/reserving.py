@@ -45,8 +45,8 @@ def reserve(claim: Claim, action: Action, given: ActionInput) -> None:
 
 def _waits(ceiling: int) -> Json:
     message = (
-        f"the step may cost up to {_dollars(ceiling)}, and the budget has less left; it waits until"
-        " other steps have ended, which reserve the rest"
+        f"the step may cost up to {_dollars(ceiling)}, and the budget has less left; it waits for"
+        " what other steps have reserved, or for a larger budget (playalter budget)"
     )
     return {"code": WAITS, "message": message}
 

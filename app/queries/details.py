@@ -28,6 +28,8 @@ WAITS_FOR_WORKER = frozenset(
     {"action_unknown", "action_differs", "definition_unknown", "setting_missing"}
 )
 """The codes of errors that say why a step waits for another worker."""
+WAITS_FOR_BUDGET = "waits_for_budget"
+"""The code of the error of a step that waits for what other steps have reserved."""
 
 # The queues that workers take. They are not known if no worker has reported its queues yet, because
 # all workers are of an older release, or because none was ever started.
@@ -137,7 +139,8 @@ def _error(row: RowMapping, taken: TakenQueues, is_active: bool) -> Json:
     if row["is_due"] and is_active and not is_taken and code in {None, *WAITS_FOR_WORKER}:
         message = f"no worker takes the queue {queue}; the step waits for one"
         return {"error": {"code": "no_worker", "message": message}}
-    if code in WAITS_FOR_WORKER and row["status"] not in {"pending", "unknown"}:
+    reasons_to_wait = {*WAITS_FOR_WORKER, WAITS_FOR_BUDGET}
+    if code in reasons_to_wait and row["status"] not in {"pending", "unknown"}:
         return {"error": None}
     return {}
 

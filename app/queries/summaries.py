@@ -13,7 +13,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from app.db import begin
-from app.db.models import BudgetRow, User, WorkflowRow
+from app.db.models import BudgetRow, ChildCostRow, User, WorkflowRow
 from app.errors import NotFound
 from app.platform import Json
 from app.queries.suspension import shown_status
@@ -44,7 +44,12 @@ def summary_columns(*, with_owner: bool = False) -> Select[*tuple[Any, ...]]:
 
     `with_owner` adds the e-mail addresses of the workflows' owners, for an operator.
     """
-    cost = WorkflowRow.spent + func.cost_of_children_v1(WorkflowRow.id)
+    of_children = (
+        select(func.coalesce(func.sum(ChildCostRow.spent), 0))
+        .where(ChildCostRow.ancestor_id == WorkflowRow.id)
+        .scalar_subquery()
+    )
+    cost = WorkflowRow.spent + of_children
     statement = select(
         WorkflowRow.id,
         WorkflowRow.type,

@@ -292,7 +292,7 @@ def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: b
         text(
             "UPDATE workflows SET status = :status, completed_at = clock_timestamp(),"
             " next_wake_at = NULL,"
-            " attention = CASE WHEN has_failed_orphan_v1(:id) THEN attention END"
+            " attention = lasting_attention_v1(:id, attention)"
             " WHERE id = :id RETURNING parent_id"
         ),
         {"id": workflow_id, "status": status},

@@ -94,13 +94,21 @@ class Step:
         assert verdict("retry_step_by_hand_v1", asked, is_dry=False) == "due"
         return replace(self, claim=_claim(self.claim.workflow_id, KEY), cost=0)
 
-    def undo(self, *, external_id: str | None = None, output: Json | None = None) -> Json:
-        """Run the step's compensation as an attempt of its row, `step~undo`."""
+    def undo(
+        self,
+        *,
+        external_id: str | None = None,
+        output: Json | None = None,
+        status: str = "succeeded",
+    ) -> Json:
+        """Run the compensation of a step with this status as an attempt of its row, `step~undo`."""
         assert self.action.compensate is not None
-        told = Undo(KEY, "succeeded", self.given, output, external_id, self.intents)
-        claim = claim_undo(self.claim.workflow_id, self.action.name)
+        told = Undo(KEY, status, self.given, output, external_id, self.intents)
+        call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
-            return self.action.compensate(Call(claim, self.action), told)
+            output = self.action.compensate(call, told)
+        self.cost += call.cost
+        return output
 
     def take_back(self, effect: str, *, status: str) -> Json:
         """Run the compensation of an orphan effect while the step has the status."""

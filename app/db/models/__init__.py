@@ -25,7 +25,7 @@ from app.db.models.statuses import (
     UNDO_KINDS,
     WORKFLOW_STATUSES,
 )
-from app.db.models.workflows import BudgetRow, StepRow, WorkflowRow
+from app.db.models.workflows import BudgetRow, ChildCostRow, StepRow, WorkflowRow
 
 __all__ = [
     "CAUSES",
@@ -41,6 +41,7 @@ __all__ = [
     "ArtifactRow",
     "Base",
     "BudgetRow",
+    "ChildCostRow",
     "ClockOffset",
     "DefinitionActivation",
     "DefinitionRow",

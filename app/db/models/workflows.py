@@ -168,6 +168,15 @@ class BudgetRow(Base):
     )
 
 
+class ChildCostRow(Base):
+    """What a child has cost at the platforms, in micro-USD, for one of the workflows above it."""
+
+    __tablename__ = "child_costs"
+    ancestor_id: Mapped[UUID] = mapped_column(primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    spent: Mapped[int] = mapped_column(BigInteger)
+
+
 class StepRow(Base):
     """One node of a workflow, its compensation, an orphan effect, or the compensation of an orphan.
 

@@ -67,8 +67,8 @@ def headline(workflow: Json) -> Text:
         (status, f"bold {_STYLES.get(status, '')}"),
         f"  {done}/{total} steps",
     )
-    if workflow["cost_micro_usd"]:
-        line.append(f"  {dollars(workflow['cost_micro_usd'])}")
+    if cost := _cost(workflow):
+        line.append(f"  {cost}")
     if workflow.get("is_paused"):
         line.append("  paused", "bold yellow")
     if workflow.get("attention"):
@@ -112,7 +112,7 @@ def table_of(workflows: list[Json]) -> Table:
             Text(status, _STYLES.get(status, "")),
             workflow["cause"] or "",
             (workflow["started_at"] or "")[:19].replace("T", " "),
-            dollars(workflow["cost_micro_usd"]),
+            _cost(workflow),
             *(workflow[name] for name in owners),
         )
     return table
@@ -146,6 +146,20 @@ class Lines:
             yield " ".join(cell for cell in cells if cell).rstrip()
 
 
+def _cost(workflow: Json) -> str:
+    """What a workflow has cost with its children, its budget, and what is reserved of it.
+
+    >>> _cost({"cost_micro_usd": 0, "budget_micro_usd": 900_000, "reserved_micro_usd": 58_500})
+    '$0 of $0.9000, $0.0585 reserved'
+    """
+    cost, budget = dollars(workflow["cost_micro_usd"]), workflow["budget_micro_usd"]
+    if budget is None:
+        return cost
+    reserved = dollars(workflow["reserved_micro_usd"])
+    of = f"{cost or '$0'} of {dollars(budget) or '$0'}"
+    return f"{of}, {reserved} reserved" if reserved else of
+
+
 def _row(step: Json) -> tuple[RenderableType, ...]:
     status = step["status"]
     seconds = step["seconds"]
@@ -160,8 +174,14 @@ def _row(step: Json) -> tuple[RenderableType, ...]:
         str(step["attempts"]) if step["attempts"] > 1 else "",
         "" if seconds is None else f"{seconds:.1f} s",
         dollars(step["cost_micro_usd"]),
-        Text(note, "red" if step["error"] else "bright_black"),
+        Text(note, _note_style(step)),
     )
+
+
+def _note_style(step: Json) -> str:
+    if not step["error"]:
+        return "bright_black"
+    return "yellow" if step["error"].get("code") == "waits_for_budget" else "red"
 
 
 def _fitting(steps: list[Json], most: int) -> list[Json]:

@@ -6,7 +6,7 @@ import pytest
 
 import tasks.openai.actions
 from app.errors import Permanent
-from tasks.openai.actions import cost
+from tasks.openai.actions import CaptionInput, caption_ceiling, cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
 from tests.contract.vendors import Vendors
@@ -45,6 +45,7 @@ def test_a_caption_that_is_cut_off_or_only_thought_is_asked_for_with_more_tokens
     assert made["caption"] == whole
     assert vendors.count("captions") == 1 + calls
     assert made["tokens"] > reasoning
+    assert asked.cost <= caption_ceiling(CaptionInput(**asked.given))
 
 
 def test_an_answer_that_is_recorded_already_is_not_booked_again(

@@ -4,6 +4,7 @@ import hashlib
 import io
 import time
 from dataclasses import replace
+from math import ceil
 
 import pytest
 from PIL import Image, ImageChops
@@ -154,6 +155,32 @@ def test_a_photograph_without_a_face_fails_with_the_models_words(step: Claim) ->
         wait(prepared, prediction)
     assert "face" in caught.value.message.lower()
     assert caught.value.code == "prediction_failed"
+
+
+def test_a_stopped_prediction_costs_what_replicate_says_that_it_ran(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(replicate__duration_seconds=60.0)
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    with exchange_scope(time.monotonic() + 20, []):
+        while api().prediction(prediction)["status"] != "processing":
+            time.sleep(0.05)
+    assert prepared.undo(external_id=prediction, status="cancelled")["result"] == "canceled"
+    with exchange_scope(time.monotonic() + 5, []):
+        ran = api().prediction(prediction)["predict_seconds"]
+    assert prepared.cost == ceil(ran * 975) > 0
+    assert prepared.action.ceiling is not None
+    assert prepared.cost < prepared.action.ceiling(prepared.given)
+
+
+def test_what_the_step_has_booked_its_compensation_does_not_book(step: Claim) -> None:
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    made = wait(prepared, prediction)
+    booked = prepared.cost
+    prepared.undo(external_id=prediction, output=made)
+    assert prepared.cost == booked > 0
 
 
 def is_removed(prediction: Json) -> bool:

@@ -24,6 +24,7 @@ _TABLES = (
     "definition_activations",
     "workflows",
     "budgets",
+    "child_costs",
     "steps",
     "intents",
     "platform_objects",

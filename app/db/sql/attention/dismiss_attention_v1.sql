@@ -1,9 +1,9 @@
 -- Ends a workflow's need for attention when a person says so. This is for needs that no step
 -- causes: a time-out or an exhausted budget past the pivot (the step after which nothing is
--- undone), or a delivery that cannot be decided. An ended workflow can need attention only for such
--- a delivery. An approval that asks an unknown address may be dismissed too, because others may
--- decide. p_by is the person, p_reason the person's reason. Locks the workflow row FOR NO KEY
--- UPDATE.
+-- undone), a call that has cost more than its ceiling, or a delivery that cannot be decided. An
+-- ended workflow can need attention only for one of the last two. An approval that asks an unknown
+-- address may be dismissed too, because others may decide. p_by is the person, p_reason the
+-- person's reason. Locks the workflow row FOR NO KEY UPDATE.
 --
 -- verdicts:
 --   dismissed
@@ -17,7 +17,10 @@ DECLARE
 BEGIN
   SELECT attention, completed_at IS NOT NULL AS has_ended INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.has_ended AND w.attention IS DISTINCT FROM 'delivery_undecided' THEN RETURN 'ended'; END IF;
+  IF w.has_ended AND coalesce(w.attention NOT IN ('delivery_undecided', 'cost_above_ceiling'), true)
+  THEN
+    RETURN 'ended';
+  END IF;
   IF w.attention IS NULL THEN RETURN 'unchanged'; END IF;
   IF NOT w.has_ended AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)
                                      WHERE reason <> 'approver_unknown') THEN

@@ -1,6 +1,6 @@
 -- Trigger on steps, fired when a step's cost or reservation changes, or when the status of a step
 -- with a reservation changes. It keeps the workflow's column `spent` (what the calls of its own
--- steps have cost, in micro-USD) and the budgets.
+-- steps have cost, in micro-USD), the costs of the workflows above it, and the budgets.
 --
 -- A cost is booked against the step's reservation. A step that can cost nothing more gives the rest
 -- back (see may_still_cost_v1). If a step of a workflow with a budget costs more than it had
@@ -17,7 +17,10 @@ DECLARE
   keeps bigint;
   exceeded uuid;
 BEGIN
-  UPDATE workflows SET spent = spent + spends WHERE id = NEW.workflow_id AND spends <> 0;
+  IF spends <> 0 THEN
+    UPDATE workflows SET spent = spent + spends WHERE id = NEW.workflow_id;
+    PERFORM tell_ancestors_v1(NEW.workflow_id, spends);
+  END IF;
   SELECT budget_id INTO budget FROM workflows WHERE id = NEW.workflow_id;
   IF budget IS NULL THEN RETURN NULL; END IF;
   IF spends <> 0 OR NEW.reserved <> OLD.reserved THEN

@@ -128,8 +128,8 @@ BEGIN
     ready := s.next_keys;
   ELSIF w.status = 'running' THEN
     UPDATE workflows SET status = 'succeeded', output = p_workflow_output, next_wake_at = NULL,
-           attention = CASE WHEN attention IS NULL THEN NULL
-                            WHEN has_failed_orphan_v1(p_workflow) THEN attention END,
+           attention = CASE WHEN attention IS NOT NULL
+                            THEN lasting_attention_v1(p_workflow, attention) END,
            completed_at = clock_timestamp() WHERE id = p_workflow;
     PERFORM append_event_v1(p_workflow, 'WorkflowSucceeded', NULL,
                             jsonb_build_object('output', payload_hash(p_workflow_output)));

@@ -65,6 +65,12 @@ class Printed(ActionOutput):
 print_posters.describe(output=Printed, example={"text": "Tonight at nine", "copies": 2})
 
 
+@print_posters.costs_at_most
+def most_micro_usd(given: PrintInput) -> int:
+    """The price of all copies."""
+    return given.copies * _MICRO_USD_A_COPY
+
+
 @print_posters.looked_up
 def find_order(call: Call, intent: Intent) -> LookupAnswer:
     """By the reference in the list of orders, and by the generation: a retried step has several."""
