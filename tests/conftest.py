@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 import redis
 import structlog
@@ -18,12 +19,13 @@ from xdist.scheduler.loadscope import (  # type: ignore[import-untyped] # it say
 
 from app import db
 from ops.laptop.ports import Port, free_port
-from ops.laptop.postgres import Postgres
+from ops.laptop.postgres import USER, Postgres
 from ops.laptop.supervisor import Supervisor
 from ops.laptop.valkey import DATABASES, Valkey
 from tests.databases import Clones, folder_in_memory
 
 PASSWORD = uuid.uuid4().hex
+SUPERUSER_PASSWORD = uuid.uuid4().hex
 TEMPLATE = "template_playalter"
 HERE = Path(__file__).parent
 RINGS = [
@@ -105,10 +107,25 @@ def postgres_server(
     with contextlib.nullcontext(logs) if is_durable else folder_in_memory(logs) as folder:
         port = Port(free_port(), "postgres", "none")
         server = Postgres(
-            folder / "data", port, PASSWORD, databases=(TEMPLATE,), is_durable=is_durable
+            folder / "data",
+            port,
+            PASSWORD,
+            superuser_password=SUPERUSER_PASSWORD,
+            databases=(TEMPLATE,),
+            is_durable=is_durable,
         )
         with Supervisor([server.service(logs / "postgres.log")]):
+            _let_tests_prepare(server)
             yield server
+
+
+def _let_tests_prepare(server: Postgres) -> None:
+    """Let the tests' role make databases, and copy rows without their triggers."""
+    with contextlib.closing(psycopg2.connect(db.dsn(server.superuser_url("postgres")))) as made:
+        made.autocommit = True
+        with made.cursor() as cursor:
+            cursor.execute(f"ALTER ROLE {USER} CREATEDB")
+            cursor.execute(f"GRANT SET ON PARAMETER session_replication_role TO {USER}")
 
 
 @pytest.fixture(scope="session")

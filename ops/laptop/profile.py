@@ -30,7 +30,7 @@ ENVIRONMENT_FILE = "environment.json"
 SANDBOX_PORTS = 9  # consecutive: control, the six vendors, Vercel's pages, a service for jobs
 SECRETS = (
     *("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "KEY_PEPPER", "LINK_SECRET", "FLOWER_PASSWORD"),
-    *("SANDBOX_SEED", "SANDBOX_KEY"),
+    *("SANDBOX_SEED", "SANDBOX_KEY", "POSTGRES_SUPERUSER_PASSWORD"),
 )
 # Variables with these prefixes are not inherited from the shell: a real key of a vendor must never
 # reach the processes of a demo.
@@ -137,8 +137,13 @@ class Profile:
     def postgres(self) -> Postgres:
         """The database server."""
         password = self.secrets["POSTGRES_PASSWORD"]
-        folder = self.data.path / "postgres"
-        return Postgres(folder, self._port("postgres"), password, databases=(self.database,))
+        return Postgres(
+            self.data.path / "postgres",
+            self._port("postgres"),
+            password,
+            superuser_password=self.secrets["POSTGRES_SUPERUSER_PASSWORD"],
+            databases=(self.database,),
+        )
 
     def valkey(self) -> Valkey:
         """The broker's server."""

@@ -14,7 +14,7 @@ import psycopg2
 from app import db
 from app.settings import current
 from ops.laptop.ports import Port, free_port
-from ops.laptop.postgres import Postgres
+from ops.laptop.postgres import USER, Postgres
 from ops.laptop.supervisor import Supervisor
 from ops.laptop.valkey import Valkey
 
@@ -42,7 +42,10 @@ class Servers:
 @contextlib.contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
     """Start them; this process's settings are theirs from then on."""
-    postgres = Postgres(folder / "postgres", Port(free_port(), "postgres", "none"), _PASSWORD)
+    port = Port(free_port(), "postgres", "none")
+    postgres = Postgres(
+        folder / "postgres", port, _PASSWORD, superuser_password=f"{_PASSWORD}-superuser"
+    )
     valkey = Valkey(folder / "valkey", Port(free_port(), "valkey", "none"), _PASSWORD)
     (folder / "valkey").mkdir()
     services = [
@@ -51,6 +54,9 @@ def servers(folder: Path) -> Iterator[Servers]:
     ]
     with Supervisor(services) as supervisor:
         pids = {status.name: status.pid or 0 for status in supervisor.status()}
+        with contextlib.closing(_administrator(postgres)) as connection:
+            # The bench changes settings of the server, and copies rows without their triggers.
+            connection.cursor().execute(f"ALTER ROLE {USER} SUPERUSER")
         _create(postgres, "bench_test")
         os.environ |= {
             "DATABASE_URL": postgres.url("bench_test"),
@@ -69,7 +75,7 @@ def servers(folder: Path) -> Iterator[Servers]:
 
 def _create(postgres: Postgres, name: str) -> None:
     with contextlib.closing(_administrator(postgres)) as connection:
-        connection.cursor().execute(f"CREATE DATABASE {name}")
+        connection.cursor().execute(f"CREATE DATABASE {name} OWNER {USER}")
 
 
 def prepare() -> UUID:
@@ -88,7 +94,7 @@ def prepare() -> UUID:
 
 
 def _administrator(postgres: Postgres) -> Any:
-    connection = psycopg2.connect(db.dsn(postgres.url("postgres")))
+    connection = psycopg2.connect(db.dsn(postgres.superuser_url("postgres")))
     connection.autocommit = True
     return connection
 

@@ -120,6 +120,7 @@ def test_a_key_is_known_again_on_connections_from_before_a_restart(
     change(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND usename = current_user"
     )
     assert client.get("/v1/workflows", headers=caller.headers).status_code == 200
 

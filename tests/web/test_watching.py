@@ -180,6 +180,7 @@ def test_connections_that_were_cut_are_replaced(
                 connection.cursor().execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND usename = current_user"
                 )
         finally:
             connection.close()

@@ -26,6 +26,7 @@ from app.identity import keys
 from app.protocol import leases
 from app.settings import Settings
 from ops.laptop.ports import LOOPBACK, Port, free_port
+from ops.laptop.postgres import Postgres
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor
 from tests.forgetting import forget
@@ -60,11 +61,12 @@ class Role:
 
 
 @pytest.fixture
-def role(settings: Settings) -> Iterator[Role]:
+def role(settings: Settings, postgres_server: Postgres) -> Iterator[Role]:
     """A role that may do what the application does; for a superuser no limit would hold."""
     name = f"crowd_{uuid.uuid4().hex[:12]}"
     address = make_url(settings.database_url)
-    with contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as connection:
+    administering = db.dsn(postgres_server.superuser_url(str(address.database)))
+    with contextlib.closing(psycopg2.connect(administering)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(

@@ -14,6 +14,7 @@ import psycopg2
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import make_url
 from structlog.testing import capture_logs
 
 from app import db
@@ -79,7 +80,9 @@ def events_disk(
     folder.mkdir(mode=0o700)
     server_account(postgres_server.folder).own(folder)
     name = f"small_{tmp_path.name[-20:]}_{abs(hash(str(tmp_path))) % 10**6}"
-    with small_disk(folder, KILOBYTES) as disk, _administering(settings.database_url) as run:
+    database = str(make_url(settings.database_url).database)
+    administering = _administering(postgres_server.superuser_url(database))
+    with small_disk(folder, KILOBYTES) as disk, administering as run:
         run(f"CREATE TABLESPACE \"{name}\" LOCATION '{folder}'")
         try:
             run(f'ALTER TABLE events SET TABLESPACE "{name}"')

@@ -34,7 +34,14 @@ def server(tmp_path: Path) -> Postgres:
 def _server(folder: Path) -> Postgres:
     # Data that the operating system has taken survive a killed process, so no fsync is needed here.
     port = Port(free_port(), "postgres", "none")
-    return Postgres(folder, port, "secret", databases=("test_laptop",), is_durable=False)
+    return Postgres(
+        folder,
+        port,
+        "secret",
+        superuser_password="another secret",
+        databases=("test_laptop",),
+        is_durable=False,
+    )
 
 
 @contextlib.contextmanager
@@ -52,8 +59,8 @@ def _stranger() -> Iterator[int]:
             process.kill()
 
 
-def _run(server: Postgres, statement: str) -> list[tuple[Any, ...]]:
-    address = db.dsn(server.url("test_laptop"))
+def _run(server: Postgres, statement: str, url: str = "") -> list[tuple[Any, ...]]:
+    address = db.dsn(url or server.url("test_laptop"))
     with contextlib.closing(psycopg2.connect(address, connect_timeout=5)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -82,6 +89,37 @@ def test_server_runs_without_root_below_a_closed_folder_whose_rights_stay(server
     assert int(fields["CapEff"][0], 16) in CAP_BITS_ALLOWED
     assert [stat.S_IMODE(folder.stat().st_mode) for folder in parents] == before
     assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+
+
+def test_role_owns_its_database_and_may_do_nothing_beside_it(server: Postgres) -> None:
+    rights = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, rolcanlogin"
+    with _running(server):
+        found = _run(server, f"SELECT {rights} FROM pg_roles WHERE rolname = current_user")
+        assert found == [(False, False, False, False, False, True)]
+        owned = "SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = current_user"
+        assert _run(server, owned) == [("test_laptop",)]
+        memberships = "SELECT count(*) FROM pg_auth_members WHERE member = current_user::regrole"
+        assert _run(server, memberships) == [(0,)]
+        for statement in (
+            "CREATE ROLE other",
+            "CREATE DATABASE other",
+            "ALTER SYSTEM SET fsync = off",
+            "COPY (SELECT 1) TO PROGRAM 'cat'",
+        ):
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                _run(server, statement)
+        # The password of the role opens no other role.
+        own = server.url("test_laptop").replace("//playalter:", "//postgres:")
+        with pytest.raises(psycopg2.OperationalError, match="authentication failed"):
+            _run(server, "SELECT 1", own)
+        _run(server, "CREATE TABLE made (n integer)")
+
+
+def test_folder_whose_role_was_a_superuser_is_refused(server: Postgres) -> None:
+    server.prepare()
+    (server.folder / "playalter-roles").unlink()
+    with pytest.raises(DataUnusable, match=r"superuser; --fresh deletes all data"):
+        server.prepare()
 
 
 def test_committed_rows_survive_kill_9_and_the_supervisor_restarts_the_server(
@@ -155,9 +193,16 @@ def test_wrong_password_is_refused(server: Postgres) -> None:
 
 def test_server_flushes_to_disk_unless_told_otherwise(tmp_path: Path) -> None:
     port = Port(free_port(), "postgres", "none")
-    server = Postgres(tmp_path / "postgres", port, "secret", databases=("test_laptop",))
+    server = Postgres(
+        tmp_path / "postgres",
+        port,
+        "secret",
+        superuser_password="another secret",
+        databases=("test_laptop",),
+    )
     with _running(server):
-        settings = dict(_run(server, SETTINGS))
+        # Only a superuser may see all settings.
+        settings = dict(_run(server, SETTINGS, server.superuser_url("test_laptop")))
     assert settings["fsync"] == settings["synchronous_commit"] == "on"
     assert settings["full_page_writes"] == settings["data_checksums"] == "on"
     assert settings["unix_socket_directories"] == ""
