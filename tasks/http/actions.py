@@ -8,8 +8,11 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import Field
+
 from app.engine.call import Call
 from app.platform import (
+    ActionOutput,
     CannotTell,
     Contract,
     Effect,
@@ -47,7 +50,8 @@ def _contract(request: Json) -> Contract:
 
 @action("http.request", input=RequestInput, effect=Effect.LOOKUP, contract_of=_contract)
 def request(call: Call, given: RequestInput) -> Json:
-    """Send the request, and return {status, headers, json, text}.
+    """Send the request, and return its answer. The input's `effect` says what a second request
+    would do.
 
     `json` is null if the answer is not JSON, and `text` is null if it is.
     """
@@ -56,6 +60,21 @@ def request(call: Call, given: RequestInput) -> Json:
     if given.is_read:
         return client.read(wanted)
     return call.once("request", wanted, client.change)
+
+
+class Answer(ActionOutput):
+    """The answer: `json` is null if it is not JSON, and `text` is null if it is."""
+
+    status: int
+    headers: dict[str, str]
+    json_body: Any = Field(alias="json")
+    text: str | None
+
+
+request.describe(
+    output=Answer,
+    example={"url": "https://api.example.com/orders", "query": {"state": "open"}},
+)
 
 
 @request.looked_up
