@@ -15,6 +15,14 @@ _KEPT = (
     *("content-type", "date", "etag", "last-modified", "link", "location", "retry-after"),
     *("x-request-id",),
 )
+# Not every codec of Python: `punycode` takes minutes for an answer that was made for it.
+_CHARSETS = frozenset(
+    (
+        *("ascii", "big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-8859-1"),
+        *("iso-8859-2", "iso-8859-15", "koi8-r", "latin-1", "shift_jis", "us-ascii", "utf-16"),
+        *("utf-16be", "utf-16le", "windows-1250", "windows-1251", "windows-1252"),
+    )
+)
 _DEEPEST = 100
 _LEAST_CHARACTERS = 8
 
@@ -46,13 +54,10 @@ def shaped(reply: HttpReply, secrets: tuple[str, ...], keep: Iterable[str]) -> J
 
 
 def text_of(reply: HttpReply) -> str:
-    """The body as text, by the charset that the answer states, else UTF-8."""
+    """The body as text, by the charset that the answer states if it is a usual one, else UTF-8."""
     kind = reply.headers.get("content-type", "").lower()
-    charset = kind.partition("charset=")[2].partition(";")[0].strip(" \"'") or "utf-8"
-    try:
-        return reply.body.decode(charset, "replace")
-    except (LookupError, ValueError):
-        return reply.body.decode("utf-8", "replace")
+    stated = kind.partition("charset=")[2].partition(";")[0].strip(" \"'")
+    return reply.body.decode(stated if stated in _CHARSETS else "utf-8", "replace")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -13,10 +13,12 @@ from app.outbound import http
 from app.outbound.fetching import fetch, origin
 from app.outbound.stated_waits import stated_wait
 from app.platform import Json
+from app.settings import needed
 from tasks.http import answers
 from tasks.http.settings import SETTING, HttpSettings
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 512 * 1024
+"""Of an answer. Its JSON text is at most six times as long, which a step's output may be."""
 PAUSE_SECONDS = 10.0
 """The pause after a lookup that says nothing."""
 _REPEATABLE = ("read", "repeatable")
@@ -49,8 +51,11 @@ def look(asked: Json) -> Json:
 
 
 def probe() -> None:
-    """Check that the setting can be read. There is no vendor to be asked."""
-    HttpSettings.current()
+    """Check that there are secrets. There is no vendor to be asked.
+
+    A step whose secret is refused marks the platform. This ends the mark, until the next attempt.
+    """
+    needed(HttpSettings.current().secrets, SETTING)
 
 
 @dataclass(frozen=True)

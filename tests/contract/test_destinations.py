@@ -1,10 +1,13 @@
 """Addresses that a vendor or a user names: nothing is sent to one that is not public or allowed."""
 
 import socket
+import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +99,31 @@ def test_an_inner_address_is_reached_if_a_setting_names_it(configure: Configure)
             assert fetch(url, nothing).json() == {}
             with pytest.raises(Permanent, match="add localhost:"):
                 fetch(url.replace("127.0.0.1", "localhost"), nothing)
+
+
+def test_the_certificate_is_still_checked_against_the_name(configure: Configure) -> None:
+    """The connection is made to an address, but the name is told, and nothing is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parent / "nobody_vouches.pem")
+    told: list[str | None] = []
+    context.sni_callback = lambda _socket, name, _context: told.append(name)
+
+    def shake(listening: socket.socket) -> None:
+        for _ in range(2):
+            with suppress(OSError), context.wrap_socket(listening.accept()[0], True) as secure:
+                told.append(secure.recv(65536).decode())
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        thread = threading.Thread(target=shake, args=(listening,))
+        thread.start()
+        address = f"localhost:{listening.getsockname()[1]}"
+        configure(OUTBOUND_ALLOWED=address)
+        with http.operation("n8n", "run", repeatable=True), pytest.raises(Retryable) as caught:
+            fetch(f"https://{address}/", nothing)
+        thread.join(10)
+    assert caught.value.code == "not_reached"
+    assert told == ["localhost"] * 2
 
 
 def test_a_redirect_is_checked_like_the_first_address(configure: Configure) -> None:

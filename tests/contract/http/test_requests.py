@@ -154,8 +154,9 @@ def test_a_status_that_the_author_expects_is_an_answer(
             {"json": None, "text": "café"},
         ),
         (answer(b"\xff", HEAD.replace(b"json", b"json; charset=nothing")), {"text": "\ufffd"}),
+        (answer(b"a-1", HEAD.replace(b"json", b"json; charset=punycode")), {"text": "a-1"}),
     ],
-    ids=["NaN", "null", "empty", "deep", "latin-1", "no text"],
+    ids=["NaN", "null", "empty", "deep", "latin-1", "no text", "slow codec"],
 )
 def test_an_answer_of_any_kind_is_shown(configure: Configure, sent: bytes, shown: Json) -> None:
     with answering(sent) as (url, _):
