@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from app.engine.attempt import checked_input
 from chains.actions import actions
 from chains.language.faults import DefinitionRefused
 from chains.plans.validation import definition_of, examine
 from tests.unit.documents import CHECKOUT, README, blocks
 
+HTTP_GUIDE = CHECKOUT / "ops" / "guide" / "http.md"
 GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
 
 
@@ -37,6 +39,16 @@ def test_the_approval_of_the_guide_is_valid() -> None:
     node["show"]["amount"] = 19
     with pytest.raises(DefinitionRefused, match="/do/show/amount"):
         examine(definition_of({"name": "asking", "do": node}), actions())
+
+
+def test_each_example_of_the_guide_for_http_is_valid() -> None:
+    examples = [json.loads(text) for text in blocks(HTTP_GUIDE, "json")]
+    recipes = [each for each in examples if "do" in each]
+    for body in recipes:
+        examine(definition_of(body), actions())
+    for given in [each for each in examples if "do" not in each]:
+        checked_input(actions()["http.request"], given)
+    assert (len(recipes), len(examples)) == (1, 3)
 
 
 def guided(folder: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) -> None:
