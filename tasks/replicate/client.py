@@ -166,7 +166,14 @@ class ReplicateApi:
                     f"the host of the result answered {reply.status}", code="result_refused"
                 )
             if reply.status != 200:
-                raise _refused(reply)
+                # Whatever host it was, its answer is not quoted.
+                raise http.refusal(
+                    "the host of the result",
+                    reply.status,
+                    "no result",
+                    setting=SETTING,
+                    headers=reply.headers,
+                )
         return reply.body
 
     def probe(self) -> None:

@@ -185,6 +185,19 @@ def test_a_prediction_whose_output_is_at_an_inner_address_waits(configure: Confi
     assert reached == []
 
 
+@pytest.mark.parametrize(("status", "kind"), [(400, Permanent), (500, Retryable)])
+def test_the_answer_of_an_outputs_host_is_not_quoted(
+    configure: Configure, status: int, kind: type[Outcome]
+) -> None:
+    body = b'{"detail": "a private word"}'
+    head = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    with answering(head + body) as (url, _):
+        configure(OUTBOUND_ALLOWED=f"127.0.0.1:{port_of(url)}")
+        with pytest.raises(kind) as caught:
+            api().download(url)
+    assert caught.value.message == f"the host of the result answered {status}: no result"
+
+
 def test_our_token_is_not_sent_to_the_host_that_a_list_goes_on_at(configure: Configure) -> None:
     with answering() as (elsewhere, reached):
         page = b'{"results": [], "next": "%b"}' % elsewhere.encode()

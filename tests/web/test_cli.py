@@ -138,7 +138,7 @@ def test_workers_are_listed_with_the_queues_that_they_take(
         ["one@here", "control,stripe"],
         ["two@here", "gone"],
     )
-    assert ended.stderr == "no worker serves agora,n8n,openai,replicate,vercel\n"
+    assert ended.stderr == "no worker serves agora,http,n8n,openai,replicate,vercel\n"
     told = [json.loads(line) for line in playalter("workers", "--json").stdout.splitlines()]
     assert [(each["name"], each["is_gone"]) for each in told] == [
         ("one@here", False),
