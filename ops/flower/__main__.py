@@ -15,6 +15,8 @@ import sys
 from typing import Any
 
 import flower.command
+import psycopg2
+import structlog
 import tornado.web
 from celery.__main__ import main
 from flower import urls
@@ -24,9 +26,13 @@ from flower.views import BaseHandler
 from flower.views.monitor import Metrics
 from flower.views.tasks import TaskView
 
+from app import db
 from chains.worker import queues
 from ops.flower.states import follow
 
+log = structlog.get_logger()
+
+_LONGEST_RESULT = 20_000
 _active_queue_names = BaseHandler.get_active_queue_names
 
 
@@ -65,8 +71,13 @@ class TaskPage(TaskView):
 
 
 def _stored_result(app: Any, task_id: str) -> str | None:
+    """The result as text, cut to a length that a page can show; None if there is none."""
     result = app.AsyncResult(task_id)
-    return repr(result.result) if result.state == "SUCCESS" else None
+    try:
+        return repr(result.result)[:_LONGEST_RESULT] if result.state == "SUCCESS" else None
+    except psycopg2.Error as err:
+        log.warning("flower.result_not_read", error=db.ailment(err).words)
+        return None
 
 
 class FollowingFlower(Flower):
