@@ -13,6 +13,7 @@ from app.settings import Settings, current
 from tests.contract.stage import Step, claimed_step
 from tests.contract.vendors import Vendors, running
 from tests.forgetting import forget
+from tests.integration.conftest import Kernel, kernel_of_ada
 
 OURS = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
@@ -67,6 +68,14 @@ def configure(
 def settings(configure: Callable[..., Settings]) -> Settings:
     """Settings that point at the sandbox, without a database."""
     return configure()
+
+
+@pytest.fixture
+def kernel(configure: Callable[..., Settings], fresh_database: str, valkey_url: str) -> Kernel:
+    """A user's whole workflows, over the sandbox."""
+    configure(DATABASE_URL=fresh_database, REDIS_URL=valkey_url)
+    keys.create_key("ada@example.com")
+    return kernel_of_ada()
 
 
 @pytest.fixture
