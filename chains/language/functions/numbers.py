@@ -77,15 +77,14 @@ def fixed(spend: Spend, value: Number, decimals: Number) -> str:
     return format(_to_decimals("fixed", value, decimals), "f")
 
 
-def as_text(value: Number) -> str:
-    """The number as a text without an exponent.
+def as_text(name: str, value: Number) -> str:
+    """The number as a text without an exponent; `name` is the function that asks.
 
-    >>> as_text(2.0), as_text(0.0000001)
+    >>> as_text("concat", 2.0), as_text("concat", 0.0000001)
     ('2', '0.0000001')
     """
-    if isinstance(value, int):
-        return str(value)
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    found = _decimal(name, value)
+    return str(int(value)) if found == found.to_integral_value() else format(found, "f")
 
 
 def _total(name: str, given: tuple[Number, ...] | list[Number]) -> Number:

@@ -71,4 +71,4 @@ def substring(spend: Spend, text: str, start: float, length: float) -> str:
 def _text(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else as_text(value)
+    return value if isinstance(value, str) else as_text("concat", value)
