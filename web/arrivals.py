@@ -18,6 +18,7 @@ from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as 
 
 from app.settings import Settings
 from web.addresses import Addresses, Malformed, address_of
+from web.departures import Outlet
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
@@ -85,7 +86,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
     def __init__(
         self,
         cfg: Any,
-        sock: socket.socket,
+        sock: Outlet,
         client: Any,
         server: Any,
         settings: Settings,
@@ -142,6 +143,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         unreader.started = time.monotonic() if self.has_slot else None
         unreader.received = 0
         self.collected.clear()
+        self.sock.address = self.address
         self.data_ready = True
 
     def end(self) -> None:

@@ -1,16 +1,18 @@
 """Gunicorn's threaded worker, changed so that no slow client holds a thread.
 
-Its loop collects requests (web/arrivals.py) and bounds the connections of an address. Unreadable
-requests never reach the application; they are answered with a problem document instead of HTML.
+Its loop collects requests (web/arrivals.py), sends what slow clients have not taken of a response
+(web/departures.py) and bounds the connections of an address. Unreadable requests never reach the
+application; they are answered with a problem document instead of HTML.
 https://docs.gunicorn.org/en/stable/design.html
 """
 
 import errno
 import json
+import resource
 import time
 from functools import partial
 from http import HTTPStatus
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from socket import SHUT_WR, socket
 from typing import Any
 
@@ -22,9 +24,11 @@ from app.settings import current
 from web import presence
 from web.addresses import Addresses
 from web.arrivals import Arrival, Slots, State, TooSlow
+from web.departures import Memory, Outlet
 from web.errors import RETRY_SECONDS, UNREADABLE
 
 _CHECK_SECONDS = 0.5
+_FILES = 4096
 _NOT_NOW = (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE)
 _LINGER_SECONDS = 2.0
 _UNREAD = "the request could not be read"
@@ -53,6 +57,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         self._slots = Slots(self.cfg.threads)
         self._settings = current()
         self._addresses = Addresses(self._settings)
+        self._memory = Memory()
+        self._departing: dict[Outlet, tuple[Arrival, Any] | None] = {}
         self._arriving: set[Arrival] = set()
         self._lingering: set[Arrival] = set()
         self._next_check = 0.0
@@ -70,6 +76,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         From then on, the process says that it is there to receive webhooks.
         """
         super().load_wsgi()
+        _allow_files()
         presence.begin()
         garbage.keep_what_is_imported()
 
@@ -82,8 +89,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
                 raise
             return
         server = listener.getsockname()
+        outlet = Outlet(client, self._settings, self._memory, self._on_left)
         arrival = Arrival(
-            self.cfg, client, address, server, self._settings, self._addresses, self._on_close
+            self.cfg, outlet, address, server, self._settings, self._addresses, self._on_close
         )
         self.nr_conns += 1
         if arrival.is_crowded:
@@ -97,12 +105,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         self._advance(conn)
 
     def finish_request(self, conn: Arrival, fs: Any) -> None:
-        """Take back the slot of a request that was answered."""
+        """Take back the slot of a request; it ends when the client has taken the response."""
         following = self._slots.release(conn)
         if following is not None:
             self._hand_over(following)
-        conn.end()
-        super().finish_request(conn, fs)
+        if conn.sock.is_watched:
+            self._departing[conn.sock] = (conn, fs)
+        else:
+            self._finish(conn, fs)
 
     def murder_pending(self) -> None:
         """Refuse the requests whose time is over, and close what lingered."""
@@ -114,6 +124,39 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             self._on_close(arrival, False)
         for arrival in [each for each in self._arriving if each.until < now]:
             self._expire(arrival)
+        for outlet in [each for each in self._departing if each.is_late()]:
+            self._unwatch(outlet, is_cut=True)
+
+    def _on_left(self, outlet: Outlet) -> None:
+        """Called in a thread whose response the client does not take at once."""
+        self.method_queue.defer(self._watch, outlet)
+
+    def _watch(self, outlet: Outlet) -> None:
+        if outlet.fileno() >= 0 and not outlet.is_watched:
+            outlet.is_watched = True
+            self._departing[outlet] = None
+            self.poller.register(outlet, EVENT_WRITE, partial(self._depart, outlet))
+
+    def _depart(self, outlet: Outlet, _: Any) -> None:
+        try:
+            is_sent, is_cut = outlet.advance(), False
+        except OSError:
+            is_sent, is_cut = True, True
+        if is_sent:
+            self._unwatch(outlet, is_cut=is_cut)
+
+    def _unwatch(self, outlet: Outlet, *, is_cut: bool) -> None:
+        self.poller.unregister(outlet)
+        outlet.is_watched = False
+        if is_cut:
+            outlet.cut()
+        ended = self._departing.pop(outlet)
+        if ended is not None:
+            self._finish(*ended)
+
+    def _finish(self, conn: Arrival, fs: Any) -> None:
+        conn.end()
+        super().finish_request(conn, fs)
 
     def _advance(self, arrival: Arrival, _: Any = None) -> None:
         state = arrival.collect()
@@ -213,6 +256,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             client.sendall(answer(status, _SLOW if slow else _UNREAD))
         except OSError:
             self.log.debug("Failed to send error message.")
+
+
+def _allow_files() -> None:
+    """Let this process open a file for each connection, if the system lets it."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def answer(status: HTTPStatus, detail: str = _UNREAD) -> bytes:

@@ -3,6 +3,7 @@
 All tests share one server, whose deadlines are short.
 """
 
+import io
 import select
 import socket
 import statistics
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 import requests
+from PIL import Image
 
 from app import db
 from app.identity import keys
@@ -26,10 +28,10 @@ MOST_CONNECTIONS = 410
 SETTINGS = {
     "WEB_CONNECTIONS_PER_ADDRESS": str(MOST_CONNECTIONS),
     "WEB_TRUSTED_PROXIES": "127.0.0.5, 127.0.1.0/24",
-    "WEB_HEAD_SECONDS": "3",
-    "WEB_SMALL_BODY_SECONDS": "3",
-    "WEB_SLOT_SECONDS": "3",
-    "WEB_GRACE_SECONDS": "1.5",
+    "WEB_HEAD_SECONDS": "2.5",
+    "WEB_SMALL_BODY_SECONDS": "2.5",
+    "WEB_SLOT_SECONDS": "2.5",
+    "WEB_GRACE_SECONDS": "1",
 }
 PROXY = "127.0.0.5"
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Half: "
@@ -119,6 +121,14 @@ def _first(connection: socket.socket) -> bytes:
     return answer[:12]
 
 
+def _until_cut(connection: socket.socket) -> bytes:
+    """What had been sent when the server gave up this client."""
+    try:
+        return _rest(connection, 10)
+    except ConnectionResetError:
+        return b""
+
+
 def _workflows() -> int:
     row = db.row("SELECT count(*) AS n FROM workflows", ())
     assert row is not None
@@ -128,10 +138,10 @@ def _workflows() -> int:
 def _rest(connection: socket.socket, seconds: float) -> bytes:
     """What the server still sends until it closes the connection."""
     connection.settimeout(seconds)
-    answer = b""
-    while data := connection.recv(4096):
+    answer = bytearray()
+    while data := connection.recv(65_536):
         answer += data
-    return answer
+    return bytes(answer)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +194,49 @@ def test_slow_bodies_hold_a_share_of_the_threads(
         trickled.result()
     answers = {_rest(connection, 20)[9:12] for connection in slow}
     assert answers == {b"408", b"503"}
+
+
+@pytest.fixture(scope="module")
+def large(front: str, caller: Caller) -> tuple[bytes, bytes]:
+    """A picture that no client's buffers hold, and the request that downloads it."""
+    made = io.BytesIO()
+    Image.new("RGB", (1800, 1400)).save(made, "PNG", compress_level=0)
+    data = made.getvalue()
+    assert len(data) > 7_000_000
+    sent = requests.post(f"{front}/v1/artifacts", data=data, headers=caller.headers, timeout=20)
+    head = f"GET {sent.headers['Location']} HTTP/1.1\r\nHost: a\r\nX-API-Key: {caller.key}"
+    return data, head.encode()
+
+
+def test_clients_that_do_not_read_hold_no_thread(
+    front: str, caller: Caller, connect: Open, large: tuple[bytes, bytes]
+) -> None:
+    data, head = large
+    deaf = [connect(front, "127.0.0.2", head + b"\r\n\r\n") for _ in range(30)]
+    seconds = _healthz_seconds(front)
+    assert statistics.median(seconds) < 0.1, seconds
+    _submit(front, caller)
+    slow = connect(front, "127.0.0.2", head + b"\r\nConnection: close\r\n\r\n")
+    answer, began = b"", time.monotonic()
+    while time.monotonic() - began < 2:  # much faster than the least rate, but longer than grace
+        answer += slow.recv(16_384)
+        time.sleep(0.05)
+    answer += _rest(slow, 10)
+    assert answer.partition(b"\r\n\r\n")[2] == data
+    for connection in deaf:
+        assert len(_until_cut(connection)) < len(data)
+
+
+def test_two_large_responses_in_a_row_are_whole(
+    front: str, connect: Open, large: tuple[bytes, bytes]
+) -> None:
+    data, head = large
+    last = head + b"\r\nConnection: close\r\n\r\n"
+    connection = connect(front, "127.0.0.1", head + b"\r\n\r\n" + last)
+    time.sleep(0.2)
+    answer = _rest(connection, 10)
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert answer.count(data) == 2
 
 
 def test_an_address_has_a_bounded_number_of_connections(front: str, connect: Open) -> None:
