@@ -20,6 +20,7 @@ from app.payload import whole_numbers
 from chains.language.time_limits import (
     MAX_MATCHING,
     MAX_PATTERN,
+    MAX_POSITIONS,
     Keyword,
     PatternRefused,
     TakesTooLong,
@@ -61,6 +62,11 @@ def pattern_fault(pattern: str) -> str | None:
             return (
                 f"it is too large ({size.units} of {MAX_PATTERN}): repeat less, use maxLength,"
                 r" or write [A-Za-z0-9_] for \w"
+            )
+        if size.positions > MAX_POSITIONS:
+            return (
+                f"it has {size.positions} positions, with its repetitions written out, and"
+                f" {MAX_POSITIONS} are allowed: repeat less, or use maxLength"
             )
         _compiled(pattern, "rust-regex")
     except PatternRefused as err:

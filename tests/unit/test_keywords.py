@@ -54,6 +54,7 @@ def _faults(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, str]:
         ({"properties": {"r": {"format": "regex"}}}, {"r": "(" * 20_000}, "/input/r"),
         ({"properties": {"r": {"format": "regex"}}}, {"r": "a{9999999999999}"}, "/input/r"),
         ({"properties": {"r": {"format": "regex"}}}, {"r": r"\pL{400}"}, "/input/r"),
+        ({"properties": {"r": {"format": "regex"}}}, {"r": "a{1001}"}, "/input/r"),
         ({"properties": {"n": {"multipleOf": 0.01}}}, {"n": 19.995}, "/input/n"),
         ({"maxProperties": 1}, {"a": 1, "b": 2}, "/input"),
         ({"properties": {"l": {"uniqueItems": True}}}, {"l": [{"n": 1}, {"n": 1.0}]}, "/input/l"),
@@ -109,9 +110,9 @@ def test_a_text_that_is_too_long_for_its_pattern_is_not_matched() -> None:
     schema = {"properties": {"a": {"pattern": r"\w{90}x$"}}}
     assert [*_faults(schema, {"a": "a" * 1000})] == ["/input/a"]
     assert _faults(schema, {"a": "a" * 90 + "x"}) == {}
-    assert "at most 217391 characters" in _faults(schema, {"a": "a" * 300_000})["/input"]
+    assert "at most 10869 characters" in _faults(schema, {"a": "a" * 300_000})["/input"]
     doubted = {"not": schema}
-    assert "at most 217391 characters" in _faults(doubted, {"a": "a" * 300_000})["/input"]
+    assert "at most 10869 characters" in _faults(doubted, {"a": "a" * 300_000})["/input"]
 
 
 def test_many_names_beside_many_patterns_are_given_up() -> None:
