@@ -1,9 +1,15 @@
 """One user's expensive requests and streams leave room for those of others."""
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import psycopg2
@@ -17,6 +23,7 @@ from app.identity import keys
 from app.settings import Settings, current
 from tests.forgetting import forget
 from tests.web.conftest import Caller
+from web.lanes import HEAVY_SECONDS, Lanes
 from web.shares import CHECKS, shares
 
 SSE = {"Accept": "text/event-stream"}
@@ -112,3 +119,81 @@ def test_no_user_can_take_all_threads_by_expensive_requests(settings: Settings) 
             taken += 1
         most += taken
     assert 3 <= most <= settings.web_threads // 4
+
+
+@pytest.fixture
+def small(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A front with four threads."""
+    monkeypatch.setenv("WEB_THREADS", "4")
+
+
+@pytest.mark.usefixtures("small")
+def test_requests_of_one_key_do_not_take_all_threads(
+    settings: Settings,
+    caller: Caller,
+    stranger: Caller,
+    start: Callable[..., UUID],
+    request: pytest.FixtureRequest,
+) -> None:
+    front = request.getfixturevalue("gunicorn")
+    workflow_id = start()
+
+    def pause() -> requests.Response:
+        url = f"{front}/v1/workflows/{workflow_id}/pause"
+        return requests.post(url, json={}, headers=caller.headers, timeout=60)
+
+    connection = psycopg2.connect(db.dsn(settings.database_url))
+    with ThreadPoolExecutor(8) as pool:
+        with connection.cursor() as cursor:
+            # Each pause holds a thread until this lock is released.
+            cursor.execute("SELECT FROM workflows WHERE id = %s FOR UPDATE", (str(workflow_id),))
+            sent = [pool.submit(pause) for _ in range(8)]
+            time.sleep(0.5)
+            other = requests.get(f"{front}/v1/workflows", headers=stranger.headers, timeout=4)
+            ended = [each.done() for each in sent]
+        connection.close()
+        answers = [each.result() for each in sent]
+    assert other.status_code == 200
+    assert not any(ended)
+    assert {each.status_code for each in answers} == {200, 409}, "it is paused once"
+
+
+@dataclass
+class Connection:
+    """What the threads of the front read of a connection: its request."""
+
+    head: bytes
+
+    @property
+    def parser(self) -> Any:
+        """gunicorn's parser, which holds what has arrived."""
+        return SimpleNamespace(unreader=SimpleNamespace(buf=BytesIO(self.head)))
+
+
+def test_a_key_that_uses_much_of_the_processor_has_one_thread() -> None:
+    held, running = threading.Event(), Counter[bytes]()
+
+    def compute(connection: Connection) -> None:
+        ends = time.thread_time() + HEAVY_SECONDS * 1.1
+        while time.thread_time() < ends:
+            pass
+
+    def hold(connection: Connection) -> None:
+        running[connection.head] += 1
+        assert held.wait(20)
+
+    heavy, light = (
+        Connection(b"GET / HTTP/1.1\r\nX-API-Key: %s\r\n\r\n" % k) for k in (b"h", b"l")
+    )
+    with Lanes(8) as lanes:
+        lanes.submit(compute, heavy).result(20)
+        sent = [lanes.submit(hold, each) for each in (heavy, light) for _ in range(8)]
+        until = time.monotonic() + 20
+        while sum(running.values()) < 7 and time.monotonic() < until:
+            time.sleep(0.01)
+        found = dict(running)
+        held.set()
+        for each in sent:
+            each.result(20)
+    assert found == {heavy.head: 1, light.head: 6}
+    assert running == {heavy.head: 8, light.head: 8}

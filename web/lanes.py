@@ -1,0 +1,127 @@
+"""Threads of which one API key can take three quarters; its other requests wait without a thread.
+
+A key whose requests have just used much of the processor can take one thread until that is past,
+because the threads of a Python process share one processor. So whatever one key holder sends, the
+requests of other users go on. A request without a key has no lane: it is answered soon, or held up
+by other limits.
+"""
+
+import hashlib
+import math
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+HEAVY_SECONDS = 1.0
+"""A key that has used the processor for so long can take one thread."""
+PAST_SECONDS = 5.0
+"""Use of the processor counts less and less: a third of it after this time."""
+
+_MOST_LANES = 1000
+_KEY = re.compile(rb"(?im)^x-api-key:[ \t]*([^\r\n]*?)[ \t]*\r$")
+_BEARER = re.compile(rb"(?im)^authorization:[ \t]*bearer[ \t]+([^\r\n]*?)[ \t]*\r$")
+
+
+def lane_of(request: bytes) -> bytes | None:
+    """The lane of a request, by the API key in its head; None if it has no key.
+
+    >>> lane_of(b"GET / HTTP/1.1\\r\\nX-API-Key: a\\r\\n\\r\\n") == lane_of(
+    ...     b"GET / HTTP/1.1\\r\\nAuthorization: bearer  a\\r\\n\\r\\n")
+    True
+    """
+    head = request.partition(b"\r\n\r\n")[0] + b"\r\n"
+    found = [each for kind in (_KEY, _BEARER) for each in kind.findall(head) if each]
+    return hashlib.sha256(found[0]).digest() if found else None
+
+
+@dataclass
+class _Waiting:
+    """A request that waits for a thread of its lane."""
+
+    run: Callable[[Any], Any]
+    connection: Any
+    answer: "Future[Any]" = field(default_factory=Future)
+
+
+@dataclass
+class _Lane:
+    """The threads that a key has, its requests that wait, and its use of the processor."""
+
+    busy: int = 0
+    waiting: "deque[_Waiting]" = field(default_factory=deque)
+    used_seconds: float = 0.0
+    used_at: float = 0.0
+
+    def used(self, now: float) -> float:
+        """The seconds of the processor that count now."""
+        return self.used_seconds * math.exp((self.used_at - now) / PAST_SECONDS)
+
+    def use(self, seconds: float, now: float) -> None:
+        """Count seconds of the processor."""
+        self.used_seconds, self.used_at = self.used(now) + seconds, now
+
+
+class Lanes(ThreadPoolExecutor):
+    """A pool of threads for gunicorn's connections, which keeps a lane to its share."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(max_workers=threads)
+        self._each = max(1, threads - max(1, threads // 4))
+        self._lanes: dict[bytes, _Lane] = {}
+        self._guard = threading.Lock()
+
+    def submit(  # type: ignore[override] # gunicorn passes a function and a connection
+        self, run: Callable[[Any], Any], connection: Any, /
+    ) -> "Future[Any]":
+        """Run `run(connection)` in a thread, at once or when its lane has one."""
+        name = lane_of(connection.parser.unreader.buf.getvalue())
+        if name is None:
+            return super().submit(run, connection)
+        request = _Waiting(run, connection)
+        with self._guard:
+            if len(self._lanes) > _MOST_LANES:
+                known = self._lanes.items()
+                self._lanes = {each: lane for each, lane in known if lane.busy or lane.waiting}
+            lane = self._lanes.setdefault(name, _Lane())
+            lane.waiting.append(request)
+        self._start(name, lane)
+        return request.answer
+
+    def _start(self, name: bytes, lane: _Lane) -> None:
+        """Start those requests of a lane that may have a thread now."""
+        starting = []
+        with self._guard:
+            now = time.monotonic()
+            most = self._each if lane.used(now) < HEAVY_SECONDS else 1
+            while lane.waiting and lane.busy < most:
+                starting.append(lane.waiting.popleft())
+                lane.busy += 1
+            is_idle = not lane.busy and lane.used(now) < HEAVY_SECONDS / 100
+            if is_idle and self._lanes.get(name) is lane:
+                del self._lanes[name]
+        for request in starting:
+            with suppress(RuntimeError):  # the server is stopping
+                super().submit(self._answer, name, lane, request)
+
+    def _answer(self, name: bytes, lane: _Lane, request: _Waiting) -> None:
+        began = time.thread_time()
+        result = error = None
+        try:
+            if request.answer.set_running_or_notify_cancel():
+                result = request.run(request.connection)
+        except BaseException as err:  # noqa: BLE001 # gunicorn handles it where it reads the answer
+            error = err
+        with self._guard:
+            lane.busy -= 1
+            lane.use(time.thread_time() - began, time.monotonic())
+        if error is not None:
+            request.answer.set_exception(error)
+        elif not request.answer.cancelled():
+            request.answer.set_result(result)
+        self._start(name, lane)
