@@ -34,11 +34,18 @@ QUICK = {
 
 
 @contextlib.contextmanager
-def running_instance(folder: Path) -> Iterator[Stack]:
-    """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports."""
+def running_instance(folder: Path, **settings: str) -> Iterator[Stack]:
+    """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports.
+
+    `settings` are those that differ from SETTINGS.
+    """
     _claim(folder)
     with open_profile(
-        folder / "data", os.environ, ports=ANY_PORT, overrides=SETTINGS, database="playalter_test"
+        folder / "data",
+        os.environ,
+        ports=ANY_PORT,
+        overrides=SETTINGS | settings,
+        database="playalter_test",
     ) as profile:
         core = [service for service in profile.services() if service.name in CORE]
         with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
@@ -83,13 +90,16 @@ def received_events(stack: Stack) -> Iterator[list[Json]]:
     assert not thread.is_alive()
 
 
-def make_key(profile: Profile) -> str:
-    """An administrator's key, made with the settings of the instance; nothing of them stays."""
+def make_key(profile: Profile, email: str = "ada@example.com") -> str:
+    """A user's key, of an administrator unless an address is given.
+
+    It is made with the settings of the instance; nothing of them stays.
+    """
     with pytest.MonkeyPatch.context() as patched:
         for name, value in profile.environment().items():
             patched.setenv(name, value)
         forget()
         try:
-            return keys.create_key("ada@example.com", is_admin=True)[1]
+            return keys.create_key(email, is_admin=email == "ada@example.com")[1]
         finally:
             forget()

@@ -1,0 +1,1 @@
+"""A neighbour of a user who sends the worst that he can."""
