@@ -151,9 +151,12 @@ class _Fold:
                 self._cancel(step, {})
 
     def _clear_attention(self) -> None:
-        """Clear `attention`, as the end of a workflow does, unless an orphan has failed."""
+        """Clear `attention`, as `lasting_attention_v1` does at the end of a workflow."""
         steps = self.expected.steps.items()
-        if not any(is_orphan(key) and step.status == "failed" for key, step in steps):
+        is_lasting = self.expected.workflow.attention == "cost_above_ceiling"
+        if not is_lasting and not any(
+            is_orphan(key) and step.status == "failed" for key, step in steps
+        ):
             self.expected.workflow.attention = None
 
     def attention(self, data: Data) -> None:
@@ -296,6 +299,8 @@ _OF_WORKFLOWS: dict[str, Callable[[_Fold, Data], None]] = {
     "AttentionResolved": _Fold.attention_resolved,
     "WorkflowPaused": lambda f, _: f.pause(True),
     "WorkflowResumed": lambda f, _: f.pause(False),
+    # The row of a budget is no projection of events.
+    "BudgetChanged": lambda _, __: None,
 }
 
 _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {

@@ -21,6 +21,7 @@ _MODULES = {
     "cancel": "remote.control",
     "pause": "remote.control",
     "resume": "remote.control",
+    "budget": "remote.control",
     "retry": "remote.control",
     "skip": "remote.control",
     "fork": "remote.control",

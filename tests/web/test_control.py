@@ -1,5 +1,5 @@
-"""Every control on a workflow in every state, over HTTP and from the command line: allowed, or
-refused with the reason."""
+"""Every control in every state, over HTTP and from the command line: allowed, or refused with the
+reason."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +55,7 @@ CONTROLS = {
         {"as": "succeeded", "output": {"n": 1}, "reason": "why"},
         ("resolve", "ID", "review", "succeeded", "--output", "-", "--reason", "why"),
     ),
+    "budget": Asked("budget", {"budget_usd": "2.50"}, ("budget", "ID", "2.50")),
     "dismiss": Asked("attention/dismiss", {"reason": "why"}, ("dismiss", "ID", "--reason", "why")),
 }
 STATES = (
@@ -79,6 +80,7 @@ TABLE = {
     "signal": (409, 200, 200, 200, 409, 409, 409, 409, 409),
     "fork": (409, 201, 201, 201, 409, 201, 201, 409, 201),
     "resolve": (409, 409, 409, 202, 409, 409, 409, 409, 409),
+    "budget": (409, 200, 200, 200, 409, 409, 409, 409, 409),
     "dismiss": (409, 409, 409, 409, 409, 409, 409, 409, 409),
 }
 
@@ -88,7 +90,7 @@ def put(caller: Caller) -> Callable[[str], UUID]:
     """Make a workflow and bring it into a state, through the kernel."""
     ada = caller_of(caller.user_id)
     root = {"sequence": [{**noop("a"), **UNDONE}, REVIEW, noop("b")]}
-    versions.register({"name": "undone", "do": root, "on_failure": "hold"})
+    versions.register({"name": "undone", "do": root, "on_failure": "hold", "budget_usd": "1"})
     versions.register({"name": "plain", "do": {"sequence": [noop("a"), REVIEW, noop("b")]}})
 
     def put(state: str) -> UUID:

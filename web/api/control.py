@@ -1,4 +1,4 @@
-"""Controls over one workflow: pause, resume, retry, skip, fork, signals."""
+"""Controls over one workflow: pause, resume, budget, retry, skip, fork, signals."""
 
 from http import HTTPStatus
 from typing import Any
@@ -8,6 +8,7 @@ from flask import Response, jsonify
 from app import queries
 from app.queries import human_tasks
 from chains.commands import signal as signals
+from chains.commands.budget import change_budget
 from chains.commands.command import Done, caller_of
 from chains.commands.fork import fork
 from chains.commands.pause import pause, resume
@@ -18,6 +19,7 @@ from web.api import blueprint, problems
 from web.auth import caller
 from web.schemas.attention import ApprovalPage, PeopleQuery
 from web.schemas.controls import (
+    ChangeBudget,
     Controlled,
     ForkWorkflow,
     GiveSignal,
@@ -72,6 +74,18 @@ def resume_workflow(path: WorkflowPath, body: PauseWorkflow) -> Answer:
     done = resume(
         caller_of(caller()), path.workflow_id, reason=body.reason, with_children=body.children
     )
+    return answer(done, HTTPStatus.OK)
+
+
+@api.post(
+    "/workflows/<uuid:workflow_id>/budget",
+    summary="Change the budget of a running workflow",
+    responses={200: Controlled, **problems(404, 409)},
+)
+def change_budget_of(path: WorkflowPath, body: ChangeBudget) -> Answer:
+    """Steps that wait for the budget ask again at once. A child without a budget of its own spends
+    that of the workflow `budget_of`."""
+    done = change_budget(caller_of(caller()), path.workflow_id, body.budget_usd, reason=body.reason)
     return answer(done, HTTPStatus.OK)
 
 

@@ -22,6 +22,13 @@ class PauseWorkflow(Body):
     reason: Reason | None = None
 
 
+class ChangeBudget(Body):
+    """`budget_usd`: what the workflow and its children may cost in all, in US dollars."""
+
+    budget_usd: str = Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$", examples=["2.50"])
+    reason: Reason | None = None
+
+
 class RetryStep(Body):
     """Which step is retried. By default, the only one that failed or waits for its next attempt."""
 

@@ -1,4 +1,4 @@
-"""`playalter cancel|pause|resume|retry|skip|fork`: control one workflow, over HTTP."""
+"""`playalter cancel|pause|resume|budget|retry|skip|fork`: control one workflow, over HTTP."""
 
 from typing import IO, Any
 from uuid import uuid4
@@ -60,6 +60,17 @@ def resume(workflow_id: Any, children: bool, reason: str | None) -> None:
 
 @click.command()
 @workflow_argument
+@click.argument("budget_usd")
+@reason_option
+def budget(workflow_id: Any, budget_usd: str, reason: str | None) -> None:
+    """Change the budget of a running workflow to BUDGET_USD US dollars, for example 2.50."""
+    with server() as api:
+        body = given(budget_usd=budget_usd, reason=reason)
+        say(api.control(str(workflow_id), "budget", body))
+
+
+@click.command()
+@workflow_argument
 @click.argument("step", required=False)
 @input_option
 @reason_option
@@ -116,6 +127,7 @@ COMMANDS: dict[str, click.Command] = {
     "cancel": cancel,
     "pause": pause,
     "resume": resume,
+    "budget": budget,
     "retry": retry,
     "skip": skip,
     "fork": fork,

@@ -1,0 +1,33 @@
+-- Changes the budget of a running workflow to p_amount micro-USD, also if it was exceeded and applies
+-- no more. Steps that wait for it ask again at once. p_by (who asked) and p_reason are stored in the
+-- event. Locks the workflow row FOR NO KEY UPDATE, then the budget's row.
+--
+-- verdicts:
+--   changed
+--   not_running: the workflow is stopping or has ended.
+--   no_budget: the workflow has no budget of its own.
+--   too_low: more has been spent and reserved; nothing was done.
+CREATE OR REPLACE FUNCTION change_budget_v1(
+  p_workflow uuid, p_amount bigint, p_by text, p_reason text)
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  w text;
+  b record;
+BEGIN
+  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  IF w <> 'running' THEN RETURN 'not_running'; END IF;
+  UPDATE steps SET wake_at = playalter_now()
+   WHERE workflow_id = p_workflow AND status = 'pending' AND wake_at > playalter_now()
+     AND error_code IN ('waits_for_budget', 'over_budget')
+     AND EXISTS (SELECT FROM budgets WHERE workflow_id = p_workflow
+                    AND spent + reserved <= p_amount);
+  SELECT spent + reserved AS used INTO b FROM budgets
+   WHERE workflow_id = p_workflow FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RETURN 'no_budget'; END IF;
+  IF b.used > p_amount THEN RETURN 'too_low'; END IF;
+  UPDATE budgets SET amount = p_amount, is_exceeded = false WHERE workflow_id = p_workflow;
+  PERFORM append_event_v1(p_workflow, 'BudgetChanged', NULL, jsonb_build_object(
+    'budget', p_amount, 'by', p_by, 'reason', p_reason));
+  PERFORM wake_by_v1(p_workflow, playalter_now());
+  RETURN 'changed';
+END $$;
