@@ -223,6 +223,54 @@ PARENT_FAILS: Json = {
         ]
     },
 }
+RENDERED: Json = {
+    "name": "chaos_rendered",
+    "input_schema": {
+        "type": "object",
+        "properties": {"source": _ARTIFACT, "target": _ARTIFACT},
+    },
+    "do": {
+        "step": "render",
+        "action": "replicate.predict",
+        "with": {"source": {"$": "input.source"}, "target": {"$": "input.target"}},
+    },
+}
+# A prediction reserves 0.0585 dollars and a caption less than 0.02: no two predictions fit into the
+# budget at the same time, so that the children wait for each other. All cost less than a cent.
+BUDGETED: Json = {
+    "name": "chaos_budgeted",
+    "input_schema": {
+        "type": "object",
+        "properties": {"source": _ARTIFACT, "targets": {"type": "array", "items": _ARTIFACT}},
+    },
+    "do": {
+        "parallel": "paid",
+        "branches": [
+            {"step": "caption", "action": "openai.caption", "with": {"brief": "A summer day."}},
+            {
+                "map": "pictures",
+                "over": {"$": "input.targets"},
+                "do": {
+                    "workflow": "picture",
+                    "type": "chaos_rendered",
+                    "with": {"source": {"$": "input.source"}, "target": {"$": "item"}},
+                },
+            },
+        ],
+    },
+    "budget_usd": "0.09",
+}
+PENNILESS: Json = {
+    "name": "chaos_penniless",
+    "input_schema": _OBJECT,
+    "do": {
+        "sequence": [
+            {"step": "free", "action": "control.noop"},
+            {"step": "caption", "action": "openai.caption", "with": {"brief": "A winter day."}},
+        ]
+    },
+    "budget_usd": "0",
+}
 ALL: tuple[Json, ...] = (
     NAPS,
     FAN,
@@ -234,5 +282,8 @@ ALL: tuple[Json, ...] = (
     APPROVED,
     PARENT,
     PARENT_FAILS,
+    RENDERED,
+    BUDGETED,
+    PENNILESS,
 )
 """With kinds of node that an engine may not know yet; children stand behind what they start."""

@@ -35,6 +35,8 @@ SHARES = {
     "chaos_approved": 0.06,
     "chaos_parent": 0.05,
     "chaos_parent_fails": 0.04,
+    "chaos_budgeted": 0.05,
+    "chaos_penniless": 0.02,
 }
 CAMPAIGNS = {
     "goes well": 0.56,
@@ -118,7 +120,13 @@ class _Making:
                 number = self.random.randint(0, 9)
                 return Item(at, key, type, payer | {"number": number}, DONE)
             case _:
-                return Item(at, key, type, {}, DONE)
+                return self.budgeted(type, key, at) or Item(at, key, type, {}, DONE)
+
+    def budgeted(self, type: str, key: str, at: float) -> Item | None:
+        """Of the types that have a budget."""
+        if type == "chaos_budgeted":
+            return Item(at, key, type, self.photographs(MOST_TARGETS), EITHER)
+        return Item(at, key, type, {}, NOTHING_DONE) if type == "chaos_penniless" else None
 
     def numbers(self, fewest: int, most: int) -> list[int]:
         return list(range(self.random.randint(fewest, most)))

@@ -23,6 +23,7 @@ from tests.chaos.books import Ended
 from tests.chaos.driver import Ledger
 from tests.chaos.mix import Item
 from tests.e2e.stack import Stack
+from tests.invariants import stated
 
 Json = dict[str, Any]
 Event = tuple[str, int, str, bytes]
@@ -96,6 +97,23 @@ def ended(known: dict[str, Workflow]) -> dict[str, Ended]:
 def attention(known: dict[str, Workflow]) -> dict[str, int]:
     """By reason, how many ask for a person."""
     return dict(Counter(each.attention for each in known.values() if each.attention))
+
+
+def budgets(stack: Stack) -> list[str]:
+    """Budgets overspent, exceeded too early, or holding what an ended step has reserved."""
+    found = stated(lambda sql, parameters: stack.rows(sql, *parameters), (19, 20, 21))
+    early = stack.rows(_EXCEEDED_EARLY)
+    return [f"{each.workflow_id}: {each.what}" for each in found] + [
+        f"{row['id']}: exceeded although {row['spent']} of {row['amount']} was spent"
+        for row in early
+    ]
+
+
+# What a workflow of the mix with a budget reserves at once at most: a prediction.
+_EXCEEDED_EARLY = """
+SELECT w.id::text AS id, b.spent, b.amount FROM workflows w JOIN budgets b ON b.workflow_id = w.id
+ WHERE w.cause = 'over_budget' AND b.amount > 0 AND b.spent + 58500 <= b.amount
+"""
 
 
 def broken_chains(stack: Stack) -> tuple[list[str], int]:

@@ -125,6 +125,7 @@ class _Run:
         findings["wrong_ends"] = record.wrong_ends(known, ledger)
         findings["broken_chains"] = broken + record.without_events(known, self.stack)
         findings["projections"] = record.differing_projections(self.stack)
+        findings["budgets"] = record.budgets(self.stack)
         counts: dict[str, int] = self.stack.control("GET", "/books")["counts"]
         self.report.effects = {name: counts[name] for name in PAID}
         self.report.effects["doubled, found and taken back"] = len(read.found())
