@@ -12,11 +12,15 @@ from uuid import UUID
 import pytest
 
 from app import db
+from app.errors import Conflict, InvalidInput
 from app.protocol import budgets, outcomes
 from app.queries.details import workflow_detail
 from app.queries.lists import Filters, workflow_list
+from chains.commands.budget import change_budget
 from chains.commands.command import caller_of
 from chains.commands.fork import fork
+from chains.commands.resolve import dismiss
+from chains.repair import rebuild
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.properties import observed
 from tests.integration.properties.samples import Node, job, pay
@@ -26,6 +30,8 @@ from tests.invariants import broken, holds
 from tests.unit.definitions import noop
 
 Walls = dict[str, Any]
+
+WAITING = "s.action = 'replicate.predict' AND s.status = 'waiting'"
 
 
 def usd(micro_usd: int) -> Walls:
@@ -52,7 +58,7 @@ def budget(workflow: UUID) -> tuple[int | None, int, int]:
 def carry(world: World) -> None:
     """Everything goes well, and time passes, until nothing moves any more."""
     for _ in range(40):
-        for step in world.steps("s.action = 'replicate.predict' AND s.status = 'waiting'"):
+        for step in world.steps(WAITING):
             world.deliver(step)
         world.pass_real_time(120.0)
         for workflow in world.workflows():
@@ -192,13 +198,20 @@ def test_a_fork_counts_no_adopted_cost_and_has_the_same_budget(observing: Kernel
 
 
 def test_a_cost_above_the_ceiling_is_booked_and_calls_a_person(observing: Kernel) -> None:
-    World(observing)
+    world = World(observing)
     node = {"sequence": [noop("a"), noop("b")]}
     workflow = observing.start(observing.register(node, **usd(50)))
     held = observing.claim(workflow, "a")
     outcomes.finish_step(held, outcomes.Attempt(None, 11, []), outcomes.Finish({}))
     assert observing.workflow(workflow)["attention"] == "cost_above_ceiling"
     assert budget(workflow) == (50, 11, 0)
+    carry(world)
+    row = observing.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("succeeded", "cost_above_ceiling")
+    assert list(rebuild.differences()) == []
+    dismiss(caller_of(observing.user_id), workflow, reason="the price has risen")
+    assert observing.workflow(workflow)["attention"] is None
+    assert list(rebuild.differences()) == []
 
 
 def test_a_reservation_lasts_as_long_as_a_call_may_cost(observing: Kernel) -> None:
@@ -266,7 +279,7 @@ def tangle(observing: Kernel, in_threads: Threads, seed: int) -> Counter[str]:
                     claim = world.claim(step)
                     if claim is not None:
                         world.attempt(claim)
-                for step in world.steps("s.status = 'waiting' AND s.external_id LIKE 'job%'"):
+                for step in world.steps(WAITING):
                     if own.random() < 0.5:
                         world.deliver(step)
                 if own.random() < 0.1:
@@ -297,3 +310,42 @@ def test_no_budget_is_overspent_in_many_other_tangles(
     for seed in range(40):
         ended += tangle(observing, in_threads, seed)
     assert {"succeeded", "compensated"} <= set(ended), ended
+
+
+def test_a_larger_budget_lets_what_waits_go_on(observing: Kernel) -> None:
+    world = World(observing)
+    ada = caller_of(observing.user_id)
+    leaf = observing.register(pay("leaf"))
+    node = wide(job("job"), pay("b"), child("c", leaf))
+    workflow = observing.start(observing.register(node, **usd(12)))
+    assert attempt(world, workflow, "job") == "recorded"
+    assert attempt(world, workflow, "b") == "recorded"
+    attempt(world, workflow, "c")
+    with pytest.raises(InvalidInput, match="reserved already"):
+        change_budget(ada, workflow, "0.000009")
+    (row,) = db.rows("SELECT id FROM workflows WHERE parent_id = %s", (workflow,))
+    with pytest.raises(Conflict, match="budget_of"):
+        change_budget(ada, row["id"], "1")
+    assert change_budget(ada, workflow, "0.000030", reason="it is worth it").result == "changed"
+    assert budget(workflow) == (30, 0, 10)
+    assert attempt(world, workflow, "b") == "released"
+    carry(world)
+    assert observing.workflow(workflow)["status"] == "succeeded"
+    all_agree()
+    assert list(rebuild.differences()) == []
+
+
+def test_a_step_of_a_stopping_workflow_reserves_nothing_and_pays_nothing(
+    observing: Kernel,
+) -> None:
+    world = World(observing)
+    leaf = observing.register(pay("leaf"))
+    root = observing.start(observing.register(wide(child("c", leaf), noop("x")), **usd(5)))
+    attempt(world, root, "c")
+    (row,) = db.rows("SELECT id FROM workflows WHERE parent_id = %s", (root,))
+    claim = observing.claim(row["id"], "leaf")
+    observing.cancel(row["id"])
+    assert world.attempt(claim) == "draining"
+    assert observing.workflow(row["id"])["status"] == "cancelled"
+    assert paid(world) == 0
+    assert db.row("SELECT is_exceeded FROM budgets", ()) == {"is_exceeded": False}

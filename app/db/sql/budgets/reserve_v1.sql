@@ -13,8 +13,8 @@
 -- verdicts:
 --   fenced: nothing was recorded.
 --   reserved: the step runs.
---   draining: the step waits, and the workflow is stopping.
---   recorded: the step waits, and the workflow is not stopping.
+--   recorded: the step waits.
+--   draining: the workflow is stopping, so the step does not run.
 CREATE OR REPLACE FUNCTION reserve_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_ceiling bigint, p_waits jsonb, p_waits_code text,
   p_over jsonb, p_over_code text)
@@ -30,6 +30,10 @@ BEGIN
   SELECT reserved, error_code, held_since, tries, generation, cost INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
+  IF w.status <> 'running' THEN
+    PERFORM put_off_step_v1(p_workflow, p_key, p_waits, p_waits_code);
+    RETURN 'draining';
+  END IF;
   IF s.reserved >= p_ceiling THEN RETURN 'reserved'; END IF;
   at := w.budget_id;
   WHILE at IS NOT NULL LOOP
@@ -48,5 +52,5 @@ BEGIN
   PERFORM put_off_step_v1(p_workflow, p_key, CASE WHEN is_over THEN p_over ELSE p_waits END,
                           CASE WHEN is_over THEN p_over_code ELSE p_waits_code END);
   IF is_over THEN PERFORM wake_by_v1(p_workflow, playalter_now()); END IF;
-  RETURN CASE w.status WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
+  RETURN 'recorded';
 END $$;
