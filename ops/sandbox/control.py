@@ -18,7 +18,7 @@ from ops.sandbox.box import Box
 from ops.sandbox.replicate.models import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.payments import Payments
+from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
 EFFECTS = (
@@ -38,8 +38,8 @@ class Control(Vendor):
 
     name = "control"
 
-    def __init__(self, box: Box, runs: Runs, payments: Payments) -> None:
-        self._runs, self._payments = runs, payments
+    def __init__(self, box: Box, runs: Runs, refunds: Refunds) -> None:
+        self._runs, self._refunds = runs, refunds
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:
@@ -107,7 +107,7 @@ class Control(Vendor):
         return reply({"released": self._runs.release(count)})
 
     def _fail_refunds(self, call: Call) -> Response:
-        return reply({"failed": self._payments.fail_refunds(call)})
+        return reply({"failed": self._refunds.fail_all(call)})
 
     def _books(self, call: Call) -> Response:
         where, parameters = _condition(call.request)

@@ -152,7 +152,7 @@ class Payments:
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
         self.store.put("charge", charge["id"], charge)
-        self._event(call, "charge.captured", charge)
+        self.tell(call, "charge.captured", charge)
         self._save(call, intent, "payment_intent.succeeded")
         self._note(call, "captures", intent, amount=amount)
         return reply(intent)
@@ -207,8 +207,8 @@ class Payments:
         charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
         self.store.put("refund", refund["id"], refund)
         self.store.put("charge", charge["id"], charge)
-        self._event(call, "refund.created", refund)
-        self._event(call, "charge.refunded", charge)
+        self.tell(call, "refund.created", refund)
+        self.tell(call, "charge.refunded", charge)
         row = self.store.get("payment_intent", charge["payment_intent"])
         inherited = row.body["metadata"] if row else {}
         self.store.journal(
@@ -221,41 +221,6 @@ class Payments:
             },
         )  # fmt: skip
         return reply(refund)
-
-    def settle_refunds(self, call: Call) -> None:
-        """Give pending refunds the status of the settings; the money of a failed one returns."""
-        status = self.box.settings.text("stripe.refund_status")
-        if status == "pending":
-            return
-        with self.store.transaction():
-            for row in self.store.query("refund", "json_extract(body, '$.status') = 'pending'"):
-                if status == "failed":
-                    self._fail(call, row.body)
-                else:
-                    self.store.put("refund", row.id, row.body | {"status": status})
-
-    def fail_refunds(self, call: Call) -> int:
-        """Let the refunds that have succeeded fail, as a bank does days later; return how many."""
-        with self.store.transaction():
-            rows = self.store.query("refund", "json_extract(body, '$.status') = 'succeeded'")
-            for row in rows:
-                self._fail(call, row.body)
-        return len(rows)
-
-    def _fail(self, call: Call, refund: Json) -> None:
-        refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
-        self.store.put("refund", refund["id"], refund)
-        found = self.store.get("charge", refund["charge"])
-        assert found is not None, "a refund's charge is stored before it"
-        charge = found.body
-        left = charge["amount_refunded"] - refund["amount"]
-        self.store.put("charge", found.id, charge | {"amount_refunded": left, "refunded": False})
-        for kind in ("refund.failed", "charge.refund.updated"):
-            self._event(call, kind, refund)
-        self.store.journal(
-            "stripe", call.operation, "refunds_failed", refund["id"], None,
-            {"metadata": refund["metadata"], "payment_intent": refund["payment_intent"]},
-        )  # fmt: skip
 
     def _charge_to_refund(self, params: Json) -> Json:
         if "payment_intent" in params:
@@ -284,7 +249,7 @@ class Payments:
             "amount_received": 0 if is_manual else intent["amount"],
             "last_payment_error": None,
         }
-        self._event(call, "charge.succeeded", charge)
+        self.tell(call, "charge.succeeded", charge)
         kind = "amount_capturable_updated" if is_manual else "succeeded"
         self._save(call, intent, f"payment_intent.{kind}")
         self._note(call, "authorizations" if is_manual else "payments", intent)
@@ -306,7 +271,7 @@ class Payments:
             body["decline_code"] = decline_code
         intent |= {"status": "requires_payment_method", "payment_method": None}
         intent["last_payment_error"] = dict(body)
-        self._event(call, "charge.failed", charge)
+        self.tell(call, "charge.failed", charge)
         self._save(call, intent, "payment_intent.payment_failed")
         self._note(call, "declines", intent)
         return reply({"error": {**body, "payment_intent": intent}}, 402)
@@ -382,9 +347,10 @@ class Payments:
     def _save(self, call: Call, intent: Json, event: str | None) -> None:
         self.store.put("payment_intent", intent["id"], intent)
         if event:
-            self._event(call, event, intent)
+            self.tell(call, event, intent)
 
-    def _event(self, call: Call, kind: str, subject: Json) -> None:
+    def tell(self, call: Call, kind: str, subject: Json) -> None:
+        """Store an event about an object, and send it to the webhook endpoint."""
         hook = self.box.settings.text("hook_base")
         is_sent = bool(hook) and kind in DELIVERED
         event: Json = {

@@ -21,6 +21,7 @@ from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects as shapes
 from ops.sandbox.stripe.payments import Payments, public_method
+from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.wire import (
     API_VERSION,
     created_between,
@@ -62,6 +63,7 @@ class Stripe(Vendor):
 
     def __init__(self, box: Box) -> None:
         self.payments = Payments(box)
+        self.refunds = Refunds(self.payments)
         self._running: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(box)
@@ -249,7 +251,7 @@ class Stripe(Vendor):
 
     def _settled(self, read: Callable[..., Response]) -> Callable[..., Response]:
         def handler(call: Call, **given: str) -> Response:
-            self.payments.settle_refunds(call)
+            self.refunds.settle(call)
             return read(call, **given)
 
         return handler
