@@ -96,6 +96,17 @@ PAID_FAILS: Json = {
     "input_schema": _OBJECT,
     "do": {"sequence": [_AUTHORIZE, _CAPTURE, _FAIL]},
 }
+CHANNEL_FAILS: Json = {
+    "name": "chaos_channel_fails",
+    "input_schema": _OBJECT,
+    "do": {
+        "sequence": [
+            {"step": "open", "action": "agora.open_channel"},
+            {"step": "rest", "action": "control.sleep", "with": {"seconds": 1.5}},
+            _FAIL,
+        ]
+    },
+}
 PICTURES_FAIL: Json = {
     "name": "chaos_pictures_fail",
     "input_schema": {
@@ -276,6 +287,7 @@ ALL: tuple[Json, ...] = (
     FAN,
     PAID,
     PAID_FAILS,
+    CHANNEL_FAILS,
     PICTURES_FAIL,
     NESTED,
     WAYS,

@@ -29,6 +29,7 @@ SHARES = {
     "chaos_paid": 0.10,
     "chaos_paid_fails": 0.07,
     "chaos_pictures_fail": 0.04,
+    "chaos_channel_fails": 0.04,
     "face_swap_campaign": 0.13,
     "chaos_nested": 0.08,
     "chaos_ways": 0.12,
@@ -107,7 +108,7 @@ class _Making:
                 return Item(at, key, type, {"seconds": self.nap_seconds}, DONE)
             case "chaos_paid" | "chaos_approved":
                 return Item(at, key, type, payer, DONE, paid)
-            case "chaos_paid_fails" | "chaos_parent_fails":
+            case "chaos_paid_fails" | "chaos_parent_fails" | "chaos_channel_fails":
                 return Item(at, key, type, payer, UNDONE)
             case "chaos_parent":
                 return Item(at, key, type, payer, DONE)

@@ -21,6 +21,7 @@ NAMES = {
     "doubled": "paid effects done twice",
     "not_undone": "failures not fully undone",
     "missing": "successes that lack an effect",
+    "unexplained": "undone for no reason of its own",
     "wrong_ends": "ended as they must not",
     "broken_chains": "chains that do not verify",
     "projections": "projections that differ",
@@ -50,6 +51,7 @@ class Report:
     strikes: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, Spread] = field(default_factory=dict)
     recovery_by_kind: dict[str, Spread] = field(default_factory=dict)
+    strangers: dict[str, int] = field(default_factory=dict)
     submissions: dict[str, int] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     attention: dict[str, int] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class Report:
         """For people."""
         lines = [f"seed {self.seed}, {self.workflows} workflows in {self.minutes:g} minutes"]
         lines += _table("submissions", self.submissions) + _table("ended", self.ends)
+        lines += _table("strangers", self.strangers)
         lines += _table("ask for a person", self.attention)
         lines += _table("effects in the vendors' books", self.effects)
         lines += ["", "must be 0:"]

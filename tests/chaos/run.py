@@ -16,6 +16,7 @@ from tests.chaos.mix import Item, make_mix, own_faults
 from tests.chaos.plan import FROM_VENDORS, Kind, make_plan
 from tests.chaos.report import RECOVERY, Report, Spread, recovery_of, spread
 from tests.chaos.stack import LEASE_SECONDS, Instance, opened
+from tests.chaos.strangers import Strangers, unexplained
 from tests.chaos.watch import Watch
 
 Json = dict[str, Any]
@@ -65,6 +66,7 @@ class _Run:
         self.report = report
         self.watch = Watch(instance.stack)
         self.driver = Driver(instance, items)
+        self.strangers = Strangers(instance, options.seed)
         plan = make_plan(options.seed, options.minutes)
         self.executor = Executor(instance, self.watch, plan, list(own_faults(items)))
 
@@ -77,6 +79,7 @@ class _Run:
         finally:
             self.executor.close()
             self.driver.close()
+            self.strangers.close()
             self.watch.close()
 
     def break_things(self) -> None:
@@ -84,7 +87,9 @@ class _Run:
         self.watch.start()
         self.driver.start(began)
         self.executor.start(began)
+        self.strangers.start()
         self.executor.finish()
+        self.strangers.close()
         self.driver.finish()
         self.report.faults += self.executor.failures
         if self.stack.core.failure or (self.stack.crew and self.stack.crew.failure):
@@ -111,7 +116,8 @@ class _Run:
         ledger = self.driver.ledger
         self.driver.ask_again(list(islice(ledger.accepted.items(), 0, None, _stride(ledger))))
         known = record.workflows(self.stack)
-        read = books.read(self.stack.journal())
+        journal = list(self.stack.journal())
+        read = books.read(journal)
         broken, events = record.broken_chains(self.stack)
         findings = self.report.findings
         findings["lost"] = record.lost(known, ledger)
@@ -122,6 +128,8 @@ class _Run:
             for id, item in record.succeeded(known, ledger)
             for what in read.missing(id, item.effects)
         ]
+        findings["unexplained"] = unexplained(journal, record.ended(known), self.strangers.opened())
+        self.report.strangers = {"forks": self.strangers.forks, "bans": self.strangers.bans}
         findings["wrong_ends"] = record.wrong_ends(known, ledger)
         findings["broken_chains"] = broken + record.without_events(known, self.stack)
         findings["projections"] = record.differing_projections(self.stack)

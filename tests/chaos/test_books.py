@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import pytest
 from tests.chaos.books import Ended, read
 from tests.chaos.record import Event, faults_of
 from tests.chaos.report import NAMES, RECOVERY, Report, Spread
+from tests.chaos.strangers import unexplained
 
 Json = dict[str, Any]
 
@@ -50,6 +51,29 @@ SOUND = [
     predicted("predictions_succeeded"), paid("captures"), page("deployments"),
 ]  # fmt: skip
 WANTED = {"authorizations": 1, "captures": 1, "predictions": 1, "deployments": 1}
+
+
+def refunded(by: str, taker: str) -> Json:
+    marks = {"workflow": by, "captured_by": f"{taker}/capture"}
+    return entry("stripe", "refunds", "re_1", metadata=marks, payment_intent="pi_1")
+
+
+def ban(seconds: float) -> Json:
+    ends = (OVER + timedelta(seconds=seconds)).isoformat()
+    return entry("agora", "kicking_rules", "1", OVER.timestamp(), cname="channel", ts=ends)
+
+
+def test_refunds_and_bans_are_explained_by_an_undone_workflow_of_their_own() -> None:
+    opened, went_well = {"channel": FLOW}, {FLOW: Ended("succeeded", OVER)}
+    assert unexplained([refunded(FLOW, FLOW), ban(7200)], FAILED, opened) == []
+    assert unexplained([ban(60)], went_well, opened) == []
+    for journal, ended in [
+        ([refunded("fork", FLOW), ban(7200)], FAILED | {"fork": Ended("compensated", OVER)}),
+        ([refunded(FLOW, FLOW)], went_well),
+        ([ban(7200)], went_well),
+        ([ban(60)], FAILED),
+    ]:
+        assert len(unexplained(journal, ended, opened)) == 1
 
 
 def test_a_sound_campaign_counts_nothing() -> None:
