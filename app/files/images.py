@@ -6,6 +6,7 @@ by whom they were taken: only pixels and colour profile are kept, never other me
 """
 
 import io
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -38,7 +39,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_decoders = Decoders(2)
+# One core stays free for all other requests.
+_decoders = Decoders(max(1, min(2, (os.cpu_count() or 1) - 1)))
 
 
 @dataclass(frozen=True)

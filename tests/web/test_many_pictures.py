@@ -23,7 +23,7 @@ from tests.web.conftest import Caller, picture
 def taken() -> Iterator[ExitStack]:
     """All decoders of this process are taken, until the test closes this."""
     with ExitStack() as held:
-        for _ in range(2):
+        for _ in range(images._decoders._free):
             held.enter_context(images._decoders.one(Turn("others")))
         yield held
 
