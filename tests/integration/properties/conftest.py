@@ -7,7 +7,7 @@ from app.settings import current
 from chains.catalogue import versions
 from tests.integration.conftest import Kernel
 from tests.integration.properties import observed
-from tests.integration.properties.samples import BUDGETS, SAMPLES
+from tests.integration.properties.samples import BUDGETS, CHILDREN, SAMPLES
 
 _always = settings(
     deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
@@ -39,7 +39,7 @@ def observing(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setenv("LEASE_SECONDS", "600")
     current.cache_clear()
     observed.install()
-    for name, node in SAMPLES.items():
+    for name, node in {**CHILDREN, **SAMPLES}.items():
         budget = {"budget_usd": BUDGETS[name]} if name in BUDGETS else {}
         versions.register({"name": name, "do": node, "timeout": "60d", **budget})
     return kernel

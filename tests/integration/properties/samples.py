@@ -45,6 +45,9 @@ END = failing("end")
 BUDGETS = {"with_budget": "0.000035", "on_a_child": "0.000010"}
 """In US dollars. The ceiling of each paid step is 10 millionths (see vendor.py)."""
 
+CHILDREN: dict[str, Node] = {"on_a_child": {"sequence": [pay("first"), pay("second")]}}
+"""Definitions that only samples start."""
+
 SAMPLES: dict[str, Node] = {
     "in_chain": {"sequence": [undone("a"), pay("pay"), noop("b"), noop("c"), END]},
     "in_parallel": {
@@ -113,7 +116,6 @@ SAMPLES: dict[str, Node] = {
             END,
         ]
     },
-    "on_a_child": {"sequence": [pay("first"), pay("second")]},
     "with_budget": {
         "sequence": [
             {

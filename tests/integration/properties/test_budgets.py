@@ -272,7 +272,7 @@ def tangle(observing: Kernel, in_threads: Threads, seed: int) -> Counter[str]:
         own = random.Random(f"{seed}/{number}")
 
         def run() -> None:
-            for _ in range(12):
+            for _ in range(8):
                 due = world.due()
                 if due:
                     step = own.choice(due)
