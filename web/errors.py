@@ -107,7 +107,7 @@ def _close_unreadable_connection(_: BaseException | None) -> None:
     """Raise the error of an unreadable body again, so that gunicorn answers and then disconnects.
 
     The body ended too early or broke its framing, so gunicorn cannot find the next request on
-    this connection (web/server.py writes the answer).
+    this connection (web/server/worker.py writes the answer).
     """
     error: Exception | None = g.pop("unreadable", None)
     if error is not None:

@@ -23,7 +23,7 @@ from app.identity import keys
 from app.settings import Settings, current
 from tests.forgetting import forget
 from tests.web.conftest import Caller
-from web.lanes import HEAVY_SECONDS, Lanes
+from web.server.lanes import HEAVY_SECONDS, Lanes
 from web.shares import CHECKS, shares
 
 SSE = {"Accept": "text/event-stream"}

@@ -17,8 +17,8 @@ from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped
 from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as above
 
 from app.settings import Settings
-from web.addresses import Addresses, Malformed, address_of
-from web.departures import Outlet
+from web.server.addresses import Addresses, Malformed, address_of
+from web.server.departures import Outlet
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536

@@ -1,8 +1,8 @@
 """Gunicorn's threaded worker, changed so that no slow client holds a thread.
 
-Its loop collects requests (web/arrivals.py), sends what slow clients have not taken of a response
-(web/departures.py) and bounds the connections of an address. Unreadable requests never reach the
-application; they are answered with a problem document instead of HTML.
+Its loop collects requests (web/server/arrivals.py), sends what slow clients have not taken of a
+response (web/server/departures.py) and bounds the connections of an address. Unreadable requests
+never reach the application; they are answered with a problem document instead of HTML.
 https://docs.gunicorn.org/en/stable/design.html
 """
 
@@ -23,11 +23,11 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from app import garbage
 from app.settings import current
 from web import presence
-from web.addresses import Addresses
-from web.arrivals import Arrival, Slots, State, TooSlow
-from web.departures import Memory, Outlet
 from web.errors import RETRY_SECONDS, UNREADABLE
-from web.lanes import Lanes
+from web.server.addresses import Addresses
+from web.server.arrivals import Arrival, Slots, State, TooSlow
+from web.server.departures import Memory, Outlet
+from web.server.lanes import Lanes
 
 _CHECK_SECONDS = 0.5
 _FILES = 4096
