@@ -19,13 +19,13 @@ from app.broker.shutdown import is_shutting_down
 from app.broker.task_events import TakenEvents
 from app.engine import siblings
 from app.engine.attempt import execute
-from app.engine.cancelled import Cancelled
 from app.engine.moves import Moves, Result
 from app.engine.outcome_writer import record
 from app.engine.prepared import Prepared
 from app.keys import undone_by
 from app.platform import Action
 from app.protocol import claims, outcomes
+from app.protocol.cancelled import Cancelled
 from app.protocol.claims import Advance, Claim
 
 log = structlog.get_logger()

@@ -345,3 +345,20 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
     for prefix in ("http://", "https://"):
         session.mount(prefix, Adapter(pool_connections=_MOST_POOLS, max_retries=0))
     return session
+
+
+@lru_cache(maxsize=1)
+def invalid_request_errors() -> tuple[type[Exception], ...]:
+    """The errors that no retry can cure: the URL is not valid, or a header has forbidden bytes."""
+    import requests
+    import urllib3
+
+    errors = requests.exceptions
+    return (
+        errors.InvalidURL,
+        errors.MissingSchema,
+        errors.InvalidSchema,
+        errors.InvalidHeader,
+        urllib3.exceptions.LocationValueError,
+        UnicodeError,
+    )

@@ -196,23 +196,6 @@ def _retrying() -> "tenacity.Retrying":
     )
 
 
-@lru_cache(maxsize=1)
-def _invalid_request_errors() -> tuple[type[Exception], ...]:
-    """The errors that no retry can cure: the URL is not valid, or a header has forbidden bytes."""
-    import requests
-    import urllib3
-
-    errors = requests.exceptions
-    return (
-        errors.InvalidURL,
-        errors.MissingSchema,
-        errors.InvalidSchema,
-        errors.InvalidHeader,
-        urllib3.exceptions.LocationValueError,
-        UnicodeError,
-    )
-
-
 def unreadable(err: Exception) -> Outcome:
     """The outcome of the current `operation` if its answer arrived but cannot be understood."""
     return _no_answer(_current(), f"unreadable: {type(err).__name__}")
@@ -246,7 +229,7 @@ def _exchange(current: Operation, request: _Request) -> HttpReply:
         return reply
     except (*_OTHER_ERRORS, requests.RequestException, urllib3.exceptions.HTTPError) as err:
         write.last_status = type(err).__name__
-        if not write.started and isinstance(err, _invalid_request_errors()):
+        if not write.started and isinstance(err, connections.invalid_request_errors()):
             # Only the type of the error is shown: its message may contain a key.
             raise Permanent(
                 f"no request to {current.platform} can be made ({type(err).__name__}): check the"

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from app.engine.cancelled import REFUSALS, Cancelled
+from app.protocol.cancelled import REFUSALS, Cancelled
 from app.protocol.claims import Claim, cancelled_keys, claim_step
 from tests.integration.conftest import Kernel
 from tests.integration.driving import run, statuses
