@@ -42,6 +42,20 @@ log = telemetry.logger("web")
 
 def create_app(settings: Settings) -> OpenAPI:
     """Create the application. It opens no connection to a store before its first request."""
+    app = routes()
+    configure(app, settings)
+    return app
+
+
+def configure(app: OpenAPI, settings: Settings) -> None:
+    """Give the application its settings, with nothing counted or watched yet."""
+    app.extensions["settings"] = settings
+    app.extensions |= shares(settings)
+    app.extensions["watch"] = Watch()
+
+
+def routes() -> OpenAPI:
+    """The application without settings: what it answers, and its documentation."""
     app = OpenAPI(
         __name__,
         info=Info(
@@ -60,9 +74,6 @@ def create_app(settings: Settings) -> OpenAPI:
     app.config["REDOC_HTML_STRING"] = REDOC
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.extensions["settings"] = settings
-    app.extensions |= shares(settings)
-    app.extensions["watch"] = Watch()
     errors.register(app)
     app.before_request(_begin)
     app.before_request(targets.check)
