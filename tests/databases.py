@@ -19,7 +19,7 @@ import psycopg2
 from psycopg2 import sql
 
 from app import db
-from ops.laptop.postgres import Postgres
+from ops.laptop.postgres import USER, Postgres
 
 AHEAD = 3
 BEHIND = 3
@@ -69,8 +69,8 @@ class Clones:
     def _look_ahead(self) -> None:
         while len(self._made) < AHEAD:
             name = f"test_{uuid.uuid4().hex[:12]}"
-            clone = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
-            self._made.append((name, self._maker.run(clone, name, self._template)))
+            clone = "CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY"
+            self._made.append((name, self._maker.run(clone, name, self._template, USER)))
 
     def _leave(self, name: str) -> None:
         """Drop the database some tests later, when its connections have ended."""
@@ -81,10 +81,13 @@ class Clones:
 
 
 class _Administrator:
-    """One connection, whose statements run one after the other in a thread of their own."""
+    """One connection, whose statements run one after the other in a thread of their own.
+
+    The superuser's: only it may end what PostgreSQL itself runs in a database that is dropped.
+    """
 
     def __init__(self, server: Postgres) -> None:
-        address = db.dsn(server.url("postgres"))
+        address = db.dsn(server.superuser_url("postgres"))
         self._connection = psycopg2.connect(address, connect_timeout=5)
         self._connection.autocommit = True
         self._thread = ThreadPoolExecutor(1, "databases")

@@ -123,7 +123,8 @@ def test_every_call_of_a_vendor_is_logged(stack: Stack, finished: Campaign) -> N
             assert logged[call] == 1, logged
         else:
             assert logged[call] == counts[effect], logged
-    assert all(row["response_time"] >= 0 and row["status"].startswith("2") for row in rows), rows
+    failed = [row for row in rows if row["response_time"] < 0 or row["status"][0] not in "23"]
+    assert failed == []
 
 
 def test_every_step_is_told_to_celerys_receivers_also_hand_to_hand(

@@ -8,12 +8,27 @@ from dataclasses import replace
 import pytest
 
 from ops.laptop.service import Service
-from tests.e2e.campaign import Customer
-from tests.e2e.stack import Stack, until
+from tests.e2e.campaign import Campaign, Customer
+from tests.e2e.definitions import register, started
+from tests.e2e.stack import Json, Stack, until
 
 THREADS = 24
-CAMPAIGNS = 6
+PAYMENTS = 6
 FEW = 2
+PAYMENT: Json = {
+    "name": "one_payment",
+    "do": {
+        "step": "pay",
+        "action": "stripe.authorize",
+        "with": {
+            "customer_email": "ada@example.com",
+            "payment_method": "pm_card_visa",
+            "amount": 4900,
+            "currency": "eur",
+        },
+    },
+}
+"""What the tests of waiting calls start: a whole campaign would keep the machine busy for long."""
 
 
 def of_threads(stack: Stack, threads: int = THREADS) -> Service:
@@ -30,21 +45,23 @@ def threads(stack: Stack) -> Iterator[None]:
         yield
 
 
+def payments(stack: Stack, count: int) -> list[Campaign]:
+    """Start workflows of one payment each."""
+    register(stack, PAYMENT)
+    return [Campaign(stack, started(stack, PAYMENT["name"], {})) for _ in range(count)]
+
+
 @pytest.mark.usefixtures("threads")
-def test_calls_that_wait_at_a_vendor_are_in_flight_side_by_side(
-    stack: Stack, customer: Customer
-) -> None:
+def test_calls_that_wait_at_a_vendor_are_in_flight_side_by_side(stack: Stack) -> None:
     # The bound is below the time that the vendor takes: no call has ended when the last one begins.
     # It includes the start of the worker on a busy machine.
-    held = stack.fault("stripe", "payment_intents.create", "slow", seconds=12, count=CAMPAIGNS)
-    campaigns = [customer.start(1) for _ in range(CAMPAIGNS)]
-    met = until("all calls at once", lambda: held() == CAMPAIGNS, 11.5, stack.dump)
+    held = stack.fault("stripe", "payment_intents.create", "slow", seconds=12, count=PAYMENTS)
+    begun = payments(stack, PAYMENTS)
+    met = until("all calls at once", lambda: held() == PAYMENTS, 11.5, stack.dump)
     assert met
-    for campaign in campaigns:
-        campaign.ended("succeeded", seconds=60.0)
-        assert campaign.paid() == {
-            "authorizations": 1, "captures": 1, "refunds": 0, "predictions": 1, "deployments": 1,
-        }  # fmt: skip
+    for each in begun:
+        each.ended("succeeded", seconds=60.0)
+        assert each.counts()["authorizations"] == 1
 
 
 @pytest.mark.timeout(240)
@@ -63,13 +80,11 @@ def test_a_killed_worker_of_threads_doubles_nothing(stack: Stack, customer: Cust
 
 
 @pytest.mark.timeout(240)
-def test_a_worker_of_threads_that_is_asked_to_stop_begins_nothing_more(
-    stack: Stack, customer: Customer
-) -> None:
+def test_a_worker_of_threads_that_is_asked_to_stop_begins_nothing_more(stack: Stack) -> None:
     few = of_threads(stack, FEW)
     with stack.other_workers(few):
         held = stack.fault("stripe", "payment_intents.create", "slow", seconds=2, count=8)
-        campaigns = [customer.start(1) for _ in range(8)]
+        begun = payments(stack, 8)
         met = until("calls under way", lambda: held() == FEW, 30.0, stack.dump)
         assert met
         os.kill(stack.pid("worker"), signal.SIGTERM)
@@ -77,6 +92,6 @@ def test_a_worker_of_threads_that_is_asked_to_stop_begins_nothing_more(
         assert has_ended
         assert held() == FEW, "what it had fetched was begun"
         assert "Unrecoverable" not in few.log.read_text()
-        for campaign in campaigns:
-            campaign.ended("succeeded", seconds=90.0)
-            assert campaign.counts()["authorizations"] == 1
+        for each in begun:
+            each.ended("succeeded", seconds=90.0)
+            assert each.counts()["authorizations"] == 1
