@@ -12,7 +12,7 @@ def noop(key: str, **given: Any) -> Json:
 def register(stack: Stack, body: Json, *, activate: bool = True) -> int:
     path = f"/v1/definitions?activate={str(activate).lower()}"
     answer = stack.api("POST", path, json=body)
-    assert answer.status_code == 201, answer.text
+    assert answer.status_code in (200, 201), answer.text  # 200: another test has registered it
     return int(answer.json()["version"])
 
 
