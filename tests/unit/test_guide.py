@@ -11,8 +11,10 @@ import pytest
 
 from app.engine.attempt import checked_input
 from chains.actions import actions
+from chains.definitions import noop_chain
 from chains.language.faults import DefinitionRefused
 from chains.plans.validation import definition_of, examine
+from chains.rehearsal import Permanent, rehearse
 from tests.unit.documents import CHECKOUT, README, blocks
 
 HTTP_GUIDE = CHECKOUT / "ops" / "guide" / "http.md"
@@ -33,12 +35,34 @@ def test_the_definition_of_the_readme_is_valid() -> None:
 
 
 def test_the_approval_of_the_guide_is_valid() -> None:
-    _, text = blocks(GUIDE, "json")
+    _, text, _ = blocks(GUIDE, "json")
     node = json.loads(text)
     examine(definition_of({"name": "asking", "do": node}), actions())
     node["show"]["amount"] = 19
     with pytest.raises(DefinitionRefused, match="/do/show/amount"):
         examine(definition_of({"name": "asking", "do": node}), actions())
+
+
+def test_the_definition_with_every_kind_of_node_runs_to_its_end() -> None:
+    *_, text = blocks(GUIDE, "json")
+    body = json.loads(text)
+    examine(definition_of(body), actions())
+    made = {"status": 201, "headers": {}, "json": {"id": "j1"}, "text": None}
+    looks = [{"state": "runs"}, {"state": "done", "result": {"words": 2}}]
+    answers = [{"status": 200, "headers": {}, "json": look, "text": None} for look in looks]
+    run = rehearse(
+        body,
+        input={"briefs": ["a", "b"], "express": True},
+        definitions={"noop_chain": noop_chain.BODY},
+        actions={
+            "openai.caption": [{"caption": "A"}, Permanent("no")],
+            "agora.open_channel": {"channel": "c"},
+            "http.request": [made, *answers],
+        },
+        signals=[("publish", {"approved": True, "by": "ada@example.com"}, "1d")],
+    )
+    assert (run.status, run.output["words"]) == ("succeeded", 2)
+    assert [each["index"] for each in run.output["failed"]] == [1]
 
 
 def test_each_example_of_the_guide_for_http_is_valid() -> None:
@@ -62,7 +86,7 @@ def guided(folder: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]) 
 
 
 def test_the_test_of_the_guide_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, _ = blocks(GUIDE, "json")
+    text, *_ = blocks(GUIDE, "json")
     body = json.loads(text)
     guided(tmp_path, monkeypatch, body)
     steps = body["do"]["sequence"]
