@@ -11,6 +11,9 @@ from app.platform import Action, Json
 from chains.language.faults import near
 from chains.plans.validation import ENGINES_OWN
 
+CHOSEN = "chosen"
+"""The effect of an action of which each step says itself what a second call would do."""
+
 
 def offered(known: Mapping[str, Action]) -> list[Json]:
     """Every action, by name. Those of the engine are left out: a step cannot use them."""
@@ -33,7 +36,7 @@ def _described(action: Action) -> Json:
         "platform": action.platform,
         "queue": queue_of(action.name),
         "description": _first_paragraph(action.run),
-        "effect": str(action.effect),
+        "effect": str(action.effect) if action.contract_of is None else CHOSEN,
         "compensation": _first_paragraph(action.compensate),
         "has_lookup": action.lookup is not None,
         "tries": action.tries,

@@ -20,14 +20,14 @@ class Action(BaseModel):
 
     `effect` says what a second call would do, and so what happens if an answer is lost: `none` and
     `repeatable` are called again, `idempotent` again under the same key, `lookup` after the
-    platform was asked, and for `person` a person decides.
+    platform was asked, and for `person` a person decides. `chosen`: the input of each step says it.
     """
 
     name: ActionName
     platform: str
     queue: str = Field(description="The workers that take this queue run the action.")
     description: str | None
-    effect: Literal["none", "idempotent", "lookup", "repeatable", "person"]
+    effect: Literal["none", "idempotent", "lookup", "repeatable", "person", "chosen"]
     compensation: str | None = Field(description="How the action is undone; null if it is not.")
     has_lookup: bool = Field(description="Whether the platform can be asked about a lost answer.")
     tries: int = Field(description="Unless the step's `retry` says otherwise.")
