@@ -25,7 +25,7 @@ NAMES = {
     "wrong_ends": "ended as they must not",
     "broken_chains": "chains that do not verify",
     "projections": "projections that differ",
-    "budgets": "budgets overspent, exceeded too early or not given back",
+    "budgets": "budgets that do not add up",
 }
 
 
