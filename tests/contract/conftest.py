@@ -37,8 +37,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendors]:
 
 @pytest.fixture
 def vendors(sandbox: Vendors) -> Vendors:
-    """The sandbox with empty books."""
+    """The sandbox with empty books, whose predictions and deployments are soon done."""
     sandbox.reset()
+    sandbox.change(replicate__duration_seconds=0.3, vercel__build_seconds=0.3)
     return sandbox
 
 
