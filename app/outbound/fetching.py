@@ -4,6 +4,7 @@ Invariant: each redirect is a new request, whose destination is checked like the
 decides for each address which headers it may see.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urljoin, urlsplit
 
@@ -13,6 +14,9 @@ from app.outbound import http
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _PORTS = {"http": 80, "https": 443}
+_AUTHORITY = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]*)")
+_AMBIGUOUS = re.compile(r"[\\@\s]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def fetch(
@@ -58,7 +62,8 @@ def _joined(url: str, target: str) -> str:
 
 def _malformed() -> Permanent:
     return Permanent(
-        "the address, or one to which it redirects, is no http:// or https:// address of a host",
+        "the address, or one to which it redirects, is no http:// or https:// address of a host"
+        " without user and password",
         code="cannot_be_sent",
     )
 
@@ -66,11 +71,15 @@ def _malformed() -> Permanent:
 def origin(url: str) -> tuple[str, str, int | None]:
     """The scheme, host and port of an address, which decide who gets a request (RFC 6454).
 
-    Raises ValueError if the address is malformed.
+    Raises ValueError if the address is malformed, holds a user or a password, or could name another
+    host to another parser: for `https://a\\@b/`, some read the host a, and some b.
 
     >>> origin("https://Example.com/a") == origin("https://example.com:443/b?c")
     True
     """
+    authority = _AUTHORITY.match(url)
+    if authority is None or _AMBIGUOUS.search(authority[1]) or _CONTROL.search(url):
+        raise ValueError("the address names no host in a way that is read alike by all")
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme)

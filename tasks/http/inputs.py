@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,6 +12,7 @@ from app.platform import ActionInput
 Effects = Literal["read", "repeatable", "idempotent", "lookup", "person"]
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _READS = ("GET", "HEAD")
+_NO_ADDRESS = "must be an http:// or https:// address"
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _OURS = frozenset(
     (
@@ -23,13 +25,14 @@ _SECRET = frozenset(("authorization", "cookie", "proxy-authorization"))
 
 def _address(url: str) -> str:
     try:
-        scheme, host, _port = origin(url)
+        has_user = urlsplit(url).username is not None
+        scheme, host, _port = ("", "", None) if has_user else origin(url)
     except ValueError as err:
-        raise ValueError("must be an http:// or https:// address") from err
-    if scheme not in {"http", "https"} or not host:
-        raise ValueError("must be an http:// or https:// address")
-    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError(_NO_ADDRESS) from err
+    if has_user:
         raise ValueError("must hold no user and password; name a secret in `secrets`")
+    if scheme not in {"http", "https"} or not host:
+        raise ValueError(_NO_ADDRESS)
     return url
 
 

@@ -228,7 +228,7 @@ class ReplicateApi:
             cursor = page.get("next") or ""
             if not cursor:
                 return
-            if origin(urljoin(self._settings.base_url, cursor)) != origin(self._settings.base_url):
+            if not self._is_own(cursor):
                 # The SDK would send our token to whatever host the answer names.
                 raise Retryable(
                     f"Replicate's list of {what} goes on at another host", code="list_elsewhere"
@@ -236,6 +236,13 @@ class ReplicateApi:
         raise Retryable(
             f"Replicate lists more {what} than are read", code="list_too_long", after=300.0
         )
+
+    def _is_own(self, path: str) -> bool:
+        own = self._settings.base_url
+        try:
+            return origin(urljoin(own, path)) == origin(own)
+        except ValueError:  # the path is no address
+            return False
 
     def _json(self, name: str, path: str) -> Json:
         read: Callable[[], Json] = lambda: self._sdk._request("GET", path).json()  # noqa: E731 - typed

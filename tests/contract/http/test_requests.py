@@ -189,6 +189,8 @@ URL = "https://api.example/x"
     [
         ({"url": "ftp://x/"}, "must be an http:// or https:// address"),
         ({"url": "https://me:word@api.example/"}, "name a secret in `secrets`"),
+        ({"url": "https://one.example\\@two.example/"}, "name a secret in `secrets`"),
+        ({"url": "https://one.example\\.two.example/"}, "must be an http:// or https:// address"),
         ({"url": URL, "method": "POST"}, "a POST needs `effect`"),
         ({"url": URL, "method": "POST", "effect": "idempotent"}, "needs `key`"),
         ({"url": URL, "method": "POST", "effect": "lookup"}, "needs `lookup`"),
@@ -207,3 +209,8 @@ def test_an_input_that_makes_no_sense_is_refused_with_its_reason(given: Json, wo
         checked_input(request, given)
     assert words in caught.value.message
     assert json.dumps(given) not in caught.value.message
+
+
+def test_an_address_may_have_an_at_sign_behind_the_host() -> None:
+    for url in ("https://api.example?mail=a@b.example", "https://api.example#@", f"{URL}/a@b"):
+        checked_input(request, {"url": url})

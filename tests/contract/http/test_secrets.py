@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,7 @@ from tasks.http import answers, client
 from tests.contract.cases import Claim
 from tests.contract.http.cases import posting
 from tests.contract.test_destinations import answering, port_of, to
-from tests.contract.test_seam import HEAD
+from tests.contract.test_seam import HEAD, server
 
 Configure = Callable[..., Settings]
 TOKEN = "4f1c-the-token-of-a-shop"
@@ -63,6 +64,22 @@ def test_a_redirect_to_another_host_gets_neither_the_secret_nor_the_headers(
     assert there.startswith("GET /again ")
     assert TOKEN not in there
     assert "X-Own" not in there
+
+
+def test_a_redirect_that_parsers_read_differently_is_refused(configure: Configure) -> None:
+    # `http://a\\@b/` names the host b for urllib.parse, and a for the client that sends.
+    own: list[str] = []
+
+    def mislead(connection: socket.socket) -> None:
+        connection.sendall(to(f"{elsewhere.rstrip('/')}\\@{own[0].removeprefix('http://')}"))
+
+    done = HEAD + b"Content-Length: 2\r\n\r\n{}"
+    with answering(to("/again"), done) as (elsewhere, reached), server(mislead) as url:
+        own.append(url)
+        lending(configure, url, elsewhere)
+        with pytest.raises(Permanent) as caught:
+            client.read(asking(url))
+    assert (caught.value.code, reached) == ("cannot_be_sent", [])
 
 
 def test_a_secret_is_refused_for_a_host_that_may_not_get_it(configure: Configure) -> None:
