@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import NotServed, Outcome, Permanent
+from app.errors import NotServed, Outcome, Permanent, Unknown
 from app.outbound import http
 from app.outbound.fetching import fetch, origin
 from app.outbound.stated_waits import stated_wait
@@ -157,6 +157,13 @@ def _refused(wanted: Json, reply: http.HttpReply, prepared: _Prepared) -> Outcom
     if status == 408 or status >= 500:
         return http.refusal(
             host, status, "no status that is expected", setting=SETTING, headers=reply.headers
+        )
+    if status < 400 and (wanted.get("effect") or "read") not in _REPEATABLE:
+        # The server may have done what was asked, and the request may not be sent again unseen.
+        return Unknown(
+            f"{host} answered {status}, which is no status that is expected; add it to `expect` if"
+            " it means that the request was accepted",
+            code=f"status_{status}",
         )
     return Permanent(
         f"{host} answered {status}, which is no status that is expected",

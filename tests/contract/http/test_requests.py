@@ -11,7 +11,7 @@ import pytest
 from app.engine.attempt import checked_input
 from app.engine.lookups import Doubt, look_up
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
-from app.platform import Json
+from app.platform import Found, Json
 from app.settings import Settings
 from tasks.http import client
 from tasks.http.actions import request
@@ -131,6 +131,27 @@ def test_a_status_says_what_to_do_and_the_answer_is_not_quoted(
     assert getattr(caught.value, "after", None) == after
     assert "127.0.0.1" in caught.value.message
     assert "private" not in f"{caught.value.message}{getattr(caught.value, 'detail', '')}"
+
+
+@pytest.mark.parametrize("status", [200, 202, 303])
+def test_a_status_that_nobody_expects_does_not_prove_that_nothing_was_done(
+    step: Claim, vendors: Vendors, status: int
+) -> None:
+    vendors.fault("http", "jobs.create", "status", status=status)
+    prepared = step("http.request", posting(effect="person", expect=[201]))
+    with pytest.raises(Unknown, match="add it to `expect`") as caught:
+        prepared.run()
+    assert (caught.value.code, prepared.open_intent().resolution) == (f"status_{status}", None)
+
+
+def test_what_was_done_under_another_status_is_found_by_the_lookup(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = step("http.request", posting(effect="lookup", lookup=by_reference(), expect=[202]))
+    with pytest.raises(Unknown):
+        prepared.run()
+    assert isinstance(prepared.look_up(prepared.open_intent()), Found)
+    assert vendors.count("jobs") == 1
 
 
 def test_a_status_that_the_author_expects_is_an_answer(
