@@ -17,6 +17,8 @@ from tasks.n8n.settings import N8nSettings
 
 SETTING = "N8N_API_KEY"
 _SIGNED_WITH = "N8N_WEBHOOK_SECRET"
+_THREW = "Error in workflow"
+"""The message of n8n's answer 500 if a workflow throws before its webhook is answered."""
 
 
 class N8nApi:
@@ -97,6 +99,8 @@ class N8nApi:
         # The n8n workflow has run, however long its answer is. Only an id is read from it.
         with http.operation("n8n", name, repeatable=True, is_cut=method == "POST"):
             reply = http.send(method, url, headers=headers, body=body, params=params)
+            if reply.status == 500 and method == "POST" and _said(reply) == _THREW:
+                raise _failed()
             if reply.status >= 400:
                 raise _refused(reply, setting)
             if reply.status not in (200, 201, 202) or "html" in reply.headers.get(
@@ -132,20 +136,24 @@ def _not_from_n8n(reply: http.HttpReply) -> Retryable:
     )
 
 
-def _refused(reply: http.HttpReply, setting: str) -> Exception:
+def _said(reply: http.HttpReply) -> object:
     answer = reply.json()
-    said = answer.get("message") if isinstance(answer, dict) else None
-    if reply.status == 500 and isinstance(answer, dict) and "code" not in answer:
-        # n8n writes `code` into its own errors, after which it is not known whether the n8n
-        # workflow ran. Without `code` it is the answer of an n8n workflow that ran and threw:
-        # {"message": "Error in workflow"}. Every sending would run it, and throw, once more.
-        return Permanent(
-            f"the n8n workflow failed: {said or 'no reason given'}"[:500], code="n8n_failed"
-        )
+    return answer.get("message") if isinstance(answer, dict) else None
+
+
+def _failed() -> Permanent:
+    """The outcome if the n8n workflow ran and threw: each sending would run it, and throw, again.
+
+    After any other error of n8n it is not known whether the n8n workflow ran.
+    """
+    return Permanent(f"the n8n workflow failed: {_THREW}", code="n8n_failed")
+
+
+def _refused(reply: http.HttpReply, setting: str) -> Exception:
     return http.refusal(
         "n8n",
         reply.status,
-        str(said or "no message"),
+        str(_said(reply) or "no message"),
         setting=setting,
         headers=reply.headers,
         code="not_found" if reply.status == 404 else None,

@@ -75,7 +75,10 @@ class N8n(Vendor):
         default = (
             "Too many requests" if status == 429 else "There was a problem executing the workflow"
         )
-        return reply({"code": 0, "message": fault.parameters.get("message", default)}, status)
+        said = {"message": fault.parameters.get("message", default)}
+        # The errors of webhooks have a code, and those of the public API do not.
+        is_public = fault.operation.startswith(("executions.", "workflows."))
+        return reply(said if is_public else {"code": 0, **said}, status)
 
     def _webhook(self, call: Call, path: str) -> Response:
         if path.strip("/") != self.box.credentials.N8N_WEBHOOK_PATH:

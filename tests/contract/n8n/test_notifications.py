@@ -95,6 +95,31 @@ def test_an_n8n_workflow_that_throws_runs_once_and_again_only_by_hand(
     assert [each.key for each in again.intents] != [refused.key, refused.key]
 
 
+def test_an_error_while_the_outcome_is_asked_for_fails_nothing(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = notify(step)
+    reference = NOTIFY.begin(prepared)
+    vendors.fault("n8n", "executions.get", "status", status=500)
+    with pytest.raises(Retryable) as caught:
+        prepared.run(reference)
+    assert caught.value.code == "platform_error"
+    assert wait(prepared, reference)["status"] == "success"
+
+
+def test_another_500_than_that_of_a_failed_workflow_is_sent_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    # A proxy, or an n8n that has no database.
+    body = '{"message": "no database connection"}'
+    vendors.fault("n8n", "webhook.post", "status", status=500, html=body)
+    prepared = notify(step)
+    with pytest.raises(Retryable, match="no database connection"):
+        prepared.run()
+    NOTIFY.begin(prepared)
+    assert vendors.count("notifications") == 1
+
+
 def test_an_error_of_n8n_itself_is_sent_again_under_the_same_id(
     step: Claim, vendors: Vendors
 ) -> None:
