@@ -64,8 +64,8 @@ class NotServed(Outcome):
     """The platform did nothing, and serves no call like this one now, whatever step makes it.
 
     The credential is refused (code `credential_refused`), the account has no credit or quota left
-    (`account_exhausted`), visitors are asked to log in (`page_protected`), or a limit is reached
-    (`rate_limited`). The step waits; no try is counted.
+    (`account_exhausted`), visitors of a page are asked to log in or are kept out by a firewall
+    (`page_protected`), or a limit is reached (`rate_limited`). The step waits; no try is counted.
     """
 
     default_code = "rate_limited"

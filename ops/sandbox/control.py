@@ -29,7 +29,7 @@ EFFECTS = (
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
     "notifications_repeated", "jobs", "jobs_cancelled",
 )  # fmt: skip
-_NAMED = ("replicate", "http")
+_NAMED = ("replicate", "http", "pages")
 COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
 
 

@@ -29,7 +29,7 @@ from app.platform import (
 from tasks.signatures import text_at
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
-from tasks.vercel.served import mark_of, require_served
+from tasks.vercel.served import MOST_TRIES, mark_of, require_served
 from tasks.vercel.settings import VercelSettings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -154,8 +154,11 @@ def _seen(call: Call, vercel: VercelApi, known: str) -> Json:
     try:
         return vercel.deployment(known)
     except Permanent as err:
-        if err.code == "not_found" and call.tries < _NOT_VISIBLE_TRIES:
-            # Vercel's reads may lag behind: a deployment is not found for seconds after its making.
+        # Vercel's reads may lag behind: a deployment is not found for seconds after its making. In
+        # a poll the tries are also those of `require_served`, and end together with them: one read
+        # that lags does not undo a deployment that was READY before.
+        most = _NOT_VISIBLE_TRIES if call.external_id is None else MOST_TRIES
+        if err.code == "not_found" and call.tries < most:
             raise Retryable(err.message, code="not_visible_yet", after=2.0) from err
         raise
 

@@ -17,10 +17,12 @@ from app.settings import Settings
 from tasks.vercel.actions import find_deployment
 from tasks.vercel.client import api
 from tasks.vercel.gallery import Shown, page
-from tasks.vercel.served import MOST_TRIES
+from tasks.vercel.served import MOST_TRIES, mark_of, require_served
 from tests import photographs
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload, wait
+from tests.contract.test_destinations import answering, port_of, to
+from tests.contract.test_seam import HEAD
 from tests.contract.vendors import Vendors
 from tests.contract.vercel.cases import DEPLOY, deploy
 
@@ -147,6 +149,51 @@ def test_a_page_that_is_not_served_yet_is_waited_for_but_not_for_ever(
     with pytest.raises(Retryable, match="another page"):
         prepared.run(own)
     assert requests.get(prepared.run(own)["url"], timeout=5).ok
+
+
+def test_a_late_read_does_not_fail_a_deployment_whose_page_is_waited_for(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = deploy(step)
+    own = DEPLOY.begin(prepared)
+    vendors.fault("vercel", "deployments.get", "status", status=404, code="not_found", count=2)
+    for tries, kind in ((MOST_TRIES - 1, Retryable), (MOST_TRIES, Permanent)):
+        with pytest.raises(kind):
+            replace(prepared, claim=replace(prepared.claim, tries=tries)).run(own)
+
+
+def test_only_the_page_itself_sees_the_secret_of_its_bypass(
+    step: Claim, configure: Callable[..., Settings], fresh_database: str
+) -> None:
+    call = deploy(step).call()
+    body = mark_of(call).encode()
+    done = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    # `answering` does not note the first request of a connection: redirect twice.
+    with (
+        answering(to("/again"), done) as (domain, seen_there),
+        answering(to("/own"), to(domain)) as (url, seen_here),
+    ):
+        allowed = ",".join(f"127.0.0.1:{port_of(each)}" for each in (url, domain))
+        more = {"VERCEL_PROTECTION_BYPASS": "the way in", "OUTBOUND_ALLOWED": allowed}
+        configure(DATABASE_URL=fresh_database, **more)
+        require_served(call, url)
+        configure(DATABASE_URL=fresh_database, OUTBOUND_ALLOWED=f"127.0.0.1:{port_of(url)}")
+    assert (b"the way in" in seen_here[0], b"the way in" in seen_there[0]) == (True, False)
+    with pytest.raises(Retryable, match="no public address") as caught:
+        require_served(call, domain)
+    assert caught.value.code == "page_not_served"
+
+
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_firewall_that_keeps_the_check_out_is_not_called_a_login(
+    step: Claim, configure: Callable[..., Settings], fresh_database: str, status: int
+) -> None:
+    call = deploy(step).call()
+    told = b"HTTP/1.1 %d No\r\nx-vercel-mitigated: challenge\r\nContent-Length: 0\r\n\r\n" % status
+    with answering(told) as (url, _):
+        configure(DATABASE_URL=fresh_database, OUTBOUND_ALLOWED=f"127.0.0.1:{port_of(url)}")
+        with pytest.raises(NotServed, match=f"a firewall answers {status}"):
+            require_served(call, url)
 
 
 def test_a_failed_build_is_permanent_and_still_removed(step: Claim, vendors: Vendors) -> None:
