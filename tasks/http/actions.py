@@ -53,7 +53,8 @@ def request(call: Call, given: RequestInput) -> Json:
     """Send the request, and return its answer. The input's `effect` says what a second request
     would do.
 
-    `json` is null if the answer is not JSON, and `text` is null if it is.
+    `json` is null if the answer is not JSON, and `text` is null if it is. What the request costs is
+    in no budget.
     """
     wanted = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
     wanted = _with_reference({**wanted, "method": given.method}, call)
