@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import requests
@@ -194,6 +195,50 @@ def test_slow_bodies_hold_a_share_of_the_threads(
         trickled.result()
     answers = {_rest(connection, 20)[9:12] for connection in slow}
     assert answers == {b"408", b"503"}
+
+
+def _use_the_processor(url: str, caller: Caller) -> None:
+    """Let the server compute for more than a second, with requests of one key."""
+    schema: dict[str, Any] = {"not": {"allOf": [{"$ref": "#/$defs/0"}]}, "$defs": {}}
+    for number in range(40):
+        both = [{"$ref": f"#/$defs/{number + 1}"}] * 2
+        schema["$defs"][str(number)] = {"allOf": both} if number < 39 else {}
+    step = {"step": "a", "action": "control.noop"}
+    body = {"name": "one", "do": step, "input_schema": schema, "output_schema": schema}
+    for _ in range(2):
+        answer = requests.post(
+            f"{url}/v1/definitions/validate", json=body, headers=caller.headers, timeout=20
+        )
+        assert "takes too long" in answer.text, answer.text
+
+
+def test_a_key_that_has_used_the_processor_waits_for_a_thread_and_holds_no_slot(
+    front: str, caller: Caller, connect: Open
+) -> None:
+    heavy = Caller(*keys.create_key("grace@example.com"))
+    body = {"type": "noop_chain", "input": {}}
+    made = requests.post(f"{front}/v1/workflows", json=body, headers=heavy.headers, timeout=5)
+    key = f"\r\nX-API-Key: {heavy.key}\r\n".encode()
+    stream = b"GET %s/events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream"
+    opened = connect(front, "127.0.0.2", stream % made.headers["Location"].encode() + key + b"\r\n")
+    assert opened.recv(12) == b"HTTP/1.1 200"
+    _use_the_processor(front, heavy)
+    head, _, part = (SLOW_BODY % 200_000).partition(b"\r\n\r\n")
+    connect(front, "127.0.0.3", head + key + b"\r\n" + part)
+    with ThreadPoolExecutor(1) as pool:
+        url, began = f"{front}/v1/workflows", time.monotonic()
+        waits = pool.submit(requests.get, url, headers=heavy.headers, timeout=6)
+        url = f"{front}/v1/artifacts"
+        data = picture(size=(500, 400))
+        other = requests.post(url, data=data, headers=caller.headers, timeout=8)
+        assert other.status_code == 201, other.text
+        assert time.monotonic() - began < 2, "a request without a thread holds a slot"
+        answer = waits.result()
+    assert time.monotonic() - began > 0.5, "the key has not used enough of the processor"
+    if answer.status_code == 503:
+        assert answer.headers["Retry-After"] == "2"
+        answer = requests.get(f"{front}/v1/workflows", headers=heavy.headers, timeout=6)
+    assert answer.status_code == 200
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as 
 from app.settings import Settings
 from web.server.addresses import Addresses, Malformed, address_of
 from web.server.departures import Outlet
+from web.server.lanes import lane_of
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
@@ -101,6 +102,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self._is_counted = not self._is_proxy
         self.is_crowded = self._is_counted and not addresses.enter(self.address)
         self.has_slot = False
+        self.lane: bytes | None = None
         self._on_close = on_close
         self.begin()
 
@@ -140,11 +142,15 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
             self.parser.unreader = Unreader(self.sock, self.settings)
         unreader = self.parser.unreader
         unreader.unread(bytes(self.collected))
-        unreader.started = time.monotonic() if self.has_slot else None
+        unreader.started = None
         unreader.received = 0
         self.collected.clear()
         self.sock.address = self.address
         self.data_ready = True
+
+    def start_clock(self) -> None:
+        """A thread begins to read. The client does not answer for the wait for this thread."""
+        self.parser.unreader.started = time.monotonic() if self.has_slot else None
 
     def end(self) -> None:
         """The request was answered: a proxy's connection belongs to no client until the next."""
@@ -188,6 +194,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
             self._refusal = self._forwarded(head)
         length = body_length(head)
         self.needs_slot = length is None or length > SMALL_BODY_BYTES
+        self.lane = lane_of(head) if self.needs_slot else None
         self._needed = end if self.needs_slot else end + (length or 0)
         self.until = time.monotonic() + self.settings.web_small_body_seconds
 
@@ -206,13 +213,16 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
 class Slots:
     """The connections that may hold a thread while their bodies still arrive.
 
-    They hold a quarter of the threads, and connections of one address half of these.
+    They hold a quarter of the threads, and connections of one address half of these. A connection
+    whose lane has no thread for it (web/server/lanes.py) holds no slot meanwhile.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, has_room: Callable[[bytes | None], bool]) -> None:
         self._all = max(1, threads // 4)
         self._each = max(1, self._all // 2)
+        self._has_room = has_room
         self._taken: Counter[str] = Counter()
+        self._last = ""
         self.waiting: deque[Arrival] = deque()
 
     def take(self, arrival: Arrival) -> bool:
@@ -224,17 +234,22 @@ class Slots:
         self.waiting.append(arrival)
         return False
 
-    def release(self, arrival: Arrival) -> Arrival | None:
-        """Take back a slot, if the connection has one; return the next one that now has it."""
+    def release(self, arrival: Arrival) -> bool:
+        """Take back a slot; returns whether the connection had one."""
         if not arrival.has_slot:
-            return None
+            return False
         arrival.has_slot = False
         self._taken[arrival.address] -= 1
         self._taken += Counter()
+        self._last = arrival.address
+        return True
+
+    def following(self) -> Arrival | None:
+        """The next connection that waited for a slot and now has one."""
         # First those of other addresses, or one address with many connections would be next always.
         following = min(
             filter(self._is_free, self.waiting),
-            key=lambda waiting: waiting.address == arrival.address,
+            key=lambda waiting: waiting.address == self._last,
             default=None,
         )
         if following is not None:
@@ -244,7 +259,8 @@ class Slots:
 
     def _is_free(self, arrival: Arrival) -> bool:
         is_free = self._taken.total() < self._all
-        return is_free and self._taken[arrival.address] < self._each
+        is_free = is_free and self._taken[arrival.address] < self._each
+        return is_free and self._has_room(arrival.lane)
 
     def _give(self, arrival: Arrival) -> None:
         self._taken[arrival.address] += 1

@@ -2,8 +2,9 @@
 
 A key whose requests have just used much of the processor can take one thread until that is past,
 because the threads of a Python process share one processor. So whatever one key holder sends, the
-requests of other users go on. A request without a key has no lane: it is answered soon, or held up
-by other limits.
+requests of other users go on. The server's loop looks twice a second whether it is past (`wake`),
+so an event stream that stays open keeps the other requests of its key waiting for seconds only. A
+request without a key has no lane: it is answered soon, or held up by other limits.
 """
 
 import hashlib
@@ -41,12 +42,13 @@ def lane_of(request: bytes) -> bytes | None:
 
 
 @dataclass
-class _Waiting:
+class Waiting:
     """A request that waits for a thread of its lane."""
 
     run: Callable[[Any], Any]
     connection: Any
     answer: "Future[Any]" = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -54,7 +56,7 @@ class _Lane:
     """The threads that a key has, its requests that wait, and its use of the processor."""
 
     busy: int = 0
-    waiting: "deque[_Waiting]" = field(default_factory=deque)
+    waiting: "deque[Waiting]" = field(default_factory=deque)
     used_seconds: float = 0.0
     used_at: float = 0.0
 
@@ -83,7 +85,7 @@ class Lanes(ThreadPoolExecutor):
         name = lane_of(connection.parser.unreader.buf.getvalue())
         if name is None:
             return super().submit(run, connection)
-        request = _Waiting(run, connection)
+        request = Waiting(run, connection)
         with self._guard:
             if len(self._lanes) > _MOST_LANES:
                 known = self._lanes.items()
@@ -93,13 +95,40 @@ class Lanes(ThreadPoolExecutor):
         self._start(name, lane)
         return request.answer
 
+    def has_room(self, name: bytes | None) -> bool:
+        """Whether a request of this lane would have a thread at once."""
+        with self._guard:
+            lane = self._lanes.get(name) if name else None
+            if lane is None:
+                return True
+            return not lane.waiting and lane.busy < self._most(lane, time.monotonic())
+
+    def wake(self, before: float) -> list[Waiting]:
+        """Start the requests whose lanes have room by now.
+
+        Requests that have waited since `before` and must still wait are taken out and returned.
+        """
+        with self._guard:
+            lanes = [(name, lane) for name, lane in self._lanes.items() if lane.waiting]
+        for name, lane in lanes:
+            self._start(name, lane)
+        late = []
+        with self._guard:
+            for _, lane in lanes:
+                while lane.waiting and lane.waiting[0].since < before:
+                    late.append(lane.waiting.popleft())
+        return late
+
+    def _most(self, lane: _Lane, now: float) -> int:
+        """The number of threads that a lane may have now."""
+        return self._each if lane.used(now) < HEAVY_SECONDS else 1
+
     def _start(self, name: bytes, lane: _Lane) -> None:
         """Start those requests of a lane that may have a thread now."""
         starting = []
         with self._guard:
             now = time.monotonic()
-            most = self._each if lane.used(now) < HEAVY_SECONDS else 1
-            while lane.waiting and lane.busy < most:
+            while lane.waiting and lane.busy < self._most(lane, now):
                 starting.append(lane.waiting.popleft())
                 lane.busy += 1
             is_idle = not lane.busy and lane.used(now) < HEAVY_SECONDS / 100
@@ -109,7 +138,7 @@ class Lanes(ThreadPoolExecutor):
             with suppress(RuntimeError):  # the server is stopping
                 super().submit(self._answer, name, lane, request)
 
-    def _answer(self, name: bytes, lane: _Lane, request: _Waiting) -> None:
+    def _answer(self, name: bytes, lane: _Lane, request: Waiting) -> None:
         began = time.thread_time()
         result = error = None
         try:

@@ -39,6 +39,7 @@ statement of a small request would wait that long for each thread that checks a 
 _UNREAD = "the request could not be read"
 _SLOW = "the request arrived too slowly; send it again"
 _CROWDED = "too many requests of your address are still arriving; try again later"
+_BUSY = "other requests with your key keep the server busy; send this one again later"
 _FORWARDED = (
     "X-Forwarded-For holds something that is no address; the proxy must append its client's"
 )
@@ -59,7 +60,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._slots = Slots(self.cfg.threads)
+        self._slots = Slots(self.cfg.threads, lambda lane: self._lanes.has_room(lane))
         self._settings = current()
         self._addresses = Addresses(self._settings)
         self._memory = Memory()
@@ -77,7 +78,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
 
     def get_thread_pool(self) -> Lanes:
         """The threads that answer requests."""
-        return Lanes(self.cfg.threads)
+        self._lanes = Lanes(self.cfg.threads)
+        return self._lanes
 
     def load_wsgi(self) -> None:
         """Load the application and exempt all loaded objects from garbage collection.
@@ -116,16 +118,15 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
 
     def finish_request(self, conn: Arrival, fs: Any) -> None:
         """Take back the slot of a request; it ends when the client has taken the response."""
-        following = self._slots.release(conn)
-        if following is not None:
-            self._hand_over(following)
+        if self._slots.release(conn):
+            self._give_slots()
         if conn.sock.is_watched:
             self._departing[conn.sock] = (conn, fs)
         else:
             self._finish(conn, fs)
 
     def murder_pending(self) -> None:
-        """Refuse the requests whose time is over, and close what lingered."""
+        """Refuse the requests whose time is over, start those with room, close what lingered."""
         now = time.monotonic()
         if now < self._next_check:
             return
@@ -136,6 +137,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             self._expire(arrival)
         for outlet in [each for each in self._departing if each.is_late()]:
             self._unwatch(outlet, is_cut=True)
+        for request in self._lanes.wake(now - self._settings.web_slot_seconds):
+            request.connection.refuse(answer(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY))
+            request.answer.cancel()  # so gunicorn closes the connection
+        self._give_slots()
 
     def _on_left(self, outlet: Outlet) -> None:
         """Called in a thread whose response the client does not take at once."""
@@ -167,6 +172,15 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
     def _finish(self, conn: Arrival, fs: Any) -> None:
         conn.end()
         super().finish_request(conn, fs)
+
+    def handle(self, conn: Arrival) -> Any:
+        """Answer a request, in a thread. The time for the rest of its body begins now."""
+        conn.start_clock()
+        return super().handle(conn)
+
+    def _give_slots(self) -> None:
+        while (following := self._slots.following()) is not None:
+            self._hand_over(following)
 
     def _advance(self, arrival: Arrival, _: Any = None) -> None:
         state = arrival.collect()
