@@ -24,6 +24,7 @@ from chains.catalogue import versions
 from ops.laptop.valkey import Valkey
 from tests.databases import Clones
 from tests.web.conftest import Caller, configured, picture, serving
+from web.server.departures import FIRST_BYTES, Memory
 
 MOST_CONNECTIONS = 410
 SETTINGS = {
@@ -282,6 +283,20 @@ def test_two_large_responses_in_a_row_are_whole(
     answer = _rest(connection, 10)
     assert answer.count(b"HTTP/1.1 200") == 2
     assert answer.count(data) == 2
+
+
+@pytest.mark.parametrize("size", [10_000, FIRST_BYTES, 3 * FIRST_BYTES, 40 * FIRST_BYTES])
+def test_what_is_left_of_the_responses_of_many_addresses_is_bounded(size: int) -> None:
+    memory = Memory(16 * FIRST_BYTES)
+    kept = sum(size for n in range(5000) if memory.take(f"203.0.113.{n}", size))
+    assert kept <= 24 * FIRST_BYTES
+    assert memory.take("198.51.100.1", 10_000) == (size > FIRST_BYTES), (
+        "room for small ones is left"
+    )
+    for n in range(kept // size):
+        memory.give(f"203.0.113.{n}", size)
+    assert memory.take("203.0.113.1", 7 * FIRST_BYTES)
+    assert not memory.take("203.0.113.1", 2 * FIRST_BYTES), "one address has half of it"
 
 
 def test_an_address_has_a_bounded_number_of_connections(front: str, connect: Open) -> None:

@@ -1,7 +1,7 @@
 """Responses that clients do not take at once: the loop of the server sends them, without a thread.
 
 A response must leave at the same least rate as a large body must arrive, and what is left of all
-responses is bounded. Invariant: no send to a client waits.
+responses is bounded in bytes, whoever asks. Invariant: no send to a client waits.
 """
 
 import errno
@@ -18,6 +18,8 @@ from typing import Any
 from app.settings import Settings
 
 MOST_BYTES = 64 * 2**20
+FIRST_BYTES = 2**20
+"""A response of this size, of an address with no other, is kept while others take all of that."""
 _PIECE_BYTES = 65_536
 _PIECES_AT_ONCE = 4
 # The system takes so much before the network does. With its usual megabytes, a client that reads
@@ -27,7 +29,11 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Memory:
-    """The bytes that are left of all responses; one address has at most half of them."""
+    """The bytes that are left of all responses; one address has at most half of them.
+
+    A half more is for small responses of addresses that have no other, so that a few addresses
+    cannot take all room.
+    """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
@@ -35,10 +41,12 @@ class Memory:
         self._lock = Lock()
 
     def take(self, address: str, count: int) -> bool:
-        """Count bytes, if there is room for them; one response of an address is always kept."""
+        """Count bytes, if there is room for them."""
         with self._lock:
-            own = self._taken[address]
-            if own and (own + count > self._most // 2 or self._taken.total() + count > self._most):
+            own, total = self._taken[address] + count, self._taken.total() + count
+            is_first = own == count <= FIRST_BYTES
+            most = self._most + self._most // 2 if is_first else self._most
+            if own > self._most // 2 or total > most:
                 return False
             self._taken[address] += count
             return True
