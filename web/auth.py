@@ -10,6 +10,7 @@ from app.errors import Forbidden, Unauthorized
 from app.identity.keys import authenticate
 from app.telemetry import bind_log
 from web.errors import BadHead
+from web.server.lanes import HTTP_BLANKS
 
 SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, `pa_...`."},
@@ -58,9 +59,11 @@ def caller_key() -> str:
 
 
 def _sent_key() -> str:
-    key = request.headers.get("X-API-Key", "").strip()
+    # Only what HTTP itself allows around a value is removed (RFC 9110, section 5.6.3), and so do
+    # the lanes of the server. A key with other blanks around it would have lanes of its own.
+    key = request.headers.get("X-API-Key", "").strip(HTTP_BLANKS)
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    bearer = credentials.strip() if scheme.lower() == "bearer" else ""
+    bearer = credentials.strip(HTTP_BLANKS) if scheme.lower() == "bearer" else ""
     if key and bearer and key != bearer:
         raise BadHead(
             "X-API-Key and Authorization hold different keys; send only one of them",

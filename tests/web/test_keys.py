@@ -10,6 +10,7 @@ from app.identity import keys
 from app.settings import Settings
 from app.settings import forget as forget_settings
 from tests.web.conftest import Caller, change
+from web.server.lanes import lane_of
 
 
 def test_only_a_key_made_for_an_admin_is_an_admins(settings: Settings) -> None:
@@ -56,6 +57,19 @@ def test_without_a_known_key_the_answer_is_401(
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert answer.json is not None
     assert answer.json["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\x85", "\x1f"])
+def test_a_key_among_blanks_that_http_does_not_know_is_refused(
+    client: FlaskClient, caller: Caller, blank: str
+) -> None:
+    for header, value in {"Authorization": f"Bearer {caller.key}", "X-API-Key": caller.key}.items():
+        for around, status in {blank: 401, "\t ": 200}.items():
+            answer = client.get("/v1/workflows", headers={header: value + around})
+            assert answer.status_code == status, (header, around)
+        assert lane_of(f"GET / HTTP/1.1\r\n{header}: {value}\t \r\n\r\n".encode()) == lane_of(
+            f"GET / HTTP/1.1\r\nX-API-Key: {caller.key}\r\n\r\n".encode()
+        )
 
 
 def test_a_right_prefix_with_a_wrong_secret_is_refused(caller: Caller) -> None:

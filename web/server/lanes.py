@@ -24,9 +24,12 @@ HEAVY_SECONDS = 1.0
 PAST_SECONDS = 5.0
 """Use of the processor counts less and less: a third of it after this time."""
 
+HTTP_BLANKS = " \t"
+"""What may stand around the value of a header and is no part of it."""
+
 _MOST_LANES = 1000
-_KEY = re.compile(rb"(?im)^x-api-key:[ \t]*([^\r\n]*?)[ \t]*\r$")
-_BEARER = re.compile(rb"(?im)^authorization:[ \t]*bearer[ \t]+([^\r\n]*?)[ \t]*\r$")
+_KEY = re.compile(rb"(?im)^x-api-key:[ \t]*([^\r\n]*)\r$")
+_BEARER = re.compile(rb"(?im)^authorization:[ \t]*bearer[ \t]+([^\r\n]*)\r$")
 
 
 def lane_of(request: bytes) -> bytes | None:
@@ -37,7 +40,8 @@ def lane_of(request: bytes) -> bytes | None:
     True
     """
     head = request.partition(b"\r\n\r\n")[0] + b"\r\n"
-    found = [each for kind in (_KEY, _BEARER) for each in kind.findall(head) if each]
+    sent = [each for kind in (_KEY, _BEARER) for each in kind.findall(head)]
+    found = [each for each in (value.strip(HTTP_BLANKS.encode()) for value in sent) if each]
     return hashlib.sha256(found[0]).digest() if found else None
 
 
