@@ -17,6 +17,7 @@ from app.db.models import STEP_STATUSES, UNDO_KINDS, StepRow, WorkflowRow
 from app.keys import is_orphan
 from app.platform import Json
 from app.queries.anywhere import ask_replica_first
+from app.queries.payloads import Payloads, step_payloads
 from app.queries.summaries import owned_by, summary, summary_columns
 from app.queries.suspension import SUSPENDED, is_due
 from app.queries.waits import place, waits_for
@@ -42,18 +43,20 @@ _TAKEN_QUEUES = text(
 TakenQueues = Row[list[str], bool]
 
 
-def workflow_detail(workflow_id: UUID, user_id: UUID, *, is_operator: bool = False) -> Json:
+def workflow_detail(
+    workflow_id: UUID, user_id: UUID, *, is_operator: bool = False, step: str | None = None
+) -> Json:
     """A workflow with its steps in order; raise NotFound if the user has no such workflow.
 
-    An operator reads the workflows of all users. Inputs and outputs are left out of those that
-    belong to other users.
+    With `step`, only the step of this key has its input and output. Otherwise all have, in order,
+    until payloads.MOST_BYTES are full; `is_cut` says whether some did not fit. An operator reads
+    the workflows of all users. Inputs and outputs are left out of those that belong to other users.
     """
     workflow = summary_columns(with_owner=is_operator).add_columns(
-        WorkflowRow.input,
-        WorkflowRow.output,
         WorkflowRow.error,
         (WorkflowRow.user_id == user_id).label("is_own"),
     )
+    own = select(WorkflowRow.input, WorkflowRow.output).where(WorkflowRow.id == workflow_id)
     steps = select(
         StepRow.key,
         StepRow.position,
@@ -74,30 +77,38 @@ def workflow_detail(workflow_id: UUID, user_id: UUID, *, is_operator: bool = Fal
         StepRow.external_id,
         StepRow.cost,
         StepRow.error,
-        StepRow.input,
-        StepRow.output,
         is_due().label("is_due"),
     ).where(StepRow.workflow_id == workflow_id)
     workflow = workflow.where(WorkflowRow.id == workflow_id, *owned_by(user_id, is_operator))
 
-    def query(connection: Connection) -> tuple[RowMapping, list[RowMapping], TakenQueues] | None:
+    def query(connection: Connection) -> Json | None:
         # All queries read one snapshot, or the steps could be newer than the workflow.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
         row = connection.execute(workflow).mappings().one_or_none()
         if row is None:
             return None
         rows = sorted(connection.execute(steps).mappings(), key=_place)
-        return row, rows, connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one()
+        shown = _shown(row, rows, connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one())
+        if row["is_own"]:
+            shown |= connection.execute(own).mappings().one()
+            payloads, shown["is_cut"] = step_payloads(connection, workflow_id, step)
+            _fill(shown["steps"], payloads)
+        return shown
 
-    row, rows, taken = ask_replica_first(query)
+    return ask_replica_first(query)
+
+
+def _shown(row: RowMapping, rows: list[RowMapping], taken: TakenQueues) -> Json:
+    """A workflow with its steps, without payloads."""
     is_active = not row["is_paused"] and row["status"] in _ACTIVE
     found = [_step(step) | _error(step, taken, is_active) for step in rows]
-    whole = {name: row[name] for name in ("input", "output", "error")}
-    if not row["is_own"]:
-        for payloads in (whole, *found):
-            payloads.pop("input", None)
-            payloads.pop("output")
-    return summary(row) | whole | {"steps": found, "progress": _progress(found)}
+    progress = _progress(found)
+    return summary(row) | {"error": row["error"], "steps": found, "progress": progress}
+
+
+def _fill(steps: list[Json], payloads: Payloads) -> None:
+    for step in steps:
+        step["input"], step["output"] = payloads.get(step["key"], (None, None))
 
 
 def _place(row: RowMapping) -> tuple[Any, ...]:
@@ -120,8 +131,6 @@ def _step(row: RowMapping) -> Json:
         "external_id": row["external_id"],
         "cost_micro_usd": row["cost"],
         "error": row["error"],
-        "input": row["input"],
-        "output": row["output"],
     }
 
 

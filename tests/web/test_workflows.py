@@ -206,6 +206,10 @@ def test_a_workflow_that_only_waits_is_shown_as_suspended(
     assert (step["status"], step["platform"], step["attempts"]) == ("waiting", "control", 1)
     assert step["external_id"] == "pred_1"
     assert step["input"] == {"n": 5}, "what a retry would correct"
+    for key, expected in {"one": {"n": 5}, "two": None}.items():
+        chosen = client.get(f"/v1/workflows/{workflow_id}?step={key}", headers=caller.headers).json
+        assert chosen is not None
+        assert (chosen["is_cut"], chosen["steps"][0]["input"]) == (False, expected)
     assert step["seconds"] >= 0
     page = client.get("/v1/workflows?status=suspended", headers=caller.headers).json
     assert page is not None

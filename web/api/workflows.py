@@ -26,6 +26,7 @@ from web.schemas.workflows import (
     WorkflowListQuery,
     WorkflowPage,
     WorkflowPath,
+    WorkflowQuery,
 )
 from web.shares import STREAMS
 from web.streams import EventStream
@@ -94,12 +95,14 @@ def list_workflows(query: WorkflowListQuery) -> Response:
     summary="Get a workflow and its steps",
     responses={200: WorkflowDetail, **problems(404)},
 )
-def get_workflow(path: WorkflowPath) -> Response:
+def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
     """Returns status, times, attempts, cost and error of each step.
 
     An admin key reads the workflows of all users, without the `input` and `output` of others.
     """
-    found = queries.workflow_detail(path.workflow_id, caller(), is_operator=is_operator())
+    found = queries.workflow_detail(
+        path.workflow_id, caller(), is_operator=is_operator(), step=query.step
+    )
     return jsonify(found)
 
 

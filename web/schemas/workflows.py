@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from web.schemas.parts import Body, Cursor, Query, ShownStatus, TypeName
+from web.schemas.parts import Body, Cursor, Query, ShownStatus, StepKey, TypeName
 
 
 class StartWorkflow(Body):
@@ -36,6 +36,15 @@ class WorkflowPath(BaseModel):
     """One workflow."""
 
     workflow_id: UUID
+
+
+class WorkflowQuery(Query):
+    """Whose payloads to return."""
+
+    step: StepKey | None = Field(
+        default=None,
+        description="The key of the step whose `input` and `output` to return, without all others.",
+    )
 
 
 class WaitsFor(BaseModel):
@@ -103,11 +112,13 @@ class Workflow(BaseModel):
 class WorkflowDetail(Workflow):
     """A workflow with its payloads and its steps in the order of the definition; `progress` is the
     number of steps by status. Another user's workflow has no `input` and no `output`, nor have its
-    steps."""
+    steps. Steps have theirs in order, up to 8 MB in total; `is_cut` says that some did not fit:
+    they are null, and `?step=KEY` returns those of one step."""
 
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None
+    is_cut: bool = False
     steps: list[Step]
     progress: dict[str, int]
 
