@@ -257,7 +257,7 @@ INVARIANTS = (
         """
         SELECT w.id, b.spent || ' + ' || b.reserved || ' of ' || b.amount
           FROM chosen w JOIN budgets b ON b.workflow_id = w.id
-         WHERE b.spent + b.reserved > b.amount AND NOT EXISTS (
+         WHERE b.applies AND b.spent + b.reserved > b.amount AND NOT EXISTS (
                  SELECT FROM workflows o JOIN steps s ON s.workflow_id = o.id
                    LEFT JOIN budgets i ON i.workflow_id = o.budget_id
                   WHERE s.kind = 'orphan_undo' AND s.cost > 0

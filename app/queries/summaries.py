@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     RowMapping,
+    case,
     func,
     select,
 )
@@ -66,7 +67,7 @@ def summary_columns(*, with_owner: bool = False) -> Select[*tuple[Any, ...]]:
         WorkflowRow.completed_at,
         cost.label("cost_micro_usd"),
         func.coalesce(BudgetRow.reserved, 0).label("reserved_micro_usd"),
-        BudgetRow.amount.label("budget_micro_usd"),
+        case((BudgetRow.applies, BudgetRow.amount)).label("budget_micro_usd"),
         WorkflowRow.budget_id.label("budget_of"),
     ).outerjoin_from(WorkflowRow, BudgetRow, BudgetRow.workflow_id == WorkflowRow.id)
     if with_owner:

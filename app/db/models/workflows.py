@@ -156,8 +156,9 @@ class BudgetRow(Base):
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     within_id: Mapped[UUID | None]
     """The budget of a workflow above, which is spent too."""
-    amount: Mapped[int | None] = mapped_column(BigInteger)
-    """None: the budget applies no more."""
+    amount: Mapped[int] = mapped_column(BigInteger)
+    applies: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    """False: the budget was exceeded after the pivot, and limits nothing any more."""
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     is_exceeded: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))

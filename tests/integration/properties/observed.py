@@ -63,7 +63,7 @@ CREATE OR REPLACE FUNCTION observe_budget() RETURNS trigger LANGUAGE plpgsql AS 
 BEGIN
   INSERT INTO observed (kind, workflow_id, before, after)
   SELECT 'overspent', workflow_id, amount::text, spent || ' + ' || reserved FROM budgets
-   WHERE workflow_id = NEW.workflow_id AND spent + reserved > amount;
+   WHERE workflow_id = NEW.workflow_id AND applies AND spent + reserved > amount;
   RETURN NULL;
 END $$;
 DROP TRIGGER IF EXISTS observe ON budgets;

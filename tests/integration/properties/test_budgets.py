@@ -49,10 +49,10 @@ def child(key: str, type: str, **rest: Any) -> Node:
 
 
 def budget(workflow: UUID) -> tuple[int | None, int, int]:
-    """(amount, spent, reserved)."""
+    """(the amount, None if it applies no more; spent; reserved)."""
     row = db.row("SELECT * FROM budgets WHERE workflow_id = %s", (workflow,))
     assert row is not None
-    return row["amount"], row["spent"], row["reserved"]
+    return row["amount"] if row["applies"] else None, row["spent"], row["reserved"]
 
 
 def carry(world: World) -> None:
@@ -251,6 +251,9 @@ def test_past_the_pivot_an_exceeded_budget_calls_a_person_and_applies_no_more(
     carry(world)
     assert observing.workflow(workflow)["status"] == "succeeded"
     assert budget(workflow) == (None, 2 * COST, 0)
+    assert workflow_detail(workflow, observing.user_id)["budget_micro_usd"] is None
+    forked = fork(caller_of(observing.user_id), workflow, from_step="a", reason="again").id
+    assert budget(forked) == (CEILING, 0, 0), "a fork is held by a budget as large"
 
 
 def tangle(observing: Kernel, in_threads: Threads, seed: int) -> Counter[str]:

@@ -25,7 +25,8 @@ BEGIN
    WHERE workflow_id = p_workflow FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_budget'; END IF;
   IF b.used > p_amount THEN RETURN 'too_low'; END IF;
-  UPDATE budgets SET amount = p_amount, is_exceeded = false WHERE workflow_id = p_workflow;
+  UPDATE budgets SET amount = p_amount, applies = true, is_exceeded = false
+   WHERE workflow_id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'BudgetChanged', NULL, jsonb_build_object(
     'budget', p_amount, 'by', p_by, 'reason', p_reason));
   PERFORM wake_by_v1(p_workflow, playalter_now());

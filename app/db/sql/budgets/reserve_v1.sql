@@ -38,7 +38,7 @@ BEGIN
   at := w.budget_id;
   WHILE at IS NOT NULL LOOP
     SELECT * INTO b FROM budgets WHERE workflow_id = at FOR NO KEY UPDATE;
-    IF b.spent + b.reserved - s.reserved + p_ceiling > b.amount THEN
+    IF b.applies AND b.spent + b.reserved - s.reserved + p_ceiling > b.amount THEN
       is_over := b.reserved = s.reserved;
       UPDATE budgets SET is_exceeded = true WHERE workflow_id = at AND is_over;
       EXIT;

@@ -38,7 +38,7 @@ BEGIN
       PERFORM call_person_v1(p_workflow, NULL, p_cause);
       UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END
        WHERE id = p_workflow;
-      UPDATE budgets SET amount = NULL, is_exceeded = false
+      UPDATE budgets SET applies = false, is_exceeded = false
        WHERE workflow_id = p_workflow AND p_cause = 'over_budget';
     END IF;
     RETURN 'past_pivot';
