@@ -253,7 +253,7 @@ INVARIANTS = (
     Invariant(
         19,
         "What a budget has spent and reserved is not more than its amount, what was spent on"
-        " orphan effects and above a ceiling aside.",
+        " orphan effects, above a ceiling, and by a child that cannot be undone any more aside.",
         """
         SELECT w.id, b.spent || ' + ' || b.reserved || ' of ' || b.amount
           FROM chosen w JOIN budgets b ON b.workflow_id = w.id
@@ -262,6 +262,8 @@ INVARIANTS = (
                    LEFT JOIN budgets i ON i.workflow_id = o.budget_id
                   WHERE s.kind = 'orphan_undo' AND s.cost > 0
                     AND (o.budget_id = w.id OR i.within_id = w.id))
+           AND NOT EXISTS (SELECT FROM workflows o WHERE o.outlives_budget
+                              AND o.parent_id IS NOT NULL AND outlives_budget_v1(o.id, w.id))
            AND NOT EXISTS (SELECT FROM happened e
                             WHERE e.b -> 'data' ->> 'reason' = 'cost_above_ceiling')
         """,

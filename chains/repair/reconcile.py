@@ -25,9 +25,9 @@ from chains import waking
 from chains.actions import actions
 from chains.dispatch import dispatch, queue_lengths
 from chains.repair import heartbeat, lost_webhooks, orphans
+from chains.repair.overrun import stop_overrun
 from chains.repair.unserved import Unserved
 from chains.undoing.settle import settle
-from chains.undoing.stop import stop
 
 log = structlog.get_logger()
 
@@ -176,7 +176,7 @@ class _Pass:
             return
         if row["expired"]:
             log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])
-        stopped = _stop_overrun(workflow_id, row)
+        stopped = stop_overrun(workflow_id, row)
         if stopped is not None:
             settle(stopped, is_publishing=self.is_reachable)
         elif self.is_reachable and row["won"]:
@@ -201,31 +201,6 @@ _PARENTS_NOT_WOKEN = (
     "                     AND (SELECT clock_timestamp() - interval '1 s')"
     " AND EXISTS (SELECT FROM steps WHERE external_id = d.external_id AND status = 'waiting')"
     " ORDER BY received_at LIMIT %s"
-)
-
-
-def _stop_overrun(workflow_id: UUID, row: dict[str, Any]) -> UUID | None:
-    """Stop the workflow if its time-out is exceeded, or the one whose budget is exceeded.
-
-    Return the workflow that was stopped, or None. A child may exceed the budget of a workflow above
-    it. Then that one is stopped, and stops its children, unless it has ended.
-    """
-    if row["timed_out"]:
-        message = "the workflow took longer than its time-out"
-        stop(workflow_id, "timed_out", {"code": "timed_out", "message": message})
-        return workflow_id
-    owner: UUID | None = row["over_budget"]
-    if owner is None:
-        return None
-    error = {"code": "over_budget", "message": _OVER_BUDGET}
-    if stop(owner, "over_budget", error) == "ended" and owner != workflow_id:
-        stop(workflow_id, "over_budget", error)
-        return workflow_id
-    return owner
-
-
-_OVER_BUDGET = (
-    "the budget is exceeded: the platforms have cost more, or a step may cost more than is left"
 )
 
 

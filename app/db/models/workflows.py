@@ -79,6 +79,8 @@ class WorkflowRow(Base):
     budget_id: Mapped[UUID | None]
     """The workflow whose budget this one spends: itself, or one above it. None: there is no limit.
     What its own steps have cost is `spent`."""
+    outlives_budget: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    """Whether the budgets of the workflows above limit this one and its children no more."""
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     is_asleep: Mapped[bool | None]

@@ -21,6 +21,7 @@ from chains.commands.command import caller_of
 from chains.commands.fork import fork
 from chains.commands.resolve import dismiss
 from chains.repair import rebuild
+from chains.undoing.stop import stop
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.properties import observed
 from tests.integration.properties.samples import Node, job, pay
@@ -254,6 +255,55 @@ def test_past_the_pivot_an_exceeded_budget_calls_a_person_and_applies_no_more(
     assert workflow_detail(workflow, observing.user_id)["budget_micro_usd"] is None
     forked = fork(caller_of(observing.user_id), workflow, from_step="a", reason="again").id
     assert budget(forked) == (CEILING, 0, 0), "a fork is held by a budget as large"
+
+
+def a_child_past_its_pivot(observing: Kernel, **rest: Any) -> tuple[World, UUID, UUID]:
+    """A root, and its child that is past its pivot when a grandchild exceeds the root's budget."""
+    world = World(observing)
+    leaf = observing.register(pay("leaf"))
+    each = observing.register({"sequence": [pay("a", pivot=True), child("g", leaf), pay("z")]})
+    node = {"sequence": [child("c", each, **rest), noop("end")]}
+    root = observing.start(observing.register(node, **usd(CEILING)))
+    attempt(world, root, "c")
+    (row,) = db.rows("SELECT id FROM workflows WHERE parent_id = %s", (root,))
+    attempt(world, row["id"], "a")
+    return world, root, row["id"]
+
+
+@holds(19, 20, 21)
+def test_a_child_past_its_pivot_outlives_the_budget_of_its_stopping_root(
+    observing: Kernel,
+) -> None:
+    world, root, below = a_child_past_its_pivot(observing)
+    carry(world)
+    row = observing.workflow(root)
+    assert (row["status"], row["cause"]) == ("compensated", "over_budget")
+    row = observing.workflow(below)
+    assert (row["status"], row["outlives_budget"]) == ("succeeded", True)
+    assert [e["type"] for e in observing.events(below)].count("AttentionNeeded") == 1
+    assert budget(root) == (CEILING, 3 * COST, 0), "what it costs still counts"
+    assert broken(db.rows) == []
+
+
+def test_a_child_past_its_pivot_outlives_the_budget_of_its_ended_root(observing: Kernel) -> None:
+    world, root, below = a_child_past_its_pivot(observing, **{"await": False})
+    carry(world)
+    assert observing.workflow(root)["status"] == "succeeded"
+    assert observing.workflow(below)["status"] == "succeeded"
+    assert budget(root) == (CEILING, 3 * COST, 0)
+    assert broken(db.rows) == []
+
+
+def test_a_budget_raised_just_before_the_stop_stops_nothing(observing: Kernel) -> None:
+    world = World(observing)
+    workflow = observing.start(observing.register({"sequence": [pay("a"), pay("b")]}, **usd(12)))
+    attempt(world, workflow, "a")
+    attempt(world, workflow, "b")
+    # A reconciler has read by now that the budget is exceeded.
+    change_budget(caller_of(observing.user_id), workflow, "0.000030")
+    assert stop(workflow, "over_budget", {"code": "over_budget"}) == "within_budget"
+    carry(world)
+    assert observing.workflow(workflow)["status"] == "succeeded"
 
 
 def tangle(observing: Kernel, in_threads: Threads, seed: int) -> Counter[str]:

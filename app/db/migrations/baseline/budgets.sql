@@ -9,7 +9,8 @@
 --   reserved: the sum of `steps.reserved` of these workflows: what their steps may still cost
 --   is_exceeded: a step may cost more than is left, and no other step holds a reservation
 --
--- spent + reserved <= amount, unless the budget applies no more or a call has cost more than the ceiling that its action declares.
+-- spent + reserved <= amount, unless the budget applies no more, a child past its pivot goes on
+-- beyond it (see `outlives_budget` of workflows), or a call has cost more than the ceiling that its action declares.
 -- A row is the last lock of a transaction. A transaction that locks several locks the inner one
 -- first. No foreign keys: see is_not_needed_v1.
 CREATE TABLE budgets (

@@ -8,6 +8,9 @@
 -- budget_id: the workflow whose budget this one spends (itself, or a workflow above it), null if no
 -- budget applies. spent is what its own steps have cost at the platforms, in micro-USD; what its
 -- children have cost is theirs, and what a fork has adopted is the original's.
+-- outlives_budget: the budgets of the workflows above limit this one and its children no more,
+-- because one was exceeded when this workflow had passed its pivot, so that it cannot be undone, and
+-- the workflow above was stopping or had ended. The costs still count in these budgets.
 --
 -- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
@@ -43,6 +46,7 @@ CREATE TABLE workflows (
   depth smallint DEFAULT 0 NOT NULL,
   undoes boolean DEFAULT true NOT NULL,
   budget_id uuid,
+  outlives_budget boolean DEFAULT false NOT NULL,
   spent bigint DEFAULT 0 NOT NULL,
   forked_from uuid REFERENCES workflows (id),
   is_asleep boolean,

@@ -34,7 +34,7 @@ BEGIN
      WHERE workflow_id = NEW.workflow_id AND key = NEW.key AND reserved <> keeps;
   END IF;
   IF spends > OLD.reserved THEN
-    exceeded := exceeded_budget_v1(budget);
+    exceeded := exceeded_budget_v1(NEW.workflow_id, budget);
     IF exceeded IS NOT NULL THEN
       UPDATE workflows SET next_wake_at = least(next_wake_at, playalter_now())
        WHERE id = NEW.workflow_id AND status = 'running';

@@ -1,5 +1,6 @@
 -- Reserves what a claimed step may cost, p_ceiling in micro-USD, before its action runs. It reserves
--- in the workflow's budget and in all budgets around it, or in none of them. What the step has
+-- in the workflow's budget and in all budgets around it, or in none of them. A budget that limits
+-- the workflow no more (see stop_workflow_v1) refuses nothing, but counts what is reserved. What the step has
 -- reserved before counts. Accepted only from the attempt whose fence (the id of its claim) is
 -- current. Called only if the workflow spends a budget. The workflow row is locked first, FOR NO KEY
 -- UPDATE, and the budgets last.
@@ -38,7 +39,8 @@ BEGIN
   at := w.budget_id;
   WHILE at IS NOT NULL LOOP
     SELECT * INTO b FROM budgets WHERE workflow_id = at FOR NO KEY UPDATE;
-    IF b.applies AND b.spent + b.reserved - s.reserved + p_ceiling > b.amount THEN
+    IF b.applies AND b.spent + b.reserved - s.reserved + p_ceiling > b.amount
+       AND NOT outlives_budget_v1(p_workflow, at) THEN
       is_over := b.reserved = s.reserved;
       UPDATE budgets SET is_exceeded = true WHERE workflow_id = at AND is_over;
       EXIT;

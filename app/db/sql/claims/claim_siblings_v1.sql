@@ -18,7 +18,7 @@ BEGIN
   -- The commit is not flushed, for the same reason as in claim_step_v1.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT status, paused_at, user_id, type, version,
-         CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(budget_id) IS NULL END
+         CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(p_workflow, budget_id) IS NULL END
            AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND OR w.status <> 'running' OR w.paused_at IS NOT NULL

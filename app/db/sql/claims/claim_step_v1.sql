@@ -39,7 +39,7 @@ BEGIN
   -- disk too.
   PERFORM set_config('synchronous_commit', 'off', true);
   SELECT workflows.status, paused_at, user_id, type, version, budget_id IS NOT NULL AS is_budgeted,
-         CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(budget_id) IS NULL END
+         CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(p_workflow, budget_id) IS NULL END
            AS is_within,
          completed_at IS NOT NULL AS has_ended INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;

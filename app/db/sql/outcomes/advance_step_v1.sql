@@ -25,7 +25,7 @@ DECLARE
 BEGIN
   SELECT status, paused_at, user_id, type, version, budget_id IS NOT NULL AS is_budgeted,
          CASE WHEN budget_id IS NULL THEN true
-              ELSE p_cost = 0 AND exceeded_budget_v1(budget_id) IS NULL END AS is_within INTO w
+              ELSE p_cost = 0 AND exceeded_budget_v1(p_workflow, budget_id) IS NULL END AS is_within INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status = 'running' AND w.paused_at IS NULL AND w.is_within THEN
     UPDATE steps SET status = 'succeeded', output = p_output, input = coalesce(p_input, input),

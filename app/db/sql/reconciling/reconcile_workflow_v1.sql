@@ -28,7 +28,7 @@ DECLARE
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
   SELECT status, paused_at, expires_at, completed_at, attention,
-         CASE WHEN budget_id IS NOT NULL THEN exceeded_budget_v1(budget_id) END AS exceeded INTO w
+         CASE WHEN budget_id IS NOT NULL THEN exceeded_budget_v1(p_workflow, budget_id) END AS exceeded INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN; END IF;
 

@@ -8,7 +8,8 @@
 -- p_pivot: the key of the pivot, the step after which nothing is undone. A cancel is refused if the
 -- pivot's call was sent, because it may have taken effect. A time-out or an exhausted budget is
 -- refused only if the pivot has succeeded; the workflow is then marked for attention (a person must
--- look), and that limit no longer applies. A cancel also ends a pause, even if the workflow is
+-- look), and that limit no longer applies. If the exceeded budget is that of a workflow above, it no
+-- longer limits this workflow and its children, but still limits the others. A cancel also ends a pause, even if the workflow is
 -- already stopping.
 --
 -- verdicts:
@@ -16,30 +17,32 @@
 --   stopping: it was already stopping.
 --   ended: it had already ended.
 --   past_pivot: the stop was refused.
+--   within_budget: nothing was done, because the budget has been raised since it was exceeded.
 CREATE OR REPLACE FUNCTION stop_workflow_v1(
   p_workflow uuid, p_cause text, p_error jsonb, p_code text, p_pivot text, p_undoes boolean)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
+  exceeded uuid;
 BEGIN
-  SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  SELECT status, budget_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status = 'compensating' THEN
     IF p_cause = 'cancelled' THEN PERFORM resume_workflow_v1(p_workflow, NULL, 'cancelled'); END IF;
     RETURN 'stopping';
   END IF;
   IF w.status NOT IN ('pending', 'running') THEN RETURN 'ended'; END IF;
-  IF EXISTS (
-       SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_pivot
-          AND (status = 'succeeded' OR p_cause = 'cancelled'
-               AND status IN ('pending', 'running', 'waiting', 'unknown') AND EXISTS (
-                 SELECT FROM intents i WHERE i.workflow_id = p_workflow AND i.step_key = p_pivot
-                    AND (i.resolution IS NULL OR i.resolution = 'accepted')))) THEN
+  IF p_cause = 'over_budget' THEN
+    exceeded := exceeded_budget_v1(p_workflow, w.budget_id);
+    IF exceeded IS NULL THEN RETURN 'within_budget'; END IF;
+  END IF;
+  IF is_past_pivot_v1(p_workflow, p_pivot, p_cause = 'cancelled') THEN
     IF p_cause <> 'cancelled' THEN
       PERFORM call_person_v1(p_workflow, NULL, p_cause);
-      UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END
+      UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END,
+             outlives_budget = outlives_budget OR coalesce(exceeded <> p_workflow, false)
        WHERE id = p_workflow;
       UPDATE budgets SET applies = false, is_exceeded = false
-       WHERE workflow_id = p_workflow AND p_cause = 'over_budget';
+       WHERE workflow_id = p_workflow AND exceeded = p_workflow;
     END IF;
     RETURN 'past_pivot';
   END IF;
