@@ -4,6 +4,7 @@ A paid step of the vendor here reserves 10 millionths of a dollar and costs 7 (s
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from app import db
+from app.engine.attempt import execute
 from app.errors import Conflict, InvalidInput
 from app.protocol import budgets, outcomes
 from app.queries.details import workflow_detail
@@ -21,6 +23,7 @@ from chains.commands.command import caller_of
 from chains.commands.fork import fork
 from chains.commands.resolve import dismiss
 from chains.repair import rebuild
+from chains.running.prepare import prepare
 from chains.undoing.stop import stop
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.properties import observed
@@ -236,6 +239,31 @@ def test_a_reservation_lasts_as_long_as_a_call_may_cost(observing: Kernel) -> No
     amount, spent, reserved = budget(workflow)
     assert (amount, reserved) == (100, 0)
     assert spent >= UNDO_COST
+    all_agree()
+
+
+def test_a_reservation_outlasts_an_attempt_that_has_recorded_only_its_call(
+    observing: Kernel,
+) -> None:
+    world = World(observing)
+    node = wide(job("dies"), job("fails"), pay("c"))
+    workflow = observing.start(observing.register(node, **usd(2 * CEILING)))
+    claim = observing.claim(workflow, "dies")
+    execute(claim, world.actions["replicate.predict"], prepare, time.monotonic())
+    world.lapse(claim)
+    dies = observing.step(workflow, "dies")
+    assert (dies["status"], dies["external_id"], dies["reserved"]) == ("pending", None, CEILING)
+    world.vendor.fault = "lost_reply"
+    attempt(world, workflow, "fails")
+    world.vendor.is_busy = True
+    world.pass_real_time(120.0)
+    attempt(world, workflow, "fails")
+    fails = observing.step(workflow, "fails")
+    assert (fails["status"], fails["error_code"]) == ("pending", "busy")
+    assert (fails["external_id"], fails["reserved"]) == (None, CEILING)
+    assert attempt(world, workflow, "c") == "recorded", "all of the budget is reserved"
+    carry(world)
+    assert budget(workflow) == (2 * CEILING, 2 * COST, 0)
     all_agree()
 
 

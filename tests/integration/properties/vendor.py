@@ -70,12 +70,13 @@ def external_id(key: str) -> str:
 
 @dataclass
 class Vendor:
-    """`fault` and `meanwhile` befall the next call only."""
+    """`fault` and `meanwhile` befall the next call only, `is_busy` the next look at a job."""
 
     books: dict[str, Done] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     fault: str = "none"
     is_lagging: bool = False
+    is_busy: bool = False
     meanwhile: Callable[[], None] | None = None
 
     def actions(self) -> dict[str, Action]:
@@ -100,6 +101,9 @@ class Vendor:
             known = call.external_id
             if known is None:
                 known = call.once("create", {}, lambda _, key: self._make(call, key))["id"]
+            is_busy, self.is_busy = self.is_busy, False
+            if is_busy:
+                raise Retryable("busy", code="busy")
             if known not in self.finished:
                 raise Suspend(known, poll_seconds=60.0)
             call.spend(COST)
