@@ -14,7 +14,7 @@ from app.files.artifacts import Artifacts
 from app.keys import reference, step_of, undone_by, workflow_of
 from app.payload import clean
 from app.platform import Action, Intent, Json
-from app.protocol import intents, objects
+from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
 
 
@@ -31,6 +31,9 @@ class Call:
     claim: Claim
     action: Action
     cost: int = 0
+    """What the attempt has cost and its outcome books, in micro-USD."""
+    booked: int = 0
+    """What the attempt has cost and has booked already."""
     given: Json | None = None
     """The step's input, if it is not stored in the step's row yet."""
     is_other_action: bool = False
@@ -113,9 +116,22 @@ class Call:
         """Seconds for which the vendor may have known the intent's idempotency key."""
         return intents.key_age_seconds(self.workflow_id, self.step_key, intent)
 
-    def spend(self, micro_usd: int) -> None:
-        """Add to the platform cost of this attempt, in micro-USD."""
-        self.cost += micro_usd
+    def spend(self, micro_usd: int, *, of: str | None = None) -> None:
+        """Add to the platform cost of this attempt, in micro-USD.
+
+        `of` names the effect that cost it, by the vendor's id or by a name that is unique in the
+        workflow. Its cost is then booked at once, and only once, although the step, a later try and
+        a compensation may all report it. Without it, the cost is booked with the attempt's outcome,
+        and is lost if the worker dies before. Raises Fenced if the step's claim is lost.
+        """
+        if of is None:
+            self.cost += micro_usd
+            return
+        verdict = budgets.book_effect(self.claim, of, micro_usd)
+        if verdict == "fenced":
+            raise Fenced
+        if verdict == "booked":
+            self.booked += micro_usd
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
         """The payloads of the verified webhooks for `external_id`, oldest first. The default is the

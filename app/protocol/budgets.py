@@ -31,3 +31,17 @@ def reserve(claim: Claim, ceiling: int, *, waits: Json, over: Json) -> str:
     )
     assert row is not None
     return str(row["verdict"])
+
+
+def book_effect(claim: Claim, effect: str, micro_usd: int) -> str:
+    """Book at once what an effect has cost, unless its cost was booked before. Returns the verdict.
+
+    Raises Unavailable if PostgreSQL does not come back in time.
+    """
+    row = db.call(
+        "SELECT book_effect_v1(%s, %s, %s, %s, %s) AS verdict",
+        (claim.workflow_id, claim.key, claim.fence, effect, micro_usd),
+        seconds=db.OUTCOME_PATIENCE_SECONDS,
+    )
+    assert row is not None
+    return str(row["verdict"])

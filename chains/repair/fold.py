@@ -203,7 +203,8 @@ class _Fold:
         step.status = "unknown"
 
     def released(self, _: str, step: ExpectedStep, data: Data) -> None:
-        step.tries, step.cost = step.tries_by_now(), step.cost_by_now()
+        step.tries = step.tries_by_now()
+        step.cost = _number(data, "cost", step.cost_by_now())
         step.status = "pending"
 
     def cancelled(self, _: str, step: ExpectedStep, data: Data) -> None:

@@ -122,7 +122,7 @@ def _user(given: CaptionInput) -> str:
 def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
     """The first answer that was not cut off, and the tokens of all answers."""
     openai, tokens = api(), 0
-    for max_tokens in _MAX_TOKENS:
+    for number, max_tokens in enumerate(_MAX_TOKENS):
         request = {
             "model": OpenAISettings.current().caption_model,
             "system": _SYSTEM,
@@ -130,8 +130,11 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
             "max_tokens": max_tokens,
         }
         made = call.once(
-            "chat.completions.create", request, lambda r, key: _complete(call, openai, r, key)
+            "chat.completions.create", request, lambda r, key: _complete(openai, r, key)
         )
+        # Also for an answer that an earlier attempt has recorded: it may not have booked it.
+        price = cost(made["model"], made["input_tokens"], made["output_tokens"])
+        call.spend(price, of=f"{call.step_key}#{call.generation}#{number}")
         tokens += made["input_tokens"] + made["output_tokens"]
         if made["finish_reason"] != "length":
             return made, tokens
@@ -153,10 +156,7 @@ def cost(model: str, input_tokens: int, output_tokens: int) -> int:
     return -(-(input_tokens * read + output_tokens * written) // 1_000_000)
 
 
-def _complete(call: Call, openai: OpenAIApi, request: Json, key: str) -> Json:
-    made = openai.complete(
+def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:
+    return openai.complete(
         request["model"], request["system"], request["user"], request["max_tokens"], key
     )
-    # Booked here, because a later attempt reads the recorded answer and pays nothing.
-    call.spend(cost(made["model"], made["input_tokens"], made["output_tokens"]))
-    return made

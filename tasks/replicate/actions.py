@@ -35,8 +35,6 @@ from tasks.replicate.settings import ReplicateSettings
 from tasks.signatures import text_at
 
 _DONE = ("succeeded", "skipped", "compensated")
-_WITHOUT_END = (None, "timed_out")
-"""The error codes of a step that has never seen the end of its prediction."""
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
 # An Nvidia L40S, per second. https://replicate.com/pricing
@@ -80,21 +78,14 @@ def predict(call: Call, given: PredictInput) -> Json:
     seen = replicate.prediction(known) if call.external_id else None
     if seen is None or seen["is_running"]:
         raise Suspend(known, poll_seconds=ReplicateSettings.current().poll_seconds)
+    call.spend(_cost(seen), of=known)
     if seen["status"] != "succeeded":
-        call.spend(_cost(seen))
         raise Permanent(
             str(seen["error"] or f"the prediction ended as {seen['status']}"),
             code=f"prediction_{seen['status']}",
             detail={"prediction": known},
         )
-    try:
-        result = _keep(call, known, outputs.picture(replicate, seen))
-    except Permanent:
-        call.spend(_cost(seen))
-        raise
-    # Not before the download has succeeded: it may be tried again, and each try books its cost.
-    call.spend(_cost(seen))
-    return result
+    return _keep(call, known, outputs.picture(replicate, seen))
 
 
 class KeptPicture(ActionOutput):
@@ -169,14 +160,13 @@ def discard(call: Call, undo: Undo) -> Json:
     replicate = api()
     known = _prediction_of(call, undo, replicate)
     result, seen = _stop(replicate, known) if known else ("nothing", None)
+    if known and seen is not None:
+        call.spend(_cost(seen), of=known)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE
     files = [] if is_in_use else _uploads_of(call, undo, replicate)
     deleted = sum(replicate.delete_file(each) for each in files)
-    if seen is not None and not _is_booked(undo):
-        # Last, because the compensation may be tried again, and each try books its cost.
-        call.spend(_cost(seen))
     return {"result": result, "prediction": known, "erased": erased, "files_deleted": deleted}
 
 
@@ -252,12 +242,6 @@ def _prediction_of(call: Call, undo: Undo, replicate: ReplicateApi) -> str | Non
                     after=answer.after_seconds,
                 )
     return None
-
-
-def _is_booked(undo: Undo) -> bool:
-    """Whether the step itself has booked what its prediction has cost."""
-    has_seen_end = undo.status == "failed" and undo.error_code not in _WITHOUT_END
-    return not undo.is_orphan and (undo.status in _DONE or has_seen_end)
 
 
 def _stop(replicate: ReplicateApi, prediction: str) -> tuple[str, Json | None]:

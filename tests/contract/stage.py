@@ -50,7 +50,7 @@ class Step:
             output = self.action.run(call, given)
         if self.action.output is not None:
             self.action.output.model_validate_json(json.dumps(output), strict=True)
-        self.cost += call.cost
+        self.cost += call.cost + call.booked
         return output
 
     def call(self, external_id: str | None = None) -> Call:
@@ -100,23 +100,28 @@ class Step:
         external_id: str | None = None,
         output: Json | None = None,
         status: str = "succeeded",
+        error_code: str | None = None,
     ) -> Json:
         """Run the compensation of a step with this status as an attempt of its row, `step~undo`."""
         assert self.action.compensate is not None
-        told = Undo(KEY, status, self.given, output, external_id, self.intents)
+        told = Undo(
+            KEY, status, self.given, output, external_id, self.intents, error_code=error_code
+        )
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
             output = self.action.compensate(call, told)
-        self.cost += call.cost
+        self.cost += call.cost + call.booked
         return output
 
     def take_back(self, effect: str, *, status: str) -> Json:
         """Run the compensation of an orphan effect while the step has the status."""
         assert self.action.compensate is not None
         told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
-        claim = claim_undo(self.claim.workflow_id, self.action.name)
+        call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
         with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
-            return self.action.compensate(Call(claim, self.action), told)
+            output = self.action.compensate(call, told)
+        self.cost += call.cost + call.booked
+        return output
 
 
 def claimed_step(user_id: UUID, action: str, given: Json, forked_from: UUID | None = None) -> Step:

@@ -25,7 +25,7 @@ from app.db.models.statuses import (
     UNDO_KINDS,
     WORKFLOW_STATUSES,
 )
-from app.db.models.workflows import BudgetRow, ChildCostRow, StepRow, WorkflowRow
+from app.db.models.workflows import BookedEffectRow, BudgetRow, ChildCostRow, StepRow, WorkflowRow
 
 __all__ = [
     "CAUSES",
@@ -40,6 +40,7 @@ __all__ = [
     "ApiKey",
     "ArtifactRow",
     "Base",
+    "BookedEffectRow",
     "BudgetRow",
     "ChildCostRow",
     "ClockOffset",

@@ -180,6 +180,16 @@ class ChildCostRow(Base):
     spent: Mapped[int] = mapped_column(BigInteger)
 
 
+class BookedEffectRow(Base):
+    """An effect at a platform whose cost is booked. The cost of an effect is booked once."""
+
+    __tablename__ = "booked_effects"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    effect: Mapped[str] = mapped_column(primary_key=True)
+    step_key: Mapped[str]
+    generation: Mapped[int]
+
+
 class StepRow(Base):
     """One node of a workflow, its compensation, an orphan effect, or the compensation of an orphan.
 

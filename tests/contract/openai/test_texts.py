@@ -5,6 +5,7 @@ import doctest
 import pytest
 
 import tasks.openai.actions
+from app import db
 from app.errors import Permanent
 from tasks.openai.actions import CaptionInput, caption_ceiling, cost
 from tests.contract.cases import Claim
@@ -57,6 +58,13 @@ def test_an_answer_that_is_recorded_already_is_not_booked_again(
     booked = asked.cost
     asked.run()
     assert asked.cost == booked > 0
+
+
+def test_an_answer_is_booked_although_the_worker_dies_before_the_outcome(step: Claim) -> None:
+    asked = caption(step)
+    asked.run()
+    (row,) = db.rows("SELECT spent FROM workflows WHERE id = %s", (asked.claim.workflow_id,))
+    assert row["spent"] == asked.cost > 0
 
 
 def test_a_caption_that_never_ends_is_not_published(step: Claim, vendors: Vendors) -> None:

@@ -181,6 +181,34 @@ def test_what_the_step_has_booked_its_compensation_does_not_book(step: Claim) ->
     booked = prepared.cost
     prepared.undo(external_id=prediction, output=made)
     assert prepared.cost == booked > 0
+    # Once a person has retried the step, its earlier prediction is an orphan.
+    prepared.take_back(prediction, status="pending")
+    assert prepared.cost == booked
+
+
+def test_what_an_orphan_has_booked_the_compensation_of_its_step_does_not_book(step: Claim) -> None:
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    with exchange_scope(time.monotonic() + 20, []):
+        while api().prediction(prediction)["is_running"]:
+            time.sleep(0.05)
+    prepared.take_back(prediction, status="failed")
+    booked = prepared.cost
+    prepared.undo(external_id=prediction, status="failed", error_code="timed_out")
+    assert prepared.cost == booked > 0
+
+
+def test_a_prediction_whose_step_failed_before_it_waited_is_booked(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(replicate__duration_seconds=60.0)
+    prepared = predict(step)
+    prediction = PREDICT.begin(prepared)
+    with exchange_scope(time.monotonic() + 20, []):
+        while api().prediction(prediction)["status"] != "processing":
+            time.sleep(0.05)
+    prepared.undo(status="failed", error_code="unexpected")
+    assert prepared.cost > 0
 
 
 def is_removed(prediction: Json) -> bool:

@@ -106,7 +106,7 @@ class Vendor:
                 raise Retryable("busy", code="busy")
             if known not in self.finished:
                 raise Suspend(known, poll_seconds=60.0)
-            call.spend(COST)
+            call.spend(COST, of=known)
             return {"id": known}
 
         made = Action("replicate.predict", AnyInput, run, Effect.LOOKUP, tries=3)

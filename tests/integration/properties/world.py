@@ -36,7 +36,7 @@ from tests.integration.properties.vendor import Killed, Vendor, external_id
 QUEUES = ("control", "stripe", "replicate")
 _TABLES = (
     "observed", "platform_logs", "webhook_deliveries", "intents", "events", "steps", "budgets",
-    "child_costs", "workflows", "reconciler_beat", "clock_offset",
+    "child_costs", "booked_effects", "workflows", "reconciler_beat", "clock_offset",
 )  # fmt: skip
 
 

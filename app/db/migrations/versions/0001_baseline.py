@@ -25,6 +25,7 @@ _TABLES = (
     "workflows",
     "budgets",
     "child_costs",
+    "booked_effects",
     "steps",
     "intents",
     "platform_objects",
