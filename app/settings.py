@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     web_body_seconds: float = Field(default=600.0, gt=0)
     flower_port: int = 5555
     flower_user: str = "playalter"
-    flower_password: SecretStr | None = None
+    flower_password: StrongSecret | None = None
     metrics_dir: Path | None = None
     log_level: str = "INFO"
     log_json: bool = True

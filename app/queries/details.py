@@ -50,7 +50,8 @@ def workflow_detail(
 
     With `step`, only the step of this key has its input and output. Otherwise all have, in order,
     until payloads.MOST_BYTES are full; `is_cut` says whether some did not fit. An operator reads
-    the workflows of all users. Inputs and outputs are left out of those that belong to other users.
+    the workflows of all users. Those of other users have no inputs and outputs, and of errors only
+    the codes.
     """
     workflow = summary_columns(with_owner=is_operator).add_columns(
         WorkflowRow.error,
@@ -89,7 +90,9 @@ def workflow_detail(
             return None
         rows = sorted(connection.execute(steps).mappings(), key=_place)
         shown = _shown(row, rows, connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one())
-        if row["is_own"]:
+        if not row["is_own"]:
+            _leave_codes(shown)
+        else:
             shown |= connection.execute(own).mappings().one()
             payloads, shown["is_cut"] = step_payloads(connection, workflow_id, step)
             _fill(shown["steps"], payloads)
@@ -104,6 +107,13 @@ def _shown(row: RowMapping, rows: list[RowMapping], taken: TakenQueues) -> Json:
     found = [_step(step) | _error(step, taken, is_active) for step in rows]
     progress = _progress(found)
     return summary(row) | {"error": row["error"], "steps": found, "progress": progress}
+
+
+def _leave_codes(shown: Json) -> None:
+    """Leave only the code of each error, because messages and details quote payloads."""
+    for each in (shown, *shown["steps"]):
+        if each["error"] is not None:
+            each["error"] = {"code": each["error"].get("code")}
 
 
 def _fill(steps: list[Json], payloads: Payloads) -> None:

@@ -71,10 +71,13 @@ def schema_faults_of(schema: Any, base: str) -> Iterator[Fault]:
     if _patterns_size(places.values()) > MAX_PATTERNS:
         yield base, "its patterns are too large together: use fewer, with smaller repetitions"
         return
+    # Each pattern is compiled once, however often it occurs, as its size was counted once.
+    patterns = {each for schema in places.values() for each in _patterns(schema)}
+    refused = {pattern: pattern_fault(pattern) for pattern in patterns}
     found = [
         fault
         for place, each in places.items()
-        for fault in _faults(each, base, place, schema, places)
+        for fault in _faults(each, base, place, schema, places, refused)
     ]
     yield from found
     endless = _endless(schema, places)
@@ -112,7 +115,12 @@ def _parts(schema: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
 
 
 def _faults(
-    schema: dict[str, Any], base: str, place: Place, root: Any, places: dict[Place, Any]
+    schema: dict[str, Any],
+    base: str,
+    place: Place,
+    root: Any,
+    places: dict[Place, Any],
+    refused: dict[str, str | None],
 ) -> Iterator[Fault]:
     at = base + pointer(place)
     for keyword in schema:
@@ -124,7 +132,7 @@ def _faults(
     if place and "$id" in schema:
         yield f"{at}/$id", "only the whole schema may have an $id"
     for pattern in _patterns(schema):
-        fault = pattern_fault(pattern)
+        fault = refused[pattern]
         if fault is not None:
             yield f"{at}/pattern", f"is not a regular expression that can be used: {fault}"
     if "unevaluatedProperties" in schema and any(

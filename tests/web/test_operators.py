@@ -75,14 +75,22 @@ def test_an_operator_reads_the_state_of_other_users_workflows_without_payloads(
     start: Callable[..., UUID],
 ) -> None:
     workflow, own = start(caller), start(operator)
-    change("UPDATE steps SET output = '{\"secret\": 1}'")
+    error = '{"code": "input_invalid", "message": "secret is wrong", "field": "/secret"}'
+    change("UPDATE steps SET output = '{\"secret\": 1}', error = CAST(:error AS jsonb)", error=error)
+    change("UPDATE workflows SET error = CAST(:error AS jsonb)", error=error)
     end(workflow)
     seen = _get(client, operator, f"workflows/{workflow}")
     WorkflowDetail.model_validate(seen)
-    assert (seen["status"], seen["owner"], seen["error"]) == ("succeeded", "ada@example.com", None)
+    assert (seen["status"], seen["owner"], seen["error"]) == (
+        "succeeded",
+        "ada@example.com",
+        {"code": "input_invalid"},
+    )
     assert {"input", "output"}.isdisjoint(seen)
     assert {"input", "output"}.isdisjoint(seen["steps"][0])
     assert seen["steps"][0]["key"] == "one"
+    assert seen["steps"][0]["error"] == {"code": "input_invalid"}
+    assert _get(client, caller, f"workflows/{workflow}")["error"]["field"] == "/secret"
     assert _get(client, operator, f"workflows/{own}")["input"] == {"a": 1}
     assert _get(client, caller, f"workflows/{workflow}")["steps"][0]["output"] == {"secret": 1}
     events = _get(client, operator, f"workflows/{workflow}/events")["items"]

@@ -98,7 +98,8 @@ def list_workflows(query: WorkflowListQuery) -> Response:
 def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
     """Returns status, times, attempts, cost and error of each step.
 
-    An admin key reads the workflows of all users, without the `input` and `output` of others.
+    An admin key reads the workflows of all users; those of others without `input` and `output`, and
+    of each `error` only the `code`.
     """
     found = queries.workflow_detail(
         path.workflow_id, caller(), is_operator=is_operator(), step=query.step
