@@ -76,7 +76,9 @@ def test_an_operator_reads_the_state_of_other_users_workflows_without_payloads(
 ) -> None:
     workflow, own = start(caller), start(operator)
     error = '{"code": "input_invalid", "message": "secret is wrong", "field": "/secret"}'
-    change("UPDATE steps SET output = '{\"secret\": 1}', error = CAST(:error AS jsonb)", error=error)
+    change(
+        "UPDATE steps SET output = '{\"secret\": 1}', error = CAST(:error AS jsonb)", error=error
+    )
     change("UPDATE workflows SET error = CAST(:error AS jsonb)", error=error)
     end(workflow)
     seen = _get(client, operator, f"workflows/{workflow}")

@@ -112,8 +112,9 @@ class Workflow(BaseModel):
 class WorkflowDetail(Workflow):
     """A workflow with its payloads and its steps in the order of the definition; `progress` is the
     number of steps by status. Another user's workflow has no `input` and no `output`, nor have its
-    steps, and of errors it has only the `code`. Steps have theirs in order, up to 8 MB in total; `is_cut` says that some did not fit:
-    they are null, and `?step=KEY` returns those of one step."""
+    steps, and of errors it has only the `code`. Steps have their payloads in order, up to 8 MB in
+    total; `is_cut` says that some did not fit: they are null, and `?step=KEY` returns those of one
+    step."""
 
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
