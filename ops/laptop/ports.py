@@ -1,13 +1,19 @@
 """Finds free ports on loopback, and reports ports that are not free."""
 
+import random
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ops.laptop.faults import PortTaken
 
 LOOPBACK = "127.0.0.1"
 HIGHEST = 65_535
+_UNPRIVILEGED = 1024
+_FIRST_BY_DEFAULT = 32_768
+_CHOICE = 12_000
+_TRIES = 500
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,27 @@ def is_free(number: int) -> bool:
 
 
 def free_port(count: int = 1) -> int:
-    """Find `count` consecutive ports that are free now, and return the first."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind((LOOPBACK, 0))
-            number: int = probe.getsockname()[1]
-        if number + count <= HIGHEST and are_free(number, count):
+    """Find `count` consecutive ports that are free now, and return the first.
+
+    They are outside the range from which the system gives ports to connections: there another
+    program's connection could take one of them before its service listens.
+    """
+    lowest, highest = _ports_of_connections()
+    below = range(max(_UNPRIVILEGED, lowest - _CHOICE), lowest - count)
+    candidates = below or range(highest + 1, HIGHEST - count)
+    for number in random.SystemRandom().sample(candidates, min(len(candidates), _TRIES)):
+        if are_free(number, count):
             return number
+    raise RuntimeError(f"{count} free ports in a row were not found in {_TRIES} tries")
+
+
+def _ports_of_connections() -> tuple[int, int]:
+    """The first and the last port that Linux gives to connections that ask for none."""
+    try:
+        first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+        return int(first), int(last)
+    except (OSError, ValueError):
+        return _FIRST_BY_DEFAULT, HIGHEST
 
 
 def are_free(number: int, count: int) -> bool:

@@ -244,4 +244,12 @@ def _guards() -> set[int]:
     """Guards started by this process, by any of its threads."""
     lists = Path("/proc/self/task").glob("*/children")
     children = {int(pid) for path in lists for pid in path.read_text().split()}
-    return {pid for pid in children if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {pid for pid in children if b"guard.py" in _command(pid)}
+
+
+def _command(pid: int) -> bytes:
+    """The command line of a process; empty if it has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
