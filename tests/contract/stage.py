@@ -41,12 +41,14 @@ class Step:
     claim: Claim
     given: Json
     cost: int = field(default=0)
+    seconds: float = ATTEMPT_SECONDS
+    """The deadline of an attempt; what moves megabytes needs more on a busy machine."""
 
     def run(self, external_id: str | None = None) -> Json:
         """Run the action from the top: as a first attempt, or woken if `external_id` is given."""
         call = self.call(external_id)
         given = self.action.input.model_validate_json(json.dumps(self.given))
-        with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
+        with exchange_scope(time.monotonic() + self.seconds, []):
             output = self.action.run(call, given)
         if self.action.output is not None:
             self.action.output.model_validate_json(json.dumps(output), strict=True)
@@ -108,7 +110,7 @@ class Step:
             KEY, status, self.given, output, external_id, self.intents, error_code=error_code
         )
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
-        with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
+        with exchange_scope(time.monotonic() + self.seconds, []):
             output = self.action.compensate(call, told)
         self.cost += call.cost + call.booked
         return output
@@ -118,7 +120,7 @@ class Step:
         assert self.action.compensate is not None
         told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
-        with exchange_scope(time.monotonic() + ATTEMPT_SECONDS, []):
+        with exchange_scope(time.monotonic() + self.seconds, []):
             output = self.action.compensate(call, told)
         self.cost += call.cost + call.booked
         return output

@@ -1,6 +1,7 @@
 """What only n8n does: answers that come by webhook, and answers that are polled for."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -134,7 +135,7 @@ def test_an_error_of_n8n_itself_is_sent_again_under_the_same_id(
 
 def test_an_event_whose_answer_is_huge_is_delivered(step: Claim, vendors: Vendors) -> None:
     vendors.change(n8n__answer_bytes=9_000_000.0)
-    prepared = notify(step)
+    prepared = replace(notify(step), seconds=30.0)
     reference = NOTIFY.begin(prepared)
     deliver(reference, {"reference": reference, "status": "success"})
     assert prepared.run(reference)["status"] == "success"

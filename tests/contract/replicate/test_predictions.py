@@ -43,7 +43,7 @@ def test_a_prediction_with_a_huge_log_is_read_listed_and_cancelled(
     step: Claim, vendors: Vendors
 ) -> None:
     vendors.change(replicate__log_bytes=9_000_000.0)
-    prepared = predict(step)
+    prepared = replace(predict(step), seconds=30.0)
     made = wait(prepared, PREDICT.begin(prepared))
     assert prepared.call().artifacts.read(made["picture"]["id"]).data
     request = next(each for each in prepared.intents if each.operation == "predictions.create")
