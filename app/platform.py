@@ -167,7 +167,8 @@ class Action:
 
     - `attempt_seconds` limits one attempt.
     - `key_life` is how long the vendor remembers an idempotency key.
-    - `slow`: a worker runs it only in a message of its own, never after another step.
+    - `slow`: it mostly waits. A worker of processes runs it only in a message of its own, never
+      after another step in the same message; a worker of threads may run it so.
     - `quick`: it calls no vendor and takes no time, so that siblings of it share one message.
     - `names` reads the ids in a response. An action has it if its webhooks show for which step an
       effect was made, and if its compensation can undo one such effect by its external id alone.

@@ -6,6 +6,7 @@ callbacks of a taken link are moved from its signature into the current request.
 would not report the link to its join.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -50,6 +51,14 @@ def workflows_of(task: UUID) -> list[tuple[UUID, UUID]]:
 def serves(task: Task[..., Any], queue: str) -> bool:
     """Whether this worker reads the queue."""
     return queue in task.app.amqp.queues.consume_from
+
+
+def is_in_thread_pool() -> bool:
+    """Whether the task runs in a pool of threads, beside other tasks of the same process.
+
+    In a pool of processes, and in the pool `solo`, each task runs in the main thread.
+    """
+    return threading.current_thread() is not threading.main_thread()
 
 
 def queue_of(action: str) -> str:

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from celery import Task
 
-from app.broker.links import Links, Next, serves, task_id
+from app.broker.links import Links, Next, is_in_thread_pool, serves, task_id
 from app.broker.shutdown import is_shutting_down
 from app.broker.task_events import TakenEvents
 from app.engine import siblings
@@ -219,12 +219,17 @@ class Message:
             )
 
     def may_take(self, following: Next) -> bool:
-        """Whether this message may run one more link, and this worker may run `following`."""
+        """Whether this message may run one more link, and this worker may run `following`.
+
+        A slow action would keep a process from the other messages that it could run, so a process
+        takes none. A thread only waits meanwhile, and other threads run the other messages.
+        """
         if self.taken >= TAKE_LINKS or time.monotonic() - self.since > TAKE_SECONDS:
             return False
         if is_shutting_down() or following.name not in self.actions:
             return False
-        return serves(self.task, following.queue) and not self.actions[following.name].slow
+        is_slow = self.actions[following.name].slow and not is_in_thread_pool()
+        return serves(self.task, following.queue) and not is_slow
 
     def following(self, result: Result) -> Next | None:
         """The next link, if it may be claimed by the statement that records this step."""

@@ -20,7 +20,7 @@ def once(call: Call, given: NoopInput) -> Json:
     return call.once("nothing", {}, lambda request, key: {})
 
 
-@action("calls.wait", input=NoopInput, effect=Effect.NONE)
+@action("calls.wait", input=NoopInput, effect=Effect.NONE, slow=True)
 def wait_for_answer(call: Call, given: NoopInput) -> Json:
     """One request through the HTTP seam to the server of tests/bench/answering.py."""
     with http.operation(WAITING_QUEUE, "wait", repeatable=True):

@@ -150,10 +150,18 @@ class Stack:
 
     def flush_valkey(self) -> None:
         """Empty Valkey: every queue, every unacknowledged message."""
-        with redis.Redis.from_url(
-            self.profile.valkey().url(), socket_timeout=5, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        with self._valkey() as client:
             client.flushall()
+
+    def pushed(self) -> int:
+        """The number of messages that were put into queues since Valkey was started."""
+        with self._valkey() as client:
+            return int(client.info("commandstats")["cmdstat_lpush"]["calls"])
+
+    def _valkey(self) -> redis.Redis:
+        return redis.Redis.from_url(
+            self.profile.valkey().url(), socket_timeout=5, retry=Retry(NoBackoff(), 0)
+        )
 
     # Processes.
 

@@ -30,6 +30,15 @@ PAYMENT: Json = {
 }
 """What the tests of waiting calls start: a whole campaign would keep the machine busy for long."""
 
+SLEEPS: Json = {
+    "name": "three_sleeps",
+    "do": {
+        "sequence": [
+            {"step": key, "action": "control.sleep", "with": {"seconds": 0.05}} for key in "abc"
+        ]
+    },
+}
+
 
 def of_threads(stack: Stack, threads: int = THREADS) -> Service:
     """The profile's worker with a pool of threads."""
@@ -62,6 +71,18 @@ def test_calls_that_wait_at_a_vendor_are_in_flight_side_by_side(stack: Stack) ->
     for each in begun:
         each.ended("succeeded", seconds=60.0)
         assert each.counts()["authorizations"] == 1
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_chain_of_slow_steps_takes_one_message(stack: Stack) -> None:
+    # Before, each slow step had a message of its own, although other threads were free.
+    register(stack, SLEEPS)
+    warm = Campaign(stack, started(stack, SLEEPS["name"], {}))
+    warm.ended("succeeded", seconds=30.0)
+    before = stack.pushed()
+    asked = Campaign(stack, started(stack, SLEEPS["name"], {}))
+    asked.ended("succeeded", seconds=30.0)
+    assert stack.pushed() - before == 1
 
 
 @pytest.mark.timeout(240)
