@@ -49,6 +49,7 @@ class _Count:
         self._input: Json | None = None
         self._meter = Meter()
         self._total = 0
+        self._roots: dict[str, frozenset[str]] = {}
         self._sizes: dict[str | None, int] = {}
         self._blocks: dict[str | None, list[PlannedStep]] = {}
         doubtful = {key for s in plan.steps.values() for way in s.ways for key in way.keys}
@@ -77,18 +78,34 @@ class _Count:
             if isinstance(step.block, Loop):
                 self._body(key, item, index)
             else:
-                self._items(key, self._over(step.template["items"][MARK], item, index))
+                self._items(key, self._over(_items_of(step), item, index))
 
     def _items(self, block: str, items: list[Any]) -> None:
         if block not in self._blocks:
             self._add(self._sizes[block] * len(items))
             return
-        for index, item in enumerate(items):
+        if not items:
+            return
+        before = self._total
+        self._body(block, items[0], 0)
+        if not self._names_in(block) & {"item", "index"}:
+            self._add((self._total - before) * (len(items) - 1))
+            return
+        for index, item in enumerate(items[1:], 1):
             self._body(block, item, index)
+
+    def _names_in(self, block: str) -> frozenset[str]:
+        """The names that the lists of the maps in a body read, as far as these lists are known."""
+        found: set[str] = set()
+        for step in self._blocks.get(block, ()):
+            names = frozenset() if isinstance(step.block, Loop) else self._names(_items_of(step))
+            if names <= _KNOWN:
+                found |= names | self._names_in(block_of(step.key))
+        return frozenset(found)
 
     def _over(self, expression: str, item: Any, index: int | None) -> list[Any]:
         """The items of a map; empty if they are not known yet, or not a list."""
-        names = roots(expression)
+        names = self._names(expression)
         if not names <= _KNOWN:
             return []
         if self._input is None and "input" in names:
@@ -100,7 +117,18 @@ class _Count:
             return []
         return found if isinstance(found, list) and len(found) <= MAX_ITEMS else []
 
+    def _names(self, expression: str) -> frozenset[str]:
+        if expression not in self._roots:
+            self._roots[expression] = frozenset(roots(expression))
+        return self._roots[expression]
+
     def _add(self, rows: int) -> None:
-        self._total += rows
+        self._total = min(self._total + rows, MAX_ROWS + 1)
         if self._total > MAX_ROWS:
             raise _Full
+
+
+def _items_of(step: PlannedStep) -> str:
+    """The expression of a map's list."""
+    found: str = step.template["items"][MARK]
+    return found
