@@ -42,7 +42,7 @@ from tests.bench.talking import Load, Target, arrivals, as_fast_as_answered, as_
 CLIENTS = (4, 8, 16, 32)
 MOST_CLIENTS = 64
 """Connections at half the rate: more than the front can ever work on."""
-STREAMS = 8
+STREAMS = 4
 EVENTS = 15
 """Of each stream."""
 _WARM_SECONDS = 2.0

@@ -170,7 +170,10 @@ class Connection:
         return SimpleNamespace(unreader=SimpleNamespace(buf=BytesIO(self.head)))
 
 
-def test_a_key_that_uses_much_of_the_processor_has_one_thread() -> None:
+@pytest.mark.parametrize(("others", "expected"), [(1, {b"h": 1, b"l": 6}), (0, {b"h": 6})])
+def test_a_key_that_uses_much_of_the_processor_has_one_thread_beside_others(
+    others: int, expected: dict[bytes, int]
+) -> None:
     held, running = threading.Event(), Counter[bytes]()
 
     def compute(connection: Connection) -> None:
@@ -187,13 +190,15 @@ def test_a_key_that_uses_much_of_the_processor_has_one_thread() -> None:
     )
     with Lanes(8) as lanes:
         lanes.submit(compute, heavy).result(20)
-        sent = [lanes.submit(hold, each) for each in (heavy, light) for _ in range(8)]
+        waiting = [light] * 8 * others + [heavy] * 8
+        sent = [lanes.submit(hold, each) for each in waiting]
         until = time.monotonic() + 20
-        while sum(running.values()) < 7 and time.monotonic() < until:
+        while sum(running.values()) < sum(expected.values()) and time.monotonic() < until:
             time.sleep(0.01)
         found = dict(running)
         held.set()
         for each in sent:
             each.result(20)
-    assert found == {heavy.head: 1, light.head: 6}
-    assert running == {heavy.head: 8, light.head: 8}
+    names = {heavy.head: b"h", light.head: b"l"}
+    assert {names[head]: count for head, count in found.items()} == expected
+    assert set(running.values()) == {8}

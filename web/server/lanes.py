@@ -1,7 +1,9 @@
 """Threads of which one API key can take three quarters; its other requests wait without a thread.
 
 A key whose requests have just used much of the processor can take one thread until that is past,
-because the threads of a Python process share one processor. So whatever one key holder sends, the
+because the threads of a Python process share one processor. This holds while another key sends
+requests too; a key that is alone may use the processor fully, for which it needs several threads.
+So whatever one key holder sends, the
 requests of other users go on. The server's loop looks twice a second whether it is past (`wake`),
 so an event stream that stays open keeps the other requests of its key waiting for seconds only. A
 request without a key has no lane: it is answered soon, or held up by other limits.
@@ -20,9 +22,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HEAVY_SECONDS = 1.0
-"""A key that has used the processor for so long can take one thread."""
+"""A key that has used the processor for so long can take one thread, beside other keys."""
 PAST_SECONDS = 5.0
-"""Use of the processor counts less and less: a third of it after this time."""
+"""Use of the processor counts less and less: a third of it after this time. A key is alone if no
+other key has sent a request for this time."""
 
 HTTP_BLANKS = " \t"
 """What may stand around the value of a header and is no part of it."""
@@ -81,6 +84,10 @@ class Lanes(ThreadPoolExecutor):
         self._each = max(1, threads - max(1, threads // 4))
         self._lanes: dict[bytes, _Lane] = {}
         self._guard = threading.Lock()
+        # The lane of the latest request, when that arrived, and when the latest request of another
+        # lane arrived.
+        self._latest: bytes | None = None
+        self._latest_at = self._before_at = -math.inf
 
     def submit(  # type: ignore[override] # gunicorn passes a function and a connection
         self, run: Callable[[Any], Any], connection: Any, /
@@ -96,6 +103,9 @@ class Lanes(ThreadPoolExecutor):
                 self._lanes = {each: lane for each, lane in known if lane.busy or lane.waiting}
             lane = self._lanes.setdefault(name, _Lane())
             lane.waiting.append(request)
+            if name != self._latest:
+                self._latest, self._before_at = name, self._latest_at
+            self._latest_at = request.since
         self._start(name, lane)
         return request.answer
 
@@ -105,7 +115,7 @@ class Lanes(ThreadPoolExecutor):
             lane = self._lanes.get(name) if name else None
             if lane is None:
                 return True
-            return not lane.waiting and lane.busy < self._most(lane, time.monotonic())
+            return not lane.waiting and lane.busy < self._most(name, lane, time.monotonic())
 
     def wake(self, before: float) -> list[Waiting]:
         """Start the requests whose lanes have room by now.
@@ -123,16 +133,18 @@ class Lanes(ThreadPoolExecutor):
                     late.append(lane.waiting.popleft())
         return late
 
-    def _most(self, lane: _Lane, now: float) -> int:
+    def _most(self, name: bytes | None, lane: _Lane, now: float) -> int:
         """The number of threads that a lane may have now."""
-        return self._each if lane.used(now) < HEAVY_SECONDS else 1
+        others_at = self._before_at if name == self._latest else self._latest_at
+        is_limited = lane.used(now) >= HEAVY_SECONDS and now - others_at < PAST_SECONDS
+        return 1 if is_limited else self._each
 
     def _start(self, name: bytes, lane: _Lane) -> None:
         """Start those requests of a lane that may have a thread now."""
         starting = []
         with self._guard:
             now = time.monotonic()
-            while lane.waiting and lane.busy < self._most(lane, now):
+            while lane.waiting and lane.busy < self._most(name, lane, now):
                 starting.append(lane.waiting.popleft())
                 lane.busy += 1
             is_idle = not lane.busy and lane.used(now) < HEAVY_SECONDS / 100
