@@ -14,7 +14,7 @@ from tests.invariants import INVARIANTS, broken
 
 def test_every_invariant_is_named_by_a_test() -> None:
     named: set[int] = set()
-    for found in pkgutil.iter_modules(properties.__path__, f"{properties.__name__}."):
+    for found in pkgutil.walk_packages(properties.__path__, f"{properties.__name__}."):
         for name, test in vars(importlib.import_module(found.name)).items():
             if name.startswith("test_"):
                 named |= getattr(test, "invariants", frozenset())

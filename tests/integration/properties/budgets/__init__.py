@@ -1,0 +1,1 @@
+"""Budgets: what is reserved before a paid call, booked after it, and given back."""
