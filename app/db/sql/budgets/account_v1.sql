@@ -5,8 +5,8 @@
 -- A cost is booked against the step's reservation. A step that can cost nothing more gives the rest
 -- back (see may_still_cost_v1). If a step of a workflow with a budget costs more than it had
 -- reserved, the cost is booked and the workflow is marked for attention, because then its action
--- declares too low a ceiling. If the budget is exceeded now, no step is claimed any more, and the
--- workflow becomes due, so that the reconciler stops the workflow that has the budget.
+-- declares too low a ceiling. If the budget is exceeded now too, no step is claimed any more, and
+-- the workflow becomes due, so that the reconciler stops the workflow that has the budget.
 --
 -- The transaction already holds the workflow row FOR NO KEY UPDATE: so does everything that writes
 -- a cost, a reservation or the status of a step that has one.
@@ -15,7 +15,6 @@ DECLARE
   budget uuid;
   spends bigint := NEW.cost - OLD.cost;
   keeps bigint;
-  exceeded uuid;
 BEGIN
   IF spends <> 0 THEN
     UPDATE workflows SET spent = spent + spends WHERE id = NEW.workflow_id;
@@ -34,12 +33,12 @@ BEGIN
      WHERE workflow_id = NEW.workflow_id AND key = NEW.key AND reserved <> keeps;
   END IF;
   IF spends > OLD.reserved THEN
-    exceeded := exceeded_budget_v1(NEW.workflow_id, budget);
-    IF exceeded IS NOT NULL THEN
+    IF NEW.kind = 'step' THEN
+      PERFORM call_person_v1(NEW.workflow_id, NEW.key, 'cost_above_ceiling');
+    END IF;
+    IF exceeded_budget_v1(NEW.workflow_id, budget) IS NOT NULL THEN
       UPDATE workflows SET next_wake_at = least(next_wake_at, playalter_now())
        WHERE id = NEW.workflow_id AND status = 'running';
-    ELSIF NEW.kind = 'step' THEN
-      PERFORM call_person_v1(NEW.workflow_id, NEW.key, 'cost_above_ceiling');
     END IF;
   END IF;
   RETURN NULL;

@@ -7,6 +7,10 @@ import pytest
 
 from app import db
 from app.errors import Conflict, InvalidInput
+from app.keys import reference
+from app.platform import FailedUndo
+from app.protocol import outcomes
+from app.protocol.deliveries import fail_undo
 from app.queries.details import workflow_detail
 from app.queries.lists import Filters, workflow_list
 from chains.commands.budget import change_budget
@@ -25,7 +29,7 @@ from tests.integration.properties.budgets.money import (
     usd,
     wide,
 )
-from tests.integration.properties.samples import job, pay
+from tests.integration.properties.samples import job, pay, undone
 from tests.integration.properties.vendor import CEILING, COST
 from tests.integration.properties.world import World
 from tests.invariants import broken, holds
@@ -205,3 +209,41 @@ def test_a_larger_budget_lets_what_waits_go_on(observing: Kernel) -> None:
     assert observing.workflow(workflow)["status"] == "succeeded"
     all_agree()
     assert list(rebuild.differences()) == []
+
+
+def test_a_cost_above_its_ceiling_is_told_although_the_budget_is_exceeded_too(
+    observing: Kernel,
+) -> None:
+    world = World(observing)
+    node = {"sequence": [undone("a"), noop("b")]}
+    workflow = observing.start(observing.register(node, **usd(10)))
+    held = observing.claim(workflow, "a")
+    outcomes.finish_step(held, outcomes.Attempt(None, 11, []), outcomes.Finish({}))
+    carry(world)
+    row = observing.workflow(workflow)
+    assert (row["status"], row["cause"]) == ("compensated", "over_budget")
+    assert row["attention"] == "cost_above_ceiling"
+    # That mark must not hide that the compensation has failed afterwards.
+    told = FailedUndo("refund-1", reference(workflow, "a"), "sent back by the bank")
+    assert fail_undo("vendor", told, ["control.noop"]) == "reopened"
+    events = observing.events(workflow)
+    called = [each["data"]["reason"] for each in events if each["type"] == "AttentionNeeded"]
+    assert called == ["cost_above_ceiling", "compensation_failed"]
+    assert observing.workflow(workflow)["attention"] == "compensation_failed"
+    assert list(rebuild.differences()) == []
+
+
+def test_a_larger_budget_lets_the_steps_of_children_ask_again_at_once(observing: Kernel) -> None:
+    world = World(observing)
+    leaf = observing.register(pay("leaf"))
+    own = observing.register(pay("own"), **usd(20))
+    node = wide(job("job"), child("c", leaf), child("d", own))
+    workflow = observing.start(observing.register(node, **usd(12)))
+    for key in ("job", "c", "d"):
+        attempt(world, workflow, key)
+    for each in db.rows("SELECT id, parent_key FROM workflows WHERE parent_id IS NOT NULL", ()):
+        key = "leaf" if each["parent_key"] == "c" else "own"
+        assert attempt(world, each["id"], key) == "recorded"
+    assert [each for each in world.due() if each["key"] in {"leaf", "own"}] == []
+    change_budget(caller_of(observing.user_id), workflow, "0.000030")
+    assert {each["key"] for each in world.due()} == {"leaf", "own"}
