@@ -16,9 +16,9 @@ def change_budget(
 ) -> Done:
     """Change what the workflow and its children may cost in all, for example to `"2.50"`.
 
-    Steps that wait for the budget ask again at once. Raise NotFound if the caller has no such
-    workflow, Conflict if it is not running or has no budget, and InvalidInput if more has been
-    spent and reserved already.
+    Steps that wait for the budget, also those of children, ask again at once. Raise NotFound if the
+    caller has no such workflow, Conflict if it is not running or has no budget, and InvalidInput if
+    more has been spent and reserved already.
     """
     subject = own_workflow(caller, workflow_id)
     amount = int(Decimal(budget_usd) * MICRO_USD)
@@ -36,4 +36,20 @@ def change_budget(
         if subject.status == "compensating":
             raise Conflict("the workflow is stopping", code="not_running")
         raise refuse_ended(workflow_id)
+    # One transaction for each workflow: none may lock the row of a workflow above its own and then
+    # that of one below. If this process dies here, the steps ask again within a minute.
+    for waiting in db.rows(_WAITING, (workflow_id,)):
+        db.call("SELECT wake_for_budget_v1(%s)", (waiting["id"],))
     return Done(workflow_id, "changed")
+
+
+# The workflow and those below it of which a step waits for a budget.
+_WAITING = """
+WITH RECURSIVE below AS (
+  SELECT id FROM workflows WHERE id = %s
+  UNION ALL
+  SELECT w.id FROM below JOIN workflows AS w ON w.parent_id = below.id)
+SELECT id FROM below WHERE EXISTS (
+  SELECT FROM steps WHERE workflow_id = id AND status = 'pending'
+     AND error_code IN ('waits_for_budget', 'over_budget'))
+"""

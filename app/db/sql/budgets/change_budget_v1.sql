@@ -1,6 +1,7 @@
 -- Changes the budget of a running workflow to p_amount micro-USD, also if it was exceeded and applies
--- no more. Steps that wait for it ask again at once. p_by (who asked) and p_reason are stored in the
--- event. Locks the workflow row FOR NO KEY UPDATE, then the budget's row.
+-- no more. p_by (who asked) and p_reason are stored in the event. The caller then lets the steps that
+-- wait for the budget ask again (see wake_for_budget_v1). Locks the workflow row FOR NO KEY UPDATE,
+-- then the budget's row.
 --
 -- verdicts:
 --   changed
@@ -16,11 +17,6 @@ DECLARE
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w <> 'running' THEN RETURN 'not_running'; END IF;
-  UPDATE steps SET wake_at = playalter_now()
-   WHERE workflow_id = p_workflow AND status = 'pending' AND wake_at > playalter_now()
-     AND error_code IN ('waits_for_budget', 'over_budget')
-     AND EXISTS (SELECT FROM budgets WHERE workflow_id = p_workflow
-                    AND spent + reserved <= p_amount);
   SELECT spent + reserved AS used INTO b FROM budgets
    WHERE workflow_id = p_workflow FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_budget'; END IF;
