@@ -270,7 +270,8 @@ INVARIANTS = (
     ),
     Invariant(
         20,
-        "A budget has spent and reserved what the steps of its workflow and of those below have.",
+        "A budget has spent and reserved what the steps of its workflow and of those below have,"
+        " and their effects that are not decided yet.",
         """
         SELECT b.workflow_id, concat_ws(' ', 'spent', b.spent, 'not', t.spent,
                                         'reserved', b.reserved, 'not', t.reserved)
@@ -278,7 +279,9 @@ INVARIANTS = (
             WITH RECURSIVE below AS (
               SELECT id FROM workflows WHERE id = b.workflow_id
               UNION ALL SELECT c.id FROM below JOIN workflows c ON c.parent_id = below.id)
-            SELECT coalesce(sum(s.cost), 0) AS spent, coalesce(sum(s.reserved), 0) AS reserved
+            SELECT coalesce(sum(s.cost), 0) AS spent, coalesce(sum(s.reserved), 0) + (
+                     SELECT coalesce(sum(d.reserved), 0) FROM webhook_deliveries d
+                      WHERE d.effect_workflow_id IN (SELECT id FROM below)) AS reserved
               FROM below JOIN steps s ON s.workflow_id = below.id) AS t
          WHERE (b.spent, b.reserved) <> (t.spent, t.reserved)
         """,
@@ -286,10 +289,17 @@ INVARIANTS = (
     Invariant(
         21,
         "A step that has ended, or whose workflow has, has no reservation, but one that is still to"
-        " be undone.",
+        " be undone. An orphan has one until it is undone, and an effect that its step has given up"
+        " until it is decided.",
         f"SELECT w.id, s.key || ' ' || s.status FROM chosen w JOIN steps s ON s.workflow_id = w.id"
-        f" WHERE s.reserved > 0 AND (w.status IN {_TERMINAL} OR s.kind <> 'step'"
-        f" OR s.status IN {_DONE})",
+        f" WHERE s.reserved > 0 AND CASE s.kind"
+        f" WHEN 'step' THEN w.status IN {_TERMINAL} OR s.status IN {_DONE}"
+        " WHEN 'orphan' THEN NOT EXISTS (SELECT FROM steps u WHERE u.workflow_id = w.id"
+        " AND u.of_key = s.key AND u.kind = 'orphan_undo' AND u.status <> 'succeeded')"
+        " ELSE true END"
+        " UNION ALL SELECT w.id, d.effect_id FROM chosen w"
+        " JOIN webhook_deliveries d ON d.effect_workflow_id = w.id"
+        " WHERE d.reserved > 0 AND d.fate IS NOT NULL",
     ),
 )
 

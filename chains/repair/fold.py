@@ -222,6 +222,9 @@ class _Fold:
         step.cost = _number(data, "cost", Bounds(step.cost.low, None))
         step.status, step.code = status, data.get("code")
 
+    def cost_assumed(self, _: str, step: ExpectedStep, data: Data) -> None:
+        step.cost = exactly(int(data["cost"]))
+
     def compensated(self, key: str, step: ExpectedStep, data: Data) -> None:
         self._add_row(undo_of(key))
         undo = self.expected.steps[undo_of(key)]
@@ -322,4 +325,5 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepResolved": _Fold.resolved,
     "StepAdopted": _Fold.adopted,
     "OrphanFound": _Fold.orphan_found,
+    "CostAssumed": _Fold.cost_assumed,
 }

@@ -115,7 +115,7 @@ _DECIDE = "SELECT decide_delivery_v1(:delivery, :is_told, cast(:orphan AS jsonb)
 
 
 # Mark each effect for which its step waits as the step's own. Most effects are: marking them here
-# needs no lock on their workflows.
+# needs no lock on their workflows. One that holds a reservation is decided under that lock.
 # PostgreSQL's planner treats the two conditions on a delivery as independent. It expects many open
 # deliveries, although there are few, and would read all steps. Therefore read the open deliveries
 # first, and look up the step of each by its key. OFFSET 0 keeps the planner from turning the
@@ -123,7 +123,8 @@ _DECIDE = "SELECT decide_delivery_v1(:delivery, :is_told, cast(:orphan AS jsonb)
 _OWN = """
 WITH open AS MATERIALIZED (
   SELECT id, effect_id, effect_workflow_id, effect_step_key FROM webhook_deliveries
-   WHERE effect_workflow_id IS NOT NULL AND fate IS NULL ORDER BY received_at LIMIT %s),
+   WHERE effect_workflow_id IS NOT NULL AND fate IS NULL AND reserved = 0
+   ORDER BY received_at LIMIT %s),
 own AS MATERIALIZED (
   SELECT id FROM open AS o WHERE EXISTS (
     SELECT FROM steps s WHERE s.workflow_id = o.effect_workflow_id AND s.key = o.effect_step_key
@@ -142,7 +143,8 @@ SELECT id, platform, effect_workflow_id AS workflow_id, effect_step_key AS key, 
                  SELECT FROM intents i JOIN workflows w ON w.id = i.workflow_id
                   WHERE i.workflow_id = s.workflow_id AND i.step_key = s.key
                     AND i.resolution IS NULL AND w.completed_at IS NULL)
-               ELSE s.external_id IS NOT NULL
+               ELSE s.external_id IS NOT NULL OR d.reserved > 0 AND s.status = 'pending'
+                    AND s.error_code IN ('waits_for_budget', 'over_budget')
                     OR s.status IN ('succeeded', 'skipped', 'compensated') END
    OFFSET 0)
  ORDER BY received_at LIMIT %s

@@ -39,6 +39,8 @@ class WebhookDelivery(Base):
     effect_step_key: Mapped[str | None]
     fate: Mapped[str | None]
     """Whether the effect is the step's own or an orphan; None until that is decided."""
+    reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """What an undecided effect that its step has given up may still cost, in micro-USD."""
     decision_failures: Mapped[int] = mapped_column(server_default=text("0"))
     decide_after: Mapped[datetime | None]
     """The earliest time of the next decision, after one that failed."""

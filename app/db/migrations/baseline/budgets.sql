@@ -6,7 +6,8 @@
 --   applies: false if it limits nothing any more, because it was exceeded after the pivot (the step
 --     after which nothing is undone). A fork still gets a budget of this amount.
 --   spent: what the calls of the workflow and its children have cost
---   reserved: the sum of `steps.reserved` of these workflows: what their steps may still cost
+--   reserved: the sum of `reserved` of the steps of these workflows and of their effects for which it
+--     is not decided yet whether they are orphans: what they may still cost
 --   is_exceeded: a step may cost more than is left, and no other step holds a reservation
 --
 -- spent + reserved <= amount, unless the budget applies no more, a child past its pivot goes on

@@ -35,7 +35,8 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 --   is_tolerated: the step has failed, and the definition tolerates that
 --
 -- cost is what the step's calls have cost at the platforms, and reserved what they may still cost,
--- both in micro-USD. Only a step of a workflow that spends a budget reserves (see reserve_v1).
+-- both in micro-USD. Only a step of a workflow that spends a budget reserves (see reserve_v1). An
+-- orphan has what its step had reserved for it, until it is undone.
 CREATE TABLE steps (
   workflow_id uuid NOT NULL,
   key text NOT NULL,

@@ -1,8 +1,10 @@
 -- Verified webhooks, each committed before it is answered. Also deliveries that Playalter makes
 -- itself (platform `control`): a signal was given, a child has ended, or a step has given up an
--- effect (see disown_effects_v1). consumed_at: when a step took the delivery. effect_id, effect_workflow_id, effect_step_key: the platform's id of the
--- effect that the webhook reports, and the step for which it was made. fate: whether that step owns
--- the effect (`own`) or not (`orphan`); null until that is decided.
+-- effect (see disown_effects_v1). consumed_at: when a step took the delivery. effect_id,
+-- effect_workflow_id, effect_step_key: the platform's id of the effect that the webhook reports, and
+-- the step for which it was made. fate: whether that step owns the effect (`own`) or not (`orphan`);
+-- null until that is decided. reserved: until then, what an effect that its step has given up may
+-- still cost, in micro-USD.
 CREATE TABLE webhook_deliveries (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   platform text NOT NULL,
@@ -16,6 +18,7 @@ CREATE TABLE webhook_deliveries (
   effect_workflow_id uuid,
   effect_step_key text,
   fate text,
+  reserved bigint DEFAULT 0 NOT NULL,
   decision_failures integer DEFAULT 0 NOT NULL,
   decide_after timestamptz,
   CONSTRAINT webhook_deliveries_once UNIQUE (platform, delivery_id),

@@ -2,7 +2,8 @@
 -- with a reservation changes. It keeps the workflow's column `spent` (what the calls of its own
 -- steps have cost, in micro-USD), the costs of the workflows above it, and the budgets.
 --
--- A cost is booked against the step's reservation. A step that can cost nothing more gives the rest
+-- A cost is booked against the step's reservation, and the cost of a compensation against that of
+-- the row that it undoes. A step that can cost nothing more gives the rest
 -- back (see may_still_cost_v1). If a step of a workflow with a budget costs more than it had
 -- reserved, the cost is booked and the workflow is marked for attention, because then its action
 -- declares too low a ceiling. If the budget is exceeded now too, no step is claimed any more, and
@@ -19,6 +20,9 @@ BEGIN
   IF spends <> 0 THEN
     UPDATE workflows SET spent = spent + spends WHERE id = NEW.workflow_id;
     PERFORM tell_ancestors_v1(NEW.workflow_id, spends);
+    UPDATE steps SET reserved = greatest(reserved - spends, 0)
+     WHERE workflow_id = NEW.workflow_id AND key = NEW.of_key AND NEW.kind <> 'step'
+       AND reserved > 0 AND spends > 0;
   END IF;
   SELECT budget_id INTO budget FROM workflows WHERE id = NEW.workflow_id;
   IF budget IS NULL THEN RETURN NULL; END IF;

@@ -1,7 +1,6 @@
 -- Books what an effect at a platform has cost, p_cost in micro-USD, while the attempt runs; it does
 -- nothing if the workflow has booked the effect before. Accepted only from the attempt whose fence
--- (the id of its claim) is current. A compensation spends what the row that it undoes has reserved.
--- The workflow row is locked first, FOR NO KEY UPDATE.
+-- (the id of its claim) is current. The workflow row is locked first, FOR NO KEY UPDATE.
 --
 -- verdicts:
 --   booked
@@ -11,19 +10,15 @@ CREATE OR REPLACE FUNCTION book_effect_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_effect text, p_cost bigint)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-  s record;
+  risen integer;
 BEGIN
   PERFORM FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  SELECT kind, of_key, generation INTO s FROM steps
+  SELECT generation INTO risen FROM steps
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   INSERT INTO booked_effects (workflow_id, effect, step_key, generation)
-  VALUES (p_workflow, p_effect, p_key, s.generation) ON CONFLICT DO NOTHING;
+  VALUES (p_workflow, p_effect, p_key, risen) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN RETURN 'known'; END IF;
-  IF s.kind <> 'step' THEN
-    UPDATE steps SET reserved = greatest(reserved - p_cost, 0)
-     WHERE workflow_id = p_workflow AND key = s.of_key AND reserved > 0 AND p_cost > 0;
-  END IF;
   UPDATE steps SET cost = cost + p_cost WHERE workflow_id = p_workflow AND key = p_key;
   RETURN 'booked';
 END $$;

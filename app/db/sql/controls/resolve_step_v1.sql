@@ -35,7 +35,7 @@ DECLARE
   due text;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  SELECT status, kind, of_key, is_tolerated, generation INTO s FROM steps
+  SELECT status, kind, of_key, is_tolerated, generation, reserved INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF w.status NOT IN ('running', 'compensating')
      AND coalesce(s.kind NOT IN ('orphan', 'orphan_undo'), true) THEN
@@ -76,7 +76,7 @@ BEGIN
          started_at = CASE p_as WHEN 'never' THEN NULL ELSE started_at END,
          external_id = CASE p_as WHEN 'retry' THEN external_id END
    WHERE workflow_id = p_workflow AND key = p_key;
-  IF p_as = 'never' THEN PERFORM disown_effects_v1(p_workflow, p_key); END IF;
+  IF p_as = 'never' THEN PERFORM disown_effects_v1(p_workflow, p_key, s.reserved); END IF;
   PERFORM append_event_v1(p_workflow, 'StepResolved', p_key, jsonb_build_object(
     'as', p_as, 'by', p_by, 'reason', p_reason, 'status', becomes,
     'output', payload_hash(p_output), 'response', payload_hash(p_response),

@@ -28,7 +28,7 @@ DECLARE
 BEGIN
   SELECT status, user_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' THEN RETURN 'not_running'; END IF;
-  SELECT status, kind, role, is_tolerated, wake_at, external_id, generation INTO s FROM steps
+  SELECT status, kind, role, is_tolerated, wake_at, external_id, generation, reserved INTO s FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_step'; END IF;
   IF s.kind IN ('undo', 'orphan_undo') THEN RETURN 'undo'; END IF;
@@ -61,7 +61,7 @@ BEGIN
   IF p_artifacts IS NOT NULL THEN
     PERFORM mention_artifacts_v1(p_workflow, w.user_id, p_artifacts);
   END IF;
-  IF rises THEN PERFORM disown_effects_v1(p_workflow, p_key); END IF;
+  IF rises THEN PERFORM disown_effects_v1(p_workflow, p_key, s.reserved); END IF;
   PERFORM append_event_v1(p_workflow, 'StepRetryRequested', p_key, jsonb_build_object(
     'by', p_by, 'reason', p_reason, 'input', payload_hash(p_input),
     'generation', CASE WHEN rises THEN s.generation + 1 END));

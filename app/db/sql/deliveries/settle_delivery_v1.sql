@@ -21,14 +21,15 @@ DECLARE
   w record;
   s record;
   verdict text;
+  kept bigint;
 BEGIN
-  SELECT effect_workflow_id AS workflow_id, effect_step_key AS step_key, effect_id INTO d
+  SELECT effect_workflow_id AS workflow_id, effect_step_key AS step_key, effect_id, reserved INTO d
     FROM webhook_deliveries
    WHERE id = p_delivery AND fate IS NULL AND effect_workflow_id IS NOT NULL;
   IF NOT FOUND THEN RETURN 'decided'; END IF;
-  SELECT completed_at INTO w FROM workflows WHERE id = d.workflow_id FOR NO KEY UPDATE SKIP LOCKED;
+  SELECT completed_at, budget_id INTO w FROM workflows WHERE id = d.workflow_id FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN 'later'; END IF;
-  SELECT status, external_id INTO s FROM steps
+  SELECT status, external_id, error_code INTO s FROM steps
    WHERE workflow_id = d.workflow_id AND key = d.step_key;
   verdict := CASE
     WHEN p_is_told OR is_own_effect_v1(d.workflow_id, d.step_key, d.effect_id) THEN 'own'
@@ -42,9 +43,17 @@ BEGIN
     -- The step waits for another effect. Only a new generation forgets that one, and the calls of a
     -- new generation do not find this effect.
     WHEN s.external_id IS NOT NULL THEN 'orphan'
+    -- The step waits for its budget, and part of that is reserved for this effect of an earlier
+    -- generation.
+    WHEN d.reserved > 0 AND s.status = 'pending'
+         AND s.error_code IN ('waits_for_budget', 'over_budget') THEN 'orphan'
     ELSE 'later' END;
   IF verdict = 'later' THEN RETURN verdict; END IF;
-  UPDATE webhook_deliveries SET fate = verdict WHERE id = p_delivery AND fate IS NULL;
-  IF verdict = 'orphan' THEN PERFORM add_orphan_v1(d.workflow_id, d.step_key, p_orphan); END IF;
+  UPDATE webhook_deliveries SET fate = verdict, reserved = 0 WHERE id = p_delivery AND fate IS NULL
+  RETURNING old.reserved INTO kept;
+  IF verdict = 'orphan' THEN
+    PERFORM add_orphan_v1(d.workflow_id, d.step_key, p_orphan, kept);
+  END IF;
+  IF kept > 0 THEN PERFORM book_v1(w.budget_id, 0, -kept); END IF;
   RETURN verdict;
 END $$;

@@ -49,7 +49,7 @@ BEGIN
          is_tolerated = p_status = 'failed', crashes = 0, lease_until = NULL, deadline_at = NULL,
          finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING next_keys, join_key, kind, of_key, cost, tries INTO s;
+  RETURNING next_keys, join_key, kind, of_key, cost, tries, old.reserved AS had_reserved INTO s;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
     RETURN;
@@ -86,7 +86,9 @@ BEGIN
       'tries', nullif(s.tries, 0),
       'code', p_code, 'is_tolerated', nullif(p_status = 'failed', false),
       'skipped', to_jsonb(skipped), 'count', p_turn -> 'count'));
-  IF p_orphan IS NOT NULL THEN PERFORM add_orphan_v1(p_workflow, p_key, p_orphan); END IF;
+  IF p_orphan IS NOT NULL THEN
+    PERFORM add_orphan_v1(p_workflow, p_key, p_orphan, greatest(s.had_reserved - p_cost, 0));
+  END IF;
   IF p_is_pivot AND w.status = 'compensating' AND p_status = 'succeeded' THEN
     -- The pivot was running when the stop came, and has succeeded, so nothing may be undone. The
     -- stop itself has cancelled nothing: it cancels no step while the pivot's outcome is open.

@@ -50,9 +50,11 @@ BEGIN
          wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING tries, generation, cost INTO s;
+  RETURNING tries, generation, cost, old.reserved AS had_reserved INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
-  IF p_new_generation THEN PERFORM disown_effects_v1(p_workflow, p_key); END IF;
+  IF p_new_generation THEN
+    PERFORM disown_effects_v1(p_workflow, p_key, greatest(s.had_reserved - p_cost, 0));
+  END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
     'code', p_code, 'seconds', round(p_seconds::numeric, 3),
