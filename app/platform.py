@@ -193,6 +193,7 @@ class Action:
     compensate: Compensate | None = None
     lookup: Lookup | None = None
     ceiling: Ceiling | None = None
+    lost: Callable[[Json], int] | None = None
     output: type[ActionOutput] | None = None
     example: Json | None = None
     contract_of: Callable[[Json], Contract] | None = None
@@ -230,6 +231,12 @@ class Action:
         A workflow with a budget reserves so much before the step runs.
         """
         self.ceiling = function
+        return function
+
+    def costs_if_lost(self, function: Callable[[Json], int]) -> Callable[[Json], int]:
+        """Declare the most that a call may have cost whose answer is lost, in micro-USD, from its
+        request (decorator). For a repeatable action: the call is sent again, and is paid twice."""
+        self.lost = function
         return function
 
     def looked_up(self, function: Lookup) -> Lookup:

@@ -5,6 +5,7 @@ Each way in which an attempt can end is one of Moves. app/engine/outcome_writer.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +19,13 @@ from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
 from app.engine.prepared import Prepared
 from app.engine.releases import leave_if_other
 from app.engine.reserving import reserve
-from app.errors import NotServed, Permanent
+from app.errors import NotServed, Permanent, Unknown
 from app.keys import step_of
 from app.outbound.http import HttpCall, exchange_scope
 from app.payload import clean, dumps
 from app.platform import Action, ActionInput, Json, Undo
 from app.protocol import intents, leases
-from app.protocol.claims import Claim
+from app.protocol.claims import Claim, Fenced
 from app.protocol.outcomes import Attempt
 
 
@@ -62,6 +63,9 @@ def execute(
             refusals.report(action, err)
         except Exception as err:  # noqa: BLE001 - each error of an action is an outcome to record
             result = ended(err, call, prepared, _attempt(call, given, http_calls))
+            if isinstance(err, Unknown):
+                with suppress(Fenced):
+                    call.write_off_lost()
     telemetry.step_ended(action.name, result.move.value, time.monotonic() - since)
     return result
 
@@ -104,6 +108,9 @@ def _run(call: Call, prepared: Prepared) -> Any:
         return action.compensate(call, _undo(call))
     if claim.prior == "unknown":
         look_up(call, is_pivot=prepared.is_pivot)
+    # The worker of an earlier attempt may have died. What that has cost is spent before the rest is
+    # reserved.
+    call.write_off_lost()
     given = _fitting_input(action, prepared)
     reserve(claim, action, given)
     return action.run(call, given)

@@ -133,6 +133,20 @@ class Call:
         if verdict == "booked":
             self.booked += micro_usd
 
+    def write_off_lost(self) -> None:
+        """Book the most that each call of unknown outcome may have cost, if the action declares
+        that (`costs_if_lost`), and count the call as refused, so that it is sent again.
+
+        Raises Fenced if the step's claim is lost.
+        """
+        if self.action.lost is None or self.claim.undo:
+            return
+        for intent in self.open_intents():
+            # Sent again, the call has another time, so each sending is booked once.
+            sent = f"{intent.key} at {intent.first_sent_at.timestamp()}"
+            self.spend(self.action.lost(intent.request), of=sent)
+            self._resolve(intent, "refused", None)
+
     def deliveries(self, external_id: str | None = None) -> list[Json]:
         """The payloads of the verified webhooks for `external_id`, oldest first. The default is the
         step's own external id."""

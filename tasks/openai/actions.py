@@ -108,10 +108,22 @@ def caption_ceiling(given: CaptionInput) -> int:
     return sum(cost(model, read, written) for written in _MAX_TOKENS)
 
 
+@caption.costs_if_lost
+def lost_cost(request: Json) -> int:
+    """What OpenAI may bill for a call whose answer is lost: as many tokens as it may write. That is
+    mostly too much; it stops a workflow early rather than late."""
+    read = _tokens_of(request["system"], request["user"])
+    return cost(request["model"], read, request["max_tokens"])
+
+
 def _most_tokens(given: CaptionInput) -> int:
+    return _tokens_of(_SYSTEM, _user(given))
+
+
+def _tokens_of(system: str, user: str) -> int:
     """More than the tokens of the messages: a token is at least one byte, and the model adds a few
     tokens to each message."""
-    return len(f"{_SYSTEM}{_user(given)}".encode("utf-8", "surrogatepass")) + 100
+    return len(f"{system}{user}".encode("utf-8", "surrogatepass")) + 100
 
 
 def _user(given: CaptionInput) -> str:

@@ -1,7 +1,7 @@
 """Typed calls to OpenAI; every failure is raised as one of app.errors.
 
 Invariant: the SDK's own retries are off, and app.outbound.http sends its requests. Every call may
-be repeated, even if it is paid twice, so none ends as Unknown.
+be repeated. A completion whose answer is lost ends as Unknown, because OpenAI may bill it.
 https://platform.openai.com/docs/api-reference
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.errors import Outcome, Retryable
+from app.errors import Outcome, Retryable, Unknown
 from app.outbound import http
 from app.platform import Json
 from app.settings import needed
@@ -33,6 +33,7 @@ _EXHAUSTED = frozenset(
 )
 SETTING = "OPENAI_API_KEY"
 _READ_SECONDS = 45.0
+_LOST = "no_answer"
 
 
 class OpenAIApi:
@@ -71,6 +72,7 @@ class OpenAIApi:
                 max_completion_tokens=max_tokens,
                 extra_headers={"Idempotency-Key": key},
             ),
+            is_billed=True,
         )
         choice, usage = made.choices[0], made.usage
         return {
@@ -133,14 +135,26 @@ def _sdk(settings: OpenAISettings) -> "openai.OpenAI":
     )
 
 
-def _call(name: str, perform: Callable[[], T]) -> T:
+def _call(name: str, perform: Callable[[], T], *, is_billed: bool = False) -> T:
     import openai
 
     with http.operation("openai", name, repeatable=True, read_seconds=_READ_SECONDS):
         try:
             return perform()
         except openai.OpenAIError as err:
-            raise _outcome(err) from err
+            found = _outcome(err)
+            if is_billed and _is_lost(found):
+                raise Unknown(found.message, code=found.code) from err
+            raise found from err
+        except Retryable as err:
+            if is_billed and _is_lost(err):
+                raise Unknown(err.message, code=err.code) from err
+            raise
+
+
+def _is_lost(found: Outcome) -> bool:
+    """Whether the request was sent and has no whole answer."""
+    return isinstance(found, Retryable) and found.code == _LOST
 
 
 def _outcome(err: "openai.OpenAIError") -> Outcome:
@@ -148,7 +162,10 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
     import openai
 
     if not isinstance(err, openai.APIStatusError):
-        return Retryable(f"openai: {type(err).__name__}", code="platform_error")
+        # The transport raises an outcome. All other errors are those of an answer that came.
+        if isinstance(err.__cause__, Outcome):
+            return err.__cause__
+        return Retryable(f"openai: {type(err).__name__}", code=_LOST)
     body: Any = err.body
     message = body.get("message") if isinstance(body, dict) else None
     return http.refusal(

@@ -6,8 +6,8 @@ import pytest
 
 import tasks.openai.actions
 from app import db
-from app.errors import Permanent
-from tasks.openai.actions import CaptionInput, caption_ceiling, cost
+from app.errors import Permanent, Retryable, Unknown
+from tasks.openai.actions import CaptionInput, caption_ceiling, cost, lost_cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
 from tests.contract.vendors import Vendors
@@ -78,3 +78,29 @@ def test_a_caption_that_never_ends_is_not_published(step: Claim, vendors: Vendor
 
 def test_a_caption_cannot_be_undone(step: Claim) -> None:
     assert caption(step).action.compensate is None
+
+
+def test_a_caption_whose_answer_is_lost_is_booked_at_its_ceiling_once(
+    step: Claim, vendors: Vendors
+) -> None:
+    asked = caption(step)
+    vendors.fault("openai", "chat.completions.create", "lost_reply")
+    with pytest.raises(Unknown):
+        asked.run()
+    lost = lost_cost(asked.open_intent().request)
+    # The next attempt begins so, whether or not the worker of this one has died.
+    for _ in range(2):
+        asked.call().write_off_lost()
+    asked.run()
+    (row,) = db.rows("SELECT spent FROM workflows WHERE id = %s", (asked.claim.workflow_id,))
+    assert row["spent"] == lost + asked.cost > lost > 0
+
+
+def test_a_caption_that_is_refused_costs_nothing(step: Claim, vendors: Vendors) -> None:
+    asked = caption(step)
+    vendors.fault("openai", "chat.completions.create", "status", status=500)
+    with pytest.raises(Retryable):
+        asked.run()
+    asked.call().write_off_lost()
+    (row,) = db.rows("SELECT spent FROM workflows WHERE id = %s", (asked.claim.workflow_id,))
+    assert row["spent"] == 0

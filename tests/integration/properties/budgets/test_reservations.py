@@ -4,6 +4,8 @@ import time
 
 from app import db
 from app.engine.attempt import execute
+from app.engine.call import Call
+from app.platform import Action, ActionInput, Effect, Json
 from app.protocol import budgets, outcomes
 from app.queries.details import workflow_detail
 from chains.commands.command import caller_of
@@ -22,7 +24,7 @@ from tests.integration.properties.budgets.money import (
     wide,
 )
 from tests.integration.properties.samples import job, pay
-from tests.integration.properties.vendor import CEILING, COST, UNDO_COST
+from tests.integration.properties.vendor import CEILING, COST, UNDO_COST, AnyInput
 from tests.integration.properties.world import World
 from tests.invariants import holds
 from tests.unit.definitions import noop
@@ -134,4 +136,37 @@ def test_a_cost_above_the_ceiling_is_booked_and_calls_a_person(observing: Kernel
     assert list(rebuild.differences()) == []
     dismiss(caller_of(observing.user_id), workflow, reason="the price has risen")
     assert observing.workflow(workflow)["attention"] is None
+    assert list(rebuild.differences()) == []
+
+
+def test_a_repeatable_call_whose_answer_is_lost_is_booked_and_sent_again(
+    observing: Kernel,
+) -> None:
+    world = World(observing)
+
+    def run(call: Call, given: ActionInput) -> Json:
+        made = call.once("create", {}, lambda _, __: world.vendor._call(lambda: None))
+        call.spend(COST, of="answer")
+        return made
+
+    made = Action("openai.caption", AnyInput, run, Effect.REPEATABLE)
+    made.ceiling, made.lost = lambda _: CEILING, lambda _: CEILING - 1
+    world.actions["openai.caption"] = made
+    node = {"step": "caption", "action": "openai.caption", "with": {"brief": "a circus"}}
+    workflow = observing.start(observing.register(node, **usd(3 * CEILING)))
+    world.vendor.fault = "lost_reply"
+    assert attempt(world, workflow, "caption") == "recorded"
+    assert budget(workflow) == (3 * CEILING, CEILING - 1, 0)
+    world.pass_real_time(120.0)
+    world.vendor.fault = "killed_after"
+    claim = observing.claim(workflow, "caption")
+    assert world.attempt(claim) == "killed"
+    world.lapse(claim)
+    assert budget(workflow) == (3 * CEILING, CEILING - 1, CEILING), "the lost call is still covered"
+    world.pass_real_time(120.0)
+    attempt(world, workflow, "caption")
+    assert observing.workflow(workflow)["status"] == "succeeded"
+    assert budget(workflow) == (3 * CEILING, 2 * (CEILING - 1) + COST, 0)
+    assert observing.workflow(workflow)["attention"] is None
+    all_agree()
     assert list(rebuild.differences()) == []
