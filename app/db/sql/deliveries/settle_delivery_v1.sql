@@ -27,7 +27,8 @@ BEGIN
     FROM webhook_deliveries
    WHERE id = p_delivery AND fate IS NULL AND effect_workflow_id IS NOT NULL;
   IF NOT FOUND THEN RETURN 'decided'; END IF;
-  SELECT completed_at, budget_id INTO w FROM workflows WHERE id = d.workflow_id FOR NO KEY UPDATE SKIP LOCKED;
+  SELECT completed_at, budget_id INTO w FROM workflows WHERE id = d.workflow_id
+     FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN 'later'; END IF;
   SELECT status, external_id, error_code INTO s FROM steps
    WHERE workflow_id = d.workflow_id AND key = d.step_key;
