@@ -1,6 +1,7 @@
 """Makes the output of `http.request` of an answer: its status, some headers, and JSON or text.
 
-Invariant: the output has no secret in it that was sent, also if the server repeats it.
+Invariant: the output has no secret in it that was sent, also if the server repeats it in one of the
+spellings of `tasks/http/hiding.py`.
 """
 
 import json
@@ -9,8 +10,8 @@ from typing import Any, NoReturn
 
 from app.outbound.http import HttpReply
 from app.platform import Json
+from tasks.http.hiding import Hidden
 
-HIDDEN = "[secret]"
 _KEPT = (
     *("content-type", "date", "etag", "last-modified", "link", "location", "retry-after"),
     *("x-request-id",),
@@ -24,7 +25,6 @@ _CHARSETS = frozenset(
     )
 )
 _DEEPEST = 100
-_LEAST_CHARACTERS = 8
 
 
 class _TooDeep(ValueError):
@@ -37,14 +37,20 @@ def shaped(reply: HttpReply, secrets: tuple[str, ...], keep: Iterable[str]) -> J
     `secrets` are the values of the secrets that were sent; `keep` names further headers.
     """
     wanted = {*_KEPT, *map(str.lower, keep)} - {"set-cookie"}
-    hidden = _parts(secrets)
+    hidden = Hidden(secrets)
     kept = {name: value for name, value in reply.headers.items() if name in wanted}
     text = text_of(reply)
     try:
-        found = _without(json.loads(text, parse_constant=_no_constant), hidden, 0)
+        read = json.loads(
+            text,
+            parse_int=hidden.integer,
+            parse_float=hidden.number,
+            parse_constant=_no_constant,
+        )
+        found = _without(read, hidden, 0)
         shown = None
     except (ValueError, RecursionError):  # no JSON, or JSON that is nested too deeply
-        found, shown = None, _without(text, hidden, 0)
+        found, shown = None, hidden.text(text)
     return {
         "status": reply.status,
         "headers": _without(kept, hidden, 0),
@@ -64,17 +70,9 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)  # NaN and Infinity are no JSON.
 
 
-def _parts(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    """The values, and their longer words, the longest first: a server may repeat only a token."""
-    parts = {part for each in secrets for part in (each, *each.split())}
-    return tuple(sorted((each for each in parts if len(each) >= _LEAST_CHARACTERS), key=len))[::-1]
-
-
-def _without(value: Any, hidden: tuple[str, ...], depth: int) -> Any:
+def _without(value: Any, hidden: Hidden, depth: int) -> Any:
     if isinstance(value, str):
-        for each in hidden:
-            value = value.replace(each, HIDDEN)
-        return value
+        return hidden.text(value)
     if depth > _DEEPEST:
         raise _TooDeep
     if isinstance(value, dict):

@@ -1,5 +1,6 @@
 """A secret goes to the hosts that the operator names, and nowhere else."""
 
+import base64
 import json
 import logging
 import os
@@ -10,7 +11,8 @@ import pytest
 
 from app.errors import NotConfigured, Permanent
 from app.settings import Settings, SettingsInvalid
-from tasks.http import answers, client
+from tasks.http import client
+from tasks.http.hiding import HIDDEN
 from tests.contract.cases import Claim
 from tests.contract.http.cases import posting
 from tests.contract.test_destinations import answering, port_of, to
@@ -21,10 +23,10 @@ TOKEN = "4f1c-the-token-of-a-shop"
 VALUE = f"Bearer {TOKEN}"
 
 
-def lending(configure: Configure, url: str, *others: str) -> None:
+def lending(configure: Configure, url: str, *others: str, value: str = VALUE) -> None:
     """Lend the secret `shop` to the server at the address, and allow it and others."""
     ports = ",".join(f"127.0.0.1:{port_of(each)}" for each in (url, *others))
-    secrets = json.dumps({"shop": {"value": VALUE, "to": [url]}})
+    secrets = json.dumps({"shop": {"value": value, "to": [url]}})
     configure(OUTBOUND_ALLOWED=ports, HTTP_SECRETS=secrets)
 
 
@@ -40,10 +42,39 @@ def test_a_secret_is_sent_and_hidden_where_the_server_repeats_it(configure: Conf
         lending(configure, url)
         seen = client.read(asking(url))
     assert seen["json"] == {
-        "got": {"X-Shop": answers.HIDDEN, "only": [answers.HIDDEN]},
-        answers.HIDDEN: 1,
+        "got": {"X-Shop": HIDDEN, "only": [HIDDEN]},
+        HIDDEN: 1,
     }
     assert TOKEN not in json.dumps(seen)
+
+
+LOGIN = "Basic " + base64.b64encode(b'shop@example.com:pass/w"rd 1').decode()
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "seen"),
+    [
+        ("Bearer 4f1c/token+of=", r'{"a": NaN, "b": "4f1c\/token+of="}', None),
+        ("Bearer 4f1c/token+of=", r'{"b": "{\"c\":\"4f1c\\\/token\u002bof\u003D\"}"}', {"b"}),
+        ("Bearer 4f1c/token+of=", '{"b": "/?key=4f1c%2ftoken%2Bof%3D"}', {"b": "/?key=[secret]"}),
+        ("Bearer 4f1c/token+of=", "<i>4f1c&#x2F;token&#43;of=</i>", None),
+        ("0012345678", '{"b": [12345678, -12345678.0, 990012345678]}', {"b": [HIDDEN] * 3}),
+        (LOGIN, r'{"b": ["pass/w\"rd 1", "pass%2Fw%22rd+1", "shop&#64;example.com"]}', {"b"}),
+        (r"ab\\\\cd\ef", r"NaN ab\\\\\\\\cd\\ef", None),
+    ],
+    ids=["json", "json-in-json", "percent", "html", "number", "basic", "backslashes"],
+)
+def test_a_secret_is_hidden_also_in_another_spelling(
+    configure: Configure, value: str, told: str, seen: object
+) -> None:
+    body = told.encode()
+    with answering(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body) as (url, _):
+        lending(configure, url, value=value)
+        found = client.read(asking(url))
+    assert HIDDEN in json.dumps(found)
+    assert not any(each in json.dumps(found) for each in ("4f1c", "123456", "pass", "shop", "ef"))
+    if isinstance(seen, dict):
+        assert found["json"] == seen
 
 
 def test_a_redirect_to_another_host_gets_neither_the_secret_nor_the_headers(
