@@ -5,7 +5,7 @@ Prints one line of JSON when every port listens: the addresses and the settings 
 
 The variables SANDBOX_KEY (the control API's key; by default a random one) and SANDBOX_SEED are read
 from the environment, because every user of the machine can read a command line, and the vendors'
-secrets follow from the seed.
+secrets follow from the seed. By default the seed is a random one, which is kept in DIR.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         key = os.environ.get("SANDBOX_KEY") or secrets.token_urlsafe(32)
-        sandbox = start(options.base_port, options.state, options.hook_base, options.seed, key)
+        seed = _kept_seed(options.state) if options.seed is None else options.seed
+        sandbox = start(options.base_port, options.state, options.hook_base, seed, key)
     except PortTaken as error:
         print(f"playalter sandbox: {error}; choose another --base-port", file=sys.stderr)
         return 2
@@ -55,10 +56,27 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed",
         type=int,
-        default=int(os.environ.get("SANDBOX_SEED") or 0),
-        help="determines the credentials and captions; by default $SANDBOX_SEED, or else 0",
+        default=os.environ.get("SANDBOX_SEED") or None,
+        help="determines the credentials and captions; by default $SANDBOX_SEED, or else a random"
+        " number that is kept in the folder for all state",
     )
     return parser.parse_args(argv)
+
+
+def _kept_seed(folder: Path) -> int:
+    """The seed in the folder, which only this user may read; make a random one at the first start.
+
+    A known seed would give the vendors' secrets away to every user of the machine.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "seed"
+    if not path.exists():
+        # Complete before it has its name, so that no start finds half a seed.
+        part = folder / f"seed.{os.getpid()}"
+        part.touch(mode=0o600)
+        part.write_text(str(secrets.randbits(64)))
+        part.rename(path)
+    return int(path.read_text())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import requests
 import stripe
 from replicate.client import Client
 
+from ops.sandbox.credentials import Credentials
 from tests.sandbox.replicate.test_replicate import HELLO
 from tests.sandbox.running import ROOT, Catcher, Sandbox, free_base_port, until
 from tests.sandbox.stripe.test_stripe import authorize
@@ -39,6 +40,8 @@ def test_state_and_work_under_way_survive_kill_9(tmp_path: Path, catcher: Catche
     sandbox.kill()
     sandbox.start()
     assert sandbox.map["env"] == keys
+    assert keys["STRIPE_API_KEY"] != Credentials.from_seed(0).STRIPE_API_KEY
+    assert (sandbox.state / "seed").stat().st_mode & 0o077 == 0
     assert authorize(client, "before").id == intent.id
     assert sandbox.books()["authorizations"] == 1
     assert len(sandbox.control("GET", "/faults")["faults"]) == 1
