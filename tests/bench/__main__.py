@@ -14,7 +14,7 @@ from tests.bench.compare import Options, compare
 from tests.bench.loads import LOADS, QUICK, W3_SLOW, Load
 from tests.bench.options import positive, scratch, takes_json, tell, writable
 
-OTHERS = ("waiting", "wide", "storage", "growth", "front", "running")
+OTHERS = ("burst", "waiting", "wide", "storage", "growth", "front", "running")
 """Modules beside this one that ops/bench starts by their name."""
 QUICK_RUNS = 2
 MOST_SLOTS = 50

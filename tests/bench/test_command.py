@@ -53,3 +53,14 @@ def test_the_smallest_comparison_measures_records_and_draws(
     assert ElementTree.parse(drawing).getroot().tag.endswith("svg")
     assert main(["--from", str(data), "--readme"]) == 0
     assert "| W1: three no-op steps |" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_a_small_burst_ends_without_copies(tmp_path: Path) -> None:
+    data = tmp_path / "burst.json"
+    argv = [sys.executable, "-m", "tests.bench.burst", "--workflows", "1500", "--json", str(data)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(data.read_text())
+    assert (len(found["parts"]), found["copies"], found["copies_left"]) == (10, 0, 0)
+    assert "1,500 workflows: submitted in" in done.stdout

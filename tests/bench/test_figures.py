@@ -7,6 +7,7 @@ import pytest
 from chains.language.definition import Definition
 from chains.plans.compiler import first_rows
 from chains.plans.layout import compile_plan
+from tests.bench import burst
 from tests.bench.compare import Comparison, Counted, sized
 from tests.bench.loads import ALONE, LOADS, QUICK, W1, W1I, W2, W3, W3_SLOW, W4, Load, Unit
 from tests.bench.measure import Run, percentile
@@ -141,3 +142,21 @@ def test_the_table_of_the_readme_has_a_line_for_each_load() -> None:
     *_, line = as_markdown(data).splitlines()
     assert line == f"| {W1.title} | 300 steps/s | 150 steps/s | 2.00 | 1.50 | 1.50 |"
     assert len({row.count("|") for row in as_markdown(data).splitlines()}) == 1
+
+
+def test_a_burst_is_told_by_tenths_of_its_ends() -> None:
+    # The first tenth takes two seconds, the last one half a second more than those before it.
+    times = [0.0, 2.0, *(2.0 + n for n in range(1, 9)), 11.5]
+    moments = [
+        burst.Moment(at, 30 * n, (0.3 * n, 0.1 * n, 0.0, 0.01 * at), 1000 + 10 * n)
+        for n, at in enumerate(times)
+    ]
+    found = burst.figures(moments, submitted_at=3.5)
+    rates = [round(part["steps_per_second"]) for part in found["parts"]]
+    assert rates == [45, *[90] * 8, 60]
+    assert found["parts"][1]["cpu_ms_per_step"] == pytest.approx(1000 * 0.41 / 90)
+    assert found["parts"][1]["worker_share"] == pytest.approx(0.3)
+    assert found["rates_apart"] == pytest.approx(1 / 3)
+    assert found["ended_meanwhile"] == 60
+    assert found["reconciler_share"] == pytest.approx(0.01)
+    assert found["valkey_bytes"] == 100
