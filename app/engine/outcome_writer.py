@@ -79,7 +79,7 @@ def record(
     if result.move is Moves.RETRY:
         return _record_retry(claim, result, fraction, writer)
     if result.move is Moves.FINISH:
-        return writer.finish_step(claim, result.attempt, result.finish)
+        return _record_finish(claim, result, writer)
     if result.move is Moves.SUSPEND:
         return _record_suspension(claim, result, writer)
     if result.move is Moves.FAIL:
@@ -101,6 +101,17 @@ def record(
         return Advance(writer.leave_step(claim, result.attempt, result.error))
     # A step that was put off has been recorded by the transaction that put it off.
     return Advance(result.verdict if result.move is Moves.PUT_OFF else "fenced")
+
+
+def _record_finish(claim: Claim, result: Result, writer: OutcomeWriter) -> Advance:
+    advance = writer.finish_step(claim, result.attempt, result.finish)
+    if advance.verdict != "no_room":
+        return advance
+    # Nothing was recorded. The step would add rows, and the workflow has too many for them.
+    assert result.prepared is not None
+    assert result.prepared.no_room is not None
+    result.move, result.error = Moves.FAIL, result.prepared.no_room
+    return _record_failure(claim, result, result.error, writer)
 
 
 def _record_retry(claim: Claim, result: Result, fraction: float, writer: OutcomeWriter) -> Advance:

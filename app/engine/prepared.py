@@ -40,6 +40,8 @@ class Prepared:
     turn: Json | None = None
     """What the step's end changes beside its own row (see `finish_step_v1`). None: the end
     only releases the step's successors."""
+    no_room: Json | None = None
+    """The error with which the step fails if the workflow has no room for the rows of its turn."""
     workflow_output: Callable[[Any, str, Json | None], Json | None] | None = None
     """Makes the workflow's output from its last step's output, status and error."""
     tolerance: Tolerance | None = None

@@ -27,6 +27,9 @@ class MemoryOutcomes:
     def finish_step(self, claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
         """See finish_step_v1."""
         workflow, row = self._row(claim)
+        turn = finish.turn or {}
+        if "room" in turn and len(workflow.rows) > turn["room"]:
+            return Advance("no_room")
         row.status, row.output, row.error = finish.status, finish.output, finish.error
         if row.undo:
             return self._undone(workflow, row)
@@ -34,7 +37,7 @@ class MemoryOutcomes:
             workflow.failed[row.key] = row
         if finish.is_pivot and workflow.status == "compensating" and finish.status == "succeeded":
             self._refuse_stop(workflow)
-        self._turn(workflow, finish.turn or {})
+        self._turn(workflow, turn)
         return self._follow(workflow, row, finish)
 
     def _undone(self, workflow: WorkflowRow, row: StepRow) -> Advance:

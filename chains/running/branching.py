@@ -16,17 +16,23 @@ from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep
 from chains.running.reading import records
 from chains.running.references import outputs, render_or_fail, scope_of, workflow_names
 
+_MANY = 1000
+"""So many rows are not made before the workflow's steps are counted. This count saves work only:
+other rows of the workflow may add steps meanwhile, so that `finish_step_v1` counts again."""
+
 
 @dataclass(frozen=True)
 class Turn:
     """The decision of a branching row (a row that starts a block or ends a turn of a loop).
 
     `changes` describes the rows that its success adds, skips or releases. It is the argument
-    `p_turn` of the SQL function `finish_step_v1`.
+    `p_turn` of the SQL function `finish_step_v1`. `no_room` is the error of the row if that
+    function refuses the turn, because the workflow would have too many steps.
     """
 
     output: Json
     changes: Json
+    no_room: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,14 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
         found: Json = workflow_names(claim.workflow_id)["input"]
         return found
 
-    _refuse_many(claim, join, least_steps_of_items(plan, template_of(join), items, read_input))
+    least = least_steps_of_items(plan, template_of(join), items, read_input)
+    no_room = _no_room(join)
+    if least > _MANY and records().step_count(claim.workflow_id) + least > MAX_ROWS:
+        raise Permanent(no_room["message"], code=no_room["code"])
     rows, heads = body_rows(plan, join, items, 0, window)
     added: Json = {"join": join, "count": len(items), "window": window, "steps": rows}
-    return Turn({"count": len(items)}, {**added, "release": heads or [join]})
+    changes = {**added, "room": MAX_ROWS - least, "release": heads or [join]}
+    return Turn({"count": len(items)}, changes, no_room)
 
 
 def _choose(claim: Claim, step: PlannedStep) -> Turn:
@@ -90,7 +100,8 @@ def _holds(condition: str, scope: Json, meter: Meter | None = None) -> bool:
 
 
 def _first_turn(claim: Claim, plan: Plan) -> Turn:
-    return Turn({"turns": 1}, _turn_rows(claim, plan, block_of(claim.key), 0))
+    join = block_of(claim.key)
+    return Turn({"turns": 1}, _turn_rows(claim, plan, join, 0), _no_room(join))
 
 
 def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
@@ -101,6 +112,7 @@ def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
         return Turn(
             {"ended": False, "turns": number + 2},
             _turn_rows(claim, plan, join, number + 1),
+            _no_room(join),
         )
     if not has_ended and step.block.on_exhausted == "fail":
         raise Permanent(
@@ -111,18 +123,17 @@ def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
 
 def _turn_rows(claim: Claim, plan: Plan, join: str, number: int) -> Json:
     rows, heads = body_rows(plan, join, [claim.item], number, 1)
-    _refuse_many(claim, join, len(rows))
-    return {"join": join, "count": number + 1, "steps": rows, "release": heads}
+    added: Json = {"join": join, "count": number + 1, "steps": rows}
+    return {**added, "room": MAX_ROWS - len(rows), "release": heads}
 
 
-def _refuse_many(claim: Claim, block: str, added: int) -> None:
-    """Raise Permanent if the workflow would have too many steps with those that are added."""
-    if records().step_count(claim.workflow_id) + added > MAX_ROWS:
-        raise Permanent(
-            f"with the steps of {block}, the workflow has more than {MAX_ROWS} steps; use fewer"
-            " items or turns, or start a workflow for each item",
-            code="too_many_steps",
-        )
+def _no_room(block: str) -> Json:
+    """The error of a row whose block would give the workflow too many steps."""
+    return {
+        "code": "too_many_steps",
+        "message": f"with the steps of {block}, the workflow has more than {MAX_ROWS} steps; use"
+        " fewer items or turns, or start a workflow for each item",
+    }
 
 
 def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:

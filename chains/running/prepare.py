@@ -209,7 +209,8 @@ def _branch(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
         fault = Permanent(f"the input cannot be made: {type(err).__name__}", code="input_failed")
         return replace(base, fault=fault)
-    return replace(base, input={"decision": turn.output}, turn=turn.changes)
+    made: Json = {"decision": turn.output}
+    return replace(base, input=made, turn=turn.changes, no_room=turn.no_room)
 
 
 def _join(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:

@@ -1,12 +1,22 @@
 """Choices, loops and maps: the ways taken, the turns made, the items that fail."""
 
+import time
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from app.engine.attempt import execute
+from app.engine.outcome_writer import record
 from app.errors import InvalidInput
-from tests.integration.conftest import Kernel
-from tests.integration.driving import ended, statuses
+from chains.actions import actions
+from chains.plans.counting import MAX_ROWS
+from chains.plans.plan import EXPAND
+from chains.rehearsal import rehearse
+from chains.running.prepare import prepare
+from tests.integration.conftest import Kernel, Threads
+from tests.integration.driving import drive, ended, statuses
 from tests.unit.definitions import fail, noop
 
 pytestmark = pytest.mark.usefixtures("agreeing")
@@ -274,3 +284,56 @@ def test_a_map_whose_steps_would_be_too_many_fails_before_its_first_step(
     found = statuses(row["id"])
     assert len(found) <= 8
     assert "outer[0].inner[0].a" not in found
+
+
+def _side_by_side(size: int, body: int) -> dict[str, Any]:
+    """Two maps in a parallel block; the list of `size` items comes from a step before them."""
+    do = {"sequence": [noop(f"s{number}") for number in range(body)]}
+    over = {"$": "steps.rows.output.list"}
+    maps = [{"map": name, "over": over, "do": do} for name in ("left", "right")]
+    rows = noop("rows", list=[*range(size)])
+    return {"sequence": [rows, {"parallel": "both", "branches": maps}]}
+
+
+def _expand_together(kernel: Kernel, in_threads: Threads, workflow: UUID, filled: int) -> list[str]:
+    """Decide both maps before one of them is recorded, then record both at the same time.
+
+    Acts as if the workflow had `filled` more steps. Returns the verdicts.
+    """
+    claims = [kernel.claim(workflow, f"{name}~expand") for name in ("left", "right")]
+    results = [execute(claim, actions()[EXPAND], prepare, time.monotonic()) for claim in claims]
+    for result in results:
+        assert result.finish.turn is not None
+        result.finish.turn["room"] -= filled
+    recorded = in_threads(
+        [
+            partial(record, claim, result, fraction=0.0)
+            for claim, result in zip(claims, results, strict=True)
+        ]
+    )
+    return sorted(advance.verdict for advance in recorded)
+
+
+@pytest.mark.parametrize(
+    ("size", "body", "is_filled"),
+    [(5, 2, True), pytest.param(4900, 3, False, marks=pytest.mark.long)],
+)
+def test_maps_that_start_together_do_not_both_take_the_last_room(
+    kernel: Kernel, in_threads: Threads, size: int, body: int, is_filled: bool
+) -> None:
+    workflow = kernel.start(kernel.register(_side_by_side(size, body)), {})
+    drive(1)
+    filled = MAX_ROWS - len(statuses(workflow)) - size * body if is_filled else 0
+    verdicts = _expand_together(kernel, in_threads, workflow, filled)
+    assert verdicts == ["draining", "released"]
+    assert kernel.workflow(workflow)["error"]["code"] == "too_many_steps"
+    assert len([key for key in statuses(workflow) if "[" in key]) == size * body
+
+
+def test_a_rehearsal_has_no_more_room_than_the_engine() -> None:
+    inner = {"map": "inner", "over": {"$": "steps.rows.output.list"}, "do": noop("leaf")}
+    outer = {"map": "outer", "over": {"$": "input.list"}, "do": inner}
+    do = {"sequence": [noop("rows", list=[*range(990)]), outer]}
+    run = rehearse({"name": "full", "do": do}, input={"list": [*range(26)]})
+    assert run.error is not None
+    assert (run.status, run.error["code"]) == ("failed", "too_many_steps")

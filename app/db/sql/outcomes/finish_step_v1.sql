@@ -6,10 +6,11 @@
 --     tolerates it, so that the workflow goes on.
 --   p_turn: what the end of the step changes beside its own row, for a step that does more than
 --     release its successors; null for others. The caller makes it from the definition. Its
---     members: steps (rows to add), skip (keys that never run), release (keys to release), join
---     (the key of the block's join), count with window (the number of a map's items, and how many
---     may run at once), count alone (the number of a loop's turns), settle (the join that a path
---     reports to when the rest of it is skipped).
+--     members: steps (rows to add), room (the most rows that the workflow may have before these are
+--     added), skip (keys that never run), release (keys to release), join (the key of the block's
+--     join), count with window (the number of a map's items, and how many may run at once), count
+--     alone (the number of a loop's turns), settle (the join that a path reports to when the rest
+--     of it is skipped).
 --   p_orphan: the effect that a step leaves at the platform when it is skipped, or times out and is
 --     tolerated (see add_orphan_v1).
 --   p_is_pivot: the step is the pivot, after which nothing is undone. If it has succeeded, a stop
@@ -20,6 +21,7 @@
 --
 -- verdicts:
 --   fenced: the fence is not current; nothing was written.
+--   no_room: the workflow has more rows than `room`; nothing was written.
 --   released: `released` are the keys that the caller must publish; `joined` is the join if this
 --     was its last part.
 --   completed: the workflow has succeeded.
@@ -41,9 +43,19 @@ DECLARE
   skipped text[];
   joining text;
   is_joined boolean := false;
+  room integer;
 BEGIN
   SELECT status, paused_at, parent_id INTO w FROM workflows WHERE id = p_workflow
      FOR NO KEY UPDATE;
+  -- Every transaction that adds rows holds the lock, so that no two of them share the same room.
+  room := (p_turn ->> 'room')::integer;
+  IF room IS NOT NULL THEN
+    IF room < (SELECT count(*) FROM (
+                 SELECT FROM steps WHERE workflow_id = p_workflow LIMIT room + 1) AS found) THEN
+      RETURN QUERY SELECT 'no_room', NULL::text[], NULL;
+      RETURN;
+    END IF;
+  END IF;
   UPDATE steps SET status = p_status, output = p_output, input = coalesce(p_input, input),
          cost = cost + p_cost, error = p_error, error_code = p_code,
          is_tolerated = p_status = 'failed', crashes = 0, lease_until = NULL, deadline_at = NULL,
