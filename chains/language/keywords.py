@@ -3,53 +3,42 @@
 jsonschema's own keywords compare each item with every other, or run a regular expression that may
 never end. Here a regular expression engine with linear time matches patterns
 (https://docs.rs/regex/latest/regex/#syntax). It supports neither look-around nor backreferences.
-Its time also grows with the size of a pattern, so that size is limited (time_limits.py).
+Its time also grows with the size of a pattern, so that size is limited (time_limits.py). A child
+process does what takes longer than a millisecond (matching.py).
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
-from pydantic_core import SchemaError, SchemaValidator, core_schema
-from pydantic_core import ValidationError as NoMatch
 
+from app.aside.child import Child, TookTooLong
 from app.payload import whole_numbers
+from chains.language import matching
 from chains.language.time_limits import (
     MAX_MATCHING,
     MAX_PATTERN,
     MAX_POSITIONS,
+    MOST_SECONDS,
     Keyword,
     PatternRefused,
     TakesTooLong,
     check_time,
     pattern_size,
+    seconds_left,
 )
 
-_SMALL = 2000
+AT_ONCE_UNITS = 2000
+"""The largest size of a pattern that this process compiles; that takes it about a millisecond."""
+AT_ONCE_MATCHING = 20_000
+"""The most characters of a text, times the positions of its pattern, that are matched at once."""
 
+_LEAST_SECONDS = 0.5
+"""What is linear takes less, so only what would run on and on ends its child."""
 
-def _compiled(pattern: str, engine: Literal["rust-regex", "python-re"]) -> SchemaValidator:
-    return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine=engine))
-
-
-def _matcher(pattern: str) -> SchemaValidator:
-    return _small(pattern) if pattern_size(pattern).units <= _SMALL else _large(pattern)
-
-
-def _either(pattern: str) -> SchemaValidator:
-    try:
-        return _compiled(pattern, "rust-regex")
-    except SchemaError:
-        # The definition was registered before patterns outside the linear engine were refused.
-        return _compiled(pattern, "python-re")
-
-
-# A large compiled pattern holds up to 7 MB.
-_small = lru_cache(maxsize=1024)(_either)
-_large = lru_cache(maxsize=16)(_either)
+_child = Child("chains.language.matching")
 
 
 def pattern_fault(pattern: str) -> str | None:
@@ -68,14 +57,15 @@ def pattern_fault(pattern: str) -> str | None:
                 f"it has {size.positions} positions, with its repetitions written out, and"
                 f" {MAX_POSITIONS} are allowed: repeat less, or use maxLength"
             )
-        _compiled(pattern, "rust-regex")
     except PatternRefused as err:
         return str(err)
-    except SchemaError as err:
-        # The engine's message starts with the place; its last line says what is wrong.
-        last = str(err).strip().splitlines()[-1].strip()
-        return last.removeprefix("SchemaError: ").removeprefix("error: ")[:200]
-    return None
+    if size.units <= AT_ONCE_UNITS:
+        return matching.refusal(pattern)
+    try:
+        refused, _ = _child.run("refuse", {"pattern": pattern}, cpu_seconds=MOST_SECONDS)
+    except TookTooLong:
+        return "its compilation takes too long: make it smaller"
+    return None if refused is None else str(refused)
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -88,17 +78,31 @@ def matches(pattern: str, text: str) -> bool:
     (False, True)
     """
     check_time()
-    most = MAX_MATCHING // max(1, pattern_size(pattern).positions)
+    size = pattern_size(pattern)
+    most = MAX_MATCHING // max(1, size.positions)
     if len(text) > most:
         raise TakesTooLong(
             f"cannot be checked: the pattern {pattern[:80]} is matched with texts of at most"
             f" {most} characters, not {len(text)}"
         )
+    is_large = size.units > AT_ONCE_UNITS
+    found = None
+    if not is_large and len(text) * size.positions <= AT_ONCE_MATCHING:
+        found = matching.found_at_once(pattern, text)
+    return _found_aside(pattern, text, is_large) if found is None else found
+
+
+def _found_aside(pattern: str, text: str, is_large: bool) -> bool:
+    """The same by a child process, so that the other threads of this one go on."""
+    asked = {"pattern": pattern, "is_large": is_large}
+    seconds = min(MOST_SECONDS, max(_LEAST_SECONDS, seconds_left()))
     try:
-        _matcher(pattern).validate_python(text)
-    except NoMatch:
-        return False
-    return True
+        found, _ = _child.run(
+            "find", asked, text.encode("utf-8", "surrogatepass"), cpu_seconds=seconds
+        )
+    except TookTooLong as err:
+        raise TakesTooLong from err
+    return bool(found)
 
 
 def extra_names(given: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,13 @@
 """Limits on the time of JSON Schema checks, because a schema of a few lines can take days to check.
 
-The time limit counts the CPU time of the thread, so a busy machine refuses the same schemas as an
-idle one. The clock is read before each keyword and each regular expression. A running expression is
-not interrupted, so the work that it may take is known before it runs.
+The time limit counts the CPU time of the thread and of its jobs in a child process (app/aside), so
+a busy machine refuses the same schemas as an idle one. The clock is read before each keyword and
+each regular expression. The work that an expression may take is known before it runs; one of an old
+definition that runs on and on ends its child process.
 """
 
 import math
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 from jsonschema import ValidationError
+
+from app.aside.child import thread_time
 
 MOST_SECONDS = 3.0
 """With a usual schema, the check of a body of the largest size takes a tenth of this time."""
@@ -31,7 +33,7 @@ MAX_POSITIONS = 1000
 MAX_MATCHING = 1_000_000
 """The most characters of a text, times the positions of its pattern.
 
-That takes at most 0.03 s, during which no other thread of the process runs.
+That takes at most 0.03 s. A child process does it, unless it is much less.
 """
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
@@ -53,11 +55,12 @@ _ends: ContextVar[float] = ContextVar("check_ends", default=math.inf)
 
 @contextmanager
 def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
-    """A context in which keywords made by `limited` stop after `seconds` of this thread's CPU time.
+    """A context in which keywords made by `limited` stop after `seconds` of this thread's CPU time
+    and that of its jobs in a child process.
 
     They then raise TakesTooLong.
     """
-    token = _ends.set(time.thread_time() + seconds)
+    token = _ends.set(thread_time() + seconds)
     try:
         yield
     finally:
@@ -66,8 +69,13 @@ def time_limit(seconds: float = MOST_SECONDS) -> Iterator[None]:
 
 def check_time() -> None:
     """Raise TakesTooLong if the `time_limit` around this call has passed."""
-    if time.thread_time() > _ends.get():
+    if seconds_left() < 0:
         raise TakesTooLong
+
+
+def seconds_left() -> float:
+    """What is left of the `time_limit` around this call; infinite without one."""
+    return _ends.get() - thread_time()
 
 
 def limited(keywords: Mapping[str, Keyword]) -> dict[str, Keyword]:

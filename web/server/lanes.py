@@ -21,6 +21,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.aside.child import thread_time
+
 HEAVY_SECONDS = 1.0
 """A key that has used the processor for so long can take one thread, beside other keys."""
 PAST_SECONDS = 5.0
@@ -155,7 +157,7 @@ class Lanes(ThreadPoolExecutor):
                 super().submit(self._answer, name, lane, request)
 
     def _answer(self, name: bytes, lane: _Lane, request: Waiting) -> None:
-        began = time.thread_time()
+        began = thread_time()
         result = error = None
         try:
             if request.answer.set_running_or_notify_cancel():
@@ -164,7 +166,7 @@ class Lanes(ThreadPoolExecutor):
             error = err
         with self._guard:
             lane.busy -= 1
-            lane.use(time.thread_time() - began, time.monotonic())
+            lane.use(thread_time() - began, time.monotonic())
         if error is not None:
             request.answer.set_exception(error)
         elif not request.answer.cancelled():
