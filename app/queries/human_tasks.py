@@ -151,11 +151,34 @@ SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, 
 """
 
 
+def start_warnings(workflow_id: UUID, user_id: UUID) -> list[str]:
+    """What a workflow that has just started will lack: users with the addresses that it asks."""
+    given = {"id": workflow_id, "user": user_id}
+    with begin() as connection:
+        found = connection.execute(text(_UNKNOWN), given).scalars().all()
+    return [_of_unknown(list(found))] if found else []
+
+
+_UNKNOWN = """
+SELECT DISTINCT address
+  FROM workflows w JOIN steps s ON s.workflow_id = w.id AND s.asked IS NOT NULL,
+       unnest(unknown_approvers_v1(s.asked)) AS address
+ WHERE w.id = :id AND w.user_id = :user ORDER BY address
+"""
+
+
+def _of_unknown(addresses: list[str]) -> str:
+    named = ", ".join(addresses)
+    return (
+        f"no user has the address {named}, which is asked to approve;"
+        " `playalter keys create EMAIL` makes a user with a key"
+    )
+
+
 def _step(row: Any, *, is_own: bool) -> Json:
     shown = {name: value for name, value in row.items() if name not in ("workflow_id", "position")}
     if unknown := shown.pop("unknown_approvers"):
-        message = f"no user has the address {', '.join(unknown)}, which is asked to approve"
-        shown["error"] = {"code": "approver_unknown", "message": message}
+        shown["error"] = {"code": "approver_unknown", "message": _of_unknown(unknown)}
     if not is_own:
         for call in shown["open_calls"]:
             del call["request"]

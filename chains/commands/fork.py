@@ -27,6 +27,7 @@ from app.protocol.controls import lock
 from chains import registry
 from chains.commands.command import Caller, Subject, own_workflow
 from chains.dispatch import dispatch
+from chains.plans.asking import asked_at_start
 from chains.plans.boundaries import Boundaries, Boundary, boundaries
 from chains.plans.compiler import first_rows
 from chains.starting.inputs import check_input
@@ -133,9 +134,10 @@ class _Fork:
     ) -> None:
         plan = registry.plan(self.source.type, self.source.version)
         own = set(adopted)
+        asked = asked_at_start(plan, self._input(connection, input)) if plan.asking else None
         rows = [
             {**row, "released": row["key"] in self.child.heads}
-            for row in first_rows(plan)
+            for row in first_rows(plan, asked)
             if row["key"] not in own
         ]
         kept = [{"key": key} for key in adopted]
@@ -153,9 +155,17 @@ class _Fork:
             "by": self.by,
             "reason": self.reason,
             "republish": republish_seconds(),
+            "asks": bool(asked),
             "artifacts": mentioned(dumps([input, step_input])),
         }
         connection.execute(text(_FORK), given)
+
+    def _input(self, connection: Connection, given: Json | None) -> Json:
+        """The input of the fork; if none is given, that of the source."""
+        if given is not None:
+            return given
+        found: Json = connection.execute(text(_INPUT), {"id": self.source.id}).scalar_one()
+        return found
 
 
 _STEPS = """
@@ -163,11 +173,12 @@ SELECT key, status, kind, of_key,
        is_tolerated
   FROM steps WHERE workflow_id = :id ORDER BY position, key
 """
+_INPUT = "SELECT input FROM workflows WHERE id = :id"
 _FORK = """
 SELECT fork_workflow_v1(:id, :source, :from_step,
   coalesce(cast(:input AS jsonb), (SELECT input FROM workflows WHERE id = :source)),
   :idempotency_key, :request_hash, :timeout, cast(:steps AS jsonb), cast(:adopted AS jsonb),
-  cast(:step_input AS jsonb), :by, :reason, :republish, :artifacts)
+  cast(:step_input AS jsonb), :by, :reason, :republish, :artifacts, :asks)
 """
 
 

@@ -1,4 +1,4 @@
-"""What an approval shows to the people whom it asks. They see nothing else of the workflow."""
+"""Whom an approval asks, and what it shows to them. They see nothing else of the workflow."""
 
 import re
 from typing import Annotated, Any
@@ -8,6 +8,8 @@ from pydantic import Field, ValidationError
 
 from app.errors import Permanent
 from app.platform import ActionInput, Json
+from chains.language.expressions import ExpressionInvalid, render
+from chains.plans.plan import Plan
 
 _ADDRESS = re.compile(r"https?://[^\s\x00-\x1f]{1,2000}")
 
@@ -25,6 +27,39 @@ class Shown(ActionInput):
     message: Annotated[str, Field(max_length=4000)] | None = None
     amount: Amount | None = None
     pictures: Annotated[list[Any], Field(max_length=100)] | None = None
+
+
+def addresses(by: Any) -> list[str] | None:
+    """The checked and trimmed addresses of a rendered `by`; None if only the owner may decide.
+
+    Raise Permanent if it is no list of texts.
+    """
+    if isinstance(by, str):
+        by = [by]
+    if by is not None and not (isinstance(by, list | tuple) and all(map(_is_text, by)) and by):
+        raise Permanent("`by` is not a list of e-mail addresses", code="invalid_approvers")
+    return None if by is None else [address.strip().lower() for address in by]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def asked_at_start(plan: Plan, given: Json) -> dict[str, list[str]]:
+    """The addresses that the workflow will ask, by the key of the approval, as far as they are
+    known when it starts with this input.
+
+    A `by` that cannot be rendered is left out. The approval fails when it is reached.
+    """
+    found = {}
+    for step in plan.asking:
+        try:
+            asked = addresses(render(step.template["by"], {"input": given}))
+        except (ExpressionInvalid, Permanent, ArithmeticError, TypeError, ValueError):
+            continue
+        if asked:
+            found[step.key] = asked
+    return found
 
 
 def shown(rendered: Any) -> Json:

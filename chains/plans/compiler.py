@@ -5,7 +5,7 @@ parallel block and its join. The worker that runs the last of these steps dispat
 after it. Messages contain ids only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -32,13 +32,19 @@ TOGETHER = 25
 DEFAULT_PRIORITY = 5
 
 
-def first_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The rows with which a workflow starts: all except those in the bodies of maps and loops."""
-    return [
+def first_rows(plan: Plan, asked: Mapping[str, list[str]] | None = None) -> list[dict[str, Any]]:
+    """The rows with which a workflow starts: all except those in the bodies of maps and loops.
+
+    `asked`: the addresses that approvals will ask, by their keys (see `asked_at_start`).
+    """
+    rows = [
         _row(step, (), is_released=step.key in plan.heads)
         for step in plan.steps.values()
         if step.body_key is None
     ]
+    if asked:
+        return [{**row, "asked": asked.get(row["key"])} for row in rows]
+    return rows
 
 
 def body_rows(

@@ -179,6 +179,25 @@ class Plan:
     budget: int | None = None
     """The most that the platforms may cost in one workflow, in micro-USD."""
 
+    @cached_property
+    def asking(self) -> tuple[PlannedStep, ...]:
+        """The approvals of which it is known at the start that they will ask, and whom.
+
+        Those in a choice, in the body of a map or loop, or with a condition may never ask.
+        """
+        doubtful = {key for step in self.steps.values() for way in step.ways for key in way.keys}
+        return tuple(
+            step
+            for step in self.steps.values()
+            if step.action == APPROVAL
+            and step.body_key is None
+            and step.key not in doubtful
+            and not step.conditions
+            and "by" in step.template
+            and {name for _, each in expressions(step.template["by"]) for name in roots(each)}
+            <= {"input"}
+        )
+
     def step(self, key: str) -> PlannedStep:
         """The row template of a concrete key; raise KeyError if there is none."""
         return self.steps[template_of(key)]

@@ -98,25 +98,17 @@ def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     node = step.node
     assert isinstance(node, Approval)
     given = render_or_fail(step.template, scope_of(claim, step))
-    by = given.get("by")
-    if isinstance(by, str):
-        by = [by]
-    if by is not None and not (isinstance(by, list | tuple) and all(map(_is_text, by)) and by):
-        raise Permanent("`by` is not a list of e-mail addresses", code="invalid_approvers")
+    by = asking.addresses(given.get("by"))
     seconds = time_limit(claim, step)
     assert seconds is not None
     return {
         "signal": node.signal or node.approval,
-        "by": None if by is None else [address.strip().lower() for address in by],
+        "by": by,
         "show": asking.shown(given.get("show")),
         "until": (now() + timedelta(seconds=seconds)).isoformat(),
         "on_timeout": node.on_timeout,
         "on_reject": node.on_reject,
     }
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
 
 
 def child_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:

@@ -21,6 +21,7 @@ from app.platform import Json
 from chains import registry
 from chains.dispatch import dispatch_start
 from chains.language.definition import Definition
+from chains.plans.asking import asked_at_start
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
 from chains.plans.plan import Plan
 from chains.running import pausing
@@ -34,7 +35,7 @@ RETIRED = "workflows_not_on_a_retired_version"
 
 _TYPES = (
     "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
-    " uuid[]"
+    " uuid[], boolean"
 )
 
 
@@ -243,7 +244,8 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
     The verdict of the row is `refused` if a constraint of the database refused the start.
     """
     plan = registry.plan(start.type, start.version)
-    parameters = (choice.mark, *_rows(start, plan), plan.budget, mentioned(start.text))
+    rest = (plan.budget, mentioned(start.text), bool(plan.asking))
+    parameters = (choice.mark, *_rows(start, plan), *rest)
     try:
         (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
     except psycopg2.errors.UniqueViolation as err:
@@ -269,7 +271,7 @@ def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
         start.idempotency_key,
         start.request_hash,
         plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
-        dumps(first_rows(plan)),
+        dumps(first_rows(plan, asked_at_start(plan, start.input))),
         settings.current().republish_seconds,
         start.priority,
     )
@@ -285,6 +287,7 @@ def _commit(start: _Start) -> None:
         parent.depth if parent else 0,
         plan.budget,
         mentioned(start.text),
+        bool(plan.asking),
     )
     if not db.patiently(lambda: _insert(parameters)):
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")

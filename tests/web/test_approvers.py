@@ -134,3 +134,114 @@ def test_an_unknown_address_needs_nobody_once_it_is_not_asked_any_more(
     db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
     reconcile()
     assert _listed(client, caller, "attention") == []
+
+
+TO_ASK = {"approval": "review", "by": {"$": "input.by"}}
+
+
+def _address(who: Caller) -> str:
+    """The e-mail address of a caller."""
+    row = db.row("SELECT email FROM users WHERE id = %s", (who.user_id,))
+    assert row is not None
+    return str(row["email"])
+
+
+def _started(
+    client: FlaskClient, owner: Caller, by: Any, node: Any = TO_ASK, **rest: Any
+) -> dict[str, Any]:
+    """The answer to the start of a workflow that pauses before its approval."""
+    do = {"sequence": [{"wait": "pause", "for": "1h"}, node, noop("after")]}
+    versions.register({"name": "later", "do": do}, activates=True)
+    body = {"type": "later", "input": {"by": by}}
+    answer = client.post("/v1/workflows", json=body, headers=owner.headers | rest)
+    assert answer.status_code in {200, 201}, answer.json
+    assert answer.json is not None
+    return dict(answer.json)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_start_warns_of_an_address_that_nobody_has(
+    client: FlaskClient, caller: Caller, is_first: bool
+) -> None:
+    if not is_first:  # the second start takes the quick way, in one round trip
+        _started(client, caller, _address(caller))
+    key = {"Idempotency-Key": "one"}
+    started = _started(client, caller, ["Late@example.com"], **key)
+    assert started["attention"] == "approver_unknown"
+    (warning,) = started["warnings"]
+    assert "late@example.com" in warning
+    assert "`playalter keys create EMAIL`" in warning
+    assert _started(client, caller, ["Late@example.com"], **key)["warnings"] == [warning]
+    drive()
+    (item,) = _listed(client, caller, "attention")
+    (step,) = item["steps"]
+    assert (step["key"], step["status"], step["reason"]) == (
+        "review",
+        "pending",
+        "approver_unknown",
+    )
+    assert step["error"]["message"] == warning
+    keys.create_key("late@example.com")
+    reconcile()
+    assert _listed(client, caller, "attention") == []
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        TO_ASK | {"when": "input.wanted"},
+        TO_ASK | {"by": {"$": "steps.pause.output.by"}},
+        {"choice": "maybe", "cases": [{"when": "input.wanted", "do": TO_ASK}]},
+        {"map": "each", "over": {"$": "input.by"}, "do": TO_ASK},
+        TO_ASK | {"by": {"$": "input.by[0].address"}},
+    ],
+    ids=["condition", "later", "choice", "map", "no address"],
+)
+def test_a_start_warns_only_of_addresses_that_it_is_certain_to_ask(
+    client: FlaskClient, caller: Caller, node: Any
+) -> None:
+    started = _started(client, caller, ["late@example.com"], node)
+    assert (started["attention"], started["warnings"]) == (None, [])
+
+
+def test_a_fork_and_a_child_are_marked_for_addresses_too(
+    client: FlaskClient, caller: Caller
+) -> None:
+    do = {"sequence": [noop("a"), TO_ASK]}
+    versions.register({"name": "inner", "do": do}, activates=True)
+    child = {"workflow": "child", "type": "inner", "with": {"by": {"$": "input.by"}}}
+    versions.register({"name": "outer", "do": child}, activates=True)
+    body = {"type": "outer", "input": {"by": "late@example.com"}}
+    started = client.post("/v1/workflows", json=body, headers=caller.headers).json
+    assert started is not None
+    assert started["attention"] is None
+    drive(1)
+    (item,) = _listed(client, caller, "attention")
+    assert (item["type"], item["reason"]) == ("inner", "approver_unknown")
+    drive()
+    path = f"/v1/workflows/{item['id']}/fork"
+    forked = client.post(path, json={"from_step": "review"}, headers=caller.headers).json
+    assert forked is not None
+    assert forked["attention"] == "approver_unknown"
+    assert len(forked["warnings"]) == 1
+
+
+def test_a_worse_need_takes_the_place_of_an_unknown_address(
+    client: FlaskClient, caller: Caller
+) -> None:
+    broken = {"step": "broken", "action": "control.fail"}
+    do = {"parallel": "both", "branches": [broken, {"sequence": [noop("b"), TO_ASK]}]}
+    versions.register({"name": "held", "do": do, "on_failure": "hold"}, activates=True)
+    body = {"type": "held", "input": {"by": ["late@example.com"]}}
+    client.post("/v1/workflows", json=body, headers=caller.headers)
+    drive()
+    (item,) = _listed(client, caller, "attention")
+    assert item["reason"] == "step_failed"
+    assert [step["reason"] for step in item["steps"]] == ["step_failed", "approver_unknown"]
+    client.post(
+        f"/v1/workflows/{item['id']}/skip",
+        json={"step": "broken", "reason": "x"},
+        headers=caller.headers,
+    )
+    (item,) = _listed(client, caller, "attention")
+    assert item["reason"] == "approver_unknown"

@@ -16,6 +16,7 @@ from chains.commands.retry import retry
 from chains.commands.signal import Signal
 from chains.commands.skip import skip
 from web.api import blueprint, problems
+from web.api.workflows import with_warnings
 from web.auth import caller
 from web.schemas.attention import ApprovalPage, PeopleQuery
 from web.schemas.controls import (
@@ -29,7 +30,7 @@ from web.schemas.controls import (
     SkipStep,
 )
 from web.schemas.parts import StartHeader
-from web.schemas.workflows import Workflow, WorkflowPath
+from web.schemas.workflows import StartedWorkflow, WorkflowPath
 
 api = blueprint("control", "Control")
 
@@ -130,7 +131,7 @@ def skip_step(path: WorkflowPath, body: SkipStep) -> Answer:
 @api.post(
     "/workflows/<uuid:workflow_id>/fork",
     summary="Start a workflow that reuses the outcomes of another",
-    responses={201: Workflow, 200: Workflow, **problems(404, 409)},
+    responses={201: StartedWorkflow, 200: StartedWorkflow, **problems(404, 409)},
 )
 def fork_workflow(path: WorkflowPath, header: StartHeader, body: ForkWorkflow) -> Response:
     """Outcomes of the steps before `from_step` are reused; the remaining steps run.
@@ -146,7 +147,8 @@ def fork_workflow(path: WorkflowPath, header: StartHeader, body: ForkWorkflow) -
         reason=body.reason,
         idempotency_key=header.idempotency_key,
     )
-    response = jsonify(queries.workflow_summary(forked.id, user_id))
+    shown = queries.workflow_summary(forked.id, user_id)
+    response = jsonify(with_warnings(shown, user_id))
     response.headers["Location"] = f"/v1/workflows/{forked.id}"
     if forked.created:
         response.status_code = HTTPStatus.CREATED

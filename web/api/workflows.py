@@ -3,10 +3,12 @@
 import json
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from flask import Response, current_app, jsonify, request
 
 from app import queries
+from app.queries.human_tasks import start_warnings
 from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
@@ -20,8 +22,8 @@ from web.schemas.workflows import (
     Event,
     EventPage,
     EventsQuery,
+    StartedWorkflow,
     StartWorkflow,
-    Workflow,
     WorkflowDetail,
     WorkflowListQuery,
     WorkflowPage,
@@ -39,7 +41,7 @@ api = blueprint("workflows", "Workflows")
 @api.post(
     "/workflows",
     summary="Start a workflow",
-    responses={201: Workflow, 200: Workflow, **problems(400, 409, 413, 415)},
+    responses={201: StartedWorkflow, 200: StartedWorkflow, **problems(400, 409, 413, 415)},
 )
 def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     """201 with the workflow's address. 200 with `Idempotent-Replayed: true` if an earlier request
@@ -53,9 +55,10 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         idempotency_key=header.idempotency_key,
     )
     if started.row is not None:
-        response = jsonify(queries.summary(started.row))
+        shown = queries.summary(started.row)
     else:
-        response = jsonify(queries.workflow_summary(started.id, user_id))
+        shown = queries.workflow_summary(started.id, user_id)
+    response = jsonify(with_warnings(shown, user_id))
     response.headers["Location"] = f"/v1/workflows/{started.id}"
     if started.created:
         response.status_code = HTTPStatus.CREATED
@@ -143,6 +146,12 @@ def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str,
     on nothing can be undone."""
     done = cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
     return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
+
+
+def with_warnings(shown: dict[str, Any], user_id: UUID) -> dict[str, Any]:
+    """The summary of a workflow that was started, with its warnings."""
+    is_lacking = shown["attention"] == "approver_unknown"
+    return shown | {"warnings": start_warnings(shown["id"], user_id) if is_lacking else []}
 
 
 def _stream(path: WorkflowPath, query: EventsQuery) -> Response:

@@ -109,6 +109,13 @@ class Workflow(BaseModel):
     owner: str | None
 
 
+class StartedWorkflow(Workflow):
+    """A workflow that was started. `warnings` names the addresses that it will ask to approve and
+    that no user has; nothing waits for that yet."""
+
+    warnings: list[str]
+
+
 class WorkflowDetail(Workflow):
     """A workflow with its payloads and its steps in the order of the definition; `progress` is the
     number of steps by status. Another user's workflow has no `input` and no `output`, nor have its

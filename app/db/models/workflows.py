@@ -267,6 +267,11 @@ class StepRow(Base):
             postgresql_where=text("signal IS NOT NULL"),
         ),
         Index(
+            "steps_by_asked",
+            "workflow_id",
+            postgresql_where=text("asked IS NOT NULL"),
+        ),
+        Index(
             "steps_orphans",
             "workflow_id",
             postgresql_where=text("kind = 'orphan_undo'"),

@@ -50,6 +50,8 @@ def submit(type: str, file: IO[bytes], idempotency_key: str | None, is_watched: 
     with server() as api:
         started = api.start(type, given, idempotency_key or uuid4().hex)
         click.echo(started["id"])
+        for warning in started["warnings"]:
+            click.echo(warning, err=True)
         if is_watched:
             _follow(api, started["id"])
 

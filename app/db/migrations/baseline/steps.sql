@@ -27,7 +27,8 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 -- needs from them has its own columns:
 --   error_code: the code of the error
 --   signal, asked: the name of the signal for which an approval has waited, and the e-mail
---     addresses of the users who may give it (null: the owner of the workflow)
+--     addresses of the users who may give it (null: the owner of the workflow). `asked` without
+--     `signal`: the approval has not asked yet, but its addresses are known from the start.
 --   held_since: since when a full or unavailable store of ours keeps the step from being tried
 --   left_since, left_called_at: since when no worker's release or settings fit the step, and when
 --     its workflow was marked for attention because of that. Both apply only together with
@@ -92,6 +93,8 @@ WITH (fillfactor = 70);
 CREATE INDEX steps_by_external_id ON steps (external_id) WHERE external_id IS NOT NULL;
 -- The few steps that have waited for a signal. Lists of approvals read this index first.
 CREATE INDEX steps_by_signal ON steps (workflow_id) WHERE signal IS NOT NULL;
+-- The few approvals that ask addresses. A new user's address is looked for in them.
+CREATE INDEX steps_by_asked ON steps (workflow_id) WHERE asked IS NOT NULL;
 -- The few compensations of orphans, which also run after the end of their workflows.
 CREATE INDEX steps_orphans ON steps (workflow_id) WHERE kind = 'orphan_undo';
 

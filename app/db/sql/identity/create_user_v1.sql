@@ -1,8 +1,8 @@
 -- Creates a user with an organisation and a project for the user's workflows and files. Returns the
 -- user's id. If a user with this e-mail address exists, returns that user's id; addresses that
 -- differ only in case are the same. Two simultaneous callers with the same new address get the same
--- user. If approvals have asked this address already, the reconciler looks at their workflows at
--- once, which then need no person for it any more.
+-- user. If approvals ask this address already or will ask it, the reconciler looks at their
+-- workflows at once, which then need no person for it any more.
 CREATE OR REPLACE FUNCTION create_user_v1(p_email text) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
   address text := casefold(p_email COLLATE pg_unicode_fast);
@@ -21,7 +21,8 @@ BEGIN
   INSERT INTO users (organisation_id, project_id, email) VALUES (organisation, project, address)
   RETURNING id INTO found_user;
   FOR asking IN SELECT DISTINCT s.workflow_id FROM steps s
-                 WHERE s.signal IS NOT NULL AND s.status = 'waiting' AND address = ANY (s.asked)
+                 WHERE s.asked IS NOT NULL AND s.status IN ('pending', 'waiting')
+                   AND address = ANY (s.asked)
                  ORDER BY 1 LOOP
     PERFORM wake_by_v1(asking, playalter_now());
   END LOOP;

@@ -6,12 +6,12 @@
 CREATE OR REPLACE FUNCTION add_steps_v1(p_workflow uuid, p_steps jsonb, p_republish double precision)
 RETURNS void LANGUAGE sql AS $$
   INSERT INTO steps (workflow_id, key, kind, of_key, role, position, action, status, next_keys,
-                     join_key, item_heads, remaining, item, publish_after, ready_at)
+                     join_key, item_heads, remaining, item, asked, publish_after, ready_at)
   SELECT p_workflow, s.key, coalesce(s.kind, 'step'), s.of_key, s.role, s.position, s.action, 'pending',
-         s.next_keys, s.join_key, s.item_heads, s.remaining, s.item,
+         s.next_keys, s.join_key, s.item_heads, s.remaining, s.item, s.asked,
          CASE WHEN s.released THEN clock_timestamp() + seconds(p_republish) END,
          CASE WHEN s.released THEN playalter_now() END
     FROM jsonb_to_recordset(p_steps) AS s (key text, position integer, action text,
          kind text, of_key text, role text, next_keys text[], join_key text,
-         item_heads text[], remaining integer, item jsonb, released boolean)
+         item_heads text[], remaining integer, item jsonb, asked text[], released boolean)
 $$;

@@ -14,12 +14,12 @@ CREATE OR REPLACE FUNCTION fork_workflow_v1(
   p_id uuid, p_source uuid, p_from_step text, p_input jsonb, p_idempotency_key text,
   p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
   p_step_input jsonb, p_by text, p_reason text, p_republish double precision,
-  p_artifacts uuid[])
+  p_artifacts uuid[], p_asks boolean)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
                             p_request_hash, p_timeout, p_steps, p_republish, w.priority,
-                            NULL, NULL, 0, b.amount, p_artifacts)
+                            NULL, NULL, 0, b.amount, p_artifacts, p_asks)
      FROM workflows w LEFT JOIN budgets b ON b.workflow_id = w.budget_id WHERE w.id = p_source;
   UPDATE workflows AS w SET forked_from = p_source, organisation_id = source.organisation_id,
          project_id = source.project_id

@@ -8,17 +8,19 @@
 -- and no child starts after it. p_steps is as in add_steps_v1, p_artifacts as in
 -- mention_artifacts_v1. p_timeout is in seconds from now. p_budget: the workflow's own budget in
 -- micro-USD; null if it has none, so that a child spends its parent's.
--- Called by submit_workflow_v1 and
--- fork_workflow_v1, and for other starts and for children by Python.
+-- p_asks: p_steps may have addresses that an approval will ask. If nobody has one of them, the
+-- workflow starts and is marked for attention. Called by submit_workflow_v1 and fork_workflow_v1, and for other starts and for
+-- children by Python.
 CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision,
   p_steps jsonb, p_republish double precision, p_priority integer,
   p_parent uuid, p_parent_key text, p_depth integer, p_budget bigint,
-  p_artifacts uuid[])
+  p_artifacts uuid[], p_asks boolean DEFAULT false)
 RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   home record;
+  asking text;
 BEGIN
   IF p_parent IS NULL THEN
     SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home
@@ -43,5 +45,9 @@ BEGIN
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(
     'workflow_type', p_type, 'version', p_version, 'input', payload_hash(p_input),
     'parent', p_parent, 'parent_step', p_parent_key, 'budget', p_budget));
+  IF p_asks THEN
+    SELECT step_key INTO asking FROM needs_person_v1(p_id, NULL) LIMIT 1;
+    IF FOUND THEN PERFORM call_person_v1(p_id, asking, 'approver_unknown'); END IF;
+  END IF;
   RETURN true;
 END $$;

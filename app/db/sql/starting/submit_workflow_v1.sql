@@ -12,7 +12,8 @@
 CREATE OR REPLACE FUNCTION submit_workflow_v1(
   p_choice text, p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb,
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision, p_steps jsonb,
-  p_republish double precision, p_priority integer, p_budget bigint, p_artifacts uuid[])
+  p_republish double precision, p_priority integer, p_budget bigint, p_artifacts uuid[],
+  p_asks boolean)
 RETURNS TABLE (verdict text, id uuid, request_hash bytea, type text, version integer, status text,
   cause text, attention text, priority smallint, is_paused boolean, parent_id uuid,
   forked_from uuid, created_at timestamptz, started_at timestamptz, completed_at timestamptz,
@@ -42,7 +43,7 @@ BEGIN
   END IF;
   PERFORM start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
     p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget,
-    p_artifacts);
+    p_artifacts, p_asks);
   -- A new workflow has no children, has cost nothing, and has reserved nothing.
   RETURN QUERY SELECT 'started', w.id, w.request_hash, w.type, w.version, w.status, w.cause,
            w.attention, w.priority, w.paused_at IS NOT NULL, w.parent_id, w.forked_from,
