@@ -112,10 +112,10 @@ class OtherAction(DefinitionNode):
 class Step(DefinitionNode):
     """One call of an action.
 
-    `timeout` limits the time from the first attempt to the end of the step (a duration, or a
-    reference to one); `attempt_timeout` limits each attempt. The step is skipped if `when` is
-    false. `pivot` marks the last step whose failure undoes the workflow: after its success nothing
-    is undone.
+    `timeout` limits the time from the first attempt to the end of the step, `attempt_timeout` the
+    time of each attempt (each is a duration, or a reference to one). The step is skipped if `when`
+    is false. `pivot` marks the last step whose failure undoes the workflow: after its success
+    nothing is undone.
     """
 
     step: Key
@@ -124,7 +124,7 @@ class Step(DefinitionNode):
     when: Expression | None = None
     retry: Retry | None = None
     timeout: Duration | Reference | None = None
-    attempt_timeout: Duration | None = None
+    attempt_timeout: Duration | Reference | None = None
     priority: Annotated[int, Field(ge=1, le=9, strict=True)] | None = None
     on_failure: Literal["fail", "skip"] | Default = "fail"
     compensation: Literal["own", "none"] | OtherAction = "own"

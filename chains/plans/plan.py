@@ -113,10 +113,17 @@ class PlannedStep:
         found = getattr(self.node, "timeout", None)
         return found if isinstance(found, dict) else None
 
+    @property
+    def attempt_limit(self) -> dict[str, Any] | None:
+        """The same for the row's `attempt_timeout`."""
+        found = getattr(self.node, "attempt_timeout", None)
+        return found if isinstance(found, dict) else None
+
     def expressions(self) -> Iterator[tuple[str, str]]:
         """Every expression of this row, as pairs (JSON pointer in the template, expression)."""
         yield from expressions(self.template)
         yield from expressions(self.time_limit)
+        yield from expressions(self.attempt_limit)
         for condition in self.conditions:
             yield "", condition
 

@@ -155,6 +155,8 @@ def _labelled(step: PlannedStep) -> Iterator[tuple[str, Any]]:
             yield f"{base}{pointer}", expression
     for _, expression in expressions(step.time_limit):
         yield "/timeout", expression
+    for _, expression in expressions(step.attempt_limit):
+        yield "/attempt_timeout", expression
     for number, condition in enumerate(step.conditions):
         if step.ways:
             yield f"/cases/{number}/when", condition

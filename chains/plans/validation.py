@@ -106,9 +106,10 @@ def _faults(
         return  # the checks below need valid schemas
     for found in nodes(definition):
         yield from _node_faults(found, definition, actions, types)
-        limit = getattr(found.node, "timeout", None)
-        if is_reference(limit):
-            yield from _template_faults(limit, f"{found.pointer}/timeout", definition)
+        for name in ("timeout", "attempt_timeout"):
+            limit = getattr(found.node, name, None)
+            if is_reference(limit):
+                yield from _template_faults(limit, f"{found.pointer}/{name}", definition)
     yield from _constant_faults(definition)
     yield from _template_faults(definition.output, "/output", definition)
     if definition.output_schema is not None:
@@ -154,7 +155,7 @@ def _step_faults(node: Step, at: str, actions: Mapping[str, Action]) -> Iterator
     yield from _action_faults(node, at, actions)
     if node.retry is not None:
         yield from _retry_faults(node.retry, f"{at}/retry")
-    if node.attempt_timeout is not None:
+    if isinstance(node.attempt_timeout, float):
         action = actions.get(node.action)
         if action is not None and node.attempt_timeout > action.attempt_seconds:
             longest = f"{action.attempt_seconds:g} s"

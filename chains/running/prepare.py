@@ -83,7 +83,6 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         input={},
         is_recorded=False,
         policy=_policy(node.retry if isinstance(node, Step) else None),
-        attempt_seconds=getattr(node, "attempt_timeout", None),
         tolerance=_tolerance(claim, plan, step),
         is_holding=plan.is_holding,
         pivot=plan.pivot,
@@ -96,6 +95,7 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
     try:
         given = _input(claim, plan, step)
         limit = None if given is None else _timeout(claim, step)
+        of_attempt = None if given is None else waits.attempt_limit(claim, step)
     except Permanent as err:
         return base(fault=err)
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
@@ -103,7 +103,12 @@ def _single(claim: Claim, plan: Plan, step: PlannedStep) -> Prepared:
         return base(fault=fault)
     if given is None:
         return base(is_skipped=True)
-    return base(input=given, is_recorded=bool(given), timeout_seconds=limit)
+    return base(
+        input=given,
+        is_recorded=bool(given),
+        timeout_seconds=limit,
+        attempt_seconds=of_attempt,
+    )
 
 
 def _as_decided(base: Callable[..., Prepared], claim: Claim) -> Prepared:

@@ -82,11 +82,20 @@ def time_limit(claim: Claim, step: PlannedStep) -> float | None:
     A reference is evaluated at each attempt; its value is the same, because all that it can read is
     recorded. Raise Permanent if the value is wrong.
     """
-    if step.time_limit is None:
-        own: float | None = getattr(step.node, "timeout", None)
+    return _limit(claim, step, "timeout", step.time_limit)
+
+
+def attempt_limit(claim: Claim, step: PlannedStep) -> float | None:
+    """The step's `attempt_timeout` in seconds, made like its `timeout`; None if it has none."""
+    return _limit(claim, step, "attempt_timeout", step.attempt_limit)
+
+
+def _limit(claim: Claim, step: PlannedStep, name: str, reference: Json | None) -> float | None:
+    if reference is None:
+        own: float | None = getattr(step.node, name, None)
         return own
-    value = render_or_fail(step.time_limit, scope_of(claim, step))
-    return _seconds("timeout", value, _SHORTEST_SECONDS, LONGEST_SECONDS)
+    value = render_or_fail(reference, scope_of(claim, step))
+    return _seconds(name, value, _SHORTEST_SECONDS, LONGEST_SECONDS)
 
 
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:

@@ -116,6 +116,8 @@ CASES: list[tuple[Any, str, str]] = [
     (one(step(timeout={"$": "input.["})), "/do/timeout", "input.["),
     (one(step(timeout={"$": "steps.z.output"})), "/do/timeout", "'z' does not exist"),
     (one({"approval": "w", "timeout": {"$": "itme"}}), "/do/timeout", "no name 'itme'"),
+    (one(step(attempt_timeout={"$": "input.["})), "/do/attempt_timeout", "input.["),
+    (one(step(attempt_timeout={"$": "steps.z.output"})), "/do/attempt_timeout", "does not exist"),
     (one(step(attempt_timeout="9s", timeout="5s")), "/do/timeout", "shorter than attempt_timeout"),
     (one(step(retry={"on": ["rate limited"]})), "/do/retry/on/0", "not an error code"),
     (one(step(retry={"backoff": "9s", "cap": "5s"})), "/do/retry/cap", "shorter than backoff"),

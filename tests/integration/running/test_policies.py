@@ -112,6 +112,23 @@ def test_an_attempt_is_bounded_by_the_steps_own_time(kernel: Kernel) -> None:
     assert (row["status"], row["error"]["code"]) == ("failed", "attempt_timed_out")
 
 
+@pytest.mark.parametrize(
+    ("given", "code"), [("50ms", "attempt_timed_out"), ("soon", "not_a_duration")]
+)
+def test_an_attempt_is_bounded_by_a_time_from_the_input(
+    kernel: Kernel, given: str, code: str
+) -> None:
+    node = {
+        "step": "a",
+        "action": "control.sleep",
+        "with": {"seconds": 30},
+        "attempt_timeout": {"$": "input.most"},
+        "retry": {"tries": 1},
+    }
+    row = ended(kernel, node, {"most": given})
+    assert (row["status"], row["error"]["code"]) == ("failed", code)
+
+
 def test_a_steps_own_time_bounds_its_retries(kernel: Kernel) -> None:
     node = {
         **fail("a"),
