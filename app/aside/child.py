@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 WAIT_SECONDS = 20.0
 """The longest wait of a thread for its turn."""
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 120.0
 """The longest wait for an answer. The CPU time of each job is bounded, so only a stopped child or a
 very busy machine takes so long."""
 TRIES = 2

@@ -29,8 +29,9 @@ from app import clock
 from app.db import begin
 from app.db.models import ArtifactRow, StepRow, User, WorkflowArtifact, WorkflowRow
 from app.errors import InvalidInput, NotFound, Permanent, TooLarge
-from app.files import images, provenance, signed_links
+from app.files import provenance, signed_links
 from app.files.decoders import Turn
+from app.files.decoding import Picture
 from app.files.storage import storage
 from app.platform import Json
 from app.protocol.claims import Fenced
@@ -363,7 +364,7 @@ def _storage_key(artifact_id: UUID, distinct: bytes) -> str:
     return f"{artifact_id.hex[-2:]}/{artifact_id}.{hashlib.sha256(distinct).hexdigest()[:16]}"
 
 
-def _clean_result(data: bytes) -> images.Picture:
+def _clean_result(data: bytes) -> Picture:
     try:
         return provenance.clean(data)
     except (InvalidInput, TooLarge) as err:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from app.errors import InvalidInput, Permanent, TooLarge
 from app.files import images, jpeg, png
 from app.files.decoders import Turn
+from app.files.decoding import Picture
 
 DIGITAL_SOURCE_TYPE = (
     "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -54,12 +55,12 @@ def mark(data: bytes) -> Marked:
     return Marked(_marked(picture), picture.content_type)
 
 
-def clean(data: bytes, turn: Turn | None = None) -> images.Picture:
+def clean(data: bytes, turn: Turn | None = None) -> Picture:
     """Like `images.clean`, but our own mark in a picture stays: it names no person or place."""
     picture = images.clean(data, turn, max_bytes=images.MAX_RESULT_BYTES)
     is_marked = _PACKET in data and picture.content_type in _WITH_XMP
     return replace(picture, data=_marked(picture)) if is_marked else picture
 
 
-def _marked(picture: images.Picture) -> bytes:
+def _marked(picture: Picture) -> bytes:
     return _WITH_XMP[picture.content_type](picture.data, _PACKET)

@@ -1,5 +1,6 @@
 """Work that a child process does: its answers, its bounds, and either process's death."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.aside.child import thread_time
+from app.files import images
 from chains.language import keywords, matching
 from chains.language.keywords import matches, pattern_fault
 from chains.language.time_limits import TakesTooLong, check_time, time_limit
@@ -116,8 +119,17 @@ def test_other_threads_go_on_while_a_large_pattern_is_compiled_and_matched(
     assert counted[0] - compiled >= 3
 
 
+def test_a_child_decodes_a_picture() -> None:
+    made = io.BytesIO()
+    Image.new("RGB", (3000, 2000), "#804020").save(made, "WEBP")
+    own, all_in_all = time.thread_time(), thread_time()
+    assert images.clean(made.getvalue()).width == 3000
+    assert thread_time() - all_in_all > 4 * (time.thread_time() - own)
+
+
 OWNER = f"""
 import os, sys, time
+from app.files import images
 from chains.language import keywords
 keywords.matches({LARGE!r}, "a")
 first = keywords._child.pid

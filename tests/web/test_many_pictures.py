@@ -121,6 +121,6 @@ def _children_megabytes() -> float:
     for pid in family - {os.getpid()}:
         with suppress(OSError):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"gunicorn" in command:
+            if b"gunicorn" in command or b"app.aside" in command:
                 pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -43,6 +43,7 @@ def _many_scans() -> bytes:
 PICTURES: dict[str, Callable[[], bytes]] = {
     "a progressive JPEG of 400 scans": _many_scans,
     "a PNG of 40 megapixels": lambda: _saved("PNG"),
+    "a WebP of 40 megapixels": lambda: _saved("WEBP"),
 }
 
 
