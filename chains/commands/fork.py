@@ -7,6 +7,7 @@ definition's root sequence.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -30,8 +31,8 @@ from chains.dispatch import dispatch
 from chains.plans.asking import asked_at_start
 from chains.plans.boundaries import Boundaries, Boundary, boundaries
 from chains.plans.compiler import first_rows
-from chains.starting.inputs import check_input
-from chains.starting.start import DEFAULT_TIMEOUT_SECONDS, RETIRED
+from chains.starting.inputs import check_input, timeout_of
+from chains.starting.start import RETIRED
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ class _Fork:
     ) -> None:
         plan = registry.plan(self.source.type, self.source.version)
         own = set(adopted)
-        asked = asked_at_start(plan, self._input(connection, input)) if plan.asking else None
+        reads_input = plan.asking or isinstance(plan.timeout, Mapping)
+        whole = self._input(connection, input) if reads_input else {}
+        asked = asked_at_start(plan, whole)
         rows = [
             {**row, "released": row["key"] in self.child.heads}
             for row in first_rows(plan, asked)
@@ -148,7 +151,7 @@ class _Fork:
             "input": dumps(input) if input is not None else None,
             "idempotency_key": self.idempotency_key,
             "request_hash": self.request_hash,
-            "timeout": plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+            "timeout": timeout_of(plan, whole),
             "steps": dumps(rows),
             "adopted": dumps(kept),
             "step_input": dumps_or_none(step_input),

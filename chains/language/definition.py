@@ -288,7 +288,8 @@ class Definition(DefinitionNode):
     output_schema: dict[str, Any] | None = None
     do: Node
     output: dict[str, Any] = Field(default_factory=dict)
-    timeout: Duration | None = None
+    timeout: Duration | Reference | None = None
+    """Limits the time from the start to the end. A reference reads only `input`."""
     on_failure: Literal["undo", "hold"] = "undo"
     budget_usd: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")] | None = None
     """The most that the platforms may cost in one workflow, in US dollars, such as `"1.50"`."""

@@ -20,6 +20,7 @@ _SHAPES = {
     "compensation": 'must be "own", "none" or {"action": <name>, "with": {...}}',
     "for": _DURATION,
     "timeout": _DURATION,
+    "attempt_timeout": _DURATION,
     "until": 'must be an instant such as "2027-01-01T09:00:00Z" or a reference',
     "by": 'must be a list of e-mail addresses or a reference {"$": "<JMESPath>"}',
     "over": 'must be a reference {"$": "<JMESPath>"}; put a fixed list into the input',

@@ -30,7 +30,7 @@ from chains.plans.plan import (
     SingleNode,
     Way,
 )
-from chains.plans.scopes import check_pivot, output_references, walk
+from chains.plans.scopes import check_pivot, checked_timeout, output_references, walk
 
 MAX_STEPS = 2000
 
@@ -236,7 +236,7 @@ def compile_plan(definition: Definition) -> Plan:
         heads=heads,
         output=definition.output,
         output_references=output_references(definition.output, done),
-        timeout_seconds=definition.timeout,
+        timeout=checked_timeout(definition.timeout),
         output_schema=definition.output_schema,
         is_holding=definition.on_failure == "hold",
         pivot=check_pivot(steps),

@@ -178,7 +178,8 @@ class Plan:
     heads: tuple[str, ...]
     output: Mapping[str, Any]
     output_references: frozenset[str]
-    timeout_seconds: float | None
+    timeout: float | Mapping[str, Any] | None
+    """The workflow's time-out: seconds, or a reference that reads only the input."""
     output_schema: Mapping[str, Any] | None = None
     is_holding: bool = False
     """Whether the workflow waits for a person after a permanent failure; otherwise it is undone."""

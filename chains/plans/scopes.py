@@ -49,6 +49,16 @@ def output_references(output: Any, done: Scope) -> frozenset[str]:
     return frozenset(_check(expressions(output), "/output", done, OF_OUTPUT))
 
 
+def checked_timeout(timeout: Any) -> Any:
+    """The workflow's time-out.
+
+    Raise DefinitionInvalid if it is a reference that reads more than the input: it is made when the
+    workflow starts.
+    """
+    _check(expressions(timeout), "/timeout", {}, frozenset({"input"}))
+    return timeout
+
+
 def check_pivot(steps: Mapping[str, PlannedStep]) -> str | None:
     """The key of the pivot (the step after which nothing is undone); None if there is no pivot.
 

@@ -110,6 +110,8 @@ def _faults(
             limit = getattr(found.node, name, None)
             if is_reference(limit):
                 yield from _template_faults(limit, f"{found.pointer}/{name}", definition)
+    if is_reference(definition.timeout):
+        yield from _template_faults(definition.timeout, "/timeout", definition)
     yield from _constant_faults(definition)
     yield from _template_faults(definition.output, "/output", definition)
     if definition.output_schema is not None:

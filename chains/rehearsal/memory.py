@@ -11,7 +11,7 @@ from chains.language.definition import Definition
 from chains.plans.compiler import first_rows
 from chains.plans.plan import Plan
 from chains.rehearsal.clock import Clock
-from chains.starting.start import DEFAULT_TIMEOUT_SECONDS
+from chains.starting.inputs import timeout_of
 
 NO_USER = UUID(int=0)
 """The user of every workflow of a rehearsal."""
@@ -119,7 +119,7 @@ class Memory:
         """Add a workflow and release its first steps."""
         _, plan = self.definitions[type]
         path = f"{parent[0].path}/{parent[1]}".lstrip("/") if parent else ""
-        seconds = plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS
+        seconds = timeout_of(plan, input)
         workflow = WorkflowRow(
             id, len(self.workflows), type, plan, input, path, self.clock.now, parent,
             expires_at=self.clock.now + timedelta(seconds=seconds),

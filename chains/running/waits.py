@@ -13,7 +13,7 @@ from chains.running.reading import records
 from chains.running.references import render_or_fail, scope_of
 
 _LONGEST = timedelta(days=366 * 10)
-_SHORTEST_SECONDS = 0.001
+SHORTEST_SECONDS = 0.001
 
 
 def now() -> datetime:
@@ -33,7 +33,7 @@ def timer_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     given = render_or_fail(step.template, scope_of(claim, step))
     if "until" in given:
         return {"until": _instant(given["until"]).isoformat()}
-    seconds = _seconds("for", given["for"], 0.0, _LONGEST.total_seconds())
+    seconds = seconds_of("for", given["for"], 0.0, _LONGEST.total_seconds())
     return {"until": (now() + timedelta(seconds=seconds)).isoformat()}
 
 
@@ -55,7 +55,7 @@ def _instant(value: Any) -> datetime:
         raise Permanent("`until` is before the year 1 in UTC", code="not_an_instant") from err
 
 
-def _seconds(name: str, value: Any, least: float, most: float) -> float:
+def seconds_of(name: str, value: Any, least: float, most: float) -> float:
     """The seconds of a duration that an expression gave for the field `name`.
 
     Raise Permanent if it is no duration, or if it is not between `least` and `most` seconds.
@@ -95,7 +95,7 @@ def _limit(claim: Claim, step: PlannedStep, name: str, reference: Json | None) -
         own: float | None = getattr(step.node, name, None)
         return own
     value = render_or_fail(reference, scope_of(claim, step))
-    return _seconds(name, value, _SHORTEST_SECONDS, LONGEST_SECONDS)
+    return seconds_of(name, value, SHORTEST_SECONDS, LONGEST_SECONDS)
 
 
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:

@@ -1,16 +1,23 @@
 """Checks a workflow's input: against the JSON Schema of its definition, and whether its artifacts
-exist and belong to the user."""
+exist and belong to the user; and makes from it the workflow's time-out."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from app import db
-from app.errors import InvalidInput
+from app.errors import InvalidInput, Permanent
+from chains.language.definition import LONGEST_SECONDS
+from chains.language.expressions import MARK, render
 from chains.language.schema import artifacts_in, check_shape, refuse_faults
 from chains.plans.counting import MAX_ROWS, least_steps
 from chains.plans.plan import Plan
+from chains.running.waits import SHORTEST_SECONDS, seconds_of
+
+DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
 
 
 def check_input(schema: dict[str, Any], value: Any, user_id: UUID) -> None:
@@ -28,6 +35,36 @@ def refuse_many_steps(plan: Plan, value: dict[str, Any]) -> None:
             field="/input",
             code="too_many_steps",
         )
+
+
+def timeout_of(plan: Plan, value: dict[str, Any]) -> float:
+    """The workflow's time-out in seconds from its start, made from its input if it is a reference.
+
+    Raise InvalidInput, with the JSON pointer to the value, if it is no duration.
+    """
+    if not isinstance(plan.timeout, Mapping):
+        return plan.timeout or DEFAULT_TIMEOUT_SECONDS
+    try:
+        found = render(plan.timeout, {"input": value})
+        return seconds_of("timeout", found, SHORTEST_SECONDS, LONGEST_SECONDS)
+    except (Permanent, ArithmeticError, TypeError, ValueError) as err:
+        message = err.message if isinstance(err, Permanent) else str(err)
+        field = _pointer(plan.timeout[MARK])
+        raise InvalidInput(
+            f"the workflow's time-out: {message}", field=field, code="not_a_duration"
+        ) from err
+
+
+def _pointer(expression: str) -> str:
+    """The JSON pointer to what an expression reads, or to the whole input if it is no plain path.
+
+    >>> _pointer("input.order.most"), _pointer("input.days || '1d'")
+    ('/input/order/most', '/input')
+    """
+    return "/" + expression.replace(".", "/") if _PATH.fullmatch(expression) else "/input"
+
+
+_PATH = re.compile(r"input(\.[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)
 
 
 def _absent_artifacts(wanted: list[tuple[str, UUID]], user_id: UUID) -> list[tuple[str, str]]:

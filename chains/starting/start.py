@@ -25,10 +25,7 @@ from chains.plans.asking import asked_at_start
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
 from chains.plans.plan import Plan
 from chains.running import pausing
-from chains.starting.inputs import check_input, refuse_many_steps
-
-DEFAULT_TIMEOUT_SECONDS = 366 * 86400.0
-
+from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
 
 RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start if its version was retired or deleted after it was chosen."""
@@ -110,7 +107,9 @@ class _Request:
             schema = registry.definition(self.type, version).input_schema
             try:
                 check_input(schema, self.input, self.user_id)
-                refuse_many_steps(registry.plan(self.type, version), self.input)
+                plan = registry.plan(self.type, version)
+                refuse_many_steps(plan, self.input)
+                timeout_of(plan, self.input)
             except InvalidInput as err:
                 self.refused[version] = err
         if version in self.refused:
@@ -270,7 +269,7 @@ def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
         start.text,
         start.idempotency_key,
         start.request_hash,
-        plan.timeout_seconds or DEFAULT_TIMEOUT_SECONDS,
+        timeout_of(plan, start.input),
         dumps(first_rows(plan, asked_at_start(plan, start.input))),
         settings.current().republish_seconds,
         start.priority,

@@ -6,8 +6,12 @@ import pytest
 import redis
 
 from app import db
+from app.errors import InvalidInput
 from app.protocol import claims, outcomes
 from app.settings import Settings
+from chains.commands.command import caller_of
+from chains.commands.fork import fork
+from chains.rehearsal import rehearse
 from chains.repair.reconcile import reconcile
 from chains.undoing.settle import settle
 from chains.undoing.stop import stop
@@ -127,6 +131,57 @@ def test_an_attempt_is_bounded_by_a_time_from_the_input(
     }
     row = ended(kernel, node, {"most": given})
     assert (row["status"], row["error"]["code"]) == ("failed", code)
+
+
+LIMIT = {"$": "input.most"}
+PAUSE = {"sequence": [noop("first"), {"wait": "long", "for": "30d"}]}
+
+
+def _seconds_left(workflow_id: UUID) -> float:
+    row = db.row(
+        "SELECT extract(epoch FROM expires_at - created_at)::float8 AS seconds FROM workflows"
+        " WHERE id = %s",
+        (workflow_id,),
+    )
+    assert row is not None
+    return float(row["seconds"])
+
+
+def test_a_workflow_is_bounded_by_a_time_from_its_input(kernel: Kernel) -> None:
+    name = kernel.register(PAUSE, timeout=LIMIT)
+    for most, seconds in (("2d", 172_800), (90, 90)):  # the second start takes the quick way
+        assert abs(_seconds_left(kernel.start(name, {"most": most})) - seconds) < 30
+    for wrong in ({}, {"most": "soon"}, {"most": 0}, {"most": "400d"}):
+        with pytest.raises(InvalidInput) as refused:
+            kernel.start(name, wrong)
+        assert (refused.value.field, refused.value.code) == ("/input/most", "not_a_duration")
+
+
+def test_a_child_and_a_fork_are_bounded_by_a_time_from_their_input(kernel: Kernel) -> None:
+    inner = kernel.register(PAUSE, timeout=LIMIT)
+    child = {"workflow": "child", "type": inner, "with": {"most": {"$": "input.most"}}}
+    outer = kernel.register(child)
+    parent = kernel.start(outer, {"most": "2d"})
+    drive()
+    row = db.row("SELECT id FROM workflows WHERE parent_id = %s", (parent,))
+    assert row is not None
+    assert abs(_seconds_left(row["id"]) - 172_800) < 30
+    caller = caller_of(kernel.user_id)
+    same = fork(caller, row["id"], from_step="long")
+    assert abs(_seconds_left(same.id) - 172_800) < 30
+    with pytest.raises(InvalidInput, match="time-out"):
+        fork(caller, row["id"], from_step="long", input={"most": "soon"})
+    failed = kernel.start(outer, {"most": "soon"})
+    drive()
+    assert kernel.workflow(failed)["error"]["code"] == "child_refused"
+
+
+def test_a_rehearsal_is_bounded_by_a_time_from_its_input() -> None:
+    body = {"name": "paused", "do": PAUSE, "timeout": LIMIT}
+    run = rehearse(body, input={"most": "2d"})
+    assert (run.elapsed.days, (run.error or {})["code"]) == (2, "timed_out")
+    with pytest.raises(InvalidInput, match="time-out"):
+        rehearse(body, input={"most": "soon"})
 
 
 def test_a_steps_own_time_bounds_its_retries(kernel: Kernel) -> None:
