@@ -10,8 +10,8 @@
 --
 -- p_reserved: what the step had reserved of its budget before, in micro-USD. The platform may go on
 -- with the last effect of the earlier generations, so the delivery of that effect keeps the
--- reservation until the effect is decided, unless the effect's cost is booked or the step still
--- waits for the effect.
+-- reservation until the effect is decided, unless the effect's cost is booked, the step still waits
+-- for the effect, or the delivery has a reservation from an earlier rise: then the step keeps its own.
 CREATE OR REPLACE FUNCTION disown_effects_v1(p_workflow uuid, p_step text, p_reserved bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -26,7 +26,7 @@ BEGIN
      AND i.resolution = 'accepted' AND length(i.effect_id) BETWEEN 1 AND 200
   ON CONFLICT DO NOTHING;
   UPDATE webhook_deliveries SET reserved = p_reserved
-   WHERE p_reserved > 0 AND fate IS NULL AND platform = 'control' AND delivery_id = (
+   WHERE p_reserved > 0 AND reserved = 0 AND fate IS NULL AND platform = 'control' AND delivery_id = (
      SELECT format('effect:%s:%s:%s:%s', p_workflow, p_step, i.generation, i.ordinal)
        FROM intents i JOIN steps s ON (s.workflow_id, s.key) = (i.workflow_id, i.step_key)
       WHERE i.workflow_id = p_workflow AND i.step_key = p_step AND i.generation < s.generation

@@ -5,6 +5,7 @@ from uuid import UUID
 from app import db
 from app.engine.call import Call
 from app.platform import Json, Made, Undo
+from app.protocol import budgets, outcomes
 from chains.commands.command import caller_of
 from chains.commands.retry import retry
 from chains.commands.skip import skip
@@ -132,6 +133,30 @@ def test_work_of_an_earlier_generation_is_covered_after_the_workflow_has_ended(
     orphans.decide(10)
     take_back(world, workflow)
     assert budget(workflow) == (amount, COST + UNDO_COST, 0)
+    all_agree()
+
+
+@holds(19, 20, 21)
+def test_left_work_keeps_its_own_reservation_when_the_generation_rises_again(
+    observing: Kernel,
+) -> None:
+    world = traced(observing)
+    amount = 2 * CEILING
+    name = observing.register(job("job"), **usd(amount), timeout="60d", on_failure="hold")
+    workflow = observing.start(name)
+    attempt(world, workflow, "job")
+    expire(world, workflow, "job")
+    retry(caller_of(observing.user_id), workflow, step="job", reason="once more")
+    held = observing.claim(workflow, "job")
+    budgets.reserve(held, 1, waits={"code": "waits_for_budget"}, over={"code": "over_budget"})
+    nothing = outcomes.Attempt(None, 0, [])
+    outcomes.retry_step(held, nothing, {"code": "refused"}, 0.0, new_generation=True)
+    attempt(world, workflow, "job")
+    # Before, the reservation of the left work was replaced by the new one, and never given back.
+    assert budget(workflow) == (amount, 0, 2 * CEILING)
+    orphans.decide(10)
+    take_back(world, workflow)
+    assert budget(workflow) == (amount, UNDO_COST, CEILING)
     all_agree()
 
 
