@@ -104,6 +104,24 @@ def undone(kernel: Kernel) -> tuple[UUID, str]:
     return workflow, "a~undo"
 
 
+def test_an_unknown_approver_is_told_only_if_there_is_no_other_reason(kernel: Kernel) -> None:
+    # Before, the mark went to and fro: each try set the one reason, each look the other.
+    node = {"approval": "review", "by": ["nobody@example.com"]}
+    name = kernel.register({"parallel": "both", "branches": [node, noop("a")]})
+    workflow = kernel.start(name)
+    assert kernel.workflow(workflow)["attention"] == "approver_unknown"
+    account = Account("credential_refused")
+    attempt(workflow, "a", account.action())
+    db.row("UPDATE steps SET held_since = held_since - interval '61 minutes'", ())
+    for _ in range(2):
+        pass_time("2 minutes")
+        attempt(workflow, "a", account.action())
+        db.row("SELECT settle_attention_v1(%s, '{}')", (workflow,))
+        assert kernel.workflow(workflow)["attention"] == "platform_refuses"
+    told = [each["type"] for each in kernel.events(workflow) if "Attention" in each["type"]]
+    assert told == ["AttentionNeeded", "AttentionResolved", "AttentionNeeded"]
+
+
 @pytest.mark.parametrize("begin", [forward, undone])
 @pytest.mark.parametrize("code", ["credential_refused", "account_exhausted", "rate_limited"])
 def test_a_step_waits_without_counting_tries_and_goes_on_by_itself(
