@@ -55,7 +55,7 @@ def execute(
             if prepared.attempt_seconds is not None:
                 held.deadline = min(held.deadline, since + prepared.attempt_seconds)
                 scope.deadline = held.deadline
-            output = prepared.output if _is_by_word(prepared) else clean(_run(call, prepared))
+            output = _output(call, prepared)
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
             _close(result, call, prepared, output)
         except NotServed as err:
@@ -70,8 +70,12 @@ def execute(
     return result
 
 
-def _is_by_word(prepared: Prepared) -> bool:
-    return prepared.is_skipped or prepared.is_resolved
+def _output(call: Call, prepared: Prepared) -> Any:
+    if prepared.is_skipped or prepared.is_resolved:
+        # A person has spoken, so nothing is called. What an earlier attempt has cost is spent.
+        call.write_off_lost()
+        return prepared.output
+    return clean(_run(call, prepared))
 
 
 def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Attempt:

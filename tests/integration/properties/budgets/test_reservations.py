@@ -1,6 +1,7 @@
 """What is reserved before a paid call, kept while it may cost, and given back."""
 
 import time
+from uuid import UUID
 
 from app import db
 from app.engine.attempt import execute
@@ -10,6 +11,7 @@ from app.protocol import budgets, outcomes
 from app.queries.details import workflow_detail
 from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
+from chains.commands.skip import skip
 from chains.repair import rebuild
 from chains.running.prepare import prepare
 from tests.integration.conftest import Kernel
@@ -139,9 +141,8 @@ def test_a_cost_above_the_ceiling_is_booked_and_calls_a_person(observing: Kernel
     assert list(rebuild.differences()) == []
 
 
-def test_a_repeatable_call_whose_answer_is_lost_is_booked_and_sent_again(
-    observing: Kernel,
-) -> None:
+def captioning(observing: Kernel) -> tuple[World, UUID]:
+    """A workflow of one repeatable call, whose cost is booked also if its answer is lost."""
     world = World(observing)
 
     def run(call: Call, given: ActionInput) -> Json:
@@ -153,7 +154,27 @@ def test_a_repeatable_call_whose_answer_is_lost_is_booked_and_sent_again(
     made.ceiling, made.lost = lambda _: CEILING, lambda _: CEILING - 1
     world.actions["openai.caption"] = made
     node = {"step": "caption", "action": "openai.caption", "with": {"brief": "a circus"}}
-    workflow = observing.start(observing.register(node, **usd(3 * CEILING)))
+    return world, observing.start(observing.register(node, **usd(3 * CEILING)))
+
+
+def test_a_lost_call_of_a_step_that_a_person_skips_is_booked(observing: Kernel) -> None:
+    world, workflow = captioning(observing)
+    world.vendor.fault = "killed_after"
+    claim = observing.claim(workflow, "caption")
+    assert world.attempt(claim) == "killed"
+    world.lapse(claim)
+    skip(caller_of(observing.user_id), workflow, step="caption", reason="write it by hand")
+    world.pass_real_time(120.0)
+    attempt(world, workflow, "caption")
+    assert observing.workflow(workflow)["status"] == "succeeded"
+    assert budget(workflow) == (3 * CEILING, CEILING - 1, 0)
+    all_agree()
+
+
+def test_a_repeatable_call_whose_answer_is_lost_is_booked_and_sent_again(
+    observing: Kernel,
+) -> None:
+    world, workflow = captioning(observing)
     world.vendor.fault = "lost_reply"
     assert attempt(world, workflow, "caption") == "recorded"
     assert budget(workflow) == (3 * CEILING, CEILING - 1, 0)
