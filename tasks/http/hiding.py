@@ -25,7 +25,8 @@ class Hidden:
     def __init__(self, secrets: tuple[str, ...]) -> None:
         parts = {part for each in secrets for part in _parts(each) if _is_long(part)}
         longest_first = sorted(parts, key=lambda part: (-len(part), part))
-        self._numbers = {int(part) for part in parts if _is_number(part)}
+        numbers = {int(part) for part in parts if _is_number(part)}
+        self._numbers: set[float] = numbers | {_rounded(number) for number in numbers}
         self._spellings = re.compile("|".join(map(_spellings, longest_first)) or "(?!)")
 
     def text(self, given: str) -> str:
@@ -43,8 +44,17 @@ class Hidden:
         return HIDDEN if self._is_secret(written, value) else value
 
     def _is_secret(self, written: str, value: float) -> bool:
-        # A number may have lost the secret's leading zeros, or have an exponent.
-        return abs(value) in self._numbers or self._spellings.search(written) is not None
+        # A number may have lost the secret's leading zeros, be rounded, or have an exponent.
+        is_number = not self._numbers.isdisjoint((abs(value), _rounded(abs(value))))
+        return is_number or self._spellings.search(written) is not None
+
+
+def _rounded(number: float) -> float:
+    """A number as servers have it that know floating-point numbers only."""
+    try:
+        return float(number)
+    except OverflowError:
+        return number
 
 
 def _parts(secret: str) -> Iterator[str]:

@@ -59,10 +59,11 @@ LOGIN = "Basic " + base64.b64encode(b'shop@example.com:pass/w"rd 1').decode()
         ("Bearer 4f1c/token+of=", '{"b": "/?key=4f1c%2ftoken%2Bof%3D"}', {"b": "/?key=[secret]"}),
         ("Bearer 4f1c/token+of=", "<i>4f1c&#x2F;token&#43;of=</i>", None),
         ("0012345678", '{"b": [12345678, -12345678.0, 990012345678]}', {"b": [HIDDEN] * 3}),
+        ("12345678901234567890", '{"b": [12345678901234567000, 1.2345678901234567e+19]}', None),
         (LOGIN, r'{"b": ["pass/w\"rd 1", "pass%2Fw%22rd+1", "shop&#64;example.com"]}', {"b"}),
         (r"ab\\\\cd\ef", r"NaN ab\\\\\\\\cd\\ef", None),
     ],
-    ids=["json", "json-in-json", "percent", "html", "number", "basic", "backslashes"],
+    ids=["json", "json-in-json", "percent", "html", "number", "rounded", "basic", "backslashes"],
 )
 def test_a_secret_is_hidden_also_in_another_spelling(
     configure: Configure, value: str, told: str, seen: object
