@@ -135,15 +135,19 @@ INPUTS = {
     "a long text for a pattern": Input(
         lambda sender: sender.start("long_text", {"text": "a" * 10_000}), _register_pattern
     ),
-    "a condition of five nested maps": Input(
+    "conditions of five nested maps, one after the other": Input(
         lambda sender: sender.run("five_maps", {}), _register_nested_maps, threads=2
     ),
     "a map in a map, known before": Input(
-        lambda sender: sender.run("known_maps", {"list": ITEMS}), _register_maps
+        lambda sender: sender.start("known_maps", {"list": ITEMS}), _register_maps
     ),
     "a map in a map, known later, cancelled": Input(_cancelled_maps, _register_maps, threads=1),
     "dry runs of bulk requests": Input(_dry_runs, begin=_start_many, threads=40),
     "event streams": Input(
         _streams, _register_waiter, lambda sender: sender.start("a_waiter", {}), threads=32
+    ),
+    # The last one, because it leaves a backlog.
+    "a condition of five nested maps": Input(
+        lambda sender: sender.start("five_maps", {}), _register_nested_maps, threads=2
     ),
 }
