@@ -114,25 +114,31 @@ def test_work_of_a_step_that_a_person_retries_stays_reserved_beside_the_new_work
     is_covered_until_undone(world, workflow)
 
 
-def test_work_of_an_earlier_generation_is_covered_after_the_workflow_has_ended(
-    observing: Kernel,
-) -> None:
+def retried(observing: Kernel) -> tuple[World, UUID]:
+    """A step whose first work is left at the vendor, and which a person has retried; the budget is
+    enough for twice its ceiling."""
     world = traced(observing)
-    amount = 2 * CEILING
-    name = observing.register(job("job"), **usd(amount), timeout="60d", on_failure="hold")
+    name = observing.register(job("job"), **usd(2 * CEILING), timeout="60d", on_failure="hold")
     workflow = observing.start(name)
     attempt(world, workflow, "job")
     expire(world, workflow, "job")
     retry(caller_of(observing.user_id), workflow, step="job", reason="once more")
+    return world, workflow
+
+
+def test_work_of_an_earlier_generation_is_covered_after_the_workflow_has_ended(
+    observing: Kernel,
+) -> None:
+    world, workflow = retried(observing)
     attempt(world, workflow, "job")
-    assert budget(workflow) == (amount, 0, 2 * CEILING)
+    assert budget(workflow) == (2 * CEILING, 0, 2 * CEILING)
     world.deliver(observing.step(workflow, "job"))
     attempt(world, workflow, "job")
     assert observing.workflow(workflow)["status"] == "succeeded"
-    assert budget(workflow) == (amount, COST, CEILING)
+    assert budget(workflow) == (2 * CEILING, COST, CEILING)
     orphans.decide(10)
     take_back(world, workflow)
-    assert budget(workflow) == (amount, COST + UNDO_COST, 0)
+    assert budget(workflow) == (2 * CEILING, COST + UNDO_COST, 0)
     all_agree()
 
 
@@ -140,23 +146,17 @@ def test_work_of_an_earlier_generation_is_covered_after_the_workflow_has_ended(
 def test_left_work_keeps_its_own_reservation_when_the_generation_rises_again(
     observing: Kernel,
 ) -> None:
-    world = traced(observing)
-    amount = 2 * CEILING
-    name = observing.register(job("job"), **usd(amount), timeout="60d", on_failure="hold")
-    workflow = observing.start(name)
-    attempt(world, workflow, "job")
-    expire(world, workflow, "job")
-    retry(caller_of(observing.user_id), workflow, step="job", reason="once more")
+    world, workflow = retried(observing)
     held = observing.claim(workflow, "job")
     budgets.reserve(held, 1, waits={"code": "waits_for_budget"}, over={"code": "over_budget"})
     nothing = outcomes.Attempt(None, 0, [])
     outcomes.retry_step(held, nothing, {"code": "refused"}, 0.0, new_generation=True)
     attempt(world, workflow, "job")
     # Before, the reservation of the left work was replaced by the new one, and never given back.
-    assert budget(workflow) == (amount, 0, 2 * CEILING)
+    assert budget(workflow) == (2 * CEILING, 0, 2 * CEILING)
     orphans.decide(10)
     take_back(world, workflow)
-    assert budget(workflow) == (amount, UNDO_COST, CEILING)
+    assert budget(workflow) == (2 * CEILING, UNDO_COST, CEILING)
     all_agree()
 
 
