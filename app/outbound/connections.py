@@ -247,7 +247,7 @@ class _LimitedReader(socket.SocketIO):
     def __init__(self, sock: socket.socket, before_read: Callable[[], float]) -> None:
         super().__init__(sock, "r")
         # As `makefile` does: the socket stays open until its readers are closed.
-        sock._io_refs += 1  # type: ignore[attr-defined]
+        sock._io_refs += 1  # type: ignore[attr-defined] # theirs
         self._own, self._before_read = sock, before_read
 
     def readinto(self, buffer: Any) -> int | None:
@@ -294,7 +294,7 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
 
     class LimitedResponse(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-            # Of the socket, a response calls only `makefile`.
+            # Of the socket, a response calls only `makefile`, so no whole socket is needed.
             super().__init__(_Readable(sock, hooks.before_read), *args, **kwargs)  # type: ignore[arg-type]
 
     class PlainConnection(HTTPConnection):
