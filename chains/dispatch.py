@@ -7,18 +7,23 @@ does not reach Redis, the reconciler publishes it again.
 
 import os
 import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import redis
 import structlog
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from app import db, settings
 from app.broker.celery import celery_app
+from app.broker.published import published_at
 from app.keys import is_undo
 from chains import registry
 from chains.envelopes import PRIORITIES, envelope
@@ -30,6 +35,7 @@ log = structlog.get_logger()
 _GROUP = 200  # the most steps in one canvas
 _ASK_SECONDS = 1.0
 _PUBLISH_SECONDS = 3.0
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 _CERT = re.compile(r"(ssl_cert_reqs=)CERT_(NONE|OPTIONAL|REQUIRED)")
 
 
@@ -46,7 +52,7 @@ def dispatch(
     if not keys:
         return True
     if plan is None:
-        type, version, priority = _pinned(workflow_id)
+        type, version, priority = pinned(workflow_id)
         plan = registry.plan(type, version)
     compiler = Compiler(celery_app(), plan, workflow_id, priority)
     try:
@@ -67,22 +73,44 @@ def dispatch(
 
 
 def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) -> bool:
-    """Publish the first steps of a workflow; return False if Redis was not reached.
+    """Publish the first steps of a workflow; return False if Redis was not reached."""
+    return dispatch_starts([(workflow_id, type, version, priority)])
 
-    The messages are the same as those of `dispatch`. Where possible, a message is made from an
-    envelope (a prepared message with gaps for the ids), which is faster.
+
+def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
+    """Publish the first steps of workflows (id, type, version, priority).
+
+    Return False if Redis was not reached. The messages are the same as those of `dispatch`. Where
+    possible, a message is made from an envelope (a prepared message with gaps for the ids), which
+    is faster, and one round trip publishes all of them.
     """
-    found = envelope(type, version, priority)
-    if found is None:
-        plan = registry.plan(type, version)
-        return dispatch(workflow_id, list(plan.heads), plan, priority)
-    client = _client(os.getpid(), settings.current().redis_url)
+    messages: dict[str, list[str]] = {}
+    others = True
+    for workflow_id, type, version, priority in starts:
+        found = envelope(type, version, priority)
+        if found is None:
+            plan = registry.plan(type, version)
+            others = dispatch(workflow_id, list(plan.heads), plan, priority) and others
+        else:
+            messages.setdefault(found.list, []).append(found.addressed(workflow_id))
     try:
-        client.lpush(found.list, found.addressed(workflow_id))
+        with _client(os.getpid(), settings.current().redis_url).pipeline(False) as pipeline:
+            for name, texts in messages.items():
+                for each in texts:
+                    pipeline.lpush(name, each)
+            pipeline.execute()
     except (RedisError, OSError) as err:
-        log.warning("dispatch.not_published", workflow=str(workflow_id), error=str(err)[:200])
+        log.warning("dispatch.not_published", workflows=len(messages), error=str(err)[:200])
         return False
-    return True
+    return others
+
+
+def queue_length(queue: str) -> int:
+    """The number of messages in a queue, summed over all priorities. Raise RedisError."""
+    with _client(os.getpid(), settings.current().redis_url).pipeline(transaction=False) as pipeline:
+        for suffix in PRIORITIES:
+            pipeline.llen(queue + suffix)
+        return sum(pipeline.execute())
 
 
 @lru_cache(maxsize=1)
@@ -124,13 +152,13 @@ def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:
     """
     if any(is_undo(key) for key in keys):
         return None
-    type, version, priority = _pinned(workflow_id)
+    type, version, priority = pinned(workflow_id)
     plan = registry.plan(type, version)
     return Compiler(celery_app(), plan, workflow_id, priority).one_message(keys)
 
 
 @lru_cache(maxsize=4096)
-def _pinned(workflow_id: UUID) -> tuple[str, int, int]:
+def pinned(workflow_id: UUID) -> tuple[str, int, int]:
     """The type, version and priority of a workflow. They never change, so they are cached."""
     row = db.patiently(
         lambda: db.row(
@@ -147,6 +175,26 @@ def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:
 
     Raise RedisError if Redis does not answer within about two seconds.
     """
+    lengths = iter(_asked(redis_url, queues, lambda pipeline, name: pipeline.llen(name)))
+    return {queue: sum(next(lengths) for _ in PRIORITIES) for queue in queues}
+
+
+def oldest_messages(redis_url: str, queues: list[str]) -> dict[str, datetime]:
+    """When the oldest message of each queue was published. Empty queues are left out.
+
+    A message that does not say it counts as published very long ago. Raise RedisError if Redis
+    does not answer within about two seconds.
+    """
+    last = iter(_asked(redis_url, queues, lambda pipeline, name: pipeline.lindex(name, -1)))
+    found: dict[str, datetime] = {}
+    for queue in queues:
+        messages = [message for _ in PRIORITIES if (message := next(last)) is not None]
+        if messages:
+            found[queue] = min(published_at(message) or _LONG_AGO for message in messages)
+    return found
+
+
+def _asked(redis_url: str, queues: list[str], ask: Callable[[Pipeline, str], object]) -> list[Any]:
     # Do not retry, because the callers ask again soon.
     client = redis.Redis.from_url(
         _address(redis_url),
@@ -157,6 +205,5 @@ def queue_lengths(redis_url: str, queues: list[str]) -> dict[str, int]:
     with client, client.pipeline(transaction=False) as pipeline:
         for queue in queues:
             for suffix in PRIORITIES:
-                pipeline.llen(queue + suffix)
-        lengths = iter(pipeline.execute())
-        return {queue: sum(next(lengths) for _ in PRIORITIES) for queue in queues}
+                ask(pipeline, queue + suffix)
+        return pipeline.execute()

@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid4
 
 from app.broker.celery import celery_app
 from app.broker.links import queue_of, task_id
+from app.broker.published import HEADER, stamp
 from chains import registry
 from chains.plans.compiler import Compiler
 
@@ -96,6 +97,7 @@ def envelope(type: str, version: int, priority: int) -> Envelope | None:
     known: dict[str, MakeId] = {str(task_id(_SAMPLE, key)): _task(key) for key in plan.steps}
     known[str(_SAMPLE)] = str
     known[properties["delivery_tag"]] = _fresh
+    known[message["headers"][HEADER]] = stamp
     # `reply_to` identifies this thread. No reply is ever sent, so all messages may share it.
     known[properties["reply_to"]] = _always(properties["reply_to"])
     body = Text.of(base64.b64decode(message["body"]).decode(), known)

@@ -15,6 +15,7 @@ from app.broker.links import queue_of
 from app.engine.engine import Engine
 from app.engine.message import Order
 from chains.actions import actions
+from chains.admission import line_up, top_up
 from chains.dispatch import dispatch, one_message
 from chains.repair import housekeeping
 from chains.running.prepare import prepare
@@ -30,7 +31,8 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
 
 tasks.check()
 celery_app = make_app()
-engine = Engine(actions(), Order(prepare, _dispatch, one_message, settle_soon, wake_parent))
+order = Order(prepare, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up)
+engine = Engine(actions(), order)
 engine.register(celery_app)
 housekeeping.register(celery_app)
 unknown_actions.connect()

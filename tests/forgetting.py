@@ -3,7 +3,7 @@
 from app import clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
-from chains import dispatch, envelopes, registry
+from chains import admission, dispatch, envelopes, registry
 
 
 def forget() -> None:
@@ -14,6 +14,7 @@ def forget() -> None:
     pool._pool = None
     clock.forget()
     dispatch.release()
+    admission.forget()
     registry.forget()
     settings.forget()
     for cached in (engines._engine, celery_app, envelopes.envelope):

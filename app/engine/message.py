@@ -6,7 +6,7 @@ it. Invariant: the outcome of a step is in PostgreSQL before anything that follo
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from celery import Task
 
-from app.broker.links import Links, Next, is_in_thread_pool, serves, task_id
+from app.broker.links import Links, Next, is_in_thread_pool, queue_of, serves, task_id
 from app.broker.shutdown import is_shutting_down
 from app.broker.task_events import TakenEvents
 from app.engine import siblings
@@ -42,17 +42,21 @@ class Order:
     `app` knows no definitions, so `chains` passes these functions.
 
     `prepare(claim)` raises Permanent if the input of a step cannot be made. `dispatch(workflow_id,
-    keys)` publishes steps whose publish_after the caller has set. `one_message(workflow_id, keys)`
-    returns the action of these steps if one message would carry them all, else None.
-    `settle(workflow_id)` continues the undoing of a workflow that is stopping. `ended(workflow_id)`
-    tells the parent of a child workflow that the child has ended.
+    keys)` publishes steps whose publish_after the caller has set. `line_up(workflow_id, keys)`
+    lines up those of them whose queue is backed up, and returns their keys.
+    `one_message(workflow_id, keys)` returns the action of these steps if one message would carry
+    them all, else None. `settle(workflow_id)` continues the undoing of a workflow that is stopping.
+    `ended(workflow_id)` tells the parent of a child workflow that the child has ended.
+    `top_up(queue)` publishes what is lined up for the queue, if few messages are left in it.
     """
 
     prepare: Callable[[Claim], Prepared]
     dispatch: Callable[[UUID, list[str]], None]
+    line_up: Callable[[UUID, Sequence[str]], Set[str]]
     one_message: Callable[[UUID, tuple[str, ...]], str | None]
     settle: Callable[[UUID], None]
     ended: Callable[[UUID], None]
+    top_up: Callable[[str], None]
 
 
 class Message:
@@ -85,6 +89,7 @@ class Message:
 
         Returns whether Celery shall treat the message's own step as done.
         """
+        self.order.top_up(queue_of(undone_by(self.name)))
         found = self.begin(keys)
         while True:
             while isinstance(found, Claim):
@@ -279,7 +284,8 @@ class Message:
     def end(self, advance: Advance) -> bool:
         """End the message, and make sure that the released steps run.
 
-        If the canvas leads to them, Celery publishes them. Otherwise they are published here.
+        If their queue is backed up, they are lined up. Otherwise Celery publishes them if the
+        canvas leads to them, else they are published here.
         """
         if advance.verdict in {"draining", "undone"}:
             self.order.settle(self.workflow_id)
@@ -287,8 +293,9 @@ class Message:
             return self.stay()
         if advance.verdict == "child_completed":
             self.order.ended(self.workflow_id)
-        released = advance.released
-        if advance.joined is not None and self.links.has_chord():
+        lined_up = self.order.line_up(self.workflow_id, advance.released)
+        released = tuple(key for key in advance.released if key not in lined_up)
+        if advance.joined in released and self.links.has_chord():
             self.links.join()
         elif not released or not self.links.leads_to(released):
             self.links.drop()

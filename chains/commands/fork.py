@@ -73,7 +73,7 @@ def fork(
         check_input(schema, input, caller.id)
     new = _Fork(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash)
     try:
-        db.patiently(lambda: new.commit(input, step_input, is_dry=is_dry))
+        verdict = db.patiently(lambda: new.commit(input, step_input, is_dry=is_dry))
     except IntegrityError as err:
         if isinstance(err.orig, psycopg2.errors.CheckViolation) and (
             err.orig.diag.constraint_name == RETIRED
@@ -89,7 +89,8 @@ def fork(
             return known
         # The id exists already, so the first commit of this fork succeeded. The connection broke
         # before its answer arrived, and `patiently` committed the fork again.
-    if not is_dry:
+        verdict = "started"
+    if not is_dry and verdict == "started":
         dispatch(new.id, list(child.heads), registry.plan(subject.type, subject.version))
     return Forked(new.id, created=True)
 
@@ -104,7 +105,8 @@ class _Fork:
     idempotency_key: str | None
     request_hash: bytes
 
-    def commit(self, input: Json | None, step_input: Any, *, is_dry: bool) -> None:
+    def commit(self, input: Json | None, step_input: Any, *, is_dry: bool) -> str:
+        """Commit the fork, and return the verdict of `start_workflow_v1`."""
         with db.engine().connect() as connection, connection.begin() as transaction:
             status = lock(connection, self.source.id)
             if status == "compensating":
@@ -113,9 +115,10 @@ class _Fork:
                     code="workflow_stopping",
                 )
             adopted = self._adopted(connection)
-            self._insert(connection, adopted, input, step_input)
+            verdict = self._insert(connection, adopted, input, step_input)
             if is_dry:
                 transaction.rollback()
+            return verdict
 
     def _adopted(self, connection: Connection) -> list[str]:
         earlier = boundaries_of(self.source).before(self.child)
@@ -132,7 +135,7 @@ class _Fork:
 
     def _insert(
         self, connection: Connection, adopted: list[str], input: Json | None, step_input: Any
-    ) -> None:
+    ) -> str:
         plan = registry.plan(self.source.type, self.source.version)
         own = set(adopted)
         reads_input = plan.asking or isinstance(plan.timeout, Mapping)
@@ -161,7 +164,7 @@ class _Fork:
             "asks": bool(asked),
             "artifacts": mentioned(dumps([input, step_input])),
         }
-        connection.execute(text(_FORK), given)
+        return str(connection.execute(text(_FORK), given).scalar_one())
 
     def _input(self, connection: Connection, given: Json | None) -> Json:
         """The input of the fork; if none is given, that of the source."""

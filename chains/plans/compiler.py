@@ -5,6 +5,7 @@ parallel block and its join. The worker that runs the last of these steps dispat
 after it. Messages contain ids only.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
@@ -140,6 +141,11 @@ class Compiler:
         """The action of the steps `keys` if a single message carries them all, otherwise None."""
         messages = self._messages(list(keys))
         return self.plan.step(messages[0][0]).action if len(messages) == 1 else None
+
+    def queues(self, keys: Iterable[str]) -> Counter[str]:
+        """How many messages the steps `keys` need in each queue."""
+        messages = self._messages(list(keys))
+        return Counter(queue_of(self.plan.step(each[0]).action) for each in messages)
 
     def _messages(self, keys: list[str]) -> list[tuple[str, ...]]:
         """Divide the steps `keys` among messages; return the keys of each message."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +19,13 @@ import structlog
 from redis.exceptions import RedisError
 
 from app import db, settings
+from app.broker.links import queue_of
 from app.db import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
-from chains import waking
+from chains import admission, waking
 from chains.actions import actions
-from chains.dispatch import dispatch, queue_lengths
+from chains.dispatch import oldest_messages, queue_lengths
 from chains.repair import heartbeat, lost_webhooks, orphans
 from chains.repair.overrun import stop_overrun
 from chains.repair.unserved import Unserved
@@ -32,7 +34,6 @@ from chains.undoing.settle import settle
 log = structlog.get_logger()
 
 BATCH = 200
-LONG_QUEUE = 500
 POLLED_SOON = 100
 """The number of workflows per pass that are polled soon after a web server came back."""
 
@@ -86,6 +87,8 @@ def reconcile() -> int:
     )
     _wake_parents()
     _repair_all(current, [row["id"] for row in due])
+    for queue in sorted({queue_of(name) for name in actions()}):
+        admission.top_up(queue)
     with _logged_failures("lost_webhooks.poll_soon"):
         lost_webhooks.poll_soon(POLLED_SOON)
     # Handle orphan effects last and catch the failures of each part, so that they delay no
@@ -122,11 +125,11 @@ def _repair_all(current: "_Pass", ids: list[UUID]) -> None:
 
 
 class _Pass:
-    """The state of one pass: the last heartbeat, the long queues, and whether Redis answers."""
+    """The state of one pass: the last heartbeat, the ages of queues, and whether Redis answers."""
 
     def __init__(self) -> None:
         self.is_reachable = True
-        self.backed_up: list[str] = []
+        self.oldest: dict[str, datetime] = {}
         self.beat()
 
     def beat(self) -> None:
@@ -138,19 +141,18 @@ class _Pass:
         self.beat_at = time.monotonic()
 
     def ask_queues(self) -> None:
-        """Find the actions whose queue is longer than LONG_QUEUE.
+        """Ask how long the queues are, and how old their oldest messages.
 
         If Redis does not answer, this pass publishes nothing.
         """
-        platforms = {name: action.platform for name, action in actions().items()}
-        queues = sorted(set(platforms.values()))
+        queues = sorted({action.platform for action in actions().values()})
         try:
             lengths = queue_lengths(settings.current().redis_url, queues)
+            self.oldest = oldest_messages(settings.current().redis_url, queues)
         except (RedisError, OSError) as err:
             self.is_reachable = False
             log.warning("reconcile.redis_away", error=str(err)[:200])
             return
-        self.backed_up = [name for name, queue in platforms.items() if lengths[queue] > LONG_QUEUE]
         with _logged_failures("queues.unserved"):
             _unserved.look(lengths)
 
@@ -163,12 +165,13 @@ class _Pass:
         if time.monotonic() - self.beat_at > heartbeat.BEAT_SECONDS:
             self.beat()
         row = db.row(
-            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s)",
+            "SELECT * FROM reconcile_workflow_v1(%s, %s, %s, %s, %s::timestamptz[], %s)",
             (
                 workflow_id,
                 self.may_expire,
                 _not_repeatable(),
-                self.backed_up,
+                list(self.oldest),
+                list(self.oldest.values()),
                 settings.current().republish_seconds,
             ),
         )
@@ -180,7 +183,7 @@ class _Pass:
         if stopped is not None:
             settle(stopped, is_publishing=self.is_reachable)
         elif self.is_reachable and row["won"]:
-            self.is_reachable = dispatch(workflow_id, row["won"])
+            self.is_reachable = admission.publish(workflow_id, row["won"])
         if row["status"] == "compensating":
             settle(workflow_id, is_publishing=self.is_reachable)
 

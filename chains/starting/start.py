@@ -14,11 +14,13 @@ import psycopg2
 from uuid_utils.compat import uuid7
 
 from app import db, settings
+from app.broker.links import queue_of
 from app.errors import Conflict, InvalidInput
 from app.files.mentions import mentioned
 from app.payload import dumps, whole_numbers
 from app.platform import Json
 from chains import registry
+from chains.admission import top_up
 from chains.dispatch import dispatch_start
 from chains.language.definition import Definition
 from chains.plans.asking import asked_at_start
@@ -168,10 +170,10 @@ def _start_quickly(request: _Request) -> Started | None:
     row = _submit(choice, start)
     if row["verdict"] == "known" and row["id"] != workflow_id:
         return _replayed(row, request.hash)
-    if row["verdict"] not in {"started", "known"}:
+    if row["verdict"] not in {"started", "lined_up", "known"}:
         return None
-    _publish(start)
-    return Started(workflow_id, created=True, row=row if row["verdict"] == "started" else None)
+    _publish(start, row["verdict"])
+    return Started(workflow_id, created=True, row=None if row["verdict"] == "known" else row)
 
 
 def _start_fully(request: _Request) -> Started:
@@ -185,14 +187,14 @@ def _start_fully(request: _Request) -> Started:
     request.check(version)
     start = request.start(workflow_id, version)
     try:
-        _commit(start)
+        verdict = _commit(start)
     except psycopg2.errors.UniqueViolation as err:
         # Another request with the same idempotency key has committed in the meantime.
         known = _known(request.user_id, key or "", request.hash)
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
-    _publish(start)
+    _publish(start, verdict)
     return Started(workflow_id, created=True)
 
 
@@ -217,9 +219,9 @@ def start_child(
     check_input(definition.input_schema, input, user_id)
     refuse_many_steps(registry.plan(type, version), input)
     start = _Start(child_id, user_id, type, version, input, parent=parent)
-    _commit(start)
+    verdict = _commit(start)
     pausing.follow_parent(child_id)
-    _publish(start)
+    _publish(start, verdict)
 
 
 def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition]:
@@ -276,7 +278,8 @@ def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
     )
 
 
-def _commit(start: _Start) -> None:
+def _commit(start: _Start) -> str:
+    """Commit a start, and return the verdict of `start_workflow_v1`."""
     plan = registry.plan(start.type, start.version)
     parent = start.parent
     parameters = (
@@ -288,20 +291,22 @@ def _commit(start: _Start) -> None:
         mentioned(start.text),
         bool(plan.asking),
     )
-    if not db.patiently(lambda: _insert(parameters)):
+    verdict = db.patiently(lambda: _insert(parameters))
+    if verdict == "parent_stopped":
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
+    return verdict
 
 
-def _insert(parameters: tuple[Any, ...]) -> bool:
+def _insert(parameters: tuple[Any, ...]) -> str:
     marks = ", ".join(["%s"] * len(parameters))
     try:
-        row = db.row(f"SELECT start_workflow_v1({marks}) AS is_started", parameters)
+        row = db.row(f"SELECT start_workflow_v1({marks}) AS verdict", parameters)
     except psycopg2.errors.UniqueViolation as err:
         # If the same id exists, the first try has committed, but the connection broke before its
         # answer arrived.
         if err.diag.constraint_name != "workflows_pkey":
             raise
-        return True
+        return "started"
     except psycopg2.errors.CheckViolation as err:
         if err.diag.constraint_name != RETIRED:
             raise
@@ -309,11 +314,18 @@ def _insert(parameters: tuple[Any, ...]) -> bool:
             "the version was retired or deleted during this request; send the request again",
             code="version_retired",
         ) from err
-    return row is not None and bool(row["is_started"])
+    assert row is not None
+    return str(row["verdict"])
 
 
-def _publish(start: _Start) -> None:
-    dispatch_start(start.id, start.type, start.version, start.priority)
+def _publish(start: _Start, verdict: str) -> None:
+    """Publish the first steps, unless they were lined up."""
+    if verdict == "lined_up":
+        plan = registry.plan(start.type, start.version)
+        for queue in {queue_of(plan.step(key).action) for key in plan.heads}:
+            top_up(queue, has_lined_up=True)
+    else:
+        dispatch_start(start.id, start.type, start.version, start.priority)
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:

@@ -2,9 +2,12 @@
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
+    Double,
+    Index,
     Interval,
     text,
 )
@@ -81,3 +84,39 @@ class WorkerPresence(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     queues: Mapped[list[str]]
     seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class QueueRow(Base):
+    """A queue of the broker that is backed up, or was once (see `admit_v1`)."""
+
+    __tablename__ = "queues"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    is_backed_up: Mapped[bool] = mapped_column(server_default=text("false"))
+    turn: Mapped[float] = mapped_column(Double, server_default=text("0"))
+    rate: Mapped[float] = mapped_column(Double, server_default=text("0"))
+    filled_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    filled_to: Mapped[int] = mapped_column(server_default=text("0"))
+
+
+class LaneRow(Base):
+    """A lane of a queue that is backed up: the steps of one user wait there for their turn."""
+
+    __tablename__ = "lanes"
+    __table_args__ = (
+        Index("lanes_in_turn", "queue", "turn", "user_id", postgresql_where=text("is_waiting")),
+    )
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    turn: Mapped[float] = mapped_column(Double)
+    is_waiting: Mapped[bool]
+
+
+class LaneEntryRow(Base):
+    """A step that is lined up."""
+
+    __tablename__ = "lane_entries"
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    order_at: Mapped[datetime] = mapped_column(primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)

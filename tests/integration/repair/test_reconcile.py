@@ -365,26 +365,28 @@ def test_without_redis_leases_are_expired_all_the_same(
     assert kernel.step(workflow, "first")["status"] == "pending"
 
 
-def test_a_standing_backlog_holds_back_copies_and_not_what_came_due(kernel: Kernel) -> None:
-    copy, retried = kernel.start("noop_chain"), kernel.start("noop_chain")
+def test_a_copy_is_published_only_if_no_message_can_be_left(kernel: Kernel) -> None:
+    published, retried = kernel.start("noop_chain"), kernel.start("noop_chain")
     held = kernel.claim(retried, "first")
     outcomes.retry_step(held, NOTHING, {"code": "busy"}, 0.0, new_generation=False)
 
-    def won(workflow: UUID) -> list[str]:
+    def won(workflow: UUID, queue: str, age: str) -> list[str]:
         kernel.due(workflow, "first")
         row = db.row(
-            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', '{control.noop}', 15)",
-            (workflow,),
+            "SELECT won FROM reconcile_workflow_v1(%s, true, '{}', %s,"
+            " ARRAY[clock_timestamp() - %s::interval], 15)",
+            (workflow, [queue], age),
         )
         assert row is not None
         return list(row["won"])
 
-    # One copy in ten is published all the same, drawn by random().
-    db.row("SELECT setseed(0.5)", ())
-    copies = [won(copy) for _ in range(40)]
-    assert 0 < len([each for each in copies if each == ["first"]]) < 10
-    assert {tuple(each) for each in copies} == {(), ("first",)}
-    assert won(retried) == ["first"]
+    # The oldest message of its queue is older: the step's own message may be behind it.
+    assert won(published, "control", "1 hour") == []
+    assert won(retried, "control", "1 hour") == ["first"], "a retry has no message"
+    assert won(retried, "control", "1 hour") == [], "now it has one"
+    # All messages of the queue are younger, or the queue is empty: the step's message is lost.
+    assert won(published, "control", "0 s") == ["first"]
+    assert won(published, "openai", "1 hour") == ["first"]
 
 
 def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ import redis
 from uuid_utils.compat import uuid4, uuid7
 
 from app import db
+from app.broker.published import HEADER, published_at
 from app.errors import Conflict, InvalidInput
 from app.settings import Settings, current
 from chains import definitions, dispatch, registry
@@ -149,6 +151,10 @@ def published(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
                 message = json.loads(text)
                 tag = message["properties"].pop("delivery_tag")
                 assert str(UUID(tag)) == tag
+                at = published_at(text)
+                assert at is not None
+                assert abs(at.timestamp() - time.time()) < 60
+                del message["headers"][HEADER]
                 found.append((name, message | {"body": base64.b64decode(message["body"])}))
         client.flushdb()
     return found

@@ -50,4 +50,7 @@ BEGIN
    WHERE s.workflow_id = p_workflow AND s.key = ANY (p_keys) AND s.publish_after IS NOT NULL
      AND (s.status = 'unknown' OR s.status = 'pending' AND (s.wake_at IS NOT NULL
           OR s.external_id IS NOT NULL OR s.expires_at IS NOT NULL OR s.skip_requested));
+  IF EXISTS (SELECT FROM queues WHERE is_backed_up) THEN
+    PERFORM leave_lane_v1(p_workflow, p_keys);
+  END IF;
 END $$;

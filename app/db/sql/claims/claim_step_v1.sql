@@ -64,8 +64,10 @@ BEGIN
   RETURNING steps.fence, old.status::text AS prior, steps.tries, steps.generation, steps.external_id,
             steps.input, steps.item, CASE WHEN steps.expires_at IS NULL THEN false
                  ELSE steps.expires_at <= playalter_now() END AS expired,
-            steps.kind <> 'step' AS undo, steps.skip_requested INTO s;
+            steps.kind <> 'step' AS undo, steps.skip_requested,
+            old.publish_after = 'infinity' AS was_lined_up INTO s;
   IF FOUND THEN
+    IF s.was_lined_up THEN PERFORM leave_lane_v1(p_workflow, ARRAY[p_key]); END IF;
     RETURN QUERY SELECT 'claimed', s.fence, s.prior, s.tries, s.generation, s.external_id, s.input,
                         s.item, s.expired, s.undo, w.status = 'compensating', s.skip_requested,
                         NULL::text[],

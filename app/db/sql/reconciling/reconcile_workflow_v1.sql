@@ -11,10 +11,11 @@
 --   p_may_expire: false if workers may have been unable to renew their leases (see
 --     reconciler_beat_v1); then no lease is ended.
 --   p_doubtful: actions whose open calls (calls of unknown outcome) must not simply be sent again.
---   p_backed_up: actions whose platforms have long queues.
+--   p_queues, p_oldest: the queues that have messages, and when the oldest message of each was
+--     published.
 CREATE OR REPLACE FUNCTION reconcile_workflow_v1(
-  p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_backed_up text[],
-  p_republish double precision)
+  p_workflow uuid, p_may_expire boolean, p_doubtful text[], p_queues text[],
+  p_oldest timestamptz[], p_republish double precision)
 RETURNS TABLE (status text, won text[], timed_out boolean, over_budget uuid, expired integer)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -61,17 +62,22 @@ BEGIN
      OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
     -- Make a waiting step pending if its poll is due, which replaces a lost webhook, or if its wait
     -- ends now.
-    UPDATE steps SET status = 'pending', wake_at = NULL, publish_after = clock_timestamp()
+    UPDATE steps SET status = 'pending', publish_after = clock_timestamp()
      WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now()
        AND (w.status = 'running' OR kind <> 'step');
-    -- A retry, a poll or a compensation that is due has no message in a queue. A step that was
-    -- published before and never claimed may still have one in a long queue, and a copy would only
-    -- wait behind it. So such copies are not published, but one in ten is, because a message that a
-    -- killed worker held is in no queue.
-    SELECT array_agg(key) FILTER (WHERE NOT is_copy),
+    -- A step that is lined up has an entry in a lane. It would wait for ever without one.
+    UPDATE steps SET publish_after = clock_timestamp()
+     WHERE workflow_id = p_workflow AND status = 'pending' AND publish_after = 'infinity'
+       AND NOT has_lane_entry_v1(p_workflow, key, action);
+    -- A step without wake_at was published, and nobody has claimed it since. If the oldest message
+    -- of its queue is older than that, its own may be behind it, and a copy would only wait too. If
+    -- not, its message is lost: a worker that was killed had fetched it, say. The clocks of
+    -- PostgreSQL and of who publishes may differ by 5 seconds.
+    SELECT array_agg(key) FILTER (WHERE is_copy IS NOT TRUE),
            array_agg(key) FILTER (WHERE is_copy) INTO due, copies
-      FROM (SELECT key, wake_at IS NULL AND claims = 0 AND kind = 'step'
-                   AND action = ANY (p_backed_up) AND random() >= 0.1 AS is_copy
+      FROM (SELECT key, wake_at IS NULL AND status = 'pending' AND kind = 'step'
+                   AND publish_after - seconds(p_republish) + interval '5 seconds'
+                       >= p_oldest[array_position(p_queues, queue_of_v1(action))] AS is_copy
       FROM steps
      WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
        AND publish_after <= clock_timestamp()
@@ -88,7 +94,9 @@ BEGIN
 
   SELECT min(CASE status WHEN 'running' THEN lease_until + shift
                          WHEN 'waiting' THEN wake_at
-                         ELSE greatest(publish_after + shift, coalesce(wake_at, '-infinity')) END)
+                         ELSE CASE WHEN publish_after < 'infinity'
+                           THEN greatest(publish_after + shift, coalesce(wake_at, '-infinity'))
+                           ELSE playalter_now() + interval '1 hour' END END)
     INTO earliest FROM steps
    WHERE workflow_id = p_workflow
      AND (status IN ('running', 'waiting') OR status IN ('pending', 'unknown')

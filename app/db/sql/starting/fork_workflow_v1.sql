@@ -8,6 +8,8 @@
 -- External ids, generations and costs are not copied: they belong to calls that the fork has not
 -- made. The fork gets a budget of its own, as large as the one that the source spends.
 --
+-- Returns the verdict of start_workflow_v1.
+--
 -- p_artifacts: the files that p_input or p_step_input mentions. p_step_input: the input of the step
 -- p_from_step; null if it is not replaced.
 CREATE OR REPLACE FUNCTION fork_workflow_v1(
@@ -15,12 +17,14 @@ CREATE OR REPLACE FUNCTION fork_workflow_v1(
   p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
   p_step_input jsonb, p_by text, p_reason text, p_republish double precision,
   p_artifacts uuid[], p_asks boolean)
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  verdict text;
 BEGIN
-  PERFORM start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
+  SELECT start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
                             p_request_hash, p_timeout, p_steps, p_republish, w.priority,
                             NULL, NULL, 0, b.amount, p_artifacts, p_asks)
-     FROM workflows w LEFT JOIN budgets b ON b.workflow_id = w.budget_id WHERE w.id = p_source;
+    INTO verdict FROM workflows w LEFT JOIN budgets b ON b.workflow_id = w.budget_id WHERE w.id = p_source;
   UPDATE workflows AS w SET forked_from = p_source, organisation_id = source.organisation_id,
          project_id = source.project_id
     FROM workflows AS source WHERE w.id = p_id AND source.id = p_source;
@@ -47,4 +51,5 @@ BEGIN
             ORDER BY position, key) AS s;
   PERFORM append_event_v1(p_source, 'WorkflowForked', NULL, jsonb_build_object(
     'fork', p_id, 'from_step', p_from_step, 'by', p_by, 'reason', p_reason));
+  RETURN verdict;
 END $$;

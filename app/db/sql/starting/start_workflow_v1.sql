@@ -3,7 +3,12 @@
 -- publishes the first steps, so they are not published again before p_republish seconds have
 -- passed.
 --
--- Returns false and writes nothing if the parent does not run any more. The parent's row is locked
+-- verdicts:
+--   started: the caller publishes the first steps.
+--   lined_up: their queue is backed up, and admit_v1 publishes them (see line_up_v1).
+--   parent_stopped: the parent does not run any more. Nothing was written.
+--
+-- The parent's row is locked
 -- FOR KEY SHARE, so that the barrier of the parent's stop (a lock FOR UPDATE) waits for this start,
 -- and no child starts after it. p_steps is as in add_steps_v1, p_artifacts as in
 -- mention_artifacts_v1. p_timeout is in seconds from now. p_budget: the workflow's own budget in
@@ -17,7 +22,7 @@ CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_steps jsonb, p_republish double precision, p_priority integer,
   p_parent uuid, p_parent_key text, p_depth integer, p_budget bigint,
   p_artifacts uuid[], p_asks boolean DEFAULT false)
-RETURNS boolean LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   home record;
   asking text;
@@ -28,7 +33,7 @@ BEGIN
   ELSE
     SELECT organisation_id, project_id, budget_id INTO home
       FROM workflows WHERE id = p_parent AND status = 'running' FOR KEY SHARE;
-    IF NOT FOUND THEN RETURN false; END IF;
+    IF NOT FOUND THEN RETURN 'parent_stopped'; END IF;
   END IF;
   INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,
                          idempotency_key, request_hash, next_wake_at, expires_at, started_at, priority,
@@ -49,5 +54,5 @@ BEGIN
     SELECT step_key INTO asking FROM needs_person_v1(p_id, NULL) LIMIT 1;
     IF FOUND THEN PERFORM call_person_v1(p_id, asking, 'approver_unknown'); END IF;
   END IF;
-  RETURN true;
+  RETURN line_up_start_v1(p_id);
 END $$;

@@ -5,7 +5,7 @@
 -- may have changed since then. The other parameters are those of start_workflow_v1.
 --
 -- verdicts:
---   started: with the new workflow's row.
+--   started, lined_up: with the new workflow's row (see start_workflow_v1).
 --   known: a workflow with this idempotency key or this id exists. Returns its id, and for the key
 --     the hash of its request.
 --   changed: the versions have changed.
@@ -41,11 +41,11 @@ BEGIN
       RETURN;
     END IF;
   END IF;
-  PERFORM start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
+  verdict := start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
     p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget,
     p_artifacts, p_asks);
   -- A new workflow has no children, has cost nothing, and has reserved nothing.
-  RETURN QUERY SELECT 'started', w.id, w.request_hash, w.type, w.version, w.status, w.cause,
+  RETURN QUERY SELECT verdict, w.id, w.request_hash, w.type, w.version, w.status, w.cause,
            w.attention, w.priority, w.paused_at IS NOT NULL, w.parent_id, w.forked_from,
            w.created_at, w.started_at, w.completed_at, 0::bigint, 0::bigint, p_budget, w.budget_id
       FROM workflows AS w WHERE w.id = p_id;

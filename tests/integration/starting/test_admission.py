@@ -1,0 +1,240 @@
+"""Admission: what is beyond a queue's level waits in lanes, and comes out in order, once."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+
+from app import db
+from app.protocol import lanes
+from app.settings import Settings
+from chains import admission
+from chains.dispatch import queue_length
+from chains.repair.reconcile import reconcile
+from tests.integration.conftest import Kernel, Threads
+
+TYPE = "noop_chain"
+
+
+@pytest.fixture
+def broker(settings: Settings) -> Iterator[redis.Redis]:
+    """The broker of the test."""
+    with redis.Redis.from_url(settings.redis_url) as client:
+        yield client
+
+
+@contextmanager
+def many_messages(broker: redis.Redis, count: int = lanes.MOST_MESSAGES + 1) -> Iterator[None]:
+    """The queue `control` has so many messages meanwhile."""
+    broker.lpush("control", *["{}"] * count)
+    try:
+        yield
+    finally:
+        broker.ltrim("control", 0, -count - 1)
+
+
+def back_up() -> None:
+    """The queue `control` is backed up from now on."""
+    db.row("INSERT INTO queues (name, is_backed_up) VALUES ('control', true)", ())
+
+
+def is_backed_up() -> bool:
+    row = db.row("SELECT is_backed_up FROM queues WHERE name = 'control'", ())
+    return row is not None and bool(row["is_backed_up"])
+
+
+def entries() -> int:
+    row = db.row("SELECT count(*) AS n FROM lane_entries", ())
+    assert row is not None
+    return int(row["n"])
+
+
+def another_user(kernel: Kernel, name: str) -> Kernel:
+    row = db.row("SELECT create_user_v1(%s) AS id", (f"{name}@example.com",))
+    assert row is not None
+    return Kernel(row["id"])
+
+
+def admitted(length: int = 0) -> list[UUID]:
+    """The workflows that are admitted to a queue of so many messages, in order."""
+    found = lanes.admit("control", length)
+    assert found is not None
+    return [each.workflow_id for each in found.admitted]
+
+
+def all_admitted() -> list[UUID]:
+    """All workflows that are lined up, in the order of their admission."""
+    order: list[UUID] = []
+    while more := admitted():
+        order += more
+    return order
+
+
+def lined_up(kernel: Kernel, count: int = 1, **rest: Any) -> list[UUID]:
+    """Start workflows while the queue is backed up, and too long for more messages."""
+    return [kernel.start(TYPE, **rest) for _ in range(count)]
+
+
+def test_a_long_queue_is_backed_up_and_a_short_one_is_not(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    admission.top_up("control")
+    kernel.start(TYPE)
+    assert queue_length("control") == 1
+    admission.forget()
+    with many_messages(broker):
+        admission.top_up("control")
+        assert is_backed_up()
+        before = queue_length("control")
+        workflow = kernel.start(TYPE)
+        assert queue_length("control") == before
+        row = kernel.workflow(workflow)
+        assert (row["next_wake_at"] - row["started_at"]).total_seconds() > 3000
+        assert row["is_asleep"] is not True
+    admission.top_up("control")
+    assert queue_length("control") == 2
+    step = kernel.step(workflow, "first")
+    assert (step["publish_after"] - row["started_at"]).total_seconds() < 60
+    found = kernel.workflow(workflow)["next_wake_at"]
+    assert (found - row["started_at"]).total_seconds() < 60, "a lost message is repaired soon"
+    assert not is_backed_up()
+    kernel.start(TYPE)
+    assert queue_length("control") == 3
+
+
+def test_a_start_that_finds_the_queue_empty_does_not_wait_for_a_worker(kernel: Kernel) -> None:
+    back_up()
+    kernel.start(TYPE)
+    assert queue_length("control") == 1
+    assert not is_backed_up()
+
+
+def test_users_take_turns_and_each_keeps_its_order(kernel: Kernel, broker: redis.Redis) -> None:
+    back_up()
+    other = another_user(kernel, "bo")
+    with many_messages(broker):
+        first = lined_up(kernel, 20)
+        second = lined_up(other, 5)
+    order = all_admitted()
+    assert [each for each in order if each in first] == first
+    assert [each for each in order if each in second] == second
+    assert {Counter(each in first for each in order[:8])[True], 4} == {4}
+    assert set(order[10:]) < set(first)
+
+
+def test_a_newcomer_waits_for_one_step_of_each_other_lane(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    back_up()
+    with many_messages(broker):
+        lined_up(kernel, 30)
+        assert len(admitted()) == lanes.LEAST_MESSAGES
+        late = lined_up(another_user(kernel, "bo"))
+        assert late[0] in admitted(lanes.LEAST_MESSAGES - 2), "it is among the next two"
+
+
+def test_priority_overtakes_within_minutes_and_never_starves(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    back_up()
+    with many_messages(broker):
+        usual = lined_up(kernel, 3)
+        low = lined_up(kernel, priority=4)
+        high = lined_up(kernel, priority=9)
+        db.row(
+            "UPDATE workflows SET started_at = started_at - interval '61 s' WHERE id = %s",
+            (low[0],),
+        )
+        db.row(
+            "UPDATE lane_entries SET order_at = order_at - interval '61 s' WHERE workflow_id = %s",
+            (low[0],),
+        )
+    assert all_admitted() == [*high, *low, *usual]
+
+
+def test_a_step_that_is_claimed_or_cancelled_leaves_its_lane(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    back_up()
+    with many_messages(broker):
+        claimed, cancelled, kept = lined_up(kernel, 3)
+        kernel.claim(claimed, "first")
+        assert entries() == 2
+        kernel.cancel(cancelled)
+    assert all_admitted() == [kept]
+    assert entries() == 0
+
+
+def test_a_step_without_its_entry_is_published_by_the_reconciler(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    back_up()
+    with many_messages(broker):
+        lost, kept = lined_up(kernel, 2)
+        db.row("DELETE FROM lane_entries WHERE workflow_id = %s", (lost,))
+        for workflow in (lost, kept):
+            db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
+        before = queue_length("control")
+        admission.forget()
+        reconcile()
+        assert queue_length("control") - before in {0, 1}
+        assert kernel.step(lost, "first")["publish_after"].year < 9999
+        assert kernel.step(kept, "first")["publish_after"].year == 9999
+
+
+def test_released_steps_are_lined_up_too(kernel: Kernel, broker: redis.Redis) -> None:
+    branches = [{"step": name, "action": "control.noop"} for name in ("a", "b", "c")]
+    workflow = kernel.start(kernel.register({"parallel": "p", "branches": branches}))
+    broker.flushdb()
+    back_up()
+    with many_messages(broker):
+        admission.top_up("control")
+        assert admission.line_up(workflow, ["a", "b"]) == {"a", "b"}
+        assert admission.line_up(workflow, ["a", "b"]) == {"a", "b"}
+        assert entries() == 2
+    found = lanes.admit("control", 0)
+    assert found is not None
+    assert [(each.workflow_id, each.keys) for each in found.admitted] == [(workflow, ("a", "b"))]
+
+
+def test_every_step_comes_out_once_whoever_starts_and_admits(
+    kernel: Kernel, broker: redis.Redis, in_threads: Threads
+) -> None:
+    back_up()
+    users = [kernel, another_user(kernel, "bo"), another_user(kernel, "cy")]
+    found: list[UUID] = []
+    is_over = threading.Event()
+
+    def start(user: Kernel) -> None:
+        for _ in range(15):
+            # The admitters open the queue whenever they find nothing.
+            db.row("UPDATE queues SET is_backed_up = true", ())
+            user.start(TYPE)
+
+    def cancel() -> None:
+        for _ in range(5):
+            kernel.cancel(kernel.start(TYPE))
+
+    def admit() -> None:
+        while not is_over.is_set():
+            if (result := lanes.admit("control", 4)) is not None:
+                found.extend(each.workflow_id for each in result.admitted)
+
+    def run_all() -> None:
+        in_threads([*[lambda user=user: start(user) for user in users * 2], cancel])
+        is_over.set()
+
+    with many_messages(broker):
+        in_threads([admit, admit, run_all])
+    found += all_admitted()
+    sql = "SELECT FROM steps WHERE publish_after = 'infinity' AND status = 'pending'"
+    assert db.rows(sql, ()) == []
+    assert entries() == 0
+    assert set(Counter(found).values()) == {1}
+    assert len(found) > 10
+    assert db.rows("SELECT FROM lanes WHERE is_waiting", ()) == []
