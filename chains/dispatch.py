@@ -106,11 +106,30 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
 
 
 def queue_length(queue: str) -> int:
-    """The number of messages in a queue, summed over all priorities. Raise RedisError."""
-    with _client(os.getpid(), settings.current().redis_url).pipeline(transaction=False) as pipeline:
-        for suffix in PRIORITIES:
-            pipeline.llen(queue + suffix)
-        return sum(pipeline.execute())
+    """The number of messages in a queue, summed over all priorities. Raise RedisError.
+
+    It is called for each message of a queue that is backed up. A pipeline of redis-py would cost
+    four times as much.
+    """
+    connections = _client(os.getpid(), settings.current().redis_url).connection_pool
+    connection: Any = connections.get_connection()
+    try:
+        connection.send_packed_command(_lengths(queue))
+        return sum(int(connection.read_response()) for _ in PRIORITIES)
+    except BaseException:
+        # Otherwise the next user would read the rest of the answer.
+        connection.disconnect()
+        raise
+    finally:
+        connections.release(connection)
+
+
+@lru_cache(maxsize=64)
+def _lengths(queue: str) -> list[bytes]:
+    packer: Any = redis.Connection
+    commands = [("LLEN", queue + suffix) for suffix in PRIORITIES]
+    packed: list[bytes] = packer().pack_commands(commands)
+    return packed
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ import re
 import threading
 from bisect import bisect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -90,7 +91,9 @@ def envelope(type: str, version: int, priority: int) -> Envelope | None:
     if action is None or canvas is None:
         return None
     queue = queue_of(action)
-    message = _sent(canvas, queue)
+    # In a thread of its own: Celery would write the ids of the task that this thread runs into it.
+    with ThreadPoolExecutor(1) as pool:
+        message = pool.submit(_sent, canvas, queue).result()
     if message is None:
         return None
     properties = message["properties"]

@@ -65,3 +65,11 @@ def line_up(workflow_id: UUID, keys: list[str], wide: list[str]) -> list[str]:
     row = db.call("SELECT line_up_released_v1(%s, %s, %s) AS keys", (workflow_id, keys, wide))
     assert row is not None
     return list(row["keys"])
+
+
+def look_at_admitted(most: int) -> None:
+    """Make the reconciler look at the workflows that were admitted some time ago and still run.
+
+    So many admissions are read at most.
+    """
+    db.row("SELECT look_at_admitted_v1(%s, %s)", (republish_seconds(), most))

@@ -23,6 +23,7 @@ from app.broker.links import queue_of
 from app.db import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
+from app.protocol import lanes
 from chains import admission, waking
 from chains.actions import actions
 from chains.dispatch import oldest_messages, queue_lengths
@@ -89,6 +90,7 @@ def reconcile() -> int:
     _repair_all(current, [row["id"] for row in due])
     for queue in sorted({queue_of(name) for name in actions()}):
         admission.top_up(queue)
+    lanes.look_at_admitted(BATCH)
     with _logged_failures("lost_webhooks.poll_soon"):
         lost_webhooks.poll_soon(POLLED_SOON)
     # Handle orphan effects last and catch the failures of each part, so that they delay no

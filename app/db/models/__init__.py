@@ -4,6 +4,7 @@ from app.db.models.base import Base
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
 from app.db.models.machinery import (
+    AdmissionRow,
     ClockOffset,
     FrontBeat,
     JobResult,
@@ -40,6 +41,7 @@ __all__ = [
     "TERMINAL_WORKFLOW_STATUSES",
     "UNDO_KINDS",
     "WORKFLOW_STATUSES",
+    "AdmissionRow",
     "ApiKey",
     "ArtifactRow",
     "Base",

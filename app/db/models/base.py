@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 from sqlalchemy import (
     DateTime,
     LargeBinary,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -29,6 +31,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         str: Text,
         dict[str, Any]: JSONB,
+        list[UUID]: ARRAY(Uuid),
         list[str]: ARRAY(Text),
         bytes: LargeBinary,
     }

@@ -5,8 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Double,
+    Identity,
     Index,
     Interval,
     text,
@@ -120,3 +122,12 @@ class LaneEntryRow(Base):
     order_at: Mapped[datetime] = mapped_column(primary_key=True)
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
+
+
+class AdmissionRow(Base):
+    """The workflows that one call of `admit_v1` has published."""
+
+    __tablename__ = "admissions"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    workflow_ids: Mapped[list[UUID]]

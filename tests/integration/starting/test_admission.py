@@ -80,6 +80,17 @@ def lined_up(kernel: Kernel, count: int = 1, **rest: Any) -> list[UUID]:
     return [kernel.start(TYPE, **rest) for _ in range(count)]
 
 
+def looked_at_soon(workflow: UUID) -> None:
+    """The reconciler looks at the workflow again, so that a lost message is repaired."""
+    db.row("UPDATE admissions SET at = at - interval '1 minute'", ())
+    lanes.look_at_admitted(10)
+    found = db.row(
+        "SELECT FROM workflows WHERE id = %s AND next_wake_at <= playalter_now()", (workflow,)
+    )
+    assert found is not None
+    assert db.rows("SELECT FROM admissions", ()) == []
+
+
 def test_a_long_queue_is_backed_up_and_a_short_one_is_not(
     kernel: Kernel, broker: redis.Redis
 ) -> None:
@@ -100,8 +111,7 @@ def test_a_long_queue_is_backed_up_and_a_short_one_is_not(
     assert queue_length("control") == 2
     step = kernel.step(workflow, "first")
     assert (step["publish_after"] - row["started_at"]).total_seconds() < 60
-    found = kernel.workflow(workflow)["next_wake_at"]
-    assert (found - row["started_at"]).total_seconds() < 60, "a lost message is repaired soon"
+    looked_at_soon(workflow)
     assert not is_backed_up()
     kernel.start(TYPE)
     assert queue_length("control") == 3
@@ -165,6 +175,7 @@ def test_a_step_that_is_claimed_or_cancelled_leaves_its_lane(
         claimed, cancelled, kept = lined_up(kernel, 3)
         kernel.claim(claimed, "first")
         assert entries() == 2
+        looked_at_soon(claimed)
         kernel.cancel(cancelled)
     assert all_admitted() == [kept]
     assert entries() == 0

@@ -155,7 +155,10 @@ def published(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
                 assert at is not None
                 assert abs(at.timestamp() - time.time()) < 60
                 del message["headers"][HEADER]
-                found.append((name, message | {"body": base64.b64decode(message["body"])}))
+                # It names the thread that made the message, and no reply is ever sent.
+                thread = message["properties"].pop("reply_to")
+                body = base64.b64decode(message["body"]).decode().replace(thread, "a thread")
+                found.append((name, message | {"body": body}))
         client.flushdb()
     return found
 

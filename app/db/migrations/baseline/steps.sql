@@ -19,7 +19,10 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 -- role is set for a node that calls no platform, and never changes; null for others.
 --   shape: a row of a block, which only orders other rows
 --   wait, approval: a wait for a time or for a person. Its input is made anew at each retry.
--- A step whose publish_after is null is not released: it is neither claimed nor published.
+-- A step whose publish_after is null is not released: it is neither claimed nor published. If it is
+-- 'infinity', the step is lined up (see line_up_v1); if it is '-infinity', the step has no message,
+-- and the reconciler publishes it at once. Otherwise a pending step without wake_at was published
+-- p_republish seconds before.
 -- ready_at is when it was released first, by playalter_now(). It never changes after that, so that
 -- expressions that read `now` have the same value in every try.
 --

@@ -30,6 +30,7 @@ _TABLES = (
     "queues",
     "lanes",
     "lane_entries",
+    "admissions",
     "intents",
     "platform_objects",
     "events",

@@ -12,7 +12,7 @@ BEGIN
   IF w.completed_at IS NOT NULL THEN RETURN 'ended'; END IF;
   IF w.paused_at IS NULL THEN RETURN 'unchanged'; END IF;
   UPDATE workflows SET paused_at = NULL, next_wake_at = playalter_now() WHERE id = p_workflow;
-  UPDATE steps SET publish_after = clock_timestamp(), wake_at = coalesce(wake_at, playalter_now())
+  UPDATE steps SET publish_after = '-infinity'
    WHERE workflow_id = p_workflow AND status IN ('pending', 'unknown')
      AND publish_after > clock_timestamp() AND publish_after < 'infinity';
   PERFORM append_event_v1(p_workflow, 'WorkflowResumed', NULL, jsonb_build_object(

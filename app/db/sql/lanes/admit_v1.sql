@@ -8,7 +8,7 @@
 --
 -- Returns a row for each step that the caller must publish, and one row without a key. It has
 -- `level`, and whether the queue is backed up. Returns nothing if another process admits to this
--- queue at the moment. Never waits for another transaction's steps or workflows.
+-- queue at the moment. Never waits for another transaction's steps, and touches no workflow.
 CREATE OR REPLACE FUNCTION admit_v1(
   p_queue text, p_length integer, p_most integer, p_least integer, p_ahead double precision,
   p_republish double precision)
@@ -27,6 +27,7 @@ DECLARE
   at timestamptz := clock_timestamp();
   passed double precision;
   skipped uuid[] := '{}';
+  ids uuid[] := '{}';
   is_waiting boolean;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtext('admission'), hashtext(p_queue)) THEN RETURN; END IF;
@@ -60,6 +61,7 @@ BEGIN
     FOR served IN SELECT * FROM serve_lane_v1(p_queue, lane.user_id, share, p_republish) LOOP
       IF served.key IS NOT NULL THEN
         wanted := wanted - 1;
+        ids := ids || served.workflow_id;
         RETURN QUERY SELECT served.workflow_id, served.key, served.type, served.version,
                             served.priority, NULL::integer, NULL::boolean;
       ELSE
@@ -72,6 +74,7 @@ BEGIN
       END IF;
     END LOOP;
   END LOOP;
+  IF ids <> '{}' THEN INSERT INTO admissions (workflow_ids) VALUES (ids); END IF;
   is_waiting := EXISTS (SELECT FROM lanes WHERE queue = p_queue AND is_waiting);
   -- If nothing waits and little is published, steps are published directly again.
   is_backed_up := is_waiting OR p_length > level;

@@ -1,17 +1,15 @@
--- Lines up the released steps of a new workflow if their queues are backed up. The reconciler need
--- not look at the workflow then, until its time-out.
--- verdicts: lined_up | started (the caller publishes all of the steps)
-CREATE OR REPLACE FUNCTION line_up_start_v1(p_workflow uuid) RETURNS text LANGUAGE plpgsql AS $$
+-- Adds the released steps of a new workflow to their lanes. p_steps is as in add_steps_v1.
+CREATE OR REPLACE FUNCTION line_up_start_v1(
+  p_workflow uuid, p_user uuid, p_order_at timestamptz, p_steps jsonb)
+RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  released text[];
+  lined record;
 BEGIN
-  IF NOT EXISTS (SELECT FROM queues WHERE is_backed_up) THEN RETURN 'started'; END IF;
-  released := ARRAY(SELECT key FROM steps
-                     WHERE workflow_id = p_workflow AND publish_after IS NOT NULL);
-  IF cardinality(line_up_v1(p_workflow, released)) < cardinality(released) THEN
-    RETURN 'started';
-  END IF;
-  UPDATE workflows SET next_wake_at = least(playalter_now() + interval '1 hour', expires_at)
-   WHERE id = p_workflow;
-  RETURN 'lined_up';
+  FOR lined IN
+    SELECT queue_of_v1(action) AS queue, array_agg(key ORDER BY key) AS keys
+      FROM jsonb_to_recordset(p_steps) AS s (key text, action text, released boolean)
+     WHERE released GROUP BY 1 ORDER BY 1
+  LOOP
+    PERFORM enter_lane_v1(lined.queue, p_user, p_order_at, p_workflow, lined.keys);
+  END LOOP;
 END $$;

@@ -107,8 +107,8 @@ BEGIN
     UPDATE workflows SET status = 'running', cause = NULL, error = NULL WHERE id = p_workflow;
     w.status := 'running';
     -- A step that was cancelled after a lookup runs again, and goes on from its recorded intents.
-    UPDATE steps SET status = 'pending', finished_at = NULL, wake_at = playalter_now(),
-           publish_after = clock_timestamp()
+    UPDATE steps SET status = 'pending', finished_at = NULL, wake_at = NULL,
+           publish_after = '-infinity'
      WHERE workflow_id = p_workflow AND status = 'cancelled' AND kind = 'step';
     PERFORM append_event_v1(p_workflow, 'StopRefused', p_key, NULL);
     IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND status = 'failed'

@@ -62,11 +62,11 @@ BEGIN
      OR w.paused_at IS NULL AND w.status IN ('running', 'compensating') THEN
     -- Make a waiting step pending if its poll is due, which replaces a lost webhook, or if its wait
     -- ends now.
-    UPDATE steps SET status = 'pending', publish_after = clock_timestamp()
+    UPDATE steps SET status = 'pending', wake_at = NULL, publish_after = '-infinity'
      WHERE workflow_id = p_workflow AND status = 'waiting' AND wake_at <= playalter_now()
        AND (w.status = 'running' OR kind <> 'step');
     -- A step that is lined up has an entry in a lane. It would wait for ever without one.
-    UPDATE steps SET publish_after = clock_timestamp()
+    UPDATE steps SET publish_after = '-infinity'
      WHERE workflow_id = p_workflow AND status = 'pending' AND publish_after = 'infinity'
        AND NOT has_lane_entry_v1(p_workflow, key, action);
     -- A step without wake_at was published, and nobody has claimed it since. If the oldest message

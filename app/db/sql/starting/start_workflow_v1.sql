@@ -26,6 +26,8 @@ RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   home record;
   asking text;
+  at timestamptz := clock_timestamp();
+  are_lined_up boolean := are_backed_up_v1(p_steps);
 BEGIN
   IF p_parent IS NULL THEN
     SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home
@@ -37,16 +39,23 @@ BEGIN
   END IF;
   INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,
                          idempotency_key, request_hash, next_wake_at, expires_at, started_at, priority,
-                         parent_id, parent_key, depth, budget_id)
+                         parent_id, parent_key, depth, budget_id, is_asleep)
   VALUES (p_id, home.organisation_id, home.project_id, p_user, p_type, p_version, 'running', p_input,
-          p_idempotency_key, p_request_hash, playalter_now() + seconds(least(p_republish, p_timeout)),
-          playalter_now() + seconds(p_timeout), clock_timestamp(), p_priority, p_parent, p_parent_key,
-          p_depth, CASE WHEN p_budget IS NULL THEN home.budget_id ELSE p_id END);
+          p_idempotency_key, p_request_hash,
+          -- The reconciler need not look at a workflow that is lined up.
+          playalter_now() + seconds(least(CASE WHEN are_lined_up THEN 3600 ELSE p_republish END,
+                                          p_timeout)),
+          playalter_now() + seconds(p_timeout), at, p_priority, p_parent, p_parent_key,
+          p_depth, CASE WHEN p_budget IS NULL THEN home.budget_id ELSE p_id END,
+          CASE WHEN are_lined_up THEN false END);
   IF p_budget IS NOT NULL THEN
     INSERT INTO budgets (workflow_id, within_id, amount) VALUES (p_id, home.budget_id, p_budget);
   END IF;
   IF p_artifacts IS NOT NULL THEN PERFORM mention_artifacts_v1(p_id, p_user, p_artifacts); END IF;
-  PERFORM add_steps_v1(p_id, p_steps, p_republish);
+  PERFORM add_steps_v1(p_id, p_steps, p_republish, are_lined_up);
+  IF are_lined_up THEN
+    PERFORM line_up_start_v1(p_id, p_user, order_in_lane(at, p_priority::smallint), p_steps);
+  END IF;
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(
     'workflow_type', p_type, 'version', p_version, 'input', payload_hash(p_input),
     'parent', p_parent, 'parent_step', p_parent_key, 'budget', p_budget));
@@ -54,5 +63,5 @@ BEGIN
     SELECT step_key INTO asking FROM needs_person_v1(p_id, NULL) LIMIT 1;
     IF FOUND THEN PERFORM call_person_v1(p_id, asking, 'approver_unknown'); END IF;
   END IF;
-  RETURN line_up_start_v1(p_id);
+  RETURN CASE WHEN are_lined_up THEN 'lined_up' ELSE 'started' END;
 END $$;

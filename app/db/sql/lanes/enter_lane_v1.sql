@@ -1,0 +1,16 @@
+-- Adds the steps p_keys of a workflow to a lane. They have the publish_after 'infinity'.
+CREATE OR REPLACE FUNCTION enter_lane_v1(
+  p_queue text, p_user uuid, p_order_at timestamptz, p_workflow uuid, p_keys text[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO lane_entries (queue, user_id, order_at, workflow_id, key)
+  SELECT p_queue, p_user, p_order_at, p_workflow, unnest(p_keys) ON CONFLICT DO NOTHING;
+  PERFORM lock_lane_v1(p_queue, p_user);
+  IF NOT EXISTS (SELECT FROM lanes WHERE queue = p_queue AND user_id = p_user AND is_waiting) THEN
+    -- A lane that was empty has no claim to the turns that it has missed.
+    INSERT INTO lanes AS l (queue, user_id, turn, is_waiting)
+    SELECT p_queue, p_user, turn, true FROM queues WHERE name = p_queue
+    ON CONFLICT (queue, user_id) DO UPDATE SET
+      is_waiting = true, turn = greatest(l.turn, excluded.turn);
+  END IF;
+END $$;
