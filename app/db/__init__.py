@@ -14,6 +14,7 @@ from app.db.patience import (
     patiently,
 )
 from app.db.pool import dedicate, prepared, release, row, rows
+from app.db.together import Together
 
 __all__ = [
     "AWAY",
@@ -22,6 +23,7 @@ __all__ = [
     "UNABLE",
     "Ailment",
     "OtherBaseline",
+    "Together",
     "ailment",
     "begin",
     "begin_read",

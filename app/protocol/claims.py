@@ -84,16 +84,18 @@ def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
     )
 
 
+_CLAIMS = db.Together("claim_step_v1", "claim_steps_v1", "uuid, text, float8, float8, float8")
+
+
 def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | Advance | None:
     """Claim the step.
 
     Returns an Advance if the step was recorded earlier, and None if it must not run now. Raises
     Unavailable if PostgreSQL does not come back in time.
     """
-    (row,) = db.hot(
-        "claim_step_v1",
-        "uuid, text, float8, float8, float8",
+    (row,) = _CLAIMS.call(
         (workflow_id, key, settings.current().lease_seconds, attempt_seconds, republish_seconds()),
+        seconds=db.PATIENCE_SECONDS,
     )
     if row["verdict"] == "claimed":
         return claim_of(workflow_id, key, row)

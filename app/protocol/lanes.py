@@ -11,7 +11,7 @@ from app.protocol.claims import republish_seconds
 
 MOST_MESSAGES = 64
 """A queue with more messages than this is backed up."""
-LEAST_MESSAGES = 8
+LEAST_MESSAGES = 2
 """A queue that is backed up is filled at least up to this."""
 AHEAD_SECONDS = 0.2
 """A queue that is backed up is filled with the work of so many seconds."""

@@ -49,13 +49,26 @@ class Finish:
     orphan: Json | None = None
 
 
+_FINISHES = db.Together(
+    "finish_step_v1",
+    "finish_steps_v1",
+    "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, text, jsonb, jsonb, boolean,"
+    " float8, jsonb",
+)
+_ADVANCES = db.Together(
+    "advance_step_v1",
+    "advance_steps_v1",
+    "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
+)
+
+
 def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
     """Record the end of a step and release what follows."""
     given, cost, calls = attempt.parameters()
-    (row,) = db.hot(
-        "finish_step_v1",
-        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, text, jsonb, jsonb, boolean,"
-        " float8, jsonb",
+    # Budgets are shared by workflows, and a transaction must not lock those of several.
+    is_plain = not claim.is_budgeted and not claim.undo and finish.turn is None
+    call = _FINISHES.call if is_plain else _FINISHES.alone
+    (row,) = call(
         (
             claim.workflow_id,
             claim.key,
@@ -86,9 +99,8 @@ def advance_step(
     `attempt_seconds` limits the attempt of the next step.
     """
     given, cost, calls = attempt.parameters()
-    (row,) = db.hot(
-        "advance_step_v1",
-        "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
+    call = _ADVANCES.alone if claim.is_budgeted else _ADVANCES.call
+    (row,) = call(
         (
             claim.workflow_id,
             claim.key,

@@ -1,0 +1,26 @@
+-- Records steps of several workflows and claims their successors in one transaction, each as
+-- advance_step_v1 does. The parameters are arrays of its parameters (of text for jsonb), and
+-- `call_number` counts the calls from 1. A call whose workflow another transaction has locked is left
+-- out. The workflows are locked in ascending order.
+CREATE OR REPLACE FUNCTION advance_steps_v1(
+  p_workflow uuid[], p_key text[], p_fence uuid[], p_input text[], p_output text[],
+  p_cost bigint[], p_calls text[], p_republish double precision[], p_next text[],
+  p_lease double precision[], p_attempt double precision[])
+RETURNS TABLE (call_number integer, verdict text, released text[], joined text, fence uuid,
+               prior text, tries integer, generation integer, external_id text, input jsonb,
+               item jsonb, expired boolean, skips boolean, user_id uuid, type text,
+               version integer, is_budgeted boolean)
+LANGUAGE plpgsql AS $$
+DECLARE
+  n integer;
+BEGIN
+  FOR n IN SELECT u.n FROM unnest(p_workflow, p_key) WITH ORDINALITY AS u (workflow, key, n)
+            ORDER BY u.workflow, u.key LOOP
+    PERFORM FROM workflows WHERE id = p_workflow[n] FOR NO KEY UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      RETURN QUERY SELECT n, f.* FROM advance_step_v1(
+        p_workflow[n], p_key[n], p_fence[n], p_input[n]::jsonb, p_output[n]::jsonb, p_cost[n],
+        p_calls[n]::jsonb, p_republish[n], p_next[n], p_lease[n], p_attempt[n]) AS f;
+    END IF;
+  END LOOP;
+END $$;
