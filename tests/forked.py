@@ -37,7 +37,7 @@ for _name in (
     "chains.drawing.picture",
     "chains.plans.validation",
     "chains.repair.rebuild",
-    "tests.bench.running",
+    "tests.bench.costs.running",
     "web.bodies",
 ):
     import_module(_name)

@@ -1,10 +1,11 @@
 """Durable steps against raw Celery, in alternating runs on one machine (ABAB), after a warm-up.
 
-Loads (`loads.py`), the same on both sides: `w1` chains of three steps that do nothing; `w1i` the
-same with an intent recorded for each step (raw Celery has none: its chain is that of `w1`); `w2`
-ten steps side by side and their join; `w3` a thousand and their join, once more with every commit
-made 2 ms slow; `w4` chains of three steps that each make an HTTP request, answered after 100 ms by
-a server outside of what is measured; `alone` one chain of three at a time on an idle system.
+Loads (`comparing/loads.py`), the same on both sides: `w1` chains of three steps that do nothing;
+`w1i` the same with an intent recorded for each step (raw Celery has none: its chain is that of
+`w1`); `w2` ten steps side by side and their join; `w3` a thousand and their join, once more with
+every commit made 2 ms slow; `w4` chains of three steps that each make an HTTP request, answered
+after 100 ms by a server outside of what is measured; `alone` one chain of three at a time on an
+idle system.
 
 Timed: w1, w1i, w2 and w4 from the moment that stopped workers may read a preloaded queue until the
 last workflow (or the last result) is recorded; w3 and alone from the start of the submission to the
@@ -24,7 +25,8 @@ timed; the producer is apart, though not what it asks of PostgreSQL and Valkey w
 within that time (w3, alone). Commits (transactions that wrote), WAL and messages include the
 submission. Memory is the worker's after the run, shared pages divided among those who share them.
 
-Not compared with anybody: what a workflow leaves behind (`storage.py`), what a full database costs
-those that run (`growth.py`), the HTTP front alone (`front.py`) and a system that runs already, by
-its address (`running.py`); each says how it measures.
+Not compared with anybody (`costs`): what a workflow leaves behind (`storage.py`), what a full
+database costs those that run (`growth.py`), the HTTP front alone (`front.py`), a backlog
+(`burst.py`), a system that runs already, by its address (`running.py`) and others; each says how
+it measures.
 """

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import picture, report
-from tests.bench.compare import Options, compare
-from tests.bench.loads import LOADS, QUICK, W3_SLOW, Load
+from tests.bench.comparing import picture, report
+from tests.bench.comparing.compare import Options, compare
+from tests.bench.comparing.loads import LOADS, QUICK, W3_SLOW, Load
 from tests.bench.options import positive, scratch, takes_json, tell, writable
 
 OTHERS = ("burst", "waiting", "wide", "storage", "growth", "front", "running")
-"""Modules beside this one that ops/bench starts by their name."""
+"""Modules of `costs`, which ops/bench starts by their name."""
 QUICK_RUNS = 2
 MOST_SLOTS = 50
 _LONGEST_DELAY_MS = 100.0

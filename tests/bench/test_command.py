@@ -58,7 +58,8 @@ def test_the_smallest_comparison_measures_records_and_draws(
 @pytest.mark.long
 def test_a_small_burst_ends_without_copies(tmp_path: Path) -> None:
     data = tmp_path / "burst.json"
-    argv = [sys.executable, "-m", "tests.bench.burst", "--workflows", "1500", "--json", str(data)]
+    argv = [sys.executable, "-m", "tests.bench.costs.burst", "--workflows", "1500"]
+    argv += ["--json", str(data)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(data.read_text())

@@ -11,9 +11,9 @@ import pytest
 
 from app import db
 from app.settings import current
-from tests.bench import filling, front, growth, storage, talking
-from tests.bench.growth import Size
-from tests.bench.servers import prepare
+from tests.bench.costs import filling, front, growth, storage, talking
+from tests.bench.costs.growth import Size
+from tests.bench.machine.servers import prepare
 from tests.forgetting import forget
 
 EMPTY = storage.Sizes({"steps": 8192, "events": 0, "users": 100}, {("steps", "steps_pkey"): 8192})

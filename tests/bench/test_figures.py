@@ -7,11 +7,23 @@ import pytest
 from chains.language.definition import Definition
 from chains.plans.compiler import first_rows
 from chains.plans.layout import compile_plan
-from tests.bench import burst
-from tests.bench.compare import Comparison, Counted, sized
-from tests.bench.loads import ALONE, LOADS, QUICK, W1, W1I, W2, W3, W3_SLOW, W4, Load, Unit
-from tests.bench.measure import Run, percentile
-from tests.bench.report import as_data, as_markdown, as_text, is_whole
+from tests.bench.comparing.compare import Comparison, Counted, sized
+from tests.bench.comparing.loads import (
+    ALONE,
+    LOADS,
+    QUICK,
+    W1,
+    W1I,
+    W2,
+    W3,
+    W3_SLOW,
+    W4,
+    Load,
+    Unit,
+)
+from tests.bench.comparing.measure import Run, percentile
+from tests.bench.comparing.report import as_data, as_markdown, as_text, is_whole
+from tests.bench.costs import burst
 
 RUN = Run(
     workflows=100,

@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import picture
-from tests.bench.compare import Comparison
-from tests.bench.loads import LOADS
-from tests.bench.report import as_data
+from tests.bench.comparing import picture
+from tests.bench.comparing.compare import Comparison
+from tests.bench.comparing.loads import LOADS
+from tests.bench.comparing.report import as_data
 from tests.bench.test_figures import RUN, WHOLE
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -15,7 +15,7 @@ from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
 from chains.language.functions import dates, numbers
-from tests.bench import measure, report
+from tests.bench.comparing import measure, report
 
 MODULES = (
     clock,

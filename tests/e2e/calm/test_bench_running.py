@@ -11,7 +11,9 @@ from tests.e2e.stack import Stack
 
 
 def run(*options: str, **settings: str) -> CompletedProcess[str]:
-    return forked.command("tests.bench.running", *options, **{"PLAYALTER_API_KEY": "", **settings})
+    return forked.command(
+        "tests.bench.costs.running", *options, **{"PLAYALTER_API_KEY": "", **settings}
+    )
 
 
 def test_a_system_that_is_up_is_measured_by_its_address(stack: Stack, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from app.queries import SHOWN_STATUSES, Filters, human_tasks
 from chains.commands.command import Caller
 from chains.commands.pause import pause, resume
 from chains.repair.reconcile import reconcile
-from tests.bench import filling
+from tests.bench.costs import filling
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, run
 from tests.integration.running.test_waits import signal

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import db
-from tests.bench import cpu
-from tests.bench.loads import Load, Unit
-from tests.bench.processes import has_ended, stopped
-from tests.bench.servers import Servers
-from tests.bench.sides import Side
+from tests.bench.comparing.loads import Load, Unit
+from tests.bench.comparing.sides import Side
+from tests.bench.machine import cpu
+from tests.bench.machine.processes import has_ended, stopped
+from tests.bench.machine.servers import Servers
 
 WAIT_SECONDS = 180.0
 _PATIENCE_SECONDS = 0.5

@@ -34,8 +34,8 @@ from ops.cli.remote.api import Api
 from ops.laptop.profile import Ports, Profile, open_profile
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
-from tests.bench import cpu
-from tests.bench.measure import WAIT_SECONDS
+from tests.bench.comparing.measure import WAIT_SECONDS
+from tests.bench.machine import cpu
 from tests.bench.options import positive, scratch
 
 SLOTS = 4

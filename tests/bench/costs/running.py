@@ -20,9 +20,9 @@ from datetime import datetime
 from typing import Any
 
 from ops.cli.remote.api import TERMINAL, Api, CannotReach, Json, Refused
-from tests.bench.measure import percentile
+from tests.bench.comparing.measure import percentile
+from tests.bench.comparing.report import table
 from tests.bench.options import positive, takes_json, tell
-from tests.bench.report import table
 
 _BETWEEN_LOOKS_SECONDS = 0.2
 _MOST_WORKFLOWS = 100_000

@@ -83,7 +83,7 @@ def stopped(worker_pids: tuple[int, ...]) -> Iterator[None]:
 @contextlib.contextmanager
 def answering() -> Iterator[str]:
     """The address of a server that answers after 100 ms; its process is in nobody's figures."""
-    argv = [sys.executable, "-m", "tests.bench.answering"]
+    argv = [sys.executable, "-m", "tests.bench.machine.answering"]
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdin is not None
     assert child.stdout is not None

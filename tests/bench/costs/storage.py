@@ -22,12 +22,12 @@ from app import db
 from app.broker.celery import CONTROL_QUEUE
 from chains.catalogue import versions
 from chains.starting.start import start_workflow
-from tests.bench.loads import W1
-from tests.bench.measure import WAIT_SECONDS
+from tests.bench.comparing.loads import W1
+from tests.bench.comparing.measure import WAIT_SECONDS
+from tests.bench.comparing.report import table
+from tests.bench.machine.processes import has_ended, log_told, worker
+from tests.bench.machine.servers import servers, settings
 from tests.bench.options import positive, scratch, takes_json, tell
-from tests.bench.processes import has_ended, log_told, worker
-from tests.bench.report import table
-from tests.bench.servers import servers, settings
 
 AHEAD = 500
 """Workflows that are submitted and not ended, at most."""

@@ -22,7 +22,7 @@ def noop() -> None:
 
 @app.task
 def call() -> None:
-    """One request to the server of tests/bench/answering.py."""
+    """One request to the server of tests/bench/machine/answering.py."""
     _session.get(os.environ["BENCH_URL"], timeout=30).raise_for_status()
 
 

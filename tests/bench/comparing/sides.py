@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app import db
 from chains.starting.start import start_workflow
-from tests.bench.loads import Load
+from tests.bench.comparing.loads import Load
 
 
 class Side(Protocol):
@@ -71,7 +71,7 @@ class Raw:
     def __init__(self, worker_pids: tuple[int, ...], results: Any) -> None:
         """`results` is a client of the database with the results, from which all is deleted."""
         # Imported here: it reads the addresses of this comparison.
-        from tests.bench import raw
+        from tests.bench.comparing import raw
 
         self.worker_pids = worker_pids
         self._app: Any = raw.app

@@ -17,10 +17,10 @@ import redis
 from app import db
 from app.broker.celery import CONTROL_QUEUE
 from chains.starting.start import start_workflow
-from tests.bench import cpu
+from tests.bench.machine import cpu
+from tests.bench.machine.processes import worker
+from tests.bench.machine.servers import Servers, servers
 from tests.bench.options import positive, scratch
-from tests.bench.processes import worker
-from tests.bench.servers import Servers, servers
 
 SMALL = 500
 LARGE = 5000

@@ -27,11 +27,11 @@ from app.broker.celery import CONTROL_QUEUE
 from chains.catalogue import versions
 from chains.dispatch import queue_lengths
 from chains.starting.start import start_workflow
-from tests.bench import cpu
-from tests.bench.loads import W1
+from tests.bench.comparing.loads import W1
+from tests.bench.machine import cpu
+from tests.bench.machine.processes import has_ended, log_told, worker
+from tests.bench.machine.servers import Servers, servers, settings
 from tests.bench.options import positive, scratch, takes_json, tell
-from tests.bench.processes import has_ended, log_told, worker
-from tests.bench.servers import Servers, servers, settings
 
 WORKFLOWS = 20_000
 PARTS = 10

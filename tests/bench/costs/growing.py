@@ -23,13 +23,13 @@ from app.settings import current
 from chains.catalogue import versions
 from chains.repair.reconcile import BATCH, reconcile
 from chains.starting.start import start_workflow
-from tests.bench import filling
-from tests.bench.loads import W1, W3, Load
-from tests.bench.measure import Meter, Run, percentile
-from tests.bench.processes import worker
-from tests.bench.servers import Servers, prepare
-from tests.bench.sides import Durable
-from tests.bench.waiting import APPROVAL
+from tests.bench.comparing.loads import W1, W3, Load
+from tests.bench.comparing.measure import Meter, Run, percentile
+from tests.bench.comparing.sides import Durable
+from tests.bench.costs import filling
+from tests.bench.costs.waiting import APPROVAL
+from tests.bench.machine.processes import worker
+from tests.bench.machine.servers import Servers, prepare
 
 ORIGINALS = 50
 """Workflows that ran to their end, to be copied; as many wait as a pass of the reconciler takes."""

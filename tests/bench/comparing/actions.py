@@ -22,7 +22,7 @@ def once(call: Call, given: NoopInput) -> Json:
 
 @action("calls.wait", input=NoopInput, effect=Effect.NONE, slow=True)
 def wait_for_answer(call: Call, given: NoopInput) -> Json:
-    """One request through the HTTP seam to the server of tests/bench/answering.py."""
+    """One request through the HTTP seam to the server of tests/bench/machine/answering.py."""
     with http.operation(WAITING_QUEUE, "wait", repeatable=True):
         reply = http.send("GET", os.environ["BENCH_URL"])
     if reply.status != 200:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tests.bench.compare import Comparison
-from tests.bench.loads import Unit
-from tests.bench.measure import Run, percentile
+from tests.bench.comparing.compare import Comparison
+from tests.bench.comparing.loads import Unit
+from tests.bench.comparing.measure import Run, percentile
 
 Json = dict[str, Any]
 

@@ -39,7 +39,7 @@ class Load:
     unit: Unit
     body: Json
     canvas: str
-    """The name of its canvas in tests/bench/raw.py, which takes `width`."""
+    """The name of its canvas in tests/bench/comparing/raw.py, which takes `width`."""
     steps: int
     """A workflow's steps, joins included, as both sides count them."""
     rows: int

@@ -30,14 +30,14 @@ from app.identity.keys import create_key
 from chains.catalogue import versions
 from chains.starting.start import start_workflow
 from ops.laptop.ports import free_port
-from tests.bench import cpu
-from tests.bench.loads import W1
-from tests.bench.measure import percentile
+from tests.bench.comparing.loads import W1
+from tests.bench.comparing.measure import percentile
+from tests.bench.comparing.report import table
+from tests.bench.costs.talking import Load, Target, arrivals, as_fast_as_answered, as_planned
+from tests.bench.machine import cpu
+from tests.bench.machine.processes import START_SECONDS, has_ended, log_told
+from tests.bench.machine.servers import Servers, servers, settings
 from tests.bench.options import positive, scratch, takes_json, tell
-from tests.bench.processes import START_SECONDS, has_ended, log_told
-from tests.bench.report import table
-from tests.bench.servers import Servers, servers, settings
-from tests.bench.talking import Load, Target, arrivals, as_fast_as_answered, as_planned
 
 CLIENTS = (4, 8, 16, 32)
 MOST_CLIENTS = 64

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chains.drawing.svg import box, group, line, page, shortened, text
-from tests.bench.report import GROUPS, SIDES, shown
+from tests.bench.comparing.report import GROUPS, SIDES, shown
 
 Json = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Our side's worker: `chains.worker` with the actions of the benchmark."""
 
-from tests.bench import actions
+from tests.bench.comparing import actions
 
 # Before the import that makes a task of each action.
 actions.register()

@@ -12,12 +12,12 @@ import redis
 from app import db
 from app.broker.celery import CONTROL_QUEUE
 from chains.catalogue import versions
-from tests.bench import actions
-from tests.bench.loads import Load
-from tests.bench.measure import Meter, Run
-from tests.bench.processes import answering, log_told, worker
-from tests.bench.servers import commit_delay, servers, settings
-from tests.bench.sides import Durable, Raw, Side, set_addresses
+from tests.bench.comparing import actions
+from tests.bench.comparing.loads import Load
+from tests.bench.comparing.measure import Meter, Run
+from tests.bench.comparing.sides import Durable, Raw, Side, set_addresses
+from tests.bench.machine.processes import answering, log_told, worker
+from tests.bench.machine.servers import commit_delay, servers, settings
 
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 _WARM_PART = 20
@@ -98,9 +98,11 @@ def arena(concurrency: int, folder: Path) -> Iterator[tuple[Meter, Side, Side]]:
         set_addresses(started.valkey(1), started.valkey(2), address)
         with (
             log_told(log),
-            worker("tests.bench.durable:celery_app", OUR_QUEUES, concurrency, log) as our_pid,
+            worker(
+                "tests.bench.comparing.durable:celery_app", OUR_QUEUES, concurrency, log
+            ) as our_pid,
             _threads(log) as thread_pids,
-            worker("tests.bench.raw:app", "raw", concurrency, log) as their_pid,
+            worker("tests.bench.comparing.raw:app", "raw", concurrency, log) as their_pid,
             contextlib.closing(Raw((their_pid,), results)) as theirs,
         ):
             ours = Durable((our_pid, *thread_pids), started.user_id)
@@ -113,7 +115,7 @@ def _threads(log: Path) -> Iterator[list[int]]:
     with contextlib.ExitStack() as workers:
         made = [
             worker(
-                "tests.bench.durable:celery_app",
+                "tests.bench.comparing.durable:celery_app",
                 actions.WAITING_QUEUE,
                 THREADS,
                 log,

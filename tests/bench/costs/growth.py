@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.growing import Side, side
-from tests.bench.loads import ALONE, W1
-from tests.bench.measure import Run
+from tests.bench.comparing.loads import ALONE, W1
+from tests.bench.comparing.measure import Run
+from tests.bench.comparing.report import table
+from tests.bench.costs.growing import Side, side
+from tests.bench.machine.processes import log_told
+from tests.bench.machine.servers import servers, settings
 from tests.bench.options import positive, scratch, takes_json, tell
-from tests.bench.processes import log_told
-from tests.bench.report import table
-from tests.bench.servers import servers, settings
 
 Json = dict[str, Any]
 

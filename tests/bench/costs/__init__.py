@@ -1,0 +1,1 @@
+"""What one thing costs by itself, compared with nobody; each has a command of its own."""
