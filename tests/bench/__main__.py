@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.comparing import picture, report
-from tests.bench.comparing.compare import Options, compare
+from tests.bench.comparing.arena import HTTP, Options
+from tests.bench.comparing.compare import compare
 from tests.bench.comparing.loads import LOADS, QUICK, W3_SLOW, Load
 from tests.bench.options import positive, scratch, takes_json, tell, writable
 
@@ -19,6 +20,7 @@ OTHERS = ("burst", "waiting", "wide", "storage", "growth", "front", "running")
 QUICK_RUNS = 2
 MOST_SLOTS = 50
 _LONGEST_DELAY_MS = 100.0
+_MOST_CORES = 1000.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,6 +55,18 @@ def _parser() -> argparse.ArgumentParser:
         "--commit-delay", type=_delay, metavar="2ms", help="make every commit slower by so much"
     )
     takes_json(parser)
+    parser.add_argument(
+        "--over", choices=(HTTP,), help="submit our workflows through the web front, too"
+    )
+    parser.add_argument(
+        "--submitted", action=argparse.BooleanOptionalAction,
+        help="time the submission, too; with --over that is the default",
+    )  # fmt: skip
+    parser.add_argument(
+        "--others", type=_cores, metavar="CORES", default=Options.others_cores,
+        help="repeat a round in which other processes had more of the CPU"
+        f" ({Options.others_cores})",
+    )  # fmt: skip
     parser.add_argument("--svg", type=writable, metavar="FILE", help="write a picture there too")
     parser.add_argument("--readme", action="store_true", help="print a Markdown table instead")
     parser.add_argument(
@@ -83,6 +97,17 @@ def _delay(said: str) -> int:
     return round(milliseconds * 1000)
 
 
+def _cores(said: str) -> float:
+    """A number of cores."""
+    try:
+        cores = float(said)
+    except ValueError:
+        cores = -1.0
+    if not 0 <= cores <= _MOST_CORES:
+        raise argparse.ArgumentTypeError(f"'{said}' is no number of cores, such as 0.1")
+    return cores
+
+
 def _read(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
@@ -97,7 +122,14 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     loads = chosen(given)
     runs = given.runs or (QUICK_RUNS if given.quick else Options.runs)
     seconds = None if given.workflows else float(given.seconds)
-    options = Options(given.concurrency, runs, seconds)
+    options = Options(
+        concurrency=given.concurrency,
+        runs=runs,
+        seconds=seconds,
+        is_submitted=bool(given.over) if given.submitted is None else given.submitted,
+        is_over_http=given.over == HTTP,
+        others_cores=given.others,
+    )
     with scratch() as folder:
         made, settings = compare(loads, options, folder, _say)
     setting = {
@@ -106,6 +138,7 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
         "python": platform.python_version(),
         "concurrency": options.concurrency,
         "runs": options.runs,
+        "submission": "timed" if options.is_submitted else "not timed",
         "PostgreSQL": settings.pop("server_version"),
         **settings,
     }

@@ -10,6 +10,9 @@ import pytest
 
 from tests.bench.__main__ import main
 
+MACHINE = 100
+"""Cores: others may have all of the machine, for nothing is said of rates."""
+
 
 @pytest.mark.parametrize(
     ("options", "said"),
@@ -23,6 +26,8 @@ from tests.bench.__main__ import main
         (("--json", "/nowhere/at/all.json"), "/nowhere/at, where all.json is to be written"),
         (("--svg", "/"), "/ is a folder; name the file to write"),
         (("--concurrency", "51"), "its PostgreSQL serves 50 slots"),
+        (("--others", "-1"), "'-1' is no number of cores, such as 0.1"),
+        (("--over", "ftp"), "choose from"),
         (("--from", "/nowhere.json"), "/nowhere.json is not what --json wrote"),
     ],
 )
@@ -43,16 +48,41 @@ def test_the_smallest_comparison_measures_records_and_draws(
     # A process of its own, for its servers' addresses stay in its environment.
     argv = [sys.executable, "-m", "tests.bench", "w1", "--runs", "1", "--workflows", "10"]
     argv += ["--concurrency", "2", "--json", str(data), "--svg", str(drawing)]
+    argv += ["--others", str(MACHINE)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     (load,) = json.loads(data.read_text())["loads"]
-    assert load["counted"] == {"expected": 36, "steps": 36, "events": 36, "is_whole": True}
-    (ours,), (theirs,) = load["durable"]["runs"], load["raw"]["runs"]
+    counted = {"workflows": 12, "steps": 36, "events": 36}
+    assert load["counted"] == {"durable": {"expected": counted, "found": counted, "is_whole": True}}
+    (ours,), (theirs,) = (load["sides"][side]["runs"] for side in ("durable", "raw"))
+    assert (ours["submission_seconds"], theirs["submission_seconds"]) == (0, 0)
     assert (ours["messages"], theirs["messages"]) == (10, 30)
     assert ours["commits"] >= 50 > theirs["commits"]
     assert ElementTree.parse(drawing).getroot().tag.endswith("svg")
     assert main(["--from", str(data), "--readme"]) == 0
     assert "| W1: three no-op steps |" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_the_smallest_comparison_over_http_times_the_submission_too(tmp_path: Path) -> None:
+    data = tmp_path / "report.json"
+    argv = [sys.executable, "-m", "tests.bench", "w1", "w4", "alone", "--runs", "1"]
+    argv += ["--workflows", "10", "--concurrency", "2", "--over", "http", "--json", str(data)]
+    argv += ["--others", str(MACHINE)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(data.read_text())
+    assert found["setting"]["submission"] == "timed"
+    for load in found["loads"]:
+        assert list(load["sides"]) == ["durable", "http", "raw"]
+        counted = {"workflows": 12, "steps": 36, "events": 36}
+        for side in ("durable", "http"):
+            assert load["counted"][side]["found"] == counted
+            (run,) = load["sides"][side]["runs"]
+            assert run["messages"] == 10
+            assert (run["submission_seconds"] > 0) is (load["name"] != "alone")
+        (run,) = load["sides"]["http"]["runs"]
+        assert run["cpu"]["servers"] > 0
 
 
 @pytest.mark.long

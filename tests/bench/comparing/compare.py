@@ -1,151 +1,169 @@
-"""The comparison: both sides' workers on one set of servers, each load in alternating runs."""
+"""The comparison: every load on every side, in alternating rounds."""
 
-import contextlib
-import os
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import redis
-
-from app import db
-from app.broker.celery import CONTROL_QUEUE
 from chains.catalogue import versions
-from tests.bench.comparing import actions
+from tests.bench.comparing.arena import Arena, Options, arena
 from tests.bench.comparing.loads import Load
 from tests.bench.comparing.measure import Meter, Run
-from tests.bench.comparing.sides import Durable, Raw, Side, set_addresses
-from tests.bench.machine.processes import answering, log_told, worker
-from tests.bench.machine.servers import commit_delay, servers, settings
+from tests.bench.comparing.sides import Recorded, Side
+from tests.bench.machine.servers import commit_delay, settings
 
-OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 _WARM_PART = 20
 _WARM_SECONDS = 1.0
 """What the last warm-up takes at the least, if it is to say that a load is too large: in less, most
 of W4's time is that of its first and last answers, and its rate seems a third of what it is."""
-THREADS = 64
+_MOST_ROUNDS = 2
+"""So many times as many rounds as were asked for, if others disturb them."""
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How loads are run; `seconds` bounds a run's size, None leaves it as the load says."""
-
-    concurrency: int = 4
-    runs: int = 5
-    seconds: float | None = 10.0
+Round = Mapping[str, Run]
+"""A run of every side, by its name."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What the database holds of a load, and what it should hold."""
+    """What a side has recorded of a load, and what it should have."""
 
-    expected: int
-    steps: int
-    events: int
+    expected: Recorded
+    found: Recorded
 
     @property
     def is_whole(self) -> bool:
-        """Whether every step has its row and its event."""
-        return self.expected == self.steps == self.events
+        """Whether every workflow has succeeded, and every step has its row and its event."""
+        return self.expected == self.found
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The rounds of a load: those that count, and those in which others had too much of the CPU."""
+
+    kept: tuple[Round, ...]
+    thrown: tuple[Round, ...] = ()
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether no round was quiet: then all were kept, and say little."""
+        return not self.kept
+
+    @property
+    def counting(self) -> tuple[Round, ...]:
+        """The rounds that the figures are of."""
+        return self.kept or self.thrown
+
+    @property
+    def others_cores(self) -> float:
+        """The most that others had in a run that counts."""
+        return max(run.others_cores for made in self.counting for run in made.values())
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One load: the runs of both sides in the order of their pairs."""
+    """One load on every side."""
 
     load: Load
-    durable: tuple[Run, ...]
-    raw: tuple[Run, ...]
-    counted: Counted
+    rounds: Rounds
+    counted: Mapping[str, Counted] = field(default_factory=dict)
+    """By the names of the sides that record."""
 
     @property
-    def ratios(self) -> list[float]:
-        """Of each pair: how many times as fast the durable side was."""
+    def sides(self) -> list[str]:
+        """Their names, in the order in which they ran."""
+        return list(self.rounds.counting[0])
+
+    def runs(self, side: str) -> list[Run]:
+        """The runs of a side that count."""
+        return [made[side] for made in self.rounds.counting]
+
+    def ratios(self, side: str, to: str) -> list[float]:
+        """Of each round: how many times as fast one side was as another."""
         unit = self.load.unit
         pairs = [
             (ours.figure(unit), theirs.figure(unit))
-            for ours, theirs in zip(self.durable, self.raw, strict=True)
+            for ours, theirs in zip(self.runs(side), self.runs(to), strict=True)
         ]
         return [b / a if unit.is_time else a / b for a, b in pairs]
 
-    @property
-    def ratio(self) -> float:
+    def ratio(self, side: str, to: str) -> float:
         """The median of the ratios."""
-        return statistics.median(self.ratios)
+        return statistics.median(self.ratios(side, to))
 
 
 def compare(
     loads: Sequence[Load], options: Options, folder: Path, say: Progress
 ) -> tuple[list[Comparison], dict[str, str]]:
-    """Run every load; the comparisons, and the settings of PostgreSQL that they ran under."""
-    with arena(options.concurrency, folder) as (meter, ours, theirs):
-        made = [_load(meter, ours, theirs, load, options, say) for load in loads]
+    """Run every load; the comparisons, and the settings that the servers ran under."""
+    with arena(options, folder) as place:
+        made = [_load(place, load, options, say) for load in loads]
         return made, settings()
 
 
-@contextlib.contextmanager
-def arena(concurrency: int, folder: Path) -> Iterator[tuple[Meter, Side, Side]]:
-    """Servers and both workers, up and able to work."""
-    actions.register()
-    log = folder / "worker.log"
-    with (
-        servers(folder) as started,
-        answering() as address,
-        redis.Redis.from_url(started.valkey(2), socket_timeout=5) as results,
-    ):
-        set_addresses(started.valkey(1), started.valkey(2), address)
-        with (
-            log_told(log),
-            worker(
-                "tests.bench.comparing.durable:celery_app", OUR_QUEUES, concurrency, log
-            ) as our_pid,
-            _threads(log) as thread_pids,
-            worker("tests.bench.comparing.raw:app", "raw", concurrency, log) as their_pid,
-            contextlib.closing(Raw((their_pid,), results)) as theirs,
-        ):
-            ours = Durable((our_pid, *thread_pids), started.user_id)
-            yield Meter(started, results), ours, theirs
-
-
-@contextlib.contextmanager
-def _threads(log: Path) -> Iterator[list[int]]:
-    """Our workers for steps that wait: a process for each core, with many threads."""
-    with contextlib.ExitStack() as workers:
-        made = [
-            worker(
-                "tests.bench.comparing.durable:celery_app",
-                actions.WAITING_QUEUE,
-                THREADS,
-                log,
-                pool="threads",
-            )
-            for _ in range(os.cpu_count() or 1)
-        ]
-        yield [workers.enter_context(each) for each in made]
-
-
-def _load(
-    meter: Meter, ours: Side, theirs: Side, load: Load, options: Options, say: Progress
-) -> Comparison:
-    versions.register(load.body)
-    began = db.row("SELECT clock_timestamp() AS at", ())
-    assert began is not None
+def _load(place: Arena, load: Load, options: Options, say: Progress) -> Comparison:
+    versions.register(load.body, activates=True)
+    before = {side.name: side.recorded(load) for side in place.sides}
+    done: Counter[str] = Counter()
     with commit_delay(load.commit_delay_microseconds):
-        # Once for what is made at first use, the worker itself at the first load; once to size it.
-        for side in (ours, theirs):
-            meter.run(side, load.sized(1))
-        warm = [_warmed(meter, side, load, options.seconds) for side in (ours, theirs)]
-        sizes = [sized(load, runs[-1], options.seconds) for runs in warm]
-        pairs = []
-        for number in range(1, options.runs + 1):
-            pairs.append((meter.run(ours, sizes[0]), meter.run(theirs, sizes[1])))
-            a, b = (run.figure(load.unit) for run in pairs[-1])
-            say(f"{load.name} {number}/{options.runs}: {a:.1f} durable, {b:.1f} raw {load.unit}")
-    done = 1 + sum(run.workflows for run in warm[0]) + options.runs * sizes[0].workflows
-    counted = _count(load, done, began["at"])
-    return Comparison(load, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), counted)
+        sizes = _sizes(place, load, options, done)
+        rounds = _rounds(place, sizes, options, done, say)
+    counted = {
+        side.name: Counted(_expected(side, load, done[side.name]), found.minus(was))
+        for side in place.sides
+        if (found := side.recorded(load)) and (was := before[side.name])
+    }
+    return Comparison(load, rounds, counted)
+
+
+def _expected(side: Side, load: Load, workflows: int) -> Recorded:
+    steps = workflows * side.steps_of(load)
+    return Recorded(workflows, steps, steps)
+
+
+def _sizes(place: Arena, load: Load, options: Options, done: Counter[str]) -> dict[str, Load]:
+    """The load in each side's size. It runs once for what is made at first use, the worker itself
+    at the first load; then to size it."""
+    warm = {}
+    for side in place.sides:
+        place.meter.run(side, load.sized(1))
+    for side in place.sides:
+        runs = _warmed(place.meter, side, load, options.seconds)
+        done[side.name] += 1 + sum(run.workflows for run in runs)
+        warm[side.name] = sized(load, runs[-1], options.seconds)
+    return warm
+
+
+def _rounds(
+    place: Arena, sizes: Mapping[str, Load], options: Options, done: Counter[str], say: Progress
+) -> Rounds:
+    def made() -> Round:
+        runs = {side.name: place.meter.run(side, sizes[side.name]) for side in place.sides}
+        done.update({name: run.workflows for name, run in runs.items()})
+        return runs
+
+    load = sizes[place.sides[0].name]
+    return repeated(made, load, options.runs, options.others_cores, say)
+
+
+def repeated(
+    made: Callable[[], Round], load: Load, runs: int, others_cores: float, say: Progress
+) -> Rounds:
+    """As many rounds as were asked for in which others had no more of the CPU; not for ever."""
+    kept: list[Round] = []
+    thrown: list[Round] = []
+    while len(kept) < runs and len(kept) + len(thrown) < _MOST_ROUNDS * runs:
+        each = made()
+        others = max(run.others_cores for run in each.values())
+        is_quiet = others <= others_cores
+        (kept if is_quiet else thrown).append(each)
+        figures = ", ".join(f"{run.figure(load.unit):.1f} {name}" for name, run in each.items())
+        said = "" if is_quiet else "; thrown away"
+        say(
+            f"{load.name} {len(kept)}/{runs}: {figures} {load.unit};"
+            f" others had {others:.2f} cores{said}"
+        )
+    return Rounds(tuple(kept), tuple(thrown))
 
 
 def _warmed(meter: Meter, side: Side, load: Load, seconds: float | None) -> list[Run]:
@@ -164,23 +182,7 @@ def _warmed(meter: Meter, side: Side, load: Load, seconds: float | None) -> list
 
 def sized(load: Load, warm: Run, seconds: float | None) -> Load:
     """The load with as many workflows as fit into `seconds` at the rate of the warm-up."""
-    if seconds is None or not load.is_preloaded:
+    if seconds is None or load.unit.is_time:
         return load
     fitting = int(seconds * warm.workflows / warm.seconds)
     return load.sized(max(1, min(load.workflows, fitting)))
-
-
-def _count(load: Load, workflows: int, since: object) -> Counted:
-    of_load = "workflow_id IN (SELECT id FROM workflows WHERE type = %s AND started_at >= %s)"
-    given = (load.body["name"], since)
-    steps = db.row(
-        f"SELECT count(*) AS n FROM steps WHERE status = 'succeeded' AND {of_load}", given
-    )
-    events = db.row(
-        "SELECT count(DISTINCT (workflow_id, body::jsonb ->> 'step')) AS n FROM events"
-        f" WHERE body::jsonb ->> 'type' = 'StepSucceeded' AND {of_load}",
-        given,
-    )
-    assert steps is not None
-    assert events is not None
-    return Counted(workflows * load.rows, steps["n"], events["n"])

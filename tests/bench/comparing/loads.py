@@ -1,6 +1,6 @@
-"""What is measured: each load as a definition for us, and as a canvas for raw Celery.
+"""What is measured: each load as a definition for us, and as the name of what others run for it.
 
-Both do the same steps in the same order; `steps` counts those that both have.
+All do the same steps in the same order; `steps` counts those that all have.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,8 @@ _KEYS = ("first", "second", "third")
 
 
 class Unit(StrEnum):
-    """What a load's figure says; of seconds and milliseconds, fewer are better."""
+    """What a load's figure says; of seconds and milliseconds, fewer are better, and a workflow is
+    submitted when the one before has ended."""
 
     STEPS = "steps/s"
     WORKFLOWS = "workflows/s"
@@ -39,21 +40,16 @@ class Load:
     unit: Unit
     body: Json
     canvas: str
-    """The name of its canvas in tests/bench/comparing/raw.py, which takes `width`."""
+    """The name of its canvas in comparing/raw.py and of its handler in restate/handlers.py; both
+    take `width`."""
     steps: int
-    """A workflow's steps, joins included, as both sides count them."""
+    """A workflow's steps, joins included, as all sides count them."""
     rows: int
     """A workflow's rows: with those that only we have, such as the one that expands a map."""
     workflows: int
     width: int = 0
     input: Callable[[], Json] = field(default=dict)
     commit_delay_microseconds: int = 0
-
-    @property
-    def is_preloaded(self) -> bool:
-        """Whether the queue is filled before the workers may read it; else a workflow is
-        submitted when the one before has ended."""
-        return not self.unit.is_time
 
     def slowed(self, microseconds: int) -> "Load":
         """The same load with every commit made so much slower."""
@@ -117,7 +113,7 @@ W3 = Load(
 W3_SLOW = replace(W3.slowed(2000), name="w3slow")
 W4 = Load(
     name="w4",
-    title="W4: three HTTP calls of 100 ms",
+    title="W4: three slow HTTP calls of 100 ms",
     unit=Unit.WORKFLOWS,
     body=_three("bench_calls", "calls.wait"),
     canvas="calls",

@@ -1,20 +1,22 @@
 """One timed run: how long it took, and what it cost in CPU, commits, WAL, messages and memory."""
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from app import db
 from tests.bench.comparing.loads import Load, Unit
-from tests.bench.comparing.sides import Side
+from tests.bench.comparing.sides import Patience, Side
 from tests.bench.machine import cpu
-from tests.bench.machine.processes import has_ended, stopped
+from tests.bench.machine.processes import stopped
 from tests.bench.machine.servers import Servers
+from tests.bench.machine.used import Reading, read
 
 WAIT_SECONDS = 180.0
 _PATIENCE_SECONDS = 0.5
 """Beside WAIT_SECONDS, for each workflow of a run."""
-_ASKED_AT_ONCE = 64
 _POLL_SECONDS = {
     Unit.STEPS: 0.05,
     Unit.WORKFLOWS: 0.05,
@@ -33,21 +35,24 @@ class Run:
     steps: int
     seconds: float
     """Of the whole run, or the sum over its workflows, one by one."""
-    cpu_workers: float
-    cpu_postgres: float
-    cpu_valkey: float
+    cpu: Mapping[str, float]
+    """By group: of those that the side has."""
     cpu_producer: float
+    others_cores: float
+    """What all other processes, and the other machines on this host, had of the CPU meanwhile."""
     commits: int
     wal_bytes: int
     messages: int
     worker_bytes: float
     each_seconds: tuple[float, ...] = ()
     """Of every workflow, where one was submitted after the other."""
+    submission_seconds: float = 0.0
+    """The part of `seconds` in which workflows were submitted; 0 where that is not timed."""
 
     @property
     def cpu_ms_per_step(self) -> float:
-        """CPU milliseconds of workers, PostgreSQL and Valkey for each step."""
-        return 1000 * (self.cpu_workers + self.cpu_postgres + self.cpu_valkey) / self.steps
+        """CPU milliseconds of all groups for each step; the producer's are apart."""
+        return 1000 * sum(self.cpu.values()) / self.steps
 
     def figure(self, unit: Unit) -> float:
         """What the load is about, in its unit."""
@@ -82,9 +87,10 @@ class _Counts:
 @dataclass(frozen=True)
 class _Timed:
     seconds: float
-    cpus: list[float]
+    used: Reading
     cpu_producer: float
     each_seconds: tuple[float, ...] = ()
+    submission_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,54 +99,72 @@ class Meter:
 
     servers: Servers
     client: Any
+    is_submitted: bool = False
+    """Whether the submission is timed; else the queue is filled before the workers may read it."""
+    helper_pids: tuple[int, ...] = ()
+    """Processes that belong to the measurement, and to no side."""
 
     def run(self, side: Side, load: Load) -> Run:
         """One run of the load; SystemExit if it does not end in time."""
         side.rest()
         before = self._counts()
-        timed = self._preloaded(side, load) if load.is_preloaded else self._one_by_one(side, load)
+        timed = self._timed(side, load)
         after = self._counts()
         return Run(
             workflows=load.workflows,
             steps=load.workflows * load.steps,
             seconds=timed.seconds,
-            cpu_workers=timed.cpus[0],
-            cpu_postgres=timed.cpus[1],
-            cpu_valkey=timed.cpus[2],
+            cpu=timed.used.groups,
             cpu_producer=timed.cpu_producer,
+            others_cores=timed.used.others_cores,
             commits=after.commits - before.commits,
             wal_bytes=after.wal_bytes - before.wal_bytes,
             messages=after.messages - before.messages,
-            worker_bytes=cpu.proportional_bytes(*side.worker_pids),
+            worker_bytes=cpu.proportional_bytes(*side.groups["workers"]),
             each_seconds=timed.each_seconds,
+            submission_seconds=timed.submission_seconds,
         )
 
+    def _timed(self, side: Side, load: Load) -> _Timed:
+        if load.unit.is_time:
+            return self._one_by_one(side, load)
+        return self._submitted(side, load) if self.is_submitted else self._preloaded(side, load)
+
     def _preloaded(self, side: Side, load: Load) -> _Timed:
-        with stopped(side.worker_pids):
+        with stopped(side.groups["workers"]):
             producing = time.process_time()
-            ids = [side.submit(load) for _ in range(load.workflows)]
+            ids = _submit(side, load)
             produced = time.process_time() - producing
-            before = self._cpu(side)
+            before = read(side.groups, self.helper_pids)
         began = time.monotonic()
-        _await_end(side, ids, _POLL_SECONDS[load.unit])
+        side.await_end(ids, _patience(side, load), _POLL_SECONDS[load.unit])
         seconds = time.monotonic() - began
-        return _Timed(seconds, _differences(self._cpu(side), before), produced)
+        return _Timed(seconds, self._since(side, before), produced)
+
+    def _submitted(self, side: Side, load: Load) -> _Timed:
+        before = read(side.groups, self.helper_pids)
+        producing, began = time.process_time(), time.monotonic()
+        ids = _submit(side, load)
+        produced, submitted = time.process_time() - producing, time.monotonic() - began
+        side.await_end(ids, _patience(side, load), _POLL_SECONDS[load.unit])
+        seconds = time.monotonic() - began
+        used = self._since(side, before)
+        return _Timed(seconds, used, produced, submission_seconds=submitted)
 
     def _one_by_one(self, side: Side, load: Load) -> _Timed:
         each: list[float] = []
-        produced, before = 0.0, self._cpu(side)
+        before = read(side.groups, self.helper_pids)
         for _ in range(load.workflows):
             time.sleep(_REST_SECONDS)
-            producing, began = time.process_time(), time.monotonic()
-            made = side.submit(load)
-            produced += time.process_time() - producing
-            _await_end(side, [made], _POLL_SECONDS[load.unit])
+            patience = _patience(side, load)
+            began = time.monotonic()
+            side.complete(load, patience, _POLL_SECONDS[load.unit])
             each.append(time.monotonic() - began)
-        return _Timed(sum(each), _differences(self._cpu(side), before), produced, tuple(each))
+        used = self._since(side, before)
+        return _Timed(sum(each), used, used.producer, tuple(each))
 
-    def _cpu(self, side: Side) -> list[float]:
-        groups = (side.worker_pids, (self.servers.postgres_pid,), (self.servers.valkey_pid,))
-        return [cpu.seconds(*pids) for pids in groups]
+    def _since(self, side: Side, before: Reading) -> Reading:
+        return read(side.groups, self.helper_pids).since(before)
 
     def _counts(self) -> _Counts:
         # Of transactions, PostgreSQL counts those that wrote at once, all of them seconds later.
@@ -154,20 +178,13 @@ class Meter:
         return _Counts(row["commits"], row["wal"], pushed)
 
 
-def _differences(after: list[float], before: list[float]) -> list[float]:
-    return [a - b for a, b in zip(after, before, strict=True)]
+def _submit(side: Side, load: Load) -> list[str]:
+    if side.clients == 1:
+        return [side.submit(load) for _ in range(load.workflows)]
+    with ThreadPoolExecutor(side.clients) as clients:
+        return list(clients.map(lambda _: side.submit(load), range(load.workflows)))
 
 
-def _await_end(side: Side, ids: list[str], poll_seconds: float) -> None:
-    patience = WAIT_SECONDS + _PATIENCE_SECONDS * len(ids)
-    until = time.monotonic() + patience
-    while ids:
-        # The first alone while it has not ended: to ask must cost next to nothing.
-        if not side.unfinished(ids[:1]):
-            ids = [*side.unfinished(ids[:_ASKED_AT_ONCE]), *ids[_ASKED_AT_ONCE:]]
-        elif any(has_ended(pid) for pid in side.worker_pids):
-            raise SystemExit(f"{side.name}: its worker has ended by itself")
-        elif time.monotonic() > until:
-            raise SystemExit(f"{side.name}: {ids[0]} has not ended after {patience:.0f} s")
-        else:
-            time.sleep(poll_seconds)
+def _patience(side: Side, load: Load) -> Patience:
+    pids = (*side.groups["workers"], *side.groups.get("servers", ()))
+    return Patience(side.name, pids, WAIT_SECONDS + _PATIENCE_SECONDS * load.workflows)

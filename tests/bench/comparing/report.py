@@ -11,26 +11,51 @@ from tests.bench.comparing.measure import Run, percentile
 
 Json = dict[str, Any]
 
-SIDES = ("durable", "raw")
-GROUPS = ("workers", "postgres", "valkey")
+OURS = ("durable", "http")
+PEERS = ("raw", "restate")
+NAMES = {
+    "durable": "Playalter",
+    "http": "over HTTP",
+    "raw": "raw Celery",
+    "restate": "Restate",
+}
+"""How people call the sides; in the order of the report."""
+GROUPS = ("workers", "servers", "postgres", "valkey")
 _MIB = 1024 * 1024
+_JOINT = " · "
 
 
 def as_data(comparisons: Sequence[Comparison], setting: Mapping[str, Any]) -> Json:
-    """All of it: per load the medians of both sides, the ratios, and every run."""
+    """All of it: per load the medians of all sides, the ratios, and every run."""
     return {"setting": dict(setting), "loads": [_load(each) for each in comparisons]}
 
 
 def _load(made: Comparison) -> Json:
+    unit = made.load.unit
     return {
         "name": made.load.name,
         "title": made.load.title,
-        "unit": str(made.load.unit),
-        "ratio": made.ratio,
-        "ratios": made.ratios,
-        "durable": _side(made.durable, made.load.unit),
-        "raw": _side(made.raw, made.load.unit),
-        "counted": {**asdict(made.counted), "is_whole": made.counted.is_whole},
+        "unit": str(unit),
+        "sides": {side: _side(made.runs(side), unit) for side in made.sides},
+        "ratios": {
+            peer: {
+                side: {"ratio": made.ratio(side, peer), "each": made.ratios(side, peer)}
+                for side in made.sides
+                if side != peer and (peer == PEERS[0] or side in OURS)
+            }
+            for peer in PEERS
+            if peer in made.sides
+        },
+        "rounds": {
+            "counting": len(made.rounds.counting),
+            "thrown_away": len(made.rounds.thrown) if made.rounds.kept else 0,
+            "others_cores": made.rounds.others_cores,
+            "is_disturbed": made.rounds.is_disturbed,
+        },
+        "counted": {
+            side: {**asdict(counted), "is_whole": counted.is_whole}
+            for side, counted in made.counted.items()
+        },
     }
 
 
@@ -44,15 +69,15 @@ def _side(runs: Sequence[Run], unit: Unit) -> Json:
         "workflows_each_run": runs[0].workflows,
         "cpu_ms_per_step": median(lambda run: run.cpu_ms_per_step),
         "cpu_ms_per_step_by_group": {
-            group: statistics.median(
-                1000 * getattr(run, f"cpu_{group}") / run.steps for run in runs
-            )
+            group: statistics.median(1000 * run.cpu.get(group, 0.0) / run.steps for run in runs)
             for group in GROUPS
         },
         "cpu_ms_per_workflow": median(lambda run: run.cpu_ms_per_step * run.steps / run.workflows),
         "cpu_ms_per_workflow_of_producer": median(
             lambda run: 1000 * run.cpu_producer / run.workflows
         ),
+        "others_cores": max(run.others_cores for run in runs),
+        "submission_share": median(lambda run: run.submission_seconds / run.seconds),
         "commits_per_workflow": median(lambda run: run.commits / run.workflows),
         "wal_bytes_per_workflow": median(lambda run: run.wal_bytes / run.workflows),
         "messages_per_workflow": median(lambda run: run.messages / run.workflows),
@@ -65,34 +90,45 @@ def _side(runs: Sequence[Run], unit: Unit) -> Json:
 
 
 def is_whole(report: Json) -> bool:
-    """Whether every step that was asked for has its row and its event."""
-    return all(load["counted"]["is_whole"] for load in report["loads"])
+    """Whether every side that records has recorded all workflows, steps and events."""
+    return all(each["is_whole"] for load in report["loads"] for each in load["counted"].values())
+
+
+def sides_of(report: Json) -> list[str]:
+    """The sides that were compared."""
+    return [side for side in NAMES if side in report["loads"][0]["sides"]]
 
 
 def as_text(report: Json) -> str:
     """For a terminal: a table with a line for each side, then what stands behind it."""
-    loads = report["loads"]
-    lines = [_HEAD, *(_cells(load, side) for load in loads for side in SIDES)]
-    setting = ", ".join(f"{name} {value}" for name, value in report["setting"].items())
-    return "\n".join([*table(lines, words=2), "", *(_behind(load) for load in loads), "", setting])
+    loads, peers = report["loads"], [peer for peer in PEERS if peer in sides_of(report)]
+    lines = [_head(peers)]
+    lines += [_cells(load, side, peers) for load in loads for side in sides_of(report)]
+    return "\n".join(
+        [*table(lines, words=2), "", *(_behind(load) for load in loads), "", _setting(report)]
+    )
 
 
-_HEAD = (
-    "load", "side", "figure", "ratio", "CPU ms/step", "workers", "postgres", "valkey",
-    "messages/wf", "commits/wf", "WAL kB/wf", "producer ms/wf", "worker MiB",
-)  # fmt: skip
+def _head(peers: Sequence[str]) -> tuple[str, ...]:
+    ratios = ("ratio" if peer == PEERS[0] else f"to {peer}" for peer in peers)
+    return (
+        "load", "side", "figure", *ratios, "CPU ms/step", *GROUPS, "others",
+        "messages/wf", "commits/wf", "WAL kB/wf", "producer ms/wf", "worker MiB",
+    )  # fmt: skip
 
 
-def _cells(load: Json, side: str) -> tuple[str, ...]:
-    of, is_ours = load[side], side == "durable"
+def _cells(load: Json, side: str, peers: Sequence[str]) -> tuple[str, ...]:
+    of, is_ours = load["sides"][side], side in OURS
+    ratios = (load["ratios"][peer].get(side) for peer in peers)
     return (
         load["name"],
         side,
         shown(of["figure"], load["unit"]),
-        f"{load['ratio']:.2f}" if is_ours else "",
+        *(f"{each['ratio']:.2f}" if each else "" for each in ratios),
         f"{of['cpu_ms_per_step']:.2f}",
         *(f"{of['cpu_ms_per_step_by_group'][group]:.2f}" for group in GROUPS),
-        f"{of['messages_per_workflow']:,.1f}",
+        f"{of['others_cores']:.2f}",
+        f"{of['messages_per_workflow']:,.1f}" if side != "restate" else "",
         f"{of['commits_per_workflow']:,.1f}" if is_ours else "",
         f"{of['wal_bytes_per_workflow'] / 1000:,.1f}" if is_ours else "",
         f"{of['cpu_ms_per_workflow_of_producer']:,.1f}",
@@ -113,33 +149,83 @@ def table(lines: Sequence[tuple[str, ...]], words: int = 1) -> list[str]:
 
 
 def _behind(load: Json) -> str:
-    ratios = ", ".join(f"{ratio:.2f}" for ratio in load["ratios"])
-    sizes = " and ".join(f"{load[side]['workflows_each_run']:,}" for side in SIDES)
-    found = load["counted"]
-    said = [
-        f"{load['title']}: {sizes} a run, ratios {ratios}",
-        f"{found['steps']:,} of {found['expected']:,} steps recorded, {found['events']:,} events",
-    ]
-    for side in SIDES:
-        if load[side]["ms"]:
-            spread = ", ".join(f"{name} {ms:.1f}" for name, ms in load[side]["ms"].items())
+    """The sizes, the ratios and the audit of a load."""
+    sizes = ", ".join(f"{of['workflows_each_run']:,} {side}" for side, of in load["sides"].items())
+    said = [f"{load['title']}: {sizes} a run"]
+    for peer, ratios in load["ratios"].items():
+        for side, found in ratios.items():
+            each = ", ".join(f"{ratio:.2f}" for ratio in found["each"])
+            said.append(f"{side} to {peer} {each}")
+    for side, of in load["sides"].items():
+        if of["ms"]:
+            spread = ", ".join(f"{name} {ms:.1f}" for name, ms in of["ms"].items())
             said.append(f"{side} {spread} ms")
-    return "; ".join(said) + ("" if found["is_whole"] else ": NOT ALL IS RECORDED")
+    said += [_rounds(load["rounds"]), *(_audit(*each) for each in load["counted"].items())]
+    return "\n  ".join(said)
+
+
+def _rounds(rounds: Json) -> str:
+    if rounds["is_disturbed"]:
+        return (
+            f"NO QUIET ROUND: others had up to {rounds['others_cores']:.2f} cores in these"
+            f" {rounds['counting']} rounds; measure on an idle machine"
+        )
+    return (
+        f"others had at most {rounds['others_cores']:.2f} cores in {rounds['counting']} rounds;"
+        f" {rounds['thrown_away']} rounds thrown away"
+    )
+
+
+def _audit(side: str, counted: Json) -> str:
+    found, expected = counted["found"], counted["expected"]
+    parts = [f"{found[what]:,} of {expected[what]:,} {what}" for what in found]
+    return f"{side} has recorded {', '.join(parts)}" + (
+        "" if counted["is_whole"] else ": NOT ALL IS RECORDED"
+    )
+
+
+def _setting(report: Json) -> str:
+    return ", ".join(f"{name} {value}" for name, value in report["setting"].items())
 
 
 def as_markdown(report: Json) -> str:
-    """The table of ops/SCALING.md."""
-    head = "| load | Playalter | raw Celery | ratio | CPU ms a step | raw Celery's |"
-    lines = [head, "|---|---|---|---|---|---|"]
-    for load in report["loads"]:
-        cells = [
-            load["title"],
-            *(shown(load[side]["figure"], load["unit"]) for side in SIDES),
-            f"{load['ratio']:.2f}",
-            *(f"{load[side]['cpu_ms_per_step']:.2f}" for side in SIDES),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    """The table of ops/SCALING.md. With more sides than ours and raw Celery, figures that belong
+    together share a cell, in the order of the sides, and the settings stand below."""
+    sides = sides_of(report)
+    if sides == ["durable", "raw"]:
+        head = ["load", "Playalter", "raw Celery", "ratio", "CPU ms a step", "raw Celery's"]
+        return "\n".join(_markdown([head, *(_plain(load, sides) for load in report["loads"])]))
+    peers = [peer for peer in PEERS if peer in sides]
+    head = ["load", *(NAMES[side] for side in sides)]
+    head += [*(f"times {NAMES[peer]}" for peer in peers), "CPU ms a step of each"]
+    lines = _markdown([head, *(_shared(load, sides, peers) for load in report["loads"])])
+    return "\n".join([*lines, "", f"{_setting(report)}."])
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
+    return [head, f"|{'---|' * len(rows[0])}", *lines]
+
+
+def _plain(load: Json, sides: Sequence[str]) -> list[str]:
+    return [*_figures(load, sides), f"{load['ratios']['raw']['durable']['ratio']:.2f}",
+            *_cpu(load, sides)]  # fmt: skip
+
+
+def _shared(load: Json, sides: Sequence[str], peers: Sequence[str]) -> list[str]:
+    ratios = (
+        _JOINT.join(f"{load['ratios'][peer][side]['ratio']:.2f}" for side in sides if side in OURS)
+        for peer in peers
+    )
+    return [*_figures(load, sides), *ratios, _JOINT.join(_cpu(load, sides))]
+
+
+def _figures(load: Json, sides: Sequence[str]) -> list[str]:
+    return [load["title"], *(shown(load["sides"][s]["figure"], load["unit"]) for s in sides)]
+
+
+def _cpu(load: Json, sides: Sequence[str]) -> list[str]:
+    return [f"{load['sides'][side]['cpu_ms_per_step']:.2f}" for side in sides]
 
 
 def shown(figure: float, unit: str) -> str:

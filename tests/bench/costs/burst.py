@@ -8,11 +8,7 @@ workflow; those left are in the queues at the end.
 """
 
 import argparse
-import contextlib
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +25,7 @@ from chains.dispatch import queue_lengths
 from chains.starting.start import start_workflow
 from tests.bench.comparing.loads import W1
 from tests.bench.machine import cpu
+from tests.bench.machine.playalter import reconciler
 from tests.bench.machine.processes import has_ended, log_told, worker
 from tests.bench.machine.servers import Servers, servers, settings
 from tests.bench.options import positive, scratch, takes_json, tell
@@ -85,7 +82,7 @@ def measure(workflows: int, concurrency: int, folder: Path) -> Json:
         log_told(log),
         redis.Redis.from_url(started.valkey(0), socket_timeout=5) as client,
         worker("chains.worker:celery_app", CONTROL_QUEUE, concurrency, log) as worker_pid,
-        _reconciler(log) as reconciler_pid,
+        reconciler(log) as reconciler_pid,
     ):
         versions.register(W1.body, activates=True)
         pids = (worker_pid, started.postgres_pid, started.valkey_pid, reconciler_pid)
@@ -126,22 +123,6 @@ def _until_ended(watched: Watched, ended: int, reconciler_pid: int) -> list[Mome
         time.sleep(_LOOK_SECONDS)
         moments.append(watched.moment())
     return moments
-
-
-@contextlib.contextmanager
-def _reconciler(log: Path) -> Iterator[int]:
-    argv = [sys.executable, "-m", "ops.cli", "reconciler"]
-    with log.open("ab") as out:
-        child = subprocess.Popen(argv, stdout=out, stderr=out, env=os.environ.copy())
-    try:
-        yield child.pid
-    finally:
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait(5)
 
 
 def figures(moments: Sequence[Moment], submitted_at: float) -> Json:

@@ -11,31 +11,25 @@ moment at which the commit has returned to the arrival at a reader of the event 
 
 import argparse
 import asyncio
-import contextlib
-import os
 import random
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import requests
 
 from app import db
 from app.identity.keys import create_key
 from chains.catalogue import versions
 from chains.starting.start import start_workflow
-from ops.laptop.ports import free_port
 from tests.bench.comparing.loads import W1
 from tests.bench.comparing.measure import percentile
 from tests.bench.comparing.report import table
 from tests.bench.costs.talking import Load, Target, arrivals, as_fast_as_answered, as_planned
 from tests.bench.machine import cpu
-from tests.bench.machine.processes import START_SECONDS, has_ended, log_told
+from tests.bench.machine.playalter import front
+from tests.bench.machine.processes import START_SECONDS, log_told
 from tests.bench.machine.servers import Servers, servers, settings
 from tests.bench.options import positive, scratch, takes_json, tell
 
@@ -71,7 +65,7 @@ class Spent:
 def measure(seconds: float, folder: Path) -> Json:
     """Servers, the front, and all its figures."""
     log = folder / "web.log"
-    with servers(folder) as started, log_told(log), _front(log) as (web_pid, port):
+    with servers(folder) as started, log_told(log), front(log) as (web_pid, port):
         versions.register(W1.body, activates=True)
         _, key = create_key("bench@example.com")
         target = Target(port, key)
@@ -91,38 +85,6 @@ def _fast(target: Target, clients: int, seconds: float, groups: Sequence[int]) -
     load = asyncio.run(as_fast_as_answered(target, W1.body["name"], clients, seconds))
     spent = [cpu.seconds(pid) - was for pid, was in zip(groups, before, strict=True)]
     return Spent(clients, load, *spent)
-
-
-@contextlib.contextmanager
-def _front(log: Path) -> Iterator[tuple[int, int]]:
-    """`playalter web` on a free port: its pid and the port."""
-    port = free_port()
-    environment = os.environ | {"WEB_PORT": str(port)}
-    with log.open("ab") as out:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli", "web"],
-            stdout=out, stderr=out, start_new_session=True, env=environment,
-        )  # fmt: skip
-    try:
-        _await_answer(child.pid, port)
-        yield child.pid, port
-    finally:
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait(5)
-
-
-def _await_answer(pid: int, port: int) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and not has_ended(pid):
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2).ok:
-                return
-        time.sleep(0.1)
-    raise SystemExit("the front did not start")
 
 
 async def _delays(target: Target, started: Servers) -> list[float]:

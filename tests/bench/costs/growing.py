@@ -135,7 +135,9 @@ def _until(condition: str, type: str) -> None:
 
 def _run(servers: Servers, place: Place, load: Load) -> Run:
     with redis.Redis.from_url(current().redis_url, socket_timeout=5) as client:
-        return Meter(servers, client).run(Durable((place.worker_pid,), place.user_id), load)
+        return Meter(servers, client).run(
+            Durable(servers, place.user_id, (place.worker_pid,)), load
+        )
 
 
 def _ask(place: Place) -> Json:

@@ -1,17 +1,24 @@
-"""CPU time and memory of process groups, from /proc; CPU of children that ended is included."""
+"""CPU time and memory of process groups and of the machine, from /proc; CPU of children that ended
+is included."""
 
 import os
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-
-
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def seconds(*roots: int) -> float:
     """CPU seconds used so far by these processes and all their living descendants."""
     return sum(sum(int(fields[n]) for n in (11, 12, 13, 14)) for fields in _family(roots)) / _TICKS
+
+
+def machine_seconds() -> float:
+    """CPU seconds that this machine has worked so far, or that its host has kept from it."""
+    user, nice, system, _idle, _wait, irq, softirq, steal, *_ = map(
+        int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS
 
 
 def resident_bytes(*roots: int) -> float:

@@ -81,8 +81,8 @@ def stopped(worker_pids: tuple[int, ...]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def answering() -> Iterator[str]:
-    """The address of a server that answers after 100 ms; its process is in nobody's figures."""
+def answering() -> Iterator[tuple[str, int]]:
+    """The address and the pid of a server that answers after 100 ms; it is in nobody's figures."""
     argv = [sys.executable, "-m", "tests.bench.machine.answering"]
     child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdin is not None
@@ -91,7 +91,7 @@ def answering() -> Iterator[str]:
         try:
             if not select.select([child.stdout], [], [], START_SECONDS)[0]:
                 raise SystemExit("the server that answers requests did not start")
-            yield f"http://127.0.0.1:{int(child.stdout.readline())}/"
+            yield f"http://127.0.0.1:{int(child.stdout.readline())}/", child.pid
         finally:
             child.terminate()
             child.wait(5)
