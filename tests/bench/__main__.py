@@ -1,4 +1,4 @@
-"""Compare durable steps with raw Celery, on servers of its own, in alternating runs."""
+"""Compare durable steps with raw Celery and Restate, on servers of its own, in alternating runs."""
 
 import argparse
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.comparing import picture, report
-from tests.bench.comparing.arena import HTTP, Options
+from tests.bench.comparing.arena import HTTP, RESTATE, Options
 from tests.bench.comparing.compare import compare
 from tests.bench.comparing.loads import LOADS, QUICK, W3_SLOW, Load
 from tests.bench.options import positive, scratch, takes_json, tell, writable
@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.concurrency > MOST_SLOTS:
         parser.error(f"--concurrency {given.concurrency}: its PostgreSQL serves {MOST_SLOTS} slots")
+    if given.peer:
+        _check_peer(parser, given)
     found = _read(parser, given.from_file) if given.from_file else _measure(given)
     if given.svg:
         given.svg.write_text(picture.draw(found))
@@ -59,8 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         "--over", choices=(HTTP,), help="submit our workflows through the web front, too"
     )
     parser.add_argument(
+        "--peer", choices=(RESTATE,),
+        help="another system on the same loads; its first use installs it into the cache",
+    )  # fmt: skip
+    parser.add_argument(
         "--submitted", action=argparse.BooleanOptionalAction,
-        help="time the submission, too; with --over that is the default",
+        help="time the submission, too; with --peer and with --over that is the default",
     )  # fmt: skip
     parser.add_argument(
         "--others", type=_cores, metavar="CORES", default=Options.others_cores,
@@ -108,6 +114,14 @@ def _cores(said: str) -> float:
     return cores
 
 
+def _check_peer(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Refuse what would make the comparison unfair."""
+    if given.submitted is False:
+        parser.error(f"--peer {given.peer}: its submission is always timed")
+    if given.commit_delay is not None or W3_SLOW.name in given.loads:
+        parser.error(f"--peer {given.peer}: only PostgreSQL's commits can be made slower")
+
+
 def _read(parser: argparse.ArgumentParser, path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
@@ -126,8 +140,9 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
         concurrency=given.concurrency,
         runs=runs,
         seconds=seconds,
-        is_submitted=bool(given.over) if given.submitted is None else given.submitted,
+        is_submitted=bool(given.peer or given.over) if given.submitted is None else given.submitted,
         is_over_http=given.over == HTTP,
+        peer=given.peer,
         others_cores=given.others,
     )
     with scratch() as folder:
@@ -147,8 +162,10 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
 
 def chosen(given: argparse.Namespace) -> list[Load]:
     """The loads that the options ask for, in their sizes."""
-    # With all commits slower, the load that is nothing but that is there already.
-    default = [name for name in LOADS if name != W3_SLOW.name or given.commit_delay is None]
+    # With all commits slower, the load that is nothing but that is there already; with a peer it
+    # would slow us alone.
+    is_slow_left_out = given.commit_delay is not None or given.peer
+    default = [name for name in LOADS if name != W3_SLOW.name or not is_slow_left_out]
     loads = [LOADS[name] for name in dict.fromkeys(given.loads or default)]
     if given.quick:
         loads = [load.sized(QUICK[load.name]) for load in loads]

@@ -28,6 +28,10 @@ MACHINE = 100
         (("--concurrency", "51"), "its PostgreSQL serves 50 slots"),
         (("--others", "-1"), "'-1' is no number of cores, such as 0.1"),
         (("--over", "ftp"), "choose from"),
+        (("--peer", "temporal"), "choose from"),
+        (("w1", "--peer", "restate", "--no-submitted"), "its submission is always timed"),
+        (("w3slow", "--peer", "restate"), "only PostgreSQL's commits can be made slower"),
+        (("w1", "--peer", "restate", "--commit-delay", "2ms"), "only PostgreSQL's commits"),
         (("--from", "/nowhere.json"), "/nowhere.json is not what --json wrote"),
     ],
 )

@@ -224,7 +224,7 @@ def test_rounds_on_a_busy_machine_end_and_say_what_they_are_worth() -> None:
     text = as_text(as_data([Comparison(W1, found)], {}))
     assert "NO QUIET ROUND: others had up to 0.70 cores in these 4 rounds" in text
     quiet = as_text(as_data([compared((1.0,), (1.0,))], {}))
-    assert "others had at most 0.02 cores in 1 rounds; 0 rounds thrown away" in quiet
+    assert "others had at most 0.02 cores; rounds: 1 counting, 0 thrown away" in quiet
 
 
 def test_what_others_had_is_what_is_left_of_the_machines_work() -> None:
@@ -235,7 +235,7 @@ def test_what_others_had_is_what_is_left_of_the_machines_work() -> None:
     assert spent.others_cores == pytest.approx((4.0 - 3.6) / 4.0)
 
 
-def test_the_calls_of_w4_are_slow_and_wait_in_threads() -> None:
+def test_the_calls_of_w4_are_slow_as_every_ai_call_is() -> None:
     assert wait_for_answer.slow
     assert wait_for_answer.name == "calls.wait"
     assert {step["action"] for step in W4.body["do"]["sequence"]} == {"calls.wait"}

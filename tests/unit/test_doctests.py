@@ -16,6 +16,7 @@ from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
 from chains.language.functions import dates, numbers
 from tests.bench.comparing import measure, report
+from tests.bench.restate import server as restate_server
 
 MODULES = (
     clock,
@@ -36,6 +37,7 @@ MODULES = (
     payload,
     registry,
     report,
+    restate_server,
     retry,
     stated_waits,
     svg,

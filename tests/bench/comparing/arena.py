@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,14 @@ from tests.bench.machine import playalter
 from tests.bench.machine.asking import Asking
 from tests.bench.machine.processes import answering, log_told, worker
 from tests.bench.machine.servers import Servers, servers
+from tests.bench.restate.installed import installed
+from tests.bench.restate.side import peer
 
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 OUR_WORKER = "tests.bench.comparing.durable:celery_app"
 PLAYALTER = "tests.bench.comparing.playalter"
 THREADS = 64
+RESTATE = "restate"
 HTTP = "http"
 
 
@@ -36,21 +39,26 @@ class Options:
     """Whether the submission is timed."""
     is_over_http: bool = False
     """Whether workflows are also submitted through the web front."""
+    peer: str | None = None
+    """RESTATE, or no further system."""
     others_cores: float = 0.1
     """A round in which all others had more of the CPU does not count."""
 
 
 @dataclass(frozen=True)
 class Arena:
-    """The sides in the order of a round, and what measures them."""
+    """The sides in the order of a round, what measures them, and what is to be said of them."""
 
     meter: Meter
     sides: tuple[Side, ...]
+    setting: dict[str, str]
 
 
 @contextlib.contextmanager
-def arena(options: Options, folder: Path) -> Iterator[Arena]:
+def arena(options: Options, folder: Path, say: Callable[[str], None]) -> Iterator[Arena]:
     """Servers, and the workers of all sides, up and able to work."""
+    # Before anything runs: it may have to be fetched.
+    restate = installed(say) if options.peer == RESTATE else None
     actions.register()
     log = folder / "worker.log"
     with (
@@ -61,10 +69,15 @@ def arena(options: Options, folder: Path) -> Iterator[Arena]:
         contextlib.ExitStack() as stack,
     ):
         set_addresses(started.valkey(1), started.valkey(2), address)
+        setting: dict[str, str] = {}
         sides: list[Side] = [*stack.enter_context(_ours(started, options, log))]
         sides.append(stack.enter_context(_raw(started, options, log, results)))
+        if restate:
+            theirs, said = stack.enter_context(peer(restate, folder, log))
+            sides.append(theirs)
+            setting |= said
         meter = Meter(started, results, options.is_submitted, (answering_pid,))
-        yield Arena(meter, tuple(sides))
+        yield Arena(meter, tuple(sides), setting)
 
 
 @contextlib.contextmanager

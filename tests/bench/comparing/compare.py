@@ -96,9 +96,9 @@ def compare(
     loads: Sequence[Load], options: Options, folder: Path, say: Progress
 ) -> tuple[list[Comparison], dict[str, str]]:
     """Run every load; the comparisons, and the settings that the servers ran under."""
-    with arena(options, folder) as place:
+    with arena(options, folder, say) as place:
         made = [_load(place, load, options, say) for load in loads]
-        return made, settings()
+        return made, {**settings(), **place.setting}
 
 
 def _load(place: Arena, load: Load, options: Options, say: Progress) -> Comparison:

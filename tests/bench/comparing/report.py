@@ -171,8 +171,8 @@ def _rounds(rounds: Json) -> str:
             f" {rounds['counting']} rounds; measure on an idle machine"
         )
     return (
-        f"others had at most {rounds['others_cores']:.2f} cores in {rounds['counting']} rounds;"
-        f" {rounds['thrown_away']} rounds thrown away"
+        f"others had at most {rounds['others_cores']:.2f} cores; rounds: {rounds['counting']}"
+        f" counting, {rounds['thrown_away']} thrown away"
     )
 
 
