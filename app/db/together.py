@@ -42,14 +42,14 @@ class Together:
     """The calls of the SQL function `one`, made together by the function `many`.
 
     `one` has parameters of the `types`. `many` has an array for each of them, in the same order (of
-    text for jsonb), and returns the columns of `one` behind `call_number`, which counts from 1. It
-    leaves out a call that would have to wait for a lock, and that call is made alone.
+    text for jsonb and json), and returns the columns of `one` behind `call_number`, which counts
+    from 1. It leaves out a call that would have to wait for a lock, and that call is made alone.
     """
 
     def __init__(self, one: str, many: str, types: str) -> None:
         self._one, self._many, self._types = one, many, types
         names = [each.strip() for each in types.split(",")]
-        self._array_types = ", ".join(f"{'text' if n == 'jsonb' else n}[]" for n in names)
+        self._array_types = ", ".join(f"{'text' if n in {'jsonb', 'json'} else n}[]" for n in names)
         self._lock = threading.Lock()
         self._is_flushing = False
         self._waiting: list[_Call] = []

@@ -29,6 +29,18 @@ class RecordedIntent:
     key_age_seconds: float
 
 
+_RECORDS = db.Together(
+    "record_intent_v1",
+    "record_intents_v1",
+    "uuid, text, uuid, integer, integer, text, json, text, jsonb",
+)
+_RESOLUTIONS = db.Together(
+    "resolve_intent_v1",
+    "resolve_intents_v1",
+    "uuid, text, uuid, integer, integer, text, jsonb, text, text, uuid",
+)
+
+
 def record_intent(
     claim: Claim, ordinal: int, operation: str, request: Json, key: str, given: Json | None = None
 ) -> RecordedIntent | None:
@@ -37,8 +49,7 @@ def record_intent(
     If an earlier attempt recorded this call, returns that record. Returns None if the claim is
     lost.
     """
-    row = db.call(
-        "SELECT * FROM record_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+    rows = _RECORDS.call(
         (
             claim.workflow_id,
             claim.key,
@@ -50,9 +61,11 @@ def record_intent(
             key,
             dumps_or_none(given),
         ),
+        seconds=db.PATIENCE_SECONDS,
     )
-    if row is None:
+    if not rows:
         return None
+    (row,) = rows
     intent = _intent(ordinal, claim.generation, row)
     return RecordedIntent(intent, row["is_new"], row["age"])
 
@@ -73,8 +86,7 @@ def resolve_intent(
     holds the response, if it is not given here. Returns False if the claim is lost. Raises
     Permanent if the response is too large.
     """
-    row = db.call(
-        "SELECT resolve_intent_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS resolved",
+    (row,) = _RESOLUTIONS.call(
         (
             claim.workflow_id,
             claim.key,
@@ -89,7 +101,6 @@ def resolve_intent(
         ),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )
-    assert row is not None
     return bool(row["resolved"])
 
 

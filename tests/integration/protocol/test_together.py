@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from app import db
-from app.protocol import outcomes
+from app.protocol import intents, outcomes
 from app.protocol.claims import Advance, Claim, claim_step
 from app.protocol.outcomes import Finish
 from tests.integration.conftest import NOTHING, Kernel
@@ -21,11 +21,11 @@ OTHERS = 6
 
 
 @contextlib.contextmanager
-def held(workflow: UUID) -> Iterator[None]:
-    """Another transaction has locked the workflow's row."""
+def held(workflow: UUID, table: str = "workflows", column: str = "id") -> Iterator[None]:
+    """Another transaction has locked the rows of the workflow in a table."""
     with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("BEGIN")
-        cursor.execute("SELECT FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
+        cursor.execute(f"SELECT FROM {table} WHERE {column} = %s FOR UPDATE", (workflow,))
         yield
         cursor.execute("COMMIT")
 
@@ -130,6 +130,38 @@ def test_a_call_that_fails_is_its_own_callers(
         futures[1].result(10)
     assert {each.result(10).verdict for each in (futures[0], *futures[2:])} == {"released"}
     assert kernel.step(wrong, "first")["status"] == "running"
+
+
+def test_intents_and_their_outcomes_travel_together(
+    kernel: Kernel, pool: ThreadPoolExecutor, agreeing: None
+) -> None:
+    blocked, lost, *others = [kernel.start("noop_chain") for _ in range(OTHERS)]
+    claims = [kernel.claim(each, "first") for each in (blocked, lost, *others)]
+    db.row("UPDATE steps SET fence = %s WHERE workflow_id = %s", (uuid4(), lost))
+
+    def recording(claim: Claim) -> Callable[[], Any]:
+        request = {"of": str(claim.workflow_id)}
+        return lambda: intents.record_intent(claim, 0, "sends.create", request, "key")
+
+    def resolving(claim: Claim) -> Callable[[], bool]:
+        response = {"for": str(claim.workflow_id)}
+        return lambda: intents.resolve_intent(claim, 0, "accepted", response)
+
+    with held(blocked, "steps", "workflow_id"):
+        futures = behind(pool, *map(recording, claims))
+    first, none, *rest = (each.result(10) for each in futures)
+    assert none is None
+    for found, claim in zip((first, *rest), (claims[0], *claims[2:]), strict=True):
+        assert found.is_new
+        assert found.intent.request == {"of": str(claim.workflow_id)}
+    with held(blocked, "steps", "workflow_id"):
+        futures = behind(pool, *map(resolving, claims))
+    assert [each.result(10) for each in futures] == [True, False, *[True] * len(others)]
+    for workflow in others:
+        (intent,) = intents.intents(workflow, "first")
+        assert (intent.resolution, intent.response) == ("accepted", {"for": str(workflow)})
+    found = db.rows("SELECT xmin::text AS id FROM intents WHERE workflow_id = ANY(%s)", (others,))
+    assert len({row["id"] for row in found}) == 1
 
 
 def test_nothing_is_lost_when_many_threads_run_many_workflows(

@@ -5,8 +5,8 @@
 CREATE OR REPLACE FUNCTION resolve_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
   p_resolution text, p_response jsonb, p_effect_id text, p_effect_address text,
-  p_answer_id uuid)
-RETURNS boolean LANGUAGE sql AS $$
+  p_answer_id uuid, OUT resolved boolean)
+LANGUAGE sql AS $$
   WITH holder AS (
     SELECT 1 FROM steps WHERE workflow_id = p_workflow AND key = p_key
        AND fence = p_fence AND status = 'running' FOR NO KEY UPDATE),
