@@ -9,7 +9,10 @@ from dataclasses import dataclass
 NEW = "[*]"
 """The state before a row exists, and the end after a terminal status."""
 
-LEFT = "the step is left to a worker of another release, or still waits for its budget"
+LEFT = (
+    "the step is left to a worker of another release, or still waits for its budget or its user's"
+    " share"
+)
 
 RESERVED_WORKFLOW_STATUSES = frozenset({"pending"})
 """The statuses that no transition leads to. `pending` is reserved for deferred starts."""

@@ -18,7 +18,10 @@ from chains.actions import actions
 from chains.admission import line_up, top_up
 from chains.dispatch import dispatch, one_message
 from chains.repair import housekeeping
+from chains.running.fairly import fairly
 from chains.running.prepare import prepare
+from chains.running.shares import Shares
+from chains.running.turns import Turns
 from chains.undoing.settle import settle_soon
 from chains.waking import wake_parent
 
@@ -31,7 +34,9 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
 
 tasks.check()
 celery_app = make_app()
-order = Order(prepare, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up)
+# Made before the pool is forked, so that its processes have the same turns.
+prepare_fairly = fairly(prepare, Shares(settings.current().expression_share), Turns())
+order = Order(prepare_fairly, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up)
 engine = Engine(actions(), order)
 engine.register(celery_app)
 housekeeping.register(celery_app)

@@ -14,9 +14,10 @@ OVER = "over_budget"
 
 
 class PutOff(Exception):
-    """Too little of the budget is left for the step. It is pending again; that is recorded already.
+    """The step must wait: too little of its budget or of its user's share is left for it.
 
-    `verdict` is what the recording led to (see `reserve_v1`).
+    It is pending again; that is recorded already. `verdict` is what the recording led to (see
+    `reserve_v1` and `await_share_v1`).
     """
 
     def __init__(self, verdict: str) -> None:

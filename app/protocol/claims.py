@@ -45,6 +45,8 @@ class Claim:
     version: int
     is_budgeted: bool = False
     """Whether the workflow spends a budget, in which the step must reserve what it may cost."""
+    code: str | None = None
+    """The code of the step's error; None if it has none, or if a step before it was claimed too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
         row["type"],
         row["version"],
         bool(row["is_budgeted"]),
+        row.get("code"),
     )
 
 

@@ -16,6 +16,7 @@ from app.broker.presence import GONE_SECONDS
 from app.db.models import STEP_STATUSES, UNDO_KINDS, StepRow, WorkflowRow
 from app.keys import is_orphan
 from app.platform import Json
+from app.protocol.shares import WAITS_FOR_SHARE
 from app.queries.anywhere import ask_replica_first
 from app.queries.payloads import Payloads, step_payloads
 from app.queries.summaries import owned_by, summary, summary_columns
@@ -158,7 +159,7 @@ def _error(row: RowMapping, taken: TakenQueues, is_active: bool) -> Json:
     if row["is_due"] and is_active and not is_taken and code in {None, *WAITS_FOR_WORKER}:
         message = f"no worker takes the queue {queue}; the step waits for one"
         return {"error": {"code": "no_worker", "message": message}}
-    reasons_to_wait = {*WAITS_FOR_WORKER, WAITS_FOR_BUDGET}
+    reasons_to_wait = {*WAITS_FOR_WORKER, WAITS_FOR_BUDGET, WAITS_FOR_SHARE}
     if code in reasons_to_wait and row["status"] not in {"pending", "unknown"}:
         return {"error": None}
     return {}

@@ -181,7 +181,8 @@ def _row(step: Json) -> tuple[RenderableType, ...]:
 def _note_style(step: Json) -> str:
     if not step["error"]:
         return "bright_black"
-    return "yellow" if step["error"].get("code") == "waits_for_budget" else "red"
+    waits = {"waits_for_budget", "waits_for_share"}
+    return "yellow" if step["error"].get("code") in waits else "red"
 
 
 def _fitting(steps: list[Json], most: int) -> list[Json]:

@@ -12,6 +12,7 @@ from app.broker.links import queue_of
 from app.protocol import outcomes
 from app.protocol.claims import Claim
 from chains.repair.reconcile import reconcile
+from chains.running.fairly import may_wait
 from chains.undoing.settle import settle
 from chains.undoing.stop import stop
 from tests.integration.properties import observed
@@ -111,6 +112,22 @@ class Protocol(RuleBasedStateMachine):
         held = self.world.held
         claim = held[-1 - pick % len(held)]
         self._attempt(claim, fault, meanwhile, is_taking=False, is_lost=is_lost)
+
+    @precondition(lambda self: any(map(may_wait, self.world.held)))
+    @rule(pick=PICK, seconds=st.sampled_from(REAL_SECONDS))
+    def put_off(self, pick: int, seconds: float) -> None:
+        """Somebody who claimed a step lets it wait for its user's share."""
+        held = [claim for claim in self.world.held if may_wait(claim)]
+        claim = held[-1 - pick % len(held)]
+        before = self.world.kernel.step(claim.workflow_id, claim.key)
+        verdict = self.world.put_off(claim, seconds)
+        is_holder = before["fence"] == claim.fence and before["status"] == "running"
+        assert is_holder == (verdict != "fenced"), verdict
+        row = self.world.kernel.step(claim.workflow_id, claim.key)
+        if verdict in {"fenced", "called"}:
+            assert row == before
+        else:
+            assert row["tries"] == before["tries"], "being put off is no try"
 
     def _attempt(
         self, claim: Claim, fault: str, meanwhile: str, *, is_taking: bool, is_lost: bool

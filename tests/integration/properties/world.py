@@ -22,6 +22,7 @@ from app.keys import signal_id
 from app.platform import Action, Delivery
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim
+from app.protocol.shares import await_share
 from app.settings import current
 from chains.actions import actions
 from chains.commands.accept_delivery import accept_delivery
@@ -104,6 +105,12 @@ class World:
             self.held.append(advance.claim)
         self._lead_on(claim.workflow_id, claim.key, advance, is_lost=is_lost)
         return advance.verdict
+
+    def put_off(self, claim: Claim, seconds: float) -> str:
+        """The claimed step waits for its user's share; the verdict."""
+        verdict = await_share(claim, seconds)
+        self._lead_on(claim.workflow_id, claim.key, Advance(verdict), is_lost=False)
+        return verdict
 
     def due_siblings(self) -> list[list[dict[str, Any]]]:
         """Due steps that one message would carry, two or more."""

@@ -16,7 +16,8 @@
 --
 -- verdicts:
 --   claimed: the step is running. `skips`: a person asked to skip it. `is_budgeted`: the workflow
---     spends a budget, so a step that costs something must reserve it (see reserve_v1).
+--     spends a budget, so a step that costs something must reserve it (see reserve_v1). `code`: the
+--     code of the step's error, which says why its last attempt did not end it.
 --   done: the step was recorded earlier. `released`: its successors that this caller must publish;
 --     `joined`: the join among them.
 --   skip: the step must not run now.
@@ -26,7 +27,7 @@ CREATE OR REPLACE FUNCTION claim_step_v1(
 RETURNS TABLE (verdict text, fence uuid, prior text, tries integer, generation integer,
                external_id text, input jsonb, item jsonb, expired boolean, undo boolean,
                stopping boolean, skips boolean, released text[], joined text, user_id uuid, type text,
-               version integer, is_budgeted boolean)
+               version integer, is_budgeted boolean, code text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -45,7 +46,7 @@ BEGIN
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
-                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false;
+                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false, NULL;
     RETURN;
   END IF;
   UPDATE steps SET
@@ -64,14 +65,14 @@ BEGIN
   RETURNING steps.fence, old.status::text AS prior, steps.tries, steps.generation, steps.external_id,
             steps.input, steps.item, CASE WHEN steps.expires_at IS NULL THEN false
                  ELSE steps.expires_at <= playalter_now() END AS expired,
-            steps.kind <> 'step' AS undo, steps.skip_requested,
+            steps.kind <> 'step' AS undo, steps.skip_requested, steps.error_code,
             old.publish_after = 'infinity' AS was_lined_up INTO s;
   IF FOUND THEN
     IF s.was_lined_up THEN PERFORM leave_lane_v1(p_workflow, ARRAY[p_key]); END IF;
     RETURN QUERY SELECT 'claimed', s.fence, s.prior, s.tries, s.generation, s.external_id, s.input,
                         s.item, s.expired, s.undo, w.status = 'compensating', s.skip_requested,
                         NULL::text[],
-                        NULL, w.user_id, w.type, w.version, w.is_budgeted;
+                        NULL, w.user_id, w.type, w.version, w.is_budgeted, s.error_code;
     RETURN;
   END IF;
   SELECT steps.status, next_keys, join_key INTO s
@@ -79,11 +80,11 @@ BEGIN
   IF NOT FOUND OR s.status NOT IN ('succeeded', 'skipped') OR w.status <> 'running'
      OR w.paused_at IS NOT NULL THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
-                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false;
+                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false, NULL;
     RETURN;
   END IF;
   won := win_publish_v1(p_workflow, coalesce(s.next_keys, ARRAY[s.join_key]), p_republish);
   RETURN QUERY SELECT 'done', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false, false, false,
                       false, won, CASE WHEN s.join_key = ANY (won) THEN s.join_key END,
-                      NULL::uuid, NULL, 0, false;
+                      NULL::uuid, NULL, 0, false, NULL;
 END $$;

@@ -1,21 +1,29 @@
--- Makes a running step pending again, because too little of its budget is left. p_error says so, and
--- p_code is its code. The step's time-out is moved back by the pause. An event is logged only if the
--- reason has changed. The caller, reserve_v1, holds the workflow row FOR NO KEY UPDATE and has
--- checked the fence (the id of the claim).
+-- Makes a running step pending again before its action has run, because too little of its budget or
+-- of its user's share of the workers' time is left. p_error says so, and p_code is its code. The
+-- step's time-out is moved back by the pause. An event is logged only if the reason has changed. The
+-- caller holds the workflow row FOR NO KEY UPDATE and has checked the fence (the id of the claim).
+--
+--   p_seconds: the pause. Null: the pause grows with the time for which this has lasted, from a
+--     second to a minute.
 CREATE OR REPLACE FUNCTION put_off_step_v1(
-  p_workflow uuid, p_key text, p_error jsonb, p_code text)
+  p_workflow uuid, p_key text, p_error jsonb, p_code text,
+  p_seconds double precision DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   at timestamptz := clock_timestamp();
   since timestamptz;
+  age double precision;
   pause interval;
   s record;
 BEGIN
   SELECT held_since INTO since FROM steps
    WHERE workflow_id = p_workflow AND key = p_key AND error_code = p_code;
   since := coalesce(since, at);
-  pause := seconds(least(60, greatest(1, extract(epoch FROM at - since) / 4))
-                   * (0.75 + random() / 4));
+  age := extract(epoch FROM at - since);
+  pause := seconds(CASE WHEN p_seconds IS NULL
+                        THEN least(60, greatest(1, age / 4)) * (0.75 + random() / 4)
+                        -- A step that is put off again and again asks ever less often.
+                        ELSE greatest(p_seconds, least(3600, age / 2)) END);
   UPDATE steps SET status = 'pending', crashes = 0, lease_until = NULL, deadline_at = NULL,
          error = p_error, error_code = p_code, held_since = since,
          wake_at = playalter_now() + pause, publish_after = at, expires_at = expires_at + pause,

@@ -1,0 +1,110 @@
+"""Prepares steps in a worker so that no user's expressions take more than a share of its time.
+
+The time is measured when a step is prepared, and when the output of its workflow is made. A step
+whose expressions were heavy lately may have to wait before they are evaluated. A step whose input
+is recorded never waits, because its expressions were evaluated; nor does a compensation, a lookup,
+a poll, or a step of which a call was recorded.
+
+In all processes of a worker, one step of a user runs at a time whose expressions are known to be
+heavy. So the others are free for other users' steps, although many such steps become due at once.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from app.aside.child import thread_time
+from app.engine.prepared import Prepared
+from app.engine.reserving import PutOff
+from app.keys import template_of
+from app.platform import Json
+from app.protocol.claims import Claim, Fenced
+from app.protocol.shares import CALLED, WAITS_FOR_SHARE, await_share
+from chains.running.shares import HEAVY_SECONDS, Kind, Shares
+from chains.running.turns import Turns
+
+ROW_SECONDS = 50e-6
+"""What adding a row of a map or a loop takes, most of it in PostgreSQL."""
+
+Prepare = Callable[[Claim], Prepared]
+
+
+def fairly(prepare: Prepare, shares: Shares, turns: Turns) -> Prepare:
+    """`prepare`, which raises PutOff for a step that must wait for its user's share.
+
+    It also raises Fenced if the claim of such a step is lost, and Unavailable if PostgreSQL does
+    not come back in time. `turns` are those of all processes of the worker.
+    """
+    return _Fairly(prepare, shares, turns).prepared
+
+
+class _Fairly:
+    def __init__(self, prepare: Prepare, shares: Shares, turns: Turns) -> None:
+        self._prepare = prepare
+        self._shares = shares
+        self._turns = turns
+
+    def prepared(self, claim: Claim) -> Prepared:
+        kind = (claim.user_id, claim.type, claim.version, template_of(claim.key))
+        now = time.monotonic()
+        if not self._shares.is_asked(kind, now) or not may_wait(claim):
+            return self._booked(claim, kind)
+        is_promised = claim.code == WAITS_FOR_SHARE
+        pause = self._shares.pause(kind, now, random.random(), is_promised=is_promised)
+        if pause is not None:
+            _put_off(claim, pause)
+            return self._booked(claim, kind)
+        with self._turns.taken(claim.user_id) as is_free:
+            if not is_free:
+                _put_off(claim, self._shares.cost(kind))
+            return self._booked(claim, kind)
+
+    def _booked(self, claim: Claim, kind: Kind) -> Prepared:
+        """Prepare the step, and book what it takes."""
+        shares, is_more = self._shares, claim.input is not None
+        with _booked(shares, kind, is_more=is_more):
+            found = self._prepare(claim)
+        rows = len((found.turn or {}).get("steps", ()))
+        shares.use(kind, rows * ROW_SECONDS, time.monotonic(), is_more=True)
+        make = found.workflow_output
+        if make is None:
+            return found
+
+        def output(value: Any, status: str, error: Json | None) -> Json | None:
+            with _booked(shares, kind, is_more=True):
+                return make(value, status, error)
+
+        return replace(found, workflow_output=output)
+
+
+def may_wait(claim: Claim) -> bool:
+    """Whether a claimed step may wait for its user's share, unless a call of it was recorded."""
+    is_first = claim.prior == "pending" and claim.external_id is None and claim.input is None
+    return is_first and not (claim.undo or claim.stopping or claim.skips or claim.expired)
+
+
+def _put_off(claim: Claim, seconds: float) -> None:
+    """Let the step wait, and raise PutOff or Fenced; return if it must not wait."""
+    verdict = await_share(claim, seconds)
+    if verdict == "fenced":
+        raise Fenced
+    if verdict != CALLED:
+        raise PutOff(verdict)
+
+
+@contextmanager
+def _booked(shares: Shares, kind: Kind, *, is_more: bool) -> Iterator[None]:
+    """Book the time of the block, also if it raises, if the processor worked for it.
+
+    What is booked is the time for which other steps had to wait for this process or thread. On a
+    busy machine it is longer than the processor's time.
+    """
+    began, began_work = time.monotonic(), thread_time()
+    try:
+        yield
+    finally:
+        now, is_heavy = time.monotonic(), thread_time() - began_work >= HEAVY_SECONDS
+        shares.use(kind, now - began if is_heavy else 0.0, now, is_more=is_more)
