@@ -147,27 +147,35 @@ def _progress(workflow_id: UUID, *, may_end: bool) -> tuple[str, list[str]]:
 
 def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
     """Cancel every step that is pending or waiting, so that no further step starts."""
+    # A step that was never claimed logs no event of its own; the event of the stop suffices. There
+    # may be thousands of them.
     cancelled = connection.execute(
         text(
-            "UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(), wake_at = NULL"
+            "WITH cancelled AS ("
+            " UPDATE steps SET status = 'cancelled', finished_at = clock_timestamp(),"
+            " wake_at = NULL"
             " WHERE workflow_id = :id AND kind = 'step' AND status IN ('pending', 'waiting')"
-            " RETURNING key, position, claims"
+            " RETURNING key, position, claims)"
+            " SELECT key FROM cancelled WHERE claims > 0 ORDER BY position, key"
         ),
         {"id": workflow_id},
     ).all()
-    for step in sorted(cancelled, key=lambda row: (row.position, row.key)):
-        # A step that was never claimed logs no event of its own; the event of the stop suffices.
-        if step.claims > 0:
-            _event(connection, workflow_id, "StepCancelled", step.key, None)
+    for step in cancelled:
+        _event(connection, workflow_id, "StepCancelled", step.key, None)
 
 
 def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
+    """The workflow's steps and compensations, without the steps that never began.
+
+    Of those there may be thousands, and there is nothing to undo.
+    """
     rows = connection.execute(
         text(
             "SELECT key, action, status, kind = 'undo', position, adopted_from IS NOT NULL"
             # Leave out orphan effects (which no step owns): they are compensated on their own, and
             # do not delay the workflow's end.
-            " FROM steps WHERE workflow_id = :id AND kind IN ('step', 'undo')"
+            " FROM steps WHERE workflow_id = :id AND kind IN ('step', 'undo') AND NOT ("
+            " kind = 'step' AND claims = 0 AND status IN ('pending', 'skipped', 'cancelled'))"
         ),
         {"id": workflow_id},
     )
