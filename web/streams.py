@@ -108,7 +108,7 @@ class EventStream(Iterator[bytes]):
         """Wait for new events until the next check of the connection or the next heartbeat."""
         until_beat = self._beats_at - time.monotonic()
         if self._waiter is None:
-            self._waiter = self._watch.register(self._watched)
+            self._waiter = self._watch.register(self._watched, is_read=True)
         tail = self._watch.wait(self._waiter, max(0.0, min(TICK_SECONDS, until_beat)))
         if tail is not None:
             self._waiter = None

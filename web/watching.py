@@ -1,23 +1,29 @@
-"""One poll for many streams: one statement reads the new events of all workflows being watched.
+"""One poll for many streams: one statement finds which of the watched workflows have new events.
 
 With NOTIFY at every commit, all committing transactions would wait for one another, even if no
-stream watched their workflows. Instead, one thread polls while a stream waits. The cost of a poll
-does not grow with the number of workflows that run, and hardly with the number of streams. A stream
-gets an event within about INTERVAL_SECONDS of its commit.
+stream watched their workflows. Instead, one thread polls while a stream waits. A poll that finds
+nothing searches an index (`Probe`); only the workflows with news are read. The cost of a poll does
+not grow with the number of workflows that run, and hardly with the number of streams. A stream
+gets an event within about INTERVAL_SECONDS of its commit, or three times that if no stream got any
+for a while.
 """
 
 import threading
 import time
 from dataclasses import dataclass, field
 
+import psycopg2
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import NotFound
-from app.queries import Tail, Watched, workflow_tails
+from app.queries import Probe, Tail, Watched, workflow_tails
 from app.telemetry import logger
 
-INTERVAL_SECONDS = 0.05
+INTERVAL_SECONDS = 0.005
+_QUIET_INTERVAL_SECONDS = 0.015
+"""The interval when no stream has started or received an event for _ACTIVE_SECONDS."""
+_ACTIVE_SECONDS = 10.0
 _MOST_SHARE = 0.1
 """The largest share of the thread's time spent in polls: slow polls become less frequent."""
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -34,9 +40,11 @@ class Waiter:
     """One stream's wait for the next events of its workflow; it ends when answered or dropped.
 
     If it is answered and `tail` is None, there is no such workflow, or the key was revoked.
+    `is_read`: the workflow was read; it exists, and an event will come.
     """
 
     watched: Watched
+    is_read: bool = False
     is_answered: threading.Event = field(default_factory=threading.Event)
     tail: Tail | None = None
 
@@ -44,24 +52,26 @@ class Waiter:
 class Watch:
     """Polls for all waiters; its thread ends after _IDLE_SECONDS without a waiter."""
 
-    def __init__(self, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        self._interval_seconds = interval_seconds
+    def __init__(self) -> None:
+        self._active_until = 0.0
         self._waiters: set[Waiter] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
-    def register(self, watched: Watched) -> Waiter:
+    def register(self, watched: Watched, *, is_read: bool = False) -> Waiter:
         """Register a waiter, so that the next polls include it, and return it.
 
         A poll may take longer than one call of `wait`, so the waiter stays registered between
-        calls. The caller must call `drop` unless the waiter was answered.
+        calls. The caller must call `drop` unless the waiter was answered. With `is_read`, the
+        caller has read all events up to `watched.after`, and the workflow had not ended with them.
         """
-        waiter = Waiter(watched)
+        waiter = Waiter(watched, is_read)
         with self._changed:
             if self._is_closed:
                 return waiter
             self._waiters.add(waiter)
+            self._active_until = time.monotonic() + _ACTIVE_SECONDS
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
                 self._thread.start()
@@ -98,19 +108,25 @@ class Watch:
             thread.join(_CLOSE_SECONDS)
 
     def _run(self) -> None:
+        probe = Probe()
         try:
             while waiters := self._current_waiters():
                 began = time.monotonic()
-                is_reachable = self._poll(waiters)
+                is_reachable = self._poll(probe, waiters)
                 took = time.monotonic() - began
-                pause = max(self._interval_seconds - took, took * (1 / _MOST_SHARE - 1))
-                pause = min(pause, _LONGEST_PAUSE_SECONDS)
-                time.sleep(pause if is_reachable else _UNREACHABLE_PAUSE_SECONDS)
+                time.sleep(self._pause(took) if is_reachable else _UNREACHABLE_PAUSE_SECONDS)
         finally:
+            probe.close()
             # Do this after an exception too, so that the next waiter starts a new thread.
             with self._changed:
                 if self._thread is threading.current_thread():
                     self._thread = None
+
+    def _pause(self, took: float) -> float:
+        """The seconds until the next poll, after a poll of `took` seconds."""
+        is_active = time.monotonic() < self._active_until
+        interval = INTERVAL_SECONDS if is_active else _QUIET_INTERVAL_SECONDS
+        return min(max(interval - took, took * (1 / _MOST_SHARE - 1)), _LONGEST_PAUSE_SECONDS)
 
     def _current_waiters(self) -> list[Waiter]:
         with self._changed:
@@ -121,21 +137,30 @@ class Watch:
                 self._thread = None
             return list(self._waiters)
 
-    def _poll(self, waiters: list[Waiter]) -> bool:
+    def _poll(self, probe: Probe, waiters: list[Waiter]) -> bool:
         """Answer each waiter that has new events, whose workflow has ended or does not exist,
         or whose key was revoked.
 
         Return False if the database could not be queried.
         """
         try:
-            tails = workflow_tails([waiter.watched for waiter in waiters])
-        except (DBAPIError, PoolTimeout) as err:
+            found = _with_news(probe, waiters)
+            tails = workflow_tails([waiter.watched for waiter in found]) if found else []
+        except (DBAPIError, PoolTimeout, psycopg2.Error) as err:
             # Keep the waiters registered until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
             return False
-        for waiter, tail in zip(waiters, tails, strict=True):
+        for waiter, tail in zip(found, tails, strict=True):
+            waiter.is_read = True
             if tail is None or tail.events or tail.is_complete:
                 waiter.tail = tail
                 waiter.is_answered.set()
                 self.drop(waiter)
         return True
+
+
+def _with_news(probe: Probe, waiters: list[Waiter]) -> list[Waiter]:
+    """The waiters whose workflows must be read."""
+    read = [waiter for waiter in waiters if waiter.is_read]
+    found = probe.news([waiter.watched for waiter in read])
+    return [waiter for waiter in waiters if not waiter.is_read] + [read[n] for n in found]

@@ -2,7 +2,7 @@
 
 from app.db.ailments import Ailment, ailment
 from app.db.connecting import connect, dsn, snapshots
-from app.db.engines import begin, begin_read, engine, has_replica
+from app.db.engines import begin, begin_read, connect_to_read, engine, has_replica
 from app.db.migration import OtherBaseline, migrate
 from app.db.patience import (
     AWAY,
@@ -29,6 +29,7 @@ __all__ = [
     "begin_read",
     "call",
     "connect",
+    "connect_to_read",
     "dedicate",
     "dsn",
     "engine",

@@ -70,6 +70,17 @@ def begin_read() -> Iterator[Connection]:
         yield connection
 
 
+def connect_to_read() -> Connection:
+    """A connection for reading that belongs to the caller, who must close it.
+
+    It leads to the replica if one is set and reachable, otherwise to the primary. Each statement is
+    a transaction of its own.
+    """
+    connection = _connect_to_read().execution_options(isolation_level="AUTOCOMMIT")
+    connection.detach()
+    return connection
+
+
 def _connect_to_read() -> Connection:
     url = settings.current().database_replica_url
     if url is not None and time.monotonic() >= _replica_away_until.get(url, 0.0):

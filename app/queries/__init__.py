@@ -13,6 +13,7 @@ from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
 from app.queries.lists import Filters, Page, cursor_after, workflow_list
 from app.queries.platforms import platform_states
+from app.queries.probing import Probe
 from app.queries.summaries import summary, workflow_summary
 from app.queries.suspension import SHOWN_STATUSES, SUSPENDED
 
@@ -24,6 +25,7 @@ __all__ = [
     "WAITS_FOR_WORKER",
     "Filters",
     "Page",
+    "Probe",
     "Tail",
     "Watched",
     "cursor_after",
