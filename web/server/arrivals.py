@@ -19,15 +19,13 @@ from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as 
 from app.settings import Settings
 from web.server.addresses import Addresses, Malformed, address_of
 from web.server.departures import Outlet
+from web.server.heads import Head, has_bare_lf
 from web.server.lanes import lane_of
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
 
 _END = b"\r\n\r\n"
-_BARE_LF = re.compile(rb"(?<!\r)\n")
-_UNCOLLECTED = re.compile(rb"(?im)^(transfer-encoding|expect):")
-_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*([^\r\n]*?)[ \t]*\r$")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
@@ -181,7 +179,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
             first = 2 if self.collected.startswith(b"\r\n") else 0  # one empty line may precede
             end = self.collected.find(_END, max(first, self._searched - len(_END)))
             stop = end if end >= 0 else len(self.collected)
-            if _BARE_LF.search(self.collected, max(0, self._searched - 1), stop):
+            if has_bare_lf(self.collected, self._searched, stop):
                 self._needed = 0  # gunicorn refuses it
             elif end >= 0:
                 self._read_head(end + len(_END))
@@ -273,9 +271,11 @@ def body_length(head: bytes) -> int | None:
     >>> body_length(b"POST / HTTP/1.1\\r\\nContent-Length: 7\\r\\n\\r\\n")
     7
     """
-    lengths = _LENGTH.findall(head)
-    if not lengths and not _UNCOLLECTED.search(head):
+    fields = Head(head)
+    lengths = fields.values(b"content-length")
+    is_collected = not fields.has(b"transfer-encoding") and not fields.has(b"expect")
+    if not lengths and is_collected:
         return 0
-    if len(lengths) != 1 or _UNCOLLECTED.search(head) or not _DIGITS.fullmatch(lengths[0]):
+    if len(lengths) != 1 or not is_collected or not _DIGITS.fullmatch(lengths[0]):
         return None
     return int(lengths[0])

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.aside.child import thread_time
+from web.server.heads import Head
 
 HEAVY_SECONDS = 1.0
 """A key that has used the processor for so long can take one thread, beside other keys."""
@@ -33,8 +34,7 @@ HTTP_BLANKS = " \t"
 """What may stand around the value of a header and is no part of it."""
 
 _MOST_LANES = 1000
-_KEY = re.compile(rb"(?im)^x-api-key:[ \t]*([^\r\n]*)\r$")
-_BEARER = re.compile(rb"(?im)^authorization:[ \t]*bearer[ \t]+([^\r\n]*)\r$")
+_BEARER = re.compile(rb"(?i)bearer[ \t]+(.*)", re.DOTALL)
 
 
 def lane_of(request: bytes) -> bytes | None:
@@ -44,10 +44,11 @@ def lane_of(request: bytes) -> bytes | None:
     ...     b"GET / HTTP/1.1\\r\\nAuthorization: bearer  a\\r\\n\\r\\n")
     True
     """
-    head = request.partition(b"\r\n\r\n")[0] + b"\r\n"
-    sent = [each for kind in (_KEY, _BEARER) for each in kind.findall(head)]
-    found = [each for each in (value.strip(HTTP_BLANKS.encode()) for value in sent) if each]
-    return hashlib.sha256(found[0]).digest() if found else None
+    fields = Head(request.partition(b"\r\n\r\n")[0] + b"\r\n")
+    bearers = map(_BEARER.fullmatch, fields.values(b"authorization"))
+    sent = fields.values(b"x-api-key") + [each[1] for each in bearers if each]
+    found = next(filter(None, sent), None)
+    return hashlib.sha256(found).digest() if found else None
 
 
 @dataclass
@@ -98,18 +99,25 @@ class Lanes(ThreadPoolExecutor):
         name = lane_of(connection.parser.unreader.buf.getvalue())
         if name is None:
             return super().submit(run, connection)
-        request = Waiting(run, connection)
+        now = time.monotonic()
         with self._guard:
             if len(self._lanes) > _MOST_LANES:
                 known = self._lanes.items()
                 self._lanes = {each: lane for each, lane in known if lane.busy or lane.waiting}
             lane = self._lanes.setdefault(name, _Lane())
-            lane.waiting.append(request)
             if name != self._latest:
                 self._latest, self._before_at = name, self._latest_at
-            self._latest_at = request.since
+            self._latest_at = now
+            waiting = None
+            if lane.waiting or lane.busy >= self._most(name, lane, now):
+                waiting = Waiting(run, connection, since=now)
+                lane.waiting.append(waiting)
+            else:
+                lane.busy += 1
+        if waiting is None:
+            return super().submit(self._run, name, lane, run, connection)
         self._start(name, lane)
-        return request.answer
+        return waiting.answer
 
     def has_room(self, name: bytes | None) -> bool:
         """Whether a request of this lane would have a thread at once."""
@@ -143,32 +151,54 @@ class Lanes(ThreadPoolExecutor):
 
     def _start(self, name: bytes, lane: _Lane) -> None:
         """Start those requests of a lane that may have a thread now."""
-        starting = []
         with self._guard:
-            now = time.monotonic()
-            while lane.waiting and lane.busy < self._most(name, lane, now):
-                starting.append(lane.waiting.popleft())
-                lane.busy += 1
-            is_idle = not lane.busy and lane.used(now) < HEAVY_SECONDS / 100
-            if is_idle and self._lanes.get(name) is lane:
-                del self._lanes[name]
+            starting = self._next(name, lane, time.monotonic())
+        self._begin(name, lane, starting)
+
+    def _next(self, name: bytes, lane: _Lane, now: float) -> list[Waiting]:
+        """Take out the requests that may have a thread now; the caller holds the guard."""
+        starting = []
+        while lane.waiting and lane.busy < self._most(name, lane, now):
+            starting.append(lane.waiting.popleft())
+            lane.busy += 1
+        is_idle = not lane.busy and lane.used(now) < HEAVY_SECONDS / 100
+        if is_idle and self._lanes.get(name) is lane:
+            del self._lanes[name]
+        return starting
+
+    def _begin(self, name: bytes, lane: _Lane, starting: list[Waiting]) -> None:
         for request in starting:
             with suppress(RuntimeError):  # the server is stopping
                 super().submit(self._answer, name, lane, request)
 
     def _answer(self, name: bytes, lane: _Lane, request: Waiting) -> None:
-        began = thread_time()
         result = error = None
         try:
-            if request.answer.set_running_or_notify_cancel():
-                result = request.run(request.connection)
+            result = self._run(name, lane, self._run_waiting, request)
         except BaseException as err:  # noqa: BLE001 # gunicorn handles it where it reads the answer
             error = err
-        with self._guard:
-            lane.busy -= 1
-            lane.use(thread_time() - began, time.monotonic())
         if error is not None:
             request.answer.set_exception(error)
         elif not request.answer.cancelled():
             request.answer.set_result(result)
-        self._start(name, lane)
+
+    @staticmethod
+    def _run_waiting(request: Waiting) -> Any:
+        """Run a request that has waited, unless its connection was closed meanwhile."""
+        if request.answer.set_running_or_notify_cancel():
+            return request.run(request.connection)
+        return None
+
+    def _run(self, name: bytes, lane: _Lane, run: Callable[[Any], Any], given: Any) -> Any:
+        """Run `run(given)` in this thread, and then start what waits for the lane."""
+        began = thread_time()
+        try:
+            return run(given)
+        finally:
+            used = thread_time() - began
+            with self._guard:
+                now = time.monotonic()
+                lane.busy -= 1
+                lane.use(used, now)
+                starting = self._next(name, lane, now)
+            self._begin(name, lane, starting)
