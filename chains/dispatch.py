@@ -29,6 +29,7 @@ from chains import registry
 from chains.envelopes import PRIORITIES, envelope
 from chains.plans.compiler import DEFAULT_PRIORITY, Compiler
 from chains.plans.plan import Plan
+from chains.pushing import Direct, appending, command
 
 log = structlog.get_logger()
 
@@ -94,11 +95,8 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
         else:
             messages.setdefault(found.list, []).append(found.addressed(workflow_id))
     try:
-        with _client(os.getpid(), settings.current().redis_url).pipeline(False) as pipeline:
-            for name, texts in messages.items():
-                for each in texts:
-                    pipeline.lpush(name, each)
-            pipeline.execute()
+        if messages:
+            _direct().ask(appending(messages.items()), len(messages))
     except (RedisError, OSError) as err:
         log.warning("dispatch.not_published", workflows=len(messages), error=str(err)[:200])
         return False
@@ -108,40 +106,27 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
 def queue_length(queue: str) -> int:
     """The number of messages in a queue, summed over all priorities. Raise RedisError.
 
-    It is called for each message of a queue that is backed up. A pipeline of redis-py would cost
-    four times as much.
+    It is called for each message of a queue that is backed up.
     """
-    connections = _client(os.getpid(), settings.current().redis_url).connection_pool
-    connection: Any = connections.get_connection()
-    try:
-        connection.send_packed_command(_lengths(queue))
-        return sum(int(connection.read_response()) for _ in PRIORITIES)
-    except BaseException:
-        # Otherwise the next user would read the rest of the answer.
-        connection.disconnect()
-        raise
-    finally:
-        connections.release(connection)
+    commands = b"".join(command("LLEN", queue + suffix) for suffix in PRIORITIES)
+    return sum(map(int, _direct().ask(commands, len(PRIORITIES))))
 
 
-@lru_cache(maxsize=64)
-def _lengths(queue: str) -> list[bytes]:
-    packer: Any = redis.Connection
-    commands = [("LLEN", queue + suffix) for suffix in PRIORITIES]
-    packed: list[bytes] = packer().pack_commands(commands)
-    return packed
+def _direct() -> Direct:
+    return _direct_of(os.getpid(), settings.current().redis_url)
 
 
 @lru_cache(maxsize=1)
-def _client(_: int, redis_url: str) -> redis.Redis:
-    """The Redis client of the process with this id. It replaces a broken connection."""
-    return redis.Redis.from_url(
+def _direct_of(_: int, redis_url: str) -> Direct:
+    """The connections to Redis of the process with this id. A broken one is replaced."""
+    client = redis.Redis.from_url(
         _address(redis_url),
         socket_timeout=_PUBLISH_SECONDS,
         socket_connect_timeout=_PUBLISH_SECONDS,
         socket_keepalive=True,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 0),
     )
+    return Direct(client)
 
 
 def _address(redis_url: str) -> str:
@@ -158,9 +143,9 @@ def release() -> None:
 
     The next call of `dispatch_start` opens new connections.
     """
-    if _client.cache_info().currsize:
-        _client(os.getpid(), settings.current().redis_url).close()
-        _client.cache_clear()
+    if _direct_of.cache_info().currsize:
+        _direct().close()
+        _direct_of.cache_clear()
 
 
 def one_message(workflow_id: UUID, keys: tuple[str, ...]) -> str | None:

@@ -205,6 +205,23 @@ def test_heads_side_by_side_are_left_to_celery(kernel: Kernel, settings: Setting
     assert len(published(settings)) == 2
 
 
+def test_a_start_is_published_although_redis_has_closed_the_connection(
+    kernel: Kernel, settings: Settings
+) -> None:
+    register(1)
+    begin(kernel)
+    assert len(published(settings)) == 1
+    with redis.Redis.from_url(settings.redis_url) as client:
+        number = client.connection_pool.connection_kwargs["db"]
+        ours = [each for each in client.client_list() if int(each["db"]) == number]
+        cut = [each["id"] for each in ours if each["cmd"] == "lpush"]
+        assert cut
+        for each in cut:
+            client.client_kill_filter(_id=each)
+    begin(kernel)
+    assert len(published(settings)) == 1
+
+
 def test_without_redis_a_start_is_committed_all_the_same(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
