@@ -53,6 +53,18 @@ def step_ended(action: str, outcome: str, seconds: float) -> None:
     histogram.observe(seconds)
 
 
+@lru_cache(maxsize=4096)
+def _of_request(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return HTTP_REQUESTS.labels(method, route, status), HTTP_SECONDS.labels(method, route)
+
+
+def answered(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one request, which took `seconds`."""
+    count, histogram = _of_request(method, route, status)
+    count.inc()
+    histogram.observe(seconds)
+
+
 # Celery logs two lines for each message here. They name neither the workflow nor the step.
 _PER_MESSAGE_LOGGERS = ("celery.app.trace", "celery.worker.strategy")
 

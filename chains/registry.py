@@ -12,7 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from app import db
+from app.payload import dumps
 from chains.language.definition import Definition
+from chains.plans import compiler
 from chains.plans.layout import compile_plan
 from chains.plans.plan import Plan
 
@@ -144,8 +146,15 @@ def plan(name: str, version: int) -> Plan:
     return compile_plan(definition(name, version))
 
 
+@lru_cache(maxsize=512)
+def first_rows(name: str, version: int) -> str:
+    """The JSON text of the rows with which a workflow starts if no approval asks anybody."""
+    return dumps(compiler.first_rows(plan(name, version)))
+
+
 def forget() -> None:
     """Forget everything that was read, so that this process can use another database."""
     _remembered.clear()
     definition.cache_clear()
     plan.cache_clear()
+    first_rows.cache_clear()

@@ -6,6 +6,8 @@ web/bodies.py.
 
 import re
 import time
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 from flask import Response, g, request
@@ -40,6 +42,12 @@ _DOCUMENTS_POLICY = (
 log = telemetry.logger("web")
 
 
+class _Application(OpenAPI):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function. Flask would inspect each one at each request, but none is async."""
+        return func
+
+
 def create_app(settings: Settings) -> OpenAPI:
     """Create the application. It opens no connection to a store before its first request."""
     app = routes()
@@ -56,7 +64,7 @@ def configure(app: OpenAPI, settings: Settings) -> None:
 
 def routes() -> OpenAPI:
     """The application without settings: what it answers, and its documentation."""
-    app = OpenAPI(
+    app = _Application(
         __name__,
         info=Info(
             title="Playalter", version="1", description="Durable workflows over paid platforms."
@@ -115,8 +123,7 @@ def _end(response: Response) -> Response:
     seconds = time.monotonic() - g.started
     route = request.url_rule.rule if request.url_rule else "unknown"
     method = request.method if request.method in _METHODS else "other"
-    telemetry.HTTP_REQUESTS.labels(method, route, response.status_code).inc()
-    telemetry.HTTP_SECONDS.labels(method, route).observe(seconds)
+    telemetry.answered(method, route, response.status_code, seconds)
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     if route.startswith(_DOCUMENTS):

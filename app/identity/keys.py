@@ -77,14 +77,10 @@ def authenticate(key: str) -> Identity:
     match = _KEY.fullmatch(key)
     if match is None:
         raise Unauthorized("the API key is not valid")
-    row = db.call(
-        "SELECT user_id, digest, is_admin FROM api_keys WHERE prefix = %s AND revoked_at IS NULL",
-        (match[1],),
-        seconds=_PATIENCE_SECONDS,
-    )
-    if row is None or not _is_of(key, bytes(row["digest"])):
+    rows = db.hot("find_key_v1", "text", (match[1],), seconds=_PATIENCE_SECONDS)
+    if not rows or not _is_of(key, bytes(rows[0]["digest"])):
         raise Unauthorized("the API key is not valid")
-    return Identity(row["user_id"], row["is_admin"], match[1])
+    return Identity(rows[0]["user_id"], rows[0]["is_admin"], match[1])
 
 
 def revoke_key(prefix: str) -> None:

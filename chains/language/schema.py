@@ -64,6 +64,28 @@ def validator(schema: Mapping[str, Any]) -> Any:
     return _Validator(schema, format_checker=_formats())
 
 
+class _Same:
+    """A schema as the key of a cache, which compares objects and not their contents."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self.schema = schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.schema is self.schema
+
+
+@lru_cache(maxsize=128)
+def _validator(same: _Same) -> Any:
+    """The validator of a schema that does not change, such as that of a stored definition.
+
+    To make one takes longer than to check a small input.
+    """
+    return validator(same.schema)
+
+
 def check_shape(schema: dict[str, Any], value: Any) -> None:
     """Check a workflow's input; raise InvalidInput, with up to MAX_FAULTS faults, if it is wrong.
 
@@ -71,7 +93,7 @@ def check_shape(schema: dict[str, Any], value: Any) -> None:
     """
     try:
         with time_limit():
-            faults = validator(schema).iter_errors(value)
+            faults = _validator(_Same(schema)).iter_errors(value)
             found = [(_pointer(fault), _message(fault)) for fault in faults]
     except TakesTooLong as err:
         raise InvalidInput(err.message, field="/input") from err

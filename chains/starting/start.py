@@ -272,10 +272,17 @@ def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
         start.idempotency_key,
         start.request_hash,
         timeout_of(plan, start.input),
-        dumps(first_rows(plan, asked_at_start(plan, start.input))),
+        _first_rows(start, plan),
         settings.current().republish_seconds,
         start.priority,
     )
+
+
+def _first_rows(start: _Start, plan: Plan) -> str:
+    asked = asked_at_start(plan, start.input)
+    if asked:
+        return dumps(first_rows(plan, asked))
+    return registry.first_rows(start.type, start.version)
 
 
 def _commit(start: _Start) -> str:
