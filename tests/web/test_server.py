@@ -4,13 +4,16 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 import requests
 
 from app import db
+from app.settings import Settings
 from tests.web.conftest import Caller, picture
+from web.server.departures import Memory, Outlet
 
 LIMIT = 20 * 2**20
 
@@ -108,3 +111,26 @@ def test_the_server_process_says_again_and_again_that_it_is_there() -> None:
         time.sleep(0.2)
     assert len({beat_at for beat_at, _ in seen}) == 3
     assert len({back_at for _, back_at in seen}) == 1, "it was never away"
+
+
+@pytest.mark.parametrize("last", [b"body", b"file", b""])
+def test_the_head_of_a_response_is_sent_with_its_body(
+    settings: Settings, tmp_path: Path, last: bytes
+) -> None:
+    """And alone if there is no body, and before a file."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    outlet = Outlet(ours, settings, Memory(), lambda _: None)
+    (tmp_path / "file").write_bytes(b"file")
+    with outlet, theirs, (tmp_path / "file").open("rb") as file:
+        outlet.keep_first()
+        outlet.sendall(b"head ")
+        with pytest.raises(BlockingIOError):
+            theirs.recv(100, socket.MSG_DONTWAIT)
+        if last == b"file":
+            outlet.sendfile(file)
+        elif last:
+            outlet.sendall(last)
+        outlet.send_kept()
+        outlet.sendall(b"next")
+        sent = [b"head ", b"file"] if last == b"file" else [b"head " + last]
+        assert [theirs.recv(100) for _ in (*sent, b"next")] == [*sent, b"next"]

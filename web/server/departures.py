@@ -125,16 +125,36 @@ class Outlet(socket.socket):
         self._on_left = on_left
         self._lock = Lock()
         self._left: deque[_Bytes | _File] = deque()
+        self._kept: bytes | None = None
         self._is_cut = False
         self._since = 0.0
         self._sent = 0
 
+    def keep_first(self) -> None:
+        """Keep the bytes that are sent next, and send them together with those that follow.
+
+        gunicorn sends the head of a response before its body, each in a system call.
+        """
+        self._kept = b""
+
+    def send_kept(self) -> None:
+        """Send what is kept, and keep nothing any more."""
+        kept, self._kept = self._kept, None
+        if kept and self.fileno() >= 0:
+            self._put(_Bytes(memoryview(kept)))
+
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         """Send bytes, now or later. Raises ConnectionResetError if the client was too slow."""
+        if self._kept == b"":
+            self._kept = data
+            return
+        if self._kept:
+            data, self._kept = self._kept + data, None
         self._put(_Bytes(memoryview(data)))
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a part of a file, like `sendall`; the caller may close the file."""
+        self.send_kept()
         size = os.fstat(file.fileno()).st_size - offset if count is None else count
         self._put(_File(os.dup(file.fileno()), offset, size))
         return size

@@ -87,6 +87,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         From then on, the process says that it is there to receive webhooks.
         """
         super().load_wsgi()
+        _look_up(self.cfg)
         _allow_files()
         presence.begin()
         sys.setswitchinterval(_SWITCH_SECONDS)
@@ -177,6 +178,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         """Answer a request, in a thread. The time for the rest of its body begins now."""
         conn.start_clock()
         return super().handle(conn)
+
+    def handle_request(self, req: Any, conn: Arrival) -> Any:
+        """Let the application answer, and send the head of the response with its body."""
+        conn.sock.keep_first()
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            conn.sock.send_kept()
 
     def _give_slots(self) -> None:
         while (following := self._slots.following()) is not None:
@@ -280,6 +289,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             client.sendall(answer(status, _SLOW if slow else _UNREAD))
         except OSError:
             self.log.debug("Failed to send error message.")
+
+
+def _look_up(cfg: Any) -> None:
+    """Keep the value of each of gunicorn's settings where an attribute is found at once.
+
+    gunicorn looks one up by two calls, and needs two dozen of them for each request.
+    """
+    vars(cfg).update({name: setting.get() for name, setting in cfg.settings.items()})
 
 
 def _allow_files() -> None:
