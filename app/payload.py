@@ -14,6 +14,8 @@ MAX_BYTES = 4 * 1024 * 1024
 TOO_LARGE = "payload_too_large"
 """The code of the error that `dumps` raises."""
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 def clean(value: Any) -> Any:
     """Copy `value` without what jsonb refuses. A value that JSON does not know becomes its text.
@@ -81,7 +83,7 @@ def _clean_text(text: str) -> str:
 
 def text_of(value: Any) -> str:
     """Compact JSON text that jsonb accepts, of any size."""
-    return json.dumps(clean(value), ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode(clean(value))
 
 
 def dumps(value: Any) -> str:

@@ -21,7 +21,7 @@ from kombu import Connection
 from uuid_utils.compat import uuid4
 
 from app.broker.celery import celery_app
-from app.broker.links import queue_of, task_id
+from app.broker.links import queue_of, task_id, task_id_text
 from app.broker.published import HEADER, stamp
 from chains import registry
 from chains.plans.compiler import Compiler
@@ -58,9 +58,9 @@ class Text:
 
     def write(self, workflow_id: UUID) -> str:
         """The text with the ids of a workflow."""
-        written = [self.parts[0]]
-        for make_id, part in zip(self.ids, self.parts[1:], strict=True):
-            written += (make_id(workflow_id), part)
+        written = [""] * (2 * len(self.ids) + 1)
+        written[::2] = self.parts
+        written[1::2] = [make_id(workflow_id) for make_id in self.ids]
         return "".join(written)
 
 
@@ -129,7 +129,7 @@ def _sent(canvas: Any, queue: str) -> dict[str, Any] | None:
 
 
 def _task(key: str) -> MakeId:
-    return lambda workflow_id: str(task_id(workflow_id, key))
+    return lambda workflow_id: task_id_text(workflow_id, key)
 
 
 def _fresh(_: UUID) -> str:

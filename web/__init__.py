@@ -4,13 +4,15 @@ Every error response is a problem document (web/errors.py). Every JSON request b
 web/bodies.py.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from flask import Response, g, request
+from flask import Response
+from flask.globals import app_ctx, request_ctx
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
@@ -40,6 +42,7 @@ _DOCUMENTS_POLICY = (
 )
 
 log = telemetry.logger("web")
+_LOGGED = logging.getLogger("web")
 
 
 class _Application(OpenAPI):
@@ -112,29 +115,32 @@ def create_app_from_environment() -> OpenAPI:
 
 
 def _begin() -> None:
-    g.started = time.monotonic()
-    sent = request.headers.get("X-Request-ID", "")
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+    kept = app_ctx.g
+    kept.started = time.monotonic()
+    sent = request_ctx.request.headers.get("X-Request-ID", "")
+    kept.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
     telemetry.clear_log()
-    telemetry.bind_log(request_id=g.request_id)
+    telemetry.bind_log(request_id=kept.request_id)
 
 
 def _end(response: Response) -> Response:
-    seconds = time.monotonic() - g.started
+    request, kept, headers = request_ctx.request, app_ctx.g, response.headers
+    seconds = time.monotonic() - kept.started
     route = request.url_rule.rule if request.url_rule else "unknown"
     method = request.method if request.method in _METHODS else "other"
     telemetry.answered(method, route, response.status_code, seconds)
-    response.headers["X-Request-ID"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    headers.add("X-Request-ID", kept.request_id)
+    headers.add("X-Content-Type-Options", "nosniff")
     if route.startswith(_DOCUMENTS):
-        response.headers["Content-Security-Policy"] = _DOCUMENTS_POLICY
-    elif "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"
-    log.info(
-        "request",
-        method=request.method,
-        path=request.path,
-        status=response.status_code,
-        milliseconds=round(seconds * 1000, 1),
-    )
+        headers["Content-Security-Policy"] = _DOCUMENTS_POLICY
+    elif "Cache-Control" not in headers:
+        headers.add("Cache-Control", "no-store")
+    if _LOGGED.isEnabledFor(logging.INFO):
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status_code,
+            milliseconds=round(seconds * 1000, 1),
+        )
     return response

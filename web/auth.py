@@ -3,8 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from flask import g, request
+from flask import g
+from flask.globals import app_ctx, request_ctx
 from flask_openapi.models.security_scheme import SecurityScheme
+from werkzeug.datastructures import Headers
 
 from app.errors import Forbidden, Unauthorized
 from app.identity.keys import authenticate
@@ -24,10 +26,11 @@ def require_key() -> None:
 
     Called before each request under /v1.
     """
-    identity = authenticate(_sent_key())
-    g.user_id, g.is_admin = identity.user_id, identity.is_admin
-    g.key_prefix = identity.key_prefix
-    bind_log(user=str(g.user_id))
+    identity = authenticate(_sent_key(request_ctx.request.headers))
+    kept = app_ctx.g
+    kept.user_id, kept.is_admin = identity.user_id, identity.is_admin
+    kept.key_prefix = identity.key_prefix
+    bind_log(user=str(identity.user_id))
 
 
 def require_admin() -> None:
@@ -58,11 +61,11 @@ def caller_key() -> str:
     return prefix
 
 
-def _sent_key() -> str:
+def _sent_key(headers: Headers) -> str:
     # Only what HTTP itself allows around a value is removed (RFC 9110, section 5.6.3), and so do
     # the lanes of the server. A key with other blanks around it would have lanes of its own.
-    key = request.headers.get("X-API-Key", "").strip(HTTP_BLANKS)
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    key = headers.get("X-API-Key", "").strip(HTTP_BLANKS)
+    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
     bearer = credentials.strip(HTTP_BLANKS) if scheme.lower() == "bearer" else ""
     if key and bearer and key != bearer:
         raise BadHead(

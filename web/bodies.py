@@ -23,6 +23,7 @@ MAX_DEPTH = 32
 MAX_INTEGER = 2**63 - 1
 
 _DIGITS = 20
+_COMPACT = (",", ":")
 
 
 class StrictRequest(Request):
@@ -93,12 +94,21 @@ class JsonProvider(DefaultJSONProvider):
     compact = True
     ensure_ascii = False
 
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Write JSON; the arguments are those of `json.dumps`, which makes an encoder each time."""
+        if kwargs == {"separators": _COMPACT}:
+            return _encoder.encode(obj)
+        return super().dumps(obj, **kwargs)
+
     @staticmethod
     def default(o: Any) -> Any:
         """Convert a value that `json` cannot write."""
         if isinstance(o, datetime):
             return o.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return DefaultJSONProvider.default(o)
+
+
+_encoder = json.JSONEncoder(default=JsonProvider.default, ensure_ascii=False, separators=_COMPACT)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ differently. https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import current_app
+from flask.globals import request_ctx
 
 from app.settings import Settings
 from web.errors import BadHead
@@ -14,10 +15,14 @@ from web.errors import BadHead
 
 def check() -> None:
     """Raise BadHead for a request without Host, or with the whole address of another server."""
-    host = request.environ.get("HTTP_HOST", "").strip()
-    if not host and request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
+    environ = request_ctx.request.environ
+    host = environ.get("HTTP_HOST", "").strip()
+    if not host and environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
         raise BadHead("the request has no Host header; send one", code="host_missing")
-    target = urlsplit(request.environ.get("RAW_URI", "").partition("?")[0])
+    sent = environ.get("RAW_URI", "").partition("?")[0]
+    if sent.startswith("/"):
+        return  # a path, as in nearly all requests
+    target = urlsplit(sent)
     if target.scheme and target.netloc not in _own_names(host):
         raise BadHead(
             "the request names the whole address of another server; send only its path,"

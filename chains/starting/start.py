@@ -32,6 +32,8 @@ from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
 RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start if its version was retired or deleted after it was chosen."""
 
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 _TYPES = (
     "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
     " uuid[], boolean"
@@ -100,7 +102,7 @@ class _Request:
         body: Json = {"type": self.type, "input": self.input}
         if self.priority != DEFAULT_PRIORITY:
             body["priority"] = self.priority
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        text = _SORTED.encode(body)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
     def check(self, version: int) -> None:

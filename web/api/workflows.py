@@ -12,7 +12,7 @@ from app.queries.human_tasks import start_warnings
 from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
-from web.api import blueprint, problems
+from web.api import blueprint, problems, reads_few_headers
 from web.auth import caller, caller_key, is_operator
 from web.errors import InvalidParameter
 from web.schemas.controls import CancelWorkflow
@@ -43,6 +43,7 @@ api = blueprint("workflows", "Workflows")
     summary="Start a workflow",
     responses={201: StartedWorkflow, 200: StartedWorkflow, **problems(400, 409, 413, 415)},
 )
+@reads_few_headers
 def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     """201 with the workflow's address. 200 with `Idempotent-Replayed: true` if an earlier request
     with this `Idempotency-Key` has started it."""
