@@ -78,10 +78,15 @@ def call(
 
 
 def hot(
-    function: str, types: str, parameters: tuple[Any, ...], *, seconds: float = PATIENCE_SECONDS
+    function: str,
+    types: str,
+    parameters: tuple[Any, ...],
+    *,
+    seconds: float = PATIENCE_SECONDS,
+    query: str | None = None,
 ) -> list[dict[str, Any]]:
     """Call an SQL function with the retries of `patiently`, and return its rows.
 
     The statement is prepared once on each connection (see `app.db.pool.prepared`).
     """
-    return patiently(lambda: prepared(function, types, parameters), seconds=seconds)
+    return patiently(lambda: prepared(function, types, parameters, query), seconds=seconds)

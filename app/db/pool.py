@@ -35,17 +35,22 @@ def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
         return _run(pooled, sql, parameters)
 
 
-def prepared(function: str, types: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+def prepared(
+    function: str, types: str, parameters: tuple[Any, ...], query: str | None = None
+) -> list[dict[str, Any]]:
     """Call an SQL function through a prepared statement, and return its rows.
 
     The statement is prepared once on each connection. `types` are the types of the parameters,
-    separated by commas. A connection pooler in front of PostgreSQL must run in session mode, for a
-    prepared statement belongs to its session.
+    separated by commas. With `query`, that is run instead, and `function` is only its name. A
+    connection pooler in front of PostgreSQL must run in session mode, for a prepared statement
+    belongs to its session.
     """
     with _borrowed() as pooled:
         known = pooled.prepared.get(function)
         if known is None:
-            known = pooled.prepared[function] = _prepare(pooled, function, types, len(parameters))
+            known = pooled.prepared[function] = _prepare(
+                pooled, function, types, len(parameters), query
+            )
         pooled.cursor.execute(known.statement, parameters)
         if not known.names:
             known.names = [column.name for column in pooled.cursor.description]
@@ -70,9 +75,12 @@ class _PooledConnection:
         self.prepared: dict[str, _Prepared] = {}
 
 
-def _prepare(pooled: _PooledConnection, function: str, types: str, count: int) -> _Prepared:
+def _prepare(
+    pooled: _PooledConnection, function: str, types: str, count: int, query: str | None
+) -> _Prepared:
     numbers = ", ".join(f"${n}" for n in range(1, count + 1))
-    pooled.cursor.execute(f"PREPARE {function} ({types}) AS SELECT * FROM {function}({numbers})")
+    query = query or f"SELECT * FROM {function}({numbers})"
+    pooled.cursor.execute(f"PREPARE {function} ({types}) AS {query}")
     return _Prepared(f"EXECUTE {function} ({', '.join(['%s'] * count)})")
 
 

@@ -27,17 +27,13 @@ from chains.plans.asking import asked_at_start
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
 from chains.plans.plan import Plan
 from chains.running import pausing
+from chains.starting import together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
 
 RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start if its version was retired or deleted after it was chosen."""
 
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-
-_TYPES = (
-    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
-    " uuid[], boolean"
-)
 
 
 @dataclass(frozen=True)
@@ -247,10 +243,16 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
     The verdict of the row is `refused` if a constraint of the database refused the start.
     """
     plan = registry.plan(start.type, start.version)
-    rest = (plan.budget, mentioned(start.text), bool(plan.asking))
-    parameters = (choice.mark, *_rows(start, plan), *rest)
+    common = together.Common(
+        *(choice.mark, start.user_id, start.type, start.version, _first_rows(start, plan)),
+        *(settings.current().republish_seconds, plan.budget, bool(plan.asking)),
+    )
+    own = together.Own(
+        *(start.id, start.text, start.idempotency_key, start.request_hash),
+        *(timeout_of(plan, start.input), start.priority, mentioned(start.text)),
+    )
     try:
-        (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
+        row = together.submit(common, own)
     except psycopg2.errors.UniqueViolation as err:
         # If the same id exists, the first try has committed, but the connection broke before its
         # answer arrived.
@@ -264,7 +266,7 @@ def _submit(choice: registry.Choice, start: _Start) -> Json:
 
 
 def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
-    """The arguments that `submit_workflow_v1` and `start_workflow_v1` have in common."""
+    """The first arguments of `start_workflow_v1`."""
     return (
         start.id,
         start.user_id,

@@ -1,0 +1,99 @@
+"""Commits the starts that one user sends at the same moment in one transaction.
+
+Only starts of the same version with the same first steps travel together. Their locks are then
+taken in one order: first those of the idempotency keys, then those of the lanes of one queue.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app import db
+from app.batching import Batches
+from app.platform import Json
+
+
+class Common(NamedTuple):
+    """The arguments of `submit_workflow_v1` that starts must share to travel together."""
+
+    choice: str
+    user_id: UUID
+    type: str
+    version: int
+    steps: str
+    republish: float
+    budget: int | None
+    asks: bool
+
+
+class Own(NamedTuple):
+    """The other arguments of `submit_workflow_v1`."""
+
+    id: UUID
+    input: str
+    idempotency_key: str | None
+    request_hash: bytes | None
+    timeout: float
+    priority: int
+    artifacts: list[UUID] | None
+
+
+_TYPES = (
+    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
+    " uuid[], boolean"
+)
+_TYPES_OF_MANY = (
+    "text, uuid, text, integer, jsonb, float8, bigint, boolean,"
+    " uuid[], text[], text[], bytea[], float8[], integer[], text[]"
+)
+_MANY = (
+    "SELECT made.* FROM unnest($9, $10, $11, $12, $13, $14, $15) WITH ORDINALITY"
+    " AS sent (id, input, idempotency_key, request_hash, timeout, priority, artifacts, number)"
+    " CROSS JOIN LATERAL submit_workflow_v1($1, sent.id, $2, $3, $4, sent.input::jsonb,"
+    " sent.idempotency_key, sent.request_hash, sent.timeout, $5, $6, sent.priority, $7,"
+    " sent.artifacts::uuid[], $8) AS made ORDER BY sent.number"
+)
+
+
+def submit(common: Common, own: Own) -> Json:
+    """Run `submit_workflow_v1`, if possible for several starts at once; return the start's row.
+
+    Raises psycopg2's errors of this start, and Unavailable.
+    """
+    return _batches.do(common, (common, own), len(own.input))
+
+
+def _one(item: tuple[Common, Own]) -> Json:
+    common, own = item
+    parameters = (
+        *(common.choice, own.id, common.user_id, common.type, common.version, own.input),
+        *(own.idempotency_key, own.request_hash, own.timeout, common.steps, common.republish),
+        *(own.priority, common.budget, own.artifacts, common.asks),
+    )
+    (row,) = db.hot("submit_workflow_v1", _TYPES, parameters)
+    return row
+
+
+def _many(items: Sequence[tuple[Common, Own]]) -> list[Json]:
+    # In the order of their keys, so that two processes never wait for each other's keys.
+    order = sorted(range(len(items)), key=lambda number: items[number][1].idempotency_key or "")
+    columns: list[Any] = [
+        list(column) for column in zip(*(items[n][1] for n in order), strict=True)
+    ]
+    columns[-1] = [None if ids is None else _literal(ids) for ids in columns[-1]]
+    # PostgreSQL takes the texts of arrays for arrays of the types that it expects.
+    for place in (0, 4, 5):
+        columns[place] = _literal(columns[place])
+    rows = db.hot("submit_many", _TYPES_OF_MANY, (*items[0][0], *columns), query=_MANY)
+    found: list[Json] = [{}] * len(items)
+    for number, row in zip(order, rows, strict=True):
+        found[number] = row
+    return found
+
+
+def _literal(values: Sequence[Any]) -> str:
+    """An array in PostgreSQL's form, of ids or numbers."""
+    return f"{{{','.join(map(str, values))}}}"
+
+
+_batches = Batches(_one, _many)
