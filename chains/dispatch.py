@@ -29,7 +29,7 @@ from chains import registry
 from chains.envelopes import PRIORITIES, envelope
 from chains.plans.compiler import DEFAULT_PRIORITY, Compiler
 from chains.plans.plan import Plan
-from chains.pushing import Direct, appending, command
+from chains.pushing import Direct, command
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
     possible, a message is made from an envelope (a prepared message with gaps for the ids), which
     is faster, and one round trip publishes all of them.
     """
-    messages: dict[str, list[str]] = {}
+    messages: list[bytes] = []
     others = True
     for workflow_id, type, version, priority in starts:
         found = envelope(type, version, priority)
@@ -93,10 +93,10 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
             plan = registry.plan(type, version)
             others = dispatch(workflow_id, list(plan.heads), plan, priority) and others
         else:
-            messages.setdefault(found.list, []).append(found.addressed(workflow_id))
+            messages.append(command("LPUSH", found.list, found.addressed(workflow_id)))
     try:
         if messages:
-            _direct().ask(appending(messages.items()), len(messages))
+            _direct().ask(b"".join(messages), len(messages))
     except (RedisError, OSError) as err:
         log.warning("dispatch.not_published", workflows=len(messages), error=str(err)[:200])
         return False

@@ -5,7 +5,6 @@ thread takes one of redis-py's connections, which know how to connect, and talks
 """
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
 import redis
@@ -65,8 +64,3 @@ def command(*words: str) -> bytes:
     encoded = [word.encode() for word in words]
     parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded]
     return b"*%d\r\n%b" % (len(parts), b"".join(parts))
-
-
-def appending(lists: Iterable[tuple[str, list[str]]]) -> bytes:
-    """A command for each list, which appends all its texts."""
-    return b"".join(command("LPUSH", name, *texts) for name, texts in lists)

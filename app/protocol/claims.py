@@ -87,7 +87,12 @@ def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
     )
 
 
-_CLAIMS = db.Together("claim_step_v1", "claim_steps_v1", "uuid, text, float8, float8, float8")
+_CLAIMS = db.Together(
+    "claim_step_v1",
+    "claim_steps_v1",
+    "uuid, text, float8, float8, float8",
+    seconds=db.PATIENCE_SECONDS,
+)
 
 
 def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | Advance | None:
@@ -97,8 +102,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
     Unavailable if PostgreSQL does not come back in time.
     """
     (row,) = _CLAIMS.call(
-        (workflow_id, key, settings.current().lease_seconds, attempt_seconds, republish_seconds()),
-        seconds=db.PATIENCE_SECONDS,
+        (workflow_id, key, settings.current().lease_seconds, attempt_seconds, republish_seconds())
     )
     if row["verdict"] == "claimed":
         return claim_of(workflow_id, key, row)

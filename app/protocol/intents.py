@@ -33,11 +33,13 @@ _RECORDS = db.Together(
     "record_intent_v1",
     "record_intents_v1",
     "uuid, text, uuid, integer, integer, text, json, text, jsonb",
+    seconds=db.PATIENCE_SECONDS,
 )
 _RESOLUTIONS = db.Together(
     "resolve_intent_v1",
     "resolve_intents_v1",
     "uuid, text, uuid, integer, integer, text, jsonb, text, text, uuid",
+    seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
 
 
@@ -60,8 +62,7 @@ def record_intent(
             dumps(request),
             key,
             dumps_or_none(given),
-        ),
-        seconds=db.PATIENCE_SECONDS,
+        )
     )
     if not rows:
         return None
@@ -98,8 +99,7 @@ def resolve_intent(
             made.effect_id,
             made.address,
             answer_id,
-        ),
-        seconds=db.OUTCOME_PATIENCE_SECONDS,
+        )
     )
     return bool(row["resolved"])
 

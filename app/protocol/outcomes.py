@@ -54,11 +54,13 @@ _FINISHES = db.Together(
     "finish_steps_v1",
     "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, text, jsonb, jsonb, boolean,"
     " float8, jsonb",
+    seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
 _ADVANCES = db.Together(
     "advance_step_v1",
     "advance_steps_v1",
     "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
+    seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
 
 
@@ -85,8 +87,7 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
             finish.is_pivot,
             republish_seconds(),
             dumps_or_none(finish.orphan),
-        ),
-        seconds=db.OUTCOME_PATIENCE_SECONDS,
+        )
     )
     return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"])
 
@@ -113,8 +114,7 @@ def advance_step(
             next_key,
             settings.current().lease_seconds,
             attempt_seconds,
-        ),
-        seconds=db.OUTCOME_PATIENCE_SECONDS,
+        )
     )
     taken = claim_of(claim.workflow_id, next_key, row) if row["verdict"] == "advanced" else None
     return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], taken)
