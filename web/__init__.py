@@ -20,7 +20,16 @@ import tasks
 from app import telemetry
 from app.settings import Settings, current
 from web import errors, targets
-from web.api import actions, artifacts, attention, control, definitions, platforms, workflows
+from web.api import (
+    actions,
+    artifacts,
+    attention,
+    control,
+    definitions,
+    platforms,
+    queues,
+    workflows,
+)
 from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
@@ -94,6 +103,7 @@ def routes() -> OpenAPI:
         control.api,
         attention.api,
         platforms.api,
+        queues.api,
         artifacts.api,
         definitions.api,
         actions.api,

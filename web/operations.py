@@ -20,10 +20,9 @@ from redis.retry import Retry
 
 from app import db, queries, telemetry
 from app.broker import presence
-from app.broker.celery import CONTROL_QUEUE
 from app.settings import Settings
 from chains.dispatch import queue_lengths
-from tasks import platforms
+from tasks.queues import queues
 from web.errors import RETRY_SECONDS
 
 READY_SECONDS = 2.0
@@ -79,7 +78,7 @@ class QueueLengths(Collector):
             "playalter_queue_messages", "Messages waiting in a queue.", labels=["queue"]
         )
         try:
-            lengths = queue_lengths(self._redis_url, _queues())
+            lengths = queue_lengths(self._redis_url, queues())
         except redis.RedisError as err:
             log.warning("queue lengths cannot be read", error=str(err))
             return []
@@ -126,13 +125,15 @@ _GAUGES = (
         "playalter_queue_workers",
         "Workers that serve a queue; no sample before the first worker has reported.",
         "queue",
-        lambda: presence.takers(_queues()),
+        lambda: presence.takers(queues()),
+    ),
+    Gauge(
+        "playalter_queue_lined_up",
+        f"Steps that wait for their turn in a queue; at most {queries.MOST_LINED_UP} are counted.",
+        "queue",
+        lambda: queries.lined_up(queues()),
     ),
 )
-
-
-def _queues() -> list[str]:
-    return [CONTROL_QUEUE, *(platform.name for platform in platforms())]
 
 
 def _valkey(settings: Settings) -> redis.Redis:

@@ -9,17 +9,18 @@ have a workflow yet, the primary is asked.
 
 from app.queries.cursors import CURSOR_PATTERN
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
-from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health
+from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health, platform_states
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
 from app.queries.lists import Filters, Page, cursor_after, workflow_list
-from app.queries.platforms import platform_states
 from app.queries.probing import Probe
+from app.queries.queues import MOST_LINED_UP, lined_up, queue_states
 from app.queries.summaries import summary, workflow_summary
 from app.queries.suspension import SHOWN_STATUSES, SUSPENDED
 
 __all__ = [
     "CURSOR_PATTERN",
     "MOST_COUNTED",
+    "MOST_LINED_UP",
     "SHOWN_STATUSES",
     "SUSPENDED",
     "WAITS_FOR_WORKER",
@@ -29,9 +30,11 @@ __all__ = [
     "Tail",
     "Watched",
     "cursor_after",
+    "lined_up",
     "live_workflows",
     "platform_health",
     "platform_states",
+    "queue_states",
     "summary",
     "workflow_detail",
     "workflow_events",

@@ -1,4 +1,4 @@
-"""Numbers over all users, for the metrics that operators watch."""
+"""What is the same for all users: the numbers of live workflows, and the state of the platforms."""
 
 from sqlalchemy import (
     func,
@@ -7,6 +7,7 @@ from sqlalchemy import (
 
 from app.db import begin_read
 from app.db.models import TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES, PlatformHealth, WorkflowRow
+from app.platform import Json
 
 MOST_COUNTED = 250_000
 """The most live workflows that one scrape counts, because each of them is read for it."""
@@ -36,3 +37,20 @@ def platform_health() -> dict[str, bool]:
     statement = select(PlatformHealth.platform, PlatformHealth.is_ok)
     with begin_read() as connection:
         return {row.platform: row.is_ok for row in connection.execute(statement)}
+
+
+def platform_states() -> list[Json]:
+    """For each platform that was asked: whether it is well, its error, and when that was seen.
+
+    `response_time` is that of the last probe, in milliseconds.
+    """
+    wanted = (
+        PlatformHealth.platform,
+        PlatformHealth.is_ok,
+        PlatformHealth.error,
+        PlatformHealth.response_time,
+        PlatformHealth.checked_at,
+    )
+    with begin_read() as connection:
+        found = connection.execute(select(*wanted).order_by(PlatformHealth.platform))
+        return [dict(row) for row in found.mappings()]

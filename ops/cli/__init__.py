@@ -31,6 +31,7 @@ _MODULES = {
     "approvals": "remote.people",
     "attention": "remote.people",
     "platforms": "remote.people",
+    "queues": "remote.queues",
     "resolve": "remote.people",
     "dismiss": "remote.people",
     "bulk": "remote.bulk",

@@ -15,6 +15,7 @@ from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
 from chains.language.functions import dates, numbers
+from ops.cli.remote import queues
 from tests.bench.comparing import measure, report
 from tests.bench.restate import server as restate_server
 
@@ -35,6 +36,7 @@ MODULES = (
     numbers,
     orientation,
     payload,
+    queues,
     registry,
     report,
     restate_server,

@@ -15,7 +15,7 @@ from app import db
 from app.broker import presence
 from app.db import engines
 from app.settings import Settings, current
-from tests.web.conftest import Caller
+from tests.web.conftest import Caller, change
 from web import create_app
 
 
@@ -83,6 +83,8 @@ def test_metrics_count_requests_queues_and_workflows(
         valkey.lpush("stripe", "a", "b")
         valkey.lpush("stripe\x06\x169", "c")
     presence.tell("one@here", ["stripe"])
+    lined_up = "INSERT INTO lane_entries VALUES ('stripe', :user, now(), :user, 'one')"
+    change(lined_up, user=caller.user_id)
     page = client.get("/metrics").get_data(as_text=True)
     assert 'playalter_queue_workers{queue="stripe"} 1.0' in page
     assert 'playalter_queue_workers{queue="vercel"} 0.0' in page
@@ -92,6 +94,8 @@ def test_metrics_count_requests_queues_and_workflows(
         page,
     )
     assert 'playalter_queue_messages{queue="stripe"} 3.0' in page
+    assert 'playalter_queue_lined_up{queue="stripe"} 1.0' in page
+    assert 'playalter_queue_lined_up{queue="vercel"} 0.0' in page
     assert 'playalter_live_workflows{status="running"} 1.0' in page
 
 

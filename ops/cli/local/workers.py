@@ -17,8 +17,7 @@ def workers(is_json: bool) -> None:
     """
     configured(is_demo_allowed=True)
     from app.broker import presence
-    from app.broker.celery import CONTROL_QUEUE
-    from tasks import platforms
+    from tasks.queues import queues
 
     with stores():
         known, taken = presence.workers(), presence.taken()
@@ -30,8 +29,7 @@ def workers(is_json: bool) -> None:
         click.echo(f"{each.name:<32} {state}  seen {each.ago:.0f} s ago")
     if is_json:
         return
-    queues = [CONTROL_QUEUE, *(platform.name for platform in platforms())]
-    unserved = sorted(set(queues) - (taken or frozenset()))
+    unserved = sorted(set(queues()) - (taken or frozenset()))
     if unserved:
         click.echo(f"no worker serves {','.join(unserved)}", err=True)
 

@@ -1,0 +1,121 @@
+"""What the queues show: what is lined up, for whom, and when its turn comes."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+
+from app import db, queries
+from app.broker import presence
+from app.protocol import lanes
+from app.settings import Settings
+from tests.integration.conftest import Kernel
+
+NAMES = ["control", "stripe"]
+
+
+@pytest.fixture
+def backlog(settings: Settings, kernel: Kernel) -> Iterator[None]:
+    """The queue `control` is backed up, its workers take one message a second, and it is full."""
+    db.row("INSERT INTO queues (name, is_backed_up, rate) VALUES ('control', true, 1)", ())
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.lpush("control", *["{}"] * (lanes.MOST_MESSAGES + 1))
+        yield
+        client.flushdb()
+
+
+def another_user(name: str) -> Kernel:
+    row = db.row("SELECT create_user_v1(%s) AS id", (f"{name}@example.com",))
+    assert row is not None
+    return Kernel(row["id"])
+
+
+def seen(kernel: Kernel, *, is_operator: bool = False) -> dict[str, Any]:
+    """The queue `control` as this user sees it."""
+    control, stripe = queries.queue_states(NAMES, kernel.user_id, is_operator=is_operator)
+    assert (control["queue"], stripe["queue"]) == ("control", "stripe")
+    assert (stripe["waiting"], stripe["estimate_seconds"], stripe["rate"]) == (0, 0, None)
+    return control
+
+
+def lined_up(kernel: Kernel, count: int = 1, **rest: Any) -> list[UUID]:
+    return [kernel.start("noop_chain", **rest) for _ in range(count)]
+
+
+def started_at(kernel: Kernel, workflow: UUID) -> datetime:
+    at: datetime = kernel.workflow(workflow)["started_at"]
+    return at
+
+
+def test_without_a_backlog_nothing_waits(kernel: Kernel) -> None:
+    kernel.start("noop_chain")
+    for is_operator, users in ((True, 0), (False, None)):
+        assert seen(kernel, is_operator=is_operator) == {
+            "queue": "control",
+            "is_backed_up": False,
+            "waiting": 0,
+            "users": users,
+            "oldest_waiting_since": None,
+            "rate": None,
+            "estimate_seconds": 0,
+            "workers": None,
+        }
+
+
+def test_users_see_their_own_lane_and_an_operator_sees_all(kernel: Kernel, backlog: None) -> None:
+    bo, newcomer = another_user("bo"), another_user("cy")
+    mine, others = lined_up(kernel, 7), lined_up(bo, 2)
+    for who, waiting, ahead, oldest in (
+        (kernel, 7, 9, started_at(kernel, mine[0])),
+        (bo, 2, 5, started_at(bo, others[0])),
+        (newcomer, 0, 2, None),
+    ):
+        shown = seen(who)
+        assert (shown["is_backed_up"], shown["rate"], shown["users"]) == (True, 1.0, None)
+        assert (shown["waiting"], shown["estimate_seconds"]) == (waiting, ahead)
+        assert shown["oldest_waiting_since"] == oldest
+    shown = seen(newcomer, is_operator=True)
+    assert (shown["waiting"], shown["users"], shown["estimate_seconds"]) == (9, 2, 9)
+    assert shown["oldest_waiting_since"] == started_at(kernel, mine[0])
+    assert queries.lined_up(NAMES) == {"control": 9, "stripe": 0}
+
+
+@pytest.mark.parametrize("name", ["ada", "bo", "cy"])
+def test_the_estimate_is_the_order_in_which_lanes_take_turns(
+    kernel: Kernel, backlog: None, name: str
+) -> None:
+    who = another_user(name)
+    lined_up(another_user("ada"), 7)
+    lined_up(another_user("bo"), 2)
+    found = lanes.admit("control", lanes.LEAST_MESSAGES - 3)
+    assert found is not None
+    # That admission has measured a rate of its own.
+    db.row("UPDATE queues SET rate = 1", ())
+    ahead = seen(who)["estimate_seconds"]
+    (workflow,) = lined_up(who)
+    order: list[UUID] = []
+    while (found := lanes.admit("control", 0)) is not None and found.admitted:
+        order += [each.workflow_id for each in found.admitted]
+    assert order.index(workflow) <= ahead <= order.index(workflow) + 2, "2: the other lanes"
+
+
+def test_the_oldest_may_stand_behind_a_higher_priority(kernel: Kernel, backlog: None) -> None:
+    (low,) = lined_up(kernel, priority=1)
+    (high,) = lined_up(kernel, priority=9)
+    first = db.row("SELECT workflow_id FROM lane_entries ORDER BY order_at LIMIT 1", ())
+    assert first == {"workflow_id": high}
+    for is_operator in (True, False):
+        shown = seen(kernel, is_operator=is_operator)
+        assert shown["oldest_waiting_since"] == started_at(kernel, low)
+
+
+def test_nothing_is_estimated_if_nothing_is_taken(kernel: Kernel, backlog: None) -> None:
+    presence.tell("one@here", ["stripe"])
+    assert (seen(kernel)["workers"], seen(kernel)["estimate_seconds"]) == (0, None)
+    presence.tell("two@here", ["control"])
+    assert (seen(kernel)["workers"], seen(kernel)["estimate_seconds"]) == (1, 0)
+    db.row("UPDATE queues SET rate = 0.001", ())
+    assert (seen(kernel)["rate"], seen(kernel)["estimate_seconds"]) == (0.0, None)
