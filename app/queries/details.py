@@ -1,5 +1,6 @@
 """One workflow with its steps, and the reason for which a step waits."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +20,9 @@ from app.platform import Json
 from app.protocol.shares import WAITS_FOR_SHARE
 from app.queries.anywhere import ask_replica_first
 from app.queries.payloads import Payloads, step_payloads
+from app.queries.queues import places
 from app.queries.summaries import owned_by, summary, summary_columns
-from app.queries.suspension import SUSPENDED, is_due
+from app.queries.suspension import SUSPENDED, is_due, is_lined_up
 from app.queries.waits import place, waits_for
 
 # `tries` counts the attempts that failed. A step in one of these statuses has had one more attempt.
@@ -80,6 +82,7 @@ def workflow_detail(
         StepRow.cost,
         StepRow.error,
         is_due().label("is_due"),
+        is_lined_up().label("is_lined_up"),
     ).where(StepRow.workflow_id == workflow_id)
     workflow = workflow.where(WorkflowRow.id == workflow_id, *owned_by(user_id, is_operator))
 
@@ -90,7 +93,8 @@ def workflow_detail(
         if row is None:
             return None
         rows = sorted(connection.execute(steps).mappings(), key=_place)
-        shown = _shown(row, rows, connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one())
+        taken = connection.execute(_TAKEN_QUEUES, {"gone": GONE_SECONDS}).one()
+        shown = _shown(row, rows, taken, _places(connection, workflow_id, rows))
         if not row["is_own"]:
             _leave_codes(shown)
         else:
@@ -102,10 +106,20 @@ def workflow_detail(
     return ask_replica_first(query)
 
 
-def _shown(row: RowMapping, rows: list[RowMapping], taken: TakenQueues) -> Json:
+def _places(
+    connection: Connection, workflow_id: UUID, rows: list[RowMapping]
+) -> dict[str, int | None]:
+    """The places of the steps that are lined up, by their keys."""
+    queues = {row["action"].partition(".")[0] for row in rows if row["is_lined_up"]}
+    return places(connection, workflow_id, sorted(queues)) if queues else {}
+
+
+def _shown(
+    row: RowMapping, rows: list[RowMapping], taken: TakenQueues, places: Mapping[str, int | None]
+) -> Json:
     """A workflow with its steps, without payloads."""
     is_active = not row["is_paused"] and row["status"] in _ACTIVE
-    found = [_step(step) | _error(step, taken, is_active) for step in rows]
+    found = [_step(step, places, is_active) | _error(step, taken, is_active) for step in rows]
     progress = _progress(found)
     return summary(row) | {"error": row["error"], "steps": found, "progress": progress}
 
@@ -126,8 +140,9 @@ def _place(row: RowMapping) -> tuple[Any, ...]:
     return row["kind"] in UNDO_KINDS, *place(row["position"], row["key"])
 
 
-def _step(row: RowMapping) -> Json:
+def _step(row: RowMapping, places: Mapping[str, int | None], is_active: bool) -> Json:
     seconds = row["seconds"]
+    is_held = row["status"] == "pending" and not is_active
     return {
         "key": row["key"],
         "action": row["action"],
@@ -138,7 +153,7 @@ def _step(row: RowMapping) -> Json:
         "finished_at": row["finished_at"],
         "seconds": None if seconds is None else round(float(seconds), 3),
         "wake_at": row["wake_at"],
-        "waits_for": waits_for(row),
+        "waits_for": None if is_held else waits_for(row, places),
         "external_id": row["external_id"],
         "cost_micro_usd": row["cost"],
         "error": row["error"],

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Connection, RowMapping, text
 
 from app.broker import presence
 from app.db import begin_read
@@ -19,6 +19,8 @@ _FIRST = 1000
 """So many lanes are read to find what is published before a step, and so many of the workflows that
 are first in their lanes to find the oldest. Further lanes are taken to be like these."""
 _LEAST_RATE = 0.05
+MOST_AHEAD = 1000
+"""A place in a lane is known only if it is not behind this one."""
 
 # PostgreSQL takes every queue for a long one. It would read the whole table for each queue, or sort
 # it, or compile the query, although an index has the few rows.
@@ -75,6 +77,35 @@ SELECT q.name AS queue, coalesce(r.is_backed_up, false) AS is_backed_up,
        ) AS other
  ORDER BY q.place
 """)
+
+# All steps of a workflow in one lane stand behind each other, in the order of their keys.
+_PLACES = text("""
+SELECT e.key, ahead.number + row_number() OVER (PARTITION BY e.queue ORDER BY e.key) AS place
+  FROM (SELECT user_id, order_in_lane(started_at, priority) AS order_at
+          FROM workflows WHERE id = :workflow) AS w
+ CROSS JOIN unnest(:queues) AS q (name)
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS number FROM (
+         SELECT FROM lane_entries AS e
+          WHERE e.queue = q.name AND e.user_id = w.user_id
+            AND (e.order_at, e.workflow_id) < (w.order_at, :workflow) LIMIT :most) AS read
+       ) AS ahead
+  JOIN lane_entries AS e ON e.queue = q.name AND e.user_id = w.user_id
+   AND e.order_at = w.order_at AND e.workflow_id = :workflow
+""")
+
+
+def places(
+    connection: Connection, workflow_id: UUID, queues: Sequence[str]
+) -> dict[str, int | None]:
+    """The places of a workflow's steps in their lanes of these queues, by the steps' keys.
+
+    The first place is 1. None: the place is behind MOST_AHEAD.
+    """
+    connection.execute(_BY_INDEX)
+    given = {"workflow": workflow_id, "queues": list(queues), "most": MOST_AHEAD}
+    rows = connection.execute(_PLACES, given)
+    return {row.key: row.place if row.place <= MOST_AHEAD else None for row in rows}
 
 
 def lined_up(queues: Sequence[str]) -> dict[str, int]:

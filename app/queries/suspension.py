@@ -11,6 +11,7 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    literal_column,
     select,
 )
 
@@ -36,6 +37,11 @@ def only_waits(workflow_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
     steps = select(StepRow.key).where(StepRow.workflow_id == workflow_id).offset(0)
     is_workable = StepRow.status.in_(_UNFINISHED) & ((StepRow.status != "pending") | is_due())
     return steps.where(StepRow.status == "waiting").exists() & ~steps.where(is_workable).exists()
+
+
+def is_lined_up() -> ColumnElement[bool]:
+    """Whether the step waits for its turn in a lane (see line_up_v1)."""
+    return (StepRow.status == "pending") & (StepRow.publish_after == literal_column("'infinity'"))
 
 
 def is_due() -> ColumnElement[bool]:

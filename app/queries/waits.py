@@ -1,11 +1,14 @@
 """What a waiting step waits for, and the order in which steps are shown."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from app.keys import child_of, indexes_of, step_of
 from app.platform import Json
+
+_KNOWN = ("signal", "by", "workflow_id", "until", "queue", "place")
 
 
 def place(position: int, key: str) -> tuple[int, tuple[int, ...], str]:
@@ -17,11 +20,18 @@ def place(position: int, key: str) -> tuple[int, tuple[int, ...], str]:
     return position, indexes_of(step_of(key)), key
 
 
-def waits_for(row: RowMapping) -> Json | None:
-    """What a step with the status `waiting` waits for; None for any other step.
+def waits_for(row: RowMapping, places: Mapping[str, int | None]) -> Json | None:
+    """What a step with the status `waiting` waits for, or one that is pending and released.
 
     `until` is when the wait ends by itself: when the time is over, or the approval times out.
+    `places` has the steps that are lined up, with their places. Any other step that is released
+    waits for a worker, even if its message is lost: the reconciler publishes it again.
     """
+    if row["status"] == "pending" and row["is_due"]:
+        queue, key = row["action"].partition(".")[0], row["key"]
+        if key in places:
+            return _reason("turn", queue=queue, place=places[key])
+        return _reason("worker", queue=queue)
     if row["status"] != "waiting":
         return None
     child, role = child_of(row["external_id"] or ""), row["role"]
@@ -35,4 +45,4 @@ def waits_for(row: RowMapping) -> Json | None:
 
 
 def _reason(kind: str, **known: Any) -> Json:
-    return {"kind": kind, **dict.fromkeys(("signal", "by", "workflow_id", "until")), **known}
+    return {"kind": kind, **dict.fromkeys(_KNOWN), **known}

@@ -201,7 +201,9 @@ def _fitting(steps: list[Json], most: int) -> list[Json]:
 
 
 def _is_of_interest(step: Json) -> bool:
-    return not step["action"].startswith("control.") or bool(step["waits_for"] or step["error"])
+    waits = step["waits_for"]
+    is_held = waits is not None and waits["kind"] != "worker"
+    return not step["action"].startswith("control.") or is_held or bool(step["error"])
 
 
 def _waits_for(step: Json) -> str:
@@ -211,16 +213,29 @@ def _waits_for(step: Json) -> str:
         "wait": "",
         "workflow": f"for the workflow {waits['workflow_id']}",
         "platform": f"for {step['external_id']}",
+        "turn": f"for its turn in the queue {waits['queue']}, {_place(waits['place'])}",
+        "worker": f"for a worker of the queue {waits['queue']}",
     }[waits["kind"]]
     until = (waits["until"] or "")[:16].replace("T", " ")
     return f"{words} until {until}".lstrip() if until else words
 
 
+def _place(place: int | None) -> str:
+    return "behind more than 1,000 steps" if place is None else f"place {place}"
+
+
 def _hangs_on(workflow: Json) -> str:
-    """What a workflow waits for that cannot continue now; empty if it can."""
+    """What a workflow waits for that cannot continue now; empty if it can.
+
+    A workflow with the status `running` cannot if no step runs and one waits for its turn.
+    """
+    held = [step for step in workflow["steps"] if step["waits_for"]]
     if workflow["status"] != "suspended":
-        return ""
-    waits = [f"{step['key']} {_waits_for(step)}" for step in workflow["steps"] if step["waits_for"]]
+        is_running = any(step["status"] == "running" for step in workflow["steps"])
+        has_turn = any(step["waits_for"]["kind"] == "turn" for step in held)
+        if is_running or not has_turn:
+            return ""
+    waits = [f"{step['key']} {_waits_for(step)}" for step in held]
     more = len(waits) - _MOST_WAITS
     return "; ".join(waits[:_MOST_WAITS]) + (f"; and {more} more" if more > 0 else "")
 
