@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +12,13 @@ import redis
 from app import db, queries
 from app.broker import presence
 from app.protocol import lanes
+from app.queries.queues import MOST_AHEAD
 from app.settings import Settings
+from chains.admission import MANY
 from tests.integration.conftest import Kernel
 
 NAMES = ["control", "stripe"]
+OPERATING = Path(__file__).resolve().parents[3] / "ops" / "OPERATING.md"
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def test_the_estimate_is_the_order_in_which_lanes_take_turns(
     who = another_user(name)
     lined_up(another_user("ada"), 7)
     lined_up(another_user("bo"), 2)
-    found = lanes.admit("control", lanes.LEAST_MESSAGES - 3)
+    found = lanes.admit("control", 0)
     assert found is not None
     # That admission has measured a rate of its own.
     db.row("UPDATE queues SET rate = 1", ())
@@ -119,3 +123,18 @@ def test_nothing_is_estimated_if_nothing_is_taken(kernel: Kernel, backlog: None)
     assert (seen(kernel)["workers"], seen(kernel)["estimate_seconds"]) == (1, 0)
     db.row("UPDATE queues SET rate = 0.001", ())
     assert (seen(kernel)["rate"], seen(kernel)["estimate_seconds"]) == (0.0, None)
+
+
+def test_operators_are_told_the_bounds_that_hold() -> None:
+    section = OPERATING.read_text().partition("## Backlogs\n")[2].partition("\n## ")[0]
+    text = " ".join(section.split())
+    words = {2: "two", 8: "eight"}
+    for told in (
+        f"more than {lanes.MOST_MESSAGES} messages",
+        f"more than {MANY} others at once",
+        f"the next {lanes.AHEAD_SECONDS} seconds",
+        f"at least {words[lanes.LEAST_MESSAGES]} messages",
+        f"At most {queries.MOST_LINED_UP:,} steps",
+        f"its place in its lane, up to {MOST_AHEAD:,}",
+    ):
+        assert told in text, told
