@@ -1,6 +1,6 @@
 """What the queues show: what is lined up, for whom, and when its turn comes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from app.queries.queues import MOST_AHEAD
 from app.settings import Settings
 from chains.admission import MANY
 from tests.integration.conftest import Kernel
+from tests.integration.queries.test_listing import statements
 
 NAMES = ["control", "stripe"]
 OPERATING = Path(__file__).resolve().parents[3] / "ops" / "OPERATING.md"
@@ -123,6 +124,44 @@ def test_nothing_is_estimated_if_nothing_is_taken(kernel: Kernel, backlog: None)
     assert (seen(kernel)["workers"], seen(kernel)["estimate_seconds"]) == (1, 0)
     db.row("UPDATE queues SET rate = 0.001", ())
     assert (seen(kernel)["rate"], seen(kernel)["estimate_seconds"]) == (0.0, None)
+
+
+def pages_read(ask: Callable[[], object]) -> int:
+    """How many pages PostgreSQL reads for the statements of a query."""
+    with statements() as sent:
+        ask()
+    total = 0
+    with db.begin() as connection:
+        for statement, parameters in sent:
+            if not statement.lstrip().startswith("SELECT"):
+                connection.exec_driver_sql(statement, parameters)
+                continue
+            explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"
+            (plan,) = connection.exec_driver_sql(explained, parameters).scalar_one()
+            total += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+    return total
+
+
+def test_a_long_queue_is_not_read_for_the_others_nor_for_a_place(
+    kernel: Kernel, backlog: None
+) -> None:
+    lined_up(kernel)
+    db.row(
+        "INSERT INTO lane_entries"
+        " SELECT queue, user_id, order_at - number * interval '1 ms', uuidv7(), key"
+        "   FROM lane_entries, generate_series(1, 20000) AS number",
+        (),
+    )
+    (workflow,) = lined_up(kernel)
+    db.row("VACUUM (ANALYZE) lane_entries", ())
+    others = ["stripe", "vercel", "openai", "http"]
+    whole = pages_read(lambda: queries.lined_up(["control"]))
+    assert whole > 200
+    assert pages_read(lambda: queries.lined_up(["control", *others])) < whole + 40
+    assert pages_read(lambda: queries.queue_states(others, kernel.user_id, is_operator=True)) < 80
+    newcomer = another_user("bo").user_id
+    assert pages_read(lambda: queries.queue_states(["control", *others], newcomer)) < 120
+    assert pages_read(lambda: queries.workflow_detail(workflow, kernel.user_id)) < 80
 
 
 def test_operators_are_told_the_bounds_that_hold() -> None:
