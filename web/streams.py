@@ -8,7 +8,6 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 import json
 import socket
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -23,7 +22,8 @@ from web.watching import Waiter, Watch
 
 TICK_SECONDS = 0.3
 """The interval at which a stream checks whether its client is still connected."""
-_PAGE = 200
+PAGE = 200
+"""The most events that a stream reads at once."""
 HEARTBEAT_SECONDS = 10.0
 LONGEST_SECONDS = 3600.0
 
@@ -46,12 +46,14 @@ class EventStream(Iterator[bytes]):
         watched: Watched,
         connection: socket.socket | None,
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        first: Tail | None = None,
     ) -> None:
+        """`first`: at most PAGE events after `watched.after`, if the caller has read them."""
         self._watch = watch
         self._waiter: Waiter | None = None
         self._watched = watched
         self._connection = connection
-        self._chunks: deque[bytes] = deque([b"retry: 1000\n\n"])
+        self._chunks = [b"retry: 1000\n\n"]
         self._is_behind = True
         self._is_complete = False
         self._is_open = True
@@ -61,6 +63,8 @@ class EventStream(Iterator[bytes]):
         self._owners = {"user": watched.user_id, "key": watched.key_prefix}
         shares.take(**self._owners)
         self._shares = shares
+        if first is not None:
+            self._take(first)
 
     def __next__(self) -> bytes:
         while not self._chunks:
@@ -68,7 +72,9 @@ class EventStream(Iterator[bytes]):
                 raise StopIteration
             self._advance()
         self._beats_at = time.monotonic() + self._heartbeat_seconds
-        return self._chunks.popleft()
+        chunks = b"".join(self._chunks)  # one system call sends them all
+        self._chunks.clear()
+        return chunks
 
     def close(self) -> None:
         """Release the stream's share. The server calls this whenever a stream ends."""
@@ -80,8 +86,9 @@ class EventStream(Iterator[bytes]):
 
     def _advance(self) -> None:
         try:
-            tail = self._read() if self._is_behind else self._wait()
-            if tail is not None:
+            if self._is_behind:
+                self._take(self._read())
+            elif (tail := self._wait()) is not None:
                 self._add(tail)
         except NotFound:
             self._is_complete = True
@@ -98,10 +105,9 @@ class EventStream(Iterator[bytes]):
 
     def _read(self) -> Tail:
         """Read one page of the events that exist already."""
-        (tail,) = workflow_tails([self._watched], limit=_PAGE)
+        (tail,) = workflow_tails([self._watched], limit=PAGE)
         if tail is None:
             raise NotFound("there is no such workflow, or the API key was revoked")
-        self._is_behind = len(tail.events) == _PAGE
         return tail
 
     def _wait(self) -> Tail | None:
@@ -113,6 +119,11 @@ class EventStream(Iterator[bytes]):
         if tail is not None:
             self._waiter = None
         return tail
+
+    def _take(self, page: Tail) -> None:
+        """Add a page; the next one is read at once, unless this was the last."""
+        self._is_behind = len(page.events) == PAGE
+        self._add(page)
 
     def _add(self, tail: Tail) -> None:
         for seq, body in tail.events:

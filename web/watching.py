@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import NotFound
-from app.queries import Probe, Tail, Watched, workflow_tails
+from app.queries import Probe, Tail, Watched
 from app.telemetry import logger
 
 INTERVAL_SECONDS = 0.005
@@ -145,7 +145,7 @@ class Watch:
         """
         try:
             found = _with_news(probe, waiters)
-            tails = workflow_tails([waiter.watched for waiter in found]) if found else []
+            tails = probe.tails([waiter.watched for waiter in found]) if found else []
         except (DBAPIError, PoolTimeout, psycopg2.Error) as err:
             # Keep the waiters registered until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)

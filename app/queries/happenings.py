@@ -80,17 +80,23 @@ SELECT asked.number, w.status, e.seq, e.body
 """)
 
 
-def workflow_tails(watched: Sequence[Watched], *, limit: int = 200) -> list[Tail | None]:
+def workflow_tails(
+    watched: Sequence[Watched], *, limit: int = 200, connection: Connection | None = None
+) -> list[Tail | None]:
     """What `workflow_events` returns, for many workflows in one statement.
 
-    The result is None for a workflow that the user may not see, and if the key is revoked.
+    The result is None for a workflow that the user may not see, and if the key is revoked. With
+    `connection` (see `connect_to_read`), that is asked, without a transaction around the statement.
     """
-    with begin_read() as connection:
+    if connection is not None:
         found = _tails(connection, watched, limit)
+    else:
+        with begin_read() as opened:
+            found = _tails(opened, watched, limit)
     absent = [number for number, tail in enumerate(found) if tail is None]
     if absent and has_replica():
-        with begin() as connection:
-            of_primary = _tails(connection, [watched[number] for number in absent], limit)
+        with begin() as opened:
+            of_primary = _tails(opened, [watched[number] for number in absent], limit)
         for number, tail in zip(absent, of_primary, strict=True):
             found[number] = tail
     return found

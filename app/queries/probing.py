@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from app.db import connect_to_read
-from app.queries.happenings import Watched
+from app.queries.happenings import Tail, Watched, workflow_tails
 
 _RENEW_SECONDS = 60.0
 """The connection is replaced after this time, because the replica may be reachable again."""
@@ -63,6 +63,14 @@ class Probe:
             found |= {n for n, each in enumerate(watched) if each.key_prefix in gone}
         return sorted(found)
 
+    def tails(self, watched: Sequence[Watched]) -> list[Tail | None]:
+        """What `workflow_tails` returns, in one round trip. Raises like `news`."""
+        try:
+            return workflow_tails(watched, connection=self._opened())
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Close the connection; the next call of `news` opens a new one."""
         connection, self._connection, self._cursor = self._connection, None, None
@@ -72,8 +80,7 @@ class Probe:
     def _ask(
         self, watched: Sequence[Watched], keys: set[str]
     ) -> list[tuple[int | None, str | None]]:
-        if self._connection is None or time.monotonic() > self._renews_at:
-            self._open()
+        self._opened()
         # PostgreSQL reads the text of an array faster than psycopg2 writes a list of ids.
         ids = ",".join(each.workflow_id.hex for each in watched)
         afters = ",".join(str(each.after) for each in watched)
@@ -81,10 +88,12 @@ class Probe:
         found: list[tuple[int | None, str | None]] = self._cursor.fetchall()
         return found
 
-    def _open(self) -> None:
-        self.close()
-        self._connection = connect_to_read()
-        # SQLAlchemy's part of each execution would be dearer than the rest of it.
-        self._cursor = self._connection.connection.cursor()
-        self._cursor.execute(_PREPARE)
-        self._renews_at = time.monotonic() + _RENEW_SECONDS
+    def _opened(self) -> Connection:
+        if self._connection is None or time.monotonic() > self._renews_at:
+            self.close()
+            self._connection = connect_to_read()
+            # SQLAlchemy's part of each execution would be dearer than the rest of it.
+            self._cursor = self._connection.connection.cursor()
+            self._cursor.execute(_PREPARE)
+            self._renews_at = time.monotonic() + _RENEW_SECONDS
+        return self._connection

@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 import requests
 from flask.testing import FlaskClient
+from uuid_utils.compat import uuid4
 
 from app.errors import Unavailable
 from app.identity import keys
-from app.queries import Watched
+from app.queries import Tail, Watched
 from tests.web.conftest import Caller, append_event, end
 from web.shares import Shares
 from web.streams import HEARTBEAT_SECONDS, EventStream, is_disconnected
@@ -156,6 +157,14 @@ def test_a_silent_stream_shows_that_it_lives(
     slots.take()
     with pytest.raises(Unavailable):
         slots.take()
+
+
+def test_events_that_were_read_already_are_not_read_again(caller: Caller) -> None:
+    nowhere = Watched(uuid4(), caller.user_id, 0, caller.prefix)
+    page = Tail([(1, '{"type": "WorkflowStarted"}'), (2, '{"type": "Other"}')], is_complete=True)
+    stream = EventStream(Shares("event streams", 1), Watch(), nowhere, None, first=page)
+    assert next(stream).split(b"\n")[2::4] == [b"id: 1", b"id: 2", b""]
+    assert list(stream) == []
 
 
 def test_a_closed_connection_is_seen() -> None:

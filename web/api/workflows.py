@@ -31,7 +31,7 @@ from web.schemas.workflows import (
     WorkflowQuery,
 )
 from web.shares import STREAMS
-from web.streams import EventStream
+from web.streams import PAGE, EventStream
 
 SSE = "text/event-stream"
 
@@ -159,13 +159,13 @@ def _stream(path: WorkflowPath, query: EventsQuery) -> Response:
     resumed = request.headers.get("Last-Event-ID")
     after = query.after if resumed is None else _event_number(resumed)
     # Query once before the stream starts, because an error can still be answered with a status.
-    tail = _tail(path, after, limit=1)
+    tail = _tail(path, after, limit=PAGE)
     if resumed is not None and tail.is_complete and not tail.events:
         return Response(status=HTTPStatus.NO_CONTENT)
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
     shares, watch = current_app.extensions[STREAMS], current_app.extensions["watch"]
     watched = queries.Watched(path.workflow_id, caller(), after, caller_key())
-    stream = EventStream(shares, watch, watched, connection)
+    stream = EventStream(shares, watch, watched, connection, first=tail)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(stream, mimetype=SSE, headers=headers)
 
