@@ -58,8 +58,8 @@ class Direct:
 def command(*words: str) -> bytes:
     """One command in the form in which it is sent.
 
-    >>> command("LLEN", "stripe")
-    b'*2\\r\\n$4\\r\\nLLEN\\r\\n$6\\r\\nstripe\\r\\n'
+    >>> command("LLEN", "control")
+    b'*2\\r\\n$4\\r\\nLLEN\\r\\n$7\\r\\ncontrol\\r\\n'
     """
     encoded = [word.encode() for word in words]
     parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded]
