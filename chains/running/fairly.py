@@ -5,14 +5,15 @@ whose expressions were heavy lately may have to wait before they are evaluated. 
 is recorded never waits, because its expressions were evaluated; nor does a compensation, a lookup,
 a poll, or a step of which a call was recorded.
 
-In all processes of a worker, one step of a user runs at a time whose expressions are known to be
-heavy. So the others are free for other users' steps, although many such steps become due at once.
+In all processes of a worker, the heavy expressions of only one step of a user are evaluated at a
+time. So the other processes are free for other users' steps, although many heavy steps come at
+once. A step that proves to be heavy while another one is evaluated breaks off, and waits.
 """
 
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from app.keys import template_of
 from app.platform import Json
 from app.protocol.claims import Claim, Fenced
 from app.protocol.shares import CALLED, WAITS_FOR_SHARE, await_share
+from chains.language.evaluation import telling_heavy
 from chains.running.shares import HEAVY_SECONDS, Kind, Shares
 from chains.running.turns import Turns
 
@@ -41,6 +43,10 @@ def fairly(prepare: Prepare, shares: Shares, turns: Turns) -> Prepare:
     return _Fairly(prepare, shares, turns).prepared
 
 
+class _TurnTaken(Exception):
+    """Another heavy step of the user is being prepared in a process of this worker."""
+
+
 class _Fairly:
     def __init__(self, prepare: Prepare, shares: Shares, turns: Turns) -> None:
         self._prepare = prepare
@@ -49,18 +55,40 @@ class _Fairly:
 
     def prepared(self, claim: Claim) -> Prepared:
         kind = (claim.user_id, claim.type, claim.version, template_of(claim.key))
-        now = time.monotonic()
-        if not self._shares.is_asked(kind, now) or not may_wait(claim):
-            return self._booked(claim, kind)
-        is_promised = claim.code == WAITS_FOR_SHARE
-        pause = self._shares.pause(kind, now, random.random(), is_promised=is_promised)
-        if pause is not None:
+        if may_wait(claim):
+            is_asked = self._shares.is_asked(kind, time.monotonic())
+            pause = self._pause(claim, kind) if is_asked else None
+            if pause is None:
+                try:
+                    return self._in_turn(claim, kind, is_known=is_asked)
+                except _TurnTaken:
+                    pause = self._shares.promise(kind, time.monotonic(), random.random())
             _put_off(claim, pause)
-            return self._booked(claim, kind)
-        with self._turns.taken(claim.user_id) as is_free:
-            if not is_free:
-                _put_off(claim, self._shares.cost(kind))
-            return self._booked(claim, kind)
+        return self._booked(claim, kind)
+
+    def _pause(self, claim: Claim, kind: Kind) -> float | None:
+        is_promised = claim.code == WAITS_FOR_SHARE
+        now, fraction = time.monotonic(), random.random()
+        return self._shares.pause(kind, now, fraction, is_promised=is_promised)
+
+    def _in_turn(self, claim: Claim, kind: Kind, *, is_known: bool) -> Prepared:
+        """Prepare the step in its user's turn, or raise _TurnTaken.
+
+        The turn is taken first if the step is known to be heavy, else when it proves to be.
+        """
+        with ExitStack() as held:
+            has_turn = False
+
+            def take() -> None:
+                nonlocal has_turn
+                if not has_turn and not held.enter_context(self._turns.taken(claim.user_id)):
+                    raise _TurnTaken
+                has_turn = True
+
+            if is_known:
+                take()
+            with telling_heavy(take):
+                return self._booked(claim, kind)
 
     def _booked(self, claim: Claim, kind: Kind) -> Prepared:
         """Prepare the step, and book what it takes."""

@@ -62,10 +62,6 @@ class Shares:
         cost = self._costs.get(kind)
         return self._unpromised(account) > now if cost is None else cost >= HEAVY_SECONDS
 
-    def cost(self, kind: Kind) -> float:
-        """What the expressions of a heavy step took lately, in seconds."""
-        return max(HEAVY_SECONDS, self._costs.get(kind, 0.0))
-
     def pause(self, kind: Kind, now: float, fraction: float, *, is_promised: bool) -> float | None:
         """The seconds for which a step that is asked must wait; None if it may run now.
 
@@ -78,16 +74,31 @@ class Shares:
                 return None
             if is_promised and account.used_until - BURST_SECONDS / self.share <= now:
                 return None
-            begins = self._unpromised(account)
-            if kind in self._costs:
-                begins = max(begins, account.promised_until)
-            if begins <= now:
+            is_in_line = kind in self._costs and account.promised_until > now
+            if self._unpromised(account) <= now and not is_in_line:
                 return None
-            if begins - now > HORIZON_SECONDS:
-                return HORIZON_SECONDS * (1.0 + fraction)
-            if kind in self._costs:
-                account.promised_until = begins + self.cost(kind) / self.share
-            return begins - now
+            return self._promise(account, kind, now, now, fraction)
+
+    def promise(self, kind: Kind, now: float, fraction: float) -> float:
+        """The seconds for which a step must wait that found another one of its user running."""
+        with self._guard:
+            account = self._accounts.setdefault(kind[0], _Account())
+            return self._promise(account, kind, now + self._cost(kind), now, fraction)
+
+    def _promise(
+        self, account: _Account, kind: Kind, earliest: float, now: float, fraction: float
+    ) -> float:
+        begins = max(earliest, self._unpromised(account))
+        if kind in self._costs:
+            begins = max(begins, account.promised_until)
+        if begins - now > HORIZON_SECONDS:
+            return HORIZON_SECONDS * (1.0 + fraction)
+        if kind in self._costs:
+            account.promised_until = begins + self._cost(kind) / self.share
+        return begins - now
+
+    def _cost(self, kind: Kind) -> float:
+        return max(HEAVY_SECONDS, self._costs.get(kind, 0.0))
 
     def use(self, kind: Kind, seconds: float, now: float, *, is_more: bool = False) -> None:
         """Book what the expressions of a step have taken until `now`.

@@ -1,6 +1,7 @@
 """The share of a worker process's time that one user's expressions may take."""
 
 import heapq
+import itertools
 import multiprocessing
 import random
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class Flood:
             if pause is None:
                 self._take(process, number, now, arrivals[number][1])
             else:
+                assert len(process.promises) < 100 * len(arrivals), "steps starve"
                 heapq.heappush(waiting, (now + pause, number, True))
 
     def _pause(self, process: Process, now: float, *, is_promised: bool) -> float | None:
@@ -139,6 +141,14 @@ def test_light_steps_are_never_asked_and_not_kept() -> None:
     assert not shares.is_asked(light, 0.0)
     assert not shares.is_asked((uuid4(), *STEP[1:]), 0.0), "another user's is free"
     assert shares.is_asked(STEP, 0.0)
+
+
+def test_steps_that_wait_for_another_one_come_one_after_the_other() -> None:
+    shares = Shares(0.1)
+    shares.use(STEP, 0.1, 0.0)
+    times = [shares.promise(STEP, 0.0, 0.0) for _ in range(5)]
+    assert times[0] >= 0.1
+    assert all(later - sooner > 0.9 for sooner, later in itertools.pairwise(times))
 
 
 def test_the_books_stay_small() -> None:

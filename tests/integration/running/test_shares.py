@@ -25,6 +25,7 @@ from tests.integration.driving import pass_time
 from tests.unit.definitions import noop
 
 NOOP = "control.noop"
+HEAVY = f"length({'map(&' * 3}@{f', `{[*range(45)]}`)' * 3}) > `0`"
 
 
 class Worker:
@@ -117,6 +118,16 @@ def test_one_heavy_step_of_a_user_runs_at_a_time(kernel: Kernel) -> None:
     assert other.attempt(kernel.claim(workflow, "a")) is Moves.FINISH
 
 
+def test_a_step_that_proves_to_be_heavy_breaks_off_while_another_one_runs(kernel: Kernel) -> None:
+    name = kernel.register({**noop("a"), "when": HEAVY})
+    workflow, worker = kernel.start(name), Worker(kernel, name, seconds=0.0)
+    with worker.turns.taken(kernel.user_id):
+        assert worker.attempt(kernel.claim(workflow, "a")) is Moves.PUT_OFF
+    assert kernel.step(workflow, "a")["error_code"] == WAITS_FOR_SHARE
+    pass_time("1 hour")
+    assert worker.attempt(kernel.claim(workflow, "a")) is Moves.FINISH
+
+
 @pytest.mark.parametrize("how", ["called", "fenced", "draining"])
 def test_what_else_may_have_become_of_a_step_that_should_wait(kernel: Kernel, how: str) -> None:
     workflow, worker = begun(kernel)
@@ -132,9 +143,6 @@ def test_what_else_may_have_become_of_a_step_that_should_wait(kernel: Kernel, ho
         assert move is Moves.FINISH, "a call of it was recorded, so that it goes on"
     else:
         assert (move, worker.prepared) == ({"fenced": Moves.FENCED}.get(how, Moves.PUT_OFF), [])
-
-
-HEAVY = f"length({'map(&' * 3}@{f', `{[*range(45)]}`)' * 3}) > `0`"
 
 
 @pytest.mark.parametrize(
