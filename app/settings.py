@@ -165,7 +165,7 @@ class Settings(BaseSettings):
     republish_seconds: float = Field(default=15.0, ge=0.5, le=15.0)
     autoscale: str = Field(default="4,2", pattern=r"^\d+,\d+$")
     expression_share: float = Field(default=0.1, gt=0, le=1)
-    """The part of a worker process's time that the expressions of one user may take."""
+    """The part of one process's time that a user's expressions may take in each worker."""
     database_pool: int = Field(default=5, ge=1)
     database_connections: int = Field(default=16, ge=2)
     """The most connections that the short statements of a process use at the same time.

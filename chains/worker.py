@@ -34,7 +34,7 @@ def _dispatch(workflow_id: Any, keys: list[str]) -> None:
 
 tasks.check()
 celery_app = make_app()
-# Made before the pool is forked, so that its processes have the same turns.
+# Made before the pool is forked, so that its processes have the same accounts and turns.
 prepare_fairly = fairly(prepare, Shares(settings.current().expression_share), Turns())
 order = Order(prepare_fairly, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up)
 engine = Engine(actions(), order)

@@ -1,4 +1,4 @@
-"""The share of a worker process's time that one user's expressions may take."""
+"""The share of a worker's time that one user's expressions may take."""
 
 import heapq
 import itertools
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ COSTS = st.lists(st.sampled_from([0.0, 0.02, 0.42, 2.0]), min_size=1, max_size=1
 
 @dataclass
 class Process:
-    """A worker process: it runs one step at a time, and its time passes only by that."""
+    """A worker of one process: its time passes only by the steps that it runs."""
 
     shares: Shares
     free_at: float = 0.0
@@ -130,7 +131,6 @@ def test_light_steps_are_never_asked_and_not_kept() -> None:
     for number in range(1000):
         shares.use((USER, "light", 1, str(number)), HEAVY_SECONDS / 2, 0.0)
     assert not shares._costs
-    assert not shares._accounts
     for _ in range(5):
         shares.use(STEP, 0.42, 0.0)
     light: Kind = (USER, "light", 1, "b")
@@ -153,10 +153,20 @@ def test_steps_that_wait_for_another_one_come_one_after_the_other() -> None:
 
 def test_the_books_stay_small() -> None:
     shares = Shares(0.1)
-    for number in range(25_000):
+    for number in range(12_000):
         shares.use((UUID(int=number), "flood", 1, "a"), 0.42, number * 0.001)
-    assert len(shares._accounts) <= 10_000
     assert len(shares._costs) <= 10_000
+
+
+def test_the_processes_of_a_worker_have_the_same_accounts() -> None:
+    shares = Shares(0.1)
+    other = multiprocessing.get_context("fork").Process(target=shares.use, args=(STEP, 2.0, 5.0))
+    assert not shares.is_asked(STEP, 5.0)
+    other.start()
+    other.join(10)
+    assert shares.is_asked(STEP, 5.0), "its user has no time left"
+    assert shares.pause(STEP, 5.0, 0.0, is_promised=False) == 15.5
+    assert not shares.is_asked(STEP, 5.0 + 18.0)
 
 
 def test_one_turn_of_a_user_is_taken_at_a_time_by_threads_and_processes() -> None:
