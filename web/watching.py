@@ -23,9 +23,14 @@ from app.telemetry import logger
 INTERVAL_SECONDS = 0.005
 _QUIET_INTERVAL_SECONDS = 0.015
 """The interval when no stream has started or received an event for _ACTIVE_SECONDS."""
-_ACTIVE_SECONDS = 10.0
-_MOST_SHARE = 0.1
+_ACTIVE_SECONDS = 5.0
+_EACH_SECONDS = 0.00005
+"""What each stream adds to the interval, because it adds as much to the cost of a poll."""
+_MOST_SHARE = 0.2
 """The largest share of the thread's time spent in polls: slow polls become less frequent."""
+_WEIGHT = 0.1
+"""The part of the last poll in the usual time of a poll, from which its share is reckoned. So the
+events of a workflow that come one after the other do not wait for the reading of the first."""
 _LONGEST_PAUSE_SECONDS = 1.0
 """The longest pause after a poll. It applies even to a slow poll, which a lock may have delayed."""
 _UNREACHABLE_PAUSE_SECONDS = 0.5
@@ -54,6 +59,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._active_until = 0.0
+        self._usual_seconds = 0.0
         self._waiters: set[Waiter] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -114,7 +120,8 @@ class Watch:
                 began = time.monotonic()
                 is_reachable = self._poll(probe, waiters)
                 took = time.monotonic() - began
-                time.sleep(self._pause(took) if is_reachable else _UNREACHABLE_PAUSE_SECONDS)
+                pause = self._pause(took, len(waiters))
+                time.sleep(pause if is_reachable else _UNREACHABLE_PAUSE_SECONDS)
         finally:
             probe.close()
             # Do this after an exception too, so that the next waiter starts a new thread.
@@ -122,11 +129,15 @@ class Watch:
                 if self._thread is threading.current_thread():
                     self._thread = None
 
-    def _pause(self, took: float) -> float:
-        """The seconds until the next poll, after a poll of `took` seconds."""
+    def _pause(self, took: float, streams: int) -> float:
+        """The seconds until the next poll, after one for so many streams that took so long."""
+        counted = min(took, _LONGEST_PAUSE_SECONDS * _MOST_SHARE)
+        self._usual_seconds += _WEIGHT * (counted - self._usual_seconds)
         is_active = time.monotonic() < self._active_until
         interval = INTERVAL_SECONDS if is_active else _QUIET_INTERVAL_SECONDS
-        return min(max(interval - took, took * (1 / _MOST_SHARE - 1)), _LONGEST_PAUSE_SECONDS)
+        interval += streams * _EACH_SECONDS
+        pause = max(interval - took, self._usual_seconds * (1 / _MOST_SHARE - 1))
+        return min(pause, _LONGEST_PAUSE_SECONDS)
 
     def _current_waiters(self) -> list[Waiter]:
         with self._changed:
