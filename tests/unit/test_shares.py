@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
