@@ -11,8 +11,14 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from chains.language.expressions import MARK
 from chains.language.faults import Fault, schema_faults
-from chains.language.keywords import KEYWORDS
-from chains.language.time_limits import MOST_SECONDS, Keyword, TakesTooLong, limited, time_limit
+from chains.language.patterns.keywords import KEYWORDS
+from chains.language.patterns.time_limits import (
+    MOST_SECONDS,
+    Keyword,
+    TakesTooLong,
+    limited,
+    time_limit,
+)
 
 # The result of these keywords depends on a value as a whole, so a reference inside the value could
 # change the result. They are not applied to a value that contains a reference.

@@ -13,9 +13,9 @@ from uuid import UUID
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 
 from app.errors import InvalidInput
-from chains.language.keywords import KEYWORDS, extra_names, formats
+from chains.language.patterns.keywords import KEYWORDS, extra_names, formats
+from chains.language.patterns.time_limits import TakesTooLong, limited, time_limit
 from chains.language.schema_rules import referred
-from chains.language.time_limits import TakesTooLong, limited, time_limit
 
 MAX_FAULTS = 20
 

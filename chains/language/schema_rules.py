@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 
 from chains.language.faults import MAX_FAULTS, Fault, Place, near, pointer
 from chains.language.fitting import misfits
-from chains.language.keywords import pattern_fault
-from chains.language.time_limits import (
+from chains.language.patterns.keywords import pattern_fault
+from chains.language.patterns.time_limits import (
     MAX_PATTERN,
     MAX_PATTERNS,
     TAKES_TOO_LONG,

@@ -16,9 +16,9 @@ from PIL import Image
 
 from app.aside.child import thread_time
 from app.files import images
-from chains.language import keywords, matching
-from chains.language.keywords import matches, pattern_fault
-from chains.language.time_limits import TakesTooLong, check_time, time_limit
+from chains.language.patterns import keywords, matching
+from chains.language.patterns.keywords import matches, pattern_fault
+from chains.language.patterns.time_limits import TakesTooLong, check_time, time_limit
 from tests.forked import CHECKOUT
 
 LARGE = r"\w{90}x$"
@@ -130,7 +130,7 @@ def test_a_child_decodes_a_picture() -> None:
 OWNER = f"""
 import os, sys, time
 from app.files import images
-from chains.language import keywords
+from chains.language.patterns import keywords
 keywords.matches({LARGE!r}, "a")
 first = keywords._child.pid
 if not os.fork():

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from app.errors import InvalidInput
+from chains.language.patterns.time_limits import TakesTooLong, pattern_size, time_limit
 from chains.language.schema import check_shape, validator
-from chains.language.time_limits import TakesTooLong, pattern_size, time_limit
 
 LIST = {"properties": {"list": {"uniqueItems": True}}}
 NESTING = {"properties": {"a": {"pattern": "^(a+)+$"}}}

@@ -12,7 +12,7 @@ from chains.catalogue.differences import difference
 from chains.language.definition import Definition
 from chains.language.faults import MAX_FAULTS, DefinitionRefused
 from chains.language.fitting import misfits
-from chains.language.time_limits import TAKES_TOO_LONG
+from chains.language.patterns.time_limits import TAKES_TOO_LONG
 from chains.plans.validation import Types, definition_of, examine
 from tests.unit.definitions import noop
 from tests.unit.kinds import EVERY_KIND

@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 
 from app.aside.child import Child, TookTooLong
 from app.payload import whole_numbers
-from chains.language import matching
-from chains.language.time_limits import (
+from chains.language.patterns import matching
+from chains.language.patterns.time_limits import (
     MAX_MATCHING,
     MAX_PATTERN,
     MAX_POSITIONS,
@@ -38,7 +38,7 @@ AT_ONCE_MATCHING = 20_000
 _LEAST_SECONDS = 0.5
 """What is linear takes less, so only what would run on and on ends its child."""
 
-_child = Child("chains.language.matching")
+_child = Child("chains.language.patterns.matching")
 
 
 def pattern_fault(pattern: str) -> str | None:
