@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -19,12 +19,14 @@ from redis.exceptions import RedisError
 
 from app import db
 from app.broker.celery import celery_app
+from app.broker.links import queue_of
 from app.errors import Unavailable
 from app.keys import is_undo
 from app.protocol import lanes
 from chains import registry
 from chains.dispatch import dispatch, dispatch_starts, pinned, queue_length
-from chains.plans.compiler import Compiler
+from chains.plans.compiler import DEFAULT_PRIORITY, Compiler
+from chains.plans.plan import Plan
 
 log = structlog.get_logger()
 
@@ -35,6 +37,8 @@ _LOOK_SECONDS = 0.25
 """How often a process looks at a queue that is not backed up."""
 _TRUST_SECONDS = 1.0
 """How long a process relies on the level that PostgreSQL last told it."""
+_MOST_CALLS = 20
+"""How often PostgreSQL is asked at most, if a queue is empty and nothing was admitted."""
 _UNABLE_SECONDS = 1.0
 """The pause after a look at a queue that failed."""
 
@@ -65,9 +69,21 @@ class _Queue:
 _queues: dict[str, _Queue] = defaultdict(_Queue)
 
 
+@dataclass
+class _BackedUp:
+    """The queues that are backed up, as this process read them last."""
+
+    names: frozenset[str] = frozenset()
+    read_at: float = -math.inf
+
+
+_backed_up = _BackedUp()
+
+
 def forget() -> None:
     """Forget what this process knows about the queues."""
     _queues.clear()
+    _backed_up.read_at = -math.inf
 
 
 def top_up(queue: str, *, has_lined_up: bool = False) -> None:
@@ -88,6 +104,9 @@ def top_up(queue: str, *, has_lined_up: bool = False) -> None:
     except (*db.AWAY, Unavailable, RedisError, OSError) as err:
         known.looks_at = time.monotonic() + _UNABLE_SECONDS
         log.warning("admission.unable", queue=queue, error=str(err).strip()[:200])
+    except Exception as err:  # the caller runs steps, which must go on
+        known.looks_at = time.monotonic() + _UNABLE_SECONDS
+        log.error("admission.failed", queue=queue, exc_info=err)
     finally:
         known.lock.release()
 
@@ -96,12 +115,16 @@ def _look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
     length = queue_length(queue)
     if known.has_enough(length, has_lined_up=has_lined_up):
         return
-    found = lanes.admit(queue, length)
-    if found is None:
-        return
-    known.asked_at = time.monotonic()
-    known.level = found.level if found.is_backed_up else 0
-    _publish(found.admitted)
+    for _ in range(_MOST_CALLS):
+        found = lanes.admit(queue, length)
+        if found is None:
+            return
+        known.asked_at = time.monotonic()
+        known.level = found.level if found.is_backed_up else 0
+        _publish(found.admitted)
+        if found.admitted or length or not found.is_backed_up:
+            return
+        # All entries that were read belonged to steps that do not wait any more.
 
 
 def line_up(workflow_id: UUID, keys: Sequence[str]) -> set[str]:
@@ -110,19 +133,40 @@ def line_up(workflow_id: UUID, keys: Sequence[str]) -> set[str]:
     The caller publishes the others. So many steps at once that they fill a queue make it backed up.
     """
     steps = [key for key in keys if not is_undo(key)]
-    if len(steps) <= MANY and not any(known.level for known in _queues.values()):
+    backed_up = _names()
+    if len(steps) <= MANY and not backed_up:
         return set()
     type, version, priority = pinned(workflow_id)
     needed = Compiler(celery_app(), registry.plan(type, version), workflow_id, priority).queues(
         steps
     )
     wide = [queue for queue, messages in needed.items() if messages > MANY]
-    if not wide and not any(_queues[queue].level for queue in needed):
+    if not wide and backed_up.isdisjoint(needed):
         return set()
     lined_up = lanes.line_up(workflow_id, steps, wide)
     for queue in needed if lined_up else ():
         top_up(queue, has_lined_up=True)
     return set(lined_up)
+
+
+def publish_start(
+    workflow_id: UUID,
+    plan: Plan,
+    keys: Sequence[str],
+    verdict: str,
+    dispatch_all: Callable[[], bool],
+) -> bool:
+    """Publish the first steps of a workflow by the verdict of `start_workflow_v1`.
+
+    `dispatch_all()` publishes all of them. Return False if Redis was not reached.
+    """
+    if verdict == "started_apart":
+        return publish(workflow_id, keys)
+    if verdict != "lined_up":
+        return dispatch_all()
+    for queue in {queue_of(plan.step(key).action) for key in keys}:
+        top_up(queue, has_lined_up=True)
+    return True
 
 
 def publish(workflow_id: UUID, keys: Sequence[str]) -> bool:
@@ -131,12 +175,29 @@ def publish(workflow_id: UUID, keys: Sequence[str]) -> bool:
     return dispatch(workflow_id, [key for key in keys if key not in lined_up])
 
 
+def _names() -> frozenset[str]:
+    """The queues that are backed up, read at most once in _TRUST_SECONDS."""
+    if time.monotonic() > _backed_up.read_at + _TRUST_SECONDS:
+        _backed_up.read_at = time.monotonic()
+        try:
+            _backed_up.names = lanes.backed_up()
+        except db.AWAY as err:
+            log.warning("admission.unable", error=str(err).strip()[:200])
+    return _backed_up.names
+
+
 def _publish(admitted: tuple[lanes.Admitted, ...]) -> None:
+    # Without the workflows' priorities: kombu serves its lists strictly in their order, so a
+    # message of low priority would not have its turn while others are admitted. The lane has
+    # decided.
     starts = []
     for each in admitted:
-        if set(each.keys) == set(registry.plan(each.type, each.version).heads):
-            starts.append((each.workflow_id, each.type, each.version, each.priority))
-        else:
+        try:
             plan = registry.plan(each.type, each.version)
-            dispatch(each.workflow_id, list(each.keys), plan, each.priority)
+            if set(each.keys) == set(plan.heads):
+                starts.append((each.workflow_id, each.type, each.version, DEFAULT_PRIORITY))
+            else:
+                dispatch(each.workflow_id, list(each.keys), plan)
+        except Exception as err:  # the others are published; the reconciler tries this one again
+            log.error("admission.not_published", workflow=str(each.workflow_id), exc_info=err)
     dispatch_starts(starts)

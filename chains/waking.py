@@ -6,7 +6,7 @@ from app import db
 from app.broker.links import queue_of
 from app.keys import child_id
 from app.protocol import outcomes
-from chains.dispatch import dispatch
+from chains.admission import publish
 
 
 def wake_parent(workflow_id: UUID) -> None:
@@ -27,4 +27,4 @@ def wake(platform: str, external_id: str) -> None:
         if queue_of(step["action"]) != platform:
             continue
         if outcomes.wake_step(step["workflow_id"], step["key"], platform, external_id):
-            dispatch(step["workflow_id"], [step["key"]])
+            publish(step["workflow_id"], [step["key"]])

@@ -24,7 +24,6 @@ class Admitted:
     workflow_id: UUID
     type: str
     version: int
-    priority: int
     keys: tuple[str, ...]
 
 
@@ -49,10 +48,10 @@ def admit(queue: str, length: int) -> Admission | None:
     if not rows:
         return None
     keys: dict[UUID, list[str]] = {}
-    of: dict[UUID, tuple[str, int, int]] = {}
+    of: dict[UUID, tuple[str, int]] = {}
     for row in rows[:-1]:
         keys.setdefault(row["workflow_id"], []).append(row["key"])
-        of[row["workflow_id"]] = row["type"], row["version"], row["priority"]
+        of[row["workflow_id"]] = row["type"], row["version"]
     admitted = tuple(Admitted(id, *of[id], tuple(found)) for id, found in keys.items())
     return Admission(rows[-1]["level"], rows[-1]["is_backed_up"], admitted)
 
@@ -67,9 +66,17 @@ def line_up(workflow_id: UUID, keys: list[str], wide: list[str]) -> list[str]:
     return list(row["keys"])
 
 
-def look_at_admitted(most: int) -> None:
+def look_at_admitted(most: int) -> int:
     """Make the reconciler look at the workflows that were admitted some time ago and still run.
 
-    So many admissions are read at most.
+    So many admissions are read at most; returns how many were read.
     """
-    db.row("SELECT look_at_admitted_v1(%s, %s)", (republish_seconds(), most))
+    row = db.row("SELECT look_at_admitted_v1(%s, %s) AS read", (republish_seconds(), most))
+    assert row is not None
+    return int(row["read"])
+
+
+def backed_up() -> frozenset[str]:
+    """The queues that are backed up."""
+    rows = db.rows("SELECT name FROM queues WHERE is_backed_up", ())
+    return frozenset(row["name"] for row in rows)

@@ -26,6 +26,7 @@ from app.platform import Json
 from app.protocol.claims import republish_seconds
 from app.protocol.controls import lock
 from chains import registry
+from chains.admission import publish_start
 from chains.commands.command import Caller, Subject, own_workflow
 from chains.dispatch import dispatch
 from chains.plans.asking import asked_at_start
@@ -90,8 +91,10 @@ def fork(
         # The id exists already, so the first commit of this fork succeeded. The connection broke
         # before its answer arrived, and `patiently` committed the fork again.
         verdict = "started"
-    if not is_dry and verdict == "started":
-        dispatch(new.id, list(child.heads), registry.plan(subject.type, subject.version))
+    if not is_dry:
+        plan = registry.plan(subject.type, subject.version)
+        heads = list(child.heads)
+        publish_start(new.id, plan, heads, verdict, lambda: dispatch(new.id, heads, plan))
     return Forked(new.id, created=True)
 
 

@@ -18,8 +18,8 @@ from app.payload import clean, dumps
 from app.platform import Json
 from app.protocol.claims import republish_seconds
 from chains import registry
+from chains.admission import publish
 from chains.commands.command import Caller, Done, Subject, any_workflow, refuse_ended
-from chains.dispatch import dispatch
 from chains.language.definition import Approval
 
 
@@ -90,7 +90,7 @@ def give_signal(
     if found["verdict"] == "duplicate":
         return Done(workflow_id, "replayed")
     if found["verdict"] == "woken" and not found["is_paused"] and not is_dry:
-        dispatch(workflow_id, [found["step_key"]])
+        publish(workflow_id, [found["step_key"]])
     return Done(workflow_id, found["verdict"], found["step_key"])
 
 

@@ -38,6 +38,9 @@ BATCH = 200
 POLLED_SOON = 100
 """The number of workflows per pass that are polled soon after a web server came back."""
 
+_MOST_READS = 50
+"""How many times BATCH admissions are read in one pass."""
+
 _unserved = Unserved()
 
 
@@ -90,7 +93,9 @@ def reconcile() -> int:
     _repair_all(current, [row["id"] for row in due])
     for queue in sorted({queue_of(name) for name in actions()}):
         admission.top_up(queue)
-    lanes.look_at_admitted(BATCH)
+    for _ in range(_MOST_READS):
+        if lanes.look_at_admitted(BATCH) < BATCH:
+            break
     with _logged_failures("lost_webhooks.poll_soon"):
         lost_webhooks.poll_soon(POLLED_SOON)
     # Handle orphan effects last and catch the failures of each part, so that they delay no

@@ -14,13 +14,12 @@ import psycopg2
 from uuid_utils.compat import uuid7
 
 from app import db, settings
-from app.broker.links import queue_of
 from app.errors import Conflict, InvalidInput
 from app.files.mentions import mentioned
 from app.payload import dumps, whole_numbers
 from app.platform import Json
 from chains import registry
-from chains.admission import top_up
+from chains.admission import publish_start
 from chains.dispatch import dispatch_start
 from chains.language.definition import Definition
 from chains.plans.asking import asked_at_start
@@ -168,7 +167,7 @@ def _start_quickly(request: _Request) -> Started | None:
     row = _submit(choice, start)
     if row["verdict"] == "known" and row["id"] != workflow_id:
         return _replayed(row, request.hash)
-    if row["verdict"] not in {"started", "lined_up", "known"}:
+    if row["verdict"] not in {"started", "lined_up", "started_apart", "known"}:
         return None
     _publish(start, row["verdict"])
     return Started(workflow_id, created=True, row=None if row["verdict"] == "known" else row)
@@ -331,12 +330,14 @@ def _insert(parameters: tuple[Any, ...]) -> str:
 
 def _publish(start: _Start, verdict: str) -> None:
     """Publish the first steps, unless they were lined up."""
-    if verdict == "lined_up":
-        plan = registry.plan(start.type, start.version)
-        for queue in {queue_of(plan.step(key).action) for key in plan.heads}:
-            top_up(queue, has_lined_up=True)
-    else:
-        dispatch_start(start.id, start.type, start.version, start.priority)
+    plan = registry.plan(start.type, start.version)
+    publish_start(
+        start.id,
+        plan,
+        plan.heads,
+        verdict,
+        lambda: dispatch_start(start.id, start.type, start.version, start.priority),
+    )
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:

@@ -162,6 +162,7 @@ def _cancel_waits(connection: Connection, workflow_id: UUID) -> None:
     ).all()
     for step in cancelled:
         _event(connection, workflow_id, "StepCancelled", step.key, None)
+    connection.execute(text("SELECT leave_lanes_v1(:id)"), {"id": workflow_id})
 
 
 def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:

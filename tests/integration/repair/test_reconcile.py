@@ -382,6 +382,9 @@ def test_a_copy_is_published_only_if_no_message_can_be_left(kernel: Kernel) -> N
 
     # The oldest message of its queue is older: the step's own message may be behind it.
     assert won(published, "control", "1 hour") == []
+    at = kernel.step(published, "first")["publish_after"]
+    wait = kernel.workflow(published)["next_wake_at"] - at
+    assert 10 < wait.total_seconds() < 20, "the look is put off, and not the step's own time"
     assert won(retried, "control", "1 hour") == ["first"], "a retry has no message"
     assert won(retried, "control", "1 hour") == [], "now it has one"
     # All messages of the queue are younger, or the queue is empty: the step's message is lost.

@@ -3,42 +3,47 @@
 --
 -- p_length is the number of messages in the queue. A queue with more than p_most is backed up from
 -- then on. A queue that is backed up is filled up to `level`: what the workers take in
--- p_ahead seconds, but at least p_least. The lanes of the users take turns. If no lane has entries
--- left, the queue is not backed up any more.
+-- p_ahead seconds, but at least p_least. The lanes of the users take turns: those whose turns lie
+-- within one step of the lowest are served together. If no lane has entries left, the queue is not
+-- backed up any more.
 --
 -- Returns a row for each step that the caller must publish, and one row without a key. It has
 -- `level`, and whether the queue is backed up. Returns nothing if another process admits to this
--- queue at the moment. Never waits for another transaction's steps, and touches no workflow.
+-- queue at the moment. Never waits for another transaction's steps, and touches no workflow. The
+-- work of one call is bounded, so there may be more to admit afterwards.
 CREATE OR REPLACE FUNCTION admit_v1(
   p_queue text, p_length integer, p_most integer, p_least integer, p_ahead double precision,
   p_republish double precision)
-RETURNS TABLE (workflow_id uuid, key text, type text, version integer, priority smallint,
-               level integer, is_backed_up boolean)
+RETURNS TABLE (workflow_id uuid, key text, type text, version integer, level integer,
+               is_backed_up boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   q record;
-  lane record;
-  served record;
+  lowest double precision;
   next_turn double precision;
-  share integer;
+  users uuid[];
+  each_of integer;
+  served record;
   wanted integer;
   taken_per_second double precision;
   at timestamptz := clock_timestamp();
   passed double precision;
   skipped uuid[] := '{}';
   ids uuid[] := '{}';
+  rounds integer := 0;
   is_waiting boolean;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtext('admission'), hashtext(p_queue)) THEN RETURN; END IF;
   SELECT * INTO q FROM queues WHERE name = p_queue;
   is_waiting := EXISTS (SELECT FROM lanes WHERE queue = p_queue AND is_waiting);
   IF NOT is_waiting AND p_length <= p_most AND NOT coalesce(q.is_backed_up, false) THEN
-    RETURN QUERY SELECT NULL::uuid, NULL, NULL, 0, 0::smallint, p_least, false;
+    RETURN QUERY SELECT NULL::uuid, NULL, NULL, 0, p_least, false;
     RETURN;
   END IF;
   IF q IS NULL THEN
-    INSERT INTO queues (name) VALUES (p_queue) RETURNING * INTO q;
+    INSERT INTO queues (name) VALUES (p_queue) ON CONFLICT DO NOTHING;
+    SELECT * INTO q FROM queues WHERE name = p_queue;
   END IF;
   passed := extract(epoch FROM at - q.filled_at);
   taken_per_second := CASE WHEN passed > 0 AND q.is_backed_up
@@ -46,33 +51,42 @@ BEGIN
     ELSE q.rate END;
   level := greatest(p_least, ceil(taken_per_second * p_ahead)::integer);
   wanted := level - p_length;
-  WHILE wanted > 0 LOOP
-    SELECT user_id, turn INTO lane FROM lanes
-     WHERE queue = p_queue AND is_waiting AND user_id <> ALL (skipped)
-     ORDER BY turn, user_id LIMIT 1;
-    EXIT WHEN NOT FOUND;
-    SELECT turn INTO next_turn FROM lanes
-     WHERE queue = p_queue AND is_waiting AND user_id <> ALL (skipped)
-       AND user_id <> lane.user_id
-     ORDER BY turn, user_id LIMIT 1;
-    -- A lane that has been opened since the last statement may have the lower turn.
-    share := CASE WHEN FOUND
-      THEN least(wanted, greatest(floor(next_turn - lane.turn)::integer, 0) + 1) ELSE wanted END;
-    FOR served IN SELECT * FROM serve_lane_v1(p_queue, lane.user_id, share, p_republish) LOOP
+  WHILE wanted > 0 AND rounds < 30 LOOP
+    rounds := rounds + 1;
+    SELECT min(turn) INTO lowest FROM lanes
+     WHERE queue = p_queue AND is_waiting AND user_id <> ALL (skipped);
+    EXIT WHEN lowest IS NULL;
+    SELECT array_agg(user_id) INTO users FROM (
+      SELECT user_id FROM lanes
+       WHERE queue = p_queue AND is_waiting AND turn < lowest + 1 AND user_id <> ALL (skipped)
+       ORDER BY turn, user_id LIMIT wanted) AS found;
+    -- A lane that is alone, or far behind the others, is served until it reaches the next.
+    each_of := 1;
+    IF cardinality(users) = 1 THEN
+      SELECT min(turn) INTO next_turn FROM lanes
+       WHERE queue = p_queue AND is_waiting AND user_id <> ALL (skipped || users);
+      each_of := CASE WHEN next_turn IS NULL THEN wanted
+                      ELSE least(wanted, greatest(floor(next_turn - lowest)::integer, 0) + 1) END;
+    END IF;
+    FOR served IN SELECT * FROM serve_lanes_v1(p_queue, users, each_of, wanted, p_republish) LOOP
       IF served.key IS NOT NULL THEN
-        wanted := wanted - 1;
         ids := ids || served.workflow_id;
         RETURN QUERY SELECT served.workflow_id, served.key, served.type, served.version,
-                            served.priority, NULL::integer, NULL::boolean;
-      ELSE
-        q.turn := greatest(q.turn, lane.turn);
-        UPDATE lanes SET turn = lane.turn + served.gone
-         WHERE queue = p_queue AND user_id = lane.user_id;
-        IF served.seen < share AND close_lane_v1(p_queue, lane.user_id) OR served.gone = 0 THEN
-          skipped := skipped || lane.user_id;
-        END IF;
+                            NULL::integer, NULL::boolean;
+        CONTINUE;
+      END IF;
+      wanted := wanted - served.admitted;
+      IF served.admitted > 0 THEN
+        UPDATE lanes SET turn = turn + served.admitted
+         WHERE queue = p_queue AND user_id = served.user_id;
+      END IF;
+      IF served.seen < each_of THEN PERFORM close_lane_v1(p_queue, served.user_id); END IF;
+      IF served.gone = 0 THEN
+        -- It is empty, or others hold its steps.
+        skipped := skipped || served.user_id;
       END IF;
     END LOOP;
+    q.turn := greatest(q.turn, lowest);
   END LOOP;
   IF ids <> '{}' THEN INSERT INTO admissions (workflow_ids) VALUES (ids); END IF;
   is_waiting := EXISTS (SELECT FROM lanes WHERE queue = p_queue AND is_waiting);
@@ -81,5 +95,5 @@ BEGIN
   UPDATE queues SET is_backed_up = admit_v1.is_backed_up, turn = q.turn, rate = taken_per_second,
          filled_at = at, filled_to = level - wanted
    WHERE name = p_queue;
-  RETURN QUERY SELECT NULL::uuid, NULL, NULL, 0, 0::smallint, level, is_backed_up;
+  RETURN QUERY SELECT NULL::uuid, NULL, NULL, 0, level, is_backed_up;
 END $$;

@@ -6,10 +6,11 @@ RETURNS text[] LANGUAGE plpgsql AS $$
 BEGIN
   -- The commit is not flushed. If it is lost, the reconciler publishes the steps.
   PERFORM set_config('synchronous_commit', 'off', true);
-  INSERT INTO queues AS q (name, is_backed_up) SELECT unnest(p_wide), true
-  ON CONFLICT (name) DO UPDATE SET is_backed_up = true WHERE NOT q.is_backed_up;
   PERFORM FROM workflows WHERE id = p_workflow AND status = 'running' AND paused_at IS NULL
      FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN '{}'; END IF;
+  INSERT INTO queues AS q (name, is_backed_up) SELECT name, true FROM unnest(p_wide) AS wide (name)
+   ORDER BY name
+  ON CONFLICT (name) DO UPDATE SET is_backed_up = true WHERE NOT q.is_backed_up;
   RETURN line_up_v1(p_workflow, p_keys);
 END $$;

@@ -75,7 +75,7 @@ BEGIN
     -- PostgreSQL and of who publishes may differ by 5 seconds.
     SELECT array_agg(key) FILTER (WHERE is_copy IS NOT TRUE),
            array_agg(key) FILTER (WHERE is_copy) INTO due, copies
-      FROM (SELECT key, wake_at IS NULL AND status = 'pending' AND kind = 'step'
+      FROM (SELECT key, wake_at IS NULL AND kind <> 'orphan_undo'
                    AND publish_after - seconds(p_republish) + interval '5 seconds'
                        >= p_oldest[array_position(p_queues, queue_of_v1(action))] AS is_copy
       FROM steps
@@ -84,7 +84,6 @@ BEGIN
        AND (wake_at IS NULL OR wake_at <= playalter_now())
        AND (w.status = 'running' OR kind <> 'step' OR status = 'unknown')
        AND (w.completed_at IS NULL OR kind = 'orphan_undo')) AS found;
-    PERFORM win_publish_v1(p_workflow, copies, p_republish);
     due := win_publish_v1(p_workflow, due, p_republish);
   END IF;
   IF w.completed_at IS NOT NULL THEN
@@ -92,8 +91,9 @@ BEGIN
     RETURN;
   END IF;
 
-  SELECT min(CASE status WHEN 'running' THEN lease_until + shift
-                         WHEN 'waiting' THEN wake_at
+  SELECT min(CASE WHEN status = 'running' THEN lease_until + shift
+                  WHEN status = 'waiting' THEN wake_at
+                  WHEN key = ANY (copies) THEN playalter_now() + seconds(p_republish)
                          ELSE CASE WHEN publish_after < 'infinity'
                            THEN greatest(publish_after + shift, coalesce(wake_at, '-infinity'))
                            ELSE playalter_now() + interval '1 hour' END END)

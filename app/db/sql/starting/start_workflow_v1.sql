@@ -6,6 +6,8 @@
 -- verdicts:
 --   started: the caller publishes the first steps.
 --   lined_up: their queue is backed up, and admit_v1 publishes them (see line_up_v1).
+--   started_apart: the first steps have several queues, of which some are backed up. The caller
+--     lines up the steps of these, and publishes the others.
 --   parent_stopped: the parent does not run any more. Nothing was written.
 --
 -- The parent's row is locked
@@ -27,7 +29,8 @@ DECLARE
   home record;
   asking text;
   at timestamptz := clock_timestamp();
-  are_lined_up boolean := are_backed_up_v1(p_steps);
+  backed_up text := are_backed_up_v1(p_steps);
+  are_lined_up boolean := backed_up = 'all';
 BEGIN
   IF p_parent IS NULL THEN
     SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home
@@ -63,5 +66,5 @@ BEGIN
     SELECT step_key INTO asking FROM needs_person_v1(p_id, NULL) LIMIT 1;
     IF FOUND THEN PERFORM call_person_v1(p_id, asking, 'approver_unknown'); END IF;
   END IF;
-  RETURN CASE WHEN are_lined_up THEN 'lined_up' ELSE 'started' END;
+  RETURN CASE backed_up WHEN 'all' THEN 'lined_up' WHEN 'some' THEN 'started_apart' ELSE 'started' END;
 END $$;

@@ -5,7 +5,7 @@
 -- may have changed since then. The other parameters are those of start_workflow_v1.
 --
 -- verdicts:
---   started, lined_up: with the new workflow's row (see start_workflow_v1).
+--   started, lined_up, started_apart: with the new workflow's row (see start_workflow_v1).
 --   known: a workflow with this idempotency key or this id exists. Returns its id, and for the key
 --     the hash of its request.
 --   changed: the versions have changed.
