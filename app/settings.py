@@ -163,9 +163,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30.0, ge=0.5)
     reconcile_seconds: Annotated[float, AfterValidator(_pass_seconds)] = 2.0
     republish_seconds: float = Field(default=15.0, ge=0.5, le=15.0)
-    autoscale: str = Field(default="4,2", pattern=r"^\d+,\d+$")
     expression_share: float = Field(default=0.1, gt=0, le=1)
     """The part of one process's time that a user's expressions may take in each worker."""
+    worker_threads: int = Field(default=32, ge=1, le=500)
+    """How many steps a worker runs at once, unless its command line says it."""
     database_pool: int = Field(default=5, ge=1)
     database_connections: int = Field(default=16, ge=2)
     """The most connections that the short statements of a process use at the same time.

@@ -37,6 +37,13 @@ SECRETS = (
 VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_", "HTTP_SECRETS")
 
 CLI = ("-m", "ops.cli")
+WORKERS: dict[str, tuple[str, ...]] = {
+    # Most steps wait for a platform: many at once in one process. What `control` does is mostly to
+    # compute, which processes do at the same time on several cores.
+    "worker": ("--without", "control"),
+    "worker-control": ("--queues", "control", "--processes", "2"),
+}
+"""The kinds of worker, with the options of each."""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "sandbox": (
         *("-m", "ops.sandbox", "--base-port", "{port}", "--state", "{data}/sandbox"),
@@ -44,7 +51,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "migrate": (*CLI, "migrate"),
     "web": (*CLI, "web"),
-    "worker": (*CLI, "worker"),
     "reconciler": (*CLI, "reconciler"),
     "beat": (*CLI, "beat"),
     "flower": (*CLI, "flower"),
@@ -163,8 +169,7 @@ class Profile:
                 ready=self._is_web_ready,
                 ports=(self._port("web"),),
             ),
-            # The worker stops before the sandbox, so that its running steps can finish.
-            replace(self._command("worker", "sandbox", *ready_to_work), stop_seconds=20.0),
+            *(self.worker(name, *options) for name, options in WORKERS.items()),
             self._command("reconciler", *ready_to_work),
             self._command("beat", *ready_to_work),
             replace(
@@ -173,6 +178,13 @@ class Profile:
                 ports=(self._port("flower"),),
             ),
         ]
+
+    def worker(self, name: str, *options: str) -> Service:
+        """A worker of this name with these options of `playalter worker`."""
+        argv = (sys.executable, *CLI, "worker", "--name", name, *options)
+        # It stops before the sandbox, so that its running steps can finish.
+        depends_on = ("sandbox", "migrate", "postgres", "valkey")
+        return replace(self._service(name, argv, *depends_on), stop_seconds=20.0)
 
     def environment(self) -> dict[str, str]:
         """The environment of each process; raises OSError if the sandbox is not running.
@@ -211,9 +223,13 @@ class Profile:
 
     def _command(self, name: str, *depends_on: str) -> Service:
         words = {"port": self.ports.sandbox, "data": self.data.path, "url": self.url}
+        argv = (sys.executable, *(part.format(**words) for part in COMMANDS[name]))
+        return self._service(name, argv, *depends_on)
+
+    def _service(self, name: str, argv: tuple[str, ...], *depends_on: str) -> Service:
         return Service(
             name=name,
-            argv=(sys.executable, *(part.format(**words) for part in COMMANDS[name])),
+            argv=argv,
             log=self.data.log(name),
             environment=self.environment,
             folder=CHECKOUT,

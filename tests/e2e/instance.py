@@ -34,10 +34,10 @@ QUICK = {
 
 
 @contextlib.contextmanager
-def running_instance(folder: Path, **settings: str) -> Iterator[Stack]:
-    """PostgreSQL, Valkey, sandbox, front, reconciler and a prefork worker on free ports.
+def running_instance(folder: Path, *worker_options: str, **settings: str) -> Iterator[Stack]:
+    """PostgreSQL, Valkey, sandbox, front, reconciler and a worker of all queues on free ports.
 
-    `settings` are those that differ from SETTINGS.
+    `worker_options` are those of `playalter worker`, `settings` those that differ from SETTINGS.
     """
     _claim(folder)
     with open_profile(
@@ -49,7 +49,8 @@ def running_instance(folder: Path, **settings: str) -> Iterator[Stack]:
     ) as profile:
         core = [service for service in profile.services() if service.name in CORE]
         with Supervisor(core, keep_open=[profile.data.lock]) as supervisor:
-            stack = Stack(profile, supervisor, make_key(profile))
+            key = make_key(profile)
+            stack = Stack(profile, supervisor, key, worker_options=worker_options)
             stack.change(**QUICK)
             with stack.workers():
                 yield stack

@@ -63,6 +63,8 @@ class Stack:
     core: Supervisor
     key: str = ""
     crew: Supervisor | None = None
+    worker_options: tuple[str, ...] = ()
+    """The options of `playalter worker` for the worker of all queues."""
     _http: requests.Session = field(default_factory=requests.Session)
     _defaults: Json = field(default_factory=dict)
 
@@ -243,15 +245,15 @@ class Stack:
             self.crew = Supervisor([self.worker()], keep_open=[self.profile.data.lock])
             self.crew.start()
 
-    def worker(self) -> Service:
-        """The worker that the profile runs: all queues, prefork."""
-        services = {service.name: service for service in self.profile.services()}
+    def worker(self, *options: str) -> Service:
+        """A worker for all queues with these options, by default those of the instance."""
+        chosen = options or self.worker_options
         # Its stores are another supervisor's.
-        return replace(services["worker"], depends_on=())
+        return replace(self.profile.worker("worker", *chosen), depends_on=())
 
     def worker_of(self, name: str, *queues: str, processes: int = 1) -> Service:
         """A worker with a name of its own that reads these queues alone."""
-        profiled = self.worker()
+        profiled = self.worker("--name", name)
         argv = [sys.executable, "-m", "celery", "-A", "chains.worker", "worker", "-E"]
         argv += ["-Q", ",".join(queues), "-c", str(processes), "-n", f"{name}@%h"]
         argv += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]

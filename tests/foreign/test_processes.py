@@ -25,7 +25,6 @@ SETTINGS = {
     "LEASE_SECONDS": "3",
     "RECONCILE_SECONDS": "0.5",
     "WEB_THREADS": "4",
-    "AUTOSCALE": "2,1",
     # The webhook is what wakes a step here.
     "PRESSROOM_POLL_SECONDS": "600",
 }

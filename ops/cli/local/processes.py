@@ -44,27 +44,36 @@ def web() -> None:
 @click.option(
     "--threads",
     type=click.IntRange(1, 500),
-    help="Run this many steps at once in one process; for steps that mostly wait for platforms.",
+    help="Run so many steps at once, in threads of one process. [default: $WORKER_THREADS]",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 100),
+    help="Run so many steps at once instead, each in a process of its own; for steps that compute.",
 )
 @click.option("--queues", help="Only run steps of these platforms, for example stripe,vercel.")
+@click.option("--without", help="Run the steps of all platforms but these, for example control.")
 @click.option("--name", default="worker", show_default=True, help="The worker's name in Flower.")
-def worker(threads: int | None, queues: str | None, name: str) -> None:
-    """Run steps (Celery: prefork with AUTOSCALE processes, or one process with --threads)."""
-    settings = ready_to_work()
-    from app.broker.celery import CONTROL_QUEUE
-    from tasks import platforms
+def worker(
+    threads: int | None,
+    processes: int | None,
+    queues: str | None,
+    without: str | None,
+    name: str,
+) -> None:
+    """Run steps: many at once in one process, because most of them wait for a platform.
 
-    known = [CONTROL_QUEUE, *(platform.name for platform in platforms())]
-    wanted = known if queues is None else [each.strip() for each in queues.split(",")]
-    unknown = ", ".join(sorted(set(wanted) - set(known)))
-    if unknown:
-        leave(USAGE, f"--queues: unknown platform {unknown}; known are {', '.join(known)}")
-    pool = ("--autoscale", settings.autoscale)
-    if threads is not None:
-        pool = ("--pool=threads", f"--concurrency={threads}")
+    TERM ends it within seconds; INT ends it when all of its steps have ended.
+    """
+    settings = ready_to_work()
+    if threads is not None and processes is not None:
+        leave(USAGE, "--threads and --processes exclude each other; give one of them")
+    pool = ("--pool=threads", f"--concurrency={threads or settings.worker_threads}")
+    if processes is not None:
+        pool = ("--pool=prefork", f"--concurrency={processes}")
     _become(
         *("celery", "-A", "chains.worker", "worker", "-n", f"{name}@%h"),
-        *(*pool, "-Q", ",".join(wanted), "-E"),
+        *(*pool, "-Q", ",".join(_served(queues, without)), "-E"),
         # Heartbeats stay on, because Flower shows a worker without them as dead.
         *("--without-gossip", "--without-mingle"),
         *("--loglevel", settings.log_level),
@@ -73,6 +82,28 @@ def worker(threads: int | None, queues: str | None, name: str) -> None:
         REMAP_SIGTERM="SIGQUIT",
         **_shared(settings),
     )
+
+
+def _served(queues: str | None, without: str | None) -> list[str]:
+    """The queues that a worker with these options takes. End the command if one is unknown."""
+    from app.broker.celery import CONTROL_QUEUE
+    from tasks import platforms
+
+    known = [CONTROL_QUEUE, *(platform.name for platform in platforms())]
+    wanted = known if queues is None else _names("--queues", queues, known)
+    left_out = [] if without is None else _names("--without", without, known)
+    served = [each for each in wanted if each not in left_out]
+    if not served:
+        leave(USAGE, "--without leaves no platform")
+    return served
+
+
+def _names(option: str, text: str, known: list[str]) -> list[str]:
+    names = [each.strip() for each in text.split(",")]
+    unknown = ", ".join(sorted(set(names) - set(known)))
+    if unknown:
+        leave(USAGE, f"{option}: unknown platform {unknown}; known are {', '.join(known)}")
+    return names
 
 
 @click.command()

@@ -31,7 +31,8 @@ import requests
 
 from app import db
 from ops.cli.remote.api import Api
-from ops.laptop.profile import Ports, Profile, open_profile
+from ops.laptop.profile import WORKERS, Ports, Profile, open_profile
+from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
 from tests.bench.comparing.measure import WAIT_SECONDS
@@ -79,17 +80,23 @@ class Instance:
 @contextlib.contextmanager
 def instance(folder: Path) -> Iterator[Instance]:
     """An instance of its own on free ports."""
-    overrides = {"AUTOSCALE": f"{SLOTS},{SLOTS}", "LOG_LEVEL": "WARNING"}
+    overrides = {"LOG_LEVEL": "WARNING"}
     ports = Ports(web=0, flower=0, sandbox=0)
     with (
         open_profile(folder, os.environ, ports=ports, overrides=overrides) as profile,
-        profile.supervisor() as supervisor,
+        Supervisor(_services(profile), keep_open=(profile.data.lock,)) as supervisor,
         contextlib.closing(
             psycopg2.connect(db.dsn(profile.postgres().url(profile.database)))
         ) as connection,
     ):
         connection.autocommit = True
         yield Instance(profile, supervisor, Api(profile.url, _key(profile)), connection)
+
+
+def _services(profile: Profile) -> list[Service]:
+    """All services, with one worker for all queues."""
+    kept = [each for each in profile.services() if each.name not in WORKERS]
+    return [*kept, profile.worker("worker", "--processes", str(SLOTS))]
 
 
 def _key(profile: Profile) -> str:

@@ -42,9 +42,8 @@ SLEEPS: Json = {
 
 def of_threads(stack: Stack, threads: int = THREADS) -> Service:
     """The profile's worker with a pool of threads."""
-    profiled = stack.worker()
-    argv = (*profiled.argv, "--threads", str(threads))
-    return replace(profiled, argv=argv, log=profiled.log.with_name("threads.log"))
+    made = stack.worker("--threads", str(threads))
+    return replace(made, log=made.log.with_name("threads.log"))
 
 
 @pytest.fixture
