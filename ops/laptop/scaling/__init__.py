@@ -1,0 +1,1 @@
+"""Starts and ends whole worker processes, as many as the work that waits needs."""
