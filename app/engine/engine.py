@@ -1,7 +1,8 @@
 """Runs actions as Celery tasks.
 
 A task never raises an error, and never uses Celery's retry, revoke or time limits. It either
-returns, and the canvas goes on, or raises Ignore, and the canvas stops at this step.
+returns, and the canvas goes on, or raises Ignore, and the canvas stops at this step, or raises
+Reject, and the message goes back to its queue.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from celery import Celery, Task
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, Reject
 
 from app.broker.links import SIBLINGS
 from app.broker.shutdown import is_shutting_down
@@ -41,6 +42,10 @@ class Engine:
         engine = self
 
         def step(task: Task[..., Any], workflow_id: str, key: str) -> None:
+            if is_shutting_down():
+                # The message was fetched before the worker was asked to stop, and has not begun. It
+                # goes back to its queue, for another worker.
+                raise Reject(requeue=True)
             # Ignore is raised here and not deeper, for Celery copies each frame that it has passed.
             if not engine.run(task, workflow_id, key):
                 raise Ignore
@@ -52,10 +57,6 @@ class Engine:
 
         Returns whether Celery shall treat the message's own step as done.
         """
-        if is_shutting_down():
-            # The message was fetched before the worker was asked to stop. It has not begun, and the
-            # reconciler publishes its step again.
-            return False
         structlog.contextvars.bind_contextvars(workflow=workflow_id, step=key)
         siblings: list[str] = getattr(task.request, SIBLINGS, None) or [key]
         message = Message(self.actions, self.order, task, UUID(workflow_id))

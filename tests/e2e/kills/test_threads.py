@@ -1,5 +1,6 @@
 """A worker of threads, for steps that wait: many in flight in one process, and as safe to kill."""
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -99,15 +100,29 @@ def test_a_killed_worker_of_threads_doubles_nothing(stack: Stack, customer: Cust
         }  # fmt: skip
 
 
+@contextlib.contextmanager
+def no_reconciler(stack: Stack) -> Iterator[None]:
+    """Within the block no step is published again."""
+    pid = stack.pid("reconciler")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 @pytest.mark.timeout(240)
-def test_a_worker_of_threads_that_is_asked_to_stop_begins_nothing_more(stack: Stack) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "INT"])
+def test_a_worker_that_is_asked_to_stop_gives_back_what_it_has_not_begun(
+    stack: Stack, number: signal.Signals
+) -> None:
     few = of_threads(stack, FEW)
-    with stack.other_workers(few):
+    with stack.other_workers(few), no_reconciler(stack):
         held = stack.fault("stripe", "payment_intents.create", "slow", seconds=2, count=8)
         begun = payments(stack, 8)
         met = until("calls under way", lambda: held() == FEW, 30.0, stack.dump)
         assert met
-        os.kill(stack.pid("worker"), signal.SIGTERM)
+        os.kill(stack.pid("worker"), number)
         has_ended = until("its end", lambda: stack.restarts("worker") > 0, 25.0, stack.dump)
         assert has_ended
         assert held() == FEW, "what it had fetched was begun"
