@@ -27,7 +27,8 @@ class Service:
 
     `ready` tells whether the program is ready; it must return within 2 s and raise nothing. A
     `one_shot` program is ready when it has ended with exit code 0. Before each start, the
-    supervisor calls `prepare` and then `environment`.
+    supervisor calls `prepare` and then `environment`. After `retire_signal` the program ends by
+    itself when its work is done; it is stopped if it needs longer than `retire_seconds`.
     """
 
     name: str
@@ -42,13 +43,16 @@ class Service:
     one_shot: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
+    retire_signal: signal.Signals = signal.SIGINT
+    retire_seconds: float = 600.0
     ready_seconds: float = 60.0
 
 
 class State(StrEnum):
     """The states of a service: waiting -> starting -> ready, or done for a one-shot program.
 
-    A service that has died is waiting again, or failed if it is not restarted any more.
+    A service that has died is waiting again, or failed if it is not restarted any more. A service
+    that is retiring ends its work, and is then forgotten.
     """
 
     WAITING = "waiting"
@@ -56,6 +60,7 @@ class State(StrEnum):
     READY = "ready"
     DONE = "done"
     FAILED = "failed"
+    RETIRING = "retiring"
     STOPPING = "stopping"
     STOPPED = "stopped"
 
@@ -84,6 +89,7 @@ class Run:
     is_prepared: bool = False
     was_ready: bool = False
     was_killed: bool = False
+    was_stopped: bool = False
     restarts: int = 0
     quick_deaths: int = 0
     death_reason: str = ""

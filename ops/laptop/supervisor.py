@@ -106,6 +106,19 @@ class Supervisor:
                 os.killpg(run.child.pid, signal.SIGKILL)
                 run.was_killed = True
 
+    def add(self, service: Service) -> None:
+        """Start one more service, which depends on services that are there already."""
+        with self._lock:
+            self._runs[service.name] = Run(service)
+
+    def retire(self, name: str) -> None:
+        """Let a service end its work, and forget it when it has ended. It is not restarted."""
+        with self._lock:
+            run = self._runs[name]
+            run.state = State.RETIRING
+            run.stop_at = time.monotonic() + run.service.retire_seconds
+            run.signal(run.service.retire_signal)
+
     def stop(self) -> None:
         """Stop all services in reverse order, and kill those that do not end in time.
 
@@ -121,6 +134,7 @@ class Supervisor:
         with self._lock:
             for run in reversed(self._runs.values()):
                 run.state = State.STOPPED if run.child is None else State.STOPPING
+                run.stop_at = None
             while any(run.child for run in self._runs.values()):
                 self._stop_independent()
                 time.sleep(TICK_SECONDS)
@@ -155,17 +169,31 @@ class Supervisor:
         with self._lock:
             if self._guard and self._guard.is_dead():
                 self._renew_guard()
-            for run in self._runs.values():
+            for run in list(self._runs.values()):
                 self._advance(run)
 
     def _advance(self, run: Run) -> None:
-        if run.state is State.WAITING:
+        if run.state is State.RETIRING:
+            self._let_go(run)
+        elif run.state is State.WAITING:
             if self._may_start(run):
                 self._try_to_spawn(run)
         elif run.child and run.has_ended():
             self._ended(run)
         elif run.state is State.STARTING:
             self._probe(run)
+
+    def _let_go(self, run: Run) -> None:
+        """Forget a service that has ended its work. Stop and then kill it if it needs too long."""
+        is_late = time.monotonic() > (run.stop_at or 0.0)
+        if run.has_ended() or (is_late and run.was_stopped):
+            if run.child:
+                self._reap(run)
+            del self._runs[run.service.name]
+        elif is_late:
+            run.was_stopped = True
+            run.stop_at = time.monotonic() + run.service.stop_seconds
+            run.signal(run.service.stop_signal)
 
     def _may_start(self, run: Run) -> bool:
         good = (State.READY, State.DONE)

@@ -253,3 +253,49 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+# Ends its work of half a second when it is asked to.
+WORKING = """
+import signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    print("has ended its work", flush=True)
+    sys.exit(1)
+signal.signal(signal.SIGINT, end)
+print("works", flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_service_that_is_added_ends_its_work_before_it_is_forgotten(tmp_path: Path) -> None:
+    with Supervisor([_service(tmp_path, "worker", SLEEPER)]) as supervisor:
+        added = _service(tmp_path, "worker-2", WORKING)
+        supervisor.add(added)
+        assert _wait(lambda: added.log.exists() and "works" in added.log.read_text())
+        supervisor.retire("worker-2")
+        retiring = {status.name: status.state for status in supervisor.status()}
+        assert retiring["worker-2"] is State.RETIRING
+        assert _wait(lambda: "worker-2" not in _pids(supervisor))
+        assert [status.name for status in supervisor.status()] == ["worker"]
+        assert added.log.read_text() == "works\nhas ended its work\n"
+        assert supervisor.failure is None
+
+
+def test_a_retired_service_that_never_ends_is_stopped(tmp_path: Path) -> None:
+    deaf = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {SLEEPER}"
+    service = _service(tmp_path, "worker-2", deaf, retire_seconds=0.3, stop_seconds=0.3)
+    stubborn = _service(
+        tmp_path,
+        "worker-3",
+        f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{STUBBORN}",
+        retire_seconds=0.3,
+        stop_seconds=0.3,
+    )
+    with Supervisor([service, stubborn]) as supervisor:
+        assert _wait(lambda: bool(stubborn.log.read_text()))
+        (child,) = map(int, stubborn.log.read_text().split())
+        supervisor.retire("worker-2")
+        supervisor.retire("worker-3")
+        assert _wait(lambda: not supervisor.status())
+        assert _wait(lambda: not _is_alive(child))
