@@ -23,10 +23,11 @@ from redis.retry import Retry
 
 from app import db, settings
 from app.broker.celery import celery_app
+from app.broker.lists import PRIORITIES
 from app.broker.published import published_at
 from app.keys import is_undo
 from chains import registry
-from chains.envelopes import PRIORITIES, envelope
+from chains.envelopes import envelope
 from chains.plans.compiler import DEFAULT_PRIORITY, Compiler
 from chains.plans.plan import Plan
 from chains.pushing import Direct, command

@@ -22,15 +22,10 @@ from uuid_utils.compat import uuid4
 
 from app.broker.celery import celery_app
 from app.broker.links import queue_of, task_id, task_id_text
+from app.broker.lists import PRIORITIES
 from app.broker.published import HEADER, stamp
 from chains import registry
 from chains.plans.compiler import Compiler
-
-PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
-"""The suffixes of the lists in Redis that kombu uses for one queue, one list per priority level.
-
-The first list has the name of the queue without a suffix.
-"""
 
 _PRIORITY_STEPS = (0, 3, 6, 9)
 _ID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")

@@ -1,4 +1,4 @@
-"""The consumer of a worker: it sends task events in batches, and reports the worker's queues.
+"""The consumer of a worker: it sends task events in batches, and reports the worker's work.
 
 Celery itself publishes the buffered events in the next turn of its event loop. Under load this is
 nearly half of the main process's work. Here, events wait for 0.2 seconds or until there are 240. A
@@ -10,11 +10,13 @@ import time
 from typing import Any
 
 from celery import Celery, bootsteps
+from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from app.broker import presence
 
 FLUSH_SECONDS = 0.2
+SAMPLE_SECONDS = 1.0
 EVENTS_AT_ONCE = 240
 _LOST_SECONDS = 5.0
 """A planned flush that has not run within this time counts as lost."""
@@ -51,31 +53,62 @@ class BatchingConsumer(Consumer):
 
 
 class Presence(bootsteps.StartStopStep):
-    """Reports the worker's queues while it consumes, and no queue when it stops.
+    """Reports the worker's queues and work while it consumes, and no queue when it stops.
 
     The consumer's event loop makes the reports, so that a worker without its broker makes none.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    _timer: Any = None
+    _timers: tuple[Any, ...] = ()
 
     def start(self, parent: Any) -> None:
         """Report now, and then every TELL_SECONDS."""
-        self._timer = parent.timer.call_repeatedly(presence.TELL_SECONDS, _tell, (parent,))
+        every = parent.timer.call_repeatedly
+        self._timers = (
+            every(presence.TELL_SECONDS, _tell, (parent,)),
+            every(SAMPLE_SECONDS, _slots_used.sample),
+        )
         _tell(parent)
 
     def stop(self, parent: Any) -> None:
         """Report that the worker takes no queue: it is ending, or has lost its broker."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            presence.tell(parent.hostname, [])
+        if self._timers:
+            for each in self._timers:
+                each.cancel()
+            self._timers = ()
+            presence.tell(parent.hostname, [], _work(parent))
+
+
+class _SlotsUsed:
+    """Adds up for how long slots were in use, by samples."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._at = time.monotonic()
+
+    def sample(self) -> None:
+        """Count the slots in use for the time since the last sample."""
+        now = time.monotonic()
+        self.seconds += len(state.active_requests) * (now - self._at)
+        self._at = now
+
+
+_slots_used = _SlotsUsed()
+"""A worker has one consumer after the other, but one process."""
+
+
+def _work(consumer: Any) -> presence.Work:
+    _slots_used.sample()
+    held, active = len(state.reserved_requests), len(state.active_requests)
+    ended = state.all_total_count[0] - active
+    return presence.Work(consumer.pool.limit, held, active, ended, _slots_used.seconds)
 
 
 def _tell(consumer: Any) -> None:
     # There is no task_consumer for a moment while the worker connects to its broker again.
     if consumer.task_consumer is not None:
-        presence.tell(consumer.hostname, [each.name for each in consumer.task_consumer.queues])
+        queues = [each.name for each in consumer.task_consumer.queues]
+        presence.tell(consumer.hostname, queues, _work(consumer))
 
 
 def tell_presence(app: Celery) -> None:

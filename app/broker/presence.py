@@ -1,4 +1,4 @@
-"""Which queues the workers take. Each worker reports its queues to PostgreSQL every 15 seconds.
+"""What the workers do. Each reports its queues and its work to PostgreSQL every 15 seconds.
 
 Outage mode: open. Without PostgreSQL no worker can report, but none can run a step either.
 """
@@ -6,7 +6,7 @@ Outage mode: open. Without PostgreSQL no worker can report, but none can run a s
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import psycopg2
 import structlog
@@ -20,8 +20,11 @@ GONE_SECONDS = 60.0
 """A worker whose last report is older than this counts as gone."""
 
 _TELL = (
-    "INSERT INTO worker_presence (name, queues) VALUES (%s, %s) ON CONFLICT (name)"
-    " DO UPDATE SET queues = excluded.queues, seen_at = clock_timestamp()"
+    "INSERT INTO worker_presence (name, queues, slots, held, active, ended, busy_seconds)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET"
+    " queues = excluded.queues, slots = excluded.slots, held = excluded.held,"
+    " active = excluded.active, ended = excluded.ended, busy_seconds = excluded.busy_seconds,"
+    " seen_at = clock_timestamp()"
 )
 _FORGET = "DELETE FROM worker_presence WHERE seen_at < clock_timestamp() - interval '1 day'"
 _WORKERS = (
@@ -44,12 +47,23 @@ class Worker:
         return not self.queues or self.ago > GONE_SECONDS
 
 
-def tell(worker: str, queues: list[str]) -> None:
-    """Report the queues that a worker takes from now on."""
+@dataclass(frozen=True)
+class Work:
+    """What a worker does: the columns of `worker_presence`."""
+
+    slots: int = 0
+    held: int = 0
+    active: int = 0
+    ended: int = 0
+    busy_seconds: float = 0.0
+
+
+def tell(worker: str, queues: list[str], work: Work = Work()) -> None:
+    """Report the queues that a worker takes from now on, and its work until now."""
     try:
         # Not a pooled connection: the children of the worker's pool are forked from this process.
         with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute(_TELL, (worker, sorted(queues)))
+            cursor.execute(_TELL, (worker, sorted(queues), *astuple(work)))
             cursor.execute(_FORGET)
     except psycopg2.Error as err:
         log.warning("worker.presence_not_told", error=str(err).strip()[:200])

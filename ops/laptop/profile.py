@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,9 @@ from ops.laptop.datafolder import DataFolder, open_folder
 from ops.laptop.faults import DataUnusable
 from ops.laptop.ports import LOOPBACK, Port, answers, are_free, free_port
 from ops.laptop.postgres import Postgres
+from ops.laptop.scaling.bounds import Workers
+from ops.laptop.scaling.readings import Readings
+from ops.laptop.scaling.scaler import Kind, Scaler
 from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor
 from ops.laptop.valkey import Valkey
@@ -37,11 +41,12 @@ SECRETS = (
 VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_", "HTTP_SECRETS")
 
 CLI = ("-m", "ops.cli")
+PROCESSES = 2
 WORKERS: dict[str, tuple[str, ...]] = {
     # Most steps wait for a platform: many at once in one process. What `control` does is mostly to
     # compute, which processes do at the same time on several cores.
     "worker": ("--without", "control"),
-    "worker-control": ("--queues", "control", "--processes", "2"),
+    "worker-control": ("--queues", "control", "--processes", str(PROCESSES)),
 }
 """The kinds of worker, with the options of each."""
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -98,6 +103,7 @@ class Profile:
     inherited: Mapping[str, str]
     overrides: Mapping[str, str] = field(default_factory=dict)
     database: str = DATABASE
+    workers: Workers = field(default_factory=Workers)
 
     def __enter__(self) -> "Profile":
         return self
@@ -139,6 +145,22 @@ class Profile:
         # `keep_open`: if the supervisor is killed, the folder stays locked until all processes have
         # ended.
         return Supervisor(self.services(), keep_open=(self.data.lock,))
+
+    def scaler(self, supervisor: Supervisor) -> Scaler:
+        """What starts and ends further workers of `supervisor`, which has started all services."""
+        kinds = [
+            Kind("worker", partial(self._worker_of, "worker"), self.workers.bounds(0)),
+            Kind(
+                "worker-control",
+                partial(self._worker_of, "worker-control"),
+                self.workers.bounds(PROCESSES),
+            ),
+        ]
+        address = self.postgres().url(self.database).replace("+psycopg2", "", 1)
+        return Scaler(supervisor, kinds, Readings(address, self.valkey().url()))
+
+    def _worker_of(self, kind: str, name: str) -> Service:
+        return self.worker(name, *WORKERS[kind])
 
     def postgres(self) -> Postgres:
         """The database server."""
@@ -304,7 +326,8 @@ def open_profile(
         # Delete the metrics of earlier processes; otherwise they would be counted forever.
         shutil.rmtree(data.path / "metrics", ignore_errors=True)
         chosen = _choose_ports(data, wanted)
-        return Profile(data, chosen, data.secrets(SECRETS), environ, overrides or {}, database)
+        secrets, workers = data.secrets(SECRETS), Workers.from_environment(environ)
+        return Profile(data, chosen, secrets, environ, overrides or {}, database, workers)
     except BaseException:
         data.close()
         raise

@@ -25,6 +25,7 @@ from app.settings import (
 )
 from ops.cli.remote.workflows import DEFAULT_URL
 from ops.laptop.profile import Ports, setting
+from ops.laptop.scaling.bounds import Workers, workers_setting
 
 CHECKOUT = Path(__file__).parents[2]
 OURS = {
@@ -222,6 +223,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         for name, field in model.model_fields.items()
     }
     expected |= {setting(port.name): str(port.default) for port in fields(Ports)}
+    expected |= {workers_setting(each.name): str(each.default) for each in fields(Workers)}
     expected |= {"PLAYALTER_URL": DEFAULT_URL, "PLAYALTER_API_KEY": ""}
     assert _documented() == expected
 

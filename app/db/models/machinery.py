@@ -80,11 +80,16 @@ class JobResult(Base):
 
 
 class WorkerPresence(Base):
-    """The last report of a worker: which queues it takes, and when it said so."""
+    """The last report of a worker: which queues it takes, its work, and when it said so."""
 
     __tablename__ = "worker_presence"
     name: Mapped[str] = mapped_column(primary_key=True)
     queues: Mapped[list[str]]
+    slots: Mapped[int] = mapped_column(server_default=text("0"))
+    held: Mapped[int] = mapped_column(server_default=text("0"))
+    active: Mapped[int] = mapped_column(server_default=text("0"))
+    ended: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    busy_seconds: Mapped[float] = mapped_column(Double, server_default=text("0"))
     seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

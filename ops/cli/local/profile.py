@@ -44,7 +44,7 @@ def instance(
     """
     from ops.laptop.faults import LaptopFault
     from ops.laptop.profile import Ports, open_profile
-    from ops.laptop.supervisor import Supervisor, signals_as_exit
+    from ops.laptop.supervisor import signals_as_exit
 
     try:
         with contextlib.ExitStack() as owned:
@@ -55,8 +55,8 @@ def instance(
                 data, os.environ, is_fresh=fresh, ports=replace(wanted, **chosen)
             )
             owned.callback(profile.close)
-            supervisor = Supervisor(profile.services(), keep_open=[profile.data.lock])
-            owned.enter_context(supervisor)
+            supervisor = owned.enter_context(profile.supervisor())
+            owned.enter_context(profile.scaler(supervisor))
             yield profile, supervisor
     except LaptopFault as err:
         leave(FAILED, str(err))
