@@ -73,6 +73,7 @@ def test_postgresql_restarted_and_killed_under_paid_calls_doubles_nothing(
 def test_a_worker_stopped_past_its_lease_in_a_paid_call_and_continued_doubles_nothing(
     stack: Stack, customer: Customer
 ) -> None:
+    stack.change(replicate__hold=True)
     both = (stack.worker_of(name, *PLATFORMS, processes=2) for name in ("first", "second"))
     with stack.other_workers(*both):
         # The sandbox finishes what it has begun while the caller is stopped.
@@ -83,9 +84,11 @@ def test_a_worker_stopped_past_its_lease_in_a_paid_call_and_continued_doubles_no
             _meet(held, campaign)
             with _stopped(stack, campaign):
                 _taken_over(campaign, step)
+            # Only then may the next call begin: the worker to stop is the only busy one.
+            idle = until("idle workers", lambda: not stack.busy_children(campaign.id), 20.0)
+            assert idle
+            stack.change(replicate__hold=False)
         campaign.ended("succeeded")
-        idle = until("idle workers", lambda: not stack.busy_children(campaign.id), 20.0)
-        assert idle
     for step in ("swap[0].render", "capture"):
         assert campaign.kinds(step)[0] == "StepOutcomeUnknown", campaign.dump()
         assert campaign.kinds(step).count("StepSucceeded") == 1
