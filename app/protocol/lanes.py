@@ -9,11 +9,11 @@ from uuid import UUID
 from app import db
 from app.protocol.claims import republish_seconds
 
-MOST_MESSAGES = 64
+MOST_MESSAGES = 8
 """A queue with more messages than this is backed up."""
 LEAST_MESSAGES = 2
 """A queue that is backed up is filled at least up to this."""
-AHEAD_SECONDS = 0.2
+AHEAD_SECONDS = 0.02
 """A queue that is backed up is filled with the work of so many seconds."""
 
 
