@@ -41,18 +41,25 @@ _MOST_CALLS = 20
 """How often PostgreSQL is asked at most, if a queue is empty and nothing was admitted."""
 _UNABLE_SECONDS = 1.0
 """The pause after a look at a queue that failed."""
+_SOON_SECONDS = 0.01
+"""When an empty queue is looked at again about which another process was just deciding."""
+_MOST_LOOKS = 20
+"""How many looks one thread makes at most for others that came meanwhile."""
 
 
 @dataclass
 class _Queue:
     """What this process knows about a queue. `level` is 0 if the queue is not backed up.
 
-    `asked_at` is when this process last let PostgreSQL decide.
+    `asked_at` is when this process last let PostgreSQL decide. `is_wanted`: some thread wants a
+    look that has not begun. `is_later`: one will be made after a pause.
     """
 
     looks_at: float = 0.0
     level: int = 0
     asked_at: float = -math.inf
+    is_wanted: bool = False
+    is_later: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def has_enough(self, length: int, *, has_lined_up: bool) -> bool:
@@ -94,10 +101,41 @@ def top_up(queue: str, *, has_lined_up: bool = False) -> None:
     it again.
     """
     known = _queues[queue]
-    if time.monotonic() < known.looks_at and not has_lined_up:
+    pause = known.looks_at - time.monotonic()
+    if pause > 0 and not has_lined_up:
+        _look_later(queue, known, pause)
         return
-    if not known.lock.acquire(blocking=False):
-        return
+    known.is_wanted = True
+    # Whoever has the lock looks again for those who came meanwhile: one of them may have taken the
+    # last message, and then nobody else would come.
+    for _ in range(_MOST_LOOKS):
+        if not known.is_wanted or not known.lock.acquire(blocking=False):
+            return
+        try:
+            known.is_wanted = False
+            _try_to_look(queue, known, has_lined_up=has_lined_up)
+        finally:
+            known.lock.release()
+        has_lined_up = False
+    _look_later(queue, known, _SOON_SECONDS)
+
+
+def _look_later(queue: str, known: _Queue, seconds: float) -> None:
+    """Look at the queue after a pause, although nobody may take a message then."""
+
+    def look() -> None:
+        known.is_later, known.looks_at = False, 0.0
+        if _queues.get(queue) is known:
+            top_up(queue)
+
+    if not known.is_later:
+        known.is_later = True
+        timer = threading.Timer(seconds, look)
+        timer.daemon = True
+        timer.start()
+
+
+def _try_to_look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
     try:
         _look(queue, known, has_lined_up=has_lined_up)
         known.looks_at = 0.0 if known.level else time.monotonic() + _LOOK_SECONDS
@@ -107,8 +145,6 @@ def top_up(queue: str, *, has_lined_up: bool = False) -> None:
     except Exception as err:  # the caller runs steps, which must go on
         known.looks_at = time.monotonic() + _UNABLE_SECONDS
         log.error("admission.failed", queue=queue, exc_info=err)
-    finally:
-        known.lock.release()
 
 
 def _look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
@@ -118,6 +154,8 @@ def _look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
     for _ in range(_MOST_CALLS):
         found = lanes.admit(queue, length)
         if found is None:
+            if length == 0:
+                _look_later(queue, known, _SOON_SECONDS)
             return
         known.asked_at = time.monotonic()
         known.level = found.level if found.is_backed_up else 0

@@ -1,6 +1,7 @@
 """Admission: what is beyond a queue's level waits in lanes, and comes out in order, once."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -307,3 +308,39 @@ def test_every_step_comes_out_once_whoever_starts_and_admits(
     assert set(Counter(found).values()) == {1}
     assert len(found) > 10
     assert db.rows("SELECT FROM lanes WHERE is_waiting", ()) == []
+
+
+def test_whoever_takes_the_last_message_gets_more_published(
+    kernel: Kernel, broker: redis.Redis, in_threads: Threads
+) -> None:
+    back_up()
+    with many_messages(broker):
+        lined_up(kernel, 120)
+    taken: list[Any] = []
+    end = time.monotonic() + 10
+
+    def work() -> None:
+        while time.monotonic() < end and (len(taken) < 120 or entries()):
+            if (message := broker.rpop("control")) is not None:
+                taken.append(message)
+                admission.top_up("control")
+
+    admission.top_up("control", has_lined_up=True)
+    in_threads([work] * 8)
+    assert len(taken) == 120
+
+
+def test_a_process_that_knows_no_backlog_looks_again_by_itself(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    admission.top_up("control")
+    back_up()
+    with many_messages(broker):
+        lined_up(kernel, 3)
+    assert broker.rpop("control") is None
+    # It took the last message, and knows no better than that nothing is lined up.
+    admission.top_up("control")
+    end = time.monotonic() + 5
+    while queue_length("control") < lanes.LEAST_MESSAGES:
+        assert time.monotonic() < end, "nobody has looked"
+        time.sleep(0.01)
