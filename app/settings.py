@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     reconcile_seconds: Annotated[float, AfterValidator(_pass_seconds)] = 2.0
     republish_seconds: float = Field(default=15.0, ge=0.5, le=15.0)
     expression_share: float = Field(default=0.1, gt=0, le=1)
-    """The part of one process's time that a user's expressions may take in each worker."""
+    """The part of one core's time that a user's expressions may take in each worker."""
     worker_threads: int = Field(default=32, ge=1, le=500)
     """How many steps a worker runs at once, unless its command line says it."""
     database_pool: int = Field(default=5, ge=1)

@@ -6,9 +6,7 @@ result. It does not count the size of data that the expression only reads. It al
 each part of an expression that is evaluated, and each value that is compared, sorted or copied.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterator
 from typing import Any
 
 from jmespath.visitor import TreeInterpreter
@@ -24,9 +22,6 @@ MAX_WORK = 500_000
 
 A unit, the evaluation of one part of an expression for one value, takes about a microsecond.
 """
-HEAVY_WORK = 20_000
-"""Units of work after which an evaluation tells that it is heavy (see `telling_heavy`)."""
-
 _LISTS = (list, tuple)
 _CONTAINERS = (dict, *_LISTS)
 _VALUE = 8
@@ -44,32 +39,21 @@ class TooMuch(Exception):
     because it is too large or too deep."""
 
 
-_TELL: ContextVar[Callable[[], None] | None] = ContextVar("tell", default=None)
-
-
-@contextmanager
-def telling_heavy(tell: Callable[[], None]) -> Iterator[None]:
-    """A context in which each evaluation of this thread calls `tell` once it is heavy.
-
-    What `tell` raises ends the evaluation.
-    """
-    token = _TELL.set(tell)
-    try:
-        yield
-    finally:
-        _TELL.reset(token)
+class Heavy(Exception):
+    """Raised by a Meter if an expression takes more work than may be done at once."""
 
 
 class Meter:
     """Counts down the size that an expression may still build, and the work that it may still do.
 
-    A value has a size of 8 units, and each character of 1 unit more.
+    A value has a size of 8 units, and each character of 1 unit more. Of the work, `at_once` may be
+    done; then the meter raises Heavy.
     """
 
-    def __init__(self, left: int = _MOST, work: int = MAX_WORK) -> None:
+    def __init__(self, left: int = _MOST, work: int = MAX_WORK, at_once: int | None = None) -> None:
         self.left = left
-        self.work_left = min(work, HEAVY_WORK)
-        self._more_work = work - self.work_left
+        self.work_left = work
+        self._stops_at = 0 if at_once is None else max(work - at_once, 0)
 
     def spend(self, units: int) -> None:
         """Subtract the size of what a function is about to build; raise TooMuch if that is more
@@ -96,15 +80,11 @@ class Meter:
         raise TooMuch(f"the value is nested deeper than {MAX_DEPTH} levels")
 
     def work(self, units: int) -> None:
-        """Subtract units of work; raise TooMuch if fewer are left."""
+        """Subtract units of work; raise TooMuch if fewer are left, and Heavy after `at_once`."""
         self.work_left -= units
-        if self.work_left < 0 and self._more_work:
-            self.work_left += self._more_work
-            self._more_work = 0
-            tell = _TELL.get()
-            if tell is not None:
-                tell()
-        if self.work_left < 0:
+        if self.work_left < self._stops_at:
+            if self.work_left >= 0:
+                raise Heavy
             raise TooMuch("this takes too much work; read fewer values or nest fewer projections")
 
     def work_on(self, value: Any) -> None:

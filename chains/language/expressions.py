@@ -146,16 +146,16 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
             yield from _roots(child)
 
 
-def render(template: Any, scope: Mapping[str, Any]) -> Any:
+def render(template: Any, scope: Mapping[str, Any], meter: Meter | None = None) -> Any:
     """Replace every reference in a template by its value in `scope`, or by None if it has no value.
 
     Return the new value. Raise ExpressionInvalid if an expression fails on its data, or if the
-    values together are too large to be stored.
+    values together are too large to be stored. If the meter raises Heavy, so does this.
 
     >>> render({"to": {"$": "input.email"}, "n": 1}, {"input": {"email": "a@b.c"}})
     {'to': 'a@b.c', 'n': 1}
     """
-    return _render(template, scope, Meter())
+    return _render(template, scope, meter or Meter())
 
 
 def _render(template: Any, scope: Mapping[str, Any], meter: Meter) -> Any:
@@ -190,7 +190,7 @@ def holds(condition: str, scope: Mapping[str, Any], meter: Meter | None = None) 
 
     As in JMESPath, null, false and empty values count as false, and zero counts as true. Raise
     ExpressionInvalid if the condition fails on its data, or if it takes too much work. Conditions
-    that are evaluated one after the other share a meter.
+    that are evaluated one after the other share a meter. If it raises Heavy, so does this.
 
     >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
     (True, False)

@@ -19,6 +19,8 @@ from chains.plans.plan import BRANCHING, CHOOSE, Plan, PlannedStep
 MAX_ROWS = 25_000
 """The most steps of one workflow, with the rows that control its blocks."""
 
+_MAX_WORK = 100_000
+"""The work of all lists that are counted, about a tenth of a second (see evaluation.py)."""
 _KNOWN = frozenset({"input", "item", "index"})
 
 
@@ -47,7 +49,7 @@ class _Count:
     def __init__(self, plan: Plan, read_input: Callable[[], Json]) -> None:
         self._read_input = read_input
         self._input: Json | None = None
-        self._meter = Meter()
+        self._meter = Meter(work=_MAX_WORK)
         self._total = 0
         self._roots: dict[str, frozenset[str]] = {}
         self._sizes: dict[str | None, int] = {}

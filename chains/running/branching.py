@@ -1,5 +1,7 @@
 """Maps, choices and loops: decides which rows run next, and collects outputs for their joins."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +10,11 @@ from app.keys import block_of, concrete, ends_turn, indexes_of, items_prefix, te
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.definition import MAX_ITEMS, Loop, Map
-from chains.language.evaluation import Meter
-from chains.language.expressions import ExpressionInvalid, holds
+from chains.language.expressions import ExpressionInvalid
 from chains.plans.compiler import body_rows
 from chains.plans.counting import MAX_ROWS, least_steps_of_items
 from chains.plans.plan import CHOOSE, EXPAND, Plan, PlannedStep
+from chains.running.evaluating import first_that_holds, holds
 from chains.running.reading import records
 from chains.running.references import outputs, render_or_fail, scope_of, workflow_names
 
@@ -77,11 +79,8 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
 
 
 def _choose(claim: Claim, step: PlannedStep) -> Turn:
-    scope, meter = scope_of(claim, step), Meter()
-    ways = enumerate(step.ways)
-    chosen = next(
-        (n for n, way in ways if way.when is None or _holds(way.when, scope, meter)), None
-    )
+    with _failing_conditions():
+        chosen = first_that_holds([way.when for way in step.ways], scope_of(claim, step))
     indexes = indexes_of(claim.key)
     others = [key for n, way in enumerate(step.ways) if n != chosen for key in way.keys]
     heads = (block_of(step.key),) if chosen is None else step.ways[chosen].heads
@@ -92,9 +91,10 @@ def _choose(claim: Claim, step: PlannedStep) -> Turn:
     return Turn({"way": chosen}, changes)
 
 
-def _holds(condition: str, scope: Json, meter: Meter | None = None) -> bool:
+@contextmanager
+def _failing_conditions() -> Iterator[None]:
     try:
-        return holds(condition, scope, meter)
+        yield
     except ExpressionInvalid as err:
         raise Permanent(f"a condition failed: {err}", code="condition_failed") from err
 
@@ -107,7 +107,8 @@ def _first_turn(claim: Claim, plan: Plan) -> Turn:
 def _next_turn(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
     assert isinstance(step.block, Loop)
     join, number = block_of(claim.key), indexes_of(claim.key)[-1]
-    has_ended = _holds(step.block.until, scope_of(claim, step))
+    with _failing_conditions():
+        has_ended = holds(step.block.until, scope_of(claim, step))
     if not has_ended and number + 1 < step.block.max:
         return Turn(
             {"ended": False, "turns": number + 2},

@@ -1,13 +1,14 @@
 """Prepares steps in a worker so that no user's expressions take more than a share of its time.
 
-The time is measured when a step is prepared, and when the output of its workflow is made. A step
+The processor's time is measured when a step is prepared, and when the output of its workflow is
+made, that of the child process for what is heavy included (see evaluating.py). A step
 whose expressions were heavy lately may have to wait before they are evaluated. A step whose input
 is recorded never waits, because its expressions were evaluated; nor does a compensation, a lookup,
 a poll, or a step of which a call was recorded.
 
-In all processes of a worker, the heavy expressions of only one step of a user are evaluated at a
-time. So the other processes are free for other users' steps, although many heavy steps come at
-once. A step that proves to be heavy while another one is evaluated breaks off, and waits.
+In all processes and threads of a worker, the heavy expressions of only one step of a user are
+evaluated at a time. So the others are free for other users' steps, although many heavy steps come
+at once. A step that proves to be heavy while another one is evaluated breaks off, and waits.
 """
 
 import random
@@ -24,7 +25,7 @@ from app.keys import template_of
 from app.platform import Json
 from app.protocol.claims import Claim, Fenced
 from app.protocol.shares import CALLED, WAITS_FOR_SHARE, await_share
-from chains.language.evaluation import telling_heavy
+from chains.running.evaluating import heavy_aside
 from chains.running.shares import HEAVY_SECONDS, Kind, Shares
 from chains.running.turns import Turns
 
@@ -87,13 +88,14 @@ class _Fairly:
 
             if is_known:
                 take()
-            with telling_heavy(take):
-                return self._booked(claim, kind)
+            return self._booked(claim, kind, take)
 
-    def _booked(self, claim: Claim, kind: Kind) -> Prepared:
-        """Prepare the step, and book what it takes."""
+    def _booked(
+        self, claim: Claim, kind: Kind, tell: Callable[[], None] = lambda: None
+    ) -> Prepared:
+        """Prepare the step, and book what it takes. `tell` is called once it proves to be heavy."""
         shares, is_more = self._shares, claim.input is not None
-        with _booked(shares, kind, is_more=is_more):
+        with _booked(shares, kind, is_more=is_more), heavy_aside(tell):
             found = self._prepare(claim)
         rows = len((found.turn or {}).get("steps", ()))
         shares.use(kind, rows * ROW_SECONDS, time.monotonic(), is_more=True)
@@ -102,7 +104,7 @@ class _Fairly:
             return found
 
         def output(value: Any, status: str, error: Json | None) -> Json | None:
-            with _booked(shares, kind, is_more=True):
+            with _booked(shares, kind, is_more=True), heavy_aside():
                 return make(value, status, error)
 
         return replace(found, workflow_output=output)
@@ -125,14 +127,12 @@ def _put_off(claim: Claim, seconds: float) -> None:
 
 @contextmanager
 def _booked(shares: Shares, kind: Kind, *, is_more: bool) -> Iterator[None]:
-    """Book the time of the block, also if it raises, if the processor worked for it.
-
-    What is booked is the time for which other steps had to wait for this process or thread. On a
-    busy machine it is longer than the processor's time.
-    """
-    began, began_work = time.monotonic(), thread_time()
+    """Book the processor's time of the block, of its child process too, also if it raises."""
+    began = thread_time()
     try:
         yield
     finally:
-        now, is_heavy = time.monotonic(), thread_time() - began_work >= HEAVY_SECONDS
-        shares.use(kind, now - began if is_heavy else 0.0, now, is_more=is_more)
+        seconds = thread_time() - began
+        shares.use(
+            kind, seconds if seconds >= HEAVY_SECONDS else 0.0, time.monotonic(), is_more=is_more
+        )

@@ -19,7 +19,7 @@ from app.payload import dumps
 from app.platform import Json
 from app.protocol.claims import Claim
 from chains.language.definition import LONGEST_SECONDS, Child, Default, Retry, Step
-from chains.language.expressions import ExpressionInvalid, holds, render
+from chains.language.expressions import ExpressionInvalid
 from chains.language.schema import check_output
 from chains.plans.plan import (
     APPROVAL,
@@ -32,6 +32,7 @@ from chains.plans.plan import (
     dead_path,
 )
 from chains.running import branching, waits
+from chains.running.evaluating import holds, render
 from chains.running.reading import records
 from chains.running.references import (
     item_has_failed,

@@ -8,9 +8,10 @@ from app.errors import Permanent
 from app.keys import concrete, indexes_of, item_prefix, name_of
 from app.platform import Json
 from app.protocol.claims import Claim
-from chains.language.expressions import ExpressionInvalid, render
+from chains.language.expressions import ExpressionInvalid
 from chains.language.functions.dates import written
 from chains.plans.plan import Plan, PlannedStep
+from chains.running.evaluating import render
 from chains.running.reading import records
 
 

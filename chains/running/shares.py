@@ -87,7 +87,7 @@ class _Accounts:
 
 
 class Shares:
-    """The books of one worker; `share` is what a user may have of the time of one process."""
+    """The books of one worker; `share` is what a user may have of the time of one core."""
 
     def __init__(self, share: float) -> None:
         self.share = share

@@ -41,12 +41,12 @@ SECRETS = (
 VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_", "HTTP_SECRETS")
 
 CLI = ("-m", "ops.cli")
-PROCESSES = 2
 WORKERS: dict[str, tuple[str, ...]] = {
     # Most steps wait for a platform: many at once in one process. What `control` does is mostly to
-    # compute, which processes do at the same time on several cores.
+    # compute. It has a process of its own, and just so many threads that their writes travel
+    # together; more of them would only wait for each other.
     "worker": ("--without", "control"),
-    "worker-control": ("--queues", "control", "--processes", str(PROCESSES)),
+    "worker-control": ("--queues", "control", "--threads", "16"),
 }
 """The kinds of worker, with the options of each."""
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -153,7 +153,7 @@ class Profile:
             Kind(
                 "worker-control",
                 partial(self._worker_of, "worker-control"),
-                self.workers.bounds(PROCESSES),
+                self.workers.bounds(1),
             ),
         ]
         address = self.postgres().url(self.database).replace("+psycopg2", "", 1)

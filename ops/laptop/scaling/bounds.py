@@ -33,7 +33,7 @@ class Workers:
         return workers
 
     def bounds(self, processes: int, cores: int | None = None) -> Bounds:
-        """The bounds of a kind whose workers compute in so many processes each; 0 for threads.
+        """The bounds of a kind whose workers compute in so many processes each; 0 if they wait.
 
         More processes that compute than there are cores gain nothing.
         """

@@ -23,7 +23,9 @@ from tests.bench.restate.side import peer
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 OUR_WORKER = "tests.bench.comparing.durable:celery_app"
 PLAYALTER = "tests.bench.comparing.playalter"
-THREADS = 64
+COMPUTING_THREADS = 16
+"""Of a process for steps that do not wait, as the demo starts it."""
+WAITING_THREADS = 64
 RESTATE = "restate"
 HTTP = "http"
 
@@ -83,12 +85,12 @@ def arena(options: Options, folder: Path, say: Callable[[str], None]) -> Iterato
 @contextlib.contextmanager
 def _ours(started: Servers, options: Options, log: Path) -> Iterator[list[Side]]:
     with (
-        worker(OUR_WORKER, OUR_QUEUES, options.concurrency, log) as worker_pid,
-        _threads(log) as thread_pids,
+        _workers(OUR_QUEUES, COMPUTING_THREADS, options.concurrency, log) as computing,
+        _workers(actions.WAITING_QUEUE, WAITING_THREADS, os.cpu_count() or 1, log) as waiting,
         playalter.reconciler(log, PLAYALTER) as reconciler_pid,
         contextlib.ExitStack() as stack,
     ):
-        workers = (worker_pid, *thread_pids)
+        workers = (*computing, *waiting)
         sides: list[Side] = [Durable(started, started.user_id, workers, (reconciler_pid,))]
         if options.is_over_http:
             web_pid, port = stack.enter_context(playalter.front(log, PLAYALTER))
@@ -102,13 +104,10 @@ def _ours(started: Servers, options: Options, log: Path) -> Iterator[list[Side]]
 
 
 @contextlib.contextmanager
-def _threads(log: Path) -> Iterator[list[int]]:
-    """Our workers for steps that wait: a process for each core, with many threads."""
+def _workers(queues: str, threads: int, processes: int, log: Path) -> Iterator[list[int]]:
+    """Our workers for these queues: so many processes with so many threads each."""
     with contextlib.ExitStack() as workers:
-        made = [
-            worker(OUR_WORKER, actions.WAITING_QUEUE, THREADS, log, pool="threads")
-            for _ in range(os.cpu_count() or 1)
-        ]
+        made = [worker(OUR_WORKER, queues, threads, log, pool="threads") for _ in range(processes)]
         yield [workers.enter_context(each) for each in made]
 
 

@@ -25,9 +25,9 @@ WARM_SECONDS = 2.0
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An instance whose front has its usual number of threads, with four processes for steps."""
-    folder, processes = tmp_path_factory.mktemp("neighbours"), ("--processes", "4")
-    with running_instance(folder, *processes, WEB_THREADS="32") as stack:
+    """An instance whose front and worker have their usual numbers of threads."""
+    folder, threads = tmp_path_factory.mktemp("neighbours"), ("--threads", "16")
+    with running_instance(folder, *threads, WEB_THREADS="32") as stack:
         yield stack
 
 
