@@ -171,7 +171,8 @@ class Settings(BaseSettings):
     database_connections: int = Field(default=16, ge=2)
     """The most connections that the short statements of a process use at the same time.
 
-    Its longer transactions have a pool of their own (`database_pool`).
+    Its longer transactions have a pool of their own (`database_pool`). What it reads for answers
+    has another one of the same size.
     """
 
     @property

@@ -11,7 +11,7 @@ def forget() -> None:
     if engines._engine.cache_info().currsize:
         db.engine().dispose()
     db.release()
-    pool._pool = None
+    pool._pools.clear()
     clock.forget()
     dispatch.release()
     admission.forget()

@@ -14,6 +14,7 @@ from app.db.patience import (
     patiently,
 )
 from app.db.pool import dedicate, prepared, release, row, rows
+from app.db.reading import read, read_text
 from app.db.together import Together
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "migrate",
     "patiently",
     "prepared",
+    "read",
+    "read_text",
     "release",
     "row",
     "rows",

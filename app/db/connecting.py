@@ -32,10 +32,13 @@ def dsn(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def connect(*, application: str = "playalter") -> Any:
-    """Open an autocommit psycopg2 connection. The caller must close it."""
+def connect(*, application: str = "playalter", url: str | None = None) -> Any:
+    """Open an autocommit psycopg2 connection, to the primary or to the database at `url`.
+
+    The caller must close it.
+    """
     connection = psycopg2.connect(
-        dsn(settings.current().database_url),
+        dsn(url or settings.current().database_url),
         connect_timeout=CONNECT_SECONDS,
         application_name=application,
         cursor_factory=DiscreetCursor,

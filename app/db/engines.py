@@ -82,13 +82,25 @@ def connect_to_read() -> Connection:
 
 
 def _connect_to_read() -> Connection:
-    url = settings.current().database_replica_url
-    if url is not None and time.monotonic() >= _replica_away_until.get(url, 0.0):
+    url = replica_to_ask()
+    if url is not None:
         try:
             return _engine(os.getpid(), url).connect()
         except OperationalError as err:
-            # For this pause, queries go to the primary at once. Otherwise each of them would
-            # first wait for the replica's time-out.
-            _replica_away_until[url] = time.monotonic() + _REPLICA_PAUSE_SECONDS
-            log.warning("database.replica_away", error=str(err.orig).strip()[:200])
+            leave_replica(url, str(err.orig))
     return engine().connect()
+
+
+def replica_to_ask() -> str | None:
+    """The address of the replica; None if there is none, or if it was not reachable just now."""
+    url = settings.current().database_replica_url
+    if url is None or time.monotonic() < _replica_away_until.get(url, 0.0):
+        return None
+    return url
+
+
+def leave_replica(url: str, reason: str) -> None:
+    """Let queries go to the primary for a while. Otherwise each of them would first wait for the
+    replica's time-out."""
+    _replica_away_until[url] = time.monotonic() + _REPLICA_PAUSE_SECONDS
+    log.warning("database.replica_away", error=reason.strip()[:200])

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +32,7 @@ def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
 def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Run one statement like `row`, and return all its rows."""
     with _borrowed() as pooled:
-        return _run(pooled, sql, parameters)
+        return pooled.run(sql, parameters)
 
 
 def prepared(
@@ -46,15 +46,20 @@ def prepared(
     belongs to its session.
     """
     with _borrowed() as pooled:
-        known = pooled.prepared.get(function)
-        if known is None:
-            known = pooled.prepared[function] = _prepare(
-                pooled, function, types, len(parameters), query
-            )
-        pooled.cursor.execute(known.statement, parameters)
-        if not known.names:
-            known.names = [column.name for column in pooled.cursor.description]
-        return [dict(zip(known.names, values, strict=True)) for values in pooled.cursor.fetchall()]
+        return pooled.execute(function, types, parameters, query)
+
+
+@contextmanager
+def lent_to_read(url: str) -> Iterator["PooledConnection"]:
+    """Lend a connection to the database at `url`, of a pool that is used only for reading.
+
+    Large results and slow queries thus take no connection from the short statements of requests.
+    """
+    with _borrowed(url) as pooled:
+        try:
+            yield pooled
+        finally:
+            pooled.forget_result()
 
 
 @dataclass
@@ -65,7 +70,7 @@ class _Prepared:
     """The names of the result's columns, empty until the first execution."""
 
 
-class _PooledConnection:
+class PooledConnection:
     """A connection with its prepared statements, by the names of the SQL functions."""
 
     def __init__(self, connection: Any) -> None:
@@ -74,13 +79,41 @@ class _PooledConnection:
         """The cursor of all prepared statements. It keeps a result until the next execution."""
         self.prepared: dict[str, _Prepared] = {}
 
+    def execute(
+        self, function: str, types: str, parameters: tuple[Any, ...], query: str | None
+    ) -> list[dict[str, Any]]:
+        """Execute a prepared statement (see `prepared`), and return its rows."""
+        known = self.prepared.get(function)
+        if known is None:
+            known = _prepare(self.cursor, function, types, len(parameters), query)
+            self.prepared[function] = known
+        self.cursor.execute(known.statement, parameters)
+        if not known.names:
+            known.names = [column.name for column in self.cursor.description]
+        return [dict(zip(known.names, values, strict=True)) for values in self.cursor.fetchall()]
 
-def _prepare(
-    pooled: _PooledConnection, function: str, types: str, count: int, query: str | None
-) -> _Prepared:
+    def run(
+        self, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Run a statement that is not prepared, and return its rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            if cursor.description is None:
+                return []
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+
+    def forget_result(self) -> None:
+        """Free the memory of the last result."""
+        self.cursor.close()
+        if not self.connection.closed:
+            self.cursor = self.connection.cursor()
+
+
+def _prepare(cursor: Any, function: str, types: str, count: int, query: str | None) -> _Prepared:
     numbers = ", ".join(f"${n}" for n in range(1, count + 1))
     query = query or f"SELECT * FROM {function}({numbers})"
-    pooled.cursor.execute(f"PREPARE {function} ({types}) AS {query}")
+    cursor.execute(f"PREPARE {function} ({types}) AS {query}")
     return _Prepared(f"EXECUTE {function} ({', '.join(['%s'] * count)})")
 
 
@@ -92,23 +125,25 @@ class _Pool:
     connection is idle.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, url: str | None) -> None:
+        configured = settings.current()
         self.pid = os.getpid()
-        self.size = settings.current().database_connections
-        self.idle: deque[_PooledConnection] = deque()
+        self.size = configured.database_connections if url is None else configured.database_pool
+        self.idle: deque[PooledConnection] = deque()
         self.open_count = 0
         """The number of open connections, idle or lent."""
         self.waiting = 0
+        self._url = url
         self.freed = threading.Condition()
 
-    def take(self) -> _PooledConnection:
+    def take(self) -> PooledConnection:
         """Lend a connection. Raises OperationalError if none becomes free in time."""
         pooled = self._pop_idle()
         if pooled is None and not self._may_open():
             pooled = self._wait()
         return self._open() if pooled is None else pooled
 
-    def give(self, pooled: _PooledConnection) -> None:
+    def give(self, pooled: PooledConnection) -> None:
         """Take a connection back, open or closed."""
         if pooled.connection.closed:
             self._note_closed()
@@ -124,7 +159,7 @@ class _Pool:
             pooled.connection.close()
             self._note_closed()
 
-    def _pop_idle(self) -> _PooledConnection | None:
+    def _pop_idle(self) -> PooledConnection | None:
         try:
             return self.idle.pop()
         except IndexError:
@@ -137,7 +172,7 @@ class _Pool:
             self.open_count += 1
             return True
 
-    def _wait(self) -> _PooledConnection | None:
+    def _wait(self) -> PooledConnection | None:
         """Wait for an idle connection. None means that the caller may open a new one."""
         until = time.monotonic() + _BORROW_SECONDS
         with self.freed:
@@ -156,9 +191,9 @@ class _Pool:
             finally:
                 self.waiting -= 1
 
-    def _open(self) -> _PooledConnection:
+    def _open(self) -> PooledConnection:
         try:
-            return _PooledConnection(connect())
+            return PooledConnection(connect(url=self._url))
         except BaseException:
             self._note_closed()
             raise
@@ -170,19 +205,19 @@ class _Pool:
 
 
 _local = threading.local()
-_pool: _Pool | None = None
+_pools: dict[str | None, _Pool] = {}
+"""Those for reading by the addresses of their databases, and that of all other statements: None."""
 _pool_lock = threading.Lock()
 
 
-def _own_pool() -> _Pool:
-    """The pool of this process. A forked child must not use or close its parent's connections."""
-    global _pool
-    pool = _pool
+def _own_pool(url: str | None) -> _Pool:
+    """A pool of this process. A forked child must not use or close its parent's connections."""
+    pool = _pools.get(url)
     if pool is None or pool.pid != os.getpid():
         with _pool_lock:
-            if _pool is None or _pool.pid != os.getpid():
-                _pool = _Pool()
-            pool = _pool
+            pool = _pools.get(url)
+            if pool is None or pool.pid != os.getpid():
+                pool = _pools[url] = _Pool(url)
     return pool
 
 
@@ -192,39 +227,34 @@ def dedicate() -> None:
 
 
 @contextmanager
-def _borrowed() -> Iterator[_PooledConnection]:
-    pool = None if getattr(_local, "is_dedicated", False) else _own_pool()
+def _borrowed(url: str | None = None) -> Iterator[PooledConnection]:
+    is_dedicated = url is None and getattr(_local, "is_dedicated", False)
+    pool = None if is_dedicated else _own_pool(url)
     pooled = _dedicated() if pool is None else pool.take()
     try:
         yield pooled
     except (psycopg2.OperationalError, psycopg2.InterfaceError):
         # The idle connections lead to the same server. It is gone, or it has changed (fail-over).
         pooled.connection.close()
-        release()
+        if pool is None:
+            release()
+        else:
+            pool.close_idle()
         raise
     finally:
         if pool is not None:
             pool.give(pooled)
 
 
-def _dedicated() -> _PooledConnection:
-    own: _PooledConnection | None = _local.own
+def _dedicated() -> PooledConnection:
+    own: PooledConnection | None = _local.own
     if own is None or own.connection.closed:
-        own = _local.own = _PooledConnection(connect())
+        own = _local.own = PooledConnection(connect())
     return own
 
 
-def _run(pooled: _PooledConnection, sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
-    with pooled.connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        if cursor.description is None:
-            return []
-        names = [column.name for column in cursor.description]
-        return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
-
-
 def release() -> None:
-    """Close the idle connections of this process's pool."""
-    pool = _pool
-    if pool is not None and pool.pid == os.getpid():
-        pool.close_idle()
+    """Close the idle connections of this process's pools."""
+    for pool in tuple(_pools.values()):
+        if pool.pid == os.getpid():
+            pool.close_idle()

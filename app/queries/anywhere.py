@@ -1,29 +1,22 @@
-"""Queries to a replica, which may not have the newest rows yet."""
+"""Questions about one workflow to a replica, which may not have the newest rows yet."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    Connection,
-)
-
-from app.db import begin, begin_read, has_replica
+from app import db
 from app.errors import NotFound
 
-T = TypeVar("T")
 
+def read_replica_first(
+    function: str, types: str, parameters: tuple[Any, ...], *, query: str | None = None
+) -> list[dict[str, Any]]:
+    """The rows that `app.db.read` finds for one workflow, from the replica, or from the primary.
 
-def ask_replica_first(query: Callable[[Connection], T | None]) -> T:
-    """The result of a query for one workflow, from the replica, or else from the primary.
-
-    The query returns None if it does not find the workflow. Raises NotFound if neither database has
-    it. Without a replica only the primary is asked.
+    No row means that the workflow was not found. Raises NotFound if neither database has it.
+    Without a replica only the primary is asked.
     """
-    with begin_read() as connection:
-        found = query(connection)
-    if found is None and has_replica():
-        with begin() as connection:
-            found = query(connection)
-    if found is None:
+    rows = db.read(function, types, parameters, query=query)
+    if not rows and db.has_replica():
+        rows = db.read(function, types, parameters, query=query, from_primary=True)
+    if not rows:
         raise NotFound("there is no such workflow")
-    return found
+    return rows

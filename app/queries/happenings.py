@@ -5,17 +5,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from uuid import UUID
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    select,
-    text,
-)
+from sqlalchemy import Connection, text
 
 from app.db import begin, begin_read, has_replica
-from app.db.models import TERMINAL_WORKFLOW_STATUSES, EventRow, WorkflowRow
-from app.queries.anywhere import ask_replica_first
-from app.queries.summaries import owned_by
+from app.db.models import TERMINAL_WORKFLOW_STATUSES
+from app.queries.anywhere import read_replica_first
 
 
 @dataclass(frozen=True)
@@ -47,24 +41,22 @@ def workflow_events(
 
     Raises NotFound if the user has no such workflow. An operator reads those of all users.
     """
-    # One statement reads one snapshot, so a terminal status is not seen without the last event.
-    statement = (
-        select(WorkflowRow.status, EventRow.seq, EventRow.body)
-        .select_from(WorkflowRow)
-        .outerjoin(EventRow, (EventRow.workflow_id == WorkflowRow.id) & (EventRow.seq > after))
-        .where(WorkflowRow.id == workflow_id, *owned_by(user_id, is_operator))
-        .order_by(EventRow.seq)
-        .limit(limit + 1)
-    )
-
-    def query(connection: Connection) -> Sequence[Row[str, int, str]] | None:
-        return connection.execute(statement).all() or None
-
-    rows = ask_replica_first(query)
-    events = [(row.seq, row.body) for row in rows[:limit] if row.seq is not None]
+    asked = (workflow_id, user_id, is_operator, after, limit + 1)
+    rows = read_replica_first("workflow_events", _TYPES, asked, query=_EVENTS)
+    events = [(row["seq"], row["body"]) for row in rows[:limit] if row["seq"] is not None]
     is_last_page = len(rows) <= limit
-    return Tail(events, is_last_page and rows[0].status in TERMINAL_WORKFLOW_STATUSES)
+    return Tail(events, is_last_page and rows[0]["status"] in TERMINAL_WORKFLOW_STATUSES)
 
+
+_TYPES = "uuid, uuid, boolean, integer, integer"
+# One statement reads one snapshot, so a terminal status is not seen without the last event.
+_EVENTS = """
+SELECT w.status, e.seq, e.body
+  FROM workflows AS w
+  LEFT JOIN LATERAL (SELECT seq, body FROM events WHERE workflow_id = w.id AND seq > $4
+     ORDER BY seq LIMIT $5) AS e ON true
+ WHERE w.id = $1 AND (w.user_id = $2 OR $3) ORDER BY e.seq
+"""
 
 _TAILS = text("""
 SELECT asked.number, w.status, e.seq, e.body

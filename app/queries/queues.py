@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import RowMapping, text
 
 from app.broker import presence
 from app.db import begin_read
@@ -77,35 +77,6 @@ SELECT q.name AS queue, coalesce(r.is_backed_up, false) AS is_backed_up,
        ) AS other
  ORDER BY q.place
 """)
-
-# All steps of a workflow in one lane stand behind each other, in the order of their keys.
-_PLACES = text("""
-SELECT e.key, ahead.number + row_number() OVER (PARTITION BY e.queue ORDER BY e.key) AS place
-  FROM (SELECT user_id, order_in_lane(started_at, priority) AS order_at
-          FROM workflows WHERE id = :workflow) AS w
- CROSS JOIN unnest(:queues) AS q (name)
- CROSS JOIN LATERAL (
-       SELECT count(*) AS number FROM (
-         SELECT FROM lane_entries AS e
-          WHERE e.queue = q.name AND e.user_id = w.user_id
-            AND (e.order_at, e.workflow_id) < (w.order_at, :workflow) LIMIT :most) AS read
-       ) AS ahead
-  JOIN lane_entries AS e ON e.queue = q.name AND e.user_id = w.user_id
-   AND e.order_at = w.order_at AND e.workflow_id = :workflow
-""")
-
-
-def places(
-    connection: Connection, workflow_id: UUID, queues: Sequence[str]
-) -> dict[str, int | None]:
-    """The places of a workflow's steps in their lanes of these queues, by the steps' keys.
-
-    The first place is 1. None: the place is behind MOST_AHEAD.
-    """
-    connection.execute(_BY_INDEX)
-    given = {"workflow": workflow_id, "queues": list(queues), "most": MOST_AHEAD}
-    rows = connection.execute(_PLACES, given)
-    return {row.key: row.place if row.place <= MOST_AHEAD else None for row in rows}
 
 
 def lined_up(queues: Sequence[str]) -> dict[str, int]:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from app.keys import child_of, indexes_of, step_of
 from app.platform import Json
 
@@ -20,7 +18,7 @@ def place(position: int, key: str) -> tuple[int, tuple[int, ...], str]:
     return position, indexes_of(step_of(key)), key
 
 
-def waits_for(row: RowMapping, places: Mapping[str, int | None]) -> Json | None:
+def waits_for(row: Json, places: Mapping[str, int | None]) -> Json | None:
     """What a step with the status `waiting` waits for, or one that is pending and released.
 
     `until` is when the wait ends by itself: when the time is over, or the approval times out.

@@ -129,6 +129,25 @@ def test_questions_are_answered_by_the_replica_as_far_as_it_knows(
     assert shown(f"/{workflow}")["status"] == "succeeded"
 
 
+def test_a_replica_that_has_restarted_is_asked_again(
+    settings: Settings,
+    replica: str,
+    client: FlaskClient,
+    caller: Caller,
+    start: Callable[..., UUID],
+) -> None:
+    workflow = start()
+    catch_up(settings, replica, *ALL)
+    end(workflow)
+    for _ in range(2):
+        answer = client.get(f"/v1/workflows/{workflow}", headers=caller.headers)
+        assert answer.json is not None
+        assert answer.json["status"] == "running", "the replica does not know the end yet"
+        # A restart breaks the connections that the front keeps.
+        cut = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE datname = %s"
+        db.rows(cut, (replica.rpartition("/")[2].partition("?")[0],))
+
+
 def test_a_replica_that_is_away_leaves_questions_to_the_primary(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,

@@ -21,6 +21,7 @@ from ops.cli.remote.show import Lines, panel
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
 from tests.unit.definitions import noop
+from web.bodies import JsonProvider
 
 ITEMS = 12
 
@@ -60,11 +61,12 @@ def test_a_workflow_shows_which_approval_wait_and_child_it_waits_for(kernel: Ker
     assert started is not None
     assert waits["page"]["workflow_id"] == str(started["id"])
     for key in ("review", "rest"):
-        assert waits[key]["until"] == str(kernel.step(workflow, key)["wake_at"])
+        assert waits[key]["until"] == JsonProvider.default(kernel.step(workflow, key)["wake_at"])
 
+    until = {key: waits[key]["until"][:16].replace("T", " ") for key in ("review", "rest")}
     expected = {
-        "review": f"for the approval review until {waits['review']['until'][:16]}",
-        "rest": f"until {waits['rest']['until'][:16]}",
+        "review": f"for the approval review until {until['review']}",
+        "rest": f"until {until['rest']}",
         "page": f"for the workflow {started['id']}",
     }
     output = printed(shown, 3)
