@@ -7,11 +7,11 @@ Details, lists, events and gauges are read from a replica if there is one. If th
 have a workflow yet, the primary is asked.
 """
 
-from app.queries.cursors import CURSOR_PATTERN
+from app.queries.cursors import CURSOR_PATTERN, cursor_of
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health, platform_states
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
-from app.queries.lists import Filters, Page, cursor_after, workflow_list
+from app.queries.lists import Filters, Page, workflow_list
 from app.queries.probing import Probe
 from app.queries.queues import MOST_LINED_UP, lined_up, queue_states
 from app.queries.summaries import summary, workflow_summary
@@ -29,7 +29,7 @@ __all__ = [
     "Probe",
     "Tail",
     "Watched",
-    "cursor_after",
+    "cursor_of",
     "lined_up",
     "live_workflows",
     "platform_health",

@@ -8,14 +8,11 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     SQLColumnExpression,
-    case,
     func,
-    literal,
-    literal_column,
     select,
 )
 
-from app.db.models import WORKFLOW_STATUSES, StepRow, WorkflowRow
+from app.db.models import WORKFLOW_STATUSES, StepRow
 
 SUSPENDED = "suspended"
 SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)
@@ -24,27 +21,19 @@ SHOWN_STATUSES = (*WORKFLOW_STATUSES, SUSPENDED)
 _UNFINISHED = ("pending", "running", "unknown")
 
 
-def shown_status() -> ColumnElement[str]:
-    """The status with which a workflow is shown."""
-    is_suspended = (WorkflowRow.status == "running") & only_waits(WorkflowRow.id)
-    return case((is_suspended, literal(SUSPENDED)), else_=WorkflowRow.status)
-
-
 def only_waits(workflow_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
-    """Whether a step of the workflow waits, and no step runs or could run now."""
+    """Whether a step of the workflow waits, and no step runs or could run now.
+
+    The SQL function `workflow_summary_v1` has the same condition.
+    """
     # Without OFFSET 0 PostgreSQL would make joins of the subqueries, and read the steps of all
     # workflows.
     steps = select(StepRow.key).where(StepRow.workflow_id == workflow_id).offset(0)
-    is_workable = StepRow.status.in_(_UNFINISHED) & ((StepRow.status != "pending") | is_due())
+    is_workable = StepRow.status.in_(_UNFINISHED) & ((StepRow.status != "pending") | _is_due())
     return steps.where(StepRow.status == "waiting").exists() & ~steps.where(is_workable).exists()
 
 
-def is_lined_up() -> ColumnElement[bool]:
-    """Whether the step waits for its turn in a lane (see line_up_v1)."""
-    return (StepRow.status == "pending") & (StepRow.publish_after == literal_column("'infinity'"))
-
-
-def is_due() -> ColumnElement[bool]:
+def _is_due() -> ColumnElement[bool]:
     """Whether a worker could claim the step now, judged by the step's own row only."""
     return (
         StepRow.status.in_(("pending", "unknown"))

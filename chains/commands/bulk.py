@@ -134,12 +134,12 @@ def run(
         filters = replace(filters, without_key=_prefix(request_id))
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
     answers: list[Answered] = []
-    for item in page.items:
+    for started_at, workflow_id in page.places:
         if answers and time.monotonic() > until:
             return Bulk(answers, cursor)
-        more = _request_of(item["id"], request_id) if action in _KEYED else {}
-        answers.append(_one(caller, item["id"], CONTROLS[action], {**arguments, **more}, is_dry))
-        cursor = queries.cursor_after(item)
+        more = _request_of(workflow_id, request_id) if action in _KEYED else {}
+        answers.append(_one(caller, workflow_id, CONTROLS[action], {**arguments, **more}, is_dry))
+        cursor = queries.cursor_of(started_at, workflow_id)
     return Bulk(answers, page.next_cursor)
 
 

@@ -161,7 +161,7 @@ LOOKS = {
     "current_database() NOT LIKE '%test%'": "the name of the database",
     "split_part(p_action, '.', 1)": "the name of an action",
     "starts_with(key, %s)": "a prefix that app/keys has made; nothing is taken apart",
-    "func.starts_with(key, filters.without_key)": "a prefix of keys that the caller has made",
+    "func.starts_with(key, prefix)": "a prefix of keys that the caller has made",
 }
 LOOK = re.compile(
     r"(?P<operand>[\w.]*)\s*(?:->>?|#>>?)\s*['(:%\d]|jsonb_path_\w+|jsonb_each|jsonb_object_keys"
