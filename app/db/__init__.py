@@ -15,7 +15,7 @@ from app.db.patience import (
 )
 from app.db.pool import dedicate, prepared, release, row, rows
 from app.db.reading import read, read_text
-from app.db.together import Together
+from app.db.together import Rows, Together
 
 __all__ = [
     "AWAY",
@@ -24,6 +24,7 @@ __all__ = [
     "UNABLE",
     "Ailment",
     "OtherBaseline",
+    "Rows",
     "Together",
     "ailment",
     "begin",

@@ -43,7 +43,9 @@ def execute(
     given: Json | None = None
     with (
         leases.kept(claim, action.attempt_seconds, since) as held,
-        exchange_scope(held.deadline, http_calls, lambda: held.lease_end) as scope,
+        exchange_scope(
+            held.deadline, http_calls, lambda: held.lease_end, call.record_held
+        ) as scope,
     ):
         try:
             prepared = prepare(claim)
@@ -58,11 +60,12 @@ def execute(
             output = _output(call, prepared)
             result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
             _close(result, call, prepared, output)
+            result.attempt = replace(result.attempt, answer=call.take_held())
         except NotServed as err:
-            result = ended(err, call, prepared, _attempt(call, given, http_calls))
+            result = ended(_settled(call, err), call, prepared, _attempt(call, given, http_calls))
             refusals.report(action, err)
         except Exception as err:  # noqa: BLE001 - each error of an action is an outcome to record
-            result = ended(err, call, prepared, _attempt(call, given, http_calls))
+            result = ended(_settled(call, err), call, prepared, _attempt(call, given, http_calls))
             if isinstance(err, Unknown):
                 with suppress(Fenced):
                     call.write_off_lost()
@@ -76,6 +79,18 @@ def _output(call: Call, prepared: Prepared) -> Any:
         call.write_off_lost()
         return prepared.output
     return clean(_run(call, prepared))
+
+
+def _settled(call: Call, err: Exception) -> Exception:
+    """Record the answer that the attempt holds, because it has not succeeded.
+
+    Returns the error by which the attempt ends: `err`, unless the answer cannot be recorded.
+    """
+    try:
+        call.record_held()
+    except Exception as other:  # noqa: BLE001 - it ends the attempt as an error of the action does
+        return other
+    return err
 
 
 def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Attempt:
@@ -92,6 +107,9 @@ def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Atte
 
 
 def _close(result: Result, call: Call, prepared: Prepared, output: Any) -> None:
+    if prepared.workflow_output is not None:
+        # It reads the outputs of other steps, and its expressions may take long.
+        call.record_held()
     finish = finish_of(prepared, "skipped" if prepared.is_skipped else "succeeded", output)
     result.passed_over = at_vendor(call)
     is_left = prepared.is_skipped and not call.claim.undo

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
+import psycopg2
+
 from app import db, settings
 from app.declarations import KEY_MARGIN
 from app.engine import answers
@@ -16,6 +18,7 @@ from app.payload import clean
 from app.platform import Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
+from app.protocol.intents import Answer
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -39,6 +42,8 @@ class Call:
     is_other_action: bool = False
     """Whether this is a compensation whose action is not the action of the step."""
     _ordinal: int = field(default=0, repr=False)
+    _held: Answer | None = field(default=None, repr=False)
+    """The answer to the last call, if it is not recorded yet (see app/engine/answers.py)."""
 
     @property
     def workflow_id(self) -> UUID:
@@ -95,6 +100,7 @@ class Call:
     @cached_property
     def artifacts(self) -> Artifacts:
         """The artifacts of the step. A compensation sees those of the step that it undoes."""
+        self.record_held()
         return Artifacts(
             self.workflow_id,
             self.original_key,
@@ -105,6 +111,7 @@ class Call:
 
     def open_intents(self) -> list[Intent]:
         """The calls of the step of which it is not known whether they took effect."""
+        self.record_held()
         known = intents.intents(self.workflow_id, self.step_key)
         return [intent for intent in known if intent.resolution is None]
 
@@ -127,6 +134,7 @@ class Call:
         if of is None:
             self.cost += micro_usd
             return
+        self.record_held()
         verdict = budgets.book_effect(self.claim, of, micro_usd)
         if verdict == "fenced":
             raise Fenced
@@ -150,6 +158,7 @@ class Call:
     def deliveries(self, external_id: str | None = None) -> list[Json]:
         """The payloads of the verified webhooks for `external_id`, oldest first. The default is the
         step's own external id."""
+        self.record_held()
         wanted = external_id or self.external_id
         platform = self.action.platform
         found = db.patiently(
@@ -168,6 +177,7 @@ class Call:
         belongs to the first workflow that claims it. Raises Permanent if the object belongs to a
         workflow that is not related to this one: neither its parent or child, nor its fork.
         """
+        self.record_held()
         maker = workflow_of(mark) if mark else None
         holder = objects.claim_object(self.claim, self.action.platform, object_id, maker)
         if holder is not None:
@@ -178,16 +188,28 @@ class Call:
                 detail={"object": object_id, "workflow": str(holder)},
             )
 
-    def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
+    def once(
+        self,
+        operation: str,
+        request: Json,
+        perform: Callable[[Json, str], Json],
+        *,
+        is_last: bool = False,
+    ) -> Json:
         """Make one effect at the vendor, and return the vendor's response.
 
         The exact request is committed before it is sent. If an earlier attempt has made the effect,
         nothing is sent and the recorded response is returned.
 
+        `is_last`: the action returns right after, or goes on only by requests to platforms and the
+        methods of this object; it does nothing slow by itself, such as making a picture. The
+        response is then recorded together with the step's success, which saves a commit.
+
         `perform(request, key)` calls the vendor, and raises an Outcome if that fails. Raises
         Unknown if an earlier attempt may have made the effect, Fenced if the step's claim is lost,
         and Permanent if the action now makes its calls in another order than before.
         """
+        self.record_held()
         ordinal = self._ordinal
         self._ordinal += 1
         key = idempotency_key(self.workflow_id, self.step_key, ordinal, self.generation)
@@ -205,7 +227,30 @@ class Call:
         is_open = intent.resolution is None and not recorded.is_new
         if is_open and not self.may_send_again(intent, recorded.key_age_seconds):
             raise Unknown(f"{operation} may have happened; it must be looked up before it is sent")
-        return self._perform(intent, perform, is_open=is_open)
+        return self._perform(intent, perform, is_open=is_open, is_last=is_last)
+
+    def record_held(self) -> None:
+        """Record the answer that waits for the step's outcome, if there is one.
+
+        Raises Fenced if the step's claim is lost, and Unavailable if the answer cannot be recorded
+        now; then it is still held.
+        """
+        if self._held is None:
+            return
+        try:
+            is_recorded = intents.record_answer(self.claim, self._held)
+        except psycopg2.Error:
+            # PostgreSQL does not take it, and would not take the outcome with it. The call is open.
+            self._held = None
+            raise
+        if not is_recorded:
+            raise Fenced
+        self._held = None
+
+    def take_held(self) -> Answer | None:
+        """Take the answer that is still held, to record it with the step's success."""
+        taken, self._held = self._held, None
+        return taken
 
     def at(self, ordinal: int) -> None:
         """Let the next `once` be the call of this number, from 0 on.
@@ -225,7 +270,12 @@ class Call:
         return life is not None and age_seconds < (life - KEY_MARGIN).total_seconds()
 
     def _perform(
-        self, intent: Intent, perform: Callable[[Json, str], Json], *, is_open: bool
+        self,
+        intent: Intent,
+        perform: Callable[[Json, str], Json],
+        *,
+        is_open: bool,
+        is_last: bool,
     ) -> Json:
         try:
             response: Json = clean(perform(intent.request, intent.key))
@@ -235,7 +285,10 @@ class Call:
             if not is_open:
                 self._resolve(intent, "refused", None)
             raise
-        self._resolve(intent, "accepted", response)
+        if is_last:
+            self._held = answers.held(self.action, intent, response)
+        if self._held is None:
+            self._resolve(intent, "accepted", response)
         return response
 
     def _resolve(self, intent: Intent, resolution: str, response: Json | None) -> None:

@@ -121,6 +121,7 @@ def _is_plain(result: Result) -> bool:
         and not result.is_special
         and not result.attempt.cost
         and not result.attempt.calls
+        and result.attempt.answer is None
     )
 
 

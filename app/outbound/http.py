@@ -85,6 +85,8 @@ class Scope:
     deadline: float
     calls: list[HttpCall]
     lease_end: Callable[[], float]
+    before: Callable[[], None] = lambda: None
+    """Called before each request."""
 
 
 @dataclass
@@ -114,13 +116,17 @@ class _NotSent(Exception):
 
 @contextmanager
 def exchange_scope(
-    deadline: float, calls: list[HttpCall], lease_end: Callable[[], float] = lambda: math.inf
+    deadline: float,
+    calls: list[HttpCall],
+    lease_end: Callable[[], float] = lambda: math.inf,
+    before: Callable[[], None] = lambda: None,
 ) -> Iterator[Scope]:
     """Limit all requests in the block by `deadline`, and add each to `calls`.
 
-    No request begins after `lease_end()`. Both are times of time.monotonic().
+    No request begins after `lease_end()`. Both are times of time.monotonic(). `before()` is called
+    before each request.
     """
-    scope = Scope(deadline, calls, lease_end)
+    scope = Scope(deadline, calls, lease_end, before)
     token = _scope.set(scope)
     try:
         yield scope
@@ -171,7 +177,9 @@ def send(
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
     taken effect, Permanent if the request is not valid or the answer is too large.
     """
-    current = _current()
+    current, scope = _current(), _scope.get()
+    if scope is not None:
+        scope.before()
     request = _Request(method, url, dict(headers or {}), body, params, is_guarded)
     try:
         return _retrying()(_exchange, current, request)

@@ -29,6 +29,22 @@ class RecordedIntent:
     key_age_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The platform's answer to an accepted call of the claim's generation, not recorded yet.
+
+    `response` is its JSON text.
+    """
+
+    ordinal: int
+    response: str
+    made: Made
+
+    def parameters(self) -> tuple[int, str, str | None, str | None]:
+        """Return (ordinal, response, effect id, effect address) as the SQL functions take them."""
+        return self.ordinal, self.response, self.made.effect_id, self.made.address
+
+
 _RECORDS = db.Together(
     "record_intent_v1",
     "record_intents_v1",
@@ -87,20 +103,27 @@ def resolve_intent(
     holds the response, if it is not given here. Returns False if the claim is lost. Raises
     Permanent if the response is too large.
     """
-    (row,) = _RESOLUTIONS.call(
-        (
-            claim.workflow_id,
-            claim.key,
-            claim.fence,
-            claim.generation if generation is None else generation,
-            ordinal,
-            resolution,
-            dumps_or_none(response),
-            made.effect_id,
-            made.address,
-            answer_id,
-        )
-    )
+    of = claim.generation if generation is None else generation
+    return _resolve(claim, of, ordinal, resolution, dumps_or_none(response), made, answer_id)
+
+
+def record_answer(claim: Claim, answer: Answer) -> bool:
+    """Record an answer alone, before the step's outcome. Returns False if the claim is lost."""
+    given = (answer.ordinal, "accepted", answer.response, answer.made, None)
+    return _resolve(claim, claim.generation, *given)
+
+
+def _resolve(
+    claim: Claim,
+    generation: int,
+    ordinal: int,
+    resolution: str,
+    response: str | None,
+    made: Made,
+    answer_id: UUID | None,
+) -> bool:
+    of = (claim.workflow_id, claim.key, claim.fence, generation, ordinal, resolution, response)
+    (row,) = _RESOLUTIONS.call((*of, made.effect_id, made.address, answer_id))
     return bool(row["resolved"])
 
 

@@ -4,15 +4,19 @@ Only the attempt whose fence (the id of its claim) is current may record. For an
 is `fenced`, and nothing is recorded. app/db/sql/outcomes and app/db/sql/waits list all verdicts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import psycopg2
+
 from app import db, settings
-from app.errors import Suspend
+from app.errors import Suspend, Unavailable
 from app.payload import dumps, dumps_or_none
 from app.platform import Json
 from app.protocol.claims import Advance, Claim, claim_of, republish_seconds
+from app.protocol.intents import Answer, record_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +24,22 @@ class Attempt:
     """What is recorded of an attempt beside its outcome.
 
     `input` is the step's input if it is not recorded yet. `cost` is in micro-USD. `calls` are the
-    HTTP calls, as `log_calls_v1` takes them.
+    HTTP calls, as `log_calls_v1` takes them. `answer` is the answer to the attempt's last call, if
+    it is not recorded yet. Only `finish_step` and `advance_step` record it.
     """
 
     input: Json | None
     cost: int
     calls: list[Json]
+    answer: Answer | None = None
 
     def parameters(self) -> tuple[Any, ...]:
         """Return (input, cost, calls) as the SQL functions take them."""
         return dumps_or_none(self.input), self.cost, dumps(self.calls) if self.calls else None
+
+    def answered(self) -> tuple[Any, ...]:
+        """Return the answer as `finish_step_v1` and `advance_step_v1` take it."""
+        return (None, None, None, None) if self.answer is None else self.answer.parameters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +63,28 @@ _FINISHES = db.Together(
     "finish_step_v1",
     "finish_steps_v1",
     "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, text, jsonb, jsonb, boolean,"
-    " float8, jsonb",
+    " float8, jsonb, integer, jsonb, text, text",
     seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
 _ADVANCES = db.Together(
     "advance_step_v1",
     "advance_steps_v1",
-    "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8",
+    "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, float8, text, float8, float8, integer, jsonb,"
+    " text, text",
     seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
 
 
 def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
-    """Record the end of a step and release what follows."""
+    """Record the end of a step, with the attempt's answer, and release what follows."""
     given, cost, calls = attempt.parameters()
     # Budgets are shared by workflows, and a transaction must not lock those of several.
     is_plain = not claim.is_budgeted and not claim.undo and finish.turn is None
     call = _FINISHES.call if is_plain else _FINISHES.alone
-    (row,) = call(
+    (row,) = _with_answer(
+        call,
+        claim,
+        attempt,
         (
             claim.workflow_id,
             claim.key,
@@ -87,7 +101,8 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
             finish.is_pivot,
             republish_seconds(),
             dumps_or_none(finish.orphan),
-        )
+            *attempt.answered(),
+        ),
     )
     return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"])
 
@@ -95,13 +110,17 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
 def advance_step(
     claim: Claim, attempt: Attempt, output: Any, next_key: str, attempt_seconds: float
 ) -> Advance:
-    """Record the success of the step, and claim the step `next_key` in the same statement.
+    """Record the success of the step, with the attempt's answer, and claim the step `next_key` in
+    the same statement.
 
     `attempt_seconds` limits the attempt of the next step.
     """
     given, cost, calls = attempt.parameters()
     call = _ADVANCES.alone if claim.is_budgeted else _ADVANCES.call
-    (row,) = call(
+    (row,) = _with_answer(
+        call,
+        claim,
+        attempt,
         (
             claim.workflow_id,
             claim.key,
@@ -114,10 +133,31 @@ def advance_step(
             next_key,
             settings.current().lease_seconds,
             attempt_seconds,
-        )
+            *attempt.answered(),
+        ),
     )
     taken = claim_of(claim.workflow_id, next_key, row) if row["verdict"] == "advanced" else None
     return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], taken)
+
+
+def _with_answer(
+    call: Callable[[tuple[Any, ...]], db.Rows],
+    claim: Claim,
+    attempt: Attempt,
+    parameters: tuple[Any, ...],
+) -> db.Rows:
+    """Record an outcome. If PostgreSQL refuses it, record at least the attempt's answer.
+
+    Without its answer, an effect that was made and paid for would count as unknown, or be made once
+    more.
+    """
+    try:
+        return call(parameters)
+    except (psycopg2.Error, Unavailable) as err:
+        is_away = isinstance(err, Unavailable) and db.ailment(err.__cause__ or err).passes
+        if attempt.answer is not None and not is_away:
+            record_answer(claim, attempt.answer)
+        raise
 
 
 def _code(error: Json | None) -> str | None:

@@ -59,7 +59,14 @@ class RehearsedCall(Call):
         """None: in a rehearsal the platform's answer always arrives."""
         return []
 
-    def once(self, operation: str, request: Json, perform: Callable[[Json, str], Json]) -> Json:
+    def once(
+        self,
+        operation: str,
+        request: Json,
+        perform: Callable[[Json, str], Json],
+        *,
+        is_last: bool = False,
+    ) -> Json:
         """Make an effect and return its response; a later attempt gets the recorded response."""
         for intent in self.row.intents:
             if intent.operation == operation and intent.response is not None:

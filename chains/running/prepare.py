@@ -141,9 +141,10 @@ def _output_of(
 ) -> Callable[[Any, str, Json | None], Json | None] | None:
     """A function that makes the workflow's output from the outcome of its last step.
 
-    The outcome is an argument, because it is not recorded yet. None if the step is not the last.
+    The outcome is an argument, because it is not recorded yet. None if the step is not the last, or
+    if the workflow has no output.
     """
-    if not step.is_last:
+    if not step.is_last or not plan.output:
         return None
     return lambda output, status, error: _workflow_output(
         claim, plan, step, {"output": output, "status": status, "error": error}
@@ -254,10 +255,8 @@ def _checked_with(claim: Claim) -> Callable[[str], str | None]:
     return partial(records().checked_with, claim.type, claim.version)
 
 
-def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, outcome: Json) -> Json | None:
+def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, outcome: Json) -> Json:
     """The workflow's output; `outcome` is the outcome of its last step, not recorded yet."""
-    if not plan.output:
-        return None
     others = [key for key in plan.output_references if key != step.key]
     found = outputs(claim.workflow_id, others)
     found[step.key] = seen(outcome)

@@ -53,7 +53,7 @@ def open_channel(call: Call, given: OpenChannelInput) -> Json:
 
     # Nothing is sent to Agora. The intent is recorded because from now on somebody may have the
     # token. A step with an intent is undone, and so its channel is closed.
-    return call.once("channels.open", request, perform) | {"title": given.title}
+    return call.once("channels.open", request, perform, is_last=True) | {"title": given.title}
 
 
 class OpenChannel(ActionOutput):

@@ -60,7 +60,7 @@ def request(call: Call, given: RequestInput) -> Json:
     wanted = _with_reference({**wanted, "method": given.method}, call)
     if given.is_read:
         return client.read(wanted)
-    return call.once("request", wanted, client.change)
+    return call.once("request", wanted, client.change, is_last=True)
 
 
 class Answer(ActionOutput):

@@ -60,6 +60,7 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
         "payment_intents.create",
         _authorization(call, given),
         lambda request, key: _summary(stripe.create_payment_intent(request, key)),
+        is_last=True,
     )
     if held["status"] == "processing":
         held = _summary(stripe.retrieve_payment_intent(held["payment_intent"]))
@@ -137,6 +138,7 @@ def capture(call: Call, given: CaptureInput) -> Json:
         "payment_intents.capture",
         {"payment_intent": given.payment_intent, "metadata": {CAPTURED_BY: call.reference}},
         lambda request, key: _capture(stripe, call, request, key),
+        is_last=True,
     )
 
 
@@ -216,7 +218,9 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
         "reason": "requested_by_customer",
         "metadata": _metadata(call),
     }
-    made = call.once("refunds.create", request, lambda r, key: _refund(stripe, r, key))
+    made = call.once(
+        "refunds.create", request, lambda r, key: _refund(stripe, r, key), is_last=True
+    )
     # The record says what was when the refund was made. One that succeeded may fail weeks later.
     before = next((each for each in known if each["refund"] == made["refund"]), None)
     if before is None and made["status"] != "succeeded":

@@ -1,7 +1,9 @@
 """A claimed step in a real database, whose action a test runs without engine, broker or worker."""
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
@@ -48,12 +50,21 @@ class Step:
         """Run the action from the top: as a first attempt, or woken if `external_id` is given."""
         call = self.call(external_id)
         given = self.action.input.model_validate_json(json.dumps(self.given))
-        with exchange_scope(time.monotonic() + self.seconds, []):
+        with self._attempt(call):
             output = self.action.run(call, given)
         if self.action.output is not None:
             self.action.output.model_validate_json(json.dumps(output), strict=True)
         self.cost += call.cost + call.booked
         return output
+
+    @contextlib.contextmanager
+    def _attempt(self, call: Call) -> Iterator[None]:
+        """An attempt that records its answers. Its outcome is recorded by nobody."""
+        with exchange_scope(time.monotonic() + self.seconds, [], before=call.record_held):
+            try:
+                yield
+            finally:
+                call.record_held()
 
     def call(self, external_id: str | None = None) -> Call:
         """The Call that the action receives at an attempt."""
@@ -110,7 +121,7 @@ class Step:
             KEY, status, self.given, output, external_id, self.intents, error_code=error_code
         )
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
-        with exchange_scope(time.monotonic() + self.seconds, []):
+        with self._attempt(call):
             output = self.action.compensate(call, told)
         self.cost += call.cost + call.booked
         return output
@@ -120,7 +131,7 @@ class Step:
         assert self.action.compensate is not None
         told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
-        with exchange_scope(time.monotonic() + self.seconds, []):
+        with self._attempt(call):
             output = self.action.compensate(call, told)
         self.cost += call.cost + call.booked
         return output

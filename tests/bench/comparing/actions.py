@@ -16,8 +16,8 @@ WAITING_QUEUE = "calls"
 
 @action("bench.once", input=NoopInput, effect=Effect.REPEATABLE)
 def once(call: Call, given: NoopInput) -> Json:
-    """An intent, recorded before and resolved after nothing."""
-    return call.once("nothing", {}, lambda request, key: {})
+    """An intent, recorded before nothing is sent, and an answer, which the action returns."""
+    return call.once("nothing", {}, lambda request, key: {}, is_last=True)
 
 
 @action("calls.wait", input=NoopInput, effect=Effect.NONE, slow=True)

@@ -34,6 +34,7 @@ FAULTS = (
     "reset",
     "killed_before",
     "killed_after",
+    "killed_answered",
 )
 
 
@@ -78,6 +79,8 @@ class Vendor:
     is_lagging: bool = False
     is_busy: bool = False
     meanwhile: Callable[[], None] | None = None
+    is_dying: bool = False
+    """Whether the process dies with the answer in its hand."""
 
     def actions(self) -> dict[str, Action]:
         """The two actions, under names that definitions know."""
@@ -85,7 +88,8 @@ class Vendor:
 
     def _pay(self) -> Action:
         def run(call: Call, given: ActionInput) -> Json:
-            paid = call.once("charge", {}, lambda _, key: self._make(call, key))
+            paid = call.once("charge", {}, lambda _, key: self._make(call, key), is_last=True)
+            self._die()
             call.spend(COST)
             return paid
 
@@ -101,6 +105,7 @@ class Vendor:
             known = call.external_id
             if known is None:
                 known = call.once("create", {}, lambda _, key: self._make(call, key))["id"]
+                self._die()
             is_busy, self.is_busy = self.is_busy, False
             if is_busy:
                 raise Retryable("busy", code="busy")
@@ -126,7 +131,8 @@ class Vendor:
                 if (done.workflow_id, done.step) == (call.workflow_id, undo.step_key):
                     done.is_undone = True
 
-        done = call.once("refund", {}, lambda _, key: self._call(effect))
+        done = call.once("refund", {}, lambda _, key: self._call(effect), is_last=True)
+        self._die()
         if undo.status == "cancelled":
             call.spend(UNDO_COST)
         return done
@@ -154,4 +160,10 @@ class Vendor:
             raise Killed
         if fault in {"reset", "lost_reply"}:
             raise Unknown("no reply")
+        self.is_dying = fault == "killed_answered"
         return {}
+
+    def _die(self) -> None:
+        is_dying, self.is_dying = self.is_dying, False
+        if is_dying:
+            raise Killed

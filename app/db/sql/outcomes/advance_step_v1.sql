@@ -6,11 +6,13 @@
 --
 -- A step that has cost something, of a workflow that spends a budget, is recorded by finish_step_v1
 -- too, because the cost may exceed the budget. The workflow row is locked first, FOR NO KEY UPDATE.
+-- p_ordinal, p_response, p_effect_id and p_effect_address: as in finish_step_v1.
 -- verdicts: advanced (with the claim of p_next), or those of finish_step_v1
 CREATE OR REPLACE FUNCTION advance_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
   p_calls jsonb, p_republish double precision, p_next text, p_lease double precision,
-  p_attempt double precision)
+  p_attempt double precision, p_ordinal integer DEFAULT NULL, p_response jsonb DEFAULT NULL,
+  p_effect_id text DEFAULT NULL, p_effect_address text DEFAULT NULL)
 RETURNS TABLE (verdict text, released text[], joined text, fence uuid, prior text, tries integer,
                generation integer, external_id text, input jsonb, item jsonb, expired boolean,
                skips boolean, user_id uuid, type text, version integer,
@@ -33,8 +35,14 @@ BEGIN
            finished_at = real, cost = cost + p_cost
      WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
        AND kind = 'step' AND join_key IS NULL AND next_keys = ARRAY[p_next]
-    RETURNING cost INTO s;
+    RETURNING cost, generation INTO s;
     IF FOUND THEN
+      IF p_ordinal IS NOT NULL THEN
+        UPDATE intents SET resolution = 'accepted', response = p_response,
+               effect_id = p_effect_id, effect_address = p_effect_address, answer_id = NULL
+         WHERE workflow_id = p_workflow AND step_key = p_key AND generation = s.generation
+           AND ordinal = p_ordinal;
+      END IF;
       IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
       PERFORM append_event_v1(p_workflow, 'StepSucceeded', p_key, jsonb_build_object(
         'output', payload_hash(p_output), 'cost', nullif(s.cost, 0)));
@@ -66,5 +74,6 @@ BEGIN
   RETURN QUERY SELECT f.verdict, f.released, f.joined, NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb,
                       NULL::jsonb, false, false, NULL::uuid, NULL, 0, false
     FROM finish_step_v1(p_workflow, p_key, p_fence, p_input, p_output, p_cost, p_calls, 'succeeded',
-                        NULL, NULL, NULL, NULL, false, p_republish) AS f;
+                        NULL, NULL, NULL, NULL, false, p_republish, NULL, p_ordinal, p_response,
+                        p_effect_id, p_effect_address) AS f;
 END $$;

@@ -5,7 +5,8 @@
 CREATE OR REPLACE FUNCTION advance_steps_v1(
   p_workflow uuid[], p_key text[], p_fence uuid[], p_input text[], p_output text[],
   p_cost bigint[], p_calls text[], p_republish double precision[], p_next text[],
-  p_lease double precision[], p_attempt double precision[])
+  p_lease double precision[], p_attempt double precision[], p_ordinal integer[],
+  p_response text[], p_effect_id text[], p_effect_address text[])
 RETURNS TABLE (call_number integer, verdict text, released text[], joined text, fence uuid,
                prior text, tries integer, generation integer, external_id text, input jsonb,
                item jsonb, expired boolean, skips boolean, user_id uuid, type text,
@@ -20,7 +21,8 @@ BEGIN
     IF FOUND THEN
       RETURN QUERY SELECT n, f.* FROM advance_step_v1(
         p_workflow[n], p_key[n], p_fence[n], p_input[n]::jsonb, p_output[n]::jsonb, p_cost[n],
-        p_calls[n]::jsonb, p_republish[n], p_next[n], p_lease[n], p_attempt[n]) AS f;
+        p_calls[n]::jsonb, p_republish[n], p_next[n], p_lease[n], p_attempt[n],
+        p_ordinal[n], p_response[n]::jsonb, p_effect_id[n], p_effect_address[n]) AS f;
     END IF;
   END LOOP;
 END $$;

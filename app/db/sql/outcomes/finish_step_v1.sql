@@ -13,6 +13,9 @@
 --     of it is skipped).
 --   p_orphan: the effect that a step leaves at the platform when it is skipped, or times out and is
 --     tolerated (see add_orphan_v1).
+--   p_ordinal: a call of the step that the platform has accepted, and whose answer is not recorded
+--     yet (null: there is none). p_response, p_effect_id and p_effect_address are as in
+--     resolve_intent_v1. So the answer and the end of the step that it leads to take one commit.
 --   p_is_pivot: the step is the pivot, after which nothing is undone. If it has succeeded, a stop
 --     that has begun is refused.
 --
@@ -32,7 +35,9 @@
 CREATE OR REPLACE FUNCTION finish_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_output jsonb, p_cost bigint,
   p_calls jsonb, p_status text, p_error jsonb, p_code text, p_turn jsonb, p_workflow_output jsonb,
-  p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL)
+  p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL,
+  p_ordinal integer DEFAULT NULL, p_response jsonb DEFAULT NULL, p_effect_id text DEFAULT NULL,
+  p_effect_address text DEFAULT NULL)
 RETURNS TABLE (verdict text, released text[], joined text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -61,10 +66,17 @@ BEGIN
          is_tolerated = p_status = 'failed', crashes = 0, lease_until = NULL, deadline_at = NULL,
          finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING next_keys, join_key, kind, of_key, cost, tries, old.reserved AS had_reserved INTO s;
+  RETURNING next_keys, join_key, kind, of_key, cost, tries, generation,
+            old.reserved AS had_reserved INTO s;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
     RETURN;
+  END IF;
+  IF p_ordinal IS NOT NULL THEN
+    UPDATE intents SET resolution = 'accepted', response = p_response, effect_id = p_effect_id,
+           effect_address = p_effect_address, answer_id = NULL
+     WHERE workflow_id = p_workflow AND step_key = p_key AND generation = s.generation
+       AND ordinal = p_ordinal;
   END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   IF s.kind <> 'step' THEN

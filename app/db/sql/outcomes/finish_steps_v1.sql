@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION finish_steps_v1(
   p_workflow uuid[], p_key text[], p_fence uuid[], p_input text[], p_output text[],
   p_cost bigint[], p_calls text[], p_status text[], p_error text[], p_code text[], p_turn text[],
   p_workflow_output text[], p_is_pivot boolean[], p_republish double precision[],
-  p_orphan text[])
+  p_orphan text[], p_ordinal integer[], p_response text[], p_effect_id text[],
+  p_effect_address text[])
 RETURNS TABLE (call_number integer, verdict text, released text[], joined text)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -19,7 +20,8 @@ BEGIN
       RETURN QUERY SELECT n, f.* FROM finish_step_v1(
         p_workflow[n], p_key[n], p_fence[n], p_input[n]::jsonb, p_output[n]::jsonb, p_cost[n],
         p_calls[n]::jsonb, p_status[n], p_error[n]::jsonb, p_code[n], p_turn[n]::jsonb,
-        p_workflow_output[n]::jsonb, p_is_pivot[n], p_republish[n], p_orphan[n]::jsonb) AS f;
+        p_workflow_output[n]::jsonb, p_is_pivot[n], p_republish[n], p_orphan[n]::jsonb,
+        p_ordinal[n], p_response[n]::jsonb, p_effect_id[n], p_effect_address[n]) AS f;
     END IF;
   END LOOP;
 END $$;
