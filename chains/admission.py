@@ -171,6 +171,8 @@ def line_up(workflow_id: UUID, keys: Sequence[str]) -> set[str]:
     The caller publishes the others. So many steps at once that they fill a queue make it backed up.
     """
     steps = [key for key in keys if not is_undo(key)]
+    if not steps:
+        return set()
     backed_up = _names()
     if len(steps) <= MANY and not backed_up:
         return set()

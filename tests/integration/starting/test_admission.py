@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import redis
@@ -267,6 +267,8 @@ def test_released_steps_are_lined_up_too(kernel: Kernel, broker: redis.Redis) ->
         assert admission.line_up(workflow, ["a", "b"]) == {"a", "b"}
         assert admission.line_up(workflow, ["a", "b"]) == {"a", "b"}
         assert entries() == 2
+        # Of a workflow that has ended nothing is released, and nothing about it is asked.
+        assert admission.line_up(uuid4(), []) == set()
     found = lanes.admit("control", 0)
     assert found is not None
     assert [(each.workflow_id, each.keys) for each in found.admitted] == [(workflow, ("a", "b"))]
