@@ -51,13 +51,16 @@ class Retryable(Outcome):
         code: str | None = None,
         after: float | None = None,
         stored: bool = False,
+        is_try: bool = True,
     ) -> None:
         """`after` is the number of seconds that the vendor asks to wait. `stored` says that the
         vendor has stored a failure under this idempotency key and replays it, so that only a key
-        of a new generation can succeed."""
+        of a new generation can succeed. `is_try` is false if the failure says nothing about the
+        step, so that the attempt is not counted."""
         super().__init__(message, code=code)
         self.after = after
         self.stored = stored
+        self.is_try = is_try
 
 
 class NotServed(Outcome):

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg2
@@ -11,7 +12,7 @@ import psycopg2
 from app import db, settings
 from app.declarations import KEY_MARGIN
 from app.engine import answers
-from app.errors import NotConfigured, NotServed, Permanent, Retryable, Unknown
+from app.errors import NotConfigured, NotServed, Permanent, Retryable, Suspend, Unknown
 from app.files.artifacts import Artifacts
 from app.keys import reference, step_of, undone_by, workflow_of
 from app.payload import clean
@@ -19,6 +20,14 @@ from app.platform import Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
 from app.protocol.intents import Answer
+
+MOST_REFUSED_POLLS = 20
+"""So many polls one after the other a vendor may refuse before the work that it does for us is
+given up. With the pauses between them that takes about a quarter of an hour."""
+UNREAD = "state_not_read"
+"""The code of a poll that a vendor has not answered."""
+
+State = TypeVar("State")
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -251,6 +260,33 @@ class Call:
         """Take the answer that is still held, to record it with the step's success."""
         taken, self._held = self._held, None
         return taken
+
+    def recorded(self, operation: str) -> Json | None:
+        """The vendor's response to a call of this generation, or None if none is recorded."""
+        for intent in intents.intents(self.workflow_id, self.step_key):
+            is_wanted = (intent.generation, intent.operation) == (self.generation, operation)
+            if is_wanted and intent.resolution == "accepted":
+                return answers.whole(self.claim, intent).response
+        return None
+
+    def state_of(self, external_id: str, read: Callable[[], State], poll_seconds: float) -> State:
+        """What `read` says of the work that the vendor does for this step under the id.
+
+        No single failure of `read` ends what is paid for: a vendor's reads may lag behind, and
+        a proxy or another account's credential may answer in its place. The attempt that made the
+        work raises Suspend. A poll raises Retryable: without an answer it counts as no try, and
+        only after MOST_REFUSED_POLLS refusals one after the other it raises Permanent.
+        """
+        try:
+            return read()
+        except (Retryable, NotServed, Permanent) as err:
+            if self.external_id is None:
+                raise Suspend(external_id, poll_seconds=poll_seconds) from err
+            if isinstance(err, Retryable):
+                raise Retryable(err.message, code=UNREAD, after=err.after, is_try=False) from err
+            if isinstance(err, Permanent) and self.tries < MOST_REFUSED_POLLS:
+                raise Retryable(err.message, code=err.code) from err
+            raise
 
     def at(self, ordinal: int) -> None:
         """Let the next `once` be the call of this number, from 0 on.

@@ -165,7 +165,7 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
     elif isinstance(err, Suspend):
         result.move, result.suspend, result.platform = Moves.SUSPEND, err, call.action.platform
     elif isinstance(err, Retryable):
-        result.after, result.new_generation = err.after, err.stored
+        result.after, result.new_generation, result.is_try = err.after, err.stored, err.is_try
         result.move = Moves.RETRY if result.policy.allows(err.code) else Moves.FAIL
     elif isinstance(err, NotServed) and call.claim.expired:
         message = f"the step's time-out has passed: {err.message}"

@@ -75,9 +75,12 @@ def predict(call: Call, given: PredictInput) -> Json:
     replicate = api()
     # After a wait the id of the prediction is known, so nothing is uploaded or created again.
     known = call.external_id or _start(call, given, replicate)
-    seen = replicate.prediction(known) if call.external_id else None
-    if seen is None or seen["is_running"]:
-        raise Suspend(known, poll_seconds=ReplicateSettings.current().poll_seconds)
+    pause = ReplicateSettings.current().poll_seconds
+    if call.external_id is None:
+        raise Suspend(known, poll_seconds=pause)
+    seen = call.state_of(known, lambda: replicate.prediction(known), pause)
+    if seen["is_running"]:
+        raise Suspend(known, poll_seconds=pause)
     call.spend(_cost(seen), of=known)
     if seen["status"] != "succeeded":
         raise Permanent(

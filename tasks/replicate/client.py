@@ -146,7 +146,8 @@ class ReplicateApi:
     def download(self, url: str) -> bytes:
         """Download an output of at most 40 MiB.
 
-        Raises Permanent `result_expired` if Replicate has removed it.
+        Raises Permanent `result_expired` if its host says that it is gone for good. If its host
+        does not know it, raises Retryable: the prediction itself tells if Replicate has removed it.
         """
         with http.operation(
             "replicate",
@@ -156,7 +157,9 @@ class ReplicateApi:
             max_bytes=MAX_OUTPUT_BYTES,
         ):
             reply = self._fetch(url)
-            if reply.status in (404, 410):
+            if reply.status == 404:
+                raise Retryable("the host of the result does not know it", code="result_not_found")
+            if reply.status == 410:
                 raise Permanent(
                     "Replicate removed the result before it was downloaded", code="result_expired"
                 )

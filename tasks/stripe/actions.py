@@ -62,10 +62,13 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
         lambda request, key: _summary(stripe.create_payment_intent(request, key)),
         is_last=True,
     )
+    known = held["payment_intent"]
     if held["status"] == "processing":
-        held = _summary(stripe.retrieve_payment_intent(held["payment_intent"]))
+        held = call.state_of(
+            known, lambda: _summary(stripe.retrieve_payment_intent(known)), _POLL_SECONDS
+        )
     if held["status"] == "processing":
-        raise Suspend(held["payment_intent"], poll_seconds=_POLL_SECONDS)
+        raise Suspend(known, poll_seconds=_POLL_SECONDS)
     if held["status"] != "requires_capture":
         raise Permanent(
             held["error"] or f"the payment cannot be completed: its status is {held['status']}",

@@ -29,11 +29,10 @@ from app.platform import (
 from tasks.signatures import text_at
 from tasks.vercel.client import COPY_MARKS, VercelApi, api
 from tasks.vercel.gallery import Shown, page
-from tasks.vercel.served import MOST_TRIES, mark_of, require_served
+from tasks.vercel.served import is_served, mark_of, require_served
 from tasks.vercel.settings import VercelSettings
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
-_NOT_VISIBLE_TRIES = 6
 _LIST_LAG = timedelta(seconds=30)
 _FAILED = ("ERROR", "CANCELED", "BLOCKED", "DELETED")
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
@@ -79,23 +78,30 @@ def deploy(call: Call, given: DeployInput) -> Json:
     """
     vercel, settings = api(), VercelSettings.current()
     # After a wait the id of the deployment is known, so nothing is uploaded or created again.
-    known = call.external_id or _start(call, given, vercel)
-    seen = _seen(call, vercel, known)
+    known, pause = call.external_id or _start(call, given, vercel), settings.poll_seconds
+    try:
+        seen = call.state_of(known, lambda: vercel.deployment(known), pause)
+    except (NotServed, Retryable, Permanent):
+        # What a stranger is served counts for more than that Vercel's API is away, or lags behind.
+        address = _address(call.recorded("deployments.create") or {})
+        if address is None or not is_served(call, address):
+            raise
+        return {"deployment": known, "url": address}
     if seen["status"] in _FAILED:
         raise Permanent(
             f"the deployment is {seen['status']}: {seen['error'] or 'no reason given'}",
             code="deployment_failed",
             detail={"deployment": known},
         )
-    address = settings.page_url.format(url=seen["url"])
-    if seen["status"] != "READY":
-        raise Suspend(known, poll_seconds=settings.poll_seconds)
+    address = _address(seen)
+    if seen["status"] != "READY" or address is None:
+        raise Suspend(known, poll_seconds=pause)
     try:
         require_served(call, address)
     except (NotServed, Retryable) as err:
         if call.external_id is None:
             # As a poll the next attempt uploads nothing, and its tries are those of a wait.
-            raise Suspend(known, poll_seconds=settings.poll_seconds) from err
+            raise Suspend(known, poll_seconds=pause) from err
         raise
     return {"deployment": known, "url": address}
 
@@ -150,17 +156,10 @@ def remove(call: Call, undo: Undo) -> Json:
     return {"result": result, "deployment": known}
 
 
-def _seen(call: Call, vercel: VercelApi, known: str) -> Json:
-    try:
-        return vercel.deployment(known)
-    except Permanent as err:
-        # Vercel's reads may lag behind: a deployment is not found for seconds after its making. In
-        # a poll the tries are also those of `require_served`, and end together with them: one read
-        # that lags does not undo a deployment that was READY before.
-        most = _NOT_VISIBLE_TRIES if call.external_id is None else MOST_TRIES
-        if err.code == "not_found" and call.tries < most:
-            raise Retryable(err.message, code="not_visible_yet", after=2.0) from err
-        raise
+def _address(seen: Json) -> str | None:
+    """The address of a deployment's page."""
+    url = seen.get("url")
+    return VercelSettings.current().page_url.format(url=url) if url else None
 
 
 def _start(call: Call, given: DeployInput, vercel: VercelApi) -> str:

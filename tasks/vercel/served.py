@@ -39,6 +39,14 @@ def mark_of(call: Call) -> str:
     return hashlib.sha256(f"page of {call.reference}".encode()).hexdigest()[:32]
 
 
+def is_served(call: Call, address: str) -> bool:
+    """Whether a stranger is served the page now."""
+    try:
+        return _fault(address, mark_of(call)) is None
+    except (NotServed, Retryable, Permanent):
+        return False
+
+
 def require_served(call: Call, address: str) -> None:
     """Fetch the page as a stranger does.
 

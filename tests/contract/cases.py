@@ -75,7 +75,8 @@ class Effect:
     `books` and `undone` are the names under which the sandbox counts the effect and its undoing.
     `results` are the results of the first and of the second compensation. `lag` is the sandbox's
     setting that delays the effect in the vendor's list. `held` are the sandbox's settings under
-    which the effect does not end by itself. An effect that is computed makes no call, and can be
+    which the effect does not end by itself. `reads` is the sandbox's name of the call by which a
+    poll reads how the effect stands. An effect that is computed makes no call, and can be
     undone without an intent. An effect that is single concerns one object at the vendor, however
     often the step is retried by hand.
     """
@@ -90,6 +91,7 @@ class Effect:
     results: tuple[str, str] = ("", "")
     lag: str | None = None
     held: Mapping[str, Any] = field(default_factory=dict)
+    reads: str = ""
     is_computed: bool = False
     is_single: bool = False
 

@@ -48,6 +48,7 @@ CASES = Cases(
             "orders.create",
             "orders",
             suspends=True,
+            reads="orders.get",
             is_looked_up=True,
             undone="cancellations",
             results=("cancelled", "already"),

@@ -18,6 +18,7 @@ NOTIFY = Effect(
     "notifications",
     suspends=True,
     held={"n8n__outcome": "silent"},
+    reads="executions.get",
 )
 CASES = Cases(
     "n8n",

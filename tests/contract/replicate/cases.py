@@ -31,6 +31,7 @@ PREDICT = Effect(
     results=("canceled", "already"),
     lag="replicate__list_lag_seconds",
     held={"replicate__hold": True},
+    reads="predictions.get",
 )
 CASES = Cases(
     "replicate",

@@ -118,15 +118,16 @@ def test_a_paid_prediction_without_a_picture_says_so_and_is_booked(
     assert prepared.undo(external_id=prediction)["result"] == "discarded"
 
 
-def test_a_result_whose_host_refuses_says_nothing_about_our_token(
-    step: Claim, vendors: Vendors
+@pytest.mark.parametrize(("status", "code"), [(403, "result_refused"), (404, "result_not_found")])
+def test_a_result_whose_host_refuses_it_once_is_neither_lost_nor_our_tokens_fault(
+    step: Claim, vendors: Vendors, status: int, code: str
 ) -> None:
-    vendors.fault("replicate", "delivery.get", "status", status=403)
+    vendors.fault("replicate", "delivery.get", "status", status=status)
     prepared = predict(step)
     prediction = PREDICT.begin(prepared)
     with pytest.raises(Retryable) as caught:
         wait(prepared, prediction)
-    assert caught.value.code == "result_refused"
+    assert caught.value.code == code
     assert wait(prepared, prediction)["prediction"] == prediction
 
 

@@ -6,7 +6,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from app import db
-from app.errors import Suspend
+from app.errors import Retryable, Suspend
 from tests.contract.cases import Claim, Effect
 from tests.contract.vendors import Vendors
 
@@ -32,3 +32,17 @@ def test_a_retried_step_reads_no_answer_to_an_earlier_call(
         again.run(own)
     assert caught.value.external_id == own
     assert vendors.count(waiting.books) == waiting.made_by_two
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_one_poll_that_is_refused_or_not_answered_fails_no_step(
+    waiting: Effect, step: Claim, vendors: Vendors, status: int
+) -> None:
+    vendors.change(**waiting.held)
+    prepared = waiting.prepare(step)
+    known = waiting.begin(prepared)
+    vendors.fault(prepared.action.platform, waiting.reads, "status", status=status)
+    with pytest.raises((Retryable, Suspend)):
+        prepared.run(known)
+    with pytest.raises(Suspend):
+        prepared.run(known)

@@ -37,6 +37,7 @@ DEPLOY = Effect(
     results=("removed", "already"),
     lag="vercel__list_lag_seconds",
     held={"vercel__build_seconds": 60.0},
+    reads="deployments.get",
 )
 CASES = Cases(
     "vercel",

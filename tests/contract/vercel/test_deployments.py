@@ -10,7 +10,7 @@ import pytest
 import requests
 from PIL import Image
 
-from app.errors import NotServed, Permanent, Retryable
+from app.errors import NotServed, Outcome, Permanent, Retryable, Suspend
 from app.outbound.http import exchange_scope
 from app.platform import Found
 from app.settings import Settings
@@ -39,19 +39,19 @@ def test_a_doubled_deployment_is_removed_and_the_page_stays(step: Claim, vendors
 
 
 @pytest.mark.parametrize(
-    ("operation", "status", "code"),
+    ("operation", "status", "code", "kind"),
     [
-        ("files.create", 400, "invalid_digest"),
-        ("deployments.create", 400, "missing_files"),
-        ("deployments.get", 404, "not_found"),
+        ("files.create", 400, "invalid_digest", Retryable),
+        ("deployments.create", 400, "missing_files", Retryable),
+        ("deployments.get", 404, "not_found", Suspend),
     ],
 )
 def test_a_passing_refusal_does_not_undo_what_was_paid_for(
-    step: Claim, vendors: Vendors, operation: str, status: int, code: str
+    step: Claim, vendors: Vendors, operation: str, status: int, code: str, kind: type[Outcome]
 ) -> None:
     vendors.fault("vercel", operation, "status", status=status, code=code)
     prepared = deploy(step)
-    with pytest.raises(Retryable):
+    with pytest.raises(kind):
         prepared.run()
     assert requests.get(wait(prepared, DEPLOY.begin(prepared))["url"], timeout=5).ok
     assert vendors.count("deployments") == 1
@@ -154,12 +154,25 @@ def test_a_page_that_is_not_served_yet_is_waited_for_but_not_for_ever(
 def test_a_late_read_does_not_fail_a_deployment_whose_page_is_waited_for(
     step: Claim, vendors: Vendors
 ) -> None:
+    vendors.change(vercel__alias_seconds=60.0)
     prepared = deploy(step)
     own = DEPLOY.begin(prepared)
     vendors.fault("vercel", "deployments.get", "status", status=404, code="not_found", count=2)
     for tries, kind in ((MOST_TRIES - 1, Retryable), (MOST_TRIES, Permanent)):
         with pytest.raises(kind):
             replace(prepared, claim=replace(prepared.claim, tries=tries)).run(own)
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_deployment_that_is_served_is_published_whatever_vercels_interface_answers(
+    step: Claim, vendors: Vendors, status: int
+) -> None:
+    prepared = deploy(step)
+    own = DEPLOY.begin(prepared)
+    made = wait(prepared, own)
+    vendors.fault("vercel", "deployments.get", "status", status=status, code="not_found")
+    last = replace(prepared, claim=replace(prepared.claim, tries=MOST_TRIES))
+    assert last.run(own) == made
 
 
 def test_only_the_page_itself_sees_the_secret_of_its_bypass(

@@ -12,7 +12,7 @@ from app.engine.attempt import execute
 from app.engine.call import Call
 from app.engine.moves import Moves
 from app.engine.outcome_writer import record
-from app.errors import NotServed, Unknown
+from app.errors import NotServed, Retryable, Unknown
 from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer, Never
 from app.protocol import claims
 from app.protocol.claims import Claim
@@ -223,3 +223,22 @@ def test_a_lookup_that_is_not_served_is_asked_again_and_marks_the_platform(kerne
     age("1 minute")
     pass_time("2 minutes")
     assert attempt(workflow, key, action) is Moves.FINISH
+
+
+def test_a_poll_that_is_not_answered_counts_as_no_try(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+
+    def run(call: Call, given: ActionInput) -> Json:
+        def read() -> Json:
+            raise Retryable("press is away")
+
+        return call.state_of("page_1", read, 30.0)
+
+    for move in (Moves.SUSPEND, Moves.RETRY, Moves.RETRY):
+        assert attempt(workflow, key, replace(actions()[NOOP], run=run)) is move
+        pass_time("2 minutes")
+    db.row("UPDATE steps SET held_since = held_since - interval '3 hours'", ())
+    assert attempt(workflow, key, replace(actions()[NOOP], run=run)) is Moves.RETRY
+    step = kernel.step(workflow, key)
+    assert (step["tries"], step["error_code"]) == (0, "state_not_read")
+    assert kernel.workflow(workflow)["attention"] is None

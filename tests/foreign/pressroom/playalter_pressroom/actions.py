@@ -46,13 +46,14 @@ def print_posters(call: Call, given: PrintInput) -> Json:
         "webhook": call.hook_url,
     }
     made = call.once("orders.create", request, lambda r, _key: pressroom.create_order(r))
-    seen = pressroom.order(made["id"])
+    order, pause = made["id"], PressroomSettings.current().poll_seconds
+    seen = call.state_of(order, lambda: pressroom.order(order), pause)
     if seen["state"] == "printing":
-        raise Suspend(made["id"], poll_seconds=PressroomSettings.current().poll_seconds)
+        raise Suspend(order, poll_seconds=pause)
     if seen["state"] != "printed":
         raise Permanent(f"the order is {seen['state']}", code="not_printed")
     call.spend(given.copies * _MICRO_USD_A_COPY)
-    return {"order": made["id"], "proof": seen["proof"]}
+    return {"order": order, "proof": seen["proof"]}
 
 
 class Printed(ActionOutput):
