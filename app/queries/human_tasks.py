@@ -156,7 +156,7 @@ def start_warnings(workflow_id: UUID, user_id: UUID) -> list[str]:
     given = {"id": workflow_id, "user": user_id}
     with begin() as connection:
         found = connection.execute(text(_UNKNOWN), given).scalars().all()
-    return [_of_unknown(list(found))] if found else []
+    return [of_unknown(list(found))] if found else []
 
 
 _UNKNOWN = """
@@ -167,7 +167,15 @@ SELECT DISTINCT address
 """
 
 
-def _of_unknown(addresses: list[str]) -> str:
+def unknown_addresses(addresses: Sequence[str]) -> list[str]:
+    """Those of the addresses that no user has, in their order in the alphabet."""
+    with begin() as connection:
+        sql = text("SELECT unknown_approvers_v1(cast(:asked AS text[]))")
+        return list(connection.execute(sql, {"asked": list(addresses)}).scalar_one())
+
+
+def of_unknown(addresses: list[str]) -> str:
+    """The warning of addresses that an approval asks although no user has them."""
     named = ", ".join(addresses)
     return (
         f"no user has the address {named}, which is asked to approve;"
@@ -178,7 +186,7 @@ def _of_unknown(addresses: list[str]) -> str:
 def _step(row: Any, *, is_own: bool) -> Json:
     shown = {name: value for name, value in row.items() if name not in ("workflow_id", "position")}
     if unknown := shown.pop("unknown_approvers"):
-        shown["error"] = {"code": "approver_unknown", "message": _of_unknown(unknown)}
+        shown["error"] = {"code": "approver_unknown", "message": of_unknown(unknown)}
     if not is_own:
         for call in shown["open_calls"]:
             del call["request"]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.platform import Intent, Json
 from chains.language.definition import Definition
+from chains.plans.asking import asked_at_start
 from chains.plans.compiler import first_rows
 from chains.plans.plan import Plan
 from chains.rehearsal.clock import Clock
@@ -112,6 +113,8 @@ class Memory:
     definitions: dict[str, tuple[Definition, Plan]]
     workflows: dict[UUID, WorkflowRow] = field(default_factory=dict)
     ready: list[tuple[WorkflowRow, StepRow]] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)
+    """The addresses that approvals ask, or will ask for certain."""
 
     def start(
         self, id: UUID, type: str, input: Json, parent: tuple[WorkflowRow, str] | None = None
@@ -126,6 +129,7 @@ class Memory:
         )  # fmt: skip
         self.workflows[id] = workflow
         workflow.add(first_rows(plan))
+        self.asked.update(*asked_at_start(plan, input).values())
         self.release(workflow, plan.heads)
         return workflow
 

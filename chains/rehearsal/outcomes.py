@@ -150,6 +150,7 @@ class MemoryOutcomes:
         workflow, row = self._row(claim)
         row.status, row.external_id, row.error, row.tries = "waiting", wait.external_id, None, 0
         row.signal = wait.signal
+        self.memory.asked.update(wait.asked or ())
         assert wait.until is not None
         self.memory.wake_at(workflow, row, wait.until)
         if workflow.status == "compensating":

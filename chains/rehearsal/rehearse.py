@@ -1,13 +1,14 @@
 """Rehearses a definition: runs all due steps, moves the clock to the next alarm, and repeats that
 until nothing is left to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from app.payload import clean, whole_numbers
 from app.platform import Json
+from app.queries.human_tasks import of_unknown
 from chains.actions import actions as real_actions
 from chains.language.definition import Definition
 from chains.language.schema import check_shape
@@ -26,6 +27,7 @@ _ROOT = UUID(int=1)
 
 Body = Definition | Mapping[str, Any]
 Signal = tuple[str, Json] | tuple[str, Json, float | str | timedelta]
+Users = Collection[str] | Callable[[list[str]], list[str]]
 
 
 class Endless(RuntimeError):
@@ -41,6 +43,7 @@ def rehearse(
     signals: Iterable[Signal] = (),
     definitions: Mapping[str, Body] | None = None,
     starts_at: datetime = STARTS_AT,
+    users: Users | None = None,
 ) -> Run:
     """Run a definition with fake actions until it ends, or until only a person can continue it.
 
@@ -52,6 +55,9 @@ def rehearse(
     - `signals`: (name, payload) for a signal at the start, or (name, payload, time after the
       start). The name `step/name` addresses the child that the step starts.
     - `definitions`: the definitions of children by name; each is used for every version.
+    - `users`: the addresses of the users who may approve, or a function of addresses that returns
+      those which no user has, such as `app.queries.human_tasks.unknown_addresses`. The report warns
+      of approvals that ask others.
 
     This does not check whether artifacts exist. Raise InvalidInput for a definition or an input
     that a server would refuse, FakeMissing if an action has no fake, and Endless.
@@ -70,7 +76,26 @@ def rehearse(
         workflow = memory.start(_ROOT, root, given)
         attempts.started(workflow)
         _play(memory, attempts)
-    return run_of(memory, workflow, attempts.calls)
+    return run_of(memory, workflow, attempts.calls, _warnings(sorted(memory.asked), users))
+
+
+def _warnings(asked: list[str], users: Users | None) -> list[str]:
+    """What a start on a server would warn of, and what this rehearsal cannot know."""
+    if not asked:
+        return []
+    if users is None:
+        named = ", ".join(asked)
+        unchecked = (
+            f"approvals ask {named}; the rehearsal was given no users, so it cannot tell whether"
+            " they exist: pass `users`"
+        )
+        return [unchecked]
+    if callable(users):
+        unknown = users(asked)
+    else:
+        known = {address.strip().casefold() for address in users}
+        unknown = [address for address in asked if address.casefold() not in known]
+    return [of_unknown(unknown)] if unknown else []
 
 
 def _compiled(bodies: list[Body], names: list[str]) -> dict[str, tuple[Definition, Plan]]:

@@ -34,6 +34,7 @@ class Run:
     - `steps`: all steps by key, including joins and skipped steps.
     - `elapsed`: the virtual time from start to end.
     - `children`: the children, by the key of the step that started each.
+    - `warnings`: what it would lack on a server: users with the addresses that approvals ask.
     """
 
     status: str
@@ -45,6 +46,7 @@ class Run:
     undone: list[str]
     steps: Mapping[str, StepRun]
     children: Mapping[str, "Run"]
+    warnings: list[str]
     _calls: list[tuple[str, Any]] = field(repr=False)
 
     def calls(self, action: str) -> list[Any]:
@@ -52,8 +54,10 @@ class Run:
         return [given for name, given in self._calls if name == action]
 
 
-def run_of(memory: Memory, workflow: WorkflowRow, calls: list[tuple[str, Any]]) -> Run:
-    """The report of a workflow and its children."""
+def run_of(
+    memory: Memory, workflow: WorkflowRow, calls: list[tuple[str, Any]], warnings: list[str]
+) -> Run:
+    """The report of a workflow and its children, with warnings that concern all of them."""
     children = [child for child in memory.workflows.values() if child.parent is not None]
     return Run(
         status=workflow.status,
@@ -65,10 +69,11 @@ def run_of(memory: Memory, workflow: WorkflowRow, calls: list[tuple[str, Any]]) 
         undone=list(workflow.undone),
         steps={row.key: _step(row) for row in workflow.rows.values()},
         children={
-            child.parent[1]: run_of(memory, child, calls)
+            child.parent[1]: run_of(memory, child, calls, warnings)
             for child in children
             if child.parent is not None and child.parent[0] is workflow
         },
+        warnings=warnings,
         _calls=calls,
     )
 

@@ -342,3 +342,25 @@ def test_the_campaign_that_ships_can_be_rehearsed() -> None:
     assert run.elapsed == timedelta(minutes=3)
     assert run.undone[-1] == "authorize"
     assert set(run.undone) >= {"capture", "deploy", "swap[0].render", "open_channel"}
+
+
+def test_a_rehearsal_warns_of_approvers_whom_no_user_is() -> None:
+    asks = {"approval": "review", "by": {"$": "input.chiefs"}}
+    later = {"approval": "again", "by": {"$": "steps.made.output.editor"}}
+    made = noop("made", editor="eve@example.com")
+    body = {"name": "asked", "do": {"sequence": [asks, made, later]}}
+
+    def warned(**users: Any) -> str:
+        chiefs = ["Ada@example.com", "bob@example.com"]
+        yes = [(name, {"approved": True}) for name in ("review", "again")]
+        run = rehearse(body, input={"chiefs": chiefs}, signals=yes, **users)
+        assert run.status == "succeeded"
+        return "; ".join(run.warnings)
+
+    everyone = ["ada@example.com", "bob@example.com", "eve@example.com"]
+    assert "no users" in (unchecked := warned())
+    assert ", ".join(everyone) in unchecked
+    assert warned(users=everyone) == ""
+    assert "no user has the address bob@example.com, eve@example.com" in warned(users=everyone[:1])
+    assert "has the address eve@example.com" in warned(users=lambda asked: asked[2:])
+    assert rehearse({"name": "alone", "do": noop("a")}).warnings == []

@@ -9,6 +9,7 @@ import pytest
 from app import db
 from app.keys import signal_id
 from app.platform import Json
+from app.queries.human_tasks import unknown_addresses
 from chains.catalogue import versions
 from chains.rehearsal import Run, rehearse
 from tests.integration.chance import Chance
@@ -34,6 +35,12 @@ def test_definitions_made_by_chance_end_alike(kernel: Kernel, seed: int) -> None
         assert told == _recorded(kernel, _engine_run(kernel, case)), json.dumps(case.do)
         ends.add(told["status"])
     assert len(ends) > 1
+
+
+def test_a_rehearsal_can_ask_the_database_which_approvers_are_users(kernel: Kernel) -> None:
+    asks = {"approval": "review", "by": ["Ada@example.com", "nobody@example.com"]}
+    (warning,) = rehearse({"name": "asked", "do": asks}, users=unknown_addresses).warnings
+    assert "no user has the address nobody@example.com," in warning
 
 
 def _kit_run(case: Case) -> Run:
