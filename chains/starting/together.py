@@ -1,7 +1,7 @@
 """Commits the starts that one user sends at the same moment in one transaction.
 
-Only starts of the same version with the same first steps travel together. Their locks are then
-taken in one order: first those of the idempotency keys, then those of the lanes of one queue.
+Only starts of the same version with the same first steps travel together. Their locks are taken in
+one order: first those of all idempotency keys, then those of the lanes of these first steps.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ _TYPES_OF_MANY = (
     " uuid[], text[], text[], bytea[], float8[], integer[], text[]"
 )
 _MANY = (
-    "SELECT made.* FROM unnest($9, $10, $11, $12, $13, $14, $15) WITH ORDINALITY"
+    "SELECT made.* FROM lock_idempotency_keys_v1($2, $11) AS locked (keys)"
+    " CROSS JOIN LATERAL unnest($9, $10, locked.keys, $12, $13, $14, $15) WITH ORDINALITY"
     " AS sent (id, input, idempotency_key, request_hash, timeout, priority, artifacts, number)"
     " CROSS JOIN LATERAL submit_workflow_v1($1, sent.id, $2, $3, $4, sent.input::jsonb,"
     " sent.idempotency_key, sent.request_hash, sent.timeout, $5, $6, sent.priority, $7,"
@@ -75,20 +76,12 @@ def _one(item: tuple[Common, Own]) -> Json:
 
 
 def _many(items: Sequence[tuple[Common, Own]]) -> list[Json]:
-    # In the order of their keys, so that two processes never wait for each other's keys.
-    order = sorted(range(len(items)), key=lambda number: items[number][1].idempotency_key or "")
-    columns: list[Any] = [
-        list(column) for column in zip(*(items[n][1] for n in order), strict=True)
-    ]
+    columns: list[Any] = [list(column) for column in zip(*(own for _, own in items), strict=True)]
     columns[-1] = [None if ids is None else _literal(ids) for ids in columns[-1]]
     # PostgreSQL takes the texts of arrays for arrays of the types that it expects.
     for place in (0, 4, 5):
         columns[place] = _literal(columns[place])
-    rows = db.hot("submit_many", _TYPES_OF_MANY, (*items[0][0], *columns), query=_MANY)
-    found: list[Json] = [{}] * len(items)
-    for number, row in zip(order, rows, strict=True):
-        found[number] = row
-    return found
+    return db.hot("submit_many", _TYPES_OF_MANY, (*items[0][0], *columns), query=_MANY)
 
 
 def _literal(values: Sequence[Any]) -> str:

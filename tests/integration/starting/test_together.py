@@ -10,14 +10,22 @@ from uuid import UUID
 
 import psycopg2
 import pytest
+from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, InvalidInput
 from app.settings import Settings
+from chains import registry
 from chains.starting import together
 from chains.starting.start import Started, start_workflow
 from tests.integration.conftest import Kernel
 
+WITH_KEY = (
+    "INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,"
+    " idempotency_key, request_hash, expires_at, started_at, next_wake_at)"
+    " SELECT uuidv7(), organisation_id, project_id, user_id, type, version, status, input, %s,"
+    " '\\x00', expires_at, started_at, next_wake_at FROM workflows LIMIT 1"
+)
 TEXT = "a'b\\\"ü"
 Begin = Callable[..., "Future[Started]"]
 
@@ -108,12 +116,7 @@ def test_a_key_that_another_process_uses_at_the_same_moment_divides_the_batch(
         beginning(kernel, name) as begin,
     ):
         cursor = other.cursor()
-        cursor.execute(
-            "INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version,"
-            " status, input, idempotency_key, request_hash, expires_at, started_at, next_wake_at)"
-            " SELECT uuidv7(), organisation_id, project_id, user_id, type, version, status, input,"
-            " 'x', '\\x00', expires_at, started_at, next_wake_at FROM workflows LIMIT 1"
-        )
+        cursor.execute(WITH_KEY, ("x",))
         hold(other)
         begin("first")
         sent = [begin("w", n=1), begin("x", n=2), begin(None, n=3)]
@@ -127,13 +130,45 @@ def test_a_key_that_another_process_uses_at_the_same_moment_divides_the_batch(
     assert len({transaction(each.id) for each in others}) == 2
 
 
-def wait_until_blocked() -> None:
-    """Wait until the batch waits for the other transaction, after the first start."""
+def wait_until_blocked(count: int = 1) -> None:
+    """Wait until so many transactions wait for others; a batch does so after its first start."""
     until = time.monotonic() + 20
-    blocked = "SELECT 1 FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
-    while not db.rows(blocked, ()):
+    blocked = (
+        "SELECT 1 FROM pg_locks WHERE locktype IN ('transactionid', 'advisory') AND NOT granted"
+    )
+    while len(db.rows(blocked, ())) < count:
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def test_batches_of_two_processes_do_not_wait_for_each_others_keys_and_lanes(
+    kernel: Kernel, settings: Settings, name: str
+) -> None:
+    choice = registry.remembered(name)
+    assert choice is not None
+    common = together.Common(
+        choice.mark, kernel.user_id, name, 1, registry.first_rows(name, 1), 15.0, None, False
+    )
+
+    def own(key: str) -> tuple[together.Common, together.Own]:
+        return common, together.Own(uuid7(), "{}", key, b"x", 3600.0, 5, None)
+
+    # The first start of a user whose lane is empty locks the lane.
+    db.row("INSERT INTO queues (name, is_backed_up) VALUES ('control', true)", ())
+    with (
+        contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as other,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        other.cursor().execute(WITH_KEY, ("m",))
+        batch = pool.submit(together._many, [own("a"), own("m"), own("z")])
+        wait_until_blocked()
+        alone = pool.submit(together._one, own("z"))
+        wait_until_blocked(2)
+        other.rollback()
+        made = [row["verdict"] for row in batch.result(20)]
+        assert (made, alone.result(20)["verdict"]) == (["lined_up"] * 3, "known")
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    assert db.row(deadlocks, ()) == {"deadlocks": 0}
 
 
 def test_a_version_that_was_retired_meanwhile_starts_nothing(

@@ -32,6 +32,9 @@ DECLARE
   backed_up text := are_backed_up_v1(p_steps);
   are_lined_up boolean := backed_up = 'all';
 BEGIN
+  IF p_idempotency_key IS NOT NULL THEN
+    PERFORM pg_advisory_xact_lock(idempotency_lock_v1(p_user, p_idempotency_key));
+  END IF;
   IF p_parent IS NULL THEN
     SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home
       FROM users WHERE id = p_user;
