@@ -2,7 +2,8 @@
 
 A round trip to PostgreSQL and a flushed commit cost more than the rows that they write. A thread
 that comes alone does its own item at once, without waiting. Items that come meanwhile are done
-together, by the thread of the first of them, as soon as that has ended. No timer is involved.
+together, by the thread of the first of them, as soon as that has ended. They do not wait long for
+an item that is held up, by a lock for example: after PATIENCE_SECONDS they are done beside it.
 Invariant: a thread goes on only when its own item was done, with its own result.
 """
 
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 MOST_ITEMS = 64
 MOST_BYTES = 256_000
+PATIENCE_SECONDS = 2.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,12 +50,17 @@ class Batches(Generic[Item, Result]):
     """
 
     def __init__(
-        self, one: Callable[[Item], Result], many: Callable[[Sequence[Item]], Sequence[Result]]
+        self,
+        one: Callable[[Item], Result],
+        many: Callable[[Sequence[Item]], Sequence[Result]],
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self._one, self._many = one, many
+        self._one, self._many, self._patience = one, many, patience_seconds
         self._guard = threading.Lock()
         self._queues: dict[Hashable, deque[_Waiting[Item, Result]]] = {}
         """The items that wait, by key. A key is there while one of its items is being done."""
+        self._under_way: dict[Hashable, int] = {}
+        """How many items that are done alone, and groups, are being done, by key."""
 
     def do(self, key: Hashable, item: Item, size: int = 0) -> Result:
         """Do an item, of `size` bytes, and return its result. Raises what `one` raises.
@@ -64,13 +71,13 @@ class Batches(Generic[Item, Result]):
         with self._guard:
             queue = self._queues.get(key)
             if queue is None:
-                self._queues[key] = deque()
+                self._queues[key], self._under_way[key] = deque(), 1
             else:
                 waiting = _Waiting[Item, Result](item, size)
                 waiting.turn.acquire()
                 queue.append(waiting)
-        if waiting is not None:
-            waiting.turn.acquire()
+        while waiting is not None and not waiting.turn.acquire(timeout=self._patience):
+            self._begin_beside(key, waiting)
         if waiting is None or len(waiting.group) == 1:
             try:
                 return self._one(item)
@@ -101,14 +108,27 @@ class Batches(Generic[Item, Result]):
     def _pass_on(self, key: Hashable) -> None:
         """Let the thread of the next item lead those that wait, as many as may travel together."""
         with self._guard:
-            queue = self._queues[key]
-            if not queue:
-                del self._queues[key]
+            if not self._queues[key]:
+                self._under_way[key] -= 1
+                if not self._under_way[key]:
+                    del self._queues[key], self._under_way[key]
                 return
-            leader, size = queue[0], 0
-            while queue and len(leader.group) < MOST_ITEMS:
-                size += queue[0].size
-                if leader.group and size > MOST_BYTES:
-                    break
-                leader.group.append(queue.popleft())
+            self._let_lead(key)
+
+    def _begin_beside(self, key: Hashable, waiting: _Waiting[Item, Result]) -> None:
+        """Let the thread of an item that has waited long lead, if the item is the next."""
+        with self._guard:
+            queue = self._queues.get(key)
+            if queue and queue[0] is waiting:
+                self._under_way[key] += 1
+                self._let_lead(key)
+
+    def _let_lead(self, key: Hashable) -> None:
+        queue, size = self._queues[key], 0
+        leader = queue[0]
+        while queue and len(leader.group) < MOST_ITEMS:
+            size += queue[0].size
+            if leader.group and size > MOST_BYTES:
+                break
+            leader.group.append(queue.popleft())
         leader.turn.release()

@@ -44,7 +44,7 @@ class Work:
 @contextmanager
 def queued(work: Work, numbers: Sequence[int], size: int = 0) -> Iterator[list[Future[int]]]:
     """The first number is being done while the others are sent, in order; then all go on."""
-    batches = Batches(work.one, work.many)
+    batches = Batches(work.one, work.many, patience_seconds=60.0)
     with ThreadPoolExecutor(len(numbers)) as pool:
         sent: list[Future[int]] = []
         for number in numbers:
@@ -112,3 +112,20 @@ def test_an_error_of_a_lone_item_lets_the_next_go_on() -> None:
             sent[0].result(20)
         assert sent[1].result(20) == 4
     assert work.done == [[13], [2]]
+
+
+def test_an_item_that_is_held_up_holds_up_no_others_for_long() -> None:
+    work = Work()
+    batches = Batches(work.one, work.many, patience_seconds=0.05)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(batches.do, "key", 1)
+        _wait(lambda: work.done)
+        others = [pool.submit(batches.do, "key", number, MOST_BYTES) for number in (2, 3, 4)]
+        try:
+            assert sorted(each.result(20) for each in others) == [4, 6, 8]
+            assert not first.done()
+        finally:
+            work.go.set()
+        assert first.result(20) == 2
+    assert not batches._queues
+    assert not batches._under_way
