@@ -160,7 +160,8 @@ class Profile:
         return Scaler(supervisor, kinds, Readings(address, self.valkey().url()))
 
     def _worker_of(self, kind: str, name: str) -> Service:
-        return self.worker(name, *WORKERS[kind])
+        # If the machine has no room for one more after all, the first of its kind goes on alone.
+        return replace(self.worker(name, *WORKERS[kind]), is_spare=True)
 
     def postgres(self) -> Postgres:
         """The database server."""

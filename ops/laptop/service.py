@@ -28,7 +28,8 @@ class Service:
     `ready` tells whether the program is ready; it must return within 2 s and raise nothing. A
     `one_shot` program is ready when it has ended with exit code 0. Before each start, the
     supervisor calls `prepare` and then `environment`. After `retire_signal` the program ends by
-    itself when its work is done; it is stopped if it needs longer than `retire_seconds`.
+    itself when its work is done; it is stopped if it needs longer than `retire_seconds`. A service
+    that `is_spare` is forgotten if it cannot be kept alive; the failure of another stops all.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Service:
     depends_on: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     one_shot: bool = False
+    is_spare: bool = False
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
     retire_signal: signal.Signals = signal.SIGINT

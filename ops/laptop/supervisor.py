@@ -252,6 +252,9 @@ class Supervisor:
         is_hopeless = run.service.one_shot or run.quick_deaths >= QUICK_DEATHS
         # A service that was never ready in time would hang again, so do not start it again.
         if is_hopeless or (not run.was_ready and run.age() > run.service.ready_seconds):
+            if run.service.is_spare:
+                run.state = State.RETIRING
+                return
             run.state = State.FAILED
             self.failure = _failed(run, run.death_reason)
             return

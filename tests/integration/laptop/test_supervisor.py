@@ -282,6 +282,17 @@ def test_a_service_that_is_added_ends_its_work_before_it_is_forgotten(tmp_path: 
         assert supervisor.failure is None
 
 
+def test_a_spare_service_that_cannot_be_kept_alive_stops_no_other(tmp_path: Path) -> None:
+    hanging = {"ready": lambda: False, "ready_seconds": 0.1}
+    with Supervisor([_service(tmp_path, "worker", SLEEPER)]) as supervisor:
+        first = _pids(supervisor)
+        supervisor.add(_service(tmp_path, "worker-2", SLEEPER, is_spare=True, **hanging))
+        assert _wait(lambda: (tmp_path / "worker-2.log").exists())
+        assert _wait(lambda: len(supervisor.status()) == 1)
+        assert supervisor.failure is None
+        assert _pids(supervisor) == first
+
+
 def test_a_retired_service_that_never_ends_is_stopped(tmp_path: Path) -> None:
     deaf = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); {SLEEPER}"
     service = _service(tmp_path, "worker-2", deaf, retire_seconds=0.3, stop_seconds=0.3)
