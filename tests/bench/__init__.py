@@ -20,11 +20,10 @@ Ours: PostgreSQL with fsync and synchronous_commit on, a row and an event for ev
 outcome in a flushed commit, which steps that end at the same moment share: as many processes as
 `--concurrency` says, with 16 threads each, as the demo starts them; for the steps of `w4` a process
 for each core with 64 threads. Raw: Celery's own chain and chord, results in Valkey, all else
-Celery's default, prefork with `--concurrency` processes. All of them and a reconciler stand by in every load. Both: task
-events on, logs from WARNING on, one Valkey. Restate: one node, its defaults (so each write to its
-log is flushed, and its journal is kept for a day), each step a `ctx.run`; its handlers under
-hypercorn, a process for each core, set up as its manual says. All workers run, and those of one
-side work. All submit without idempotency keys but ours over HTTP, where the front wants one.
+Celery's default, prefork with `--concurrency` processes. Both: task events on, logs from WARNING
+on, one Valkey. Restate: one node, its defaults (so each write to its log is flushed, and its
+journal is kept for a day), each step a `ctx.run`; its handlers under hypercorn, a process for each
+core, set up as its manual says. All workers and a reconciler run, and those of one side work. All submit without idempotency keys but ours over HTTP, where the front wants one.
 
 Clients: 8 threads submit to ours and to Restate, over kept connections; one to Celery. The end of
 one alone is read from its row (ours), its event stream (over HTTP), its result (Celery), or the
