@@ -23,7 +23,8 @@ for each core with 64 threads. Raw: Celery's own chain and chord, results in Val
 Celery's default, prefork with `--concurrency` processes. Both: task events on, logs from WARNING
 on, one Valkey. Restate: one node, its defaults (so each write to its log is flushed, and its
 journal is kept for a day), each step a `ctx.run`; its handlers under hypercorn, a process for each
-core, set up as its manual says. All workers and a reconciler run, and those of one side work. All submit without idempotency keys but ours over HTTP, where the front wants one.
+core, set up as its manual says. All workers and a reconciler run, and those of one side work. All
+submit without idempotency keys but ours over HTTP, where the front wants one.
 
 Clients: 8 threads submit to ours and to Restate, over kept connections; one to Celery. The end of
 one alone is read from its row (ours), its event stream (over HTTP), its result (Celery), or the
