@@ -13,8 +13,9 @@ MOST_MESSAGES = 8
 """A queue with more messages than this is backed up."""
 LEAST_MESSAGES = 2
 """A queue that is backed up is filled at least up to this."""
-AHEAD_SECONDS = 0.02
-"""A queue that is backed up is filled with the work of so many seconds."""
+AHEAD_SECONDS = 0.2
+"""A queue that is backed up is filled with the work of so many seconds at most, or else up to
+MOST_MESSAGES."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,7 @@ class QueueRow(Base):
     is_backed_up: Mapped[bool] = mapped_column(server_default=text("false"))
     turn: Mapped[float] = mapped_column(Double, server_default=text("0"))
     rate: Mapped[float] = mapped_column(Double, server_default=text("0"))
+    level: Mapped[int] = mapped_column(server_default=text("0"))
     filled_at: Mapped[datetime] = mapped_column(server_default=NOW)
     filled_to: Mapped[int] = mapped_column(server_default=text("0"))
 

@@ -214,8 +214,9 @@ def test_many_users_are_served_in_one_round(kernel: Kernel, broker: redis.Redis)
     with many_messages(broker):
         started = [lined_up(user, 2) for user in users]
     db.row(
-        "UPDATE queues SET rate = %s, filled_at = clock_timestamp() + interval '1 s'",
-        (2 * len(users) / lanes.AHEAD_SECONDS,),
+        "UPDATE queues SET rate = %s, filled_to = 1, level = %s,"
+        " filled_at = clock_timestamp() + interval '1 s'",
+        (2 * len(users) / lanes.AHEAD_SECONDS, len(users)),
     )
     first = admitted()
     assert sorted(first[:12]) == sorted(each[0] for each in started)

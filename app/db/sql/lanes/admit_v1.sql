@@ -2,10 +2,13 @@
 -- takes a message from a queue calls this when few messages are left in it.
 --
 -- p_length is the number of messages in the queue. A queue with more than p_most is backed up from
--- then on. A queue that is backed up is filled up to `level`: what the workers take in
--- p_ahead seconds, but at least p_least. The lanes of the users take turns: those whose turns lie
--- within one step of the lowest are served together. If no lane has entries left, the queue is not
--- backed up any more.
+-- then on. A queue that is backed up is filled up to `level`. It is doubled if the workers have
+-- taken everything since the queue was filled, because some of them may have found nothing, up to
+-- p_most, or what they take in p_ahead seconds; it falls by one if about half was left. It is never
+-- less than p_least. So a newcomer waits behind few messages, and no worker for messages.
+--
+-- The lanes of the users take turns: those whose turns lie within one step of the lowest are served
+-- together. If no lane has entries left, the queue is not backed up any more.
 --
 -- Returns a row for each step that the caller must publish, and one row without a key. It has
 -- `level`, and whether the queue is backed up. Returns nothing if another process admits to this
@@ -34,6 +37,9 @@ DECLARE
   rounds integer := 0;
   is_waiting boolean;
 BEGIN
+  -- The commit is not flushed. If the server crashes and loses it, the steps are admitted again, and
+  -- of two messages for a step only one can claim it.
+  PERFORM set_config('synchronous_commit', 'off', true);
   IF NOT pg_try_advisory_xact_lock(hashtext('admission'), hashtext(p_queue)) THEN RETURN; END IF;
   SELECT * INTO q FROM queues WHERE name = p_queue;
   is_waiting := EXISTS (SELECT FROM lanes WHERE queue = p_queue AND is_waiting);
@@ -49,7 +55,12 @@ BEGIN
   taken_per_second := CASE WHEN passed > 0 AND q.is_backed_up
     THEN q.rate + (1 - exp(-passed)) * (greatest(q.filled_to - p_length, 0) / passed - q.rate)
     ELSE q.rate END;
-  level := greatest(p_least, ceil(taken_per_second * p_ahead)::integer);
+  level := greatest(p_least, CASE
+    WHEN NOT q.is_backed_up THEN 0
+    WHEN p_length = 0 AND q.filled_to > 0
+      THEN least(q.level * 2, greatest(p_most, ceil(taken_per_second * p_ahead)::integer))
+    WHEN p_length * 2 >= q.level - 1 THEN q.level - 1
+    ELSE q.level END);
   wanted := level - p_length;
   WHILE wanted > 0 AND rounds < 30 LOOP
     rounds := rounds + 1;
@@ -93,7 +104,7 @@ BEGIN
   -- If nothing waits and little is published, steps are published directly again.
   is_backed_up := is_waiting OR p_length > level;
   UPDATE queues SET is_backed_up = admit_v1.is_backed_up, turn = q.turn, rate = taken_per_second,
-         filled_at = at, filled_to = level - wanted
+         level = admit_v1.level, filled_at = at, filled_to = admit_v1.level - wanted
    WHERE name = p_queue;
   RETURN QUERY SELECT NULL::uuid, NULL, NULL, 0, level, is_backed_up;
 END $$;
