@@ -17,8 +17,7 @@ from tasks.http import client
 from tasks.http.actions import request
 from tests.contract.cases import Claim
 from tests.contract.http.cases import SECRET, by_reference, jobs, posting
-from tests.contract.test_destinations import answering, port_of
-from tests.contract.test_seam import HEAD
+from tests.contract.seam.servers import HEAD, answering, port_of
 from tests.contract.vendors import Vendors
 
 Configure = Callable[..., Settings]

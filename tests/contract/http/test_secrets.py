@@ -15,8 +15,7 @@ from tasks.http import client
 from tasks.http.hiding import HIDDEN
 from tests.contract.cases import Claim
 from tests.contract.http.cases import posting
-from tests.contract.test_destinations import answering, port_of, to
-from tests.contract.test_seam import HEAD, server
+from tests.contract.seam.servers import HEAD, answering, port_of, server, to
 
 Configure = Callable[..., Settings]
 TOKEN = "4f1c-the-token-of-a-shop"

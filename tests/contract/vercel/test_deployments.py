@@ -21,8 +21,7 @@ from tasks.vercel.served import MOST_TRIES, mark_of, require_served
 from tests import photographs
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload, wait
-from tests.contract.test_destinations import answering, port_of, to
-from tests.contract.test_seam import HEAD
+from tests.contract.seam.servers import HEAD, answering, port_of, to
 from tests.contract.vendors import Vendors
 from tests.contract.vercel.cases import DEPLOY, deploy
 

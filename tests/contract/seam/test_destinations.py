@@ -4,8 +4,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from app.outbound.destinations import is_public
 from app.outbound.fetching import MOST_REDIRECTS, fetch
 from app.settings import Settings
 from tasks.replicate.client import api
-from tests.contract.test_seam import HEAD, server
+from tests.contract.seam.servers import HEAD, answering, port_of, to
 
 PUBLIC = ["8.8.8.8", "93.184.215.14", "198.17.255.255", "2606:4700::1111", "2a00:1450:4001::1"]
 INNER = [
@@ -41,29 +41,6 @@ Configure = Callable[..., Settings]
 def nothing(url: str) -> dict[str, str]:
     """The headers for each address: none."""
     return {}
-
-
-@contextmanager
-def answering(*heads: bytes) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives these answers in turn; its address, and the requests that it has read."""
-    read: list[bytes] = []
-
-    def answer(connection: socket.socket) -> None:
-        for head in heads:
-            connection.sendall(head)
-            read.append(connection.recv(65536))
-
-    with server(answer) as url:
-        yield url, read
-
-
-def to(target: str) -> bytes:
-    """A redirect."""
-    return f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
-
-
-def port_of(url: str) -> str:
-    return url.rstrip("/").rpartition(":")[2]
 
 
 def test_what_is_public_is_told_from_what_is_not() -> None:

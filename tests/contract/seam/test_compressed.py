@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import Outcome, Permanent, Retryable, Unknown
 from app.outbound import http
-from tests.contract.test_seam import HEAD, heard, server
+from tests.contract.seam.servers import HEAD, heard, server
 
 WHOLE = gzip.compress(b'{"id": "' + b"x" * 5000 + b'"}', mtime=0)
 GZIP = b"Content-Encoding: gzip\r\n"
