@@ -7,54 +7,18 @@ import pytest
 from app import db
 from app.errors import Conflict
 from app.platform import Delivery
-from app.protocol import intents, outcomes
+from app.protocol import outcomes
 from app.protocol.claims import Claim, claim_step
 from app.queries import human_tasks
 from app.settings import current
 from chains.commands.accept_delivery import accept_delivery
-from chains.dispatch import queue_lengths
 from chains.repair import reconcile
 from chains.starting.start import Started, start_workflow
-from chains.undoing.settle import settle
 from tests.integration.conftest import NOTHING, Kernel
+from tests.integration.repair.looking import lapse, look, queued, with_intent
 from tests.unit.definitions import noop
 
-
-@pytest.fixture(autouse=True)
-def _reconciler_has_been_there(kernel: Kernel) -> None:
-    """Its first pass ever gives one lease of grace; here that is over."""
-    reconcile.reconcile()
-    db.row("UPDATE reconciler_beat SET grace_until = clock_timestamp()", ())
-
-
-PAID = {"step": "pay", "action": "stripe.capture", "with": {"payment_intent": "pi_1"}}
-
-
-def look(workflow: UUID) -> None:
-    """One pass that finds the workflow due."""
-    db.row("UPDATE workflows SET next_wake_at = playalter_now() WHERE id = %s", (workflow,))
-    reconcile.reconcile()
-
-
-def lapse(workflow: UUID, key: str) -> None:
-    """The step's holder has been silent for its lease."""
-    db.row(
-        "UPDATE steps SET lease_until = clock_timestamp() - interval '1 ms'"
-        " WHERE workflow_id = %s AND key = %s",
-        (workflow, key),
-    )
-
-
-def queued() -> int:
-    return queue_lengths(current().redis_url, ["control"])["control"]
-
-
-def with_intent(kernel: Kernel) -> tuple[UUID, Claim]:
-    """A workflow whose only step, `pay`, is held with an open intent."""
-    workflow = kernel.start(kernel.register(PAID))
-    held = kernel.claim(workflow, "pay")
-    assert intents.record_intent(held, 0, "payment_intents.capture", {}, "k") is not None
-    return workflow, held
+pytestmark = pytest.mark.usefixtures("seen_before")
 
 
 def test_a_lapsed_lease_without_an_intent_runs_again(kernel: Kernel) -> None:
@@ -206,78 +170,6 @@ def test_a_webhook_of_another_platform_wakes_nothing(kernel: Kernel) -> None:
     assert kernel.step(workflow, "first")["status"] == "waiting"
 
 
-def test_a_cancelled_workflow_with_nothing_to_undo_ends_at_once(kernel: Kernel) -> None:
-    workflow = kernel.start("noop_chain")
-    assert kernel.cancel(workflow) == "cancelled"
-    assert kernel.step(workflow, "first")["status"] == "cancelled"
-    with pytest.raises(Conflict, match="cancelled already"):
-        kernel.cancel(workflow)
-
-
-def test_a_stop_waits_for_what_runs_and_takes_its_outcome(kernel: Kernel) -> None:
-    workflow = kernel.start("noop_chain")
-    held = kernel.claim(workflow, "first")
-    status = kernel.cancel(workflow)
-    assert status == "compensating"
-    assert outcomes.finish_step(held, NOTHING, outcomes.Finish({"n": 1})).verdict == "draining"
-    assert settle(workflow) == "cancelled"
-    assert kernel.step(workflow, "first")["status"] == "succeeded"
-    assert claim_step(workflow, "second", 30.0) is None
-
-
-def test_everything_with_an_effect_gets_one_undo_in_reverse(kernel: Kernel) -> None:
-    name = kernel.register({"sequence": [{**PAID, "step": "one"}, {**PAID, "step": "two"}]})
-    workflow = kernel.start(name)
-    for key in ("one", "two"):
-        held = kernel.claim(workflow, key)
-        intents.record_intent(held, 0, "op", {}, f"k-{key}")
-        intents.resolve_intent(held, 0, "accepted", {})
-        if key == "one":
-            outcomes.finish_step(held, NOTHING, outcomes.Finish({}))
-        else:
-            outcomes.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
-    assert settle(workflow) == "compensating"
-    assert settle(workflow) == "compensating"
-    undo = kernel.claim(workflow, "two~undo")
-    assert claim_step(workflow, "one~undo", 30.0) is None
-    assert outcomes.finish_step(undo, NOTHING, outcomes.Finish({})).verdict == "undone"
-    settle(workflow)
-    outcomes.finish_step(kernel.claim(workflow, "one~undo"), NOTHING, outcomes.Finish({}))
-    assert settle(workflow) == "compensated"
-    assert kernel.step(workflow, "one")["status"] == "compensated"
-    assert kernel.step(workflow, "two")["status"] == "failed"
-    assert kernel.workflow(workflow)["error"]["step"] == "two"
-
-
-def test_what_never_happened_is_not_undone(kernel: Kernel) -> None:
-    workflow, held = with_intent(kernel)
-    intents.resolve_intent(held, 0, "never", None)
-    outcomes.fail_step(held, NOTHING, {"code": "declined", "message": "no"})
-    assert settle(workflow) == "failed"
-
-
-def test_an_unknown_step_holds_up_the_end_of_the_undoing(kernel: Kernel) -> None:
-    workflow, held = with_intent(kernel)
-    outcomes.doubt_step(held, NOTHING, {"code": "unknown_outcome"}, 0.0, None)
-    kernel.cancel(workflow)
-    assert kernel.workflow(workflow)["status"] == "compensating"
-    looking = kernel.claim(workflow, "pay")
-    assert looking.stopping
-    intents.resolve_intent(looking, 0, "never", None)
-    assert outcomes.cancel_step(looking, NOTHING) == "draining"
-    assert settle(workflow) == "cancelled"
-
-
-def test_a_compensation_that_fails_for_good_asks_for_a_person(kernel: Kernel) -> None:
-    workflow, held = with_intent(kernel)
-    outcomes.fail_step(held, NOTHING, {"code": "x", "message": "y"})
-    settle(workflow)
-    undo = kernel.claim(workflow, "pay~undo")
-    outcomes.fail_step(undo, NOTHING, {"code": "refused", "message": "no"})
-    assert settle(workflow) == "compensating"
-    assert kernel.workflow(workflow)["attention"] == "compensation_failed"
-
-
 def test_a_paused_workflow_is_neither_published_nor_claimed(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain")
     db.row("UPDATE workflows SET paused_at = now() WHERE id = %s", (workflow,))
@@ -299,33 +191,6 @@ def test_an_idempotency_key_answers_with_its_first_workflow(kernel: Kernel) -> N
     assert start({"n": 1}) == Started(first.id, created=False)
     with pytest.raises(Conflict, match="with another body"):
         start({"n": 2})
-
-
-def test_the_input_of_a_step_is_there_for_its_undo_whatever_died(kernel: Kernel) -> None:
-    workflow = kernel.start(kernel.register(PAID))
-    held = kernel.claim(workflow, "pay")
-    intents.record_intent(held, 0, "payment_intents.capture", {}, "k", {"payment_intent": "pi_1"})
-    lapse(workflow, "pay")
-    look(workflow)
-    kernel.cancel(workflow)
-    outcomes.cancel_step(kernel.claim(workflow, "pay"), NOTHING)
-    assert kernel.step(workflow, "pay")["input"] == {"payment_intent": "pi_1"}
-
-
-def test_a_new_undo_is_looked_at_in_time_whatever_the_others_wait_for(kernel: Kernel) -> None:
-    workflow, held = with_intent(kernel)
-    outcomes.fail_step(held, NOTHING, {"code": "x", "message": "y"})
-    db.row(
-        "UPDATE workflows SET next_wake_at = playalter_now() + interval '1 hour' WHERE id = %s",
-        (workflow,),
-    )
-    settle(workflow, is_publishing=False)
-    soon = db.row(
-        "SELECT next_wake_at <= playalter_now() + interval '16 s' AS soon FROM workflows"
-        " WHERE id = %s",
-        (workflow,),
-    )
-    assert soon == {"soon": True}
 
 
 def test_a_poll_that_was_answered_forgives_the_failures_before_it(kernel: Kernel) -> None:
@@ -390,13 +255,3 @@ def test_a_copy_is_published_only_if_no_message_can_be_left(kernel: Kernel) -> N
     # All messages of the queue are younger, or the queue is empty: the step's message is lost.
     assert won(published, "control", "0 s") == ["first"]
     assert won(published, "openai", "1 hour") == ["first"]
-
-
-def test_a_cancel_is_refused_once_the_pivot_was_sent(kernel: Kernel) -> None:
-    workflow = kernel.start(kernel.register({**PAID, "pivot": True}))
-    held = kernel.claim(workflow, "pay")
-    intents.record_intent(held, 0, "payment_intents.capture", {}, "k")
-    outcomes.suspend_step(held, NOTHING, "ext", 60.0, 600.0)
-    with pytest.raises(Conflict, match="pay is the pivot and has been sent"):
-        kernel.cancel(workflow)
-    assert kernel.workflow(workflow)["status"] == "running"
