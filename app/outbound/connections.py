@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 from app.outbound import destinations
@@ -26,7 +27,8 @@ from app.outbound.heads import Response
 if TYPE_CHECKING:
     import requests
     import urllib3
-    from urllib3.connection import HTTPConnection
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _AGENT = "playalter"
 _LEAST_SECONDS = 0.001
@@ -288,19 +290,42 @@ def _guarded(connection: "HTTPConnection") -> socket.socket:
 
 
 def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
-    # Imported late, as in `send`.
-    import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+    import requests  # late, as in `send`
+
+    session = requests.Session()
+    # No proxies or credentials from the environment, which only Settings may read: requests would
+    # even replace our Authorization header by one from ~/.netrc.
+    session.trust_env = False
+    session.headers["User-Agent"] = _AGENT
+    response = _response_class(hooks)
+    connections = (
+        _plain_connection_class(hooks, response, is_guarded),
+        _secure_connection_class(hooks, response, is_guarded),
+    )
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, _adapter(*connections))
+    return session
+
+
+def _response_class(hooks: Hooks) -> type[HTTPResponse]:
+    """Answers that ask `hooks` before each read."""
 
     class LimitedResponse(Response):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             # Of the socket, a response calls only `makefile`, so no whole socket is needed.
             super().__init__(_Readable(sock, hooks.before_read), *args, **kwargs)  # type: ignore[arg-type]
 
+    return LimitedResponse
+
+
+def _plain_connection_class(
+    hooks: Hooks, response: type[HTTPResponse], is_guarded: bool
+) -> "type[HTTPConnection]":
+    """Connections without TLS, whose time-outs the kernel measures."""
+    from urllib3.connection import HTTPConnection  # late, as in `send`
+
     class PlainConnection(HTTPConnection):
-        response_class = LimitedResponse
+        response_class = response
         sock: _KernelTimedSocket | None
 
         def _new_conn(self) -> socket.socket:
@@ -318,8 +343,17 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
             _make_ready(self, hooks.before_write)
             super().send(data)
 
+    return PlainConnection
+
+
+def _secure_connection_class(
+    hooks: Hooks, response: type[HTTPResponse], is_guarded: bool
+) -> "type[HTTPSConnection]":
+    """Connections with TLS."""
+    from urllib3.connection import HTTPSConnection  # late, as in `send`
+
     class SecureConnection(HTTPSConnection):
-        response_class = LimitedResponse
+        response_class = response
 
         def _new_conn(self) -> socket.socket:
             return _guarded(self) if is_guarded else super()._new_conn()
@@ -328,25 +362,26 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
             _make_ready(self, hooks.before_write)
             super().send(data)
 
+    return SecureConnection
+
+
+def _adapter(plain: "type[HTTPConnection]", secure: "type[HTTPSConnection]") -> "HTTPAdapter":
+    """What opens connections of these classes for a session."""
+    from requests.adapters import HTTPAdapter  # late, as in `send`
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = PlainConnection
+        ConnectionCls = plain
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = SecureConnection
+        ConnectionCls = secure
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
             super().init_poolmanager(*args, **kwargs)
             self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
-    session = requests.Session()
-    # No proxies or credentials from the environment, which only Settings may read: requests would
-    # even replace our Authorization header by one from ~/.netrc.
-    session.trust_env = False
-    session.headers["User-Agent"] = _AGENT
-    for prefix in ("http://", "https://"):
-        session.mount(prefix, Adapter(pool_connections=_MOST_POOLS, max_retries=0))
-    return session
+    return Adapter(pool_connections=_MOST_POOLS, max_retries=0)
 
 
 @lru_cache(maxsize=1)
