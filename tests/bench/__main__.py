@@ -13,7 +13,7 @@ from tests.bench.comparing import picture, report
 from tests.bench.comparing.arena import HTTP, RESTATE, Options
 from tests.bench.comparing.compare import compare
 from tests.bench.comparing.loads import LOADS, QUICK, W3_SLOW, Load
-from tests.bench.options import positive, scratch, takes_json, tell, writable
+from tests.bench.options import positive, run, scratch, takes_json, tell, writable
 
 OTHERS = ("burst", "waiting", "wide", "storage", "growth", "front", "running")
 """Modules of `costs`, which ops/bench starts by their name."""
@@ -181,7 +181,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

@@ -4,10 +4,11 @@ folder of their servers, and what is written at the end."""
 import argparse
 import contextlib
 import json
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ops.laptop.supervisor import signals_as_exit
 
@@ -50,3 +51,11 @@ def tell(found: dict[str, Any], text: str, path: Path | None) -> None:
     if path is not None:
         path.write_text(json.dumps(found, indent=2) + "\n")
     print(text)
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a command of ops/bench to its end; Ctrl-C ends it without a traceback."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -28,7 +28,7 @@ from tests.bench.machine import cpu
 from tests.bench.machine.playalter import reconciler
 from tests.bench.machine.processes import has_ended, log_told, worker
 from tests.bench.machine.servers import Servers, servers, settings
-from tests.bench.options import positive, scratch, takes_json, tell
+from tests.bench.options import positive, run, scratch, takes_json, tell
 
 WORKFLOWS = 20_000
 PARTS = 10
@@ -205,4 +205,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

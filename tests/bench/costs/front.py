@@ -12,7 +12,6 @@ moment at which the commit has returned to the arrival at a reader of the event 
 import argparse
 import asyncio
 import random
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from tests.bench.machine import cpu
 from tests.bench.machine.playalter import front
 from tests.bench.machine.processes import START_SECONDS, log_told
 from tests.bench.machine.servers import Servers, servers, settings
-from tests.bench.options import positive, scratch, takes_json, tell
+from tests.bench.options import positive, run, scratch, takes_json, tell
 
 CLIENTS = (4, 8, 16, 32)
 MOST_CLIENTS = 64
@@ -196,7 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

@@ -24,7 +24,7 @@ from tests.bench.comparing.report import table
 from tests.bench.costs.growing import Side, side
 from tests.bench.machine.processes import log_told
 from tests.bench.machine.servers import servers, settings
-from tests.bench.options import positive, scratch, takes_json, tell
+from tests.bench.options import positive, run, scratch, takes_json, tell
 
 Json = dict[str, Any]
 
@@ -197,7 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

@@ -22,7 +22,7 @@ from typing import Any
 from ops.cli.remote.api import TERMINAL, Api, CannotReach, Json, Refused
 from tests.bench.comparing.measure import percentile
 from tests.bench.comparing.report import table
-from tests.bench.options import positive, takes_json, tell
+from tests.bench.options import positive, run, takes_json, tell
 
 _BETWEEN_LOOKS_SECONDS = 0.2
 _MOST_WORKFLOWS = 100_000
@@ -179,4 +179,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -10,7 +10,6 @@ counted. Waits for nothing but PostgreSQL's own statistics, which come some seco
 
 import argparse
 import contextlib
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from tests.bench.comparing.measure import WAIT_SECONDS
 from tests.bench.comparing.report import table
 from tests.bench.machine.processes import has_ended, log_told, worker
 from tests.bench.machine.servers import servers, settings
-from tests.bench.options import positive, scratch, takes_json, tell
+from tests.bench.options import positive, run, scratch, takes_json, tell
 
 AHEAD = 500
 """Workflows that are submitted and not ended, at most."""
@@ -253,7 +252,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

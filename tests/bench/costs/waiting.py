@@ -37,7 +37,7 @@ from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
 from tests.bench.comparing.measure import WAIT_SECONDS
 from tests.bench.machine import cpu
-from tests.bench.options import positive, scratch
+from tests.bench.options import positive, run, scratch
 
 SLOTS = 4
 CLIENTS = 4
@@ -246,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -20,7 +20,7 @@ from chains.starting.start import start_workflow
 from tests.bench.machine import cpu
 from tests.bench.machine.processes import worker
 from tests.bench.machine.servers import Servers, servers
-from tests.bench.options import positive, scratch
+from tests.bench.options import positive, run, scratch
 
 SMALL = 500
 LARGE = 5000
@@ -120,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -3,8 +3,6 @@ the place of `playalter`."""
 
 import contextlib
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from pathlib import Path
 import requests
 
 from ops.laptop.ports import free_port
-from tests.bench.machine.processes import START_SECONDS, has_ended
+from tests.bench.machine.processes import START_SECONDS, has_ended, running
 
 COMMAND = "ops.cli"
 
@@ -22,7 +20,8 @@ COMMAND = "ops.cli"
 def front(log: Path, command: str = COMMAND) -> Iterator[tuple[int, int]]:
     """`playalter web` on a free port: its pid and the port."""
     port = free_port()
-    with _started(log, command, "web", WEB_PORT=str(port)) as pid:
+    settings = os.environ | {"WEB_PORT": str(port)}
+    with running([sys.executable, "-m", command, "web"], log, environment=settings) as pid:
         _await_answer(pid, port)
         yield pid, port
 
@@ -30,26 +29,8 @@ def front(log: Path, command: str = COMMAND) -> Iterator[tuple[int, int]]:
 @contextlib.contextmanager
 def reconciler(log: Path, command: str = COMMAND) -> Iterator[int]:
     """`playalter reconciler`: its pid."""
-    with _started(log, command, "reconciler") as pid:
+    with running([sys.executable, "-m", command, "reconciler"], log) as pid:
         yield pid
-
-
-@contextlib.contextmanager
-def _started(log: Path, command: str, *arguments: str, **settings: str) -> Iterator[int]:
-    argv = [sys.executable, "-m", command, *arguments]
-    with log.open("ab") as out:
-        child = subprocess.Popen(
-            argv, stdout=out, stderr=out, start_new_session=True, env=os.environ | settings
-        )
-    try:
-        yield child.pid
-    finally:
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait(5)
 
 
 def _await_answer(pid: int, port: int) -> None:

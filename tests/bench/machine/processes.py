@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 START_SECONDS = 30.0
@@ -31,16 +31,31 @@ def worker(
     argv += ["-P", pool, "-n", f"{pool}-{queues.replace(',', '-')}-{next(_numbers)}@%h"]
     argv += ["-Q", queues, "-E", "--without-gossip", "--without-mingle", "-l", "WARNING"]
     environment = os.environ | dict(settings or {})
+    with running(argv, log, environment=environment, stop_seconds=20.0) as pid:
+        yield pid
+
+
+@contextlib.contextmanager
+def running(
+    argv: Sequence[str],
+    log: Path,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stop_seconds: float = 10.0,
+) -> Iterator[int]:
+    """A process in a group of its own: its pid. At the end it is asked to stop, then killed with
+    its group."""
     with log.open("ab") as out:
         child = subprocess.Popen(
-            argv, stdout=out, stderr=out, start_new_session=True, env=environment
+            argv, stdout=out, stderr=out, cwd=folder, env=environment, start_new_session=True
         )
     try:
         yield child.pid
     finally:
         child.terminate()
         try:
-            child.wait(20)
+            child.wait(stop_seconds)
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait(5)

@@ -6,7 +6,6 @@ step is in its log, each write of which is flushed (`settings` reads that from t
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 import tomllib
@@ -17,7 +16,7 @@ from pathlib import Path
 import requests
 
 from ops.laptop.ports import free_port
-from tests.bench.machine.processes import has_ended
+from tests.bench.machine.processes import has_ended, running
 from tests.bench.restate.installed import Installed
 
 START_SECONDS = 60.0
@@ -54,8 +53,10 @@ def restate(installed: Installed, processes: int, folder: Path, log: Path) -> It
     )
     serving = (str(installed.python), "-m", "hypercorn", "--config", str(folder / "hypercorn.toml"))
     with (
-        _process(log, (str(installed.server),), folder, environment) as server_pid,
-        _process(log, (*serving, "handlers:app"), Path(__file__).parent) as handlers_pid,
+        running(
+            (str(installed.server),), log, folder=folder, environment=environment
+        ) as server_pid,
+        running((*serving, "handlers:app"), log, folder=Path(__file__).parent) as handlers_pid,
     ):
         _await_ready(admin, handlers, (server_pid, handlers_pid))
         yield Started(
@@ -114,25 +115,6 @@ def durability(config: str) -> str:
     found = tomllib.loads(config)
     flushes = not found["log-server"]["rocksdb-disable-wal-fsync"]
     return f"{found['bifrost']['default-provider']} log, fsync {'on' if flushes else 'off'}"
-
-
-@contextlib.contextmanager
-def _process(
-    log: Path, argv: tuple[str, ...], folder: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[int]:
-    with log.open("ab") as out:
-        child = subprocess.Popen(
-            argv, stdout=out, stderr=out, cwd=folder, env=environment, start_new_session=True
-        )
-    try:
-        yield child.pid
-    finally:
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait(5)
 
 
 def _await_ready(admin: int, handlers: int, pids: tuple[int, ...]) -> None:
