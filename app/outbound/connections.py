@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from app.outbound import destinations
 from app.outbound.decoding import ACCEPTED
-from app.outbound.heads import Response
 
 if TYPE_CHECKING:
     import requests
@@ -193,9 +192,6 @@ class _KernelTimedSocket(socket.socket):
 
     def settimeout(self, value: float | None) -> None:
         """Set the time-out in seconds of each read and of each whole `sendall`. None: no limit."""
-        if value == self._seconds:
-            # urllib3 sets the same time-out several times for each request.
-            return
         self._seconds = value
         # Zero would mean to the kernel that there is no limit.
         microseconds = 0 if value is None else max(1, round(value * 1_000_000))
@@ -310,7 +306,7 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
 def _response_class(hooks: Hooks) -> type[HTTPResponse]:
     """Answers that ask `hooks` before each read."""
 
-    class LimitedResponse(Response):
+    class LimitedResponse(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             # Of the socket, a response calls only `makefile`, so no whole socket is needed.
             super().__init__(_Readable(sock, hooks.before_read), *args, **kwargs)  # type: ignore[arg-type]
