@@ -14,7 +14,7 @@ from app.queries.happenings import Tail, Watched, workflow_events, workflow_tail
 from app.queries.lists import Filters, Page, workflow_list
 from app.queries.probing import Probe
 from app.queries.queues import MOST_LINED_UP, lined_up, queue_states
-from app.queries.summaries import summary, workflow_summary
+from app.queries.summaries import workflow_summary
 from app.queries.suspension import SHOWN_STATUSES, SUSPENDED
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "platform_health",
     "platform_states",
     "queue_states",
-    "summary",
     "workflow_detail",
     "workflow_events",
     "workflow_list",

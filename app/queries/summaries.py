@@ -1,7 +1,5 @@
 """The summary of a workflow: its state and cost, without its steps and payloads."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from app import db
@@ -24,27 +22,3 @@ def workflow_summary(workflow_id: UUID, user_id: UUID) -> Json:
         raise NotFound("there is no such workflow")
     shown: Json = rows[0]["shown"]
     return shown
-
-
-def summary(row: Mapping[str, Any]) -> Json:
-    """The same summary, of a workflow whose row was just written."""
-    return {
-        "id": row["id"],
-        "type": row["type"],
-        "version": row["version"],
-        "status": row["status"],
-        "cause": row["cause"],
-        "attention": row["attention"],
-        "priority": row["priority"],
-        "is_paused": row["is_paused"],
-        "parent_id": row["parent_id"],
-        "forked_from": row["forked_from"],
-        "created_at": row["created_at"],
-        "started_at": row["started_at"],
-        "completed_at": row["completed_at"],
-        "cost_micro_usd": int(row["cost_micro_usd"]),
-        "reserved_micro_usd": row["reserved_micro_usd"],
-        "budget_micro_usd": row["budget_micro_usd"],
-        "budget_of": row["budget_of"],
-        "owner": row.get("owner"),
-    }

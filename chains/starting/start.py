@@ -40,12 +40,12 @@ class Started:
     """The id of the started workflow.
 
     `created` is false if an earlier request with the same idempotency key created the workflow.
-    `row` is the row that was written, if it is known (see `queries.summary`).
+    `summary` is as in `queries.workflow_summary`, if it is known.
     """
 
     id: UUID
     created: bool
-    row: Json | None = None
+    summary: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _start_quickly(request: _Request) -> Started | None:
     if row["verdict"] not in {"started", "lined_up", "started_apart", "known"}:
         return None
     _publish(start, row["verdict"])
-    return Started(workflow_id, created=True, row=None if row["verdict"] == "known" else row)
+    return Started(workflow_id, created=True, summary=row.get("shown"))
 
 
 def _start_fully(request: _Request) -> Started:

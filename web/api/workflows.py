@@ -55,10 +55,7 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         priority=body.priority,
         idempotency_key=header.idempotency_key,
     )
-    if started.row is not None:
-        shown = queries.summary(started.row)
-    else:
-        shown = queries.workflow_summary(started.id, user_id)
+    shown = started.summary or queries.workflow_summary(started.id, user_id)
     response = jsonify(with_warnings(shown, user_id))
     response.headers["Location"] = f"/v1/workflows/{started.id}"
     if started.created:
@@ -152,7 +149,7 @@ def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str,
 def with_warnings(shown: dict[str, Any], user_id: UUID) -> dict[str, Any]:
     """The summary of a workflow that was started, with its warnings."""
     is_lacking = shown["attention"] == "approver_unknown"
-    return shown | {"warnings": start_warnings(shown["id"], user_id) if is_lacking else []}
+    return shown | {"warnings": start_warnings(UUID(shown["id"]), user_id) if is_lacking else []}
 
 
 def _stream(path: WorkflowPath, query: EventsQuery) -> Response:

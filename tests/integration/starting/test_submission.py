@@ -60,7 +60,7 @@ def test_what_is_remembered_of_a_type_is_what_the_database_compares_it_with(
         versions.spread(NAME, weights)
         choice = registry.choice(NAME)
         assert registry.remembered(NAME) == choice
-        assert begin(kernel).row is not None, choice.mark
+        assert begin(kernel).summary is not None, choice.mark
 
 
 def test_a_version_that_is_activated_starts_at_once_whatever_is_remembered(kernel: Kernel) -> None:
@@ -81,7 +81,7 @@ def test_a_replay_is_answered_by_either_way_and_another_body_refused(kernel: Ker
     first = begin(kernel, "key")
     assert begin(kernel, "key") == Started(first.id, created=False)
     second = begin(kernel, "other key")
-    assert second.row is not None
+    assert second.summary is not None
     assert begin(kernel, "other key") == Started(second.id, created=False)
     with pytest.raises(Conflict, match="with another body"):
         begin(kernel, "other key", more=1)

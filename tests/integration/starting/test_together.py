@@ -103,8 +103,8 @@ def test_starts_of_one_moment_are_committed_together(
     inputs = [kernel.workflow(each.id)["input"] for each in started]
     assert inputs == [{"n": 1}, {"n": 2}, {"n": 3, "nested": {"text": TEXT}}, {"picture": picture}]
     for each in started:
-        assert each.row is not None
-        assert each.row["id"] == each.id
+        assert each.summary is not None
+        assert each.summary["id"] == str(each.id)
         assert kernel.step(each.id, "a")["status"] == "pending"
 
 

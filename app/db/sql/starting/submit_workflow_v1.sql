@@ -5,7 +5,7 @@
 -- may have changed since then. The other parameters are those of start_workflow_v1.
 --
 -- verdicts:
---   started, lined_up, started_apart: with the new workflow's row (see start_workflow_v1).
+--   started, lined_up, started_apart: with the new workflow's summary (see start_workflow_v1).
 --   known: a workflow with this idempotency key or this id exists. Returns its id, and for the key
 --     the hash of its request.
 --   changed: the versions have changed.
@@ -14,10 +14,7 @@ CREATE OR REPLACE FUNCTION submit_workflow_v1(
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision, p_steps jsonb,
   p_republish double precision, p_priority integer, p_budget bigint, p_artifacts uuid[],
   p_asks boolean)
-RETURNS TABLE (verdict text, id uuid, request_hash bytea, type text, version integer, status text,
-  cause text, attention text, priority smallint, is_paused boolean, parent_id uuid,
-  forked_from uuid, created_at timestamptz, started_at timestamptz, completed_at timestamptz,
-  cost_micro_usd bigint, reserved_micro_usd bigint, budget_micro_usd bigint, budget_of uuid)
+RETURNS TABLE (verdict text, id uuid, request_hash bytea, shown json)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
@@ -45,9 +42,6 @@ BEGIN
   verdict := start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
     p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget,
     p_artifacts, p_asks);
-  -- A new workflow has no children, has cost nothing, and has reserved nothing.
-  RETURN QUERY SELECT verdict, w.id, w.request_hash, w.type, w.version, w.status, w.cause,
-           w.attention, w.priority, w.paused_at IS NOT NULL, w.parent_id, w.forked_from,
-           w.created_at, w.started_at, w.completed_at, 0::bigint, 0::bigint, p_budget, w.budget_id
-      FROM workflows AS w WHERE w.id = p_id;
+  RETURN QUERY SELECT verdict, p_id, NULL::bytea, of.shown
+    FROM workflow_summary_v1(p_id, false) AS of;
 END $$;
