@@ -10,7 +10,7 @@ import json
 import re
 import threading
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from kombu import Connection
-from uuid_utils.compat import uuid4
+from uuid_utils import uuid4
 
 from app.broker.celery import celery_app
 from app.broker.links import queue_of, task_id, task_id_text
@@ -38,39 +38,45 @@ MakeId = Callable[[UUID], str]
 
 @dataclass(frozen=True)
 class Text:
-    """A text with a gap for an id between each two of its constant `parts`."""
+    """A text with a gap for an id between each two of its constant `parts`.
+
+    `ids` are those that stood there in the sample.
+    """
 
     parts: tuple[str, ...]
-    ids: tuple[MakeId, ...]
+    ids: tuple[str, ...]
 
     @classmethod
-    def of(cls, sample: str, known: dict[str, MakeId]) -> "Text | None":
-        """Replace the ids in a sample's text by gaps; None if it contains an unknown id."""
+    def of(cls, sample: str) -> "Text":
+        """Replace the ids in a sample's text by gaps."""
         parts = _ID.split(sample)
-        found = parts[1::2]
-        ids = tuple(known[each] for each in found if each in known)
-        return cls(tuple(parts[::2]), ids) if len(ids) == len(found) else None
+        return cls(tuple(parts[::2]), tuple(parts[1::2]))
 
-    def write(self, workflow_id: UUID) -> str:
-        """The text with the ids of a workflow."""
+    def write(self, ids: Mapping[str, str]) -> str:
+        """The text with other ids, which are given by those of the sample."""
         written = [""] * (2 * len(self.ids) + 1)
         written[::2] = self.parts
-        written[1::2] = [make_id(workflow_id) for make_id in self.ids]
+        written[1::2] = [ids[each] for each in self.ids]
         return "".join(written)
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """A message with gaps, in the form that kombu stores in Redis, and the name of its list."""
+    """A message with gaps, in the form that kombu stores in Redis, and the name of its list.
+
+    `ids` says how each id of the sample is made.
+    """
 
     list: str
     around: Text
     body: Text
+    ids: tuple[tuple[str, MakeId], ...]
 
     def addressed(self, workflow_id: UUID) -> str:
         """The text of the message for a workflow. Each call makes a new delivery tag."""
-        body = base64.b64encode(self.body.write(workflow_id).encode()).decode()
-        return self.around.write(workflow_id).replace(_BODY, body, 1)
+        ids = {sample: make_id(workflow_id) for sample, make_id in self.ids}
+        body = base64.b64encode(self.body.write(ids).encode()).decode()
+        return self.around.write(ids).replace(_BODY, body, 1)
 
 
 @lru_cache(maxsize=512)
@@ -98,12 +104,15 @@ def envelope(type: str, version: int, priority: int) -> Envelope | None:
     known[message["headers"][HEADER]] = stamp
     # `reply_to` identifies this thread. No reply is ever sent, so all messages may share it.
     known[properties["reply_to"]] = _always(properties["reply_to"])
-    body = Text.of(base64.b64decode(message["body"]).decode(), known)
-    around = Text.of(json.dumps(message | {"body": _BODY}), known)
-    if body is None or around is None:
+    body = Text.of(base64.b64decode(message["body"]).decode())
+    around = Text.of(json.dumps(message | {"body": _BODY}))
+    found = {*body.ids, *around.ids}
+    if not found <= known.keys():
         return None
     step = bisect(_PRIORITY_STEPS, properties.get("priority") or 0) - 1
-    return Envelope(queue + PRIORITIES[step], around, body)
+    return Envelope(
+        queue + PRIORITIES[step], around, body, tuple((each, known[each]) for each in found)
+    )
 
 
 _sending = threading.Lock()

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import signals
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 HEADER = "playalter_published"
 """The header's value is a UUID of version 7, which begins with the time in milliseconds. An
