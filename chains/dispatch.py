@@ -110,7 +110,7 @@ def queue_length(queue: str) -> int:
     It is called for each message of a queue that is backed up.
     """
     commands = b"".join(command("LLEN", queue + suffix) for suffix in PRIORITIES)
-    return sum(map(int, _direct().ask(commands, len(PRIORITIES))))
+    return sum(_direct().ask(commands, len(PRIORITIES)))
 
 
 def _direct() -> Direct:
@@ -126,6 +126,7 @@ def _direct_of(_: int, redis_url: str) -> Direct:
         socket_connect_timeout=_PUBLISH_SECONDS,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
+        protocol=2,  # a server that speaks 3 may send what it was not asked for
     )
     return Direct(client)
 
