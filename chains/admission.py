@@ -52,7 +52,7 @@ class _Queue:
     """What this process knows about a queue. `level` is 0 if the queue is not backed up.
 
     `asked_at` is when this process last let PostgreSQL decide. `is_wanted`: some thread wants a
-    look that has not begun. `is_later`: one will be made after a pause.
+    look that has not begun. `is_later`: `timer` will make one after a pause.
     """
 
     looks_at: float = 0.0
@@ -60,6 +60,7 @@ class _Queue:
     asked_at: float = -math.inf
     is_wanted: bool = False
     is_later: bool = False
+    timer: threading.Timer | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def has_enough(self, length: int, *, has_lined_up: bool) -> bool:
@@ -71,6 +72,13 @@ class _Queue:
             return length > 0
         is_fresh = time.monotonic() < self.asked_at + _TRUST_SECONDS
         return is_fresh and self.level > 0 and length > self.level // 2
+
+    def rest(self) -> None:
+        """End the look that is still to come, or wait until it has ended."""
+        while (timer := self.timer) is not None:
+            self.timer = None
+            timer.cancel()
+            timer.join()
 
 
 _queues: dict[str, _Queue] = defaultdict(_Queue)
@@ -88,8 +96,11 @@ _backed_up = _BackedUp()
 
 
 def forget() -> None:
-    """Forget what this process knows about the queues."""
+    """Forget what this process knows about the queues, and look at none any more."""
+    known = list(_queues.values())
     _queues.clear()
+    for each in known:
+        each.rest()
     _backed_up.read_at = -math.inf
 
 
@@ -133,6 +144,7 @@ def _look_later(queue: str, known: _Queue, seconds: float) -> None:
         timer = threading.Timer(seconds, look)
         timer.daemon = True
         timer.start()
+        known.timer = timer
 
 
 def _try_to_look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:

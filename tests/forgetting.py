@@ -8,13 +8,13 @@ from chains import admission, dispatch, envelopes, registry
 
 def forget() -> None:
     """Close connections and empty the caches, whatever of them is there."""
+    admission.forget()  # first: it may be looking at a queue
     if engines._engine.cache_info().currsize:
         db.engine().dispose()
     db.release()
     pool._pools.clear()
     clock.forget()
     dispatch.release()
-    admission.forget()
     registry.forget()
     settings.forget()
     for cached in (engines._engine, celery_app, envelopes.envelope):
