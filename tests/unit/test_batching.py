@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -127,5 +128,36 @@ def test_an_item_that_is_held_up_holds_up_no_others_for_long() -> None:
         finally:
             work.go.set()
         assert first.result(20) == 2
+    assert not batches._queues
+    assert not batches._under_way
+
+
+def test_each_item_is_done_once_whatever_is_held_up_and_whatever_fails() -> None:
+    done: Counter[int] = Counter()
+    guard = threading.Lock()
+
+    def one(number: int) -> int:
+        if number % 10 == 0:
+            time.sleep(0.003)
+        with guard:
+            done[number] += 1
+        return 2 * number
+
+    def many(numbers: Sequence[int]) -> list[int]:
+        if any(number % 7 == 0 for number in numbers):
+            raise ValueError("one of them")
+        return [one(number) for number in numbers]
+
+    batches = Batches(one, many, patience_seconds=0.001)
+
+    def send(first: int) -> None:
+        for number in range(first, 400, 8):
+            size = MOST_BYTES if number % 3 == 0 else 0
+            assert batches.do("key", number, size) == 2 * number
+
+    with ThreadPoolExecutor(8) as pool:
+        for each in [pool.submit(send, first) for first in range(8)]:
+            each.result(20)
+    assert done == Counter(range(400))
     assert not batches._queues
     assert not batches._under_way
