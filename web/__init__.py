@@ -8,8 +8,8 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from flask import Response
 from flask.globals import app_ctx, request_ctx
@@ -96,7 +96,6 @@ def routes() -> OpenAPI:
     app.url_map.merge_slashes = False
     errors.register(app)
     app.before_request(_begin)
-    app.before_request(targets.check)
     app.after_request(_end)
     for part in (
         workflows.api,
@@ -125,16 +124,19 @@ def create_app_from_environment() -> OpenAPI:
 
 
 def _begin() -> None:
-    kept = app_ctx.g
-    kept.started = time.monotonic()
-    sent = request_ctx.request.headers.get("X-Request-ID", "")
-    kept.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+    # Flask looks up the request and `g` again at each use, which takes as long as this function.
+    kept, request = app_ctx.g, request_ctx.request
+    kept.request, kept.started = request, time.monotonic()
+    sent = request.headers.get("X-Request-ID")
+    kept.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else token_hex(16)
     telemetry.clear_log()
     telemetry.bind_log(request_id=kept.request_id)
+    targets.check(request)
 
 
 def _end(response: Response) -> Response:
-    request, kept, headers = request_ctx.request, app_ctx.g, response.headers
+    kept, headers = app_ctx.g, response.headers
+    request = kept.request
     seconds = time.monotonic() - kept.started
     route = request.url_rule.rule if request.url_rule else "unknown"
     method = request.method if request.method in _METHODS else "other"

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import g
-from flask.globals import app_ctx, request_ctx
+from flask.globals import app_ctx
 from flask_openapi.models.security_scheme import SecurityScheme
 from werkzeug.datastructures import Headers
 
@@ -26,8 +26,8 @@ def require_key() -> None:
 
     Called before each request under /v1.
     """
-    identity = authenticate(_sent_key(request_ctx.request.headers))
     kept = app_ctx.g
+    identity = authenticate(_sent_key(kept.request.headers))
     kept.user_id, kept.is_admin = identity.user_id, identity.is_admin
     kept.key_prefix = identity.key_prefix
     bind_log(user=str(identity.user_id))

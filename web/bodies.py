@@ -7,16 +7,20 @@ parsing it costs more than its size suggests.
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Request
+from flask import Request, Response
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.errors import InvalidInput, TooLarge
 from web.errors import Malformed, UnsupportedMedia, pointer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_JSON_BYTES = 1_000_000
 MAX_DEPTH = 32
@@ -24,6 +28,7 @@ MAX_INTEGER = 2**63 - 1
 
 _DIGITS = 20
 _COMPACT = (",", ":")
+_JSON = "application/json"
 
 
 class StrictRequest(Request):
@@ -68,12 +73,9 @@ def parse_object(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
     {'a': [1, 2.5, None]}
     """
     try:
-        value = json.loads(
-            data.decode(),
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_int=_integer,
-        )
+        text = data.decode()
+        # A text with a byte order mark is not JSON; `json.loads` says so.
+        value = json.loads(text) if text.startswith("\ufeff") else _decoder.decode(text)
     except RecursionError as err:
         raise InvalidInput(
             f"the body is nested deeper than {max_depth} levels", code="too_deep"
@@ -111,6 +113,23 @@ class JsonProvider(DefaultJSONProvider):
 _encoder = json.JSONEncoder(default=JsonProvider.default, ensure_ascii=False, separators=_COMPACT)
 
 
+class JsonResponse(Response):
+    """What `jsonify` makes, with headers that are sent as they are.
+
+    Werkzeug would look through them, and parse and quote the address in Location. Here that must be
+    a path of ASCII characters.
+    """
+
+    def __init__(
+        self, shown: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(f"{_encoder.encode(shown)}\n", status, headers, content_type=_JSON)
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """The headers that are sent; one of them is the length of the body."""
+        return self.headers
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
@@ -129,6 +148,12 @@ def _integer(digits: str) -> int:
     # Python refuses numbers of thousands of digits, or parses them slowly. A number with more than
     # _DIGITS digits is out of range anyway, so return the first number that is out of range.
     return int(digits) if len(digits) <= _DIGITS else MAX_INTEGER + 1
+
+
+# `json.loads` would make a decoder for each text.
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer
+)
 
 
 def _faults(document: dict[str, Any], max_depth: int) -> Iterator[InvalidInput]:

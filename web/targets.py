@@ -6,16 +6,15 @@ differently. https://www.rfc-editor.org/rfc/rfc9112#section-3.2
 
 from urllib.parse import urlsplit
 
-from flask import current_app
-from flask.globals import request_ctx
+from flask import Request, current_app
 
 from app.settings import Settings
 from web.errors import BadHead
 
 
-def check() -> None:
+def check(request: Request) -> None:
     """Raise BadHead for a request without Host, or with the whole address of another server."""
-    environ = request_ctx.request.environ
+    environ = request.environ
     host = environ.get("HTTP_HOST", "").strip()
     if not host and environ.get("SERVER_PROTOCOL") != "HTTP/1.0":
         raise BadHead("the request has no Host header; send one", code="host_missing")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
-from flask.globals import request_ctx
+from flask.globals import app_ctx
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ValidationError
@@ -51,7 +51,7 @@ def reads_few_headers(view: Callable[..., Answer]) -> Callable[..., Answer]:
 
     @wraps(view)
     def check() -> Answer:
-        request = request_ctx.request
+        request = app_ctx.g.request
         sent = {name: value for name in named if (value := request.headers.get(name)) is not None}
         given: dict[str, Any] = {}
         try:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, request
 
 from app import queries
 from app.queries.human_tasks import start_warnings
@@ -14,6 +14,7 @@ from chains.commands.command import caller_of
 from chains.starting import start
 from web.api import blueprint, problems, reads_few_headers
 from web.auth import caller, caller_key, is_operator
+from web.bodies import JsonResponse
 from web.errors import InvalidParameter
 from web.schemas.controls import CancelWorkflow
 from web.schemas.parts import StartHeader
@@ -56,13 +57,11 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         idempotency_key=header.idempotency_key,
     )
     shown = started.summary or queries.workflow_summary(started.id, user_id)
-    response = jsonify(with_warnings(shown, user_id))
-    response.headers["Location"] = f"/v1/workflows/{started.id}"
-    if started.created:
-        response.status_code = HTTPStatus.CREATED
-    else:
-        response.headers["Idempotent-Replayed"] = "true"
-    return response
+    headers = {"Location": f"/v1/workflows/{shown['id']}"}
+    if not started.created:
+        headers["Idempotent-Replayed"] = "true"
+    status = HTTPStatus.CREATED if started.created else HTTPStatus.OK
+    return JsonResponse(with_warnings(shown, user_id), status, headers)
 
 
 @api.get(
@@ -88,7 +87,7 @@ def list_workflows(query: WorkflowListQuery) -> Response:
     page = queries.workflow_list(
         caller(), filters, is_operator=is_operator(), cursor=query.cursor, limit=query.limit
     )
-    return jsonify({"items": page.items, "next_cursor": page.next_cursor})
+    return JsonResponse({"items": page.items, "next_cursor": page.next_cursor})
 
 
 @api.get(
@@ -105,7 +104,7 @@ def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
     found = queries.workflow_detail(
         path.workflow_id, caller(), is_operator=is_operator(), step=query.step
     )
-    return jsonify(found)
+    return JsonResponse(found)
 
 
 @api.get(
@@ -131,7 +130,7 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
         return _stream(path, query)
     tail = _tail(path, query.after, query.limit)
     items = [json.loads(body) for _, body in tail.events]
-    return jsonify({"items": items, "is_complete": tail.is_complete})
+    return JsonResponse({"items": items, "is_complete": tail.is_complete})
 
 
 @api.post(
