@@ -31,7 +31,7 @@ def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
 
 def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
     """Run one statement like `row`, and return all its rows."""
-    with _borrowed() as pooled:
+    with _Borrowed() as pooled:
         return pooled.run(sql, parameters)
 
 
@@ -45,7 +45,7 @@ def prepared(
     connection pooler in front of PostgreSQL must run in session mode, for a prepared statement
     belongs to its session.
     """
-    with _borrowed() as pooled:
+    with _Borrowed() as pooled:
         return pooled.execute(function, types, parameters, query)
 
 
@@ -55,7 +55,7 @@ def lent_to_read(url: str) -> Iterator["PooledConnection"]:
 
     Large results and slow queries thus take no connection from the short statements of requests.
     """
-    with _borrowed(url) as pooled:
+    with _Borrowed(url) as pooled:
         try:
             yield pooled
         finally:
@@ -226,24 +226,37 @@ def dedicate() -> None:
     _local.is_dedicated, _local.own = True, None
 
 
-@contextmanager
-def _borrowed(url: str | None = None) -> Iterator[PooledConnection]:
-    is_dedicated = url is None and getattr(_local, "is_dedicated", False)
-    pool = None if is_dedicated else _own_pool(url)
-    pooled = _dedicated() if pool is None else pool.take()
-    try:
-        yield pooled
-    except (psycopg2.OperationalError, psycopg2.InterfaceError):
-        # The idle connections lead to the same server. It is gone, or it has changed (fail-over).
-        pooled.connection.close()
-        if pool is None:
-            release()
-        else:
-            pool.close_idle()
-        raise
-    finally:
-        if pool is not None:
-            pool.give(pooled)
+class _Borrowed:
+    """A context in which a connection is lent.
+
+    It is a class because Python needs three times as long for a context that is a generator.
+    """
+
+    __slots__ = ("_pool", "_pooled", "_url")
+
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url
+
+    def __enter__(self) -> PooledConnection:
+        is_dedicated = self._url is None and getattr(_local, "is_dedicated", False)
+        self._pool = None if is_dedicated else _own_pool(self._url)
+        self._pooled = _dedicated() if self._pool is None else self._pool.take()
+        return self._pooled
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_broken = kind is not None and issubclass(
+            kind, psycopg2.OperationalError | psycopg2.InterfaceError
+        )
+        if is_broken:
+            self._pooled.connection.close()
+            # The idle connections lead to the same server. It is gone, or it has changed
+            # (fail-over).
+            if self._pool is None:
+                release()
+            else:
+                self._pool.close_idle()
+        if self._pool is not None:
+            self._pool.give(self._pooled)
 
 
 def _dedicated() -> PooledConnection:
