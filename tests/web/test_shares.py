@@ -7,9 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from io import BytesIO
-from types import SimpleNamespace
-from typing import Any
 from uuid import UUID
 
 import psycopg2
@@ -23,7 +20,7 @@ from app.identity import keys
 from app.settings import Settings, current
 from tests.forgetting import forget
 from tests.web.conftest import Caller
-from web.server.lanes import HEAVY_SECONDS, Lanes
+from web.server.lanes import HEAVY_SECONDS, Lanes, lane_of
 from web.shares import CHECKS, shares
 
 SSE = {"Accept": "text/event-stream"}
@@ -165,9 +162,9 @@ class Connection:
     head: bytes
 
     @property
-    def parser(self) -> Any:
-        """gunicorn's parser, which holds what has arrived."""
-        return SimpleNamespace(unreader=SimpleNamespace(buf=BytesIO(self.head)))
+    def lane(self) -> bytes | None:
+        """The lane of the request, which the loop has read."""
+        return lane_of(self.head)
 
 
 @pytest.mark.parametrize(("others", "expected"), [(1, {b"h": 1, b"l": 6}), (0, {b"h": 6})])

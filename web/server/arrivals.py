@@ -20,7 +20,7 @@ from app.settings import Settings
 from web.server.addresses import Addresses, Malformed, address_of
 from web.server.departures import Outlet
 from web.server.heads import Head, has_bare_lf
-from web.server.lanes import lane_of
+from web.server.lanes import lane_in
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
@@ -101,6 +101,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self.is_crowded = self._is_counted and not addresses.enter(self.address)
         self.has_slot = False
         self.lane: bytes | None = None
+        """That of the request which has arrived; None if it has no key, or will be refused."""
         self._on_close = on_close
         self.begin()
 
@@ -111,6 +112,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self.collected = bytearray(buffered)
         self.until = time.monotonic() + self.settings.web_head_seconds
         self.needs_slot = False
+        self.lane = None
         self._refusal: State | None = None
         self._searched = 0
         self._needed: int | None = None
@@ -190,9 +192,10 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         head = bytes(self.collected[:end])
         if self._is_proxy:
             self._refusal = self._forwarded(head)
-        length = body_length(head)
+        fields = Head(head)
+        length = length_in(fields)
         self.needs_slot = length is None or length > SMALL_BODY_BYTES
-        self.lane = lane_of(head) if self.needs_slot else None
+        self.lane = lane_in(fields)
         self._needed = end if self.needs_slot else end + (length or 0)
         self.until = time.monotonic() + self.settings.web_small_body_seconds
 
@@ -271,7 +274,11 @@ def body_length(head: bytes) -> int | None:
     >>> body_length(b"POST / HTTP/1.1\\r\\nContent-Length: 7\\r\\n\\r\\n")
     7
     """
-    fields = Head(head)
+    return length_in(Head(head))
+
+
+def length_in(fields: Head) -> int | None:
+    """The length of the body of the request with this head (see `body_length`)."""
     lengths = fields.values(b"content-length")
     is_collected = not fields.has(b"transfer-encoding") and not fields.has(b"expect")
     if not lengths and is_collected:

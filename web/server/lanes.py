@@ -44,7 +44,11 @@ def lane_of(request: bytes) -> bytes | None:
     ...     b"GET / HTTP/1.1\\r\\nAuthorization: bearer  a\\r\\n\\r\\n")
     True
     """
-    fields = Head(request.partition(b"\r\n\r\n")[0] + b"\r\n")
+    return lane_in(Head(request.partition(b"\r\n\r\n")[0] + b"\r\n"))
+
+
+def lane_in(fields: Head) -> bytes | None:
+    """The lane of the request with this head (see `lane_of`)."""
     bearers = map(_BEARER.fullmatch, fields.values(b"authorization"))
     sent = fields.values(b"x-api-key") + [each[1] for each in bearers if each]
     found = next(filter(None, sent), None)
@@ -96,7 +100,7 @@ class Lanes(ThreadPoolExecutor):
         self, run: Callable[[Any], Any], connection: Any, /
     ) -> "Future[Any]":
         """Run `run(connection)` in a thread, at once or when its lane has one."""
-        name = lane_of(connection.parser.unreader.buf.getvalue())
+        name = connection.lane
         if name is None:
             return super().submit(run, connection)
         now = time.monotonic()
