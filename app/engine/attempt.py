@@ -40,7 +40,6 @@ def execute(
     call = Call(claim, action)
     http_calls: list[HttpCall] = []
     prepared: Prepared | None = None
-    given: Json | None = None
     with (
         leases.kept(claim, action.attempt_seconds, since) as held,
         exchange_scope(
@@ -49,8 +48,8 @@ def execute(
     ):
         try:
             prepared = prepare(claim)
-            given = prepared.input if prepared.is_recorded and claim.input is None else None
-            call.given = given
+            if prepared.is_recorded and claim.input is None:
+                call.given = prepared.input
             call.is_other_action = prepared.is_other_action
             if prepared.fault is not None:
                 raise prepared.fault
@@ -58,14 +57,14 @@ def execute(
                 held.deadline = min(held.deadline, since + prepared.attempt_seconds)
                 scope.deadline = held.deadline
             output = _output(call, prepared)
-            result = Result(Moves.FINISH, _attempt(call, given, http_calls), prepared=prepared)
+            result = Result(Moves.FINISH, _attempt(call, http_calls), prepared=prepared)
             _close(result, call, prepared, output)
             result.attempt = replace(result.attempt, answer=call.take_held())
         except NotServed as err:
-            result = ended(_settled(call, err), call, prepared, _attempt(call, given, http_calls))
+            result = ended(_settled(call, err), call, prepared, _attempt(call, http_calls))
             refusals.report(action, err)
         except Exception as err:  # noqa: BLE001 - each error of an action is an outcome to record
-            result = ended(_settled(call, err), call, prepared, _attempt(call, given, http_calls))
+            result = ended(_settled(call, err), call, prepared, _attempt(call, http_calls))
             if isinstance(err, Unknown):
                 with suppress(Fenced):
                     call.write_off_lost()
@@ -93,7 +92,7 @@ def _settled(call: Call, err: Exception) -> Exception:
     return err
 
 
-def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Attempt:
+def _attempt(call: Call, http_calls: list[HttpCall]) -> Attempt:
     rows = [
         {
             "platform": made.platform,
@@ -103,7 +102,7 @@ def _attempt(call: Call, given: Json | None, http_calls: list[HttpCall]) -> Atte
         }
         for made in http_calls
     ]
-    return Attempt(given, call.cost, rows)
+    return Attempt(call.given, call.cost, rows)
 
 
 def _close(result: Result, call: Call, prepared: Prepared, output: Any) -> None:

@@ -225,6 +225,8 @@ class Call:
         recorded = intents.record_intent(self.claim, ordinal, operation, request, key, self.given)
         if recorded is None:
             raise Fenced
+        # The input was recorded with the intent.
+        self.given = None
         intent = recorded.intent
         if intent.operation != operation:
             raise Permanent(

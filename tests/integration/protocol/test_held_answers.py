@@ -353,3 +353,23 @@ def test_answers_travel_with_the_successes_of_several_steps_and_a_lost_claim_hol
         assert resolution(workflow) == ("accepted", result.finish.output)
         assert len(transactions(workflow, "first")) == 1
     assert len({each for workflow in rest for each in transactions(workflow, "first")}) == 1
+
+
+def test_the_input_of_a_step_is_written_once_with_its_first_intent(
+    kernel: Kernel, workflow: UUID, press: Press
+) -> None:
+    def version() -> Any:
+        (row,) = db.rows("SELECT ctid::text AS id, input FROM steps WHERE key = 'first'", ())
+        return row
+
+    def calls_twice(call: Call) -> None:
+        before = version()
+        call.once("pages.fold", {}, lambda request, key: {})
+        assert version() == before
+
+    press.more = calls_twice
+    claim = kernel.claim(workflow, "first")
+    result = run(claim, press)
+    assert (result.move, result.attempt.input) == (Moves.FINISH, None)
+    assert record(claim, result, fraction=0.0).verdict == "released"
+    assert version()["input"] == {"payment_intent": "pi_1"}

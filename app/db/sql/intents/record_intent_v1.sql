@@ -1,5 +1,5 @@
 -- Before a call that changes something at the platform is sent, records it: its exact request, and
--- the step's input, because the compensation needs both. A record is found again by the step's
+-- the step's input, because the compensation needs both (p_input: null if it is recorded). A record is found again by the step's
 -- generation (a number that grows when a person restarts the step) and p_ordinal (the position of
 -- the call among the step's calls). If it exists, it is returned unchanged (`is_new` false). But if
 -- a lookup has shown that its call had no effect, it is set back to unsent and `is_new` is true.
@@ -10,7 +10,7 @@
 -- last refusal.
 --
 -- Returns no row if p_fence (the id of the caller's claim) is not the step's current fence. The
--- UPDATE locks the step's row.
+-- step's row is locked FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION record_intent_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_generation integer, p_ordinal integer,
   p_operation text, p_request json, p_idempotency_key text, p_input jsonb)
@@ -19,8 +19,15 @@ RETURNS TABLE (is_new boolean, operation text, request json, key text, first_sen
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-  UPDATE steps SET input = coalesce(p_input, input)
-   WHERE workflow_id = p_workflow AND steps.key = p_key AND fence = p_fence AND status = 'running';
+  IF p_input IS NULL THEN
+    -- Only locked: to write a new version of the row costs as much as the intent.
+    PERFORM FROM steps WHERE workflow_id = p_workflow AND steps.key = p_key AND fence = p_fence
+        AND status = 'running' FOR NO KEY UPDATE;
+  ELSE
+    UPDATE steps SET input = p_input
+     WHERE workflow_id = p_workflow AND steps.key = p_key AND fence = p_fence
+       AND status = 'running';
+  END IF;
   IF NOT FOUND THEN RETURN; END IF;
   RETURN QUERY
     INSERT INTO intents AS i (workflow_id, step_key, generation, ordinal, operation, request, key)
