@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from app.aside.child import Child, Failed, TookTooLong
@@ -27,20 +28,31 @@ _CPU_SECONDS = 30.0
 """The work of an expression is bounded and takes about a second, so this ends only what hangs."""
 
 _child = Child("chains.running.evaluating")
-_TELL: ContextVar[Callable[[], None] | None] = ContextVar("tell", default=None)
+
+
+@dataclass(frozen=True)
+class _Aside:
+    tell: Callable[[], None]
+    at_once: int
+
+
+_ASIDE: ContextVar[_Aside | None] = ContextVar("aside", default=None)
 
 
 @contextmanager
-def heavy_aside(tell: Callable[[], None] = lambda: None) -> Iterator[None]:
+def heavy_aside(
+    tell: Callable[[], None] = lambda: None, *, are_known: bool = False
+) -> Iterator[None]:
     """A context in which this thread has its heavy expressions evaluated by the child.
 
-    `tell` is called before. What it raises ends the evaluation.
+    `tell` is called before. What it raises ends the evaluation. `are_known`: the expressions were
+    heavy before, so they are not tried here first.
     """
-    token = _TELL.set(tell)
+    token = _ASIDE.set(_Aside(tell, 0 if are_known else AT_ONCE_WORK))
     try:
         yield
     finally:
-        _TELL.reset(token)
+        _ASIDE.reset(token)
 
 
 def render(template: Any, scope: Json) -> Any:
@@ -78,13 +90,13 @@ _EVALUATIONS: dict[str, Callable[[Any, Mapping[str, Any], Meter], Any]] = {
 
 
 def _evaluated(job: str, given: Any, scope: Json) -> Any:
-    tell = _TELL.get()
-    if tell is None:
+    aside = _ASIDE.get()
+    if aside is None:
         return _EVALUATIONS[job](given, scope, Meter())
     try:
-        return _EVALUATIONS[job](given, scope, Meter(at_once=AT_ONCE_WORK))
+        return _EVALUATIONS[job](given, scope, Meter(at_once=aside.at_once))
     except Heavy:
-        tell()
+        aside.tell()
     try:
         return _evaluated_aside(job, given, scope)
     except Unavailable:

@@ -88,14 +88,22 @@ class _Fairly:
 
             if is_known:
                 take()
-            return self._booked(claim, kind, take)
+            return self._booked(claim, kind, take, is_known=is_known)
 
     def _booked(
-        self, claim: Claim, kind: Kind, tell: Callable[[], None] = lambda: None
+        self,
+        claim: Claim,
+        kind: Kind,
+        tell: Callable[[], None] = lambda: None,
+        *,
+        is_known: bool = False,
     ) -> Prepared:
         """Prepare the step, and book what it takes. `tell` is called once it proves to be heavy."""
         shares, is_more = self._shares, claim.input is not None
-        with _booked(shares, kind, is_more=is_more), heavy_aside(tell):
+        with (
+            _booked(shares, kind, is_more=is_more),
+            heavy_aside(tell, are_known=is_known),
+        ):
             found = self._prepare(claim)
         rows = len((found.turn or {}).get("steps", ()))
         shares.use(kind, rows * ROW_SECONDS, time.monotonic(), is_more=True)

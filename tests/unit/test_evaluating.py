@@ -36,6 +36,13 @@ def test_a_heavy_template_is_rendered_by_the_child() -> None:
     assert of_child > 2 * own
 
 
+def test_what_is_known_to_be_heavy_is_not_tried_here() -> None:
+    told = []
+    with heavy_aside(lambda: told.append(True), are_known=True):
+        assert render({"$": "input.half"}, LIST) == 0.1
+    assert told == [True]
+
+
 def test_a_light_template_is_rendered_at_once() -> None:
     found, _, of_child = aside(lambda: render({"$": "input.list[?@ > `57`]"}, LIST))
     assert found == [58, 59]
