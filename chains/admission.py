@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -52,7 +53,8 @@ class _Queue:
     """What this process knows about a queue. `level` is 0 if the queue is not backed up.
 
     `asked_at` is when this process last let PostgreSQL decide. `is_wanted`: some thread wants a
-    look that has not begun. `is_later`: `timer` will make one after a pause.
+    look that has not begun. `is_coming`: the feeder will make one. `is_later`: `timer` will make
+    one after a pause.
     """
 
     looks_at: float = 0.0
@@ -60,6 +62,7 @@ class _Queue:
     asked_at: float = -math.inf
     is_wanted: bool = False
     is_later: bool = False
+    is_coming: bool = False
     timer: threading.Timer | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,17 +102,37 @@ def forget() -> None:
     """Forget what this process knows about the queues, and look at none any more."""
     known = list(_queues.values())
     _queues.clear()
+    _feeder.submit(lambda: None).result()  # after all looks that were wanted before
     for each in known:
         each.rest()
     _backed_up.read_at = -math.inf
 
 
+_feeder = ThreadPoolExecutor(1, "admission")
+"""The thread that looks at queues, so that no step waits for it. A forked process has its own."""
+
+
+def top_up_soon(queue: str) -> None:
+    """Let a thread of this process call `top_up`. A worker calls this for each message."""
+    known = _queues[queue]
+    if known.is_coming:
+        return
+    known.is_coming = True
+
+    def look() -> None:
+        # First: whoever comes during the look wants another one.
+        known.is_coming = False
+        if _queues.get(queue) is known:
+            top_up(queue)
+
+    _feeder.submit(look)
+
+
 def top_up(queue: str, *, has_lined_up: bool = False) -> None:
     """Publish steps that are lined up for the queue, if few messages are left in it.
 
-    A worker calls it for each message, so it is cheap. `has_lined_up`: this process has just lined
-    up a step, so the queue is backed up. Errors are logged: the next call, or the reconciler, tries
-    it again.
+    `has_lined_up`: this process has just lined up a step, so the queue is backed up. Errors are
+    logged: the next call, or the reconciler, tries it again.
     """
     known = _queues[queue]
     pause = known.looks_at - time.monotonic()

@@ -15,7 +15,7 @@ from app.broker.links import queue_of
 from app.engine.engine import Engine
 from app.engine.message import Order
 from chains.actions import actions
-from chains.admission import line_up, top_up
+from chains.admission import line_up, top_up_soon
 from chains.dispatch import dispatch, one_message
 from chains.repair import housekeeping
 from chains.running.fairly import fairly
@@ -36,7 +36,9 @@ tasks.check()
 celery_app = make_app()
 # Made before the pool is forked, so that its processes have the same accounts and turns.
 prepare_fairly = fairly(prepare, Shares(settings.current().expression_share), Turns())
-order = Order(prepare_fairly, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up)
+order = Order(
+    prepare_fairly, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up_soon
+)
 engine = Engine(actions(), order)
 engine.register(celery_app)
 housekeeping.register(celery_app)

@@ -46,7 +46,7 @@ WORKERS: dict[str, tuple[str, ...]] = {
     # compute. It has a process of its own, and just so many threads that their writes travel
     # together; more of them would only wait for each other.
     "worker": ("--without", "control"),
-    "worker-control": ("--queues", "control", "--threads", "16"),
+    "worker-control": ("--queues", "control", "--threads", "8"),
 }
 """The kinds of worker, with the options of each."""
 COMMANDS: dict[str, tuple[str, ...]] = {

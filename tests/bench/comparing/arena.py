@@ -23,7 +23,7 @@ from tests.bench.restate.side import peer
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 OUR_WORKER = "tests.bench.comparing.durable:celery_app"
 PLAYALTER = "tests.bench.comparing.playalter"
-COMPUTING_THREADS = 16
+COMPUTING_THREADS = 8
 """Of a process for steps that do not wait, as the demo starts it."""
 WAITING_THREADS = 64
 RESTATE = "restate"

@@ -26,7 +26,7 @@ WARM_SECONDS = 2.0
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An instance whose front and worker have their usual numbers of threads."""
-    folder, threads = tmp_path_factory.mktemp("neighbours"), ("--threads", "16")
+    folder, threads = tmp_path_factory.mktemp("neighbours"), ("--threads", "8")
     with running_instance(folder, *threads, WEB_THREADS="32") as stack:
         yield stack
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -313,8 +313,9 @@ def test_every_step_comes_out_once_whoever_starts_and_admits(
     assert db.rows("SELECT FROM lanes WHERE is_waiting", ()) == []
 
 
+@pytest.mark.parametrize("look", [admission.top_up, admission.top_up_soon])
 def test_whoever_takes_the_last_message_gets_more_published(
-    kernel: Kernel, broker: redis.Redis, in_threads: Threads
+    kernel: Kernel, broker: redis.Redis, in_threads: Threads, look: Callable[[str], None]
 ) -> None:
     back_up()
     with many_messages(broker):
@@ -326,7 +327,7 @@ def test_whoever_takes_the_last_message_gets_more_published(
         while time.monotonic() < end and (len(taken) < 120 or entries()):
             if (message := broker.rpop("control")) is not None:
                 taken.append(message)
-                admission.top_up("control")
+                look("control")
 
     admission.top_up("control", has_lined_up=True)
     in_threads([work] * 8)
