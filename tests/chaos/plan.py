@@ -14,6 +14,9 @@ from typing import Any
 Json = dict[str, Any]
 
 WORKERS = ("first", "second")
+"""They run steps in child processes, which can be hit alone."""
+THREADED = "third"
+"""The worker that runs steps in threads, as an instance does by default."""
 SLOTS = 12
 STALL_SECONDS = (35.0, 45.0)
 ABSENCE_SECONDS = 30.0
@@ -162,7 +165,9 @@ def _stalls(random: Random, seconds: float) -> Iterator[Strike]:
             return
         # Whole workers stall less often than children, which hold one step each.
         kind = STALLS[1 if number % 5 in (1, 3, 4) else 0]
-        yield Strike(at, kind, WORKERS[number % 2], random.uniform(*STALL_SECONDS))
+        is_threaded = kind is Kind.WORKER_STALLED and number % 10 == 0
+        worker = THREADED if is_threaded else WORKERS[number % 2]
+        yield Strike(at, kind, worker, random.uniform(*STALL_SECONDS))
 
 
 def _others(random: Random, seconds: float) -> Iterator[Strike]:
@@ -177,7 +182,8 @@ def _others(random: Random, seconds: float) -> Iterator[Strike]:
     for number, kind in enumerate(kinds):
         at = 0.05 * seconds + each * (number + random.random() * 0.6)
         share = DEADLY_SHARE / 0.95 if kind in DEADLY else 1.0
-        yield Strike(at * share, kind, random.choice(WORKERS))
+        workers = (*WORKERS, THREADED) if kind is Kind.WORKER_KILLED else WORKERS
+        yield Strike(at * share, kind, random.choice(workers))
 
 
 def _vendors(random: Random, seconds: float) -> Iterator[VendorFault]:

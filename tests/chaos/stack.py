@@ -25,7 +25,7 @@ from ops.laptop.service import Service
 from ops.laptop.supervisor import Supervisor
 from ops.sandbox import photos
 from tests.chaos.mix import Pictures
-from tests.chaos.plan import SLOTS, WORKERS
+from tests.chaos.plan import SLOTS, THREADED, WORKERS
 from tests.e2e.campaign import Customer
 from tests.e2e.stack import PLATFORMS, Json, Stack
 
@@ -131,7 +131,7 @@ class Instance:
             Celery(broker=self.stack.profile.valkey().url(), set_as_current=False) as app,
             app.connection_for_write() as connection,
         ):
-            asked = app.control.inspect(timeout=0.7, connection=connection, limit=len(WORKERS))
+            asked = app.control.inspect(timeout=0.7, connection=connection, limit=len(WORKERS) + 1)
             active = asked.active() or {}
         return [
             InHand(name.partition("@")[0], task["worker_pid"], *task["args"][:2])
@@ -161,7 +161,8 @@ def opened(folder: Path) -> Iterator[Instance]:
             stack = Stack(profile, supervisor, _key(profile))
             held.callback(stack.close)
             _run(profile, "tests.chaos.inside", "definitions")
-            held.enter_context(stack.workers([_worker(stack, name) for name in WORKERS]))
+            workers = [_worker(stack, name) for name in WORKERS]
+            held.enter_context(stack.workers([*workers, _threaded(stack)]))
             copier = Copier(profile)
             held.callback(copier.close)
             yield Instance(stack, broker, copier)
@@ -173,6 +174,11 @@ def _without_broker(service: Service) -> Service:
 
 def _worker(stack: Stack, name: str) -> Service:
     return stack.worker_of(name, *PLATFORMS, processes=SLOTS)
+
+
+def _threaded(stack: Stack) -> Service:
+    service = stack.worker("--name", THREADED, "--threads", str(SLOTS))
+    return replace(service, name=THREADED, log=service.log.with_name(f"{THREADED}.log"))
 
 
 def _key(profile: Profile) -> str:
