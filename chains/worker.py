@@ -1,10 +1,12 @@
 """The Celery application of a worker with all actions: `celery -A chains.worker worker`."""
 
+import logging
 import sys
 from collections.abc import Container
 from typing import Any
 
 from celery import signals
+from celery.exceptions import Reject
 
 import tasks
 from app import garbage, settings, telemetry
@@ -68,6 +70,13 @@ def import_sdks(served: Container[str]) -> None:
 @signals.setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     telemetry.configure_logs(settings.current())
+    logging.getLogger("celery.app.trace").addFilter(_is_no_hand_back)
+
+
+def _is_no_hand_back(record: logging.LogRecord) -> bool:
+    """Celery logs a message that a stopping worker hands back with a traceback; the engine says
+    what it was."""
+    return not (record.exc_info and isinstance(record.exc_info[1], Reject))
 
 
 @signals.worker_init.connect

@@ -45,6 +45,7 @@ class Engine:
             if is_shutting_down():
                 # The message was fetched before the worker was asked to stop, and has not begun. It
                 # goes back to its queue, for another worker.
+                log.info("step.handed_back", workflow=workflow_id, step=key, action=task.name)
                 raise Reject(requeue=True)
             # Ignore is raised here and not deeper, for Celery copies each frame that it has passed.
             if not engine.run(task, workflow_id, key):

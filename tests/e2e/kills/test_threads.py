@@ -123,7 +123,10 @@ def test_a_worker_that_is_asked_to_stop_gives_back_what_it_has_not_begun(stack: 
         has_ended = until("its end", lambda: stack.restarts("worker") > 0, 25.0, stack.dump)
         assert has_ended
         assert held() == FEW, "what it had fetched was begun"
-        assert "Unrecoverable" not in few.log.read_text()
+        text = few.log.read_text()
+        assert "step.handed_back" in text
+        assert "Unrecoverable" not in text
+        assert "Traceback" not in text
         for each in begun:
             each.ended("succeeded", seconds=90.0)
             assert each.counts()["authorizations"] == 1
