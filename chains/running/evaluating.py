@@ -110,7 +110,9 @@ def _evaluated_aside(job: str, given: Any, scope: Json) -> Any:
             job, {}, json.dumps([given, scope]).encode(), cpu_seconds=_CPU_SECONDS
         )
     except (TookTooLong, Failed) as err:
-        raise ExpressionInvalid("the expression takes too much work or memory") from err
+        raise ExpressionInvalid(
+            "this takes too much work or memory; read fewer values or nest fewer projections"
+        ) from err
     if reason is not None:
         raise ExpressionInvalid(reason)
     return json.loads(made)
