@@ -104,6 +104,7 @@ def test_a_picture_is_kept_in_whatever_shape_the_model_gives_it(
     kept = prepared.call().artifacts.read(made["picture"]["id"])
     with Image.open(io.BytesIO(kept.data)) as picture:
         picture.load()
+        assert min(picture.size) > 1
 
 
 def test_a_paid_prediction_without_a_picture_says_so_and_is_booked(
