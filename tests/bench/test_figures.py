@@ -248,12 +248,10 @@ def test_a_burst_is_told_by_tenths_of_its_ends() -> None:
         burst.Moment(at, 30 * n, (0.3 * n, 0.1 * n, 0.0, 0.01 * at), 1000 + 10 * n)
         for n, at in enumerate(times)
     ]
-    found = burst.figures(moments, submitted_at=3.5)
+    found = burst.figures(moments)
     rates = [round(part["steps_per_second"]) for part in found["parts"]]
     assert rates == [45, *[90] * 8, 60]
     assert found["parts"][1]["cpu_ms_per_step"] == pytest.approx(1000 * 0.41 / 90)
     assert found["parts"][1]["worker_share"] == pytest.approx(0.3)
     assert found["rates_apart"] == pytest.approx(1 / 3)
-    assert found["ended_meanwhile"] == 60
     assert found["reconciler_share"] == pytest.approx(0.01)
-    assert found["valkey_bytes"] == 100

@@ -15,7 +15,13 @@ from tests.bench.comparing.measure import Meter
 from tests.bench.comparing.sides import Durable, OverHttp, Raw, Side, set_addresses
 from tests.bench.machine import playalter
 from tests.bench.machine.asking import Asking
-from tests.bench.machine.processes import answering, log_told, worker
+from tests.bench.machine.processes import (
+    COMPUTING_THREADS,
+    answering,
+    log_told,
+    thread_workers,
+    worker,
+)
 from tests.bench.machine.servers import Servers, servers
 from tests.bench.restate.installed import installed
 from tests.bench.restate.side import peer
@@ -23,8 +29,6 @@ from tests.bench.restate.side import peer
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 OUR_WORKER = "tests.bench.comparing.durable:celery_app"
 PLAYALTER = "tests.bench.comparing.playalter"
-COMPUTING_THREADS = 8
-"""Of a process for steps that do not wait, as the demo starts it."""
 WAITING_THREADS = 64
 RESTATE = "restate"
 HTTP = "http"
@@ -85,8 +89,12 @@ def arena(options: Options, folder: Path, say: Callable[[str], None]) -> Iterato
 @contextlib.contextmanager
 def _ours(started: Servers, options: Options, log: Path) -> Iterator[list[Side]]:
     with (
-        _workers(OUR_QUEUES, COMPUTING_THREADS, options.concurrency, log) as computing,
-        _workers(actions.WAITING_QUEUE, WAITING_THREADS, os.cpu_count() or 1, log) as waiting,
+        thread_workers(
+            OUR_WORKER, OUR_QUEUES, COMPUTING_THREADS, options.concurrency, log
+        ) as computing,
+        thread_workers(
+            OUR_WORKER, actions.WAITING_QUEUE, WAITING_THREADS, os.cpu_count() or 1, log
+        ) as waiting,
         playalter.reconciler(log, PLAYALTER) as reconciler_pid,
         contextlib.ExitStack() as stack,
     ):
@@ -101,14 +109,6 @@ def _ours(started: Servers, options: Options, log: Path) -> Iterator[list[Side]]
             stack.callback(asking.close)
             sides.append(OverHttp(started, user_id, workers, (reconciler_pid, web_pid), asking))
         yield sides
-
-
-@contextlib.contextmanager
-def _workers(queues: str, threads: int, processes: int, log: Path) -> Iterator[list[int]]:
-    """Our workers for these queues: so many processes with so many threads each."""
-    with contextlib.ExitStack() as workers:
-        made = [worker(OUR_WORKER, queues, threads, log, pool="threads") for _ in range(processes)]
-        yield [workers.enter_context(each) for each in made]
 
 
 @contextlib.contextmanager

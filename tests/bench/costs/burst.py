@@ -1,10 +1,11 @@
 """A backlog: many workflows submitted at once, more than the workers can run for minutes.
 
-The workflows are chains of three no-op steps, started by this process as the web server does, while
-one worker and one reconciler run. What a step costs must not grow with what waits. So figures are
-given for ten equal parts of the ends. The submission falls into the first of them: its CPU is in
-nobody's figures, but takes a part of the machine. Copies are the messages beyond one for each
-workflow; those left are in the queues at the end.
+The workflows are chains of three no-op steps, started by threads of this process as by those of the
+web server, while a reconciler runs. When all are accepted, the workers start. What a step costs
+must not grow with what waits. So figures are given for ten equal parts of the ends; the workers
+start in the first of them. After it, one workflow of the highest priority is submitted, which must
+overtake. Copies are the messages beyond one for each workflow; those left are in the queues at the
+end.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from chains.catalogue import versions
 from chains.dispatch import queue_lengths
 from chains.starting.start import start_workflow
 from tests.bench.comparing.loads import W1
+from tests.bench.comparing.sides import CLIENTS
 from tests.bench.machine import cpu
 from tests.bench.machine.playalter import reconciler
-from tests.bench.machine.processes import has_ended, log_told, worker
+from tests.bench.machine.processes import COMPUTING_THREADS, has_ended, log_told, thread_workers
 from tests.bench.machine.servers import Servers, servers, settings
 from tests.bench.options import positive, run, scratch, takes_json, tell
 
@@ -37,7 +39,10 @@ _SECONDS_EACH = 0.5
 """The patience for each workflow, beside _SECONDS."""
 _SECONDS = 120.0
 _LOOK_SECONDS = 0.25
-_WARM = 50
+_STILL_SECONDS = 10.0
+"""How long all wait and nobody works: what does the reconciler use then?"""
+WORKER = "chains.worker:celery_app"
+MOST_PRIORITY = 9
 
 Json = dict[str, Any]
 
@@ -57,46 +62,57 @@ class Moment:
 class Watched:
     """The processes of a run, and how they are looked at."""
 
-    servers: Servers
     client: Any
-    pids: tuple[int, ...]
+    pids: tuple[tuple[int, ...], ...]
+    """The processes of each of ROLES."""
 
     def moment(self) -> Moment:
         """What is used up to now."""
         row = db.row("SELECT count(*) AS n FROM workflows WHERE completed_at IS NOT NULL", ())
         assert row is not None
         held = int(self.client.info("memory")["used_memory"])
-        used = tuple(cpu.seconds(pid) for pid in self.pids)
+        used = tuple(sum(map(cpu.seconds, pids)) for pids in self.pids)
         return Moment(time.monotonic(), int(row["n"]), used, held)
 
     def messages(self) -> int:
         """The messages that were put into queues so far."""
-        return int(self.client.info("commandstats")["cmdstat_lpush"]["calls"])
+        used = self.client.info("commandstats").get("cmdstat_lpush", {"calls": 0})
+        return int(used["calls"])
 
 
-def measure(workflows: int, concurrency: int, folder: Path) -> Json:
-    """Servers, worker and reconciler, and all figures of one burst."""
+def measure(workflows: int, processes: int, folder: Path) -> Json:
+    """Servers, reconciler, workers, and all figures of one burst."""
     log = folder / "worker.log"
     with (
         servers(folder) as started,
         log_told(log),
         redis.Redis.from_url(started.valkey(0), socket_timeout=5) as client,
-        worker("chains.worker:celery_app", CONTROL_QUEUE, concurrency, log) as worker_pid,
         reconciler(log) as reconciler_pid,
     ):
         versions.register(W1.body, activates=True)
-        pids = (worker_pid, started.postgres_pid, started.valkey_pid, reconciler_pid)
-        watched = Watched(started, client, pids)
-        _submit(started, _WARM)
-        _until_ended(watched, _WARM, reconciler_pid)
-        before = watched.messages()
-        with ThreadPoolExecutor(1) as submitting:
-            submission = submitting.submit(_submit, started, workflows)
-            moments = _until_ended(watched, _WARM + workflows, reconciler_pid)
+        servers_pids = ((started.postgres_pid,), (started.valkey_pid,), (reconciler_pid,))
+        idle = Watched(client, ((), *servers_pids))
+        before, empty = idle.messages(), idle.moment()
+        began = time.monotonic()
+        _submit(started, workflows)
+        submission_seconds = time.monotonic() - began
+        waiting = idle.moment()
+        time.sleep(_STILL_SECONDS)
+        still = idle.moment()
+        with thread_workers(WORKER, CONTROL_QUEUE, COMPUTING_THREADS, processes, log) as pids:
+            watched = Watched(client, (tuple(pids), *servers_pids))
+            moments = _until_ended(watched, workflows // PARTS, reconciler_pid)
+            urgent_seconds = _overtake(started)
+            moments += _until_ended(watched, workflows + 1, reconciler_pid)
         left = sum(queue_lengths(started.valkey(0), [CONTROL_QUEUE]).values())
-        surplus = watched.messages() - before - workflows
+        surplus = watched.messages() - before - workflows - 1
         return {
-            **figures(moments, submission.result()),
+            **figures(moments),
+            "submission_seconds": submission_seconds,
+            "still_share": (still.used[-1] - waiting.used[-1]) / (still.at - waiting.at),
+            "valkey_bytes": max(each.valkey_bytes for each in [waiting, *moments])
+            - empty.valkey_bytes,
+            "urgent_seconds": urgent_seconds,
             "workflows": workflows,
             "copies": surplus,
             "copies_left": left,
@@ -104,11 +120,28 @@ def measure(workflows: int, concurrency: int, folder: Path) -> Json:
         }
 
 
-def _submit(started: Servers, workflows: int) -> float:
-    """Start so many workflows; when the last one was committed and published."""
-    for _ in range(workflows):
+def _submit(started: Servers, workflows: int) -> None:
+
+    def start(_: int) -> None:
         start_workflow(user_id=started.user_id, type=W1.body["name"], input={})
-    return time.monotonic()
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _ in clients.map(start, range(workflows)):
+            pass
+
+
+def _overtake(started: Servers) -> float:
+    """The seconds from the start of a workflow of the highest priority to its end."""
+    began = time.monotonic()
+    urgent = start_workflow(
+        user_id=started.user_id, type=W1.body["name"], input={}, priority=MOST_PRIORITY
+    )
+    while time.monotonic() < began + _SECONDS:
+        row = db.row("SELECT completed_at FROM workflows WHERE id = %s", (urgent.id,))
+        if row is not None and row["completed_at"] is not None:
+            return time.monotonic() - began
+        time.sleep(0.005)
+    raise SystemExit("the workflow of the highest priority did not end in time")
 
 
 def _until_ended(watched: Watched, ended: int, reconciler_pid: int) -> list[Moment]:
@@ -125,22 +158,19 @@ def _until_ended(watched: Watched, ended: int, reconciler_pid: int) -> list[Mome
     return moments
 
 
-def figures(moments: Sequence[Moment], submitted_at: float) -> Json:
-    """All figures, from what was seen from the first submission to the last end. Pure."""
+def figures(moments: Sequence[Moment]) -> Json:
+    """The figures of the work, from what was seen from its beginning to the last end. Pure."""
     began, ended = moments[0], moments[-1]
     seconds = ended.at - began.at
     parts = list(_parts(moments))
     rates = [part["steps_per_second"] for part in parts[1:]]
     costs = [part["cpu_ms_per_step"] for part in parts[1:]]
     return {
-        "submission_seconds": submitted_at - began.at,
-        "ended_meanwhile": max(m.ended for m in moments if m.at <= submitted_at) - began.ended,
         "total_seconds": seconds,
         "parts": parts,
         "rates_apart": max(abs(each / statistics.median(rates) - 1) for each in rates),
         "costs_apart": max(abs(each / statistics.median(costs) - 1) for each in costs),
         "reconciler_share": (ended.used[-1] - began.used[-1]) / seconds,
-        "valkey_bytes": max(each.valkey_bytes for each in moments) - began.valkey_bytes,
     }
 
 
@@ -179,11 +209,13 @@ def report(found: Json) -> str:
 def _summary(found: Json) -> list[str]:
     return [
         f"{found['workflows']:,} workflows: submitted in {found['submission_seconds']:.1f} s,",
-        f"{found['ended_meanwhile']:,} ended meanwhile, all after {found['total_seconds']:.1f} s",
+        f"all ended {found['total_seconds']:.1f} s later",
         f"last nine parts: rates within {found['rates_apart']:.0%} of their median,",
         f"CPU of a step within {found['costs_apart']:.0%}",
-        f"reconciler: {found['reconciler_share']:.1%} of a core",
+        f"reconciler: {found['reconciler_share']:.1%} of a core,",
+        f"before the workers started {found['still_share']:.1%}",
         f"Valkey: at most {found['valkey_bytes'] / 2**20:.1f} MB more than before",
+        f"one of the highest priority ended {found['urgent_seconds']:.2f} s after its submission",
         f"copies of messages: {found['copies']:,}, of which {found['copies_left']:,} are left",
     ]
 
@@ -196,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure a burst and print its figures."""
     parser = argparse.ArgumentParser(prog="ops/bench burst", description=__doc__)
     parser.add_argument("--workflows", type=positive, default=WORKFLOWS)
-    parser.add_argument("--concurrency", type=positive, default=2, help="slots of the worker (2)")
+    parser.add_argument("--concurrency", type=positive, default=2, help="worker processes (2)")
     takes_json(parser)
     given = parser.parse_args(argv)
     with scratch() as folder:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 START_SECONDS = 30.0
+COMPUTING_THREADS = 8
+"""Of a process for steps that do not wait, as the demo starts it."""
 _LINES_TOLD = 20
 _numbers = itertools.count()
 
@@ -33,6 +35,16 @@ def worker(
     environment = os.environ | dict(settings or {})
     with running(argv, log, environment=environment, stop_seconds=20.0) as pid:
         yield pid
+
+
+@contextlib.contextmanager
+def thread_workers(
+    application: str, queues: str, threads: int, processes: int, log: Path
+) -> Iterator[list[int]]:
+    """Our workers for these queues: so many processes with so many threads each; their pids."""
+    with contextlib.ExitStack() as stack:
+        made = [worker(application, queues, threads, log, pool="threads") for _ in range(processes)]
+        yield [stack.enter_context(each) for each in made]
 
 
 @contextlib.contextmanager
