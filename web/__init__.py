@@ -11,10 +11,11 @@ from collections.abc import Callable
 from secrets import token_hex
 from typing import Any
 
-from flask import Response
+from flask import Request, Response
 from flask.globals import app_ctx, request_ctx
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
+from werkzeug.routing import MapAdapter
 
 import tasks
 from app import telemetry
@@ -58,6 +59,15 @@ class _Application(OpenAPI):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function. Flask would inspect each one at each request, but none is async."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """What finds the view of a request. No route depends on the server's name, so it is not
+        looked for."""
+        if request is None:
+            return super().create_url_adapter(None)
+        return self.url_map.bind(
+            "localhost", request.root_path, None, request.scheme, request.method, request.path
+        )
 
 
 def create_app(settings: Settings) -> OpenAPI:
@@ -127,7 +137,7 @@ def _begin() -> None:
     # Flask looks up the request and `g` again at each use, which takes as long as this function.
     kept, request = app_ctx.g, request_ctx.request
     kept.request, kept.started = request, time.monotonic()
-    sent = request.headers.get("X-Request-ID")
+    sent = request.environ.get("HTTP_X_REQUEST_ID")
     kept.request_id = sent if sent and _REQUEST_ID.fullmatch(sent) else token_hex(16)
     telemetry.clear_log()
     telemetry.bind_log(request_id=kept.request_id)

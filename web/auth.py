@@ -1,15 +1,15 @@
 """Authentication: an API key in `Authorization: Bearer` or `X-API-Key` identifies the user."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g
+from flask import current_app, g
 from flask.globals import app_ctx
 from flask_openapi.models.security_scheme import SecurityScheme
-from werkzeug.datastructures import Headers
 
 from app.errors import Forbidden, Unauthorized
-from app.identity.keys import authenticate
+from app.identity.keys import authenticate, recognize
 from app.telemetry import bind_log
 from web.errors import BadHead
 from web.server.lanes import HTTP_BLANKS
@@ -21,16 +21,32 @@ SECURITY_SCHEMES: dict[str, SecurityScheme | dict[str, Any]] = {
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 
 
+PROVES_LATER = "__proves_key_later__"
+"""The mark of a view that calls `prove_key`, or lets the key be proven by what it writes."""
+
+
 def require_key() -> None:
     """Authenticate a request by its API key and keep the user in `g`; raises Unauthorized.
 
-    Called before each request under /v1.
+    Called before each request under /v1. For a view with the mark PROVES_LATER, a key that this
+    process knows is only recognized: the view saves a round trip to PostgreSQL.
     """
     kept = app_ctx.g
-    identity = authenticate(_sent_key(kept.request.headers))
+    key = _sent_key(kept.request.environ)
+    view = current_app.view_functions.get(kept.request.endpoint)
+    identity = recognize(key) if hasattr(view, PROVES_LATER) else None
+    kept.unproven_key = key if identity else None
+    identity = identity or authenticate(key)
     kept.user_id, kept.is_admin = identity.user_id, identity.is_admin
     kept.key_prefix = identity.key_prefix
     bind_log(user=str(identity.user_id))
+
+
+def prove_key() -> None:
+    """Authenticate a request whose key was only recognized; raises Unauthorized."""
+    if g.unproven_key is not None:
+        authenticate(g.unproven_key)
+        g.unproven_key = None
 
 
 def require_admin() -> None:
@@ -55,17 +71,22 @@ def is_operator() -> bool:
     return is_admin
 
 
+def unproven_prefix() -> str | None:
+    """The prefix of a key that was only recognized; None if the key was authenticated."""
+    return None if g.unproven_key is None else caller_key()
+
+
 def caller_key() -> str:
     """The prefix of the key with which the current request was sent."""
     prefix: str = g.key_prefix
     return prefix
 
 
-def _sent_key(headers: Headers) -> str:
+def _sent_key(environ: Mapping[str, str]) -> str:
     # Only what HTTP itself allows around a value is removed (RFC 9110, section 5.6.3), and so do
     # the lanes of the server. A key with other blanks around it would have lanes of its own.
-    key = headers.get("X-API-Key", "").strip(HTTP_BLANKS)
-    scheme, _, credentials = headers.get("Authorization", "").partition(" ")
+    key = environ.get("HTTP_X_API_KEY", "").strip(HTTP_BLANKS)
+    scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     bearer = credentials.strip(HTTP_BLANKS) if scheme.lower() == "bearer" else ""
     if key and bearer and key != bearer:
         raise BadHead(

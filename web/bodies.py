@@ -48,7 +48,7 @@ class StrictRequest(Request):
             return {}
         if not self.is_json:
             raise UnsupportedMedia("the body must be sent as application/json")
-        if self.headers.get("Content-Encoding", "identity").lower() != "identity":
+        if self.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
             raise Malformed("the body is compressed; send it uncompressed")
         return parse_object(self.get_raw(MAX_JSON_BYTES), max_depth)
 
@@ -113,17 +113,24 @@ class JsonProvider(DefaultJSONProvider):
 _encoder = json.JSONEncoder(default=JsonProvider.default, ensure_ascii=False, separators=_COMPACT)
 
 
+class Text(str):
+    """A text that is JSON already, as PostgreSQL made it."""
+
+    __slots__ = ()
+
+
 class JsonResponse(Response):
     """What `jsonify` makes, with headers that are sent as they are.
 
     Werkzeug would look through them, and parse and quote the address in Location. Here that must be
-    a path of ASCII characters.
+    a path of ASCII characters. A `Text` is sent as it is.
     """
 
     def __init__(
         self, shown: Any, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(f"{_encoder.encode(shown)}\n", status, headers, content_type=_JSON)
+        text = shown if isinstance(shown, Text) else _encoder.encode(shown)
+        super().__init__(f"{text}\n", status, headers, content_type=_JSON)
 
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
         """The headers that are sent; one of them is the length of the body."""

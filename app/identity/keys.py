@@ -21,8 +21,10 @@ from app.db.models import ApiKey, User
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.settings import current
 
+INVALID = "the API key is not valid"
 _PATIENCE_SECONDS = 0.1
 """Enough for one retry, if the pooled connection was broken by a restart of PostgreSQL."""
+_MOST_RECOGNIZED = 1000
 _KEY = re.compile(r"pa_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]{1,189}")
 
@@ -72,15 +74,43 @@ def create_key(email: str, *, is_admin: bool = False) -> tuple[UUID, str]:
 def authenticate(key: str) -> Identity:
     """The identity behind a key. Raises Unauthorized if the key is unknown, wrong or revoked.
 
-    The database is asked each time, so that every process refuses a revoked key at once.
+    The database is asked each time, so that every process refuses a revoked key at once. (For a
+    start, it is asked by the statement that writes the workflow; see `recognize`.)
     """
     match = _KEY.fullmatch(key)
     if match is None:
-        raise Unauthorized("the API key is not valid")
+        raise Unauthorized(INVALID)
     rows = db.hot("find_key_v1", "text", (match[1],), seconds=_PATIENCE_SECONDS)
     if not rows or not _is_of(key, bytes(rows[0]["digest"])):
-        raise Unauthorized("the API key is not valid")
-    return Identity(rows[0]["user_id"], rows[0]["is_admin"], match[1])
+        raise Unauthorized(INVALID)
+    found = Identity(rows[0]["user_id"], rows[0]["is_admin"], match[1])
+    if len(_recognized) >= _MOST_RECOGNIZED:
+        _recognized.clear()
+    _recognized[_fingerprint(key)] = found
+    return found
+
+
+def recognize(key: str) -> Identity | None:
+    """The identity behind a key that this process has authenticated before; None if it has not.
+
+    The key may have been revoked since. Whoever goes on with this identity must prove it in the
+    transaction that writes (`submit_workflow_v1`), or call `authenticate` before it answers.
+    """
+    return _recognized.get(_fingerprint(key))
+
+
+def require_valid(prefix: str) -> None:
+    """Raise Unauthorized unless the key with this prefix is still valid."""
+    if not db.hot("find_key_v1", "text", (prefix,), seconds=_PATIENCE_SECONDS):
+        raise Unauthorized(INVALID)
+
+
+_recognized: dict[bytes, Identity] = {}
+"""By the hashes of keys: no key is kept."""
+
+
+def _fingerprint(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
 
 
 def revoke_key(prefix: str) -> None:

@@ -14,8 +14,9 @@ import psycopg2
 from uuid_utils.compat import uuid7
 
 from app import db, settings
-from app.errors import Conflict, InvalidInput
+from app.errors import Conflict, InvalidInput, Unauthorized
 from app.files.mentions import mentioned
+from app.identity.keys import INVALID, require_valid
 from app.payload import dumps, whole_numbers
 from app.platform import Json
 from chains import registry
@@ -40,12 +41,14 @@ class Started:
     """The id of the started workflow.
 
     `created` is false if an earlier request with the same idempotency key created the workflow.
-    `summary` is as in `queries.workflow_summary`, if it is known.
+    `summary` is the JSON text of what `queries.workflow_summary` returns, if it is known. `asks`:
+    the workflow may ask addresses for approval, so it may have warnings.
     """
 
     id: UUID
     created: bool
-    summary: Json | None = None
+    summary: str | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class _Request:
     input: Json
     priority: int
     idempotency_key: str | None
+    key_prefix: str | None = None
     refused: dict[int, InvalidInput] = field(default_factory=dict)
 
     @cached_property
@@ -135,14 +139,16 @@ def start_workflow(
     input: Json,
     idempotency_key: str | None = None,
     priority: int = DEFAULT_PRIORITY,
+    key_prefix: str | None = None,
 ) -> Started:
     """Commit a workflow with its first steps, then publish them.
 
     Raise InvalidInput if the type is unknown or the input is wrong, and Conflict if the idempotency
-    key was used with another body.
+    key was used with another body. `key_prefix` is that of an API key of the user which must be
+    valid at this moment: raise Unauthorized if it was revoked.
     """
     input = whole_numbers(input)
-    request = _Request(user_id, type, input, priority, idempotency_key)
+    request = _Request(user_id, type, input, priority, idempotency_key, key_prefix)
     return _start_quickly(request) or _start_fully(request)
 
 
@@ -164,16 +170,21 @@ def _start_quickly(request: _Request) -> Started | None:
         # idempotency key is answered even if the input is wrong.
         return None
     start = request.start(workflow_id, version)
-    row = _submit(choice, start)
+    row = _submit(choice, start, request.key_prefix)
+    if row["verdict"] == "revoked":
+        raise Unauthorized(INVALID)
     if row["verdict"] == "known" and row["id"] != workflow_id:
         return _replayed(row, request.hash)
     if row["verdict"] not in {"started", "lined_up", "started_apart", "known"}:
         return None
     _publish(start, row["verdict"])
-    return Started(workflow_id, created=True, summary=row.get("shown"))
+    asks = bool(registry.plan(request.type, version).asking)
+    return Started(workflow_id, created=True, summary=row.get("shown"), asks=asks)
 
 
 def _start_fully(request: _Request) -> Started:
+    if request.key_prefix is not None:
+        require_valid(request.key_prefix)
     workflow_id = uuid7()
     version, _ = _picked(request.type, workflow_id)
     key = request.idempotency_key
@@ -236,14 +247,21 @@ def _exists(workflow_id: UUID) -> bool:
     return db.call(sql, (workflow_id,)) is not None
 
 
-def _submit(choice: registry.Choice, start: _Start) -> Json:
+def _submit(choice: registry.Choice, start: _Start, key_prefix: str | None = None) -> Json:
     """Run `submit_workflow_v1` and return its row.
 
     The verdict of the row is `refused` if a constraint of the database refused the start.
     """
     plan = registry.plan(start.type, start.version)
     common = together.Common(
-        *(choice.mark, start.user_id, start.type, start.version, _first_rows(start, plan)),
+        *(
+            key_prefix,
+            choice.mark,
+            start.user_id,
+            start.type,
+            start.version,
+            _first_rows(start, plan),
+        ),
         *(settings.current().republish_seconds, plan.budget, bool(plan.asking)),
     )
     own = together.Own(

@@ -16,6 +16,7 @@ from app.platform import Json
 class Common(NamedTuple):
     """The arguments of `submit_workflow_v1` that starts must share to travel together."""
 
+    key: str | None
     choice: str
     user_id: UUID
     type: str
@@ -39,20 +40,20 @@ class Own(NamedTuple):
 
 
 _TYPES = (
-    "text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer, bigint,"
-    " uuid[], boolean"
+    "text, text, uuid, uuid, text, integer, jsonb, text, bytea, float8, jsonb, float8, integer,"
+    " bigint, uuid[], boolean"
 )
 _TYPES_OF_MANY = (
-    "text, uuid, text, integer, jsonb, float8, bigint, boolean,"
+    "text, text, uuid, text, integer, jsonb, float8, bigint, boolean,"
     " uuid[], text[], text[], bytea[], float8[], integer[], text[]"
 )
 _MANY = (
-    "SELECT made.* FROM lock_idempotency_keys_v1($2, $11) AS locked (keys)"
-    " CROSS JOIN LATERAL unnest($9, $10, locked.keys, $12, $13, $14, $15) WITH ORDINALITY"
+    "SELECT made.* FROM lock_idempotency_keys_v1($3, $12) AS locked (keys)"
+    " CROSS JOIN LATERAL unnest($10, $11, locked.keys, $13, $14, $15, $16) WITH ORDINALITY"
     " AS sent (id, input, idempotency_key, request_hash, timeout, priority, artifacts, number)"
-    " CROSS JOIN LATERAL submit_workflow_v1($1, sent.id, $2, $3, $4, sent.input::jsonb,"
-    " sent.idempotency_key, sent.request_hash, sent.timeout, $5, $6, sent.priority, $7,"
-    " sent.artifacts::uuid[], $8) AS made ORDER BY sent.number"
+    " CROSS JOIN LATERAL submit_workflow_v1($1, $2, sent.id, $3, $4, $5, sent.input::jsonb,"
+    " sent.idempotency_key, sent.request_hash, sent.timeout, $6, $7, sent.priority, $8,"
+    " sent.artifacts::uuid[], $9) AS made ORDER BY sent.number"
 )
 
 
@@ -67,7 +68,15 @@ def submit(common: Common, own: Own) -> Json:
 def _one(item: tuple[Common, Own]) -> Json:
     common, own = item
     parameters = (
-        *(common.choice, own.id, common.user_id, common.type, common.version, own.input),
+        *(
+            common.key,
+            common.choice,
+            own.id,
+            common.user_id,
+            common.type,
+            common.version,
+            own.input,
+        ),
         *(own.idempotency_key, own.request_hash, own.timeout, common.steps, common.republish),
         *(own.priority, common.budget, own.artifacts, common.asks),
     )

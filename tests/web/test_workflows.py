@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 
 from app import db
+from app.identity import keys
 from chains import definitions
 from chains.catalogue import versions
 from tests.web.conftest import Caller, change, end
@@ -256,3 +257,35 @@ def test_types_are_listed_with_their_input(client: FlaskClient, caller: Caller) 
     assert answer is not None
     campaign = next(item for item in answer["items"] if item["name"] == "face_swap_campaign")
     assert "consent" in campaign["input_schema"]["required"]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_start_with_a_known_key_that_was_revoked_writes_and_says_nothing(
+    client: FlaskClient, caller: Caller
+) -> None:
+    headers = caller.headers | {"Idempotency-Key": "first"}
+    assert client.post("/v1/workflows", json=BODY, headers=headers).status_code == 201
+    assert keys.recognize(caller.key) == keys.authenticate(caller.key)
+    change(
+        "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE user_id = :u", u=caller.user_id
+    )
+    bodies = [BODY, {"type": "nobody knows it", "input": {}}, BODY | {"input": 1}, {"typ": "x"}]
+    for given in bodies:
+        for sent in (headers, caller.headers):
+            answer = client.post("/v1/workflows", json=given, headers=sent)
+            assert answer.json is not None
+            assert (answer.status_code, answer.json["detail"]) == (401, keys.INVALID), given
+    answer = client.post("/v1/workflows", data=b"{", headers=headers, content_type="text/plain")
+    assert answer.status_code == 401
+    assert db.row("SELECT count(*) AS n FROM workflows", ()) == {"n": 1}
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_start_needs_a_key_of_its_own_user(
+    client: FlaskClient, caller: Caller, stranger: Caller
+) -> None:
+    for each in (caller, stranger, caller, stranger):
+        made = client.post("/v1/workflows", json=BODY, headers=each.headers)
+        assert made.json is not None
+        found = client.get(f"/v1/workflows/{made.json['id']}", headers=each.headers)
+        assert (made.status_code, found.status_code) == (201, 200)

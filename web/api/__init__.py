@@ -9,7 +9,7 @@ from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.types import ResponseDict
 from pydantic import BaseModel, ValidationError
 
-from web.auth import SECURITY, require_key
+from web.auth import PROVES_LATER, SECURITY, prove_key, require_key
 from web.errors import CONTENT_TYPE, refuse_fields
 
 Answer = TypeVar("Answer")
@@ -44,26 +44,38 @@ def blueprint(name: str, tag: str) -> APIBlueprint:
 def reads_few_headers(view: Callable[..., Answer]) -> Callable[..., Answer]:
     """Let a view get only those headers that its parameter `header` names, and its `body`.
 
-    The OpenAPI library copies all headers of a request to look for one.
+    The OpenAPI library copies all headers of a request to look for one. The view must pass
+    `unproven_prefix()` to what proves the key, or call `prove_key`.
     """
     models: dict[str, type[BaseModel]] = get_type_hints(view)
-    named = [field.alias or name for name, field in models["header"].model_fields.items()]
+    fields = models["header"].model_fields.items()
+    named = {field.alias or name: _variable(field.alias or name) for name, field in fields}
 
     @wraps(view)
     def check() -> Answer:
         request = app_ctx.g.request
-        sent = {name: value for name in named if (value := request.headers.get(name)) is not None}
+        environ = request.environ
+        sent = {name: environ[variable] for name, variable in named.items() if variable in environ}
         given: dict[str, Any] = {}
         try:
             given["header"] = models["header"].model_validate(sent)
             given["body"] = models["body"].model_validate(request.get_json())
-        except ValidationError as err:
-            refuse_fields(err)
+        except Exception as err:
+            prove_key()  # before anything else is said
+            if isinstance(err, ValidationError):
+                refuse_fields(err)
+            raise
         return view(**given)
 
     # The library then leaves the check to the function, as with its own `validate_request`.
     check.__delay_validate_request__ = True  # type: ignore[attr-defined] # see above
+    setattr(check, PROVES_LATER, True)
     return check
+
+
+def _variable(header: str) -> str:
+    """The name of a header in WSGI's environment. Werkzeug's headers take longer to find it."""
+    return f"HTTP_{header.upper().replace('-', '_')}"
 
 
 def _operation_id(*, name: str, path: str, method: str) -> str:

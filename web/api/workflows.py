@@ -13,8 +13,8 @@ from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
 from web.api import blueprint, problems, reads_few_headers
-from web.auth import caller, caller_key, is_operator
-from web.bodies import JsonResponse
+from web.auth import caller, caller_key, is_operator, unproven_prefix
+from web.bodies import JsonResponse, Text
 from web.errors import InvalidParameter
 from web.schemas.controls import CancelWorkflow
 from web.schemas.parts import StartHeader
@@ -55,13 +55,13 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         input=body.input,
         priority=body.priority,
         idempotency_key=header.idempotency_key,
+        key_prefix=unproven_prefix(),
     )
-    shown = started.summary or queries.workflow_summary(started.id, user_id)
-    headers = {"Location": f"/v1/workflows/{shown['id']}"}
+    headers = {"Location": f"/v1/workflows/{started.id}"}
     if not started.created:
         headers["Idempotent-Replayed"] = "true"
     status = HTTPStatus.CREATED if started.created else HTTPStatus.OK
-    return JsonResponse(with_warnings(shown, user_id), status, headers)
+    return JsonResponse(_shown(started, user_id), status, headers)
 
 
 @api.get(
@@ -149,6 +149,14 @@ def with_warnings(shown: dict[str, Any], user_id: UUID) -> dict[str, Any]:
     """The summary of a workflow that was started, with its warnings."""
     is_lacking = shown["attention"] == "approver_unknown"
     return shown | {"warnings": start_warnings(UUID(shown["id"]), user_id) if is_lacking else []}
+
+
+def _shown(started: start.Started, user_id: UUID) -> dict[str, Any] | Text:
+    if started.summary is None:
+        return with_warnings(queries.workflow_summary(started.id, user_id), user_id)
+    if started.asks:
+        return with_warnings(json.loads(started.summary), user_id)
+    return Text(f'{started.summary[:-1]},"warnings":[]}}')
 
 
 def _stream(path: WorkflowPath, query: EventsQuery) -> Response:

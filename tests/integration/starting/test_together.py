@@ -1,6 +1,7 @@
 """Starts that one user sends at the same moment are committed together, each with its verdict."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -104,7 +105,7 @@ def test_starts_of_one_moment_are_committed_together(
     assert inputs == [{"n": 1}, {"n": 2}, {"n": 3, "nested": {"text": TEXT}}, {"picture": picture}]
     for each in started:
         assert each.summary is not None
-        assert each.summary["id"] == str(each.id)
+        assert json.loads(each.summary)["id"] == str(each.id)
         assert kernel.step(each.id, "a")["status"] == "pending"
 
 
@@ -147,7 +148,7 @@ def test_batches_of_two_processes_do_not_wait_for_each_others_keys_and_lanes(
     choice = registry.remembered(name)
     assert choice is not None
     common = together.Common(
-        choice.mark, kernel.user_id, name, 1, registry.first_rows(name, 1), 15.0, None, False
+        None, choice.mark, kernel.user_id, name, 1, registry.first_rows(name, 1), 15.0, None, False
     )
 
     def own(key: str) -> tuple[together.Common, together.Own]:
