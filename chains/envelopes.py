@@ -21,7 +21,7 @@ from kombu import Connection
 from uuid_utils import uuid4
 
 from app.broker.celery import celery_app
-from app.broker.links import queue_of, task_id, task_id_text
+from app.broker.links import queue_of, task_id, task_id_texts
 from app.broker.lists import PRIORITIES
 from app.broker.published import HEADER, stamp
 from chains import registry
@@ -64,17 +64,21 @@ class Text:
 class Envelope:
     """A message with gaps, in the form that kombu stores in Redis, and the name of its list.
 
-    `ids` says how each id of the sample is made.
+    `tasks` are those ids of the sample that belong to tasks, each with the key of its step.
+    `others` says how each other id is made.
     """
 
     list: str
     around: Text
     body: Text
-    ids: tuple[tuple[str, MakeId], ...]
+    tasks: dict[str, str]
+    others: tuple[tuple[str, MakeId], ...]
 
     def addressed(self, workflow_id: UUID) -> str:
         """The text of the message for a workflow. Each call makes a new delivery tag."""
-        ids = {sample: make_id(workflow_id) for sample, make_id in self.ids}
+        ids = dict(zip(self.tasks, task_id_texts(workflow_id, self.tasks.values()), strict=True))
+        for sample, make_id in self.others:
+            ids[sample] = make_id(workflow_id)
         body = base64.b64encode(self.body.write(ids).encode()).decode()
         return self.around.write(ids).replace(_BODY, body, 1)
 
@@ -98,20 +102,26 @@ def envelope(type: str, version: int, priority: int) -> Envelope | None:
     if message is None:
         return None
     properties = message["properties"]
-    known: dict[str, MakeId] = {str(task_id(_SAMPLE, key)): _task(key) for key in plan.steps}
-    known[str(_SAMPLE)] = str
-    known[properties["delivery_tag"]] = _fresh
-    known[message["headers"][HEADER]] = stamp
-    # `reply_to` identifies this thread. No reply is ever sent, so all messages may share it.
-    known[properties["reply_to"]] = _always(properties["reply_to"])
+    tasks = {str(task_id(_SAMPLE, key)): key for key in plan.steps}
+    known: dict[str, MakeId] = {
+        str(_SAMPLE): str,
+        properties["delivery_tag"]: _fresh,
+        message["headers"][HEADER]: stamp,
+        # `reply_to` identifies this thread. No reply is ever sent, so all messages may share it.
+        properties["reply_to"]: _always(properties["reply_to"]),
+    }
     body = Text.of(base64.b64decode(message["body"]).decode())
     around = Text.of(json.dumps(message | {"body": _BODY}))
     found = {*body.ids, *around.ids}
-    if not found <= known.keys():
+    if not found <= tasks.keys() | known.keys():
         return None
     step = bisect(_PRIORITY_STEPS, properties.get("priority") or 0) - 1
     return Envelope(
-        queue + PRIORITIES[step], around, body, tuple((each, known[each]) for each in found)
+        queue + PRIORITIES[step],
+        around,
+        body,
+        {sample: key for sample, key in tasks.items() if sample in found},
+        tuple((sample, make_id) for sample, make_id in known.items() if sample in found),
     )
 
 
@@ -130,10 +140,6 @@ def _sent(canvas: Any, queue: str) -> dict[str, Any] | None:
         canvas.apply_async(connection=connection)
         messages: list[dict[str, Any]] = [channel._get(queue) for _ in range(channel._size(queue))]
     return messages[0] if len(messages) == 1 else None
-
-
-def _task(key: str) -> MakeId:
-    return lambda workflow_id: task_id_text(workflow_id, key)
 
 
 def _fresh(_: UUID) -> str:

@@ -22,6 +22,8 @@ in the message's arguments."""
 
 _HIGH = ((1 << 64) - 1) << 64
 _VERSION, _VARIANT = 0xF << 76, 0x3 << 62
+_VARIANTS = {f"{digit:x}": f"{digit & 0x3 | 0x8:x}" for digit in range(16)}
+"""The first digit of the second half of a UUID, by what a hash has there."""
 
 
 def task_id(workflow_id: UUID, key: str) -> UUID:
@@ -36,14 +38,16 @@ def task_id(workflow_id: UUID, key: str) -> UUID:
     return UUID(int=_task_number(workflow_id, key))
 
 
-def task_id_text(workflow_id: UUID, key: str) -> str:
-    """The text of `task_id`, without an object made for it.
+def task_id_texts(workflow_id: UUID, keys: Iterable[str]) -> list[str]:
+    """The texts of what `task_id` makes for several steps, without objects made for them.
 
-    >>> task_id_text(UUID("01890a5d-ac96-774b-bcce-b302099a8057"), "swap[3].render")
-    '01890a5d-ac96-874b-9b7e-a39b1c8a6e31'
+    >>> task_id_texts(UUID("01890a5d-ac96-774b-bcce-b302099a8057"), ["swap[3].render"])
+    ['01890a5d-ac96-874b-9b7e-a39b1c8a6e31']
     """
-    digits = f"{_task_number(workflow_id, key):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    text, start = str(workflow_id), workflow_id.bytes
+    high = f"{text[:14]}8{text[15:18]}"
+    lows = (sha256(start + key.encode()).hexdigest() for key in keys)
+    return [f"{high}-{_VARIANTS[low[0]]}{low[1:4]}-{low[4:16]}" for low in lows]
 
 
 def _task_number(workflow_id: UUID, key: str) -> int:

@@ -177,7 +177,8 @@ def _start_quickly(request: _Request) -> Started | None:
         return _replayed(row, request.hash)
     if row["verdict"] not in {"started", "lined_up", "started_apart", "known"}:
         return None
-    _publish(start, row["verdict"])
+    if not row.get("is_published"):
+        _publish(start, row["verdict"])
     asks = bool(registry.plan(request.type, version).asking)
     return Started(workflow_id, created=True, summary=row.get("shown"), asks=asks)
 

@@ -11,6 +11,10 @@ from uuid import UUID
 from app import db
 from app.batching import Batches
 from app.platform import Json
+from chains.dispatch import dispatch_starts
+
+STARTED = "started"
+"""The verdict after which the first steps must be published."""
 
 
 class Common(NamedTuple):
@@ -60,6 +64,8 @@ _MANY = (
 def submit(common: Common, own: Own) -> Json:
     """Run `submit_workflow_v1`, if possible for several starts at once; return the start's row.
 
+    If the row has `is_published`, the first steps were published too.
+
     Raises psycopg2's errors of this start, and Unavailable.
     """
     return _batches.do(common, (common, own), len(own.input))
@@ -85,12 +91,17 @@ def _one(item: tuple[Common, Own]) -> Json:
 
 
 def _many(items: Sequence[tuple[Common, Own]]) -> list[Json]:
+    """Also publish those that were started, in one round trip; their rows have `is_published`."""
     columns: list[Any] = [list(column) for column in zip(*(own for _, own in items), strict=True)]
     columns[-1] = [None if ids is None else _literal(ids) for ids in columns[-1]]
     # PostgreSQL takes the texts of arrays for arrays of the types that it expects.
     for place in (0, 4, 5):
         columns[place] = _literal(columns[place])
-    return db.hot("submit_many", _TYPES_OF_MANY, (*items[0][0], *columns), query=_MANY)
+    common = items[0][0]
+    rows = db.hot("submit_many", _TYPES_OF_MANY, (*common, *columns), query=_MANY)
+    started = [own for (_, own), row in zip(items, rows, strict=True) if row["verdict"] == STARTED]
+    dispatch_starts([(own.id, common.type, common.version, own.priority) for own in started])
+    return [row | {"is_published": row["verdict"] == STARTED} for row in rows]
 
 
 def _literal(values: Sequence[Any]) -> str:

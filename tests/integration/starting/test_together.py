@@ -17,6 +17,7 @@ from app import db
 from app.errors import Conflict, InvalidInput
 from app.settings import Settings
 from chains import registry
+from chains.dispatch import queue_length
 from chains.starting import together
 from chains.starting.start import Started, start_workflow
 from tests.integration.conftest import Kernel
@@ -83,6 +84,7 @@ def test_starts_of_one_moment_are_committed_together(
     kernel: Kernel, settings: Settings, name: str
 ) -> None:
     picture = "01890a5d-ac96-774b-bcce-b302099a8057"
+    messages = queue_length("control")
     with beginning(kernel, name) as begin, held(settings) as holder:
         first = begin("first")
         sent = [
@@ -99,6 +101,7 @@ def test_starts_of_one_moment_are_committed_together(
         assert again.result(20) == Started(started[1].id, created=False)
         with pytest.raises(Conflict):
             other.result(20)
+    assert queue_length("control") == messages + 5
     assert len({transaction(each.id) for each in started}) == 1
     assert transaction(first.result().id) != transaction(started[0].id)
     inputs = [kernel.workflow(each.id)["input"] for each in started]
