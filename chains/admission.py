@@ -11,7 +11,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from app.keys import is_undo
 from app.protocol import lanes
 from chains import registry
 from chains.dispatch import dispatch, dispatch_starts, pinned, queue_length
+from chains.feeder import Feeder
 from chains.plans.compiler import DEFAULT_PRIORITY, Compiler
 from chains.plans.plan import Plan
 
@@ -43,9 +43,7 @@ _MOST_CALLS = 20
 _UNABLE_SECONDS = 1.0
 """The pause after a look at a queue that failed."""
 _SOON_SECONDS = 0.01
-"""When an empty queue is looked at again about which another process was just deciding."""
-_MOST_LOOKS = 20
-"""How many looks one thread makes at most for others that came meanwhile."""
+"""When a queue is looked at again, if another thread or process was just looking at it."""
 
 
 @dataclass
@@ -53,17 +51,13 @@ class _Queue:
     """What this process knows about a queue. `level` is 0 if the queue is not backed up.
 
     `asked_at` is when this process last let PostgreSQL decide. `is_wanted`: some thread wants a
-    look that has not begun. `is_coming`: the feeder will make one. `is_later`: `timer` will make
-    one after a pause.
+    look that has not begun.
     """
 
     looks_at: float = 0.0
     level: int = 0
     asked_at: float = -math.inf
     is_wanted: bool = False
-    is_later: bool = False
-    is_coming: bool = False
-    timer: threading.Timer | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def has_enough(self, length: int, *, has_lined_up: bool) -> bool:
@@ -75,13 +69,6 @@ class _Queue:
             return length > 0
         is_fresh = time.monotonic() < self.asked_at + _TRUST_SECONDS
         return is_fresh and self.level > 0 and length > self.level // 2
-
-    def rest(self) -> None:
-        """End the look that is still to come, or wait until it has ended."""
-        while (timer := self.timer) is not None:
-            self.timer = None
-            timer.cancel()
-            timer.join()
 
 
 _queues: dict[str, _Queue] = defaultdict(_Queue)
@@ -100,32 +87,14 @@ _backed_up = _BackedUp()
 
 def forget() -> None:
     """Forget what this process knows about the queues, and look at none any more."""
-    known = list(_queues.values())
+    _feeder.rest()
     _queues.clear()
-    _feeder.submit(lambda: None).result()  # after all looks that were wanted before
-    for each in known:
-        each.rest()
     _backed_up.read_at = -math.inf
-
-
-_feeder = ThreadPoolExecutor(1, "admission")
-"""The thread that looks at queues, so that no step waits for it. A forked process has its own."""
 
 
 def top_up_soon(queue: str) -> None:
     """Let a thread of this process call `top_up`. A worker calls this for each message."""
-    known = _queues[queue]
-    if known.is_coming:
-        return
-    known.is_coming = True
-
-    def look() -> None:
-        # First: whoever comes during the look wants another one.
-        known.is_coming = False
-        if _queues.get(queue) is known:
-            top_up(queue)
-
-    _feeder.submit(look)
+    _feeder.want(queue, max(0.0, _queues[queue].looks_at - time.monotonic()))
 
 
 def top_up(queue: str, *, has_lined_up: bool = False) -> None:
@@ -136,38 +105,23 @@ def top_up(queue: str, *, has_lined_up: bool = False) -> None:
     """
     known = _queues[queue]
     pause = known.looks_at - time.monotonic()
-    if pause > 0 and not has_lined_up:
-        _look_later(queue, known, pause)
+    if pause > 0 and not has_lined_up and not known.is_wanted:
+        # Its workers may have taken the last message by then, and nobody else would come.
+        _feeder.want(queue, pause)
         return
     known.is_wanted = True
-    # Whoever has the lock looks again for those who came meanwhile: one of them may have taken the
-    # last message, and then nobody else would come.
-    for _ in range(_MOST_LOOKS):
-        if not known.is_wanted or not known.lock.acquire(blocking=False):
-            return
-        try:
-            known.is_wanted = False
-            _try_to_look(queue, known, has_lined_up=has_lined_up)
-        finally:
-            known.lock.release()
-        has_lined_up = False
-    _look_later(queue, known, _SOON_SECONDS)
+    if not known.lock.acquire(blocking=False):
+        _feeder.want(queue, _SOON_SECONDS)
+        return
+    try:
+        known.is_wanted = False  # whoever comes during this look wants another one
+        _try_to_look(queue, known, has_lined_up=has_lined_up)
+    finally:
+        known.lock.release()
 
 
-def _look_later(queue: str, known: _Queue, seconds: float) -> None:
-    """Look at the queue after a pause, although nobody may take a message then."""
-
-    def look() -> None:
-        known.is_later, known.looks_at = False, 0.0
-        if _queues.get(queue) is known:
-            top_up(queue)
-
-    if not known.is_later:
-        known.is_later = True
-        timer = threading.Timer(seconds, look)
-        timer.daemon = True
-        timer.start()
-        known.timer = timer
+_feeder = Feeder(top_up, "admission")
+"""Looks at queues, so that no step waits for it."""
 
 
 def _try_to_look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
@@ -190,7 +144,7 @@ def _look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
         found = lanes.admit(queue, length)
         if found is None:
             if length == 0:
-                _look_later(queue, known, _SOON_SECONDS)
+                _feeder.want(queue, _SOON_SECONDS)
             return
         known.asked_at = time.monotonic()
         known.level = found.level if found.is_backed_up else 0
