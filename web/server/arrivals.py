@@ -19,8 +19,9 @@ from gunicorn.workers.gthread import TConn  # type: ignore[import-untyped] # as 
 from app.settings import Settings
 from web.server.addresses import Addresses, Malformed, address_of
 from web.server.departures import Outlet
-from web.server.heads import Head, has_bare_lf
+from web.server.heads import Head, Plain, has_bare_lf, plain_head
 from web.server.lanes import lane_in
+from web.server.requests import CollectedParser
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
@@ -50,6 +51,7 @@ class Unreader(SocketUnreader):  # type: ignore[misc] # Any, as it ships no type
     def __init__(self, sock: socket.socket, settings: Settings) -> None:
         super().__init__(sock)
         self.settings = settings
+        self.plain: Plain | None = None
         self.started: float | None = None
         self.received = 0
 
@@ -93,6 +95,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         on_close: Callable[["Arrival", bool], None],
     ) -> None:
         super().__init__(cfg, sock, client, server)
+        self.parser: Any
         self.settings = settings
         self.address = self._peer = address_of(client)
         self._is_proxy = addresses.is_trusted(client)
@@ -116,6 +119,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self._refusal: State | None = None
         self._searched = 0
         self._needed: int | None = None
+        self._plain: Plain | None = None
 
     def collect(self) -> State:
         """Take what has arrived, without waiting."""
@@ -138,10 +142,12 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
     def hand_over(self) -> None:
         """Give the parser what was collected. Only with a slot may it read more."""
         self.init()
-        if not isinstance(self.parser.unreader, Unreader):
+        if not isinstance(self.parser, CollectedParser):
+            self.parser = CollectedParser(self.cfg, self.sock, self.client)
             self.parser.unreader = Unreader(self.sock, self.settings)
         unreader = self.parser.unreader
         unreader.unread(bytes(self.collected))
+        unreader.plain = self._plain
         unreader.started = None
         unreader.received = 0
         self.collected.clear()
@@ -181,22 +187,24 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
             first = 2 if self.collected.startswith(b"\r\n") else 0  # one empty line may precede
             end = self.collected.find(_END, max(first, self._searched - len(_END)))
             stop = end if end >= 0 else len(self.collected)
-            if has_bare_lf(self.collected, self._searched, stop):
+            head = bytes(self.collected[: end + len(_END)]) if end >= 0 else b""
+            plain = plain_head(head)
+            if plain is None and has_bare_lf(self.collected, self._searched, stop):
                 self._needed = 0  # gunicorn refuses it
             elif end >= 0:
-                self._read_head(end + len(_END))
+                self._read_head(head, plain)
             self._searched = len(self.collected)
         return self._needed is not None and len(self.collected) >= self._needed
 
-    def _read_head(self, end: int) -> None:
-        head = bytes(self.collected[:end])
+    def _read_head(self, head: bytes, plain: Plain | None) -> None:
         if self._is_proxy:
             self._refusal = self._forwarded(head)
-        fields = Head(head)
+        fields = plain or Head(head)
         length = length_in(fields)
         self.needs_slot = length is None or length > SMALL_BODY_BYTES
         self.lane = lane_in(fields)
-        self._needed = end if self.needs_slot else end + (length or 0)
+        self._needed = len(head) if self.needs_slot else len(head) + (length or 0)
+        self._plain = None if self.needs_slot else plain
         self.until = time.monotonic() + self.settings.web_small_body_seconds
 
     def _forwarded(self, head: bytes) -> State | None:
@@ -277,7 +285,7 @@ def body_length(head: bytes) -> int | None:
     return length_in(Head(head))
 
 
-def length_in(fields: Head) -> int | None:
+def length_in(fields: Head | Plain) -> int | None:
     """The length of the body of the request with this head (see `body_length`)."""
     lengths = fields.values(b"content-length")
     is_collected = not fields.has(b"transfer-encoding") and not fields.has(b"expect")

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.aside.child import thread_time
-from web.server.heads import Head
+from web.server.heads import Head, Plain
 
 HEAVY_SECONDS = 1.0
 """A key that has used the processor for so long can take one thread, beside other keys."""
@@ -47,7 +47,7 @@ def lane_of(request: bytes) -> bytes | None:
     return lane_in(Head(request.partition(b"\r\n\r\n")[0] + b"\r\n"))
 
 
-def lane_in(fields: Head) -> bytes | None:
+def lane_in(fields: Head | Plain) -> bytes | None:
     """The lane of the request with this head (see `lane_of`)."""
     bearers = map(_BEARER.fullmatch, fields.values(b"authorization"))
     sent = fields.values(b"x-api-key") + [each[1] for each in bearers if each]
