@@ -1,8 +1,11 @@
 """The real server process, `playalter web`: what only gunicorn can do wrong."""
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -27,6 +30,14 @@ def _raw(url: str, request: bytes, *, is_whole: bool = False) -> bytes:
         while is_whole and (more := connection.recv(4096)):
             answer += more
         return answer
+
+
+def _server(port: int) -> int:
+    """The process that was started to serve at this port."""
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        if f"WEB_PORT={port}\0".encode() in Path(f"/proc/{child}/environ").read_bytes():
+            return int(child)
+    raise AssertionError("no process serves at this port")
 
 
 def test_the_server_process_keeps_the_promises_of_the_application(
@@ -99,6 +110,28 @@ def test_a_request_says_which_server_it_is_for(gunicorn: str) -> None:
         answer = _raw(gunicorn, f"{head}\r\nConnection: close\r\n\r\n".encode(), is_whole=True)
         assert answer.split()[1] == str(status).encode(), answer
         assert code.encode() in answer
+
+
+def test_a_stopping_server_answers_on_kept_connections_and_then_closes_them(
+    gunicorn: str,
+) -> None:
+    host, _, port = gunicorn.removeprefix("http://").partition(":")
+    request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+    with ExitStack() as stack:
+        address = (host, int(port))
+        kept = [socket.create_connection(address, timeout=10) for _ in range(3)]
+        for connection in kept:
+            stack.callback(connection.close)
+        for connection in kept * 3:
+            connection.sendall(request)
+            assert b"Connection: keep-alive" in connection.recv(4096)
+        began = time.monotonic()
+        os.kill(_server(int(port)), signal.SIGTERM)
+        time.sleep(0.3)
+        kept[0].sendall(request)
+        assert b"Connection: close" in kept[0].recv(4096)
+        assert [connection.recv(4096) for connection in kept] == [b""] * 3
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.usefixtures("gunicorn")

@@ -55,6 +55,10 @@ class Unreader(SocketUnreader):  # type: ignore[misc] # Any, as it ships no type
         self.started: float | None = None
         self.received = 0
 
+    def has_more(self) -> bool:
+        """Whether it holds bytes that belong to the next request."""
+        return bool(self.buf.getvalue())
+
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Read from the socket; b"" if everything was collected; raises TooSlow."""
         if self.started is None:
@@ -157,6 +161,11 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
     def start_clock(self) -> None:
         """A thread begins to read. The client does not answer for the wait for this thread."""
         self.parser.unreader.started = time.monotonic() if self.has_slot else None
+
+    def may_rest(self) -> bool:
+        """Whether a request was answered that leaves nothing to do before the next one arrives."""
+        is_free = not self.has_slot and not self._is_proxy
+        return is_free and self.sock.is_empty() and not self.parser.unreader.has_more()
 
     def end(self) -> None:
         """The request was answered: a proxy's connection belongs to no client until the next."""

@@ -169,6 +169,11 @@ class Outlet(socket.socket):
                     self._drop(self._left.popleft())
             return not self._left
 
+    def is_empty(self) -> bool:
+        """Whether the system has taken all of the responses, and the loop does not wait for it."""
+        # In this order: the loop still waits when it has just sent what was left.
+        return not self._left and not self.is_watched
+
     def is_late(self) -> bool:
         """Whether the client takes a response too slowly."""
         given = self._settings

@@ -11,6 +11,8 @@ import json
 import resource
 import sys
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
@@ -18,7 +20,10 @@ from socket import SHUT_WR, socket
 from typing import Any
 
 from gunicorn.http import errors as faults  # type: ignore[import-untyped] # ships no types
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # as above
+from gunicorn.workers.gthread import (  # type: ignore[import-untyped] # as above
+    STOP_KEEPALIVE_LINGER,
+    ThreadWorker,
+)
 
 from app import garbage
 from app.settings import current
@@ -55,6 +60,10 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 )
 
 
+_RESTED = "rested"
+"""What `handle` returns if the loop awaits the next request of the connection by now."""
+
+
 class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
     """A web server process with a pool of threads, and a loop that collects requests for them."""
 
@@ -68,6 +77,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         self._arriving: set[Arrival] = set()
         self._lingering: set[Arrival] = set()
         self._next_check = 0.0
+        self._next_notice = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -126,6 +136,13 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         else:
             self._finish(conn, fs)
 
+    def notify(self) -> None:
+        """Tell gunicorn's parent process that this one lives, not with each request."""
+        now = time.monotonic()
+        if now >= self._next_notice:
+            self._next_notice = now + _CHECK_SECONDS
+            super().notify()
+
     def murder_pending(self) -> None:
         """Refuse the requests whose time is over, start those with room, close what lingered."""
         now = time.monotonic()
@@ -175,9 +192,32 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         super().finish_request(conn, fs)
 
     def handle(self, conn: Arrival) -> Any:
-        """Answer a request, in a thread. The time for the rest of its body begins now."""
+        """Answer a request, in a thread. The time for the rest of its body begins now.
+
+        If the client has taken the response and holds no slot, there is nothing to do for the loop
+        until the next request arrives. Then this thread registers the connection for that.
+        """
         conn.start_clock()
-        return super().handle(conn)
+        is_kept = super().handle(conn)
+        if not is_kept or not conn.may_rest():
+            return is_kept
+        self._rest(conn)
+        return _RESTED
+
+    def _rest(self, conn: Arrival) -> None:
+        """Await the next request; the loop may begin to read that before this returns."""
+        conn.sock.setblocking(False)
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        if not self.alive:  # the loop may have capped the others before
+            self._cap_keepalive(time.monotonic() + STOP_KEEPALIVE_LINGER)
+        with suppress(OSError, ValueError):  # the server has stopped, and has closed the connection
+            on_request = partial(self.on_client_socket_readable, conn)
+            self.poller.register(conn.sock, EVENT_READ, on_request)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        for conn in list(self.keepalived_conns):  # threads may still append
+            conn.timeout = min(conn.timeout, deadline)
 
     def handle_request(self, req: Any, conn: Arrival) -> Any:
         """Let the application answer, and send the head of the response with its body."""
@@ -216,7 +256,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
     def _hand_over(self, arrival: Arrival) -> None:
         self._arriving.discard(arrival)
         arrival.hand_over()
-        super().enqueue_req(arrival)
+        answered = self.tpool.submit(self.handle, arrival)
+        answered.add_done_callback(partial(self._on_answered, arrival))
+
+    def _on_answered(self, arrival: Arrival, answered: "Future[Any]") -> None:
+        """Called in the thread of a request, or in the loop if it is cancelled."""
+        has_failed = answered.cancelled() or answered.exception() is not None
+        if has_failed or answered.result() is not _RESTED:
+            self.method_queue.defer(self.finish_request, arrival, answered)
 
     def _expire(self, arrival: Arrival) -> None:
         is_waiting = arrival in self._slots.waiting
