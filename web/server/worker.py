@@ -7,7 +7,6 @@ https://docs.gunicorn.org/en/stable/design.html
 """
 
 import errno
-import json
 import resource
 import sys
 import time
@@ -19,8 +18,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from socket import SHUT_WR, socket
 from typing import Any
 
-from gunicorn.http import errors as faults  # type: ignore[import-untyped] # ships no types
-from gunicorn.workers.gthread import (  # type: ignore[import-untyped] # as above
+from gunicorn.workers.gthread import (  # type: ignore[import-untyped] # ships no types
     STOP_KEEPALIVE_LINGER,
     ThreadWorker,
 )
@@ -28,11 +26,11 @@ from gunicorn.workers.gthread import (  # type: ignore[import-untyped] # as abov
 from app import garbage
 from app.settings import current
 from web import presence
-from web.errors import RETRY_SECONDS, UNREADABLE
 from web.server.addresses import Addresses
-from web.server.arrivals import Arrival, Slots, State, TooSlow
+from web.server.arrivals import Arrival, Slots, State
 from web.server.departures import Memory, Outlet
 from web.server.lanes import Lanes
+from web.server.refusals import BUSY, CROWDED, FORWARDED, SLOW, UNREAD, answer, status_of
 
 _CHECK_SECONDS = 0.5
 _FILES = 4096
@@ -41,24 +39,6 @@ _LINGER_SECONDS = 2.0
 _SWITCH_SECONDS = 0.001
 """A thread that computes gives way to others after this time. With Python's default of 5 ms, every
 statement of a small request would wait that long for each thread that checks a definition."""
-_UNREAD = "the request could not be read"
-_SLOW = "the request arrived too slowly; send it again"
-_CROWDED = "too many requests of your address are still arriving; try again later"
-_BUSY = "other requests with your key keep the server busy; send this one again later"
-_FORWARDED = (
-    "X-Forwarded-For holds something that is no address; the proxy must append its client's"
-)
-
-_STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
-    (faults.LimitRequestLine, HTTPStatus.REQUEST_URI_TOO_LONG),
-    (faults.LimitRequestHeaders, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE),
-    (faults.UnsupportedTransferCoding, HTTPStatus.NOT_IMPLEMENTED),
-    (faults.ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
-    (TooSlow, HTTPStatus.REQUEST_TIMEOUT),
-    (faults.ParseException, HTTPStatus.BAD_REQUEST),
-    (OSError, HTTPStatus.BAD_REQUEST),
-)
-
 
 _RESTED = "rested"
 """What `handle` returns if the loop awaits the next request of the connection by now."""
@@ -118,7 +98,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         )
         self.nr_conns += 1
         if arrival.is_crowded:
-            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, is_graceful=False)
+            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, CROWDED, is_graceful=False)
         else:
             self._advance(arrival)
 
@@ -156,7 +136,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         for outlet in [each for each in self._departing if each.is_late()]:
             self._unwatch(outlet, is_cut=True)
         for request in self._lanes.wake(now - self._settings.web_slot_seconds):
-            request.connection.refuse(answer(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY))
+            request.connection.refuse(answer(HTTPStatus.SERVICE_UNAVAILABLE, BUSY))
             request.answer.cancel()  # so gunicorn closes the connection
         self._give_slots()
 
@@ -243,11 +223,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             self._refuse(arrival, status, "the head of the request is too large")
         elif state is State.MALFORMED:
-            self._refuse(arrival, HTTPStatus.BAD_REQUEST, _FORWARDED)
+            self._refuse(arrival, HTTPStatus.BAD_REQUEST, FORWARDED)
         elif state is State.CROWDED:
-            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED)
+            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, CROWDED)
         elif state is State.GONE:
-            self._refuse(arrival, HTTPStatus.BAD_REQUEST, _UNREAD, is_graceful=False)
+            self._refuse(arrival, HTTPStatus.BAD_REQUEST, UNREAD, is_graceful=False)
         elif not arrival.needs_slot or self._slots.take(arrival):
             self._hand_over(arrival)
         else:
@@ -270,9 +250,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         self._forget(arrival)
         if is_waiting:
             self._slots.waiting.remove(arrival)
-            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED)
+            self._refuse(arrival, HTTPStatus.SERVICE_UNAVAILABLE, CROWDED)
         else:
-            self._refuse(arrival, HTTPStatus.REQUEST_TIMEOUT, _SLOW)
+            self._refuse(arrival, HTTPStatus.REQUEST_TIMEOUT, SLOW)
 
     def _refuse(
         self, arrival: Arrival, status: HTTPStatus, detail: str, *, is_graceful: bool = True
@@ -321,11 +301,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
 
     def handle_error(self, req: Any, client: socket, addr: Any, exc: Exception) -> None:
         """Answer a request that could not be read; gunicorn then closes the connection."""
-        status = HTTPStatus.INTERNAL_SERVER_ERROR
-        for kind, known in _STATUSES:
-            if isinstance(exc, kind):
-                status = known
-                break
+        status = status_of(exc)
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.error("Error handling request", exc_info=exc)
         else:
@@ -333,7 +309,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         try:
             client.settimeout(1.0)
             slow = status is HTTPStatus.REQUEST_TIMEOUT
-            client.sendall(answer(status, _SLOW if slow else _UNREAD))
+            client.sendall(answer(status, SLOW if slow else UNREAD))
         except OSError:
             self.log.debug("Failed to send error message.")
 
@@ -352,25 +328,3 @@ def _allow_files() -> None:
     wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
     if now != resource.RLIM_INFINITY and now < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-
-
-def answer(status: HTTPStatus, detail: str = _UNREAD) -> bytes:
-    """The bytes of an HTTP response whose body is a problem document (RFC 9457)."""
-    body = json.dumps(
-        {
-            "type": "about:blank",
-            "title": status.phrase,
-            "status": status.value,
-            "detail": detail,
-            "code": UNREADABLE,
-        }
-    ).encode()
-    later = f"Retry-After: {RETRY_SECONDS}\r\n"
-    head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"{later if status is HTTPStatus.SERVICE_UNAVAILABLE else ''}"
-        "Connection: close\r\n"
-        "Content-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
