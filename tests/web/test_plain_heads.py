@@ -1,6 +1,8 @@
 """A request that is made from its plain head is the one that gunicorn would have parsed."""
 
+import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from itertools import product
 from typing import Any
@@ -21,6 +23,7 @@ from web.server.arrivals import SMALL_BODY_BYTES, length_in
 from web.server.heads import PLAIN_BYTES, Head, Plain, plain_head
 from web.server.lanes import lane_in
 from web.server.requests import CollectedRequest
+from web.server.responses import Environs, Reply
 
 CLIENT, SERVER = ("192.0.2.1", 5000), ("192.0.2.2", 80)
 PLAIN = (
@@ -111,6 +114,12 @@ def _plain(data: bytes) -> Plain | None:
     return plain if is_small and len(data) >= end + (length or 0) else None
 
 
+def _first(config: Any, client: Any) -> Any:
+    """The request that came before, on the same connection."""
+    data = b"GET /b?c HTTP/1.1\r\nHost: first\r\nX-First: d\r\n\r\n"
+    return CollectedRequest(config, _Bytes(data, plain_head(data)), client)
+
+
 def _seen(kind: type[Any], unreader: _Bytes, client: Any, config: Any) -> dict[str, Any]:
     """What the application and the worker see of a request."""
     try:
@@ -118,17 +127,22 @@ def _seen(kind: type[Any], unreader: _Bytes, client: Any, config: Any) -> dict[s
         body = request.body.read()
         is_expected = request._expected_100_continue
         request._expected_100_continue = False  # or `create` would send the interim answer
-        _, environ = wsgi.create(request, None, client, SERVER, config)
+        environs = Environs(config, None, client, SERVER)
+        if kind is Request:
+            _, environ = wsgi.create(request, None, client, SERVER, config)
+            environ = environ | {"wsgi.multithread": True}
+        else:
+            environs.create(_first(config, client))
+            _, environ = environs.create(request)
     except (ParseException, NoMoreData) as err:
         return {"refused": type(err)}
     for each in ("wsgi.errors", "wsgi.input", "wsgi.early_hints"):
-        del environ[each]
+        environ.pop(each, None)
     names = ("method", "uri", "path", "query", "fragment", "version", "headers", "scheme")
     seen = {name: getattr(request, name) for name in names}
     return seen | {
         "is_expected": is_expected,
         "environ": environ,
-        "order": list(environ),
         "should_close": request.should_close(),
         "body": body,
         "left": unreader.take_buffered(),
@@ -183,3 +197,23 @@ def _body(config: Any, client: Any, plain: Plain) -> Any:
         return CollectedRequest(config, _Bytes(PLAIN, plain), client).body
     except ParseException:
         return None
+
+
+@pytest.mark.parametrize("status", ["200 OK", "204 NO CONTENT", "304 NOT MODIFIED"])
+@pytest.mark.parametrize("minor", [0, 1])
+@pytest.mark.parametrize("sent", [b"", b"Connection: close\r\n", b"Connection: keep-alive\r\n"])
+@pytest.mark.parametrize("name", ["Content-Length", "Connection", "X-A"])
+def test_a_response_begins_as_that_of_gunicorn_does(
+    status: str, minor: int, sent: bytes, name: str
+) -> None:
+    data = b"GET / HTTP/1.%d\r\n" % minor + sent + b"\r\n"
+    value = {"Content-Length": "2", "Connection": "upgrade"}.get(name, "b")
+    began = []
+    for kind in (wsgi.Response, Reply):
+        response = kind(Request(CONFIG, _Bytes(data), CLIENT), None, CONFIG)
+        response.start_response(status, [(name, value)])
+        lines = response.default_headers()
+        [date] = [line for line in lines if line.startswith("Date: ")]
+        assert abs(parsedate_to_datetime(date[6:].strip()).timestamp() - time.time()) < 5
+        began.append([line for line in lines if line != date])
+    assert began[0] == began[1]

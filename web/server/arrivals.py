@@ -22,6 +22,7 @@ from web.server.departures import Outlet
 from web.server.heads import Head, Plain, has_bare_lf, plain_head
 from web.server.lanes import lane_in
 from web.server.requests import CollectedParser
+from web.server.responses import Environs
 
 HEAD_BYTES = 65_536
 SMALL_BODY_BYTES = 65_536
@@ -109,6 +110,7 @@ class Arrival(TConn):  # type: ignore[misc] # Any, as it ships no types
         self.has_slot = False
         self.lane: bytes | None = None
         """That of the request which has arrived; None if it has no key, or will be refused."""
+        self.environs = Environs(cfg, sock, client, server)
         self._on_close = on_close
         self.begin()
 

@@ -17,6 +17,11 @@ class CollectedRequest(Request):  # type: ignore[misc] # Any, as it ships no typ
 
     _collected: BytesIO | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it was made from a plain head."""
+        return self._collected is not None
+
     def parse(self, unreader: Any) -> bytes:
         """Read the head; returns what follows it, and the body if that was not collected."""
         plain, unreader.plain = unreader.plain, None

@@ -12,13 +12,15 @@ import sys
 import time
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
 from socket import SHUT_WR, socket
 from typing import Any
 
-from gunicorn.workers.gthread import (  # type: ignore[import-untyped] # ships no types
+from gunicorn.util import close_graceful  # type: ignore[import-untyped] # ships no types
+from gunicorn.workers.gthread import (  # type: ignore[import-untyped] # as above
     STOP_KEEPALIVE_LINGER,
     ThreadWorker,
 )
@@ -31,6 +33,7 @@ from web.server.arrivals import Arrival, Slots, State
 from web.server.departures import Memory, Outlet
 from web.server.lanes import Lanes
 from web.server.refusals import BUSY, CROWDED, FORWARDED, SLOW, UNREAD, answer, status_of
+from web.server.responses import Reply
 
 _CHECK_SECONDS = 0.5
 _FILES = 4096
@@ -200,12 +203,50 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
             conn.timeout = min(conn.timeout, deadline)
 
     def handle_request(self, req: Any, conn: Arrival) -> Any:
-        """Let the application answer, and send the head of the response with its body."""
+        """Let the application answer, and send the head of the response with its body.
+
+        Returns whether the connection may be kept. This is gunicorn's, but for `Environs`.
+        """
         conn.sock.keep_first()
+        reply: Reply | None = None
+        environ: dict[str, Any] = {}
         try:
-            return super().handle_request(req, conn)
+            self.cfg.pre_request(self, req)
+            reply, environ = conn.environs.create(req)
+            self._answer(req, reply, environ)
+        except OSError:
+            raise
+        except (Exception, SystemExit):
+            if reply is None or not reply.headers_sent:
+                raise
+            self.log.exception("Error handling request")
+            close_graceful(conn.sock)
+            raise StopIteration from None
         finally:
             conn.sock.send_kept()
+            self.cfg.post_request(self, req, environ, reply)
+        return not reply.should_close()
+
+    def _answer(self, req: Any, reply: Reply, environ: dict[str, Any]) -> None:
+        began = time.monotonic()
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False  # gunicorn starts another process
+        is_full = len(self.keepalived_conns) >= self.max_keepalived
+        if is_full or not self.alive or not self.cfg.keepalive:
+            reply.force_close()
+        parts = self.wsgi(environ, reply.start_response)
+        try:
+            if isinstance(parts, environ["wsgi.file_wrapper"]):
+                reply.write_file(parts)
+            else:
+                for part in parts:
+                    reply.write(part)
+            reply.close()
+        finally:
+            self.log.access(reply, req, environ, timedelta(seconds=time.monotonic() - began))
+            if hasattr(parts, "close"):
+                parts.close()
 
     def _give_slots(self) -> None:
         while (following := self._slots.following()) is not None:
