@@ -1,7 +1,7 @@
 """Streams of events: Server-Sent Events from the events table, for many clients at once.
 
 A stream uses a thread of the server, so the number of streams is limited (web/shares.py). A stream
-uses no connection to the database: one poll finds the new events of all streams (web/watching.py).
+uses no connection to the database: one thread finds the events of all streams (web/watching.py).
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -11,10 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 from app.queries import Tail, Watched, workflow_tails
 from app.telemetry import logger
 from web.shares import Shares
@@ -92,7 +89,7 @@ class EventStream(Iterator[bytes]):
                 self._add(tail)
         except NotFound:
             self._is_complete = True
-        except (DBAPIError, PoolTimeout) as err:
+        except Unavailable as err:
             # Keep the stream open until PostgreSQL is back.
             log.warning("events cannot be read", error=type(err).__name__)
             time.sleep(TICK_SECONDS)

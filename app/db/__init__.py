@@ -2,7 +2,7 @@
 
 from app.db.ailments import Ailment, ailment
 from app.db.connecting import connect, dsn, snapshots
-from app.db.engines import begin, begin_read, connect_to_read, engine, has_replica
+from app.db.engines import begin, begin_read, engine, has_replica
 from app.db.migration import OtherBaseline, migrate
 from app.db.patience import (
     AWAY,
@@ -13,8 +13,8 @@ from app.db.patience import (
     hot,
     patiently,
 )
-from app.db.pool import dedicate, prepared, release, row, rows
-from app.db.reading import read, read_text
+from app.db.pool import PooledConnection, dedicate, prepared, release, row, rows
+from app.db.reading import connect_to_read, read, read_text
 from app.db.together import Rows, Together
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "UNABLE",
     "Ailment",
     "OtherBaseline",
+    "PooledConnection",
     "Rows",
     "Together",
     "ailment",

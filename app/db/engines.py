@@ -70,17 +70,6 @@ def begin_read() -> Iterator[Connection]:
         yield connection
 
 
-def connect_to_read() -> Connection:
-    """A connection for reading that belongs to the caller, who must close it.
-
-    It leads to the replica if one is set and reachable, otherwise to the primary. Each statement is
-    a transaction of its own.
-    """
-    connection = _connect_to_read().execution_options(isolation_level="AUTOCOMMIT")
-    connection.detach()
-    return connection
-
-
 def _connect_to_read() -> Connection:
     url = replica_to_ask()
     if url is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg2
 
 from app import settings
+from app.db.connecting import connect
 from app.db.engines import leave_replica, replica_to_ask
 from app.db.patience import UNABLE, patiently
 from app.db.pool import PooledConnection, lent_to_read
@@ -52,6 +53,21 @@ def read_text(statement: str, values: Mapping[str, Any]) -> Rows:
 
     rows = _from_replica(ask)
     return _from_primary(ask) if rows is None else rows
+
+
+def connect_to_read(*, application: str) -> PooledConnection:
+    """A connection for reading that belongs to the caller, who must close it.
+
+    It leads to the replica if one is set and reachable, otherwise to the primary. Each statement is
+    a transaction of its own. Raises psycopg2's errors.
+    """
+    url = replica_to_ask()
+    if url is not None:
+        try:
+            return PooledConnection(connect(application=application, url=url))
+        except psycopg2.OperationalError as err:
+            leave_replica(url, str(err))
+    return PooledConnection(connect(application=application))
 
 
 def _from_primary(ask: _Ask) -> Rows:

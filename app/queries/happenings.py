@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
-from sqlalchemy import Connection, text
-
-from app.db import begin, begin_read, has_replica
+from app import db
+from app.db import PooledConnection
 from app.db.models import TERMINAL_WORKFLOW_STATUSES
 from app.queries.anywhere import read_replica_first
 
@@ -58,54 +58,63 @@ SELECT w.status, e.seq, e.body
  WHERE w.id = $1 AND (w.user_id = $2 OR $3) ORDER BY e.seq
 """
 
-_TAILS = text("""
-SELECT asked.number, w.status, e.seq, e.body
-  FROM unnest(CAST(:ids AS uuid[]), CAST(:users AS uuid[]), CAST(:afters AS integer[]),
-              CAST(:keys AS text[]))
-       WITH ORDINALITY AS asked (id, user_id, after, key_prefix, number)
+_TAILS_TYPES = "uuid[], uuid[], integer[], text[], integer"
+_TAILS = """
+SELECT asked.number::integer AS number, w.status, e.seq, e.body
+  FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS asked (id, user_id, after, key_prefix, number)
   JOIN api_keys AS k ON k.prefix = asked.key_prefix AND k.user_id = asked.user_id
    AND k.revoked_at IS NULL
   JOIN workflows AS w ON w.id = asked.id AND (w.user_id = asked.user_id OR k.is_admin)
   LEFT JOIN LATERAL (SELECT seq, body FROM events WHERE workflow_id = asked.id
-     AND seq > asked.after ORDER BY seq LIMIT :most) AS e ON true
+     AND seq > asked.after ORDER BY seq LIMIT $5) AS e ON true
  ORDER BY asked.number, e.seq
-""")
+"""
 
 
 def workflow_tails(
-    watched: Sequence[Watched], *, limit: int = 200, connection: Connection | None = None
+    watched: Sequence[Watched], *, limit: int = 200, connection: PooledConnection | None = None
 ) -> list[Tail | None]:
     """What `workflow_events` returns, for many workflows in one statement.
 
     The result is None for a workflow that the user may not see, and if the key is revoked. With
-    `connection` (see `connect_to_read`), that is asked, without a transaction around the statement.
+    `connection` (see `connect_to_read`), that is asked, and psycopg2's errors are raised; otherwise
+    Unavailable is raised.
     """
-    if connection is not None:
-        found = _tails(connection, watched, limit)
-    else:
-        with begin_read() as opened:
-            found = _tails(opened, watched, limit)
+    found = _tails(watched, limit, connection)
     absent = [number for number, tail in enumerate(found) if tail is None]
-    if absent and has_replica():
-        with begin() as opened:
-            of_primary = _tails(opened, [watched[number] for number in absent], limit)
+    if absent and db.has_replica():
+        missing = [watched[number] for number in absent]
+        of_primary = _tails(missing, limit, from_primary=True)
         for number, tail in zip(absent, of_primary, strict=True):
             found[number] = tail
     return found
 
 
-def _tails(connection: Connection, watched: Sequence[Watched], limit: int) -> list[Tail | None]:
-    columns = {
-        "ids": [each.workflow_id for each in watched],
-        "users": [each.user_id for each in watched],
-        "afters": [each.after for each in watched],
-        "keys": [each.key_prefix for each in watched],
-    }
+def _tails(
+    watched: Sequence[Watched],
+    limit: int,
+    connection: PooledConnection | None = None,
+    *,
+    from_primary: bool = False,
+) -> list[Tail | None]:
+    # PostgreSQL reads the text of an array faster than psycopg2 writes a list of ids.
+    columns = (
+        (each.workflow_id.hex for each in watched),
+        (each.user_id.hex for each in watched),
+        (str(each.after) for each in watched),
+        (each.key_prefix for each in watched),
+    )
+    asked = (*(f"{{{','.join(column)}}}" for column in columns), limit + 1)
+    if connection is not None:
+        rows = connection.execute("workflow_tails", _TAILS_TYPES, asked, _TAILS)
+    else:
+        rows = db.read(
+            "workflow_tails", _TAILS_TYPES, asked, query=_TAILS, from_primary=from_primary
+        )
     found: list[Tail | None] = [None] * len(watched)
-    rows = connection.execute(_TAILS, {**columns, "most": limit + 1})
-    for number, group in groupby(rows, key=lambda row: int(row.number) - 1):
+    for number, group in groupby(rows, key=itemgetter("number")):
         of_one = list(group)
-        events = [(row.seq, row.body) for row in of_one[:limit] if row.seq is not None]
-        is_ended = of_one[0].status in TERMINAL_WORKFLOW_STATUSES
-        found[number] = Tail(events, is_ended and len(of_one) <= limit)
+        events = [(row["seq"], row["body"]) for row in of_one[:limit] if row["seq"] is not None]
+        is_ended = of_one[0]["status"] in TERMINAL_WORKFLOW_STATUSES
+        found[number - 1] = Tail(events, is_ended and len(of_one) <= limit)
     return found

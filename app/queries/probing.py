@@ -1,28 +1,31 @@
 """Asks often whether there are new events of many workflows, which costs little if there are none.
 
-`workflow_tails` reads three tables and more columns, in a transaction of several round trips. This
-is one prepared statement on a connection that is kept. It searches two indexes and reads no row.
+`workflow_tails` reads three tables and more columns. `news` is one prepared statement on a
+connection that is kept. It searches two indexes and reads no row. Without a replica, the connection
+also waits for announcements (app/protocol/watched.py), so that it need not ask so often.
 """
 
+import select
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
 
-from sqlalchemy import Connection
-
-from app.db import connect_to_read
+from app import db
+from app.db import PooledConnection
+from app.protocol import watched as announcing
 from app.queries.happenings import Tail, Watched, workflow_tails
 
+T = TypeVar("T")
+
 _RENEW_SECONDS = 60.0
-"""The connection is replaced after this time, because the replica may be reachable again."""
+"""The connection is replaced after this time if there is a replica, which may be reachable again.
+"""
 
 # Without LIMIT, PostgreSQL could plan a join that reads the whole table of events, and keep this
 # plan while the table grows.
-#
-# PostgreSQL would plan each execution anew, which costs more than to execute it.
-_PREPARE = """
-SET plan_cache_mode = force_generic_plan;
-PREPARE news (uuid[], integer[], text[]) AS
+_TYPES = "uuid[], integer[], text[]"
+_NEWS = """
 SELECT asked.number::integer AS number, NULL AS gone_key
   FROM unnest($1, $2) WITH ORDINALITY AS asked (id, after, number)
  CROSS JOIN LATERAL (
@@ -35,68 +38,106 @@ SELECT NULL, sent.prefix
   ) AS valid ON true
  WHERE valid.prefix IS NULL
 """
-_EXECUTE = "EXECUTE news (%s, %s, %s)"
 
 
 class Probe:
-    """Finds the workflows that have news. Only one thread at a time may use it."""
+    """Finds the workflows that have news. Only one thread at a time may use it.
+
+    After an error each method closes the connection; `open` opens a new one. Every method raises
+    psycopg2's errors.
+    """
 
     def __init__(self) -> None:
-        self._connection: Connection | None = None
-        self._cursor: Any = None
+        self._connection: PooledConnection | None = None
         self._renews_at = 0.0
+        self.is_told = False
+        """Whether events of workflows that were given to `watch` are announced to `wait`."""
+
+    def open(self) -> bool:
+        """Open a connection if there is none or if it is too old; returns whether it did.
+
+        A new connection knows nothing of earlier calls of `watch`.
+        """
+        if self._connection is not None and time.monotonic() < self._renews_at:
+            return False
+        self.close()
+        has_replica = db.has_replica()
+        opened = db.connect_to_read(application="playalter-streams")
+        self._connection = opened
+        try:
+            # PostgreSQL would plan each execution anew, which costs more than to execute it.
+            opened.cursor.execute("SET plan_cache_mode = force_generic_plan")
+            if not has_replica:
+                announcing.listen(opened)
+        except BaseException:
+            self.close()
+            raise
+        self.is_told = not has_replica
+        self._renews_at = time.monotonic() + (_RENEW_SECONDS if has_replica else float("inf"))
+        return True
 
     def news(self, watched: Sequence[Watched]) -> list[int]:
         """The positions of those with events that the user has not received, or whose API key is
-        not valid any more.
-
-        Raises psycopg2's and SQLAlchemy's errors; the next call then opens a new connection.
-        """
+        not valid any more."""
         if not watched:
             return []
         keys = {each.key_prefix for each in watched}
-        try:
-            rows = self._ask(watched, keys)
-        except BaseException:
-            self.close()
-            raise
-        found = {number - 1 for number, _ in rows if number is not None}
-        gone = {key for _, key in rows if key is not None}
-        if gone:
-            found |= {n for n, each in enumerate(watched) if each.key_prefix in gone}
-        return sorted(found)
-
-    def tails(self, watched: Sequence[Watched]) -> list[Tail | None]:
-        """What `workflow_tails` returns, in one round trip. Raises like `news`."""
-        try:
-            return workflow_tails(watched, connection=self._opened())
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close the connection; the next call of `news` opens a new one."""
-        connection, self._connection, self._cursor = self._connection, None, None
-        if connection is not None:
-            connection.close()
-
-    def _ask(
-        self, watched: Sequence[Watched], keys: set[str]
-    ) -> list[tuple[int | None, str | None]]:
-        self._opened()
         # PostgreSQL reads the text of an array faster than psycopg2 writes a list of ids.
         ids = ",".join(each.workflow_id.hex for each in watched)
         afters = ",".join(str(each.after) for each in watched)
-        self._cursor.execute(_EXECUTE, (f"{{{ids}}}", f"{{{afters}}}", f"{{{','.join(keys)}}}"))
-        found: list[tuple[int | None, str | None]] = self._cursor.fetchall()
-        return found
+        asked = (f"{{{ids}}}", f"{{{afters}}}", f"{{{','.join(keys)}}}")
+        rows = self._with(lambda connection: connection.execute("news", _TYPES, asked, _NEWS))
+        found = {row["number"] - 1 for row in rows if row["number"] is not None}
+        gone = {row["gone_key"] for row in rows}
+        found |= {n for n, each in enumerate(watched) if each.key_prefix in gone}
+        return sorted(found)
 
-    def _opened(self) -> Connection:
-        if self._connection is None or time.monotonic() > self._renews_at:
+    def tails(self, watched: Sequence[Watched]) -> list[Tail | None]:
+        """What `workflow_tails` returns, in one round trip."""
+        return self._with(lambda connection: workflow_tails(watched, connection=connection))
+
+    def watch(self, workflows: Iterable[UUID]) -> None:
+        """Let events of these workflows be announced (see `app.protocol.watched.watch`)."""
+        self._with(lambda connection: announcing.watch(connection, workflows))
+
+    def wait(self, seconds: float, bell: int) -> dict[UUID, int]:
+        """Wait up to `seconds` for announcements, or until the file `bell` can be read.
+
+        Returns the number of the last announced event of each workflow. Opens no connection.
+        """
+        if self._connection is None:
+            _await_input(seconds, bell)
+            return {}
+        return self._with(lambda connection: self._announced(connection, seconds, bell))
+
+    def close(self) -> None:
+        """Close the connection; the next call of a method opens a new one."""
+        closing, self._connection = self._connection, None
+        if closing is not None:
+            closing.connection.close()
+
+    def _announced(
+        self, connection: PooledConnection, seconds: float, bell: int
+    ) -> dict[UUID, int]:
+        if found := announcing.announced(connection):  # they came during other statements
+            return found
+        _await_input(seconds, bell, *([connection.connection.fileno()] if self.is_told else []))
+        return announcing.announced(connection)
+
+    def _with(self, use: Callable[[PooledConnection], T]) -> T:
+        self.open()
+        assert self._connection is not None
+        try:
+            return use(self._connection)
+        except BaseException:
             self.close()
-            self._connection = connect_to_read()
-            # SQLAlchemy's part of each execution would be dearer than the rest of it.
-            self._cursor = self._connection.connection.cursor()
-            self._cursor.execute(_PREPARE)
-            self._renews_at = time.monotonic() + _RENEW_SECONDS
-        return self._connection
+            raise
+
+
+def _await_input(seconds: float, *files: int) -> None:
+    """Wait up to `seconds` until one of the files can be read."""
+    # Not select(), which takes no file whose number is above 1023.
+    waiting = select.poll()
+    for file in files:
+        waiting.register(file, select.POLLIN)
+    waiting.poll(max(0.0, seconds) * 1000)

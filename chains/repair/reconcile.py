@@ -23,7 +23,7 @@ from app.broker.links import queue_of
 from app.db import AWAY
 from app.errors import Unavailable
 from app.platform import Effect
-from app.protocol import lanes
+from app.protocol import lanes, watched
 from chains import admission, waking
 from chains.actions import actions
 from chains.dispatch import oldest_messages, queue_lengths
@@ -104,6 +104,8 @@ def reconcile() -> int:
         orphans.decide(BATCH)
     with _logged_failures("orphans.of_ended_workflows"):
         _repair_all(current, orphans.of_ended_workflows(BATCH))
+    with _logged_failures("watched.forget"):
+        watched.forget_unwatched()
     return len(due)
 
 

@@ -17,7 +17,7 @@ from app.db.models.machinery import (
 )
 from app.db.models.people import ApiKey, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
-from app.db.models.record import EventRow, IntentRow, PlatformObject
+from app.db.models.record import EventRow, IntentRow, PlatformObject, WatchedWorkflow
 from app.db.models.statuses import (
     CAUSES,
     RARE_WORKFLOW_STATUSES,
@@ -67,6 +67,7 @@ __all__ = [
     "SchemaBaseline",
     "StepRow",
     "User",
+    "WatchedWorkflow",
     "WebhookDelivery",
     "WorkerPresence",
     "WorkflowArtifact",

@@ -1,4 +1,4 @@
-"""Tables of the record: intents and events."""
+"""Tables of the record: intents and events, and which events are announced."""
 
 from datetime import datetime
 from typing import Any
@@ -74,3 +74,15 @@ class EventRow(Base):
     seq: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     body: Mapped[str]
     hash: Mapped[bytes]
+
+
+class WatchedWorkflow(Base):
+    """A workflow whose events are announced until then, because a web server streams them.
+
+    The table is UNLOGGED: it is empty after a crash.
+    """
+
+    __tablename__ = "watched_workflows"
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)

@@ -255,3 +255,11 @@ def test_a_copy_is_published_only_if_no_message_can_be_left(kernel: Kernel) -> N
     # All messages of the queue are younger, or the queue is empty: the step's message is lost.
     assert won(published, "control", "0 s") == ["first"]
     assert won(published, "openai", "1 hour") == ["first"]
+
+
+def test_a_pass_removes_what_is_not_watched_any_more(kernel: Kernel) -> None:
+    ids = [kernel.start("noop_chain") for _ in range(2)]
+    for id, seconds in zip(ids, (-1, 60), strict=True):
+        db.row("SELECT watch_workflows_v1(%s::uuid[], %s)", ([id], seconds))
+    reconcile.reconcile()
+    assert db.rows("SELECT workflow_id FROM watched_workflows", ()) == [{"workflow_id": ids[1]}]

@@ -34,6 +34,7 @@ _TABLES = (
     "intents",
     "platform_objects",
     "events",
+    "watched_workflows",
     "artifacts",
     "workflow_artifacts",
     "webhook_deliveries",

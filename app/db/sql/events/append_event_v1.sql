@@ -7,9 +7,15 @@
 -- are not read back exactly as they were written. p_data contains hashes of payloads, never
 -- payloads (see without_empty_v1). Called by every function that logs a change of a workflow's
 -- state.
+--
+-- If a web server watches the workflow, the event is announced at the commit: the workflow's id and
+-- the event's number, on the channel watched_events. Only then, because the commits of transactions
+-- that announce anything wait for one another.
 CREATE OR REPLACE FUNCTION append_event_v1(
   p_workflow uuid, p_type text, p_step text, p_data jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  appended integer;
 BEGIN
   INSERT INTO events (workflow_id, seq, body, hash)
   SELECT p_workflow, seq, line, sha256(last_hash || convert_to(line, 'UTF8'))
@@ -24,5 +30,8 @@ BEGIN
             FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
               SELECT seq, hash FROM events WHERE workflow_id = p_workflow
                ORDER BY seq DESC LIMIT 1) AS last ON true
-          OFFSET 0) AS following;
+          OFFSET 0) AS following
+  RETURNING seq INTO appended;
+  PERFORM pg_notify('watched_events', p_workflow || ' ' || appended)
+     FROM watched_workflows WHERE workflow_id = p_workflow AND until > clock_timestamp();
 END $$;

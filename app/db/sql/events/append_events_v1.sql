@@ -1,6 +1,7 @@
 -- Appends several events to one workflow's record; each of p_events is {type, step, data}. The
--- stored text, the hash chain and the lock are as in append_event_v1. All events get the same time.
--- Called for sibling steps whose outcomes are recorded together.
+-- stored text, the hash chain, the lock and the announcement, of the last of them, are as in
+-- append_event_v1. All events get the same time. Called for sibling steps whose outcomes are
+-- recorded together.
 CREATE OR REPLACE FUNCTION append_events_v1(p_workflow uuid, p_events jsonb[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -29,4 +30,6 @@ BEGIN
   INSERT INTO events (workflow_id, seq, body, hash)
   SELECT p_workflow, last_seq + n, body, hash
     FROM unnest(lines, hashes) WITH ORDINALITY AS made (body, hash, n);
+  PERFORM pg_notify('watched_events', p_workflow || ' ' || (last_seq + cardinality(lines)))
+     FROM watched_workflows WHERE workflow_id = p_workflow AND until > clock_timestamp();
 END $$;
