@@ -49,8 +49,10 @@ class Announced:
 
         Others of which no stream has waited for a while are no longer counted.
         """
-        self._entries = {id: entry for id, entry in self._entries.items() if now < entry.ends_at}
         asked = {each for each in workflows if not self.covers(each, now)}
+        if not asked:
+            return asked
+        self._entries = {id: entry for id, entry in self._entries.items() if now < entry.ends_at}
         again = {each for each in asked if each in self._entries}
         room = max(0, self._most - len(self._entries))
         return again | set(sorted(asked - again)[:room])

@@ -14,7 +14,6 @@ number of workflows that run, and hardly with the number of streams. Polls also 
 were revoked.
 """
 
-import contextlib
 import socket
 import threading
 import time
@@ -89,6 +88,7 @@ class Watch:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._bell: socket.socket | None = None
+        self._is_rung = False
         self._is_closed = False
 
     def register(self, watched: Watched, *, is_read: bool = False) -> Waiter:
@@ -155,8 +155,7 @@ class Watch:
 
     def _begin(self) -> None:
         self._bell, heard = socket.socketpair()
-        self._bell.setblocking(False)
-        heard.setblocking(False)
+        self._is_rung = False
         self._thread = threading.Thread(
             target=self._run, args=(self._bell, heard), name="watch", daemon=True
         )
@@ -164,9 +163,9 @@ class Watch:
 
     def _ring(self) -> None:
         """Wake the thread while it waits for announcements."""
-        if self._bell is not None:
-            with contextlib.suppress(BlockingIOError):  # it was rung often, and will be heard
-                self._bell.send(b".")
+        if self._bell is not None and not self._is_rung:
+            self._is_rung = True
+            self._bell.send(b".")
 
     def _run(self, bell: socket.socket, heard: socket.socket) -> None:
         probe = Probe()
@@ -220,9 +219,8 @@ class Watch:
             waiter.is_read = True
             if tail is None or tail.events or tail.is_complete:
                 self._answer(waiter, tail)
-        self._watch_workflows(
-            probe, [waiter for waiter in found if not waiter.is_answered.is_set()]
-        )
+        if left := [waiter for waiter in found if not waiter.is_answered.is_set()]:
+            self._watch_workflows(probe, left)
         self._pace.count(time.monotonic() - began)
 
     def _watch_workflows(self, probe: Probe, waiters: list[Waiter]) -> None:
@@ -260,22 +258,24 @@ class Watch:
         return interval + streams * _EACH_SECONDS
 
     def _answer(self, waiter: Waiter, tail: Tail | None) -> None:
-        waiter.tail = tail
-        waiter.is_answered.set()
         with self._lock:
             self._waiters.discard(waiter)
             if tail is not None and tail.is_complete:
                 self._announced.end(waiter.watched.workflow_id)
+        waiter.tail = tail
+        waiter.is_answered.set()
 
     def _listen(self, probe: Probe, heard: socket.socket, seconds: float) -> None:
         """Wait up to `seconds` for announcements, or for a waiter that is not told."""
         rest = self._pace.rest()
-        time.sleep(rest)
+        if rest:
+            time.sleep(rest)
         events = probe.wait(seconds - rest, heard.fileno())
-        with contextlib.suppress(BlockingIOError):
-            heard.recv(4096)
         with self._lock:
             self._announced.hear(events)
+            if self._is_rung:
+                self._is_rung = False
+                heard.recv(1)
 
 
 class _Polls:

@@ -7,6 +7,7 @@ is lost makes an event late, and loses none.
 """
 
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from app import db
@@ -38,18 +39,20 @@ def watch(connection: PooledConnection, workflows: Iterable[UUID]) -> None:
     connection.execute("watch_workflows_v1", types, (ids, WATCHED_SECONDS), None)
 
 
-def announced(connection: PooledConnection) -> dict[UUID, int]:
+def announced(connection: PooledConnection, *, is_read: bool = False) -> dict[UUID, int]:
     """The workflows with announced events, and the number of the last event of each.
 
-    Each announcement is returned once, with those that came during other statements. Raises
-    psycopg2's errors if the connection is lost.
+    Each announcement is returned once, with those that came during other statements. With
+    `is_read`, only these are returned. Raises psycopg2's errors if the connection is lost.
     """
-    connection.connection.poll()
+    if not is_read:
+        connection.connection.poll()
+    notices: list[Any] = connection.connection.notifies
     found: dict[UUID, int] = {}
-    for notice in connection.connection.notifies:
+    for notice in notices:
         workflow, _, number = notice.payload.partition(" ")
         found[UUID(workflow)] = max(int(number), found.get(UUID(workflow), 0))
-    connection.connection.notifies.clear()
+    notices.clear()
     return found
 
 

@@ -119,7 +119,7 @@ class Probe:
     def _announced(
         self, connection: PooledConnection, seconds: float, bell: int
     ) -> dict[UUID, int]:
-        if found := announcing.announced(connection):  # they came during other statements
+        if found := announcing.announced(connection, is_read=True):
             return found
         _await_input(seconds, bell, *([connection.connection.fileno()] if self.is_told else []))
         return announcing.announced(connection)
