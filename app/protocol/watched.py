@@ -6,6 +6,7 @@ web server watches few. Outage mode: open; who waits for events also polls, so a
 is lost makes an event late, and loses none.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ WATCHED_SECONDS = 20.0
 """A workflow is watched for this time, unless it is watched again meanwhile."""
 
 _CHANNEL = "watched_events"
+_ANNOUNCEMENT = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) ([0-9]{1,10})")
 _FORGET = "DELETE FROM watched_workflows WHERE until < clock_timestamp()"
 
 
@@ -50,8 +52,10 @@ def announced(connection: PooledConnection, *, is_read: bool = False) -> dict[UU
     notices: list[Any] = connection.connection.notifies
     found: dict[UUID, int] = {}
     for notice in notices:
-        workflow, _, number = notice.payload.partition(" ")
-        found[UUID(workflow)] = max(int(number), found.get(UUID(workflow), 0))
+        announcement = _ANNOUNCEMENT.fullmatch(notice.payload)
+        if announcement is not None:  # every role may announce on every channel
+            workflow, seq = UUID(announcement[1]), int(announcement[2])
+            found[workflow] = max(seq, found.get(workflow, 0))
     notices.clear()
     return found
 

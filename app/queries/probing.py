@@ -97,7 +97,10 @@ class Probe:
         return self._with(lambda connection: workflow_tails(watched, connection=connection))
 
     def watch(self, workflows: Iterable[UUID]) -> None:
-        """Let events of these workflows be announced (see `app.protocol.watched.watch`)."""
+        """Let events of these workflows be announced (see `app.protocol.watched.watch`).
+
+        This is all that a probe changes: who is told, and nothing that a query shows.
+        """
         self._with(lambda connection: announcing.watch(connection, workflows))
 
     def wait(self, seconds: float, bell: int) -> dict[UUID, int]:

@@ -173,6 +173,8 @@ def test_only_the_events_of_watched_workflows_are_announced(start: Callable[...,
         for each in (other, expired):
             append_event(each, "StepSucceeded")
             db.row(several, (each, events))
+        for payload in ("", "no id", f"{other} x", f"{other}"):  # whoever announces this
+            db.row("SELECT pg_notify('watched_events', %s)", (payload,))
         for seq in (2, 3):
             append_event(watched, "StepSucceeded")
             assert heard(connection, watched, seq) == {watched}
