@@ -106,12 +106,13 @@ def test_each_waiter_gets_its_own_events_within_a_second(
 
 
 @pytest.mark.long
-def test_half_of_the_waiters_get_their_event_within_20_milliseconds(
-    caller: Caller, start: Callable[..., UUID]
+@pytest.mark.parametrize(("streams", "seconds"), [(12, 0.01), (40, 0.02)])
+def test_half_of_the_waiters_get_their_event_soon(
+    caller: Caller, start: Callable[..., UUID], streams: int, seconds: float
 ) -> None:
-    # Other processes may delay one try.
-    tries = (statistics.median(one_by_one(caller, start, 40)) for _ in range(3))
-    assert any(median < 0.02 for median in tries)
+    # Of 40 workflows, not all are announced. Other processes may delay one try.
+    tries = (statistics.median(one_by_one(caller, start, streams)) for _ in range(3))
+    assert any(median < seconds for median in tries)
 
 
 def one_by_one(caller: Caller, start: Callable[..., UUID], count: int) -> list[float]:
