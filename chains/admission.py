@@ -144,6 +144,7 @@ def _look(queue: str, known: _Queue, *, has_lined_up: bool) -> None:
         found = lanes.admit(queue, length)
         if found is None:
             if length == 0:
+                known.is_wanted = True  # so that this look is not put off
                 _feeder.want(queue, _SOON_SECONDS)
             return
         known.asked_at = time.monotonic()

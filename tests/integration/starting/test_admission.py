@@ -1,5 +1,6 @@
 """Admission: what is beyond a queue's level waits in lanes, and comes out in order, once."""
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -8,10 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg2
 import pytest
 import redis
 
 from app import db
+from app.broker.lists import PRIORITIES
 from app.protocol import lanes
 from app.settings import Settings
 from chains import admission
@@ -348,3 +351,32 @@ def test_a_process_that_knows_no_backlog_looks_again_by_itself(
     while queue_length("control") < lanes.LEAST_MESSAGES:
         assert time.monotonic() < end, "nobody has looked"
         time.sleep(0.01)
+
+
+def test_an_empty_queue_is_looked_at_again_soon_while_another_process_decides(
+    kernel: Kernel, settings: Settings, broker: redis.Redis
+) -> None:
+    back_up()
+    with many_messages(broker):
+        lined_up(kernel, 3)
+    admission.forget()
+
+    def looks() -> int:
+        return int(broker.info("commandstats")["cmdstat_llen"]["calls"]) // len(PRIORITIES)
+
+    with contextlib.closing(psycopg2.connect(db.dsn(settings.database_url))) as other:
+        with other.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(hashtext('admission'), hashtext('control'))"
+            )
+        before = looks()
+        admission.top_up("control")
+        time.sleep(1.0)
+        # One every 10 ms, not one every 250.
+        assert looks() - before > 12
+        assert queue_length("control") == 0
+        other.rollback()
+        end = time.monotonic() + 5
+        while queue_length("control") < lanes.LEAST_MESSAGES:
+            assert time.monotonic() < end, "nobody has looked"
+            time.sleep(0.01)
