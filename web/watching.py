@@ -289,7 +289,8 @@ class _Polls:
     def restart(self) -> None:
         """Poll soon, and then less and less often."""
         self._pause = self._first
-        self._at = time.monotonic() + self._first
+        # Not later than before: workflows may be added again and again.
+        self._at = min(self._at, time.monotonic() + self._first)
 
     def hasten(self) -> None:
         """Poll at once, because events may have been missed."""

@@ -19,7 +19,11 @@ WATCHED_SECONDS = 20.0
 
 _CHANNEL = "watched_events"
 _ANNOUNCEMENT = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) ([0-9]{1,10})")
-_FORGET = "DELETE FROM watched_workflows WHERE until < clock_timestamp()"
+# A row that a web server is just watching again is left alone: to wait for it could be a deadlock.
+_FORGET = (
+    "DELETE FROM watched_workflows WHERE workflow_id IN (SELECT workflow_id FROM watched_workflows"
+    " WHERE until < clock_timestamp() FOR UPDATE SKIP LOCKED)"
+)
 
 
 def listen(connection: PooledConnection) -> None:

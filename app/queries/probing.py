@@ -106,7 +106,8 @@ class Probe:
     def wait(self, seconds: float, bell: int) -> dict[UUID, int]:
         """Wait up to `seconds` for announcements, or until the file `bell` can be read.
 
-        Returns the number of the last announced event of each workflow. Opens no connection.
+        Returns the number of the last announced event of each workflow. Without a connection, it
+        opens none.
         """
         if self._connection is None:
             _await_input(seconds, bell)

@@ -14,7 +14,7 @@ from app.queries import Tail, Watched
 from app.settings import Settings, current
 from tests.web.conftest import Caller, append_event, change, end
 from web.announced import Announced
-from web.watching import Waiter, Watch
+from web.watching import Waiter, Watch, _Polls
 
 NEVER = 600.0
 ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
@@ -227,3 +227,13 @@ def test_a_process_watches_a_bounded_number_and_renews_them_in_time() -> None:
     assert announced.missing([first, third], 21.5) == {first, third}
     announced.end(first)
     assert announced.missing([second, third], 21.5) == {second, third}
+
+
+def test_polls_come_although_workflows_are_added_again_and_again() -> None:
+    polls = _Polls(0.02, 0.25)
+    polls.polled(time.monotonic(), None)
+    end = time.monotonic() + 5
+    while not polls.is_due(time.monotonic(), None):
+        assert time.monotonic() < end, "no poll is due"
+        polls.restart()
+        time.sleep(0.002)
