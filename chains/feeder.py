@@ -1,6 +1,7 @@
 """A thread that calls a function for names when they are due, so that no caller waits for it."""
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,11 +13,17 @@ class Feeder:
     """Calls `do(name)` at the time that was wanted for a name, once for all that wanted it by then.
 
     One call runs at a time. Whoever wants a name during its call gets another call. The thread
-    starts with the first name; a forked process starts its own. `do` must not raise.
+    starts with the first name and never ends; a forked process starts with no name and no thread.
+    A feeder lives as long as its process. `do` must not raise.
     """
 
     def __init__(self, do: Callable[[str], None], thread: str) -> None:
         self._do, self._name = do, thread
+        self._renew()
+        # The thread of the parent does not exist in a forked child, and may have held the lock.
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
         self._due: dict[str, float] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -29,7 +36,7 @@ class Feeder:
             return
         with self._changed:
             self._due[name] = min(at, self._due.get(name, math.inf))
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             self._changed.notify_all()

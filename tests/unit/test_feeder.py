@@ -1,5 +1,7 @@
 """One thread calls for each name when it is due."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -74,6 +76,30 @@ def test_a_feeder_that_rests_forgets_what_was_wanted(feeder: Feeder, calls: Call
     feeder.rest()
     feeder.want("b", 0.1)
     calls.await_made(["b"])
+
+
+FORKING = """
+import os
+import threading
+
+from chains.feeder import Feeder
+
+called = threading.Event()
+feeder = Feeder(lambda name: called.set(), "test")
+feeder.want("a", 3600)
+if not os.fork():
+    feeder.want("a")
+    os._exit(0 if called.wait(10) else 1)
+assert os.wait()[1] == 0, "the child was not called"
+assert not called.is_set()
+"""
+
+
+def test_a_forked_process_starts_its_own_thread() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_rest_waits_for_the_call_that_runs(feeder: Feeder, calls: Calls) -> None:
