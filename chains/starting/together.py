@@ -64,7 +64,7 @@ _MANY = (
 def submit(common: Common, own: Own) -> Json:
     """Run `submit_workflow_v1`, if possible for several starts at once; return the start's row.
 
-    If the row has `is_published`, the first steps were published too.
+    If the row has `is_published`, the first steps were published too, unless Redis was away.
 
     Raises psycopg2's errors of this start, and Unavailable.
     """

@@ -43,8 +43,8 @@ _SWITCH_SECONDS = 0.001
 """A thread that computes gives way to others after this time. With Python's default of 5 ms, every
 statement of a small request would wait that long for each thread that checks a definition."""
 
-_RESTED = "rested"
-"""What `handle` returns if the loop awaits the next request of the connection by now."""
+_RESTS = "rests"
+"""What `handle` returns if the connection can await its next request without the loop's help."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
@@ -178,14 +178,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         """Answer a request, in a thread. The time for the rest of its body begins now.
 
         If the client has taken the response and holds no slot, there is nothing to do for the loop
-        until the next request arrives. Then this thread registers the connection for that.
+        until the next request arrives (see `_on_answered`).
         """
         conn.start_clock()
         is_kept = super().handle(conn)
-        if not is_kept or not conn.may_rest():
-            return is_kept
-        self._rest(conn)
-        return _RESTED
+        return _RESTS if is_kept and conn.may_rest() else is_kept
 
     def _rest(self, conn: Arrival) -> None:
         """Await the next request; the loop may begin to read that before this returns."""
@@ -281,10 +278,13 @@ class Worker(ThreadWorker):  # type: ignore[misc] # Any, as it ships no types
         answered.add_done_callback(partial(self._on_answered, arrival))
 
     def _on_answered(self, arrival: Arrival, answered: "Future[Any]") -> None:
-        """Called in the thread of a request, or in the loop if it is cancelled."""
+        """Called in the thread of a request, when its lane has one thread more, or in the loop if
+        the request is cancelled."""
         has_failed = answered.cancelled() or answered.exception() is not None
-        if has_failed or answered.result() is not _RESTED:
+        if has_failed or answered.result() is not _RESTS:
             self.method_queue.defer(self.finish_request, arrival, answered)
+        else:
+            self._rest(arrival)
 
     def _expire(self, arrival: Arrival) -> None:
         is_waiting = arrival in self._slots.waiting

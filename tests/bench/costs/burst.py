@@ -209,7 +209,7 @@ def report(found: Json) -> str:
 def _summary(found: Json) -> list[str]:
     return [
         f"{found['workflows']:,} workflows: submitted in {found['submission_seconds']:.1f} s,",
-        f"all ended {found['total_seconds']:.1f} s later",
+        f"all ended {found['total_seconds']:.1f} s after the workers were started",
         f"last nine parts: rates within {found['rates_apart']:.0%} of their median,",
         f"CPU of a step within {found['costs_apart']:.0%}",
         f"reconciler: {found['reconciler_share']:.1%} of a core,",
