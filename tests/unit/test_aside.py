@@ -20,6 +20,7 @@ from chains.language.patterns import keywords, matching
 from chains.language.patterns.keywords import matches, pattern_fault
 from chains.language.patterns.time_limits import TakesTooLong, check_time, time_limit
 from tests.forked import CHECKOUT
+from tests.processes import is_alive
 
 LARGE = r"\w{90}x$"
 TEXT = "a" * 10_000
@@ -150,11 +151,11 @@ def test_a_forked_process_has_a_child_of_its_own_and_no_child_outlives_its_owner
         assert _parent(first) == owner.pid != forked
         try:
             owner.kill()
-            _until(lambda: not _runs(first))
-            assert _runs(second)
+            _until(lambda: not is_alive(first))
+            assert is_alive(second)
         finally:
             os.kill(forked, signal.SIGKILL)
-        _until(lambda: not _runs(second))
+        _until(lambda: not is_alive(second))
 
 
 def _match_often() -> None:
@@ -175,16 +176,5 @@ def _until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
 def _parent(pid: int) -> int:
-    return int(_stat(pid)[1])
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return _stat(pid)[0] != "Z"
-    except FileNotFoundError:
-        return False
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -15,6 +15,7 @@ import requests
 
 from app import db
 from app.settings import Settings
+from tests.processes import children, environment
 from tests.web.conftest import Caller, picture
 from web.server.departures import Memory, Outlet
 
@@ -34,10 +35,8 @@ def _raw(url: str, request: bytes, *, is_whole: bool = False) -> bytes:
 
 def _server(port: int) -> int:
     """The process that was started to serve at this port."""
-    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        if f"WEB_PORT={port}\0".encode() in Path(f"/proc/{child}/environ").read_bytes():
-            return int(child)
-    raise AssertionError("no process serves at this port")
+    (pid,) = (pid for pid in children() if f"WEB_PORT={port}\0".encode() in environment(pid))
+    return pid
 
 
 def test_the_server_process_keeps_the_promises_of_the_application(

@@ -19,6 +19,7 @@ from ops.laptop.faults import DataUnusable
 from ops.laptop.ports import Port, free_port
 from ops.laptop.postgres import Postgres
 from ops.laptop.supervisor import Supervisor
+from tests.processes import is_alive
 
 SETTINGS = "SELECT name, setting FROM pg_settings"
 CAP_BITS_ALLOWED = {0, 1 << 1, 1 << 2}
@@ -72,10 +73,6 @@ def _pid(supervisor: Supervisor) -> int:
     pid = supervisor.status()[0].pid
     assert pid is not None
     return pid
-
-
-def _is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def test_server_runs_without_root_below_a_closed_folder_whose_rights_stay(server: Postgres) -> None:
@@ -146,7 +143,7 @@ def test_lock_file_naming_a_strangers_process_does_not_stop_a_start(server: Post
         lock.write_text(f"{stranger}\n{server.folder}\n1700000000\n5432\n\n\n  1 1\n")
         with _running(server):
             assert _run(server, "SELECT 1") == [(1,)]
-        assert _is_alive(stranger)
+        assert is_alive(stranger)
 
 
 def test_orphaned_server_of_the_same_folder_is_ended_first(server: Postgres) -> None:

@@ -16,6 +16,7 @@ from ops.laptop.faults import PortTaken, ServiceFailed
 from ops.laptop.ports import Port, free_port, is_free
 from ops.laptop.service import Service, State
 from ops.laptop.supervisor import Supervisor
+from tests.processes import children, command, is_alive
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SLEEPER = "import time; time.sleep(300)"
@@ -46,13 +47,6 @@ def _wait(is_done: Callable[[], bool], seconds: float = 15.0) -> bool:
     while not is_done() and time.monotonic() < until:
         time.sleep(0.02)
     return is_done()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def _pids(supervisor: Supervisor) -> dict[str, int]:
@@ -91,7 +85,7 @@ def test_killed_service_is_restarted_and_its_orphans_are_ended(tmp_path: Path) -
         orphan = _printed_pids(log)[0]
         os.kill(before, signal.SIGKILL)
         assert _wait(lambda: len(_printed_pids(log)) == 2)
-        assert not _is_alive(orphan)
+        assert not is_alive(orphan)
         assert _pids(supervisor)["stubborn"] != before
         assert supervisor.status()[0].restarts == 1
 
@@ -191,10 +185,10 @@ def test_stop_ends_dependents_first_and_kills_who_ignores_it(tmp_path: Path) -> 
     with Supervisor(services) as supervisor:
         pids = [*_pids(supervisor).values(), *_printed_pids(log)]
         assert len(pids) == 3
-        assert all(_is_alive(pid) for pid in pids)
+        assert all(is_alive(pid) for pid in pids)
         begin = time.time()
     assert float(ends.read_text()) - begin >= 0.5
-    assert not any(_is_alive(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +223,7 @@ with signals_as_exit(), Supervisor([service]) as supervisor:
         assert len(pids) == 2
         owner.send_signal(number)
         owner.wait(timeout=10)
-    assert _wait(lambda: not any(_is_alive(pid) for pid in pids))
+    assert _wait(lambda: not any(is_alive(pid) for pid in pids))
 
 
 def test_killed_guard_is_replaced(tmp_path: Path) -> None:
@@ -242,17 +236,7 @@ def test_killed_guard_is_replaced(tmp_path: Path) -> None:
 
 def _guards() -> set[int]:
     """Guards started by this process, by any of its threads."""
-    lists = Path("/proc/self/task").glob("*/children")
-    children = {int(pid) for path in lists for pid in path.read_text().split()}
-    return {pid for pid in children if b"guard.py" in _command(pid)}
-
-
-def _command(pid: int) -> bytes:
-    """The command line of a process; empty if it has just ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return {pid for pid in children() if b"guard.py" in command(pid)}
 
 
 # Ends its work of half a second when it is asked to.
@@ -309,4 +293,4 @@ def test_a_retired_service_that_never_ends_is_stopped(tmp_path: Path) -> None:
         supervisor.retire("worker-2")
         supervisor.retire("worker-3")
         assert _wait(lambda: not supervisor.status())
-        assert _wait(lambda: not _is_alive(child))
+        assert _wait(lambda: not is_alive(child))
