@@ -13,7 +13,8 @@ from app.errors import Permanent
 from app.payload import dumps
 from app.platform import Json
 from chains import registry
-from chains.starting.start import Parent, start_child
+from chains.starting.start import start_child
+from chains.starting.writing import Parent
 
 MAX_DEPTH = 20
 _CODE = "parent_stopped"

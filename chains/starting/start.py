@@ -17,18 +17,16 @@ from app import db, settings
 from app.errors import Conflict, InvalidInput, Unauthorized
 from app.files.mentions import mentioned
 from app.identity.keys import INVALID, require_valid
-from app.payload import dumps, whole_numbers
+from app.payload import whole_numbers
 from app.platform import Json
 from chains import registry
-from chains.admission import publish_start
-from chains.dispatch import dispatch_start
 from chains.language.definition import Definition
-from chains.plans.asking import asked_at_start
-from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
+from chains.plans.compiler import DEFAULT_PRIORITY
 from chains.plans.plan import Plan
 from chains.running import pausing
 from chains.starting import together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
+from chains.starting.writing import Parent, Start, first_rows_of, publish
 
 RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start if its version was retired or deleted after it was chosen."""
@@ -49,38 +47,6 @@ class Started:
     created: bool
     summary: str | None = None
     asks: bool = False
-
-
-@dataclass(frozen=True)
-class Parent:
-    """The parent of a child: the workflow and its step that starts the child.
-
-    `depth` is the number of levels from the root to the child.
-    """
-
-    id: UUID
-    step_key: str
-    depth: int
-
-
-@dataclass(frozen=True)
-class _Start:
-    """The values that the start of a workflow writes."""
-
-    id: UUID
-    user_id: UUID
-    type: str
-    version: int
-    input: Json
-    priority: int = DEFAULT_PRIORITY
-    idempotency_key: str | None = None
-    request_hash: bytes | None = None
-    parent: Parent | None = None
-
-    @cached_property
-    def text(self) -> str:
-        """The input as it is stored."""
-        return dumps(self.input)
 
 
 @dataclass(frozen=True)
@@ -118,9 +84,9 @@ class _Request:
         if version in self.refused:
             raise self.refused[version]
 
-    def start(self, workflow_id: UUID, version: int) -> _Start:
+    def start(self, workflow_id: UUID, version: int) -> Start:
         """The values to write for a start of this request on `version`."""
-        return _Start(
+        return Start(
             workflow_id,
             self.user_id,
             self.type,
@@ -178,7 +144,7 @@ def _start_quickly(request: _Request) -> Started | None:
     if row["verdict"] not in {"started", "lined_up", "started_apart", "known"}:
         return None
     if not row.get("is_published"):
-        _publish(start, row["verdict"])
+        publish(start, row["verdict"])
     asks = bool(registry.plan(request.type, version).asking)
     return Started(workflow_id, created=True, summary=row.get("shown"), asks=asks)
 
@@ -203,7 +169,7 @@ def _start_fully(request: _Request) -> Started:
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
-    _publish(start, verdict)
+    publish(start, verdict)
     return Started(workflow_id, created=True)
 
 
@@ -227,10 +193,10 @@ def start_child(
     version, definition = _picked(type, child_id, version)
     check_input(definition.input_schema, input, user_id)
     refuse_many_steps(registry.plan(type, version), input)
-    start = _Start(child_id, user_id, type, version, input, parent=parent)
+    start = Start(child_id, user_id, type, version, input, parent=parent)
     verdict = _commit(start)
     pausing.follow_parent(child_id)
-    _publish(start, verdict)
+    publish(start, verdict)
 
 
 def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition]:
@@ -248,7 +214,7 @@ def _exists(workflow_id: UUID) -> bool:
     return db.call(sql, (workflow_id,)) is not None
 
 
-def _submit(choice: registry.Choice, start: _Start, key_prefix: str | None = None) -> Json:
+def _submit(choice: registry.Choice, start: Start, key_prefix: str | None = None) -> Json:
     """Run `submit_workflow_v1` and return its row.
 
     The verdict of the row is `refused` if a constraint of the database refused the start.
@@ -261,7 +227,7 @@ def _submit(choice: registry.Choice, start: _Start, key_prefix: str | None = Non
             start.user_id,
             start.type,
             start.version,
-            _first_rows(start, plan),
+            first_rows_of(start, plan),
         ),
         *(settings.current().republish_seconds, plan.budget, bool(plan.asking)),
     )
@@ -283,7 +249,7 @@ def _submit(choice: registry.Choice, start: _Start, key_prefix: str | None = Non
     return row
 
 
-def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
+def _rows(start: Start, plan: Plan) -> tuple[Any, ...]:
     """The first arguments of `start_workflow_v1`."""
     return (
         start.id,
@@ -294,20 +260,13 @@ def _rows(start: _Start, plan: Plan) -> tuple[Any, ...]:
         start.idempotency_key,
         start.request_hash,
         timeout_of(plan, start.input),
-        _first_rows(start, plan),
+        first_rows_of(start, plan),
         settings.current().republish_seconds,
         start.priority,
     )
 
 
-def _first_rows(start: _Start, plan: Plan) -> str:
-    asked = asked_at_start(plan, start.input)
-    if asked:
-        return dumps(first_rows(plan, asked))
-    return registry.first_rows(start.type, start.version)
-
-
-def _commit(start: _Start) -> str:
+def _commit(start: Start) -> str:
     """Commit a start, and return the verdict of `start_workflow_v1`."""
     plan = registry.plan(start.type, start.version)
     parent = start.parent
@@ -345,18 +304,6 @@ def _insert(parameters: tuple[Any, ...]) -> str:
         ) from err
     assert row is not None
     return str(row["verdict"])
-
-
-def _publish(start: _Start, verdict: str) -> None:
-    """Publish the first steps, unless they were lined up."""
-    plan = registry.plan(start.type, start.version)
-    publish_start(
-        start.id,
-        plan,
-        plan.heads,
-        verdict,
-        lambda: dispatch_start(start.id, start.type, start.version, start.priority),
-    )
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:

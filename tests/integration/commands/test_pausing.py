@@ -12,7 +12,8 @@ from app.protocol.claims import Claim, claim_step
 from chains.commands.cancel import cancel
 from chains.commands.command import Caller
 from chains.commands.pause import pause, resume
-from chains.starting.start import Parent, start_child
+from chains.starting.start import start_child
+from chains.starting.writing import Parent
 from tests.integration.conftest import NOTHING, Kernel, Threads
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import fail, noop
