@@ -14,9 +14,6 @@ LEFT = (
     " share"
 )
 
-RESERVED_WORKFLOW_STATUSES = frozenset({"pending"})
-"""The statuses that no transition leads to. `pending` is reserved for deferred starts."""
-
 
 @dataclass(frozen=True)
 class Transition:
@@ -37,6 +34,11 @@ def _of(before: str, after: str, why: str, *events: str, silent: str | None = No
 
 WORKFLOW_TRANSITIONS: tuple[Transition, ...] = (
     _of(NEW, "running", "it is started", "WorkflowStarted"),
+    _of(NEW, "pending", "its start is deferred", "WorkflowDeferred"),
+    _of("pending", "running", "its start is due", "WorkflowStarted"),
+    _of(
+        "pending", "compensating", "it is cancelled, or does not start in time", "WorkflowStopping"
+    ),
     _of("running", "succeeded", "its last step has ended", "WorkflowSucceeded"),
     _of("running", "compensating", "it fails, times out or is cancelled", "WorkflowStopping"),
     _of("compensating", "running", "its pivot proves to have succeeded", "StopRefused"),

@@ -117,6 +117,9 @@ class _Fork:
                     "the workflow is being stopped and undone; wait for its end",
                     code="workflow_stopping",
                 )
+            if status == "pending":
+                message = "the workflow has not begun yet; start another one instead"
+                raise Conflict(message, code="not_running")
             adopted = self._adopted(connection)
             verdict = self._insert(connection, adopted, input, step_input)
             if is_dry:

@@ -106,6 +106,7 @@ class ExpectedWorkflow:
     cause: str | None = None
     attention: str | None = None
     is_paused: bool = False
+    is_started: bool = False
     input: str | None = None
     output: str | None = None
     is_completed: bool = False

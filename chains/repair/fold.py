@@ -112,19 +112,24 @@ class _Fold:
 
     # The workflow.
 
-    def started(self, data: Data) -> None:
+    def deferred(self, data: Data) -> None:
         workflow = self.expected.workflow
-        workflow.status = "running"
+        workflow.status = "pending"
         workflow.type, workflow.version = str(data["workflow_type"]), int(data["version"])
         workflow.input = data.get("input")
+
+    def started(self, data: Data) -> None:
+        self.deferred(data)
+        self.expected.workflow.status, self.expected.workflow.is_started = "running", True
         for step in self._bodies.get(None, ()):
             self.expected.steps[step.key] = ExpectedStep(step.action)
 
     def stopping(self, data: Data) -> None:
         workflow = self.expected.workflow
+        was_pending = workflow.status == "pending"
         workflow.status, workflow.cause = "compensating", data.get("cause")
         workflow.is_completed = False
-        if workflow.cause == "cancelled":
+        if workflow.cause == "cancelled" or was_pending:
             workflow.is_paused = False
 
     def stop_refused(self, _: str, __: ExpectedStep, ___: Data) -> None:
@@ -293,6 +298,7 @@ def _counts() -> dict[str, int]:
 
 
 _OF_WORKFLOWS: dict[str, Callable[[_Fold, Data], None]] = {
+    "WorkflowDeferred": _Fold.deferred,
     "WorkflowStarted": _Fold.started,
     "WorkflowStopping": _Fold.stopping,
     "WorkflowSucceeded": _Fold.succeeded,

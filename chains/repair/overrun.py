@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app import db
+from app.platform import Json
 from chains.undoing.stop import refuses_cancel, stop
 
 
@@ -18,8 +19,7 @@ def stop_overrun(workflow_id: UUID, found: Mapping[str, Any]) -> UUID | None:
     Return the workflow that is stopping, or None.
     """
     if found["timed_out"]:
-        message = "the workflow took longer than its time-out"
-        stop(workflow_id, "timed_out", {"code": "timed_out", "message": message})
+        stop(workflow_id, "timed_out", _NOT_STARTED if found["status"] == "pending" else _TOO_LONG)
         return workflow_id
     owner: UUID | None = found["over_budget"]
     return None if owner is None else _stop_over_budget(workflow_id, owner)
@@ -42,6 +42,14 @@ def _stop_over_budget(workflow_id: UUID, owner: UUID) -> UUID | None:
     return stopping
 
 
+_TOO_LONG: Json = {
+    "code": "timed_out",
+    "message": "the workflow took longer than its time-out",
+}
+_NOT_STARTED: Json = {
+    "code": "not_started",
+    "message": "the workflow did not start within its `start_within`",
+}
 _OVER_BUDGET = (
     "the budget is exceeded: the platforms have cost more, or a step may cost more than is left"
 )

@@ -154,7 +154,7 @@ def _compare(
 
 def _fold(events: Iterator[Any], plan_of: PlanOf) -> Expected:
     first = next(events, None)
-    if first is None or first["type"] != "WorkflowStarted":
+    if first is None or first["type"] not in {"WorkflowStarted", "WorkflowDeferred"}:
         raise LookupError("the first event is missing")
     plan = plan_of(str(first["data"]["workflow_type"]), int(first["data"]["version"]))
     return fold(chain([first], events), plan)
@@ -168,7 +168,7 @@ def _workflow(expected: ExpectedWorkflow, row: Any) -> Iterator[_Found]:
         ("cause", expected.cause, row.cause),
         ("attention", _set(expected.attention is not None), _set(row.attention)),
         ("paused_at", _set(expected.is_paused), _set(row.is_paused)),
-        ("started_at", _set(True), _set(row.is_started)),
+        ("started_at", _set(expected.is_started), _set(row.is_started)),
         ("completed_at", _set(expected.is_completed), _set(row.is_completed)),
         ("input", expected.input or _EMPTY, row.input),
     ]

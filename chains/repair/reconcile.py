@@ -30,6 +30,7 @@ from chains.dispatch import oldest_messages, queue_lengths
 from chains.repair import heartbeat, lost_webhooks, orphans
 from chains.repair.overrun import stop_overrun
 from chains.repair.unserved import Unserved
+from chains.starting import deferred
 from chains.undoing.settle import settle
 
 log = structlog.get_logger()
@@ -168,8 +169,9 @@ class _Pass:
     def repair(self, workflow_id: UUID) -> None:
         """Repair one workflow.
 
-        Expire leases, make polls due and publish due steps. Stop the workflow if its time-out is
-        exceeded, and the workflow whose budget is exceeded. Undo a stopping workflow further.
+        Begin it if it was deferred. Expire leases, make polls due and publish due steps. Stop the
+        workflow if its time-out is exceeded, and the workflow whose budget is exceeded. Undo a
+        stopping workflow further.
         """
         if time.monotonic() - self.beat_at > heartbeat.BEAT_SECONDS:
             self.beat()
@@ -185,6 +187,9 @@ class _Pass:
             ),
         )
         if row is None:
+            return
+        if row["status"] == "pending" and not row["timed_out"]:
+            deferred.begin(workflow_id)
             return
         if row["expired"]:
             log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])

@@ -5,6 +5,7 @@ A published message may be lost. The reconciler then publishes the step again.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,9 +25,9 @@ from chains.language.definition import Definition
 from chains.plans.compiler import DEFAULT_PRIORITY
 from chains.plans.plan import Plan
 from chains.running import pausing
-from chains.starting import together
+from chains.starting import deferred, together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.writing import Parent, Start, first_rows_of, publish
+from chains.starting.writing import Deferral, Parent, Start, first_rows_of, publish
 
 RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start if its version was retired or deleted after it was chosen."""
@@ -59,6 +60,8 @@ class _Request:
     priority: int
     idempotency_key: str | None
     key_prefix: str | None = None
+    version: int | None = None
+    deferral: Deferral | None = None
     refused: dict[int, InvalidInput] = field(default_factory=dict)
 
     @cached_property
@@ -67,6 +70,10 @@ class _Request:
         body: Json = {"type": self.type, "input": self.input}
         if self.priority != DEFAULT_PRIORITY:
             body["priority"] = self.priority
+        if self.version is not None:
+            body["version"] = self.version
+        if self.deferral is not None:
+            body["deferral"] = self.deferral.as_body()
         text = _SORTED.encode(body)
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
@@ -95,6 +102,7 @@ class _Request:
             self.priority,
             self.idempotency_key,
             self.hash,
+            deferral=self.deferral,
         )
 
 
@@ -106,15 +114,22 @@ def start_workflow(
     idempotency_key: str | None = None,
     priority: int = DEFAULT_PRIORITY,
     key_prefix: str | None = None,
+    version: int | None = None,
+    deferral: Deferral | None = None,
 ) -> Started:
     """Commit a workflow with its first steps, then publish them.
 
     Raise InvalidInput if the type is unknown or the input is wrong, and Conflict if the idempotency
     key was used with another body. `key_prefix` is that of an API key of the user which must be
-    valid at this moment: raise Unauthorized if it was revoked.
+    valid at this moment: raise Unauthorized if it was revoked. `version` is None for the version
+    that the weights or the activation choose. A workflow with a `deferral` is only accepted now.
     """
     input = whole_numbers(input)
-    request = _Request(user_id, type, input, priority, idempotency_key, key_prefix)
+    request = _Request(
+        user_id, type, input, priority, idempotency_key, key_prefix, version, deferral
+    )
+    if version is not None or deferral is not None:
+        return _start_fully(request)
     return _start_quickly(request) or _start_fully(request)
 
 
@@ -153,12 +168,12 @@ def _start_fully(request: _Request) -> Started:
     if request.key_prefix is not None:
         require_valid(request.key_prefix)
     workflow_id = uuid7()
-    version, _ = _picked(request.type, workflow_id)
     key = request.idempotency_key
     if key is not None:
         known = _known(request.user_id, key, request.hash)
         if known is not None:
             return known
+    version, _ = _picked(request.type, workflow_id, request.version)
     request.check(version)
     start = request.start(workflow_id, version)
     try:
@@ -169,7 +184,8 @@ def _start_fully(request: _Request) -> Started:
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
-    publish(start, verdict)
+    if request.deferral is None:
+        publish(start, verdict)
     return Started(workflow_id, created=True)
 
 
@@ -268,6 +284,8 @@ def _rows(start: Start, plan: Plan) -> tuple[Any, ...]:
 
 def _commit(start: Start) -> str:
     """Commit a start, and return the verdict of `start_workflow_v1`."""
+    if start.deferral is not None:
+        return db.patiently(lambda: _written(lambda: deferred.defer(start)))
     plan = registry.plan(start.type, start.version)
     parent = start.parent
     parameters = (
@@ -279,7 +297,7 @@ def _commit(start: Start) -> str:
         mentioned(start.text),
         bool(plan.asking),
     )
-    verdict = db.patiently(lambda: _insert(parameters))
+    verdict = db.patiently(lambda: _written(lambda: _insert(parameters)))
     if verdict == "parent_stopped":
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
     return verdict
@@ -287,8 +305,16 @@ def _commit(start: Start) -> str:
 
 def _insert(parameters: tuple[Any, ...]) -> str:
     marks = ", ".join(["%s"] * len(parameters))
+    row = db.row(f"SELECT start_workflow_v1({marks}) AS verdict", parameters)
+    assert row is not None
+    return str(row["verdict"])
+
+
+def _written(write: Callable[[], str]) -> str:
+    """The verdict of `write`, which inserts a workflow and may be called again after a try whose
+    answer was lost."""
     try:
-        row = db.row(f"SELECT start_workflow_v1({marks}) AS verdict", parameters)
+        return write()
     except psycopg2.errors.UniqueViolation as err:
         # If the same id exists, the first try has committed, but the connection broke before its
         # answer arrived.
@@ -302,8 +328,6 @@ def _insert(parameters: tuple[Any, ...]) -> str:
             "the version was retired or deleted during this request; send the request again",
             code="version_retired",
         ) from err
-    assert row is not None
-    return str(row["verdict"])
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:

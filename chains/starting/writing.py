@@ -1,6 +1,7 @@
 """What the start of a workflow writes and publishes."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from uuid import UUID
 
@@ -27,6 +28,23 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Deferral:
+    """When a workflow starts that does not start at once: at an instant, or after a delay.
+
+    If it has not started `within_seconds` after that, it is stopped; None: it waits for ever.
+    """
+
+    at: datetime | None
+    delay_seconds: float | None
+    within_seconds: float | None
+
+    def as_body(self) -> Json:
+        """What the hash of a request covers."""
+        at = None if self.at is None else self.at.astimezone(UTC).isoformat()
+        return {"at": at, "delay": self.delay_seconds, "within": self.within_seconds}
+
+
+@dataclass(frozen=True)
 class Start:
     """The values that the start of a workflow writes."""
 
@@ -39,6 +57,7 @@ class Start:
     idempotency_key: str | None = None
     request_hash: bytes | None = None
     parent: Parent | None = None
+    deferral: Deferral | None = None
 
     @cached_property
     def text(self) -> str:

@@ -53,6 +53,19 @@ def test_a_command_is_one_program_with_arguments_streams_and_an_exit_code(
     assert (ended.returncode, "/type: " in ended.stderr) == (2, True)
 
 
+def test_a_start_is_deferred_shown_and_refused_if_its_time_is_wrong(playalter: Run) -> None:
+    for body in definitions.ALL:
+        versions.register(body)
+    start = ("submit", "noop_chain", "--input", "-")
+    made = playalter(*start, "--delay", "2h", "--within", "10m", "--version", "1", given="{}")
+    assert made.returncode == 0, made.stderr
+    shown = playalter("status", made.stdout.strip()).stdout
+    assert "pending" in shown
+    assert "starts at 20" in shown
+    refused = playalter(*start, "--at", "2027-01-31T09:00:00", given="{}")
+    assert (refused.returncode, "/start_at: " in refused.stderr) == (2, True)
+
+
 def test_wrong_input_is_named_by_its_pointer(playalter: Run) -> None:
     for body in definitions.ALL:
         versions.register(body)

@@ -80,6 +80,51 @@ def test_a_start_answers_what_a_question_would_to_the_byte(
 
 
 @pytest.mark.usefixtures("registered")
+def test_a_deferred_start_is_pending_until_its_instant(client: FlaskClient, caller: Caller) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
+    made = []
+    for when in ({"start_at": at.isoformat()}, {"delay": "3h", "start_within": "10m"}):
+        body = {**BODY, "version": 1, **when}
+        answer = client.post("/v1/workflows", json=body, headers=caller.headers)
+        assert answer.status_code == 201, answer.json
+        shown = client.get(answer.headers["Location"], headers=caller.headers).json
+        assert shown is not None
+        assert (shown["status"], shown["steps"], shown["started_at"]) == ("pending", [], None)
+        starts_at = datetime.fromisoformat(shown["starts_at"])
+        assert abs((starts_at - at).total_seconds()) < 60
+        made.append(shown["id"])
+    listed = client.get("/v1/workflows?status=pending", headers=caller.headers).json
+    assert listed is not None
+    assert {each["id"] for each in listed["items"]} == set(made)
+    cancelled = client.post(f"/v1/workflows/{made[0]}/cancel", headers=caller.headers)
+    assert cancelled.status_code == 202, cancelled.json
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("when", "pointer", "said"),
+    [
+        ({"start_at": "2027-01-01T00:00:00Z", "delay": "1h"}, "/delay", "not both"),
+        ({"start_within": "1h"}, "/start_within", "`start_at` or `delay`"),
+        ({"start_at": "2027-01-01T00:00:00"}, "/start_at", "timezone"),
+        ({"start_at": "2999-01-01T00:00:00Z"}, "/start_at", "five years"),
+        ({"delay": "tomorrow"}, "/delay", "a duration looks like 90s"),
+        ({"delay": "0s"}, "/delay", "greater than 0"),
+        ({"version": 77}, "/version", "has no version 77"),
+    ],
+)
+def test_a_wrong_time_of_a_start_points_at_its_field(
+    client: FlaskClient, caller: Caller, when: dict[str, str], pointer: str, said: str
+) -> None:
+    answer = client.post("/v1/workflows", json={**BODY, **when}, headers=caller.headers)
+    assert answer.status_code == 422, answer.json
+    assert answer.json is not None
+    (error,) = answer.json["errors"]
+    assert error["pointer"] == pointer
+    assert said in error["detail"]
+
+
+@pytest.mark.usefixtures("registered")
 def test_starts_at_the_same_moment_make_one_workflow(client: FlaskClient, caller: Caller) -> None:
     headers = caller.headers | {"Idempotency-Key": "once"}
     statuses: list[int] = []

@@ -1,6 +1,7 @@
 """Workflows: start, list, read, follow and cancel them."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -8,10 +9,12 @@ from uuid import UUID
 from flask import Response, current_app, request
 
 from app import queries
+from app.errors import InvalidInput
 from app.queries.human_tasks import start_warnings
 from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
+from chains.starting.writing import Deferral
 from web.api import blueprint, problems, reads_few_headers
 from web.auth import caller, caller_key, is_operator, unproven_prefix
 from web.bodies import JsonResponse, Text
@@ -47,7 +50,7 @@ api = blueprint("workflows", "Workflows")
 @reads_few_headers
 def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     """201 with the workflow's address. 200 with `Idempotent-Replayed: true` if an earlier request
-    with this `Idempotency-Key` has started it."""
+    with this `Idempotency-Key` has started it. With `start_at` or `delay` it is `pending` first."""
     user_id = caller()
     started = start.start_workflow(
         user_id=user_id,
@@ -56,6 +59,8 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         priority=body.priority,
         idempotency_key=header.idempotency_key,
         key_prefix=unproven_prefix(),
+        version=body.version,
+        deferral=_deferral(body),
     )
     headers = {"Location": f"/v1/workflows/{started.id}"}
     if not started.created:
@@ -143,6 +148,23 @@ def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str,
     on nothing can be undone."""
     done = cancel(caller_of(caller()), path.workflow_id, undo=body.undo, reason=body.reason)
     return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
+
+
+_MOST_AHEAD = timedelta(days=5 * 366)
+
+
+def _deferral(body: StartWorkflow) -> Deferral | None:
+    if body.start_at is not None and body.delay is not None:
+        raise InvalidInput("give `start_at` or `delay`, not both", field="/delay")
+    if body.start_at is None and body.delay is None:
+        if body.start_within is not None:
+            message = "`start_within` bounds a start with `start_at` or `delay`; add one of them"
+            raise InvalidInput(message, field="/start_within")
+        return None
+    if body.start_at is not None and body.start_at > datetime.now(UTC) + _MOST_AHEAD:
+        message = "`start_at` is more than five years ahead; check its year and its zone"
+        raise InvalidInput(message, field="/start_at")
+    return Deferral(body.start_at, body.delay, body.start_within)
 
 
 def with_warnings(shown: dict[str, Any], user_id: UUID) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from chains.language.definition import Duration
 from web.schemas.parts import Body, Cursor, Query, ShownStatus, StepKey, TypeName
 
 
@@ -15,6 +16,26 @@ class StartWorkflow(Body):
     type: TypeName
     input: dict[str, Any] = Field(description="Checked against the schema of the type.")
     priority: int = Field(default=5, ge=1, le=9, description="1 is lowest, 9 highest.")
+    version: int | None = Field(
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="A version that is not retired; null: the active one, or by the weights.",
+    )
+    start_at: AwareDatetime | None = Field(
+        default=None,
+        strict=False,
+        description="Start at this instant; until then the workflow is `pending`. At once if it has"
+        " passed.",
+    )
+    delay: Duration | None = Field(
+        default=None, description="Start so long after now, instead of `start_at`."
+    )
+    start_within: Duration | None = Field(
+        default=None,
+        description="Only with `start_at` or `delay`: if the workflow has not started so long after"
+        " that, because it was paused or the system was away, it is stopped as `timed_out`.",
+    )
 
 
 class WorkflowListQuery(Query):
@@ -92,7 +113,7 @@ class Workflow(BaseModel):
 
     `cost_micro_usd` includes its children. `reserved_micro_usd` is what running steps may still
     cost. `budget_of` is the workflow whose budget it spends: itself, or one above it. Only an admin
-    key is told the `owner`, an e-mail address.
+    key is told the `owner`, an e-mail address. `starts_at` is null if the start was not deferred.
     """
 
     id: UUID
@@ -106,6 +127,7 @@ class Workflow(BaseModel):
     parent_id: UUID | None
     forked_from: UUID | None
     created_at: datetime
+    starts_at: datetime | None
     started_at: datetime | None
     completed_at: datetime | None
     cost_micro_usd: int

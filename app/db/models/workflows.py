@@ -84,6 +84,8 @@ class WorkflowRow(Base):
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     is_asleep: Mapped[bool | None]
+    starts_at: Mapped[datetime | None]
+    """When the workflow is to start. None: it was started at once."""
     """Whether the workflow only waited when next_wake_at was last raised; None if it never was."""
     __table_args__ = (
         Index(

@@ -50,10 +50,11 @@ class Api:
         """Upload a photograph and return its metadata."""
         return self._json("POST", "/v1/artifacts", files={"file": (name, data)})
 
-    def start(self, type: str, input: Any, idempotency_key: str) -> Json:
-        """Start a workflow and return it."""
+    def start(self, type: str, input: Any, idempotency_key: str, **options: Any) -> Json:
+        """Start a workflow and return it. Options that are None are left out."""
         headers = {"Idempotency-Key": idempotency_key}
-        body = {"type": type, "input": input}
+        given = {name: value for name, value in options.items() if value is not None}
+        body = {"type": type, "input": input, **given}
         return self._json("POST", "/v1/workflows", json=body, headers=headers)
 
     def workflow(self, workflow_id: str) -> Json:

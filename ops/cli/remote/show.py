@@ -65,8 +65,10 @@ def headline(workflow: Json) -> Text:
         (workflow["type"], "bold"),
         f"  {workflow['id']}  ",
         (status, f"bold {_STYLES.get(status, '')}"),
-        f"  {done}/{total} steps",
+        f"  {done}/{total} steps" if total else "",
     )
+    if status == "pending":
+        line.append(f"  starts at {workflow['starts_at'][:19]}Z", "yellow")
     if cost := _cost(workflow):
         line.append(f"  {cost}")
     if workflow.get("is_paused"):

@@ -43,12 +43,18 @@ def server() -> Iterator["Api"]:
 @click.argument("type")
 @click.option("--input", "file", type=click.File("rb"), required=True, help="JSON; - reads stdin.")
 @click.option("--idempotency-key", help="A repeat with the same key starts nothing new.")
+@click.option("--version", type=click.IntRange(1), help="A version instead of the active one.")
+@click.option("--at", "start_at", help="Start at this instant, such as 2027-01-31T09:00:00+01:00.")
+@click.option("--delay", help="Start so long after now, such as 90s, 10m, 2h or 30d.")
+@click.option("--within", "start_within", help="Stop it if it starts later than that after it.")
 @click.option("--watch", "is_watched", is_flag=True, help="Show its events until it ends.")
-def submit(type: str, file: IO[bytes], idempotency_key: str | None, is_watched: bool) -> None:
+def submit(
+    type: str, file: IO[bytes], idempotency_key: str | None, is_watched: bool, **options: Any
+) -> None:
     """Start a workflow of TYPE and print its id."""
     given = read_json(file)
     with server() as api:
-        started = api.start(type, given, idempotency_key or uuid4().hex)
+        started = api.start(type, given, idempotency_key or uuid4().hex, **options)
         click.echo(started["id"])
         for warning in started["warnings"]:
             click.echo(warning, err=True)

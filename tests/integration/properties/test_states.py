@@ -16,7 +16,6 @@ from app.protocol import intents, outcomes
 from app.protocol.deliveries import fail_undo
 from app.states import (
     NEW,
-    RESERVED_WORKFLOW_STATUSES,
     STEP_TRANSITIONS,
     TERMINAL_STEP_STATUSES,
     WORKFLOW_TRANSITIONS,
@@ -26,12 +25,14 @@ from app.states import (
 from chains.commands.cancel import cancel
 from chains.commands.command import Caller
 from chains.commands.fork import fork
+from chains.commands.pause import pause
 from chains.commands.resolve import Resolution, resolve
 from chains.commands.retry import retry
 from chains.commands.skip import skip
+from chains.starting.writing import Deferral
 from chains.undoing.stop import stop
 from tests.integration.conftest import NOTHING, Kernel
-from tests.integration.driving import drive, run
+from tests.integration.driving import drive, pass_time, run
 from tests.integration.properties import observed
 from tests.integration.properties.samples import INPUT, failing
 from tests.integration.properties.world import World
@@ -46,7 +47,7 @@ def test_the_picture_is_drawn_from_the_table() -> None:
 @pytest.mark.parametrize(
     ("transitions", "statuses"),
     [
-        (WORKFLOW_TRANSITIONS, set(WORKFLOW_STATUSES) - RESERVED_WORKFLOW_STATUSES),
+        (WORKFLOW_TRANSITIONS, set(WORKFLOW_STATUSES)),
         (STEP_TRANSITIONS, set(STEP_STATUSES)),
     ],
 )
@@ -94,6 +95,21 @@ def success_and_failure(world: World) -> None:
     assert done.rest() == "succeeded"
     failed = Stage(world, "in_chain", fails=True)
     assert failed.rest() == "compensated"
+
+
+def a_deferred_start(world: World) -> None:
+    """It is begun when it is due, cancelled before that, or does not start in time."""
+    ada = Caller(world.kernel.user_id, "ada@example.com")
+    begun, cancelled, late = (
+        world.kernel.start("noop_chain", deferral=Deferral(None, 60.0, 60.0)) for _ in range(3)
+    )
+    cancel(ada, cancelled)
+    pause(ada, late)
+    pass_time("90 seconds")
+    drive()
+    pass_time("1 hour")
+    ends = [world.kernel.workflow(each)["status"] for each in (begun, cancelled, late)]
+    assert ends == ["succeeded", "cancelled", "failed"]
 
 
 def ways_not_taken(world: World) -> None:
@@ -295,6 +311,7 @@ def left_to_another_release(world: World) -> None:
 
 SCENES: tuple[Callable[[World], None], ...] = (
     success_and_failure,
+    a_deferred_start,
     ways_not_taken,
     a_failure_passed_over_and_undone,
     retry_and_lapse,

@@ -12,6 +12,9 @@
 -- because one was exceeded when this workflow had passed its pivot, so that it cannot be undone, and
 -- the workflow above was stopping or had ended. The costs still count in these budgets.
 --
+-- starts_at: when a workflow that was deferred is to start; null if it was started at once. Until then
+-- it is pending and has no steps, and expires_at is the bound of its wait.
+--
 -- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
 -- those rows instead (see is_not_needed_v1).
@@ -50,6 +53,7 @@ CREATE TABLE workflows (
   spent bigint DEFAULT 0 NOT NULL,
   forked_from uuid REFERENCES workflows (id),
   is_asleep boolean,
+  starts_at timestamptz,
   CONSTRAINT workflows_status CHECK (status IN (
     'pending', 'running', 'succeeded', 'failed', 'compensating', 'compensated', 'cancelled')),
   CONSTRAINT workflows_cause CHECK (cause IN ('failed', 'timed_out', 'cancelled', 'over_budget')),

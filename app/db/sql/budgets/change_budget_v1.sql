@@ -1,4 +1,4 @@
--- Changes the budget of a running workflow to p_amount micro-USD, also if it was exceeded and applies
+-- Changes the budget of a pending or running workflow to p_amount micro-USD, also if it was exceeded and applies
 -- no more. p_by (who asked) and p_reason are stored in the event. The caller then lets the steps that
 -- wait for the budget ask again (see wake_for_budget_v1). Locks the workflow row FOR NO KEY UPDATE,
 -- then the budget's row.
@@ -16,7 +16,7 @@ DECLARE
   b record;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w <> 'running' THEN RETURN 'not_running'; END IF;
+  IF w NOT IN ('pending', 'running') THEN RETURN 'not_running'; END IF;
   SELECT spent + reserved AS used INTO b FROM budgets
    WHERE workflow_id = p_workflow FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_budget'; END IF;

@@ -6,6 +6,6 @@ CREATE OR REPLACE FUNCTION without_empty_v1(p_type text, p_data jsonb) RETURNS j
 LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE payload_hash('{}')
     WHEN p_data ->> 'output' THEN p_data - 'output'
-    WHEN CASE p_type WHEN 'WorkflowStarted' THEN p_data ->> 'input' END THEN p_data - 'input'
+    WHEN CASE WHEN p_type IN ('WorkflowStarted', 'WorkflowDeferred') THEN p_data ->> 'input' END THEN p_data - 'input'
     ELSE p_data END
 $$;

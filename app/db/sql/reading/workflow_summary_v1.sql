@@ -18,6 +18,7 @@ RETURNS TABLE (shown json) LANGUAGE sql STABLE AS $$
               THEN 'suspended' ELSE w.status END AS status,
          w.cause, w.attention, w.priority, w.paused_at IS NOT NULL AS is_paused,
          w.parent_id, w.forked_from, utc_text(w.created_at) AS created_at,
+         utc_text(w.starts_at) AS starts_at,
          utc_text(w.started_at) AS started_at, utc_text(w.completed_at) AS completed_at,
          w.spent + coalesce((
            SELECT sum(c.spent) FROM child_costs AS c WHERE c.ancestor_id = w.id), 0)

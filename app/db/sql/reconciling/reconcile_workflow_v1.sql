@@ -3,6 +3,9 @@
 -- that has ended it looks only at its orphans (effects at a platform that no step owns). Called by
 -- the reconciler for each workflow that is due.
 --
+-- A workflow that was deferred is only looked at: the caller begins it if its status is pending, unless
+-- it has waited too long (`timed_out`).
+--
 -- Returns no row if another transaction holds the workflow row, which is locked FOR NO KEY UPDATE
 -- SKIP LOCKED. The steps are read in statements after that lock. The caller publishes the steps in
 -- `won`, stops the workflow if it is `timed_out`, and stops the workflow `over_budget`: the one whose
@@ -28,10 +31,21 @@ DECLARE
   earliest timestamptz;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
-  SELECT status, paused_at, expires_at, completed_at, attention,
+  SELECT status, paused_at, expires_at, completed_at, attention, starts_at,
          CASE WHEN budget_id IS NOT NULL THEN exceeded_budget_v1(p_workflow, budget_id) END AS exceeded INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN; END IF;
+
+  IF w.status = 'pending' THEN
+    UPDATE workflows SET next_wake_at = greatest(
+             least(CASE WHEN w.paused_at IS NOT NULL THEN playalter_now() + interval '1 hour'
+                        ELSE greatest(w.starts_at, playalter_now() + seconds(p_republish)) END,
+                   w.expires_at), playalter_now() + interval '1 second')
+     WHERE id = p_workflow;
+    RETURN QUERY SELECT w.status, '{}'::text[], coalesce(w.expires_at <= playalter_now(), false),
+                        NULL::uuid, 0;
+    RETURN;
+  END IF;
 
   IF p_may_expire THEN
     FOR s IN SELECT key, fence, crashes, kind, action FROM steps

@@ -9,8 +9,9 @@
 -- pivot's call was sent, because it may have taken effect. A time-out or an exhausted budget is
 -- refused only if the pivot has succeeded; the workflow is then marked for attention (a person must
 -- look), and that limit no longer applies. If the exceeded budget is that of a workflow above, it no
--- longer limits this workflow and its children, but still limits the others. A cancel also ends a pause, even if the workflow is
--- already stopping.
+-- longer limits this workflow and its children, but still limits the others. A cancel also ends a
+-- pause, even if the workflow is already stopping; so does every stop of a pending workflow, which
+-- has nothing to undo.
 --
 -- verdicts:
 --   stopped
@@ -47,7 +48,8 @@ BEGIN
     RETURN 'past_pivot';
   END IF;
   UPDATE workflows SET status = 'compensating', cause = p_cause, error = p_error,
-         undoes = p_undoes, paused_at = CASE WHEN p_cause = 'cancelled' THEN NULL ELSE paused_at END,
+         undoes = p_undoes,
+         paused_at = CASE WHEN p_cause = 'cancelled' OR w.status = 'pending' THEN NULL ELSE paused_at END,
          next_wake_at = least(next_wake_at, playalter_now())
    WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'WorkflowStopping', NULL, jsonb_build_object(

@@ -1,0 +1,57 @@
+"""Starts that are deferred: accepted now, begun by the reconciler when they are due.
+
+Until then the workflow is pending: it has its row and its input, no steps and no message. Its
+version is chosen when it is accepted.
+"""
+
+from uuid import UUID
+
+from app import db, settings
+from app.files.mentions import mentioned
+from chains import registry
+from chains.starting.inputs import timeout_of
+from chains.starting.writing import Start, first_rows_of, publish
+
+DEFERRED = "deferred"
+_FIELDS = "id, user_id, type, version, input, priority"
+
+
+def defer(start: Start) -> str:
+    """Commit a workflow that starts later, and return DEFERRED. Raise psycopg2's errors."""
+    deferral = start.deferral
+    assert deferral is not None
+    parameters = (
+        *(start.id, start.user_id, start.type, start.version, start.text),
+        *(start.idempotency_key, start.request_hash, start.priority),
+        *(registry.plan(start.type, start.version).budget, mentioned(start.text)),
+        *(deferral.at, deferral.delay_seconds, deferral.within_seconds),
+    )
+    marks = ", ".join(["%s"] * len(parameters))
+    db.row(f"SELECT defer_workflow_v1({marks})", parameters)
+    return DEFERRED
+
+
+def begin(workflow_id: UUID) -> bool:
+    """Start a deferred workflow and publish its first steps. Return False if it is not due."""
+    row = db.row(
+        f"SELECT {_FIELDS} FROM workflows WHERE id = %s AND status = 'pending'", (workflow_id,)
+    )
+    if row is None:
+        return False
+    start = Start(**row)
+    plan = registry.plan(start.type, start.version)
+    found = db.row(
+        "SELECT begin_workflow_v1(%s, %s, %s, %s, %s) AS verdict",
+        (
+            start.id,
+            timeout_of(plan, start.input),
+            first_rows_of(start, plan),
+            settings.current().republish_seconds,
+            bool(plan.asking),
+        ),
+    )
+    assert found is not None
+    if found["verdict"] == "not_due":
+        return False
+    publish(start, found["verdict"])
+    return True
