@@ -1,0 +1,111 @@
+"""The two readings of a cron expression on the days when a zone's clocks change.
+
+As *times of day*, a time that the clocks jump over runs when they have jumped, and a time that
+they show twice runs the first time only. As a *rhythm*, a time that the clocks jump over is left
+out and a time that they show twice runs twice. (cronsim takes the first reading if neither minute
+nor hour begins with `*`, else the second. Temporal always takes the second.)
+
+- Without `*` in minute and hour, times of day are meant.
+- If the hour is `*`, a rhythm is meant: "every hour at these minutes". It stays even in elapsed
+  time if each change of the clocks maps the minutes onto themselves. A change by whole hours does
+  so always; in Australia/Lord_Howe (30 minutes) it does so for `*/5` and `0,30`, not for `15`.
+- Otherwise (`*/30 2`, `30 */2`, `*/5 9-17`) the author may mean either. If both readings give the
+  same instants at every change, the expression is accepted: in Europe/Berlin `*/5 9-17` is, since
+  its clocks change between 01:00 and 03:00. If they differ, it is refused, and the refusal names
+  both readings and the list to write instead, which means times of day.
+
+"Every change" is every change in the 28 years from the year of tzdata on: after 28 years the days
+of the week fall on the same dates again.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import takewhile
+
+from chains.schedules import cron, zones
+from chains.schedules.zones import Change
+
+_YEARS = 28
+_SECOND = timedelta(seconds=1)
+_HOUR = timedelta(hours=1)
+
+
+@lru_cache(maxsize=4096)
+def doubt(expression: str, zone_name: str) -> str | None:
+    """Why the expression has two readings in this zone, and what to write; None if it has one."""
+    fields = expression.split()
+    where = zones.zone(zone_name)
+    if fields[1].startswith("*"):
+        if cron.has_every_hour(expression):
+            return _uneven(expression, where, zone_name)
+    elif not fields[0].startswith("*"):
+        return None
+    gap = next((each for each in _future(where) if _differs_in_gap(expression, each)), None)
+    fold = next((each for each in _future(where) if _differs_in_fold(expression, each)), None)
+    if gap is None and fold is None:
+        return None
+    return _two_readings(expression, zone_name, gap, fold)
+
+
+def _future(where: tzinfo) -> Iterator[Change]:
+    first = datetime(zones.tzdata_year(), 1, 1, tzinfo=UTC)
+    return zones.changes_between(where, first, first.replace(year=first.year + _YEARS))
+
+
+def _shown_in(expression: str, change: Change) -> list[datetime]:
+    """The local times of the expression that the change leaves out or shows twice."""
+    first, end = change.window
+    times = cron.local_times(expression, None, first - _SECOND)
+    return list(takewhile(lambda each: each < end, times))
+
+
+def _differs_in_gap(expression: str, change: Change) -> bool:
+    if change.shift < timedelta() or not _shown_in(expression, change):
+        return False
+    # If the expression runs at the end of the gap anyway, the moved runs are the same run.
+    end = change.window[1]
+    return next(cron.local_times(expression, None, end - _SECOND), None) != end
+
+
+def _differs_in_fold(expression: str, change: Change) -> bool:
+    return change.shift < timedelta() and bool(_shown_in(expression, change))
+
+
+def _uneven(expression: str, where: tzinfo, zone_name: str) -> str | None:
+    named = cron.minutes(expression)
+    for change in _future(where):
+        shift = int(change.shift.total_seconds()) // 60
+        if {(each + shift) % 60 for each in named} != named:
+            return (
+                f"is uneven where the clocks of {zone_name} change by {abs(shift)} minutes, as on"
+                f" {change.window[0]:%Y-%m-%d}: an hour would have no run or two. Write"
+                f" {cron.as_lists(expression)!r} for times of day (a time that does not exist"
+                " runs when the clocks have jumped, one that comes twice runs once), or use"
+                " `every`"
+            )
+    return None
+
+
+def _two_readings(expression: str, zone_name: str, gap: Change | None, fold: Change | None) -> str:
+    day, rhythm = [], []
+    if gap is not None:
+        when, end = f"on {gap.window[0]:%Y-%m-%d}", gap.window[1]
+        day.append(f"{when} {_times(expression, gap)} run at {end:%H:%M}, after the gap")
+        rhythm.append(f"{when} {_times(expression, gap)} do not run")
+    if fold is not None:
+        when = f"on {fold.window[0]:%Y-%m-%d}"
+        day.append(f"{when} {_times(expression, fold)} run once")
+        rhythm.append(f"{when} {_times(expression, fold)} run twice")
+    return (
+        f"has two readings where the clocks of {zone_name} change. Times of day:"
+        f" {'; '.join(day)}. A rhythm: {'; '.join(rhythm)}. Write"
+        f" {cron.as_lists(expression)!r} for the times of day; use `every` for a rhythm"
+    )
+
+
+def _times(expression: str, change: Change) -> str:
+    shown = [f"{each:%H:%M}" for each in _shown_in(expression, change)]
+    if len(shown) > 3:
+        return f"{shown[0]}, {shown[1]} ... {shown[-1]}"
+    return " and ".join(shown)
