@@ -22,6 +22,7 @@ from app import db, queries, telemetry
 from app.broker import presence
 from app.settings import Settings
 from chains.dispatch import queue_lengths
+from chains.schedules.zones import tzdata_version
 from tasks.queues import queues
 from web.errors import RETRY_SECONDS
 
@@ -42,7 +43,10 @@ def healthz() -> dict[str, str]:
 
 @operations.get("/readyz")
 def readyz() -> Response:
-    """200 if PostgreSQL and Valkey answer, otherwise 503; responds within about two seconds."""
+    """200 if PostgreSQL and Valkey answer, otherwise 503; responds within about two seconds.
+
+    `tzdata` is the release of the time zones by which this machine computes schedules.
+    """
     settings: Settings = current_app.extensions["settings"]
     running = {
         name: _checks.submit(_timed, check, settings)
@@ -51,7 +55,8 @@ def readyz() -> Response:
     wait(running.values(), timeout=READY_SECONDS)
     stores = {name: _finding(future) for name, future in running.items()}
     is_ready = all(store["ok"] for store in stores.values())
-    response = jsonify({"status": "ready" if is_ready else "not_ready", "stores": stores})
+    status = "ready" if is_ready else "not_ready"
+    response = jsonify({"status": status, "stores": stores, "tzdata": tzdata_version()})
     if not is_ready:
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         response.headers["Retry-After"] = str(RETRY_SECONDS)

@@ -1,11 +1,18 @@
-"""Time zones of the pinned package `tzdata`, and the instants at which their clocks change."""
+"""Time zones of the pinned package `tzdata`, and the instants at which their clocks change.
+
+`zoneinfo` by itself prefers the machine's files, so two machines might disagree about a time.
+`zoneinfo.reset_tzpath` would change that for every library in the process. So the zones are read
+from the package here, and only schedules use them. (Such a zone cannot be pickled; no value of
+schedules holds one.)
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from importlib.resources import files
+from zoneinfo import ZoneInfo
 
 END = datetime(2200, 1, 1, tzinfo=UTC)
 """No time of a schedule lies at or after this instant."""
@@ -60,27 +67,37 @@ def zone(name: str) -> tzinfo:
     """
     if name == "UTC":
         return UTC
+    # A name becomes a path, so only names of the list are used.
     if name not in names():
         raise UnknownZone(name[:_LONGEST_NAME], _near(name))
-    return ZoneInfo(name)
+    with files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as data:
+        return ZoneInfo.from_file(data, key=name)
 
 
 @lru_cache(maxsize=1)
 def names() -> frozenset[str]:
     """The names of all zones."""
-    return frozenset(available_timezones())
+    return frozenset(files("tzdata").joinpath("zones").read_text("ascii").split())
+
+
+@lru_cache(maxsize=1)
+def tzdata_version() -> str:
+    """The release of the tz database that schedules use, such as "2026f"."""
+    text = files("tzdata").joinpath("zoneinfo", "tzdata.zi").read_text("ascii")
+    return text.split("\n", 1)[0].removeprefix("# version ").strip()
 
 
 def tzdata_year() -> int:
-    """The year in which the rules of the zones were published."""
-    return 2026
+    """The year in which the rules of the zones were released."""
+    return int(tzdata_version()[:4])
 
 
 @lru_cache(maxsize=8192)
 def changes(where: tzinfo, year: int) -> tuple[Change, ...]:
     """The changes of a zone's clocks in a year of UTC, in order.
 
-    Two changes within 24 hours that cancel each other out are not found; tzdata has none.
+    Two changes within 24 hours that cancel each other out are not found; tzdata has none
+    from 2000 on.
     """
     found = []
     at, last = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
@@ -115,6 +132,13 @@ def segments(where: tzinfo, after: datetime) -> Iterator[Segment]:
         if new_year > start:
             yield Segment(start, new_year, offset_at(where, start))
             start = new_year
+
+
+def utc(instant: datetime) -> datetime:
+    """An aware instant in UTC; raise ValueError for a naive one, which has no meaning here."""
+    if instant.tzinfo is None:
+        raise ValueError("the instant has no time zone; give an aware datetime")
+    return instant.astimezone(UTC)
 
 
 def offset_at(where: tzinfo, instant: datetime) -> timedelta:

@@ -15,6 +15,7 @@ from app import db
 from app.broker import presence
 from app.db import engines
 from app.settings import Settings, current
+from chains.schedules.zones import tzdata_version
 from tests.web.conftest import Caller, change
 from web import create_app
 
@@ -29,6 +30,7 @@ def test_a_process_with_both_stores_is_ready(client: FlaskClient) -> None:
         "valkey": True,
     }
     assert answer.json["stores"]["valkey"]["milliseconds"] >= 0
+    assert answer.json["tzdata"] == tzdata_version()
 
 
 @pytest.mark.parametrize(
