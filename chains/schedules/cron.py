@@ -9,14 +9,16 @@ cron; Temporal wants both). If one of the two begins with `*`, a day needs to ma
 """
 
 from collections.abc import Iterator
+from copy import copy
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 
 from cronsim import CronSim, CronSimError
 
 from chains.schedules.calendars import Calendar
 
 MAX_LENGTH = 200
-MAX_FRUITLESS_DAYS = 10_000
+MAX_FRUITLESS_DAYS = 5_000
 """A search ends after so many matching days in a row that the calendar leaves out."""
 
 MACROS = {
@@ -56,19 +58,14 @@ def fault(expression: str) -> str | None:
     for place, (name, takes) in enumerate(_FIELDS):
         alone = _ANY.split()
         alone[place] = fields[place]
-        if not _can_read(" ".join(alone)) and not (place == 2 and _can_read(expression)):
-            return f"has a {name} {fields[place]!r} that cannot be read; it takes {takes}"
+        if not _can_read(" ".join(alone)):
+            return f"names the {name} {fields[place]!r}, which cannot be read; it takes {takes}"
     return None if _can_read(expression) else "never fires: no month has such a day"
-
-
-def has_every_hour(expression: str) -> bool:
-    """Whether the hour is `*`: then the expression is a rhythm, not a list of times of day."""
-    return expression.split()[1] in ("*", "*/1")
 
 
 def minutes(expression: str) -> frozenset[int]:
     """The minutes of the hour that the expression names."""
-    return frozenset(CronSim(expression, datetime(2000, 1, 1)).minutes)  # noqa: DTZ001
+    return frozenset(_parsed(expression).minutes)
 
 
 def as_lists(expression: str) -> str:
@@ -77,7 +74,7 @@ def as_lists(expression: str) -> str:
     >>> as_lists("*/30 */6 * * MON")
     '0,30 0,6,12,18 * * MON'
     """
-    read = CronSim(expression, datetime(2000, 1, 1))  # noqa: DTZ001
+    read = _parsed(expression)
     days = expression.split()[2:]
     return " ".join([_listed(sorted(read.minutes)), _listed(sorted(read.hours)), *days])
 
@@ -88,7 +85,7 @@ def local_times(expression: str, calendar: Calendar | None, after: datetime) -> 
     The iterator ends if cronsim finds no match in 50 years, or after MAX_FRUITLESS_DAYS.
     """
     if calendar is None:
-        return CronSim(expression, after)
+        return _walk(expression, after)
     return _moved(expression, calendar, after)
 
 
@@ -97,7 +94,7 @@ def _moved(expression: str, calendar: Calendar, after: datetime) -> Iterator[dat
     done = None
     fruitless = 0
     while fruitless < MAX_FRUITLESS_DAYS:
-        first = next(CronSim(expression, at), None)
+        first = next(_walk(expression, at), None)
         if first is None:
             return
         day = first.date()
@@ -108,7 +105,7 @@ def _moved(expression: str, calendar: Calendar, after: datetime) -> Iterator[dat
         if target is None or target == done or target < after.date():
             continue
         done = target
-        for each in CronSim(expression, first - _SECOND):
+        for each in _walk(expression, first - _SECOND):
             if each.date() != day:
                 break
             moved = datetime.combine(target, each.time())
@@ -117,9 +114,21 @@ def _moved(expression: str, calendar: Calendar, after: datetime) -> Iterator[dat
                 yield moved
 
 
+@lru_cache(maxsize=4096)
+def _parsed(expression: str) -> CronSim:
+    return CronSim(expression, datetime(2000, 1, 1))  # noqa: DTZ001
+
+
+def _walk(expression: str, after: datetime) -> Iterator[datetime]:
+    # To parse takes longer than to find the next time, and a walk changes only its own `dt`.
+    walk = copy(_parsed(expression))
+    walk.dt = after.replace(microsecond=0)
+    return walk
+
+
 def _can_read(expression: str) -> bool:
     try:
-        CronSim(expression, datetime(2000, 1, 1))  # noqa: DTZ001
+        _parsed(expression)
     except (CronSimError, AssertionError, ValueError):
         return False
     return True

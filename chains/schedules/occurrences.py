@@ -9,13 +9,12 @@ plainly meant. Intervals and single instants are absolute; the zone matters only
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from itertools import takewhile
 
 from chains.schedules import cron, zones
 from chains.schedules.calendars import Calendar
 from chains.schedules.values import Every, Spec
-
-MAX_FREE_DAYS = 10_000
-"""A search among intervals ends after so many free days."""
+from chains.schedules.zones import Change
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -26,9 +25,9 @@ def occurrences(spec: Spec, after: datetime) -> Iterator[datetime]:
     """The nominal times strictly after an aware instant, in order: aware, UTC, whole seconds.
 
     They keep within `starts_at` and `ends_at`, and end before zones.END. The search is bounded:
-    the iterator ends if nothing is found in 50 years or in some 10,000 matching days.
+    the iterator ends if nothing is found in 50 years or in some 5,000 matching days.
     """
-    begin = after.astimezone(UTC)
+    begin = zones.utc(after)
     if spec.starts_at is not None:
         begin = max(begin, spec.starts_at - _SECOND)
     for found in _unbounded(spec, begin):
@@ -45,9 +44,21 @@ def _unbounded(spec: Spec, after: datetime) -> Iterator[datetime]:
         return _intervals(spec.every, spec.calendar, where, after)
     if spec.cron is None:
         return _single(spec.times, spec.calendar, where, after)
-    if cron.has_every_hour(spec.cron):
+    if is_rhythm(spec.cron):
         return rhythm(spec.cron, spec.calendar, where, after)
     return times_of_day(spec.cron, spec.calendar, where, after)
+
+
+def is_rhythm(expression: str) -> bool:
+    """Whether an expression is a rhythm: its hour is `*`. Otherwise it names times of day."""
+    return expression.split()[1] in ("*", "*/1")
+
+
+def shown_in(expression: str, calendar: Calendar | None, change: Change) -> list[datetime]:
+    """The naive times of an expression that a change jumps over, or that it shows twice."""
+    first, end = change.window
+    times = cron.local_times(expression, calendar, first - _SECOND)
+    return list(takewhile(lambda each: each < end, times))
 
 
 def times_of_day(
@@ -89,7 +100,7 @@ def _intervals(
     every: Every, calendar: Calendar | None, where: tzinfo, after: datetime
 ) -> Iterator[datetime]:
     free_days = 0
-    while free_days < MAX_FREE_DAYS:
+    while free_days < cron.MAX_FRUITLESS_DAYS:
         found = next_interval(every, after)
         if found >= zones.END:
             return
@@ -106,19 +117,24 @@ def _intervals(
 
 def next_interval(every: Every, after: datetime) -> datetime:
     """The first instant of an interval strictly after an instant."""
-    passed = (after - _EPOCH) // _SECOND - every.phase_seconds
-    number = passed // every.seconds + 1
+    number = passed(every, after) + 1
     return _EPOCH + timedelta(seconds=number * every.seconds + every.phase_seconds)
+
+
+def passed(every: Every, instant: datetime) -> int:
+    """The number n of the last instant of an interval up to an instant, counted from 1970 on."""
+    return ((instant - _EPOCH) // _SECOND - every.phase_seconds) // every.seconds
 
 
 def _single(
     times: tuple[datetime, ...], calendar: Calendar | None, where: tzinfo, after: datetime
 ) -> Iterator[datetime]:
-    moved = {_moved(each, calendar, where) for each in times}
-    return iter(sorted(each for each in moved if each is not None and each > after))
+    found = {moved(each, calendar, where) for each in times}
+    return iter(sorted(each for each in found if each is not None and each > after))
 
 
-def _moved(instant: datetime, calendar: Calendar | None, where: tzinfo) -> datetime | None:
+def moved(instant: datetime, calendar: Calendar | None, where: tzinfo) -> datetime | None:
+    """Where a calendar moves a single instant; None if it leaves it out."""
     if calendar is None:
         return instant
     shown = zones.local(where, instant)

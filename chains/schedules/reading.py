@@ -60,11 +60,12 @@ class Reader:
     def _refuse(self, place: str, text: str) -> None:
         self.faults.append((place, text))
 
-    def _known(self, place: str, given: Mapping[str, Any], known: Collection[str]) -> None:
-        for name in given:
-            if name not in known:
-                there = near(str(name), known) or f"; there are: {', '.join(known)}"
-                self._refuse(f"{place}/{str(name)[:80]}", f"this field is not known{there}")
+    def _known(self, place: str, given: Mapping[str, Any], known: Collection[str]) -> bool:
+        unknown = [str(name) for name in given if name not in known]
+        for name in unknown:
+            there = near(name, known) or f"; there are: {', '.join(known)}"
+            self._refuse(f"{place}/{name[:80]}", f"this field is not known{there}")
+        return not unknown
 
     def _one_kind(self) -> None:
         given = [name for name in _KINDS if self._body.get(name) is not None]
@@ -90,11 +91,12 @@ class Reader:
         if not isinstance(value, Mapping):
             seconds = self._duration(place, value)
             return None if seconds is None else Every(seconds)
-        self._known(place, value, (*_UNITS, "phase_seconds"))
+        is_known = self._known(place, value, (*_UNITS, "phase_seconds"))
         phase = self._whole(f"{place}/phase_seconds", value.get("phase_seconds", 0), 0)
         given = [name for name in _UNITS if name in value]
         if len(given) != 1:
-            self._refuse(place, f"give exactly one of {', '.join(_UNITS)}")
+            if given or is_known:
+                self._refuse(place, f"give exactly one of {', '.join(_UNITS)}")
             return None
         most = int(LONGEST_SECONDS) // _UNITS[given[0]]
         number = self._whole(f"{place}/{given[0]}", value[given[0]], 1, most)

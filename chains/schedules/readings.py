@@ -15,20 +15,21 @@ nor hour begins with `*`, else the second. Temporal always takes the second.)
   both readings and the list to write instead, which means times of day.
 
 "Every change" is every change in the 28 years from the year of tzdata on: after 28 years the days
-of the week fall on the same dates again.
+of the week fall on the same dates again. Calendars are disregarded: a run that a calendar moves to
+the day of a change keeps its time of day.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from itertools import takewhile
 
 from chains.schedules import cron, zones
+from chains.schedules.occurrences import is_rhythm, shown_in
+from chains.schedules.words import times_of
 from chains.schedules.zones import Change
 
 _YEARS = 28
 _SECOND = timedelta(seconds=1)
-_HOUR = timedelta(hours=1)
 
 
 @lru_cache(maxsize=4096)
@@ -37,12 +38,13 @@ def doubt(expression: str, zone_name: str) -> str | None:
     fields = expression.split()
     where = zones.zone(zone_name)
     if fields[1].startswith("*"):
-        if cron.has_every_hour(expression):
+        if is_rhythm(expression):
             return _uneven(expression, where, zone_name)
     elif not fields[0].startswith("*"):
         return None
-    gap = next((each for each in _future(where) if _differs_in_gap(expression, each)), None)
-    fold = next((each for each in _future(where) if _differs_in_fold(expression, each)), None)
+    met = list(_met(expression, where))
+    gap = next((each for each in met if _differs_in_gap(expression, each)), None)
+    fold = next((each for each in met if each.shift < timedelta()), None)
     if gap is None and fold is None:
         return None
     return _two_readings(expression, zone_name, gap, fold)
@@ -53,23 +55,26 @@ def _future(where: tzinfo) -> Iterator[Change]:
     return zones.changes_between(where, first, first.replace(year=first.year + _YEARS))
 
 
-def _shown_in(expression: str, change: Change) -> list[datetime]:
-    """The local times of the expression that the change leaves out or shows twice."""
-    first, end = change.window
-    times = cron.local_times(expression, None, first - _SECOND)
-    return list(takewhile(lambda each: each < end, times))
+def _met(expression: str, where: tzinfo) -> Iterator[Change]:
+    """The changes that leave out or double a time of the expression."""
+    coming = datetime.min  # noqa: DTZ901
+    for change in _future(where):
+        first, end = change.window
+        # One search passes over all changes before the next time of a rare expression.
+        if coming < end:
+            found = next(cron.local_times(expression, None, first - _SECOND), None)
+            if found is None:
+                return
+            coming = found
+        if first <= coming < end:
+            yield change
 
 
 def _differs_in_gap(expression: str, change: Change) -> bool:
-    if change.shift < timedelta() or not _shown_in(expression, change):
-        return False
     # If the expression runs at the end of the gap anyway, the moved runs are the same run.
     end = change.window[1]
-    return next(cron.local_times(expression, None, end - _SECOND), None) != end
-
-
-def _differs_in_fold(expression: str, change: Change) -> bool:
-    return change.shift < timedelta() and bool(_shown_in(expression, change))
+    following = next(cron.local_times(expression, None, end - _SECOND), None)
+    return change.shift > timedelta() and following != end
 
 
 def _uneven(expression: str, where: tzinfo, zone_name: str) -> str | None:
@@ -88,24 +93,19 @@ def _uneven(expression: str, where: tzinfo, zone_name: str) -> str | None:
 
 
 def _two_readings(expression: str, zone_name: str, gap: Change | None, fold: Change | None) -> str:
-    day, rhythm = [], []
+    facts, of_day, rhythm = [], [], []
     if gap is not None:
-        when, end = f"on {gap.window[0]:%Y-%m-%d}", gap.window[1]
-        day.append(f"{when} {_times(expression, gap)} run at {end:%H:%M}, after the gap")
-        rhythm.append(f"{when} {_times(expression, gap)} do not run")
+        times = times_of(shown_in(expression, None, gap))
+        facts.append(f"on {gap.window[0]:%Y-%m-%d} there is no {times}")
+        of_day.append(f"what is missing runs at {gap.window[1]:%H:%M}")
+        rhythm.append("what is missing is left out")
     if fold is not None:
-        when = f"on {fold.window[0]:%Y-%m-%d}"
-        day.append(f"{when} {_times(expression, fold)} run once")
-        rhythm.append(f"{when} {_times(expression, fold)} run twice")
+        times = times_of(shown_in(expression, None, fold))
+        facts.append(f"on {fold.window[0]:%Y-%m-%d} there is {times} twice")
+        of_day.append("what comes twice runs once")
+        rhythm.append("what comes twice runs twice")
     return (
-        f"has two readings where the clocks of {zone_name} change. Times of day:"
-        f" {'; '.join(day)}. A rhythm: {'; '.join(rhythm)}. Write"
-        f" {cron.as_lists(expression)!r} for the times of day; use `every` for a rhythm"
+        f"has two readings where the clocks of {zone_name} change: {'; '.join(facts)}. As times of"
+        f" day, {' and '.join(of_day)}. As a rhythm, {' and '.join(rhythm)}. For times of day"
+        f" write {cron.as_lists(expression)!r}; a rhythm that disregards the clocks is an `every`"
     )
-
-
-def _times(expression: str, change: Change) -> str:
-    shown = [f"{each:%H:%M}" for each in _shown_in(expression, change)]
-    if len(shown) > 3:
-        return f"{shown[0]}, {shown[1]} ... {shown[-1]}"
-    return " and ".join(shown)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+from chains.language.faults import MAX_FAULTS
 from chains.schedules import readings
 from chains.schedules.calendars import Calendar
 from chains.schedules.occurrences import occurrences
@@ -25,11 +26,13 @@ __all__ = ["Calendar", "Every", "InvalidSpec", "Spec", "read_spec", "read_stored
 
 
 class InvalidSpec(ValueError):
-    """Raised if a body is refused. `faults` has all faults: (JSON pointer, words)."""
+    """Raised if a body is refused. `faults` has its faults, at most 20: (JSON pointer, words)."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(f"{place or 'the body'}: {text}" for place, text in faults))
-        self.faults = faults
+        super().__init__(
+            "; ".join(f"{place or 'the body'}: {text}" for place, text in faults[:MAX_FAULTS])
+        )
+        self.faults = faults[:MAX_FAULTS]
 
 
 def read_spec(body: Mapping[str, Any], calendars: Mapping[str, Collection[date]]) -> Spec:
@@ -41,10 +44,13 @@ def read_spec(body: Mapping[str, Any], calendars: Mapping[str, Collection[date]]
     """
     reader = Reader(body, calendars)
     spec = reader.spec()
-    if not reader.faults:
-        reader.faults += _judged(spec)
-    if reader.faults:
-        raise InvalidSpec(reader.faults)
+    faults = reader.faults
+    if spec.cron is not None and "/time_zone" not in dict(faults):
+        doubt = readings.doubt(spec.cron, spec.time_zone)
+        faults += [("/cron", doubt)] if doubt is not None else []
+    faults += _never(spec) if not faults else []
+    if faults:
+        raise InvalidSpec(faults)
     return spec
 
 
@@ -62,17 +68,13 @@ def read_stored(body: Mapping[str, Any], calendars: Mapping[str, Collection[date
     return spec
 
 
-def _judged(spec: Spec) -> list[Fault]:
-    if spec.cron is not None:
-        doubt = readings.doubt(spec.cron, spec.time_zone)
-        if doubt is not None:
-            return [("/cron", doubt)]
+def _never(spec: Spec) -> list[Fault]:
     if _has_a_time(spec):
         return []
     kind = "/cron" if spec.cron is not None else "/every" if spec.every is not None else "/times"
     if not _has_a_time(replace(spec, starts_at=None, ends_at=None, calendar=None)):
         return [(kind, "never fires: no day matches; change the day or the month")]
-    if spec.calendar and not _has_a_time(replace(spec, starts_at=None, ends_at=None)):
+    if not _has_a_time(replace(spec, starts_at=None, ends_at=None)):
         return [("/calendar", "never fires: the calendar frees every day that matches")]
     return [(kind, "never fires: no time lies between starts_at and ends_at; change one of them")]
 

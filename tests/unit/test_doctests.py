@@ -15,12 +15,14 @@ from chains import registry
 from chains.drawing import picture, svg
 from chains.language import definition, dsl, expression_rules, expressions, faults
 from chains.language.functions import dates, numbers
+from chains.schedules import cron
 from ops.cli.remote import queues
 from tests.bench.comparing import measure, report
 from tests.bench.restate import server as restate_server
 
 MODULES = (
     clock,
+    cron,
     cursors,
     dates,
     definition,
