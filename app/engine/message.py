@@ -92,6 +92,8 @@ class Message:
         self.order.top_up(queue_of(undone_by(self.name)))
         found = self.begin(keys)
         while True:
+            if isinstance(found, Claim) and not self.is_own(found.key):
+                self.report_start(found.key)
             while isinstance(found, Claim):
                 found = self.attempt(found)
             if found is None:
@@ -100,8 +102,6 @@ class Message:
             if taken is None:
                 return self.end(found)
             found = self.begin(taken.keys)
-            if isinstance(found, Claim):
-                self.report_start(found.key)
 
     def begin(self, keys: tuple[str, ...]) -> Claim | Advance | None:
         """Claim one step. Several siblings are claimed, run and recorded at once, if possible.
@@ -115,11 +115,21 @@ class Message:
         if len(keys) > 1:
             advances = self.run_siblings(list(keys))
             if advances is not None:
-                return siblings.together(advances)
+                return self.taken_join(siblings.together(advances))
         found = claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
         if found is None:
             _CANCELLED.refused(self.workflow_id)
         return found
+
+    def taken_join(self, advance: Advance | None) -> Claim | Advance | None:
+        """The claim of the join, if it was claimed with the end of its last part."""
+        if advance is None or advance.claim is None:
+            return advance
+        following = self.links.next_join()
+        assert following is not None
+        self.links.take_join()
+        self.take(following)
+        return advance.claim
 
     def run_siblings(self, keys: list[str]) -> list[Advance] | None:
         """Run all siblings that can be claimed, and return what their outcomes led to.
@@ -131,12 +141,22 @@ class Message:
         found = siblings.claim_siblings(self.workflow_id, keys, action.attempt_seconds)
         if not found.claims and not found.others:
             return None
-        ended = siblings.run_claimed(found.claims, action, prepare, self.claimed_at)
+        began, join_seconds = self.claimed_at, self.join_seconds()
+        ended = siblings.run_claimed(found.claims, action, prepare, began, join_seconds)
         for each in ended:
             if not self.is_own(each.claim.key):
                 self.report_start(each.claim.key)
-            self.report_end(each.claim.key, each.result, each.advance, self.claimed_at)
+            self.report_end(each.claim.key, each.result, each.advance, began)
+            if each.advance.claim is not None:
+                self.claimed_at = each.since
         return [*(each.advance for each in ended), *map(self.run_alone, found.others)]
+
+    def join_seconds(self) -> float | None:
+        """The limit of an attempt of the join, if this message may run it after its siblings."""
+        following = self.links.next_join() if self.links.has_chord() else None
+        if following is None or len(following.keys) > 1 or not self.may_take(following):
+            return None
+        return self.actions[following.name].attempt_seconds
 
     def run_alone(self, key: str) -> Advance:
         """Claim, run and record one sibling that cannot be claimed together with others."""

@@ -6,6 +6,7 @@ plain success is recorded alone, by the functions that record every other step.
 """
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from app.errors import Permanent
 from app.payload import dumps
 from app.platform import Action
 from app.protocol import leases
-from app.protocol.claims import Advance, Claim
+from app.protocol.claims import Advance, Claim, claim_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,15 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The result of a sibling, and what the transaction that recorded it led to."""
+    """The result of a sibling, and what the transaction that recorded it led to.
+
+    `since` is the time.monotonic() from which the lease of a claim in `advance` counts.
+    """
 
     claim: Claim
     result: Result
     advance: Advance
+    since: float
 
 
 def claim_siblings(workflow_id: UUID, keys: list[str], attempt_seconds: float) -> Claimed:
@@ -80,22 +85,30 @@ def claim_siblings(workflow_id: UUID, keys: list[str], attempt_seconds: float) -
 
 
 def run_claimed(
-    claims: tuple[Claim, ...], action: Action, prepare: Callable[[Claim], Prepared], since: float
+    claims: tuple[Claim, ...],
+    action: Action,
+    prepare: Callable[[Claim], Prepared],
+    since: float,
+    join_seconds: float | None = None,
 ) -> list[Ended]:
     """Run claimed siblings one after the other, renew all their leases, and record how each ended.
 
-    `since` is the time.monotonic() from which the leases and deadlines count.
+    `since` is the time.monotonic() from which the leases and deadlines count. If `join_seconds` is
+    given, the transaction that records the last sibling also claims the join, if that is possible,
+    for an attempt of so many seconds.
     """
     with ExitStack() as held:
         for claim in claims:
             held.enter_context(leases.kept(claim, action.attempt_seconds, since))
         results = [(claim, execute(claim, action, prepare, since)) for claim in claims]
-        ended = _record_together([one for one in results if _is_plain(one[1])])
+        plain = [one for one in results if _is_plain(one[1])]
+        ended = _record_together(plain, join_seconds)
         known = {one.claim.key for one in ended}
         for claim, result in results:
             if claim.key not in known:
+                recorded_at = time.monotonic()
                 advance = record(claim, result, fraction=random.random())
-                ended.append(Ended(claim, result, advance))
+                ended.append(Ended(claim, result, advance, recorded_at))
         return ended
 
 
@@ -111,8 +124,9 @@ def together(advances: list[Advance]) -> Advance | None:
                 return advance
     released = tuple(dict.fromkeys(key for each in advances for key in each.released))
     joined = next((each.joined for each in advances if each.joined is not None), None)
+    claim = next((each.claim for each in advances if each.claim is not None), None)
     is_going_on = any(each.verdict in {"released", "done"} for each in advances)
-    return Advance("released", released, joined) if is_going_on else None
+    return Advance("released", released, joined, claim) if is_going_on else None
 
 
 def _is_plain(result: Result) -> bool:
@@ -125,7 +139,7 @@ def _is_plain(result: Result) -> bool:
     )
 
 
-def _record_together(done: list[tuple[Claim, Result]]) -> list[Ended]:
+def _record_together(done: list[tuple[Claim, Result]], join_seconds: float | None) -> list[Ended]:
     """Record all in one transaction. Returns [] if that is not possible: each is recorded alone."""
     given = [
         {
@@ -143,17 +157,21 @@ def _record_together(done: list[tuple[Claim, Result]]) -> list[Ended]:
         return []
     if not done:
         return []
+    workflow_id = done[0][0].workflow_id
+    lease = None if join_seconds is None else settings.current().lease_seconds
+    recorded_at = time.monotonic()
     (row,) = db.hot(
         "finish_siblings_v1",
-        "uuid, jsonb, float8",
-        (done[0][0].workflow_id, text, settings.current().republish_seconds),
+        "uuid, jsonb, float8, float8, float8",
+        (workflow_id, text, settings.current().republish_seconds, lease, join_seconds),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )
     if row["verdict"] == "singly":
         return []
-    advance = Advance(row["verdict"], tuple(row["released"] or ()), row["joined"])
+    join = None if row["fence"] is None else claim_of(workflow_id, row["joined"], row)
+    advance = Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], join)
     recorded = set(row["recorded"] or ())
     return [
-        Ended(claim, result, advance if claim.key in recorded else Advance("fenced"))
+        Ended(claim, result, advance if claim.key in recorded else Advance("fenced"), recorded_at)
         for claim, result in done
     ]

@@ -66,8 +66,13 @@ class Protocol(RuleBasedStateMachine):
     def work_well(self, pick: int) -> None:
         self.work(pick, True, "none", "nothing")
 
-    @rule(pick=PICK, meanwhile=st.sampled_from(MEANWHILE), is_lost=st.booleans())
-    def work_together(self, pick: int, meanwhile: str, is_lost: bool) -> None:
+    @rule(
+        pick=PICK,
+        is_taking=st.booleans(),
+        meanwhile=st.sampled_from(MEANWHILE),
+        is_lost=st.booleans(),
+    )
+    def work_together(self, pick: int, is_taking: bool, meanwhile: str, is_lost: bool) -> None:
         """A message of several siblings comes; something may happen before they are recorded."""
         due = self.world.due_siblings()
         held = self.world.claim_together(due[pick % len(due)]) if due else ()
@@ -77,7 +82,7 @@ class Protocol(RuleBasedStateMachine):
             self._do(meanwhile, held[pick % len(held)])
         fences = {each.key: each.fence for each in held}
         before = {key: self.world.kernel.step(held[0].workflow_id, key) for key in fences}
-        verdicts = self.world.attempt_together(held, is_lost=is_lost)
+        verdicts = self.world.attempt_together(held, is_taking=is_taking, is_lost=is_lost)
         lost = [
             k
             for k, row in before.items()

@@ -128,12 +128,17 @@ class World:
         self.held += found.claims
         return found.claims
 
-    def attempt_together(self, held: tuple[Claim, ...], *, is_lost: bool = False) -> list[str]:
+    def attempt_together(
+        self, held: tuple[Claim, ...], *, is_taking: bool = False, is_lost: bool = False
+    ) -> list[str]:
         """Run claimed siblings and record what came of them; the verdicts."""
         row = self.kernel.step(held[0].workflow_id, held[0].key)
-        ended = siblings.run_claimed(held, self.actions[row["action"]], prepare, time.monotonic())
+        action, began = self.actions[row["action"]], time.monotonic()
+        ended = siblings.run_claimed(held, action, prepare, began, 60.0 if is_taking else None)
         advance = siblings.together([each.advance for each in ended])
         if advance is not None:
+            if advance.claim is not None:
+                self.held.append(advance.claim)
             self._lead_on(held[0].workflow_id, held[0].key, advance, is_lost=is_lost)
         return [each.advance.verdict for each in ended]
 

@@ -57,8 +57,9 @@ def claim(workflow: UUID, *numbers: int) -> Claimed:
     return siblings.claim_siblings(workflow, leaves(*numbers), 30.0)
 
 
-def run(found: Claimed, action: str = NOOP) -> list[Ended]:
-    return siblings.run_claimed(found.claims, actions()[action], prepare, time.monotonic())
+def run(found: Claimed, action: str = NOOP, join_seconds: float | None = None) -> list[Ended]:
+    began = time.monotonic()
+    return siblings.run_claimed(found.claims, actions()[action], prepare, began, join_seconds)
 
 
 def together(ended: list[Ended]) -> claims.Advance | None:
@@ -91,6 +92,43 @@ def test_the_last_of_several_messages_joins_and_no_other(kernel: Kernel) -> None
     late, early = claim(workflow, 0, 1), claim(workflow, 2, 3, 4)
     assert {each.advance.joined for each in run(early)} == {None}
     assert {each.advance.joined for each in run(late)} == {"each"}
+
+
+def test_whoever_ends_the_last_part_has_the_join_too(kernel: Kernel, ada: Caller) -> None:
+    workflow = spread(kernel, list(range(5)))
+    late, early = claim(workflow, 0, 1), claim(workflow, 2, 3, 4)
+    assert together(run(early, join_seconds=30.0)) == claims.Advance("released")
+    advance = together(run(late, join_seconds=30.0))
+    assert advance is not None
+    assert (advance.released, advance.joined) == ((), "each")
+    assert advance.claim is not None
+    join = kernel.step(workflow, "each")
+    assert (join["status"], join["fence"], join["claims"]) == ("running", advance.claim.fence, 1)
+    assert join["lease_until"] > join["started_at"]
+    assert join["publish_after"] is not None
+    assert not isinstance(claims.claim_step(workflow, "each", 30.0), Claim)
+    finish(advance.claim, join["action"])
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    "change", ["skip_requested = true", "wake_at = playalter_now() + interval '1 h'"]
+)
+def test_a_join_that_is_not_plain_is_claimed_by_itself(kernel: Kernel, change: str) -> None:
+    workflow = spread(kernel, [1, 2])
+    db.row(f"UPDATE steps SET {change} WHERE workflow_id = %s AND key = 'each'", (workflow,))
+    assert together(run(claim(workflow, 0, 1), join_seconds=30.0)) == claims.Advance(
+        "released", ("each",), "each"
+    )
+
+
+def test_a_join_that_spends_a_budget_is_claimed_by_itself(kernel: Kernel) -> None:
+    workflow = spread(kernel, [1, 2])
+    db.row("INSERT INTO budgets (workflow_id, amount) VALUES (%s, 10)", (workflow,))
+    db.row("UPDATE workflows SET budget_id = id WHERE id = %s", (workflow,))
+    assert together(run(claim(workflow, 0, 1), join_seconds=30.0)) == claims.Advance(
+        "released", ("each",), "each"
+    )
 
 
 def test_as_many_items_are_released_as_have_settled(kernel: Kernel) -> None:

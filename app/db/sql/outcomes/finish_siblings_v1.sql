@@ -3,27 +3,38 @@
 -- each is checked. The workflow row is locked first, FOR NO KEY UPDATE. p_done: [{key, fence,
 -- input, output}].
 --
+-- If p_lease and p_attempt are given (seconds, as in claim_step_v1) and this ends the last part, the
+-- join is claimed too, if it is in its plain first state and no budget applies. Its claim is then
+-- returned, and `released` is empty.
+--
 -- verdicts:
 --   fenced: nothing was recorded.
 --   released: `recorded` are the keys whose fences were current; `released` and `joined` are as in
 --     finish_step_v1.
 --   singly: the workflow is stopping or paused. Nothing was recorded, and the caller records each
 --     step by finish_step_v1.
-CREATE OR REPLACE FUNCTION finish_siblings_v1(p_workflow uuid, p_done jsonb, p_republish double precision)
-RETURNS TABLE (verdict text, released text[], joined text, recorded text[])
+CREATE OR REPLACE FUNCTION finish_siblings_v1(
+  p_workflow uuid, p_done jsonb, p_republish double precision,
+  p_lease double precision DEFAULT NULL, p_attempt double precision DEFAULT NULL)
+RETURNS TABLE (verdict text, released text[], joined text, recorded text[], fence uuid, prior text,
+               tries integer, generation integer, external_id text, input jsonb, item jsonb,
+               expired boolean, skips boolean, user_id uuid, type text, version integer,
+               is_budgeted boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
   w record;
+  c record;
   joining text;
   keys text[];
   lines jsonb[];
   ready text[];
   is_joined boolean;
 BEGIN
-  SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  SELECT status, paused_at, user_id, type, version, budget_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' OR w.paused_at IS NOT NULL THEN
-    RETURN QUERY SELECT 'singly', NULL::text[], NULL, NULL::text[];
+    verdict := 'singly';
+    RETURN NEXT;
     RETURN;
   END IF;
   SELECT join_key INTO joining FROM steps
@@ -46,17 +57,42 @@ BEGIN
            ORDER BY n)
     INTO keys, lines FROM done;
   IF keys IS NULL THEN
-    RETURN QUERY SELECT 'fenced', NULL::text[], NULL, NULL::text[];
+    verdict := 'fenced';
+    RETURN NEXT;
     RETURN;
   END IF;
   PERFORM append_events_v1(p_workflow, lines);
   SELECT f.ready, f.is_joined INTO ready, is_joined
     FROM settle_parts_v1(p_workflow, joining, cardinality(keys)) AS f;
+  IF is_joined AND p_lease IS NOT NULL AND w.budget_id IS NULL THEN
+    UPDATE steps SET
+        status = 'running', fence = gen_random_uuid(), claims = claims + 1,
+        publish_after = clock_timestamp() + seconds(p_republish),
+        ready_at = coalesce(ready_at, playalter_now()),
+        lease_until = clock_timestamp() + seconds(least(p_lease, p_attempt)),
+        deadline_at = clock_timestamp() + seconds(p_attempt),
+        started_at = coalesce(started_at, clock_timestamp())
+     WHERE workflow_id = p_workflow AND key = joining AND status = 'pending' AND kind = 'step'
+       AND publish_after IS NULL AND wake_at IS NULL AND external_id IS NULL AND expires_at IS NULL
+       AND NOT skip_requested
+    RETURNING steps.fence, steps.tries, steps.generation, steps.input, steps.item INTO c;
+    IF FOUND THEN
+      PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
+      RETURN QUERY SELECT 'released', '{}'::text[], joining, keys, c.fence, 'pending', c.tries,
+                          c.generation, NULL::text, c.input, c.item, false, false, w.user_id, w.type,
+                          w.version, false;
+      RETURN;
+    END IF;
+  END IF;
   IF cardinality(ready) > 0 THEN
     UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish),
            ready_at = coalesce(ready_at, playalter_now())
      WHERE workflow_id = p_workflow AND key = ANY (ready) AND status = 'pending';
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
-  RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END, keys;
+  verdict := 'released';
+  released := ready;
+  joined := CASE WHEN is_joined THEN joining END;
+  recorded := keys;
+  RETURN NEXT;
 END $$;
