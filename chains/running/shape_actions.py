@@ -19,6 +19,10 @@ from chains.running.waits import now
 CHILD_POLL_SECONDS = 1800.0
 UNDO_POLL_SECONDS = 60.0
 START = "workflow.start"
+REJECTED = "rejected"
+"""The code of an approval that was rejected, where that fails the step."""
+CHILD_FAILED = "child_failed"
+"""The code of a step whose child has failed."""
 
 
 class JoinInput(ActionInput):
@@ -88,7 +92,7 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
     if not decision.get("approved") and given.on_reject == "fail":
         raise Permanent(
             f"rejected by {decision.get('by')}: {decision.get('comment') or 'no reason given'}",
-            code="rejected",
+            code=REJECTED,
         )
     answer = {name: decision.get(name) for name in ("approved", "by", "comment", "data")}
     return {**answer, "is_timed_out": False}
@@ -167,7 +171,7 @@ def _outcome(child: str) -> Json:
     if found["completed_at"] is None:
         raise Suspend(child_id(child), poll_seconds=CHILD_POLL_SECONDS)
     reason = (found["error"] or {}).get("message", "")
-    raise Permanent(f"workflow {child} is {found['status']}: {reason}", code="child_failed")
+    raise Permanent(f"workflow {child} is {found['status']}: {reason}", code=CHILD_FAILED)
 
 
 def _child(child: UUID) -> dict[str, Any]:

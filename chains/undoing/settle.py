@@ -21,7 +21,7 @@ from chains.actions import actions
 from chains.dispatch import dispatch
 from chains.plans.plan import Plan
 from chains.starting import children
-from chains.undoing import living_forks
+from chains.undoing import dead_letters, living_forks
 from chains.undoing.frontier import Standing, frontier
 from chains.waking import wake_parent
 
@@ -297,15 +297,15 @@ def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: b
     stopped = "cancelled" if cause == "cancelled" else "failed"
     status = "compensated" if was_undone else stopped
     assert status in TERMINAL_WORKFLOW_STATUSES
-    parent = connection.execute(
+    parent, error = connection.execute(
         text(
             "UPDATE workflows SET status = :status, completed_at = clock_timestamp(),"
             " next_wake_at = NULL,"
             " attention = lasting_attention_v1(:id, attention)"
-            " WHERE id = :id RETURNING parent_id"
+            " WHERE id = :id RETURNING parent_id, error"
         ),
         {"id": workflow_id, "status": status},
-    ).scalar_one()
+    ).one()
     kind = {"compensated": "Compensated", "cancelled": "Cancelled", "failed": "Failed"}[status]
     _event(connection, workflow_id, f"Workflow{kind}", None, {"cause": cause})
     if parent is not None:
@@ -314,6 +314,8 @@ def _end(connection: Connection, workflow_id: UUID, cause: str, *, was_undone: b
             text("SELECT tell_parent_v1(:id, :parent, :status)"),
             {"id": workflow_id, "parent": parent, "status": status},
         )
+    elif cause != "cancelled":
+        dead_letters.add(connection, workflow_id, cause, error)
     return status
 
 

@@ -129,7 +129,8 @@ INVARIANTS = (
              ORDER BY t.seq DESC LIMIT 1) AS ended FROM happened e) AS each
          WHERE ended NOT IN ('WorkflowStopping', 'UndoFailed')
            AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
-           AND b ->> 'type' NOT IN ('WorkflowForked', 'AttentionResolved', 'OrphanFound')
+           AND b ->> 'type' NOT IN ('WorkflowForked', 'WorkflowReplayed', 'DeadLetterDismissed',
+                                    'AttentionResolved', 'OrphanFound')
            AND NOT EXISTS (SELECT FROM steps s WHERE s.workflow_id = each.workflow_id
                               AND s.key = b ->> 'step' AND s.kind IN ('orphan', 'orphan_undo'))
         UNION ALL

@@ -1,6 +1,7 @@
 """The tables as SQLAlchemy models. A test compares them with a migrated database."""
 
 from app.db.models.base import Base
+from app.db.models.dead_letters import DeadLetterRow
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
 from app.db.models.machinery import (
@@ -49,6 +50,7 @@ __all__ = [
     "BudgetRow",
     "ChildCostRow",
     "ClockOffset",
+    "DeadLetterRow",
     "DefinitionActivation",
     "DefinitionRow",
     "EventRow",

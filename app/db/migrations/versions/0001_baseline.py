@@ -23,6 +23,7 @@ _TABLES = (
     "definitions",
     "definition_activations",
     "workflows",
+    "dead_letters",
     "budgets",
     "child_costs",
     "booked_effects",

@@ -6,7 +6,8 @@
 --
 -- adopted_from stores the workflow that made an outcome, also if the source had adopted it too.
 -- External ids, generations and costs are not copied: they belong to calls that the fork has not
--- made. The fork gets a budget of its own, as large as the one that the source spends.
+-- made. The fork gets a budget of its own, as large as the one that the source spends. If the source
+-- has failed for good, the fork carries its work on, so the source leaves the dead letters.
 --
 -- Returns the verdict of start_workflow_v1.
 --
@@ -51,5 +52,6 @@ BEGIN
             ORDER BY position, key) AS s;
   PERFORM append_event_v1(p_source, 'WorkflowForked', NULL, jsonb_build_object(
     'fork', p_id, 'from_step', p_from_step, 'by', p_by, 'reason', p_reason));
+  PERFORM settle_dead_letter_v1(p_source, 'replayed', p_id, p_reason);
   RETURN verdict;
 END $$;
