@@ -8,13 +8,13 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from app import db, queries
 from app.errors import Conflict, PlayalterError, Unavailable
 from app.platform import Json
-from app.queries import Filters
+from app.queries import Filters, Page
 from chains.commands.cancel import cancel
 from chains.commands.command import Caller, Done
 from chains.commands.fork import fork
@@ -23,6 +23,8 @@ from chains.commands.resolve import Resolution, resolve
 from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
 from chains.commands.skip import skip
+
+T = TypeVar("T")
 
 MOST = 1000
 BUDGET_SECONDS = 40.0
@@ -128,19 +130,34 @@ def run(
     Takes at most `limit` workflows, all started before the workflow at `cursor`. A request that is
     repeated with the same `request_id` makes no second fork and no second signal.
     """
-    until = time.monotonic() + BUDGET_SECONDS
     if action == "fork" and request_id is not None:
         # A repeated request must not fork the forks that the first request made.
         filters = replace(filters, without_key=_prefix(request_id))
     page = queries.workflow_list(caller.id, filters, cursor=cursor, limit=limit)
-    answers: list[Answered] = []
-    for started_at, workflow_id in page.places:
-        if answers and time.monotonic() > until:
-            return Bulk(answers, cursor)
+
+    def answer(workflow_id: UUID) -> Answered:
         more = _request_of(workflow_id, request_id) if action in _KEYED else {}
-        answers.append(_one(caller, workflow_id, CONTROLS[action], {**arguments, **more}, is_dry))
-        cursor = queries.cursor_of(started_at, workflow_id)
-    return Bulk(answers, page.next_cursor)
+        return _one(caller, workflow_id, CONTROLS[action], {**arguments, **more}, is_dry)
+
+    return Bulk(*in_time(page, cursor, answer))
+
+
+def in_time(
+    page: Page, cursor: str | None, answer: Callable[[UUID], T]
+) -> tuple[list[T], str | None]:
+    """Call `answer` for the workflows of the page, one after the other, for BUDGET_SECONDS at most.
+
+    `cursor` is that of the page. Return the answers, and the cursor of what is left; None if all
+    were called.
+    """
+    until = time.monotonic() + BUDGET_SECONDS
+    answers: list[T] = []
+    for at, workflow_id in page.places:
+        if answers and time.monotonic() > until:
+            return answers, cursor
+        answers.append(answer(workflow_id))
+        cursor = queries.cursor_of(at, workflow_id)
+    return answers, page.next_cursor
 
 
 def _request_of(workflow_id: UUID, request_id: str | None) -> Json:

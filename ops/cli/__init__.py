@@ -35,6 +35,7 @@ _MODULES = {
     "resolve": "remote.people",
     "dismiss": "remote.people",
     "bulk": "remote.bulk",
+    "dead-letters": "remote.dead_letters",
     "definitions": "remote.definitions",
     "actions": "remote.actions",
     "keys": "local.keys",
