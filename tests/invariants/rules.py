@@ -286,4 +286,23 @@ INVARIANTS = (
         " JOIN webhook_deliveries d ON d.effect_workflow_id = w.id"
         " WHERE d.reserved > 0 AND d.fate IS NOT NULL",
     ),
+    Invariant(
+        22,
+        "A workflow without a parent that has failed for good is a dead letter, and no other one"
+        " is. What a person decided, by a cancel or a rejection, has not failed for good.",
+        f"""
+        SELECT w.id, w.status || ' and not recorded' FROM chosen w
+         WHERE w.parent_id IS NULL AND w.cause <> 'cancelled'
+           AND w.status IN {_TERMINAL} AND w.status <> 'succeeded'
+           AND NOT EXISTS (SELECT FROM dead_letters d WHERE d.workflow_id = w.id)
+           AND NOT EXISTS (SELECT FROM happened e WHERE e.workflow_id = w.id
+                 AND e.b ->> 'type' = 'StepFailed'
+                 AND e.b -> 'data' ->> 'code' IN ('rejected', 'child_failed'))
+        UNION ALL
+        SELECT w.id, w.status || ' and recorded' FROM chosen w
+          JOIN dead_letters d ON d.workflow_id = w.id
+         WHERE w.parent_id IS NOT NULL OR w.cause = 'cancelled'
+            OR w.status NOT IN ('failed', 'compensated', 'compensating')
+        """,
+    ),
 )

@@ -40,6 +40,7 @@ DAMAGE = {
     19: "UPDATE budgets SET amount = 16",
     20: "UPDATE budgets SET spent = spent + 1",
     21: "UPDATE workflows SET status = 'cancelled', budget_id = NULL, completed_at = now()",
+    22: "UPDATE workflows SET status = 'failed', cause = 'failed', completed_at = now()",
     17: "UPDATE steps SET status = 'pending', publish_after = NULL WHERE key = 'pay'",
 }
 

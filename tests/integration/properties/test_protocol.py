@@ -12,7 +12,7 @@ from tests.integration.properties.world import World
 from tests.invariants import broken, holds
 
 
-@holds(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21)
+@holds(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22)
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_any_interleaving_keeps_the_invariants(
@@ -21,7 +21,7 @@ def test_any_interleaving_keeps_the_invariants(
     interleave(observing, sample, profile)
 
 
-@holds(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21)
+@holds(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 19, 20, 21, 22)
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("sample", SAMPLES)
