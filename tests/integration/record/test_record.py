@@ -54,7 +54,7 @@ def test_an_untouched_record_verifies(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        "body = replace(body, '\"at\": 1', '\"at\": 2')",
+        "body = replace(body, '\"at\":1', '\"at\":2')",
         "hash = set_byte(hash, 31, get_byte(hash, 31) # 1)",
     ],
     ids=["text", "hash"],

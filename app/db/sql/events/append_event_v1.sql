@@ -1,11 +1,11 @@
--- Appends one event to a workflow's record. The event is {seq, at, type, step, data} as text. Its
+-- Appends one event to a workflow's record, as a text (see event_text_v1). Its
 -- hash is the SHA-256 of the previous event's hash followed by that text; the first event uses the
 -- hash of the workflow's id instead.
 --
 -- The caller holds the workflow row FOR NO KEY UPDATE, so that no other transaction appends an
 -- event at the same time. The hash covers the text as it is stored, because jsonb and timestamps
 -- are not read back exactly as they were written. p_data contains hashes of payloads, never
--- payloads (see without_empty_v1). Called by every function that logs a change of a workflow's
+-- payloads. Called by every function that logs a change of a workflow's
 -- state.
 --
 -- If a web server watches the workflow, the event is announced at the commit: the workflow's id and
@@ -21,12 +21,11 @@ BEGIN
   SELECT p_workflow, seq, line, sha256(last_hash || convert_to(line, 'UTF8'))
     FROM (SELECT coalesce(last.seq, 0) + 1 AS seq,
                  coalesce(last.hash, sha256(uuid_send(p_workflow))) AS last_hash,
-                 jsonb_strip_nulls(jsonb_build_object(
-                   'seq', coalesce(last.seq, 0) + 1,
-                   'at', (extract(epoch FROM clock_timestamp()
+                 event_text_v1(
+                   coalesce(last.seq, 0) + 1,
+                   (extract(epoch FROM clock_timestamp()
                      + coalesce((SELECT amount FROM clock_offset), interval '0')) * 1000000)::bigint,
-                   'type', p_type, 'step', p_step,
-                   'data', without_empty_v1(p_type, p_data)))::text AS line
+                   p_type, p_step, p_data) AS line
             FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
               SELECT seq, hash FROM events WHERE workflow_id = p_workflow
                ORDER BY seq DESC LIMIT 1) AS last ON true

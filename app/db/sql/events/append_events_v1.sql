@@ -20,9 +20,8 @@ BEGIN
     last_hash := sha256(uuid_send(p_workflow));
   END IF;
   FOREACH event IN ARRAY p_events LOOP
-    line := jsonb_strip_nulls(event || jsonb_build_object(
-      'seq', last_seq + cardinality(lines) + 1, 'at', at,
-      'data', without_empty_v1(event ->> 'type', event -> 'data')))::text;
+    line := event_text_v1(
+      last_seq + cardinality(lines) + 1, at, event ->> 'type', event ->> 'step', event -> 'data');
     last_hash := sha256(last_hash || convert_to(line, 'UTF8'));
     lines := lines || line;
     hashes := hashes || last_hash;

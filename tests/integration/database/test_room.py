@@ -1,0 +1,18 @@
+"""The bytes that a finished workflow fills: every installation keeps millions of them."""
+
+from app import db
+from app.protocol import outcomes
+from app.protocol.outcomes import Finish
+from tests.integration.conftest import NOTHING, Kernel
+
+NAME = "noop_chain"
+
+
+def test_the_text_of_an_event_keeps_no_space_and_no_empty_data(kernel: Kernel) -> None:
+    workflow = kernel.start(NAME)
+    outcomes.finish_step(kernel.claim(workflow, "first"), NOTHING, Finish({}))
+    row = db.row("SELECT body FROM events WHERE workflow_id = %s AND seq = 2", (workflow,))
+    assert row is not None
+    (event,) = [each for each in kernel.events(workflow) if each["seq"] == 2]
+    text = f'{{"at":{event["at"]},"seq":2,"type":"StepSucceeded","step":"first"}}'
+    assert row["body"] == text
