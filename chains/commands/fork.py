@@ -159,7 +159,7 @@ class _Fork:
             "from_step": self.child.name,
             "input": dumps(input) if input is not None else None,
             "idempotency_key": self.idempotency_key,
-            "request_hash": self.request_hash,
+            "request_hash": self.request_hash if self.idempotency_key is not None else None,
             "timeout": timeout_of(plan, whole),
             "steps": dumps(rows),
             "adopted": dumps(kept),

@@ -101,7 +101,7 @@ class _Request:
             self.input,
             self.priority,
             self.idempotency_key,
-            self.hash,
+            None if self.idempotency_key is None else self.hash,
             deferral=self.deferral,
         )
 

@@ -3,6 +3,7 @@
 from app import db
 from app.protocol import outcomes
 from app.protocol.outcomes import Finish
+from chains.starting.start import start_workflow
 from tests.integration.conftest import NOTHING, Kernel
 
 NAME = "noop_chain"
@@ -16,3 +17,9 @@ def test_the_text_of_an_event_keeps_no_space_and_no_empty_data(kernel: Kernel) -
     (event,) = [each for each in kernel.events(workflow) if each["seq"] == 2]
     text = f'{{"at":{event["at"]},"seq":2,"type":"StepSucceeded","step":"first"}}'
     assert row["body"] == text
+
+
+def test_the_hash_of_a_request_is_kept_beside_its_key_only(kernel: Kernel) -> None:
+    for key in (None, "k-1"):
+        started = start_workflow(user_id=kernel.user_id, type=NAME, input={}, idempotency_key=key)
+        assert (kernel.workflow(started.id)["request_hash"] is None) is (key is None)

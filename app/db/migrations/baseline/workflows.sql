@@ -18,6 +18,9 @@
 -- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
 -- those rows instead (see is_not_needed_v1).
+--
+-- request_hash is null if the request had no idempotency key, because only a request with the same
+-- key is compared with it.
 CREATE TABLE workflows (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   organisation_id uuid NOT NULL,
