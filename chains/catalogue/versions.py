@@ -182,14 +182,14 @@ def retire(name: str, version: int) -> None:
         _lock(connection, name)
         given = {"name": name, "version": version}
         row = _row(connection, name, version)
-        # A transaction that starts a workflow of this version has locked the version's row. Wait
-        # for such transactions, so that the count below includes their workflows.
+        # A transaction that starts a workflow of this version shares its lock. Wait for such
+        # transactions, so that the count below includes their workflows.
         connection.execute(text(_HOLD), given)
         _refuse_while_used(connection, row, given)
         connection.execute(text(_RETIRE), given)
 
 
-_HOLD = "SELECT FROM definitions WHERE name = :name AND version = :version FOR UPDATE"
+_HOLD = "SELECT pg_advisory_xact_lock(definition_lock_v1(:name, :version))"
 _RETIRE = """
 UPDATE definitions SET retired_at = coalesce(retired_at, clock_timestamp()), weight = NULL
  WHERE name = :name AND version = :version

@@ -1,6 +1,10 @@
 """Versions of a definition: which one starts, and which may go."""
 
+import contextlib
+import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -33,14 +37,16 @@ def active() -> int | None:
     return None if found is None else found[0]
 
 
+BEGIN = (
+    "SELECT start_workflow_v1(%s, %s, %s, %s, '{}', NULL, NULL, 60, '[]', 15, 5,"
+    " NULL, NULL, 0, NULL, NULL)"
+)
+
+
 def begin(kernel: Kernel, version: int) -> UUID:
     """A workflow's row alone."""
     workflow_id: UUID = uuid7()
-    db.row(
-        "SELECT start_workflow_v1(%s, %s, %s, %s, '{}', NULL, NULL, 60, '[]', 15, 5,"
-        " NULL, NULL, 0, NULL, NULL)",
-        (workflow_id, kernel.user_id, NAME, version),
-    )
+    db.row(BEGIN, (workflow_id, kernel.user_id, NAME, version))
     return workflow_id
 
 
@@ -167,6 +173,45 @@ def test_retiring_waits_until_nothing_runs_on_a_version(kernel: Kernel) -> None:
         versions.activate(NAME, 2)
     with pytest.raises(NotFound):
         versions.retire(NAME, 9)
+
+
+def delete(version: int) -> None:
+    try:
+        db.row("DELETE FROM definition_activations WHERE version = %s", (version,))
+        db.row("DELETE FROM definitions WHERE version = %s", (version,))
+    finally:
+        db.release()
+
+
+def retire(version: int) -> None:
+    versions.retire(NAME, version)
+
+
+@pytest.mark.parametrize(
+    ("removing", "error", "said"),
+    [
+        (retire, Conflict, "1 workflows that have not ended"),
+        (delete, psycopg2.errors.ForeignKeyViolation, "still needed"),
+    ],
+)
+def test_who_removes_a_version_waits_for_a_start_that_is_not_committed(
+    kernel: Kernel, removing: Callable[[int], None], error: type[Exception], said: str
+) -> None:
+    register(1)
+    register(2)
+    waits = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    with contextlib.closing(db.connect()) as connection, ThreadPoolExecutor(1) as beside:
+        connection.autocommit = False
+        connection.cursor().execute(BEGIN, (uuid7(), kernel.user_id, NAME, 2))
+        removed = beside.submit(removing, 2)
+        until = time.monotonic() + 10
+        while db.row(waits, (connection.info.backend_pid,)) is None:
+            assert not removed.done(), "it did not wait for the start"
+            assert time.monotonic() < until, "it neither ends nor waits"
+            time.sleep(0.01)
+        connection.commit()
+        with pytest.raises(error, match=said):
+            removed.result(10)
 
 
 def test_a_retired_version_starts_nothing_even_if_it_was_picked_before(kernel: Kernel) -> None:

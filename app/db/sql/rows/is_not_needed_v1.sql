@@ -17,6 +17,7 @@ BEGIN
   ELSIF TG_TABLE_NAME = 'projects' THEN
     is_needed := EXISTS (SELECT FROM workflows WHERE project_id = OLD.id);
   ELSE
+    PERFORM pg_advisory_xact_lock(definition_lock_v1(OLD.name, OLD.version));
     is_needed := EXISTS (SELECT FROM workflows WHERE type = OLD.name AND version = OLD.version);
   END IF;
   IF is_needed THEN
