@@ -10,6 +10,6 @@ BEGIN
       FROM jsonb_to_recordset(p_steps) AS s (key text, action text, released boolean)
      WHERE released GROUP BY 1 ORDER BY 1
   LOOP
-    PERFORM enter_lane_v1(lined.queue, p_user, p_order_at, p_workflow, lined.keys);
+    PERFORM enter_lane_v1(lined.queue, p_user, p_order_at, p_workflow, lined.keys, true);
   END LOOP;
 END $$;
