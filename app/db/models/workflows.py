@@ -92,14 +92,12 @@ class WorkflowRow(Base):
             "workflows_asleep",
             "user_id",
             "created_at",
-            "id",
             postgresql_where=text("completed_at IS NULL AND is_asleep"),
         ),
         Index(
             "workflows_awake",
             "user_id",
             "created_at",
-            "id",
             postgresql_where=text("completed_at IS NULL AND NOT is_asleep"),
         ),
         Index(
@@ -130,7 +128,7 @@ class WorkflowRow(Base):
             " OR (next_wake_at IS NOT NULL AND isfinite(next_wake_at))",
             name="workflows_always_looked_at",
         ),
-        Index("workflows_by_user", "user_id", "created_at", "id", "parent_id"),
+        Index("workflows_by_user", "user_id", "created_at", "parent_id"),
         Index(
             "workflows_by_parent",
             "parent_id",

@@ -76,8 +76,9 @@ CREATE UNIQUE INDEX workflows_idempotency ON workflows (user_id, idempotency_key
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX workflows_due ON workflows (next_wake_at) WHERE completed_at IS NULL;
 -- With parent_id as the last column, a list of the workflows without a parent skips children in the
--- index and does not read their rows.
-CREATE INDEX workflows_by_user ON workflows (user_id, created_at, id, parent_id);
+-- index and does not read their rows. Lists are ordered by created_at and id. The few workflows of
+-- one time are sorted when they are read, so their ids need not stand in this index too.
+CREATE INDEX workflows_by_user ON workflows (user_id, created_at, parent_id);
 CREATE INDEX workflows_by_parent ON workflows (parent_id, created_at, id)
   WHERE parent_id IS NOT NULL;
 CREATE INDEX workflows_by_fork_source ON workflows (forked_from) WHERE forked_from IS NOT NULL;
@@ -97,9 +98,9 @@ CREATE INDEX workflows_needing_a_person ON workflows (user_id, created_at, id)
 -- A workflow that succeeds before the reconciler looks at it has no entry in these three indexes.
 -- Their columns change only together with those of workflows_due, so they keep no update from being
 -- HOT.
-CREATE INDEX workflows_asleep ON workflows (user_id, created_at, id)
+CREATE INDEX workflows_asleep ON workflows (user_id, created_at)
   WHERE completed_at IS NULL AND is_asleep;
-CREATE INDEX workflows_awake ON workflows (user_id, created_at, id)
+CREATE INDEX workflows_awake ON workflows (user_id, created_at)
   WHERE completed_at IS NULL AND NOT is_asleep;
 CREATE INDEX workflows_by_rare_status ON workflows (user_id, status, created_at, id)
   WHERE status IN ('pending', 'failed', 'compensating', 'compensated', 'cancelled');
