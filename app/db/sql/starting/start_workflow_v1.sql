@@ -29,6 +29,8 @@ DECLARE
   home record;
   asking text;
   at timestamptz := clock_timestamp();
+  -- Read once: next_wake_at may not be after expires_at.
+  now_here timestamptz := playalter_now();
   backed_up text := are_backed_up_v1(p_steps);
   are_lined_up boolean := backed_up = 'all';
 BEGIN
@@ -49,9 +51,9 @@ BEGIN
   VALUES (p_id, home.organisation_id, home.project_id, p_user, p_type, p_version, 'running', p_input,
           p_idempotency_key, p_request_hash,
           -- The reconciler need not look at a workflow that is lined up.
-          playalter_now() + seconds(least(CASE WHEN are_lined_up THEN 3600 ELSE p_republish END,
-                                          p_timeout)),
-          playalter_now() + seconds(p_timeout), at, p_priority, p_parent, p_parent_key,
+          now_here + seconds(least(CASE WHEN are_lined_up THEN 3600 ELSE p_republish END,
+                                   p_timeout)),
+          now_here + seconds(p_timeout), at, p_priority, p_parent, p_parent_key,
           p_depth, CASE WHEN p_budget IS NULL THEN home.budget_id ELSE p_id END,
           CASE WHEN are_lined_up THEN false END);
   IF p_budget IS NOT NULL THEN
