@@ -68,8 +68,9 @@ SELECT id, type, version, status, cause, attention IS NOT NULL AS attention,
   FROM workflows WHERE id > %s AND id <= %s ORDER BY id
 """
 _STEPS = """
-SELECT workflow_id, key, action, status, kind IN ('undo', 'orphan_undo'), tries, claims, cost,
-       generation, external_id, error_code, payload_hash(input), payload_hash(output)
+SELECT workflow_id, key, action, status, kind IN ('undo', 'orphan_undo'), tries, claims,
+       coalesce(cost, 0), generation, external_id, error_code, payload_hash(input),
+       payload_hash(output)
   FROM steps WHERE workflow_id > %s AND workflow_id <= %s ORDER BY workflow_id
 """
 

@@ -246,9 +246,10 @@ class StepRow(Base):
     """The name of the signal for which an approval has waited."""
     asked: Mapped[list[str] | None]
     """The e-mail addresses of the users who may give the signal; None: the workflow's owner."""
-    cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    """What the step's calls may still cost, in micro-USD."""
+    cost: Mapped[int | None] = mapped_column(BigInteger)
+    """What the step's calls have cost, in micro-USD; None: nothing."""
+    reserved: Mapped[int | None] = mapped_column(BigInteger)
+    """What the step's calls may still cost, in micro-USD; None: it has reserved nothing yet."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     adopted_from: Mapped[UUID | None]

@@ -7,6 +7,24 @@ from chains.starting.start import start_workflow
 from tests.integration.conftest import NOTHING, Kernel
 
 NAME = "noop_chain"
+BYTES = {"workflows": 178, "steps": 541, "events": 765}
+"""Of the rows of a workflow of three steps, without the headers of pages."""
+
+
+def test_a_finished_workflow_fills_no_more_bytes_than_it_did(kernel: Kernel) -> None:
+    workflow = start_workflow(user_id=kernel.user_id, type=NAME, input={}).id
+    for key in ("first", "second", "third"):
+        outcomes.finish_step(kernel.claim(workflow, key), NOTHING, Finish({}))
+    room = {}
+    for table in BYTES:
+        named = "id" if table == "workflows" else "workflow_id"
+        row = db.row(
+            f"SELECT sum(pg_column_size(t.*)) AS bytes FROM {table} AS t WHERE {named} = %s",
+            (workflow,),
+        )
+        assert row is not None
+        room[table] = int(row["bytes"])
+    assert all(room[table] <= most for table, most in BYTES.items()), room
 
 
 def test_the_text_of_an_event_keeps_no_space_and_no_empty_data(kernel: Kernel) -> None:

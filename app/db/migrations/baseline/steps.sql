@@ -39,8 +39,9 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 --   is_tolerated: the step has failed, and the definition tolerates that
 --
 -- cost is what the step's calls have cost at the platforms, and reserved what they may still cost,
--- both in micro-USD. Only a step of a workflow that spends a budget reserves (see reserve_v1). An
--- orphan has what its step had reserved for it, until it is undone.
+-- both in micro-USD; null is nothing, and takes no room. Only a step of a workflow that spends a
+-- budget reserves (see reserve_v1). An orphan has what its step had reserved for it, until it is
+-- undone.
 --
 -- Every transition writes a version of the row, and of a version on the same page only what lies
 -- between the first and the last byte that differ goes to the write-ahead log. So the columns that
@@ -72,8 +73,8 @@ CREATE TABLE steps (
   input jsonb,
   wake_at timestamptz,
   expires_at timestamptz,
-  cost bigint DEFAULT 0 NOT NULL,
-  reserved bigint DEFAULT 0 NOT NULL,
+  cost bigint,
+  reserved bigint,
   held_since timestamptz,
   left_since timestamptz,
   left_called_at timestamptz,
@@ -109,6 +110,7 @@ CREATE TRIGGER is_not_needed BEFORE DELETE ON steps
   FOR EACH ROW EXECUTE FUNCTION is_not_needed_v1();
 -- An AFTER trigger, because a BEFORE trigger would lock each row that is updated once more.
 CREATE TRIGGER account AFTER UPDATE OF status, cost, reserved ON steps FOR EACH ROW
-  WHEN (NEW.cost <> OLD.cost OR NEW.reserved <> OLD.reserved
+  WHEN (coalesce(NEW.cost, 0) <> coalesce(OLD.cost, 0)
+        OR coalesce(NEW.reserved, 0) <> coalesce(OLD.reserved, 0)
         OR NEW.reserved <> 0 AND NEW.status <> OLD.status)
   EXECUTE FUNCTION account_v1();

@@ -14,7 +14,9 @@
 CREATE OR REPLACE FUNCTION account_v1() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   budget uuid;
-  spends bigint := NEW.cost - OLD.cost;
+  spends bigint := coalesce(NEW.cost, 0) - coalesce(OLD.cost, 0);
+  had bigint := coalesce(OLD.reserved, 0);
+  has bigint := coalesce(NEW.reserved, 0);
   keeps bigint;
 BEGIN
   IF spends <> 0 THEN
@@ -26,17 +28,17 @@ BEGIN
   END IF;
   SELECT budget_id INTO budget FROM workflows WHERE id = NEW.workflow_id;
   IF budget IS NULL THEN RETURN NULL; END IF;
-  IF spends <> 0 OR NEW.reserved <> OLD.reserved THEN
-    PERFORM book_v1(budget, spends, NEW.reserved - OLD.reserved);
+  IF spends <> 0 OR has <> had THEN
+    PERFORM book_v1(budget, spends, has - had);
   END IF;
-  IF NEW.reserved = OLD.reserved AND NEW.reserved > 0 THEN
+  IF has = had AND has > 0 THEN
     keeps := CASE WHEN may_still_cost_v1(NEW.workflow_id, NEW.key, OLD.status)
-                  THEN greatest(NEW.reserved - spends, 0) ELSE 0 END;
+                  THEN greatest(has - spends, 0) ELSE 0 END;
     -- Fires this trigger again, which books what is given back.
     UPDATE steps SET reserved = keeps
      WHERE workflow_id = NEW.workflow_id AND key = NEW.key AND reserved <> keeps;
   END IF;
-  IF spends > OLD.reserved THEN
+  IF spends > had THEN
     IF NEW.kind = 'step' THEN
       PERFORM call_person_v1(NEW.workflow_id, NEW.key, 'cost_above_ceiling');
     END IF;

@@ -19,6 +19,7 @@ BEGIN
   INSERT INTO booked_effects (workflow_id, effect, step_key, generation)
   VALUES (p_workflow, p_effect, p_key, risen) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN RETURN 'known'; END IF;
-  UPDATE steps SET cost = cost + p_cost WHERE workflow_id = p_workflow AND key = p_key;
+  UPDATE steps SET cost = nullif(coalesce(cost, 0) + p_cost, 0)
+   WHERE workflow_id = p_workflow AND key = p_key;
   RETURN 'booked';
 END $$;

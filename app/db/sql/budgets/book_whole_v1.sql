@@ -11,7 +11,8 @@ BEGIN
    WHERE workflow_id = p_workflow AND step_key = p_key AND resolution = 'accepted'
      AND effect_id IS NOT NULL
   ON CONFLICT DO NOTHING;
-  UPDATE steps SET cost = cost + reserved WHERE workflow_id = p_workflow AND key = p_key
-  RETURNING cost INTO total;
+  UPDATE steps SET cost = nullif(coalesce(cost, 0) + coalesce(reserved, 0), 0)
+   WHERE workflow_id = p_workflow AND key = p_key
+  RETURNING coalesce(cost, 0) INTO total;
   PERFORM append_event_v1(p_workflow, 'CostAssumed', p_key, jsonb_build_object('cost', total));
 END $$;

@@ -28,7 +28,8 @@ DECLARE
   is_over boolean;
 BEGIN
   SELECT status, budget_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  SELECT reserved, error_code, held_since, tries, generation, cost INTO s FROM steps
+  SELECT coalesce(reserved, 0) AS reserved, error_code, held_since, tries, generation, cost INTO s
+    FROM steps
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF w.status <> 'running' THEN

@@ -35,7 +35,8 @@ DECLARE
   due text;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  SELECT status, kind, of_key, is_tolerated, generation, reserved INTO s FROM steps
+  SELECT status, kind, of_key, is_tolerated, generation, coalesce(reserved, 0) AS reserved INTO s
+    FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF w.status NOT IN ('running', 'compensating')
      AND coalesce(s.kind NOT IN ('orphan', 'orphan_undo'), true) THEN

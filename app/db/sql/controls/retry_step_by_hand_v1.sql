@@ -28,7 +28,8 @@ DECLARE
 BEGIN
   SELECT status, user_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status <> 'running' THEN RETURN 'not_running'; END IF;
-  SELECT status, kind, role, is_tolerated, wake_at, external_id, generation, reserved INTO s
+  SELECT status, kind, role, is_tolerated, wake_at, external_id, generation,
+         coalesce(reserved, 0) AS reserved INTO s
     FROM steps
    WHERE workflow_id = p_workflow AND key = p_key FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'no_step'; END IF;

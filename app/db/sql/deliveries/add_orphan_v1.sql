@@ -25,7 +25,7 @@ BEGIN
                             jsonb_build_object('external_id', p_orphan ->> 'external_id'));
     PERFORM wake_by_v1(p_workflow, playalter_now());
   END IF;
-  UPDATE steps SET reserved = reserved + p_reserved
+  UPDATE steps SET reserved = coalesce(reserved, 0) + p_reserved
    WHERE workflow_id = p_workflow AND key = p_orphan ->> 'key' AND status = 'skipped'
      AND p_reserved > 0;
 END $$;

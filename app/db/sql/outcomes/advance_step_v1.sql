@@ -32,7 +32,7 @@ BEGIN
   IF w.status = 'running' AND w.paused_at IS NULL AND w.is_within THEN
     UPDATE steps SET status = 'succeeded', output = p_output, input = coalesce(p_input, input),
            error = NULL, error_code = NULL, crashes = 0, lease_until = NULL, deadline_at = NULL,
-           finished_at = real, cost = cost + p_cost
+           finished_at = real, cost = nullif(coalesce(cost, 0) + p_cost, 0)
      WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
        AND kind = 'step' AND join_key IS NULL AND next_keys = ARRAY[p_next]
     RETURNING cost, generation INTO s;

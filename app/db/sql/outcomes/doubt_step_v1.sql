@@ -23,11 +23,12 @@ BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'unknown', error = p_error, error_code = p_code,
          held_since = NULL, input = coalesce(p_input, input),
-         cost = cost + p_cost, crashes = 0, tries = tries + p_was_sent::integer,
+         cost = nullif(coalesce(cost, 0) + p_cost, 0), crashes = 0,
+         tries = tries + p_was_sent::integer,
          wake_at = playalter_now() + seconds(p_seconds),
          publish_after = clock_timestamp(), lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.error_code AS previous, new.tries, new.cost INTO s;
+  RETURNING old.error_code AS previous, new.tries, coalesce(new.cost, 0) AS cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   IF p_was_sent OR s.previous IS DISTINCT FROM p_code THEN

@@ -21,10 +21,11 @@ DECLARE
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'failed', error = p_error, error_code = p_code,
-         input = coalesce(p_input, input), cost = cost + p_cost, tries = tries + 1,
+         input = coalesce(p_input, input),
+         cost = nullif(coalesce(cost, 0) + p_cost, 0), tries = tries + 1,
          crashes = 0, lease_until = NULL, deadline_at = NULL, finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING kind, tries, cost INTO s;
+  RETURNING kind, tries, coalesce(cost, 0) AS cost INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;
   PERFORM append_event_v1(p_workflow, 'StepFailed', p_key,

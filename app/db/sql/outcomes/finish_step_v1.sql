@@ -62,12 +62,12 @@ BEGIN
     END IF;
   END IF;
   UPDATE steps SET status = p_status, output = p_output, input = coalesce(p_input, input),
-         cost = cost + p_cost, error = p_error, error_code = p_code,
+         cost = nullif(coalesce(cost, 0) + p_cost, 0), error = p_error, error_code = p_code,
          is_tolerated = p_status = 'failed', crashes = 0, lease_until = NULL, deadline_at = NULL,
          finished_at = clock_timestamp()
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING next_keys, join_key, kind, of_key, cost, tries, generation,
-            old.reserved AS had_reserved INTO s;
+  RETURNING next_keys, join_key, kind, of_key, coalesce(cost, 0) AS cost, tries, generation,
+            coalesce(old.reserved, 0) AS had_reserved INTO s;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
     RETURN;

@@ -45,12 +45,13 @@ BEGIN
   END IF;
   UPDATE steps SET status = 'pending', tries = tries + p_is_try::integer, error = p_error,
          error_code = p_code, held_since = since, input = coalesce(p_input, input),
-         cost = cost + p_cost, crashes = 0,
+         cost = nullif(coalesce(cost, 0) + p_cost, 0), crashes = 0,
          generation = generation + p_new_generation::integer,
          wake_at = playalter_now() + seconds(p_seconds), publish_after = clock_timestamp(),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING tries, generation, cost, old.reserved AS had_reserved INTO s;
+  RETURNING tries, generation, coalesce(cost, 0) AS cost,
+            coalesce(old.reserved, 0) AS had_reserved INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_new_generation THEN
     PERFORM disown_effects_v1(p_workflow, p_key, greatest(s.had_reserved - p_cost, 0));

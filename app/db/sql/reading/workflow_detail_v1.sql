@@ -40,7 +40,7 @@ BEGIN
              'asked', asked, 'action', action, 'status', status, 'tries', tries,
              'started_at', utc_text(started_at), 'finished_at', utc_text(finished_at),
              'seconds', extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at),
-             'wake_at', utc_text(wake_at), 'external_id', external_id, 'cost', cost,
+             'wake_at', utc_text(wake_at), 'external_id', external_id, 'cost', coalesce(cost, 0),
              'error', error, 'is_due', due.is_due) AS shown
       FROM steps CROSS JOIN LATERAL (
            SELECT status IN ('pending', 'unknown') AND publish_after IS NOT NULL

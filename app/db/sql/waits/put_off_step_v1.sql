@@ -29,7 +29,8 @@ BEGIN
          wake_at = playalter_now() + pause, publish_after = at, expires_at = expires_at + pause,
          started_at = CASE WHEN tries > 0 OR external_id IS NOT NULL THEN started_at END
    WHERE workflow_id = p_workflow AND key = p_key
-  RETURNING old.error_code AS previous, new.tries, new.generation, new.cost INTO s;
+  RETURNING old.error_code AS previous, new.tries, new.generation,
+            coalesce(new.cost, 0) AS cost INTO s;
   IF s.previous IS DISTINCT FROM p_code THEN
     PERFORM append_event_v1(p_workflow, 'StepRetryScheduled', p_key, jsonb_build_object(
       'code', p_code, 'tries', s.tries, 'generation', s.generation, 'cost', s.cost));

@@ -24,7 +24,8 @@ BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'waiting', external_id = p_external_id, error = NULL,
          error_code = NULL, held_since = NULL, tries = 0,
-         input = coalesce(p_input, input), cost = cost + p_cost, crashes = 0,
+         input = coalesce(p_input, input),
+         cost = nullif(coalesce(cost, 0) + p_cost, 0), crashes = 0,
          wake_at = least(coalesce(expires_at, playalter_now() + seconds(p_timeout)),
            playalter_now() + CASE WHEN external_id = p_external_id
            THEN (0.75 + random() / 2) * greatest(seconds(p_seconds),
@@ -33,7 +34,7 @@ BEGIN
          expires_at = coalesce(expires_at, playalter_now() + seconds(p_timeout)),
          lease_until = NULL, deadline_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running'
-  RETURNING old.external_id AS previous, new.wake_at, new.cost,
+  RETURNING old.external_id AS previous, new.wake_at, coalesce(new.cost, 0) AS cost,
             old.tries > 0 OR old.error IS NOT NULL AS is_recovered INTO s;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   IF p_calls IS NOT NULL THEN PERFORM log_calls_v1(p_workflow, p_key, p_calls); END IF;

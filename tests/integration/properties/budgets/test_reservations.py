@@ -42,7 +42,7 @@ def test_siblings_wait_for_what_others_give_back(observing: Kernel) -> None:
     assert [budgets.reserve(each, CEILING, **given) for each in (first, second)] == ["reserved"] * 2
     assert world.attempt(third) == "recorded"
     waiting = observing.step(workflow, "c")
-    assert (waiting["status"], waiting["tries"], waiting["reserved"]) == ("pending", 0, 0)
+    assert (waiting["status"], waiting["tries"], waiting["reserved"]) == ("pending", 0, None)
     assert waiting["started_at"] is None
     assert "$0.000010" in waiting["error"]["message"]
     assert budget(workflow) == (24, 0, 20)
