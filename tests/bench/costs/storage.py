@@ -1,17 +1,19 @@
 """What one finished workflow leaves behind: bytes of heap, of each index and of WAL.
 
-`--workflows` chains of three no-op steps run through a real worker, submitted while it works, some
-hundreds ahead of it. WAL is counted from the first submission to the last recorded end, with
-full_page_writes on and checkpoints as they come; a short run stands between two checkpoints and has
-fewer full pages. Rows that updates left behind are counted before VACUUM, sizes after it. A heap
-is a table with its TOAST and its maps of free and visible pages. What the empty tables took is not
-counted. Waits for nothing but PostgreSQL's own statistics, which come some seconds late.
+`--workflows` chains of three no-op steps run through a real worker with threads, beside a
+reconciler, submitted while it works, some hundreds ahead of it. WAL is counted from the first
+submission to the last recorded end, with full_page_writes on and checkpoints as they come; a short
+run stands between two checkpoints and has fewer full pages. Rows that updates left behind are
+counted before VACUUM, sizes after it. A heap is a table with its TOAST and its maps of free and
+visible pages. What the empty tables took is not counted. Waits for nothing but PostgreSQL's own
+statistics, which come some seconds late.
 """
 
 import argparse
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,8 @@ from chains.starting.start import start_workflow
 from tests.bench.comparing.loads import W1
 from tests.bench.comparing.measure import WAIT_SECONDS
 from tests.bench.comparing.report import table
-from tests.bench.machine.processes import has_ended, log_told, worker
+from tests.bench.machine.playalter import reconciler
+from tests.bench.machine.processes import COMPUTING_THREADS, has_ended, log_told, worker
 from tests.bench.machine.servers import servers, settings
 from tests.bench.options import positive, run, scratch, takes_json, tell
 
@@ -72,7 +75,7 @@ def measure(workflows: int, concurrency: int, folder: Path) -> Json:
         run_once("VACUUM (ANALYZE)")
         run_once("CHECKPOINT")
         empty, before = _sizes(), _wal()
-        with worker("chains.worker:celery_app", CONTROL_QUEUE, concurrency, log) as pid:
+        with _worker(concurrency, log) as pid, reconciler(log):
             seconds = _run(workflows, started.user_id, pid)
             written = _wal()
         # Statistics that the worker's connections had kept to themselves came with their end.
@@ -82,6 +85,10 @@ def measure(workflows: int, concurrency: int, folder: Path) -> Json:
         run_once("VACUUM (ANALYZE)")
         figures = per_workflow(workflows, empty, _sizes(), before, written, updates)
         return {"workflows": workflows, "seconds": seconds, **figures, "setting": settings()}
+
+
+def _worker(concurrency: int, log: Path) -> AbstractContextManager[int]:
+    return worker("chains.worker:celery_app", CONTROL_QUEUE, concurrency, log, pool="threads")
 
 
 def _run(workflows: int, user_id: UUID, worker_pid: int) -> float:
@@ -243,7 +250,10 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--workflows", type=positive, default=100_000)
-    parser.add_argument("--concurrency", type=positive, default=4, help="slots of the worker (4)")
+    parser.add_argument(
+        "--concurrency", type=positive, default=COMPUTING_THREADS,
+        help=f"threads of the worker ({COMPUTING_THREADS})",
+    )  # fmt: skip
     takes_json(parser)
     given = parser.parse_args()
     with scratch() as folder:
