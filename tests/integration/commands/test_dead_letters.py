@@ -364,7 +364,7 @@ def test_pages_go_through_all_dead_letters_while_others_come(kernel: Kernel, ada
     assert (len(part), cursor is None) == (3, False)
 
 
-COPIES = 5000
+COPIES = 6000
 
 
 def test_dead_letters_are_found_without_a_look_at_what_succeeded(kernel: Kernel) -> None:
