@@ -19,6 +19,18 @@ from app.db.models.machinery import (
 from app.db.models.people import ApiKey, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
 from app.db.models.record import EventRow, IntentRow, PlatformObject, WatchedWorkflow
+from app.db.models.schedules import (
+    OVERLAPS,
+    RUN_KINDS,
+    RUN_OUTCOMES,
+    CalendarRow,
+    ScheduleBackfillRow,
+    ScheduleBeat,
+    ScheduleEventRow,
+    ScheduleRow,
+    ScheduleRunRow,
+    ScheduleStopRow,
+)
 from app.db.models.statuses import (
     CAUSES,
     RARE_WORKFLOW_STATUSES,
@@ -34,8 +46,11 @@ from app.db.models.workflows import BookedEffectRow, BudgetRow, ChildCostRow, St
 
 __all__ = [
     "CAUSES",
+    "OVERLAPS",
     "RARE_WORKFLOW_STATUSES",
     "RESOLUTIONS",
+    "RUN_KINDS",
+    "RUN_OUTCOMES",
     "STEP_KINDS",
     "STEP_ROLES",
     "STEP_STATUSES",
@@ -48,6 +63,7 @@ __all__ = [
     "Base",
     "BookedEffectRow",
     "BudgetRow",
+    "CalendarRow",
     "ChildCostRow",
     "ClockOffset",
     "DeadLetterRow",
@@ -66,6 +82,12 @@ __all__ = [
     "Project",
     "QueueRow",
     "ReconcilerBeat",
+    "ScheduleBackfillRow",
+    "ScheduleBeat",
+    "ScheduleEventRow",
+    "ScheduleRow",
+    "ScheduleRunRow",
+    "ScheduleStopRow",
     "SchemaBaseline",
     "StepRow",
     "User",

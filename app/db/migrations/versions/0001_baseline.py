@@ -45,6 +45,13 @@ _TABLES = (
     "job_results",
     "reconciler_beat",
     "front_beat",
+    "calendars",
+    "schedules",
+    "schedule_runs",
+    "schedule_backfills",
+    "schedule_stops",
+    "schedule_events",
+    "schedule_beat",
     "clock_offset",
     "schema_baseline",
 )

@@ -1,0 +1,6 @@
+-- One row that all processes of Celery beat share: when any of them last fired what was due. If that
+-- is too long ago, the reconciler fires it.
+CREATE TABLE schedule_beat (
+  is_only boolean DEFAULT true PRIMARY KEY,
+  beat_at timestamptz NOT NULL
+);

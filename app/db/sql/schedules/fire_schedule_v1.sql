@@ -1,0 +1,238 @@
+-- Decides what becomes of the times of one schedule that are due, and of its starts that wait, and
+-- starts workflows. The caller has computed the times and prepared the workflows before; it publishes
+-- them after the commit. If its process dies in between, the reconciler publishes them.
+--
+-- verdicts:
+--   fired: with a row for each workflow that was started (`start` is the verdict of
+--     start_workflow_v1) and for each manual start, or one row without a run
+--   busy: another pass holds the schedule. changed: it has changed since the caller has read it.
+--     Nothing was done.
+--
+--   p_spec_version, p_seen_to, p_backfill_from: as the caller has read them
+--   p_new_seen_to, p_next, p_next_due: what it has computed from them
+--   p_missed, p_missed_at: how many times were too late, and the last of them
+--   p_new: [{kind, nominal_at, overlap, expires_at, request_id, start}], in order
+--   p_waiting: [{run, start}], for those runs that wait that may be started now
+--   p_backfill, p_backfill_to: the backfill of which p_new has a part, and how far this part goes
+--   start: {workflow_id, version, input, key, hash, timeout, steps, budget, artifacts, asks}, or
+--     {refused, detail} if the definition does not take the input, or null. A run that may start and
+--     has no `start` waits for the next pass, which comes at once.
+--
+-- Regular and manual starts go before those of backfills, and a backfill fills at most half of the
+-- places. A time that would be skipped only because a workflow of a backfill runs waits instead. So a
+-- backfill takes no time from the schedule.
+--
+-- This locks only the row of the schedule, and no existing workflow: those that must stop are added to
+-- schedule_stops. Compensating workflows count as running.
+CREATE OR REPLACE FUNCTION fire_schedule_v1(
+  p_schedule uuid, p_spec_version integer, p_seen_to timestamptz, p_new_seen_to timestamptz,
+  p_next timestamptz, p_next_due timestamptz, p_missed bigint, p_missed_at timestamptz, p_new jsonb,
+  p_waiting jsonb, p_backfill bigint, p_backfill_from timestamptz, p_backfill_to timestamptz,
+  p_republish double precision)
+RETURNS TABLE (verdict text, run bigint, outcome text, reason text, workflow_id uuid, start text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  most CONSTANT integer := 1000;
+  most_refused CONSTANT integer := 10;
+  at CONSTANT timestamptz := playalter_now();
+  s schedules;
+  item record;
+  is_running boolean;
+  is_own_running boolean;
+  waiting integer;
+  kept_own integer := 0;
+  kept_of_backfill integer := 0;
+  again boolean := false;
+  is_next boolean;
+  is_told boolean := false;
+  refusals integer;
+  fates text[] := '{}';
+  gone_kinds text[] := '{}';
+  gone_at timestamptz[] := '{}';
+  gone_fates text[] := '{}';
+  gone_reasons text[] := '{}';
+BEGIN
+  SELECT * INTO s FROM schedules AS of WHERE of.id = p_schedule FOR NO KEY UPDATE SKIP LOCKED;
+  verdict := CASE WHEN NOT FOUND THEN 'busy'
+    WHEN s.spec_version <> p_spec_version OR s.seen_to <> p_seen_to
+      OR p_backfill IS NOT NULL AND NOT EXISTS (
+        SELECT FROM schedule_backfills AS b
+         WHERE b.id = p_backfill AND b.ended_at IS NULL AND b.done_to = p_backfill_from)
+    THEN 'changed' ELSE 'fired' END;
+  IF verdict <> 'fired' THEN
+    RETURN NEXT;
+    RETURN;
+  END IF;
+  PERFORM settle_runs_v1(p_schedule, s.pauses_on_failure);
+  SELECT * INTO s FROM schedules AS of WHERE of.id = p_schedule;
+  refusals := s.refused_in_row;
+  SELECT bool_or(r.outcome = 'started') IS TRUE,
+         bool_or(r.outcome = 'started' AND r.kind <> 'backfill') IS TRUE,
+         count(*) FILTER (WHERE r.outcome = 'buffered')
+    INTO is_running, is_own_running, waiting
+    FROM schedule_runs AS r WHERE r.schedule_id = p_schedule AND r.is_open;
+  IF p_missed > 0 THEN
+    INSERT INTO schedule_runs (schedule_id, kind, nominal_at, times, outcome, reason, is_open)
+    VALUES (p_schedule, 'regular', p_missed_at, p_missed, 'missed', 'too_late', false);
+  END IF;
+
+  FOR item IN
+    WITH queue AS (
+      SELECT r.id, r.kind, r.nominal_at, r.overlap, r.expires_at, r.request_id, p.start, 0 AS place
+        FROM schedule_runs AS r
+        LEFT JOIN jsonb_to_recordset(p_waiting) AS p (run bigint, start jsonb) ON p.run = r.id
+       WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered'
+      UNION ALL
+      SELECT NULL, n.* FROM ROWS FROM (jsonb_to_recordset(p_new) AS (
+        kind text, nominal_at timestamptz, overlap text, expires_at timestamptz, request_id text,
+        start jsonb)) WITH ORDINALITY AS n),
+    policed AS (SELECT q.*, coalesce(q.overlap, s.overlap) AS policy FROM queue AS q)
+    SELECT q.*, made.refused, made.detail, made.workflow_id AS prepared_id,
+           -- Of several times at once, the last one replaces the others.
+           q.policy IN ('cancel_other', 'terminate_other')
+             AND count(*) FILTER (WHERE q.policy IN ('cancel_other', 'terminate_other')) OVER (
+               PARTITION BY q.kind ORDER BY q.id NULLS LAST, q.place
+               ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) > 0 AS is_replaced
+      FROM policed AS q CROSS JOIN LATERAL jsonb_to_record(coalesce(q.start, '{}')) AS made (
+        refused text, detail text, workflow_id uuid)
+     ORDER BY q.kind = 'backfill', q.id NULLS LAST, q.place
+  LOOP
+    is_next := false;
+    outcome := NULL;
+    reason := NULL;
+    workflow_id := NULL;
+    start := NULL;
+    IF item.expires_at < at THEN
+      outcome := 'missed';
+      reason := 'too_late';
+    ELSIF s.paused_at IS NOT NULL AND item.kind = 'regular' THEN
+      outcome := 'dropped';
+      reason := 'paused';
+    ELSIF item.is_replaced THEN
+      outcome := 'replaced';
+      reason := 'later_time';
+    ELSE
+      IF is_running AND item.policy IN ('cancel_other', 'terminate_other') THEN
+        INSERT INTO schedule_stops (workflow_id, schedule_id, overlap)
+        SELECT r.workflow_id, p_schedule, item.policy FROM schedule_runs AS r
+          JOIN workflows AS w ON w.id = r.workflow_id AND w.status IN ('pending', 'running')
+         WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'started'
+        ON CONFLICT DO NOTHING;
+      END IF;
+      IF item.policy IN ('allow_all', 'terminate_other') OR NOT is_running THEN
+        IF item.refused IS NOT NULL THEN
+          outcome := 'refused';
+          reason := item.refused;
+        ELSIF item.start IS NULL THEN
+          -- It is the next to start, so for those after it something runs.
+          outcome := 'buffered';
+          again := true;
+          is_next := true;
+          is_running := is_running OR item.policy <> 'allow_all';
+          is_own_running := is_own_running OR is_running AND item.kind <> 'backfill';
+        ELSE
+          start := start_run_v1(s.user_id, s.type, s.priority, p_republish, item.start);
+          workflow_id := item.prepared_id;
+          outcome := 'started';
+          IF start = 'known' THEN
+            outcome := 'skipped';
+            reason := 'already_started';
+            workflow_id := NULL;
+          ELSE
+            is_running := true;
+            is_own_running := is_own_running OR item.kind <> 'backfill';
+          END IF;
+        END IF;
+      ELSIF item.policy = 'cancel_other' THEN
+        outcome := 'buffered';
+      ELSIF item.policy = 'buffer_all' THEN
+        outcome := CASE WHEN item.id IS NOT NULL
+            OR waiting < CASE item.kind WHEN 'backfill' THEN most / 2 ELSE most END
+          THEN 'buffered' ELSE 'dropped' END;
+        reason := CASE outcome WHEN 'dropped' THEN 'too_many_wait' END;
+      ELSIF item.policy = 'buffer_one' OR NOT is_own_running AND item.kind <> 'backfill' THEN
+        outcome := CASE WHEN CASE item.kind WHEN 'backfill' THEN kept_of_backfill ELSE kept_own END = 0
+          THEN 'buffered' ELSE 'skipped' END;
+        reason := CASE outcome WHEN 'skipped' THEN 'one_waits' END;
+      ELSE
+        outcome := 'skipped';
+        reason := 'running';
+      END IF;
+    END IF;
+
+    waiting := waiting + (outcome = 'buffered')::integer - (item.id IS NOT NULL)::integer;
+    IF outcome = 'buffered' THEN
+      kept_of_backfill := kept_of_backfill + (NOT is_next AND item.kind = 'backfill')::integer;
+      kept_own := kept_own + (NOT is_next AND item.kind <> 'backfill')::integer;
+    ELSE fates := fates || outcome;
+    END IF;
+    IF item.kind = 'regular' AND outcome IN ('started', 'refused') THEN
+      refusals := CASE outcome WHEN 'refused' THEN refusals + 1 ELSE 0 END;
+    END IF;
+    run := item.id;
+    IF run IS NOT NULL THEN
+      UPDATE schedule_runs AS r SET outcome = fire_schedule_v1.outcome, reason = fire_schedule_v1.reason,
+             detail = item.detail, workflow_id = fire_schedule_v1.workflow_id,
+             is_open = fire_schedule_v1.outcome = 'started', decided_at = clock_timestamp()
+       WHERE r.id = run AND fire_schedule_v1.outcome <> 'buffered';
+    ELSIF item.kind <> 'manual' AND outcome IN ('skipped', 'missed', 'dropped', 'replaced') THEN
+      gone_kinds := gone_kinds || item.kind;
+      gone_at := gone_at || item.nominal_at;
+      gone_fates := gone_fates || outcome;
+      gone_reasons := gone_reasons || reason;
+    ELSE
+      INSERT INTO schedule_runs (schedule_id, kind, nominal_at, overlap, expires_at, request_id,
+                                 outcome, reason, detail, workflow_id, is_open)
+      VALUES (p_schedule, item.kind, item.nominal_at, item.overlap, item.expires_at, item.request_id,
+              outcome, reason, item.detail, workflow_id, outcome IN ('started', 'buffered'))
+      RETURNING id INTO run;
+    END IF;
+    IF outcome = 'started' OR item.kind = 'manual' THEN
+      is_told := true;
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+
+  INSERT INTO schedule_runs (schedule_id, kind, nominal_at, times, outcome, reason, is_open)
+  SELECT p_schedule, g.kind, max(g.at), count(*), g.fate, g.why, false
+    FROM unnest(gone_kinds, gone_at, gone_fates, gone_reasons) AS g (kind, at, fate, why)
+   GROUP BY g.kind, g.fate, g.why ORDER BY max(g.at);
+  IF refusals >= most_refused THEN
+    PERFORM pause_schedule_v1(p_schedule, 'system', format(
+      'the last %s starts were refused; see the runs of this schedule', refusals));
+  END IF;
+  UPDATE schedule_backfills AS b SET done_to = p_backfill_to,
+         ended_at = CASE WHEN p_backfill_to >= b.until_at THEN clock_timestamp() END
+   WHERE b.id = p_backfill;
+  UPDATE schedules AS of SET
+         seen_to = p_new_seen_to,
+         next_nominal_at = CASE WHEN of.paused_at IS NULL THEN p_next END,
+         due_at = CASE WHEN of.paused_at IS NULL THEN p_next_due END,
+         fires_at = least(
+           CASE WHEN of.paused_at IS NULL AND p_next_due IS NOT NULL THEN greatest(p_next_due, at) END,
+           CASE WHEN again THEN at END,
+           CASE WHEN waiting > 0 THEN (
+             SELECT min(r.expires_at) FROM schedule_runs AS r
+              WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered') END,
+           CASE WHEN waiting < most / 2 AND EXISTS (
+             SELECT FROM schedule_backfills AS b WHERE b.schedule_id = p_schedule AND b.ended_at IS NULL)
+             THEN at + interval '1 second' END),
+         started = of.started + cardinality(array_positions(fates, 'started')),
+         missed = of.missed + coalesce(p_missed, 0) + cardinality(array_positions(fates, 'missed')),
+         skipped = of.skipped + cardinality(array_positions(fates, 'skipped'))
+           + cardinality(array_positions(fates, 'replaced')),
+         dropped = of.dropped + cardinality(array_positions(fates, 'dropped')),
+         refused = of.refused + cardinality(array_positions(fates, 'refused')),
+         refused_in_row = refusals,
+         last_fired_at = CASE WHEN 'started' = ANY (fates) THEN at ELSE of.last_fired_at END
+   WHERE of.id = p_schedule;
+  IF NOT is_told THEN
+    run := NULL;
+    outcome := NULL;
+    reason := NULL;
+    workflow_id := NULL;
+    start := NULL;
+    RETURN NEXT;
+  END IF;
+END $$;

@@ -1,0 +1,133 @@
+"""Prepares the workflows that a schedule starts, before the transaction that starts them.
+
+The input of a schedule is a template: `{"$": "<JMESPath>"}` over `scheduled_at`, the time of the
+schedule without jitter, and `schedule` with its `id` and `name`.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from app.errors import InvalidInput, Permanent
+from app.files.mentions import mentioned
+from app.payload import dumps, whole_numbers
+from app.platform import Json
+from chains import registry
+from chains.firing.reading import Schedule
+from chains.language.expression_rules import expression_faults
+from chains.language.expressions import ExpressionInvalid, expressions, render, roots
+from chains.language.functions.dates import written
+from chains.plans.asking import asked_at_start
+from chains.plans.compiler import first_rows
+from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
+
+READS = ("scheduled_at", "schedule")
+"""What the input of a schedule may refer to."""
+
+_LONGEST_DETAIL = 1000
+
+
+def key_of(schedule_id: UUID, nominal: datetime) -> str:
+    """The idempotency key of the workflow that a schedule starts for one of its times."""
+    return f"schedule:{schedule_id}:{int(nominal.timestamp())}"
+
+
+def key_of_request(schedule_id: UUID, request_id: str) -> str:
+    """The idempotency key of the workflow that a person starts through a schedule."""
+    return f"schedule:{schedule_id}:run:{request_id}"
+
+
+def template_faults(template: Json) -> Iterator[tuple[str, str]]:
+    """The faults of the references in an input, as pairs (JSON pointer, words)."""
+    for place, expression in expressions(template, "/input"):
+        faults = list(expression_faults(expression, True))
+        if not faults:
+            unknown = sorted(roots(expression) - set(READS))
+            faults = [
+                f"{name} is not known here; a schedule's input reads {' and '.join(READS)}"
+                for name in unknown
+            ]
+        for fault in faults:
+            yield place, fault
+
+
+class Starter:
+    """Prepares the starts of one pass. The versions of each type are read once."""
+
+    def __init__(self) -> None:
+        self._choices: dict[str, registry.Choice] = {}
+
+    def prepare(self, schedule: Schedule, nominal: datetime, key: str) -> Json:
+        """What `fire_schedule_v1` needs for a start, or {refused, detail} if it is refused."""
+        try:
+            return self.prepared(schedule, nominal, key)
+        except (InvalidInput, Permanent) as err:
+            return _refused(err.code, err.message)
+        except ExpressionInvalid as err:
+            return _refused("expression_failed", str(err))
+
+    def prepared(self, schedule: Schedule, nominal: datetime, key: str) -> Json:
+        """Like `prepare`, but raise InvalidInput, Permanent or ExpressionInvalid."""
+        workflow_id = uuid7()
+        version = self._version(schedule.type, schedule.version, workflow_id)
+        given = self._input(schedule, nominal)
+        plan = registry.plan(schedule.type, version)
+        check_input(
+            registry.definition(schedule.type, version).input_schema, given, schedule.user_id
+        )
+        refuse_many_steps(plan, given)
+        asked = asked_at_start(plan, given)
+        text = dumps(given)
+        mentions = mentioned(text)
+        return {
+            "workflow_id": str(workflow_id),
+            "version": version,
+            "input": text,
+            "key": key,
+            "hash": _hash(schedule.type, schedule.priority, text),
+            "timeout": timeout_of(plan, given),
+            "steps": dumps(first_rows(plan, asked))
+            if asked
+            else registry.first_rows(schedule.type, version),
+            "budget": plan.budget,
+            "artifacts": None if mentions is None else list(map(str, mentions)),
+            "asks": bool(plan.asking),
+        }
+
+    def _input(self, schedule: Schedule, nominal: datetime) -> Json:
+        scope = {
+            "scheduled_at": written(nominal),
+            "schedule": {"id": str(schedule.id), "name": schedule.name},
+        }
+        found: Any = whole_numbers(render(schedule.input, scope))
+        if not isinstance(found, dict):
+            raise InvalidInput("the input of a schedule is no object", field="/input")
+        return found
+
+    def _version(self, type: str, version: int | None, workflow_id: UUID) -> int:
+        if version is not None:
+            if registry.pick(type, workflow_id, version) is None:
+                message = f"{type} has no version {version} that can be started"
+                raise InvalidInput(message, field="/version", code="version_retired")
+            return version
+        if type not in self._choices:
+            self._choices[type] = registry.choice(type)
+        found = self._choices[type].pick(workflow_id)
+        if found is None:
+            raise InvalidInput(
+                f"there is no workflow type {type!r}", field="/type", code="unknown_type"
+            )
+        return found
+
+
+def _hash(type: str, priority: int, text: str) -> str:
+    """A hash by which a request with the same idempotency key is told from the schedule's start."""
+    return hashlib.sha256(f"{type} {priority} {text}".encode()).hexdigest()
+
+
+def _refused(code: str, message: str) -> Json:
+    return {"refused": code, "detail": message[:_LONGEST_DETAIL]}

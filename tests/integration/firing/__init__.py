@@ -1,0 +1,1 @@
+"""Schedules fire: what becomes of each time, and that none is lost or doubled."""
