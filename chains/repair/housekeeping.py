@@ -1,4 +1,4 @@
-"""The tasks that Celery beat publishes on a schedule: probes of platforms, erasing old uploads."""
+"""The tasks that Celery beat publishes by itself: probes of platforms, removal of what is old."""
 
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from app import db
 from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
+from chains.firing.trimming import trim_runs
 
 log = structlog.get_logger()
 
@@ -91,16 +92,25 @@ def clean_uploads() -> Json:
     return {"erased": erased}
 
 
+def clean_schedules() -> Json:
+    """Remove old rows of what became of the times of schedules. Returns how many."""
+    removed = trim_runs()
+    log.info("housekeeping.runs_removed", count=removed)
+    return {"removed": removed}
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
         ("control.probe_platforms", probe_when_due),
         ("control.clean_uploads", clean_uploads),
+        ("control.clean_schedules", clean_schedules),
     ):
         app.task(name=name, ignore_result=False)(function)
     schedule: dict[str, Any] = {
         "probe_platforms": ("control.probe_platforms", PROBE_SECONDS),
         "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),
+        "clean_schedules": ("control.clean_schedules", CLEANUP_SECONDS),
     }
     app.conf.beat_schedule = {
         name: {

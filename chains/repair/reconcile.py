@@ -27,6 +27,7 @@ from app.protocol import lanes, watched
 from chains import admission, waking
 from chains.actions import actions
 from chains.dispatch import oldest_messages, queue_lengths
+from chains.firing.beat import fire_if_beat_is_silent
 from chains.repair import heartbeat, lost_webhooks, orphans
 from chains.repair.overrun import stop_overrun
 from chains.repair.unserved import Unserved
@@ -41,6 +42,9 @@ POLLED_SOON = 100
 
 _MOST_READS = 50
 """How many times BATCH admissions are read in one pass."""
+
+_FIRE_SECONDS = 2.0
+"""How long a pass may fire schedules while no process of beat does."""
 
 _unserved = Unserved()
 
@@ -97,6 +101,8 @@ def reconcile() -> int:
     for _ in range(_MOST_READS):
         if lanes.look_at_admitted(BATCH) < BATCH:
             break
+    with _logged_failures("schedules.fire"):
+        fire_if_beat_is_silent(_FIRE_SECONDS)
     with _logged_failures("lost_webhooks.poll_soon"):
         lost_webhooks.poll_soon(POLLED_SOON)
     # Handle orphan effects last and catch the failures of each part, so that they delay no

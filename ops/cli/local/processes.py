@@ -123,11 +123,11 @@ def reconciler() -> None:
 
 @click.command()
 def beat() -> None:
-    """Start periodic housekeeping (Celery beat, with its schedule in memory)."""
+    """Fire schedules, and start periodic housekeeping (Celery beat). Several may run at once."""
     configured()
-    # The default scheduler keeps its state in a file. Here the schedule is code, so a restart
-    # loses nothing.
-    scheduler = ("--scheduler", "celery.beat:Scheduler")
+    # The default scheduler keeps its state in a file. Here it is in PostgreSQL and in code, so a
+    # restart loses nothing.
+    scheduler = ("--scheduler", "chains.firing.beat:Scheduler")
     _become("celery", "-A", "chains.worker", "beat", *scheduler)
 
 
