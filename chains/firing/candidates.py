@@ -41,3 +41,10 @@ def startable(candidates: Iterable[Candidate], *, is_running: bool) -> list[Cand
         if first is not None and first not in chosen:
             chosen.insert(0, first)
     return chosen[:MOST_PREPARED]
+
+
+def replaced_among(candidates: Iterable[Candidate]) -> set[Candidate]:
+    """Those whose place a later one takes, because their policy is to stop what runs."""
+    replacing = [each for each in candidates if each.policy in REPLACING]
+    last = {each.kind: each for each in replacing}
+    return {each for each in replacing if each is not last[each.kind]}

@@ -84,7 +84,7 @@ class Starter:
         text = dumps(given)
         mentions = mentioned(text)
         return {
-            "workflow_id": str(workflow_id),
+            "prepared_id": str(workflow_id),
             "version": version,
             "input": text,
             "key": key,

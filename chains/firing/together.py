@@ -8,6 +8,7 @@ alone.
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,7 @@ from app.broker.links import queue_of
 from app.platform import Json
 from chains import admission, registry
 from chains.dispatch import dispatch_start, dispatch_starts
-from chains.firing.candidates import Candidate
+from chains.firing.candidates import Candidate, replaced_among
 from chains.firing.reading import Schedule
 from chains.firing.reckoning import Reckoned
 
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 _MOST_TOGETHER = 64
 _MOST_CHARACTERS = 512_000
+_THREADS = 2
+"""So many sets are committed at once, each on a connection of its own."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,12 @@ class Pass:
     def parameters(self) -> tuple[Any, ...]:
         """The parameters of `fire_schedule_v1`, apart from the last one."""
         schedule, reckoned = self.schedule, self.reckoned
+        replaced = replaced_among(self.new)
         takes_backfill = self.backfill_to is not None
         return (
             *(str(schedule.id), schedule.spec_version, schedule.seen_to, reckoned.seen_to),
             *(reckoned.next, reckoned.next_due, reckoned.missed, reckoned.missed_at),
-            json.dumps([_new(each, self.starts.get(each)) for each in self.new]),
+            json.dumps([_new(each, each in replaced, self.starts.get(each)) for each in self.new]),
             json.dumps(
                 [
                     {"run": each.run, "start": self.starts[each]}
@@ -74,7 +78,7 @@ class Pass:
         )
 
 
-def _new(candidate: Candidate, start: Json | None) -> Json:
+def _new(candidate: Candidate, is_replaced: bool, start: Json | None) -> Json:
     expires_at = candidate.expires_at
     return {
         "kind": candidate.kind,
@@ -82,6 +86,7 @@ def _new(candidate: Candidate, start: Json | None) -> Json:
         "overlap": candidate.overlap,
         "expires_at": None if expires_at is None else expires_at.isoformat(),
         "request_id": candidate.request_id,
+        "is_replaced": is_replaced,
         "start": start,
     }
 
@@ -106,17 +111,25 @@ def fire_all(passes: Sequence[Pass]) -> None:
     A schedule that cannot be decided is put off, and the others are not. Raises psycopg2's errors
     if PostgreSQL is away.
     """
-    for group in _groups(passes):
-        try:
-            rows = fire(group)
-        except db.AWAY:
-            raise
-        except psycopg2.Error as err:
-            log.info("schedule.set_divided", schedules=len(group), error=type(err).__name__)
-            for each in group:
-                _fire_alone(each)
-        else:
-            _publish(group, rows)
+    groups = list(_groups(passes))
+    if len(groups) == 1:
+        _fire_group(groups[0])
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(_fire_group, groups))
+
+
+def _fire_group(group: Sequence[Pass]) -> None:
+    try:
+        rows = fire(group)
+    except db.AWAY:
+        raise
+    except psycopg2.Error as err:
+        log.info("schedule.set_divided", schedules=len(group), error=type(err).__name__)
+        for each in group:
+            _fire_alone(each)
+    else:
+        _publish(group, rows)
 
 
 def fire(passes: Sequence[Pass]) -> list[Json]:
@@ -186,7 +199,7 @@ def _publish(passes: Sequence[Pass], rows: Sequence[Json]) -> None:
         version = next(
             start["version"]
             for start in one.starts.values()
-            if start.get("workflow_id") == str(workflow_id)
+            if start.get("prepared_id") == str(workflow_id)
         )
         started = (workflow_id, one.schedule.type, version, one.schedule.priority)
         if row["start"] == "started":

@@ -113,7 +113,7 @@ class ScheduleRunRow(Base):
 
     __tablename__ = "schedule_runs"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    schedule_id: Mapped[UUID] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    schedule_id: Mapped[UUID]
     kind: Mapped[str]
     nominal_at: Mapped[datetime]
     times: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))

@@ -15,9 +15,12 @@
 --     refused: the definition refused the input, for example. reason is the code of the error
 --   is_open: it waits, or its workflow has not ended, or its end is not seen to yet
 --   ended_at, ended_as, cause: of its workflow
+--
+-- No foreign key to the schedule, because each start would check it. Who deletes a schedule deletes
+-- its runs.
 CREATE TABLE schedule_runs (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  schedule_id uuid NOT NULL REFERENCES schedules (id) ON DELETE CASCADE,
+  schedule_id uuid NOT NULL,
   kind text NOT NULL,
   nominal_at timestamptz NOT NULL,
   times bigint DEFAULT 1 NOT NULL,

@@ -11,10 +11,11 @@
 --   p_spec_version, p_seen_to, p_backfill_from: as the caller has read them
 --   p_new_seen_to, p_next, p_next_due: what it has computed from them
 --   p_missed, p_missed_at: how many times were too late, and the last of them
---   p_new: [{kind, nominal_at, overlap, expires_at, request_id, start}], in order
+--   p_new: [{kind, nominal_at, overlap, expires_at, request_id, is_replaced, start}], in order, those of
+--     a backfill last. is_replaced: a later one of them takes its place
 --   p_waiting: [{run, start}], for those runs that wait that may be started now
 --   p_backfill, p_backfill_to: the backfill of which p_new has a part, and how far this part goes
---   start: {workflow_id, version, input, key, hash, timeout, steps, budget, artifacts, asks}, or
+--   start: {prepared_id, version, input, key, hash, timeout, steps, budget, artifacts, asks}, or
 --     {refused, detail} if the definition does not take the input, or null. A run that may start and
 --     has no `start` waits for the next pass, which comes at once.
 --
@@ -37,7 +38,9 @@ DECLARE
   most_refused CONSTANT integer := 10;
   at CONSTANT timestamptz := playalter_now();
   s schedules;
+  queue refcursor;
   item record;
+  has_ended boolean;
   is_running boolean;
   is_own_running boolean;
   waiting integer;
@@ -64,40 +67,64 @@ BEGIN
     RETURN NEXT;
     RETURN;
   END IF;
-  PERFORM settle_runs_v1(p_schedule, s.pauses_on_failure);
-  SELECT * INTO s FROM schedules AS of WHERE of.id = p_schedule;
-  refusals := s.refused_in_row;
-  SELECT bool_or(r.outcome = 'started') IS TRUE,
-         bool_or(r.outcome = 'started' AND r.kind <> 'backfill') IS TRUE,
+  SELECT bool_or(r.ended_at IS NOT NULL) IS TRUE,
+         bool_or(r.outcome = 'started' AND r.ended_at IS NULL) IS TRUE,
+         bool_or(r.outcome = 'started' AND r.ended_at IS NULL AND r.kind <> 'backfill') IS TRUE,
          count(*) FILTER (WHERE r.outcome = 'buffered')
-    INTO is_running, is_own_running, waiting
+    INTO has_ended, is_running, is_own_running, waiting
     FROM schedule_runs AS r WHERE r.schedule_id = p_schedule AND r.is_open;
+  IF has_ended THEN
+    waiting := waiting - settle_runs_v1(p_schedule, s.pauses_on_failure);
+    SELECT * INTO s FROM schedules AS of WHERE of.id = p_schedule;
+  END IF;
+  refusals := s.refused_in_row;
   IF p_missed > 0 THEN
     INSERT INTO schedule_runs (schedule_id, kind, nominal_at, times, outcome, reason, is_open)
     VALUES (p_schedule, 'regular', p_missed_at, p_missed, 'missed', 'too_late', false);
   END IF;
 
-  FOR item IN
-    WITH queue AS (
-      SELECT r.id, r.kind, r.nominal_at, r.overlap, r.expires_at, r.request_id, p.start, 0 AS place
+  IF waiting = 0 THEN
+    OPEN queue FOR
+    SELECT NULL::bigint AS id, n.kind, n.nominal_at, n.overlap, n.expires_at, n.request_id, n.start,
+           coalesce(n.overlap, s.overlap) AS policy, n.is_replaced, made.*
+      FROM jsonb_to_recordset(p_new) AS n (
+        kind text, nominal_at timestamptz, overlap text, expires_at timestamptz, request_id text,
+        is_replaced boolean, start jsonb)
+     CROSS JOIN LATERAL jsonb_to_record(coalesce(n.start, '{}')) AS made (
+        refused text, detail text, prepared_id uuid);
+  ELSE
+    OPEN queue FOR
+    WITH queued AS (
+      SELECT r.id, r.kind, r.nominal_at, r.overlap, r.expires_at, r.request_id, p.start,
+             coalesce(r.overlap, s.overlap) AS policy,
+             coalesce(r.overlap, s.overlap) IN ('cancel_other', 'terminate_other') AS replaces
         FROM schedule_runs AS r
         LEFT JOIN jsonb_to_recordset(p_waiting) AS p (run bigint, start jsonb) ON p.run = r.id
-       WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered'
+       WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered'),
+    new AS (
+      SELECT n.*, coalesce(n.overlap, s.overlap) AS policy,
+             coalesce(n.overlap, s.overlap) IN ('cancel_other', 'terminate_other') AS replaces
+        FROM ROWS FROM (jsonb_to_recordset(p_new) AS (
+          kind text, nominal_at timestamptz, overlap text, expires_at timestamptz, request_id text,
+          is_replaced boolean, start jsonb)) WITH ORDINALITY AS n (
+          kind, nominal_at, overlap, expires_at, request_id, is_replaced, start, place))
+    SELECT q.*, made.* FROM (
+      SELECT o.id, o.kind, o.nominal_at, o.overlap, o.expires_at, o.request_id, o.start, o.policy,
+             o.replaces AND (EXISTS (SELECT FROM new AS n WHERE n.replaces AND n.kind = o.kind)
+               OR EXISTS (SELECT FROM queued AS l
+                           WHERE l.replaces AND l.kind = o.kind AND l.id > o.id)) AS is_replaced,
+             0 AS place
+        FROM queued AS o
       UNION ALL
-      SELECT NULL, n.* FROM ROWS FROM (jsonb_to_recordset(p_new) AS (
-        kind text, nominal_at timestamptz, overlap text, expires_at timestamptz, request_id text,
-        start jsonb)) WITH ORDINALITY AS n),
-    policed AS (SELECT q.*, coalesce(q.overlap, s.overlap) AS policy FROM queue AS q)
-    SELECT q.*, made.refused, made.detail, made.workflow_id AS prepared_id,
-           -- Of several times at once, the last one replaces the others.
-           q.policy IN ('cancel_other', 'terminate_other')
-             AND count(*) FILTER (WHERE q.policy IN ('cancel_other', 'terminate_other')) OVER (
-               PARTITION BY q.kind ORDER BY q.id NULLS LAST, q.place
-               ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) > 0 AS is_replaced
-      FROM policed AS q CROSS JOIN LATERAL jsonb_to_record(coalesce(q.start, '{}')) AS made (
-        refused text, detail text, workflow_id uuid)
-     ORDER BY q.kind = 'backfill', q.id NULLS LAST, q.place
+      SELECT NULL, n.kind, n.nominal_at, n.overlap, n.expires_at, n.request_id, n.start, n.policy,
+             n.is_replaced, n.place FROM new AS n) AS q
+     CROSS JOIN LATERAL jsonb_to_record(coalesce(q.start, '{}')) AS made (
+        refused text, detail text, prepared_id uuid)
+     ORDER BY q.kind = 'backfill', q.id NULLS LAST, q.place;
+  END IF;
   LOOP
+    FETCH queue INTO item;
+    EXIT WHEN NOT FOUND;
     is_next := false;
     outcome := NULL;
     reason := NULL;
@@ -193,18 +220,23 @@ BEGIN
       RETURN NEXT;
     END IF;
   END LOOP;
+  CLOSE queue;
 
-  INSERT INTO schedule_runs (schedule_id, kind, nominal_at, times, outcome, reason, is_open)
-  SELECT p_schedule, g.kind, max(g.at), count(*), g.fate, g.why, false
-    FROM unnest(gone_kinds, gone_at, gone_fates, gone_reasons) AS g (kind, at, fate, why)
-   GROUP BY g.kind, g.fate, g.why ORDER BY max(g.at);
+  IF cardinality(gone_at) > 0 THEN
+    INSERT INTO schedule_runs (schedule_id, kind, nominal_at, times, outcome, reason, is_open)
+    SELECT p_schedule, g.kind, max(g.at), count(*), g.fate, g.why, false
+      FROM unnest(gone_kinds, gone_at, gone_fates, gone_reasons) AS g (kind, at, fate, why)
+     GROUP BY g.kind, g.fate, g.why ORDER BY max(g.at);
+  END IF;
   IF refusals >= most_refused THEN
     PERFORM pause_schedule_v1(p_schedule, 'system', format(
       'the last %s starts were refused; see the runs of this schedule', refusals));
   END IF;
-  UPDATE schedule_backfills AS b SET done_to = p_backfill_to,
-         ended_at = CASE WHEN p_backfill_to >= b.until_at THEN clock_timestamp() END
-   WHERE b.id = p_backfill;
+  IF p_backfill IS NOT NULL THEN
+    UPDATE schedule_backfills AS b SET done_to = p_backfill_to,
+           ended_at = CASE WHEN p_backfill_to >= b.until_at THEN clock_timestamp() END
+     WHERE b.id = p_backfill;
+  END IF;
   UPDATE schedules AS of SET
          seen_to = p_new_seen_to,
          next_nominal_at = CASE WHEN of.paused_at IS NULL THEN p_next END,

@@ -8,13 +8,13 @@ RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
 BEGIN
-  SELECT * INTO w FROM jsonb_to_record(p_start) AS s (workflow_id uuid, version integer, input text,
+  SELECT * INTO w FROM jsonb_to_record(p_start) AS s (prepared_id uuid, version integer, input text,
     key text, hash text, timeout double precision, steps text, budget bigint, artifacts uuid[],
     asks boolean);
   IF EXISTS (SELECT FROM workflows WHERE user_id = p_user AND idempotency_key = w.key) THEN
     RETURN 'known';
   END IF;
-  RETURN start_workflow_v1(w.workflow_id, p_user, p_type, w.version, w.input::jsonb, w.key,
+  RETURN start_workflow_v1(w.prepared_id, p_user, p_type, w.version, w.input::jsonb, w.key,
     decode(w.hash, 'hex'), w.timeout, w.steps::jsonb, p_republish, p_priority, NULL, NULL, 0, w.budget,
     w.artifacts, w.asks);
 END $$;
