@@ -25,11 +25,13 @@ from web.api import (
     actions,
     artifacts,
     attention,
+    calendars,
     control,
     dead_letters,
     definitions,
     platforms,
     queues,
+    schedules,
     workflows,
 )
 from web.auth import SECURITY_SCHEMES
@@ -115,6 +117,8 @@ def routes() -> OpenAPI:
         dead_letters.api,
         platforms.api,
         queues.api,
+        schedules.api,
+        calendars.api,
         artifacts.api,
         definitions.api,
         actions.api,

@@ -12,6 +12,7 @@ from app.platform import Json
 from chains.schedules.spec import Spec, read_stored
 
 _MOST_WAITING = 100
+_CHOICE = 5
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,14 @@ class Schedule:
 
 
 def due(limit: int) -> list[Schedule]:
-    """Up to `limit` schedules whose time to look at them has come, those of the longest wait first,
-    and up to `limit` of which a workflow has ended."""
-    return [Schedule(**row) for row in db.rows(_FOUND + _COLUMNS, (limit, limit))]
+    """Up to `limit` schedules whose time to look at them has come, and up to `limit` of which a
+    workflow has ended.
+
+    They are chosen by chance among those that have waited longest, so that several processes that
+    fire at once rarely choose the same.
+    """
+    limits = (_CHOICE * limit, limit, limit)
+    return [Schedule(**row) for row in db.rows(_FOUND + _COLUMNS, limits)]
 
 
 def one(schedule_id: UUID) -> Schedule | None:
@@ -88,10 +94,11 @@ def one(schedule_id: UUID) -> Schedule | None:
 # index.
 _FOUND = """
 WITH found AS (
-  (SELECT id, fires_at FROM schedules WHERE fires_at <= (SELECT playalter_now())
-    ORDER BY fires_at LIMIT %s)
+  (SELECT id FROM (
+     SELECT id FROM schedules WHERE fires_at <= (SELECT playalter_now())
+      ORDER BY fires_at LIMIT %s) AS s ORDER BY random() LIMIT %s)
   UNION ALL
-  (SELECT DISTINCT schedule_id, NULL::timestamptz FROM (
+  (SELECT DISTINCT schedule_id FROM (
      SELECT schedule_id FROM schedule_runs WHERE is_open AND ended_at IS NOT NULL LIMIT %s) AS r))
 """
 _COLUMNS = """

@@ -7,7 +7,7 @@ schedule without jitter, and `schedule` with its `id` and `name`.
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -17,7 +17,6 @@ from app.files.mentions import mentioned
 from app.payload import dumps, whole_numbers
 from app.platform import Json
 from chains import registry
-from chains.firing.reading import Schedule
 from chains.language.expression_rules import expression_faults
 from chains.language.expressions import ExpressionInvalid, expressions, render, roots
 from chains.language.functions.dates import written
@@ -55,13 +54,45 @@ def template_faults(template: Json) -> Iterator[tuple[str, str]]:
             yield place, fault
 
 
+class Recipe(Protocol):
+    """What the starts of a schedule are made from."""
+
+    @property
+    def id(self) -> UUID:
+        """The id of the schedule."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def user_id(self) -> UUID:
+        """Its owner."""
+
+    @property
+    def type(self) -> str:
+        """The type of its workflows."""
+
+    @property
+    def version(self) -> int | None:
+        """Their version; None for the one that is active."""
+
+    @property
+    def input(self) -> Json:
+        """The template of their input."""
+
+    @property
+    def priority(self) -> int:
+        """Their priority."""
+
+
 class Starter:
     """Prepares the starts of one pass. The versions of each type are read once."""
 
     def __init__(self) -> None:
         self._choices: dict[str, registry.Choice] = {}
 
-    def prepare(self, schedule: Schedule, nominal: datetime, key: str) -> Json:
+    def prepare(self, schedule: Recipe, nominal: datetime, key: str) -> Json:
         """What `fire_schedule_v1` needs for a start, or {refused, detail} if it is refused."""
         try:
             return self.prepared(schedule, nominal, key)
@@ -70,7 +101,7 @@ class Starter:
         except ExpressionInvalid as err:
             return _refused("expression_failed", str(err))
 
-    def prepared(self, schedule: Schedule, nominal: datetime, key: str) -> Json:
+    def prepared(self, schedule: Recipe, nominal: datetime, key: str) -> Json:
         """Like `prepare`, but raise InvalidInput, Permanent or ExpressionInvalid."""
         workflow_id = uuid7()
         version = self._version(schedule.type, schedule.version, workflow_id)
@@ -98,7 +129,7 @@ class Starter:
             "asks": bool(plan.asking),
         }
 
-    def _input(self, schedule: Schedule, nominal: datetime) -> Json:
+    def _input(self, schedule: Recipe, nominal: datetime) -> Json:
         scope = {
             "scheduled_at": written(nominal),
             "schedule": {"id": str(schedule.id), "name": schedule.name},

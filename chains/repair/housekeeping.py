@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from celery import Celery
@@ -21,6 +20,13 @@ log = structlog.get_logger()
 PROBE_SECONDS = 60.0
 CLEANUP_SECONDS = 3600.0
 UPLOAD_LIFE = timedelta(days=30)
+
+JOBS = {
+    "probe_platforms": ("control.probe_platforms", PROBE_SECONDS),
+    "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),
+    "clean_schedules": ("control.clean_schedules", CLEANUP_SECONDS),
+}
+"""The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
 
 def probe_when_due() -> Json:
@@ -107,11 +113,6 @@ def register(app: Celery) -> None:
         ("control.clean_schedules", clean_schedules),
     ):
         app.task(name=name, ignore_result=False)(function)
-    schedule: dict[str, Any] = {
-        "probe_platforms": ("control.probe_platforms", PROBE_SECONDS),
-        "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),
-        "clean_schedules": ("control.clean_schedules", CLEANUP_SECONDS),
-    }
     app.conf.beat_schedule = {
         name: {
             "task": task,
@@ -120,5 +121,5 @@ def register(app: Celery) -> None:
             # expire on a machine whose clock is an hour fast.
             "options": {"queue": "control"},
         }
-        for name, (task, seconds) in schedule.items()
+        for name, (task, seconds) in JOBS.items()
     }

@@ -1,0 +1,1 @@
+"""What people do with schedules and calendars: one command a file."""
