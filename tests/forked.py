@@ -27,6 +27,7 @@ for _name in (
     "ops.cli.remote.api",
     "ops.cli.remote.definitions",
     "ops.cli.remote.queues",
+    "ops.cli.remote.schedules",
     "ops.cli.remote.show",
     "ops.cli.remote.workflows",
     "ops.laptop.profile",

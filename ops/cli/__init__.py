@@ -36,6 +36,8 @@ _MODULES = {
     "dismiss": "remote.people",
     "bulk": "remote.bulk",
     "dead-letters": "remote.dead_letters",
+    "schedules": "remote.schedules",
+    "calendars": "remote.schedules",
     "definitions": "remote.definitions",
     "actions": "remote.actions",
     "keys": "local.keys",

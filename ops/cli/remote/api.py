@@ -162,6 +162,8 @@ class Api:
 
     def _json(self, method: str, path: str, **options: Any) -> Json:
         answer = self._request(method, path, **options)
+        if answer.status_code == requests.codes.no_content:
+            return {}
         try:
             body: Json = answer.json()
         except ValueError as err:
