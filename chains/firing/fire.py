@@ -31,15 +31,12 @@ MOST_WAITING = 1000
 MOST_OF_BACKFILL = 10
 """So many times of a backfill are decided in one pass."""
 
-_MOST_ENDED = 1000
-
 
 def fire_due() -> bool:
     """Run one pass over up to BATCH schedules, and return whether more may be due.
 
     Raises psycopg2's errors and Unavailable if PostgreSQL is away.
     """
-    db.row("SELECT settle_quiet_runs_v1(%s)", (_MOST_ENDED,))
     found = reading.due(BATCH)
     if found:
         together.fire_all(list(_prepared(found)))

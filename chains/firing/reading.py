@@ -1,7 +1,7 @@
 """Reads the schedules that a pass must look at, with what waits, what runs and their backfills."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -75,47 +75,37 @@ class Schedule:
 
 def due(limit: int) -> list[Schedule]:
     """Up to `limit` schedules whose time to look at them has come, and up to `limit` of which a
-    workflow has ended.
-
-    They are chosen by chance among those that have waited longest, so that several processes that
-    fire at once rarely choose the same.
-    """
-    limits = (_CHOICE * limit, limit, limit)
-    return [Schedule(**row) for row in db.rows(_FOUND + _COLUMNS, limits)]
+    workflow has ended (see `due_schedules_v1`)."""
+    rows = db.rows("SELECT due_schedules_v1(%s, %s) AS id", (_CHOICE * limit, limit))
+    return _read({str(row["id"]) for row in rows})
 
 
 def one(schedule_id: UUID) -> Schedule | None:
     """The schedule as a pass would read it; None if there is none."""
-    row = db.row(f"WITH found AS (SELECT %s::uuid AS id) {_COLUMNS}", (schedule_id,))
-    return None if row is None else Schedule(**row)
+    found = _read({str(schedule_id)})
+    return found[0] if found else None
 
 
-# The sub-select makes PostgreSQL call the volatile function only once, so that it can use the
-# index.
-_FOUND = """
-WITH found AS (
-  (SELECT id FROM (
-     SELECT id FROM schedules WHERE fires_at <= (SELECT playalter_now())
-      ORDER BY fires_at LIMIT %s) AS s ORDER BY random() LIMIT %s)
-  UNION ALL
-  (SELECT DISTINCT schedule_id FROM (
-     SELECT schedule_id FROM schedule_runs WHERE is_open AND ended_at IS NOT NULL LIMIT %s) AS r))
-"""
-_COLUMNS = """
+def _read(ids: Collection[str]) -> list[Schedule]:
+    return [Schedule(**row) for row in db.rows(_READ, (list(ids),))] if ids else []
+
+
+_READ = """
 SELECT s.id, s.user_id, s.name, s.type, s.version, s.input, s.priority, s.spec, s.spec_version,
        s.calendar, c.dates, s.overlap, s.catch_up_seconds, s.seen_to,
-       s.paused_at IS NOT NULL AS is_paused, playalter_now() AS now,
-       EXISTS (SELECT FROM schedule_runs AS r WHERE r.schedule_id = s.id AND r.is_open
-                  AND r.outcome = 'started' AND r.ended_at IS NULL) AS is_running,
-       (SELECT count(*) FROM schedule_runs AS r
-         WHERE r.schedule_id = s.id AND r.is_open AND r.outcome = 'buffered') AS waiting_count,
+       s.paused_at IS NOT NULL AS is_paused, playalter_now() AS now, r.is_running, r.waiting_count,
        b.id AS backfill_id, b.done_to AS backfill_done_to, b.until_at AS backfill_until,
        b.overlap AS backfill_overlap
-  FROM (SELECT DISTINCT id FROM found) AS f JOIN schedules AS s ON s.id = f.id
+  FROM schedules AS s
   LEFT JOIN calendars AS c ON c.user_id = s.user_id AND c.name = s.calendar
+ CROSS JOIN LATERAL (
+       SELECT bool_or(r.outcome = 'started' AND r.ended_at IS NULL) IS TRUE AS is_running,
+              count(*) FILTER (WHERE r.outcome = 'buffered') AS waiting_count
+         FROM schedule_runs AS r WHERE r.schedule_id = s.id AND r.is_open) AS r
   LEFT JOIN LATERAL (
        SELECT * FROM schedule_backfills AS b WHERE b.schedule_id = s.id AND b.ended_at IS NULL
         ORDER BY b.id LIMIT 1) AS b ON true
+ WHERE s.id = ANY (%s::uuid[])
 """
 
 

@@ -78,7 +78,12 @@ Make = Callable[..., Fired]
 
 @pytest.fixture
 def schedule(kernel: Kernel) -> Make:
-    """Make a schedule of every hour of which the last `hours` times are due."""
+    """Make a schedule of every hour of which the last `hours` times are due.
+
+    It is a quarter past the hour, so that no hour begins during a test.
+    """
+    minute = "date_part('minute', playalter_now()) * interval '1 minute'"
+    db.row(f"INSERT INTO clock_offset (amount) VALUES (interval '15 minutes' - {minute})", ())
 
     def make(
         overlap: str = "skip",
