@@ -14,15 +14,14 @@ from uuid_utils.compat import uuid7
 
 from app.errors import InvalidInput, Permanent
 from app.files.mentions import mentioned
-from app.payload import dumps, whole_numbers
+from app.payload import whole_numbers
 from app.platform import Json
 from chains import registry
 from chains.language.expression_rules import expression_faults
 from chains.language.expressions import ExpressionInvalid, expressions, render, roots
 from chains.language.functions.dates import written
-from chains.plans.asking import asked_at_start
-from chains.plans.compiler import first_rows
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
+from chains.starting.writing import Start, first_rows_of
 
 READS = ("scheduled_at", "schedule")
 """What the input of a schedule may refer to."""
@@ -111,19 +110,16 @@ class Starter:
             registry.definition(schedule.type, version).input_schema, given, schedule.user_id
         )
         refuse_many_steps(plan, given)
-        asked = asked_at_start(plan, given)
-        text = dumps(given)
-        mentions = mentioned(text)
+        start = Start(workflow_id, schedule.user_id, schedule.type, version, given)
+        mentions = mentioned(start.text)
         return {
             "prepared_id": str(workflow_id),
             "version": version,
-            "input": text,
+            "input": start.text,
             "key": key,
-            "hash": _hash(schedule.type, schedule.priority, text),
+            "hash": _hash(schedule.type, schedule.priority, start.text),
             "timeout": timeout_of(plan, given),
-            "steps": dumps(first_rows(plan, asked))
-            if asked
-            else registry.first_rows(schedule.type, version),
+            "steps": first_rows_of(start, plan),
             "budget": plan.budget,
             "artifacts": None if mentions is None else list(map(str, mentions)),
             "asks": bool(plan.asking),

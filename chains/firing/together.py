@@ -21,7 +21,7 @@ from app import db, settings
 from app.broker.links import queue_of
 from app.platform import Json
 from chains import admission, registry
-from chains.dispatch import dispatch_start, dispatch_starts
+from chains.dispatch import dispatch_starts
 from chains.firing.candidates import Candidate, replaced_among
 from chains.firing.reading import Schedule
 from chains.firing.reckoning import Reckoned
@@ -207,18 +207,8 @@ def _publish(passes: Sequence[Pass], rows: Sequence[Json]) -> None:
         elif row["start"] == "lined_up":
             backed_up.update(one.queues)
         else:
-            _publish_apart(*started, row["start"])
+            plan = registry.plan(one.schedule.type, version)
+            admission.publish(workflow_id, plan.heads)
     dispatch_starts(now)
     for queue in sorted(backed_up):
         admission.top_up(queue, has_lined_up=True)
-
-
-def _publish_apart(workflow_id: UUID, type: str, version: int, priority: int, verdict: str) -> None:
-    plan = registry.plan(type, version)
-    admission.publish_start(
-        workflow_id,
-        plan,
-        plan.heads,
-        verdict,
-        lambda: dispatch_start(workflow_id, type, version, priority),
-    )
