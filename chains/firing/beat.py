@@ -15,6 +15,7 @@ from celery import beat
 from app import db
 from app.errors import Unavailable
 from chains.firing.fire import fire_due
+from chains.schedules.zones import tzdata_version
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ class Scheduler(_Scheduler):  # type: ignore[misc] # Celery's own has no types
         began = time.monotonic()
         try:
             fire_for(_MOST_SECONDS)
-            db.row("SELECT schedule_beat_v1()", ())
+            db.row("SELECT schedule_beat_v1(%s)", (tzdata_version(),))
         except (*db.AWAY, Unavailable) as err:
             log.warning("beat.database_away", error=str(err).strip()[:300])
             return TICK_SECONDS

@@ -1,5 +1,6 @@
 """Schedules and calendars over HTTP."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,11 @@ from flask.testing import FlaskClient
 
 from app import db
 from app.identity import keys
+from chains import definitions
 from chains.catalogue import versions
 from chains.firing.fire import fire_due
 from tests.unit.definitions import noop
+from tests.unit.documents import CHECKOUT, blocks
 from tests.web.conftest import Caller, change
 
 HOURLY = {"every": {"hours": 1}}
@@ -338,3 +341,13 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
     ]
     assert items[2]["every_seconds"] == 60
     assert ask("GET", "schedules")["items"] == []
+
+
+def test_the_schedules_of_the_guide_can_be_created(ask: Ask) -> None:
+    for body in definitions.ALL:
+        versions.register(body)
+    examples = blocks(CHECKOUT / "ops" / "guide" / "schedules.md", "json")
+    made = [ask("POST", "schedules", 201, **json.loads(each)) for each in examples]
+    assert [len(each["next"]) for each in made] == [10, 10, 2]
+    ran = ask("POST", "schedules/every_morning/run", 201)
+    assert ask("GET", f"workflows/{ran['workflow_id']}")["input"]["by"] == "every_morning"

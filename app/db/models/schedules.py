@@ -213,3 +213,5 @@ class ScheduleBeat(Base):
     __tablename__ = "schedule_beat"
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
     beat_at: Mapped[datetime]
+    tzdata: Mapped[str]
+    """The newest version of the rules of time zones that any of them has used."""

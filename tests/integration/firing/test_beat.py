@@ -1,5 +1,6 @@
 """Who fires: Celery's beat at each tick, and the reconciler while beat is silent."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -66,7 +67,7 @@ def test_beat_goes_on_without_its_database_and_without_its_broker(
 
 def test_the_reconciler_fires_while_beat_is_silent(schedule: Make) -> None:
     one = schedule("allow_all")
-    db.row("SELECT schedule_beat_v1()", ())
+    db.row("SELECT schedule_beat_v1('2026.1')", ())
     reconcile()
     assert one.outcomes == []
     silent = "UPDATE schedule_beat SET beat_at = beat_at - %s * interval '1 s'"
@@ -114,3 +115,21 @@ def test_what_is_started_while_its_queue_is_backed_up_is_lined_up(schedule: Make
     reconcile()
     assert one.outcomes == ["started"] * 2
     assert len(db.rows("SELECT 1 FROM steps WHERE publish_after IS NOT NULL", ())) == 2
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_newer_rules_of_zones_replace_the_stored_next_times(schedule: Make, hours: int) -> None:
+    one = schedule()
+    one.fire()
+    true = one.row["due_at"]
+    stale = true + timedelta(hours=hours)
+    one.set(next_nominal_at=stale, due_at=stale, fires_at=stale)
+    db.row("SELECT schedule_beat_v1('2026.1')", ())
+    one.fire()
+    assert one.row["due_at"] == (true if hours < 0 else stale), "a time that has come is computed"
+    db.row("SELECT schedule_beat_v1('2026.1')", ())
+    db.row("SELECT schedule_beat_v1('2025.9')", ())
+    assert one.row["fires_at"] == one.row["due_at"]
+    db.row("SELECT schedule_beat_v1('2026.2')", ())
+    assert one.fire() == ["started"], "nothing fires because of it"
+    assert one.row["due_at"] == one.row["next_nominal_at"] == true
