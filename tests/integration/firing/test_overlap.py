@@ -1,5 +1,6 @@
 """What becomes of each time under each policy: beside what runs, at once, and while one waits."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from app import db
 from chains.commands.cancel import cancel
 from chains.commands.command import Caller
+from chains.undoing.settle import settle
 from tests.integration.driving import drive
-from tests.integration.firing.conftest import Fired, Make
+from tests.integration.firing.conftest import Fired, Make, fire_all, shift
 from tests.unit.definitions import noop
 
 
@@ -49,58 +51,71 @@ TABLE = {
 }
 
 
-@pytest.fixture(params=TABLE)
-def policy(request: pytest.FixtureRequest) -> str:
-    """Each policy."""
-    return str(request.param)
+@pytest.fixture
+def each(schedule: Make) -> Callable[[int], dict[str, Fired]]:
+    """Make a schedule of each policy, of which so many times are due."""
+
+    def make(hours: int) -> dict[str, Fired]:
+        return {policy: schedule(policy, hours, name=policy) for policy in TABLE}
+
+    return make
 
 
-def test_a_time_beside_what_runs_and_the_next_one(schedule: Make, policy: str) -> None:
-    fates = TABLE[policy]
-    one = schedule(policy)
-    assert one.fire() == ["started"]
-    assert one.after(1) == ["started", *fates.beside]
-    if policy != "skip":
-        assert one.after(1) == ["started", *fates.while_one_waits]
+Each = Callable[[int], dict[str, Fired]]
 
 
-def test_several_times_at_once_after_an_outage(schedule: Make, policy: str) -> None:
-    one = schedule(policy, 3)
-    assert one.fire() == TABLE[policy].at_once
-    assert one.after(0) == TABLE[policy].at_once
+def outcomes(made: dict[str, Fired], after: int = 0) -> dict[str, list[str]]:
+    """Let hours pass, and fire; the outcomes by policy."""
+    shift(f"{after} hours")
+    fire_all()
+    return {policy: one.outcomes for policy, one in made.items()}
 
 
-def test_several_times_at_once_beside_what_runs(schedule: Make, policy: str) -> None:
-    one = schedule(policy)
-    one.fire()
-    assert one.after(3) == ["started", *TABLE[policy].at_once_beside]
-    row = one.row
-    counts = {name: row[name] for name in ("started", "skipped", "missed", "dropped", "refused")}
-    fates = [(each["outcome"], each["times"]) for each in one.runs]
-    assert counts["started"] == sum(n for fate, n in fates if fate == "started")
-    assert counts["skipped"] == sum(n for fate, n in fates if fate in {"skipped", "replaced"})
-    assert counts["missed"] == counts["dropped"] == counts["refused"] == 0
+def test_a_time_beside_what_runs_and_the_next_one(each: Each) -> None:
+    made = each(1)
+    assert outcomes(made) == {policy: ["started"] for policy in TABLE}
+    expected = {policy: ["started", *fates.beside] for policy, fates in TABLE.items()}
+    assert outcomes(made, after=1) == expected
+    later = {policy: ["started", *fates.while_one_waits] for policy, fates in TABLE.items()}
+    assert outcomes(made, after=1) == later | {"skip": ["started", "skipped", "skipped"]}
 
 
-@pytest.mark.parametrize(
-    ("policy", "after"),
-    [
-        ("buffer_one", ["started", "started", "skipped"]),
-        ("buffer_all", ["started", "started", "buffered"]),
-    ],
-)
-def test_what_waits_starts_when_what_ran_has_ended(
-    schedule: Make, policy: str, after: list[str]
-) -> None:
-    one = schedule(policy, 3)
-    one.fire()
+def test_several_times_at_once_after_an_outage(each: Each) -> None:
+    made = each(3)
+    expected = {policy: fates.at_once for policy, fates in TABLE.items()}
+    assert outcomes(made) == expected
+    assert outcomes(made) == expected, "nothing is decided twice"
+
+
+def test_several_times_at_once_beside_what_runs(each: Each) -> None:
+    made = each(1)
+    outcomes(made)
+    expected = {policy: ["started", *fates.at_once_beside] for policy, fates in TABLE.items()}
+    assert outcomes(made, after=3) == expected
+    for one in made.values():
+        row = one.row
+        fates = [(run["outcome"], run["times"]) for run in one.runs]
+        assert row["started"] == sum(n for fate, n in fates if fate == "started")
+        assert row["skipped"] == sum(n for fate, n in fates if fate in {"skipped", "replaced"})
+        assert row["missed"] == row["dropped"] == row["refused"] == 0
+
+
+def test_what_waits_starts_when_what_ran_has_ended(schedule: Make) -> None:
+    after = {
+        "buffer_one": ["started", "started", "skipped"],
+        "buffer_all": ["started", "started", "buffered"],
+    }
+    made = {policy: schedule(policy, 3, name=policy) for policy in after}
+    outcomes(made)
     drive()
-    assert one.fire() == after
-    drive()
-    one.fire()
-    drive()
-    assert "buffered" not in one.fire()
-    assert [each["status"] for each in one.workflows] == ["succeeded"] * one.row["started"]
+    assert outcomes(made) == after
+    for _ in range(2):
+        drive()
+        outcomes(made)
+    for one in made.values():
+        assert "buffered" not in one.outcomes
+        statuses = [workflow["status"] for workflow in one.workflows]
+        assert statuses == ["succeeded"] * one.row["started"]
 
 
 def test_what_waits_is_no_more_due_than_what_sleeps(schedule: Make) -> None:
@@ -178,8 +193,6 @@ def test_a_workflow_that_a_person_cancels_makes_room(schedule: Make, ada: Caller
 
 def _undo(one: Fired) -> None:
     """Carry the undoing of its workflows to the end, as the reconciler does."""
-    from chains.undoing.settle import settle
-
     for each in one.workflows:
         if each["status"] == "compensating":
             settle(each["id"])
