@@ -8,6 +8,7 @@ from celery import Celery
 
 from app import db
 from app.broker.celery import celery_app
+from chains.dispatch import queue_length
 from chains.firing.beat import SILENT_SECONDS, TICK_SECONDS, Scheduler
 from chains.firing.trimming import KEPT_RUNS, trim_runs
 from chains.repair import housekeeping
@@ -63,6 +64,13 @@ def test_beat_goes_on_without_its_database_and_without_its_broker(
     forget()
     assert beat.tick() <= TICK_SECONDS
     assert one.outcomes == ["started"]
+    monkeypatch.setenv("REDIS_URL", settings.redis_url)
+    forget()
+    one.kernel.due(one.workflows[0]["id"], "only")
+    db.row("UPDATE workflows SET next_wake_at = playalter_now()", ())
+    assert queue_length("control") == 0
+    reconcile()
+    assert queue_length("control") == 1, "the reconciler publishes what was not"
 
 
 def test_the_reconciler_fires_while_beat_is_silent(schedule: Make) -> None:

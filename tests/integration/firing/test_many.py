@@ -55,7 +55,7 @@ def wait(condition: Callable[[], bool], seconds: float) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @pytest.mark.long

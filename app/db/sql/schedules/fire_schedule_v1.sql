@@ -50,6 +50,12 @@ DECLARE
   is_next boolean;
   is_told boolean := false;
   refusals integer;
+  looks_at timestamptz;
+  next_at timestamptz;
+  starts integer;
+  skips integer;
+  drops integer;
+  refuses integer;
   fates text[] := '{}';
   gone_kinds text[] := '{}';
   gone_at timestamptz[] := '{}';
@@ -237,27 +243,34 @@ BEGIN
            ended_at = CASE WHEN p_backfill_to >= b.until_at THEN clock_timestamp() END
      WHERE b.id = p_backfill;
   END IF;
+  -- Not in the UPDATE: PostgreSQL would plan that for each call.
+  looks_at := CASE WHEN again THEN at END;
+  IF waiting > 0 THEN
+    SELECT least(looks_at, min(r.expires_at)) INTO looks_at FROM schedule_runs AS r
+     WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered';
+  END IF;
+  IF waiting < most / 2 AND EXISTS (SELECT FROM schedule_backfills AS b
+       WHERE b.schedule_id = p_schedule AND b.ended_at IS NULL) THEN
+    looks_at := least(looks_at, at + interval '1 second');
+  END IF;
+  p_missed := p_missed + cardinality(array_positions(fates, 'missed'));
+  starts := cardinality(array_positions(fates, 'started'));
+  skips := cardinality(array_positions(fates, 'skipped') || array_positions(fates, 'replaced'));
+  drops := cardinality(array_positions(fates, 'dropped'));
+  refuses := cardinality(array_positions(fates, 'refused'));
+  next_at := CASE WHEN p_next_due IS NOT NULL THEN greatest(p_next_due, at) END;
   UPDATE schedules AS of SET
          seen_to = p_new_seen_to,
          next_nominal_at = CASE WHEN of.paused_at IS NULL THEN p_next END,
          due_at = CASE WHEN of.paused_at IS NULL THEN p_next_due END,
-         fires_at = least(
-           CASE WHEN of.paused_at IS NULL AND p_next_due IS NOT NULL THEN greatest(p_next_due, at) END,
-           CASE WHEN again THEN at END,
-           CASE WHEN waiting > 0 THEN (
-             SELECT min(r.expires_at) FROM schedule_runs AS r
-              WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered') END,
-           CASE WHEN waiting < most / 2 AND EXISTS (
-             SELECT FROM schedule_backfills AS b WHERE b.schedule_id = p_schedule AND b.ended_at IS NULL)
-             THEN at + interval '1 second' END),
-         started = of.started + cardinality(array_positions(fates, 'started')),
-         missed = of.missed + coalesce(p_missed, 0) + cardinality(array_positions(fates, 'missed')),
-         skipped = of.skipped + cardinality(array_positions(fates, 'skipped'))
-           + cardinality(array_positions(fates, 'replaced')),
-         dropped = of.dropped + cardinality(array_positions(fates, 'dropped')),
-         refused = of.refused + cardinality(array_positions(fates, 'refused')),
+         fires_at = least(looks_at, CASE WHEN of.paused_at IS NULL THEN next_at END),
+         started = of.started + starts,
+         missed = of.missed + p_missed,
+         skipped = of.skipped + skips,
+         dropped = of.dropped + drops,
+         refused = of.refused + refuses,
          refused_in_row = refusals,
-         last_fired_at = CASE WHEN 'started' = ANY (fates) THEN at ELSE of.last_fired_at END
+         last_fired_at = CASE WHEN starts > 0 THEN at ELSE of.last_fired_at END
    WHERE of.id = p_schedule;
   IF NOT is_told THEN
     run := NULL;
