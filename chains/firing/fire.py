@@ -12,12 +12,13 @@ import structlog
 
 from app import db
 from app.errors import Unavailable
+from app.platform import Json
 from chains.firing import reading, stops, together
 from chains.firing.candidates import Candidate, startable
 from chains.firing.reading import Schedule, Waiting
 from chains.firing.reckoning import Reckoned, reckon
 from chains.firing.starts import Starter, key_of, key_of_request
-from chains.firing.together import Pass
+from chains.firing.together import MOST_CHARACTERS, Pass, size_of
 from chains.schedules.times import nominal_times
 
 log = structlog.get_logger()
@@ -40,8 +41,8 @@ def fire_due() -> bool:
     found = reading.due(BATCH)
     if found:
         together.fire_all(list(_prepared(found)))
-    stops.stop_replaced()
-    return len(found) >= BATCH
+    are_more_to_stop = stops.stop_replaced()
+    return len(found) >= BATCH or are_more_to_stop
 
 
 def _prepared(found: Sequence[Schedule]) -> Iterator[Pass]:
@@ -83,11 +84,23 @@ def prepared(
         )
         for each in waiting
     ]
-    starts = {
-        each: starter.prepare(schedule, each.nominal_at, _key(schedule, each))
-        for each in startable([*known, *new], is_running=schedule.is_running)
-    }
+    may_start = startable([*known, *new], is_running=schedule.is_running)
+    starts = _starts(schedule, starter, may_start)
     return Pass(schedule, reckoned, new, known, starts, backfill_to)
+
+
+def _starts(
+    schedule: Schedule, starter: Starter, candidates: Sequence[Candidate]
+) -> dict[Candidate, Json]:
+    """The prepared starts of the first candidates, as many as travel well in one statement."""
+    starts: dict[Candidate, Json] = {}
+    left = MOST_CHARACTERS
+    for each in candidates:
+        starts[each] = starter.prepare(schedule, each.nominal_at, _key(schedule, each))
+        left -= size_of(starts[each])
+        if left < 0:
+            break
+    return starts
 
 
 def _key(schedule: Schedule, candidate: Candidate) -> str:

@@ -22,13 +22,14 @@ _MOST = 50
 _AGAIN_SECONDS = 60.0
 
 
-def stop_replaced() -> None:
-    """Stop up to _MOST workflows that schedules want to stop.
+def stop_replaced() -> bool:
+    """Stop up to _MOST workflows that schedules want to stop, and return whether there may be more.
 
     One that cannot be stopped because a fork uses its outcomes is tried again later. One that is
     past its pivot goes on.
     """
-    for row in db.rows(_WANTED, (_MOST,)):
+    wanted = db.rows(_WANTED, (_MOST,))
+    for row in wanted:
         try:
             _stop(row["workflow_id"], row["schedule_id"], row["overlap"])
         except (*db.AWAY, Unavailable):
@@ -41,6 +42,7 @@ def stop_replaced() -> None:
             _try_again(row["workflow_id"])
         else:
             _forget(row["workflow_id"])
+    return len(wanted) >= _MOST
 
 
 _WANTED = (

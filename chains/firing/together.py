@@ -29,7 +29,8 @@ from chains.firing.reckoning import Reckoned
 log = structlog.get_logger()
 
 _MOST_TOGETHER = 64
-_MOST_CHARACTERS = 512_000
+MOST_CHARACTERS = 512_000
+"""About so many characters of inputs and first steps travel together."""
 _THREADS = 2
 """So many sets are committed at once, each on a connection of its own."""
 
@@ -173,14 +174,19 @@ def _groups(passes: Sequence[Pass]) -> Iterator[list[Pass]]:
         if len(queues) > 1:
             yield [one]
             continue
-        size = sum(len(start.get("input", "")) for start in one.starts.values())
-        if group and (len(group) == _MOST_TOGETHER or characters + size > _MOST_CHARACTERS):
+        size = sum(map(size_of, one.starts.values()))
+        if group and (len(group) == _MOST_TOGETHER or characters + size > MOST_CHARACTERS):
             yield group
             group, characters = [], 0
         group.append(one)
         characters += size
     if group:
         yield group
+
+
+def size_of(start: Json) -> int:
+    """The characters of a prepared start."""
+    return len(start.get("input", "")) + len(start.get("steps", ""))
 
 
 def _place(each: tuple[list[str], UUID, Pass]) -> tuple[list[str], UUID]:

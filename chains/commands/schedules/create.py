@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import psycopg2
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
@@ -194,7 +193,9 @@ def _refusing(write: Any, wanted: Wanted) -> None:
         write()
     except IntegrityError as err:
         constraint = getattr(getattr(err.orig, "diag", None), "constraint_name", None)
-        if isinstance(err.orig, psycopg2.errors.UniqueViolation):
+        if constraint == "schedules_pkey":
+            return  # an earlier try has committed, but its answer was lost
+        if constraint == "schedules_one_name":
             raise Conflict(
                 f"there is a schedule {wanted.name} already; change it, or use another name",
                 code="schedule_exists",

@@ -212,3 +212,10 @@ def test_a_clock_that_goes_back_starts_nothing_again(schedule: Make) -> None:
     one.fire()
     assert one.after(-3) == ["started"] * 2
     assert one.after(3) == ["started"] * 2
+
+
+def test_large_inputs_are_divided_over_passes(schedule: Make) -> None:
+    one = schedule("allow_all", 4, input={"text": "x" * 200_000})
+    fire.fire_due()
+    assert one.outcomes == ["started"] * 3 + ["buffered"]
+    assert one.fire() == ["started"] * 4

@@ -1,5 +1,5 @@
 -- What became of the times of schedules, newest last. Old rows are removed (see
--- chains/schedules/trimming), except those that are open.
+-- chains/firing/trimming), except those that are open.
 --
 --   kind: regular (a time of the schedule), manual (a person asked for it), or backfill
 --   nominal_at: the time of the schedule, without jitter. times: so many times up to nominal_at share

@@ -117,7 +117,7 @@ CREATE TRIGGER release_reservations AFTER UPDATE OF completed_at ON workflows FO
   EXECUTE FUNCTION release_reservations_v1();
 CREATE TRIGGER workflows_not_on_a_retired_version BEFORE INSERT ON workflows
   FOR EACH ROW EXECUTE FUNCTION refuse_retired_v1();
--- Workflows that a schedule has started have such a key (see chains/schedules/starts).
+-- Workflows that a schedule has started have such a key (see chains/firing/starts).
 CREATE TRIGGER tell_schedule AFTER UPDATE OF completed_at ON workflows FOR EACH ROW
   WHEN (NEW.completed_at IS NOT NULL AND NEW.idempotency_key ^@ 'schedule:')
   EXECUTE FUNCTION tell_schedule_v1();
