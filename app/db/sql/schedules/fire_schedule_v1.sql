@@ -17,7 +17,7 @@
 --   p_backfill, p_backfill_to: the backfill of which p_new has a part, and how far this part goes
 --   start: {prepared_id, version, input, key, hash, timeout, steps, budget, artifacts, asks}, or
 --     {refused, detail} if the definition does not take the input, or null. A run that may start and
---     has no `start` waits for the next pass, which comes at once.
+--     has no `start` waits for the next pass, within a second.
 --
 -- Regular and manual starts go before those of backfills, and a backfill fills at most half of the
 -- places. A time that would be skipped only because a workflow of a backfill runs waits instead. So a
