@@ -165,6 +165,8 @@ class Settings(BaseSettings):
     republish_seconds: float = Field(default=15.0, ge=0.5, le=15.0)
     expression_share: float = Field(default=0.1, gt=0, le=1)
     """The part of one core's time that a user's expressions may take in each worker."""
+    events_in_days: float = Field(default=30.0, gt=0)
+    """How long events that came in are kept, and how long a repeat of one is known."""
     worker_threads: int = Field(default=32, ge=1, le=500)
     """How many steps a worker runs at once, unless its command line says it."""
     database_pool: int = Field(default=5, ge=1)

@@ -32,6 +32,8 @@ HTTP_SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
+EVENTS_IN = Counter("playalter_events_in", "Events received.", ["outcome"])
+TRIGGERED = Counter("playalter_triggered", "Events that a trigger took.", ["outcome"])
 STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(
     "playalter_step_seconds",

@@ -4,6 +4,7 @@ from app import clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
 from chains import admission, dispatch, envelopes, registry
+from chains.incoming import known
 
 
 def forget() -> None:
@@ -16,6 +17,7 @@ def forget() -> None:
     clock.forget()
     dispatch.release()
     registry.forget()
+    known.forget()
     settings.forget()
     for cached in (engines._engine, celery_app, envelopes.envelope):
         cached.cache_clear()

@@ -38,6 +38,7 @@ from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
 from web.hooks import hooks
+from web.incoming import events, triggers
 from web.operations import operations
 from web.pages import REDOC, pages
 from web.schemas.problems import Problem
@@ -122,6 +123,8 @@ def routes() -> OpenAPI:
         artifacts.api,
         definitions.api,
         actions.api,
+        events.api,
+        triggers.api,
         files,
         hooks,
     ):

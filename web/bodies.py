@@ -72,21 +72,31 @@ def parse_object(data: bytes, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
     >>> parse_object(b'{"a": [1, 2.5, null]}')
     {'a': [1, 2.5, None]}
     """
+    value = parse_json(data, max_depth)
+    if not isinstance(value, dict):
+        raise InvalidInput("the body must be a JSON object")
+    refuse_values(value, max_depth)
+    return value
+
+
+def parse_json(data: bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """Parse a JSON text; raises Malformed or InvalidInput. Its values are still to be checked."""
     try:
         text = data.decode()
         # A text with a byte order mark is not JSON; `json.loads` says so.
-        value = json.loads(text) if text.startswith("\ufeff") else _decoder.decode(text)
+        return json.loads(text) if text.startswith("\ufeff") else _decoder.decode(text)
     except RecursionError as err:
         raise InvalidInput(
             f"the body is nested deeper than {max_depth} levels", code="too_deep"
         ) from err
     except ValueError as err:  # the base class of JSONDecodeError and UnicodeDecodeError
         raise Malformed(f"the body is not JSON: {err}") from err
-    if not isinstance(value, dict):
-        raise InvalidInput("the body must be a JSON object")
+
+
+def refuse_values(value: Any, max_depth: int = MAX_DEPTH) -> None:
+    """Raise InvalidInput if a value in it cannot be stored, or if it is nested too deeply."""
     for fault in _faults(value, max_depth):
         raise fault
-    return value
 
 
 class JsonProvider(DefaultJSONProvider):
@@ -163,7 +173,7 @@ _decoder = json.JSONDecoder(
 )
 
 
-def _faults(document: dict[str, Any], max_depth: int) -> Iterator[InvalidInput]:
+def _faults(document: Any, max_depth: int) -> Iterator[InvalidInput]:
     unchecked: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
     while unchecked:
         place, value = unchecked.pop()

@@ -11,6 +11,7 @@ from app.queries.cursors import CURSOR_PATTERN, cursor_of
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health, platform_states
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
+from app.queries.incoming import incoming_event, incoming_events
 from app.queries.lists import Filters, Page, workflow_list
 from app.queries.probing import Probe
 from app.queries.queues import MOST_LINED_UP, lined_up, queue_states
@@ -30,6 +31,8 @@ __all__ = [
     "Tail",
     "Watched",
     "cursor_of",
+    "incoming_event",
+    "incoming_events",
     "lined_up",
     "live_workflows",
     "platform_health",

@@ -6,6 +6,7 @@ expression is evaluated, a mapping called the scope contains the values of these
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
@@ -168,9 +169,14 @@ def _render(template: Any, scope: Mapping[str, Any], meter: Meter) -> Any:
     return template
 
 
-def _evaluate(expression: str, scope: Mapping[str, Any], meter: Meter) -> Any:
+def _evaluate(
+    expression: str,
+    scope: Mapping[str, Any],
+    meter: Meter,
+    parsed: Mapping[str, Any] | None = None,
+) -> Any:
     try:
-        return evaluated(parse(expression).parsed, scope, meter)
+        return evaluated(parse(expression).parsed if parsed is None else parsed, scope, meter)
     except TooMuch as err:
         raise ExpressionInvalid(f"{_shown(expression)}: {err}") from err
     except JMESPathError as err:
@@ -179,6 +185,26 @@ def _evaluate(expression: str, scope: Mapping[str, Any], meter: Meter) -> Any:
     except (ArithmeticError, TypeError, ValueError, RecursionError) as err:
         # JMESPath's functions can raise Python's own errors, for example ceil() of infinity.
         raise ExpressionInvalid(f"{_shown(expression)}: {type(err).__name__}: {err}") from err
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A condition whose parsed form is kept, because it is evaluated again and again.
+
+    That form takes a hundred bytes and more for each character; its owner bounds how many it keeps.
+    """
+
+    text: str
+    parsed: Mapping[str, Any]
+
+    def holds(self, scope: Mapping[str, Any], meter: Meter) -> bool:
+        """The same as the function `holds`."""
+        return _is_true(_evaluate(self.text, scope, meter, self.parsed))
+
+
+def kept(condition: str) -> Kept:
+    """Parse a condition to keep it; raise ExpressionInvalid, with the reason, if it is wrong."""
+    return Kept(condition, _parsed(condition).parsed)
 
 
 def _shown(expression: str) -> str:
@@ -195,5 +221,8 @@ def holds(condition: str, scope: Mapping[str, Any], meter: Meter | None = None) 
     >>> holds("input.n == `3`", {"input": {"n": 3}}), holds("input.none", {"input": {}})
     (True, False)
     """
-    found = _evaluate(condition, scope, meter or Meter())
+    return _is_true(_evaluate(condition, scope, meter or Meter()))
+
+
+def _is_true(found: Any) -> bool:
     return not (found is None or found is False or found in ("", [], {}))

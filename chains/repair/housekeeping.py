@@ -9,7 +9,7 @@ from celery import Celery
 from sqlalchemy import text
 
 import tasks
-from app import db
+from app import db, settings
 from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
@@ -25,6 +25,7 @@ JOBS = {
     "probe_platforms": ("control.probe_platforms", PROBE_SECONDS),
     "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),
     "clean_schedules": ("control.clean_schedules", CLEANUP_SECONDS),
+    "clean_events_in": ("control.clean_events_in", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -105,12 +106,33 @@ def clean_schedules() -> Json:
     return {"removed": removed}
 
 
+def clean_events_in() -> Json:
+    """Delete events that came in more than `events_in_days` ago, with what they matched.
+
+    Returns how many it has deleted. What is left after a while is deleted next time.
+    """
+    days, deleted, is_full = settings.current().events_in_days, 0, True
+    until = time.monotonic() + _CLEANING_SECONDS
+    while is_full and time.monotonic() < until:
+        row = db.row("SELECT clear_incoming_v1(%s, %s) AS number", (days, _DELETED_AT_ONCE))
+        assert row is not None
+        deleted += row["number"]
+        is_full = row["number"] == _DELETED_AT_ONCE
+    log.info("housekeeping.events_in_deleted", count=deleted)
+    return {"deleted": deleted}
+
+
+_DELETED_AT_ONCE = 500
+_CLEANING_SECONDS = 300.0
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
         ("control.probe_platforms", probe_when_due),
         ("control.clean_uploads", clean_uploads),
         ("control.clean_schedules", clean_schedules),
+        ("control.clean_events_in", clean_events_in),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

@@ -28,6 +28,7 @@ from chains import admission, waking
 from chains.actions import actions
 from chains.dispatch import oldest_messages, queue_lengths
 from chains.firing.beat import fire_if_beat_is_silent
+from chains.incoming import matching
 from chains.repair import heartbeat, lost_webhooks, orphans
 from chains.repair.overrun import stop_overrun
 from chains.repair.unserved import Unserved
@@ -105,6 +106,8 @@ def reconcile() -> int:
         fire_if_beat_is_silent(_FIRE_SECONDS)
     with _logged_failures("lost_webhooks.poll_soon"):
         lost_webhooks.poll_soon(POLLED_SOON)
+    with _logged_failures("incoming.sweep"):
+        matching.sweep()
     # Handle orphan effects last and catch the failures of each part, so that they delay no
     # workflow.
     with _logged_failures("orphans.decide"):

@@ -328,11 +328,12 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
     admin = Caller(*keys.create_key("ops@example.com", is_admin=True))
     items = ask("GET", "schedules", by=admin)["items"]
     assert [(each["kind"], each["name"]) for each in items] == [
+        ("system", "clean_events_in"),
         ("system", "clean_schedules"),
         ("system", "clean_uploads"),
         ("system", "probe_platforms"),
     ]
-    assert items[2]["every_seconds"] == 60
+    assert items[3]["every_seconds"] == 60
     assert ask("GET", "schedules")["items"] == []
 
 

@@ -4,6 +4,12 @@ from app.db.models.base import Base
 from app.db.models.dead_letters import DeadLetterRow
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
+from app.db.models.incoming import (
+    EventTrigger,
+    EventTriggerRevision,
+    IncomingEvent,
+    TriggerMatch,
+)
 from app.db.models.machinery import (
     AdmissionRow,
     ClockOffset,
@@ -33,6 +39,7 @@ from app.db.models.schedules import (
 )
 from app.db.models.statuses import (
     CAUSES,
+    MATCH_OUTCOMES,
     RARE_WORKFLOW_STATUSES,
     RESOLUTIONS,
     STEP_KINDS,
@@ -46,6 +53,7 @@ from app.db.models.workflows import BookedEffectRow, BudgetRow, ChildCostRow, St
 
 __all__ = [
     "CAUSES",
+    "MATCH_OUTCOMES",
     "OVERLAPS",
     "RARE_WORKFLOW_STATUSES",
     "RESOLUTIONS",
@@ -70,7 +78,10 @@ __all__ = [
     "DefinitionActivation",
     "DefinitionRow",
     "EventRow",
+    "EventTrigger",
+    "EventTriggerRevision",
     "FrontBeat",
+    "IncomingEvent",
     "IntentRow",
     "JobResult",
     "LaneEntryRow",
@@ -90,6 +101,7 @@ __all__ = [
     "ScheduleStopRow",
     "SchemaBaseline",
     "StepRow",
+    "TriggerMatch",
     "User",
     "WatchedWorkflow",
     "WebhookDelivery",

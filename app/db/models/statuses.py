@@ -30,3 +30,5 @@ UNDO_KINDS = ("undo", "orphan_undo")
 """The kinds of rows that are compensations."""
 CAUSES = ("failed", "timed_out", "cancelled", "over_budget")
 RESOLUTIONS = ("accepted", "refused", "never")
+MATCH_OUTCOMES = ("pending", "started", "repeated", "refused", "raised", "stopped")
+"""What became of an incoming event at a trigger."""

@@ -13,9 +13,11 @@ BEGIN
     is_needed := EXISTS (
       SELECT FROM intents WHERE workflow_id = OLD.workflow_id AND step_key = OLD.key);
   ELSIF TG_TABLE_NAME = 'users' THEN
-    is_needed := EXISTS (SELECT FROM workflows WHERE user_id = OLD.id);
+    is_needed := EXISTS (SELECT FROM workflows WHERE user_id = OLD.id)
+      OR EXISTS (SELECT FROM incoming_events WHERE user_id = OLD.id);
   ELSIF TG_TABLE_NAME = 'projects' THEN
-    is_needed := EXISTS (SELECT FROM workflows WHERE project_id = OLD.id);
+    is_needed := EXISTS (SELECT FROM workflows WHERE project_id = OLD.id)
+      OR EXISTS (SELECT FROM incoming_events WHERE project_id = OLD.id);
   ELSE
     PERFORM pg_advisory_xact_lock(definition_lock_v1(OLD.name, OLD.version));
     is_needed := EXISTS (SELECT FROM workflows WHERE type = OLD.name AND version = OLD.version);

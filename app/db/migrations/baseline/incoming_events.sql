@@ -1,0 +1,33 @@
+-- Events from outside and from workflows (control.emit), each committed before triggers are looked
+-- for. They are no events of a workflow's own record (see the table events). An event is known once
+-- by the source and the id that its sender gives: source, source_id.
+--
+-- data and attributes are payloads, which SQL does not read. depth: how many events led to this one,
+-- each by a workflow that it started and that emitted the next. matched_at: when the triggers were
+-- looked for; null until then. The reconciler looks for them at match_after if nobody else has.
+-- failures: how often that could not be done.
+--
+-- Like those of workflows, its owners have no foreign keys, because each event would lock their rows.
+CREATE TABLE incoming_events (
+  id uuid PRIMARY KEY,
+  organisation_id uuid NOT NULL,
+  project_id uuid NOT NULL,
+  user_id uuid NOT NULL,
+  source text NOT NULL,
+  source_id text NOT NULL,
+  type text NOT NULL,
+  subject text,
+  occurred_at timestamptz,
+  data jsonb NOT NULL,
+  attributes jsonb,
+  depth smallint DEFAULT 0 NOT NULL,
+  received_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  matched_at timestamptz,
+  match_after timestamptz NOT NULL,
+  failures smallint DEFAULT 0 NOT NULL,
+  CONSTRAINT incoming_events_once UNIQUE (user_id, source, source_id)
+);
+
+CREATE INDEX incoming_events_by_user ON incoming_events (user_id, received_at, id);
+CREATE INDEX incoming_events_by_age ON incoming_events (received_at);
+CREATE INDEX incoming_events_unmatched ON incoming_events (match_after) WHERE matched_at IS NULL;

@@ -1,0 +1,103 @@
+"""Starts the workflow of a match, and records what became of it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app import db
+from app.errors import Conflict, InvalidInput, Permanent
+from app.payload import clean
+from chains.incoming.events import Stored
+from chains.incoming.rules import Trigger
+from chains.language.expressions import ExpressionInvalid
+from chains.starting.start import start_workflow
+
+_LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a trigger says of an event. The start key is None unless a workflow is to start."""
+
+    event: Stored
+    trigger: Trigger
+    outcome: str
+    start_key: str | None = None
+    reason: str | None = None
+
+
+def start(match: Match) -> str:
+    """Start the workflow of a match and record the outcome, which is returned.
+
+    Raises Unavailable or psycopg2's errors if that cannot be done now; the match stays pending.
+    """
+    try:
+        workflow_id, is_new = _started(match)
+    except ExpressionInvalid as err:
+        return settle(match, "raised", None, str(err))
+    except (InvalidInput, Permanent) as err:
+        where = f"{err.field}: " if isinstance(err, InvalidInput) and err.field else ""
+        return settle(match, "refused", None, f"{where}{err.message}")
+    # The trigger's own expression may give several events one key. Any other key is this match's.
+    is_repeated = not is_new and match.trigger.idempotency_key is not None
+    return settle(match, "repeated" if is_repeated else "started", workflow_id, None)
+
+
+def _started(match: Match) -> tuple[UUID, bool]:
+    """The workflow of the match, and whether this call has started it."""
+    trigger = match.trigger
+    given = trigger.workflow_input(match.event.scope)
+    if not isinstance(given, dict):
+        raise InvalidInput("the input that the trigger makes is not a JSON object", field="/input")
+    try:
+        started = start_workflow(
+            user_id=trigger.user_id,
+            type=trigger.definition,
+            input=given,
+            idempotency_key=match.start_key,
+            version=trigger.version,
+        )
+    except Conflict as err:
+        if err.code != "idempotency_key_reused":
+            raise
+        # Another event with this key, or this match before the trigger was changed.
+        return _known(trigger.user_id, match.start_key), False
+    return started.id, started.created
+
+
+def _known(user_id: UUID, start_key: str | None) -> UUID:
+    row = db.call(
+        "SELECT id FROM workflows WHERE user_id = %s AND idempotency_key = %s", (user_id, start_key)
+    )
+    assert row is not None
+    found: UUID = row["id"]
+    return found
+
+
+_SETTLE = (
+    "UPDATE trigger_matches SET outcome = %s, workflow_id = %s, reason = %s,"
+    " decided_at = clock_timestamp()"
+    " WHERE event_id = %s AND trigger_id = %s AND outcome = 'pending'"
+)
+
+
+def settle(match: Match, outcome: str, workflow_id: UUID | None, reason: str | None) -> str:
+    """Record the outcome of a match that is pending, and return it."""
+    db.call(_SETTLE, (outcome, workflow_id, cut(reason), match.event.id, match.trigger.id))
+    return outcome
+
+
+def leave(places: list[tuple[UUID, UUID]]) -> None:
+    """Let the reconciler take pending matches, each an event and a trigger, in its next pass."""
+    if places:
+        db.row(
+            "UPDATE trigger_matches AS m SET act_after = clock_timestamp()"
+            " FROM unnest(%s::uuid[], %s::uuid[]) AS g (event_id, trigger_id)"
+            " WHERE m.event_id = g.event_id AND m.trigger_id = g.trigger_id"
+            " AND m.outcome = 'pending'",
+            ([event for event, _ in places], [trigger for _, trigger in places]),
+        )
+
+
+def cut(reason: str | None) -> str | None:
+    """A reason as it is stored."""
+    return None if reason is None else clean(reason)[:_LONGEST_REASON]

@@ -1,0 +1,1 @@
+"""HTTP for events that come in: events, triggers, and webhooks from anybody."""
