@@ -38,7 +38,7 @@ from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
 from web.hooks import hooks
-from web.incoming import events, triggers
+from web.incoming import events, sources, triggers
 from web.operations import operations
 from web.pages import REDOC, pages
 from web.schemas.problems import Problem
@@ -125,8 +125,10 @@ def routes() -> OpenAPI:
         actions.api,
         events.api,
         triggers.api,
+        sources.api,
         files,
         hooks,
+        sources.hooks,
     ):
         app.register_api(part)
     app.register_blueprint(operations)

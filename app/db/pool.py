@@ -20,7 +20,7 @@ from app.db.connecting import connect
 _BORROW_SECONDS = 5.0
 
 
-def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
+def row(sql: str, parameters: tuple[Any, ...] | Mapping[str, Any]) -> dict[str, Any] | None:
     """Run one statement on a pooled connection, and return its first row or None.
 
     Raises psycopg2's errors. A broken connection is closed, and the next call opens a new one.
@@ -29,7 +29,7 @@ def row(sql: str, parameters: tuple[Any, ...]) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def rows(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+def rows(sql: str, parameters: tuple[Any, ...] | Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run one statement like `row`, and return all its rows."""
     with _Borrowed() as pooled:
         return pooled.run(sql, parameters)

@@ -5,7 +5,7 @@ Pure. Every evaluation has a bound of work, and failures are values or Expressio
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -113,28 +113,37 @@ def check_expressions(given: Mapping[str, Any]) -> None:
         raise InvalidInput(f"{place}: {words}", field=place, errors=tuple(faults))
 
 
-def _faults(place: str, expression: Any, *, is_given: bool = False) -> Iterator[tuple[str, str]]:
+def expression_check(place: str, expression: str | None, roots: Sequence[str]) -> None:
+    """Raise InvalidInput, with the pointer `place`, if an expression over these names is wrong."""
+    for _, words in _faults(place, expression, roots):
+        raise InvalidInput(f"{place}: {words}", field=place, errors=((place, words),))
+
+
+_EVENT = ("event",)
+_NAMES = "begin with input, steps.<key>, workflow, now, item or index"
+
+
+def _faults(
+    place: str, expression: Any, names: Sequence[str] = _EVENT, *, is_given: bool = False
+) -> Iterator[tuple[str, str]]:
+    """The faults of an expression, which reads only these names."""
     if expression is None and not is_given:
         return
     if isinstance(expression, str) and len(expression.encode()) > LONGEST_EXPRESSION:
         yield place, f"an expression has at most {LONGEST_EXPRESSION} bytes here"
         return
-    for words in _strange_names(expression) or expression_faults(expression, {}):
-        yield place, words.replace(_NAMES, f"begin with {_ROOT}")
+    for words in _strange_names(expression, names) or expression_faults(expression, {}):
+        yield place, words.replace(_NAMES, f"begin with {' or '.join(names)}")
 
 
-_ROOT = "event"
-_NAMES = "begin with input, steps.<key>, workflow, now, item or index"
-
-
-def _strange_names(expression: Any) -> list[str]:
-    """The faults of an expression that reads other names than `event`; empty if it has no names."""
+def _strange_names(expression: Any, names: Sequence[str]) -> list[str]:
+    """The faults of an expression that reads other names; empty if it reads no names."""
     try:
-        strange = sorted(expressions.roots(expression) - {_ROOT}) if expression else []
+        strange = sorted(expressions.roots(expression) - {*names}) if expression else []
     except (ExpressionInvalid, TypeError):
         return []
+    facts = f"; an event has {', '.join(EVENT_FACTS)}" if names == _EVENT else ""
     return [
-        f"there is no {name!r} here{near(name, [_ROOT])}; begin with {_ROOT}, which has"
-        f" {', '.join(EVENT_FACTS)}"
+        f"there is no {name!r} here{near(name, names)}; begin with {' or '.join(names)}{facts}"
         for name in strange
     ]

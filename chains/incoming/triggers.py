@@ -203,7 +203,7 @@ def _shown(row: Json, counts: Any, last: Json | None) -> Json:
     for each in counts:
         if each["trigger_id"] == row["id"]:
             number[each["outcome"]] += each["number"]
-    number["matched"] = sum(number.values()) - number["raised"]
+    counted = {"matched": sum(number.values()) - number["raised"], **number}
     if last is not None:
         last.pop("trigger_id")
-    return row | {"counts": number, "last_problem": last}
+    return row | {"counts": counted, "last_problem": last}

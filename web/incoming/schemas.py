@@ -220,3 +220,107 @@ class TriggerPage(BaseModel):
 
     items: list[TriggerDetail]
     next_after: str | None
+
+
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
+SourceKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", examples=["stripe"])]
+Secret = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class HmacScheme(Body):
+    """How a webhook is signed by HMAC.
+
+    `header` has the signature after `prefix`; with `signature_key`, it is a list such as
+    `t=1,v1=ab`, of which each value of that key is a signature. `signed` is what is signed: the raw
+    `{body}`, with `{timestamp}` if the time is signed too; that is the value of `timestamp_key` in
+    the list, or of `timestamp_header`.
+    """
+
+    header: HeaderName
+    algorithm: Literal["sha256", "sha1", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: str = Field(default="", max_length=40)
+    signed: str = Field(default="{body}", max_length=100)
+    signature_key: SourceKey | None = None
+    timestamp_key: SourceKey | None = None
+    timestamp_header: HeaderName | None = None
+    tolerance_seconds: int = Field(default=300, ge=10, le=86_400)
+    key_encoding: Literal["text", "base64", "hex"] = "text"
+
+
+class SourceBody(Body):
+    """How the webhooks of a source are verified, and where they have the id and type of the event.
+
+    `none` takes webhooks from anybody who knows the address. Expressions are JMESPath over
+    `headers` (names in lower case) and `body`. The header goes before the expression. Without an
+    id, it is a hash of the body; without a place for the type, it is the name of the source.
+    """
+
+    verification: Literal["standard_webhooks", "hmac", "none"]
+    hmac: HmacScheme | None = None
+    id_header: HeaderName | None = None
+    id_expression: Expression | None = None
+    type_header: HeaderName | None = None
+    type_expression: Expression | None = None
+    type_prefix: str = Field(
+        default="", max_length=60, pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.:/-]*)?$"
+    )
+
+
+class NewSource(SourceBody):
+    """A new source. A secret is made if none is given."""
+
+    name: SourceName
+    secret: Secret | None = None
+
+
+class SourcePath(BaseModel):
+    """One source."""
+
+    name: SourceName
+
+
+class HookPath(BaseModel):
+    """The address of a source."""
+
+    path: str
+
+
+class RotateSource(Body):
+    """Another secret; one is made if none is given. The present one stays valid for a while."""
+
+    secret: Secret | None = None
+    former_hours: float = Field(default=24.0, ge=0, le=168)
+
+
+class SourceDetail(BaseModel):
+    """A source of webhooks, which are sent to `url`. Its events have the source `/hooks/<name>`."""
+
+    id: UUID
+    name: str
+    url: str
+    verification: Literal["standard_webhooks", "hmac", "none"]
+    hmac: HmacScheme | None
+    id_header: str | None
+    id_expression: str | None
+    type_header: str | None
+    type_expression: str | None
+    type_prefix: str
+    created_at: datetime
+    changed_at: datetime
+    former_secret_until: datetime | None = Field(
+        description="Until when the former secret is valid too."
+    )
+
+
+class SourceWithSecret(SourceDetail):
+    """A source with its secret, which is not shown again."""
+
+    secret: str | None
+
+
+class SourceList(BaseModel):
+    """All your sources."""
+
+    items: list[SourceDetail]

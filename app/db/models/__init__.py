@@ -5,6 +5,7 @@ from app.db.models.dead_letters import DeadLetterRow
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
 from app.db.models.incoming import (
+    EventSource,
     EventTrigger,
     EventTriggerRevision,
     IncomingEvent,
@@ -47,6 +48,7 @@ from app.db.models.statuses import (
     STEP_STATUSES,
     TERMINAL_WORKFLOW_STATUSES,
     UNDO_KINDS,
+    VERIFICATIONS,
     WORKFLOW_STATUSES,
 )
 from app.db.models.workflows import BookedEffectRow, BudgetRow, ChildCostRow, StepRow, WorkflowRow
@@ -64,6 +66,7 @@ __all__ = [
     "STEP_STATUSES",
     "TERMINAL_WORKFLOW_STATUSES",
     "UNDO_KINDS",
+    "VERIFICATIONS",
     "WORKFLOW_STATUSES",
     "AdmissionRow",
     "ApiKey",
@@ -78,6 +81,7 @@ __all__ = [
     "DefinitionActivation",
     "DefinitionRow",
     "EventRow",
+    "EventSource",
     "EventTrigger",
     "EventTriggerRevision",
     "FrontBeat",

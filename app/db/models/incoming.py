@@ -1,4 +1,5 @@
-"""Tables of the events that come in, and of the triggers by which they start workflows."""
+"""Tables of the events that come in, of the triggers by which they start workflows, and of the
+sources of webhooks that become events."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base, one_of
 from app.db.models.people import in_project
-from app.db.models.statuses import MATCH_OUTCOMES
+from app.db.models.statuses import MATCH_OUTCOMES, VERIFICATIONS
 
 _NONE = text("0")
 
@@ -131,4 +132,38 @@ class TriggerMatch(Base):
             "start_key",
             postgresql_where=text("start_key IS NOT NULL"),
         ),
+    )
+
+
+class EventSource(Base):
+    """A sender of webhooks that become events. The address ends with `path`.
+
+    The secrets are stored as they are, because signatures are checked with them.
+    """
+
+    __tablename__ = "event_sources"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    organisation_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str]
+    path: Mapped[str] = mapped_column(unique=True)
+    verification: Mapped[str]
+    scheme: Mapped[Any | None] = mapped_column(JSONB)
+    """How a webhook is signed, if `verification` is `hmac`."""
+    secret: Mapped[str | None]
+    former_secret: Mapped[str | None]
+    former_until: Mapped[datetime | None]
+    id_header: Mapped[str | None]
+    id_expression: Mapped[str | None]
+    type_header: Mapped[str | None]
+    type_expression: Mapped[str | None]
+    type_prefix: Mapped[str] = mapped_column(server_default=text("''"))
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    changed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    __table_args__ = (
+        in_project(),
+        UniqueConstraint("user_id", "name", name="event_sources_by_name"),
+        CheckConstraint(one_of("verification", VERIFICATIONS), name="event_sources_verification"),
+        CheckConstraint("(secret IS NULL) = (verification = 'none')", name="event_sources_secret"),
     )

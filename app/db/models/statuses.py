@@ -32,3 +32,5 @@ CAUSES = ("failed", "timed_out", "cancelled", "over_budget")
 RESOLUTIONS = ("accepted", "refused", "never")
 MATCH_OUTCOMES = ("pending", "started", "repeated", "refused", "raised", "stopped")
 """What became of an incoming event at a trigger."""
+VERIFICATIONS = ("standard_webhooks", "hmac", "none")
+"""How the webhooks of a source are verified."""

@@ -43,6 +43,7 @@ _TABLES = (
     "event_triggers",
     "event_trigger_revisions",
     "trigger_matches",
+    "event_sources",
     "platform_logs",
     "platform_health",
     "worker_presence",
