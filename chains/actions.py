@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import tasks
 from app.platform import Action
+from chains.incoming import emitting
 from chains.running import shape_actions
 from chains.starting import children
 
@@ -11,5 +12,6 @@ from chains.starting import children
 @lru_cache(maxsize=1)
 def actions() -> dict[str, Action]:
     """Every action that a step can use, by the action's name."""
-    own = (*shape_actions.ACTIONS, shape_actions.child_action(children.start, children.stop))
+    child = shape_actions.child_action(children.start, children.stop)
+    own = (*shape_actions.ACTIONS, child, emitting.ACTION)
     return {**tasks.actions(), **{action.name: action for action in own}}

@@ -20,6 +20,7 @@ from app.platform import Action, Effect, Intent, Json, Undo
 from app.protocol.claims import Claim
 from app.protocol.outcomes import Attempt
 from chains.actions import actions
+from chains.incoming.emitting import EmitInput, event_of
 from chains.language.schema import check_shape
 from chains.plans.plan import BRANCHING, CHILD, JOIN
 from chains.rehearsal.fakes import FakeMissing, Fakes, Suspends, Takes, answer_of, seconds_of
@@ -176,6 +177,10 @@ class Attempts:
         if name == "control.sleep" and name not in self.fakes:
             slept = given.model_dump()
             return Takes(slept["seconds"], slept)
+        if isinstance(given, EmitInput) and name not in self.fakes:
+            # Nothing is stored, so no trigger takes the event.
+            event_of(call, given)
+            return {"event_id": str(uuid5(call.workflow_id, call.step_key))}
         if call.action.platform == "control" and name not in self.fakes:
             return call.action.run(call, given)
         return self._fake(call, prepared.input)
