@@ -83,17 +83,19 @@ def _while_full(until: float, sweep: Callable[[], int]) -> None:
 
 
 def _sweep_events(spent: Counter[UUID], until: float) -> int:
-    ids = [row["id"] for row in db.rows("SELECT take_unmatched_v1(%s) AS id", (BATCH,))]
-    for event, revision in _read(ids):
-        if spent[event.user_id] >= PASS_WORK:
-            _put_off([event.id], _PAUSE_SECONDS)
-            continue
-        with _logged("incoming.not_matched", event_id=str(event.id)):
-            found, used = _verdicts(event, revision)
-            spent[event.user_id] += used
-            for each in _record([event], found):
-                _start(each, until)
-    return len(ids)
+    due = db.rows("SELECT take_unmatched_v1(%s) AS id", (BATCH,))
+    for row in due:
+        # One by one: they may be large, and one that cannot be handled delays no others.
+        with _logged("incoming.not_matched", event_id=str(row["id"])):
+            for event, revision in _read([row["id"]]):
+                if spent[event.user_id] >= PASS_WORK:
+                    _put_off([event.id], _PAUSE_SECONDS)
+                    continue
+                found, used = _verdicts(event, revision)
+                spent[event.user_id] += used
+                late = [each for each in _record([event], found) if not _start(each, until)]
+                starts.leave([(each.event.id, each.trigger.id) for each in late])
+    return len(due)
 
 
 def _sweep_pending(until: float) -> int:
@@ -120,13 +122,15 @@ def _logged(words: str, **facts: str) -> Iterator[None]:
 _UNMATCHED = (
     f"SELECT {', '.join(f'e.{name}' for name in FIELDS)}, r.revision FROM incoming_events AS e"
     " LEFT JOIN event_trigger_revisions AS r ON r.user_id = e.user_id"
-    " WHERE e.id = ANY (%s::uuid[]) AND e.matched_at IS NULL ORDER BY e.id"
+    " WHERE e.id = ANY ($1) AND e.matched_at IS NULL ORDER BY e.id"
 )
 
 
 def _read(event_ids: Sequence[UUID]) -> list[tuple[Stored, int | None]]:
     """The events that are not matched yet, each with the revision of its owner's triggers."""
-    rows = db.patiently(lambda: db.rows(_UNMATCHED, (list(event_ids),))) if event_ids else []
+    if not event_ids:
+        return []
+    rows = db.hot("unmatched_events", "uuid[]", (list(event_ids),), query=_UNMATCHED)
     return [(Stored(**{name: row[name] for name in FIELDS}), row["revision"]) for row in rows]
 
 

@@ -74,15 +74,17 @@ def _known(user_id: UUID, start_key: str | None) -> UUID:
 
 
 _SETTLE = (
-    "UPDATE trigger_matches SET outcome = %s, workflow_id = %s, reason = %s,"
+    "UPDATE trigger_matches SET outcome = $1, workflow_id = $2, reason = $3,"
     " decided_at = clock_timestamp()"
-    " WHERE event_id = %s AND trigger_id = %s AND outcome = 'pending'"
+    " WHERE event_id = $4 AND trigger_id = $5 AND outcome = 'pending' RETURNING outcome"
 )
+_TYPES = "text, uuid, text, uuid, uuid"
 
 
 def settle(match: Match, outcome: str, workflow_id: UUID | None, reason: str | None) -> str:
     """Record the outcome of a match that is pending, and return it."""
-    db.call(_SETTLE, (outcome, workflow_id, cut(reason), match.event.id, match.trigger.id))
+    given = (outcome, workflow_id, cut(reason), match.event.id, match.trigger.id)
+    db.hot("settle_match", _TYPES, given, query=_SETTLE)
     return outcome
 
 

@@ -21,6 +21,8 @@ from chains.incoming.rules import check_expressions, check_pattern
 
 MOST_TRIGGERS = 2000
 """The most triggers of a user."""
+MOST_COUNTED = 10_000
+"""The most matches of one outcome that are counted at a trigger, beside those of old events."""
 
 _SHOWN = (
     "id, name, event_type, filter, definition, version, input, idempotency_key, created_at,"
@@ -177,15 +179,19 @@ def _read(user_id: UUID, rest: str, values: Mapping[str, Any]) -> list[Json]:
     with db.begin() as connection:
         rows = connection.execute(text(statement), {"user": user_id, **values}).mappings().all()
         ids = [row["id"] for row in rows]
-        counts = connection.execute(text(_COUNTS), {"ids": ids}).mappings().all()
+        counted = {"ids": ids, "outcomes": list(MATCH_OUTCOMES), "most": MOST_COUNTED}
+        counts = connection.execute(text(_COUNTS), counted).mappings().all()
         reasons = connection.execute(text(_REASONS), {"ids": ids}).mappings().all()
     last = {row["trigger_id"]: dict(row) for row in reasons}
     return [_shown(dict(row), counts, last.get(row["id"])) for row in rows]
 
 
 _COUNTS = (
-    "SELECT trigger_id, outcome, count(*) AS number FROM trigger_matches"
-    " WHERE trigger_id = ANY (cast(:ids AS uuid[])) GROUP BY trigger_id, outcome"
+    "SELECT t.id AS trigger_id, o.outcome, c.number"
+    " FROM unnest(cast(:ids AS uuid[])) AS t (id) CROSS JOIN unnest(cast(:outcomes AS text[]))"
+    " AS o (outcome) CROSS JOIN LATERAL (SELECT count(*) AS number FROM ("
+    "  SELECT FROM trigger_matches AS m WHERE m.trigger_id = t.id AND m.outcome = o.outcome"
+    "  LIMIT :most) AS read) AS c"
 )
 _REASONS = (
     "SELECT t.id AS trigger_id, m.outcome, m.reason, m.decided_at AS at, m.event_id"

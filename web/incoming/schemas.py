@@ -177,7 +177,10 @@ class TriggersQuery(Query):
 
 
 class TriggerCounts(BaseModel):
-    """How many events the trigger took (`matched`), by outcome, and how often it `raised`."""
+    """How many events the trigger took (`matched`), by outcome, and how often it `raised`.
+
+    Of the events that are still kept, at most 10,000 of each outcome are counted.
+    """
 
     matched: int
     pending: int
