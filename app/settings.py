@@ -52,6 +52,13 @@ def _checked_hosts(entries: str) -> str:
     return entries
 
 
+def _checked_ports(entries: str) -> str:
+    for entry in _listed(entries):
+        if not entry.isdecimal() or not 0 < int(entry) < 65_536:
+            raise ValueError("must look like 443,8443")
+    return entries
+
+
 class SettingsInvalid(SystemExit):
     """A setting is missing or wrong. The message lists the variables. It ends the process."""
 
@@ -150,7 +157,10 @@ class Settings(BaseSettings):
     log_json: bool = True
 
     outbound_allowed: Annotated[str, AfterValidator(_checked_hosts)] = ""
-    """Hosts and ports that are no public addresses, and to which a step may send nevertheless."""
+    """Hosts and ports that are no public addresses, and to which a step or a webhook may be sent
+    nevertheless."""
+    webhook_ports: Annotated[str, AfterValidator(_checked_ports)] = "443"
+    """The ports to which webhooks may be sent, separated by commas."""
 
     key_pepper: StrongSecret
     """The secret in the hashes of new API keys."""
@@ -181,6 +191,11 @@ class Settings(BaseSettings):
     def trusted_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks in `web_trusted_proxies`."""
         return tuple(map(ip_network, _listed(self.web_trusted_proxies)))
+
+    @property
+    def allowed_webhook_ports(self) -> frozenset[int]:
+        """The ports in `webhook_ports`."""
+        return frozenset(map(int, _listed(self.webhook_ports)))
 
     @field_validator("key_pepper_old", "link_secret")
     @classmethod

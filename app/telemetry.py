@@ -34,6 +34,12 @@ HTTP_SECONDS = Histogram(
 HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
 EVENTS_IN = Counter("playalter_events_in", "Events received.", ["outcome"])
 TRIGGERED = Counter("playalter_triggered", "Events that a trigger took.", ["outcome"])
+WEBHOOKS_SENT = Counter("playalter_webhook_attempts", "Attempts to deliver webhooks.", ["outcome"])
+WEBHOOK_SECONDS = Histogram(
+    "playalter_webhook_attempt_seconds",
+    "Time of one attempt to deliver a webhook.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
 STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(
     "playalter_step_seconds",
@@ -53,6 +59,12 @@ def step_ended(action: str, outcome: str, seconds: float) -> None:
     count, histogram = _of_step(action, outcome)
     count.inc()
     histogram.observe(seconds)
+
+
+def webhook_sent(outcome: str, seconds: float) -> None:
+    """Count one attempt to deliver a webhook, which took `seconds`."""
+    WEBHOOKS_SENT.labels(outcome).inc()
+    WEBHOOK_SECONDS.observe(seconds)
 
 
 @lru_cache(maxsize=4096)

@@ -76,9 +76,7 @@ def connect(host: str, port: int, seconds: float | None, options: Any) -> socket
     those of `socket.create_connection`.
     """
     ends = time.monotonic() + (_CONNECT_SECONDS if seconds is None else seconds)
-    found = _resolve(host.strip("[]"), port, ends)
-    if (host.strip("[]").lower(), port) not in _allowed(settings.current().outbound_allowed):
-        _check(host, port, found)
+    found = _checked(host, port, ends)
     error = OSError("the name has no address")
     for family, kind, protocol, _name, address in found:
         try:
@@ -86,6 +84,22 @@ def connect(host: str, port: int, seconds: float | None, options: Any) -> socket
         except OSError as err:
             error = err
     raise error
+
+
+def check(host: str, port: int, seconds: float) -> None:
+    """Raise what `connect` would raise for a host before it connects.
+
+    A later connection must check again, because the name may then resolve to another address.
+    """
+    _checked(host, port, time.monotonic() + seconds)
+
+
+def _checked(host: str, port: int, ends: float) -> list[Any]:
+    """The addresses of a host, each of which may be connected to."""
+    found = _resolve(host.strip("[]"), port, ends)
+    if (host.strip("[]").lower(), port) not in _allowed(settings.current().outbound_allowed):
+        _check(host, port, found)
+    return found
 
 
 def _check(host: str, port: int, found: list[Any]) -> None:

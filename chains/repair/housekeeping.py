@@ -14,6 +14,7 @@ from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
 from chains.firing.trimming import trim_runs
+from chains.webhooks import endpoints
 
 log = structlog.get_logger()
 
@@ -26,6 +27,7 @@ JOBS = {
     "clean_uploads": ("control.clean_uploads", CLEANUP_SECONDS),
     "clean_schedules": ("control.clean_schedules", CLEANUP_SECONDS),
     "clean_events_in": ("control.clean_events_in", CLEANUP_SECONDS),
+    "forget_webhooks": ("control.forget_webhooks", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -126,6 +128,13 @@ _DELETED_AT_ONCE = 500
 _CLEANING_SECONDS = 300.0
 
 
+def forget_webhooks() -> Json:
+    """Delete old webhook messages and attempts. Returns how many rows it has deleted."""
+    deleted = endpoints.forget()
+    log.info("housekeeping.webhooks_forgotten", count=deleted["deleted"])
+    return deleted
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
@@ -133,6 +142,7 @@ def register(app: Celery) -> None:
         ("control.clean_uploads", clean_uploads),
         ("control.clean_schedules", clean_schedules),
         ("control.clean_events_in", clean_events_in),
+        ("control.forget_webhooks", forget_webhooks),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

@@ -331,6 +331,7 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
         ("system", "clean_events_in"),
         ("system", "clean_schedules"),
         ("system", "clean_uploads"),
+        ("system", "forget_webhooks"),
         ("system", "probe_platforms"),
     ]
     assert items[3]["every_seconds"] == 60

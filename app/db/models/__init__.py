@@ -51,6 +51,12 @@ from app.db.models.statuses import (
     VERIFICATIONS,
     WORKFLOW_STATUSES,
 )
+from app.db.models.webhooks import (
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+    WebhookSending,
+)
 from app.db.models.workflows import BookedEffectRow, BudgetRow, ChildCostRow, StepRow, WorkflowRow
 
 __all__ = [
@@ -108,7 +114,11 @@ __all__ = [
     "TriggerMatch",
     "User",
     "WatchedWorkflow",
+    "WebhookAttempt",
     "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookMessage",
+    "WebhookSending",
     "WorkerPresence",
     "WorkflowArtifact",
     "WorkflowRow",

@@ -11,6 +11,10 @@
 -- If a web server watches the workflow, the event is announced at the commit: the workflow's id and
 -- the event's number, on the channel watched_events. Only then, because the commits of transactions
 -- that announce anything wait for one another.
+--
+-- Of some types of event, webhooks tell: their messages are written in the same transaction (see
+-- tell_webhooks_v1). Without any endpoint, that costs a look at an empty table. All these types come
+-- here, and none of them to append_events_v1.
 CREATE OR REPLACE FUNCTION append_event_v1(
   p_workflow uuid, p_type text, p_step text, p_data jsonb)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -33,4 +37,10 @@ BEGIN
   RETURNING seq INTO appended;
   PERFORM pg_notify('watched_events', p_workflow || ' ' || appended)
      FROM watched_workflows WHERE workflow_id = p_workflow AND until > clock_timestamp();
+  IF p_type IN ('WorkflowStarted', 'WorkflowSucceeded', 'WorkflowFailed', 'WorkflowCancelled',
+                'WorkflowCompensated', 'StepFailed', 'StepSuspended', 'AttentionNeeded') THEN
+    IF EXISTS (SELECT FROM webhook_endpoints) THEN
+      PERFORM tell_webhooks_v1(p_workflow, appended, p_type, p_step, p_data);
+    END IF;
+  END IF;
 END $$;

@@ -1,7 +1,7 @@
 -- Appends several events to one workflow's record; each of p_events is {type, step, data}. The
 -- stored text, the hash chain, the lock and the announcement, of the last of them, are as in
 -- append_event_v1. All events get the same time. Called for sibling steps whose outcomes are
--- recorded together.
+-- recorded together, which are successes: no webhook tells of them.
 CREATE OR REPLACE FUNCTION append_events_v1(p_workflow uuid, p_events jsonb[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,0 +1,1 @@
+"""Webhooks that Playalter sends: what happens to workflows, signed, to addresses of their users."""
