@@ -14,9 +14,9 @@ from uuid import UUID
 from app import settings
 from app.errors import Outcome, Permanent
 from app.outbound import http
+from app.outbound.hiding import Hidden
 from chains.webhooks import addresses, messages, signing, verdicts
 from chains.webhooks.verdicts import Verdict
-from tasks.http.hiding import Hidden
 
 MOST_SECONDS = 15.0
 """The longest that an attempt takes in all: name, connection, request and answer."""

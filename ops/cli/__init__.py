@@ -49,6 +49,7 @@ _MODULES = {
     "workers": "local.workers",
     "worker": "local.processes",
     "reconciler": "local.processes",
+    "hooks": "local.processes",
     "beat": "local.processes",
     "flower": "local.processes",
     "migrate": "local.processes",

@@ -57,6 +57,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "migrate": (*CLI, "migrate"),
     "web": (*CLI, "web"),
     "reconciler": (*CLI, "reconciler"),
+    "hooks": (*CLI, "hooks"),
     "beat": (*CLI, "beat"),
     "flower": (*CLI, "flower"),
 }
@@ -194,6 +195,7 @@ class Profile:
             ),
             *(self.worker(name, *options) for name, options in WORKERS.items()),
             self._command("reconciler", *ready_to_work),
+            replace(self._command("hooks", "migrate", "postgres"), stop_seconds=20.0),
             self._command("beat", *ready_to_work),
             replace(
                 self._command("flower", "valkey", "sandbox"),

@@ -1,16 +1,16 @@
 """Makes the output of `http.request` of an answer: its status, some headers, and JSON or text.
 
 Invariant: the output has no secret in it that was sent, also if the server repeats it in one of the
-spellings of `tasks/http/hiding.py`.
+spellings of `app/outbound/hiding.py`.
 """
 
 import json
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from app.outbound.hiding import Hidden
 from app.outbound.http import HttpReply
 from app.platform import Json
-from tasks.http.hiding import Hidden
 
 _KEPT = (
     *("content-type", "date", "etag", "last-modified", "link", "location", "retry-after"),

@@ -98,7 +98,7 @@ def test_the_secrets_must_differ(name: str, other: str) -> None:
         load(Settings, given | {name: given[other]})
 
 
-@pytest.mark.parametrize("command", ["web", "worker", "reconciler"])
+@pytest.mark.parametrize("command", ["web", "worker", "reconciler", "hooks"])
 def test_no_process_starts_with_a_weak_secret(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ops.cli", command],

@@ -1,4 +1,4 @@
-"""`playalter web|worker|reconciler|beat|flower|migrate|sandbox`: the processes of an instance.
+"""`playalter web|worker|reconciler|hooks|beat|flower|migrate|sandbox`: an instance's processes.
 
 Most commands only read the settings and then run the program that does the work, in this process:
 a new interpreter would import everything a second time.
@@ -122,6 +122,21 @@ def reconciler() -> None:
 
 
 @click.command()
+def hooks() -> None:
+    """Send webhooks to the addresses that users have set.
+
+    Several may run at once. TERM ends it when its attempts have ended, within 15 seconds.
+    """
+    settings = ready_to_work()
+    os.environ.update(_shared(settings))
+    from app import telemetry
+    from chains.webhooks.sender import main
+
+    telemetry.configure_logs(settings)
+    main()
+
+
+@click.command()
 def beat() -> None:
     """Fire schedules, and start periodic housekeeping (Celery beat). Several may run at once."""
     configured()
@@ -228,5 +243,5 @@ def _shared(settings: "Settings") -> dict[str, str]:
 
 COMMANDS: dict[str, click.Command] = {
     command.name or "": command
-    for command in (web, worker, reconciler, beat, flower, migrate, sandbox)
+    for command in (web, worker, reconciler, hooks, beat, flower, migrate, sandbox)
 }

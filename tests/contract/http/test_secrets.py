@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from app.errors import NotConfigured, Permanent
+from app.outbound.hiding import HIDDEN
 from app.settings import Settings, SettingsInvalid
 from tasks.http import client
-from tasks.http.hiding import HIDDEN
 from tests.contract.cases import Claim
 from tests.contract.http.cases import posting
 from tests.contract.seam.servers import HEAD, answering, port_of, server, to

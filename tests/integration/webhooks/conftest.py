@@ -1,6 +1,6 @@
 """A receiver of webhooks, a user whose workflows are told there, and a sender."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -47,6 +47,14 @@ class Post:
     def happen(self, count: int = 1) -> list[UUID]:
         """Start workflows, which makes a message for each."""
         return [self.kernel.start("noop_chain") for _ in range(count)]
+
+    def tell(self, count: int) -> None:
+        """Make so many messages, without their workflows."""
+        db.row(
+            "SELECT count(tell_endpoints_v1(%s, 'workflow.started', uuidv7(), n, '{}', false,"
+            " NULL)) FROM generate_series(1, %s) AS n",
+            (self.kernel.user_id, count),
+        )
 
     def send(self, passes: int = 1) -> int:
         """Send what is due, in so many passes; how many attempts that were."""
@@ -106,6 +114,3 @@ def post(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     made = Post(kernel_of_ada(), receiver)
     yield made
     made.sender.close()
-
-
-Passing = Callable[[timedelta], None]
