@@ -32,6 +32,7 @@ from web.api import (
     platforms,
     queues,
     schedules,
+    webhooks,
     workflows,
 )
 from web.auth import SECURITY_SCHEMES
@@ -120,6 +121,7 @@ def routes() -> OpenAPI:
         queues.api,
         schedules.api,
         calendars.api,
+        webhooks.api,
         artifacts.api,
         definitions.api,
         actions.api,

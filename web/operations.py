@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from app import db, queries, telemetry
 from app.broker import presence
+from app.queries import webhooks
 from app.settings import Settings
 from chains.dispatch import queue_lengths
 from chains.schedules.zones import tzdata_version
@@ -137,6 +138,18 @@ _GAUGES = (
         f"Steps that wait for their turn in a queue; at most {queries.MOST_LINED_UP} are counted.",
         "queue",
         lambda: queries.lined_up(queues()),
+    ),
+    Gauge(
+        "playalter_webhook_endpoints",
+        "Endpoints of users to which webhooks are sent.",
+        "state",
+        webhooks.endpoint_states,
+    ),
+    Gauge(
+        "playalter_webhook_late_seconds",
+        "How long the oldest new webhook message has waited for an endpoint that does not fail.",
+        "turn",
+        webhooks.lateness,
     ),
 )
 

@@ -32,6 +32,7 @@ _MODULES = {
     "attention": "remote.people",
     "platforms": "remote.people",
     "queues": "remote.queues",
+    "webhooks": "remote.webhooks",
     "resolve": "remote.people",
     "dismiss": "remote.people",
     "bulk": "remote.bulk",
