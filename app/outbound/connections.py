@@ -20,7 +20,7 @@ from functools import lru_cache
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
-from app.outbound import destinations
+from app.outbound import destinations, trust
 from app.outbound.decoding import ACCEPTED
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Connections:
     pools: dict[tuple[str, str], "urllib3.HTTPConnectionPool"] = field(default_factory=dict)
 
     def pool(self, endpoint: _Endpoint) -> "urllib3.HTTPConnectionPool":
-        """The pool of connections to an endpoint. Certificates are checked as requests does it."""
+        """The pool of connections to an endpoint."""
         if endpoint.origin in self.pools:
             return self.pools[endpoint.origin]
         import requests
@@ -160,7 +160,7 @@ class _Connections:
         # a base class of the pool.
         adapter: Any = self.session.get_adapter(endpoint.url)
         made: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(prepared, True)
-        adapter.cert_verify(made, endpoint.url, True, None)
+        trust.check_certificates(made, endpoint.origin[0])
         self.pools[endpoint.origin] = made
         return made
 
