@@ -150,6 +150,20 @@ def test_what_is_anothers_is_not_there_but_an_operator_sees_and_disables_it(
     assert api.ask("GET")["items"][0]["owner"] is None
 
 
+def test_the_metrics_count_endpoints_and_tell_what_is_late(
+    client: FlaskClient, api: Api, receiver: Receiver, start: Callable[..., UUID]
+) -> None:
+    api.create(receiver.url("/counted"))
+    off = api.create(receiver.url("/off"))
+    api.ask("POST", f"/{off.id}/disable")
+    start()
+    page = client.get("/metrics").get_data(as_text=True)
+    assert 'playalter_webhook_endpoints{state="active"} 1.0' in page
+    assert 'playalter_webhook_endpoints{state="disabled"} 1.0' in page
+    (late,) = [line for line in page.splitlines() if line.startswith("playalter_webhook_late")]
+    assert 0 < float(late.split()[1]) < 60
+
+
 def test_a_list_has_pages(api: Api, receiver: Receiver) -> None:
     made = [str(api.create(receiver.url(f"/{n}")).id) for n in range(3)]
     first = api.ask("GET", "?limit=2")
