@@ -26,7 +26,7 @@ SELECT e.id, e.url, e.description, e.event_types, e.with_children, e.created_at,
        (SELECT count(*) FROM (
           SELECT FROM webhook_sendings WHERE endpoint_id = e.id AND status = 'pending'
            LIMIT {MOST_WAITING}) AS counted) AS waiting,
-       CASE WHEN :all THEN u.email END AS owner
+       CASE WHEN :all THEN u.email END AS owner, e.user_id = :user AS is_own
   FROM webhook_endpoints AS e JOIN users AS u ON u.id = e.user_id
  WHERE (e.user_id = :user OR :all)
 """
@@ -81,11 +81,16 @@ def endpoint_list(
         " ORDER BY e.id DESC LIMIT :limit"
     )
     rows = _rows(sql, {"user": user_id, "all": is_operator, "after": cursor, "limit": limit + 1})
+    for row in rows:
+        del row["is_own"]
     return Page(rows[:limit], str(rows[limit - 1]["id"]) if len(rows) > limit else None)
 
 
 def endpoint_detail(user_id: UUID, endpoint_id: UUID, *, is_operator: bool = False) -> Json:
-    """One endpoint. Raises NotFound if the user has no such endpoint; an operator sees all."""
+    """One endpoint, and as `is_own` whether it is the user's.
+
+    Raises NotFound if the user has no such endpoint; an operator sees all.
+    """
     given = {"user": user_id, "all": is_operator, "id": endpoint_id}
     rows = _rows(_ENDPOINTS + " AND e.id = :id", given)
     if not rows:
@@ -93,12 +98,19 @@ def endpoint_detail(user_id: UUID, endpoint_id: UUID, *, is_operator: bool = Fal
     return rows[0]
 
 
-def attempt_list(endpoint_id: UUID, *, cursor: str | None = None, limit: int = 20) -> Page:
-    """A page of the attempts at an endpoint that the caller may see, the last first."""
+def attempt_list(
+    endpoint_id: UUID, *, is_own: bool, cursor: str | None = None, limit: int = 20
+) -> Page:
+    """A page of the attempts at an endpoint that the caller may see, the last first.
+
+    Unless it `is_own`, the replies are left out.
+    """
     given = {"endpoint": endpoint_id, "after": cursor, "limit": limit + 1}
     rows = _rows(_ATTEMPTS, given)
     last = str(rows[limit - 1]["id"]) if len(rows) > limit else None
     items = [{name: value for name, value in row.items() if name != "id"} for row in rows[:limit]]
+    if not is_own:
+        items = [item | {"reply": None} for item in items]
     return Page(items, last)
 
 

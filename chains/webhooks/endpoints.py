@@ -24,6 +24,9 @@ FAILING_SECONDS = 5 * 86_400.0
 MOST_REPLAYED = 10_000
 """The most messages that one request lets be sent again."""
 _BATCH = 1000
+_MOST_FORGOTTEN = 200
+"""The most batches that one run of the clean-up deletes. The rest waits for the next run."""
+_FRESH = ", failures = 0, failing_since = NULL, rest_until = NULL, rests = 0, pace = NULL"
 _CHANGED = ("url", "description", "event_types", "with_children")
 _ALWAYS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -79,7 +82,7 @@ def change(user_id: UUID, endpoint_id: UUID, changes: Mapping[str, Any]) -> None
         addresses.check(given["url"])
     columns = "".join(f", {name} = %s" for name in given)
     if "url" in given:
-        columns += ", failures = 0, failing_since = NULL, rest_until = NULL, pace = NULL"
+        columns += _FRESH
     row = db.call(
         f"UPDATE webhook_endpoints SET id = id{columns} WHERE id = %s AND user_id = %s"
         " RETURNING id",
@@ -218,8 +221,11 @@ def miss(endpoint_id: UUID) -> None:
 def forget() -> Json:
     """Delete messages and attempts that are older than KEPT. Returns how many rows."""
     deleted = 0
-    while found := _number("forget_webhooks_v1(%s, %s)", (KEPT.total_seconds(), _BATCH)):
+    for _ in range(_MOST_FORGOTTEN):
+        found = _number("forget_webhooks_v1(%s, %s)", (KEPT.total_seconds(), _BATCH))
         deleted += found
+        if not found:
+            break
     return {"deleted": deleted}
 
 

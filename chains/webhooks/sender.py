@@ -5,6 +5,7 @@ endpoint never has more than four at the same time. A sender that dies loses not
 is claimed again when its leases have ended, so an endpoint may get a message twice.
 """
 
+import resource
 import signal
 import threading
 import time
@@ -36,6 +37,9 @@ POLL_SECONDS = 0.25
 _PAUSE_SECONDS = 0.02
 """The pause before a claim, in which several attempts may end, so that one claim follows on all."""
 _AWAY_SECONDS = 2.0
+_FILES = 4096
+"""The most open files, if the system allows it: each thread may keep ten connections to servers
+that do not close them."""
 _CLAIM_TYPES = "integer, integer, double precision"
 
 
@@ -161,6 +165,9 @@ def _record(sending: Sending, attempt: Attempt) -> None:
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
     sender = Sender()
     signal.signal(signal.SIGTERM, sender.stop)
     signal.signal(signal.SIGINT, sender.stop)

@@ -74,9 +74,12 @@ def list_webhooks(query: EndpointQuery) -> dict[str, Any]:
     responses={200: EndpointDetail, **problems(404)},
 )
 def get_webhook(path: EndpointPath) -> dict[str, Any]:
-    """How the endpoint is doing, and the last ten attempts at it."""
+    """How the endpoint is doing, and the last ten attempts at it.
+
+    An admin key is shown those of all users, without the replies.
+    """
     found = queries.endpoint_detail(caller(), path.endpoint_id, is_operator=is_operator())
-    last = queries.attempt_list(path.endpoint_id, limit=_LAST_ATTEMPTS)
+    last = queries.attempt_list(path.endpoint_id, is_own=found.pop("is_own"), limit=_LAST_ATTEMPTS)
     return found | {"attempts": last.items}
 
 
@@ -169,8 +172,10 @@ def ping_webhook(path: EndpointPath) -> dict[str, Any]:
 )
 def list_webhook_attempts(path: EndpointPath, query: EndpointQuery) -> dict[str, Any]:
     """The last first; they are kept for 30 days."""
-    queries.endpoint_detail(caller(), path.endpoint_id, is_operator=is_operator())
-    page = queries.attempt_list(path.endpoint_id, cursor=query.cursor, limit=query.limit)
+    found = queries.endpoint_detail(caller(), path.endpoint_id, is_operator=is_operator())
+    page = queries.attempt_list(
+        path.endpoint_id, is_own=found["is_own"], cursor=query.cursor, limit=query.limit
+    )
     return {"items": page.items, "next_cursor": page.next_cursor}
 
 
@@ -204,7 +209,9 @@ def replay_webhook_message(path: MessagePath) -> tuple[dict[str, Any], HTTPStatu
 
 
 def _shown(endpoint_id: UUID) -> dict[str, Any]:
-    return queries.endpoint_detail(caller(), endpoint_id)
+    found = queries.endpoint_detail(caller(), endpoint_id)
+    del found["is_own"]
+    return found
 
 
 def _replayed(endpoint_id: UUID, found: endpoints.Replayed) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class WebhookEndpoint(Base):
     failures: Mapped[int] = mapped_column(server_default=text("0"))
     failing_since: Mapped[datetime | None]
     rest_until: Mapped[datetime | None]
+    rests: Mapped[int] = mapped_column(server_default=text("0"))
     pace: Mapped[int | None]
     """Milliseconds."""
     served_at: Mapped[datetime | None]

@@ -57,6 +57,25 @@ def test_a_dead_endpoint_holds_up_no_other_and_uses_up_no_attempts(post: Post) -
     assert post.statuses(alive) == ["delivered"] * 40
 
 
+def test_failures_at_the_same_time_make_one_short_rest(post: Post) -> None:
+    endpoint = post.endpoint("/blip")
+    post.tell(1)
+    post.send()
+    post.receiver.answers["/blip"] = Answer(500, seconds=0.1)
+    post.tell(4)
+    assert post.send() == 4
+    row = post.row(endpoint)
+    assert (row["failures"], row["rests"]) == (4, 1)
+    assert (row["rest_until"] - row["failing_since"]).total_seconds() < 7
+    for rests, least in ((2, 25), (3, 100), (4, 250), (5, 500), (6, 500)):
+        pass_time(timedelta(hours=3))
+        assert post.send() == 1
+        row = post.row(endpoint)
+        rest = db.row("SELECT %s - playalter_now() AS left", (row["rest_until"],))
+        assert rest is not None
+        assert (row["rests"], rest["left"].total_seconds() > least) == (rests, True)
+
+
 def test_what_failed_while_an_endpoint_was_away_is_due_when_it_is_back(post: Post) -> None:
     endpoint = post.endpoint("/back", Answer(500))
     post.tell(2)

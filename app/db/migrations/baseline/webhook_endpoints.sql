@@ -7,7 +7,7 @@
 -- claim them.
 --
 -- failures: failed attempts since the last that succeeded, failing_since the time of the first of
--- them. Nothing is sent before rest_until. pace: how long an answer takes, in milliseconds, a moving
+-- them. Nothing is sent before rest_until; rests: how often it has rested since the last success. pace: how long an answer takes, in milliseconds, a moving
 -- average; null until the first. served_at: when something was last claimed.
 CREATE TABLE webhook_endpoints (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
@@ -25,6 +25,7 @@ CREATE TABLE webhook_endpoints (
   failures integer DEFAULT 0 NOT NULL,
   failing_since timestamptz,
   rest_until timestamptz,
+  rests integer DEFAULT 0 NOT NULL,
   pace integer,
   served_at timestamptz,
   created_at timestamptz DEFAULT playalter_now() NOT NULL,

@@ -6,7 +6,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE webhook_endpoints
      SET disabled_at = NULL, disabled_reason = NULL, failures = 0, failing_since = NULL,
-         rest_until = NULL
+         rest_until = NULL, rests = 0
    WHERE id = p_endpoint AND disabled_at IS NOT NULL;
   RETURN FOUND;
 END $$;

@@ -5,7 +5,7 @@
 -- not. p_failing: an endpoint is disabled if it has only failed for so many seconds.
 --
 -- After its third failure in a row, an endpoint rests: 5 seconds at first, 10 minutes in the end.
--- When it answers again, what failed meanwhile is due at once. A ping counts no failure. If a sending
+-- Attempts that were in progress when a rest began, and fail too, do not prolong it. When it answers again, what failed meanwhile is due at once. A ping counts no failure. If a sending
 -- about a workflow fails for good, the user's other endpoints are told.
 --
 -- results:
@@ -20,10 +20,10 @@ RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   e record;
   s record;
-  rest double precision := p_rest;
+  rest double precision;
   now timestamptz := playalter_now();
 BEGIN
-  SELECT user_id, failures, failing_since, disabled_at INTO e FROM webhook_endpoints
+  SELECT user_id, failures, failing_since, rest_until, rests, disabled_at INTO e FROM webhook_endpoints
    WHERE id = p_endpoint FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
   UPDATE webhook_sendings
@@ -39,7 +39,7 @@ BEGIN
   INSERT INTO webhook_attempts (endpoint_id, message_id, attempt, status, error, milliseconds, reply)
   VALUES (p_endpoint, p_message, s.attempts, p_status, p_error, p_milliseconds, p_reply);
   IF p_verdict = 'delivered' THEN
-    UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, rest_until = NULL,
+    UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, rest_until = NULL, rests = 0,
            pace = coalesce(pace * 0.7 + p_milliseconds * 0.3, p_milliseconds)
      WHERE id = p_endpoint;
     IF e.failures >= 3 THEN
@@ -50,13 +50,14 @@ BEGIN
     RETURN 'recorded';
   END IF;
   IF s.turn = 0 THEN RETURN 'recorded'; END IF;
-  IF rest IS NULL AND e.failures >= 2 THEN
-    rest := (CASE e.failures WHEN 2 THEN 5 WHEN 3 THEN 30 WHEN 4 THEN 120 WHEN 5 THEN 300
+  IF e.failures >= 2 AND coalesce(e.rest_until <= now, true) THEN
+    rest := (CASE e.rests WHEN 0 THEN 5 WHEN 1 THEN 30 WHEN 2 THEN 120 WHEN 3 THEN 300
              ELSE 600 END) * (0.9 + 0.2 * random());
   END IF;
   UPDATE webhook_endpoints
      SET failures = failures + 1, failing_since = coalesce(failing_since, now),
-         rest_until = greatest(rest_until, now + seconds(rest)),
+         rest_until = greatest(rest_until, now + seconds(rest), now + seconds(p_rest)),
+         rests = rests + CASE WHEN rest IS NULL THEN 0 ELSE 1 END,
          pace = coalesce(pace * 0.7 + p_milliseconds * 0.3, p_milliseconds)
    WHERE id = p_endpoint;
   IF s.status = 'failed' AND p_verdict = 'failed' THEN
