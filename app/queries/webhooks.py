@@ -8,10 +8,12 @@ from sqlalchemy import text
 from app.db import begin
 from app.errors import NotFound
 from app.platform import Json
+from app.queries.cursors import cursor_of, place_of
 from app.queries.lists import Page
 
 MOST_WAITING = 10_000
 """The most messages that are counted for one endpoint."""
+MESSAGE_STATUSES = ("waiting", "delivered", "undelivered")
 FAILING_FROM = 3
 """After so many failures in a row, an endpoint rests (see record_webhook_attempt_v1)."""
 
@@ -37,6 +39,19 @@ SELECT a.id, 'msg_' || replace(cast(a.message_id AS text), '-', '') AS message_i
  WHERE a.endpoint_id = :endpoint AND (cast(:after AS uuid) IS NULL OR a.id < cast(:after AS uuid))
  ORDER BY a.id DESC LIMIT :limit
 """
+_MESSAGES = """
+SELECT s.message_id AS id, 'msg_' || replace(cast(s.message_id AS text), '-', '') AS message_id,
+       m.type, m.workflow_id, s.status, s.attempts,
+       CASE s.status WHEN 'pending' THEN s.due_at END AS due_at, s.tried_at, s.created_at
+  FROM webhook_sendings AS s LEFT JOIN webhook_messages AS m ON m.id = s.message_id
+ WHERE s.endpoint_id = :endpoint AND (cast(:after AS timestamptz) IS NULL
+    OR (s.created_at, s.message_id) < (cast(:after AS timestamptz), cast(:after_id AS uuid)))
+"""
+_BY_STATUS = {
+    "waiting": " AND s.status IN ('pending', 'sending')",
+    "delivered": " AND s.status = 'delivered'",
+    "undelivered": " AND s.status IN ('failed', 'missed')",
+}
 _OUTCOME = """
 SELECT s.status AS outcome, a.status, a.error, a.milliseconds, a.reply
   FROM webhook_sendings AS s LEFT JOIN LATERAL (
@@ -112,6 +127,24 @@ def attempt_list(
     if not is_own:
         items = [item | {"reply": None} for item in items]
     return Page(items, last)
+
+
+def message_list(
+    endpoint_id: UUID, *, status: str | None = None, cursor: str | None = None, limit: int = 20
+) -> Page:
+    """A page of the messages for an endpoint that the caller may see, the newest first.
+
+    `status` is one of MESSAGE_STATUSES, or None for all.
+    """
+    after, after_id = (None, None) if cursor is None else place_of(cursor)
+    sql = _MESSAGES + ("" if status is None else _BY_STATUS[status])
+    sql += " ORDER BY s.created_at DESC, s.message_id DESC LIMIT :limit"
+    given = {"endpoint": endpoint_id, "after": after, "after_id": after_id, "limit": limit + 1}
+    rows = _rows(sql, given)
+    ids = [row.pop("id") for row in rows]
+    has_more = len(rows) > limit
+    last = cursor_of(rows[limit - 1]["created_at"], ids[limit - 1]) if has_more else None
+    return Page(rows[:limit], last)
 
 
 def sending_outcome(endpoint_id: UUID, message_id: UUID) -> Json:

@@ -74,6 +74,8 @@ def deliver(sending: Sending, claimed_at: float) -> Attempt | None:
     """
     began = time.monotonic()
     ends = claimed_at + seconds_of_attempt()
+    if ends - began < http.MARGIN_SECONDS:
+        return None
     try:
         with (
             http.exchange_scope(ends, []),
@@ -88,8 +90,6 @@ def deliver(sending: Sending, claimed_at: float) -> Attempt | None:
         ):
             reply = _send(sending, began - claimed_at)
     except Outcome as err:
-        if err.code == "deadline_passed":
-            return None
         again = verdicts.of_failure(sending.attempts, random.random())
         return Attempt(again, None, err.message, _milliseconds(began))
     verdict = verdicts.of_answer(reply.status, reply.headers, sending.attempts, random.random())

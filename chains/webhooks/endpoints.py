@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app import db
+from app import db, settings
 from app.errors import Conflict, NotFound
 from app.platform import Json
 from chains.webhooks import addresses, signing
@@ -161,16 +161,11 @@ def replay_one(user_id: UUID, endpoint_id: UUID, message_id: UUID) -> None:
     waits to be sent anyhow.
     """
     _refuse_disabled(user_id, endpoint_id)
-    ended = ["delivered", "failed", "missed"]
-    if _replay(endpoint_id, ended, _ALWAYS, message_id, 1):
-        return
-    found = db.row(
-        "SELECT turn FROM webhook_sendings WHERE endpoint_id = %s AND message_id = %s",
-        (endpoint_id, message_id),
-    )
-    if found is None or found["turn"] == 0:
+    row = db.call("SELECT replay_webhook_message_v1(%s, %s) AS verdict", (endpoint_id, message_id))
+    if row is None or row["verdict"] == "absent":
         raise NotFound("the endpoint has no such message, or it is not kept any more")
-    raise Conflict("the message waits to be sent already", code="not_ended")
+    if row["verdict"] == "waiting":
+        raise Conflict("the message waits to be sent already", code="not_ended")
 
 
 def replay(
@@ -187,15 +182,16 @@ def replay(
     Conflict if it is disabled.
     """
     _refuse_disabled(user_id, endpoint_id)
-    statuses = ["failed", "missed", *(["delivered"] if with_delivered else [])]
     span = (since or _ALWAYS[0], until or _ALWAYS[1])
     count = 0
-    while count < MOST_REPLAYED:
-        found = _replay(endpoint_id, statuses, span, None, _BATCH)
-        count += found
-        if found < _BATCH:
-            return Replayed(count, False)
-    return Replayed(count, True)
+    for is_delivered in (False, True) if with_delivered else (False,):
+        while found := _replay(endpoint_id, is_delivered, span):
+            count += found
+            if count >= MOST_REPLAYED:
+                return Replayed(count, True)
+            if found < _BATCH:
+                break
+    return Replayed(count, False)
 
 
 def record(sending: Sending, attempt: Attempt) -> str:
@@ -207,6 +203,8 @@ def record(sending: Sending, attempt: Attempt) -> str:
         "record_webhook_attempt_v1",
         "uuid, uuid, uuid, text, float8, float8, integer, text, integer, text, float8",
         (*given, verdict.word, verdict.wait, verdict.rest, *shown, FAILING_SECONDS),
+        # Until its lease ends, nobody else sends it.
+        seconds=settings.current().lease_seconds,
     )[0]
     result: str = row["record_webhook_attempt_v1"]
     return result
@@ -229,16 +227,10 @@ def forget() -> Json:
     return {"deleted": deleted}
 
 
-def _replay(
-    endpoint_id: UUID,
-    statuses: list[str],
-    span: tuple[datetime, datetime],
-    message_id: UUID | None,
-    most: int,
-) -> int:
+def _replay(endpoint_id: UUID, is_delivered: bool, span: tuple[datetime, datetime]) -> int:
     return _number(
-        "replay_webhook_sendings_v1(%s, %s, %s, %s, %s, %s)",
-        (endpoint_id, statuses, *span, message_id, most),
+        "replay_webhook_sendings_v1(%s, %s, %s, %s, %s)",
+        (endpoint_id, is_delivered, *span, _BATCH),
     )
 
 

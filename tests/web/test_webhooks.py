@@ -23,6 +23,7 @@ from web.schemas.webhooks import (
     Endpoint,
     EndpointDetail,
     EndpointPage,
+    MessagePage,
     Pinged,
 )
 
@@ -136,6 +137,7 @@ def test_what_is_anothers_is_not_there_but_an_operator_sees_and_disables_it(
     others = Api(client, stranger)
     for method, what in (
         *(("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/attempts"), ("POST", "/ping")),
+        ("GET", "/messages"),
         *(("POST", f"/{each}") for each in ("rotate", "enable", "disable", "replay")),
         ("POST", f"/messages/msg_{'0' * 32}/replay"),
     ):
@@ -162,6 +164,31 @@ def test_the_metrics_count_endpoints_and_tell_what_is_late(
     assert 'playalter_webhook_endpoints{state="disabled"} 1.0' in page
     (late,) = [line for line in page.splitlines() if line.startswith("playalter_webhook_late")]
     assert 0 < float(late.split()[1]) < 60
+
+
+def test_messages_are_listed_by_what_became_of_them(
+    api: Api, receiver: Receiver, start: Callable[..., UUID]
+) -> None:
+    made = api.create(receiver.url("/listed"))
+    workflows = [str(start()) for _ in range(2)]
+    api.ask("POST", f"/{made.id}/disable")
+    workflows.append(str(start()))
+    api.ask("POST", f"/{made.id}/enable", json={})
+    workflows.append(str(start()))
+    path = f"/{made.id}/messages"
+    first = MessagePage.model_validate(api.ask("GET", f"{path}?limit=3"), strict=False)
+    rest = MessagePage.model_validate(
+        api.ask("GET", f"{path}?limit=3&cursor={first.next_cursor}"), strict=False
+    )
+    listed = [*first.items, *rest.items]
+    assert [str(each.workflow_id) for each in listed] == workflows[::-1]
+    assert [each.status for each in listed] == ["pending", "missed", "missed", "missed"]
+    for status, count in (("waiting", 1), ("delivered", 0), ("undelivered", 3)):
+        assert len(api.ask("GET", f"{path}?status={status}")["items"]) == count
+    assert api.ask("POST", f"{path}/{listed[1].message_id}/replay", 202)["replayed"] == 1
+    again = api.ask("POST", f"{path}/{listed[1].message_id}/replay", 409)
+    assert again["code"] == "not_ended"
+    assert api.ask("POST", f"/{made.id}/replay", 202, json={})["replayed"] == 2
 
 
 def test_a_list_has_pages(api: Api, receiver: Receiver) -> None:
@@ -214,7 +241,7 @@ def test_the_commands_do_what_the_api_does(
     assert message.verified(secret)["type"] == "workflow.started"
     assert hooks.wait(5)
     assert f"{message.id}  workflow.started  try 1  answered 200" in run("attempts", endpoint)
-    assert "workflow.started" in run("show", endpoint)
+    assert f"{message.id}  workflow.started  delivered  1 tries" in run("messages", endpoint)
     assert "1 messages are sent again" in run("replay", endpoint, "--message", message.id)
     assert "https://" in run("change", endpoint, "--url", "http://example.com", code=2)
     assert SECRET in run("rotate", endpoint)

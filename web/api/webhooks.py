@@ -25,7 +25,9 @@ from web.schemas.webhooks import (
     EndpointPage,
     EndpointPath,
     EndpointQuery,
+    MessagePage,
     MessagePath,
+    MessageQuery,
     Pinged,
     Replayed,
     ReplayMessages,
@@ -175,6 +177,20 @@ def list_webhook_attempts(path: EndpointPath, query: EndpointQuery) -> dict[str,
     found = queries.endpoint_detail(caller(), path.endpoint_id, is_operator=is_operator())
     page = queries.attempt_list(
         path.endpoint_id, is_own=found["is_own"], cursor=query.cursor, limit=query.limit
+    )
+    return {"items": page.items, "next_cursor": page.next_cursor}
+
+
+@api.get(
+    "/webhooks/<uuid:endpoint_id>/messages",
+    summary="Messages for a webhook endpoint",
+    responses={200: MessagePage, **problems(404)},
+)
+def list_webhook_messages(path: EndpointPath, query: MessageQuery) -> dict[str, Any]:
+    """What becomes of each, newest first; they are kept for 30 days."""
+    queries.endpoint_detail(caller(), path.endpoint_id, is_operator=is_operator())
+    page = queries.message_list(
+        path.endpoint_id, status=query.status, cursor=query.cursor, limit=query.limit
     )
     return {"items": page.items, "next_cursor": page.next_cursor}
 

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
+from app.queries.webhooks import MESSAGE_STATUSES
 from chains.webhooks import messages
-from web.schemas.parts import Body, Query
+from web.schemas.parts import Body, Cursor, Query
 
 EventType = Literal[
     "workflow.started",
@@ -22,6 +23,8 @@ EventType = Literal[
     "webhook.disabled",
 ]
 assert set(EventType.__args__) == set(messages.TYPES)  # type: ignore[attr-defined] # Literal's own
+MessageStatus = Literal["waiting", "delivered", "undelivered"]
+assert set(MessageStatus.__args__) == set(MESSAGE_STATUSES)  # type: ignore[attr-defined] # as above
 Url = Annotated[
     str,
     Field(min_length=1, max_length=2048, examples=["https://example.com/hooks/playalter"]),
@@ -103,6 +106,14 @@ class EndpointQuery(Query):
     limit: int = Field(default=20, ge=1, le=100)
 
 
+class MessageQuery(Query):
+    """Which messages, and which page of them. `undelivered`: failed or missed."""
+
+    status: MessageStatus | None = None
+    cursor: Cursor | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+
+
 class Endpoint(BaseModel):
     """An endpoint and how it is doing.
 
@@ -156,6 +167,28 @@ class EndpointAttempt(BaseModel):
     milliseconds: int
     reply: str | None
     created_at: datetime
+
+
+class EndpointMessage(BaseModel):
+    """A message for an endpoint: `pending` until `due_at`, `sending`, `delivered`, `failed` (after
+    its last attempt) or `missed` (because the endpoint was disabled). `attempts` are those since it
+    was new or was replayed."""
+
+    message_id: MessageId
+    type: str | None
+    workflow_id: UUID | None
+    status: Literal["pending", "sending", "delivered", "failed", "missed"]
+    attempts: int
+    due_at: datetime | None
+    tried_at: datetime | None
+    created_at: datetime
+
+
+class MessagePage(BaseModel):
+    """One page of messages, newest first."""
+
+    items: list[EndpointMessage]
+    next_cursor: Cursor | None
 
 
 class EndpointDetail(Endpoint):

@@ -98,6 +98,12 @@ class WebhookSending(Base):
             "lease_until",
             postgresql_where=text("status = 'sending'"),
         ),
+        Index(
+            "webhook_sendings_undelivered",
+            "endpoint_id",
+            "created_at",
+            postgresql_where=text("status IN ('failed', 'missed')"),
+        ),
         Index("webhook_sendings_of_endpoint", "endpoint_id", "created_at"),
     )
 

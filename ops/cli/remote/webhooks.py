@@ -187,6 +187,30 @@ def attempts(endpoint_id: Any, cursor: str | None, limit: int, is_json: bool) ->
 
 @webhooks.command()
 @endpoint_argument
+@click.option("--status", type=click.Choice(["waiting", "delivered", "undelivered"]))
+@cursor_option
+@limit_option
+@json_option
+def messages(
+    endpoint_id: Any, status: str | None, cursor: str | None, limit: int, is_json: bool
+) -> None:
+    """List the messages for an endpoint and what becomes of them, newest first."""
+    with server() as api:
+        path = f"webhooks/{endpoint_id}/messages"
+        page = api.ask("GET", path, params=given(status=status, cursor=cursor, limit=limit))
+    if is_json:
+        print_json(page)
+        return
+    for item in page["items"]:
+        at = item["created_at"][:19].replace("T", " ")
+        kind, state, of = item["type"] or "", item["status"], item["workflow_id"] or ""
+        tries = f"{item['attempts']} tries"
+        click.echo(f"{at}  {item['message_id']}  {kind}  {state}  {tries}  {of}".rstrip())
+    _more(page)
+
+
+@webhooks.command()
+@endpoint_argument
 @click.option("--message", help="Only this message (msg_...).")
 @click.option("--since", help="Messages from this time on, such as 2026-11-29T00:00:00Z.")
 @click.option("--until", help="Messages before this time.")

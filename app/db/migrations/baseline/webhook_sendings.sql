@@ -28,4 +28,7 @@ CREATE INDEX webhook_sendings_waiting ON webhook_sendings (endpoint_id, turn, du
   WHERE status = 'pending';
 CREATE INDEX webhook_sendings_in_flight ON webhook_sendings (endpoint_id, lease_until)
   WHERE status = 'sending';
+-- What may be replayed, so that it is found among many that were delivered.
+CREATE INDEX webhook_sendings_undelivered ON webhook_sendings (endpoint_id, created_at)
+  WHERE status IN ('failed', 'missed');
 CREATE INDEX webhook_sendings_of_endpoint ON webhook_sendings (endpoint_id, created_at);
