@@ -17,6 +17,9 @@ from tests.forgetting import forget
 from tests.integration.conftest import Kernel, kernel_of_ada
 from tests.integration.webhooks.receiver import Answer, Received, Receiver
 
+LEASE_SECONDS = 2.0
+"""An attempt may take half of it, which a busy machine needs."""
+
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
@@ -107,6 +110,7 @@ def pass_time(amount: timedelta) -> None:
 def post(settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Post]:
     """A user without endpoints, whose port at the receiver is allowed, and no other."""
     monkeypatch.setenv("OUTBOUND_ALLOWED", f"127.0.0.1:{receiver.port}")
+    monkeypatch.setenv("LEASE_SECONDS", str(LEASE_SECONDS))
     forget()
     receiver.got.clear()
     receiver.answers.clear()
