@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,8 @@ _AWAY_SECONDS = 2.0
 _FILES = 4096
 """The most open files, if the system allows it: each thread may keep ten connections to servers
 that do not close them."""
+_IMPORTED_LATE = ("requests", "tenacity")
+"""What the seam imports at its first request, which would lose a second of its time."""
 _CLAIM_TYPES = "integer, integer, double precision"
 
 
@@ -60,6 +63,8 @@ class Sender:
         """Set when an attempt has ended, so that there is room for another one."""
         self._flights: dict[UUID, _Flight] = {}
         self._pool = ThreadPoolExecutor(MOST, thread_name_prefix="webhook")
+        for library in _IMPORTED_LATE:
+            import_module(library)
 
     def run(self) -> None:
         """Send until `stop` is called; then wait for the attempts in progress."""

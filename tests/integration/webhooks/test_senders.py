@@ -16,8 +16,9 @@ from app import db
 from app.errors import Conflict, NotFound
 from chains.repair import housekeeping
 from chains.webhooks import endpoints
-from chains.webhooks.attempt import Sending, deliver
+from chains.webhooks.attempt import Attempt, Sending, deliver
 from chains.webhooks.sender import Sender
+from chains.webhooks.verdicts import Verdict
 from tests.integration.webhooks.conftest import LEASE_SECONDS, Post, pass_time
 from tests.integration.webhooks.receiver import Answer
 
@@ -86,6 +87,26 @@ def test_failures_at_the_same_time_make_one_short_rest(post: Post) -> None:
         rest = db.row("SELECT %s - playalter_now() AS left", (row["rest_until"],))
         assert rest is not None
         assert (row["rests"], rest["left"].total_seconds() > least) == (rests, True)
+
+
+def test_a_success_that_was_in_progress_does_not_end_a_pause_that_was_asked_for(
+    post: Post,
+) -> None:
+    endpoint = post.endpoint("/busy")
+    post.tell(1)
+    post.send()
+    post.tell(3)
+    rows = db.rows("SELECT * FROM claim_webhook_sendings_v1(3, 3, 60)", ())
+    busy, served, third = (Sending(**row) for row in rows)
+    endpoints.record(busy, Attempt(Verdict("retry", 90, 90), 429, None, 1))
+    endpoints.record(served, Attempt(Verdict("delivered"), 200, None, 1))
+    post.tell(1)
+    assert post.send() == 0
+    assert post.row(endpoint)["rest_until"] is not None
+    endpoints.record(third, Attempt(Verdict("delivered"), 200, None, 1))
+    pass_time(timedelta(seconds=91))
+    until_sent(post)
+    assert set(post.statuses(endpoint)) == {"delivered"}
 
 
 def test_what_failed_while_an_endpoint_was_away_is_due_when_it_is_back(post: Post) -> None:

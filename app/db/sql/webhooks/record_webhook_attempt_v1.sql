@@ -39,7 +39,9 @@ BEGIN
   INSERT INTO webhook_attempts (endpoint_id, message_id, attempt, status, error, milliseconds, reply)
   VALUES (p_endpoint, p_message, s.attempts, p_status, p_error, p_milliseconds, p_reply);
   IF p_verdict = 'delivered' THEN
-    UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, rest_until = NULL, rests = 0,
+    -- While the endpoint rests, only a ping begins: any other success was in progress before.
+    UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, rests = 0,
+           rest_until = CASE WHEN s.turn > 0 THEN rest_until END,
            pace = coalesce(pace * 0.7 + p_milliseconds * 0.3, p_milliseconds)
      WHERE id = p_endpoint;
     IF e.failures >= 3 THEN
