@@ -1,8 +1,8 @@
 """Limits what one user may do at the same time, so that other users always find a free thread.
 
-An event stream holds a thread for up to an hour, a bulk request for up to 40 seconds, the ping of a
-webhook endpoint for up to 17 seconds, and a check of a definition takes up to seconds of the
-processor. The limits hold for one server process.
+An event stream holds a thread for up to an hour, a bulk request for up to 40 seconds, and a check
+of a definition takes up to seconds of the processor. The ping of a webhook endpoint, which holds a
+thread for up to 17 seconds, counts as a bulk request. The limits hold for one server process.
 """
 
 import threading
@@ -19,7 +19,6 @@ from app.settings import Settings
 STREAMS = "event_streams"
 BULKS = "bulk_requests"
 CHECKS = "checks_of_definitions"
-PINGS = "pings_of_webhooks"
 
 
 class Shares:
@@ -79,9 +78,6 @@ def shares(settings: Settings) -> dict[str, Shares]:
             checks,
             {"user": max(1, checks // 4)},
             "too_many_checks",
-        ),
-        PINGS: Shares(
-            "pings of webhook endpoints", max(1, threads // 8), {"user": 1}, "too_many_pings"
         ),
     }
 

@@ -34,7 +34,7 @@ from web.schemas.webhooks import (
     Rotated,
     RotateSecret,
 )
-from web.shares import PINGS, share
+from web.shares import BULKS, share
 
 api = blueprint("webhooks", "Webhooks")
 
@@ -157,7 +157,7 @@ def enable_webhook(path: EndpointPath, body: EnableEndpoint) -> dict[str, Any]:
 def ping_webhook(path: EndpointPath) -> dict[str, Any]:
     """A signed message of the type `webhook.ping` is sent at once, also to a disabled endpoint. The
     response says what became of it; that takes at most 17 seconds."""
-    with share(PINGS, caller()):
+    with share(BULKS, caller()):
         message_id = endpoints.ping(caller(), path.endpoint_id)
         found = _outcome(path.endpoint_id, message_id)
     is_open = found["outcome"] in ("pending", "sending")
