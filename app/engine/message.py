@@ -141,8 +141,8 @@ class Message:
         found = siblings.claim_siblings(self.workflow_id, keys, action.attempt_seconds)
         if not found.claims and not found.others:
             return None
-        began, join_seconds = self.claimed_at, self.join_seconds()
-        ended = siblings.run_claimed(found.claims, action, prepare, began, join_seconds)
+        began = self.claimed_at
+        ended = siblings.run_claimed(found.claims, action, prepare, began, self.join_seconds)
         for each in ended:
             if not self.is_own(each.claim.key):
                 self.report_start(each.claim.key)

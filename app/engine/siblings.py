@@ -89,13 +89,13 @@ def run_claimed(
     action: Action,
     prepare: Callable[[Claim], Prepared],
     since: float,
-    join_seconds: float | None = None,
+    join_seconds: Callable[[], float | None] = lambda: None,
 ) -> list[Ended]:
     """Run claimed siblings one after the other, renew all their leases, and record how each ended.
 
-    `since` is the time.monotonic() from which the leases and deadlines count. If `join_seconds` is
-    given, the transaction that records the last sibling also claims the join, if that is possible,
-    for an attempt of so many seconds.
+    `since` is the time.monotonic() from which the leases and deadlines count. `join_seconds` is
+    asked when all have run. If it says a number, the transaction that records the last sibling also
+    claims the join, if that is possible, for an attempt of so many seconds.
     """
     with ExitStack() as held:
         for claim in claims:
@@ -139,7 +139,9 @@ def _is_plain(result: Result) -> bool:
     )
 
 
-def _record_together(done: list[tuple[Claim, Result]], join_seconds: float | None) -> list[Ended]:
+def _record_together(
+    done: list[tuple[Claim, Result]], join_seconds: Callable[[], float | None]
+) -> list[Ended]:
     """Record all in one transaction. Returns [] if that is not possible: each is recorded alone."""
     given = [
         {
@@ -158,12 +160,13 @@ def _record_together(done: list[tuple[Claim, Result]], join_seconds: float | Non
     if not done:
         return []
     workflow_id = done[0][0].workflow_id
-    lease = None if join_seconds is None else settings.current().lease_seconds
+    attempt = join_seconds()
+    lease = None if attempt is None else settings.current().lease_seconds
     recorded_at = time.monotonic()
     (row,) = db.hot(
         "finish_siblings_v1",
         "uuid, jsonb, float8, float8, float8",
-        (workflow_id, text, settings.current().republish_seconds, lease, join_seconds),
+        (workflow_id, text, settings.current().republish_seconds, lease, attempt),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )
     if row["verdict"] == "singly":

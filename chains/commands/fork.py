@@ -117,9 +117,6 @@ class _Fork:
                     "the workflow is being stopped and undone; wait for its end",
                     code="workflow_stopping",
                 )
-            if status == "pending":
-                message = "the workflow has not begun yet; start another one instead"
-                raise Conflict(message, code="not_running")
             adopted = self._adopted(connection)
             verdict = self._insert(connection, adopted, input, step_input)
             if is_dry:
@@ -129,6 +126,9 @@ class _Fork:
     def _adopted(self, connection: Connection) -> list[str]:
         earlier = boundaries_of(self.source).before(self.child)
         rows = connection.execute(text(_STEPS), {"id": self.source.id}).all()
+        if not rows:
+            message = "the workflow has not begun; start another one instead"
+            raise Conflict(message, code="not_running")
         undone = {row.of_key for row in rows if row.kind == "undo"}
         found = [row for row in rows if row.kind == "step" and template_of(row.key) in earlier]
         for row in found:

@@ -19,8 +19,9 @@ def stop_overrun(workflow_id: UUID, found: Mapping[str, Any]) -> UUID | None:
     Return the workflow that is stopping, or None.
     """
     if found["timed_out"]:
-        stop(workflow_id, "timed_out", _NOT_STARTED if found["status"] == "pending" else _TOO_LONG)
-        return workflow_id
+        why = _NOT_STARTED if found["status"] == "pending" else _TOO_LONG
+        # Another reconciler may have begun it meanwhile.
+        return None if stop(workflow_id, "timed_out", why) == "begun" else workflow_id
     owner: UUID | None = found["over_budget"]
     return None if owner is None else _stop_over_budget(workflow_id, owner)
 

@@ -97,7 +97,8 @@ def reconcile() -> int:
     )
     _wake_parents()
     _repair_all(current, [row["id"] for row in due])
-    for queue in sorted({queue_of(name) for name in actions()}):
+    # Each queue of a Redis that hangs would take seconds.
+    for queue in sorted({queue_of(name) for name in actions()}) if current.is_reachable else ():
         admission.top_up(queue)
     for _ in range(_MOST_READS):
         if lanes.look_at_admitted(BATCH) < BATCH:
@@ -198,7 +199,8 @@ class _Pass:
         if row is None:
             return
         if row["status"] == "pending" and not row["timed_out"]:
-            deferred.begin(workflow_id)
+            begun = deferred.begin(workflow_id, is_publishing=self.is_reachable)
+            self.is_reachable = self.is_reachable and begun != "not_published"
             return
         if row["expired"]:
             log.info("reconcile.leases_expired", workflow=str(workflow_id), steps=row["expired"])

@@ -4,6 +4,7 @@ Until then the workflow is pending: it has its row and its input, no steps and n
 version is chosen when it is accepted.
 """
 
+from typing import Literal
 from uuid import UUID
 
 from app import db, settings
@@ -31,13 +32,19 @@ def defer(start: Start) -> str:
     return DEFERRED
 
 
-def begin(workflow_id: UUID) -> bool:
-    """Start a deferred workflow and publish its first steps. Return False if it is not due."""
+Begun = Literal["begun", "not_published", "not_due"]
+
+
+def begin(workflow_id: UUID, *, is_publishing: bool = True) -> Begun:
+    """Start a deferred workflow, if it is due, and publish its first steps if `is_publishing`.
+
+    What is not published, because Redis was not reached for example, the reconciler publishes.
+    """
     row = db.row(
         f"SELECT {_FIELDS} FROM workflows WHERE id = %s AND status = 'pending'", (workflow_id,)
     )
     if row is None:
-        return False
+        return "not_due"
     start = Start(**row)
     plan = registry.plan(start.type, start.version)
     found = db.row(
@@ -52,6 +59,5 @@ def begin(workflow_id: UUID) -> bool:
     )
     assert found is not None
     if found["verdict"] == "not_due":
-        return False
-    publish(start, found["verdict"])
-    return True
+        return "not_due"
+    return "begun" if is_publishing and publish(start, found["verdict"]) else "not_published"

@@ -73,10 +73,10 @@ def first_rows_of(start: Start, plan: Plan) -> str:
     return registry.first_rows(start.type, start.version)
 
 
-def publish(start: Start, verdict: str) -> None:
-    """Publish the first steps, unless they were lined up."""
+def publish(start: Start, verdict: str) -> bool:
+    """Publish the first steps, unless they were lined up; return False if Redis was not reached."""
     plan = registry.plan(start.type, start.version)
-    publish_start(
+    return publish_start(
         start.id,
         plan,
         plan.heads,

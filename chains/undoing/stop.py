@@ -12,9 +12,9 @@ from chains import registry
 def stop(workflow_id: UUID, cause: str, error: Json) -> str:
     """Commit the stop of a workflow; the caller then calls `settle`.
 
-    Return `stopped`, `stopping` (it was stopped earlier), `ended`, or `past_pivot` (nothing may be
-    undone any more), or `within_budget` (the exceeded budget has been raised). Raise NotFound if
-    there is no such workflow.
+    Return `stopped`, `stopping` (it was stopped earlier), `ended`, `past_pivot` (nothing may be
+    undone any more), `within_budget` (the exceeded budget has been raised), or `begun` (it was to
+    be stopped because it had not started, but it has). Raise NotFound if there is no such workflow.
     """
     row = db.call(
         "SELECT stop_workflow_v1(%s, %s, %s, %s, %s, true) AS verdict",

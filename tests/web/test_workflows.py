@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -108,13 +109,16 @@ def test_a_deferred_start_is_pending_until_its_instant(client: FlaskClient, call
         ({"start_within": "1h"}, "/start_within", "`start_at` or `delay`"),
         ({"start_at": "2027-01-01T00:00:00"}, "/start_at", "timezone"),
         ({"start_at": "2999-01-01T00:00:00Z"}, "/start_at", "five years"),
+        ({"start_at": "0001-01-01T00:00:00+14:00"}, "/start_at", "five years"),
+        ({"start_at": 20270101}, "/start_at", "an instant with its zone"),
+        ({"start_at": "20270101"}, "/start_at", "an instant with its zone"),
         ({"delay": "tomorrow"}, "/delay", "a duration looks like 90s"),
         ({"delay": "0s"}, "/delay", "greater than 0"),
         ({"version": 77}, "/version", "has no version 77"),
     ],
 )
 def test_a_wrong_time_of_a_start_points_at_its_field(
-    client: FlaskClient, caller: Caller, when: dict[str, str], pointer: str, said: str
+    client: FlaskClient, caller: Caller, when: dict[str, Any], pointer: str, said: str
 ) -> None:
     answer = client.post("/v1/workflows", json={**BODY, **when}, headers=caller.headers)
     assert answer.status_code == 422, answer.json

@@ -150,7 +150,7 @@ def cancel_workflow(path: WorkflowPath, body: CancelWorkflow) -> tuple[dict[str,
     return {"id": path.workflow_id, "status": done.result}, HTTPStatus.ACCEPTED
 
 
-_MOST_AHEAD = timedelta(days=5 * 366)
+_MOST_AWAY = timedelta(days=5 * 366)
 
 
 def _deferral(body: StartWorkflow) -> Deferral | None:
@@ -161,8 +161,9 @@ def _deferral(body: StartWorkflow) -> Deferral | None:
             message = "`start_within` bounds a start with `start_at` or `delay`; add one of them"
             raise InvalidInput(message, field="/start_within")
         return None
-    if body.start_at is not None and body.start_at > datetime.now(UTC) + _MOST_AHEAD:
-        message = "`start_at` is more than five years ahead; check its year and its zone"
+    now = datetime.now(UTC)
+    if body.start_at is not None and not now - _MOST_AWAY < body.start_at < now + _MOST_AWAY:
+        message = "`start_at` is more than five years from now; check its year"
         raise InvalidInput(message, field="/start_at")
     return Deferral(body.start_at, body.delay, body.start_within)
 

@@ -1,9 +1,10 @@
 """Parts that several schemas use: strict bodies, checked parameters, names."""
 
+import re
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.queries import CURSOR_PATTERN, SHOWN_STATUSES
 
@@ -24,6 +25,17 @@ StepKey = Annotated[str, Field(min_length=1, max_length=1000)]
 Cursor = Annotated[
     str, Field(pattern=CURSOR_PATTERN, description="`next_cursor` of the previous page.")
 ]
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*")
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        return value
+    raise ValueError("write an instant with its zone, such as 2027-01-31T09:00:00+01:00")
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""Not the number of seconds since 1970 that pydantic also takes: it may be meant as a date."""
 SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field
 
 from chains.language.definition import Duration
-from web.schemas.parts import Body, Cursor, Query, ShownStatus, StepKey, TypeName
+from web.schemas.parts import Body, Cursor, Instant, Query, ShownStatus, StepKey, TypeName
 
 
 class StartWorkflow(Body):
@@ -22,7 +22,7 @@ class StartWorkflow(Body):
         le=2**31 - 1,
         description="A version that is not retired; null: the active one, or by the weights.",
     )
-    start_at: AwareDatetime | None = Field(
+    start_at: Instant | None = Field(
         default=None,
         strict=False,
         description="Start at this instant; until then the workflow is `pending`. At once if it has"

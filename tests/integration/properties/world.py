@@ -134,7 +134,9 @@ class World:
         """Run claimed siblings and record what came of them; the verdicts."""
         row = self.kernel.step(held[0].workflow_id, held[0].key)
         action, began = self.actions[row["action"]], time.monotonic()
-        ended = siblings.run_claimed(held, action, prepare, began, 60.0 if is_taking else None)
+        ended = siblings.run_claimed(
+            held, action, prepare, began, lambda: 60.0 if is_taking else None
+        )
         advance = siblings.together([each.advance for each in ended])
         if advance is not None:
             if advance.claim is not None:

@@ -59,7 +59,9 @@ def claim(workflow: UUID, *numbers: int) -> Claimed:
 
 def run(found: Claimed, action: str = NOOP, join_seconds: float | None = None) -> list[Ended]:
     began = time.monotonic()
-    return siblings.run_claimed(found.claims, actions()[action], prepare, began, join_seconds)
+    return siblings.run_claimed(
+        found.claims, actions()[action], prepare, began, lambda: join_seconds
+    )
 
 
 def together(ended: list[Ended]) -> claims.Advance | None:

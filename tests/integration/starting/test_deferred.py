@@ -14,6 +14,7 @@ from chains.commands.fork import fork
 from chains.commands.pause import pause, resume
 from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
+from chains.repair.overrun import stop_overrun
 from chains.repair.reconcile import reconcile
 from chains.starting import deferred
 from chains.starting.start import start_workflow
@@ -38,14 +39,15 @@ def test_a_deferred_start_is_pending_and_then_begun_once(
 ) -> None:
     workflow = kernel.start("noop_chain", deferral=IN_AN_HOUR)
     reconcile()
-    assert not deferred.begin(workflow)
+    assert deferred.begin(workflow) == "not_due"
     shown = queries.workflow_summary(workflow, kernel.user_id)
     assert (shown["status"], shown["started_at"]) == ("pending", None)
     assert shown["starts_at"] > shown["created_at"]
     assert statuses(workflow) == {}
     assert types(workflow) == ["WorkflowDeferred"]
     db.row("INSERT INTO clock_offset (amount) VALUES ('1 hour 1 second')", ())
-    assert sorted(in_threads([lambda: deferred.begin(workflow)] * 4)) == [False, False, False, True]
+    begun = in_threads([lambda: deferred.begin(workflow)] * 4)
+    assert sorted(begun) == ["begun", *["not_due"] * 3]
     row = kernel.workflow(workflow)
     assert row["status"] == "running"
     # The time-out counts from the start.
@@ -104,13 +106,63 @@ def test_a_system_that_was_away_does_not_begin_what_is_too_late(kernel: Kernel) 
     assert kernel.workflow(unbounded)["status"] == "succeeded"
 
 
+def test_two_reconcilers_agree_whether_a_start_is_too_late(kernel: Kernel) -> None:
+    late = kernel.start("noop_chain", deferral=Deferral(None, 60.0, 60.0))
+    in_time = kernel.start("noop_chain", deferral=Deferral(None, 60.0, 60.0))
+    db.row("INSERT INTO clock_offset (amount) VALUES ('90 seconds')", ())
+    assert deferred.begin(in_time) == "begun"
+    db.row("UPDATE clock_offset SET amount = '10 minutes'", ())
+    assert deferred.begin(late) == "not_due"
+    found = {"timed_out": True, "status": "pending"}
+    assert stop_overrun(in_time, found) is None
+    assert stop_overrun(late, found) == late
+    assert kernel.workflow(in_time)["status"] == "running"
+
+
+def test_the_wait_of_an_instant_that_has_passed_counts_from_now(kernel: Kernel) -> None:
+    long_ago = Deferral(datetime(2024, 1, 1, tzinfo=UTC), None, 60.0)
+    workflow = kernel.start("noop_chain", deferral=long_ago)
+    reconcile()
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_workflow_that_never_began_has_no_fork(kernel: Kernel) -> None:
+    ada = caller_of(kernel.user_id)
+    workflow = kernel.start("noop_chain", deferral=IN_AN_HOUR)
+    cancel(ada, workflow, reason="not needed")
+    for _ in range(2):
+        with pytest.raises(Conflict) as refused:
+            fork(ada, workflow, from_step="second")
+        assert refused.value.code == "not_running"
+        reconcile()
+
+
+def test_begun_without_redis_it_is_published_later(kernel: Kernel) -> None:
+    workflow = kernel.start("noop_chain", deferral=Deferral(None, 60.0, None))
+    db.row("INSERT INTO clock_offset (amount) VALUES ('90 seconds')", ())
+    assert deferred.begin(workflow, is_publishing=False) == "not_published"
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_what_is_pending_is_in_no_index_of_running_workflows(kernel: Kernel) -> None:
+    ada = caller_of(kernel.user_id)
+    workflow = kernel.start("noop_chain", deferral=IN_AN_HOUR)
+    pause(ada, workflow)
+    reconcile()
+    resume(ada, workflow)
+    reconcile()
+    assert kernel.workflow(workflow)["is_asleep"] is None
+
+
 def test_a_pending_workflow_is_cancelled_at_once_and_never_begun(kernel: Kernel) -> None:
     workflow = kernel.start("noop_chain", deferral=IN_AN_HOUR)
     cancel(caller_of(kernel.user_id), workflow, reason="not needed")
     reconcile()
     assert kernel.workflow(workflow)["status"] == "cancelled"
     pass_time("2 hours")
-    assert not deferred.begin(workflow)
+    assert deferred.begin(workflow) == "not_due"
     assert statuses(workflow) == {}
 
 

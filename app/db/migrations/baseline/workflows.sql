@@ -97,6 +97,7 @@ CREATE INDEX workflows_needing_a_person ON workflows (user_id, created_at, id)
 -- next_wake_at is further away. If is_asleep is null (not known yet), next_wake_at is near. In all
 -- other cases a list reads the steps.
 --
+-- is_asleep stays null while a workflow is pending, so that it is in neither index.
 -- A workflow that succeeds before the reconciler looks at it has no entry in these three indexes.
 -- Their columns change only together with those of workflows_due, so they keep no update from being
 -- HOT.
@@ -110,7 +111,8 @@ CREATE INDEX workflows_by_rare_status ON workflows (user_id, status, created_at,
 CREATE TRIGGER is_not_needed BEFORE DELETE ON workflows
   FOR EACH ROW EXECUTE FUNCTION is_not_needed_v1();
 CREATE TRIGGER note_sleep BEFORE UPDATE OF next_wake_at ON workflows FOR EACH ROW
-  WHEN (NEW.next_wake_at > OLD.next_wake_at AND NEW.completed_at IS NULL)
+  WHEN (NEW.next_wake_at > OLD.next_wake_at AND NEW.completed_at IS NULL
+        AND NEW.status <> 'pending')
   EXECUTE FUNCTION note_sleep_v1();
 CREATE TRIGGER release_reservations AFTER UPDATE OF completed_at ON workflows FOR EACH ROW
   WHEN (NEW.completed_at IS NOT NULL AND NEW.budget_id IS NOT NULL)

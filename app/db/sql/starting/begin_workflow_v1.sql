@@ -3,7 +3,8 @@
 -- KEY UPDATE. The parameters and the other verdicts are those of start_workflow_v1.
 --
 -- verdicts:
---   not_due: nothing was written. It was started or stopped meanwhile, is paused, or is not due yet.
+--   not_due: nothing was written. It was started or stopped meanwhile, is paused, is not due yet, or
+--     has waited too long, so that the reconciler stops it.
 CREATE OR REPLACE FUNCTION begin_workflow_v1(
   p_id uuid, p_timeout double precision, p_steps jsonb, p_republish double precision,
   p_asks boolean)
@@ -15,10 +16,11 @@ DECLARE
   backed_up text := are_backed_up_v1(p_steps);
   are_lined_up boolean := backed_up = 'all';
 BEGIN
-  SELECT status, paused_at, starts_at, user_id, type, version, priority, payload_hash(input) AS input,
+  SELECT status, paused_at, starts_at, expires_at, user_id, type, version, priority, payload_hash(input) AS input,
          budget_id INTO w
     FROM workflows WHERE id = p_id FOR NO KEY UPDATE;
   IF NOT FOUND OR w.status <> 'pending' OR w.paused_at IS NOT NULL OR w.starts_at > playalter_now()
+     OR w.expires_at <= playalter_now()
   THEN RETURN 'not_due'; END IF;
   UPDATE workflows SET status = 'running', started_at = at,
          expires_at = playalter_now() + seconds(p_timeout),

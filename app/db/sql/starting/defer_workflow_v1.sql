@@ -2,7 +2,7 @@
 -- first event. The reconciler looks at it when its start is due; begin_workflow_v1 starts it then.
 --
 -- It starts at p_starts_at, or p_delay seconds from now if that is null. If it has not started
--- p_within seconds after that, it is stopped as timed out; null: it waits without a bound. The other
+-- p_within seconds after that (or after now, if p_starts_at has passed), it is stopped as timed out; null: it waits without a bound. The other
 -- parameters are those of start_workflow_v1.
 CREATE OR REPLACE FUNCTION defer_workflow_v1(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb, p_idempotency_key text,
@@ -17,10 +17,10 @@ BEGIN
   END IF;
   INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,
                          idempotency_key, request_hash, next_wake_at, expires_at, priority,
-                         budget_id, is_asleep, starts_at)
+                         budget_id, starts_at)
   SELECT p_id, u.organisation_id, u.project_id, p_user, p_type, p_version, 'pending', p_input,
-         p_idempotency_key, p_request_hash, at, at + seconds(p_within), p_priority,
-         CASE WHEN p_budget IS NOT NULL THEN p_id END, false, at
+         p_idempotency_key, p_request_hash, at, greatest(at, playalter_now()) + seconds(p_within), p_priority,
+         CASE WHEN p_budget IS NOT NULL THEN p_id END, at
     FROM users AS u WHERE u.id = p_user;
   IF p_budget IS NOT NULL THEN
     INSERT INTO budgets (workflow_id, within_id, amount) VALUES (p_id, NULL, p_budget);

@@ -17,6 +17,7 @@
 --   stopped
 --   stopping: it was already stopping.
 --   ended: it had already ended.
+--   begun: it was to be stopped because it had not started (p_code not_started), but it has.
 --   past_pivot: the stop was refused.
 --   within_budget: nothing was done, because the budget has been raised since it was exceeded.
 CREATE OR REPLACE FUNCTION stop_workflow_v1(
@@ -32,6 +33,7 @@ BEGIN
     RETURN 'stopping';
   END IF;
   IF w.status NOT IN ('pending', 'running') THEN RETURN 'ended'; END IF;
+  IF p_code = 'not_started' AND w.status <> 'pending' THEN RETURN 'begun'; END IF;
   IF p_cause = 'over_budget' THEN
     exceeded := exceeded_budget_v1(p_workflow, w.budget_id);
     IF exceeded IS NULL THEN RETURN 'within_budget'; END IF;
