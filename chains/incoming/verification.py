@@ -1,7 +1,7 @@
 """Checks that a webhook was sent by its source: Standard Webhooks, or HMAC as the source says.
 
-Pure. The schemes of GitHub, Stripe and Slack are settings of `Scheme`; see their values in
-ops/guide/events-in.md.
+Pure. The schemes of well-known senders are settings of `Scheme`; ops/guide/events-in.md has their
+values.
 """
 
 import base64

@@ -2,7 +2,10 @@
 
 import random
 import socket
+import time
+from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +50,37 @@ def free_port(count: int = 1) -> int:
     """Find `count` consecutive ports that are free now, and return the first.
 
     They are outside the range from which the system gives ports to connections: there another
-    program's connection could take one of them before its service listens.
+    program's connection could take one of them before its service listens. Nor does another process
+    that calls this find them in the next _RESERVED_SECONDS, in which their services must begin.
     """
+    while _reserved and _reserved[0][0] < time.monotonic() - _RESERVED_SECONDS:
+        _reserved.popleft()[1].close()
     lowest, highest = _ports_of_connections()
     below = range(max(_UNPRIVILEGED, lowest - _CHOICE), lowest - count)
     candidates = below or range(highest + 1, HIGHEST - count)
     for number in random.SystemRandom().sample(candidates, min(len(candidates), _TRIES)):
-        if are_free(number, count):
+        if are_free(number, count) and _reserve(number, count):
             return number
     raise RuntimeError(f"{count} free ports in a row were not found in {_TRIES} tries")
+
+
+_RESERVED_SECONDS = 60.0
+_reserved: deque[tuple[float, ExitStack]] = deque()
+"""Since when this process has reserved ports, and the sockets by which it has."""
+
+
+def _reserve(number: int, count: int) -> bool:
+    """Reserve ports by binding those of UDP of the same numbers, which keeps no service from
+    listening; return False if another process has reserved one of them."""
+    with ExitStack() as stack:
+        for port in range(number, number + count):
+            held = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                held.bind((LOOPBACK, port))
+            except OSError:
+                return False
+        _reserved.append((time.monotonic(), stack.pop_all()))
+    return True
 
 
 def _ports_of_connections() -> tuple[int, int]:

@@ -227,7 +227,7 @@ class TriggerPage(BaseModel):
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 SourceKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
-SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", examples=["stripe"])]
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$", examples=["orders"])]
 Secret = Annotated[str, Field(min_length=1, max_length=500)]
 
 
