@@ -7,7 +7,7 @@ definition's root sequence.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -37,6 +37,18 @@ from chains.starting.start import RETIRED
 
 
 @dataclass(frozen=True)
+class Replaying:
+    """What a fork that replays a dead letter adds to its transaction.
+
+    `check` raises an error if the source may not be replayed; it is called with the id of the fork
+    while the source's row is locked. `request` is the hash of the request's Idempotency-Key.
+    """
+
+    check: Callable[[Connection, UUID], None]
+    request: bytes | None
+
+
+@dataclass(frozen=True)
 class Forked:
     """The fork's id, and whether this request made it."""
 
@@ -53,6 +65,7 @@ def fork(
     step_input: Any = None,
     reason: str | None = None,
     idempotency_key: str | None = None,
+    replaying: Replaying | None = None,
     is_dry: bool = False,
 ) -> Forked:
     """Start a workflow of the same version that adopts the steps before `from_step` and runs the
@@ -72,7 +85,10 @@ def fork(
         input = whole_numbers(input)
         schema = registry.definition(subject.type, subject.version).input_schema
         check_input(schema, input, caller.id)
-    new = _Fork(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash)
+    new = _Fork(
+        *(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash),
+        replaying,
+    )
     try:
         verdict = db.patiently(lambda: new.commit(input, step_input, is_dry=is_dry))
     except IntegrityError as err:
@@ -107,6 +123,7 @@ class _Fork:
     reason: str | None
     idempotency_key: str | None
     request_hash: bytes
+    replaying: Replaying | None
 
     def commit(self, input: Json | None, step_input: Any, *, is_dry: bool) -> str:
         """Commit the fork, and return the verdict of `start_workflow_v1`."""
@@ -117,6 +134,8 @@ class _Fork:
                     "the workflow is being stopped and undone; wait for its end",
                     code="workflow_stopping",
                 )
+            if self.replaying is not None:
+                self.replaying.check(connection, self.id)
             adopted = self._adopted(connection)
             verdict = self._insert(connection, adopted, input, step_input)
             if is_dry:
@@ -169,6 +188,7 @@ class _Fork:
             "republish": republish_seconds(),
             "asks": bool(asked),
             "artifacts": mentioned(dumps([input, step_input])),
+            "request": None if self.replaying is None else self.replaying.request,
         }
         return str(connection.execute(text(_FORK), given).scalar_one())
 
@@ -190,7 +210,8 @@ _FORK = """
 SELECT fork_workflow_v1(:id, :source, :from_step,
   coalesce(cast(:input AS jsonb), (SELECT input FROM workflows WHERE id = :source)),
   :idempotency_key, :request_hash, :timeout, cast(:steps AS jsonb), cast(:adopted AS jsonb),
-  cast(:step_input AS jsonb), :by, :reason, :republish, :artifacts, :asks)
+  cast(:step_input AS jsonb), :by, :reason, :republish, :artifacts, :asks,
+  :request)
 """
 
 

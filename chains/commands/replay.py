@@ -1,27 +1,33 @@
 """Replays a workflow that has failed for good: a fork continues it, or a new start repeats it.
 
 Invariant: a dead letter is replayed once, however many requests ask for it at the same time. The
-workflow that replays it has an idempotency key that is made from its id.
+transaction that starts the replay locks the failed workflow's row, checks that its dead letter is
+still open, and settles it.
 """
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
+import psycopg2
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, InvalidInput, NotFound
-from app.payload import merged
+from app.files.mentions import mentioned
+from app.payload import merged, whole_numbers
 from app.platform import Json
+from app.protocol.claims import republish_seconds
 from app.protocol.controls import verdict
 from chains import registry
 from chains.commands.command import Caller
-from chains.commands.fork import fork
+from chains.commands.fork import Replaying, fork
 from chains.plans.boundaries import Boundary, boundaries
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.start import start_workflow
+from chains.starting.start import RETIRED
+from chains.starting.writing import Start, first_rows_of, publish
 
 FAILED_STEP = "failed_step"
 BEGINNING = "beginning"
@@ -70,7 +76,17 @@ class _Letter:
     has_ended: bool
     settled_as: str | None
     replay_id: UUID | None
-    request: Any
+    request: bytes | None
+
+    def refuse(self) -> None:
+        """Raise Conflict if it may not be replayed."""
+        refuse_settled(self.settled_as, self.replay_id)
+        if self.needs_person:
+            message = "it needs a person first: see the list of attention"
+            raise Conflict(message, code="needs_person")
+        if not self.has_ended:
+            message = "it is being undone once more; wait for its end"
+            raise Conflict(message, code="workflow_stopping")
 
 
 def replay(
@@ -86,22 +102,33 @@ def replay(
     Raise NotFound if the caller has no such dead letter, InvalidInput if the input with its changes
     is wrong, and Conflict if it was settled already, needs a person, or cannot be started.
     """
-    letter = _letter(caller, workflow_id)
     request = request_hash(request_id)
-    if letter.replay_id is not None and request is not None and letter.request == request:
-        return Replayed("known", None, letter.replay_id)
-    refuse_settled(letter.settled_as, letter.replay_id)
-    _refuse_open_need(letter)
-    if not is_dry and request is not None:
-        sql = "UPDATE dead_letters SET request = %s WHERE workflow_id = %s AND settled_at IS NULL"
-        db.call(sql + " RETURNING 1", (request, workflow_id))
+    letter = _letter(caller, workflow_id)
+    if known := _known(letter, request):
+        return known
+    try:
+        letter.refuse()
+        return _replayed(caller, letter, how, request, is_dry)
+    except Conflict:
+        # The same request may have been sent twice, and the other one was first.
+        if known := _known(_letter(caller, workflow_id), request):
+            return known
+        raise
+
+
+def _replayed(
+    caller: Caller, letter: _Letter, how: Replay, request: bytes | None, is_dry: bool
+) -> Replayed:
     given = None if how.input is None else merged(letter.input, how.input)
     if how.begins == FAILED_STEP:
         boundary = resume_point(letter.type, letter.version, letter.resumes_at)
-        done = boundary and _continue(caller, letter, boundary, given, how.reason, is_dry)
+        done = boundary and _continue(
+            caller, letter, boundary, given, how.reason, request=request, is_dry=is_dry
+        )
         if done:
             return done
-    return _start(caller, letter, letter.input if given is None else given, how.reason, is_dry)
+    whole = letter.input if given is None else given
+    return _start(caller, letter, whole, how.reason, request=request, is_dry=is_dry)
 
 
 def request_hash(request_id: str | None) -> bytes | None:
@@ -130,20 +157,22 @@ def refuse_settled(settled_as: str | None, replay_id: UUID | None) -> None:
         raise Conflict("it was dismissed; fork or start it as any other workflow", code="dismissed")
 
 
-def _refuse_open_need(letter: _Letter) -> None:
-    if letter.needs_person:
-        raise Conflict("it needs a person first: see the list of attention", code="needs_person")
-    if not letter.has_ended:
-        raise Conflict("it is being undone once more; wait for its end", code="workflow_stopping")
-
-
 def _letter(caller: Caller, workflow_id: UUID) -> _Letter:
-    row = db.patiently(lambda: db.row(_LETTER, (workflow_id, caller.id)))
+    return _letter_of(db.patiently(lambda: db.row(_LETTER, (workflow_id, caller.id))))
+
+
+def _letter_of(row: Json | None) -> _Letter:
     if row is None:
         raise NotFound("there is no such dead letter")
-    if row["request"] is not None:
-        row["request"] = bytes(row["request"])
-    return _Letter(**row)
+    request = row["request"]
+    return _Letter(**{**row, "request": None if request is None else bytes(request)})
+
+
+def _known(letter: _Letter, request: bytes | None) -> Replayed | None:
+    """The answer if the request has replayed the dead letter already."""
+    if letter.replay_id is None or request is None or letter.request != request:
+        return None
+    return Replayed("known", None, letter.replay_id)
 
 
 _LETTER = """
@@ -157,20 +186,25 @@ SELECT w.id, w.type, w.version, w.input, w.priority, w.attention IS NOT NULL AS 
 """
 
 
-def _key(workflow_id: UUID) -> str:
-    """The idempotency key of the workflow that replays this one."""
-    return f"replay-{workflow_id.hex}"
-
-
 def _continue(
     caller: Caller,
     letter: _Letter,
     boundary: Boundary,
     given: Json | None,
     reason: str | None,
+    *,
+    request: bytes | None,
     is_dry: bool,
 ) -> Replayed | None:
     """Fork the workflow; return None if only a new start is possible."""
+
+    def check(connection: Connection, fork_id: UUID) -> None:
+        row = connection.exec_driver_sql(_LETTER, (letter.id, caller.id)).mappings().one()
+        found = _letter_of(dict(row))
+        # If this fork replays it, its first commit succeeded and the answer was lost.
+        if found.replay_id != fork_id:
+            found.refuse()
+
     try:
         forked = fork(
             caller,
@@ -178,66 +212,77 @@ def _continue(
             from_step=boundary.name,
             input=given,
             reason=reason,
-            idempotency_key=_key(letter.id),
+            replaying=Replaying(check, request),
             is_dry=is_dry,
         )
     except Conflict as err:
         if err.code in _CANNOT_CONTINUE:
             return None
-        raise _told_apart(err, caller, letter) from err
+        raise
     return Replayed("continued", boundary.name, None if is_dry else forked.id)
 
 
 def _start(
-    caller: Caller, letter: _Letter, given: Json, reason: str | None, is_dry: bool
+    caller: Caller,
+    letter: _Letter,
+    given: Json,
+    reason: str | None,
+    *,
+    request: bytes | None,
+    is_dry: bool,
 ) -> Replayed:
     """Start a new workflow of the type, on the version that new workflows have now."""
+    start = _checked(caller, letter, whole_numbers(given))
     if is_dry:
-        _check(caller, letter.type, given)
         return Replayed("started")
-    try:
-        started = start_workflow(
-            user_id=caller.id,
-            type=letter.type,
-            input=given,
-            idempotency_key=_key(letter.id),
-            priority=letter.priority,
-        ).id
-    except Conflict as err:
-        raise _told_apart(err, caller, letter) from err
-    # If this process dies here, a repeated request finds the new workflow by its key.
-    _record(caller, letter, started, reason)
-    return Replayed("started", None, started)
+    record = {"by": caller.on_record, "reason": reason, "request": request}
+    found = _committed(letter, start, record)
+    if found == "unchanged":
+        now = _letter(caller, letter.id)
+        if now.replay_id != start.id:
+            now.refuse()
+            raise Conflict("it has just changed; send the request again", code="changed")
+        # The first commit succeeded, but its answer was lost, and it was committed again.
+        found = "started"
+    publish(start, found)
+    return Replayed("started", None, start.id)
 
 
-def _record(caller: Caller, letter: _Letter, started: UUID, reason: str | None) -> None:
-    given = {
+def _committed(letter: _Letter, start: Start, record: Json) -> str:
+    """Start the workflow and settle the dead letter; the verdict of `replay_dead_letter_v1`."""
+    plan = registry.plan(start.type, start.version)
+    given = record | {
         "workflow": letter.id,
-        "replay": started,
-        "by": caller.on_record,
-        "reason": reason,
+        "replay": start.id,
+        "version": start.version,
+        "input": start.text,
+        "timeout": timeout_of(plan, start.input),
+        "steps": first_rows_of(start, plan),
+        "republish": republish_seconds(),
+        "budget": plan.budget,
+        "artifacts": mentioned(start.text),
+        "asks": bool(plan.asking),
     }
-    verdict("replay_dead_letter_v1", given, is_dry=False)
+    try:
+        return verdict("replay_dead_letter_v1", given, is_dry=False)
+    except IntegrityError as err:
+        if not isinstance(err.orig, psycopg2.errors.CheckViolation) or (
+            err.orig.diag.constraint_name != RETIRED
+        ):
+            raise
+        message = "the version was retired or deleted during this request; send the request again"
+        raise Conflict(message, code="version_retired") from err
 
 
-def _told_apart(err: Conflict, caller: Caller, letter: _Letter) -> Conflict:
-    """The Conflict to raise if another request has replayed it with another input."""
-    if err.code != "idempotency_key_reused":
-        return err
-    sql = "SELECT id FROM workflows WHERE user_id = %s AND idempotency_key = %s"
-    row = db.call(sql, (caller.id, _key(letter.id)))
-    assert row is not None
-    _record(caller, letter, row["id"], None)
-    return Conflict(f"workflow {row['id']} replays it already", code="replayed")
-
-
-def _check(caller: Caller, type: str, given: Json) -> None:
-    """Raise InvalidInput if a new workflow of the type would refuse this input."""
-    picked = registry.pick(type, uuid7())
+def _checked(caller: Caller, letter: _Letter, given: Json) -> Start:
+    """The values of a new start; raise InvalidInput if its version refuses the input."""
+    new = uuid7()
+    picked = registry.pick(letter.type, new)
     if picked is None:
-        raise InvalidInput(f"there is no workflow type {type!r}", field="/type")
+        raise InvalidInput(f"there is no workflow type {letter.type!r}", field="/type")
     version, definition = picked
-    plan = registry.plan(type, version)
+    plan = registry.plan(letter.type, version)
     check_input(definition.input_schema, given, caller.id)
     refuse_many_steps(plan, given)
     timeout_of(plan, given)
+    return Start(new, caller.id, letter.type, version, given, letter.priority)

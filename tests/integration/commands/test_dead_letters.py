@@ -1,9 +1,6 @@
 """What has failed for good: which workflows that are, and how each leaves the list, once."""
 
-import contextlib
-import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,9 +21,8 @@ from chains.commands.resolve import Resolution, dismiss, resolve
 from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
 from chains.repair.reconcile import reconcile
-from chains.starting.start import start_workflow
 from tests.bench.costs import filling
-from tests.integration.conftest import Kernel, Threads
+from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time
 from tests.integration.queries.test_listing import buffers, statements
 from tests.integration.queries.test_queues import another_user, pages_of
@@ -55,12 +51,11 @@ def listed(kernel: Kernel, **filters: Any) -> dict[UUID, Any]:
     return found
 
 
-def replays(kernel: Kernel) -> int:
-    """The number of workflows of the user that are forks, or have the key of a replay."""
+def others(kernel: Kernel, *made: UUID) -> int:
+    """The number of workflows of the user other than these."""
     row = db.row(
-        "SELECT count(*) AS n FROM workflows WHERE user_id = %s"
-        " AND (forked_from IS NOT NULL OR idempotency_key IS NOT NULL)",
-        (kernel.user_id,),
+        "SELECT count(*) AS n FROM workflows WHERE user_id = %s AND id <> ALL (%s)",
+        (kernel.user_id, [*made]),
     )
     return int(row["n"]) if row else 0
 
@@ -254,61 +249,6 @@ def test_a_retired_version_is_replayed_by_the_version_that_starts_now(
     assert (row["version"], row["status"]) == (2, "succeeded")
 
 
-_WAITING = (
-    "SELECT count(*) AS n FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
-
-
-@pytest.mark.parametrize("node", [KEPT, fail("f")], ids=["continued", "started"])
-def test_a_dead_letter_is_replayed_once_by_requests_at_the_same_time(
-    kernel: Kernel, ada: Caller, in_threads: Threads, node: dict[str, Any]
-) -> None:
-    workflow = failed(kernel, node)
-    held = db.connect()
-    held.autocommit = False
-    held.cursor().execute("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
-
-    def ask(number: int) -> UUID | None:
-        with contextlib.suppress(Conflict):
-            return replay(ada, workflow, Replay("failed_step", {"n": number})).replay_id
-        return None
-
-    def let_go() -> None:
-        until = time.monotonic() + 10
-        while time.monotonic() < until and db.row(_WAITING, ()) != {"n": 4}:
-            time.sleep(0.01)
-        held.commit()
-
-    made = {*in_threads([*(partial(ask, number) for number in (1, 1, 2, 2)), let_go])}
-    held.close()
-    assert made - {None} == {replay_of(workflow)}
-    assert replays(kernel) == 1
-    for given in (None, {"n": 3}):
-        with pytest.raises(Conflict, match=str(replay_of(workflow))):
-            replay(ada, workflow, Replay(BEGINNING, given))
-
-
-def test_a_start_whose_process_died_before_the_record_is_found_again(
-    kernel: Kernel, ada: Caller
-) -> None:
-    first, second = failed(kernel, fail("f")), failed(kernel, fail("f"))
-    started = [
-        start_workflow(
-            user_id=ada.id,
-            type=str(kernel.workflow(each)["type"]),
-            input={},
-            idempotency_key=f"replay-{each.hex}",
-        ).id
-        for each in (first, second)
-    ]
-    assert replay(ada, first, Replay()).replay_id == started[0]
-    with pytest.raises(Conflict, match=str(started[1])):
-        replay(ada, second, Replay(BEGINNING, {"n": 1}))
-    assert [replay_of(first), replay_of(second)] == started
-    assert replays(kernel) == 2
-
-
 def test_a_repeated_request_replays_none_of_its_own_replays(kernel: Kernel, ada: Caller) -> None:
     first, second = failed(kernel), failed(kernel, fail("f"))
 
@@ -324,7 +264,7 @@ def test_a_repeated_request_replays_none_of_its_own_replays(kernel: Kernel, ada:
     assert ask("once") == []
     known = replay(ada, first, Replay(), request_id="once")
     assert (known.result, known.replay_id) == ("known", replay_of(first))
-    assert replays(kernel) == 2
+    assert others(kernel, first, second) == 2
     assert len(ask("another")) == 2
 
 

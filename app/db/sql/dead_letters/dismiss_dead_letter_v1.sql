@@ -5,7 +5,9 @@ CREATE OR REPLACE FUNCTION dismiss_dead_letter_v1(p_workflow uuid, p_by text, p_
 RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF NOT settle_dead_letter_v1(p_workflow, 'dismissed', NULL, p_note) THEN RETURN 'unchanged'; END IF;
+  IF NOT settle_dead_letter_v1(p_workflow, 'dismissed', NULL, p_note, NULL) THEN
+    RETURN 'unchanged';
+  END IF;
   PERFORM append_event_v1(p_workflow, 'DeadLetterDismissed', NULL, jsonb_build_object(
     'by', p_by, 'reason', p_note));
   RETURN 'dismissed';

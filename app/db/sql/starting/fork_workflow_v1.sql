@@ -7,7 +7,8 @@
 -- adopted_from stores the workflow that made an outcome, also if the source had adopted it too.
 -- External ids, generations and costs are not copied: they belong to calls that the fork has not
 -- made. The fork gets a budget of its own, as large as the one that the source spends. If the source
--- has failed for good, the fork carries its work on, so the source leaves the dead letters.
+-- has failed for good, the fork carries its work on, so the source leaves the dead letters (p_request
+-- is as in settle_dead_letter_v1).
 --
 -- Returns the verdict of start_workflow_v1.
 --
@@ -17,7 +18,7 @@ CREATE OR REPLACE FUNCTION fork_workflow_v1(
   p_id uuid, p_source uuid, p_from_step text, p_input jsonb, p_idempotency_key text,
   p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
   p_step_input jsonb, p_by text, p_reason text, p_republish double precision,
-  p_artifacts uuid[], p_asks boolean)
+  p_artifacts uuid[], p_asks boolean, p_request bytea)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   verdict text;
@@ -52,6 +53,6 @@ BEGIN
             ORDER BY position, key) AS s;
   PERFORM append_event_v1(p_source, 'WorkflowForked', NULL, jsonb_build_object(
     'fork', p_id, 'from_step', p_from_step, 'by', p_by, 'reason', p_reason));
-  PERFORM settle_dead_letter_v1(p_source, 'replayed', p_id, p_reason);
+  PERFORM settle_dead_letter_v1(p_source, 'replayed', p_id, p_reason, p_request);
   RETURN verdict;
 END $$;
