@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -36,28 +36,37 @@ _WAITING = (
 )
 
 
+@contextlib.contextmanager
+def held(workflow: UUID) -> Iterator[Callable[[int], None]]:
+    """Hold the workflow's row; the function lets it go when so many transactions wait for it."""
+    holder = db.connect()
+    holder.autocommit = False
+    holder.cursor().execute("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
+
+    def let_go(count: int) -> None:
+        wait_for(count)
+        holder.commit()
+
+    yield let_go
+    holder.close()
+
+
+def wait_for(count: int) -> None:
+    until = time.monotonic() + 10
+    while time.monotonic() < until and db.row(_WAITING, ()) != {"n": count}:
+        time.sleep(0.01)
+
+
 def in_turn(workflow: UUID, in_threads: Threads, *asked: Callable[[], Any]) -> tuple[Any, Any]:
     """The results of two commands. The first one waits for the workflow's row while the second one
     begins, and takes the row first."""
-    held = db.connect()
-    held.autocommit = False
-    held.cursor().execute("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
-
-    def wait(count: int) -> None:
-        until = time.monotonic() + 10
-        while time.monotonic() < until and db.row(_WAITING, ()) != {"n": count}:
-            time.sleep(0.01)
 
     def second() -> Any:
-        wait(1)
+        wait_for(1)
         return asked[1]()
 
-    def let_go() -> None:
-        wait(2)
-        held.commit()
-
-    first_result, second_result, _ = in_threads([asked[0], second, let_go])
-    held.close()
+    with held(workflow) as let_go:
+        first_result, second_result, _ = in_threads([asked[0], second, partial(let_go, 2)])
     return first_result, second_result
 
 
@@ -66,28 +75,38 @@ def test_a_dead_letter_is_replayed_once_by_requests_at_the_same_time(
     kernel: Kernel, ada: Caller, in_threads: Threads, node: dict[str, Any]
 ) -> None:
     workflow = failed(kernel, node)
-    held = db.connect()
-    held.autocommit = False
-    held.cursor().execute("SELECT 1 FROM workflows WHERE id = %s FOR UPDATE", (workflow,))
 
     def ask(number: int) -> UUID | None:
         with contextlib.suppress(Conflict):
             return replay(ada, workflow, Replay("failed_step", {"n": number})).replay_id
         return None
 
-    def let_go() -> None:
-        until = time.monotonic() + 10
-        while time.monotonic() < until and db.row(_WAITING, ()) != {"n": 4}:
-            time.sleep(0.01)
-        held.commit()
-
-    made = {*in_threads([*(partial(ask, number) for number in (1, 1, 2, 2)), let_go])}
-    held.close()
+    asked: list[Callable[[], Any]] = [partial(ask, number) for number in (1, 1, 2, 2)]
+    with held(workflow) as let_go:
+        made = {*in_threads([*asked, partial(let_go, 4)])}
     assert made - {None} == {replay_of(workflow)}
     assert others(kernel, workflow) == 1
     for given in (None, {"n": 3}):
         with pytest.raises(Conflict, match=str(replay_of(workflow))):
             replay(ada, workflow, Replay(BEGINNING, given))
+
+
+@pytest.mark.parametrize("begins", [FAILED_STEP, BEGINNING])
+def test_a_replay_that_is_not_recorded_yet_has_started_nothing(
+    kernel: Kernel, ada: Caller, in_threads: Threads, begins: str
+) -> None:
+    workflow = failed(kernel)
+
+    def look() -> int:
+        wait_for(1)
+        seen = others(kernel, workflow)
+        let_go(1)
+        return seen
+
+    with held(workflow) as let_go:
+        done, seen = in_threads([partial(replay, ada, workflow, Replay(begins)), look])
+    assert (seen, others(kernel, workflow)) == (0, 1)
+    assert done.replay_id == replay_of(workflow)
 
 
 @pytest.mark.parametrize("begins", [FAILED_STEP, BEGINNING])
