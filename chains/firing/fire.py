@@ -124,15 +124,14 @@ def _reckoned(schedule: Schedule) -> Reckoned:
 def _backfill_part(schedule: Schedule) -> tuple[list[Candidate], datetime | None]:
     """The next times of the schedule's backfill, and how far they go; None if nothing is taken.
 
-    While half of the places of starts that wait are taken, a backfill takes none.
+    A backfill takes no more than half of the places of starts that wait.
     """
     backfill = schedule.backfill
-    if backfill is None or schedule.waiting_count >= MOST_WAITING // 2:
+    most = min(MOST_OF_BACKFILL, MOST_WAITING // 2 - schedule.waiting_count)
+    if backfill is None or most <= 0:
         return [], None
-    times = nominal_times(
-        reading.spec_of(schedule), backfill.done_to, backfill.until_at, MOST_OF_BACKFILL
-    )
-    done_to = times[-1] if len(times) == MOST_OF_BACKFILL else backfill.until_at
+    times = nominal_times(reading.spec_of(schedule), backfill.done_to, backfill.until_at, most)
+    done_to = times[-1] if len(times) == most else backfill.until_at
     return [
         Candidate("backfill", each, backfill.overlap, overlap=backfill.overlap) for each in times
     ], done_to

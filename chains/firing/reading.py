@@ -12,7 +12,7 @@ from app.platform import Json
 from chains.schedules.spec import Spec, read_stored
 
 _MOST_WAITING = 100
-_CHOICE = 5
+_CHOICE = 25
 
 
 @dataclass(frozen=True)

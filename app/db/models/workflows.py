@@ -143,8 +143,8 @@ class WorkflowRow(Base):
         ),
         Index(
             "workflows_idempotency",
-            "user_id",
             "idempotency_key",
+            "user_id",
             unique=True,
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),

@@ -117,8 +117,11 @@ def end_backfill(caller: Caller, name: str, backfill_id: int) -> None:
             ended = connection.execute(text(_END), given).scalar_one_or_none()
             if ended is None:
                 known = connection.execute(text(_KNOWN), given).scalar_one_or_none()
-                return "ended" if known else "unknown"
-            connection.execute(text(_DROP), given)
+                if not known:
+                    return "unknown"
+            dropped = connection.execute(text(_DROP), given).rowcount
+            if ended is None and not dropped:
+                return "ended"
             note(connection, row["id"], "BackfillEnded", caller, {"backfill": backfill_id})
             return "done"
 
@@ -143,7 +146,8 @@ WITH dropped AS (
      AND NOT EXISTS (SELECT FROM schedule_backfills AS b
                       WHERE b.schedule_id = :id AND b.ended_at IS NULL)
   RETURNING 1)
-UPDATE schedules SET dropped = dropped + (SELECT count(*) FROM dropped) WHERE id = :id
+UPDATE schedules SET dropped = dropped + (SELECT count(*) FROM dropped)
+ WHERE id = :id AND EXISTS (SELECT FROM dropped)
 """
 
 

@@ -11,8 +11,9 @@ from app import db
 from app.errors import Conflict, NotFound
 from chains.commands.command import Caller
 from chains.commands.schedules.subject import note
+from chains.schedules.calendars import MAX_DATES
 
-MOST_DATES = 5_000
+MOST_DATES = MAX_DATES
 
 
 def write_calendar(caller: Caller, name: str, dates: Collection[date]) -> bool:

@@ -87,7 +87,8 @@ def create(caller: Caller, wanted: Wanted, *, note_of_pause: str | None = None) 
 def change(caller: Caller, wanted: Wanted) -> None:
     """Replace what the schedule of this name is. What waits stays, and gets the new policy.
 
-    If its times change, those up to now that have not fired yet are discarded. Raise like `create`,
+    If its times change, those up to now that have not fired yet are discarded, and backfills end.
+    Raise like `create`,
     and NotFound if the caller has no schedule of this name.
     """
 
@@ -106,6 +107,10 @@ def change(caller: Caller, wanted: Wanted) -> None:
                 "due": None if is_paused else times.due,
             }
             connection.execute(text(_UPDATE), given)
+            if not is_same:
+                # Their count and cost were agreed for the former times.
+                for each in connection.execute(text(_END_BACKFILLS), given).all():
+                    note(connection, row["id"], "BackfillEnded", caller, {"backfill": each.id})
             changed = [name for name in _SHOWN if _differs(row, given, name)]
             note(connection, row["id"], "ScheduleChanged", caller, {"changed": changed})
 
@@ -170,6 +175,10 @@ UPDATE schedules SET type = :type, version = :version, input = cast(:input AS js
        spec_version = spec_version + 1, refused_in_row = 0, changed_at = clock_timestamp()
  WHERE id = :id
 """
+_END_BACKFILLS = (
+    "UPDATE schedule_backfills SET ended_at = clock_timestamp()"
+    " WHERE schedule_id = :id AND ended_at IS NULL RETURNING id"
+)
 _SHOWN = {
     "type": "type",
     "version": "version",

@@ -20,8 +20,8 @@
 --     has no `start` waits for the next pass, within a second.
 --
 -- Regular and manual starts go before those of backfills, and a backfill fills at most half of the
--- places. A time that would be skipped only because a workflow of a backfill runs waits instead. So a
--- backfill takes no time from the schedule.
+-- places. A time that would be skipped only because a workflow of a backfill runs waits instead, if no
+-- other waits.
 --
 -- This locks only the row of the schedule, and no existing workflow: those that must stop are added to
 -- schedule_stops. Compensating workflows count as running.
@@ -181,7 +181,7 @@ BEGIN
         outcome := 'buffered';
       ELSIF item.policy = 'buffer_all' THEN
         outcome := CASE WHEN item.id IS NOT NULL
-            OR waiting < CASE item.kind WHEN 'backfill' THEN most / 2 ELSE most END
+            OR waiting < most
           THEN 'buffered' ELSE 'dropped' END;
         reason := CASE outcome WHEN 'dropped' THEN 'too_many_wait' END;
       ELSIF item.policy = 'buffer_one' OR NOT is_own_running AND item.kind <> 'backfill' THEN

@@ -42,7 +42,7 @@ BEGIN
   IF p_idempotency_key IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock(idempotency_lock_v1(p_user, p_idempotency_key));
     SELECT w.id, w.request_hash INTO id, request_hash FROM workflows AS w
-     WHERE w.user_id = p_user AND w.idempotency_key = p_idempotency_key;
+     WHERE w.idempotency_key = p_idempotency_key AND w.user_id IS NOT DISTINCT FROM p_user;
     IF FOUND THEN
       verdict := 'known';
       RETURN NEXT;
