@@ -75,12 +75,17 @@ class Ingress(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     ends_at = 3
+    refuses = ""
+    """What the first query is told instead of its answer."""
     asked: Counter[str]
     connections: set[object]
 
     def do_POST(self) -> None:
         given = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/query":
+        if self.path == "/query" and self.refuses and not self.asked["/query"]:
+            self.asked["/query"] += 1
+            self._say(500, {"message": self.refuses})
+        elif self.path == "/query":
             is_steps = "sys_journal" in given["query"]
             self._say(200, {"rows": [{"n": 9 if is_steps else 3}]})
         elif self.path == "/bench/three/send":
@@ -133,6 +138,21 @@ def test_an_end_that_does_not_come_is_given_up(
     ids, patience = [restate.submit(W1)], Patience("restate", (), 0.0)
     with pytest.raises(SystemExit, match="restate: one of 1 invocations has not ended after 0 s"):
         restate.await_end(ids, patience, 0.001)
+
+
+def test_a_query_is_sent_again_while_the_server_takes_over_a_partition(
+    restate: side.Restate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ingress, "refuses", "partition 0 doesn't exist on this node")
+    assert restate.recorded(W1) == Recorded(3, 9, 9)
+
+
+def test_a_query_that_is_wrong_is_told_at_once(
+    restate: side.Restate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ingress, "refuses", "no such table")
+    with pytest.raises(SystemExit, match=r"was answered 500: .*no such table"):
+        restate.recorded(W1)
 
 
 def test_what_the_server_refuses_is_told(restate: side.Restate) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _NOT_READY = 470
 """The status of the output of an invocation that has not ended."""
 _OPEN_BEFORE_PAUSE = 4
+_MOVING = b"doesn't exist on this node"
+"""What a query is told while the server takes over a partition, as it does after its start."""
+_MOVED_SECONDS = 30.0
 
 
 class Restate:
@@ -90,10 +94,15 @@ class Restate:
         return status == _NOT_READY
 
     def _count(self, query: str) -> int:
-        rows: list[dict[str, Any]] = json.loads(
-            self._admin.ask("POST", "/query", {"query": query})
-        )["rows"]
-        return int(rows[0]["n"])
+        until = time.monotonic() + _MOVED_SECONDS
+        while True:
+            status, said = self._admin.answer("POST", "/query", {"query": query})
+            if status < 300:
+                rows: list[dict[str, Any]] = json.loads(said)["rows"]
+                return int(rows[0]["n"])
+            if _MOVING not in said or time.monotonic() > until:
+                raise SystemExit(f"{query} was answered {status}: {said[:300]!r}")
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager
