@@ -61,6 +61,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "beat": (*CLI, "beat"),
     "flower": (*CLI, "flower"),
 }
+_ALLOWED = "OUTBOUND_ALLOWED"
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,9 @@ class Profile:
         are run in other terminals.
         """
         settings = self._own_settings() | self.vendors() | dict(self.overrides)
+        # The vendors' addresses do not take the place of those that the user allows.
+        allowed = (self.inherited.get(_ALLOWED), settings.get(_ALLOWED))
+        settings[_ALLOWED] = ",".join(filter(None, allowed))
         self.data.write(ENVIRONMENT_FILE, settings)
         return self._inherited() | settings
 

@@ -282,6 +282,17 @@ PENNILESS: Json = {
     },
     "budget_usd": "0",
 }
+# What schedules and events start (see starts.py).
+BEGUN: Json = {
+    "name": "chaos_begun",
+    "input_schema": _OBJECT,
+    "do": {
+        "sequence": [
+            {"step": "rest", "action": "control.sleep", "with": {"seconds": 0.5}},
+            {"step": "end", "action": "control.noop"},
+        ]
+    },
+}
 ALL: tuple[Json, ...] = (
     NAPS,
     FAN,
@@ -297,5 +308,6 @@ ALL: tuple[Json, ...] = (
     RENDERED,
     BUDGETED,
     PENNILESS,
+    BEGUN,
 )
 """With kinds of node that an engine may not know yet; children stand behind what they start."""

@@ -185,7 +185,13 @@ class Executor:
         done.hits = self.watch.hit(strike.kind, running, done.began_at)
         stack, broker = self.instance.stack, self.instance.broker
         match strike.kind:
-            case Kind.BEAT_KILLED | Kind.WEB_KILLED | Kind.RECONCILER_KILLED | Kind.POSTGRES_KILLED:
+            case (
+                Kind.BEAT_KILLED
+                | Kind.WEB_KILLED
+                | Kind.RECONCILER_KILLED
+                | Kind.HOOKS_KILLED
+                | Kind.POSTGRES_KILLED
+            ):
                 name = strike.kind.partition("_")[0]
                 stack.kill(name)
                 stack.await_ready(name, seconds=READY_SECONDS)

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     BEAT_KILLED = "beat_killed"
     WEB_KILLED = "web_killed"
     RECONCILER_KILLED = "reconciler_killed"
+    HOOKS_KILLED = "hooks_killed"
     VALKEY_FLUSHED = "valkey_flushed"
     VALKEY_RESTARTED = "valkey_restarted"
     VALKEY_AWAY = "valkey_away"
@@ -60,6 +61,7 @@ OTHERS = {
     Kind.BEAT_KILLED: 4,
     Kind.WEB_KILLED: 5,
     Kind.RECONCILER_KILLED: 4,
+    Kind.HOOKS_KILLED: 4,
     Kind.VALKEY_FLUSHED: 4,
     Kind.MESSAGES_DOUBLED: 5,
 }

@@ -32,7 +32,7 @@ TERMINAL = ("succeeded", "failed", "compensated", "cancelled")
 REBUILD_SECONDS = 120.0
 _WORKFLOWS = """
 SELECT id::text AS id, type, status, cause, attention, completed_at, idempotency_key,
-       error ->> 'code' AS code
+       error ->> 'code' AS code, parent_id IS NOT NULL AS is_child
   FROM workflows
 """
 _EVENTS = "SELECT workflow_id::text, seq, body, hash FROM events ORDER BY workflow_id, seq"
@@ -50,6 +50,7 @@ class Workflow:
     completed_at: Any
     idempotency_key: str | None
     code: str | None
+    is_child: bool
 
     @property
     def is_settled(self) -> bool:

@@ -22,6 +22,8 @@ NAMES = {
     "not_undone": "failures not fully undone",
     "missing": "successes that lack an effect",
     "unexplained": "undone for no reason of its own",
+    "starts": "starts lost or doubled",
+    "untold": "ends told wrongly or not",
     "wrong_ends": "ended as they must not",
     "broken_chains": "chains that do not verify",
     "projections": "projections that differ",

@@ -16,6 +16,7 @@ from tests.chaos.mix import Item, make_mix, own_faults
 from tests.chaos.plan import FROM_VENDORS, Kind, make_plan
 from tests.chaos.report import RECOVERY, Report, Spread, recovery_of, spread
 from tests.chaos.stack import LEASE_SECONDS, Instance, opened
+from tests.chaos.starts import Customer, Starts
 from tests.chaos.strangers import Strangers, unexplained
 from tests.chaos.watch import Watch
 
@@ -46,12 +47,17 @@ def run(options: Options, folder: Path) -> Report:
     """Run with data and logs in `folder`, which is left as it is."""
     report = Report(options.seed, options.workflows, options.minutes)
     began = time.monotonic()
-    with signals_as_exit(), opened(folder) as instance:
+    with (
+        signals_as_exit(),
+        Customer(options.seed).serving() as customer,
+        opened(folder, customer.port) as instance,
+    ):
         _tell(f"instance up after {time.monotonic() - began:.1f} s")
         items = make_mix(
             options.seed, options.workflows, options.minutes * 60.0, instance.pictures()
         )
-        _Run(instance, options, items, report).carry_out()
+        starts = Starts(instance.stack, customer, options.minutes * 60.0)
+        _Run(instance, options, items, starts, report).carry_out()
     report.seconds["in all"] = time.monotonic() - began
     return report
 
@@ -60,10 +66,15 @@ class _Run:
     """The parts of a run, in their order."""
 
     def __init__(
-        self, instance: Instance, options: Options, items: list[Item], report: Report
+        self,
+        instance: Instance,
+        options: Options,
+        items: list[Item],
+        starts: Starts,
+        report: Report,
     ) -> None:
         self.instance, self.stack, self.items = instance, instance.stack, items
-        self.report = report
+        self.starts, self.report = starts, report
         self.watch = Watch(instance.stack)
         self.driver = Driver(instance, items)
         self.strangers = Strangers(instance, options.seed)
@@ -78,6 +89,7 @@ class _Run:
             self.count()
         finally:
             self.executor.close()
+            self.starts.close()
             self.driver.close()
             self.strangers.close()
             self.watch.close()
@@ -85,11 +97,13 @@ class _Run:
     def break_things(self) -> None:
         began = time.monotonic()
         self.watch.start()
+        self.starts.start()
         self.driver.start(began)
         self.executor.start(began)
         self.strangers.start()
         self.executor.finish()
         self.strangers.close()
+        self.starts.close()
         self.driver.finish()
         self.report.faults += self.executor.failures
         if self.stack.core.failure or (self.stack.crew and self.stack.crew.failure):
@@ -97,20 +111,26 @@ class _Run:
         self.report.seconds["faults"] = time.monotonic() - began
 
     def settle(self) -> None:
-        """Wait until everything has ended or asks for a person, two minutes at most."""
+        """Wait until everything has ended or asks for a person and the ends are told, two minutes
+        at most."""
         began = time.monotonic()
         told_at = 0.0
         while (now := time.monotonic()) < began + SETTLE_SECONDS:
-            left = record.unsettled(record.workflows(self.stack).values())
+            left = self.unsettled()
             if not left:
                 break
             if now > told_at + TELL_SECONDS:
                 told_at = now
-                _tell(f"waiting for {len(left)} workflows")
+                _tell(f"waiting for {len(left)} things, the first is {left[0]}")
             time.sleep(LOOK_SECONDS)
         self.report.seconds["settling"] = time.monotonic() - began
-        self.report.findings["stuck"] = record.unsettled(record.workflows(self.stack).values())
+        self.report.findings["stuck"] = self.unsettled()
         time.sleep(QUIET_SECONDS)
+
+    def unsettled(self) -> list[str]:
+        """What still goes on, or should."""
+        known = record.workflows(self.stack).values()
+        return [*record.unsettled(known), *self.starts.unsettled()]
 
     def count(self) -> None:
         ledger = self.driver.ledger
@@ -130,6 +150,8 @@ class _Run:
         ]
         findings["unexplained"] = unexplained(journal, record.ended(known), self.strangers.opened())
         self.report.strangers = {"forks": self.strangers.forks, "bans": self.strangers.bans}
+        findings["starts"] = self.starts.wrong()
+        findings["untold"] = self.starts.untold(known.values())
         findings["wrong_ends"] = record.wrong_ends(known, ledger)
         findings["broken_chains"] = broken + record.without_events(known, self.stack)
         findings["projections"] = record.differing_projections(self.stack)
@@ -145,6 +167,8 @@ class _Run:
             "refused": len(ledger.refused),
             "unanswered": len(ledger.unanswered),
             "events": events,
+            "started by schedules and events": len(self.starts.due),
+            "messages received": len(self.starts.customer.got),
         }
         for key, why in list(ledger.refused.items())[:5]:
             self.report.faults.append(f"{key} was refused: {why}")

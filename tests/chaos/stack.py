@@ -32,7 +32,7 @@ from tests.e2e.stack import PLATFORMS, Json, Stack
 LEASE_SECONDS = 30.0
 TARGETS = 6
 COPY_SECONDS = 30.0
-CORE = ("postgres", "sandbox", "migrate", "web", "reconciler", "beat")
+CORE = ("postgres", "sandbox", "migrate", "web", "reconciler", "beat", "hooks")
 POLL_SECONDS = "20"
 SETTINGS = {
     "LEASE_SECONDS": str(LEASE_SECONDS),
@@ -148,9 +148,16 @@ class Instance:
 
 
 @contextlib.contextmanager
-def opened(folder: Path) -> Iterator[Instance]:
-    """Start the instance with its data and logs in `folder`; stop it on the way out."""
-    with open_profile(folder, os.environ, ports=ANY_PORT, overrides=SETTINGS) as profile:
+def opened(folder: Path, told: int) -> Iterator[Instance]:
+    """Start the instance with its data and logs in `folder`; stop it on the way out.
+
+    `told` is a port of loopback to which it may send webhooks.
+    """
+    environ = os.environ | {
+        "OUTBOUND_ALLOWED": f"127.0.0.1:{told}",
+        "WEBHOOK_PORTS": str(told),
+    }
+    with open_profile(folder, environ, ports=ANY_PORT, overrides=SETTINGS) as profile:
         broker = Broker(profile)
         core = [_without_broker(each) for each in profile.services() if each.name in CORE]
         with contextlib.ExitStack() as held:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from standardwebhooks import Webhook
 
@@ -76,7 +76,7 @@ class Receiver:
         return [each for each in list(self.got) if each.path == path]
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator["Receiver"]:
+    def serving(self) -> Iterator[Self]:
         """Serve during the block."""
         run = {"poll_interval": 0.05}
         thread = threading.Thread(target=self._server.serve_forever, kwargs=run)
