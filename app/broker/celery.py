@@ -123,7 +123,6 @@ _CONFIGURATION: dict[str, Any] = {
     "worker_prefetch_multiplier": 2,
     "worker_max_tasks_per_child": 5000,
     "worker_max_memory_per_child": 600_000,
-    "worker_send_task_events": True,
     "worker_hijack_root_logger": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_soft_shutdown_timeout": 10,

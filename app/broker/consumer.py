@@ -13,7 +13,7 @@ from celery import Celery, bootsteps
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from app.broker import presence
+from app.broker import presence, wanted_events
 
 FLUSH_SECONDS = 0.2
 SAMPLE_SECONDS = 1.0
@@ -67,7 +67,9 @@ class Presence(bootsteps.StartStopStep):
         self._timers = (
             every(presence.TELL_SECONDS, _tell, (parent,)),
             every(SAMPLE_SECONDS, _slots_used.sample),
+            every(SAMPLE_SECONDS, _follow, (parent,)),
         )
+        _follow(parent)
         _tell(parent)
 
     def stop(self, parent: Any) -> None:
@@ -95,6 +97,10 @@ class _SlotsUsed:
 
 _slots_used = _SlotsUsed()
 """A worker has one consumer after the other, but one process."""
+
+
+def _follow(consumer: Any) -> None:
+    wanted_events.follow(consumer.event_dispatcher)
 
 
 def _work(consumer: Any) -> presence.Work:

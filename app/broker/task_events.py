@@ -1,7 +1,7 @@
 """Task events of taken links, for which Celery sends none: without them Flower would miss steps.
 
-A thread of the pool child sends the collected events several times a second. Outage mode: open;
-events that cannot be sent are dropped.
+They are sent while somebody wants them (see `wanted_events`). A thread of the pool child sends the
+collected events several times a second. Outage mode: open; events that cannot be sent are dropped.
 """
 
 import os
@@ -15,6 +15,8 @@ from celery import Task, signals
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from app.broker.wanted_events import are_wanted
+
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 0.2
@@ -25,11 +27,13 @@ class TakenEvents:
 
     def __init__(self, task: Task[..., Any]) -> None:
         self.task = task
-        self.is_enabled = bool(task.app.conf.worker_send_task_events)
+        self.is_enabled = are_wanted()
         self._outbox: _Outbox | None = None
 
     def started(self, task_id: str, name: str, arguments: tuple[str, str]) -> None:
         """Send that the step was received and started."""
+        if not self.is_enabled:
+            return
         request = self.task.request
         self._send(
             "task-received",

@@ -64,8 +64,11 @@ def _claim(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def received_events(stack: Stack) -> Iterator[list[Json]]:
-    """The task events that Celery's receivers (Flower is one) get from here on."""
+def received_events(stack: Stack, *, are_wanted: bool = True) -> Iterator[list[Json]]:
+    """The events that Celery's receivers (Flower is one) get from here on.
+
+    As Flower does, it asks the workers for those of tasks, or asks that none are sent.
+    """
     got: list[Json] = []
     stopping = threading.Event()
     listening = threading.Event()
@@ -77,6 +80,8 @@ def received_events(stack: Stack) -> Iterator[list[Json]]:
         ):
             receiver: Any = app.events.Receiver(connection, handlers={"*": got.append})
             with receiver.consumer_context() as (own, _, _):
+                ask = app.control.enable_events if are_wanted else app.control.disable_events
+                ask(reply=True, timeout=2.0)
                 listening.set()
                 while not stopping.is_set():
                     with contextlib.suppress(TimeoutError):

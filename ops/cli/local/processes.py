@@ -73,7 +73,7 @@ def worker(
         pool = ("--pool=prefork", f"--concurrency={processes}")
     _become(
         *("celery", "-A", "chains.worker", "worker", "-n", f"{name}@%h"),
-        *(*pool, "-Q", ",".join(_served(queues, without)), "-E"),
+        *(*pool, "-Q", ",".join(_served(queues, without))),
         # Heartbeats stay on, because Flower shows a worker without them as dead.
         *("--without-gossip", "--without-mingle"),
         *("--loglevel", settings.log_level),

@@ -7,7 +7,6 @@ import requests
 from celery import Celery, chain, chord
 
 app = Celery("raw", broker=os.environ["RAW_REDIS_URL"], backend=os.environ["RAW_RESULTS_URL"])
-app.conf.worker_send_task_events = True
 app.conf.task_default_queue = "raw"
 app.conf.broker_connection_retry_on_startup = True
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from app.files.provenance import DIGITAL_SOURCE_TYPE
 from tests.e2e.campaign import Campaign, Customer
-from tests.e2e.stack import Json, Stack, are_told
+from tests.e2e.instance import received_events
+from tests.e2e.stack import Json, Stack, are_told, until
 from tests.photographs import told
 
 PHOTOGRAPHS = 3
@@ -135,3 +136,22 @@ def test_every_step_is_told_to_celerys_receivers_also_hand_to_hand(
     campaign = customer.start(2)
     campaign.ended("succeeded")
     assert are_told(stack, campaign.id, task_events)
+
+
+def test_workers_send_no_task_events_if_no_receiver_asks_for_them(stack: Stack) -> None:
+    def ended() -> None:
+        started = stack.api("POST", "/v1/workflows", json={"type": "noop_chain", "input": {}})
+        path = f"/v1/workflows/{started.json()['id']}"
+        until("the chain", lambda: stack.api("GET", path).json()["status"] == "succeeded", 20.0)
+
+    def kinds(got: list[Json]) -> set[str]:
+        return {event["type"] for event in list(got)}
+
+    with received_events(stack, are_wanted=False) as got:
+        ended()
+        # The worker's own events go on: Flower shows a worker without heartbeats as dead.
+        until("a heartbeat", lambda: "worker-heartbeat" in kinds(got), 10.0)
+        assert not {kind for kind in kinds(got) if kind.startswith("task-")}
+    with received_events(stack) as got:
+        ended()
+        until("the chain's events", lambda: "task-succeeded" in kinds(got), 10.0)
