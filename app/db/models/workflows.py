@@ -86,6 +86,8 @@ class WorkflowRow(Base):
     is_asleep: Mapped[bool | None]
     starts_at: Mapped[datetime | None]
     """When the workflow is to start. None: it was started at once."""
+    begun_at: Mapped[datetime | None]
+    """When its first step was started, if `expires_at` counts from then."""
     """Whether the workflow only waited when next_wake_at was last raised; None if it never was."""
     __table_args__ = (
         Index(

@@ -15,6 +15,9 @@
 -- starts_at: when a workflow that was deferred is to start; null if it was started at once. Until then
 -- it is pending and has no steps, and expires_at is the bound of its wait.
 --
+-- expires_at counts from the start of the workflow until it has passed for the first time, then from
+-- that of its first step, begun_at (see reconcile_workflow_v1).
+--
 -- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
 -- those rows instead (see is_not_needed_v1).
@@ -46,6 +49,7 @@ CREATE TABLE workflows (
   budget_id uuid,
   input jsonb NOT NULL,
   starts_at timestamptz,
+  begun_at timestamptz,
   expires_at timestamptz,
   started_at timestamptz,
   paused_at timestamptz,

@@ -6,6 +6,9 @@
 -- A workflow that was deferred is only looked at: the caller begins it if its status is pending, unless
 -- it has waited too long (`timed_out`).
 --
+-- The time-out of a workflow counts from the start of its first step: before that, it may have waited
+-- for a long time in a lane. expires_at is corrected here, once, when it has passed.
+--
 -- Returns no row if another transaction holds the workflow row, which is locked FOR NO KEY UPDATE
 -- SKIP LOCKED. The steps are read in statements after that lock. The caller publishes the steps in
 -- `won`, stops the workflow if it is `timed_out`, and stops the workflow `over_budget`: the one whose
@@ -29,9 +32,11 @@ DECLARE
   copies text[];
   expired_count integer := 0;
   earliest timestamptz;
+  begun timestamptz;
+  is_lined_up boolean := false;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
-  SELECT status, paused_at, expires_at, completed_at, attention, starts_at,
+  SELECT status, paused_at, expires_at, completed_at, attention, starts_at, started_at, begun_at,
          CASE WHEN budget_id IS NOT NULL THEN exceeded_budget_v1(p_workflow, budget_id) END AS exceeded INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN; END IF;
@@ -105,6 +110,18 @@ BEGIN
     RETURN;
   END IF;
 
+  IF w.status = 'running' AND w.begun_at IS NULL AND w.expires_at <= playalter_now() THEN
+    SELECT min(started_at), coalesce(bool_or(status = 'pending' AND publish_after = 'infinity'), false)
+      INTO begun, is_lined_up
+      FROM steps WHERE workflow_id = p_workflow AND adopted_from IS NULL;
+    IF begun IS NOT NULL THEN
+      is_lined_up := false;
+      UPDATE workflows SET begun_at = begun,
+             expires_at = expires_at + greatest(begun - started_at, interval '0')
+       WHERE id = p_workflow RETURNING expires_at INTO w.expires_at;
+    END IF;
+  END IF;
+
   SELECT min(CASE WHEN status = 'running' THEN lease_until + shift
                   WHEN status = 'waiting' THEN wake_at
                   WHEN key = ANY (copies) THEN playalter_now() + seconds(p_republish)
@@ -119,10 +136,13 @@ BEGIN
   IF w.paused_at IS NOT NULL THEN earliest := playalter_now() + interval '1 hour'; END IF;
   earliest := least(coalesce(earliest, playalter_now() + CASE WHEN w.attention IS NULL
                       THEN interval '5 seconds' ELSE interval '5 minutes' END),
-                    CASE WHEN w.status = 'running' THEN w.expires_at END);
+                    -- The longer it has waited, the less often it is looked at.
+                    CASE WHEN is_lined_up THEN playalter_now() + greatest(
+                           (clock_timestamp() - w.started_at) / 10, interval '1 minute')
+                         WHEN w.status = 'running' THEN w.expires_at END);
   UPDATE workflows SET next_wake_at = greatest(earliest, playalter_now() + interval '1 second')
    WHERE id = p_workflow;
   RETURN QUERY SELECT w.status, coalesce(due, '{}'),
-    w.status = 'running' AND coalesce(w.expires_at <= playalter_now(), false),
+    w.status = 'running' AND NOT is_lined_up AND coalesce(w.expires_at <= playalter_now(), false),
     CASE WHEN w.status = 'running' THEN w.exceeded END, expired_count;
 END $$;

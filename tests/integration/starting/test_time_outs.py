@@ -1,0 +1,52 @@
+"""A workflow's time-out counts from its first step: what waits in a lane does not time out."""
+
+import time
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import redis
+
+from app import db
+from app.settings import Settings
+from tests.integration.conftest import Kernel
+from tests.integration.repair.looking import look
+from tests.integration.starting.test_admission import back_up, many_messages
+from tests.unit.definitions import noop
+
+SECONDS = 0.4
+
+
+@pytest.fixture
+def lined_up(kernel: Kernel, settings: Settings) -> UUID:
+    """A workflow that has waited in its lane for longer than its time-out."""
+    type = kernel.register({"sequence": [noop("a"), noop("b")]}, timeout=SECONDS)
+    with redis.Redis.from_url(settings.redis_url) as broker, many_messages(broker):
+        back_up()
+        workflow = kernel.start(type)
+        time.sleep(SECONDS)
+        look(workflow)
+    return workflow
+
+
+def test_a_workflow_that_waits_in_a_lane_does_not_time_out(kernel: Kernel, lined_up: UUID) -> None:
+    row = kernel.workflow(lined_up)
+    assert row["status"] == "running"
+    # It is not due at once again: a backlog has many like it.
+    found = db.row("SELECT playalter_now() AS now", ())
+    assert found is not None
+    assert row["next_wake_at"] - found["now"] > timedelta(seconds=50)
+
+
+def test_its_time_out_counts_from_the_start_of_its_first_step(
+    kernel: Kernel, lined_up: UUID
+) -> None:
+    kernel.claim(lined_up, "a")
+    look(lined_up)
+    row = kernel.workflow(lined_up)
+    assert row["status"] == "running"
+    seconds = (row["expires_at"] - row["begun_at"]).total_seconds()
+    assert seconds == pytest.approx(SECONDS, abs=0.05)
+    time.sleep(SECONDS)
+    look(lined_up)
+    assert kernel.workflow(lined_up)["cause"] == "timed_out"
