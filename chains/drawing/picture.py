@@ -66,6 +66,8 @@ def _facts(definition: kinds.Definition) -> Iterator[str]:
     timeout = f"within {duration(definition.timeout)}; " if definition.timeout else ""
     ends = {"undo": "a failure undoes the workflow", "hold": "a failure waits for a person"}
     yield timeout + ends[definition.on_failure]
+    if definition.flow is not None:
+        yield f"flow control: {', '.join(sorted(definition.flow.model_fields_set))}"
 
 
 class _Painter:

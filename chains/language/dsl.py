@@ -28,9 +28,25 @@ def ref(expression: str) -> Reference:
 def definition(name: str, do: Node, /, **rest: Any) -> dict[str, Any]:
     """Build a complete definition from its name and root node.
 
-    `rest`: description, input_schema, output_schema, output, timeout, on_failure, budget_usd.
+    `rest`: description, input_schema, output_schema, output, timeout, on_failure, budget_usd, flow
+    (see the function `flow`).
     """
     return {"name": name, **rest, "do": do}
+
+
+def flow(**given: Any) -> dict[str, Any]:
+    """Flow control: concurrency, share, priority, throttle, rate_limit, debounce, batch, singleton
+    and depth.
+
+    >>> flow(concurrency=[limit(2, key="input.user")], throttle={"limit": 10, "period": "1m"})
+    {'concurrency': [{'limit': 2, 'key': 'input.user'}], 'throttle': {'limit': 10, 'period': '1m'}}
+    """
+    return given
+
+
+def limit(most: int, /, **rest: Any) -> dict[str, Any]:
+    """At most so many workflows at once. `rest` takes key, scope and name."""
+    return {"limit": most, **rest}
 
 
 def step(key: str, action: str, given: Mapping[str, Any] | None = None, /, **rest: Any) -> Node:

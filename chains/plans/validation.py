@@ -38,6 +38,7 @@ from chains.language.schema_rules import schema_faults_of
 from chains.language.shape import faults_of
 from chains.language.tree import Found, nodes
 from chains.plans.asking import Shown
+from chains.plans.flow_rules import flow_faults
 from chains.plans.layout import compile_plan
 from chains.plans.plan import (
     APPROVAL,
@@ -112,10 +113,23 @@ def _faults(
                 yield from _template_faults(limit, f"{found.pointer}/{name}", definition)
     if is_reference(definition.timeout):
         yield from _template_faults(definition.timeout, "/timeout", definition)
+    if definition.flow is not None:
+        platforms = {action.platform for action in actions.values()}
+        yield from flow_faults(definition.flow, definition.input_schema, platforms)
+        yield from _collected_timeout_faults(definition)
     yield from _constant_faults(definition)
     yield from _template_faults(definition.output, "/output", definition)
     if definition.output_schema is not None:
         yield from misfits(definition.output, definition.output_schema, "/output")
+
+
+def _collected_timeout_faults(definition: Definition) -> Iterator[Fault]:
+    if (
+        definition.flow is not None
+        and definition.flow.collects
+        and is_reference(definition.timeout)
+    ):
+        yield "/timeout", "must be a duration: the items of a batch may say different ones"
 
 
 def _schema_faults(definition: Definition) -> Iterator[Fault]:

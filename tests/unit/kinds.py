@@ -8,6 +8,8 @@ from chains.language.dsl import (
     child,
     choice,
     definition,
+    flow,
+    limit,
     loop,
     map_over,
     parallel,
@@ -60,5 +62,6 @@ EVERY_KIND: dict[str, Any] = definition(
         "properties": {"n": {"type": "integer"}, "photos": {"type": "array"}, "tier": {}},
     },
     output={"rendered": ref("steps.swap.output")},
+    flow=flow(concurrency=[limit(3, key="input.tier")], throttle={"limit": 9, "period": "1m"}),
     timeout="40d",
 )

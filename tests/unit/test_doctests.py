@@ -13,7 +13,7 @@ from app.outbound import stated_waits
 from app.queries import cursors, waits
 from chains import registry
 from chains.drawing import picture, svg
-from chains.language import definition, dsl, expression_rules, expressions, faults
+from chains.language import dsl, expression_rules, expressions, faults, scalars
 from chains.language.functions import dates, numbers
 from chains.schedules import cron
 from ops.cli.remote import queues
@@ -25,7 +25,7 @@ MODULES = (
     cron,
     cursors,
     dates,
-    definition,
+    scalars,
     picture,
     dsl,
     expression_rules,

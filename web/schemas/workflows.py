@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from chains.language.definition import Duration
+from chains.language.scalars import Duration
 from web.schemas.parts import Body, Cursor, Instant, Query, ShownStatus, StepKey, TypeName
 
 

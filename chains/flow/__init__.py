@@ -1,0 +1,1 @@
+"""Flow control: what decides when a workflow starts that was accepted."""
