@@ -34,8 +34,8 @@ def _of(before: str, after: str, why: str, *events: str, silent: str | None = No
 
 WORKFLOW_TRANSITIONS: tuple[Transition, ...] = (
     _of(NEW, "running", "it is started", "WorkflowStarted"),
-    _of(NEW, "pending", "its start is deferred", "WorkflowDeferred"),
-    _of("pending", "running", "its start is due", "WorkflowStarted"),
+    _of(NEW, "pending", "its start is deferred, or waits for flow control", "WorkflowDeferred"),
+    _of("pending", "running", "its start is due and admitted", "WorkflowStarted"),
     _of(
         "pending", "compensating", "it is cancelled, or does not start in time", "WorkflowStopping"
     ),

@@ -24,6 +24,7 @@ from chains.running.fairly import fairly
 from chains.running.prepare import prepare
 from chains.running.shares import Shares
 from chains.running.turns import Turns
+from chains.starting.dispatching import has_ended
 from chains.undoing.settle import settle_soon
 from chains.waking import wake_parent
 
@@ -39,7 +40,14 @@ celery_app = make_app()
 # Made before the pool is forked, so that its processes have the same accounts and turns.
 prepare_fairly = fairly(prepare, Shares(settings.current().expression_share), Turns())
 order = Order(
-    prepare_fairly, _dispatch, line_up, one_message, settle_soon, wake_parent, top_up_soon
+    prepare_fairly,
+    _dispatch,
+    line_up,
+    one_message,
+    settle_soon,
+    wake_parent,
+    has_ended,
+    top_up_soon,
 )
 engine = Engine(actions(), order)
 engine.register(celery_app)

@@ -5,11 +5,13 @@ from app.broker.celery import celery_app
 from app.db import engines, pool
 from chains import admission, dispatch, envelopes, registry
 from chains.incoming import known
+from chains.starting import dispatching
 
 
 def forget() -> None:
     """Close connections and empty the caches, whatever of them is there."""
-    admission.forget()  # first: it may be looking at a queue
+    dispatching.forget()  # first: it may be admitting starts
+    admission.forget()  # before the pool: it may be looking at a queue
     if engines._engine.cache_info().currsize:
         db.engine().dispose()
     db.release()

@@ -47,6 +47,7 @@ class Order:
     `one_message(workflow_id, keys)` returns the action of these steps if one message would carry
     them all, else None. `settle(workflow_id)` continues the undoing of a workflow that is stopping.
     `ended(workflow_id)` tells the parent of a child workflow that the child has ended.
+    `completed(type, version)` is told that a workflow of this definition has ended.
     `top_up(queue)` publishes what is lined up for the queue, if few messages are left in it.
     """
 
@@ -56,6 +57,7 @@ class Order:
     one_message: Callable[[UUID, tuple[str, ...]], str | None]
     settle: Callable[[UUID], None]
     ended: Callable[[UUID], None]
+    completed: Callable[[str, int], None]
     top_up: Callable[[str], None]
 
 
@@ -82,6 +84,8 @@ class Message:
         self.name = task.name
         """The Celery task of the step that runs now."""
         self.taken = 0
+        self.claim: Claim | None = None
+        """The last claim of this message."""
         self.is_own_step_done = False
 
     def run(self, keys: tuple[str, ...]) -> bool:
@@ -163,6 +167,7 @@ class Message:
         found = claims.claim_step(self.workflow_id, key, self.action().attempt_seconds)
         if not isinstance(found, Claim):
             return found or Advance("fenced")
+        self.claim = found
         began = time.monotonic()
         result = execute(found, self.action(), self.order.prepare, began)
         advance = record(found, result, fraction=random.random())
@@ -188,6 +193,7 @@ class Message:
 
         Returns the claim of the next step if its link was taken, else what the outcome led to.
         """
+        self.claim = claim
         began = self.claimed_at
         structlog.contextvars.bind_contextvars(step=claim.key)
         result = execute(claim, self.action(), self.order.prepare, began)
@@ -313,6 +319,8 @@ class Message:
             return self.stay()
         if advance.verdict == "child_completed":
             self.order.ended(self.workflow_id)
+        if advance.verdict in {"completed", "child_completed"} and self.claim is not None:
+            self.order.completed(self.claim.type, self.claim.version)
         lined_up = self.order.line_up(self.workflow_id, advance.released)
         released = tuple(key for key in advance.released if key not in lined_up)
         if advance.joined in released and self.links.has_chord():

@@ -17,6 +17,7 @@ from app.files.mentions import mentioned
 from app.payload import whole_numbers
 from app.platform import Json
 from chains import registry
+from chains.flow.stored import flow_of
 from chains.language.expression_rules import expression_faults
 from chains.language.expressions import ExpressionInvalid, expressions, render, roots
 from chains.language.functions.dates import written
@@ -123,6 +124,7 @@ class Starter:
             "budget": plan.budget,
             "artifacts": None if mentions is None else list(map(str, mentions)),
             "asks": bool(plan.asking),
+            "flow": flow_of(registry.definition(schedule.type, version), given),
         }
 
     def _input(self, schedule: Recipe, nominal: datetime) -> Json:

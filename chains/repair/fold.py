@@ -117,12 +117,17 @@ class _Fold:
         workflow.status = "pending"
         workflow.type, workflow.version = str(data["workflow_type"]), int(data["version"])
         workflow.input = data.get("input")
+        if data.get("has_steps"):  # a fork that waits for its start
+            self._add_first_rows()
 
     def started(self, data: Data) -> None:
         self.deferred(data)
         self.expected.workflow.status, self.expected.workflow.is_started = "running", True
+        self._add_first_rows()
+
+    def _add_first_rows(self) -> None:
         for step in self._bodies.get(None, ()):
-            self.expected.steps[step.key] = ExpectedStep(step.action)
+            self.expected.steps.setdefault(step.key, ExpectedStep(step.action))
 
     def stopping(self, data: Data) -> None:
         workflow = self.expected.workflow

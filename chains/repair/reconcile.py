@@ -29,7 +29,7 @@ from chains.actions import actions
 from chains.dispatch import oldest_messages, queue_lengths
 from chains.firing.beat import fire_if_beat_is_silent
 from chains.incoming import matching
-from chains.repair import heartbeat, lost_webhooks, orphans
+from chains.repair import backstop, heartbeat, lost_webhooks, orphans
 from chains.repair.overrun import stop_overrun
 from chains.repair.unserved import Unserved
 from chains.starting import deferred
@@ -61,7 +61,7 @@ class Reconciler:
 
         After a full pass (BATCH workflows were due) the next pass starts at once.
         """
-        with heartbeat.beating():
+        with heartbeat.beating(), backstop.dispatching():
             while not self.stopping.is_set():
                 began = time.monotonic()
                 is_full = self.try_pass()

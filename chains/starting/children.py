@@ -79,7 +79,7 @@ _CHILDREN = (
     "SELECT c.id, c.type, c.version, s.input AS step_input"
     " FROM workflows p JOIN workflows c ON c.parent_id = p.id"
     " JOIN steps s ON s.workflow_id = p.id AND s.key = c.parent_key WHERE p.id = %s"
-    " AND p.status = 'compensating' AND c.status = 'running'"
+    " AND p.status = 'compensating' AND c.status IN ('pending', 'running')"
 )
 
 

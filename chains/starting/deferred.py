@@ -1,4 +1,4 @@
-"""Starts that are deferred: accepted now, begun by the reconciler when they are due.
+"""Starts that are deferred: accepted now, begun when they are due and flow control admits them.
 
 Until then the workflow is pending: it has its row and its input, no steps and no message. Its
 version is chosen when it is accepted.
@@ -9,55 +9,72 @@ from uuid import UUID
 
 from app import db, settings
 from app.files.mentions import mentioned
-from chains import registry
+from chains import admission, registry
 from chains.starting.inputs import timeout_of
 from chains.starting.writing import Start, first_rows_of, publish
 
-DEFERRED = "deferred"
-_FIELDS = "id, user_id, type, version, input, priority"
+FIELDS = "id, user_id, type, version, input, priority"
 
 
 def defer(start: Start) -> str:
-    """Commit a workflow that starts later, and return DEFERRED. Raise psycopg2's errors."""
+    """Commit a workflow that starts later; return the verdict. Raise psycopg2's errors."""
     deferral = start.deferral
     assert deferral is not None
     parameters = (
         *(start.id, start.user_id, start.type, start.version, start.text),
         *(start.idempotency_key, start.request_hash, start.priority),
         *(registry.plan(start.type, start.version).budget, mentioned(start.text)),
-        *(deferral.at, deferral.delay_seconds, deferral.within_seconds),
+        *(deferral.at, deferral.delay_seconds, deferral.within_seconds, start.flow),
     )
     marks = ", ".join(["%s"] * len(parameters))
-    db.row(f"SELECT defer_workflow_v1({marks})", parameters)
-    return DEFERRED
+    row = db.row(f"SELECT defer_workflow_v1({marks}) AS verdict", parameters)
+    assert row is not None
+    return str(row["verdict"])
 
 
-Begun = Literal["begun", "not_published", "not_due"]
+Begun = Literal["begun", "not_published", "waits", "not_due"]
 
 
 def begin(workflow_id: UUID, *, is_publishing: bool = True) -> Begun:
     """Start a deferred workflow, if it is due, and publish its first steps if `is_publishing`.
 
-    What is not published, because Redis was not reached for example, the reconciler publishes.
+    What is not published, because Redis was not reached for example, the reconciler publishes. A
+    workflow that flow control has not admitted is in its lane afterwards (`waits`).
     """
     row = db.row(
-        f"SELECT {_FIELDS} FROM workflows WHERE id = %s AND status = 'pending'", (workflow_id,)
+        f"SELECT {FIELDS} FROM workflows WHERE id = %s AND status = 'pending'", (workflow_id,)
     )
     if row is None:
         return "not_due"
     start = Start(**row)
-    plan = registry.plan(start.type, start.version)
     found = db.row(
-        "SELECT begin_workflow_v1(%s, %s, %s, %s, %s) AS verdict",
-        (
-            start.id,
-            timeout_of(plan, start.input),
-            first_rows_of(start, plan),
-            settings.current().republish_seconds,
-            bool(plan.asking),
-        ),
+        "SELECT begin_workflow_v1(%s, %s, %s, %s, %s) AS verdict", begin_parameters(start)
     )
     assert found is not None
-    if found["verdict"] == "not_due":
-        return "not_due"
-    return "begun" if is_publishing and publish(start, found["verdict"]) else "not_published"
+    if found["verdict"] in {"not_due", "waits"}:
+        return "waits" if found["verdict"] == "waits" else "not_due"
+    return "begun" if is_publishing and publish_begun(start, found["verdict"]) else "not_published"
+
+
+def begin_parameters(start: Start) -> tuple[UUID, float, str, float, bool]:
+    """The arguments of `begin_workflow_v1`."""
+    plan = registry.plan(start.type, start.version)
+    return (
+        start.id,
+        timeout_of(plan, start.input),
+        first_rows_of(start, plan),
+        settings.current().republish_seconds,
+        bool(plan.asking),
+    )
+
+
+def publish_begun(start: Start, verdict: str) -> bool:
+    """Publish the steps with which a workflow began; return False if Redis was not reached."""
+    if verdict != "fork_started":
+        return publish(start, verdict)
+    rows = db.rows(
+        "SELECT key FROM steps WHERE workflow_id = %s AND status = 'pending'"
+        " AND publish_after IS NOT NULL ORDER BY position, key",
+        (start.id,),
+    )
+    return admission.publish(start.id, [row["key"] for row in rows])

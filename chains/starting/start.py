@@ -21,11 +21,12 @@ from app.identity.keys import INVALID, require_valid
 from app.payload import whole_numbers
 from app.platform import Json
 from chains import registry
+from chains.flow.stored import flow_of
 from chains.language.definition import Definition
 from chains.plans.compiler import DEFAULT_PRIORITY
 from chains.plans.plan import Plan
 from chains.running import pausing
-from chains.starting import deferred, together
+from chains.starting import deferred, dispatching, together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
 from chains.starting.writing import Deferral, Parent, Start, first_rows_of, publish
 
@@ -103,6 +104,7 @@ class _Request:
             self.idempotency_key,
             None if self.idempotency_key is None else self.hash,
             deferral=self.deferral,
+            flow=flow_of(registry.definition(self.type, version), self.input),
         )
 
 
@@ -144,6 +146,8 @@ def _start_quickly(request: _Request) -> Started | None:
     version = choice.pick(workflow_id) if choice else None
     if choice is None or version is None:
         return None
+    if registry.definition(request.type, version).flow is not None:
+        return None
     try:
         request.check(version)
     except InvalidInput:
@@ -184,8 +188,7 @@ def _start_fully(request: _Request) -> Started:
         if known is None:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
-    if request.deferral is None:
-        publish(start, verdict)
+    publish_accepted(start, verdict)
     return Started(workflow_id, created=True)
 
 
@@ -209,10 +212,11 @@ def start_child(
     version, definition = _picked(type, child_id, version)
     check_input(definition.input_schema, input, user_id)
     refuse_many_steps(registry.plan(type, version), input)
-    start = Start(child_id, user_id, type, version, input, parent=parent)
+    flow = flow_of(definition, input)
+    start = Start(child_id, user_id, type, version, input, parent=parent, flow=flow)
     verdict = _commit(start)
     pausing.follow_parent(child_id)
-    publish(start, verdict)
+    publish_accepted(start, verdict)
 
 
 def _picked(type: str, workflow_id: UUID, version: int | None = None) -> tuple[int, Definition]:
@@ -282,10 +286,21 @@ def _rows(start: Start, plan: Plan) -> tuple[Any, ...]:
     )
 
 
+def publish_accepted(start: Start, verdict: str) -> None:
+    """Publish the first steps of a start, or let flow control admit it; raise TooMany if its lane
+    is full."""
+    if verdict == "full":
+        raise dispatching.lane_is_full(start.type)
+    if verdict == "waits":
+        dispatching.dispatch_soon()
+    elif verdict != "deferred":
+        publish(start, verdict)
+
+
 def _commit(start: Start) -> str:
-    """Commit a start, and return the verdict of `start_workflow_v1`."""
+    """Commit a start, and return the verdict of `start_workflow_v1` or `defer_workflow_v1`."""
     if start.deferral is not None:
-        return db.patiently(lambda: _written(lambda: deferred.defer(start)))
+        return db.patiently(lambda: _written(lambda: deferred.defer(start), "deferred"))
     plan = registry.plan(start.type, start.version)
     parent = start.parent
     parameters = (
@@ -296,8 +311,11 @@ def _commit(start: Start) -> str:
         plan.budget,
         mentioned(start.text),
         bool(plan.asking),
+        start.flow,
     )
-    verdict = db.patiently(lambda: _written(lambda: _insert(parameters)))
+    verdict = db.patiently(
+        lambda: _written(lambda: _insert(parameters), "waits" if start.flow else "started")
+    )
     if verdict == "parent_stopped":
         raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
     return verdict
@@ -310,9 +328,9 @@ def _insert(parameters: tuple[Any, ...]) -> str:
     return str(row["verdict"])
 
 
-def _written(write: Callable[[], str]) -> str:
+def _written(write: Callable[[], str], written: str) -> str:
     """The verdict of `write`, which inserts a workflow and may be called again after a try whose
-    answer was lost."""
+    answer was lost; `written` is its verdict then."""
     try:
         return write()
     except psycopg2.errors.UniqueViolation as err:
@@ -320,7 +338,7 @@ def _written(write: Callable[[], str]) -> str:
         # answer arrived.
         if err.diag.constraint_name != "workflows_pkey":
             raise
-        return "started"
+        return written
     except psycopg2.errors.CheckViolation as err:
         if err.diag.constraint_name != RETIRED:
             raise

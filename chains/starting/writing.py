@@ -58,6 +58,8 @@ class Start:
     request_hash: bytes | None = None
     parent: Parent | None = None
     deferral: Deferral | None = None
+    flow: str | None = None
+    """The terms of flow control (see chains.flow.stored); None if nothing controls the start."""
 
     @cached_property
     def text(self) -> str:

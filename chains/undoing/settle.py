@@ -21,6 +21,7 @@ from chains.actions import actions
 from chains.dispatch import dispatch
 from chains.plans.plan import Plan
 from chains.starting import children
+from chains.starting.dispatching import has_ended
 from chains.undoing import dead_letters, living_forks
 from chains.undoing.frontier import Standing, frontier
 from chains.waking import wake_parent
@@ -54,6 +55,8 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
         dispatch(workflow_id, undo_keys)
         if status in TERMINAL_WORKFLOW_STATUSES:
             wake_parent(workflow_id)
+    if status in TERMINAL_WORKFLOW_STATUSES and stopping is not None:
+        has_ended(stopping["type"], stopping["version"])
     return status
 
 

@@ -4,6 +4,16 @@ from app.db.models.base import Base
 from app.db.models.dead_letters import DeadLetterRow
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
 from app.db.models.files import ArtifactRow, WorkflowArtifact
+from app.db.models.flow import (
+    LIMIT_SCOPES,
+    FlowCostRow,
+    FlowEntryRow,
+    FlowLaneRow,
+    FlowLimitRow,
+    FlowPoolRow,
+    FlowReleasedRow,
+    FlowTurnRow,
+)
 from app.db.models.incoming import (
     EventSource,
     EventTrigger,
@@ -61,6 +71,7 @@ from app.db.models.workflows import BookedEffectRow, BudgetRow, ChildCostRow, St
 
 __all__ = [
     "CAUSES",
+    "LIMIT_SCOPES",
     "MATCH_OUTCOMES",
     "OVERLAPS",
     "RARE_WORKFLOW_STATUSES",
@@ -90,6 +101,13 @@ __all__ = [
     "EventSource",
     "EventTrigger",
     "EventTriggerRevision",
+    "FlowCostRow",
+    "FlowEntryRow",
+    "FlowLaneRow",
+    "FlowLimitRow",
+    "FlowPoolRow",
+    "FlowReleasedRow",
+    "FlowTurnRow",
     "FrontBeat",
     "IncomingEvent",
     "IntentRow",

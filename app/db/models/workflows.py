@@ -84,11 +84,15 @@ class WorkflowRow(Base):
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
     is_asleep: Mapped[bool | None]
+    """Whether the workflow only waited when next_wake_at was last raised; None if it never was."""
     starts_at: Mapped[datetime | None]
     """When the workflow is to start. None: it was started at once."""
     begun_at: Mapped[datetime | None]
     """When its first step was started, if `expires_at` counts from then."""
-    """Whether the workflow only waited when next_wake_at was last raised; None if it never was."""
+    lane_id: Mapped[int | None] = mapped_column(BigInteger)
+    """The lane in which it waits for its start, or has waited."""
+    flow: Mapped[dict[str, Any] | None]
+    """The terms of its start (see chains/flow/stored.py). None: nothing controls it."""
     __table_args__ = (
         Index(
             "workflows_asleep",

@@ -151,6 +151,10 @@ PARAMETERS = {
     "p_done": "a list of outcomes, made by the worker, whose payloads are taken whole",
     "p_orphan": "the keys of rows to add, made by the worker",
     "p_data": "an event's data, made by the functions themselves",
+    **dict.fromkeys(
+        ("p_flow", "flow", "w.flow", "NEW.flow"),
+        "the terms of a start, made by chains/flow; SQL enforces them",
+    ),
     "event": "an event, made by the functions themselves",
 }
 DEFINITIONS = {

@@ -18,6 +18,10 @@
 -- expires_at counts from the start of the workflow until it has passed for the first time, then from
 -- that of its first step, begun_at (see reconcile_workflow_v1).
 --
+-- flow, lane_id: the terms under which flow control starts the workflow, and the lane in which it waits
+-- or has waited; null if nothing controls its start. It is pending until it has its turn, and holds its
+-- places (flow_turns) until it has ended.
+--
 -- The columns that a start writes (organisation, project, user, definition) have no foreign keys,
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
 -- those rows instead (see is_not_needed_v1).
@@ -63,6 +67,8 @@ CREATE TABLE workflows (
   attention text,
   output jsonb,
   error jsonb,
+  lane_id bigint,
+  flow jsonb,
   CONSTRAINT workflows_status CHECK (status IN (
     'pending', 'running', 'succeeded', 'failed', 'compensating', 'compensated', 'cancelled')),
   CONSTRAINT workflows_cause CHECK (cause IN ('failed', 'timed_out', 'cancelled', 'over_budget')),
@@ -129,3 +135,10 @@ CREATE TRIGGER workflows_not_on_a_retired_version BEFORE INSERT ON workflows
 CREATE TRIGGER tell_schedule AFTER UPDATE OF completed_at ON workflows FOR EACH ROW
   WHEN (NEW.completed_at IS NOT NULL AND NEW.idempotency_key ^@ 'schedule:')
   EXECUTE FUNCTION tell_schedule_v1();
+-- The places of a workflow that has ended are free in the same transaction.
+CREATE TRIGGER leave_flow AFTER UPDATE OF completed_at ON workflows FOR EACH ROW
+  WHEN (NEW.completed_at IS NOT NULL AND NEW.flow IS NOT NULL)
+  EXECUTE FUNCTION end_flow_v1();
+CREATE TRIGGER take_turns_again AFTER UPDATE OF completed_at ON workflows FOR EACH ROW
+  WHEN (OLD.completed_at IS NOT NULL AND NEW.completed_at IS NULL AND NEW.flow IS NOT NULL)
+  EXECUTE FUNCTION take_turns_again_v1();

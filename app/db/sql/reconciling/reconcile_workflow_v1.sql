@@ -36,7 +36,8 @@ DECLARE
   is_lined_up boolean := false;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
-  SELECT status, paused_at, expires_at, completed_at, attention, starts_at, started_at, begun_at,
+  SELECT status, paused_at, expires_at, completed_at, attention, starts_at, started_at, begun_at, flow,
+         lane_id, priority, created_at,
          CASE WHEN budget_id IS NOT NULL THEN exceeded_budget_v1(p_workflow, budget_id) END AS exceeded INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN; END IF;
@@ -44,6 +45,12 @@ BEGIN
   IF w.status = 'pending' THEN
     UPDATE workflows SET next_wake_at = greatest(
              least(CASE WHEN w.paused_at IS NOT NULL THEN playalter_now() + interval '1 hour'
+                        -- Who admits it looks at it.
+                        WHEN w.flow IS NOT NULL AND EXISTS (
+                          SELECT FROM flow_entries AS e
+                           WHERE e.lane_id = w.lane_id AND e.workflow_id = p_workflow
+                             AND e.order_at = order_in_flow(w.created_at, w.starts_at, w.priority, w.flow))
+                          THEN playalter_now() + interval '1 hour'
                         ELSE greatest(w.starts_at, playalter_now() + seconds(p_republish)) END,
                    w.expires_at), playalter_now() + interval '1 second')
      WHERE id = p_workflow;

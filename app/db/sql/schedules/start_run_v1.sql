@@ -10,11 +10,11 @@ DECLARE
 BEGIN
   SELECT * INTO w FROM jsonb_to_record(p_start) AS s (prepared_id uuid, version integer, input text,
     key text, hash text, timeout double precision, steps text, budget bigint, artifacts uuid[],
-    asks boolean);
+    asks boolean, flow text);
   IF EXISTS (SELECT FROM workflows WHERE idempotency_key = w.key AND user_id IS NOT DISTINCT FROM p_user) THEN
     RETURN 'known';
   END IF;
   RETURN start_workflow_v1(w.prepared_id, p_user, p_type, w.version, w.input::jsonb, w.key,
     decode(w.hash, 'hex'), w.timeout, w.steps::jsonb, p_republish, p_priority, NULL, NULL, 0, w.budget,
-    w.artifacts, w.asks);
+    w.artifacts, w.asks, w.flow::jsonb);
 END $$;

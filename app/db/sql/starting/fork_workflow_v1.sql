@@ -18,15 +18,18 @@ CREATE OR REPLACE FUNCTION fork_workflow_v1(
   p_id uuid, p_source uuid, p_from_step text, p_input jsonb, p_idempotency_key text,
   p_request_hash bytea, p_timeout double precision, p_steps jsonb, p_adopted jsonb,
   p_step_input jsonb, p_by text, p_reason text, p_republish double precision,
-  p_artifacts uuid[], p_asks boolean, p_request bytea)
+  p_artifacts uuid[], p_asks boolean, p_request bytea, p_flow jsonb DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   verdict text;
 BEGIN
   SELECT start_workflow_v1(p_id, w.user_id, w.type, w.version, p_input, p_idempotency_key,
                             p_request_hash, p_timeout, p_steps, p_republish, w.priority,
-                            NULL, NULL, 0, b.amount, p_artifacts, p_asks)
+                            NULL, NULL, 0, b.amount, p_artifacts, p_asks, p_flow, true)
     INTO verdict FROM workflows w LEFT JOIN budgets b ON b.workflow_id = w.budget_id WHERE w.id = p_source;
+  IF verdict = 'full' THEN RETURN verdict; END IF;
+  -- The steps that a pending fork begins with are released by begin_workflow_v1.
+  IF verdict = 'waits' THEN PERFORM add_steps_v1(p_id, p_steps, p_republish, true); END IF;
   UPDATE workflows AS w SET forked_from = p_source, organisation_id = source.organisation_id,
          project_id = source.project_id
     FROM workflows AS source WHERE w.id = p_id AND source.id = p_source;

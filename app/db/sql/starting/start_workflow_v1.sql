@@ -8,6 +8,7 @@
 --   lined_up: their queue is backed up, and admit_v1 publishes them (see line_up_v1).
 --   started_apart: the first steps have several queues, of which some are backed up. The caller
 --     lines up the steps of these, and publishes the others.
+--   waits, full: flow control has p_flow, see defer_workflow_v1. The steps are not written yet.
 --   parent_stopped: the parent does not run any more. Nothing was written.
 --
 -- The parent's row is locked
@@ -23,7 +24,8 @@ CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_idempotency_key text, p_request_hash bytea, p_timeout double precision,
   p_steps jsonb, p_republish double precision, p_priority integer,
   p_parent uuid, p_parent_key text, p_depth integer, p_budget bigint,
-  p_artifacts uuid[], p_asks boolean DEFAULT false)
+  p_artifacts uuid[], p_asks boolean DEFAULT false, p_flow jsonb DEFAULT NULL,
+  p_has_steps boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   home record;
@@ -34,6 +36,11 @@ DECLARE
   backed_up text := are_backed_up_v1(p_steps);
   are_lined_up boolean := backed_up = 'all';
 BEGIN
+  IF p_flow IS NOT NULL THEN
+    RETURN defer_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
+      p_request_hash, p_priority, p_budget, p_artifacts, NULL, NULL, NULL, p_flow, p_parent,
+      p_parent_key, p_depth, p_has_steps);
+  END IF;
   IF p_idempotency_key IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock(idempotency_lock_v1(p_user, p_idempotency_key));
   END IF;

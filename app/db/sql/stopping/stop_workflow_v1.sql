@@ -27,7 +27,7 @@ DECLARE
   w record;
   exceeded uuid;
 BEGIN
-  SELECT status, budget_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  SELECT status, budget_id, flow IS NOT NULL AS has_flow INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.status = 'compensating' THEN
     IF p_cause = 'cancelled' THEN PERFORM resume_workflow_v1(p_workflow, NULL, 'cancelled'); END IF;
     RETURN 'stopping';
@@ -38,7 +38,7 @@ BEGIN
     exceeded := exceeded_budget_v1(p_workflow, w.budget_id);
     IF exceeded IS NULL THEN RETURN 'within_budget'; END IF;
   END IF;
-  IF is_past_pivot_v1(p_workflow, p_pivot, p_cause = 'cancelled') THEN
+  IF w.status <> 'pending' AND is_past_pivot_v1(p_workflow, p_pivot, p_cause = 'cancelled') THEN
     IF p_cause <> 'cancelled' THEN
       PERFORM call_person_v1(p_workflow, NULL, p_cause);
       UPDATE workflows SET expires_at = CASE p_cause WHEN 'timed_out' THEN NULL ELSE expires_at END,
@@ -49,6 +49,7 @@ BEGIN
     END IF;
     RETURN 'past_pivot';
   END IF;
+  IF w.has_flow AND w.status = 'pending' THEN PERFORM leave_flow_v1(p_workflow); END IF;
   UPDATE workflows SET status = 'compensating', cause = p_cause, error = p_error,
          undoes = p_undoes,
          paused_at = CASE WHEN p_cause = 'cancelled' OR w.status = 'pending' THEN NULL ELSE paused_at END,

@@ -1,0 +1,53 @@
+"""The terms of a start as they are stored with the workflow, in the column `flow`."""
+
+from app.payload import dumps
+from app.platform import Json
+from chains.flow.keys import terms_of
+from chains.flow.terms import Terms
+from chains.language.definition import Definition
+
+
+def flow_of(definition: Definition, given: Json) -> str | None:
+    """The terms under which a start with this input is admitted, as they are stored.
+
+    None if nothing controls the start. Raise InvalidInput if a key cannot be made from the input.
+    """
+    return stored(terms_for(definition, given))
+
+
+def terms_for(definition: Definition, given: Json) -> Terms | None:
+    """The terms of a start of this definition; None if it has no flow control."""
+    flow = definition.flow
+    return None if flow is None else terms_of(flow, definition.name, given)
+
+
+def stored(terms: Terms | None) -> str | None:
+    """The JSON text of the terms; None if nothing bounds the start.
+
+    `interval` is the time in seconds between two starts of a throttle.
+    """
+    if terms is None or terms.is_free:
+        return None
+    return dumps(
+        {
+            "limits": [
+                {"scope": each.scope, "name": each.name, "key": each.key, "most": each.most}
+                for each in terms.limits
+            ],
+            "throttles": [
+                {
+                    "name": each.name,
+                    "key": each.key,
+                    "burst": each.burst,
+                    "interval": each.period_seconds / each.limit,
+                }
+                for each in terms.throttles
+            ],
+            "share": terms.share_key,
+            "weight": terms.weight,
+            "cost": terms.cost,
+            "priority": terms.priority,
+            "depth": terms.depth,
+            "unit": terms.cost_unit,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Flow control: what waits for its start, what is admitted, and what frees a place."""
