@@ -29,9 +29,11 @@ from chains import registry
 from chains.admission import publish_start
 from chains.commands.command import Caller, Subject, own_workflow
 from chains.dispatch import dispatch
+from chains.flow.stored import flow_of
 from chains.plans.asking import asked_at_start
 from chains.plans.boundaries import Boundaries, Boundary, boundaries
 from chains.plans.compiler import first_rows
+from chains.starting import dispatching
 from chains.starting.inputs import check_input, timeout_of
 from chains.starting.start import RETIRED
 
@@ -106,12 +108,23 @@ def fork(
             return known
         # The id exists already, so the first commit of this fork succeeded. The connection broke
         # before its answer arrived, and `patiently` committed the fork again.
-        verdict = "started"
+        row = db.row("SELECT status FROM workflows WHERE id = %s", (new.id,))
+        verdict = "waits" if row is not None and row["status"] == "pending" else "started"
+    if verdict == "full":
+        raise dispatching.lane_is_full(subject.type)
     if not is_dry:
-        plan = registry.plan(subject.type, subject.version)
-        heads = list(child.heads)
-        publish_start(new.id, plan, heads, verdict, lambda: dispatch(new.id, heads, plan))
+        _publish(new, verdict)
     return Forked(new.id, created=True)
+
+
+def _publish(new: "_Fork", verdict: str) -> None:
+    """Publish the first steps of a fork, or let flow control admit it."""
+    if verdict == "waits":
+        dispatching.dispatch_soon()
+        return
+    plan = registry.plan(new.source.type, new.source.version)
+    heads = list(new.child.heads)
+    publish_start(new.id, plan, heads, verdict, lambda: dispatch(new.id, heads, plan))
 
 
 @dataclass(frozen=True)
@@ -163,7 +176,10 @@ class _Fork:
     ) -> str:
         plan = registry.plan(self.source.type, self.source.version)
         own = set(adopted)
-        reads_input = plan.asking or isinstance(plan.timeout, Mapping)
+        definition = registry.definition(self.source.type, self.source.version)
+        reads_input = (
+            plan.asking or isinstance(plan.timeout, Mapping) or definition.flow is not None
+        )
         whole = self._input(connection, input) if reads_input else {}
         asked = asked_at_start(plan, whole)
         rows = [
@@ -189,6 +205,7 @@ class _Fork:
             "asks": bool(asked),
             "artifacts": mentioned(dumps([input, step_input])),
             "request": None if self.replaying is None else self.replaying.request,
+            "flow": flow_of(definition, whole),
         }
         return str(connection.execute(text(_FORK), given).scalar_one())
 
@@ -211,7 +228,7 @@ SELECT fork_workflow_v1(:id, :source, :from_step,
   coalesce(cast(:input AS jsonb), (SELECT input FROM workflows WHERE id = :source)),
   :idempotency_key, :request_hash, :timeout, cast(:steps AS jsonb), cast(:adopted AS jsonb),
   cast(:step_input AS jsonb), :by, :reason, :republish, :artifacts, :asks,
-  :request)
+  :request, cast(:flow AS jsonb))
 """
 
 

@@ -24,10 +24,11 @@ from app.protocol.controls import verdict
 from chains import registry
 from chains.commands.command import Caller
 from chains.commands.fork import Replaying, fork
+from chains.flow.stored import flow_of
 from chains.plans.boundaries import Boundary, boundaries
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.start import RETIRED
-from chains.starting.writing import Start, first_rows_of, publish
+from chains.starting.start import RETIRED, publish_accepted
+from chains.starting.writing import Start, first_rows_of
 
 FAILED_STEP = "failed_step"
 BEGINNING = "beginning"
@@ -243,8 +244,8 @@ def _start(
             now.refuse()
             raise Conflict("it has just changed; send the request again", code="changed")
         # The first commit succeeded, but its answer was lost, and it was committed again.
-        found = "started"
-    publish(start, found)
+        found = "started" if start.flow is None else "waits"
+    publish_accepted(start, found)
     return Replayed("started", None, start.id)
 
 
@@ -262,6 +263,7 @@ def _committed(letter: _Letter, start: Start, record: Json) -> str:
         "budget": plan.budget,
         "artifacts": mentioned(start.text),
         "asks": bool(plan.asking),
+        "flow": start.flow,
     }
     try:
         return verdict("replay_dead_letter_v1", given, is_dry=False)
@@ -285,4 +287,5 @@ def _checked(caller: Caller, letter: _Letter, given: Json) -> Start:
     check_input(definition.input_schema, given, caller.id)
     refuse_many_steps(plan, given)
     timeout_of(plan, given)
-    return Start(new, caller.id, letter.type, version, given, letter.priority)
+    flow = flow_of(definition, given)
+    return Start(new, caller.id, letter.type, version, given, letter.priority, flow=flow)

@@ -25,6 +25,7 @@ from chains.dispatch import dispatch_starts
 from chains.firing.candidates import Candidate, replaced_among
 from chains.firing.reading import Schedule
 from chains.firing.reckoning import Reckoned
+from chains.starting import dispatching
 
 log = structlog.get_logger()
 
@@ -210,6 +211,8 @@ def _publish(passes: Sequence[Pass], rows: Sequence[Json]) -> None:
         started = (workflow_id, one.schedule.type, version, one.schedule.priority)
         if row["start"] == "started":
             now.append(started)
+        elif row["start"] == "waits":
+            dispatching.dispatch_soon()
         elif row["start"] == "lined_up":
             backed_up.update(one.queues)
         else:

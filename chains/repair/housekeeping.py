@@ -28,6 +28,7 @@ JOBS = {
     "clean_schedules": ("control.clean_schedules", CLEANUP_SECONDS),
     "clean_events_in": ("control.clean_events_in", CLEANUP_SECONDS),
     "forget_webhooks": ("control.forget_webhooks", CLEANUP_SECONDS),
+    "clean_flow": ("control.clean_flow", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -135,6 +136,23 @@ def forget_webhooks() -> Json:
     return deleted
 
 
+def clean_flow() -> Json:
+    """Delete lanes in which nothing waits, and limits that nobody uses. Returns how many lanes."""
+    deleted, at_once = 0, 1000
+    until = time.monotonic() + _CLEANING_SECONDS
+    is_full = True
+    while is_full and time.monotonic() < until:
+        row = db.row("SELECT clean_flow_v1(%s, %s) AS number", (_IDLE_LANE_SECONDS, at_once))
+        assert row is not None
+        deleted += row["number"]
+        is_full = row["number"] == at_once
+    log.info("housekeeping.lanes_deleted", count=deleted)
+    return {"deleted": deleted}
+
+
+_IDLE_LANE_SECONDS = 600.0
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
@@ -143,6 +161,7 @@ def register(app: Celery) -> None:
         ("control.clean_schedules", clean_schedules),
         ("control.clean_events_in", clean_events_in),
         ("control.forget_webhooks", forget_webhooks),
+        ("control.clean_flow", clean_flow),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

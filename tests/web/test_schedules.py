@@ -329,6 +329,7 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
     items = ask("GET", "schedules", by=admin)["items"]
     assert [(each["kind"], each["name"]) for each in items] == [
         ("system", "clean_events_in"),
+        ("system", "clean_flow"),
         ("system", "clean_schedules"),
         ("system", "clean_uploads"),
         ("system", "forget_webhooks"),

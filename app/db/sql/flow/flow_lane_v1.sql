@@ -48,7 +48,9 @@ BEGIN
     UPDATE flow_lanes SET is_open = true, changed_at = clock_timestamp(),
            tag = greatest(tag, (SELECT v FROM flow_pools WHERE id = lane.pool_id))
      WHERE id = lane.id AND NOT is_open;
-  ELSIF EXISTS (SELECT FROM flow_entries WHERE lane_id = lane.id OFFSET p_depth - 1) THEN
+  ELSIF p_depth IS NOT NULL
+    AND EXISTS (SELECT FROM flow_entries WHERE lane_id = lane.id OFFSET p_depth - 1)
+  THEN
     RETURN NULL;
   END IF;
   RETURN lane.id;

@@ -15,7 +15,7 @@
 --     a backfill last. is_replaced: a later one of them takes its place
 --   p_waiting: [{run, start}], for those runs that wait that may be started now
 --   p_backfill, p_backfill_to: the backfill of which p_new has a part, and how far this part goes
---   start: {prepared_id, version, input, key, hash, timeout, steps, budget, artifacts, asks}, or
+--   start: {prepared_id, version, input, key, hash, timeout, steps, budget, artifacts, asks, flow}, or
 --     {refused, detail} if the definition does not take the input, or null. A run that may start and
 --     has no `start` waits for the next pass, within a second.
 --
@@ -171,6 +171,10 @@ BEGIN
           IF start = 'known' THEN
             outcome := 'skipped';
             reason := 'already_started';
+            workflow_id := NULL;
+          ELSIF start = 'full' THEN
+            outcome := 'dropped';
+            reason := 'lane_full';
             workflow_id := NULL;
           ELSE
             is_running := true;
