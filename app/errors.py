@@ -14,7 +14,7 @@ PlayalterError
 ├── NotFound                the row does not exist, or belongs to another user
 ├── Conflict                the present state does not allow the request
 ├── TooLarge                the body is over its limit
-├── TooMany                 the caller has too many requests of this kind open: try again later
+├── TooMany                 the caller has too many requests of this kind: try again later
 ├── SignatureInvalid        a webhook's signature, time stamp or body is not the platform's
 └── Unavailable             PostgreSQL, Valkey or the storage gave no answer; nothing is lost
 """
@@ -201,9 +201,19 @@ class TooLarge(PlayalterError):
 
 
 class TooMany(PlayalterError):
-    """The caller has too many requests of this kind open. It may try again when one has ended."""
+    """The caller has too many requests of this kind open, or has sent too many of them.
+
+    It may try again when one has ended, or after `after` seconds.
+    """
 
     default_code = "too_many"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, after: float | None = None
+    ) -> None:
+        """`after`: so many seconds from now, a request of this kind may succeed."""
+        super().__init__(message, code=code)
+        self.after = after
 
 
 class SignatureInvalid(PlayalterError):

@@ -4,6 +4,7 @@ No response contains a traceback, a secret or HTML. https://www.rfc-editor.org/r
 """
 
 import errno
+import math
 from http import HTTPStatus
 
 import psycopg2
@@ -176,7 +177,10 @@ def _on_error(error: PlayalterError) -> Response:
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             message = _STORE_MESSAGES.get(error.code, error.message)
-            return problem(status, message, error.code, _places(error))
+            response = problem(status, message, error.code, _places(error))
+            if isinstance(error, TooMany) and error.after is not None:
+                response.headers["Retry-After"] = str(math.ceil(error.after))
+            return response
     return _on_exception(error)
 
 

@@ -35,7 +35,7 @@ from chains.plans.boundaries import Boundaries, Boundary, boundaries
 from chains.plans.compiler import first_rows
 from chains.starting import dispatching
 from chains.starting.inputs import check_input, timeout_of
-from chains.starting.start import RETIRED
+from chains.starting.writing import RETIRED
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from chains.commands.fork import Replaying, fork
 from chains.flow.stored import flow_of
 from chains.plans.boundaries import Boundary, boundaries
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.start import RETIRED, publish_accepted
-from chains.starting.writing import Start, first_rows_of
+from chains.starting.start import publish_accepted
+from chains.starting.writing import RETIRED, Start, first_rows_of
 
 FAILED_STEP = "failed_step"
 BEGINNING = "beginning"

@@ -1,4 +1,4 @@
-"""Stops the workflows whose place a later time of their schedule takes.
+"""Stops the workflows whose place a later time of their schedule, or of their singleton, takes.
 
 The transaction that decides this only adds rows to `schedule_stops`, because it may lock no
 workflow. A stop undoes the workflow: nothing that it has done is left standing. The reconciler
@@ -23,7 +23,7 @@ _AGAIN_SECONDS = 60.0
 
 
 def stop_replaced() -> bool:
-    """Stop up to _MOST workflows that schedules want to stop, and return whether there may be more.
+    """Stop up to _MOST workflows that must stop, and return whether there may be more.
 
     One that cannot be stopped because a fork uses its outcomes is tried again later. One that is
     past its pivot goes on.
@@ -51,19 +51,21 @@ _WANTED = (
 )
 
 
-def _stop(workflow_id: UUID, schedule_id: UUID, overlap: str) -> None:
+def _stop(workflow_id: UUID, schedule_id: UUID | None, overlap: str) -> None:
     found = db.row("SELECT type, version FROM workflows WHERE id = %s", (workflow_id,))
     if found is None:
         return
     living_forks.refuse_while_forked(workflow_id)
     words = f"a later time of its schedule has come ({overlap})"
+    if schedule_id is None:
+        words = "a later start of its singleton takes its place"
     given = {
         "workflow": workflow_id,
         "error": dumps({"code": "cancelled", "message": words}),
         "code": "cancelled",
         "pivot": registry.plan(found["type"], found["version"]).pivot,
         "undoes": True,
-        "by": f"schedule {schedule_id}",
+        "by": "flow control" if schedule_id is None else f"schedule {schedule_id}",
         "reason": words,
     }
     verdict("cancel_workflow_v1", given, is_dry=False)

@@ -120,6 +120,10 @@ class _Fold:
         if data.get("has_steps"):  # a fork that waits for its start
             self._add_first_rows()
 
+    def gathered(self, data: Data) -> None:
+        """Another start has joined the workflow, or it has collected the inputs of all of them."""
+        self.expected.workflow.input = data.get("input", self.expected.workflow.input)
+
     def started(self, data: Data) -> None:
         self.deferred(data)
         self.expected.workflow.status, self.expected.workflow.is_started = "running", True
@@ -304,6 +308,8 @@ def _counts() -> dict[str, int]:
 
 _OF_WORKFLOWS: dict[str, Callable[[_Fold, Data], None]] = {
     "WorkflowDeferred": _Fold.deferred,
+    "StartJoined": _Fold.gathered,
+    "StartsCollected": _Fold.gathered,
     "WorkflowStarted": _Fold.started,
     "WorkflowStopping": _Fold.stopping,
     "WorkflowSucceeded": _Fold.succeeded,

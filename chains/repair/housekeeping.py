@@ -29,6 +29,7 @@ JOBS = {
     "clean_events_in": ("control.clean_events_in", CLEANUP_SECONDS),
     "forget_webhooks": ("control.forget_webhooks", CLEANUP_SECONDS),
     "clean_flow": ("control.clean_flow", CLEANUP_SECONDS),
+    "clean_starts": ("control.clean_starts", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -129,6 +130,22 @@ _DELETED_AT_ONCE = 500
 _CLEANING_SECONDS = 300.0
 
 
+def clean_starts() -> Json:
+    """Delete what flow control no longer needs. Returns how many rows it has deleted.
+
+    What is left after a while is deleted next time.
+    """
+    deleted, now = 0, _DELETED_AT_ONCE
+    until = time.monotonic() + _CLEANING_SECONDS
+    while now >= _DELETED_AT_ONCE and time.monotonic() < until:
+        row = db.row("SELECT trim_starts_v1(%s) AS number", (_DELETED_AT_ONCE,))
+        assert row is not None
+        now = row["number"]
+        deleted += now
+    log.info("housekeeping.starts_deleted", count=deleted)
+    return {"deleted": deleted}
+
+
 def forget_webhooks() -> Json:
     """Delete old webhook messages and attempts. Returns how many rows it has deleted."""
     deleted = endpoints.forget()
@@ -162,6 +179,7 @@ def register(app: Celery) -> None:
         ("control.clean_events_in", clean_events_in),
         ("control.forget_webhooks", forget_webhooks),
         ("control.clean_flow", clean_flow),
+        ("control.clean_starts", clean_starts),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

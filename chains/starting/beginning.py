@@ -10,7 +10,7 @@ import structlog
 from app import db
 from app.errors import Unavailable
 from chains.dispatch import dispatch_starts
-from chains.starting import deferred
+from chains.starting import deferred, gathered
 from chains.starting.writing import Start
 
 log = structlog.get_logger()
@@ -59,7 +59,9 @@ def _starts(ids: Sequence[UUID]) -> dict[UUID, Start]:
 
 def _parameters(start: Start) -> tuple[Any, ...] | None:
     try:
-        return deferred.begin_parameters(start)
+        # It may have been resumed after it was due, before anybody has closed its gathering.
+        complete = gathered.completed(start)
+        return None if complete is None else deferred.begin_parameters(complete)
     except (*db.AWAY, Unavailable):
         raise
     except Exception as err:  # one workflow must not delay the others

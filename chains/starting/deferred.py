@@ -4,20 +4,21 @@ Until then the workflow is pending: it has its row and its input, no steps and n
 version is chosen when it is accepted.
 """
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from app import db, settings
 from app.files.mentions import mentioned
 from chains import admission, registry
+from chains.starting import gathered
 from chains.starting.inputs import timeout_of
 from chains.starting.writing import Start, first_rows_of, publish
 
 FIELDS = "id, user_id, type, version, input, priority"
 
 
-def defer(start: Start) -> str:
-    """Commit a workflow that starts later; return the verdict. Raise psycopg2's errors."""
+def statement(start: Start) -> tuple[str, tuple[Any, ...]]:
+    """The SQL expression that writes a workflow that starts later, and its parameters."""
     deferral = start.deferral
     assert deferral is not None
     parameters = (
@@ -27,9 +28,7 @@ def defer(start: Start) -> str:
         *(deferral.at, deferral.delay_seconds, deferral.within_seconds, start.flow),
     )
     marks = ", ".join(["%s"] * len(parameters))
-    row = db.row(f"SELECT defer_workflow_v1({marks}) AS verdict", parameters)
-    assert row is not None
-    return str(row["verdict"])
+    return f"defer_workflow_v1({marks})", parameters
 
 
 Begun = Literal["begun", "not_published", "waits", "not_due"]
@@ -44,9 +43,9 @@ def begin(workflow_id: UUID, *, is_publishing: bool = True) -> Begun:
     row = db.row(
         f"SELECT {FIELDS} FROM workflows WHERE id = %s AND status = 'pending'", (workflow_id,)
     )
-    if row is None:
+    start = None if row is None else gathered.completed(Start(**row))
+    if start is None:
         return "not_due"
-    start = Start(**row)
     found = db.row(
         "SELECT begin_workflow_v1(%s, %s, %s, %s, %s) AS verdict", begin_parameters(start)
     )

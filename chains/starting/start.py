@@ -5,17 +5,16 @@ A published message may be lost. The reconciler then publishes the step again.
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 import psycopg2
+import structlog
 from uuid_utils.compat import uuid7
 
 from app import db, settings
-from app.errors import Conflict, InvalidInput, Unauthorized
+from app.errors import Conflict, InvalidInput, Unauthorized, Unavailable
 from app.files.mentions import mentioned
 from app.identity.keys import INVALID, require_valid
 from app.payload import whole_numbers
@@ -24,23 +23,21 @@ from chains import registry
 from chains.flow.stored import flow_of
 from chains.language.definition import Definition
 from chains.plans.compiler import DEFAULT_PRIORITY
-from chains.plans.plan import Plan
 from chains.running import pausing
-from chains.starting import deferred, dispatching, together
+from chains.starting import accepting, committing, deferred, dispatching, together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.writing import Deferral, Parent, Start, first_rows_of, publish
+from chains.starting.writing import RETIRED, Deferral, Parent, Start, first_rows_of, publish
 
-RETIRED = "workflows_not_on_a_retired_version"
-"""The constraint that refuses a start if its version was retired or deleted after it was chosen."""
+log = structlog.get_logger()
 
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
 class Started:
-    """The id of the started workflow.
+    """The id of the started workflow, or of that with which the request was answered.
 
-    `created` is false if an earlier request with the same idempotency key created the workflow.
+    `created` is false if another request created the workflow; `how` says what this one has done.
     `summary` is the JSON text of what `queries.workflow_summary` returns, if it is known. `asks`:
     the workflow may ask addresses for approval, so it may have warnings.
     """
@@ -49,6 +46,7 @@ class Started:
     created: bool
     summary: str | None = None
     asks: bool = False
+    how: accepting.How = "started"
 
 
 @dataclass(frozen=True)
@@ -81,19 +79,21 @@ class _Request:
     def check(self, version: int) -> None:
         """Raise InvalidInput if the version refuses the input, and remember the refusal."""
         if version not in self.refused:
-            schema = registry.definition(self.type, version).input_schema
+            definition = registry.definition(self.type, version)
+            given = accepting.given_to(definition.flow, self.input)
             try:
-                check_input(schema, self.input, self.user_id)
+                check_input(definition.input_schema, given, self.user_id)
                 plan = registry.plan(self.type, version)
-                refuse_many_steps(plan, self.input)
-                timeout_of(plan, self.input)
+                refuse_many_steps(plan, given)
+                timeout_of(plan, given)
             except InvalidInput as err:
-                self.refused[version] = err
+                self.refused[version] = err if given is self.input else accepting.of_item(err)
         if version in self.refused:
             raise self.refused[version]
 
     def start(self, workflow_id: UUID, version: int) -> Start:
         """The values to write for a start of this request on `version`."""
+        definition = registry.definition(self.type, version)
         return Start(
             workflow_id,
             self.user_id,
@@ -104,7 +104,7 @@ class _Request:
             self.idempotency_key,
             None if self.idempotency_key is None else self.hash,
             deferral=self.deferral,
-            flow=flow_of(registry.definition(self.type, version), self.input),
+            flow=flow_of(definition, accepting.given_to(definition.flow, self.input)),
         )
 
 
@@ -177,11 +177,14 @@ def _start_fully(request: _Request) -> Started:
         known = _known(request.user_id, key, request.hash)
         if known is not None:
             return known
-    version, _ = _picked(request.type, workflow_id, request.version)
+    version, definition = _picked(request.type, workflow_id, request.version)
     request.check(version)
     start = request.start(workflow_id, version)
+    wanted = accepting.asked(definition.flow, start)
+    if wanted is not None:
+        return _accept(request, start, wanted)
     try:
-        verdict = _commit(start)
+        verdict = committing.commit(start)
     except psycopg2.errors.UniqueViolation as err:
         # Another request with the same idempotency key has committed in the meantime.
         known = _known(request.user_id, key or "", request.hash)
@@ -189,7 +192,35 @@ def _start_fully(request: _Request) -> Started:
             raise Conflict("the workflow exists already", code="exists") from err
         return known
     publish_accepted(start, verdict)
-    return Started(workflow_id, created=True)
+    return Started(workflow_id, created=True, how="waits" if verdict == "waits" else "started")
+
+
+def _accept(request: _Request, start: Start, wanted: Json) -> Started:
+    """Start a workflow if the flow control of its definition lets it (see `accepting`)."""
+    row = accepting.accept(start, wanted, committing.statement(start))
+    match row["verdict"]:
+        case "known" if row["request_hash"] is not None:
+            return _replayed(row, request.hash)
+        case "live":
+            return Started(row["id"], created=False, how="live")
+        case "opened" | "joined" | "full":
+            if row["verdict"] == "full":
+                _begin_now(row["id"])
+            is_own = row["id"] == start.id
+            return Started(row["id"], created=is_own, how="waits" if is_own else "joined")
+    # The first answer to this very request was lost if it is known; the reconciler publishes then.
+    if row["verdict"] == "accepted":
+        publish_accepted(start, row["written"])
+    waits = row["written"] == "waits"
+    return Started(row["id"], created=row["id"] == start.id, how="waits" if waits else "started")
+
+
+def _begin_now(workflow_id: UUID) -> None:
+    """Begin a workflow that has gathered enough. If that fails, the reconciler begins it."""
+    try:
+        deferred.begin(workflow_id)
+    except (*db.AWAY, Unavailable) as err:
+        log.info("start.left_to_reconciler", workflow=str(workflow_id), error=type(err).__name__)
 
 
 def start_child(
@@ -214,7 +245,7 @@ def start_child(
     refuse_many_steps(registry.plan(type, version), input)
     flow = flow_of(definition, input)
     start = Start(child_id, user_id, type, version, input, parent=parent, flow=flow)
-    verdict = _commit(start)
+    verdict = committing.commit(start)
     pausing.follow_parent(child_id)
     publish_accepted(start, verdict)
 
@@ -269,23 +300,6 @@ def _submit(choice: registry.Choice, start: Start, key_prefix: str | None = None
     return row
 
 
-def _rows(start: Start, plan: Plan) -> tuple[Any, ...]:
-    """The first arguments of `start_workflow_v1`."""
-    return (
-        start.id,
-        start.user_id,
-        start.type,
-        start.version,
-        start.text,
-        start.idempotency_key,
-        start.request_hash,
-        timeout_of(plan, start.input),
-        first_rows_of(start, plan),
-        settings.current().republish_seconds,
-        start.priority,
-    )
-
-
 def publish_accepted(start: Start, verdict: str) -> None:
     """Publish the first steps of a start, or let flow control admit it; raise TooMany if its lane
     is full."""
@@ -297,62 +311,8 @@ def publish_accepted(start: Start, verdict: str) -> None:
         publish(start, verdict)
 
 
-def _commit(start: Start) -> str:
-    """Commit a start, and return the verdict of `start_workflow_v1` or `defer_workflow_v1`."""
-    if start.deferral is not None:
-        return db.patiently(lambda: _written(lambda: deferred.defer(start), "deferred"))
-    plan = registry.plan(start.type, start.version)
-    parent = start.parent
-    parameters = (
-        *_rows(start, plan),
-        parent.id if parent else None,
-        parent.step_key if parent else None,
-        parent.depth if parent else 0,
-        plan.budget,
-        mentioned(start.text),
-        bool(plan.asking),
-        start.flow,
-    )
-    verdict = db.patiently(
-        lambda: _written(lambda: _insert(parameters), "waits" if start.flow else "started")
-    )
-    if verdict == "parent_stopped":
-        raise Conflict("the workflow that starts this one is stopping", code="parent_stopping")
-    return verdict
-
-
-def _insert(parameters: tuple[Any, ...]) -> str:
-    marks = ", ".join(["%s"] * len(parameters))
-    row = db.row(f"SELECT start_workflow_v1({marks}) AS verdict", parameters)
-    assert row is not None
-    return str(row["verdict"])
-
-
-def _written(write: Callable[[], str], written: str) -> str:
-    """The verdict of `write`, which inserts a workflow and may be called again after a try whose
-    answer was lost; `written` is its verdict then."""
-    try:
-        return write()
-    except psycopg2.errors.UniqueViolation as err:
-        # If the same id exists, the first try has committed, but the connection broke before its
-        # answer arrived.
-        if err.diag.constraint_name != "workflows_pkey":
-            raise
-        return written
-    except psycopg2.errors.CheckViolation as err:
-        if err.diag.constraint_name != RETIRED:
-            raise
-        raise Conflict(
-            "the version was retired or deleted during this request; send the request again",
-            code="version_retired",
-        ) from err
-
-
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:
-    row = db.call(
-        "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
-        (user_id, idempotency_key),
-    )
+    row = db.call("SELECT id, request_hash FROM known_start_v1(%s, %s)", (user_id, idempotency_key))
     if row is None:
         return None
     return _replayed(row, request_hash)

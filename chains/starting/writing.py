@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 from uuid import UUID
 
 from app.payload import dumps
@@ -13,6 +14,13 @@ from chains.dispatch import dispatch_start
 from chains.plans.asking import asked_at_start
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
 from chains.plans.plan import Plan
+
+RETIRED = "workflows_not_on_a_retired_version"
+"""The constraint that refuses a start if its version was retired or deleted after it was chosen."""
+
+
+Statement = tuple[str, tuple[Any, ...]]
+"""An SQL expression that writes a start and returns its verdict, and its parameters."""
 
 
 @dataclass(frozen=True)

@@ -331,6 +331,7 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
         ("system", "clean_events_in"),
         ("system", "clean_flow"),
         ("system", "clean_schedules"),
+        ("system", "clean_starts"),
         ("system", "clean_uploads"),
         ("system", "forget_webhooks"),
         ("system", "probe_platforms"),

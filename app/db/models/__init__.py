@@ -14,6 +14,13 @@ from app.db.models.flow import (
     FlowReleasedRow,
     FlowTurnRow,
 )
+from app.db.models.gathering import (
+    SingletonRow,
+    StartGathering,
+    StartHandle,
+    StartItem,
+    StartRate,
+)
 from app.db.models.incoming import (
     EventSource,
     EventTrigger,
@@ -128,6 +135,11 @@ __all__ = [
     "ScheduleRunRow",
     "ScheduleStopRow",
     "SchemaBaseline",
+    "SingletonRow",
+    "StartGathering",
+    "StartHandle",
+    "StartItem",
+    "StartRate",
     "StepRow",
     "TriggerMatch",
     "User",

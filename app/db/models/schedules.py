@@ -182,11 +182,14 @@ class ScheduleBackfillRow(Base):
 
 
 class ScheduleStopRow(Base):
-    """A workflow that a schedule wants to stop."""
+    """A workflow that must stop because another start of its schedule or singleton takes its place.
+
+    It is a singleton's if `schedule_id` is None.
+    """
 
     __tablename__ = "schedule_stops"
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
-    schedule_id: Mapped[UUID]
+    schedule_id: Mapped[UUID | None]
     overlap: Mapped[str]
     try_at: Mapped[datetime] = mapped_column(server_default=NOW)
     __table_args__ = (Index("schedule_stops_in_order", "try_at"),)

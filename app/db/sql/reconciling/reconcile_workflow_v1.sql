@@ -45,13 +45,14 @@ BEGIN
   IF w.status = 'pending' THEN
     UPDATE workflows SET next_wake_at = greatest(
              least(CASE WHEN w.paused_at IS NOT NULL THEN playalter_now() + interval '1 hour'
+                        WHEN w.starts_at > playalter_now() THEN w.starts_at
                         -- Who admits it looks at it.
                         WHEN w.flow IS NOT NULL AND EXISTS (
                           SELECT FROM flow_entries AS e
                            WHERE e.lane_id = w.lane_id AND e.workflow_id = p_workflow
                              AND e.order_at = order_in_flow(w.created_at, w.starts_at, w.priority, w.flow))
                           THEN playalter_now() + interval '1 hour'
-                        ELSE greatest(w.starts_at, playalter_now() + seconds(p_republish)) END,
+                        ELSE playalter_now() + seconds(p_republish) END,
                    w.expires_at), playalter_now() + interval '1 second')
      WHERE id = p_workflow;
     RETURN QUERY SELECT w.status, '{}'::text[], coalesce(w.expires_at <= playalter_now(), false),

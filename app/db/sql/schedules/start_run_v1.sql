@@ -11,7 +11,7 @@ BEGIN
   SELECT * INTO w FROM jsonb_to_record(p_start) AS s (prepared_id uuid, version integer, input text,
     key text, hash text, timeout double precision, steps text, budget bigint, artifacts uuid[],
     asks boolean, flow text);
-  IF EXISTS (SELECT FROM workflows WHERE idempotency_key = w.key AND user_id IS NOT DISTINCT FROM p_user) THEN
+  IF EXISTS (SELECT FROM known_start_v1(p_user, w.key)) THEN
     RETURN 'known';
   END IF;
   RETURN start_workflow_v1(w.prepared_id, p_user, p_type, w.version, w.input::jsonb, w.key,

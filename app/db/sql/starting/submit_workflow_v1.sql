@@ -41,8 +41,8 @@ BEGIN
   END IF;
   IF p_idempotency_key IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock(idempotency_lock_v1(p_user, p_idempotency_key));
-    SELECT w.id, w.request_hash INTO id, request_hash FROM workflows AS w
-     WHERE w.idempotency_key = p_idempotency_key AND w.user_id IS NOT DISTINCT FROM p_user;
+    SELECT known.id, known.request_hash INTO id, request_hash
+      FROM known_start_v1(p_user, p_idempotency_key) AS known;
     IF FOUND THEN
       verdict := 'known';
       RETURN NEXT;

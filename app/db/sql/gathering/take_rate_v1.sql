@@ -1,0 +1,21 @@
+-- Takes one start of a rate limit. Returns 0 if it may start, or else after how many seconds one may.
+--
+-- It is the generic cell rate algorithm: p_limit starts may come at once, and what was used comes back
+-- evenly, all of it in p_period seconds. `tat` is when all of it would be back. Locks the row of the
+-- key until the end of the transaction, and a start that is not committed gives back what it took.
+CREATE OR REPLACE FUNCTION take_rate_v1(
+  p_type text, p_key text, p_limit integer, p_period double precision)
+RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+  -- Rounded down, so that p_limit of them are not more than the period.
+  each CONSTANT interval := interval '1 microsecond' * floor(p_period * 1e6 / p_limit);
+  at timestamptz := playalter_now();
+  back_at timestamptz;
+BEGIN
+  INSERT INTO start_rates AS r (type, key, tat) VALUES (p_type, p_key, at + each)
+  ON CONFLICT (type, key) DO UPDATE SET tat = greatest(r.tat, at) + each
+   WHERE greatest(r.tat, at) + each <= at + seconds(p_period);
+  IF FOUND THEN RETURN 0; END IF;
+  SELECT tat INTO back_at FROM start_rates WHERE type = p_type AND key = p_key;
+  RETURN greatest(extract(epoch FROM back_at + each - seconds(p_period) - at), 0.001);
+END $$;
