@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app import db
-from app.errors import Conflict, InvalidInput, Permanent
+from app.errors import Conflict, InvalidInput, Permanent, TooMany
 from app.payload import clean
 from chains.incoming.events import Stored
 from chains.incoming.rules import Trigger
@@ -32,6 +32,10 @@ def start(match: Match) -> str:
     """
     try:
         workflow_id, is_new = _started(match)
+    except TooMany as err:
+        return settle(match, "dropped", None, err.message)
+    except _Live as live:
+        return settle(match, "dropped", live.workflow_id, "a workflow of its singleton is live")
     except ExpressionInvalid as err:
         return settle(match, "raised", None, str(err))
     except (InvalidInput, Permanent) as err:
@@ -61,13 +65,22 @@ def _started(match: Match) -> tuple[UUID, bool]:
             raise
         # Another event with this key, or this match before the trigger was changed.
         return _known(trigger.user_id, match.start_key), False
-    return started.id, started.created
+    if started.how == "live":
+        raise _Live(started.id)
+    # What it has joined was opened by another start, but for this event too.
+    return started.id, started.created or started.how == "joined"
+
+
+class _Live(Exception):
+    """Nothing was started, because this workflow of the singleton has not ended."""
+
+    def __init__(self, workflow_id: UUID) -> None:
+        super().__init__(str(workflow_id))
+        self.workflow_id = workflow_id
 
 
 def _known(user_id: UUID, start_key: str | None) -> UUID:
-    row = db.call(
-        "SELECT id FROM workflows WHERE user_id = %s AND idempotency_key = %s", (user_id, start_key)
-    )
+    row = db.call("SELECT id FROM known_start_v1(%s, %s)", (user_id, start_key))
     assert row is not None
     found: UUID = row["id"]
     return found

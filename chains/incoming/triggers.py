@@ -196,7 +196,7 @@ _COUNTS = (
 _REASONS = (
     "SELECT t.id AS trigger_id, m.outcome, m.reason, m.decided_at AS at, m.event_id"
     " FROM unnest(cast(:ids AS uuid[])) AS t (id) CROSS JOIN LATERAL ("
-    "  SELECT found.* FROM unnest(ARRAY['refused', 'raised', 'stopped']) AS o (outcome)"
+    "  SELECT found.* FROM unnest(ARRAY['refused', 'raised', 'stopped', 'dropped']) AS o (outcome)"
     "   CROSS JOIN LATERAL (SELECT * FROM trigger_matches AS each"
     "    WHERE each.trigger_id = t.id AND each.outcome = o.outcome"
     "    ORDER BY each.decided_at DESC LIMIT 1) AS found"

@@ -45,12 +45,21 @@ api = blueprint("workflows", "Workflows")
 @api.post(
     "/workflows",
     summary="Start a workflow",
-    responses={201: StartedWorkflow, 200: StartedWorkflow, **problems(400, 409, 413, 415)},
+    responses={
+        201: StartedWorkflow,
+        200: StartedWorkflow,
+        202: StartedWorkflow,
+        **problems(400, 409, 413, 415, 429),
+    },
 )
 @reads_few_headers
 def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
     """201 with the workflow's address. 200 with `Idempotent-Replayed: true` if an earlier request
-    with this `Idempotency-Key` has started it. With `start_at` or `delay` it is `pending` first."""
+    with this `Idempotency-Key` has started it. With `start_at` or `delay` it is `pending` first.
+
+    If the definition has flow control: 202 if the workflow waits; 200 with `"created": false` if a
+    workflow of its singleton lives, and 429 beyond its rate limit: nothing was started then.
+    """
     user_id = caller()
     started = start.start_workflow(
         user_id=user_id,
@@ -63,10 +72,25 @@ def start_workflow(header: StartHeader, body: StartWorkflow) -> Response:
         deferral=_deferral(body),
     )
     headers = {"Location": f"/v1/workflows/{started.id}"}
+    if started.how != "started":
+        return JsonResponse(_answered(started, user_id), _STATUSES[started.how], headers)
     if not started.created:
         headers["Idempotent-Replayed"] = "true"
     status = HTTPStatus.CREATED if started.created else HTTPStatus.OK
     return JsonResponse(_shown(started, user_id), status, headers)
+
+
+_STATUSES = {
+    "waits": HTTPStatus.ACCEPTED,
+    "joined": HTTPStatus.ACCEPTED,
+    "live": HTTPStatus.OK,
+}
+
+
+def _answered(started: start.Started, user_id: UUID) -> dict[str, Any]:
+    """The answer to a request about which flow control has decided."""
+    shown = with_warnings(queries.workflow_summary(started.id, user_id), user_id)
+    return shown | {"flow": started.how, "created": started.created}
 
 
 @api.get(

@@ -12,7 +12,7 @@ from web.schemas.parts import Body, Cursor, Query, TypeName
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", examples=["paid-invoices"])]
 Expression = Annotated[str, Field(min_length=1, max_length=1024)]
-MatchOutcome = Literal["pending", "started", "repeated", "refused", "raised", "stopped"]
+MatchOutcome = Literal["pending", "started", "repeated", "refused", "raised", "stopped", "dropped"]
 assert set(MatchOutcome.__args__) == set(MATCH_OUTCOMES)  # type: ignore[attr-defined] # Literal's own
 
 
@@ -69,6 +69,7 @@ class EventMatch(BaseModel):
     `pending`: the workflow will be started. `repeated`: the trigger's idempotency key had started
     the workflow before. `refused`: the definition refused the start. `raised`: an expression of the
     trigger failed. `stopped`: a guard against loops, or against many starts, stopped it.
+    `dropped`: the flow control of the definition has started nothing for it.
     """
 
     trigger: str
@@ -189,6 +190,7 @@ class TriggerCounts(BaseModel):
     refused: int
     raised: int
     stopped: int
+    dropped: int
 
 
 class TriggerProblem(BaseModel):

@@ -139,9 +139,17 @@ class Workflow(BaseModel):
 
 class StartedWorkflow(Workflow):
     """A workflow that was started. `warnings` names the addresses that it will ask to approve and
-    that no user has; nothing waits for that yet."""
+    that no user has; nothing waits for that yet.
+
+    `flow` is there if flow control has decided about the request. `waits`: the workflow waits,
+    until `starts_at` if that is set. `joined`: the input is part of this workflow, which another
+    request has opened. `live`: nothing was started, because this workflow of the singleton has not
+    ended. `created`: whether the workflow is this request's own.
+    """
 
     warnings: list[str]
+    flow: Literal["waits", "joined", "live"] | None = None
+    created: bool | None = None
 
 
 class WorkflowDetail(Workflow):

@@ -85,6 +85,7 @@ class EventTrigger(Base):
     cleared_refused: Mapped[int] = mapped_column(BigInteger, server_default=_NONE)
     cleared_raised: Mapped[int] = mapped_column(BigInteger, server_default=_NONE)
     cleared_stopped: Mapped[int] = mapped_column(BigInteger, server_default=_NONE)
+    cleared_dropped: Mapped[int] = mapped_column(BigInteger, server_default=_NONE)
     __table_args__ = (
         in_project(),
         Index(

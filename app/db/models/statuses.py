@@ -30,7 +30,10 @@ UNDO_KINDS = ("undo", "orphan_undo")
 """The kinds of rows that are compensations."""
 CAUSES = ("failed", "timed_out", "cancelled", "over_budget")
 RESOLUTIONS = ("accepted", "refused", "never")
-MATCH_OUTCOMES = ("pending", "started", "repeated", "refused", "raised", "stopped")
+MATCH_OUTCOMES = (
+    *("pending", "started", "repeated", "refused", "raised", "stopped"),
+    "dropped",
+)
 """What became of an incoming event at a trigger."""
 VERIFICATIONS = ("standard_webhooks", "hmac", "none")
 """How the webhooks of a source are verified."""

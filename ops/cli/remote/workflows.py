@@ -56,10 +56,19 @@ def submit(
     with server() as api:
         started = api.start(type, given, idempotency_key or uuid4().hex, **options)
         click.echo(started["id"])
+        if words := _FLOW.get(started.get("flow") or ""):
+            click.echo(words, err=True)
         for warning in started["warnings"]:
             click.echo(warning, err=True)
         if is_watched:
             _follow(api, started["id"])
+
+
+_FLOW = {
+    "waits": "it waits by the flow control of its definition",
+    "joined": "the input is part of this workflow, which waits for further starts",
+    "live": "nothing was started: this workflow of the singleton has not ended",
+}
 
 
 @click.command()

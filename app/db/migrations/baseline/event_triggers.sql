@@ -27,6 +27,7 @@ CREATE TABLE event_triggers (
   cleared_refused bigint DEFAULT 0 NOT NULL,
   cleared_raised bigint DEFAULT 0 NOT NULL,
   cleared_stopped bigint DEFAULT 0 NOT NULL,
+  cleared_dropped bigint DEFAULT 0 NOT NULL,
   FOREIGN KEY (organisation_id, project_id) REFERENCES projects (organisation_id, id)
 );
 

@@ -2,7 +2,8 @@
 -- expressions failed. outcome: `pending` until the workflow is started (the reconciler tries at
 -- act_after), then `started`, or `repeated` if the trigger's idempotency key had started workflow_id
 -- before. `refused`: the start was refused. `raised`: an expression failed. `stopped`: by the guards
--- against loops and against many starts. reason says why, for the last three.
+-- against loops and against many starts. `dropped`: the flow control of the definition has started
+-- nothing for it. reason says why, for the last four.
 --
 -- start_key is the idempotency key of the workflow. It is committed before the start, so that an
 -- event that the workflow emits finds the event that caused it.
@@ -18,7 +19,7 @@ CREATE TABLE trigger_matches (
   failures smallint DEFAULT 0 NOT NULL,
   PRIMARY KEY (event_id, trigger_id),
   CONSTRAINT trigger_matches_outcome CHECK (outcome IN (
-    'pending', 'started', 'repeated', 'refused', 'raised', 'stopped'))
+    'pending', 'started', 'repeated', 'refused', 'raised', 'stopped', 'dropped'))
 );
 
 CREATE INDEX trigger_matches_by_trigger ON trigger_matches (trigger_id, outcome, decided_at);

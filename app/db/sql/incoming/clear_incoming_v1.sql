@@ -19,14 +19,16 @@ BEGIN
            count(*) FILTER (WHERE outcome = 'repeated') AS repeated,
            count(*) FILTER (WHERE outcome = 'refused') AS refused,
            count(*) FILTER (WHERE outcome = 'raised') AS raised,
-           count(*) FILTER (WHERE outcome = 'stopped') AS stopped
+           count(*) FILTER (WHERE outcome = 'stopped') AS stopped,
+           count(*) FILTER (WHERE outcome = 'dropped') AS dropped
       FROM gone GROUP BY trigger_id)
   UPDATE event_triggers AS t
      SET cleared_started = cleared_started + c.started,
          cleared_repeated = cleared_repeated + c.repeated,
          cleared_refused = cleared_refused + c.refused,
          cleared_raised = cleared_raised + c.raised,
-         cleared_stopped = cleared_stopped + c.stopped
+         cleared_stopped = cleared_stopped + c.stopped,
+         cleared_dropped = cleared_dropped + c.dropped
     FROM counted AS c WHERE t.id = c.trigger_id;
   DELETE FROM incoming_events WHERE id = ANY (old);
   DELETE FROM event_triggers AS t
