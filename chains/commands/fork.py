@@ -205,7 +205,7 @@ class _Fork:
             "asks": bool(asked),
             "artifacts": mentioned(dumps([input, step_input])),
             "request": None if self.replaying is None else self.replaying.request,
-            "flow": flow_of(definition, whole),
+            "flow": flow_of(definition, whole, self.source.user_id),
         }
         return str(connection.execute(text(_FORK), given).scalar_one())
 

@@ -287,5 +287,5 @@ def _checked(caller: Caller, letter: _Letter, given: Json) -> Start:
     check_input(definition.input_schema, given, caller.id)
     refuse_many_steps(plan, given)
     timeout_of(plan, given)
-    flow = flow_of(definition, given)
+    flow = flow_of(definition, given, caller.id)
     return Start(new, caller.id, letter.type, version, given, letter.priority, flow=flow)

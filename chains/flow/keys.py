@@ -6,6 +6,7 @@ Pure. Keys are evaluated once, when the start is accepted, with a bound of work.
 import hashlib
 import math
 from typing import Any
+from uuid import UUID
 
 from app.errors import InvalidInput
 from app.payload import text_of
@@ -55,8 +56,8 @@ class Keys:
             raise _refused(place, str(err)) from err
 
 
-def terms_of(flow: Flow, name: str, given: Json) -> Terms:
-    """The terms of a start of the definition `name` with this input.
+def terms_of(flow: Flow, name: str, given: Json, user_id: UUID | None = None) -> Terms:
+    """The terms of a start of the definition `name` with this input, by this user.
 
     Raise InvalidInput, with the code `flow_key_invalid`, if an expression fails or its value cannot
     be used.
@@ -65,7 +66,7 @@ def terms_of(flow: Flow, name: str, given: Json) -> Terms:
     share = flow.share
     share_key = "" if share is None else keys.of(share.key, "/flow/share/key")
     return Terms(
-        limits=tuple(_limits(flow, name, keys)),
+        limits=tuple(_limits(flow, name, keys, user_id)),
         throttles=_throttles(flow, name, keys),
         share_key=share_key,
         weight=1.0 if share is None else share.weights.get(share_key, 1.0),
@@ -76,16 +77,17 @@ def terms_of(flow: Flow, name: str, given: Json) -> Terms:
     )
 
 
-def _limits(flow: Flow, name: str, keys: Keys) -> list[Limit]:
+def _limits(flow: Flow, name: str, keys: Keys, user_id: UUID | None) -> list[Limit]:
     found = [
         _limit(each, name, keys.of(each.key, f"/flow/concurrency/{number}/key"))
         for number, each in enumerate(flow.concurrency or ())
     ]
     one = flow.singleton
     if one is not None and one.mode != "skip":
-        # A replaced workflow may still be undone, so its successor waits for its place too.
+        # A replaced workflow may still be undone, so its successor waits for its place too. A
+        # singleton is a user's: nobody waits for, or stops, the workflow of somebody else.
         key = keys.of(one.key, "/flow/singleton/key")
-        found.append(Limit("definition", name, f"singleton:{key}", 1))
+        found.append(Limit("definition", name, f"singleton:{user_id or ''}:{key}", 1))
     return found
 
 

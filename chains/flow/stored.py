@@ -1,24 +1,37 @@
 """The terms of a start as they are stored with the workflow, in the column `flow`."""
 
+from uuid import UUID
+
 from app.payload import dumps
 from app.platform import Json
 from chains.flow.keys import terms_of
 from chains.flow.terms import Terms
 from chains.language.definition import Definition
+from chains.language.flow import Flow
 
 
-def flow_of(definition: Definition, given: Json) -> str | None:
+def flow_of(
+    definition: Definition, given: Json, user_id: UUID | None = None, own: Flow | None = None
+) -> str | None:
     """The terms under which a start with this input is admitted, as they are stored.
 
+    `user_id` is the owner of the start, and `own` the flow control of the schedule that makes it.
     None if nothing controls the start. Raise InvalidInput if a key cannot be made from the input.
     """
-    return stored(terms_for(definition, given))
+    return stored(terms_for(definition, given, user_id, own))
 
 
-def terms_for(definition: Definition, given: Json) -> Terms | None:
+def terms_for(
+    definition: Definition, given: Json, user_id: UUID | None = None, own: Flow | None = None
+) -> Terms | None:
     """The terms of a start of this definition; None if it has no flow control."""
-    flow = definition.flow
-    return None if flow is None else terms_of(flow, definition.name, given)
+    flow = flow_for(definition, own)
+    return None if flow is None else terms_of(flow, definition.name, given, user_id)
+
+
+def flow_for(definition: Definition, own: Flow | None) -> Flow | None:
+    """The flow control of a definition, with the fields that a schedule has of its own."""
+    return own if definition.flow is None else definition.flow.with_(own)
 
 
 def stored(terms: Terms | None) -> str | None:

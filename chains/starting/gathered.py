@@ -47,7 +47,7 @@ _FOUND = (
 
 def _with(start: Start, definition: Definition, given: Any) -> Start | None:
     try:
-        terms = flow_of(definition, given)
+        terms = flow_of(definition, given, start.user_id)
     except InvalidInput as err:
         error = dumps({"code": err.code, "message": err.message})
         pivot = registry.plan(start.type, start.version).pivot

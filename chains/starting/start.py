@@ -94,6 +94,7 @@ class _Request:
     def start(self, workflow_id: UUID, version: int) -> Start:
         """The values to write for a start of this request on `version`."""
         definition = registry.definition(self.type, version)
+        given = accepting.given_to(definition.flow, self.input)
         return Start(
             workflow_id,
             self.user_id,
@@ -104,7 +105,7 @@ class _Request:
             self.idempotency_key,
             None if self.idempotency_key is None else self.hash,
             deferral=self.deferral,
-            flow=flow_of(definition, accepting.given_to(definition.flow, self.input)),
+            flow=flow_of(definition, given, self.user_id),
         )
 
 
@@ -243,7 +244,7 @@ def start_child(
     version, definition = _picked(type, child_id, version)
     check_input(definition.input_schema, input, user_id)
     refuse_many_steps(registry.plan(type, version), input)
-    flow = flow_of(definition, input)
+    flow = flow_of(definition, input, user_id)
     start = Start(child_id, user_id, type, version, input, parent=parent, flow=flow)
     verdict = committing.commit(start)
     pausing.follow_parent(child_id)

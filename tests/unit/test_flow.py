@@ -1,6 +1,7 @@
 """The `flow` of a definition: what is refused with its reason, and the terms made from an input."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -167,17 +168,18 @@ FLOW = Flow.model_validate(
         "singleton": {"mode": "replace", "key": "input.is_new"},
     }
 )
+ADA = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 GIVEN = {"user": "ada", "n": 7, "tier": "gold", "p": 9.0, "is_new": True}
 
 
 def test_terms_have_every_limit_with_the_value_of_its_key() -> None:
-    assert terms_of(FLOW, "sample", GIVEN) == Terms(
+    assert terms_of(FLOW, "sample", GIVEN, ADA) == Terms(
         limits=(
             Limit("definition", "sample", "input.user=ada", 2),
             Limit("definition", "sample", "", 5),
             Limit("account", "paid", "ada", 9),
             Limit("definition", "sample", "second=ada", 4),
-            Limit("definition", "sample", "singleton:true", 1),
+            Limit("definition", "sample", f"singleton:{ADA}:true", 1),
         ),
         throttles=(Throttle("sample", "7", 10, 60.0, 1),),
         share_key="gold",

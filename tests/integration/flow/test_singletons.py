@@ -13,6 +13,7 @@ from chains.starting.writing import Deferral
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.driving import drive
 from tests.integration.flow.gathering import count, push, set_clock
+from tests.integration.flow.samples import admit, turn
 from tests.unit.definitions import noop
 
 
@@ -66,11 +67,13 @@ def test_replaced_workflow_is_stopped_and_undone(kernel: Kernel) -> None:
     row = kernel.workflow(first.id)
     assert (row["status"], row["cause"]) == ("cancelled", "cancelled")
     assert "takes its place" in row["error"]["message"]
-    drive()
+    turn()
+    turn()
     assert kernel.workflow(second.id)["status"] == "succeeded"
     third = push(kernel, name, {"n": 3})
     stop_replaced()
     assert kernel.workflow(second.id)["status"] == "succeeded"
+    admit()
     assert kernel.workflow(third.id)["status"] == "running"
 
 
@@ -81,6 +84,7 @@ def test_of_starts_at_the_same_instant_the_last_one_is_not_replaced(
     found = in_threads([lambda n=n: push(kernel, name, {"n": n}) for n in range(8)])  # type: ignore[misc]
     stop_replaced()
     reconcile()
+    admit()
     statuses = sorted(kernel.workflow(each.id)["status"] for each in found)
     assert statuses == [*["cancelled"] * 7, "running"]
     last = db.row("SELECT workflow_id AS id FROM singletons", ())
