@@ -10,7 +10,8 @@ from app.errors import NotFound
 from app.platform import Json
 
 _SHOWN = """
-SELECT s.id, s.name, s.type, s.version, s.input, s.priority, s.spec, s.overlap, s.catch_up_seconds,
+SELECT s.id, s.name, s.type, s.version, s.input, s.priority, s.spec, s.flow, s.overlap,
+       s.catch_up_seconds,
        s.pauses_on_failure, s.paused_at IS NOT NULL AS is_paused, s.paused_at, s.paused_by,
        s.paused_note, s.next_nominal_at AS next_at, s.due_at, s.last_fired_at, s.started, s.missed,
        s.skipped, s.dropped, s.refused, s.created_at, s.changed_at,

@@ -47,6 +47,7 @@ class Schedule:
     version: int | None
     input: Json
     priority: int
+    flow: Json | None
     spec: Json
     spec_version: int
     calendar: str | None
@@ -91,7 +92,8 @@ def _read(ids: Collection[str]) -> list[Schedule]:
 
 
 _READ = """
-SELECT s.id, s.user_id, s.name, s.type, s.version, s.input, s.priority, s.spec, s.spec_version,
+SELECT s.id, s.user_id, s.name, s.type, s.version, s.input, s.priority, s.flow, s.spec,
+       s.spec_version,
        s.calendar, c.dates, s.overlap, s.catch_up_seconds, s.seen_to,
        s.paused_at IS NOT NULL AS is_paused, playalter_now() AS now, r.is_running, r.waiting_count,
        b.id AS backfill_id, b.done_to AS backfill_done_to, b.until_at AS backfill_until,

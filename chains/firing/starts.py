@@ -14,13 +14,15 @@ from uuid_utils.compat import uuid7
 
 from app.errors import InvalidInput, Permanent
 from app.files.mentions import mentioned
-from app.payload import whole_numbers
+from app.payload import dumps, whole_numbers
 from app.platform import Json
 from chains import registry
-from chains.flow.stored import flow_of
+from chains.firing.flowing import own_flow
+from chains.flow.stored import flow_for, flow_of
 from chains.language.expression_rules import expression_faults
 from chains.language.expressions import ExpressionInvalid, expressions, render, roots
 from chains.language.functions.dates import written
+from chains.starting import accepting
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
 from chains.starting.writing import Start, first_rows_of
 
@@ -85,6 +87,10 @@ class Recipe(Protocol):
     def priority(self) -> int:
         """Their priority."""
 
+    @property
+    def flow(self) -> Json | None:
+        """The flow control of the schedule."""
+
 
 class Starter:
     """Prepares the starts of one pass. The versions of each type are read once."""
@@ -107,24 +113,28 @@ class Starter:
         version = self._version(schedule.type, schedule.version, workflow_id)
         given = self._input(schedule, nominal)
         plan = registry.plan(schedule.type, version)
-        check_input(
-            registry.definition(schedule.type, version).input_schema, given, schedule.user_id
-        )
-        refuse_many_steps(plan, given)
+        definition = registry.definition(schedule.type, version)
+        own = own_flow(schedule.flow)
+        flow = flow_for(definition, own)
+        whole = accepting.given_to(flow, given)
+        check_input(definition.input_schema, whole, schedule.user_id)
+        refuse_many_steps(plan, whole)
         start = Start(workflow_id, schedule.user_id, schedule.type, version, given)
         mentions = mentioned(start.text)
+        wanted = accepting.asked(flow, start)
         return {
             "prepared_id": str(workflow_id),
             "version": version,
             "input": start.text,
             "key": key,
             "hash": _hash(schedule.type, schedule.priority, start.text),
-            "timeout": timeout_of(plan, given),
+            "timeout": timeout_of(plan, whole),
             "steps": first_rows_of(start, plan),
             "budget": plan.budget,
             "artifacts": None if mentions is None else list(map(str, mentions)),
             "asks": bool(plan.asking),
-            "flow": flow_of(registry.definition(schedule.type, version), given),
+            "flow": flow_of(definition, whole, schedule.user_id, own),
+            "wanted": None if wanted is None else dumps(wanted),
         }
 
     def _input(self, schedule: Recipe, nominal: datetime) -> Json:

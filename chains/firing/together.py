@@ -172,7 +172,8 @@ def _groups(passes: Sequence[Pass]) -> Iterator[list[Pass]]:
     group: list[Pass] = []
     characters = 0
     for queues, _, one in ordered:
-        if len(queues) > 1:
+        # What flow control decides takes locks of its own, in no common order.
+        if len(queues) > 1 or any(each.get("wanted") for each in one.starts.values()):
             yield [one]
             continue
         size = sum(map(size_of, one.starts.values()))
@@ -190,6 +191,10 @@ def size_of(start: Json) -> int:
     return len(start.get("input", "")) + len(start.get("steps", ""))
 
 
+_GATHERED = frozenset({"opened", "joined", "complete"})
+"""The starts that wait for further ones. The reconciler begins them."""
+
+
 def _place(each: tuple[list[str], UUID, Pass]) -> tuple[list[str], UUID]:
     return each[0], each[1]
 
@@ -199,7 +204,7 @@ def _publish(passes: Sequence[Pass], rows: Sequence[Json]) -> None:
     now: list[tuple[UUID, str, int, int]] = []
     backed_up: set[str] = set()
     for row in rows:
-        if row["outcome"] != "started":
+        if row["outcome"] != "started" or row["start"] in _GATHERED:
             continue
         one = passes[row["number"] - 1]
         workflow_id = row["workflow_id"]

@@ -204,8 +204,8 @@ def _accept(request: _Request, start: Start, wanted: Json) -> Started:
             return _replayed(row, request.hash)
         case "live":
             return Started(row["id"], created=False, how="live")
-        case "opened" | "joined" | "full":
-            if row["verdict"] == "full":
+        case "opened" | "joined" | "complete":
+            if row["verdict"] == "complete":
                 _begin_now(row["id"])
             is_own = row["id"] == start.id
             return Started(row["id"], created=is_own, how="waits" if is_own else "joined")

@@ -268,6 +268,7 @@ def _wanted(name: str, body: ChangeSchedule) -> Wanted:
         overlap=body.overlap,
         catch_up_seconds=body.catch_up_seconds,
         pauses_on_failure=body.pauses_on_failure,
+        flow=body.flow,
     )
 
 

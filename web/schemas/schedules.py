@@ -61,6 +61,12 @@ class ChangeSchedule(Body):
     )
     priority: int = Field(default=5, ge=1, le=9)
     spec: dict[str, Any] = _SPEC
+    flow: dict[str, Any] | None = Field(
+        default=None,
+        description="Flow control of this schedule: fields of the `flow` of a definition, which"
+        " take the place of those of the definition. `debounce` and `batch` are the definition's.",
+        examples=[{"throttle": {"limit": 10, "period": "1m"}}],
+    )
     overlap: Policy = "skip"
     catch_up_seconds: CatchUp | None = None
     pauses_on_failure: bool = Field(
@@ -163,8 +169,9 @@ class Schedule(BaseModel):
 
     `next_at` is its next time and `due_at` the same with jitter; null while it is paused, or if it
     has no further time. `last_fired_at`: when it last started a workflow. The counts are of times:
-    `skipped` because of `overlap`, `missed` because they were too late, `dropped` because too many
-    waited or the schedule was paused, `refused` by the definition. `running` and `waiting` are of
+    `skipped` because of `overlap` or of a singleton, `missed` because they were too late, `dropped`
+    because too many waited, of a rate limit, or because the schedule was paused, `refused` by the
+    definition. `running` and `waiting` are of
     now. A `system` job has only `name`, `every_seconds`, `last_fired_at` and `last_error`.
     """
 
@@ -176,6 +183,7 @@ class Schedule(BaseModel):
     input: dict[str, Any] | None
     priority: int | None
     spec: dict[str, Any] | None
+    flow: dict[str, Any] | None
     overlap: Overlap | None
     catch_up_seconds: int | None
     pauses_on_failure: bool | None

@@ -62,6 +62,8 @@ class ScheduleRow(Base):
     """The input of its workflows, with references to `scheduled_at` and `schedule`."""
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
     spec: Mapped[dict[str, Any]]
+    flow: Mapped[dict[str, Any] | None]
+    """Flow control of its own, whose fields take the place of those of the definition."""
     calendar: Mapped[str | None]
     spec_version: Mapped[int] = mapped_column(server_default=text("1"))
     overlap: Mapped[str] = mapped_column(server_default=text("'skip'"))

@@ -15,6 +15,7 @@ from app.payload import dumps
 from app.platform import Json
 from chains.commands.command import Caller
 from chains.commands.schedules.subject import checked_spec, locked, note, times_after
+from chains.firing.flowing import flow_faults_of
 from chains.firing.starts import Starter, template_faults
 from chains.language.expressions import ExpressionInvalid
 from chains.language.schema import refuse_faults
@@ -39,6 +40,7 @@ class Wanted:
     overlap: str = "skip"
     catch_up_seconds: int | None = None
     pauses_on_failure: bool = False
+    flow: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class _Sample:
     version: int | None
     input: Json
     priority: int
+    flow: Json | None
 
 
 def create(caller: Caller, wanted: Wanted, *, note_of_pause: str | None = None) -> UUID:
@@ -124,6 +127,7 @@ def _checked(caller: Caller, wanted: Wanted, schedule_id: UUID) -> tuple[Spec, d
     """
     spec = checked_spec(wanted.spec, caller.id)
     refuse_faults(list(template_faults(wanted.input)))
+    refuse_faults(list(flow_faults_of(wanted.flow, wanted.type, wanted.version)))
     row = db.call("SELECT playalter_now() AS now", ())
     assert row is not None
     now: datetime = row["now"]
@@ -135,6 +139,7 @@ def _checked(caller: Caller, wanted: Wanted, schedule_id: UUID) -> tuple[Spec, d
         wanted.version,
         wanted.input,
         wanted.priority,
+        wanted.flow,
     )
     try:
         Starter().prepared(sample, now.replace(microsecond=0), "")
@@ -151,6 +156,7 @@ def _columns(wanted: Wanted, spec: Spec, now: datetime) -> dict[str, Any]:
         "input": dumps(wanted.input),
         "priority": wanted.priority,
         "spec": dumps(spec.as_body()),
+        "flow": None if wanted.flow is None else dumps(wanted.flow),
         "calendar": None if spec.calendar is None else spec.calendar.name,
         "overlap": wanted.overlap,
         "catch_up": int(default_window(spec, now).total_seconds()) if window is None else window,
@@ -160,16 +166,17 @@ def _columns(wanted: Wanted, spec: Spec, now: datetime) -> dict[str, Any]:
 
 _INSERT = """
 INSERT INTO schedules (id, organisation_id, project_id, user_id, name, type, version, input,
-                       priority, spec, calendar, overlap, catch_up_seconds, pauses_on_failure,
+                       priority, spec, flow, calendar, overlap, catch_up_seconds, pauses_on_failure,
                        seen_to, next_nominal_at, due_at, fires_at)
 SELECT :id, organisation_id, project_id, id, :name, :type, :version, cast(:input AS jsonb),
-       :priority, cast(:spec AS jsonb), :calendar, :overlap, :catch_up, :pauses,
-       :now, :next, :due, :due FROM users WHERE id = :user
+       :priority, cast(:spec AS jsonb), cast(:flow AS jsonb), :calendar, :overlap, :catch_up,
+       :pauses, :now, :next, :due, :due FROM users WHERE id = :user
 """
 # A pass looks at once, and computes from seen_to when it must look again.
 _UPDATE = """
 UPDATE schedules SET type = :type, version = :version, input = cast(:input AS jsonb),
-       priority = :priority, spec = cast(:spec AS jsonb), calendar = :calendar, overlap = :overlap,
+       priority = :priority, spec = cast(:spec AS jsonb), flow = cast(:flow AS jsonb),
+       calendar = :calendar, overlap = :overlap,
        catch_up_seconds = :catch_up, pauses_on_failure = :pauses, seen_to = :seen_to,
        next_nominal_at = :next, due_at = :due, fires_at = playalter_now(),
        spec_version = spec_version + 1, refused_in_row = 0, changed_at = clock_timestamp()
@@ -185,6 +192,7 @@ _SHOWN = {
     "input": "input",
     "priority": "priority",
     "spec": "spec",
+    "flow": "flow",
     "overlap": "overlap",
     "catch_up_seconds": "catch_up",
     "pauses_on_failure": "pauses",
@@ -193,7 +201,9 @@ _SHOWN = {
 
 def _differs(row: Any, given: dict[str, Any], name: str) -> bool:
     old, new = row[name], given[_SHOWN[name]]
-    return bool(dumps(old) != new if name in {"input", "spec"} else old != new)
+    if name in {"input", "spec", "flow"}:
+        old = None if old is None else dumps(old)
+    return bool(old != new)
 
 
 def _refusing(write: Any, wanted: Wanted) -> None:

@@ -15,7 +15,7 @@ from chains.schedules.spec import InvalidSpec, Spec, read_spec, read_stored
 from chains.schedules.times import due_at, next_after
 
 _LOCKED = (
-    "SELECT id, type, version, input, priority, spec, calendar, overlap, catch_up_seconds,"
+    "SELECT id, type, version, input, priority, spec, flow, calendar, overlap, catch_up_seconds,"
     " pauses_on_failure, seen_to, next_nominal_at, due_at, fires_at,"
     " paused_at IS NOT NULL AS is_paused, playalter_now() AS now"
     " FROM schedules WHERE user_id = :user AND name = :name FOR NO KEY UPDATE"

@@ -1,7 +1,7 @@
 -- Schedules: when workflows of a type start by themselves (see fire_schedule_v1).
 --
--- input is a template of a payload, and spec says at which times the schedule fires; SQL reads
--- neither. calendar is the name of the calendar that spec refers to. spec_version increases
+-- input is a template of a payload, spec says at which times the schedule fires, and flow is flow
+-- control of its own, added to that of the definition; SQL reads none of them. calendar is the name of the calendar that spec refers to. spec_version increases
 -- with each change of what Python reads to compute times and starts, so that a pass that has read an
 -- older version changes nothing.
 --
@@ -25,6 +25,7 @@ CREATE TABLE schedules (
   input jsonb NOT NULL,
   priority smallint DEFAULT 5 NOT NULL,
   spec jsonb NOT NULL,
+  flow jsonb,
   calendar text,
   spec_version integer DEFAULT 1 NOT NULL,
   overlap text DEFAULT 'skip' NOT NULL,

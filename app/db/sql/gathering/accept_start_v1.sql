@@ -19,7 +19,7 @@
 --   live: a singleton's workflow `id` lives, so nothing was started.
 --   opened: the workflow p_id waits for further starts until `starts_at`.
 --   joined: this start is part of the workflow `id`, which waits until `starts_at`.
---   full: the same, and it starts now.
+--   complete: the same, and it starts now.
 --   accepted: nothing prevents the start.
 CREATE OR REPLACE FUNCTION accept_start_v1(
   p_id uuid, p_user uuid, p_type text, p_version integer, p_input jsonb, p_idempotency_key text,

@@ -87,7 +87,7 @@ BEGIN
     IF (CASE WHEN is_open THEN g.items + 1 ELSE 1 END) >= least(how.size, most_items)
        OR (CASE WHEN is_open THEN g.bytes + weight ELSE weight END) >= how.bytes THEN
       PERFORM end_gathering_v1(id, true);
-      verdict := 'full';
+      verdict := 'complete';
       starts_at := playalter_now();
     END IF;
   END IF;

@@ -9,13 +9,21 @@ RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
   -- Rounded down, so that p_limit of them are not more than the period.
   each CONSTANT interval := interval '1 microsecond' * floor(p_period * 1e6 / p_limit);
-  at timestamptz := playalter_now();
+  at timestamptz;
   back_at timestamptz;
 BEGIN
-  INSERT INTO start_rates AS r (type, key, tat) VALUES (p_type, p_key, at + each)
-  ON CONFLICT (type, key) DO UPDATE SET tat = greatest(r.tat, at) + each
-   WHERE greatest(r.tat, at) + each <= at + seconds(p_period);
-  IF FOUND THEN RETURN 0; END IF;
-  SELECT tat INTO back_at FROM start_rates WHERE type = p_type AND key = p_key;
-  RETURN greatest(extract(epoch FROM back_at + each - seconds(p_period) - at), 0.001);
+  LOOP
+    SELECT tat INTO back_at FROM start_rates WHERE type = p_type AND key = p_key FOR UPDATE;
+    EXIT WHEN FOUND;
+    INSERT INTO start_rates (type, key, tat) VALUES (p_type, p_key, playalter_now())
+    ON CONFLICT DO NOTHING;
+  END LOOP;
+  -- Read under the lock: the time of a start that had to wait for it would be too early.
+  at := playalter_now();
+  back_at := greatest(back_at, at) + each;
+  IF back_at > at + seconds(p_period) THEN
+    RETURN greatest(extract(epoch FROM back_at - seconds(p_period) - at), 0.001);
+  END IF;
+  UPDATE start_rates SET tat = back_at WHERE type = p_type AND key = p_key;
+  RETURN 0;
 END $$;

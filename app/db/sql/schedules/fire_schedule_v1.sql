@@ -15,7 +15,7 @@
 --     a backfill last. is_replaced: a later one of them takes its place
 --   p_waiting: [{run, start}], for those runs that wait that may be started now
 --   p_backfill, p_backfill_to: the backfill of which p_new has a part, and how far this part goes
---   start: {prepared_id, version, input, key, hash, timeout, steps, budget, artifacts, asks, flow}, or
+--   start: {prepared_id, version, input, key, hash, timeout, steps, budget, artifacts, asks, flow, wanted}, or
 --     {refused, detail} if the definition does not take the input, or null. A run that may start and
 --     has no `start` waits for the next pass, within a second.
 --
@@ -165,16 +165,16 @@ BEGIN
           is_running := is_running OR item.policy <> 'allow_all';
           is_own_running := is_own_running OR is_running AND item.kind <> 'backfill';
         ELSE
-          start := start_run_v1(s.user_id, s.type, s.priority, p_republish, item.start);
-          workflow_id := item.prepared_id;
+          SELECT made.verdict, made.id INTO start, workflow_id
+            FROM start_run_v1(s.user_id, s.type, s.priority, p_republish, item.start) AS made;
           outcome := 'started';
-          IF start = 'known' THEN
+          IF start IN ('known', 'live') THEN
             outcome := 'skipped';
-            reason := 'already_started';
+            reason := CASE start WHEN 'known' THEN 'already_started' ELSE 'singleton' END;
             workflow_id := NULL;
-          ELSIF start = 'full' THEN
+          ELSIF start IN ('full', 'rate_limited') THEN
             outcome := 'dropped';
-            reason := 'lane_full';
+            reason := CASE start WHEN 'full' THEN 'lane_full' ELSE 'rate_limited' END;
             workflow_id := NULL;
           ELSE
             is_running := true;

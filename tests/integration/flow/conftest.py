@@ -1,0 +1,3 @@
+"""Schedules, whose starts go through flow control too."""
+
+from tests.integration.firing.conftest import schedule as schedule
