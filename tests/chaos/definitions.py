@@ -5,6 +5,8 @@ Invariant: their own waits are far shorter than the time that a run waits for it
 
 from typing import Any
 
+from tests.chaos import limits
+
 Json = dict[str, Any]
 
 _OBJECT: Json = {"type": "object"}
@@ -293,6 +295,22 @@ BEGUN: Json = {
         ]
     },
 }
+LIMITED: Json = {
+    "name": limits.TYPE,
+    "input_schema": _OBJECT,
+    "flow": {
+        "concurrency": [
+            {"limit": limits.MOST},
+            {"limit": limits.MOST_OF_A_SHOP, "key": "input.shop"},
+        ]
+    },
+    "do": {
+        "sequence": [
+            {"step": "rest", "action": "control.sleep", "with": {"seconds": 4.0}},
+            {"step": "end", "action": "control.noop"},
+        ]
+    },
+}
 ALL: tuple[Json, ...] = (
     NAPS,
     FAN,
@@ -309,5 +327,6 @@ ALL: tuple[Json, ...] = (
     BUDGETED,
     PENNILESS,
     BEGUN,
+    LIMITED,
 )
 """With kinds of node that an engine may not know yet; children stand behind what they start."""

@@ -22,6 +22,7 @@ from tests.chaos.stack import Instance
 Json = dict[str, Any]
 
 CLIENTS = 6
+_ACCEPTED = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
 ANSWER_SECONDS = 15.0
 PATIENCE_SECONDS = 120.0
 PAUSE_SECONDS = (0.2, 0.5, 1.0)
@@ -129,7 +130,7 @@ class Driver:
     def _note(self, item: Item, answer: requests.Response, tries: int) -> None:
         with self._lock:
             self.ledger.sent_again += tries
-            if answer.status_code not in (HTTPStatus.OK, HTTPStatus.CREATED):
+            if answer.status_code not in _ACCEPTED:
                 self.ledger.refused[item.key] = f"{answer.status_code}: {answer.text[:300]}"
                 return
             self.ledger.accepted[str(answer.json()["id"])] = item

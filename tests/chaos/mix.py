@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from tests.chaos import limits
+
 Json = dict[str, Any]
 
 DONE = frozenset({"succeeded"})
@@ -38,6 +40,7 @@ SHARES = {
     "chaos_parent_fails": 0.04,
     "chaos_budgeted": 0.05,
     "chaos_penniless": 0.02,
+    limits.TYPE: 0.10,
 }
 CAMPAIGNS = {
     "goes well": 0.56,
@@ -96,7 +99,7 @@ class _Making:
     pictures: Pictures
     nap_seconds: float
 
-    def item(self, type: str, key: str, at: float) -> Item:
+    def item(self, type: str, key: str, at: float) -> Item:  # noqa: C901 - a list of the types
         if type == "face_swap_campaign":
             return self.campaign(key, at)
         payer = {"customer_email": f"{key}@example.com"}
@@ -120,14 +123,14 @@ class _Making:
             case "chaos_ways":
                 number = self.random.randint(0, 9)
                 return Item(at, key, type, payer | {"number": number}, DONE)
+            case limits.TYPE:
+                return Item(at, key, type, {"shop": self.random.randrange(limits.SHOPS)}, DONE)
+            case "chaos_budgeted":
+                return Item(at, key, type, self.photographs(MOST_TARGETS), EITHER)
+            case "chaos_penniless":
+                return Item(at, key, type, {}, NOTHING_DONE)
             case _:
-                return self.budgeted(type, key, at) or Item(at, key, type, {}, DONE)
-
-    def budgeted(self, type: str, key: str, at: float) -> Item | None:
-        """Of the types that have a budget."""
-        if type == "chaos_budgeted":
-            return Item(at, key, type, self.photographs(MOST_TARGETS), EITHER)
-        return Item(at, key, type, {}, NOTHING_DONE) if type == "chaos_penniless" else None
+                return Item(at, key, type, {}, DONE)
 
     def numbers(self, fewest: int, most: int) -> list[int]:
         return list(range(self.random.randint(fewest, most)))

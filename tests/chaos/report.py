@@ -23,6 +23,7 @@ NAMES = {
     "missing": "successes that lack an effect",
     "unexplained": "undone for no reason of its own",
     "starts": "starts lost or doubled",
+    "limits": "begun beyond a limit",
     "untold": "ends told wrongly or not",
     "wrong_ends": "ended as they must not",
     "broken_chains": "chains that do not verify",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.laptop.supervisor import signals_as_exit
-from tests.chaos import books, record
+from tests.chaos import books, limits, record
 from tests.chaos.driver import Driver
 from tests.chaos.faults import Executor
 from tests.chaos.mix import Item, make_mix, own_faults
@@ -151,6 +151,7 @@ class _Run:
         findings["unexplained"] = unexplained(journal, record.ended(known), self.strangers.opened())
         self.report.strangers = {"forks": self.strangers.forks, "bans": self.strangers.bans}
         findings["starts"] = self.starts.wrong()
+        findings["limits"] = limits.exceeded(self.stack)
         findings["untold"] = self.starts.untold(known.values())
         findings["wrong_ends"] = record.wrong_ends(known, ledger)
         findings["broken_chains"] = broken + record.without_events(known, self.stack)
