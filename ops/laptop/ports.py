@@ -1,6 +1,7 @@
 """Finds free ports on loopback, and reports ports that are not free."""
 
 import random
+import atexit
 import socket
 import time
 from collections import deque
@@ -67,6 +68,12 @@ def free_port(count: int = 1) -> int:
 _RESERVED_SECONDS = 60.0
 _reserved: deque[tuple[float, ExitStack]] = deque()
 """Since when this process has reserved ports, and the sockets by which it has."""
+
+
+@atexit.register
+def _release() -> None:
+    while _reserved:
+        _reserved.popleft()[1].close()
 
 
 def _reserve(number: int, count: int) -> bool:
