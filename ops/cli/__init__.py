@@ -32,6 +32,7 @@ _MODULES = {
     "attention": "remote.people",
     "platforms": "remote.people",
     "queues": "remote.queues",
+    "flow": "remote.flow",
     "webhooks": "remote.webhooks",
     "resolve": "remote.people",
     "dismiss": "remote.people",

@@ -7,9 +7,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.identity import keys
 from chains.catalogue import versions
+from tests import forked
+from tests.integration.flow.samples import admit
 from tests.unit.definitions import noop
 from tests.web.conftest import Caller
+from web.schemas.flow import FlowState
 
 Ask = Callable[..., TestResponse]
 
@@ -75,3 +79,80 @@ def test_key_that_cannot_be_used_is_refused_with_the_reason(start: Ask) -> None:
     assert refused.json is not None
     assert refused.json["code"] == "flow_key_invalid"
     assert refused.json["errors"][0]["pointer"] == "/input"
+
+
+def flow_of(client: FlaskClient, who: Caller, **query: Any) -> FlowState:
+    answer = client.get("/v1/flow", headers=who.headers, query_string=query)
+    assert answer.status_code == 200, answer.json
+    return FlowState.model_validate(answer.json, strict=False)
+
+
+def test_waiting_workflow_says_why_it_waits_and_at_which_position(
+    client: FlaskClient, caller: Caller, start: Ask
+) -> None:
+    flow = {"concurrency": [{"limit": 1, "key": "input.user"}]}
+    answers = [start(str(n), flow, user="ada", n=n) for n in range(3)]
+    assert [each.status_code for each in answers] == [202] * 3
+    admit()
+    ids = [each.json["id"] for each in answers]  # type: ignore[index]
+    shown: list[Any] = [
+        client.get(f"/v1/workflows/{id}", headers=caller.headers).json for id in ids
+    ]
+    assert [each["status"] for each in shown] == ["running", "pending", "pending"]
+    assert [each["start"] and each["start"]["position"] for each in shown] == [None, 1, 2]
+    full = {"scope": "definition", "name": "sample", "key": "input.user=ada"}
+    assert shown[2]["start"]["blocked_by"] == full
+    later = start("later", flow, user="ada")
+    assert later.json is not None
+    assert later.json["start"]["position"] == 3
+
+
+def test_flow_control_is_shown_to_users_and_to_operators(
+    client: FlaskClient, caller: Caller, stranger: Caller, start: Ask
+) -> None:
+    operator = Caller(*keys.create_key("root@example.com", is_admin=True))
+    limited = {"concurrency": [{"limit": 1}], "rate_limit": {"limit": 9, "period": "1h"}}
+    for n in range(2):
+        start(str(n), limited)
+    admit()
+    batch = start("item", {"batch": {"size": 9, "timeout": "1h", "key": "input.to"}}, to="bob")
+    found = flow_of(client, caller)
+    assert [(each.type, each.waiting) for each in found.waiting] == [("sample", 1)]
+    (open_batch,) = found.gatherings
+    assert (str(open_batch.workflow_id), open_batch.key, open_batch.items) == (
+        *(batch.json["id"], "bob", 1),  # type: ignore[index]
+    )
+    assert (found.limits, found.lanes, found.rates) == (None, None, None)
+    assert flow_of(client, stranger) == FlowState(
+        waiting=[], gatherings=[], limits=None, lanes=None, rates=None
+    )
+    seen = flow_of(client, operator)
+    assert seen.limits is not None
+    assert seen.lanes is not None
+    assert seen.rates is not None
+    assert [(each.name, each.held, each.most) for each in seen.limits] == [("sample", 1, 1)]
+    assert [(each.definition, each.waiting) for each in seen.lanes] == [("sample", 1)]
+    assert [each.type for each in seen.rates] == ["sample"]
+    assert len(seen.gatherings) == 1
+    assert flow_of(client, operator, definition="other").lanes == []
+
+
+def test_commands_show_flow_control_in_words(server: str, caller: Caller, start: Ask) -> None:
+    operator = Caller(*keys.create_key("root@example.com", is_admin=True))
+    limited = {"concurrency": [{"limit": 1}], "rate_limit": {"limit": 9, "period": "1h"}}
+    ids = [start(str(n), limited).json["id"] for n in range(2)]  # type: ignore[index]
+    admit()
+
+    def run(who: Caller, *words: str) -> str:
+        variables = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": who.key}
+        seen = forked.playalter(*words, **variables)
+        assert (seen.returncode, seen.stderr) == (0, "")
+        return seen.stdout
+
+    assert run(caller, "flow").splitlines()[0] == "waiting:"
+    seen = run(operator, "flow")
+    assert "definition sample  1 of 1  1 lanes wait" in seen
+    assert "sample  1 wait  for definition sample" in seen
+    assert "rate limits:\n  sample  all back at 20" in seen
+    assert run(operator, "flow", "--definition", "other") == "nothing waits\n"
+    assert "waits at position 1, for definition sample" in run(caller, "status", ids[1])

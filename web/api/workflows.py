@@ -16,6 +16,7 @@ from chains.commands.command import caller_of
 from chains.starting import start
 from chains.starting.writing import Deferral
 from web.api import blueprint, problems, reads_few_headers
+from web.api.flow import start_wait
 from web.auth import caller, caller_key, is_operator, unproven_prefix
 from web.bodies import JsonResponse, Text
 from web.errors import InvalidParameter
@@ -90,7 +91,8 @@ _STATUSES = {
 def _answered(started: start.Started, user_id: UUID) -> dict[str, Any]:
     """The answer to a request about which flow control has decided."""
     shown = with_warnings(queries.workflow_summary(started.id, user_id), user_id)
-    return shown | {"flow": started.how, "created": started.created}
+    waits = {"start": start_wait(started.id, user_id)} if shown["status"] == "pending" else {}
+    return shown | waits | {"flow": started.how, "created": started.created}
 
 
 @api.get(
@@ -133,6 +135,8 @@ def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
     found = queries.workflow_detail(
         path.workflow_id, caller(), is_operator=is_operator(), step=query.step
     )
+    waits = found["status"] == "pending"
+    found["start"] = start_wait(path.workflow_id, caller()) if waits else None
     return JsonResponse(found)
 
 

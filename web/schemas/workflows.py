@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, Field
 
 from chains.language.scalars import Duration
+from web.schemas.flow import StartWait
 from web.schemas.parts import Body, Cursor, Instant, Query, ShownStatus, StepKey, TypeName
 
 
@@ -148,6 +149,7 @@ class StartedWorkflow(Workflow):
     """
 
     warnings: list[str]
+    start: StartWait | None = None
     flow: Literal["waits", "joined", "live"] | None = None
     created: bool | None = None
 
@@ -162,6 +164,9 @@ class WorkflowDetail(Workflow):
     input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None
+    start: StartWait | None = Field(
+        default=None, description="Why it waits for its start; only of a pending workflow."
+    )
     is_cut: bool = False
     steps: list[Step]
     progress: dict[str, int]

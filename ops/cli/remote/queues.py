@@ -49,14 +49,14 @@ def _line(item: Json) -> str:
         *("" if cell is None else f"{cell:,}" for cell in cells),
         since,
         "" if rate is None else f"{rate:,.1f}/s",
-        _duration(item["estimate_seconds"]),
+        duration(item["estimate_seconds"]),
     ).rstrip()
 
 
-def _duration(seconds: int | None) -> str:
+def duration(seconds: int | None) -> str:
     """An estimate as text for people.
 
-    >>> [_duration(seconds) for seconds in (None, 0, 90, 600, 9000)]
+    >>> [duration(seconds) for seconds in (None, 0, 90, 600, 9000)]
     ['unknown', '0 s', '90 s', '10 min', '2.5 h']
     """
     if seconds is None:

@@ -8,6 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ops.cli.remote.flow import start_line
+
 Json = dict[str, Any]
 
 _STYLES = {
@@ -67,8 +69,10 @@ def headline(workflow: Json) -> Text:
         (status, f"bold {_STYLES.get(status, '')}"),
         f"  {done}/{total} steps" if total else "",
     )
-    if status == "pending":
+    if status == "pending" and workflow["starts_at"] is not None:
         line.append(f"  starts at {workflow['starts_at'][:19]}Z", "yellow")
+    if words := start_line(workflow.get("start")):
+        line.append(f"  {words}", "yellow")
     if cost := _cost(workflow):
         line.append(f"  {cost}")
     if workflow.get("is_paused"):
