@@ -73,7 +73,7 @@ class Share(DefinitionNode):
 
 
 class ThrottleStarts(DefinitionNode):
-    """At most `limit` workflows start in `period`; the others wait. `burst` may start at once."""
+    """One workflow starts each `period / limit`, after a pause `burst` at once; the others wait."""
 
     limit: Count
     period: Period
@@ -82,7 +82,7 @@ class ThrottleStarts(DefinitionNode):
 
 
 class RateLimit(DefinitionNode):
-    """At most `limit` workflows are accepted in `period`; every other start is refused."""
+    """Starts beyond it are refused. `limit` may come at once; they come back evenly in `period`."""
 
     limit: Count
     period: RatePeriod

@@ -13,12 +13,14 @@ from app.engine.attempt import checked_input
 from chains.actions import actions
 from chains.definitions import noop_chain
 from chains.language.faults import DefinitionRefused
+from chains.language.flow import Flow
 from chains.plans.validation import definition_of, examine
 from chains.rehearsal import Permanent, rehearse
 from tests.unit.documents import CHECKOUT, README, blocks
 
 HTTP_GUIDE = CHECKOUT / "ops" / "guide" / "http.md"
 GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
+FLOW_GUIDE = CHECKOUT / "ops" / "guide" / "flow.md"
 
 
 def test_the_readme_has_at_most_150_lines() -> None:
@@ -93,3 +95,16 @@ def test_the_test_of_the_guide_passes(tmp_path: Path, monkeypatch: pytest.Monkey
     kept = [{**each, "compensation": "none"} if "step" in each else each for each in steps]
     with pytest.raises(AssertionError):
         guided(tmp_path, monkeypatch, {**body, "do": {"sequence": kept}})
+
+
+def test_each_example_of_the_guide_for_flow_control_is_valid() -> None:
+    examples = [json.loads(text) for text in blocks(FLOW_GUIDE, "json")]
+    (schema,) = [each for each in examples if "properties" in each]
+    flows = [each for each in examples if each is not schema]
+    for flow in flows:
+        node = {"step": "a", "action": "control.noop", "with": {}}
+        body = {"name": "sample", "do": node, "flow": flow}
+        collects = "batch" in flow
+        examine(definition_of({**body, "input_schema": schema} if collects else body), actions())
+    used = {name for flow in flows for name in flow}
+    assert used == set(Flow.model_fields)
