@@ -219,7 +219,8 @@ def _accept(request: _Request, start: Start, wanted: Json) -> Started:
 def _begin_now(workflow_id: UUID) -> None:
     """Begin a workflow that has gathered enough. If that fails, the reconciler begins it."""
     try:
-        deferred.begin(workflow_id)
+        if deferred.begin(workflow_id) == "waits":
+            dispatching.dispatch_soon()
     except (*db.AWAY, Unavailable) as err:
         log.info("start.left_to_reconciler", workflow=str(workflow_id), error=type(err).__name__)
 

@@ -15,6 +15,7 @@ from chains.repair.reconcile import reconcile
 from tests.integration.conftest import Kernel, Threads
 from tests.integration.driving import drive
 from tests.integration.flow.gathering import batched, count, due_in, push, set_clock, types
+from tests.integration.flow.samples import admit, controlled, states, turn
 
 
 def inputs(kernel: Kernel) -> list[Any]:
@@ -121,6 +122,41 @@ def test_item_that_its_schema_refuses_is_not_in_the_batch(kernel: Kernel) -> Non
     with pytest.raises(InvalidInput, match="null"):
         push(kernel, name, {"n": 2})
     assert push(kernel, name, {"n": 3, "to": "b"}).id != first
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_batch_waits_for_a_place_with_the_keys_of_all_its_items(kernel: Kernel) -> None:
+    name = controlled(
+        kernel,
+        batch={"size": 2, "timeout": "1m"},
+        concurrency=[{"limit": 1, "key": "input.items[-1].n"}],
+    )
+    ids = [push(kernel, name, {"n": n}).id for n in (1, 7, 2, 7, 7, 3)]
+    admit()
+    assert states([ids[0], ids[2], ids[4]]) == ["running", "pending", "running"]
+    assert db.rows("SELECT key FROM flow_limits ORDER BY key", ()) == [
+        *({"key": f"input.items[-1].n={n}"} for n in (3, 7)),
+    ]
+    turn()
+    assert states([ids[2]]) == ["running"]
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_batch_whose_key_fails_for_all_items_together_is_stopped_with_the_reason(
+    kernel: Kernel,
+) -> None:
+    key = "length(input.items) == `1` && 'one' || abs('x')"
+    name = controlled(
+        kernel, batch={"size": 2, "timeout": "1m"}, concurrency=[{"limit": 1, "key": key}]
+    )
+    first = push(kernel, name, {"n": 1}).id
+    push(kernel, name, {"n": 2})
+    reconcile()
+    row = kernel.workflow(first)
+    assert (row["status"], row["cause"], row["error"]["code"]) == (
+        *("failed", "failed", "flow_key_invalid"),
+    )
+    assert count("flow_turns") == 0
 
 
 def test_batch_whose_process_dies_between_closing_and_collecting_is_begun_whole(

@@ -22,6 +22,7 @@ from tests.integration.flow.gathering import (
     set_clock,
     types,
 )
+from tests.integration.flow.samples import admit, controlled, states, turn
 from tests.unit.definitions import noop
 
 
@@ -132,6 +133,27 @@ def test_start_that_is_deferred_by_itself_is_refused(kernel: Kernel) -> None:
         )
 
 
+@pytest.mark.usefixtures("agreeing")
+def test_debounce_waits_for_a_place_with_the_key_of_the_input_that_it_keeps(
+    kernel: Kernel,
+) -> None:
+    name = controlled(
+        kernel, debounce={"period": "10s"}, concurrency=[{"limit": 1, "key": "input.user"}]
+    )
+    first = push(kernel, name, {"user": "ada"}).id
+    push(kernel, name, {"user": "bob"})
+    set_clock(11)
+    reconcile()
+    admit()
+    second = push(kernel, name, {"user": "bob"}).id
+    set_clock(22)
+    reconcile()
+    admit()
+    assert states([first, second]) == ["running", "pending"]
+    turn()
+    assert states([first, second]) == ["succeeded", "running"]
+
+
 def test_paused_debounce_takes_starts_until_it_is_due_and_begins_on_resuming(
     kernel: Kernel,
 ) -> None:
@@ -183,10 +205,10 @@ def test_start_that_comes_while_it_begins_is_in_it_or_in_the_next_one(
     """Every input is in exactly one workflow, whoever comes first."""
     name = debounced(kernel, keep="all")
     ids: set[UUID] = set()
-    for turn in range(1, 4):
-        set_clock(turn * 100)
+    for number in range(1, 4):
+        set_clock(number * 100)
         first = push(kernel, name, {"n": 0}).id
-        set_clock(turn * 100 + 11)
+        set_clock(number * 100 + 11)
 
         def join(n: int) -> UUID:
             return push(kernel, name, {"n": n}).id
@@ -199,7 +221,7 @@ def test_start_that_comes_while_it_begins_is_in_it_or_in_the_next_one(
         )
         assert found[:4].count("begun") == 1
         ids |= {first, *found[4:]}
-        set_clock(turn * 100 + 30)
+        set_clock(number * 100 + 30)
         for each in ids:
             deferred.begin(each)
     given = [each["n"] for id in ids for each in kernel.workflow(id)["input"]["items"]]
