@@ -1,7 +1,7 @@
 """Finds free ports on loopback, and reports ports that are not free."""
 
-import random
 import atexit
+import random
 import socket
 import time
 from collections import deque
