@@ -7,6 +7,7 @@ Details, lists, events and gauges are read from a replica if there is one. If th
 have a workflow yet, the primary is asked.
 """
 
+from app.queries.archived import ArchivedFilters, archived_list, archived_workflow
 from app.queries.cursors import CURSOR_PATTERN, cursor_of
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health, platform_states
@@ -25,11 +26,14 @@ __all__ = [
     "SHOWN_STATUSES",
     "SUSPENDED",
     "WAITS_FOR_WORKER",
+    "ArchivedFilters",
     "Filters",
     "Page",
     "Probe",
     "Tail",
     "Watched",
+    "archived_list",
+    "archived_workflow",
     "cursor_of",
     "incoming_event",
     "incoming_events",

@@ -1,6 +1,7 @@
 """Questions about one workflow to a replica, which may not have the newest rows yet."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from app import db
 from app.errors import NotFound
@@ -20,3 +21,27 @@ def read_replica_first(
     if not rows:
         raise NotFound("there is no such workflow")
     return rows
+
+
+T = TypeVar("T")
+
+
+def live_or_archived(live: Callable[[], T], archived: Callable[[], T]) -> T:
+    """The answer of `live`; if it raises NotFound, that of `archived`.
+
+    A workflow may be restored between the two, so `live` is asked once more if it is not archived.
+    Raises NotFound if there is no such workflow.
+    """
+    try:
+        return live()
+    except NotFound as err:
+        try:
+            return archived()
+        except Restored:
+            return live()
+        except NotFound as absent:
+            raise (err if absent.code == err.code else absent) from None
+
+
+class Restored(NotFound):
+    """The rows of an archived workflow are in PostgreSQL again."""

@@ -9,7 +9,8 @@ from app.db.models import STEP_STATUSES, UNDO_KINDS
 from app.keys import is_orphan
 from app.platform import Json
 from app.protocol.shares import WAITS_FOR_SHARE
-from app.queries.anywhere import read_replica_first
+from app.queries.anywhere import live_or_archived, read_replica_first
+from app.queries.archived import archived_workflow, detail_rows
 from app.queries.payloads import MOST_BYTES, payload
 from app.queries.queues import MOST_AHEAD
 from app.queries.suspension import SUSPENDED
@@ -38,10 +39,13 @@ def workflow_detail(
     With `step`, only the step of this key has its input and output. Otherwise all have, in order,
     until payloads.MOST_BYTES are full; `is_cut` says whether some did not fit. An operator reads
     the workflows of all users. Those of other users have no inputs and outputs, and of errors only
-    the codes. Times are texts.
+    the codes. Times are texts. An archived workflow is shown as it was, with `archived_at`.
     """
     asked = (workflow_id, user_id, is_operator, step, MOST_BYTES, GONE_SECONDS, MOST_AHEAD)
-    *steps, whole = read_replica_first("workflow_detail_v1", _TYPES, asked)
+    *steps, whole = live_or_archived(
+        lambda: read_replica_first("workflow_detail_v1", _TYPES, asked),
+        lambda: detail_rows(archived_workflow(workflow_id, user_id, is_operator), step),
+    )
     found = whole["shown"]
     shown = _shown(found, sorted(steps, key=_place))
     if not found["is_own"]:

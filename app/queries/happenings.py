@@ -9,7 +9,10 @@ from uuid import UUID
 from app import db
 from app.db import PooledConnection
 from app.db.models import TERMINAL_WORKFLOW_STATUSES
-from app.queries.anywhere import read_replica_first
+from app.errors import NotFound
+from app.queries.anywhere import live_or_archived, read_replica_first
+from app.queries.archived import archived_workflow
+from app.queries.archived import events as archived_events
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,19 @@ def workflow_events(
 
     Raises NotFound if the user has no such workflow. An operator reads those of all users.
     """
-    asked = (workflow_id, user_id, is_operator, after, limit + 1)
+
+    def archived() -> Tail:
+        return Tail(
+            *archived_events(archived_workflow(workflow_id, user_id, is_operator), after, limit)
+        )
+
+    return live_or_archived(
+        lambda: _live_events((workflow_id, user_id, is_operator, after, limit + 1)), archived
+    )
+
+
+def _live_events(asked: tuple[UUID, UUID, bool, int, int]) -> Tail:
+    limit = asked[-1] - 1
     rows = read_replica_first("workflow_events", _TYPES, asked, query=_EVENTS)
     events = [(row["seq"], row["body"]) for row in rows[:limit] if row["seq"] is not None]
     is_last_page = len(rows) <= limit
@@ -87,7 +102,24 @@ def workflow_tails(
         of_primary = _tails(missing, limit, from_primary=True)
         for number, tail in zip(absent, of_primary, strict=True):
             found[number] = tail
+    for number in absent:
+        found[number] = found[number] or _archived_tail(watched[number], limit)
     return found
+
+
+def _archived_tail(watched: Watched, limit: int) -> Tail | None:
+    """The tail of a workflow that was archived while its events were streamed."""
+    key = db.call(_KEY, (watched.key_prefix, watched.user_id))
+    if key is None:
+        return None
+    try:
+        found = archived_workflow(watched.workflow_id, watched.user_id, key["is_admin"])
+        return Tail(*archived_events(found, watched.after, limit))
+    except NotFound:
+        return None
+
+
+_KEY = "SELECT is_admin FROM api_keys WHERE prefix = %s AND user_id = %s AND revoked_at IS NULL"
 
 
 def _tails(

@@ -10,38 +10,34 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A workflow's newest event at the time of the export; `at` is in microseconds since 1970."""
-
-    workflow: UUID
-    seq: int
-    hash: str
-    at: int | None
-
-    def line(self) -> str:
-        """The head as a line of JSON. Lines that are sorted as text are sorted by workflow id."""
-        shown = {"workflow": str(self.workflow), "seq": self.seq, "hash": self.hash, "at": self.at}
-        return json.dumps(shown)
+from app.chain import Head
 
 
 class HeadInvalid(ValueError):
     """A line is not an exported head, or is out of order. The message says which line, and why."""
 
 
-def read_heads(lines: Iterable[str], only: UUID | None = None) -> Iterator[Head]:
+def manifest_line(number: int, hash: str, at: int) -> str:
+    """The newest manifest of the archive as a line of an export. Sorted as text, it is first."""
+    return json.dumps({"manifest": number, "hash": hash, "at": at})
+
+
+def read_heads(
+    lines: Iterable[str], only: UUID | None = None, manifests: dict[int, str] | None = None
+) -> Iterator[Head]:
     """Read heads (the newest hash of each workflow) of one workflow or of all from exported lines.
 
     The lines must be in the order of their workflow ids, in which `heads` yields them; the Unix
     command `sort` restores that order. The iterator raises HeadInvalid at the first line that is
-    malformed or out of order.
+    malformed or out of order. The hashes of exported manifests are put into `manifests`.
     """
     before = UUID(int=0)
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        head = _head(number, line)
+        head = _head(number, line, {} if manifests is None else manifests)
+        if head is None:
+            continue
         if head.workflow < before:
             raise HeadInvalid(f"line {number} is out of order; sort the file first")
         before = head.workflow
@@ -49,9 +45,12 @@ def read_heads(lines: Iterable[str], only: UUID | None = None) -> Iterator[Head]
             yield head
 
 
-def _head(number: int, line: str) -> Head:
+def _head(number: int, line: str, manifests: dict[int, str]) -> Head | None:
     try:
         found = json.loads(line)
+        if "manifest" in found:
+            manifests[int(found["manifest"])] = str(found["hash"])
+            return None
         head = Head(UUID(found["workflow"]), int(found["seq"]), str(found["hash"]), None)
     except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise HeadInvalid(f"line {number} is not an exported head") from err

@@ -5,37 +5,25 @@ bounded: workflows are read in spans, each span in one snapshot, and rows throug
 cursor.
 """
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from app import db
-from app.record.anchors import ExportedHeads, Head
+from app.archive.connecting import snapshot
+from app.archive.verification import Archive
+from app.chain import Chain, Fault, Head, number
+from app.record.anchors import ExportedHeads
 
 SPAN = 500
 """The number of workflows in one snapshot. A longer snapshot would hold up vacuum."""
 FETCH = 2000
-MAX_FAULTS = 20
-"""The number of faults that are listed for one workflow. Further faults are only counted."""
-
 _LAST = UUID(int=2**128 - 1)
-_CANDIDATES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault in a workflow's record. `seq` is the number of the faulty event, or None if the
-    fault is not in a single event."""
-
-    workflow: UUID
-    seq: int | None
-    wrong: str
 
 
 @dataclass
@@ -101,47 +89,60 @@ EVENTS = (
 
 
 def verify(
-    only: UUID | None = None, heads: Iterable[Head] = (), tally: Tally | None = None
+    only: UUID | None = None,
+    heads: Iterable[Head] = (),
+    tally: Tally | None = None,
+    manifests: Mapping[int, str] | None = None,
 ) -> Iterator[Fault]:
-    """Yield the faults in the record of one workflow or of all.
+    """Yield the faults in the record of one workflow or of all, also of those that are archived.
 
-    The record is also compared with `heads`, exported heads in the order of their workflows.
-    `tally` is updated while the record is read.
+    The record is also compared with `heads`, exported heads in the order of their workflows, and
+    then with `manifests`, the hashes of exported manifests by their numbers. `tally` is updated
+    while the record is read.
     """
     tally = Tally() if tally is None else tally
     exported = ExportedHeads(heads)
-    with db.snapshots(application="playalter-events") as connection:
-        for span in spans(connection, only):
-            yield from _verify_span(connection, span, exported, tally)
-    for head in exported.until(_LAST if only is None else only):
-        yield _gone(head)
+    with snapshot() as other:
+        archive = Archive(other)
+        with db.snapshots(application="playalter-events") as connection:
+            for span in spans(connection, only):
+                yield from _verify_span(connection, span, exported, tally, archive)
+        for head in exported.until(_LAST if only is None else only):
+            yield from archive.confirm(head)
+        yield from archive.verify(only, manifests or {})
+        tally.workflows += archive.workflows
+        tally.events += archive.events
 
 
 def _verify_span(
-    connection: Any, span: Span, exported: ExportedHeads, tally: Tally
+    connection: Any, span: Span, exported: ExportedHeads, tally: Tally, archive: Archive
 ) -> Iterator[Fault]:
     known = iter(span.ids)
     waiting = next(known, None)
     read = rows(connection, "events", EVENTS, span)
     for workflow, events in groupby(read, key=itemgetter(0)):
         while waiting is not None and waiting < workflow:
-            yield from _verify_one(waiting, (), exported, tally)
+            yield from _verify_one(waiting, (), exported, tally, archive)
             waiting = next(known, None)
         if waiting == workflow:
             waiting = next(known, None)
         else:
             yield Fault(workflow, None, "the workflow has events, but its row is missing")
-        yield from _verify_one(workflow, events, exported, tally)
+        yield from _verify_one(workflow, events, exported, tally, archive)
     while waiting is not None:
-        yield from _verify_one(waiting, (), exported, tally)
+        yield from _verify_one(waiting, (), exported, tally, archive)
         waiting = next(known, None)
 
 
 def _verify_one(
-    workflow: UUID, events: Iterable[tuple[Any, ...]], exported: ExportedHeads, tally: Tally
+    workflow: UUID,
+    events: Iterable[tuple[Any, ...]],
+    exported: ExportedHeads,
+    tally: Tally,
+    archive: Archive,
 ) -> Iterator[Fault]:
     for head in exported.until(UUID(int=workflow.int - 1)):
-        yield _gone(head)
+        yield from archive.confirm(head)
     chain = Chain(workflow, list(exported.until(workflow)))
     for _, seq, body, digest in events:
         chain.add(seq, body, bytes(digest))
@@ -150,117 +151,22 @@ def _verify_one(
     yield from chain.end()
 
 
-def _gone(head: Head) -> Fault:
-    wrong = f"the workflow and all its events are missing; event {head.seq} was exported as head"
-    return Fault(head.workflow, None, wrong)
-
-
-class Chain:
-    """Checks one workflow's events, which are added in the order of their numbers. Pure."""
-
-    def __init__(self, workflow: UUID, heads: Iterable[Head] = ()) -> None:
-        self.workflow = workflow
-        self.heads = sorted(heads, key=lambda head: head.seq)
-        self.seq = 0
-        self.faults: list[Fault] = []
-        self.left_out = 0
-        # The hashes that the next event may follow. After a fault there are several, so that one
-        # wrong row is reported as one fault and not as a fault of each later event. None means
-        # that the hash is not known, because events are missing.
-        self._previous: list[bytes] | None = [hashlib.sha256(workflow.bytes).digest()]
-
-    def add(self, seq: int, body: str, digest: bytes) -> None:
-        """Check the next event against the chain so far."""
-        if seq != self.seq + 1:
-            self._note_gap(seq)
-        text = body.encode()
-        previous = self._previous
-        if (
-            previous is None
-            or _follows(previous[:1], text, digest)
-            or (_number(body, "seq") == seq and _follows(previous[1:], text, digest))
-        ):
-            self._previous = [digest]
-        else:
-            self._note(seq, _wrong(seq, body))
-            computed = hashlib.sha256(previous[0] + text).digest()
-            self._previous = [digest, computed, *previous][:_CANDIDATES]
-        self.seq = seq
-        self._compare_heads(seq, digest)
-
-    def end(self) -> list[Fault]:
-        """Check the end of the chain, and return all faults of the workflow."""
-        if self.seq == 0 and not self.heads:
-            self._note(None, "the workflow has no events")
-        for head in self.heads[-1:]:
-            if self.seq == 0:
-                self._note(None, f"all events are missing; event {head.seq} was exported as head")
-            else:
-                self._note(
-                    head.seq,
-                    f"missing: the record ends at event {self.seq}, but event {head.seq} was"
-                    " exported as head",
-                )
-        if self.left_out:
-            wrong = f"{self.left_out} more faults are not listed"
-            self.faults.append(Fault(self.workflow, None, wrong))
-        return self.faults
-
-    def _note_gap(self, seq: int) -> None:
-        first, last = self.seq + 1, seq - 1
-        if last < first:
-            self._note(seq, f"the number of the event is below {first}")
-        elif first == last:
-            self._note(first, "missing" if first > 1 else "missing: the first event")
-        else:
-            self._note(first, f"missing, with all events up to event {last}")
-        self._previous = None
-
-    def _compare_heads(self, seq: int, digest: bytes) -> None:
-        while self.heads and self.heads[0].seq <= seq:
-            head = self.heads.pop(0)
-            if head.seq == seq and head.hash != digest.hex():
-                now = digest.hex()
-                self._note(seq, f"changed: its hash is {now}, but {head.hash} was exported")
-
-    def _note(self, seq: int | None, wrong: str) -> None:
-        if len(self.faults) < MAX_FAULTS:
-            self.faults.append(Fault(self.workflow, seq, wrong))
-        else:
-            self.left_out += 1
-
-
-def _follows(previous: list[bytes], text: bytes, digest: bytes) -> bool:
-    return any(hashlib.sha256(each + text).digest() == digest for each in previous)
-
-
-def _wrong(seq: int, body: str) -> str:
-    stated = _number(body, "seq")
-    if stated is not None and stated != seq:
-        return f"reordered: its text is that of event {stated}"
-    return "changed: its hash does not match its text and the hash before it"
-
-
-def _number(body: str, name: str) -> int | None:
-    """The integer `name` in an event's text, or None if there is none or the text is damaged."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return None
-    value = found.get(name) if isinstance(found, dict) else None
-    return value if isinstance(value, int) else None
-
-
 def heads(only: UUID | None = None) -> Iterator[Head]:
-    """Yield the newest event of every workflow, in the order of the workflow ids."""
+    """Yield the newest event of every workflow, also if it is archived, in the order of the ids."""
     with db.snapshots(application="playalter-events") as connection:
         for span in spans(connection, only):
-            for workflow, seq, digest, body in rows(connection, "heads", _HEADS, span):
-                yield Head(workflow, seq, bytes(digest).hex(), _number(body, "at"))
+            live = rows(connection, "heads", _HEADS, span)
+            archived = rows(connection, "archived_heads", _ARCHIVED_HEADS, span)
+            for workflow, seq, digest, body in merge(live, archived, key=itemgetter(0)):
+                yield Head(workflow, seq, bytes(digest).hex(), body and number(body, "at"))
 
 
 _HEADS = """
 SELECT w.id, e.seq, e.hash, e.body FROM workflows w CROSS JOIN LATERAL (
   SELECT seq, hash, body FROM events WHERE workflow_id = w.id ORDER BY seq DESC LIMIT 1) AS e
  WHERE w.id > %s AND w.id <= %s ORDER BY w.id
+"""
+_ARCHIVED_HEADS = """
+SELECT workflow_id, head_seq, head_hash, NULL FROM archived
+ WHERE workflow_id > %s AND workflow_id <= %s AND state <> 'restored' ORDER BY workflow_id
 """

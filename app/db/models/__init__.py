@@ -1,5 +1,12 @@
 """The tables as SQLAlchemy models. A test compares them with a migrated database."""
 
+from app.db.models.archive import (
+    ArchiveBundle,
+    ArchivedRow,
+    ArchiveHold,
+    ArchiveManifest,
+    ArchiveProgress,
+)
 from app.db.models.base import Base
 from app.db.models.dead_letters import DeadLetterRow
 from app.db.models.definitions import DefinitionActivation, DefinitionRow
@@ -94,6 +101,11 @@ __all__ = [
     "WORKFLOW_STATUSES",
     "AdmissionRow",
     "ApiKey",
+    "ArchiveBundle",
+    "ArchiveHold",
+    "ArchiveManifest",
+    "ArchiveProgress",
+    "ArchivedRow",
     "ArtifactRow",
     "Base",
     "BookedEffectRow",

@@ -60,4 +60,12 @@ class WorkflowArtifact(Base):
 
     __tablename__ = "workflow_artifacts"
     artifact_id: Mapped[UUID] = mapped_column(ForeignKey("artifacts.id"), primary_key=True)
-    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"), primary_key=True)
+    workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
+    __table_args__ = (
+        Index(
+            "workflow_artifacts_of_workflow",
+            "workflow_id",
+            postgresql_using="brin",
+            postgresql_ops={"workflow_id": "uuid_minmax_multi_ops"},
+        ),
+    )

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
-    ForeignKey,
     Index,
     Integer,
     text,
@@ -58,9 +57,17 @@ class PlatformObject(Base):
     __tablename__ = "platform_objects"
     platform: Mapped[str] = mapped_column(primary_key=True)
     object_id: Mapped[str] = mapped_column(primary_key=True)
-    workflow_id: Mapped[UUID] = mapped_column(ForeignKey("workflows.id"))
+    workflow_id: Mapped[UUID]
     step_key: Mapped[str]
     claimed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    __table_args__ = (
+        Index(
+            "platform_objects_of_workflow",
+            "workflow_id",
+            postgresql_using="brin",
+            postgresql_ops={"workflow_id": "uuid_minmax_multi_ops"},
+        ),
+    )
 
 
 class EventRow(Base):

@@ -82,7 +82,7 @@ class WorkflowRow(Base):
     outlives_budget: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     """Whether the budgets of the workflows above limit this one and its children no more."""
     spent: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    forked_from: Mapped[UUID | None] = mapped_column(ForeignKey("workflows.id"))
+    forked_from: Mapped[UUID | None]
     is_asleep: Mapped[bool | None]
     """Whether the workflow only waited when next_wake_at was last raised; None if it never was."""
     starts_at: Mapped[datetime | None]

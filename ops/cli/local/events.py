@@ -14,8 +14,7 @@ from ops.cli.exits import FAILED, UNREACHABLE, USAGE, leave
 from ops.cli.local.settings import configured, stores
 
 if TYPE_CHECKING:  # pydantic takes longer to import than --help may take
-    from app.record.anchors import Head
-    from app.record.verification import Fault
+    from app.chain import Fault
     from chains.repair.rebuild import Difference
 
 _WORKFLOW = click.argument("workflow", type=click.UUID, required=False)
@@ -42,11 +41,12 @@ def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
     from app.record.verification import verify as faults
 
     tally = Tally()
-    heads = () if file is None else read_heads(file, workflow)
+    manifests: dict[int, str] = {}
+    heads = () if file is None else read_heads(file, workflow, manifests)
     show = _lines(_fault, is_json)
     try:
         with stores():
-            count = sum(map(show, faults(workflow, heads, tally)))
+            count = sum(map(show, faults(workflow, heads, tally, manifests)))
     except HeadInvalid as err:
         leave(USAGE, f"{getattr(file, 'name', 'heads')}: {err}")
     _end(workflow, tally.workflows, tally.events, count, "fault")
@@ -57,16 +57,28 @@ def verify(workflow: UUID | None, file: TextIO | None, is_json: bool) -> None:
     "--to", "path", type=click.Path(dir_okay=False), help="The file to write, atomically."
 )
 def export_heads(path: str | None) -> None:
-    """Print each workflow's newest event and its hash, to be kept outside the database."""
-    configured(is_demo_allowed=True)
-    from app.record.verification import heads
+    """Print each workflow's newest event and its hash, to be kept outside the database.
 
+    The first line has the newest manifest of the archive, if there is one.
+    """
+    configured(is_demo_allowed=True)
     with stores():
         if path is None:
-            for head in heads():
-                click.echo(head.line())
+            for line in _exported():
+                click.echo(line)
         else:
-            click.echo(f"{_write(path, heads())} heads", err=True)
+            click.echo(f"{_write(path, _exported())} heads", err=True)
+
+
+def _exported() -> Iterator[str]:
+    from app.archive.verification import last_manifest
+    from app.record.anchors import manifest_line
+    from app.record.verification import heads
+
+    if manifest := last_manifest():
+        yield manifest_line(manifest["number"], manifest["sha256"], manifest["at"])
+    for head in heads():
+        yield head.line()
 
 
 @events.command()
@@ -106,7 +118,7 @@ def _lines(text: Callable[[Any], str], is_json: bool) -> Callable[[Any], int]:
 
 def _fault(fault: "Fault") -> str:
     event = "" if fault.seq is None else f" event {fault.seq}"
-    return f"{fault.workflow}{event}: {fault.wrong}"
+    return f"{fault.workflow or 'archive'}{event}: {fault.wrong}"
 
 
 def _difference(found: "Difference") -> str:
@@ -124,12 +136,12 @@ def _end(workflow: UUID | None, workflows: int, read: int, count: int, noun: str
         raise SystemExit(FAILED)
 
 
-def _write(path: str, heads: "Iterator[Head]") -> int:
-    """Write the heads to a file, atomically, and return their number."""
+def _write(path: str, lines: Iterator[str]) -> int:
+    """Write the lines to a file, atomically, and return their number."""
     unfinished = Path(f"{path}.{os.getpid()}.part")
     try:
         with unfinished.open("x") as file:
-            count = sum(1 for head in heads if file.write(head.line() + "\n"))
+            count = sum(1 for line in lines if file.write(line + "\n"))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -11,11 +11,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from app import db
+from app.chain import Fault, Head
 from app.protocol import outcomes
 from app.protocol.outcomes import Finish
 from app.record import verification
-from app.record.anchors import Head, HeadInvalid, read_heads
-from app.record.verification import Fault, Tally, heads, verify
+from app.record.anchors import HeadInvalid, read_heads
+from app.record.verification import Tally, heads, verify
 from tests.integration.conftest import NOTHING, Kernel
 
 EACH = 1_000
@@ -36,7 +37,7 @@ def run(kernel: Kernel) -> UUID:
     return workflow
 
 
-def found(exported: Iterable[Head] = ()) -> list[tuple[UUID, int | None, str]]:
+def found(exported: Iterable[Head] = ()) -> list[tuple[UUID | None, int | None, str]]:
     """The faults as (workflow, event, first words of what is wrong)."""
     faults = list(verify(None, exported))
     return [(each.workflow, each.seq, each.wrong.split(":")[0]) for each in faults]

@@ -26,6 +26,9 @@
 -- because each start would check and lock a row for each of them. Triggers guard the deletion of
 -- those rows instead (see is_not_needed_v1).
 --
+-- forked_from has no foreign key either: the original may be archived before its forks, once these have
+-- ended.
+--
 -- The columns are in an order like that of the table steps.
 --
 -- request_hash is null if the request had no idempotency key, because only a request with the same
@@ -49,7 +52,7 @@ CREATE TABLE workflows (
   request_hash bytea,
   parent_id uuid REFERENCES workflows (id),
   parent_key text,
-  forked_from uuid REFERENCES workflows (id),
+  forked_from uuid,
   budget_id uuid,
   input jsonb NOT NULL,
   starts_at timestamptz,

@@ -8,4 +8,7 @@ RETURNS TABLE (id uuid, request_hash bytea) LANGUAGE sql STABLE AS $$
   UNION ALL
   SELECT h.workflow_id, h.request_hash FROM start_handles AS h
    WHERE h.idempotency_key = p_key AND h.user_id IS NOT DISTINCT FROM p_user
+  UNION ALL
+  SELECT a.workflow_id, a.request_hash FROM archived AS a
+   WHERE a.idempotency_key = p_key AND a.user_id IS NOT DISTINCT FROM p_user
 $$;

@@ -14,13 +14,16 @@ BEGIN
       SELECT FROM intents WHERE workflow_id = OLD.workflow_id AND step_key = OLD.key);
   ELSIF TG_TABLE_NAME = 'users' THEN
     is_needed := EXISTS (SELECT FROM workflows WHERE user_id = OLD.id)
+      OR EXISTS (SELECT FROM archived WHERE user_id = OLD.id)
       OR EXISTS (SELECT FROM incoming_events WHERE user_id = OLD.id);
   ELSIF TG_TABLE_NAME = 'projects' THEN
     is_needed := EXISTS (SELECT FROM workflows WHERE project_id = OLD.id)
+      OR EXISTS (SELECT FROM archived WHERE project_id = OLD.id)
       OR EXISTS (SELECT FROM incoming_events WHERE project_id = OLD.id);
   ELSE
     PERFORM pg_advisory_xact_lock(definition_lock_v1(OLD.name, OLD.version));
-    is_needed := EXISTS (SELECT FROM workflows WHERE type = OLD.name AND version = OLD.version);
+    is_needed := EXISTS (SELECT FROM workflows WHERE type = OLD.name AND version = OLD.version)
+      OR EXISTS (SELECT FROM archived WHERE type = OLD.name AND version = OLD.version);
   END IF;
   IF is_needed THEN
     -- The row itself is left out: it may hold an address or an input, and this text is logged.

@@ -10,7 +10,9 @@ BEGIN
   PERFORM pg_advisory_xact_lock_shared(definition_lock_v1(NEW.type, NEW.version));
   SELECT retired_at IS NOT NULL INTO is_retired
     FROM definitions WHERE name = NEW.type AND version = NEW.version;
-  IF is_retired IS DISTINCT FROM false THEN
+  IF is_retired IS DISTINCT FROM false
+     -- The row of a workflow that is restored from the archive comes back; it is no start.
+     AND NOT (is_retired IS NOT NULL AND EXISTS (SELECT FROM archived WHERE workflow_id = NEW.id)) THEN
     RAISE EXCEPTION 'version % of % %', NEW.version, NEW.type,
         CASE WHEN is_retired THEN 'is retired' ELSE 'does not exist' END
       USING ERRCODE = 'check_violation', CONSTRAINT = 'workflows_not_on_a_retired_version';

@@ -9,7 +9,7 @@
 --   revoked: the API key is not valid any more.
 --   started, lined_up, started_apart: with the text of the new workflow's summary (see
 --     start_workflow_v1).
---   known: a workflow with this idempotency key or this id exists. Returns its id, and for the key
+--   known: a workflow with this idempotency key or this id exists; it may be archived. Returns its id, and for the key
 --     the hash of its request.
 --   changed: the versions have changed.
 CREATE OR REPLACE FUNCTION submit_workflow_v1(

@@ -1,0 +1,26 @@
+-- Trigger on archived: a row becomes `archived` only if it holds the head of the workflow's events,
+-- the number and the hash of the newest one. As long as it is, the trigger on events lets them be
+-- deleted. Rows are never deleted, an erased workflow stays erased, and a workflow is `erased` only
+-- if it was archived.
+CREATE OR REPLACE FUNCTION archived_has_the_head_v1() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  head record;
+BEGIN
+  IF TG_OP IN ('DELETE', 'TRUNCATE') THEN
+    RAISE EXCEPTION 'rows of archived workflows are kept: % refused', TG_OP;
+  END IF;
+  IF TG_OP = 'UPDATE' AND OLD.state = 'erased' AND NEW.state <> 'erased'
+     OR NEW.state = 'erased' AND (TG_OP = 'INSERT' OR OLD.state = 'restored')
+     OR TG_OP = 'UPDATE' AND OLD.state <> 'restored'
+        AND (NEW.head_seq, NEW.head_hash) <> (OLD.head_seq, OLD.head_hash) THEN
+    RAISE EXCEPTION 'the record of an archived workflow cannot be changed so';
+  END IF;
+  IF NEW.state = 'archived' AND (TG_OP = 'INSERT' OR OLD.state <> 'archived') THEN
+    SELECT seq, hash INTO head FROM events WHERE workflow_id = NEW.workflow_id
+     ORDER BY seq DESC LIMIT 1;
+    IF (head.seq, head.hash) IS DISTINCT FROM (NEW.head_seq, NEW.head_hash) THEN
+      RAISE EXCEPTION 'event % is not the newest of the workflow to archive', NEW.head_seq;
+    END IF;
+  END IF;
+  RETURN NEW;
+END $$;

@@ -1,0 +1,1 @@
+"""Tests of the archive: what is moved, when, and how it is read."""
