@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -119,6 +119,8 @@ def _strong(secret: SecretStr) -> SecretStr:
     return secret
 
 
+_MOST_DAYS = 36_600
+
 StrongSecret = Annotated[SecretStr, AfterValidator(_strong)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
@@ -177,6 +179,12 @@ class Settings(BaseSettings):
     """The part of one core's time that a user's expressions may take in each worker."""
     events_in_days: float = Field(default=30.0, gt=0)
     """How long events that came in are kept, and how long a repeat of one is known."""
+    retention_hot_days: float | Literal["never"] = 90.0
+    """After so many days an ended workflow is archived, unless its definition says otherwise."""
+    retention_archive_days: float | Literal["forever"] = 400.0
+    """After so many days in the archive it is erased, unless its definition says otherwise."""
+    archive_share: float = Field(default=0.2, gt=0, le=1)
+    """The part of the time of one thread that archiving may take."""
     worker_threads: int = Field(default=32, ge=1, le=500)
     """How many steps a worker runs at once, unless its command line says it."""
     database_pool: int = Field(default=5, ge=1)
@@ -186,6 +194,13 @@ class Settings(BaseSettings):
     Its longer transactions have a pool of their own (`database_pool`). What it reads for answers
     has another one of the same size.
     """
+
+    @field_validator("retention_hot_days", "retention_archive_days")
+    @classmethod
+    def _is_a_time(cls, days: float | str) -> float | str:
+        if isinstance(days, float) and not 0 < days <= _MOST_DAYS:
+            raise ValueError(f"must be above 0 and at most {_MOST_DAYS:,}")
+        return days
 
     @property
     def trusted_proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -14,12 +14,14 @@ from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
 from chains.firing.trimming import trim_runs
+from chains.retention import job
 from chains.webhooks import endpoints
 
 log = structlog.get_logger()
 
 PROBE_SECONDS = 60.0
 CLEANUP_SECONDS = 3600.0
+ARCHIVE_SECONDS = 2 * job.RUN_SECONDS
 UPLOAD_LIFE = timedelta(days=30)
 
 JOBS = {
@@ -30,6 +32,7 @@ JOBS = {
     "forget_webhooks": ("control.forget_webhooks", CLEANUP_SECONDS),
     "clean_flow": ("control.clean_flow", CLEANUP_SECONDS),
     "clean_starts": ("control.clean_starts", CLEANUP_SECONDS),
+    "archive": ("control.archive", ARCHIVE_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -170,6 +173,11 @@ def clean_flow() -> Json:
 _IDLE_LANE_SECONDS = 600.0
 
 
+def archive() -> Json:
+    """Archive workflows that ended long ago, and erase what was archived long ago; the counts."""
+    return job.run()
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
@@ -180,6 +188,7 @@ def register(app: Celery) -> None:
         ("control.forget_webhooks", forget_webhooks),
         ("control.clean_flow", clean_flow),
         ("control.clean_starts", clean_starts),
+        ("control.archive", archive),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

@@ -160,6 +160,7 @@ PARAMETERS = {
 DEFINITIONS = {
     "chains/catalogue/versions.py": "a definition is a recipe and no payload of anybody's workflow",
     "chains/catalogue/listing.py": "a definition is a recipe and no payload of anybody's workflow",
+    "chains/retention/policy.py": "a definition is a recipe and no payload of anybody's workflow",
 }
 LOOKS = {
     "current_database() NOT LIKE '%test%'": "the name of the database",

@@ -1,0 +1,1 @@
+"""How long ended workflows are kept: in PostgreSQL, and then in the archive."""

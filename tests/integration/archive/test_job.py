@@ -1,0 +1,139 @@
+"""The job: what is due, in which order, and what a death at any step leaves."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from app import db
+from app.record.verification import verify
+from app.settings import current
+from chains.retention import job
+from tests.integration.archive.conftest import make_family, rows_of, seen
+from tests.integration.conftest import Kernel, Threads
+
+
+class Death(BaseException):
+    """A process dies here."""
+
+
+def dies_at(step: str, times: int = 1) -> Callable[[str], None]:
+    """A `Step` that dies after the n-th step of this name."""
+    left = [times]
+
+    def die(done: str) -> None:
+        left[0] -= done == step
+        if left[0] == 0:
+            raise Death
+
+    return die
+
+
+def run(**rest: object) -> dict[str, object]:
+    return job.run(share=1.0, **rest)  # type: ignore[arg-type] # a test names what it needs
+
+
+def files() -> set[str]:
+    folder = current().storage_dir
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def pass_days(days: int) -> None:
+    db.row(
+        "INSERT INTO clock_offset (amount) VALUES (make_interval(days => %s)) ON CONFLICT (is_only)"
+        " DO UPDATE SET amount = clock_offset.amount + excluded.amount",
+        (days,),
+    )
+
+
+def test_what_ended_long_enough_ago_is_archived_and_later_erased(kernel: Kernel) -> None:
+    root, child = make_family(kernel)
+    assert run()["archived"] == 0
+    pass_days(89)
+    assert run()["archived"] == 0
+    pass_days(2)
+    done = run()
+    assert (done["archived"], done["workflows"], done["manifests"]) == (1, 2, 1)
+    assert rows_of(root, child) == {}
+    pass_days(399)
+    assert run()["erased"] == 0
+    pass_days(2)
+    done = run()
+    assert (done["erased"], done["removed"], done["manifests"]) == (2, 1, 1)
+    assert files() == {"archive/manifests/000000000001.json", "archive/manifests/000000000002.json"}
+    assert list(verify()) == []
+
+
+STEPS = [
+    *("read", "noted", "written", "verified", "archived", "looked"),
+    *("manifest_made", "manifest_written"),
+]
+
+
+def test_a_death_at_any_step_loses_nothing_and_leaves_nothing(kernel: Kernel) -> None:
+    roots = [make_family(kernel)[0] for _ in range(2)]
+    before = {root: seen(root, kernel.user_id) for root in roots}
+    pass_days(91)
+    for step in STEPS:
+        with pytest.raises(Death):
+            run(step=dies_at(step))
+        assert {root: seen(root, kernel.user_id) for root in roots} == before
+    # The files of the dead runs are those of the last one, or are given up and swept.
+    run(given_up_seconds=0.0)
+    run(given_up_seconds=0.0)
+    named = {row["key"] for row in db.rows("SELECT key FROM archive_bundles", ())}
+    named |= {row["key"] for row in db.rows("SELECT key FROM archive_manifests", ())}
+    assert files() == named
+    assert {row["state"] for row in db.rows("SELECT state FROM archive_bundles", ())} == {
+        "archived"
+    }
+    assert list(verify()) == []
+
+
+def test_a_file_that_no_run_finishes_is_swept(kernel: Kernel) -> None:
+    root, _ = make_family(kernel)
+    pass_days(91)
+    with pytest.raises(Death):
+        run(step=dies_at("written"))
+    kernel_fork(kernel, root)
+    assert len(files()) == 1
+    for step in ("given_up", "swept_file"):
+        with pytest.raises(Death):
+            run(step=dies_at(step), given_up_seconds=0.0)
+    assert run(given_up_seconds=0.0)["swept"] == 1
+    assert files() == set()
+    assert db.rows("SELECT key FROM archive_bundles", ()) == []
+
+
+def kernel_fork(kernel: Kernel, root: UUID) -> UUID:
+    """A fork of the root that has not ended."""
+    from chains.commands.command import caller_of
+    from chains.commands.fork import fork
+
+    return fork(caller_of(kernel.user_id), root, from_step="each").id
+
+
+def test_a_death_while_a_bundle_is_erased_is_made_good(kernel: Kernel) -> None:
+    make_family(kernel)
+    pass_days(91)
+    run()
+    pass_days(401)
+    for step in ("expired", "manifest_made", "manifest_written", "removed_file"):
+        with pytest.raises(Death):
+            run(step=dies_at(step))
+    run()
+    assert not [name for name in files() if name.endswith(".gz")]
+    assert [row["state"] for row in db.rows("SELECT state FROM archive_bundles", ())] == ["erased"]
+    assert list(verify()) == []
+
+
+def test_two_runs_at_once_archive_each_family_once(kernel: Kernel, in_threads: Threads) -> None:
+    roots = [make_family(kernel)[0] for _ in range(3)]
+    pass_days(91)
+    one, other = in_threads([run, run])
+    counted = [each.get("archived", 0) for each in (one, other)]
+    assert sum(counted) == len(roots)
+    assert run()["archived"] == 0
+    row = db.row("SELECT count(*) AS n FROM archive_bundles", ())
+    assert row == {"n": len(roots)}
+    assert list(verify()) == []
