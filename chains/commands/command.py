@@ -76,11 +76,47 @@ def any_workflow(workflow_id: UUID) -> Subject:
 
 
 def own_workflow(caller: Caller, workflow_id: UUID) -> Subject:
-    """The caller's workflow; raise NotFound if it does not exist or belongs to another user."""
-    found = any_workflow(workflow_id)
+    """The caller's workflow; raise NotFound if it does not exist or belongs to another user.
+
+    Raise Conflict if it is archived.
+    """
+    try:
+        found = any_workflow(workflow_id)
+    except NotFound:
+        refuse_archived(caller, workflow_id)
+        raise
     if found.user_id != caller.id:
         raise NotFound("there is no such workflow")
     return found
+
+
+def archived_subject(caller: Caller, workflow_id: UUID) -> Subject | None:
+    """The caller's workflow if it is archived; None if it is not.
+
+    Raise Conflict if it was erased.
+    """
+    row = db.call(_ARCHIVED, (workflow_id, caller.id))
+    if row is None or row["state"] == "restored":
+        return None
+    if row["state"] == "erased":
+        raise Conflict("the workflow was archived and then erased", code="workflow_erased")
+    del row["state"]
+    return Subject(**row)
+
+
+_ARCHIVED = (
+    "SELECT workflow_id AS id, user_id, type, version, status, is_paused, state FROM archived"
+    " WHERE workflow_id = %s AND user_id = %s"
+)
+
+
+def refuse_archived(caller: Caller, workflow_id: UUID) -> None:
+    """Raise Conflict if the workflow is an archived one of the caller."""
+    if archived_subject(caller, workflow_id) is not None:
+        raise Conflict(
+            "the workflow is archived: it can be read, forked, and its bundle downloaded",
+            code="workflow_archived",
+        )
 
 
 def refuse_ended(workflow_id: UUID) -> Conflict:

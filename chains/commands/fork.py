@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from app import db
+from app.archive.restoring import restore
 from app.errors import Conflict, InvalidInput
 from app.files.mentions import mentioned
 from app.keys import template_of
@@ -27,7 +28,7 @@ from app.protocol.claims import republish_seconds
 from app.protocol.controls import lock
 from chains import registry
 from chains.admission import publish_start
-from chains.commands.command import Caller, Subject, own_workflow
+from chains.commands.command import Caller, Subject, archived_subject, own_workflow
 from chains.dispatch import dispatch
 from chains.flow.stored import flow_of
 from chains.plans.asking import asked_at_start
@@ -35,7 +36,7 @@ from chains.plans.boundaries import Boundaries, Boundary, boundaries
 from chains.plans.compiler import first_rows
 from chains.starting import dispatching
 from chains.starting.inputs import check_input, timeout_of
-from chains.starting.writing import RETIRED
+from chains.starting.writing import KNOWN_KEY, RETIRED
 
 
 @dataclass(frozen=True)
@@ -73,20 +74,22 @@ def fork(
     """Start a workflow of the same version that adopts the steps before `from_step` and runs the
     rest.
 
+    An archived workflow is restored first.
+
     `input` replaces the workflow's input, and `step_input` replaces the input of `from_step`.
     Raise NotFound if the caller has no such workflow, and InvalidInput if the input or the step is
     wrong. Raise Conflict if an earlier step has not ended or was undone, if the workflow is
     stopping, if the version is retired, or if the idempotency key was used for another request.
     """
-    subject = own_workflow(caller, workflow_id)
+    archived = archived_subject(caller, workflow_id)
+    subject = archived or own_workflow(caller, workflow_id)
     child = _boundary(subject, from_step)
     request_hash = _request_hash(workflow_id, from_step, input)
     if idempotency_key is not None and (known := _known(caller, idempotency_key, request_hash)):
         return known
-    if input is not None:
-        input = whole_numbers(input)
-        schema = registry.definition(subject.type, subject.version).input_schema
-        check_input(schema, input, caller.id)
+    input = _checked(subject, caller, input)
+    if archived is not None:
+        _bring_back(archived, caller, is_dry=is_dry)
     new = _Fork(
         *(uuid7(), subject, child, caller.on_record, reason, idempotency_key, request_hash),
         replaying,
@@ -125,6 +128,22 @@ def _publish(new: "_Fork", verdict: str) -> None:
     plan = registry.plan(new.source.type, new.source.version)
     heads = list(new.child.heads)
     publish_start(new.id, plan, heads, verdict, lambda: dispatch(new.id, heads, plan))
+
+
+def _checked(subject: Subject, caller: Caller, input: Json | None) -> Json | None:
+    if input is not None:
+        input = whole_numbers(input)
+        schema = registry.definition(subject.type, subject.version).input_schema
+        check_input(schema, input, caller.id)
+    return input
+
+
+def _bring_back(archived: Subject, caller: Caller, *, is_dry: bool) -> None:
+    """Restore the workflow, because a fork copies rows of it."""
+    if is_dry:
+        message = "the workflow is archived, so a fork cannot be tried; a real one restores it"
+        raise Conflict(message, code="workflow_archived")
+    restore(archived.id, caller.on_record)
 
 
 @dataclass(frozen=True)
@@ -269,12 +288,7 @@ def _request_hash(source: UUID, from_step: str, input: Json | None) -> bytes:
 
 
 def _known(caller: Caller, idempotency_key: str, request_hash: bytes) -> Forked | None:
-    row = db.patiently(
-        lambda: db.row(
-            "SELECT id, request_hash FROM workflows WHERE user_id = %s AND idempotency_key = %s",
-            (caller.id, idempotency_key),
-        ),
-    )
+    row = db.call(KNOWN_KEY, (caller.id, idempotency_key))
     if row is None:
         return None
     if bytes(row["request_hash"]) != request_hash:

@@ -155,8 +155,10 @@ def _refuse_second_fork(workflow_id: UUID, key: str) -> None:
     row = db.patiently(
         lambda: db.row(
             "SELECT id FROM workflows WHERE forked_from = %s"
-            " AND (completed_at IS NULL OR status = 'succeeded') ORDER BY id LIMIT 1",
-            (workflow_id,),
+            " AND (completed_at IS NULL OR status = 'succeeded')"
+            " UNION SELECT workflow_id FROM archived WHERE forked_from = %s"
+            " AND status = 'succeeded' ORDER BY id LIMIT 1",
+            (workflow_id, workflow_id),
         ),
     )
     if row is not None:

@@ -19,7 +19,14 @@ from app.platform import Json
 from app.protocol.claims import republish_seconds
 from chains import registry
 from chains.admission import publish
-from chains.commands.command import Caller, Done, Subject, any_workflow, refuse_ended
+from chains.commands.command import (
+    Caller,
+    Done,
+    Subject,
+    any_workflow,
+    refuse_archived,
+    refuse_ended,
+)
 from chains.language.definition import Approval
 
 
@@ -65,7 +72,11 @@ def give_signal(
     approval. Raise Forbidden if the approval names only other people. Raise Conflict if the
     workflow is not running, or if the approval cannot take the signal now.
     """
-    subject = any_workflow(workflow_id)
+    try:
+        subject = any_workflow(workflow_id)
+    except NotFound:
+        refuse_archived(caller, workflow_id)
+        raise
     nodes = _approvals(subject)
     waiting = _waiting(workflow_id)
     _refuse_outsiders(caller, subject, nodes, waiting)

@@ -10,6 +10,7 @@ from chains.incoming.events import Stored
 from chains.incoming.rules import Trigger
 from chains.language.expressions import ExpressionInvalid
 from chains.starting.start import start_workflow
+from chains.starting.writing import KNOWN_KEY
 
 _LONGEST_REASON = 1000
 
@@ -80,7 +81,7 @@ class _Live(Exception):
 
 
 def _known(user_id: UUID, start_key: str | None) -> UUID:
-    row = db.call("SELECT id FROM known_start_v1(%s, %s)", (user_id, start_key))
+    row = db.call(KNOWN_KEY, (user_id, start_key))
     assert row is not None
     found: UUID = row["id"]
     return found

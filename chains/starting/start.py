@@ -26,7 +26,7 @@ from chains.plans.compiler import DEFAULT_PRIORITY
 from chains.running import pausing
 from chains.starting import accepting, committing, deferred, dispatching, together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.writing import RETIRED, Deferral, Parent, Start, first_rows_of, publish
+from chains.starting.writing import KNOWN_KEY, RETIRED, Deferral, Parent, Start, first_rows_of, publish
 
 log = structlog.get_logger()
 
@@ -314,7 +314,7 @@ def publish_accepted(start: Start, verdict: str) -> None:
 
 
 def _known(user_id: UUID, idempotency_key: str, request_hash: bytes) -> Started | None:
-    row = db.call("SELECT id, request_hash FROM known_start_v1(%s, %s)", (user_id, idempotency_key))
+    row = db.call(KNOWN_KEY, (user_id, idempotency_key))
     if row is None:
         return None
     return _replayed(row, request_hash)

@@ -15,6 +15,8 @@ from chains.plans.asking import asked_at_start
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
 from chains.plans.plan import Plan
 
+KNOWN_KEY = "SELECT id, request_hash FROM known_start_v1(%s, %s)"
+"""The workflow that a user's idempotency key stands for, live or archived."""
 RETIRED = "workflows_not_on_a_retired_version"
 """The constraint that refuses a start if its version was retired or deleted after it was chosen."""
 
