@@ -36,6 +36,7 @@ from web.api import (
     webhooks,
     workflows,
 )
+from web.archive import api as archive
 from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
@@ -127,6 +128,7 @@ def routes() -> OpenAPI:
         artifacts.api,
         definitions.api,
         actions.api,
+        archive.api,
         events.api,
         triggers.api,
         sources.api,

@@ -59,6 +59,16 @@ def require_admin() -> None:
         )
 
 
+def require_operator() -> None:
+    """Raise Forbidden unless the request was sent with an admin key."""
+    if not g.is_admin:
+        raise Forbidden(
+            "this request is for operators, so it needs an admin key: playalter keys create EMAIL"
+            " --admin",
+            code="admin_required",
+        )
+
+
 def caller() -> UUID:
     """The id of the user who sent the current request."""
     user_id: UUID = g.user_id

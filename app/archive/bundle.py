@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from app.archive.tables import MOVED, Row
 from app.chain import Chain
@@ -43,9 +43,14 @@ def written(root: UUID, workflows: Iterable[UUID], lines: Iterable[tuple[str, st
     return gzip.compress(text.encode(), _LEVEL, mtime=0)
 
 
-def key_of(root: UUID, data: bytes) -> str:
-    """The key under which the storage keeps the bundle."""
-    return f"archive/{root.hex[-2:]}/{root}.{hashlib.sha256(data).hexdigest()[:16]}.jsonl.gz"
+def id_of(root: UUID, data: bytes) -> UUID:
+    """The id of a bundle: the same content of the same root has the same one."""
+    return uuid5(root, digest(data))
+
+
+def key_of(id: UUID) -> str:
+    """The key under which the storage keeps a bundle."""
+    return f"archive/{id.hex[-2:]}/{id}.jsonl.gz"
 
 
 def digest(data: bytes) -> str:

@@ -26,7 +26,7 @@ class Named:
     """A bundle as a manifest names it."""
 
     root: UUID
-    key: str
+    id: UUID
     sha256: str
     workflows: int
 
@@ -115,8 +115,8 @@ def _made(writing: Any) -> int | None:
     for column, rows in (("manifest", bundles), ("erased_by", erased)):
         dicts(
             writing,
-            f"UPDATE archive_bundles SET {column} = %s WHERE key = ANY (%s)",
-            (number, [row["key"] for row in rows]),
+            f"UPDATE archive_bundles SET {column} = %s WHERE id = ANY (%s::uuid[])",
+            (number, [row["id"] for row in rows]),
         )
     return number
 
@@ -124,18 +124,18 @@ def _made(writing: Any) -> int | None:
 def _named(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "root": str(row["root_id"]),
-        "key": row["key"],
-        "sha256": row["sha256"],
+        "bundle": str(row["id"]),
+        "sha256": bytes(row["sha256"]).hex(),
         "workflows": row["workflows"],
     }
 
 
 _UNNAMED = """
-SELECT root_id, key, sha256, workflows, size FROM archive_bundles
- WHERE manifest IS NULL AND state NOT IN ('writing', 'sweeping') ORDER BY key LIMIT %s FOR UPDATE
+SELECT root_id, id, sha256, workflows, size FROM archive_bundles
+ WHERE manifest IS NULL AND state NOT IN ('writing', 'sweeping') ORDER BY id LIMIT %s FOR UPDATE
 """
 _UNTOLD = """
-SELECT root_id, key, sha256, workflows, state, utc_text(noted_at) AS at FROM archive_bundles
+SELECT root_id, id, sha256, workflows, state, utc_text(noted_at) AS at FROM archive_bundles
  WHERE state IN ('replaced', 'expired') AND erased_by IS NULL AND manifest IS NOT NULL
  ORDER BY noted_at LIMIT %s FOR UPDATE
 """
@@ -164,4 +164,7 @@ def parsed(data: bytes) -> Manifest:
 
 def _names(rows: Any) -> Iterator[Named]:
     for row in rows:
-        yield Named(UUID(row["root"]), str(row["key"]), str(row["sha256"]), int(row["workflows"]))
+        yield Named(
+            *(UUID(row["root"]), UUID(row["bundle"])),
+            *(str(row["sha256"]), int(row["workflows"])),
+        )

@@ -7,6 +7,7 @@ the state `writing`, by which `sweeping` finds it.
 """
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from app.archive.connecting import dicts
 from app.files.storage import storage
 
 log = structlog.get_logger()
+
+_LATE_SECONDS = 60.0
 
 Step = Callable[[str], None]
 """Called with the name of each step that was done; a test stops there."""
@@ -48,7 +51,7 @@ class _Made:
 
     family: Family
     organisation_id: UUID
-    key: str
+    id: UUID
     data: bytes
     deliveries: tuple[str, ...]
 
@@ -103,9 +106,13 @@ def _archive(reading: Any, writing: Any, chosen: Sequence[Family], step: Step) -
         made = _made(reading, chosen)
     step("read")
     made = _noted(writing, made)
+    noted = time.time()
     step("noted")
-    storage().write_all({each.key: each.data for each in made})
+    storage().write_all({bundle.key_of(each.id): each.data for each in made})
     step("written")
+    if time.time() - noted > _LATE_SECONDS:
+        # This process stood still, and its files may have been given up before they were written.
+        made = _noted(writing, made)
     given = [_verified(each) for each in made]
     step("verified")
     found = dicts(
@@ -148,10 +155,10 @@ def _made(reading: Any, chosen: Sequence[Family]) -> list[_Made]:
     made = []
     for family in chosen:
         data = bundle.written(family.root, family.ids, lines[family.root])
-        key = bundle.key_of(family.root, data)
+        id = bundle.id_of(family.root, data)
         if family.root in homes:
             home, taken = homes[family.root], tuple(deliveries[family.root])
-            made.append(_Made(family, home, key, data, taken))
+            made.append(_Made(family, home, id, data, taken))
     return made
 
 
@@ -159,7 +166,7 @@ def _noted(writing: Any, made: Iterable[_Made]) -> list[_Made]:
     """Write down which files will be written; a file that is being removed is left out."""
     rows = [
         {
-            "key": each.key,
+            "id": each.id,
             "root_id": each.family.root,
             "organisation_id": each.organisation_id,
             "sha256": bundle.digest(each.data),
@@ -171,33 +178,34 @@ def _noted(writing: Any, made: Iterable[_Made]) -> list[_Made]:
         for each in made
     ]
     found = dicts(writing, _NOTE, (json.dumps(rows, default=str),))
-    keys = {row["key"] for row in found}
-    return [each for each in made if each.key in keys]
+    ids = {row["id"] for row in found}
+    return [each for each in made if each.id in ids]
 
 
 # A restored bundle that has not changed keeps its state, and its file is written once more.
 _NOTE = """
-INSERT INTO archive_bundles AS b (key, root_id, organisation_id, sha256, size, workflows, types,
+INSERT INTO archive_bundles AS b (id, root_id, organisation_id, sha256, size, workflows, types,
                                   ended_at, state)
-SELECT key, root_id, organisation_id, sha256, size, workflows, types, ended_at, 'writing'
-  FROM jsonb_to_recordset(%s::jsonb) AS r (key text, root_id uuid, organisation_id uuid,
+SELECT id, root_id, organisation_id, decode(sha256, 'hex'), size, workflows, types, ended_at,
+       'writing'
+  FROM jsonb_to_recordset(%s::jsonb) AS r (id uuid, root_id uuid, organisation_id uuid,
        sha256 text, size bigint, workflows integer, types text[], ended_at timestamptz)
- ORDER BY key
-ON CONFLICT (key) DO UPDATE SET noted_at = clock_timestamp()
+ ORDER BY id
+ON CONFLICT (id) DO UPDATE SET noted_at = clock_timestamp()
   WHERE b.state IN ('writing', 'restored')
-RETURNING key
+RETURNING id
 """
 
 
 def _verified(made: _Made) -> dict[str, Any]:
     """What `archive_families_v1` needs, from the file as the storage gives it back."""
-    found = bundle.checked(storage().read(made.key), bundle.digest(made.data))
+    found = bundle.checked(storage().read(bundle.key_of(made.id)), bundle.digest(made.data))
     heads = found.heads
     if set(found.workflows) != set(made.family.ids):
         raise BundleDamaged("it has other workflows than were chosen")
     ids = sorted(heads)
     return {
-        "key": made.key,
+        "bundle": made.id,
         "root": made.family.root,
         "ids": ids,
         "seqs": [heads[id].seq for id in ids],

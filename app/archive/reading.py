@@ -3,8 +3,9 @@ one after the other."""
 
 import threading
 from collections import OrderedDict
+from uuid import UUID
 
-from app.archive.bundle import Bundle, BundleDamaged, checked
+from app.archive.bundle import Bundle, BundleDamaged, checked, key_of
 from app.errors import NotFound, Unavailable
 from app.files.storage import storage
 
@@ -16,7 +17,7 @@ _lock = threading.Lock()
 _kept: OrderedDict[str, Bundle] = OrderedDict()
 
 
-def bundle(key: str, sha256: str) -> Bundle:
+def bundle(id: UUID, sha256: str) -> Bundle:
     """The content of a bundle. Raises Unavailable if it is missing or is not what was recorded."""
     with _lock:
         known = _kept.get(sha256)
@@ -24,7 +25,7 @@ def bundle(key: str, sha256: str) -> Bundle:
             _kept.move_to_end(sha256)
             return known
     try:
-        data = storage().read(key)
+        data = storage().read(key_of(id))
         found = checked(data, sha256)
     except (NotFound, BundleDamaged) as err:
         message = (

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.archive import tables
-from app.archive.bundle import Bundle, BundleDamaged, checked
+from app.archive.bundle import Bundle, BundleDamaged, checked, key_of
 from app.archive.connecting import connected, dicts
 from app.errors import Conflict, NotFound, Unavailable
 from app.files.storage import storage
@@ -61,7 +61,7 @@ def _refuse_erased(rows: list[dict[str, Any]]) -> None:
 def _verified(rows: list[dict[str, Any]]) -> Bundle:
     """The bundle of a family, whose heads are those in the rows."""
     try:
-        bundle = checked(storage().read(rows[0]["key"]), rows[0]["sha256"])
+        bundle = checked(storage().read(key_of(rows[0]["id"])), bytes(rows[0]["sha256"]).hex())
         heads = {id: (head.seq, head.hash) for id, head in bundle.heads.items()}
     except (NotFound, BundleDamaged) as err:
         message = f"the bundle cannot be restored: {err}; `playalter events verify` says more"
@@ -99,7 +99,7 @@ def _restore(connection: Any, cursor: Any, root: UUID, bundle: Bundle, by: str) 
 
 
 _FAMILY = """
-SELECT a.workflow_id, a.root_id, a.state, a.head_seq, a.head_hash, b.key, b.sha256
+SELECT a.workflow_id, a.root_id, a.state, a.head_seq, a.head_hash, b.id, b.sha256
   FROM archived AS o JOIN archived AS a ON a.root_id = o.root_id
-  JOIN archive_bundles AS b ON b.key = a.bundle_key WHERE o.workflow_id = %s ORDER BY a.workflow_id
+  JOIN archive_bundles AS b ON b.id = a.bundle_id WHERE o.workflow_id = %s ORDER BY a.workflow_id
 """

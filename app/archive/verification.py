@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from app.archive import manifests
-from app.archive.bundle import Bundle, BundleDamaged, checked, digest
+from app.archive.bundle import Bundle, BundleDamaged, checked, digest, key_of
 from app.archive.connecting import dicts, snapshot
 from app.archive.manifests import Manifest, Named
 from app.chain import Chain, Fault, Head
@@ -13,6 +13,7 @@ from app.errors import NotFound
 from app.files.storage import storage
 
 _PAGE = 200
+_FIRST = UUID(int=0)
 Row = dict[str, Any]
 
 
@@ -48,26 +49,26 @@ class Archive:
 
         `exported` has the hashes of manifests that were exported, by their numbers.
         """
-        after = ""
+        after = _FIRST
         while True:
             with self._connection:
                 rows = dicts(self._connection, _BUNDLES, (only, only, after, _PAGE))
-                heads = self._slim([row["key"] for row in rows])
+                heads = self._slim([row["id"] for row in rows])
             for row in rows:
-                yield from self._bundle(row, heads.get(row["key"], {}), only)
+                yield from self._bundle(row, heads.get(row["id"], {}), only)
             if len(rows) < _PAGE:
                 break
-            after = rows[-1]["key"]
+            after = rows[-1]["id"]
         if only is None:
             with self._connection:
                 yield from _lost(dicts(self._connection, _WITHOUT_BUNDLE))
             yield from self._manifests(exported)
 
-    def _slim(self, keys: list[str]) -> dict[str, dict[UUID, tuple[int, bytes]]]:
-        found: dict[str, dict[UUID, tuple[int, bytes]]] = {}
-        for row in dicts(self._connection, _HEADS, (keys,)):
+    def _slim(self, ids: list[UUID]) -> dict[UUID, dict[UUID, tuple[int, bytes]]]:
+        found: dict[UUID, dict[UUID, tuple[int, bytes]]] = {}
+        for row in dicts(self._connection, _HEADS, (ids,)):
             head = row["head_seq"], bytes(row["head_hash"])
-            found.setdefault(row["bundle_key"], {})[row["workflow_id"]] = head
+            found.setdefault(row["bundle_id"], {})[row["workflow_id"]] = head
         return found
 
     def _bundle(
@@ -75,13 +76,17 @@ class Archive:
     ) -> Iterator[Fault]:
         root = row["root_id"]
         try:
-            bundle = checked(storage().read(row["key"]), row["sha256"])
+            bundle = checked(storage().read(key_of(row["id"])), bytes(row["sha256"]).hex())
             heads = {id: (head.seq, head.hash) for id, head in bundle.heads.items()}
         except NotFound:
-            yield Fault(root, None, f"its bundle {row['key']} is missing")
+            with self._connection:
+                rows = dicts(self._connection, _STATE, (row["id"],))
+            # The job may have removed it just now.
+            if rows and rows[0]["state"] == row["state"]:
+                yield Fault(root, None, f"its bundle {row['id']} is missing")
             return
         except BundleDamaged as err:
-            yield Fault(root, None, f"its bundle {row['key']}: {err}")
+            yield Fault(root, None, f"its bundle {row['id']}: {err}")
             return
         if row["state"] == "archived":
             self.workflows += len(heads) if only is None else only in heads
@@ -158,8 +163,8 @@ def _manifest(row: Row, known: dict[str, list[Row]], exported: str | None) -> It
 def _contents(name: str, found: Manifest, known: dict[str, list[Row]]) -> Iterator[Fault]:
     for field, words in (("bundles", "names"), ("erased", "tells of the removal of")):
         named: tuple[Named, ...] = getattr(found, field)
-        listed = {(each.key, each.sha256): each.root for each in named}
-        recorded = {(row["key"], row["sha256"]): row["root_id"] for row in known[field]}
+        listed = {(each.id, each.sha256): each.root for each in named}
+        recorded = {(row["id"], bytes(row["sha256"]).hex()): row["root_id"] for row in known[field]}
         for key in sorted(listed.keys() - recorded.keys()):
             yield Fault(
                 listed[key], None, f"{name} {words} its bundle {key[0]}, which is not recorded"
@@ -173,28 +178,30 @@ _SLIM = """
 SELECT state, head_seq, head_hash FROM archived WHERE workflow_id = %s AND state <> 'restored'
 """
 _BUNDLES = """
-SELECT key, root_id, sha256, state FROM archive_bundles
+SELECT id, root_id, sha256, state FROM archive_bundles
  WHERE (%s::uuid IS NULL
-        OR key = (SELECT bundle_key FROM archived WHERE workflow_id = %s AND state <> 'restored'))
-   AND key > %s AND (state IN ('archived', 'restored')
+        OR id = (SELECT bundle_id FROM archived WHERE workflow_id = %s AND state <> 'restored'))
+   AND id > %s AND (state IN ('archived', 'restored')
                      OR state IN ('replaced', 'expired') AND erased_by IS NULL)
- ORDER BY key LIMIT %s
+ ORDER BY id LIMIT %s
 """
+_STATE = "SELECT state FROM archive_bundles WHERE id = %s"
 _HEADS = """
-SELECT bundle_key, workflow_id, head_seq, head_hash FROM archived
- WHERE root_id IN (SELECT root_id FROM archive_bundles WHERE key = ANY (%s)) AND state = 'archived'
+SELECT bundle_id, workflow_id, head_seq, head_hash FROM archived
+ WHERE root_id IN (SELECT root_id FROM archive_bundles WHERE id = ANY (%s::uuid[]))
+   AND state = 'archived'
 """
 _WITHOUT_BUNDLE = """
 SELECT workflow_id FROM archived AS a WHERE NOT EXISTS (
-  SELECT FROM archive_bundles AS b WHERE b.key = a.bundle_key AND b.state = CASE a.state
+  SELECT FROM archive_bundles AS b WHERE b.id = a.bundle_id AND b.state = CASE a.state
     WHEN 'erased' THEN CASE b.state WHEN 'expired' THEN 'expired' ELSE 'erased' END
     ELSE a.state END)
  ORDER BY workflow_id LIMIT 20
 """
 _MANIFEST = "SELECT * FROM archive_manifests WHERE number > %s ORDER BY number LIMIT 1"
 _OF = (
-    ("bundles", "SELECT key, sha256, root_id FROM archive_bundles WHERE manifest = %s"),
-    ("erased", "SELECT key, sha256, root_id FROM archive_bundles WHERE erased_by = %s"),
+    ("bundles", "SELECT id, sha256, root_id FROM archive_bundles WHERE manifest = %s"),
+    ("erased", "SELECT id, sha256, root_id FROM archive_bundles WHERE erased_by = %s"),
 )
 
 

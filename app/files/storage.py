@@ -19,7 +19,7 @@ from app.settings import current
 
 _KEY = re.compile(
     r"[0-9a-f]{2}/[0-9a-f-]{36}\.[0-9a-f]{16}"
-    r"|archive/[0-9a-f]{2}/[0-9a-f-]{36}\.[0-9a-f]{16}\.jsonl\.gz"
+    r"|archive/[0-9a-f]{2}/[0-9a-f-]{36}\.jsonl\.gz"
     r"|archive/manifests/[0-9]{12}\.json"
 )
 _ARCHIVE, _UNFINISHED = "archive", "unfinished"

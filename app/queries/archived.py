@@ -18,9 +18,9 @@ from app.queries.cursors import cursor_of, place_of
 from app.queries.payloads import MOST_BYTES
 
 _OF_ONE = """
-SELECT a.workflow_id, a.user_id, a.state, a.user_id = $2 AS is_own, a.bundle_key AS key, b.sha256,
+SELECT a.workflow_id, a.user_id, a.state, a.user_id = $2 AS is_own, a.bundle_id, b.sha256,
        s.shown
-  FROM archived AS a JOIN archive_bundles AS b ON b.key = a.bundle_key
+  FROM archived AS a JOIN archive_bundles AS b ON b.id = a.bundle_id
  CROSS JOIN LATERAL archived_summary_v1(a.workflow_id, $3) AS s
  WHERE a.workflow_id = $1 AND (a.user_id = $2 OR $3)
 """
@@ -35,12 +35,17 @@ class Archived:
     user_id: UUID
     state: str
     is_own: bool
-    key: str
+    bundle_id: UUID
     sha256: str
     summary: Json
 
     def bundle(self) -> Bundle:
         """The bundle with its rows. Raises NotFound if it was erased."""
+        self.refuse_erased()
+        return reading.bundle(self.bundle_id, self.sha256)
+
+    def refuse_erased(self) -> None:
+        """Raise NotFound if the bundle was erased."""
         if self.state == "erased":
             at = self.summary["erased_at"]
             raise NotFound(
@@ -48,7 +53,6 @@ class Archived:
                 " list of archived workflows",
                 code="workflow_erased",
             )
-        return reading.bundle(self.key, self.sha256)
 
 
 def archived_workflow(workflow_id: UUID, user_id: UUID, is_operator: bool) -> Archived:
@@ -61,7 +65,7 @@ def archived_workflow(workflow_id: UUID, user_id: UUID, is_operator: bool) -> Ar
         raise Restored("the workflow is not archived any more")
     return Archived(
         *(row["workflow_id"], row["user_id"], row["state"], row["is_own"]),
-        *(row["key"], row["sha256"], row["shown"]),
+        *(row["bundle_id"], bytes(row["sha256"]).hex(), row["shown"]),
     )
 
 

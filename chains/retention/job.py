@@ -18,6 +18,7 @@ import structlog
 from app.archive import manifests, sweeping
 from app.archive.connecting import connected, dicts, snapshot
 from app.archive.moving import Family, Moved, Step, archive, go_on
+from app.broker.shutdown import is_shutting_down
 from app.platform import Json
 from app.settings import current
 from chains.retention import finding
@@ -29,6 +30,8 @@ BATCH = 200
 """The most workflows of one transaction, unless a single family has more."""
 RUN_SECONDS = 300.0
 _MOST_ERASED = 200
+_NAP_SECONDS = 0.2
+"""A worker that is asked to stop waits no longer than this for a run that rests."""
 _LOCK = 0x72657461  # an advisory lock, so that a second run does not do the same work once more
 
 
@@ -100,15 +103,15 @@ class _Pace:
 
     @property
     def is_over(self) -> bool:
-        return time.monotonic() - self.began >= self.seconds
+        return is_shutting_down() or time.monotonic() - self.began >= self.seconds
 
     def work(self, what: Callable[..., Any], *given: Any) -> Any:
         """Do a piece of work, and rest in proportion to the time that it took."""
         began = time.monotonic()
         done = what(*given)
-        rest = (time.monotonic() - began) * (1 / self.share - 1)
-        left = self.seconds - (time.monotonic() - self.began)
-        time.sleep(max(min(rest, left), 0))
+        until = time.monotonic() + (time.monotonic() - began) * (1 / self.share - 1)
+        while not self.is_over and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _NAP_SECONDS))
         return done
 
 
@@ -143,18 +146,18 @@ class _Worker:
         if shortest is None:
             return
         now = dicts(self.writing, "SELECT playalter_now() AS now")[0]["now"]
-        after = (now - timedelta(days=40_000), "")
+        after = (now - timedelta(days=40_000), finding.FIRST)
         while not self.pace.is_over:
             oldest = now - timedelta(seconds=shortest)
             rows = dicts(self.writing, _OLD, (*after, oldest, _MOST_ERASED))
-            keys = [row["key"] for row in rows if _is_over(kept, row, now)]
-            if keys:
-                done = self.pace.work(dicts, self.writing, _EXPIRE, (keys,))
+            ids = [row["id"] for row in rows if _is_over(kept, row, now)]
+            if ids:
+                done = self.pace.work(dicts, self.writing, _EXPIRE, (ids,))
                 self.counts.erased += done[0]["erased"]
                 self.step("expired")
             if len(rows) < _MOST_ERASED:
                 return
-            after = (rows[-1]["archived_at"], rows[-1]["key"])
+            after = (rows[-1]["archived_at"], rows[-1]["id"])
 
     def note(self) -> None:
         """Store what this run has done."""
@@ -178,11 +181,11 @@ INSERT INTO archive_progress AS p (looked_to, ran_at, result) VALUES (%s, clock_
 ON CONFLICT (is_only) DO UPDATE SET ran_at = excluded.ran_at, result = excluded.result
 """
 _OLD = """
-SELECT key, types, archived_at FROM archive_bundles
- WHERE state = 'archived' AND (archived_at, key) > (%s, %s) AND archived_at <= %s
- ORDER BY archived_at, key LIMIT %s
+SELECT id, types, archived_at FROM archive_bundles
+ WHERE state = 'archived' AND (archived_at, id) > (%s, %s) AND archived_at <= %s
+ ORDER BY archived_at, id LIMIT %s
 """
-_EXPIRE = "SELECT expire_bundles_v1(%s) AS erased"
+_EXPIRE = "SELECT expire_bundles_v1(%s::uuid[]) AS erased"
 
 
 def foresee(type: str | None = None, hot: float | None = None, *, seconds: float = 20.0) -> Json:

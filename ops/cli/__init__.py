@@ -45,6 +45,7 @@ _MODULES = {
     "events-in": "remote.incoming",
     "triggers": "remote.incoming",
     "event-sources": "remote.incoming",
+    "archive": "remote.archive",
     "keys": "local.keys",
     "events": "local.events",
     "web": "local.processes",

@@ -328,6 +328,7 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
     admin = Caller(*keys.create_key("ops@example.com", is_admin=True))
     items = ask("GET", "schedules", by=admin)["items"]
     assert [(each["kind"], each["name"]) for each in items] == [
+        ("system", "archive"),
         ("system", "clean_events_in"),
         ("system", "clean_flow"),
         ("system", "clean_schedules"),

@@ -105,6 +105,8 @@ def list_workflows(query: WorkflowListQuery) -> Response:
 
     An admin key lists the workflows of all users, each with its `owner`.
     """
+    if query.archived:
+        return _archived(query)
     filters = queries.Filters(
         query.status,
         query.type,
@@ -119,6 +121,24 @@ def list_workflows(query: WorkflowListQuery) -> Response:
         caller(), filters, is_operator=is_operator(), cursor=query.cursor, limit=query.limit
     )
     return JsonResponse({"items": page.items, "next_cursor": page.next_cursor})
+
+
+def _archived(query: WorkflowListQuery) -> JsonResponse:
+    if query.attention:
+        return JsonResponse({"items": [], "next_cursor": None})
+    filters = queries.ArchivedFilters(
+        query.status,
+        query.type,
+        query.created_after,
+        query.created_before,
+        query.version,
+        query.parent_id,
+        query.is_root,
+    )
+    items, following = queries.archived_list(
+        caller(), filters, is_operator=is_operator(), cursor=query.cursor, limit=query.limit
+    )
+    return JsonResponse({"items": items, "next_cursor": following})
 
 
 @api.get(

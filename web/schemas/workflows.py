@@ -50,6 +50,10 @@ class WorkflowListQuery(Query):
     attention: bool | None = Field(default=None, description="Whether they need a person.")
     parent_id: UUID | None = Field(default=None, description="Only the children of this workflow.")
     is_root: bool | None = Field(default=None, description="Whether they have no parent.")
+    archived: bool = Field(
+        default=False,
+        description="List archived workflows, also those that were erased, instead of the others.",
+    )
     cursor: Cursor | None = None
     limit: int = Field(default=20, ge=1, le=100)
 
@@ -115,6 +119,7 @@ class Workflow(BaseModel):
     `cost_micro_usd` includes its children. `reserved_micro_usd` is what running steps may still
     cost. `budget_of` is the workflow whose budget it spends: itself, or one above it. Only an admin
     key is told the `owner`, an e-mail address. `starts_at` is null if the start was not deferred.
+    An archived workflow has `archived_at`, and `erased_at` if it was erased since then.
     """
 
     id: UUID
@@ -136,6 +141,8 @@ class Workflow(BaseModel):
     budget_micro_usd: int | None
     budget_of: UUID | None
     owner: str | None
+    archived_at: datetime | None
+    erased_at: datetime | None
 
 
 class StartedWorkflow(Workflow):

@@ -25,10 +25,10 @@ class ArchiveBundle(Base):
     """A file in the storage with all rows of one root workflow and its children."""
 
     __tablename__ = "archive_bundles"
-    key: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
     root_id: Mapped[UUID]
     organisation_id: Mapped[UUID]
-    sha256: Mapped[str]
+    sha256: Mapped[bytes]
     size: Mapped[int] = mapped_column(BigInteger)
     workflows: Mapped[int]
     types: Mapped[list[str]]
@@ -50,20 +50,15 @@ class ArchiveBundle(Base):
         ),
         Index(
             "archive_bundles_unnamed",
-            "key",
+            "id",
             postgresql_where=text("manifest IS NULL AND state NOT IN ('writing', 'sweeping')"),
         ),
         Index(
             "archive_bundles_by_age",
             "archived_at",
-            "key",
             postgresql_where=text("state = 'archived'"),
         ),
-        Index(
-            "archive_bundles_of_manifest",
-            "manifest",
-            postgresql_where=text("manifest IS NOT NULL"),
-        ),
+        Index("archive_bundles_of_manifest", "manifest"),
     )
 
 
@@ -95,7 +90,7 @@ class ArchivedRow(Base):
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime]
     head_hash: Mapped[bytes]
-    bundle_key: Mapped[str]
+    bundle_id: Mapped[UUID]
     archived_at: Mapped[datetime]
     state: Mapped[str] = mapped_column(server_default=text("'archived'"))
     restored_at: Mapped[datetime | None]

@@ -99,6 +99,7 @@ def status(workflow_id: Any, is_json: bool) -> None:
 @click.option("--type", "type", help="Only of this type.")
 @click.option("--parent", type=click.UUID, help="Only the children of this workflow.")
 @click.option("--roots", "is_root", is_flag=True, help="Only workflows without a parent.")
+@click.option("--archived", is_flag=True, help="Archived workflows instead of the others.")
 @click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
 @click.option("--cursor", help="Continue after the previous page.")
 @click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
@@ -107,6 +108,7 @@ def list_workflows(
 ) -> None:
     """List workflows, the last started first."""
     chosen = {"status": wanted, "parent_id": parent, "is_root": "true" if is_root else None}
+    filters["archived"] = "true" if filters["archived"] else None
     with server() as api:
         page = api.workflows(**chosen, **filters)
     if is_json:

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from app import db
+from app.archive.bundle import key_of
 from app.record.verification import verify
 from app.settings import current
 from chains.retention import job
@@ -81,7 +82,7 @@ def test_a_death_at_any_step_loses_nothing_and_leaves_nothing(kernel: Kernel) ->
     # The files of the dead runs are those of the last one, or are given up and swept.
     run(given_up_seconds=0.0)
     run(given_up_seconds=0.0)
-    named = {row["key"] for row in db.rows("SELECT key FROM archive_bundles", ())}
+    named = {key_of(row["id"]) for row in db.rows("SELECT id FROM archive_bundles", ())}
     named |= {row["key"] for row in db.rows("SELECT key FROM archive_manifests", ())}
     assert files() == named
     assert {row["state"] for row in db.rows("SELECT state FROM archive_bundles", ())} == {
@@ -102,7 +103,7 @@ def test_a_file_that_no_run_finishes_is_swept(kernel: Kernel) -> None:
             run(step=dies_at(step), given_up_seconds=0.0)
     assert run(given_up_seconds=0.0)["swept"] == 1
     assert files() == set()
-    assert db.rows("SELECT key FROM archive_bundles", ()) == []
+    assert db.rows("SELECT id FROM archive_bundles", ()) == []
 
 
 def kernel_fork(kernel: Kernel, root: UUID) -> UUID:

@@ -7,6 +7,7 @@ import pytest
 
 from app import db, queries
 from app.archive import manifests
+from app.archive.bundle import key_of
 from app.archive.connecting import connected
 from app.record.verification import Tally, heads, verify
 from app.settings import current
@@ -68,9 +69,9 @@ def test_verification_reads_bundles_and_manifests(
     assert list(verify(None, exported, tally)) == []
     assert tally.workflows == 3
     assert list(verify(family[1], [each for each in exported if each.workflow == family[1]])) == []
-    row = db.row("SELECT key FROM archive_bundles", ())
+    row = db.row("SELECT id FROM archive_bundles", ())
     assert row is not None
-    file = current().storage_dir / row["key"]
+    file = current().storage_dir / key_of(row["id"])
     data = file.read_bytes()
     file.write_bytes(data[:-1] + b"!")
     assert "hash" in next(verify()).wrong

@@ -1,4 +1,5 @@
--- Files in the storage, each with all rows of one root workflow and its children.
+-- Files in the storage, each with all rows of one root workflow and its children. The key of a file
+-- follows from id, which follows from the root and the content.
 --
 -- state:
 --   writing: the file may exist, and the rows of the workflows do. noted_at is when it was last
@@ -12,10 +13,10 @@
 -- last of the workflows ended. manifest: the number of the manifest that names the file, and
 -- erased_by: of the one that tells that the file is removed.
 CREATE TABLE archive_bundles (
-  key text PRIMARY KEY,
+  id uuid PRIMARY KEY,
   root_id uuid NOT NULL,
   organisation_id uuid NOT NULL,
-  sha256 text NOT NULL,
+  sha256 bytea NOT NULL,
   size bigint NOT NULL,
   workflows integer NOT NULL,
   types text[] NOT NULL,
@@ -33,7 +34,7 @@ WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX archive_bundles_of_root ON archive_bundles (root_id);
 CREATE INDEX archive_bundles_unfinished ON archive_bundles (noted_at)
   WHERE state IN ('writing', 'sweeping', 'replaced', 'expired');
-CREATE INDEX archive_bundles_unnamed ON archive_bundles (key)
+CREATE INDEX archive_bundles_unnamed ON archive_bundles (id)
   WHERE manifest IS NULL AND state NOT IN ('writing', 'sweeping');
-CREATE INDEX archive_bundles_by_age ON archive_bundles (archived_at, key) WHERE state = 'archived';
-CREATE INDEX archive_bundles_of_manifest ON archive_bundles (manifest) WHERE manifest IS NOT NULL;
+CREATE INDEX archive_bundles_by_age ON archive_bundles (archived_at) WHERE state = 'archived';
+CREATE INDEX archive_bundles_of_manifest ON archive_bundles (manifest);

@@ -3,7 +3,7 @@
 -- the transaction that deletes the others, and is never deleted.
 --
 -- state: archived; restored (its rows are there again, and this row says nothing more); erased (its
--- bundle is gone for good). bundle_key: the file, a row of archive_bundles. root_id: the workflow
+-- bundle is gone for good). bundle_id: the file, a row of archive_bundles. root_id: the workflow
 -- above it that has no parent, or itself. cost: what it and its children have cost at the platforms,
 -- in micro-USD. kept_from: since when it is counted as ended; a restored workflow is kept as long as
 -- one that has just ended.
@@ -32,7 +32,7 @@ CREATE TABLE archived (
   started_at timestamptz,
   completed_at timestamptz NOT NULL,
   head_hash bytea NOT NULL,
-  bundle_key text NOT NULL,
+  bundle_id uuid NOT NULL,
   archived_at timestamptz NOT NULL,
   state text DEFAULT 'archived' NOT NULL,
   restored_at timestamptz,

@@ -3,7 +3,7 @@
 -- Returns the roots that were archived. The others have changed since their bundles were made, or
 -- another transaction holds a row of theirs; nothing was changed of them.
 --
--- p_bundles: of each bundle its key and root; ids, seqs and hashes: of each of its workflows the id, in
+-- p_bundles: of each bundle its id and root; ids, seqs and hashes: of each of its workflows the id, in
 -- ascending order, and the head of the events in the bundle; rows: how many rows it has that are to be
 -- deleted; deliveries: the ids of the webhooks in it.
 --
@@ -16,26 +16,28 @@ DECLARE
   roots uuid[];
   family uuid[];
   locked uuid[];
-  keys text[];
+  bundles uuid[];
   wanted bigint;
   deleted bigint := 0;
   number bigint;
   statement text;
 BEGIN
   CREATE TEMP TABLE IF NOT EXISTS bundles_given (
-    key text, root uuid, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[])
+    bundle uuid, root uuid, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[])
     ON COMMIT DELETE ROWS;
   DELETE FROM bundles_given;
   INSERT INTO bundles_given SELECT * FROM jsonb_to_recordset(p_bundles) AS b (
-    key text, root uuid, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[]);
+    bundle uuid, root uuid, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[]);
   SELECT array_agg(id) INTO locked FROM (
     SELECT id FROM workflows WHERE id IN (SELECT unnest(ids) FROM bundles_given)
      ORDER BY id FOR UPDATE SKIP LOCKED) AS l;
   -- In statements after the locks, which see what was committed before them.
   DELETE FROM bundles_given WHERE NOT ids <@ locked OR locked IS NULL;
+  WITH found AS MATERIALIZED (
+    SELECT f.root_id, f.ids FROM archivable_v1((SELECT array_agg(root) FROM bundles_given)) AS f
+     WHERE f.refusal IS NULL)
   DELETE FROM bundles_given AS b WHERE NOT EXISTS (
-    SELECT FROM archivable_v1((SELECT array_agg(root) FROM bundles_given)) AS f
-     WHERE f.root_id = b.root AND f.ids = b.ids AND f.refusal IS NULL);
+    SELECT FROM found AS f WHERE f.root_id = b.root AND f.ids = b.ids);
   DELETE FROM bundles_given AS b WHERE EXISTS (
     SELECT FROM unnest(b.ids, b.seqs, b.hashes) AS h (id, seq, hash)
      WHERE (h.seq, decode(h.hash, 'hex')) IS DISTINCT FROM (
@@ -43,33 +45,33 @@ BEGIN
   -- A bundle that was given up must not be used: its file is being removed.
   WITH taken AS (
     UPDATE archive_bundles AS a SET state = 'archived', archived_at = playalter_now()
-      FROM bundles_given AS b WHERE a.key = b.key AND a.state IN ('writing', 'restored')
-    RETURNING a.key)
-  SELECT array_agg(key) INTO keys FROM taken;
-  DELETE FROM bundles_given WHERE key <> ALL (coalesce(keys, '{}'));
+      FROM bundles_given AS b WHERE a.id = b.bundle AND a.state IN ('writing', 'restored')
+    RETURNING a.id)
+  SELECT array_agg(id) INTO bundles FROM taken;
+  DELETE FROM bundles_given WHERE bundle <> ALL (coalesce(bundles, '{}'));
   SELECT array_agg(root), sum(rows) INTO roots, wanted FROM bundles_given;
   IF roots IS NULL THEN RETURN '{}'; END IF;
   SELECT array_agg(id) INTO family FROM (SELECT unnest(ids) AS id FROM bundles_given) AS f;
   UPDATE archive_bundles SET state = 'replaced', noted_at = clock_timestamp()
-   WHERE root_id = ANY (roots) AND state = 'restored' AND key <> ALL (keys);
+   WHERE root_id = ANY (roots) AND state = 'restored' AND id <> ALL (bundles);
 
   INSERT INTO archived (workflow_id, root_id, organisation_id, project_id, user_id, created_at, cost,
                         budget, budget_id, version, head_seq, priority, is_paused, type, status, cause,
                         idempotency_key, request_hash, parent_id, forked_from, starts_at, started_at,
-                        completed_at, head_hash, bundle_key, archived_at)
+                        completed_at, head_hash, bundle_id, archived_at)
   SELECT w.id, b.root, w.organisation_id, w.project_id, w.user_id, w.created_at,
          w.spent + coalesce((SELECT sum(c.spent) FROM child_costs AS c WHERE c.ancestor_id = w.id), 0),
          CASE WHEN m.applies THEN m.amount END, w.budget_id, w.version, h.seq, w.priority,
          w.paused_at IS NOT NULL, w.type, w.status, w.cause, w.idempotency_key, w.request_hash,
          w.parent_id, w.forked_from, w.starts_at, w.started_at, w.completed_at,
-         decode(h.hash, 'hex'), b.key, playalter_now()
+         decode(h.hash, 'hex'), b.bundle, playalter_now()
     FROM bundles_given AS b CROSS JOIN LATERAL unnest(b.ids, b.seqs, b.hashes) AS h (id, seq, hash)
     JOIN workflows AS w ON w.id = h.id LEFT JOIN budgets AS m ON m.workflow_id = w.id
   ON CONFLICT (workflow_id) DO UPDATE SET
          root_id = excluded.root_id, cost = excluded.cost, budget = excluded.budget,
          status = excluded.status, cause = excluded.cause, is_paused = excluded.is_paused,
          completed_at = excluded.completed_at, head_seq = excluded.head_seq,
-         head_hash = excluded.head_hash, bundle_key = excluded.bundle_key,
+         head_hash = excluded.head_hash, bundle_id = excluded.bundle_id,
          archived_at = excluded.archived_at, state = 'archived', restored_at = NULL,
          restored_by = NULL;
 

@@ -14,7 +14,7 @@ DECLARE
 BEGIN
   root := family_root_v1(p_workflow);
   PERFORM FROM workflows WHERE id = root FOR NO KEY UPDATE;
-  PERFORM FROM archive_bundles WHERE root_id = root ORDER BY key FOR UPDATE;
+  PERFORM FROM archive_bundles WHERE root_id = root ORDER BY id FOR UPDATE;
   SELECT w.organisation_id INTO home FROM workflows AS w WHERE w.id = root;
   IF NOT FOUND THEN
     SELECT a.organisation_id INTO home FROM archived AS a

@@ -25,7 +25,8 @@ RETURNS TABLE (shown json) LANGUAGE sql STABLE AS $$
            AS cost_micro_usd,
          coalesce(b.reserved, 0) AS reserved_micro_usd,
          CASE WHEN b.applies THEN b.amount END AS budget_micro_usd,
-         w.budget_id AS budget_of, u.email AS owner
+         w.budget_id AS budget_of, u.email AS owner,
+         NULL::text AS archived_at, NULL::text AS erased_at
     FROM workflows AS w
     LEFT JOIN budgets AS b ON b.workflow_id = w.id
     LEFT JOIN users AS u ON p_is_operator AND u.id = w.user_id
