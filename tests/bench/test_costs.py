@@ -11,7 +11,7 @@ import pytest
 
 from app import db
 from app.settings import current
-from tests.bench.costs import filling, front, growth, storage, talking
+from tests.bench.costs import filling, front, growth, retention, storage, talking
 from tests.bench.costs.growth import Size
 from tests.bench.machine.servers import prepare
 from tests.forgetting import forget
@@ -64,6 +64,15 @@ def test_a_ratio_above_one_says_that_the_full_database_was_faster_also_for_times
     assert (rates["empty"], rates["full"], rates["ratio"]) == (100.0, 90.0, 1.0)
     times = growth.compared([(10.0, 20.0)], is_time=True)
     assert (times["empty"], times["full"], times["ratio"]) == (10.0, 20.0, 0.5)
+
+
+def test_retention_reports_the_ratio_of_full_windows() -> None:
+    idle = retention.Window(100, 0, 0, 0.0, False)
+    busy, last = (retention.Window(95, 50, 5000, 0.1, is_last) for is_last in (False, True))
+    found = retention.figures([(idle, busy), (idle, last)], 10.0)
+    assert found["ratios"] == [0.95]
+    assert (found["archived"], found["archived_per_second"]) == (100, 5.0)
+    assert (found["bundle_bytes"], found["job_cpu_ms"]) == (100.0, 2.0)
 
 
 @pytest.mark.parametrize("said", ["", "1,", "-1", "1e5", "0, 5"])
