@@ -1,7 +1,7 @@
-"""The file of a bundle: lines of JSON, compressed. The first line says what follows.
+"""The form of a bundle: lines of JSON, compressed. The first line says what follows.
 
-The same rows always make the same bytes, so a bundle that is written again after a crash is the
-same file.
+A bundle is a part of a file, a volume, because a file for each would cost more than all the rest.
+Each part is a whole gzip file, and so is the volume.
 """
 
 import gzip
@@ -43,14 +43,14 @@ def written(root: UUID, workflows: Iterable[UUID], lines: Iterable[tuple[str, st
     return gzip.compress(text.encode(), _LEVEL, mtime=0)
 
 
-def id_of(root: UUID, data: bytes) -> UUID:
-    """The id of a bundle: the same content of the same root has the same one."""
-    return uuid5(root, digest(data))
+def id_of(volume: UUID, root: UUID) -> UUID:
+    """The id of the bundle of a root in a volume."""
+    return uuid5(volume, str(root))
 
 
-def key_of(id: UUID) -> str:
-    """The key under which the storage keeps a bundle."""
-    return f"archive/{id.hex[-2:]}/{id}.jsonl.gz"
+def key_of(volume: UUID) -> str:
+    """The key under which the storage keeps a volume, a file with bundles one after the other."""
+    return f"archive/{volume.hex[-2:]}/{volume}.jsonl.gz"
 
 
 def digest(data: bytes) -> str:

@@ -1,14 +1,21 @@
 """Connections of the archive: their statements may take long, and rows have one form of text."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 from app import db
 from app.archive.tables import TEXT_FORM
 
+Step = Callable[[str], None]
+"""Called with the name of each step that was done; a test stops there."""
+
 _STATEMENT_SECONDS = 600
 """A family may have thousands of children."""
+
+
+def go_on(_: str) -> None:
+    """The `Step` that does nothing."""
 
 
 @contextmanager
@@ -36,3 +43,16 @@ def dicts(connection: Any, sql: str, parameters: tuple[Any, ...] = ()) -> list[d
             return []
         names = [column.name for column in cursor.description]
         return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+
+
+@contextmanager
+def transaction(connection: Any) -> Iterator[None]:
+    """One transaction of all statements in the block, on a connection of `connected`."""
+    dicts(connection, "BEGIN")
+    try:
+        yield
+    except BaseException:
+        if not connection.closed:
+            dicts(connection, "ROLLBACK")
+        raise
+    dicts(connection, "COMMIT")

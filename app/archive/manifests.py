@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.archive.connecting import dicts
-from app.archive.moving import Step, go_on
+from app.archive.connecting import Step, dicts, go_on, transaction
 from app.files.storage import storage
 
 FIRST = "0" * 64
@@ -62,17 +61,9 @@ def key_of(number: int) -> str:
 
 def _make(writing: Any) -> int | None:
     """Make one manifest as a row; its number, or None if there is nothing to name."""
-    with writing.cursor() as cursor:
-        cursor.execute("BEGIN")
-        try:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            number = _made(writing)
-            cursor.execute("COMMIT")
-        except BaseException:
-            if not writing.closed:
-                cursor.execute("ROLLBACK")
-            raise
-    return number
+    with transaction(writing):
+        dicts(writing, "SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        return _made(writing)
 
 
 def _made(writing: Any) -> int | None:
@@ -92,7 +83,7 @@ def _made(writing: Any) -> int | None:
             "at": at,
             "previous": previous,
             "bundles": [_named(row) for row in bundles],
-            "erased": [_named(row) | {"because": row["state"], "at": row["at"]} for row in erased],
+            "erased": [_named(row) | {"because": row["state"]} for row in erased],
         },
         separators=(",", ":"),
     )
@@ -132,12 +123,12 @@ def _named(row: dict[str, Any]) -> dict[str, Any]:
 
 _UNNAMED = """
 SELECT root_id, id, sha256, workflows, size FROM archive_bundles
- WHERE manifest IS NULL AND state NOT IN ('writing', 'sweeping') ORDER BY id LIMIT %s FOR UPDATE
+ WHERE manifest IS NULL ORDER BY id LIMIT %s FOR UPDATE
 """
 _UNTOLD = """
-SELECT root_id, id, sha256, workflows, state, utc_text(noted_at) AS at FROM archive_bundles
+SELECT root_id, id, sha256, workflows, state FROM archive_bundles
  WHERE state IN ('replaced', 'expired') AND erased_by IS NULL AND manifest IS NOT NULL
- ORDER BY noted_at LIMIT %s FOR UPDATE
+ ORDER BY id LIMIT %s FOR UPDATE
 """
 
 

@@ -7,8 +7,7 @@ the state `writing`, by which `sweeping` finds it.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,22 +15,14 @@ from uuid import UUID
 
 import psycopg2
 import structlog
+from uuid_utils.compat import uuid7
 
-from app.archive import bundle, tables
+from app.archive import bundle, tables, volumes
 from app.archive.bundle import BundleDamaged
-from app.archive.connecting import dicts
+from app.archive.connecting import Step, dicts, go_on
 from app.files.storage import storage
 
 log = structlog.get_logger()
-
-_LATE_SECONDS = 60.0
-
-Step = Callable[[str], None]
-"""Called with the name of each step that was done; a test stops there."""
-
-
-def go_on(_: str) -> None:
-    """The `Step` that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +41,6 @@ class _Made:
     """A bundle that is ready to be written."""
 
     family: Family
-    organisation_id: UUID
-    id: UUID
     data: bytes
     deliveries: tuple[str, ...]
 
@@ -105,20 +94,22 @@ def _archive(reading: Any, writing: Any, chosen: Sequence[Family], step: Step) -
     with reading:
         made = _made(reading, chosen)
     step("read")
-    made = _noted(writing, made)
-    noted = time.time()
+    volume = uuid7()
+    parts = volumes.Parts([each.data for each in made])
+    volumes.note(writing, volume)
     step("noted")
-    storage().write_all({bundle.key_of(each.id): each.data for each in made})
+    volumes.write(writing, volume, parts)
     step("written")
-    if time.time() - noted > _LATE_SECONDS:
-        # This process stood still, and its files may have been given up before they were written.
-        made = _noted(writing, made)
-    given = [_verified(each) for each in made]
+    whole = storage().read(bundle.key_of(volume))
+    given = [
+        _verified(volume, each, start, whole)
+        for each, start in zip(made, parts.starts, strict=True)
+    ]
     step("verified")
     found = dicts(
         writing,
-        "SELECT archive_families_v1(%s::jsonb) AS roots",
-        (json.dumps(given, default=str),),
+        "SELECT archive_families_v1(%s, %s::jsonb) AS roots",
+        (volume, json.dumps(given, default=str)),
     )
     step("archived")
     roots = set(found[0]["roots"])
@@ -147,66 +138,32 @@ def _made(reading: Any, chosen: Sequence[Family]) -> list[_Made]:
         for owner, table, text in tables.read_deliveries(cursor, known, everyone, signals):
             lines[root_of[owner]].append((table, text))
             deliveries[root_of[owner]].append(json.loads(text)["id"])
-        cursor.execute(
-            "SELECT id, organisation_id FROM workflows WHERE id = ANY (%s::uuid[])",
-            ([family.root for family in chosen],),
+    return [
+        _Made(
+            family,
+            bundle.written(family.root, family.ids, lines[family.root]),
+            tuple(deliveries[family.root]),
         )
-        homes = dict(cursor.fetchall())
-    made = []
-    for family in chosen:
-        data = bundle.written(family.root, family.ids, lines[family.root])
-        id = bundle.id_of(family.root, data)
-        if family.root in homes:
-            home, taken = homes[family.root], tuple(deliveries[family.root])
-            made.append(_Made(family, home, id, data, taken))
-    return made
-
-
-def _noted(writing: Any, made: Iterable[_Made]) -> list[_Made]:
-    """Write down which files will be written; a file that is being removed is left out."""
-    rows = [
-        {
-            "id": each.id,
-            "root_id": each.family.root,
-            "organisation_id": each.organisation_id,
-            "sha256": bundle.digest(each.data),
-            "size": len(each.data),
-            "workflows": len(each.family.ids),
-            "types": each.family.types,
-            "ended_at": each.family.ended_at,
-        }
-        for each in made
+        for family in chosen
     ]
-    found = dicts(writing, _NOTE, (json.dumps(rows, default=str),))
-    ids = {row["id"] for row in found}
-    return [each for each in made if each.id in ids]
 
 
-# A restored bundle that has not changed keeps its state, and its file is written once more.
-_NOTE = """
-INSERT INTO archive_bundles AS b (id, root_id, organisation_id, sha256, size, workflows, types,
-                                  ended_at, state)
-SELECT id, root_id, organisation_id, decode(sha256, 'hex'), size, workflows, types, ended_at,
-       'writing'
-  FROM jsonb_to_recordset(%s::jsonb) AS r (id uuid, root_id uuid, organisation_id uuid,
-       sha256 text, size bigint, workflows integer, types text[], ended_at timestamptz)
- ORDER BY id
-ON CONFLICT (id) DO UPDATE SET noted_at = clock_timestamp()
-  WHERE b.state IN ('writing', 'restored')
-RETURNING id
-"""
-
-
-def _verified(made: _Made) -> dict[str, Any]:
+def _verified(volume: UUID, made: _Made, start: int, whole: bytes) -> dict[str, Any]:
     """What `archive_families_v1` needs, from the file as the storage gives it back."""
-    found = bundle.checked(storage().read(bundle.key_of(made.id)), bundle.digest(made.data))
+    sha256 = bundle.digest(made.data)
+    found = bundle.checked(whole[start : start + len(made.data)], sha256)
     heads = found.heads
     if set(found.workflows) != set(made.family.ids):
         raise BundleDamaged("it has other workflows than were chosen")
     ids = sorted(heads)
     return {
-        "bundle": made.id,
+        "bundle": bundle.id_of(volume, made.family.root),
         "root": made.family.root,
+        "start": start,
+        "size": len(made.data),
+        "sha256": sha256,
+        "types": made.family.types,
+        "ended_at": made.family.ended_at,
         "ids": ids,
         "seqs": [heads[id].seq for id in ids],
         "hashes": [heads[id].hash.hex() for id in ids],

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.archive import tables
-from app.archive.bundle import Bundle, BundleDamaged, checked, key_of
-from app.archive.connecting import connected, dicts
+from app.archive import reading, tables
+from app.archive.bundle import Bundle, BundleDamaged
+from app.archive.connecting import connected, dicts, transaction
 from app.errors import Conflict, NotFound, Unavailable
-from app.files.storage import storage
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,8 @@ def restore(workflow_id: UUID, by: str) -> Restored:
         if rows[0]["state"] == "restored":
             return Restored(rows[0]["root_id"], len(rows), is_new=False)
         bundle = _verified(rows)
-        with connection.cursor() as cursor:
-            cursor.execute("BEGIN")
-            try:
-                is_new = _restore(connection, cursor, rows[0]["root_id"], bundle, by)
-                cursor.execute("COMMIT")
-            except BaseException:
-                if not connection.closed:
-                    cursor.execute("ROLLBACK")
-                raise
+        with transaction(connection), connection.cursor() as cursor:
+            is_new = _restore(connection, cursor, rows[0]["root_id"], bundle, by)
     return Restored(rows[0]["root_id"], len(rows), is_new)
 
 
@@ -61,7 +53,7 @@ def _refuse_erased(rows: list[dict[str, Any]]) -> None:
 def _verified(rows: list[dict[str, Any]]) -> Bundle:
     """The bundle of a family, whose heads are those in the rows."""
     try:
-        bundle = checked(storage().read(key_of(rows[0]["id"])), bytes(rows[0]["sha256"]).hex())
+        bundle = reading.verified(reading.Place.of(rows[0]))
         heads = {id: (head.seq, head.hash) for id, head in bundle.heads.items()}
     except (NotFound, BundleDamaged) as err:
         message = f"the bundle cannot be restored: {err}; `playalter events verify` says more"
@@ -99,7 +91,8 @@ def _restore(connection: Any, cursor: Any, root: UUID, bundle: Bundle, by: str) 
 
 
 _FAMILY = """
-SELECT a.workflow_id, a.root_id, a.state, a.head_seq, a.head_hash, b.id, b.sha256
+SELECT a.workflow_id, a.root_id, a.state, a.head_seq, a.head_hash,
+       b.volume_id, b.start, b.size, b.sha256
   FROM archived AS o JOIN archived AS a ON a.root_id = o.root_id
   JOIN archive_bundles AS b ON b.id = a.bundle_id WHERE o.workflow_id = %s ORDER BY a.workflow_id
 """

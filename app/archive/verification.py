@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
-from app.archive import manifests
-from app.archive.bundle import Bundle, BundleDamaged, checked, digest, key_of
+from app.archive import manifests, reading
+from app.archive.bundle import Bundle, BundleDamaged, digest
 from app.archive.connecting import dicts, snapshot
 from app.archive.manifests import Manifest, Named
 from app.chain import Chain, Fault, Head
@@ -76,13 +76,13 @@ class Archive:
     ) -> Iterator[Fault]:
         root = row["root_id"]
         try:
-            bundle = checked(storage().read(key_of(row["id"])), bytes(row["sha256"]).hex())
+            bundle = reading.verified(reading.Place.of(row))
             heads = {id: (head.seq, head.hash) for id, head in bundle.heads.items()}
         except NotFound:
             with self._connection:
-                rows = dicts(self._connection, _STATE, (row["id"],))
+                rows = dicts(self._connection, _STATE, (row["id"], row["state"], row["volume_id"]))
             # The job may have removed it just now.
-            if rows and rows[0]["state"] == row["state"]:
+            if rows:
                 yield Fault(root, None, f"its bundle {row['id']} is missing")
             return
         except BundleDamaged as err:
@@ -178,14 +178,14 @@ _SLIM = """
 SELECT state, head_seq, head_hash FROM archived WHERE workflow_id = %s AND state <> 'restored'
 """
 _BUNDLES = """
-SELECT id, root_id, sha256, state FROM archive_bundles
+SELECT id, root_id, volume_id, start, size, sha256, state FROM archive_bundles
  WHERE (%s::uuid IS NULL
         OR id = (SELECT bundle_id FROM archived WHERE workflow_id = %s AND state <> 'restored'))
    AND id > %s AND (state IN ('archived', 'restored')
                      OR state IN ('replaced', 'expired') AND erased_by IS NULL)
  ORDER BY id LIMIT %s
 """
-_STATE = "SELECT state FROM archive_bundles WHERE id = %s"
+_STATE = "SELECT id FROM archive_bundles WHERE id = %s AND state = %s AND volume_id = %s"
 _HEADS = """
 SELECT bundle_id, workflow_id, head_seq, head_hash FROM archived
  WHERE root_id IN (SELECT root_id FROM archive_bundles WHERE id = ANY (%s::uuid[]))

@@ -68,6 +68,12 @@ class LocalDir:
         with self.open(key) as file:
             return file.read()
 
+    def read_part(self, key: str, start: int, size: int) -> bytes:
+        """`size` bytes of the content from `start` on. Raises NotFound if there is no content."""
+        with self.open(key) as file:
+            file.seek(start)
+            return file.read(size)
+
     def delete(self, key: str) -> bool:
         """Remove the content. Returns False if there was none."""
         path = self._path(key)

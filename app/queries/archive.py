@@ -8,7 +8,7 @@ SELECT coalesce(sum(bundles), 0)::bigint AS bundles,
        coalesce(sum(workflows), 0)::bigint AS workflows, coalesce(sum(bytes), 0)::bigint AS bytes,
        coalesce(sum(erased), 0)::bigint AS erased,
        (SELECT count(*) FROM archive_bundles
-         WHERE manifest IS NULL AND state NOT IN ('writing', 'sweeping')) AS unnamed,
+         WHERE manifest IS NULL) AS unnamed,
        (SELECT count(*) FROM archive_holds WHERE released_at IS NULL) AS held,
        (SELECT json_build_object('number', number, 'sha256', sha256, 'made_at', utc_text(made_at))
           FROM archive_manifests ORDER BY number DESC LIMIT 1) AS manifest,

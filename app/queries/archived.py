@@ -18,8 +18,8 @@ from app.queries.cursors import cursor_of, place_of
 from app.queries.payloads import MOST_BYTES
 
 _OF_ONE = """
-SELECT a.workflow_id, a.user_id, a.state, a.user_id = $2 AS is_own, a.bundle_id, b.sha256,
-       s.shown
+SELECT a.workflow_id, a.user_id, a.state, a.user_id = $2 AS is_own, b.volume_id, b.start, b.size,
+       b.sha256, s.shown
   FROM archived AS a JOIN archive_bundles AS b ON b.id = a.bundle_id
  CROSS JOIN LATERAL archived_summary_v1(a.workflow_id, $3) AS s
  WHERE a.workflow_id = $1 AND (a.user_id = $2 OR $3)
@@ -35,14 +35,13 @@ class Archived:
     user_id: UUID
     state: str
     is_own: bool
-    bundle_id: UUID
-    sha256: str
+    place: reading.Place
     summary: Json
 
     def bundle(self) -> Bundle:
         """The bundle with its rows. Raises NotFound if it was erased."""
         self.refuse_erased()
-        return reading.bundle(self.bundle_id, self.sha256)
+        return reading.bundle(self.place)
 
     def refuse_erased(self) -> None:
         """Raise NotFound if the bundle was erased."""
@@ -65,7 +64,7 @@ def archived_workflow(workflow_id: UUID, user_id: UUID, is_operator: bool) -> Ar
         raise Restored("the workflow is not archived any more")
     return Archived(
         *(row["workflow_id"], row["user_id"], row["state"], row["is_own"]),
-        *(row["bundle_id"], bytes(row["sha256"]).hex(), row["shown"]),
+        *(reading.Place.of(row), row["shown"]),
     )
 
 

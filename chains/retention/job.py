@@ -16,8 +16,8 @@ from uuid import UUID
 import structlog
 
 from app.archive import manifests, sweeping
-from app.archive.connecting import connected, dicts, snapshot
-from app.archive.moving import Family, Moved, Step, archive, go_on
+from app.archive.connecting import Step, connected, dicts, go_on, snapshot
+from app.archive.moving import Family, Moved, archive
 from app.broker.shutdown import is_shutting_down
 from app.platform import Json
 from app.settings import current
@@ -44,9 +44,9 @@ class Counts:
     erased: int = 0
     """Workflows whose bundles have expired."""
     removed: int = 0
-    """Files that were removed."""
+    """Files of which something was removed."""
     swept: int = 0
-    """Files of runs that had died."""
+    """Files that were removed, those of runs that had died among them."""
     manifests: int = 0
     is_complete: bool = False
     """Whether the run has looked at everything that was old enough."""
@@ -87,7 +87,8 @@ def run(
         counts.manifests += manifests.make_all(writing, step)
         worker.erase(kept)
         counts.manifests += manifests.make_all(writing, step)
-        counts.removed = sweeping.remove_erased(writing, step)
+        counts.removed = sweeping.remove(writing, step)
+        counts.swept += sweeping.sweep(writing, step, given_up_seconds=given_up_seconds)
         worker.note()
     log.info("archive.ran", **counts.shown())
     return {"is_busy": False, **counts.shown()}

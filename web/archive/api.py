@@ -2,11 +2,9 @@
 
 from typing import Any
 
-from flask import Response, jsonify, send_file
+from flask import Response, jsonify
 
 from app.archive import holding, restoring
-from app.archive.bundle import key_of
-from app.files.storage import storage
 from app.platform import Json
 from app.queries import archived_workflow
 from app.queries.archive import archive_state
@@ -122,15 +120,9 @@ def get_bundle(path: ArchivePath) -> Response:
     """Lines of JSON, compressed by gzip: a head, then the rows of the root and its children."""
     found = archived_workflow(path.workflow_id, caller(), is_operator=False)
     found.refuse_erased()
-    response = send_file(
-        storage().open(key_of(found.bundle_id)),
-        mimetype="application/gzip",
-        download_name=f"{found.id}.jsonl.gz",
-        as_attachment=True,
-        etag=found.sha256,
-        max_age=0,
-    )
-    response.headers["X-Content-SHA256"] = found.sha256
+    response = Response(found.place.read(), mimetype="application/gzip")
+    response.headers.set("Content-Disposition", "attachment", filename=f"{found.id}.jsonl.gz")
+    response.headers["X-Content-SHA256"] = found.place.sha256
     return response
 
 

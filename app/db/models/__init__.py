@@ -6,6 +6,7 @@ from app.db.models.archive import (
     ArchiveHold,
     ArchiveManifest,
     ArchiveProgress,
+    ArchiveVolume,
 )
 from app.db.models.base import Base
 from app.db.models.dead_letters import DeadLetterRow
@@ -105,6 +106,7 @@ __all__ = [
     "ArchiveHold",
     "ArchiveManifest",
     "ArchiveProgress",
+    "ArchiveVolume",
     "ArchivedRow",
     "ArtifactRow",
     "Base",

@@ -9,49 +9,61 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base, one_of
 
-BUNDLE_STATES = (
-    "writing",
-    "sweeping",
-    "archived",
-    "restored",
-    "replaced",
-    "expired",
-    "erased",
-)
+VOLUME_STATES = ("writing", "kept", "sweeping")
+BUNDLE_STATES = ("archived", "restored", "replaced", "expired", "erased")
 ARCHIVED_STATES = ("archived", "restored", "erased")
 
 
+class ArchiveVolume(Base):
+    """A file in the storage with bundles."""
+
+    __tablename__ = "archive_volumes"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    noted_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    __table_args__ = (
+        CheckConstraint(one_of("state", VOLUME_STATES), name="archive_volumes_state"),
+        Index(
+            "archive_volumes_unfinished",
+            "noted_at",
+            postgresql_where=text("state <> 'kept'"),
+        ),
+    )
+
+
 class ArchiveBundle(Base):
-    """A file in the storage with all rows of one root workflow and its children."""
+    """All rows of one root workflow and its children, as a part of a volume."""
 
     __tablename__ = "archive_bundles"
     id: Mapped[UUID] = mapped_column(primary_key=True)
     root_id: Mapped[UUID]
     organisation_id: Mapped[UUID]
-    sha256: Mapped[bytes]
+    volume_id: Mapped[UUID]
+    start: Mapped[int] = mapped_column(BigInteger)
     size: Mapped[int] = mapped_column(BigInteger)
-    workflows: Mapped[int]
-    types: Mapped[list[str]]
+    archived_at: Mapped[datetime]
     ended_at: Mapped[datetime]
-    state: Mapped[str]
-    noted_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    archived_at: Mapped[datetime | None]
     manifest: Mapped[int | None] = mapped_column(BigInteger)
-    """The number of the manifest that names the file."""
+    """The number of the manifest that names the bundle."""
     erased_by: Mapped[int | None] = mapped_column(BigInteger)
-    """The number of the manifest that tells that the file is removed."""
+    """The number of the manifest that tells that the bundle is removed."""
+    workflows: Mapped[int]
+    sha256: Mapped[bytes]
+    types: Mapped[list[str]]
+    state: Mapped[str]
     __table_args__ = (
         CheckConstraint(one_of("state", BUNDLE_STATES), name="archive_bundles_state"),
         Index("archive_bundles_of_root", "root_id"),
+        Index("archive_bundles_of_volume", "volume_id"),
         Index(
-            "archive_bundles_unfinished",
-            "noted_at",
-            postgresql_where=text(one_of("state", ("writing", "sweeping", "replaced", "expired"))),
+            "archive_bundles_to_remove",
+            "volume_id",
+            postgresql_where=text(one_of("state", ("replaced", "expired"))),
         ),
         Index(
             "archive_bundles_unnamed",
             "id",
-            postgresql_where=text("manifest IS NULL AND state NOT IN ('writing', 'sweeping')"),
+            postgresql_where=text("manifest IS NULL"),
         ),
         Index(
             "archive_bundles_by_age",

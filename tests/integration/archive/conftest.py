@@ -7,8 +7,8 @@ import pytest
 
 from app import db, queries
 from app.archive import moving
-from app.archive.connecting import connected, snapshot
-from app.archive.moving import Moved, Step, go_on
+from app.archive.connecting import Step, connected, go_on, snapshot
+from app.archive.moving import Moved
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import noop

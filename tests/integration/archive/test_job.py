@@ -6,7 +6,10 @@ from uuid import UUID
 import pytest
 
 from app import db
+from app.archive import manifests
 from app.archive.bundle import key_of
+from app.archive.holding import hold
+from app.errors import NotFound
 from app.record.verification import verify
 from app.settings import current
 from chains.retention import job
@@ -82,7 +85,7 @@ def test_a_death_at_any_step_loses_nothing_and_leaves_nothing(kernel: Kernel) ->
     # The files of the dead runs are those of the last one, or are given up and swept.
     run(given_up_seconds=0.0)
     run(given_up_seconds=0.0)
-    named = {key_of(row["id"]) for row in db.rows("SELECT id FROM archive_bundles", ())}
+    named = {key_of(row["id"]) for row in db.rows("SELECT id FROM archive_volumes", ())}
     named |= {row["key"] for row in db.rows("SELECT key FROM archive_manifests", ())}
     assert files() == named
     assert {row["state"] for row in db.rows("SELECT state FROM archive_bundles", ())} == {
@@ -98,12 +101,12 @@ def test_a_file_that_no_run_finishes_is_swept(kernel: Kernel) -> None:
         run(step=dies_at("written"))
     kernel_fork(kernel, root)
     assert len(files()) == 1
-    for step in ("given_up", "swept_file"):
+    for step in ("given_up", "removed_file"):
         with pytest.raises(Death):
             run(step=dies_at(step), given_up_seconds=0.0)
     assert run(given_up_seconds=0.0)["swept"] == 1
     assert files() == set()
-    assert db.rows("SELECT id FROM archive_bundles", ()) == []
+    assert db.rows("SELECT id FROM archive_volumes", ()) == []
 
 
 def kernel_fork(kernel: Kernel, root: UUID) -> UUID:
@@ -125,6 +128,29 @@ def test_a_death_while_a_bundle_is_erased_is_made_good(kernel: Kernel) -> None:
     run()
     assert not [name for name in files() if name.endswith(".gz")]
     assert [row["state"] for row in db.rows("SELECT state FROM archive_bundles", ())] == ["erased"]
+    assert list(verify()) == []
+
+
+def test_one_of_two_bundles_in_a_file_is_erased_whenever_a_run_dies(kernel: Kernel) -> None:
+    held, other = make_family(kernel)[0], make_family(kernel)[0]
+    before = seen(held, kernel.user_id)
+    pass_days(91)
+    run()
+    (volume,) = files() - {manifests.key_of(1)}
+    hold(held, "ops", "a dispute")
+    pass_days(401)
+    for step in ("copy_noted", "copy_written", "copied", "removed_file"):
+        with pytest.raises(Death):
+            run(step=dies_at(step))
+    run(given_up_seconds=0.0)
+    run(given_up_seconds=0.0)
+    assert volume not in files()
+    kept = {key_of(row["id"]) for row in db.rows("SELECT id FROM archive_volumes", ())}
+    assert len(kept) == 1
+    assert files() == kept | {manifests.key_of(1), manifests.key_of(2)}
+    assert seen(held, kernel.user_id) == before
+    with pytest.raises(NotFound, match="erased"):
+        seen(other, kernel.user_id)
     assert list(verify()) == []
 
 

@@ -69,7 +69,7 @@ def test_verification_reads_bundles_and_manifests(
     assert list(verify(None, exported, tally)) == []
     assert tally.workflows == 3
     assert list(verify(family[1], [each for each in exported if each.workflow == family[1]])) == []
-    row = db.row("SELECT id FROM archive_bundles", ())
+    row = db.row("SELECT id FROM archive_volumes", ())
     assert row is not None
     file = current().storage_dir / key_of(row["id"])
     data = file.read_bytes()

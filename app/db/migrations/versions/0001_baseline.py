@@ -43,6 +43,7 @@ _TABLES = (
     "platform_objects",
     "events",
     "watched_workflows",
+    "archive_volumes",
     "archive_bundles",
     "archived",
     "archive_manifests",

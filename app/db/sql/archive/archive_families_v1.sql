@@ -3,31 +3,33 @@
 -- Returns the roots that were archived. The others have changed since their bundles were made, or
 -- another transaction holds a row of theirs; nothing was changed of them.
 --
--- p_bundles: of each bundle its id and root; ids, seqs and hashes: of each of its workflows the id, in
--- ascending order, and the head of the events in the bundle; rows: how many rows it has that are to be
--- deleted; deliveries: the ids of the webhooks in it.
+-- p_volume: the file that has the bundles; it must not have been given up. p_bundles: of each bundle its
+-- id, root, place in the file, hash and types, and when the last workflow ended; ids, seqs and hashes:
+-- of each of its workflows the id, in ascending order, and the head of the events in the bundle; rows:
+-- how many rows it has that are to be deleted; deliveries: the ids of the webhooks in it.
 --
 -- The workflow rows are locked FOR UPDATE in ascending order, with SKIP LOCKED. All who write rows of
 -- a workflow hold its row, so none is added after that. If the number of deleted rows differs from that
 -- in the bundles, everything is undone: an error is raised.
-CREATE OR REPLACE FUNCTION archive_families_v1(p_bundles jsonb) RETURNS uuid[]
+CREATE OR REPLACE FUNCTION archive_families_v1(p_volume uuid, p_bundles jsonb) RETURNS uuid[]
 LANGUAGE plpgsql AS $$
 DECLARE
   roots uuid[];
   family uuid[];
   locked uuid[];
-  bundles uuid[];
   wanted bigint;
   deleted bigint := 0;
   number bigint;
   statement text;
 BEGIN
   CREATE TEMP TABLE IF NOT EXISTS bundles_given (
-    bundle uuid, root uuid, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[])
+    bundle uuid, root uuid, start bigint, size bigint, sha256 text, types text[],
+    ended_at timestamptz, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[])
     ON COMMIT DELETE ROWS;
   DELETE FROM bundles_given;
   INSERT INTO bundles_given SELECT * FROM jsonb_to_recordset(p_bundles) AS b (
-    bundle uuid, root uuid, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[]);
+    bundle uuid, root uuid, start bigint, size bigint, sha256 text, types text[],
+    ended_at timestamptz, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[]);
   SELECT array_agg(id) INTO locked FROM (
     SELECT id FROM workflows WHERE id IN (SELECT unnest(ids) FROM bundles_given)
      ORDER BY id FOR UPDATE SKIP LOCKED) AS l;
@@ -42,18 +44,19 @@ BEGIN
     SELECT FROM unnest(b.ids, b.seqs, b.hashes) AS h (id, seq, hash)
      WHERE (h.seq, decode(h.hash, 'hex')) IS DISTINCT FROM (
        SELECT (e.seq, e.hash) FROM events AS e WHERE e.workflow_id = h.id ORDER BY e.seq DESC LIMIT 1));
-  -- A bundle that was given up must not be used: its file is being removed.
-  WITH taken AS (
-    UPDATE archive_bundles AS a SET state = 'archived', archived_at = playalter_now()
-      FROM bundles_given AS b WHERE a.id = b.bundle AND a.state IN ('writing', 'restored')
-    RETURNING a.id)
-  SELECT array_agg(id) INTO bundles FROM taken;
-  DELETE FROM bundles_given WHERE bundle <> ALL (coalesce(bundles, '{}'));
   SELECT array_agg(root), sum(rows) INTO roots, wanted FROM bundles_given;
   IF roots IS NULL THEN RETURN '{}'; END IF;
   SELECT array_agg(id) INTO family FROM (SELECT unnest(ids) AS id FROM bundles_given) AS f;
-  UPDATE archive_bundles SET state = 'replaced', noted_at = clock_timestamp()
-   WHERE root_id = ANY (roots) AND state = 'restored' AND id <> ALL (bundles);
+  UPDATE archive_volumes SET state = 'kept' WHERE id = p_volume AND state = 'writing';
+  -- A file that was given up must not be used: it is being removed.
+  IF NOT FOUND THEN RETURN '{}'; END IF;
+  UPDATE archive_bundles SET state = 'replaced'
+   WHERE root_id = ANY (roots) AND state = 'restored';
+  INSERT INTO archive_bundles (id, root_id, organisation_id, volume_id, start, size, archived_at,
+                               ended_at, workflows, sha256, types, state)
+  SELECT b.bundle, b.root, w.organisation_id, p_volume, b.start, b.size, playalter_now(), b.ended_at,
+         cardinality(b.ids), decode(b.sha256, 'hex'), b.types, 'archived'
+    FROM bundles_given AS b JOIN workflows AS w ON w.id = b.root;
 
   INSERT INTO archived (workflow_id, root_id, organisation_id, project_id, user_id, created_at, cost,
                         budget, budget_id, version, head_seq, priority, is_paused, type, status, cause,
