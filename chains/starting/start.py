@@ -26,7 +26,15 @@ from chains.plans.compiler import DEFAULT_PRIORITY
 from chains.running import pausing
 from chains.starting import accepting, committing, deferred, dispatching, together
 from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
-from chains.starting.writing import KNOWN_KEY, RETIRED, Deferral, Parent, Start, first_rows_of, publish
+from chains.starting.writing import (
+    KNOWN_KEY,
+    RETIRED,
+    Deferral,
+    Parent,
+    Start,
+    first_rows_of,
+    publish,
+)
 
 log = structlog.get_logger()
 
