@@ -19,7 +19,7 @@ PlayalterError
 └── Unavailable             PostgreSQL, Valkey or the storage gave no answer; nothing is lost
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -119,12 +119,16 @@ class Suspend(Outcome):
         signal: str | None = None,
         early: str | None = None,
         asked: tuple[str, ...] | None = None,
+        event: dict[str, Any] | None = None,
+        after: Callable[[], None] | None = None,
     ) -> None:
         """`until` is the time at which the wait ends; such a wait is not polled. `signal` is the
         name of the signal that may end it earlier. `early` is the external id under which signals
         of that name are stored if they come before the wait; a stored one ends the wait at once.
         `asked` are the e-mail addresses of the users who may give the signal; None means the
-        workflow's owner."""
+        workflow's owner. `event` says which incoming event may end the wait earlier (see
+        `wait_for_event_v1`). `after` is called after the wait was committed, and looks for such
+        an event that is stored already."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds
@@ -132,6 +136,8 @@ class Suspend(Outcome):
         self.signal = signal
         self.early = early
         self.asked = asked
+        self.event = event
+        self.after = after
 
 
 class NotConfigured(Outcome):

@@ -22,6 +22,7 @@ _UNTIL_SUFFIX = "~until"
 _UNDO_SUFFIX = "~undo"
 _ORPHAN_MARK = "~orphan["
 _CHILD_PREFIX = "workflow:"
+_EVENT_PREFIX = "event:"
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -272,6 +273,20 @@ def child_of(external_id: str) -> UUID | None:
     """
     child = external_id.removeprefix(_CHILD_PREFIX)
     return UUID(child) if child != external_id else None
+
+
+def event_wait_id(workflow_id: UUID, step_key: str, generation: int) -> str:
+    """The external id of a step's wait for an event.
+
+    >>> is_event_wait(event_wait_id(UUID(int=1), "paid", 0)), is_event_wait("pred_1")
+    (True, False)
+    """
+    return f"{_EVENT_PREFIX}{workflow_id}:{generation}:{step_key}"
+
+
+def is_event_wait(external_id: str) -> bool:
+    """Whether an external id is that of a wait for an event."""
+    return external_id.startswith(_EVENT_PREFIX)
 
 
 def signal_id(workflow_id: UUID, name: str, step_key: str | None = None) -> str:

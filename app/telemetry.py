@@ -34,6 +34,7 @@ HTTP_SECONDS = Histogram(
 HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
 EVENTS_IN = Counter("playalter_events_in", "Events received.", ["outcome"])
 TRIGGERED = Counter("playalter_triggered", "Events that a trigger took.", ["outcome"])
+WOKEN = Counter("playalter_woken_by_events", "Steps that an event has woken.")
 WEBHOOKS_SENT = Counter("playalter_webhook_attempts", "Attempts to deliver webhooks.", ["outcome"])
 WEBHOOK_SECONDS = Histogram(
     "playalter_webhook_attempt_seconds",

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import tasks
 from app.platform import Action
-from chains.incoming import emitting
+from chains.incoming import awaiting, emitting
 from chains.running import shape_actions
 from chains.starting import children
 
@@ -13,5 +13,5 @@ from chains.starting import children
 def actions() -> dict[str, Action]:
     """Every action that a step can use, by the action's name."""
     child = shape_actions.child_action(children.start, children.stop)
-    own = (*shape_actions.ACTIONS, child, emitting.ACTION)
+    own = (*shape_actions.ACTIONS, child, awaiting.ACTION, emitting.ACTION)
     return {**tasks.actions(), **{action.name: action for action in own}}

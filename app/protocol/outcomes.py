@@ -208,11 +208,22 @@ def suspend_step(
 
 
 def wait_step(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
-    """Record that the step waits until the time `wait.until`, or until its signal comes earlier."""
+    """Record that the step waits until the time `wait.until`, or until its signal or its event
+    comes earlier."""
+    if wait.event is not None:
+        return _wait_for_event(claim, attempt, wait)
     sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     asked = None if wait.asked is None else list(wait.asked)
     rest = (wait.external_id, wait.until, wait.signal, asked, wait.early, republish_seconds())
     return _outcome(sql, claim, attempt, *rest)
+
+
+def _wait_for_event(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
+    sql = "SELECT wait_for_event_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    verdict = _outcome(sql, claim, attempt, wait.external_id, wait.until, dumps(wait.event))
+    if verdict == "recorded" and wait.after is not None:
+        wait.after()
+    return verdict
 
 
 def doubt_step(

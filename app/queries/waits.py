@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.keys import child_of, indexes_of, step_of
+from app.keys import child_of, indexes_of, is_event_wait, step_of
 from app.platform import Json
 
-_KNOWN = ("signal", "by", "workflow_id", "until", "queue", "place")
+_KNOWN = ("signal", "by", "workflow_id", "event_type", "until", "queue", "place")
 
 
 def place(position: int, key: str) -> tuple[int, tuple[int, ...], str]:
@@ -37,6 +37,8 @@ def waits_for(row: Json, places: Mapping[str, int | None]) -> Json | None:
         return _reason("workflow", workflow_id=child)
     if role == "approval":
         return _reason("approval", signal=row["signal"], by=row["asked"], until=row["wake_at"])
+    if is_event_wait(row["external_id"] or ""):
+        return _reason("event", event_type=row["event_type"], until=row["wake_at"])
     if role == "wait":
         return _reason("wait", until=row["wake_at"])
     return _reason("platform")

@@ -206,6 +206,7 @@ def _tolerance(on_failure: Any) -> Iterator[tuple[str, str]]:
 def _single(node: Any) -> Block:
     notes = [*_when(node.when)]
     if isinstance(node, kinds.Wait):
+        notes = [*_awaited(node), *notes]
         return _card(node.wait, _waiting(node), notes, "card is-wait", "wait", _pill)
     if isinstance(node, kinds.Approval):
         notes = [("soft", _people(node)), *notes]
@@ -224,11 +225,24 @@ def _single(node: Any) -> Block:
 
 
 def _waiting(node: kinds.Wait) -> str:
+    if node.event is not None:
+        return f"wait for the event {node.event.type}"
     given = node.for_ if node.for_ is not None else node.until
     word = "for" if node.for_ is not None else "until"
     if isinstance(given, dict):
         return f"wait {word} {given[MARK]}"
     return f"wait {word} {duration(given) if isinstance(given, float) else given}"
+
+
+def _awaited(node: kinds.Wait) -> Iterator[tuple[str, str]]:
+    if node.event is None:
+        return
+    if node.event.filter is not None:
+        yield "code", f"with {node.event.filter}"
+    if node.event.within_last is not None:
+        yield "soft", f"or of the last {duration(node.event.within_last)}"
+    ends = "goes on" if node.on_timeout == "go_on" else "fails"
+    yield "soft", f"after {duration(node.timeout or kinds.LONGEST_UNANSWERED)} it {ends}"
 
 
 def _people(node: kinds.Approval) -> str:

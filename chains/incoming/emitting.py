@@ -1,8 +1,8 @@
 """The action `control.emit`: a step of a workflow emits an event, which may start others.
 
 The event's source is the workflow, and its id is the step's key: a repeated attempt emits nothing
-anew. Its depth is one more than that of the event that started the workflow, or an ancestor or
-original of it.
+anew. Its depth is one more than that of the event that started or woke the workflow, or an ancestor
+or original of it.
 """
 
 from typing import Any
@@ -60,9 +60,14 @@ WITH RECURSIVE above AS (
   UNION
   SELECT w.id, w.user_id, w.parent_id, w.forked_from, w.idempotency_key
     FROM above JOIN workflows AS w ON w.id IN (above.parent_id, above.forked_from))
-SELECT max(e.depth) AS depth FROM above
-  JOIN trigger_matches AS m ON m.start_key = above.idempotency_key
-  JOIN incoming_events AS e ON e.id = m.event_id AND e.user_id = above.user_id
+SELECT max(depth) AS depth FROM (
+  SELECT e.depth FROM above
+    JOIN trigger_matches AS m ON m.start_key = above.idempotency_key
+    JOIN incoming_events AS e ON e.id = m.event_id AND e.user_id = above.user_id
+  UNION ALL
+  SELECT e.depth FROM above
+    JOIN event_waits AS v ON v.workflow_id = above.id
+    JOIN incoming_events AS e ON e.id = v.event_id) AS led
 """
 
 

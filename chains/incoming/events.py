@@ -10,6 +10,7 @@ from uuid import UUID
 from app.errors import InvalidInput
 from app.payload import text_of
 from app.platform import Json
+from chains.language.event_patterns import TYPE_PATTERN
 from chains.language.functions.dates import written
 
 MOST_EVENTS = 500
@@ -18,7 +19,6 @@ MOST_DATA_BYTES = 500_000
 LONGEST_SOURCE = 500
 LONGEST_ID = 1000
 LONGEST_SUBJECT = 500
-TYPE_PATTERN = r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,199}"
 WORKFLOWS = "/v1/workflows/"
 """The beginning of the sources of events that workflows emit."""
 HOOKS = "/hooks/"
@@ -141,4 +141,3 @@ class Stored:
 
 FIELDS = tuple(Stored.__dataclass_fields__)
 """The columns of a `Stored`."""
-EVENT_FACTS = ("id", "source", "type", "subject", "time", "received_at", "data", "attributes")

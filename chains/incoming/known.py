@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from app import db
-from chains.incoming.rules import Trigger, patterns
+from chains.incoming.rules import Trigger
+from chains.language.event_patterns import patterns
 from chains.language.expressions import ExpressionInvalid, kept
 
 _MOST_CHARACTERS = 500_000

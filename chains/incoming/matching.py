@@ -6,8 +6,9 @@ at the same time; and a recorded match starts one workflow, whose idempotency ke
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -16,8 +17,9 @@ from app import db
 from app.db import AWAY
 from app.errors import Unavailable
 from app.telemetry import TRIGGERED
-from chains.incoming import known, starts
+from chains.incoming import known, starts, waiting
 from chains.incoming.events import FIELDS, Stored
+from chains.incoming.failures import logged
 from chains.incoming.rules import FILTER_WORK, MOST_VALUE, Trigger
 from chains.incoming.starts import Match
 from chains.language.evaluation import Meter
@@ -49,23 +51,17 @@ def match_at_once(event_ids: Sequence[UUID]) -> None:
 
     The rest is left to the reconciler. Failures are logged, not raised: the events are stored.
     """
-    with _logged("incoming.left"):
-        decided: list[Stored] = []
-        matches: list[Match] = []
+    with logged("incoming.left"):
+        decided: list[Decided] = []
         work = 0
         events = _read(event_ids)
-        for event, revision in events:
+        for each in events:
             if work >= AT_ONCE_WORK:
                 break
-            found, used = _verdicts(event, revision)
-            decided.append(event)
-            matches += found
-            work += used
-        pending = _record(decided, matches)
-        _put_off([event.id for event, _ in events[len(decided) :]], 0.0)
-        until = time.monotonic() + AT_ONCE_SECONDS
-        late = [each for each in pending if not _start(each, until)]
-        starts.leave([(each.event.id, each.trigger.id) for each in late])
+            decided.append(_decided(each))
+            work += decided[-1].work
+        _act(decided, time.monotonic() + AT_ONCE_SECONDS)
+        _put_off([each.event.id for each in events[len(decided) :]], 0.0)
 
 
 def sweep() -> None:
@@ -74,6 +70,8 @@ def sweep() -> None:
     spent: Counter[UUID] = Counter()
     _while_full(until, lambda: _sweep_events(spent, until))
     _while_full(until, lambda: _sweep_pending(until))
+    _while_full(until, lambda: waiting.sweep_waits(until))
+    _while_full(until, lambda: waiting.sweep_events(until, _event))
 
 
 def _while_full(until: float, sweep: Callable[[], int]) -> None:
@@ -86,52 +84,95 @@ def _sweep_events(spent: Counter[UUID], until: float) -> int:
     due = db.rows("SELECT take_unmatched_v1(%s) AS id", (BATCH,))
     for row in due:
         # One by one: they may be large, and one that cannot be handled delays no others.
-        with _logged("incoming.not_matched", event_id=str(row["id"])):
-            for event, revision in _read([row["id"]]):
-                if spent[event.user_id] >= PASS_WORK:
-                    _put_off([event.id], _PAUSE_SECONDS)
+        with logged("incoming.not_matched", event_id=str(row["id"])):
+            for each in _read([row["id"]]):
+                user_id = each.event.user_id
+                if spent[user_id] >= PASS_WORK:
+                    _put_off([each.event.id], _PAUSE_SECONDS)
                     continue
-                found, used = _verdicts(event, revision)
-                spent[event.user_id] += used
-                late = [each for each in _record([event], found) if not _start(each, until)]
-                starts.leave([(each.event.id, each.trigger.id) for each in late])
+                decided = _decided(each)
+                spent[user_id] += decided.work
+                _act([decided], until)
     return len(due)
 
 
 def _sweep_pending(until: float) -> int:
     due = db.rows("SELECT * FROM take_pending_v1(%s)", (BATCH,))
     for row in due:
-        with _logged("incoming.not_started", event_id=str(row["event_id"])):
+        with logged("incoming.not_started", event_id=str(row["event_id"])):
             match = _recorded(row["event_id"], row["trigger_id"])
             if match is not None:
                 _start(match, until)
     return len(due)
 
 
-@contextmanager
-def _logged(words: str, **facts: str) -> Iterator[None]:
-    """Log a failure of the block. What it was to do is due again later."""
-    try:
-        yield
-    except (*AWAY, Unavailable) as err:
-        log.warning(words, error=str(err).strip()[:300], **facts)
-    except Exception as err:
-        log.error(words, exc_info=err, **facts)
+@dataclass(frozen=True)
+class Unmatched:
+    """An event that is not matched yet, with the revision of its owner's triggers.
+
+    `has_waits`: a step of its owner's waits for an event.
+    """
+
+    event: Stored
+    revision: int | None
+    has_waits: bool
 
 
 _UNMATCHED = (
-    f"SELECT {', '.join(f'e.{name}' for name in FIELDS)}, r.revision FROM incoming_events AS e"
-    " LEFT JOIN event_trigger_revisions AS r ON r.user_id = e.user_id"
+    f"SELECT {', '.join(f'e.{name}' for name in FIELDS)}, r.revision, EXISTS ("
+    " SELECT FROM event_waits AS w WHERE w.user_id = e.user_id AND w.event_id IS NULL) AS has_waits"
+    " FROM incoming_events AS e LEFT JOIN event_trigger_revisions AS r ON r.user_id = e.user_id"
     " WHERE e.id = ANY ($1) AND e.matched_at IS NULL ORDER BY e.id"
 )
 
 
-def _read(event_ids: Sequence[UUID]) -> list[tuple[Stored, int | None]]:
-    """The events that are not matched yet, each with the revision of its owner's triggers."""
+def _read(event_ids: Sequence[UUID]) -> list[Unmatched]:
+    """Those of the events that are not matched yet."""
     if not event_ids:
         return []
     rows = db.hot("unmatched_events", "uuid[]", (list(event_ids),), query=_UNMATCHED)
-    return [(Stored(**{name: row[name] for name in FIELDS}), row["revision"]) for row in rows]
+    return [Unmatched(_stored(row), row["revision"], row["has_waits"]) for row in rows]
+
+
+def _stored(row: Mapping[str, Any]) -> Stored:
+    return Stored(**{name: row[name] for name in FIELDS})
+
+
+def _event(event_id: UUID) -> Stored | None:
+    row = db.row(f"SELECT {', '.join(FIELDS)} FROM incoming_events WHERE id = %s", (event_id,))
+    return None if row is None else _stored(row)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the triggers say of an event, and which waits it ends; None: there are no such waits."""
+
+    event: Stored
+    matches: list[Match]
+    look: waiting.Look | None
+    work: int
+
+
+def _decided(each: Unmatched) -> Decided:
+    matches, work = _verdicts(each.event, each.revision)
+    look = None
+    if each.has_waits and each.event.depth < MOST_DEPTH:
+        look = waiting.look_for_waits(each.event, waiting.LOOK_WORK)
+        work += look.work
+        if not look.found and look.after is None:
+            look = None
+    return Decided(each.event, matches, look, work)
+
+
+def _act(decided: Sequence[Decided], until: float) -> None:
+    """Record what was decided, then start and wake workflows. At the time `until`
+    (time.monotonic) the rest is left to the reconciler."""
+    pending, won = _record(decided)
+    late = [each for each in pending if not _start(each, until)]
+    starts.leave([(each.event.id, each.trigger.id) for each in late])
+    for each in decided:
+        if each.look is not None and each.event.id in won:
+            waiting.wake(each.event, each.look, until)
 
 
 def _verdicts(event: Stored, revision: int | None) -> tuple[list[Match], int]:
@@ -177,20 +218,23 @@ def _verdict(
     return Match(event, trigger, "stopped", reason=reason)
 
 
-def _record(events: Sequence[Stored], matches: Sequence[Match]) -> list[Match]:
-    """Record what the triggers have said, and return the matches whose workflows are to start."""
-    if not events:
-        return []
+def _record(decided: Sequence[Decided]) -> tuple[list[Match], set[UUID]]:
+    """Record what was decided. Return the matches whose workflows are to start, and the events for
+    which this has recorded it: another process may have done so for the others."""
+    if not decided:
+        return [], set()
+    matches = [match for each in decided for match in each.matches]
     rows = db.hot(
         "decide_matches_v1",
-        "uuid[], uuid[], uuid[], text[], text[], text[], double precision",
+        "uuid[], uuid[], uuid[], text[], text[], text[], uuid[], double precision",
         (
-            [event.id for event in events],
+            [each.event.id for each in decided],
             [each.event.id for each in matches],
             [each.trigger.id for each in matches],
             [each.outcome for each in matches],
             [each.start_key for each in matches],
             [starts.cut(each.reason) for each in matches],
+            [each.event.id for each in decided if each.look is not None],
             PATIENCE_SECONDS,
         ),
     )
@@ -199,7 +243,7 @@ def _record(events: Sequence[Stored], matches: Sequence[Match]) -> list[Match]:
     for each in recorded:
         if each.outcome != "pending":
             TRIGGERED.labels(each.outcome).inc()
-    return [each for each in recorded if each.outcome == "pending"]
+    return [each for each in recorded if each.outcome == "pending"], won
 
 
 _PUT_OFF = (
@@ -245,8 +289,7 @@ def _recorded(event_id: UUID, trigger_id: UUID) -> Match | None:
     trigger = known.read_trigger(trigger_id)
     if row is None or trigger is None:
         return None
-    event = Stored(**{name: row[name] for name in FIELDS})
-    match = Match(event, trigger, "pending", row["start_key"])
+    match = Match(_stored(row), trigger, "pending", row["start_key"])
     if row["deleted_at"] is None:
         return match
     starts.settle(match, "stopped", None, "the trigger was deleted")

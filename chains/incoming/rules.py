@@ -4,7 +4,6 @@ Pure. Every evaluation has a bound of work, and failures are values or Expressio
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,9 @@ from uuid import UUID
 from app.errors import InvalidInput
 from app.payload import text_of
 from app.platform import Json
-from chains.incoming.events import EVENT_FACTS, TYPE_PATTERN
 from chains.language import expressions
 from chains.language.evaluation import Meter
+from chains.language.event_patterns import EVENT_FACTS, PATTERN, PATTERN_WORDS
 from chains.language.expression_rules import expression_faults
 from chains.language.expressions import ExpressionInvalid, Kept
 from chains.language.faults import near
@@ -28,9 +27,6 @@ INPUT_WORK = 100_000
 MOST_VALUE = 4_000_000
 """The size of what an expression may build."""
 LONGEST_KEY = 500
-EVERY = "*"
-_PREFIX_END = ".*"
-_PATTERN = re.compile(rf"\*|{TYPE_PATTERN}|[A-Za-z0-9_][A-Za-z0-9_.:/-]{{0,198}}\.\*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -75,27 +71,10 @@ class Trigger:
         return expressions.render(template, scope, Meter(MOST_VALUE, INPUT_WORK))
 
 
-def patterns(event_type: str) -> Iterator[str]:
-    """The patterns that take a type: the type itself, each prefix, and all.
-
-    >>> list(patterns("invoice.paid.late"))
-    ['invoice.paid.late', 'invoice.paid.*', 'invoice.*', '*']
-    """
-    yield event_type
-    end = event_type.rfind(".")
-    while end > 0:
-        yield event_type[:end] + _PREFIX_END
-        end = event_type.rfind(".", 0, end)
-    yield EVERY
-
-
 def check_pattern(event_type: str) -> None:
     """Raise InvalidInput unless this is a type of event, a prefix with `.*` after it, or `*`."""
-    if not _PATTERN.fullmatch(event_type):
-        raise InvalidInput(
-            "must be a type of event such as invoice.paid, a prefix such as invoice.*, or *",
-            field="/event_type",
-        )
+    if not PATTERN.fullmatch(event_type):
+        raise InvalidInput(PATTERN_WORDS, field="/event_type")
 
 
 def check_expressions(given: Mapping[str, Any]) -> None:

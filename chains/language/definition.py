@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, StrictBool, Tag, model_validator
 
 from chains.language.flow import Flow
+from chains.language.retention import Retention
 from chains.language.scalars import LONGEST_SECONDS as LONGEST_SECONDS
 from chains.language.scalars import (
     ActionName,
@@ -25,6 +26,8 @@ from chains.language.scalars import parse_duration as parse_duration
 
 MAX_ITEMS = 5000
 MAX_TURNS = 1000
+LONGEST_UNANSWERED = 30 * 86400.0
+"""The default of the `timeout` of an approval, and of a wait for an event."""
 
 
 class Retry(DefinitionNode):
@@ -124,18 +127,40 @@ class Choice(DefinitionNode):
     otherwise: "Node | None" = None
 
 
+class AwaitedEvent(DefinitionNode):
+    """The event that a wait waits for.
+
+    `type` is a type such as `order.paid`, a prefix such as `order.*`, or `*`. `filter` is a
+    condition over `event` and what every step may read. Events count that were received since the
+    step was ready, or `within_last` a duration before that.
+    """
+
+    type: Annotated[str, Field(min_length=1, max_length=202)]
+    filter: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    within_last: Duration | None = None
+
+
 class Wait(DefinitionNode):
-    """Waits `for` a duration, or `until` a point in time (ISO 8601 with a UTC offset)."""
+    """Waits `for` a duration, `until` a point in time (ISO 8601 with a UTC offset), or for an
+    `event`.
+
+    A wait for an event lasts at most `timeout` (by default 30 days).
+    """
 
     wait: Key
     for_: Duration | Reference | None = Field(default=None, alias="for")
     until: str | Reference | None = None
+    event: AwaitedEvent | None = None
+    timeout: Duration | Reference | None = None
+    on_timeout: Literal["fail", "go_on"] | None = None
     when: Expression | None = None
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
-        if (self.for_ is None) == (self.until is None):
-            raise ValueError("a wait has either `for` or `until`")
+        if sum(each is not None for each in (self.for_, self.until, self.event)) != 1:
+            raise ValueError("a wait has one of `for`, `until` and `event`")
+        if self.event is None and (self.timeout is not None or self.on_timeout is not None):
+            raise ValueError("only a wait for an `event` has `timeout` and `on_timeout`")
         return self
 
 
@@ -150,7 +175,7 @@ class Approval(DefinitionNode):
     signal: Key | None = None
     by: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] | Reference | None = None
     show: dict[Literal["message", "amount", "pictures"], Any] = Field(default_factory=dict)
-    timeout: Duration | Reference = 30 * 86400.0
+    timeout: Duration | Reference = LONGEST_UNANSWERED
     on_timeout: Literal["fail", "go_on"] = "fail"
     on_reject: Literal["fail", "go_on"] = "fail"
     when: Expression | None = None
@@ -219,33 +244,6 @@ Node = Annotated[
         custom_error_message=f"a node is one of: {', '.join(KINDS)}",
     ),
 ]
-
-
-LONGEST_KEPT_SECONDS = 100 * 366 * 86400.0
-KeptFor = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(gt=0, le=LONGEST_KEPT_SECONDS, allow_inf_nan=False),
-    WithJsonSchema(
-        {
-            "description": "A duration such as 12h or 400d, or a number of seconds; at most 100"
-            " years.",
-            "anyOf": [
-                {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "maxLength": 20},
-                {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_KEPT_SECONDS},
-            ],
-            "examples": ["90d"],
-        }
-    ),
-]
-
-
-class Retention(DefinitionNode):
-    """How long ended workflows are kept: `hot` in PostgreSQL, counted from their end, and then for
-    `archive` in the archive, counted from there. What is not given is as in the settings."""
-
-    hot: KeptFor | None = None
-    archive: KeptFor | Literal["forever"] | None = None
 
 
 class Definition(DefinitionNode):

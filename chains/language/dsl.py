@@ -91,10 +91,12 @@ def wait(
     *,
     duration: str | float | Reference | None = None,
     until: str | Reference | None = None,
-    when: str | None = None,
+    event: Mapping[str, Any] | None = None,
+    **rest: Any,
 ) -> Node:
-    """A wait for a duration, or until a point in time."""
-    given = {"for": duration, "until": until, "when": when}
+    """A wait for a duration, until a point in time, or for an event, which is a mapping of type,
+    filter and within_last. `rest` takes when, and for an event timeout and on_timeout."""
+    given = {"for": duration, "until": until, "event": event} | rest
     return {"wait": key} | {name: value for name, value in given.items() if value is not None}
 
 

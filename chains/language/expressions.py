@@ -20,7 +20,7 @@ MAX_DEPTH = 50
 MAX_CHARACTERS = 50_000
 _SHORT = 1000
 """A longer expression is parsed each time, because what is parsed takes far more memory."""
-_CHAINED = {
+CHAINED = {
     "subexpression",
     "index_expression",
     "projection",
@@ -140,7 +140,7 @@ def _roots(node: Mapping[str, Any]) -> Iterator[str]:
     children = [child for child in node.get("children", []) if isinstance(child, Mapping)]
     if kind == "field":
         yield node["value"]
-    elif kind in _CHAINED:
+    elif kind in CHAINED:
         yield from _roots(children[0])
     elif kind != "expref":  # an expression after `&` reads each element, not the scope
         for child in children:

@@ -20,6 +20,7 @@ from chains.plans.plan import (
     APPROVAL,
     CHILD,
     CHOOSE,
+    EVENT,
     EXPAND,
     JOIN,
     TURN,
@@ -203,6 +204,8 @@ def _single(node: SingleNode) -> tuple[str, str, Any]:
     match node:
         case Step():
             return node.step, node.action, node.with_
+        case Wait() if node.event is not None:
+            return node.wait, EVENT, {}
         case Wait():
             # The duration or instant may be a reference, so it is rendered like an input.
             given = {"for": node.for_, "until": node.until}

@@ -20,11 +20,18 @@ EXPAND = "control.expand"
 CHOOSE = "control.choose"
 TURN = "control.turn"
 WAIT = "control.wait"
+EVENT = "control.event"
+"""A wait for an event."""
 APPROVAL = "control.approval"
 CHILD = "control.child"
 BRANCHING = frozenset({EXPAND, CHOOSE, TURN})
 """After these actions, the steps that follow are chosen when the outcome is recorded."""
-_ROLES = {WAIT: "wait", APPROVAL: "approval", **dict.fromkeys((JOIN, *BRANCHING), "shape")}
+_ROLES = {
+    WAIT: "wait",
+    EVENT: "wait",
+    APPROVAL: "approval",
+    **dict.fromkeys((JOIN, *BRANCHING), "shape"),
+}
 """The value of the column `role` of `steps`, by action. The role of any other action is NULL."""
 
 Scope = dict[str, str]
@@ -119,13 +126,20 @@ class PlannedStep:
         found = getattr(self.node, "attempt_timeout", None)
         return found if isinstance(found, dict) else None
 
+    @property
+    def event_filter(self) -> str | None:
+        """The condition over `event` of a wait for an event; None if it has none."""
+        event = self.node.event if isinstance(self.node, Wait) else None
+        return None if event is None else event.filter
+
     def expressions(self) -> Iterator[tuple[str, str]]:
         """Every expression of this row, as pairs (JSON pointer in the template, expression)."""
         yield from expressions(self.template)
         yield from expressions(self.time_limit)
         yield from expressions(self.attempt_limit)
-        for condition in self.conditions:
-            yield "", condition
+        for condition in (*self.conditions, self.event_filter):
+            if condition is not None:
+                yield "", condition
 
     @cached_property
     def names(self) -> frozenset[str]:

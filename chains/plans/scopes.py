@@ -19,7 +19,9 @@ OF_OUTPUT: Set[str] = frozenset({"input", "steps", "workflow"})
 """The names that the workflow's output may read."""
 OF_STEP: Set[str] = OF_OUTPUT | {"now"}
 """The names that every step may read."""
+_FILTER = "/event/filter"
 _ONLY_IN = {
+    "event": "only the `filter` of a wait for an event has one",
     "item": "only the body of a map has an item",
     "index": "only the body of a map or a loop has an index",
     "now": "only a step has a time at which it became ready",
@@ -155,6 +157,8 @@ def _with_scope(step: PlannedStep, position: int, scope: Scope, place: Place) ->
 def _labelled(step: PlannedStep) -> Iterator[tuple[str, Any]]:
     """Every expression that the row reads, as pairs (pointer inside the node, expression)."""
     names = {"control.expand": "", "control.wait": "", "control.approval": ""}
+    if step.event_filter is not None:
+        yield _FILTER, step.event_filter
     base = names.get(step.action, "/with")
     for pointer, expression in expressions(step.template):
         if step.action == "control.expand":
@@ -182,16 +186,20 @@ def _check_compensation(step: PlannedStep, scope: Scope) -> None:
 
 
 def _check(
-    found: Iterator[tuple[str, Any]], path: str, scope: Mapping[str, str], allowed: Set[str]
+    found: Iterator[tuple[str, Any]],
+    path: str,
+    scope: Mapping[str, str],
+    names_of_all: Set[str],
 ) -> set[str]:
     """The names of the steps to which the expressions in `found` refer.
 
     Raise DefinitionInvalid if such a name is not in `scope`, or if an expression starts with a name
-    that is not in `allowed`.
+    that it may not read: one of `names_of_all`, and for the filter of events `event`.
     """
     names: set[str] = set()
     for pointer, expression in found:
         at = f"{path}{pointer}"
+        allowed = names_of_all | {"event"} if pointer == _FILTER else names_of_all
         if not isinstance(expression, str):
             raise DefinitionInvalid(at, 'a reference is {"$": "<JMESPath>"}')
         try:

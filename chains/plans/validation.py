@@ -30,6 +30,8 @@ from chains.language.definition import (
     Wait,
 )
 from chains.language.evaluation import Meter
+from chains.language.event_filters import paths_read
+from chains.language.event_patterns import EVENT_FACTS, PATTERN, PATTERN_WORDS
 from chains.language.expression_rules import constant, constants_meter, expression_faults
 from chains.language.expressions import MARK, expressions
 from chains.language.faults import MAX_FAULTS, Fault, near, pointer, refused
@@ -44,6 +46,7 @@ from chains.plans.plan import (
     APPROVAL,
     CHILD,
     CHOOSE,
+    EVENT,
     EXPAND,
     JOIN,
     TURN,
@@ -52,7 +55,7 @@ from chains.plans.plan import (
     Plan,
 )
 
-ENGINES_OWN = frozenset({JOIN, EXPAND, CHOOSE, TURN, WAIT, APPROVAL, CHILD})
+ENGINES_OWN = frozenset({JOIN, EXPAND, CHOOSE, TURN, WAIT, EVENT, APPROVAL, CHILD})
 """Actions that the engine uses for other kinds of node; a `step` node may not use them."""
 
 Types = Mapping[str, Mapping[int, Any]]
@@ -248,6 +251,22 @@ def _wait_faults(node: Wait, at: str, definition: Definition) -> Iterator[Fault]
             yield from _template_faults(given, f"{at}/{name}", definition)
     if isinstance(node.until, str) and not _is_instant(node.until):
         yield f"{at}/until", "must be an instant with its offset, such as 2027-01-01T09:00:00Z"
+    if node.event is not None:
+        if not PATTERN.fullmatch(node.event.type):
+            yield f"{at}/event/type", PATTERN_WORDS
+        if node.event.filter is not None:
+            yield from _filter_faults(node.event.filter, f"{at}/event/filter", definition)
+
+
+def _filter_faults(condition: str, at: str, definition: Definition) -> Iterator[Fault]:
+    faults = [*_condition_faults(condition, at, definition)]
+    yield from faults
+    if not faults and not any(path[0] == "event" for path in paths_read(condition)):
+        yield at, "reads nothing of the event; begin a name with event"
+    for path in () if faults else paths_read(condition):
+        if path[0] == "event" and len(path) > 1 and path[1] not in EVENT_FACTS:
+            hint = near(path[1], EVENT_FACTS)
+            yield at, f"an event has {', '.join(EVENT_FACTS)}, not {path[1]!r}{hint}"
 
 
 def _is_instant(text: str) -> bool:

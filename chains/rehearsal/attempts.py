@@ -45,13 +45,14 @@ class RehearsedCall(Call):
         self.row = row
 
     def deliveries(self, external_id: str | None = None) -> list[Json]:
-        """The signals that the step has taken.
+        """The signals, or the event, that the step has taken.
 
         A signal without a sender gets one: the first person who may decide.
         """
-        by = (self.row.input or {}).get("by") or ["owner@example.com"]
+        given = self.row.input or {}
+        sender = {"by": (given["by"] or ["owner@example.com"])[0]} if "by" in given else {}
         return [
-            {"by": by[0], **delivery.payload}
+            {**sender, **delivery.payload}
             for delivery in self.workflow.deliveries
             if delivery.external_id == external_id
         ]
@@ -178,8 +179,8 @@ class Attempts:
             slept = given.model_dump()
             return Takes(slept["seconds"], slept)
         if isinstance(given, EmitInput) and name not in self.fakes:
-            # Nothing is stored, so no trigger takes the event.
-            event_of(call, given)
+            # No trigger takes the event, but steps may wait for it.
+            self.writer.receive(event_of(call, given))
             return {"event_id": str(uuid5(call.workflow_id, call.step_key))}
         if call.action.platform == "control" and name not in self.fakes:
             return call.action.run(call, given)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.platform import Intent, Json
+from chains.incoming.events import Stored
 from chains.language.definition import Definition
 from chains.plans.asking import asked_at_start
 from chains.plans.compiler import first_rows
@@ -44,6 +45,8 @@ class StepRow:
     """The number of calls of the action. Attempts after a wake or a poll do not count."""
     external_id: str | None = None
     signal: str | None = None
+    event: Json | None = None
+    """The event for which the step waits, as `wait_for_event_v1` takes it."""
     ready_at: datetime | None = None
     started_at: datetime | None = None
     wake_at: datetime | None = None
@@ -62,8 +65,8 @@ class StepRow:
 
 @dataclass
 class Delivery:
-    """A signal. `external_id` belongs to the signal until an approval takes the signal; then it is
-    the external id of the approval."""
+    """A signal or an event. `external_id` belongs to a signal until an approval takes it, and then
+    to the approval. That of an event belongs to the wait."""
 
     external_id: str
     payload: Json
@@ -113,6 +116,8 @@ class Memory:
     definitions: dict[str, tuple[Definition, Plan]]
     workflows: dict[UUID, WorkflowRow] = field(default_factory=dict)
     ready: list[tuple[WorkflowRow, StepRow]] = field(default_factory=list)
+    events: list[Stored] = field(default_factory=list)
+    """The events that were received, the earliest first."""
     asked: set[str] = field(default_factory=set)
     """The addresses that approvals ask, or will ask for certain."""
 

@@ -9,11 +9,15 @@ from uuid import UUID
 
 from app.errors import Suspend
 from app.keys import child_id, item_key, signal_id, undo_of, undone_by
+from app.payload import clean
 from app.platform import Json
 from app.protocol.claims import Advance, Claim
 from app.protocol.outcomes import Attempt, Finish
+from chains.incoming.events import Incoming, Stored
+from chains.language.event_patterns import patterns
+from chains.language.expressions import ExpressionInvalid, holds
 from chains.plans.plan import CHILD
-from chains.rehearsal.memory import Delivery, Memory, StepRow, WorkflowRow
+from chains.rehearsal.memory import NO_USER, Delivery, Memory, StepRow, WorkflowRow
 
 _LEFT_SECONDS = 60.0
 
@@ -149,7 +153,7 @@ class MemoryOutcomes:
         """See wait_step_v1."""
         workflow, row = self._row(claim)
         row.status, row.external_id, row.error, row.tries = "waiting", wait.external_id, None, 0
-        row.signal = wait.signal
+        row.signal, row.event = wait.signal, wait.event
         self.memory.asked.update(wait.asked or ())
         assert wait.until is not None
         self.memory.wake_at(workflow, row, wait.until)
@@ -159,7 +163,41 @@ class MemoryOutcomes:
             if early.external_id == wait.early and not early.is_consumed:
                 self._take(workflow, row, early)
                 return "woken"
+        if any(self._give(event, workflow, row) for event in self.memory.events):
+            return "woken"
         return "recorded"
+
+    def receive(self, event: Incoming) -> None:
+        """Wake the steps that wait for an event. One that does not wait yet may find it later."""
+        number = len(self.memory.events)
+        stored = Stored(
+            id=UUID(int=number + 1), user_id=NO_USER, received_at=self.memory.now(), depth=0,
+            **vars(event),
+        )  # fmt: skip
+        self.memory.events.append(stored)
+        for workflow in list(self.memory.workflows.values()):
+            for row in list(workflow.rows.values()):
+                if workflow.status == "running" and row.status == "waiting":
+                    self._give(stored, workflow, row)
+
+    def _give(self, event: Stored, workflow: WorkflowRow, row: StepRow) -> bool:
+        """Give an event to a waiting step, and return whether the step takes it."""
+        wanted = row.event
+        if wanted is None or wanted["type"] not in patterns(event.type):
+            return False
+        assert row.ready_at is not None
+        if event.received_at < row.ready_at - timedelta(seconds=wanted["within_seconds"]):
+            return False
+        scope = {**wanted["given"], **event.scope}
+        try:
+            if wanted["filter"] is not None and not holds(wanted["filter"], scope):
+                return False
+        except ExpressionInvalid:
+            return False
+        payload = clean(event.scope["event"])
+        workflow.deliveries.append(Delivery(row.external_id or "", payload, is_consumed=True))
+        self.memory.wake(workflow, row)
+        return True
 
     def signal(self, workflow: WorkflowRow, name: str, payload: Json) -> None:
         """See signal_workflow_v1."""

@@ -10,6 +10,7 @@ from app.payload import clean, whole_numbers
 from app.platform import Json
 from app.queries.human_tasks import of_unknown
 from chains.actions import actions as real_actions
+from chains.incoming.events import read_event
 from chains.language.definition import Definition
 from chains.language.schema import check_shape
 from chains.plans.plan import Plan
@@ -27,6 +28,7 @@ _ROOT = UUID(int=1)
 
 Body = Definition | Mapping[str, Any]
 Signal = tuple[str, Json] | tuple[str, Json, float | str | timedelta]
+Event = Json | tuple[Json, float | str | timedelta]
 Users = Collection[str] | Callable[[list[str]], list[str]]
 
 
@@ -41,6 +43,7 @@ def rehearse(
     actions: Mapping[str, Any] | None = None,
     undo: Mapping[str, Any] | None = None,
     signals: Iterable[Signal] = (),
+    events: Iterable[Event] = (),
     definitions: Mapping[str, Body] | None = None,
     starts_at: datetime = STARTS_AT,
     users: Users | None = None,
@@ -54,6 +57,9 @@ def rehearse(
       receive an `app.platform.Undo`. A compensation without a fake succeeds.
     - `signals`: (name, payload) for a signal at the start, or (name, payload, time after the
       start). The name `step/name` addresses the child that the step starts.
+    - `events`: the events that come in, as `POST /v1/events` takes them, at the start, or (event,
+      time after the start). `source` and `id` may be left out. Steps that wait for them are woken;
+      triggers are not looked for. `control.emit` emits events too.
     - `definitions`: the definitions of children by name; each is used for every version.
     - `users`: the addresses of the users who may approve, or a function of addresses that returns
       those which no user has, such as `app.queries.human_tasks.unknown_addresses`. The report warns
@@ -75,8 +81,26 @@ def rehearse(
         attempts.started = _Signals(attempts, signals).begin
         workflow = memory.start(_ROOT, root, given)
         attempts.started(workflow)
+        for number, event in enumerate(events, 1):
+            _send(attempts, number, *(event if isinstance(event, tuple) else (event, 0.0)))
         _play(memory, attempts)
     return run_of(memory, workflow, attempts.calls, _warnings(sorted(memory.asked), users))
+
+
+def _send(attempts: Attempts, number: int, event: Json, after: float | str | timedelta) -> None:
+    """Receive an event, or schedule that; raise InvalidInput if it is wrong."""
+    incoming = read_event({"source": "rehearsal", "id": str(number), **event})
+    clock = attempts.memory.clock
+    if seconds_of(after) <= 0:
+        attempts.writer.receive(incoming)
+    else:
+        at = clock.now + timedelta(seconds=seconds_of(after))
+        workflows = attempts.memory.workflows
+        clock.at(
+            at,
+            lambda: attempts.writer.receive(incoming),
+            lambda: any(each.status == "running" for each in workflows.values()),
+        )
 
 
 def _warnings(asked: list[str], users: Users | None) -> list[str]:

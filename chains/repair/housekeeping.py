@@ -125,11 +125,13 @@ def clean_events_in() -> Json:
         assert row is not None
         deleted += row["number"]
         is_full = row["number"] == _DELETED_AT_ONCE
-    log.info("housekeeping.events_in_deleted", count=deleted)
+    waits = db.row("SELECT clear_waits_v1(%s) AS number", (_WAITS_AT_ONCE,))
+    log.info("housekeeping.events_in_deleted", count=deleted, waits=waits and waits["number"])
     return {"deleted": deleted}
 
 
 _DELETED_AT_ONCE = 500
+_WAITS_AT_ONCE = 10_000
 _CLEANING_SECONDS = 300.0
 
 

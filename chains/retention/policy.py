@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from app import db
 from app.settings import current
-from chains.language.definition import Retention
+from chains.language.retention import Retention
 
 _DAY = 86400.0
 _Given = TypeAdapter[str | Retention](str | Retention)

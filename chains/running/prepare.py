@@ -25,6 +25,7 @@ from chains.plans.plan import (
     APPROVAL,
     BRANCHING,
     CHILD,
+    EVENT,
     JOIN,
     WAIT,
     Plan,
@@ -48,6 +49,7 @@ log = structlog.get_logger()
 
 _BUILDERS: dict[str, Callable[[Claim, Plan, PlannedStep], Json]] = {
     WAIT: waits.timer_input,
+    EVENT: waits.event_input,
     APPROVAL: waits.approval_input,
     CHILD: waits.child_input,
 }

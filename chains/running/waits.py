@@ -4,9 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.errors import Permanent
+from app.payload import text_of
 from app.platform import Json
 from app.protocol.claims import Claim
-from chains.language.definition import LONGEST_SECONDS, Approval, Child, Wait, parse_duration
+from chains.language.definition import (
+    LONGEST_SECONDS,
+    LONGEST_UNANSWERED,
+    Approval,
+    Child,
+    Wait,
+    parse_duration,
+)
+from chains.language.event_filters import values_read
 from chains.plans import asking
 from chains.plans.plan import Plan, PlannedStep
 from chains.running.reading import records
@@ -14,6 +23,8 @@ from chains.running.references import render_or_fail, scope_of
 
 _LONGEST = timedelta(days=366 * 10)
 SHORTEST_SECONDS = 0.001
+MOST_GIVEN_BYTES = 16_384
+"""The most that the filter of a wait for an event reads beside the event."""
 
 
 def now() -> datetime:
@@ -74,6 +85,35 @@ def seconds_of(name: str, value: Any, least: float, most: float) -> float:
         bounds = f"from {least:g} seconds to {most / 86400:g} days"
         raise Permanent(f"`{name}` must be {bounds}, not {shown}", code="not_a_duration")
     return seconds
+
+
+def event_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
+    """The input {type, filter, given, within_seconds, until, on_timeout} of a wait for an event.
+
+    `given` has the values that the filter reads beside the event. Raise Permanent if they are too
+    large, or if the time-out is wrong.
+    """
+    node = step.node
+    assert isinstance(node, Wait)
+    assert node.event is not None
+    condition = node.event.filter
+    values = {} if condition is None else values_read(condition, scope_of(claim, step))
+    size = len(text_of(values).encode())
+    if size > MOST_GIVEN_BYTES:
+        raise Permanent(
+            f"the filter reads {size} bytes beside the event, and may read {MOST_GIVEN_BYTES}:"
+            " name the fields that it compares",
+            code="filter_too_large",
+        )
+    seconds = time_limit(claim, step) or LONGEST_UNANSWERED
+    return {
+        "type": node.event.type,
+        "filter": condition,
+        "given": values,
+        "within_seconds": node.event.within_last or 0.0,
+        "until": (now() + timedelta(seconds=seconds)).isoformat(),
+        "on_timeout": node.on_timeout or "fail",
+    }
 
 
 def time_limit(claim: Claim, step: PlannedStep) -> float | None:

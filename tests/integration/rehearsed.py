@@ -32,13 +32,14 @@ def mapped(key: str, do: Json, **rest: Any) -> Json:
 
 @dataclass(frozen=True)
 class Case:
-    """One definition, its input, its children and the signals it finds."""
+    """One definition, its input, its children, and the signals and events it finds."""
 
     do: Json
     input: Json = field(default_factory=dict)
     rest: Json = field(default_factory=dict)
     children: dict[str, Json] = field(default_factory=dict)
     signals: tuple[tuple[str, Json], ...] = ()
+    events: tuple[Json, ...] = ()
 
 
 CHOICE = {
@@ -294,7 +295,47 @@ ENDS = {
     ),
 }
 
+AWAITED = {"type": "order.*", "filter": "event.data.n == input.n"}
+N = {"output": {"n": {"$": "steps.w.output.data.n"}, "late": {"$": "steps.w.output.is_timed_out"}}}
+
+
+def told(**data: Any) -> Json:
+    """An event that comes in."""
+    return {"type": "order.paid", "data": data}
+
+
+EVENTS = {
+    "the one that is meant": Case(
+        seq({"wait": "w", "event": AWAITED}, paid("b")),
+        {"n": 2},
+        N,
+        events=(told(n=1), told(n=2, first=True), told(n=2)),
+    ),
+    "too late": Case({"wait": "w", "event": AWAITED, "timeout": "1d"}, {"n": 2}, events=(told(),)),
+    "none is needed": Case(
+        {"wait": "w", "event": AWAITED, "timeout": "1d", "on_timeout": "go_on"}, {"n": 2}, N
+    ),
+    "none is meant": Case({"wait": "w", "event": AWAITED, "when": "input.n > `2`"}, {"n": 2}, N),
+    "its own": Case(
+        both(
+            "p",
+            {"wait": "w", "event": AWAITED},
+            seq(
+                {"wait": "a", "for": "1h"},
+                {
+                    "step": "e",
+                    "action": "control.emit",
+                    "with": {"type": "order.done", "data": {"n": 2}},
+                },
+            ),
+        ),
+        {"n": 2},
+        N,
+    ),
+}
+
 CASES = {
+    "events": EVENTS,
     "chains": CHAINS,
     "blocks": BLOCKS,
     "maps": MAPS,

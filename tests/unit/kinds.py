@@ -41,6 +41,19 @@ EVERY_KIND: dict[str, Any] = definition(
             "tier",
             case("input.tier == 'gold'", approval("boss", by=["ada@example.com"], timeout="2d")),
             case("input.tier == 'silver'", wait("until_then", until="2027-01-01T09:00:00Z")),
+            case(
+                "input.tier == 'tin'",
+                wait(
+                    "tinned",
+                    event={
+                        "type": "tin.*",
+                        "filter": "event.data.n == input.n",
+                        "within_last": "2h",
+                    },
+                    timeout="3d",
+                    on_timeout="go_on",
+                ),
+            ),
             otherwise=step("cheap", "control.noop", on_failure={"default": None}),
         ),
         loop(

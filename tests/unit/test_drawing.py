@@ -32,6 +32,8 @@ def test_every_kind_of_node_is_drawn_with_what_decides_it() -> None:
         "8 at once · collects failures", "wait for 90s", "choice tier", "if input.tier == 'gold'",
         "otherwise", "approval: signal boss", "by ada@example.com", "loop refine",
         "at most 5 times, then go on", "workflow noop_chain", "is not awaited", "PIVOT",
+        "wait for the event tin.*", "with event.data.n == input.n", "or of the last 2h",
+        "after 3d it goes on",
         "↩ undone by control.noop", "↩ never undone", "Every kind of node <at once> & 名前",
     ):  # fmt: skip
         assert words in told, words

@@ -42,6 +42,10 @@ def step(action: str = NOOP, given: dict[Any, Any] | None = None, /, **rest: Any
     return {"step": "a", "action": action, **rest, **({} if given is None else {"with": given})}
 
 
+def awaits(type: str, **rest: Any) -> dict[str, Any]:
+    return {"wait": "w", "event": {"type": type, **rest}}
+
+
 def after_noop(node: dict[str, Any]) -> dict[str, Any]:
     return {"sequence": [noop("z"), node]}
 
@@ -80,7 +84,7 @@ CASES: list[tuple[Any, str, str]] = [
     (one(noop("a"), budget_usd="-1"), "/budget_usd", "such as"),
     (one(noop("a"), budget_usd=1.5), "/budget_usd", "as a text"),
     (one(step(pivot="yes")), "/do/pivot", "valid boolean"),
-    (one({"wait": "w"}), "/do", "either `for` or `until`"),
+    (one({"wait": "w"}), "/do", "one of `for`, `until` and `event`"),
     (one({"choice": "c", "cases": [{"when": "", "do": noop("a")}]}), "/do/cases/0/when", "empty"),
     # Actions and what they are given.
     (one(step("stripe.authorise")), "/do/action", "did you mean 'stripe.authorize'"),
@@ -195,6 +199,14 @@ CASES: list[tuple[Any, str, str]] = [
         "nothing is undone after",
     ),
     (one({"wait": "w", "until": "2027-01-01T09:00:00"}), "/do/until", "with its offset"),
+    (one({"wait": "w", "for": "1s", "timeout": "1d"}), "/do", "only a wait for an `event`"),
+    (one(awaits("*", within_last="now")), "/do/event/within_last", "a duration looks like 90s"),
+    (one(awaits("order..*x y")), "/do/event/type", "a prefix such as invoice.*"),
+    (one(awaits("*", filter="input.n > `1`")), "/do/event/filter", "reads nothing of the event"),
+    (one(awaits("*", filter="event.payload.n")), "/do/event/filter", "not 'payload'"),
+    (one(awaits("*", filter="event.data.n ==")), "/do/event/filter", "Incomplete expression"),
+    (one(awaits("*", filter="event.id == steps.b")), "/do/event/filter", "done before"),
+    (one(step(when="event.data.n")), "/do/when", "only the `filter` of a wait for an event"),
     (one({"approval": "w", "by": ["ada"]}), "/do/by/0", "not an e-mail address"),
     (one({"workflow": "w", "type": "nop_chain"}), "/do/type", "did you mean 'noop_chain'"),
     (one({"workflow": "w", "type": "noop_chain", "version": 7}), "/do/version", "has: 1"),

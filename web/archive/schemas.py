@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
-from chains.language.definition import KeptFor
+from chains.language.retention import KeptFor
 from web.schemas.parts import Body, Query, Reason, TypeName
 
 

@@ -74,19 +74,20 @@ class WorkflowQuery(Query):
 
 
 class WaitsFor(BaseModel):
-    """What a step waits for: a person's approval, a time, the end of a child, its platform, its
-    turn in a queue, or a worker.
+    """What a step waits for: a person's approval, a time, an event, the end of a child, its
+    platform, its turn in a queue, or a worker.
 
-    `signal` and `by` are the approval's; `until` is when the wait ends by itself. `queue` is that
-    of a turn or a worker. A step whose turn has not come waits in the lane of its user; `place` is
-    its place there, from 1 on, and null if more than 1,000 steps of the user come first. A step
-    that waits for a worker is published.
+    `signal` and `by` are the approval's; `event_type` is the type of the event, or a prefix of it;
+    `until` is when the wait ends by itself. `queue` is that of a turn or a worker. A step whose
+    turn has not come waits in the lane of its user; `place` is its place there, from 1 on, and null
+    if more than 1,000 steps of the user come first. A step that waits for a worker is published.
     """
 
-    kind: Literal["approval", "wait", "workflow", "platform", "turn", "worker"]
+    kind: Literal["approval", "wait", "event", "workflow", "platform", "turn", "worker"]
     signal: str | None
     by: list[str] | None
     workflow_id: UUID | None
+    event_type: str | None
     until: datetime | None
     queue: str | None
     place: int | None

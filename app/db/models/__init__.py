@@ -33,6 +33,7 @@ from app.db.models.incoming import (
     EventSource,
     EventTrigger,
     EventTriggerRevision,
+    EventWait,
     IncomingEvent,
     TriggerMatch,
 )
@@ -122,6 +123,7 @@ __all__ = [
     "EventSource",
     "EventTrigger",
     "EventTriggerRevision",
+    "EventWait",
     "FlowCostRow",
     "FlowEntryRow",
     "FlowLaneRow",

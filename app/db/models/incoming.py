@@ -46,15 +46,64 @@ class IncomingEvent(Base):
     matched_at: Mapped[datetime | None]
     match_after: Mapped[datetime]
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=_NONE)
+    wakes_at: Mapped[datetime | None]
+    """When waits are to be looked for, from the wait `wakes_from` on. None: none is left."""
+    wakes_from: Mapped[UUID | None]
     __table_args__ = (
         UniqueConstraint("user_id", "source", "source_id", name="incoming_events_once"),
         Index("incoming_events_by_user", "user_id", "received_at", "id"),
+        Index("incoming_events_by_type", "user_id", "type", "received_at", "id"),
         Index("incoming_events_by_age", "received_at"),
+        Index("incoming_events_waking", "wakes_at", postgresql_where=text("wakes_at IS NOT NULL")),
         Index(
             "incoming_events_unmatched",
             "match_after",
             postgresql_where=text("matched_at IS NULL"),
         ),
+    )
+
+
+class EventWait(Base):
+    """The wait of a step for an event. It is open until it has taken one (`event_id`)."""
+
+    __tablename__ = "event_waits"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    user_id: Mapped[UUID]
+    workflow_id: Mapped[UUID]
+    step_key: Mapped[str]
+    external_id: Mapped[str] = mapped_column(unique=True)
+    event_type: Mapped[str]
+    filter: Mapped[str | None]
+    given: Mapped[Any] = mapped_column(JSONB)
+    """The values that the filter reads beside the event."""
+    key_path: Mapped[list[str]]
+    """Only an event with the value `key_value` at this path fulfils the filter; empty: unknown."""
+    key_value: Mapped[Any] = mapped_column(JSONB)
+    since: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    looked_at: Mapped[datetime | None]
+    looked_to: Mapped[datetime | None]
+    looked_to_id: Mapped[UUID | None]
+    look_after: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(SmallInteger, server_default=_NONE)
+    raised: Mapped[int] = mapped_column(server_default=_NONE)
+    reason: Mapped[str | None]
+    event_id: Mapped[UUID | None] = mapped_column(ForeignKey("incoming_events.id"))
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index(
+            "event_waits_open",
+            "user_id",
+            "event_type",
+            "key_path",
+            "key_value",
+            "id",
+            postgresql_where=text("event_id IS NULL"),
+        ),
+        Index("event_waits_by_user", "user_id", "id", postgresql_where=text("event_id IS NULL")),
+        Index("event_waits_to_look", "look_after", postgresql_where=text("looked_at IS NULL")),
+        Index("event_waits_by_event", "event_id", postgresql_where=text("event_id IS NOT NULL")),
+        Index("event_waits_by_workflow", "workflow_id"),
     )
 
 

@@ -217,6 +217,7 @@ def _waits_for(step: Json) -> str:
     words = {
         "approval": f"for the approval {waits['signal']}",
         "wait": "",
+        "event": f"for the event {waits['event_type']}",
         "workflow": f"for the workflow {waits['workflow_id']}",
         "platform": f"for {step['external_id']}",
         "turn": f"for its turn in the queue {waits['queue']}, {_place(waits['place'])}",

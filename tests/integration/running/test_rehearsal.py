@@ -11,6 +11,8 @@ from app.keys import signal_id
 from app.platform import Json
 from app.queries.human_tasks import unknown_addresses
 from chains.catalogue import versions
+from chains.incoming import intake
+from chains.incoming.events import read_event
 from chains.rehearsal import Run, rehearse
 from tests.integration.chance import Chance
 from tests.integration.conftest import Kernel
@@ -48,6 +50,7 @@ def _kit_run(case: Case) -> Run:
         {"name": "rehearsed", "do": case.do, **case.rest},
         input=case.input,
         signals=case.signals,
+        events=case.events,
         definitions=case.children,
     )
 
@@ -59,6 +62,8 @@ def _engine_run(kernel: Kernel, case: Case) -> UUID:
     workflow = kernel.start("rehearsed", case.input)
     for number, (signal, payload) in enumerate(case.signals):
         _signal(workflow, signal, number, payload)
+    events = [{"source": "test", "id": f"{workflow} {n}", **e} for n, e in enumerate(case.events)]
+    intake.accept(kernel.user_id, [read_event(each) for each in events])
     _carry(workflow)
     return workflow
 
@@ -142,11 +147,14 @@ def _recorded(kernel: Kernel, workflow: UUID) -> Json:
 
 
 def _scrubbed(value: Any) -> Any:
-    """Without what differs from run to run: the ids of children, and instants."""
+    """Without what differs from run to run: the ids of children and events, and instants."""
     if isinstance(value, dict):
-        kept = {name: each for name, each in value.items() if name not in {"workflow", "until"}}
+        kept = {name: each for name, each in value.items() if name not in _DIFFERENT}
         return {name: _scrubbed(each) for name, each in kept.items()}
     return [_scrubbed(each) for each in value] if isinstance(value, list) else value
+
+
+_DIFFERENT = {"workflow", "until", "event_id", "received_at", "source", "id"}
 
 
 def _plain(message: str | None) -> str | None:

@@ -5,7 +5,8 @@
 -- data and attributes are payloads, which SQL does not read. depth: how many events led to this one,
 -- each by a workflow that it started and that emitted the next. matched_at: when the triggers were
 -- looked for; null until then. The reconciler looks for them at match_after if nobody else has.
--- failures: how often that could not be done.
+-- failures: how often that could not be done. wakes_at: when waits of steps are to be looked for, from
+-- the wait wakes_from on; null if none is left.
 --
 -- Like those of workflows, its owners have no foreign keys, because each event would lock their rows.
 CREATE TABLE incoming_events (
@@ -25,9 +26,13 @@ CREATE TABLE incoming_events (
   matched_at timestamptz,
   match_after timestamptz NOT NULL,
   failures smallint DEFAULT 0 NOT NULL,
+  wakes_at timestamptz,
+  wakes_from uuid,
   CONSTRAINT incoming_events_once UNIQUE (user_id, source, source_id)
 );
 
 CREATE INDEX incoming_events_by_user ON incoming_events (user_id, received_at, id);
+CREATE INDEX incoming_events_by_type ON incoming_events (user_id, type, received_at, id);
 CREATE INDEX incoming_events_by_age ON incoming_events (received_at);
 CREATE INDEX incoming_events_unmatched ON incoming_events (match_after) WHERE matched_at IS NULL;
+CREATE INDEX incoming_events_waking ON incoming_events (wakes_at) WHERE wakes_at IS NOT NULL;

@@ -53,6 +53,7 @@ _TABLES = (
     "workflow_artifacts",
     "webhook_deliveries",
     "incoming_events",
+    "event_waits",
     "event_triggers",
     "event_trigger_revisions",
     "trigger_matches",

@@ -8,7 +8,7 @@ DECLARE
 BEGIN
   SELECT array_agg(id) INTO old
     FROM (SELECT id FROM incoming_events AS e
-           WHERE received_at < clock_timestamp() - seconds(p_days * 86400) AND matched_at IS NOT NULL
+           WHERE received_at < clock_timestamp() - seconds(p_days * 86400) AND matched_at IS NOT NULL AND wakes_at IS NULL
              AND NOT EXISTS (SELECT FROM trigger_matches
                               WHERE event_id = e.id AND outcome = 'pending')
            ORDER BY received_at LIMIT p_most FOR UPDATE SKIP LOCKED) AS locked;
@@ -30,6 +30,7 @@ BEGIN
          cleared_stopped = cleared_stopped + c.stopped,
          cleared_dropped = cleared_dropped + c.dropped
     FROM counted AS c WHERE t.id = c.trigger_id;
+  DELETE FROM event_waits WHERE event_id = ANY (old);
   DELETE FROM incoming_events WHERE id = ANY (old);
   DELETE FROM event_triggers AS t
    WHERE deleted_at < clock_timestamp() - seconds(p_days * 86400)

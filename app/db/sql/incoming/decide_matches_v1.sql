@@ -1,10 +1,11 @@
 -- Records what the triggers of some events have said, once for each event: the matches, one entry
 -- of the arrays p_of, p_triggers, p_outcomes, p_keys and p_reasons for each, and that the triggers
 -- were looked for. Returns the events, of p_events, for which this call has done it; the caller
--- starts their workflows, and the reconciler does if they are not started in p_patience seconds.
+-- starts their workflows, and the reconciler does if they are not started in p_patience seconds. For
+-- the events in p_waking, waits are looked for too, by the caller or then by the reconciler.
 CREATE OR REPLACE FUNCTION decide_matches_v1(
   p_events uuid[], p_of uuid[], p_triggers uuid[], p_outcomes text[], p_keys text[],
-  p_reasons text[], p_patience double precision)
+  p_reasons text[], p_waking uuid[], p_patience double precision)
 RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
   won uuid[];
@@ -18,6 +19,8 @@ BEGIN
     FROM unnest(p_of, p_triggers, p_outcomes, p_keys, p_reasons)
            AS g (event_id, trigger_id, outcome, start_key, reason)
    WHERE g.event_id = ANY (won);
-  UPDATE incoming_events SET matched_at = clock_timestamp() WHERE id = ANY (won);
+  UPDATE incoming_events SET matched_at = clock_timestamp(),
+         wakes_at = CASE WHEN id = ANY (p_waking) THEN clock_timestamp() + seconds(p_patience) END
+   WHERE id = ANY (won);
   RETURN QUERY SELECT unnest(won);
 END $$;

@@ -1,0 +1,233 @@
+"""Brings events and the waits of steps together.
+
+An event and a wait each commit, and then look for the other in a new transaction, so that neither
+misses the other. An event wakes every wait whose filter it fulfils, each in a transaction of its
+own; a wait takes one event. What is not finished at once is left to the reconciler.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+
+from app import db
+from app.db import AWAY
+from app.errors import Unavailable
+from app.payload import clean, dumps
+from app.platform import Json
+from app.protocol.claims import republish_seconds
+from app.telemetry import WOKEN
+from chains.admission import publish
+from chains.incoming.events import FIELDS, Stored
+from chains.incoming.failures import logged
+from chains.incoming.rules import FILTER_WORK, MOST_VALUE
+from chains.language import expressions
+from chains.language.evaluation import Meter
+from chains.language.event_patterns import patterns
+from chains.language.expressions import ExpressionInvalid
+
+log = structlog.get_logger()
+
+BATCH = 500
+"""The most waits, or events, that are read at once."""
+SWEPT = 200
+"""The most events, or waits, that the reconciler takes at once."""
+LOOK_WORK = 100_000
+"""Units of work of filters for one event, or one wait, at once: about as many microseconds."""
+_LOOK_EVENTS = 50
+_FIRST = UUID(int=0)
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """An open wait. `is_looked`: it has looked for the events that were stored before it."""
+
+    id: UUID
+    filter: str | None
+    given: Json
+    is_looked: bool
+
+
+@dataclass
+class Look:
+    """Which waits an event ends, as far as was looked. `after`: where to go on; None: no more."""
+
+    found: list[Waiter]
+    after: UUID | None
+    work: int = 0
+
+
+def look_for_waits(event: Stored, work: int, after: UUID = _FIRST) -> Look:
+    """The waits whose filters the event fulfils, from the wait `after` on, until so much work was
+    done."""
+    look = Look([], after)
+    types = list(patterns(event.type))
+    while look.after is not None and look.work < work:
+        rows = db.hot(
+            "waits_for_event_v1", "uuid, text[], uuid, integer",
+            (event.id, types, look.after, BATCH),
+        )  # fmt: skip
+        for row in rows:
+            waiter = Waiter(**row)
+            if _takes(waiter, event, look):
+                look.found.append(waiter)
+            look.after = waiter.id
+            if look.work >= work:
+                break
+        else:
+            if len(rows) < BATCH:
+                look.after = None
+    return look
+
+
+def _takes(waiter: Waiter, event: Stored, spent: Look) -> bool:
+    """Whether the event fulfils the filter. A filter that fails does not, and is noted."""
+    if waiter.filter is None:
+        spent.work += 1
+        return True
+    meter = Meter(MOST_VALUE, FILTER_WORK)
+    try:
+        return expressions.holds(waiter.filter, {**waiter.given, **event.scope}, meter)
+    except ExpressionInvalid as err:
+        db.row(_RAISED, (clean(str(err))[:_LONGEST_REASON], waiter.id))
+        return False
+    finally:
+        spent.work += FILTER_WORK - meter.work_left
+
+
+_RAISED = "UPDATE event_waits SET raised = raised + 1, reason = %s WHERE id = %s"
+
+
+def wake(event: Stored, look: Look, until: float) -> bool:
+    """Wake the steps of the waits that were found, and return whether all waits were looked at.
+
+    At the time `until` (time.monotonic) the rest is left to the reconciler, and so is what was not
+    looked at.
+    """
+    last, has_failed = len(look.found) - 1, False
+    for number, waiter in enumerate(look.found):
+        if time.monotonic() >= until:
+            _leave(event, UUID(int=waiter.id.int - 1))
+            return False
+        ends = look.after is None and number == last and not has_failed
+        try:
+            _wake(waiter, event, ends=ends)
+        except (*AWAY, Unavailable):
+            raise
+        except Exception as err:  # it delays no others, and is due again later
+            has_failed = True
+            log.error("incoming.wake_failed", wait=str(waiter.id), exc_info=err)
+    if look.after is not None and not has_failed:
+        _leave(event, look.after)
+    elif not look.found:
+        db.row(_ENDS, (event.id,))
+    return look.after is None
+
+
+def _leave(event: Stored, after: UUID) -> None:
+    db.row(_LEAVES, (after, event.id))
+
+
+_LEAVES = (
+    "UPDATE incoming_events SET wakes_at = clock_timestamp(), wakes_from = %s, failures = 0"
+    " WHERE id = %s"
+)
+_ENDS = "UPDATE incoming_events SET wakes_at = NULL, wakes_from = NULL WHERE id = %s"
+
+
+def _wake(waiter: Waiter, event: Stored, *, ends: bool) -> None:
+    if waiter.is_looked:
+        _give(waiter.id, event, ends=ends)
+        return
+    # An earlier event may be stored, and the wait's own look has not ended. So it is done here.
+    look_for_events(waiter.id)
+    if ends:
+        db.row(_ENDS, (event.id,))
+
+
+def _give(wait_id: UUID, event: Stored, *, ends: bool = False) -> bool:
+    """Give an event to a wait and publish its step; return whether the wait took it."""
+    given = (wait_id, event.id, dumps(event.scope["event"]), ends, republish_seconds())
+    (row,) = db.hot("wake_by_event_v1", "uuid, uuid, jsonb, boolean, float8", given)
+    if row["verdict"] == "over":
+        return False
+    WOKEN.inc()
+    if row["verdict"] == "woken":
+        publish(row["workflow_id"], [row["step_key"]])
+    return True
+
+
+def look_at_once(external_id: str) -> None:
+    """Look for a stored event for a wait that was just committed.
+
+    Failures are logged, not raised: the reconciler looks again.
+    """
+    with logged("incoming.not_looked", external_id=external_id):
+        _look(db.call(f"{_OPEN} AND external_id = %s", (external_id,)))
+
+
+def look_for_events(wait_id: UUID) -> bool:
+    """Give a wait the earliest event in its window that fulfils its filter, if one is stored.
+
+    Return whether all were looked at. If not, the reconciler goes on where this has ended.
+    """
+    return _look(db.call(f"{_OPEN} AND id = %s", (wait_id,)))
+
+
+def _look(row: Json | None) -> bool:
+    if row is None:
+        return True
+    wait_id = row["id"]
+    waiter = Waiter(wait_id, row["filter"], row["given"], False)
+    at, last, spent = row["looked_to"] or _BEGINNING, row["looked_to_id"] or _FIRST, Look([], None)
+    while True:
+        rows = db.hot(
+            "events_for_wait_v1",
+            "uuid, integer, timestamptz, uuid",
+            (wait_id, _LOOK_EVENTS, at, last),
+        )
+        for each in rows:
+            event = Stored(**{name: each[name] for name in FIELDS})
+            if _takes(waiter, event, spent) and _give(wait_id, event):
+                return True
+            at, last = event.received_at, event.id
+            if spent.work >= LOOK_WORK:
+                db.row(_LOOKED_TO, (at, last, wait_id))
+                return False
+        if not rows:
+            return True
+
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_OPEN = "SELECT id, filter, given, looked_to, looked_to_id FROM event_waits WHERE event_id IS NULL"
+_LOOKED_TO = (
+    "UPDATE event_waits SET looked_to = %s, looked_to_id = %s, look_after = clock_timestamp(),"
+    " failures = 0 WHERE id = %s AND looked_at IS NULL"
+)
+
+
+def sweep_events(until: float, read: Callable[[UUID], Stored | None]) -> int:
+    """Look for the waits of events that nobody has come to in time; how many events were due."""
+    due = db.rows("SELECT * FROM take_waking_v1(%s)", (SWEPT,))
+    for row in due:
+        with logged("incoming.not_woken", event_id=str(row["id"])):
+            event = read(row["id"])
+            is_done, after = event is None, row["wakes_from"] or _FIRST
+            while event is not None and not is_done and time.monotonic() < until:
+                look = look_for_waits(event, LOOK_WORK, after)
+                is_done, after = wake(event, look, until), look.after or after
+    return len(due)
+
+
+def sweep_waits(until: float) -> int:
+    """Look for events for the waits that nobody has come to in time; how many were due."""
+    due = db.rows("SELECT take_unlooked_v1(%s) AS id", (SWEPT,))
+    for row in due:
+        with logged("incoming.not_looked", wait=str(row["id"])):
+            while time.monotonic() < until and not look_for_events(row["id"]):
+                pass
+    return len(due)
