@@ -12,7 +12,7 @@ from app.queries.cursors import CURSOR_PATTERN, cursor_of
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
 from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health, platform_states
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
-from app.queries.incoming import incoming_event, incoming_events
+from app.queries.incoming import event_waits, incoming_event, incoming_events
 from app.queries.lists import Filters, Page, workflow_list
 from app.queries.probing import Probe
 from app.queries.queues import MOST_LINED_UP, lined_up, queue_states
@@ -35,6 +35,7 @@ __all__ = [
     "archived_list",
     "archived_workflow",
     "cursor_of",
+    "event_waits",
     "incoming_event",
     "incoming_events",
     "lined_up",

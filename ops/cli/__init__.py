@@ -43,6 +43,7 @@ _MODULES = {
     "definitions": "remote.definitions",
     "actions": "remote.actions",
     "events-in": "remote.incoming",
+    "waits": "remote.incoming",
     "triggers": "remote.incoming",
     "event-sources": "remote.incoming",
     "archive": "remote.archive",

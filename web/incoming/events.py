@@ -18,6 +18,8 @@ from web.bodies import MAX_JSON_BYTES, JsonResponse, StrictRequest, parse_json, 
 from web.errors import Malformed, UnsupportedMedia
 from web.incoming import cloudevents
 from web.incoming.schemas import (
+    EventWaitPage,
+    EventWaitsQuery,
     IncomingEventDetail,
     IncomingEventPage,
     IncomingEventPath,
@@ -44,14 +46,14 @@ _BODY: Any = {
 
 @api.post(
     "/events",
-    summary="Send events, which may start workflows",
+    summary="Send events, which may start workflows and wake steps",
     request_body=_BODY,
     responses={202: Receipt, **problems(400, 413, 415)},
 )
 def send_events() -> JsonResponse:
-    """202 after the events are committed; triggers are matched after that. A repeat, by `source`
-    and `id`, is a `duplicate`: it does nothing. Of several events, some may be `refused`; a single
-    one is answered 422 then.
+    """202 after the events are committed; triggers and waits are matched after that. A repeat, by
+    `source` and `id`, is a `duplicate`: it does nothing. Of several events, some may be `refused`;
+    a single one is answered 422 then.
 
     CloudEvents 1.0 are taken in structured, batched and binary mode.
     """
@@ -148,8 +150,21 @@ def list_incoming_events(query: IncomingEventsQuery) -> JsonResponse:
     responses={200: IncomingEventDetail, **problems(404)},
 )
 def get_incoming_event(path: IncomingEventPath) -> JsonResponse:
-    """Returns what each trigger that took it has made of it."""
+    """Returns what each trigger that took it has made of it, and which steps it has woken."""
     return JsonResponse(queries.incoming_event(path.event_id, caller()))
+
+
+@api.get(
+    "/event-waits",
+    summary="List the steps that wait for an event, the newest first",
+    responses={200: EventWaitPage, **problems()},
+)
+def list_event_waits(query: EventWaitsQuery) -> JsonResponse:
+    """The waits of your running workflows."""
+    page = queries.event_waits(
+        caller(), type=query.event_type, cursor=query.cursor, limit=query.limit
+    )
+    return JsonResponse({"items": page.items, "next_cursor": page.next_cursor})
 
 
 # The view reads the body itself, so the OpenAPI library does not know these schemas.

@@ -91,11 +91,23 @@ class IncomingEvent(BaseModel):
     received_at: datetime
     matched_at: datetime | None
     depth: int = Field(description="How many events of workflows have led to this one.")
+    woken: int = Field(description="How many steps it has woken that waited for it.")
     matches: list[EventMatch]
 
 
+class EventWake(BaseModel):
+    """A step that an event has woken."""
+
+    workflow_id: UUID
+    step: str
+    at: datetime
+
+
 class IncomingEventDetail(IncomingEvent):
-    """An event with its data. `attributes` are further attributes of CloudEvents."""
+    """An event with its data. `attributes` are further attributes of CloudEvents. `wakes` are the
+    first 100 steps that it has woken."""
+
+    wakes: list[EventWake]
 
     data: Any
     attributes: dict[str, Any] | None
@@ -124,6 +136,45 @@ class IncomingEventPath(BaseModel):
     """One event."""
 
     event_id: UUID
+
+
+class EventWait(BaseModel):
+    """A step that waits for an event. Events count that were received since `since`.
+
+    `given` are the values that the filter reads beside the event. `raised`: for how many events the
+    filter failed, and why it did last (`reason`).
+    """
+
+    workflow_id: UUID
+    type: str
+    step: str
+    event_type: str
+    filter: str | None
+    given: dict[str, Any]
+    since: datetime
+    until: datetime
+    is_paused: bool
+    raised: int
+    reason: str | None
+
+
+class EventWaitPage(BaseModel):
+    """One page of waits."""
+
+    items: list[EventWait]
+    next_cursor: str | None
+
+
+class EventWaitsQuery(Query):
+    """The filter of the list of waits."""
+
+    event_type: str | None = Field(
+        default=None,
+        max_length=202,
+        description="Only waits for this type, or this prefix, as the definition has it.",
+    )
+    cursor: Cursor | None = None
+    limit: int = Field(default=50, ge=1, le=200)
 
 
 class TriggerBody(Body):

@@ -62,8 +62,10 @@ def _matches(item: Json) -> str:
     """What an event matched, in a few words."""
     if item["matched_at"] is None:
         return "not matched yet"
-    words = (f"{match['trigger']}: {match['outcome']}" for match in item["matches"])
-    return ", ".join(words) or "no trigger took it"
+    words = [f"{match['trigger']}: {match['outcome']}" for match in item["matches"]]
+    if item["woken"]:
+        words.append(f"woke {item['woken']}")
+    return ", ".join(words) or "nothing took it"
 
 
 @events_in.command("show")
@@ -72,6 +74,32 @@ def show_event(event_id: Any) -> None:
     """Show an event with its data, and what each trigger has made of it."""
     with server() as api:
         print_json(api.ask("GET", f"events/{event_id}"))
+
+
+@click.command()
+@click.option("--type", "event_type", help="Only waits for this type of event.")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True)
+@click.option("--cursor", help="Continue after the previous page.")
+@json_option
+def waits(is_json: bool, **filters: Any) -> None:
+    """List the steps that wait for an event."""
+    with server() as api:
+        page = api.ask("GET", "event-waits", params=given(**filters))
+    if is_json:
+        print_json(page)
+        return
+    for item in page["items"]:
+        until = item["until"][:19].replace("T", " ")
+        condition = f"  with {item['filter']}" if item["filter"] else ""
+        paused = "  paused" if item["is_paused"] else ""
+        click.echo(
+            f"{item['workflow_id']}  {item['type']}  step {item['step']}  {item['event_type']}"
+            f"{condition}  until {until}{paused}"
+        )
+        if item["raised"]:
+            click.echo(f"    the filter failed for {item['raised']} events: {item['reason']}")
+    if page["next_cursor"]:
+        click.echo(f"more: --cursor {page['next_cursor']}")
 
 
 @click.group()
@@ -243,6 +271,7 @@ def _path(kind: str, name: str) -> str:
 
 COMMANDS: dict[str, click.Command] = {
     "events-in": events_in,
+    "waits": waits,
     "triggers": triggers,
     "event-sources": event_sources,
 }

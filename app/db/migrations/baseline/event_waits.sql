@@ -38,7 +38,7 @@ CREATE TABLE event_waits (
 
 CREATE INDEX event_waits_open ON event_waits (user_id, event_type, key_path, key_value, id)
   WHERE event_id IS NULL;
-CREATE INDEX event_waits_by_user ON event_waits (user_id, id) WHERE event_id IS NULL;
+CREATE INDEX event_waits_by_user ON event_waits (user_id, created_at, id) WHERE event_id IS NULL;
 CREATE INDEX event_waits_to_look ON event_waits (look_after) WHERE looked_at IS NULL;
 CREATE INDEX event_waits_by_event ON event_waits (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX event_waits_by_workflow ON event_waits (workflow_id);
