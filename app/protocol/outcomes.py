@@ -219,8 +219,11 @@ def wait_step(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
 
 
 def _wait_for_event(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
-    sql = "SELECT wait_for_event_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
-    verdict = _outcome(sql, claim, attempt, wait.external_id, wait.until, dumps(wait.event))
+    event = wait.event or {}
+    wanted = (event["type"], event["filter"], dumps(event["given"]), event["key"])
+    sql = "SELECT wait_for_event_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    rest = (wait.external_id, wait.until, *wanted, event["within_seconds"])
+    verdict = _outcome(sql, claim, attempt, *rest)
     if verdict == "recorded" and wait.after is not None:
         wait.after()
     return verdict

@@ -49,9 +49,8 @@ def await_event(call: Call, given: EventInput) -> Json:
 
 def awaited(given: EventInput) -> Json:
     """The event as `wait_for_event_v1` takes it."""
-    path, value = key_of(given.filter, given.given)
     facts = given.model_dump(include={"type", "filter", "given", "within_seconds"})
-    return {**facts, "key_path": path, "key_value": value}
+    return {**facts, "key": key_of(given.filter, given.given)}
 
 
 ACTION = Action(EVENT, EventInput, await_event, Effect.NONE, attempt_seconds=30.0)

@@ -11,9 +11,10 @@ from app.payload import dumps_or_none, text_of
 from app.telemetry import EVENTS_IN
 from chains.incoming.events import Incoming
 from chains.incoming.matching import PATIENCE_SECONDS, match_at_once
+from chains.language.event_filters import keys_of
 
 _TYPES = (
-    "uuid, integer, uuid[], text[], text[], text[], text[], timestamptz[], text[], text[],"
+    "uuid, integer, uuid[], text[], text[], text[], text[], timestamptz[], text[], text[], text[],"
     " double precision"
 )
 
@@ -50,9 +51,16 @@ def store(user_id: UUID, events: Sequence[Incoming], *, depth: int = 0) -> list[
         [each.occurred_at for each in events],
         [text_of(each.data) for each in events],
         [dumps_or_none(each.attributes or None) for each in events],
+        [_keys(each) for each in events],
         PATIENCE_SECONDS,
     )
     rows = db.hot("accept_incoming_v1", _TYPES, given)
     for row in rows:
         EVENTS_IN.labels("accepted" if row["is_new"] else "duplicate").inc()
     return [Accepted(row["event_id"], row["is_new"]) for row in rows]
+
+
+def _keys(event: Incoming) -> str | None:
+    """The keys by which waits for the event are found, as PostgreSQL writes an array."""
+    keys = keys_of({"data": event.data, "subject": event.subject})
+    return None if keys is None else f"{{{','.join(map(str, keys))}}}"

@@ -87,9 +87,12 @@ def _known(user_id: UUID, start_key: str | None) -> UUID:
     return found
 
 
+# The commit is not flushed: if the server crashes and loses it, the match is pending again, and its
+# start is found by its key.
 _SETTLE = (
-    "UPDATE trigger_matches SET outcome = $1, workflow_id = $2, reason = $3,"
-    " decided_at = clock_timestamp()"
+    "WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+    " UPDATE trigger_matches SET outcome = $1, workflow_id = $2, reason = $3,"
+    " decided_at = clock_timestamp() FROM lazily"
     " WHERE event_id = $4 AND trigger_id = $5 AND outcome = 'pending' RETURNING outcome"
 )
 _TYPES = "text, uuid, text, uuid, uuid"

@@ -26,7 +26,8 @@ from chains.incoming.failures import logged
 from chains.incoming.rules import FILTER_WORK, MOST_VALUE
 from chains.language import expressions
 from chains.language.evaluation import Meter
-from chains.language.event_patterns import patterns
+from chains.language.event_filters import NO_KEY, keys_of
+from chains.language.event_patterns import patterns, types_of
 from chains.language.expressions import ExpressionInvalid
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Waiter:
     """An open wait. `is_looked`: it has looked for the events that were stored before it."""
 
     id: UUID
+    event_type: str
     filter: str | None
     given: Json
     is_looked: bool
@@ -65,11 +67,12 @@ def look_for_waits(event: Stored, work: int, after: UUID = _FIRST) -> Look:
     """The waits whose filters the event fulfils, from the wait `after` on, until so much work was
     done."""
     look = Look([], after)
-    types = list(patterns(event.type))
+    types, keys = list(patterns(event.type)), keys_of(event.scope["event"])
+    mine = None if keys is None else [NO_KEY, *keys]
     while look.after is not None and look.work < work:
         rows = db.hot(
-            "waits_for_event_v1", "uuid, text[], uuid, integer",
-            (event.id, types, look.after, BATCH),
+            "waits_for_event_v1", "uuid, timestamptz, text[], integer[], uuid, integer",
+            (event.user_id, event.received_at, types, mine, look.after, BATCH),
         )  # fmt: skip
         for row in rows:
             waiter = Waiter(**row)
@@ -182,13 +185,14 @@ def _look(row: Json | None) -> bool:
     if row is None:
         return True
     wait_id = row["id"]
-    waiter = Waiter(wait_id, row["filter"], row["given"], False)
+    waiter = Waiter(wait_id, row["event_type"], row["filter"], row["given"], False)
+    first, last_type = types_of(waiter.event_type)
     at, last, spent = row["looked_to"] or _BEGINNING, row["looked_to_id"] or _FIRST, Look([], None)
     while True:
         rows = db.hot(
             "events_for_wait_v1",
-            "uuid, integer, timestamptz, uuid",
-            (wait_id, _LOOK_EVENTS, at, last),
+            "uuid, text, text, integer, timestamptz, uuid",
+            (wait_id, first, last_type, _LOOK_EVENTS, at, last),
         )
         for each in rows:
             event = Stored(**{name: each[name] for name in FIELDS})
@@ -203,7 +207,10 @@ def _look(row: Json | None) -> bool:
 
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_OPEN = "SELECT id, filter, given, looked_to, looked_to_id FROM event_waits WHERE event_id IS NULL"
+_OPEN = (
+    "SELECT id, event_type, filter, given, looked_to, looked_to_id FROM event_waits"
+    " WHERE event_id IS NULL"
+)
 _LOOKED_TO = (
     "UPDATE event_waits SET looked_to = %s, looked_to_id = %s, look_after = clock_timestamp(),"
     " failures = 0 WHERE id = %s AND looked_at IS NULL"

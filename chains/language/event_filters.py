@@ -1,11 +1,13 @@
 """Filters of events: what they read of a workflow, and by which value they are found.
 
 A wait keeps the values that its filter reads beside the event, so that nothing else of the workflow
-is read when an event comes. Pure.
+is read when an event comes. If the filter compares a value of the event with one that is known, the
+wait has a *key*, and only events that have this key too can fulfil the filter. Pure.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from zlib import crc32
 
 from jmespath.exceptions import JMESPathError
 
@@ -15,6 +17,8 @@ from chains.language.expressions import CHAINED, parse
 
 EVENT = "event"
 _KEYED = frozenset({"data", "subject"})
+NO_KEY = 0
+_MOST_KEYS = 500
 _LONGEST_KEY = 200
 _GREATEST_KEY = 2**53
 
@@ -75,25 +79,60 @@ def values_read(condition: str, scope: Json) -> Json:
     return found
 
 
-def key_of(condition: str | None, values: Json) -> tuple[Path, str | int | None]:
-    """A path in the event and the value that it has in every event for which a condition is true.
+def key_of(condition: str | None, values: Json) -> int:
+    """The key that every event has for which a condition is true; NO_KEY if none is known.
 
-    The path begins below the event. Without such a path: an empty one, and None.
-
-    >>> key_of("event.data.order == input.order && event.source == 'a'", {"input": {"order": 7}})
-    (('data', 'order'), 7)
-    >>> key_of("event.data.order > `3`", {})
-    ((), None)
+    >>> event = {"data": {"order": 7.0, "more": [1]}, "subject": "eu"}
+    >>> condition = "event.data.order == input.order && event.source == 'a'"
+    >>> key_of(condition, {"input": {"order": 7}}) in keys_of(event)
+    True
+    >>> key_of(condition, {"input": {"order": 8}}) in keys_of(event)
+    False
+    >>> key_of("event.data.order > `3`", {}) == NO_KEY
+    True
     """
     for tree in _conjuncts(parse(condition).parsed) if condition else ():
         if tree["type"] != "comparator" or tree["value"] != "eq":
             continue
         for one, other in (tree["children"], tree["children"][::-1]):
             path = _path_in_event(one)
-            value = _value(other, values) if path else None
-            if path and value is not None:
-                return path, value
-    return (), None
+            key = _key(path, _value(other, values)) if path else None
+            if key is not None:
+                return key
+    return NO_KEY
+
+
+def keys_of(event: Json) -> list[int] | None:
+    """The keys of an event, one for each short text and whole number at a path of names in its
+    `data` and its `subject`; None if there are too many."""
+    found: set[int] = set()
+    waiting: list[tuple[Path, Any]] = [((name,), event.get(name)) for name in sorted(_KEYED)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, Mapping):
+            if len(waiting) + len(value) > _MOST_KEYS:
+                return None
+            waiting += [((*path, name), each) for name, each in value.items()]
+            continue
+        key = _key(path, value)
+        if key is not None:
+            found.add(key)
+    return sorted(found) if len(found) <= _MOST_KEYS else None
+
+
+def _key(path: Path, value: Any) -> int | None:
+    """A number for a value at a path, the same for numbers that are equal."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str):
+        if len(value) > _LONGEST_KEY:
+            return None
+    elif not isinstance(value, int) or isinstance(value, bool) or abs(value) >= _GREATEST_KEY:
+        return None
+    text = "\0".join((*path, type(value).__name__, str(value)))
+    # Two values may have one key: the filter is evaluated in any case.
+    number = crc32(text.encode("utf-8", "surrogatepass"))
+    return number - 2**31 or 1
 
 
 def _conjuncts(tree: Tree) -> Iterator[Tree]:
@@ -112,15 +151,11 @@ def _path_in_event(tree: Tree) -> Path:
     return tuple(rest) if first == EVENT and rest[0] in _KEYED else ()
 
 
-def _value(tree: Tree, values: Json) -> str | int | None:
-    """The value of a part that reads nothing of the event, if events can be found by it."""
+def _value(tree: Tree, values: Json) -> Any:
+    """The value of a part that reads nothing of the event; None if it does, or fails."""
     if any(path[:1] in {(EVENT,), ()} for path in _paths(tree)):
         return None
     try:
-        found = evaluated(tree, values, Meter())
+        return evaluated(tree, values, Meter())
     except (ArithmeticError, TypeError, ValueError, JMESPathError, TooMuch):
         return None
-    if isinstance(found, str) and len(found) <= _LONGEST_KEY:
-        return found
-    is_whole = isinstance(found, int) and not isinstance(found, bool)
-    return found if is_whole and abs(found) < _GREATEST_KEY else None

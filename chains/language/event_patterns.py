@@ -24,3 +24,15 @@ def patterns(event_type: str) -> Iterator[str]:
         yield event_type[:end] + _PREFIX_END
         end = event_type.rfind(".", 0, end)
     yield EVERY
+
+
+def types_of(pattern: str) -> tuple[str, str]:
+    """The first and the last type that a pattern takes, in the order of their characters.
+
+    >>> types_of("order.paid"), types_of("order.*")
+    (('order.paid', 'order.paid'), ('order.', 'order.~'))
+    """
+    if pattern != EVERY and not pattern.endswith(_PREFIX_END):
+        return pattern, pattern
+    prefix = pattern.removesuffix(EVERY)
+    return prefix, prefix + "~"

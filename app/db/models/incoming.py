@@ -10,11 +10,12 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
+    Integer,
     SmallInteger,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base, one_of
@@ -40,6 +41,8 @@ class IncomingEvent(Base):
     occurred_at: Mapped[datetime | None]
     data: Mapped[Any] = mapped_column(JSONB)
     attributes: Mapped[Any | None] = mapped_column(JSONB)
+    keys: Mapped[list[int] | None] = mapped_column(ARRAY(Integer))
+    """Numbers of the texts and numbers in the event, by which waits are found. None: too many."""
     depth: Mapped[int] = mapped_column(SmallInteger, server_default=_NONE)
     """How many events led to this one, through workflows that they started."""
     received_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -76,9 +79,8 @@ class EventWait(Base):
     filter: Mapped[str | None]
     given: Mapped[Any] = mapped_column(JSONB)
     """The values that the filter reads beside the event."""
-    key_path: Mapped[list[str]]
-    """Only an event with the value `key_value` at this path fulfils the filter; empty: unknown."""
-    key_value: Mapped[Any] = mapped_column(JSONB)
+    key: Mapped[int]
+    """Only an event with this key can fulfil the filter; 0: none is known."""
     since: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     looked_at: Mapped[datetime | None]
@@ -95,8 +97,7 @@ class EventWait(Base):
             "event_waits_open",
             "user_id",
             "event_type",
-            "key_path",
-            "key_value",
+            "key",
             "id",
             postgresql_where=text("event_id IS NULL"),
         ),

@@ -3,9 +3,9 @@
 -- step no longer has the status `waiting`.
 --
 -- event_type: a type of events, a prefix such as order.*, or *. filter: a condition over the event
--- and given, the values that it reads beside the event, which do not change. key_path and key_value:
--- only an event with this text or number at this path (data, ... or subject) can fulfil the filter; {}
--- and null if no such value is known. since: when the window of the wait begins.
+-- and given, the values that it reads beside the event, which do not change. key: only an event with
+-- this key (see incoming_events) can fulfil the filter; 0 if no key is known. since: when the window of
+-- the wait begins.
 --
 -- Both sides commit first and then look for the other: an event for waits, a wait for events that are
 -- stored already. looked_at: when the wait had looked for them; the reconciler does it at look_after if
@@ -21,8 +21,7 @@ CREATE TABLE event_waits (
   event_type text NOT NULL,
   filter text,
   given jsonb NOT NULL,
-  key_path text[] NOT NULL,
-  key_value jsonb NOT NULL,
+  key integer NOT NULL,
   since timestamptz NOT NULL,
   created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
   looked_at timestamptz,
@@ -36,7 +35,7 @@ CREATE TABLE event_waits (
   ended_at timestamptz
 );
 
-CREATE INDEX event_waits_open ON event_waits (user_id, event_type, key_path, key_value, id)
+CREATE INDEX event_waits_open ON event_waits (user_id, event_type, key, id)
   WHERE event_id IS NULL;
 CREATE INDEX event_waits_by_user ON event_waits (user_id, created_at, id) WHERE event_id IS NULL;
 CREATE INDEX event_waits_to_look ON event_waits (look_after) WHERE looked_at IS NULL;

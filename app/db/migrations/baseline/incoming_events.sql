@@ -2,7 +2,9 @@
 -- for. They are no events of a workflow's own record (see the table events). An event is known once
 -- by the source and the id that its sender gives: source, source_id.
 --
--- data and attributes are payloads, which SQL does not read. depth: how many events led to this one,
+-- data and attributes are payloads, which SQL does not read. keys: a number for each short text and
+-- whole number in data and subject, by which the waits are found that compare one; null if they are too
+-- many, and then no wait is left out. depth: how many events led to this one,
 -- each by a workflow that it started and that emitted the next. matched_at: when the triggers were
 -- looked for; null until then. The reconciler looks for them at match_after if nobody else has.
 -- failures: how often that could not be done. wakes_at: when waits of steps are to be looked for, from
@@ -21,6 +23,7 @@ CREATE TABLE incoming_events (
   occurred_at timestamptz,
   data jsonb NOT NULL,
   attributes jsonb,
+  keys integer[],
   depth smallint DEFAULT 0 NOT NULL,
   received_at timestamptz DEFAULT clock_timestamp() NOT NULL,
   matched_at timestamptz,

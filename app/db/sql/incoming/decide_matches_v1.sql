@@ -10,6 +10,9 @@ RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
   won uuid[];
 BEGIN
+  -- The commit is not flushed. The flush of a start, or of a wake, is one of this too, for it comes
+  -- later in the log; if the server crashes before that, the event is matched again.
+  PERFORM set_config('synchronous_commit', 'off', true);
   SELECT array_agg(id) INTO won
     FROM (SELECT id FROM incoming_events WHERE id = ANY (p_events) AND matched_at IS NULL
            ORDER BY id FOR NO KEY UPDATE) AS locked;

@@ -42,7 +42,8 @@ BEGIN
              'seconds', extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at),
              'wake_at', utc_text(wake_at), 'external_id', external_id, 'cost', coalesce(cost, 0),
              'error', error, 'is_due', due.is_due, 'event_type',
-             CASE WHEN status = 'waiting' AND action = 'control.event' THEN input ->> 'type' END) AS shown
+             CASE WHEN status = 'waiting' AND action = 'control.event' THEN (
+               SELECT event_type FROM event_waits AS v WHERE v.external_id = steps.external_id) END) AS shown
       FROM steps CROSS JOIN LATERAL (
            SELECT status IN ('pending', 'unknown') AND publish_after IS NOT NULL
               AND (wake_at IS NULL OR wake_at <= playalter_now()) AS is_due) AS due

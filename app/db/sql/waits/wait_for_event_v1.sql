@@ -1,13 +1,13 @@
 -- Records that a step waits for an event until the time p_until (see wait_step_v1), and which event:
--- p_event has its type (a pattern), filter, given (the values that the filter reads beside the event),
--- key_path and key_value (see the table event_waits), and within_seconds. Events count that were
--- received since the step was ready, or so many seconds before that. The caller then looks for an
--- event that is stored already; the reconciler does so if it has not after p_patience seconds.
+-- see event_type, filter, given and key of the table event_waits. Events count that were received since
+-- the step was ready, or p_within seconds before that. The caller then looks for an event that is stored
+-- already; the reconciler does so if it has not after p_patience seconds.
 --
 -- verdicts: fenced, draining, recorded, as of wait_step_v1.
 CREATE OR REPLACE FUNCTION wait_for_event_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
-  p_external_id text, p_until timestamptz, p_event jsonb, p_patience double precision DEFAULT 5)
+  p_external_id text, p_until timestamptz, p_type text, p_filter text, p_given jsonb,
+  p_event_key integer, p_within double precision, p_patience double precision DEFAULT 5)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   verdict text;
@@ -15,14 +15,11 @@ BEGIN
   verdict := wait_step_v1(p_workflow, p_key, p_fence, p_input, p_cost, p_calls, p_external_id,
                           p_until, NULL, NULL, NULL, 0);
   IF verdict <> 'recorded' THEN RETURN verdict; END IF;
-  INSERT INTO event_waits (user_id, workflow_id, step_key, external_id, event_type, filter, given,
-                           key_path, key_value, since, look_after)
-  SELECT w.user_id, p_workflow, p_key, p_external_id, p_event ->> 'type', p_event ->> 'filter',
-         p_event -> 'given',
-         ARRAY(SELECT jsonb_array_elements_text(p_event -> 'key_path')), p_event -> 'key_value',
+  INSERT INTO event_waits (user_id, workflow_id, step_key, external_id, event_type, filter, given, key,
+                           since, look_after)
+  SELECT w.user_id, p_workflow, p_key, p_external_id, p_type, p_filter, p_given, p_event_key,
          -- Events are received by the clock of the machine.
-         clock_timestamp() - (playalter_now() - s.ready_at)
-           - seconds((p_event ->> 'within_seconds')::float8),
+         clock_timestamp() - (playalter_now() - s.ready_at) - seconds(p_within),
          clock_timestamp() + seconds(p_patience)
     FROM workflows AS w JOIN steps AS s ON s.workflow_id = w.id
    WHERE w.id = p_workflow AND s.key = p_key
