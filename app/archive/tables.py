@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.keys import signal_id
+from app.keys import child_id, signal_id
 
 TEXT_FORM = "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'"
 """What a connection sets, so that texts of rows are the same on every server."""
@@ -109,7 +109,7 @@ def _awaited(cursor: Any, workflows: Sequence[UUID], signals: Signals) -> _Pairs
         add(workflow, signal_id(workflow, name), "control")
     for workflow in workflows:
         # That a child has ended was told to its parent by such a delivery.
-        add(workflow, f"workflow:{workflow}", "control")
+        add(workflow, child_id(workflow), "control")
     return {pair: next(iter(owners)) for pair, owners in pairs.items() if len(owners) == 1}
 
 

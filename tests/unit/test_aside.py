@@ -79,7 +79,9 @@ def test_an_expression_that_runs_on_is_stopped_and_the_next_is_matched() -> None
 def test_the_time_of_a_child_counts_as_its_owners() -> None:
     matches(LARGE, TEXT)
     own, all_in_all = time.thread_time(), thread_time()
-    matches(LARGE, TEXT)
+    # Ten times: one alone takes a fast machine less than the difference.
+    for _ in range(10):
+        matches(LARGE, TEXT)
     assert thread_time() - all_in_all > time.thread_time() - own + 0.005
     with time_limit(0.1), pytest.raises(TakesTooLong):
         _match_often()
