@@ -25,6 +25,7 @@ from celery.apps import worker as celery_worker
 from celery.concurrency import get_implementation, thread
 from celery.exceptions import Ignore
 from celery.worker.consumer.events import Events
+from celery.worker.control import Panel
 from kombu.transport.virtual import base
 
 from app.broker.celery import celery_app
@@ -161,6 +162,8 @@ def events_left(consumer: str | None = None) -> None:
     consumes = worker.consumer
     (step,) = [each for each in consumes.steps if isinstance(each, Events)]
     step.start(consumes)
+    # A worker sends the events of tasks only if somebody asks for them.
+    Panel.data["enable_events"](SimpleNamespace(consumer=consumes))
     for _ in range(2):
         consumes.event_dispatcher.send("task-started", uuid="0190a000")
     consumes.hub.run_once()
