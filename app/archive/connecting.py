@@ -1,6 +1,6 @@
 """Connections of the archive: their statements may take long, and rows have one form of text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -35,7 +35,9 @@ def snapshot() -> Iterator[Any]:
         yield connection
 
 
-def dicts(connection: Any, sql: str, parameters: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+def dicts(
+    connection: Any, sql: str, parameters: tuple[Any, ...] | Mapping[str, Any] = ()
+) -> list[dict[str, Any]]:
     """Run a statement, and return its rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

@@ -108,8 +108,9 @@ def _awaited(cursor: Any, workflows: Sequence[UUID], signals: Signals) -> _Pairs
     for workflow, name in signals:
         add(workflow, signal_id(workflow, name), "control")
     for workflow in workflows:
-        # That a child has ended was told to its parent by such a delivery.
-        add(workflow, child_id(workflow), "control")
+        # That a child has ended was told to its parent by such a delivery; a step may wait for it.
+        if ("control", child_id(workflow)) not in pairs:
+            add(workflow, child_id(workflow), "control")
     return {pair: next(iter(owners)) for pair, owners in pairs.items() if len(owners) == 1}
 
 

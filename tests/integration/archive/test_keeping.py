@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 import pytest
 
 from app import db, queries
 from app.archive import moving
-from app.archive.connecting import connected
+from app.archive.connecting import connected, dicts
 from app.archive.holding import hold, release
 from app.archive.restoring import restore
 from app.db.models import Base
@@ -62,32 +63,35 @@ BUDGET = "INSERT INTO budgets (workflow_id, amount, reserved) VALUES (%(root)s, 
 STEP = "UPDATE steps SET {} WHERE workflow_id = %(child)s AND key = 'only'"
 
 
-@pytest.mark.parametrize(
-    ("statement", "refusal"),
-    [
-        ("UPDATE workflows SET attention = 'step_failed' WHERE id = %(child)s", "attention"),
-        ("UPDATE workflows SET completed_at = NULL WHERE id = %(child)s", "not_ended"),
-        (STEP.format("kind = 'undo', status = 'failed'"), "undoing"),
-        (STEP.format("status = 'waiting'"), "undoing"),
-        (STEP.format("reserved = 1"), "reserved"),
-        (BUDGET, "reserved"),
-        (INTENT, "open_call"),
-        (UNDECIDED, "undecided_effect"),
-        (DEAD, "dead_letter"),
-        (REPLAYED, "dead_letter"),
-        (TOLD, "webhooks"),
-        (SCHEDULED, "schedule"),
-        ("UPDATE workflows SET forked_from = %(child)s WHERE id = %(live)s", "live_fork"),
-    ],
+REFUSALS = (
+    ("UPDATE workflows SET attention = 'step_failed' WHERE id = %(child)s", "attention"),
+    ("UPDATE workflows SET completed_at = NULL WHERE id = %(child)s", "not_ended"),
+    (STEP.format("kind = 'undo', status = 'failed'"), "undoing"),
+    (STEP.format("status = 'waiting'"), "undoing"),
+    (STEP.format("reserved = 1"), "reserved"),
+    (BUDGET, "reserved"),
+    (INTENT, "open_call"),
+    (UNDECIDED, "undecided_effect"),
+    (DEAD, "dead_letter"),
+    (REPLAYED, "dead_letter"),
+    (TOLD, "webhooks"),
+    (SCHEDULED, "schedule"),
+    ("UPDATE workflows SET forked_from = %(child)s WHERE id = %(live)s", "live_fork"),
 )
+
+
 def test_a_family_stays_while_anything_depends_on_it(
-    kernel: Kernel, family: tuple[UUID, UUID], statement: str, refusal: str
+    kernel: Kernel, family: tuple[UUID, UUID]
 ) -> None:
     live = kernel.start("noop_chain")
-    db.row(statement, {"root": family[0], "child": family[1], "live": live})
     with connected() as connection:
-        (found,) = moving.families(connection, [family[0]])
-    assert (found.refusal, len(found.ids)) == (refusal, 2)
+        for statement, refusal in REFUSALS:
+            dicts(connection, "BEGIN")
+            dicts(connection, statement, {"root": family[0], "child": family[1], "live": live})
+            (found,) = moving.families(connection, [family[0]])
+            dicts(connection, "ROLLBACK")
+            assert (found.refusal, len(found.ids)) == (refusal, 2), statement
+        assert moving.families(connection, [family[0]])[0].refusal is None
 
 
 def test_a_held_family_is_neither_archived_nor_erased(
@@ -213,6 +217,68 @@ def test_a_restored_family_is_what_it_was_and_may_be_archived_again(
     assert run()["archived"] == 1
     assert seen(family[0], kernel.user_id) == before[1]
     assert list(verify()) == []
+
+
+ODD = """
+UPDATE workflows SET input = jsonb '{"n": 1.10, "e": 1e400, "t": "ä\\n\\u2028\\"$"}',
+       request_hash = '\\x00ff0a', error = '{"code": "x"}' WHERE id = %(root)s;
+UPDATE steps SET item = '1e-7', next_keys = ARRAY['a,b', '"', NULL, ''], wake_at = 'infinity',
+       fence = uuidv7(), cost = 3 WHERE workflow_id = %(root)s;
+INSERT INTO intents (workflow_id, step_key, generation, ordinal, operation, request, key,
+                     resolution, response)
+VALUES (%(root)s, 'first', 0, 0, 'order', '{ "b":1,\n"a" : 2.50 }', 'k', 'accepted', '{"id": 1.0}');
+INSERT INTO budgets (workflow_id, amount) VALUES (%(root)s, 9);
+INSERT INTO child_costs VALUES (%(root)s, %(child)s, 7);
+INSERT INTO booked_effects VALUES (%(child)s, 'e', 'only', 1);
+INSERT INTO dead_letters (workflow_id, organisation_id, project_id, user_id, type, cause,
+                          error_code, ended_at, settled_at, settled_as, note, request)
+SELECT id, organisation_id, project_id, user_id, type, 'failed', 'x', completed_at, now(),
+       'dismissed', 'why', '\\x01' FROM workflows WHERE id = %(root)s;
+INSERT INTO platform_logs (workflow_id, step_key, platform, action, status, response_time)
+VALUES (%(child)s, 'only', 'stripe', 'stripe.charge', '200', 5);
+INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload, effect_id, effect_workflow_id,
+                                fate) VALUES ('stripe', 'd', 'k', '[1.0]', 'e', %(child)s, 'own');
+INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload)
+VALUES ('stripe', 'of another', 'k', '{}');
+INSERT INTO artifacts (organisation_id, project_id, user_id, name, content_type, size, sha256,
+                       storage_key)
+SELECT organisation_id, project_id, user_id, 'n', 'image/png', 1, 'x', 'k' FROM workflows
+ WHERE id = %(root)s;
+INSERT INTO workflow_artifacts SELECT id, %(root)s FROM artifacts;
+"""
+
+
+def test_rows_of_every_table_come_back_as_they_were(
+    kernel: Kernel, ada: Caller, family: tuple[UUID, UUID]
+) -> None:
+    asking = kernel.start(kernel.register({"approval": "ask", "timeout": "2h"}))
+    drive()
+    give_signal(ada, asking, Signal("ask", approved=True, comment="fine"))
+    drive()
+    db.row(ODD, {"root": family[0], "child": family[1]})
+    before = everything()
+    move(family[0], asking)
+    kept = {"artifacts", "definitions", "definition_activations", "organisations", "projects"}
+    kept |= {"schema_baseline", "users"}
+    left = {name: rows for name, rows in everything().items() if rows and name not in kept}
+    assert [rows[0].split(",")[2] for rows in left.values()] == ['"of another"'], left
+    for root in (family[0], asking):
+        restore(root, "ops")
+    assert everything() == before
+
+
+def test_a_version_stays_for_its_archived_workflows_also_if_it_is_retired(kernel: Kernel) -> None:
+    body = {"name": "brief", "do": noop("only")}
+    versions.register(body, activates=True)
+    workflow = kernel.start("brief")
+    drive()
+    versions.register({**body, "description": "new"}, activates=True)
+    versions.retire("brief", 1)
+    move(workflow)
+    with pytest.raises(psycopg2.errors.ForeignKeyViolation):
+        db.row("DELETE FROM definitions WHERE name = 'brief' AND version = 1", ())
+    restore(workflow, "ops")
+    assert kernel.workflow(workflow)["version"] == 1
 
 
 def test_a_fork_of_an_archived_workflow_restores_it(

@@ -1,5 +1,6 @@
 """A family moves to its bundle whole, and is read from there as it was."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg2
@@ -9,6 +10,7 @@ from app import db, queries
 from app.archive import manifests
 from app.archive.bundle import key_of
 from app.archive.connecting import connected
+from app.identity import keys
 from app.record.verification import Tally, heads, verify
 from app.settings import current
 from tests.integration.archive.conftest import move, rows_of, seen
@@ -31,27 +33,39 @@ def test_what_is_read_by_id_is_the_same_from_the_bundle(
     }
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM events",
-        "UPDATE events SET body = ''",
-        "TRUNCATE events",
-        "DELETE FROM archived",
-        "UPDATE archived SET head_seq = 1",
-        (
-            "WITH w AS (SELECT jsonb_build_object('workflow_id', id) AS other FROM workflows)"
-            " INSERT INTO archived SELECT (jsonb_populate_record(a, other)).* FROM archived a, w"
-        ),
-    ],
+FORBIDDEN = (
+    "DELETE FROM events",
+    "UPDATE events SET body = ''",
+    "TRUNCATE events",
+    "DELETE FROM archived",
+    "TRUNCATE archived",
+    "UPDATE archived SET head_seq = 1",
+    """WITH w AS (SELECT jsonb_build_object('workflow_id', id) AS other FROM workflows)
+       INSERT INTO archived SELECT (jsonb_populate_record(a, other)).* FROM archived a, w""",
 )
+
+
 def test_no_event_is_deleted_but_with_the_head_in_the_archive(
-    kernel: Kernel, family: tuple[UUID, UUID], statement: str
+    kernel: Kernel, family: tuple[UUID, UUID]
 ) -> None:
     kernel.start("noop_chain")
     move(family[0])
-    with pytest.raises(psycopg2.errors.RaiseException):
-        db.row(statement, ())
+    for statement in FORBIDDEN:
+        with pytest.raises(psycopg2.errors.RaiseException):
+            db.row(statement, ())
+
+
+def test_a_stream_goes_on_when_its_workflow_is_archived(
+    kernel: Kernel, family: tuple[UUID, UUID]
+) -> None:
+    user_id, key = keys.create_key("ada@example.com")
+    watched = queries.Watched(family[1], user_id, 1, key.split("_")[1])
+    before = queries.workflow_tails([watched])
+    move(family[0])
+    assert queries.workflow_tails([watched]) == before
+    assert before[0] is not None
+    assert before[0].is_complete
+    assert queries.workflow_tails([replace(watched, key_prefix="none")]) == [None]
 
 
 def test_verification_reads_bundles_and_manifests(
