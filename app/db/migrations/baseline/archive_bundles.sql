@@ -1,5 +1,5 @@
 -- Bundles: each has all rows of one root workflow and its children, and is a part of a file, a volume,
--- from the byte `start` on. sha256 is the hash of this part. id follows from the root and the content.
+-- from the byte `start` on. sha256 is the hash of this part. id follows from the volume and the root.
 --
 -- state:
 --   archived: the bundle was read back and verified, and the rows of the workflows are gone.

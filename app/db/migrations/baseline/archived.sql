@@ -3,10 +3,9 @@
 -- the transaction that deletes the others, and is never deleted.
 --
 -- state: archived; restored (its rows are there again, and this row says nothing more); erased (its
--- bundle is gone for good). bundle_id: the file, a row of archive_bundles. root_id: the workflow
+-- bundle is gone for good). bundle_id: a row of archive_bundles. root_id: the workflow
 -- above it that has no parent, or itself. cost: what it and its children have cost at the platforms,
--- in micro-USD. kept_from: since when it is counted as ended; a restored workflow is kept as long as
--- one that has just ended.
+-- in micro-USD. restored_at: since then a restored workflow is kept as one that has just ended.
 CREATE TABLE archived (
   workflow_id uuid PRIMARY KEY,
   root_id uuid NOT NULL,
