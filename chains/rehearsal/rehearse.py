@@ -15,6 +15,7 @@ from chains.language.definition import Definition
 from chains.language.schema import check_shape
 from chains.plans.plan import Plan
 from chains.plans.validation import definition_of, examine
+from chains.rehearsal.arrivals import Gate, Starts, arrivals_of
 from chains.rehearsal.attempts import Attempts
 from chains.rehearsal.clock import Clock
 from chains.rehearsal.fakes import Fakes, seconds_of
@@ -101,6 +102,29 @@ def _send(attempts: Attempts, number: int, event: Json, after: float | str | tim
             lambda: attempts.writer.receive(incoming),
             lambda: any(each.status == "running" for each in workflows.values()),
         )
+
+
+def rehearse_starts(
+    body: Body,
+    arrivals: Iterable[tuple[float | str | timedelta, Json]] = (),
+    *,
+    schedule: Mapping[str, Any] | None = None,
+    until: float | str | timedelta = "1d",
+    starts_at: datetime = STARTS_AT,
+) -> Starts:
+    """Say when the workflows of a definition begin by its flow control, and with which input.
+
+    - `arrivals`: the requests, as pairs (time after the start of the rehearsal, input).
+    - `schedule`: a schedule with `spec` and `input`, as in its file, which makes further arrivals
+      at its times `until` then. It may have no calendar.
+
+    Workflows take no time here: limits of concurrency and singletons hold nothing back. The inputs
+    of the result can be given to `rehearse`. Raise InvalidInput for a definition that a server
+    would refuse, InvalidSpec for such a schedule, and ValueError for more than 10,000 arrivals.
+    """
+    ((definition, _),) = _compiled([body], []).values()
+    gate = Gate(definition, starts_at)
+    return gate.starts(arrivals_of(arrivals, schedule, until, starts_at))
 
 
 def _warnings(asked: list[str], users: Users | None) -> list[str]:

@@ -108,3 +108,11 @@ def test_each_example_of_the_guide_for_flow_control_is_valid() -> None:
         examine(definition_of({**body, "input_schema": schema} if collects else body), actions())
     used = {name for flow in flows for name in flow}
     assert used == set(Flow.model_fields)
+
+
+def test_the_test_of_the_guide_for_flow_control_passes() -> None:
+    (source,) = blocks(FLOW_GUIDE, "python")
+    names: dict[str, Any] = {}
+    exec(compile(source, "flow.md", "exec"), names)
+    (test,) = [each for name, each in names.items() if name.startswith("test_")]
+    test()
