@@ -43,16 +43,16 @@ WITH mine AS (
     FROM steps s JOIN workflows w ON w.id = s.workflow_id
    WHERE s.signal IS NOT NULL AND s.status = 'waiting' AND w.status = 'running'
      AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))
-     AND (w.user_id = :user OR :email = ANY (s.asked))
+     AND (w.user_id = :user OR :email = ANY (approvers_v1(w.user_id, s.asked)))
    ORDER BY w.created_at DESC, w.id DESC LIMIT :limit)
 SELECT w.created_at, s.position, w.user_id, w.id AS workflow_id, w.type, w.version, s.key AS step,
        s.signal, s.input,
        s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
        CASE WHEN s.asked IS NULL THEN w.user_id = :user
-            ELSE :email = ANY (s.asked) END AS is_yours
+            ELSE :email = ANY (approvers_v1(w.user_id, s.asked)) END AS is_yours
   FROM mine JOIN workflows w ON w.id = mine.workflow_id
   JOIN steps s ON s.workflow_id = w.id AND s.signal IS NOT NULL AND s.status = 'waiting'
- WHERE w.user_id = :user OR :email = ANY (s.asked)
+ WHERE w.user_id = :user OR :email = ANY (approvers_v1(w.user_id, s.asked))
 """
 
 
@@ -73,6 +73,7 @@ def _approval(row: RowMapping, links: Links) -> Json:
     return (
         item
         | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
+        | {"needed": given.get("needed", 1)}
         | {name: show.get(name) for name in ("message", "amount")}
         | {"pictures": pictures}
     )
@@ -137,8 +138,8 @@ SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS 
 """
 _STEPS = """
 SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,
-       s.external_id, CASE n.reason WHEN 'approver_unknown' THEN unknown_approvers_v1(s.asked)
-                      END AS unknown_approvers,
+       s.external_id, CASE n.reason WHEN 'approver_unknown'
+                           THEN unknown_approvers_v1(w.user_id, s.asked) END AS unknown_approvers,
        (SELECT coalesce(json_agg(json_build_object(
           'operation', i.operation, 'request', i.request, 'key', i.key,
           'generation', i.generation, 'ordinal', i.ordinal, 'first_sent_at', i.first_sent_at)
@@ -148,6 +149,7 @@ SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, 
   FROM unnest(cast(:ids AS uuid[])) AS wanted (id)
   CROSS JOIN LATERAL needs_person_v1(wanted.id, NULL) AS n
   JOIN steps s ON s.workflow_id = wanted.id AND s.key = n.step_key
+  JOIN workflows w ON w.id = wanted.id
 """
 
 
@@ -162,25 +164,38 @@ def start_warnings(workflow_id: UUID, user_id: UUID) -> list[str]:
 _UNKNOWN = """
 SELECT DISTINCT address
   FROM workflows w JOIN steps s ON s.workflow_id = w.id AND s.asked IS NOT NULL,
-       unnest(unknown_approvers_v1(s.asked)) AS address
+       unnest(unknown_approvers_v1(w.user_id, s.asked)) AS address
  WHERE w.id = :id AND w.user_id = :user ORDER BY address
 """
 
 
 def unknown_addresses(addresses: Sequence[str]) -> list[str]:
-    """Those of the addresses that no user has, in their order in the alphabet."""
+    """Those of the addresses that no user has, in alphabetical order, without groups."""
     with begin() as connection:
-        sql = text("SELECT unknown_approvers_v1(cast(:asked AS text[]))")
-        return list(connection.execute(sql, {"asked": list(addresses)}).scalar_one())
+        sql = text("SELECT unknown_approvers_v1(NULL, cast(:asked AS text[]))")
+        asked = [each for each in addresses if not each.startswith(_GROUP)]
+        return list(connection.execute(sql, {"asked": asked}).scalar_one())
 
 
 def of_unknown(addresses: list[str]) -> str:
-    """The warning of addresses that an approval asks although no user has them."""
-    named = ", ".join(addresses)
-    return (
-        f"no user has the address {named}, which is asked to approve;"
-        " `playalter keys create EMAIL` makes a user with a key"
-    )
+    """The warning of addresses, and groups, that an approval asks although no user has them."""
+    groups = [each.removeprefix(_GROUP) for each in addresses if each.startswith(_GROUP)]
+    people = [each for each in addresses if not each.startswith(_GROUP)]
+    words = []
+    if people:
+        words.append(
+            f"no user has the address {', '.join(people)}, which is asked to approve;"
+            " `playalter keys create EMAIL` makes a user with a key"
+        )
+    if groups:
+        words.append(
+            f"no user is in the group {', '.join(groups)}, which is asked to approve;"
+            " `playalter approver-groups set NAME EMAIL...` gives a group its members"
+        )
+    return "; ".join(words)
+
+
+_GROUP = "group:"
 
 
 def _step(row: Any, *, is_own: bool) -> Json:

@@ -19,6 +19,7 @@ from app.platform import Json
 from app.protocol.claims import republish_seconds
 from chains import registry
 from chains.admission import publish
+from chains.approver_groups import approvers, groups_of
 from chains.commands.command import (
     Caller,
     Done,
@@ -49,12 +50,12 @@ class Signal:
 class _WaitingApproval:
     """An approval that waits.
 
-    `by` contains the e-mail addresses of the people who may give the signal. If it is empty, only
-    the workflow's owner may.
+    `by` contains the e-mail addresses of the people who may give the signal now, those of groups
+    included. If it is None, only the workflow's owner may.
     """
 
     key: str
-    by: frozenset[str]
+    by: frozenset[str] | None
 
 
 def give_signal(
@@ -78,7 +79,7 @@ def give_signal(
         refuse_archived(caller, workflow_id)
         raise
     nodes = _approvals(subject)
-    waiting = _waiting(workflow_id)
+    waiting = _waiting(workflow_id, subject.user_id)
     _refuse_outsiders(caller, subject, nodes, waiting)
     if signal.name not in {_name(node) for node in nodes}:
         names = ", ".join(sorted({_name(node) for node in nodes})) or "none"
@@ -90,11 +91,14 @@ def give_signal(
         "comment": signal.comment,
         "data": clean(signal.data),
     }
+    if groups := groups_of(subject.user_id, caller.email):
+        payload["groups"] = groups
     if request_id is not None and _was_given(delivery_id, signal.name, payload):
         return Done(workflow_id, "replayed")
     if subject.status != "running":
         raise _ended(workflow_id)
     key = _chosen(caller, subject, signal, nodes, waiting)
+    _refuse_second(caller, workflow_id, signal, key, nodes)
     found = _record(workflow_id, signal.name, key, delivery_id, payload, is_dry)
     if found["verdict"] == "ended":
         raise _ended(workflow_id)
@@ -120,18 +124,20 @@ def _name(node: Approval) -> str:
     return node.signal or node.approval
 
 
-def _waiting(workflow_id: UUID) -> dict[str, list[_WaitingApproval]]:
+def _waiting(workflow_id: UUID, owner: UUID) -> dict[str, list[_WaitingApproval]]:
     """The approvals that wait now, by the name of the signal that each waits for."""
     rows = db.patiently(
         lambda: db.rows(
-            "SELECT key, signal, asked FROM steps WHERE workflow_id = %s"
+            "SELECT key, signal, approvers_v1(%s, asked) AS asked, asked IS NULL AS is_owners"
+            " FROM steps WHERE workflow_id = %s"
             " AND signal IS NOT NULL AND status = 'waiting' ORDER BY position, key",
-            (workflow_id,),
+            (owner, workflow_id),
         ),
     )
     found: dict[str, list[_WaitingApproval]] = {}
     for row in rows:
-        asked = _WaitingApproval(row["key"], _people(row["asked"]))
+        people = None if row["is_owners"] else _people(row["asked"])
+        asked = _WaitingApproval(row["key"], people)
         found.setdefault(row["signal"], []).append(asked)
     return found
 
@@ -140,8 +146,15 @@ def _people(by: Any) -> frozenset[str]:
     return frozenset(str(each).casefold() for each in by) if isinstance(by, list) else frozenset()
 
 
-def _may_give(caller: Caller, subject: Subject, by: frozenset[str]) -> bool:
-    return caller.email.casefold() in by if by else caller.id == subject.user_id
+def _may_give(caller: Caller, subject: Subject, by: frozenset[str] | None) -> bool:
+    return caller.id == subject.user_id if by is None else caller.email.casefold() in by
+
+
+def _named(subject: Subject, node: Approval) -> frozenset[str] | None:
+    """The people whom a definition asks by name or group; None if it asks the owner."""
+    if not node.by:
+        return None
+    return approvers(subject.user_id, [each.casefold() for each in node.by])
 
 
 def _refuse_outsiders(
@@ -151,10 +164,11 @@ def _refuse_outsiders(
     waiting: dict[str, list[_WaitingApproval]],
 ) -> None:
     """Raise NotFound if the caller neither owns the workflow nor is named by an approval."""
-    asked = {email for each in waiting.values() for approval in each for email in approval.by}
-    for node in nodes:
-        asked |= _people(list(node.by) if isinstance(node.by, tuple) else None)
-    if caller.id != subject.user_id and caller.email.casefold() not in asked:
+    if caller.id == subject.user_id:
+        return
+    named = [_named(subject, node) for node in nodes if isinstance(node.by, tuple)]
+    asked = [*named, *(approval.by for each in waiting.values() for approval in each)]
+    if not any(caller.email.casefold() in each for each in asked if each is not None):
         raise NotFound("there is no such workflow")
 
 
@@ -201,8 +215,26 @@ def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Appro
                 f"no step waits for {name!r} yet, and only such a step names who may give it",
                 code="not_waiting",
             )
-        if not _may_give(caller, subject, _people(list(node.by or ()))):
+        if not _may_give(caller, subject, _named(subject, node)):
             raise Forbidden(f"only other people may give {name!r}", code="not_asked")
+
+
+def _refuse_second(
+    caller: Caller, workflow_id: UUID, signal: Signal, key: str | None, nodes: list[Approval]
+) -> None:
+    """Raise Conflict if the caller has approved already, and the approval needs several people."""
+    if not any(node.needed > 1 for node in nodes if _name(node) == signal.name):
+        return
+    ids = [signal_id(workflow_id, signal.name), signal_id(workflow_id, signal.name, key)]
+    rows = db.patiently(
+        lambda: db.rows(
+            "SELECT payload FROM webhook_deliveries"
+            " WHERE platform = 'control' AND external_id = ANY (%s)",
+            (ids if key is not None else ids[:1],),
+        ),
+    )
+    if any(row["payload"].get("by") == caller.email for row in rows):
+        raise Conflict("you have decided already; others are needed too", code="already_decided")
 
 
 def _was_given(delivery_id: str, name: str, payload: Json) -> bool:
@@ -215,8 +247,9 @@ def _was_given(delivery_id: str, name: str, payload: Json) -> bool:
     )
     if row is None:
         return False
-    given = (json.loads(dumps(payload)), name)
-    if (row["payload"], signal_of(row["external_id"])) != given:
+    # The sender may belong to other groups now.
+    given = {**json.loads(dumps(payload)), "groups": None}, name
+    if ({**row["payload"], "groups": None}, signal_of(row["external_id"])) != given:
         raise Conflict(
             "this Idempotency-Key was used with another body; use a new key for a new request",
             code="idempotency_key_reused",

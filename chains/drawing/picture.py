@@ -250,7 +250,8 @@ def _people(node: kinds.Approval) -> str:
         return "by the workflow's owner"
     if isinstance(node.by, dict):
         return f"by {node.by[MARK]}"
-    return f"by {', '.join(node.by)}"
+    needed = f"{node.needed} of " if node.needed > 1 else ""
+    return f"by {needed}{', '.join(node.by)}"
 
 
 Shape = Callable[[float, float, float, float, str], str]

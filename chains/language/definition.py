@@ -167,13 +167,16 @@ class Wait(DefinitionNode):
 class Approval(DefinitionNode):
     """Waits at most `timeout` for the signal named `signal` (by default the node's key).
 
-    Only the people in `by` (e-mail addresses) may send the signal; by default only the owner of the
-    workflow may. They see what `show` contains: a message, an amount of money and pictures.
+    Only the people in `by` (e-mail addresses, and groups of the workflow's owner, as
+    `group:finance`) may send the signal; by default only the owner of the workflow may. So many
+    different people as `needed` must approve; one is enough to reject. They see what `show`
+    contains: a message, an amount of money and pictures.
     """
 
     approval: Key
     signal: Key | None = None
     by: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)] | Reference | None = None
+    needed: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
     show: dict[Literal["message", "amount", "pictures"], Any] = Field(default_factory=dict)
     timeout: Duration | Reference = LONGEST_UNANSWERED
     on_timeout: Literal["fail", "go_on"] = "fail"

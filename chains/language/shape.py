@@ -22,7 +22,7 @@ _SHAPES = {
     "timeout": _DURATION,
     "attempt_timeout": _DURATION,
     "until": 'must be an instant such as "2027-01-01T09:00:00Z" or a reference',
-    "by": 'must be a list of e-mail addresses or a reference {"$": "<JMESPath>"}',
+    "by": 'must be a list of e-mail addresses and groups, or a reference {"$": "<JMESPath>"}',
     "over": 'must be a reference {"$": "<JMESPath>"}; put a fixed list into the input',
     "name": "must be lower-case letters, digits and _, a letter first, at most 63",
     "budget_usd": 'must be US dollars as a text, such as "1.50", with 6 decimals at most',

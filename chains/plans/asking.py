@@ -11,6 +11,9 @@ from app.platform import ActionInput, Json
 from chains.language.expressions import ExpressionInvalid, render
 from chains.plans.plan import Plan
 
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+GROUP = re.compile(r"group:[a-z][a-z0-9_-]{0,62}")
+"""How an approval names a group of approvers."""
 _ADDRESS = re.compile(r"https?://[^\s\x00-\x1f]{1,2000}")
 
 
@@ -30,14 +33,17 @@ class Shown(ActionInput):
 
 
 def addresses(by: Any) -> list[str] | None:
-    """The checked and trimmed addresses of a rendered `by`; None if only the owner may decide.
+    """The checked and trimmed addresses and groups of a rendered `by`; None if only the owner may
+    decide.
 
     Raise Permanent if it is no list of texts.
     """
     if isinstance(by, str):
         by = [by]
     if by is not None and not (isinstance(by, list | tuple) and all(map(_is_text, by)) and by):
-        raise Permanent("`by` is not a list of e-mail addresses", code="invalid_approvers")
+        raise Permanent(
+            "`by` is not a list of e-mail addresses and groups", code="invalid_approvers"
+        )
     return None if by is None else [address.strip().lower() for address in by]
 
 
@@ -46,8 +52,8 @@ def _is_text(value: Any) -> bool:
 
 
 def asked_at_start(plan: Plan, given: Json) -> dict[str, list[str]]:
-    """The addresses that the workflow will ask, by the key of the approval, as far as they are
-    known when it starts with this input.
+    """The addresses and groups that the workflow will ask, by the key of the approval, as far as
+    they are known when it starts with this input.
 
     A `by` that cannot be rendered is left out. The approval fails when it is reached.
     """

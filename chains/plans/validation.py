@@ -39,7 +39,7 @@ from chains.language.fitting import is_reference, misfits
 from chains.language.schema_rules import schema_faults_of
 from chains.language.shape import faults_of
 from chains.language.tree import Found, nodes
-from chains.plans.asking import Shown
+from chains.plans.asking import EMAIL, GROUP, Shown
 from chains.plans.flow_rules import flow_faults
 from chains.plans.layout import compile_plan
 from chains.plans.plan import (
@@ -62,7 +62,6 @@ Types = Mapping[str, Mapping[int, Any]]
 """The input schemas of the workflow types that can be started, by name and then by version."""
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
 
 
 def definition_of(body: Any) -> Definition:
@@ -281,8 +280,13 @@ def _approval_faults(node: Approval, at: str, definition: Definition) -> Iterato
         yield from _template_faults(node.by, f"{at}/by", definition)
     elif isinstance(node.by, tuple):
         for number, person in enumerate(node.by):
-            if not _EMAIL.fullmatch(person):
-                yield f"{at}/by/{number}", "is not an e-mail address"
+            if not (EMAIL.fullmatch(person) or GROUP.fullmatch(person)):
+                yield f"{at}/by/{number}", "is not an e-mail address, nor a group as group:finance"
+        is_few = len({*node.by}) < node.needed and not any(map(GROUP.fullmatch, node.by))
+        if is_few:
+            yield f"{at}/needed", "is more than the people in `by`"
+    elif node.needed > 1:
+        yield f"{at}/needed", "is more than 1, and only the owner of the workflow is asked"
     yield from _template_faults(node.show, f"{at}/show", definition)
     yield from misfits(node.show, _input_schema(Shown), f"{at}/show")
 

@@ -66,6 +66,7 @@ class ApprovalInput(ActionInput):
 
     signal: str
     by: list[str] | None
+    needed: int = 1
     show: Json = Field(default_factory=dict)
     until: str
     on_timeout: str
@@ -73,14 +74,15 @@ class ApprovalInput(ActionInput):
 
 
 def _approval(call: Call, given: ApprovalInput) -> Json:
-    """Return {approved, by, comment, data, is_timed_out}.
+    """Return {approved, by, comment, data, is_timed_out}, and {approvers} if several are needed.
 
     Raise Suspend while there is no decision. Raise Permanent if a time-out or a rejection fails the
     step.
     """
     early = signal_id(call.workflow_id, given.signal)
     own = signal_id(call.workflow_id, given.signal, call.step_key)
-    decision = next((d for d in call.deliveries(own) if _may_decide(d, given.by)), None)
+    decisions = [each for each in call.deliveries(own) if _may_decide(each, given.by)]
+    decision, approvers = _decided(decisions, given.needed)
     until = datetime.fromisoformat(given.until)
     if decision is None and now() < until:
         asked = None if given.by is None else tuple(each.casefold() for each in given.by)
@@ -95,13 +97,31 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
             code=REJECTED,
         )
     answer = {name: decision.get(name) for name in ("approved", "by", "comment", "data")}
+    if given.needed > 1:
+        answer["approvers"] = approvers
     return {**answer, "is_timed_out": False}
+
+
+def _decided(decisions: list[Json], needed: int) -> tuple[Json | None, list[str]]:
+    """The decision that ends an approval, if there is one, and who has approved until then."""
+    approvers: dict[str, str] = {}
+    for decision in decisions:
+        if not decision.get("approved"):
+            return decision, [*approvers.values()]
+        by = str(decision.get("by"))
+        approvers.setdefault(by.casefold(), by)
+        if len(approvers) >= needed:
+            return decision, [*approvers.values()]
+    return None, [*approvers.values()]
 
 
 def _may_decide(decision: Json, by: list[str] | None) -> bool:
     # The signal command checks this too, but perhaps for another approval: if the approval that it
     # chose has just ended, the signal is stored, and a later approval of the same name takes it.
-    return by is None or str(decision.get("by", "")).lower() in by
+    # The decision has the groups to which its sender belonged when it was made.
+    if by is None or str(decision.get("by", "")).lower() in by:
+        return True
+    return not {*by}.isdisjoint(decision.get("groups") or ())
 
 
 class ChildInput(ActionInput):

@@ -139,7 +139,7 @@ def _limit(claim: Claim, step: PlannedStep, name: str, reference: Json | None) -
 
 
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
-    """The input {signal, by, show, until, on_timeout, on_reject} of an approval.
+    """The input {signal, by, needed, show, until, on_timeout, on_reject} of an approval.
 
     `by` is null if only the workflow's owner may decide. Raise Permanent if `by`, `show` or the
     time-out is wrong.
@@ -153,6 +153,7 @@ def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     return {
         "signal": node.signal or node.approval,
         "by": by,
+        "needed": node.needed,
         "show": asking.shown(given.get("show")),
         "until": (now() + timedelta(seconds=seconds)).isoformat(),
         "on_timeout": node.on_timeout,

@@ -29,6 +29,7 @@ _MODULES = {
     "approve": "remote.people",
     "reject": "remote.people",
     "approvals": "remote.people",
+    "approver-groups": "remote.people",
     "attention": "remote.people",
     "platforms": "remote.people",
     "queues": "remote.queues",

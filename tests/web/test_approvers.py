@@ -64,6 +64,7 @@ def test_whoever_is_asked_sees_what_is_asked_and_nothing_else(
         "step": "review",
         "signal": "review",
         "by": [BOSS],
+        "needed": 1,
         "is_yours": True,
         "is_paused": False,
         "on_timeout": "fail",

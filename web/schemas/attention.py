@@ -1,11 +1,12 @@
 """Workflows and approvals that wait for a person, and the person's decisions."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, model_validator
 
+from chains.approver_groups import MOST_MEMBERS
 from web.schemas.parts import Body, Cursor, Query, Reason, StepKey
 
 
@@ -59,7 +60,8 @@ class PeopleQuery(Query):
 
 
 class WaitingApproval(BaseModel):
-    """An open approval. `by` lists who may decide; null or empty: the workflow's owner decides.
+    """An open approval. `by` lists who may decide, `group:<name>` being the members of a group;
+    null or empty: the workflow's owner decides. So many people must approve as are `needed`.
 
     `message`, `amount` (in minor units, with its currency) and `pictures` are what the definition
     shows to those who are asked. The address of a picture is valid for a day; null: it was erased.
@@ -71,6 +73,7 @@ class WaitingApproval(BaseModel):
     step: str
     signal: str | None
     by: list[str] | None
+    needed: int
     is_yours: bool
     until: datetime | None
     on_timeout: str | None
@@ -87,6 +90,38 @@ class ApprovalPage(BaseModel):
 
     items: list[WaitingApproval]
     next_cursor: Cursor | None
+
+
+GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", examples=["finance"])]
+
+
+class ApproverGroupPath(BaseModel):
+    """One group of approvers."""
+
+    name: GroupName
+
+
+class ApproverGroupBody(Body):
+    """The members of a group, by their e-mail addresses."""
+
+    members: list[Annotated[str, Field(min_length=1, max_length=254)]] = Field(
+        max_length=MOST_MEMBERS, examples=[["ada@example.com", "eve@example.com"]]
+    )
+
+
+class ApproverGroup(BaseModel):
+    """A group of people who may decide approvals of your workflows."""
+
+    name: str
+    members: list[str]
+    created_at: datetime
+    changed_at: datetime
+
+
+class ApproverGroupList(BaseModel):
+    """Your groups, by name."""
+
+    items: list[ApproverGroup]
 
 
 class OpenCall(BaseModel):

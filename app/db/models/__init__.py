@@ -49,7 +49,7 @@ from app.db.models.machinery import (
     SchemaBaseline,
     WorkerPresence,
 )
-from app.db.models.people import ApiKey, Organisation, Project, User
+from app.db.models.people import ApiKey, ApproverGroup, Organisation, Project, User
 from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
 from app.db.models.record import EventRow, IntentRow, PlatformObject, WatchedWorkflow
 from app.db.models.schedules import (
@@ -103,6 +103,7 @@ __all__ = [
     "WORKFLOW_STATUSES",
     "AdmissionRow",
     "ApiKey",
+    "ApproverGroup",
     "ArchiveBundle",
     "ArchiveHold",
     "ArchiveManifest",

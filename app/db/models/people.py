@@ -77,3 +77,15 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     is_admin: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     """Whether the key may change the definitions, which all users share."""
+
+
+class ApproverGroup(Base):
+    """A named group of people who may decide approvals of the user's workflows."""
+
+    __tablename__ = "approver_groups"
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    members: Mapped[list[str]]
+    """E-mail addresses, casefolded. No user needs to have them."""
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    changed_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -1,5 +1,5 @@
-"""`playalter approvals|approve|reject|signal|attention|platforms|resolve|dismiss`: what
-people have to know, and their decisions."""
+"""`playalter approvals|approver-groups|approve|reject|signal|attention|platforms|resolve|
+dismiss`: what people have to know, and their decisions."""
 
 import textwrap
 from typing import IO, Any
@@ -107,6 +107,50 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
     _more(page)
 
 
+@click.group("approver-groups")
+def approver_groups() -> None:
+    """Name groups of people who may decide approvals (`group:NAME` in a definition)."""
+
+
+@approver_groups.command("list")
+@json_option
+def list_groups(is_json: bool) -> None:
+    """List your groups with their members."""
+    with server() as api:
+        found = api.ask("GET", "approver-groups")
+    if is_json:
+        print_json(found)
+        return
+    for item in found["items"]:
+        _say_group(item)
+
+
+def _say_group(group: dict[str, Any]) -> None:
+    click.echo(f"{group['name']}: {', '.join(group['members']) or 'no member'}")
+
+
+@approver_groups.command("set")
+@click.argument("name")
+@click.argument("emails", nargs=-1, metavar="[EMAIL]...")
+def set_group(name: str, emails: tuple[str, ...]) -> None:
+    """Create the group NAME with these members, or replace those it has."""
+    with server() as api:
+        _say_group(api.ask("PUT", _group(name), json={"members": list(emails)}))
+
+
+@approver_groups.command("delete")
+@click.argument("name")
+def delete_group(name: str) -> None:
+    """Delete a group. Approvals that name it ask nobody by it."""
+    with server() as api:
+        api.ask("DELETE", _group(name))
+    click.echo(f"{name}: deleted")
+
+
+def _group(name: str) -> str:
+    return f"approver-groups/{quote(name, safe='')}"
+
+
 @click.command()
 @cursor_option
 @limit_option
@@ -197,6 +241,7 @@ COMMANDS: dict[str, click.Command] = {
     "reject": reject,
     "signal": signal,
     "approvals": approvals,
+    "approver-groups": approver_groups,
     "attention": attention,
     "platforms": platforms,
     "resolve": resolve,

@@ -20,6 +20,7 @@ _TABLES = (
     "projects",
     "users",
     "api_keys",
+    "approver_groups",
     "definitions",
     "definition_activations",
     "workflows",

@@ -24,12 +24,12 @@ RETURNS TABLE (step_key text, reason text) LANGUAGE sql AS $$
                             OR is_held_off_v1(s.held_since, s.error_code)
                             OR w.status = 'running' AND s.asked IS NOT NULL AND s.signal IS NULL
                                AND NOT s.skip_requested
-                               AND unknown_approvers_v1(s.asked) <> '{}'
+                               AND unknown_approvers_v1(w.user_id, s.asked) <> '{}'
                        -- The next attempt is running, and it is not known yet whether its reason
                        -- to be held has ended.
                        WHEN 'running' THEN is_held_off_v1(s.held_since, s.error_code)
                        WHEN 'waiting' THEN w.status = 'running' AND s.signal IS NOT NULL
-                            AND unknown_approvers_v1(s.asked) <> '{}'
+                            AND unknown_approvers_v1(w.user_id, s.asked) <> '{}'
                        ELSE false END
    ORDER BY s.position, s.key
 $$;

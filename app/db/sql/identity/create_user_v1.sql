@@ -22,7 +22,10 @@ BEGIN
   RETURNING id INTO found_user;
   FOR asking IN SELECT DISTINCT s.workflow_id FROM steps s
                  WHERE s.asked IS NOT NULL AND s.status IN ('pending', 'waiting')
-                   AND address = ANY (s.asked)
+                   AND (address = ANY (s.asked) OR EXISTS (
+                     SELECT FROM approver_groups AS g JOIN workflows AS w ON w.user_id = g.user_id
+                      WHERE w.id = s.workflow_id AND address = ANY (g.members)
+                        AND 'group:' || g.name = ANY (s.asked)))
                  ORDER BY 1 LOOP
     PERFORM wake_by_v1(asking, playalter_now());
   END LOOP;

@@ -4,8 +4,8 @@
 --
 --   p_signal: the name of the signal for which an approval waits; null for a wait that only time
 --     ends.
---   p_asked: the e-mail addresses of the users who may give the signal; null for the workflow's
---     owner.
+--   p_asked: the e-mail addresses of the users who may give the signal, and the groups whose members
+--     may (group:<name>); null for the workflow's owner.
 --   p_early: the external id under which a signal of this name is stored if it came before the
 --     approval waited. Such a signal is taken at once. A signal locks the same row first, so the
 --     wait and the signal always see each other.
@@ -27,7 +27,7 @@ DECLARE
   s record;
   early uuid;
 BEGIN
-  SELECT status, paused_at INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
+  SELECT status, paused_at, user_id INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   UPDATE steps SET status = 'waiting', external_id = p_external_id, signal = p_signal,
          asked = p_asked, error = NULL, error_code = NULL, held_since = NULL, tries = 0,
          input = coalesce(p_input, input),
@@ -48,7 +48,7 @@ BEGIN
    WHERE external_id = p_early AND platform = 'control' AND consumed_at IS NULL
    ORDER BY id LIMIT 1;
   IF early IS NULL THEN
-    IF unknown_approvers_v1(p_asked) <> '{}' THEN
+    IF unknown_approvers_v1(w.user_id, p_asked) <> '{}' THEN
       PERFORM call_person_v1(p_workflow, p_key, 'approver_unknown');
     END IF;
     PERFORM wake_by_v1(p_workflow, p_until);
