@@ -124,9 +124,9 @@ def fire_all(passes: Sequence[Pass]) -> None:
 def _fire_group(group: Sequence[Pass]) -> None:
     try:
         rows = fire(group)
-    except db.AWAY:
-        raise
     except psycopg2.Error as err:
+        if _is_away(err):
+            raise
         log.info("schedule.set_divided", schedules=len(group), error=type(err).__name__)
         for each in group:
             _fire_alone(each)
@@ -150,13 +150,19 @@ def fire_one(one: Pass) -> list[Json]:
 def _fire_alone(one: Pass) -> None:
     try:
         fire_one(one)
-    except db.AWAY:
-        raise
     except psycopg2.errors.CheckViolation:
         postpone(one.schedule.id, 1.0)  # its version was retired meanwhile; it is chosen again
     except psycopg2.Error as err:
+        if _is_away(err):
+            raise
         log.error("schedule.not_fired", schedule=str(one.schedule.id), exc_info=err)
         postpone(one.schedule.id)
+
+
+def _is_away(err: psycopg2.Error) -> bool:
+    """Whether PostgreSQL is away; not if only the statement took too long or waited for a lock."""
+    is_slow = isinstance(err, psycopg2.errors.QueryCanceled | psycopg2.errors.LockNotAvailable)
+    return isinstance(err, db.AWAY) and not is_slow
 
 
 def postpone(schedule_id: UUID, seconds: float = 60.0) -> None:

@@ -1,7 +1,11 @@
 """Catch-up, jitter, pause, changes: which times are decided at all, and each of them once."""
 
+import pytest
+
 from app import db
+from app.errors import Unavailable
 from chains.commands.command import Caller
+from chains.commands.schedules.run import run_now
 from chains.firing import fire, reading, together
 from chains.firing.starts import Starter
 from tests.integration.conftest import Kernel, Threads
@@ -205,6 +209,37 @@ def test_what_cannot_be_read_is_put_off_and_delays_no_other(schedule: Make) -> N
     assert one.fire() == ["started"]
     assert broken.runs == []
     assert broken.row["fires_at"] is not None
+
+
+def refuse_starts(broken: Fired, code: str) -> None:
+    """Let the first statement that starts a workflow of this schedule fail with this SQLSTATE."""
+    db.row(
+        "CREATE FUNCTION refuse_start() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END $$",
+        (),
+    )
+    db.row(
+        "CREATE TRIGGER refuse_start BEFORE INSERT ON schedule_runs FOR EACH ROW"
+        f" WHEN (NEW.schedule_id = '{broken.id}') EXECUTE FUNCTION refuse_start()",
+        (),
+    )
+
+
+def test_a_schedule_whose_statement_takes_too_long_delays_no_other(schedule: Make) -> None:
+    others = [schedule(name=name) for name in ("a", "c")]
+    broken = schedule(name="b")
+    refuse_starts(broken, "57014")  # as a statement time-out
+    assert [one.fire() for one in others] == [["started"]] * 2
+    assert broken.runs == []
+    assert broken.row["fires_at"] is not None
+
+
+def test_a_run_that_a_check_refuses_again_and_again_starts_nothing(
+    schedule: Make, ada: Caller
+) -> None:
+    refuse_starts(schedule(hours=0), "23514")  # as a version that was retired meanwhile
+    with pytest.raises(Unavailable, match="nothing was started"):
+        run_now(ada, "hourly", request_id="one")
 
 
 def test_a_clock_that_goes_back_starts_nothing_again(schedule: Make) -> None:
