@@ -46,6 +46,12 @@ def test_a_schedule_from_its_file_to_its_end(playalter: Callable[..., str], tmp_
     span = ("2026-01-01T00:00:00Z", "2026-01-03T10:00:00Z")
     begun = playalter("schedules", "backfill", "daily", *span, "--yes").splitlines()
     assert begun[0] == "3 times, of unknown cost"
+    (line,) = playalter("schedules", "backfills", "daily").splitlines()
+    words = "2026-01-01 00:00:00Z to 2026-01-03 10:00:00Z  3 times"
+    assert line.split("  ", 1)[1].startswith(words)
+    events = playalter("schedules", "events", "daily").splitlines()
+    types = [line.split("  ")[1] for line in events]
+    assert (types[0], types[-1]) == ("BackfillRequested", "ScheduleCreated")
     assert "daily" in playalter("schedules", "list")
     assert playalter("schedules", "delete", "daily") == "deleted\n"
 

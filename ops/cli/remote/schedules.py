@@ -188,6 +188,39 @@ def backfill(name: str, after: str, until: str, overlap: str | None, is_meant: b
     click.echo(f"backfill {begun['id']} begun")
 
 
+@schedules.command("backfills")
+@name_argument
+@json_option
+def list_backfills(name: str, is_json: bool) -> None:
+    """List the last backfills of a schedule, with how far each has come."""
+    with server() as api:
+        found = api.ask("GET", f"{_of(name)}/backfills")
+    if is_json:
+        print_json(found)
+        return
+    for each in found["items"]:
+        state = f"ended {_time(each['ended_at'])}" if each["ended_at"] else "goes on"
+        click.echo(
+            f"{each['id']}  {_time(each['after'])} to {_time(each['until'])}  {each['times']} times"
+            f"  {each['overlap']}  done to {_time(each['done_to'])}  {state}"
+        )
+
+
+@schedules.command("events")
+@name_argument
+@json_option
+def list_events(name: str, is_json: bool) -> None:
+    """List who has changed a schedule, and how; newest first."""
+    with server() as api:
+        found = api.ask("GET", f"{_of(name)}/events")
+    if is_json:
+        print_json(found)
+        return
+    for each in found["items"]:
+        facts = " ".join(f"{name}={value}" for name, value in each["data"].items())
+        click.echo(f"{_time(each['at'])}  {each['type']}  by {each['by']}  {facts}".rstrip())
+
+
 @schedules.command("end-backfill")
 @name_argument
 @click.argument("backfill_id", type=int)
