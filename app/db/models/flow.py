@@ -36,6 +36,8 @@ class FlowLimitRow(Base):
     """The theoretical arrival time of GCRA."""
     opens_at: Mapped[datetime | None]
     """When the first lane that the throttle blocks may be admitted. None: it blocks none."""
+    spacing: Mapped[float | None] = mapped_column(Double)
+    """How many seconds ahead `opens_at` may be. If it is further, the clock was set back."""
     scope: Mapped[str]
     name: Mapped[str]
     key: Mapped[str]

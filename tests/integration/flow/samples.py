@@ -5,6 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from app import db
+from app.payload import dumps
+from chains import registry
+from chains.flow.stored import flow_of
 from chains.starting import dispatching
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
@@ -47,3 +50,40 @@ def count(table: str, where: str = "true") -> int:
     row = db.row(f"SELECT count(*) AS number FROM {table} WHERE {where}", ())
     assert row is not None
     return int(row["number"])
+
+
+def accepted(kernel: Kernel, name: str, number: int, given: Any = None) -> list[UUID]:
+    """Accept many equal starts in one statement, and dispatch nothing; their ids, in order."""
+    version, definition = registry.pick(name, kernel.user_id) or (0, None)
+    assert definition is not None
+    rows = db.rows(
+        "SELECT made.id, defer_workflow_v1(made.id, %s, %s, %s, %s, NULL, NULL, 5, NULL, NULL, NULL,"
+        " NULL, NULL, %s) AS verdict FROM (SELECT uuidv7() AS id FROM generate_series(1, %s)) AS made",
+        (
+            *(kernel.user_id, name, version, dumps(given or {})),
+            *(flow_of(definition, given or {}), number),
+        ),
+    )
+    assert {row["verdict"] for row in rows} == {"waits"}
+    return [row["id"] for row in rows]
+
+
+def taken(most: int = 50) -> list[UUID]:
+    """The workflows that are admitted now; none of them is begun."""
+    found: list[UUID] = []
+    while True:
+        (row,) = db.rows("SELECT pools FROM flow_pools_v1(100)", ())
+        if not row["pools"]:
+            return found
+        for pool in row["pools"]:
+            (made,) = db.rows("SELECT * FROM admit_starts_v1(%s, %s)", (pool, most))
+            found += made["workflow_ids"]
+
+
+def end(workflows: Sequence[UUID]) -> None:
+    """Say that workflows have ended, and nothing else."""
+    db.row(
+        "UPDATE workflows SET status = 'succeeded', completed_at = clock_timestamp(),"
+        " started_at = coalesce(started_at, created_at) WHERE id = ANY (%s)",
+        (list(workflows),),
+    )

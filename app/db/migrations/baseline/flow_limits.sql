@@ -3,12 +3,14 @@
 --
 -- owner: the project or the organisation of a limit of that scope; the nil UUID for others.
 -- tat, opens_at: of a throttle only. tat is the theoretical arrival time of GCRA, and opens_at is
--- when the first lane that it blocks may be admitted; null if it blocks none.
+-- when the first lane that it blocks may be admitted; null if it blocks none. spacing is how many
+-- seconds ahead that may be: if it is further ahead, the clock was set back.
 CREATE TABLE flow_limits (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   owner uuid NOT NULL,
   tat timestamptz,
   opens_at timestamptz,
+  spacing double precision,
   scope text NOT NULL
     CHECK (scope IN ('definition', 'project', 'account', 'platform', 'throttle')),
   name text NOT NULL,

@@ -46,6 +46,7 @@ DECLARE
   served_to double precision;
   empty bigint[];
   is_closed boolean;
+  is_throttled boolean := false;
 BEGIN
   -- The commit is not flushed. If the server crashes and loses it, the starts wait again; what has
   -- begun was flushed after this.
@@ -104,7 +105,8 @@ BEGIN
       ELSE
         -- No start is more than its burst ahead, unless the clock was set back.
         burst := seconds(one.intervals[i] * one.mosts[i]);
-        tats[place] := least(tats[place], at + burst);
+        IF tats[place] > at + burst THEN tats[place] := at + burst; END IF;
+        is_throttled := true;
         IF tats[place] - burst + seconds(one.intervals[i]) > at THEN full_limit := one.limits[i]; END IF;
       END IF;
       full_most := one.mosts[i];
@@ -158,9 +160,11 @@ BEGIN
                      SELECT changed_at FROM flow_lanes WHERE id = t.id)) AS passed
               FROM unnest(taken, tags) AS t (id, tag) GROUP BY t.id) AS s
      WHERE l.id = s.id;
+    UPDATE flow_pools SET v = greatest(v, served_to) WHERE id = p_pool;
+  END IF;
+  IF is_throttled THEN
     UPDATE flow_limits AS l SET tat = t.tat FROM unnest(used, tats) AS t (id, tat)
      WHERE l.id = t.id AND l.scope = 'throttle' AND l.tat IS DISTINCT FROM t.tat;
-    UPDATE flow_pools SET v = greatest(v, served_to) WHERE id = p_pool;
   END IF;
   IF blocked <> '{}' THEN
     UPDATE flow_lanes AS l SET blocked_on = b.by, blocked_most = b.most

@@ -7,6 +7,7 @@ RETURNS TABLE (pools bigint[], pause double precision) LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   due bigint[];
+  at timestamptz := playalter_now();
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   WITH freed AS (
@@ -16,8 +17,13 @@ BEGIN
   SELECT array_agg(DISTINCT id) INTO due FROM (
     SELECT limit_id AS id FROM freed
     UNION ALL
-    (SELECT id FROM flow_limits WHERE opens_at <= (SELECT playalter_now()) ORDER BY opens_at
-      LIMIT p_most)) AS found;
+    (SELECT id FROM flow_limits WHERE opens_at <= at ORDER BY opens_at LIMIT p_most)
+    UNION ALL
+    -- If the last of them is too far ahead, the clock was set back.
+    (SELECT id FROM (
+       SELECT id, opens_at, spacing FROM flow_limits WHERE opens_at IS NOT NULL
+        ORDER BY opens_at DESC LIMIT 1) AS last
+      WHERE opens_at > at + seconds(spacing))) AS found;
   IF due IS NOT NULL THEN
     PERFORM FROM flow_limits WHERE id = ANY (due) ORDER BY id FOR NO KEY UPDATE;
     PERFORM wake_lanes_v1(due, p_most);
@@ -33,5 +39,5 @@ BEGIN
   SELECT coalesce((SELECT array_agg(f.pool_id) FROM (
            SELECT pool_id FROM ready WHERE pool_id IS NOT NULL LIMIT p_most) AS f), '{}'),
          extract(epoch FROM (SELECT min(opens_at) FROM flow_limits WHERE opens_at IS NOT NULL)
-           - playalter_now())::double precision;
+           - at)::double precision;
 END $$;

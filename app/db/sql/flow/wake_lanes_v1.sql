@@ -12,6 +12,7 @@ DECLARE
   free bigint;
   woken bigint;
   at timestamptz := playalter_now();
+  arrives timestamptz;
   opens timestamptz;
 BEGIN
   FOR one IN
@@ -24,10 +25,12 @@ BEGIN
       SELECT mosts[p] AS burst, intervals[p] AS interval INTO first
         FROM flow_lanes, array_position(limits, one.id) AS p
        WHERE blocked_on = one.id ORDER BY tag, id LIMIT 1;
-      opens := least(one.tat - seconds((first.burst - 1) * first.interval),
-                     at + seconds(first.interval));
+      -- It is never further ahead, unless the clock was set back.
+      arrives := least(one.tat, at + seconds(first.burst * first.interval));
+      opens := arrives - seconds((first.burst - 1) * first.interval);
       IF opens > at THEN
-        UPDATE flow_limits SET opens_at = opens WHERE id = one.id AND opens_at IS DISTINCT FROM opens;
+        UPDATE flow_limits SET tat = arrives, opens_at = opens, spacing = first.interval
+         WHERE id = one.id AND opens_at IS DISTINCT FROM opens;
         CONTINUE;
       END IF;
       -- As many as may start in a tenth of a second; who admits them looks here again.
