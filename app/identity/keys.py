@@ -21,6 +21,8 @@ from app.db.models import ApiKey, User
 from app.errors import InvalidInput, NotFound, Unauthorized
 from app.settings import current
 
+LEAST_WEIGHT, MOST_WEIGHT = 0.001, 1000
+
 INVALID = "the API key is not valid"
 _PATIENCE_SECONDS = 0.1
 """Enough for one retry, if the pooled connection was broken by a restart of PostgreSQL."""
@@ -124,6 +126,18 @@ def revoke_key(prefix: str) -> None:
     with begin() as connection:
         if connection.execute(statement).one_or_none() is None:
             raise NotFound("no valid key has this prefix")
+
+
+def set_weight(email: str, weight: float | None) -> None:
+    """Set a user's share of the workers' time beside other users whose steps wait; None: 1.
+
+    Raises NotFound if there is no such user, and InvalidInput if it is not from 0.001 to 1000.
+    """
+    if weight is not None and not LEAST_WEIGHT <= weight <= MOST_WEIGHT:
+        raise InvalidInput(f"the weight must be from {LEAST_WEIGHT} to {MOST_WEIGHT}")
+    row = db.row("SELECT set_user_weight_v1(%s, %s) AS is_known", (email.casefold(), weight))
+    if row is None or not row["is_known"]:
+        raise NotFound("there is no user with this address")
 
 
 def list_keys(email: str | None = None) -> list[KeyFacts]:

@@ -134,6 +134,9 @@ def test_a_key_made_on_the_command_line_works_until_it_is_revoked(
     listed = playalter("keys", "list", "grace@example.com").stdout
     assert key.split("_")[1] in listed
     assert key not in listed
+    assert playalter("keys", "weigh", "grace@example.com", "3").returncode == 0
+    assert "1000" in playalter("keys", "weigh", "grace@example.com", "0").stderr
+    assert playalter("keys", "weigh", "nobody@example.com", "3").returncode == 2
     assert playalter("keys", "revoke", key).returncode == 0
     assert playalter("keys", "revoke", key).returncode == 2
     assert [facts.revoked_at is None for facts in keys.list_keys("grace@example.com")] == [False]

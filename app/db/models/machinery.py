@@ -116,6 +116,7 @@ class LaneRow(Base):
     queue: Mapped[str] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(primary_key=True)
     turn: Mapped[float] = mapped_column(Double)
+    weight: Mapped[float] = mapped_column(Double, server_default=text("1"))
     is_waiting: Mapped[bool]
 
 

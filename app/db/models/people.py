@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     UniqueConstraint,
@@ -56,8 +57,11 @@ class User(Base):
     email: Mapped[str] = mapped_column(unique=True)
     """The address, casefolded: addresses that differ only in case are one user."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    weight: Mapped[float | None] = mapped_column(Double)
+    """The user's share of the workers' time while steps of several users wait. None: 1."""
     __table_args__ = (
         in_project(),
+        CheckConstraint("weight BETWEEN 0.001 AND 1000", name="users_weight"),
         CheckConstraint("email = casefold(email COLLATE pg_unicode_fast)", name="users_email"),
     )
 

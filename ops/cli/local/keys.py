@@ -66,4 +66,21 @@ def revoke(prefix: str) -> None:
     click.echo(f"{wanted} is revoked and refused from now on")
 
 
+@keys.command()
+@click.argument("email")
+@click.argument("weight", type=float)
+def weigh(email: str, weight: float) -> None:
+    """Give the user with EMAIL a share of WEIGHT (1 is usual) while steps of several users wait."""
+    configured(is_demo_allowed=True)
+    from app.errors import InvalidInput, NotFound
+    from app.identity import keys
+
+    try:
+        with stores():
+            keys.set_weight(email, weight)
+    except (InvalidInput, NotFound) as err:
+        leave(USAGE, f"{email!r}: {err.message}")
+    click.echo(f"{email} has the weight {weight:g} from now on")
+
+
 COMMANDS: dict[str, click.Command] = {"keys": keys}

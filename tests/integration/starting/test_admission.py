@@ -15,6 +15,7 @@ import redis
 
 from app import db
 from app.broker.lists import PRIORITIES
+from app.identity import keys
 from app.protocol import lanes
 from app.settings import Settings
 from chains import admission
@@ -128,6 +129,20 @@ def test_a_start_that_finds_the_queue_empty_does_not_wait_for_a_worker(kernel: K
     kernel.start(TYPE)
     assert queue_length("control") == 1
     assert not is_backed_up()
+
+
+def test_users_of_weights_three_and_one_share_three_to_one(
+    kernel: Kernel, broker: redis.Redis
+) -> None:
+    back_up()
+    other = another_user(kernel, "bo")
+    keys.set_weight("ADA@example.com", 3)
+    with many_messages(broker):
+        heavy = lined_up(kernel, 200)
+        lined_up(other, 100)
+    order = all_admitted()
+    assert 88 <= len(set(order[:120]) & set(heavy)) <= 92
+    assert [each for each in order if each in set(heavy)] == heavy
 
 
 def test_users_take_turns_and_each_keeps_its_order(kernel: Kernel, broker: redis.Redis) -> None:

@@ -4,11 +4,14 @@
 -- p_length is the number of messages in the queue. A queue with more than p_most is backed up from
 -- then on. A queue that is backed up is filled up to `level`. It is doubled if the workers have
 -- taken everything since the queue was filled, because some of them may have found nothing, up to
--- p_most, or what they take in p_ahead seconds; it falls by one if about half was left. It is never
--- less than p_least. So a newcomer waits behind few messages, and no worker for messages.
+-- p_most (but not more than they take in half a second: if their steps are slow, a newcomer would
+-- wait for a slot behind all of these), or what they take in p_ahead seconds; it falls by one if about
+-- half was left. It is never less than p_least. So a newcomer waits behind few messages, and no worker
+-- for messages.
 --
 -- The lanes of the users take turns: those whose turns lie within one step of the lowest are served
--- together. If no lane has entries left, the queue is not backed up any more.
+-- together. A step moves the turn of its lane by 1 / weight. If no lane has entries left, the queue is
+-- not backed up any more.
 --
 -- Returns a row for each step that the caller must publish, and one row without a key. It has
 -- `level`, and whether the queue is backed up. Returns nothing if another process admits to this
@@ -58,7 +61,8 @@ BEGIN
   level := greatest(p_least, CASE
     WHEN NOT q.is_backed_up THEN 0
     WHEN p_length = 0 AND q.filled_to > 0
-      THEN least(q.level * 2, greatest(p_most, ceil(taken_per_second * p_ahead)::integer))
+      THEN least(q.level * 2, greatest(least(p_most, ceil(taken_per_second / 2)::integer),
+                                       ceil(taken_per_second * p_ahead)::integer))
     WHEN p_length * 2 >= q.level - 1 THEN q.level - 1
     ELSE q.level END);
   wanted := level - p_length;
@@ -77,7 +81,9 @@ BEGIN
       SELECT min(turn) INTO next_turn FROM lanes
        WHERE queue = p_queue AND is_waiting AND user_id <> ALL (skipped || users);
       each_of := CASE WHEN next_turn IS NULL THEN wanted
-                      ELSE least(wanted, greatest(floor(next_turn - lowest)::integer, 0) + 1) END;
+                      ELSE least(wanted, greatest(floor((next_turn - lowest) * (
+                        SELECT weight FROM lanes WHERE queue = p_queue AND user_id = users[1]
+                        ))::integer, 0) + 1) END;
     END IF;
     FOR served IN SELECT * FROM serve_lanes_v1(p_queue, users, each_of, wanted, p_republish) LOOP
       IF served.key IS NOT NULL THEN
@@ -88,7 +94,7 @@ BEGIN
       END IF;
       wanted := wanted - served.admitted;
       IF served.admitted > 0 THEN
-        UPDATE lanes SET turn = turn + served.admitted
+        UPDATE lanes SET turn = turn + served.admitted / weight
          WHERE queue = p_queue AND user_id = served.user_id;
       END IF;
       IF served.seen < each_of THEN PERFORM close_lane_v1(p_queue, served.user_id); END IF;

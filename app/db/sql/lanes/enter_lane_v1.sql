@@ -16,9 +16,11 @@ BEGIN
   PERFORM lock_lane_v1(p_queue, p_user);
   IF NOT EXISTS (SELECT FROM lanes WHERE queue = p_queue AND user_id = p_user AND is_waiting) THEN
     -- A lane that was empty has no claim to the turns that it has missed.
-    INSERT INTO lanes AS l (queue, user_id, turn, is_waiting)
-    SELECT p_queue, p_user, turn, true FROM queues WHERE name = p_queue
+    INSERT INTO lanes AS l (queue, user_id, turn, is_waiting, weight)
+    SELECT p_queue, p_user, turn, true,
+           coalesce((SELECT weight FROM users WHERE id = p_user), 1)
+      FROM queues WHERE name = p_queue
     ON CONFLICT (queue, user_id) DO UPDATE SET
-      is_waiting = true, turn = greatest(l.turn, excluded.turn);
+      is_waiting = true, turn = greatest(l.turn, excluded.turn), weight = excluded.weight;
   END IF;
 END $$;
