@@ -36,6 +36,8 @@ MANY = 200
 
 _LOOK_SECONDS = 0.25
 """How often a process looks at a queue that is not backed up."""
+_LONG_SECONDS = 0.01
+"""How long a queue may be too long before a process that publishes to it looks."""
 _TRUST_SECONDS = 1.0
 """How long a process relies on the level that PostgreSQL last told it."""
 _MOST_CALLS = 20
@@ -51,10 +53,12 @@ class _Queue:
     """What this process knows about a queue. `level` is 0 if the queue is not backed up.
 
     `asked_at` is when this process last let PostgreSQL decide. `is_wanted`: some thread wants a
-    look that has not begun.
+    look that has not begun. `long_since`: since when this process finds the queue long when it
+    publishes.
     """
 
     looks_at: float = 0.0
+    long_since: float = math.inf
     level: int = 0
     asked_at: float = -math.inf
     is_wanted: bool = False
@@ -95,6 +99,23 @@ def forget() -> None:
 def top_up_soon(queue: str) -> None:
     """Let a thread of this process call `top_up`. A worker calls this for each message."""
     _feeder.want(queue, max(0.0, _queues[queue].looks_at - time.monotonic()))
+
+
+def notice(queue: str, length: int) -> None:
+    """Look at a queue that stays too long while this process publishes to it.
+
+    Workers whose slots are all held take no message, so none of them would look, and thousands
+    could be published meanwhile, in front of whoever comes next.
+    """
+    known, now = _queues[queue], time.monotonic()
+    if length <= lanes.MOST_MESSAGES:
+        known.long_since = math.inf
+        return
+    known.long_since = min(known.long_since, now)
+    is_known = known.level > 0 and now < known.asked_at + _TRUST_SECONDS
+    if not is_known and now > known.long_since + _LONG_SECONDS:
+        known.looks_at = 0.0
+        _feeder.want(queue)
 
 
 def top_up(queue: str, *, has_lined_up: bool = False) -> None:

@@ -74,19 +74,27 @@ def dispatch(
     return True
 
 
-def dispatch_start(workflow_id: UUID, type: str, version: int, priority: int) -> bool:
+Told = Callable[[str, int], None]
+"""A function that is told how long the list of a queue is, after something was added to it."""
+
+
+def dispatch_start(
+    workflow_id: UUID, type: str, version: int, priority: int, told: Told | None = None
+) -> bool:
     """Publish the first steps of a workflow; return False if Redis was not reached."""
-    return dispatch_starts([(workflow_id, type, version, priority)])
+    return dispatch_starts([(workflow_id, type, version, priority)], told)
 
 
-def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
+def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]], told: Told | None = None) -> bool:
     """Publish the first steps of workflows (id, type, version, priority).
 
     Return False if Redis was not reached. The messages are the same as those of `dispatch`. Where
     possible, a message is made from an envelope (a prepared message with gaps for the ids), which
-    is faster, and one round trip publishes all of them.
+    is faster, and one round trip publishes all of them. Redis answers with the lengths of the
+    lists, of which `told` is told.
     """
     messages: list[bytes] = []
+    queues: list[str] = []
     others = True
     for workflow_id, type, version, priority in starts:
         found = envelope(type, version, priority)
@@ -95,9 +103,12 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]]) -> bool:
             others = dispatch(workflow_id, list(plan.heads), plan, priority) and others
         else:
             messages.append(command("LPUSH", found.list, found.addressed(workflow_id)))
+            queues.append(found.queue)
     try:
         if messages:
-            _direct().ask(b"".join(messages), len(messages))
+            lengths = _direct().ask(b"".join(messages), len(messages))
+            for queue, length in dict(zip(queues, lengths, strict=True)).items() if told else ():
+                told(queue, length)
     except (RedisError, OSError) as err:
         log.warning("dispatch.not_published", workflows=len(messages), error=str(err)[:200])
         return False

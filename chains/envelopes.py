@@ -31,6 +31,8 @@ _PRIORITY_STEPS = (0, 3, 6, 9)
 _ID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 _SAMPLE = UUID("00000000-0000-7000-8000-706c6179616c")
 _BODY = "playalter-body"
+_SUFFIX = PRIORITIES[1][0]
+"""What the suffix of a list begins with."""
 
 MakeId = Callable[[UUID], str]
 """A function that makes an id for a message from the id of the workflow."""
@@ -73,6 +75,11 @@ class Envelope:
     body: Text
     tasks: dict[str, str]
     others: tuple[tuple[str, MakeId], ...]
+
+    @property
+    def queue(self) -> str:
+        """The name of its queue."""
+        return self.list.partition(_SUFFIX)[0]
 
     def addressed(self, workflow_id: UUID) -> str:
         """The text of the message for a workflow. Each call makes a new delivery tag."""

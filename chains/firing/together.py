@@ -229,6 +229,6 @@ def _publish(passes: Sequence[Pass], rows: Sequence[Json]) -> None:
         else:
             plan = registry.plan(one.schedule.type, version)
             admission.publish(workflow_id, plan.heads)
-    dispatch_starts(now)
+    dispatch_starts(now, admission.notice)
     for queue in sorted(backed_up):
         admission.top_up(queue, has_lined_up=True)

@@ -9,6 +9,7 @@ import structlog
 
 from app import db
 from app.errors import Unavailable
+from chains.admission import notice
 from chains.dispatch import dispatch_starts
 from chains.starting import deferred, gathered
 from chains.starting.writing import Start
@@ -80,9 +81,12 @@ def _begin_alone(workflow_id: UUID) -> None:
 
 def _publish(begun: Sequence[tuple[Start, str]]) -> None:
     dispatch_starts(
-        (start.id, start.type, start.version, start.priority)
-        for start, verdict in begun
-        if verdict == "started"
+        [
+            (start.id, start.type, start.version, start.priority)
+            for start, verdict in begun
+            if verdict == "started"
+        ],
+        notice,
     )
     for start, verdict in begun:
         if verdict not in {"started", "waits", "not_due"}:

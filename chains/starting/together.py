@@ -11,6 +11,7 @@ from uuid import UUID
 from app import db
 from app.batching import Batches
 from app.platform import Json
+from chains.admission import notice
 from chains.dispatch import dispatch_starts
 
 STARTED = "started"
@@ -100,7 +101,9 @@ def _many(items: Sequence[tuple[Common, Own]]) -> list[Json]:
     common = items[0][0]
     rows = db.hot("submit_many", _TYPES_OF_MANY, (*common, *columns), query=_MANY)
     started = [own for (_, own), row in zip(items, rows, strict=True) if row["verdict"] == STARTED]
-    dispatch_starts([(own.id, common.type, common.version, own.priority) for own in started])
+    dispatch_starts(
+        [(own.id, common.type, common.version, own.priority) for own in started], notice
+    )
     return [row | {"is_published": row["verdict"] == STARTED} for row in rows]
 
 

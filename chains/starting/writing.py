@@ -9,7 +9,7 @@ from uuid import UUID
 from app.payload import dumps
 from app.platform import Json
 from chains import registry
-from chains.admission import publish_start
+from chains.admission import notice, publish_start
 from chains.dispatch import dispatch_start
 from chains.plans.asking import asked_at_start
 from chains.plans.compiler import DEFAULT_PRIORITY, first_rows
@@ -93,5 +93,5 @@ def publish(start: Start, verdict: str) -> bool:
         plan,
         plan.heads,
         verdict,
-        lambda: dispatch_start(start.id, start.type, start.version, start.priority),
+        lambda: dispatch_start(start.id, start.type, start.version, start.priority, notice),
     )
