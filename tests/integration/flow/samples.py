@@ -57,8 +57,9 @@ def accepted(kernel: Kernel, name: str, number: int, given: Any = None) -> list[
     version, definition = registry.pick(name, kernel.user_id) or (0, None)
     assert definition is not None
     rows = db.rows(
-        "SELECT made.id, defer_workflow_v1(made.id, %s, %s, %s, %s, NULL, NULL, 5, NULL, NULL, NULL,"
-        " NULL, NULL, %s) AS verdict FROM (SELECT uuidv7() AS id FROM generate_series(1, %s)) AS made",
+        "SELECT made.id, defer_workflow_v1(made.id, %s, %s, %s, %s, NULL, NULL, 5, NULL, NULL,"
+        " NULL, NULL, NULL, %s) AS verdict"
+        " FROM (SELECT uuidv7() AS id FROM generate_series(1, %s)) AS made",
         (
             *(kernel.user_id, name, version, dumps(given or {})),
             *(flow_of(definition, given or {}), number),

@@ -145,8 +145,8 @@ def test_an_entry_that_is_being_added_keeps_its_lane_open(kernel: Kernel, raw: A
     flow = db.rows("SELECT flow, version FROM workflows", ())[0]
     adding = raw().cursor()
     adding.execute(
-        "SELECT defer_workflow_v1(uuidv7(), %s, %s, %s, '{}', NULL, NULL, 5, NULL, NULL, NULL, NULL,"
-        " NULL, (SELECT flow FROM workflows LIMIT 1))",
+        "SELECT defer_workflow_v1(uuidv7(), %s, %s, %s, '{}', NULL, NULL, 5, NULL, NULL, NULL,"
+        " NULL, NULL, (SELECT flow FROM workflows LIMIT 1))",
         (kernel.user_id, name, flow["version"]),
     )
     rows = db.rows("SELECT * FROM admit_starts_v1((SELECT id FROM flow_pools), 10)", ())
