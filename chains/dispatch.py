@@ -107,8 +107,9 @@ def dispatch_starts(starts: Iterable[tuple[UUID, str, int, int]], told: Told | N
     try:
         if messages:
             lengths = _direct().ask(b"".join(messages), len(messages))
-            for queue, length in dict(zip(queues, lengths, strict=True)).items() if told else ():
-                told(queue, length)
+            if told is not None:
+                for queue, length in dict(zip(queues, lengths, strict=True)).items():
+                    told(queue, length)
     except (RedisError, OSError) as err:
         log.warning("dispatch.not_published", workflows=len(messages), error=str(err)[:200])
         return False

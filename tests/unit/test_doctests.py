@@ -11,6 +11,7 @@ from app.engine import retry
 from app.files import mentions, orientation
 from app.outbound import stated_waits
 from app.queries import cursors, waits
+from app.queries.flow import places
 from chains import registry
 from chains.drawing import picture, svg
 from chains.language import dsl, expression_rules, expressions, faults, scalars
@@ -27,6 +28,7 @@ MODULES = (
     dates,
     scalars,
     picture,
+    places,
     dsl,
     expression_rules,
     expressions,

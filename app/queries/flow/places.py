@@ -59,6 +59,9 @@ def estimate(count: int | None, rate: float | None, quiet: float | None) -> int 
     """In how many seconds so many starts of a lane are admitted; None if that is not known.
 
     `rate` is the lane's moving average when it was last changed, `quiet` seconds ago.
+
+    >>> estimate(10, 2.0, 0.0), estimate(10, 2.0, 60.0), estimate(10, 0.0, 0.0)
+    (5, 14, None)
     """
     if count is None or rate is None or quiet is None:
         return None

@@ -10,7 +10,7 @@ from app import db
 from tests.integration.conftest import Kernel
 from tests.integration.flow.samples import accepted, controlled, count, end, taken
 
-SHARED = {"share": {"key": "input.of"}, "depth": 1_000_000}
+SHARED: dict[str, Any] = {"share": {"key": "input.of"}, "depth": 1_000_000}
 
 
 def of(workflows: list[UUID]) -> Counter[str]:
@@ -120,9 +120,16 @@ def test_a_place_that_is_freed_while_a_lane_is_being_blocked_is_not_overlooked(
     # It has counted, and has not committed that the lane is blocked.
     end([first])
     with ThreadPoolExecutor(1) as pool:
-        waking = pool.submit(lambda: [taken(), db.release()][0])
+        waking = pool.submit(_taken_in_thread)
         blocking.connection.commit()
         assert waking.result(timeout=10) == [second]
+
+
+def _taken_in_thread() -> list[UUID]:
+    try:
+        return taken()
+    finally:
+        db.release()
 
 
 def test_an_admission_waits_for_no_workflow_that_another_transaction_holds(

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -190,7 +191,7 @@ def test_no_limit_is_exceeded_at_any_commit_and_nothing_is_forgotten(
     observer = threading.Thread(target=observe)
     observer.start()
     try:
-        in_threads([lambda n=n: crowd.work(n, seconds) for n in range(THREADS)])
+        in_threads([partial(crowd.work, number, seconds) for number in range(THREADS)])
     finally:
         over.set()
         observer.join()
