@@ -71,15 +71,14 @@ def test_a_lane_that_was_blocked_has_no_credit(kernel: Kernel) -> None:
     accepted(kernel, name, 30, {"of": "held"})
     first = taken()
     assert len(first) == 1
-    accepted(kernel, name, 60, {"of": "busy"})
+    accepted(kernel, name, 70, {"of": "busy"})
     for _ in range(40):
         end(taken())
     end(first)
-    # Each of them has one place of its own, so a credit of 40 starts would show as a delay.
-    assert of(flat(served(10))) == {"held": 10, "busy": 10}
-    newcomer = accepted(kernel, name, 20, {"of": "new"})
-    assert set(of(flat(served(3)))) >= {"new"}
-    assert newcomer
+    accepted(kernel, name, 20, {"of": "new"})
+    # With a credit of 40 starts, it would have one of the two places all the time.
+    shares = of(flat(served(15)))
+    assert all(9 <= shares[user] <= 11 for user in ("held", "busy", "new"))
 
 
 def test_a_cost_is_charged_and_corrected_by_what_was_really_used(kernel: Kernel) -> None:
