@@ -8,6 +8,7 @@ the events that were accepted; so is what must have been told.
 """
 
 import contextlib
+import json
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from random import Random
 from typing import Any
 
 import requests
-from standardwebhooks.webhooks import WebhookVerificationError
+from standardwebhooks import Webhook
 
 from tests.chaos.record import TERMINAL, Workflow
 from tests.e2e.stack import Stack
@@ -183,16 +184,22 @@ class Starts:
         ended = {
             each.id: each.status for each in known if each.status in TERMINAL and not each.is_child
         }
-        try:
-            told = [(got.id, got.verified(self.secret)) for got in self.customer.of(PATH)]
-        except WebhookVerificationError as err:
-            return [f"a message does not verify: {err}"]
-        return untold(ended, told)
+        got = self.customer.of(PATH)
+        forged = [f"{each.id} is not signed" for each in got if not _is_signed(each, self.secret)]
+        return forged + untold(ended, [(each.id, json.loads(each.body)) for each in got])
 
     def _started(self) -> Counter[Start]:
         return Counter(
             {(_utc(row["by"], row["what"])): row["number"] for row in self.stack.rows(_STARTED)}
         )
+
+
+def _is_signed(got: Received, secret: str) -> bool:
+    """Whether a message has the right signature. How old it is does not matter: the library's own
+    check refuses what has come more than five minutes ago."""
+    at = datetime.fromtimestamp(int(got.headers["webhook-timestamp"]), UTC)
+    signature = Webhook(secret).sign(got.id, at, got.body.decode())
+    return signature in got.headers["webhook-signature"].split()
 
 
 def _utc(by: str, what: str) -> Start:
