@@ -63,8 +63,8 @@ def terms_of(flow: Flow, name: str, given: Json, user_id: UUID | None = None) ->
     be used.
     """
     keys = Keys(given)
-    share = flow.share
-    share_key = "" if share is None else keys.of(share.key, "/flow/share/key")
+    share, user = flow.share, str(user_id or "")
+    share_key = user if share is None else keys.of(share.key, "/flow/share/key")
     return Terms(
         limits=tuple(_limits(flow, name, keys, user_id)),
         throttles=_throttles(flow, name, keys),
@@ -74,6 +74,7 @@ def terms_of(flow: Flow, name: str, given: Json, user_id: UUID | None = None) ->
         priority=_priority(flow, keys),
         depth=flow.depth or DEFAULT_DEPTH,
         cost_unit=None if share is None else share.cost_unit,
+        user=user,
     )
 
 

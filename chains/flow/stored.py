@@ -62,5 +62,6 @@ def stored(terms: Terms | None) -> str | None:
             "priority": terms.priority,
             "depth": terms.depth,
             "unit": terms.cost_unit,
+            "user": terms.user,
         }
     )

@@ -36,11 +36,13 @@ class Throttle:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of one start. Starts with equal limits, throttles and share key are one lane.
+    """The terms of one start. A user's starts with equal limits, throttles and share key are one
+    lane.
 
     `weight` is the lane's, `cost` is what this start takes of it. `cost_unit` says how the actual
     cost is measured when the workflow has ended; None: the estimate holds. `priority` (1 to 9) is
-    None for the request's own. At most `depth` starts wait in the lane.
+    None for the request's own. At most `depth` starts wait in the lane. `user` is whose start it
+    is; without a `share` in the definition, it is the share key too.
     """
 
     limits: tuple[Limit, ...] = ()
@@ -51,6 +53,7 @@ class Terms:
     priority: int | None = None
     depth: int = DEFAULT_DEPTH
     cost_unit: Literal["seconds", "micro_usd"] | None = None
+    user: str = ""
 
     @property
     def is_free(self) -> bool:

@@ -186,6 +186,7 @@ def test_terms_have_every_limit_with_the_value_of_its_key() -> None:
         weight=3.0,
         cost=7.0,
         priority=9,
+        user=str(ADA),
     )
 
 

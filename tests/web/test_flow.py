@@ -152,7 +152,7 @@ def test_commands_show_flow_control_in_words(server: str, caller: Caller, start:
     assert run(caller, "flow").splitlines()[0] == "waiting:"
     seen = run(operator, "flow")
     assert "definition sample  1 of 1  1 lanes wait" in seen
-    assert "sample  1 wait  for definition sample" in seen
+    assert f"sample [{caller.user_id}]  1 wait  for definition sample" in seen
     assert "rate limits:\n  sample  all back at 20" in seen
     assert run(operator, "flow", "--definition", "other") == "nothing waits\n"
     assert "waits at position 1, for definition sample" in run(caller, "status", ids[1])

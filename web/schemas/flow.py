@@ -38,7 +38,7 @@ class Gathered(BaseModel):
 class StartWait(BaseModel):
     """Why a pending workflow waits for its start.
 
-    `position` counts from 1 in its lane, the starts of one definition with the same keys. It is
+    `position` counts from 1 in its lane, your starts of one definition with the same keys. It is
     null if the workflow waits in no lane: it is paused, is not due yet, was just admitted, or
     gathers starts (`gathers`).
     """

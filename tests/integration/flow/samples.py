@@ -62,7 +62,7 @@ def accepted(kernel: Kernel, name: str, number: int, given: Any = None) -> list[
         " FROM (SELECT uuidv7() AS id FROM generate_series(1, %s)) AS made",
         (
             *(kernel.user_id, name, version, dumps(given or {})),
-            *(flow_of(definition, given or {}), number),
+            *(flow_of(definition, given or {}, kernel.user_id), number),
         ),
     )
     assert {row["verdict"] for row in rows} == {"waits"}
