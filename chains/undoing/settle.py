@@ -137,7 +137,8 @@ def _progress(workflow_id: UUID, *, may_end: bool) -> tuple[str, list[str]]:
             return _end(connection, workflow_id, workflow.cause, was_undone=False), []
         is_used, kept = living_forks.used_by_forks(connection, workflow_id)
         if is_used:
-            # A running fork uses outcomes of this workflow, so nothing is undone yet.
+            # A living fork uses outcomes of this workflow, so nothing is undone yet.
+            connection.execute(text("SELECT admit_fork_v1(:id)"), {"id": workflow_id})
             return "compensating", []
         steps = [replace(step, is_adopted=step.is_adopted or step.key in kept) for step in steps]
         standings = standings_of(plan, steps, _with_effects(connection, workflow_id))

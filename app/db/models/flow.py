@@ -118,7 +118,7 @@ class FlowTurnRow(Base):
     workflow_id: Mapped[UUID] = mapped_column(primary_key=True)
     limit_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     is_extra: Mapped[bool] = mapped_column(Boolean, server_default=_FALSE)
-    """Taken beyond the limit, because the workflow was reopened to be undone."""
+    """Taken beyond the limit: it was reopened to be undone, or its source waits for this fork."""
     __table_args__ = (Index("flow_turns_by_limit", "limit_id"),)
 
 

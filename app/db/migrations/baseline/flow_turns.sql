@@ -3,7 +3,8 @@
 -- workflows have a row for the first of them, which says that they were admitted.
 --
 -- is_extra: the workflow had ended and was reopened to be undone. It has taken its place again even
--- if the limit was full: an undoing that is owed does not wait.
+-- if the limit was full: an undoing that is owed does not wait. Or it is a fork for which its source
+-- waits (see admit_fork_v1).
 CREATE TABLE flow_turns (
   workflow_id uuid NOT NULL,
   limit_id bigint NOT NULL,
