@@ -56,7 +56,7 @@ BEGIN
     PERFORM defer_workflow_v1(p_id, p_user, p_type, p_version,
       CASE WHEN is_collecting THEN how.shell ELSE p_input END, p_idempotency_key, p_request_hash,
       p_priority, p_budget, p_artifacts, starts_at, NULL, NULL,
-      p_flow);
+      p_flow, p_is_checked => true);
     INSERT INTO start_gatherings (user_id, type, version, key, workflow_id, opened_at, items, bytes)
     VALUES (p_user, p_type, p_version, how.key, p_id, at, 1, weight);
   ELSE

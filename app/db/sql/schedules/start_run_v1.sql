@@ -29,7 +29,8 @@ BEGIN
       IF verdict = 'accepted' THEN
         verdict := unless_full_v1(start_workflow_v1(w.prepared_id, p_user, p_type, w.version,
           w.input::jsonb, w.key, decode(w.hash, 'hex'), w.timeout, w.steps::jsonb, p_republish,
-          p_priority, NULL, NULL, 0, w.budget, w.artifacts, w.asks, w.flow::jsonb));
+          p_priority, NULL, NULL, 0, w.budget, w.artifacts, w.asks, w.flow::jsonb,
+          p_is_checked => true));
       END IF;
     EXCEPTION WHEN check_violation THEN
       GET STACKED DIAGNOSTICS refused = CONSTRAINT_NAME;
@@ -41,6 +42,6 @@ BEGIN
   END IF;
   verdict := start_workflow_v1(w.prepared_id, p_user, p_type, w.version, w.input::jsonb, w.key,
     decode(w.hash, 'hex'), w.timeout, w.steps::jsonb, p_republish, p_priority, NULL, NULL, 0, w.budget,
-    w.artifacts, w.asks, w.flow::jsonb);
+    w.artifacts, w.asks, w.flow::jsonb, p_is_checked => true);
   RETURN NEXT;
 END $$;

@@ -18,7 +18,8 @@ CREATE OR REPLACE FUNCTION defer_workflow_v1(
   p_request_hash bytea, p_priority integer, p_budget bigint, p_artifacts uuid[],
   p_starts_at timestamptz, p_delay double precision, p_within double precision,
   p_flow jsonb DEFAULT NULL, p_parent uuid DEFAULT NULL, p_parent_key text DEFAULT NULL,
-  p_depth integer DEFAULT 0, p_has_steps boolean DEFAULT false)
+  p_depth integer DEFAULT 0, p_has_steps boolean DEFAULT false,
+  p_is_checked boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   home record;
@@ -30,6 +31,7 @@ DECLARE
 BEGIN
   IF p_idempotency_key IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock(idempotency_lock_v1(p_user, p_idempotency_key));
+    IF NOT p_is_checked THEN PERFORM unless_known_v1(p_id, p_user, p_idempotency_key); END IF;
   END IF;
   IF p_parent IS NULL THEN
     SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home

@@ -16,6 +16,7 @@
 -- and no child starts after it. p_steps is as in add_steps_v1, p_artifacts as in
 -- mention_artifacts_v1. p_timeout is in seconds from now. p_budget: the workflow's own budget in
 -- micro-USD; null if it has none, so that a child spends its parent's.
+-- p_is_checked: the caller holds the lock of the idempotency key, and no start is known by it.
 -- p_asks: p_steps may have addresses that an approval will ask. If nobody has one of them, the
 -- workflow starts and is marked for attention. Called by submit_workflow_v1 and fork_workflow_v1, and for other starts and for
 -- children by Python.
@@ -25,7 +26,7 @@ CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_steps jsonb, p_republish double precision, p_priority integer,
   p_parent uuid, p_parent_key text, p_depth integer, p_budget bigint,
   p_artifacts uuid[], p_asks boolean DEFAULT false, p_flow jsonb DEFAULT NULL,
-  p_has_steps boolean DEFAULT false)
+  p_has_steps boolean DEFAULT false, p_is_checked boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   home record;
@@ -39,10 +40,11 @@ BEGIN
   IF p_flow IS NOT NULL THEN
     RETURN defer_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
       p_request_hash, p_priority, p_budget, p_artifacts, NULL, NULL, NULL, p_flow, p_parent,
-      p_parent_key, p_depth, p_has_steps);
+      p_parent_key, p_depth, p_has_steps, p_is_checked);
   END IF;
   IF p_idempotency_key IS NOT NULL THEN
     PERFORM pg_advisory_xact_lock(idempotency_lock_v1(p_user, p_idempotency_key));
+    IF NOT p_is_checked THEN PERFORM unless_known_v1(p_id, p_user, p_idempotency_key); END IF;
   END IF;
   IF p_parent IS NULL THEN
     SELECT organisation_id, project_id, NULL::uuid AS budget_id INTO home

@@ -51,7 +51,7 @@ BEGIN
   END IF;
   verdict := start_workflow_v1(p_id, p_user, p_type, p_version, p_input, p_idempotency_key,
     p_request_hash, p_timeout, p_steps, p_republish, p_priority, NULL, NULL, 0, p_budget,
-    p_artifacts, p_asks);
+    p_artifacts, p_asks, p_is_checked => true);
   RETURN QUERY SELECT verdict, NULL::uuid, NULL::bytea, of.shown::text
     FROM workflow_summary_v1(p_id, false) AS of;
 END $$;
