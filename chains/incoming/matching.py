@@ -266,7 +266,9 @@ def _start(match: Match, until: float) -> bool:
     if time.monotonic() >= until:
         return False
     try:
-        TRIGGERED.labels(starts.start(match)).inc()
+        outcome = starts.start(match)
+        if outcome != "pending":
+            TRIGGERED.labels(outcome).inc()
     except (*AWAY, Unavailable):
         raise
     except Exception as err:

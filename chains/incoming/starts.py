@@ -29,11 +29,16 @@ class Match:
 def start(match: Match) -> str:
     """Start the workflow of a match and record the outcome, which is returned.
 
+    It is still `pending` if its lane is full: `take_pending_v1` lets it be tried again, each time
+    after a longer pause.
+
     Raises Unavailable or psycopg2's errors if that cannot be done now; the match stays pending.
     """
     try:
         workflow_id, is_new = _started(match)
     except TooMany as err:
+        if err.code == "lane_full":
+            return "pending"
         return settle(match, "dropped", None, err.message)
     except _Live as live:
         return settle(match, "dropped", live.workflow_id, "a workflow of its singleton is live")

@@ -15,9 +15,10 @@ from chains.incoming.events import Incoming
 from chains.incoming.triggers import Wanted as Trigger
 from chains.repair.reconcile import reconcile
 from tests.integration.conftest import Kernel
+from tests.integration.driving import drive
 from tests.integration.firing.conftest import Make
 from tests.integration.flow.gathering import count, push, set_clock
-from tests.integration.flow.samples import admit, controlled, states
+from tests.integration.flow.samples import admit, controlled, states, turn
 
 ONE_A_DAY: dict[str, Any] = {"rate_limit": {"limit": 1, "period": "24h"}}
 
@@ -137,3 +138,24 @@ def test_trigger_counts_what_flow_control_has_dropped(kernel: Kernel) -> None:
     shown = triggers.show(kernel.user_id, limited.replace("_", "-"))
     assert shown["last_problem"]["outcome"] == "dropped"
     assert "nothing was started" in shown["last_problem"]["reason"]
+
+
+def test_event_whose_lane_is_full_starts_its_workflow_later(kernel: Kernel) -> None:
+    name = controlled(kernel, concurrency=[{"limit": 1}], depth=1)
+    triggers.create(kernel.user_id, "paid", Trigger("order.paid", name))
+    push(kernel, name, {})
+    admit()
+    intake.store(kernel.user_id, [Incoming("s", str(n), "order.paid", {}) for n in range(2)])
+
+    def sweep() -> tuple[int, int, int]:
+        db.row("UPDATE incoming_events SET match_after = clock_timestamp()", ())
+        db.row("UPDATE trigger_matches SET act_after = clock_timestamp()", ())
+        matching.sweep()
+        (counts,) = [each["counts"] for each in triggers.listing(kernel.user_id)[0]]
+        return counts["started"], counts["pending"], counts["dropped"]
+
+    assert sweep() == (1, 1, 0)
+    turn()
+    assert sweep() == (2, 0, 0)
+    turn()
+    drive()
