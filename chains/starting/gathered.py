@@ -14,6 +14,7 @@ from app.payload import dumps
 from chains import registry
 from chains.flow.stored import flow_of
 from chains.language.definition import Definition
+from chains.starting.inputs import check_input, refuse_many_steps, timeout_of
 from chains.starting.writing import Start
 
 
@@ -21,7 +22,7 @@ def completed(start: Start) -> Start | None:
     """A pending start with the input that it has gathered; None if it may not begin now.
 
     A start of a definition without `debounce` and `batch` is returned as it is. A workflow whose
-    keys fail for all its items together is stopped.
+    input is wrong, or whose keys fail, for all its items together is stopped.
     """
     definition = registry.definition(start.type, start.version)
     flow = definition.flow
@@ -36,7 +37,7 @@ def completed(start: Start) -> Start | None:
         return None
     items = found["items"]
     given = {"items": [json.loads(each) for each in items]} if items else found["input"]
-    return _with(start, definition, given)
+    return _with(start, definition, given, is_collected=bool(items))
 
 
 _FOUND = (
@@ -45,15 +46,20 @@ _FOUND = (
 )
 
 
-def _with(start: Start, definition: Definition, given: Any) -> Start | None:
+def _with(start: Start, definition: Definition, given: Any, *, is_collected: bool) -> Start | None:
+    plan = registry.plan(start.type, start.version)
     try:
+        if is_collected:
+            # Each of them was checked as the only item.
+            check_input(definition.input_schema, given, start.user_id)
+            refuse_many_steps(plan, given)
+            timeout_of(plan, given)
         terms = flow_of(definition, given, start.user_id)
     except InvalidInput as err:
         error = dumps({"code": err.code, "message": err.message})
-        pivot = registry.plan(start.type, start.version).pivot
         db.row(
             "SELECT stop_workflow_v1(%s, 'failed', %s, %s, %s, true)",
-            (start.id, error, err.code, pivot),
+            (start.id, error, err.code, plan.pivot),
         )
         return None
     db.row("SELECT collect_starts_v1(%s, %s, %s)", (start.id, dumps(given), terms))

@@ -16,6 +16,7 @@ from tests.integration.conftest import Kernel, Threads
 from tests.integration.driving import drive
 from tests.integration.flow.gathering import batched, count, due_in, push, set_clock, types
 from tests.integration.flow.samples import admit, controlled, states, turn
+from tests.unit.definitions import noop
 
 
 def inputs(kernel: Kernel) -> list[Any]:
@@ -157,6 +158,21 @@ def test_batch_whose_key_fails_for_all_items_together_is_stopped_with_the_reason
         *("failed", "failed", "flow_key_invalid"),
     )
     assert count("flow_turns") == 0
+
+
+@pytest.mark.usefixtures("agreeing")
+def test_batch_whose_items_the_schema_refuses_together_is_stopped_with_the_reason(
+    kernel: Kernel,
+) -> None:
+    schema = {"type": "object", "allOf": [{"properties": {"items": {"maxItems": 1}}}]}
+    batch = {"size": 2, "timeout": "1m"}
+    name = kernel.register(noop("a"), input_schema=schema, flow={"batch": batch})
+    first = push(kernel, name, {"n": 1}).id
+    push(kernel, name, {"n": 2})
+    reconcile()
+    row = kernel.workflow(first)
+    assert (row["status"], row["error"]["code"]) == ("failed", "invalid_input")
+    assert "items" in row["error"]["message"]
 
 
 def test_batch_whose_process_dies_between_closing_and_collecting_is_begun_whole(
