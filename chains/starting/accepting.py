@@ -38,6 +38,11 @@ def given_to(flow: Flow | None, value: Json) -> Json:
     return {"items": [value]} if flow is not None and flow.collects else value
 
 
+def gathers(flow: Flow | None) -> bool:
+    """Whether a start waits for further ones, by a debounce or a batch."""
+    return flow is not None and (flow.debounce is not None or flow.batch is not None)
+
+
 def of_item(err: InvalidInput) -> InvalidInput:
     """The error of an input that was checked as the first of the items that a workflow collects."""
     prefix = "/input/items/0"
@@ -66,7 +71,7 @@ def asked(flow: Flow | None, start: Start) -> Json | None:
         raise InvalidInput(
             f"{start.type} gathers starts by `{'batch' if flow.batch else 'debounce'}`, which"
             " decides when they start; leave out `start_at`, `delay` and `start_within`",
-            field="/start_at" if start.deferral.at is not None else "/delay",
+            field=start.deferral.field,
         )
     return found if any(found.values()) else None
 

@@ -21,11 +21,12 @@ def statement(start: Start) -> tuple[str, tuple[Any, ...]]:
     """The SQL expression that writes a workflow that starts later, and its parameters."""
     deferral = start.deferral
     assert deferral is not None
+    delay = 0.0 if deferral.is_bound else deferral.delay_seconds
     parameters = (
         *(start.id, start.user_id, start.type, start.version, start.text),
         *(start.idempotency_key, start.request_hash, start.priority),
         *(registry.plan(start.type, start.version).budget, mentioned(start.text)),
-        *(deferral.at, deferral.delay_seconds, deferral.within_seconds, start.flow),
+        *(deferral.at, delay, deferral.within_seconds, start.flow),
     )
     marks = ", ".join(["%s"] * len(parameters))
     return f"defer_workflow_v1({marks})", parameters

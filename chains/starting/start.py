@@ -103,6 +103,11 @@ class _Request:
         """The values to write for a start of this request on `version`."""
         definition = registry.definition(self.type, version)
         given = accepting.given_to(definition.flow, self.input)
+        flow = flow_of(definition, given, self.user_id)
+        later = self.deferral
+        if later is not None and later.is_bound and flow is None:
+            # Nothing lets it wait. A gathering does, but it refuses what defers a start.
+            later = later if accepting.gathers(definition.flow) else None
         return Start(
             workflow_id,
             self.user_id,
@@ -112,8 +117,8 @@ class _Request:
             self.priority,
             self.idempotency_key,
             None if self.idempotency_key is None else self.hash,
-            deferral=self.deferral,
-            flow=flow_of(definition, given, self.user_id),
+            deferral=later,
+            flow=flow,
         )
 
 

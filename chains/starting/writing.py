@@ -42,11 +42,24 @@ class Deferral:
     """When a workflow starts that does not start at once: at an instant, or after a delay.
 
     If it has not started `within_seconds` after that, it is stopped; None: it waits for ever.
+    Without an instant and a delay, only flow control lets it wait.
     """
 
     at: datetime | None
     delay_seconds: float | None
     within_seconds: float | None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it puts nothing off, and only bounds how long flow control may."""
+        return self.at is None and self.delay_seconds is None
+
+    @property
+    def field(self) -> str:
+        """The JSON pointer to the part of a request that says when it starts."""
+        if self.is_bound:
+            return "/start_within"
+        return "/delay" if self.at is None else "/start_at"
 
     def as_body(self) -> Json:
         """What the hash of a request covers."""

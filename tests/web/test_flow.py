@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 from app.identity import keys
 from chains.catalogue import versions
 from tests import forked
+from tests.integration.driving import pass_time
 from tests.integration.flow.samples import admit
 from tests.unit.definitions import noop
 from tests.web.conftest import Caller
@@ -79,6 +80,34 @@ def test_key_that_cannot_be_used_is_refused_with_the_reason(start: Ask) -> None:
     assert refused.json is not None
     assert refused.json["code"] == "flow_key_invalid"
     assert refused.json["errors"][0]["pointer"] == "/input"
+
+
+def test_start_within_bounds_how_long_flow_control_lets_a_workflow_wait(
+    client: FlaskClient, caller: Caller
+) -> None:
+    def ask(name: str, flow: dict[str, Any] | None) -> TestResponse:
+        rest = {} if flow is None else {"flow": flow}
+        versions.register({"name": name, "do": noop("a"), **rest}, activates=True)
+        body = {"type": name, "input": {}, "start_within": "10m"}
+        return client.post("/v1/workflows", json=body, headers=caller.headers)
+
+    limit = {"concurrency": [{"limit": 1}]}
+    ask("limited", limit)
+    admit()
+    waiting = ask("limited", limit)
+    assert waiting.status_code == 202
+    # Without anything to wait for, it begins at once, and without a bound.
+    for name, flow in (("free", None), ("single", {"singleton": {"mode": "skip"}})):
+        begun = ask(name, flow)
+        assert (begun.status_code, begun.json["status"]) == (201, "running")  # type: ignore[index]
+    gathers = ask("gathered", {"debounce": {"period": "1s"}})
+    assert gathers.status_code == 422
+    assert gathers.json is not None
+    assert gathers.json["errors"][0]["pointer"] == "/start_within"
+    pass_time("11 minutes")
+    shown = client.get(waiting.headers["Location"], headers=caller.headers).json
+    assert shown is not None
+    assert (shown["status"], shown["error"]["code"]) == ("failed", "not_started")
 
 
 def flow_of(client: FlaskClient, who: Caller, **query: Any) -> FlowState:

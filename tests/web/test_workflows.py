@@ -106,7 +106,7 @@ def test_a_deferred_start_is_pending_until_its_instant(client: FlaskClient, call
     ("when", "pointer", "said"),
     [
         ({"start_at": "2027-01-01T00:00:00Z", "delay": "1h"}, "/delay", "not both"),
-        ({"start_within": "1h"}, "/start_within", "`start_at` or `delay`"),
+        ({"start_within": "an hour"}, "/start_within", "a duration looks like 90s"),
         ({"start_at": "2027-01-01T00:00:00"}, "/start_at", "timezone"),
         ({"start_at": "2999-01-01T00:00:00Z"}, "/start_at", "five years"),
         ({"start_at": "0001-01-01T00:00:00+14:00"}, "/start_at", "five years"),

@@ -205,10 +205,7 @@ def _deferral(body: StartWorkflow) -> Deferral | None:
     if body.start_at is not None and body.delay is not None:
         raise InvalidInput("give `start_at` or `delay`, not both", field="/delay")
     if body.start_at is None and body.delay is None:
-        if body.start_within is not None:
-            message = "`start_within` bounds a start with `start_at` or `delay`; add one of them"
-            raise InvalidInput(message, field="/start_within")
-        return None
+        return None if body.start_within is None else Deferral(None, None, body.start_within)
     now = datetime.now(UTC)
     if body.start_at is not None and not now - _MOST_AWAY < body.start_at < now + _MOST_AWAY:
         message = "`start_at` is more than five years from now; check its year"

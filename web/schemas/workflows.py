@@ -34,8 +34,9 @@ class StartWorkflow(Body):
     )
     start_within: Duration | None = Field(
         default=None,
-        description="Only with `start_at` or `delay`: if the workflow has not started so long after"
-        " that, because it was paused or the system was away, it is stopped as `timed_out`.",
+        description="If the workflow has not started so long after `start_at`, `delay` or, without"
+        " them, this request, it is stopped as `timed_out`: it waited for flow control, was paused,"
+        " or the system was away. A workflow that begins at once needs no bound.",
     )
 
 

@@ -46,7 +46,11 @@ def server() -> Iterator["Api"]:
 @click.option("--version", type=click.IntRange(1), help="A version instead of the active one.")
 @click.option("--at", "start_at", help="Start at this instant, such as 2027-01-31T09:00:00+01:00.")
 @click.option("--delay", help="Start so long after now, such as 90s, 10m, 2h or 30d.")
-@click.option("--within", "start_within", help="Stop it if it starts later than that after it.")
+@click.option(
+    "--within",
+    "start_within",
+    help="Stop it if it has not started so long after that, or after now.",
+)
 @click.option("--watch", "is_watched", is_flag=True, help="Show its events until it ends.")
 def submit(
     type: str, file: IO[bytes], idempotency_key: str | None, is_watched: bool, **options: Any
