@@ -37,6 +37,8 @@ def _rate_period(seconds: float) -> float:
 Period = Annotated[Duration, AfterValidator(_period)]
 RatePeriod = Annotated[Duration, AfterValidator(_rate_period)]
 Count = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+# Whether a lane is full is found by reading so many of its entries.
+Depth = Annotated[StrictInt, Field(ge=1, le=20_000)]
 
 
 class Concurrency(DefinitionNode):
@@ -142,7 +144,7 @@ class Flow(DefinitionNode):
     debounce: Debounce | None = None
     batch: Batch | None = None
     singleton: Singleton | None = None
-    depth: Count | None = None
+    depth: Depth | None = None
 
     @property
     def collects(self) -> bool:

@@ -65,6 +65,7 @@ def test_flow_that_can_be_obeyed_is_accepted_and_comes_back_as_it_was_stored(
         # The shape.
         ({"concurrency": []}, "/flow/concurrency", "1 item at least"),
         ({"concurrency": [BY_USER] * 5}, "/flow/concurrency", "4 items at most"),
+        ({"depth": 20_001, "throttle": SECOND}, "/flow/depth", "20000"),
         ({"concurrency": [{"limit": 0}]}, "/flow/concurrency/0/limit", "greater"),
         ({"throttle": {"limit": 1, "period": "8d"}}, "/flow/throttle/period", "from 1s to 7d"),
         ({"throttle": {"limit": 1, "period": "9ms"}}, "/flow/throttle/period", "from 1s to 7d"),

@@ -10,7 +10,7 @@ from app import db
 from tests.integration.conftest import Kernel
 from tests.integration.flow.samples import accepted, controlled, count, end, taken
 
-SHARED: dict[str, Any] = {"share": {"key": "input.of"}, "depth": 1_000_000}
+SHARED: dict[str, Any] = {"share": {"key": "input.of"}, "depth": 20_000}
 
 
 def of(workflows: list[UUID]) -> Counter[str]:
