@@ -124,6 +124,25 @@ def test_a_place_that_is_freed_while_a_lane_is_being_blocked_is_not_overlooked(
         assert waking.result(timeout=10) == [second]
 
 
+def test_a_correction_waits_for_no_lane_whose_limit_another_transaction_holds(
+    kernel: Kernel, raw: Any
+) -> None:
+    share = {"key": "input.of", "cost_unit": "seconds"}
+    name = controlled(kernel, concurrency=[{"limit": 2}], share=share)
+    accepted(kernel, name, 1, {"of": "held"})
+    end(taken())
+    (second,) = accepted(kernel, name, 1, {"of": "free"})
+    handing_on = raw().cursor()
+    handing_on.execute("SELECT FROM flow_lanes WHERE share_key = 'held' FOR UPDATE")
+    db.row("SET lock_timeout = '1s'", ())
+    assert taken() == [second]
+    assert count("flow_costs") == 1
+    handing_on.connection.rollback()
+    (third,) = accepted(kernel, name, 1, {"of": "free"})
+    assert taken() == [third]
+    assert count("flow_costs") == 0
+
+
 def _taken_in_thread() -> list[UUID]:
     try:
         return taken()

@@ -57,12 +57,6 @@ BEGIN
     RETURN NEXT;
     RETURN;
   END IF;
-  WITH corrected AS (
-    DELETE FROM flow_costs WHERE pool_id = p_pool AND id IN (
-      SELECT id FROM flow_costs WHERE pool_id = p_pool ORDER BY id LIMIT p_most)
-    RETURNING lane_id, cost)
-  UPDATE flow_lanes AS l SET tag = l.tag + c.cost / l.weight
-    FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c WHERE l.id = c.lane_id;
   SELECT array_agg(f.id ORDER BY f.tag, f.id), max(f.tag) INTO lanes, next_tag
     FROM (SELECT id, tag FROM flow_lanes
            WHERE pool_id = p_pool AND is_open AND blocked_on IS NULL
@@ -183,6 +177,22 @@ BEGIN
   END IF;
   -- Places that no lane of this call could use go to the lanes that wait for them.
   PERFORM wake_lanes_v1(used, p_most);
+  -- What ended workflows have really cost. The last statement, and it leaves lanes that others hold for
+  -- the next call: no limit of these lanes is locked here, and who holds a lane may wait for one.
+  WITH due AS MATERIALIZED (
+    SELECT id, lane_id, cost FROM flow_costs WHERE pool_id = p_pool ORDER BY id LIMIT p_most),
+  mine AS MATERIALIZED (
+    SELECT id FROM flow_lanes WHERE id IN (SELECT lane_id FROM due) ORDER BY id
+       FOR NO KEY UPDATE SKIP LOCKED),
+  corrected AS (
+    DELETE FROM flow_costs AS c USING due AS d
+     WHERE c.pool_id = p_pool AND c.id = d.id
+       AND (d.lane_id IN (SELECT id FROM mine)
+            OR NOT EXISTS (SELECT FROM flow_lanes WHERE id = d.lane_id))
+    RETURNING c.lane_id, c.cost)
+  UPDATE flow_lanes AS l SET tag = l.tag + c.cost / l.weight
+    FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c
+   WHERE l.id = c.lane_id AND l.id IN (SELECT id FROM mine);
   IF EXISTS (SELECT FROM flow_lanes WHERE pool_id = p_pool AND is_open AND blocked_on IS NULL) THEN
     verdict := CASE WHEN workflow_ids = '{}' AND blocked = '{}' AND is_closed IS NOT TRUE
                     THEN 'held' ELSE 'more' END;
