@@ -23,11 +23,11 @@ def of(workflows: list[UUID]) -> Counter[str]:
     return Counter({row["share_key"]: row["number"] for row in rows})
 
 
-def served(rounds: int) -> list[list[UUID]]:
-    """Admit what is free, end it, and so on; what each round has admitted."""
+def served(rounds: int, most: int = 50) -> list[list[UUID]]:
+    """Admit what is free, at most so many at once, end it, and so on; what each round admitted."""
     found = []
     for _ in range(rounds):
-        found.append(taken())
+        found.append(taken(most))
         end(found[-1])
     return found
 
@@ -95,6 +95,16 @@ def test_a_cost_is_charged_and_corrected_by_what_was_really_used(kernel: Kernel)
         db.row("UPDATE workflows SET spent = %s WHERE id = %s", (spent, one))
         end([one])
     assert 43 <= shares["honest"] <= 47
+
+
+def test_estimates_that_are_far_too_high_starve_no_other_key(kernel: Kernel) -> None:
+    share = {"key": "input.of", "cost": "`1000`", "cost_unit": "micro_usd"}
+    name = controlled(kernel, concurrency=[{"limit": 10}], share=share)
+    accepted(kernel, name, 120, {"of": "a"})
+    served(4, most=5)
+    accepted(kernel, name, 60, {"of": "b"})
+    shares = of(flat(served(8, most=5)))
+    assert 35 <= shares["b"] <= 45
 
 
 def test_a_place_is_released_once_however_often_it_is_said(kernel: Kernel) -> None:

@@ -190,9 +190,14 @@ BEGIN
        AND (d.lane_id IN (SELECT id FROM mine)
             OR NOT EXISTS (SELECT FROM flow_lanes WHERE id = d.lane_id))
     RETURNING c.lane_id, c.cost)
-  UPDATE flow_lanes AS l SET tag = l.tag + c.cost / l.weight
-    FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c
-   WHERE l.id = c.lane_id AND l.id IN (SELECT id FROM mine);
+  UPDATE flow_lanes AS l
+     -- A refund leaves no lane behind the virtual time, for it would be served alone until it is
+     -- level. Lanes that get too much back keep their order.
+     SET tag = CASE WHEN c.cost >= 0 THEN l.tag + c.cost / l.weight
+                    ELSE greatest(l.tag + c.cost / l.weight,
+                                  least(l.tag, p.v + 0.001 * (l.tag - p.v))) END
+    FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c, flow_pools AS p
+   WHERE l.id = c.lane_id AND l.id IN (SELECT id FROM mine) AND p.id = p_pool;
   IF EXISTS (SELECT FROM flow_lanes WHERE pool_id = p_pool AND is_open AND blocked_on IS NULL) THEN
     verdict := CASE WHEN workflow_ids = '{}' AND blocked = '{}' AND is_closed IS NOT TRUE
                     THEN 'held' ELSE 'more' END;
