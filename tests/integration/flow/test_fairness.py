@@ -174,6 +174,23 @@ def test_an_admission_waits_for_no_workflow_that_another_transaction_holds(
     assert taken() == [first]
 
 
+def test_a_start_that_another_transaction_holds_is_charged_only_when_it_is_admitted(
+    kernel: Kernel, raw: Any
+) -> None:
+    throttle = {"limit": 2, "period": "1m", "burst": 2}
+    name = controlled(kernel, concurrency=[{"limit": 5}], throttle=throttle, **SHARED)
+    accepted(kernel, name, 2, {"of": "a"})
+    held = raw().cursor()
+    held.execute("SELECT FROM flow_entries FOR UPDATE")
+    for _ in range(4):
+        (row,) = db.rows("SELECT * FROM admit_starts_v1((SELECT id FROM flow_pools), 10)", ())
+        assert (row["verdict"], row["workflow_ids"]) == ("held", [])
+    assert db.rows("SELECT tag, v FROM flow_lanes, flow_pools", ()) == [{"tag": 0, "v": 0}]
+    held.connection.rollback()
+    assert len(taken()) == 2
+    assert db.rows("SELECT tag, v FROM flow_lanes, flow_pools", ()) == [{"tag": 2, "v": 1}]
+
+
 def test_an_entry_that_is_being_added_keeps_its_lane_open(kernel: Kernel, raw: Any) -> None:
     name = controlled(kernel, concurrency=[{"limit": 5}])
     accepted(kernel, name, 1)

@@ -42,7 +42,6 @@ DECLARE
   taken bigint[] := '{}';
   orders timestamptz[] := '{}';
   ids uuid[] := '{}';
-  tags double precision[] := '{}';
   served_to double precision;
   empty bigint[];
   is_closed boolean;
@@ -123,8 +122,6 @@ BEGIN
     taken := taken || one.id;
     orders := orders || one.order_at;
     ids := ids || one.workflow_id;
-    tags := tags || one.ends;
-    served_to := one.starts;
     EXIT WHEN cardinality(ids) >= p_most;
   END LOOP;
   IF cardinality(ids) > 0 THEN
@@ -137,24 +134,37 @@ BEGIN
     gone AS (
       DELETE FROM flow_entries AS e USING free AS f
        WHERE e.lane_id = f.lane_id AND e.order_at = f.order_at AND e.workflow_id = f.workflow_id
-      RETURNING e.lane_id, e.workflow_id),
+      RETURNING e.lane_id, e.order_at, e.workflow_id, e.cost),
     held AS (
       INSERT INTO flow_turns (workflow_id, limit_id)
       SELECT g.workflow_id, u.id FROM gone AS g JOIN flow_lanes AS l ON l.id = g.lane_id
        CROSS JOIN LATERAL unnest(l.limits, l.intervals) WITH ORDINALITY AS u (id, seconds, number)
        WHERE u.seconds IS NULL
           OR u.number = 1 AND array_position(l.intervals, NULL) IS NULL
-      ON CONFLICT DO NOTHING)
-    SELECT coalesce(array_agg(workflow_id), '{}') INTO workflow_ids FROM gone;
+      ON CONFLICT DO NOTHING),
+    moved AS (
+      UPDATE flow_lanes AS l SET tag = l.tag + s.cost / l.weight, changed_at = clock_timestamp(),
+             rate = l.rate * exp(-least(extract(epoch FROM clock_timestamp() - l.changed_at), 600) / 60)
+               + s.number / 60.0
+        FROM (SELECT lane_id, sum(cost) AS cost, count(*) AS number,
+                     (array_agg(cost ORDER BY order_at DESC, workflow_id DESC))[1] AS last
+                FROM gone GROUP BY 1) AS s
+       WHERE l.id = s.lane_id
+      RETURNING l.tag - s.last / l.weight AS starts)
+    SELECT coalesce((SELECT array_agg(workflow_id) FROM gone), '{}'), (SELECT max(starts) FROM moved)
+      INTO workflow_ids, served_to;
     IF workflow_ids <> '{}' THEN INSERT INTO admissions (workflow_ids) VALUES (workflow_ids); END IF;
-    UPDATE flow_lanes AS l SET tag = s.tag, changed_at = clock_timestamp(),
-           rate = l.rate * exp(-least(s.passed, 600) / 60) + s.number / 60.0
-      FROM (SELECT t.id, max(t.tag) AS tag, count(*) AS number,
-                   extract(epoch FROM clock_timestamp() - (
-                     SELECT changed_at FROM flow_lanes WHERE id = t.id)) AS passed
-              FROM unnest(taken, tags) AS t (id, tag) GROUP BY t.id) AS s
-     WHERE l.id = s.id;
-    UPDATE flow_pools SET v = greatest(v, served_to) WHERE id = p_pool;
+    UPDATE flow_pools SET v = served_to WHERE id = p_pool AND v < served_to;
+    -- What others hold was not admitted, and has taken nothing of a throttle.
+    FOR one IN
+      SELECT u.id, sum(u.seconds) AS seconds FROM unnest(taken, ids) AS t (lane_id, workflow_id)
+        JOIN flow_lanes AS l ON l.id = t.lane_id
+       CROSS JOIN LATERAL unnest(l.limits, l.intervals) AS u (id, seconds)
+       WHERE is_throttled AND t.workflow_id <> ALL (workflow_ids) AND u.seconds IS NOT NULL GROUP BY 1
+    LOOP
+      place := array_position(used, one.id);
+      tats[place] := tats[place] - seconds(one.seconds);
+    END LOOP;
   END IF;
   IF is_throttled THEN
     UPDATE flow_limits AS l SET tat = t.tat FROM unnest(used, tats) AS t (id, tat)
@@ -199,7 +209,8 @@ BEGIN
     FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c, flow_pools AS p
    WHERE l.id = c.lane_id AND l.id IN (SELECT id FROM mine) AND p.id = p_pool;
   IF EXISTS (SELECT FROM flow_lanes WHERE pool_id = p_pool AND is_open AND blocked_on IS NULL) THEN
-    verdict := CASE WHEN workflow_ids = '{}' AND blocked = '{}' AND is_closed IS NOT TRUE
+    verdict := CASE WHEN workflow_ids = '{}' AND is_closed IS NOT TRUE
+                     AND (blocked = '{}' OR ids <> '{}')
                     THEN 'held' ELSE 'more' END;
   END IF;
   RETURN NEXT;
