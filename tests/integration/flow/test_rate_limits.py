@@ -44,6 +44,24 @@ def test_limit_of_any_size_is_reached_exactly(kernel: Kernel, limit: int, second
     assert taken[0]["accepted"] == limit
 
 
+def test_a_clock_that_is_set_back_refuses_starts_for_no_longer_than_the_period(
+    kernel: Kernel,
+) -> None:
+    name = limited(kernel, {"limit": 2, "period": "1m"})
+    set_clock(86400)
+    kernel.start(name, {})
+    set_clock(0)
+    with pytest.raises(TooMany) as no:
+        kernel.start(name, {})
+    assert no.value.after == pytest.approx(30, abs=5)
+    set_clock(31)
+    kernel.start(name, {})
+    set_clock(62)
+    kernel.start(name, {})
+    with pytest.raises(TooMany):
+        kernel.start(name, {})
+
+
 def test_many_at_once_get_no_more_than_the_limit(kernel: Kernel, in_threads: Threads) -> None:
     name = limited(kernel, {"limit": 5, "period": "1h"})
 

@@ -20,6 +20,11 @@ BEGIN
   END LOOP;
   -- Read under the lock: the time of a start that had to wait for it would be too early.
   at := playalter_now();
+  -- It is never more than a period ahead, unless the clock was set back or the period was longer.
+  IF back_at > at + seconds(p_period) THEN
+    back_at := at + seconds(p_period);
+    UPDATE start_rates SET tat = back_at WHERE type = p_type AND key = p_key;
+  END IF;
   back_at := greatest(back_at, at) + each;
   IF back_at > at + seconds(p_period) THEN
     RETURN greatest(extract(epoch FROM back_at - seconds(p_period) - at), 0.001);
