@@ -38,6 +38,8 @@ class FlowLimitRow(Base):
     """When the first lane that the throttle blocks may be admitted. None: it blocks none."""
     spacing: Mapped[float | None] = mapped_column(Double)
     """How many seconds ahead `opens_at` may be. If it is further, the clock was set back."""
+    v: Mapped[float] = mapped_column(Double, server_default=_ZERO)
+    """Its virtual time, by which the lanes of all pools that it blocks compete."""
     scope: Mapped[str]
     name: Mapped[str]
     key: Mapped[str]
@@ -73,6 +75,8 @@ class FlowLaneRow(Base):
     """Starts admitted per second lately."""
     blocked_on: Mapped[int | None] = mapped_column(BigInteger)
     """The limit or throttle that keeps it from being admitted."""
+    blocked_tag: Mapped[float | None] = mapped_column(Double)
+    """Its tag in the virtual time of that limit."""
     changed_at: Mapped[datetime] = mapped_column(server_default=NOW)
     blocked_most: Mapped[int | None]
     is_open: Mapped[bool] = mapped_column(Boolean)
@@ -93,7 +97,7 @@ class FlowLaneRow(Base):
         Index(
             "flow_lanes_blocked",
             "blocked_on",
-            "tag",
+            "blocked_tag",
             "id",
             postgresql_where=text("blocked_on IS NOT NULL"),
         ),

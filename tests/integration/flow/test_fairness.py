@@ -107,6 +107,26 @@ def test_estimates_that_are_far_too_high_starve_no_other_key(kernel: Kernel) -> 
     assert 35 <= shares["b"] <= 45
 
 
+def test_pools_that_share_a_limit_take_turns_whatever_they_have_had_before(
+    kernel: Kernel,
+) -> None:
+    limit = {"limit": 1, "scope": "account", "name": "shared"}
+    old, new = (
+        controlled(kernel, step, concurrency=[limit, {**limit, "limit": 100, "name": first}])
+        for step, first in (("old", "a"), ("new", "b"))
+    )
+    accepted(kernel, old, 20)
+    served(20)
+    accepted(kernel, old, 10)
+    held = taken()
+    accepted(kernel, new, 20)
+    # The place is held, so that both wait for it.
+    assert (taken(), count("flow_pools")) == ([], 2)
+    end(held)
+    types = db.rows("SELECT type FROM workflows WHERE id = ANY (%s)", (flat(served(10)),))
+    assert Counter(row["type"] for row in types) == {old: 5, new: 5}
+
+
 def test_a_place_is_released_once_however_often_it_is_said(kernel: Kernel) -> None:
     name = controlled(kernel, concurrency=[{"limit": 1}])
     (first, *_) = accepted(kernel, name, 3)

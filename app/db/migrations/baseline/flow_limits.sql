@@ -5,12 +5,15 @@
 -- tat, opens_at: of a throttle only. tat is the theoretical arrival time of GCRA, and opens_at is
 -- when the first lane that it blocks may be admitted; null if it blocks none. spacing is how many
 -- seconds ahead that may be: if it is further ahead, the clock was set back.
+-- v: the virtual time of the limit, by which the lanes that it blocks compete. They may be of several
+-- pools, whose tags cannot be compared.
 CREATE TABLE flow_limits (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   owner uuid NOT NULL,
   tat timestamptz,
   opens_at timestamptz,
   spacing double precision,
+  v double precision DEFAULT 0 NOT NULL,
   scope text NOT NULL
     CHECK (scope IN ('definition', 'project', 'account', 'platform', 'throttle')),
   name text NOT NULL,

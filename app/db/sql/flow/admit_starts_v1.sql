@@ -171,8 +171,10 @@ BEGIN
      WHERE l.id = t.id AND l.scope = 'throttle' AND l.tat IS DISTINCT FROM t.tat;
   END IF;
   IF blocked <> '{}' THEN
-    UPDATE flow_lanes AS l SET blocked_on = b.by, blocked_most = b.most
-      FROM unnest(blocked, blocked_by, blocked_mosts) AS b (id, by, most) WHERE l.id = b.id;
+    UPDATE flow_lanes AS l SET blocked_on = b.by, blocked_most = b.most,
+           blocked_tag = l.tag - p.v + (SELECT v FROM flow_limits WHERE id = b.by)
+      FROM unnest(blocked, blocked_by, blocked_mosts) AS b (id, by, most), flow_pools AS p
+     WHERE l.id = b.id AND p.id = p_pool;
   END IF;
   -- A lane is closed only if nobody may be adding an entry (see flow_lane_v1).
   SELECT array_agg(l.id) INTO empty FROM flow_lanes AS l
@@ -192,22 +194,24 @@ BEGIN
   WITH due AS MATERIALIZED (
     SELECT id, lane_id, cost FROM flow_costs WHERE pool_id = p_pool ORDER BY id LIMIT p_most),
   mine AS MATERIALIZED (
-    SELECT id FROM flow_lanes WHERE id IN (SELECT lane_id FROM due) ORDER BY id
+    SELECT id, tag, weight FROM flow_lanes WHERE id IN (SELECT lane_id FROM due) ORDER BY id
        FOR NO KEY UPDATE SKIP LOCKED),
   corrected AS (
     DELETE FROM flow_costs AS c USING due AS d
      WHERE c.pool_id = p_pool AND c.id = d.id
        AND (d.lane_id IN (SELECT id FROM mine)
             OR NOT EXISTS (SELECT FROM flow_lanes WHERE id = d.lane_id))
-    RETURNING c.lane_id, c.cost)
-  UPDATE flow_lanes AS l
-     -- A refund leaves no lane behind the virtual time, for it would be served alone until it is
-     -- level. Lanes that get too much back keep their order.
-     SET tag = CASE WHEN c.cost >= 0 THEN l.tag + c.cost / l.weight
-                    ELSE greatest(l.tag + c.cost / l.weight,
-                                  least(l.tag, p.v + 0.001 * (l.tag - p.v))) END
-    FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c, flow_pools AS p
-   WHERE l.id = c.lane_id AND l.id IN (SELECT id FROM mine) AND p.id = p_pool;
+    RETURNING c.lane_id, c.cost),
+  moved AS (
+    SELECT m.id, CASE WHEN c.cost >= 0 THEN m.tag + c.cost / m.weight
+             -- A refund leaves no lane behind the virtual time, for it would be served alone until it
+             -- is level. Lanes that get too much back keep their order.
+             ELSE greatest(m.tag + c.cost / m.weight, least(m.tag, p.v + 0.001 * (m.tag - p.v)))
+             END - m.tag AS by
+      FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c
+      JOIN mine AS m ON m.id = c.lane_id CROSS JOIN flow_pools AS p WHERE p.id = p_pool)
+  UPDATE flow_lanes AS l SET tag = l.tag + m.by, blocked_tag = l.blocked_tag + m.by
+    FROM moved AS m WHERE l.id = m.id;
   IF EXISTS (SELECT FROM flow_lanes WHERE pool_id = p_pool AND is_open AND blocked_on IS NULL) THEN
     verdict := CASE WHEN workflow_ids = '{}' AND is_closed IS NOT TRUE
                      AND (blocked = '{}' OR ids <> '{}')

@@ -23,7 +23,7 @@ BEGIN
     EXIT WHEN FOUND;
     -- The widest scope, without its key: so the values of a key compete with each other.
     SELECT w.scope, w.name INTO widest
-      FROM (SELECT scope, name, array_position('{account,project,platform,definition}', scope) AS rank
+      FROM (SELECT scope, name, array_position('{platform,account,project,definition}', scope) AS rank
               FROM jsonb_to_recordset(p_flow -> 'limits') AS l (scope text, name text)
             UNION ALL SELECT 'definition', p_type, 5) AS w ORDER BY w.rank, w.name LIMIT 1;
     LOOP
