@@ -104,7 +104,10 @@ def _throttles(flow: Flow, name: str, keys: Keys) -> tuple[Throttle, ...]:
     one = flow.throttle
     if one is None:
         return ()
-    key = keys.of(one.key, "/flow/throttle/key")
+    # Its numbers are a part of the key: what has started under others says nothing of when the next
+    # may start, be they of another version or of a schedule.
+    rate = f"{one.limit}/{one.period:g}s"
+    key = rate if one.key is None else f"{rate}={keys.of(one.key, '/flow/throttle/key')}"
     return (Throttle(name, key, one.limit, one.period, one.burst),)
 
 

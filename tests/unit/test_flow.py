@@ -182,7 +182,7 @@ def test_terms_have_every_limit_with_the_value_of_its_key() -> None:
             Limit("definition", "sample", "second=ada", 4),
             Limit("definition", "sample", f"singleton:{ADA}:true", 1),
         ),
-        throttles=(Throttle("sample", "7", 10, 60.0, 1),),
+        throttles=(Throttle("sample", "10/60s=7", 10, 60.0, 1),),
         share_key="gold",
         weight=3.0,
         cost=7.0,

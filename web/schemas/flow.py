@@ -19,7 +19,10 @@ class FlowQuery(Query):
 
 
 class BlockedBy(BaseModel):
-    """A limit that is full, or a throttle (scope `throttle`); `key` is empty if it has no key."""
+    """A limit that is full, or a throttle (scope `throttle`).
+
+    `key` is empty if it has no key. That of a throttle begins with its numbers, as in `10/60s`.
+    """
 
     scope: str
     name: str

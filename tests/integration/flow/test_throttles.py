@@ -63,6 +63,17 @@ def test_each_key_has_a_throttle_of_its_own_and_lanes_of_one_throttle_take_turns
     ]
 
 
+def test_a_throttle_with_other_numbers_does_not_wait_for_the_old_one(kernel: Kernel) -> None:
+    shift("0 seconds")
+    slow = {"limit": 1, "period": "6d"}
+    old, waits = accepted(kernel, controlled(kernel, throttle=slow), 2)
+    assert taken() == [old]
+    new = accepted(kernel, controlled(kernel, throttle={"limit": 2, "period": "1s"}), 2)
+    assert taken() == new[:1]
+    assert after("1 second") == new[1:]
+    assert after("6 days") == [waits]
+
+
 def test_a_clock_that_is_set_back_delays_no_start_for_longer_than_its_period(
     kernel: Kernel,
 ) -> None:
