@@ -80,11 +80,29 @@ def _combination_faults(flow: Flow, at: str) -> Iterator[Fault]:
                 yield f"{at}/{name}", f"does not go with `batch`: {words}"
     if flow.singleton is not None:
         yield from _singleton_faults(flow, at)
+    yield from _share_faults(flow, at)
     waits = flow.concurrency or flow.throttle or _queues(flow)
     for name in ("share", "priority", "depth"):
         if getattr(flow, name) is not None and not waits:
             words = "orders or bounds what waits, but nothing waits: add concurrency or throttle"
             yield f"{at}/{name}", words
+
+
+def _share_faults(flow: Flow, at: str) -> Iterator[Fault]:
+    """Faults of keys that would give one value of `share.key` several lanes, each with its turn."""
+    if flow.share is None:
+        return
+    keys = {
+        f"/concurrency/{number}/key": each.key for number, each in enumerate(flow.concurrency or ())
+    }
+    if flow.throttle is not None:
+        keys["/throttle/key"] = flow.throttle.key
+    if flow.singleton is not None and _queues(flow):
+        keys["/singleton/key"] = flow.singleton.key
+    for place, key in keys.items():
+        if key not in (None, flow.share.key):
+            words = f"differs from {flow.share.key}, the key of `share`, so that one value of that"
+            yield at + place, f"{words} would get a turn for each value of this; use one key"
 
 
 def _queues(flow: Flow) -> bool:

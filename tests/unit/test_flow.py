@@ -108,6 +108,21 @@ def test_flow_that_can_be_obeyed_is_accepted_and_comes_back_as_it_was_stored(
             "use queue",
         ),
         ({"share": {"key": "input.user"}}, "/flow/share", "nothing waits"),
+        (
+            {"share": {"key": "input.of"}, "concurrency": [{"limit": 9}, BY_USER]},
+            "/flow/concurrency/1/key",
+            "use one key",
+        ),
+        (
+            {"share": {"key": "input.of"}, "throttle": {**SECOND, "key": "input.user"}},
+            "/flow/throttle/key",
+            "use one key",
+        ),
+        (
+            {"share": {"key": "input.of"}, "singleton": {"mode": "queue", "key": "input.user"}},
+            "/flow/singleton/key",
+            "use one key",
+        ),
         ({"depth": 5, "singleton": {"mode": "skip"}}, "/flow/depth", "nothing waits"),
         # Expressions.
         ({"concurrency": [{"limit": 1, "key": "input.a ["}]}, "/flow/concurrency/0/key", "input.a"),
