@@ -63,6 +63,14 @@ BUDGET = "INSERT INTO budgets (workflow_id, amount, reserved) VALUES (%(root)s, 
 STEP = "UPDATE steps SET {} WHERE workflow_id = %(child)s AND key = 'only'"
 
 
+FORK_OF_CHILD = (
+    "INSERT INTO workflows SELECT (jsonb_populate_record(w, jsonb_build_object('id', uuidv7(),"
+    " 'parent_id', %(live)s::uuid, 'idempotency_key', NULL))).* FROM workflows AS w"
+    " WHERE id = %(child)s; UPDATE workflows SET forked_from = (SELECT id FROM workflows"
+    " WHERE parent_id = %(live)s) WHERE id = %(root)s"
+)
+
+
 REFUSALS = (
     ("UPDATE workflows SET attention = 'step_failed' WHERE id = %(child)s", "attention"),
     ("UPDATE workflows SET completed_at = NULL WHERE id = %(child)s", "not_ended"),
@@ -77,6 +85,8 @@ REFUSALS = (
     (TOLD, "webhooks"),
     (SCHEDULED, "schedule"),
     ("UPDATE workflows SET forked_from = %(child)s WHERE id = %(live)s", "live_fork"),
+    ("UPDATE workflows SET forked_from = %(live)s WHERE id = %(root)s", "original"),
+    (FORK_OF_CHILD, "original"),
 )
 
 

@@ -6,8 +6,8 @@
 -- refusal: not_ended, attention (it needs a person), undoing (a compensation is not done), reserved
 --   (a reservation is not settled), open_call (the outcome of a call is unknown), undecided_effect
 --   (see settle_delivery_v1), dead_letter (an open one, or its replay runs), schedule (the schedule
---   that started it has not seen to its end), live_fork, webhooks (a message about it waits to be
---   sent), held.
+--   that started it has not seen to its end), live_fork, original (it is a fork, and a workflow from
+--   which it comes has not ended), webhooks (a message about it waits to be sent), held.
 CREATE OR REPLACE FUNCTION archivable_v1(p_roots uuid[])
 RETURNS TABLE (root_id uuid, ids uuid[], types text[], ended_at timestamptz, refusal text)
 LANGUAGE sql STABLE AS $$
@@ -43,6 +43,7 @@ LANGUAGE sql STABLE AS $$
       WHEN EXISTS (SELECT FROM schedule_runs AS r WHERE r.workflow_id = w.id AND r.is_open)
         THEN 'schedule'
       WHEN has_live_fork_v1(w.id) THEN 'live_fork'
+      WHEN w.forked_from IS NOT NULL AND has_live_original_v1(w.forked_from) THEN 'original'
       WHEN w.id IN (SELECT workflow_id FROM telling) THEN 'webhooks'
       WHEN EXISTS (SELECT FROM archive_holds AS h
                     WHERE h.root_id = f.root AND h.released_at IS NULL) THEN 'held' END AS refusal
