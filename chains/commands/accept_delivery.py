@@ -4,7 +4,10 @@ from functools import lru_cache
 
 import structlog
 
+from app import db
+from app.archive.restoring import restore
 from app.errors import Unavailable
+from app.keys import workflow_of
 from app.platform import Delivery, FailedUndo
 from app.protocol.deliveries import fail_undo, keep_delivery
 from chains import waking
@@ -33,6 +36,8 @@ def _reopen(platform: str, failed: FailedUndo) -> None:
     This is done for a repeated webhook too: the process may have died after it was stored.
     """
     verdict = fail_undo(platform, failed, _actions(platform))
+    if verdict == "unknown" and _is_restored(platform, failed):
+        verdict = fail_undo(platform, failed, _actions(platform))
     if verdict == "running":
         raise Unavailable(
             "an attempt of the compensation is running; send the event again", code="undo_running"
@@ -45,6 +50,35 @@ def _reopen(platform: str, failed: FailedUndo) -> None:
             external_id=failed.effect_id,
             reason=failed.reason,
         )
+
+
+def _is_restored(platform: str, failed: FailedUndo) -> bool:
+    """Restore the workflow of a compensation if it was archived. Whether it was.
+
+    Raise Unavailable if its bundle cannot be read. Of an erased workflow only the log can tell.
+    """
+    workflow_id = workflow_of(failed.reference or "")
+    row = None if workflow_id is None else db.call(_ARCHIVED, (workflow_id,))
+    if workflow_id is None or row is None:
+        return False
+    if row["state"] == "erased":
+        log.error(
+            "undo.failed_after_erasure",
+            platform=platform,
+            reference=failed.reference,
+            external_id=failed.effect_id,
+            reason=failed.reason,
+        )
+        return False
+    restore(workflow_id, platform)
+    log.warning("archive.restored", workflow=str(workflow_id), because="undo_failed_later")
+    return True
+
+
+_ARCHIVED = """
+SELECT state FROM archived
+ WHERE workflow_id = %s AND status = 'compensated' AND state IN ('archived', 'erased')
+"""
 
 
 @lru_cache(maxsize=64)

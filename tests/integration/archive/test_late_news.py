@@ -1,0 +1,58 @@
+"""What a platform reports of a workflow after it was archived."""
+
+from uuid import UUID
+
+from app import db
+from app.platform import Delivery, FailedUndo
+from chains.commands.accept_delivery import accept_delivery
+from tests.integration.archive.conftest import move, rows_of
+from tests.integration.archive.test_job import pass_days, run
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive
+from tests.unit.definitions import noop
+
+TAKEN_BACK = {
+    "sequence": [
+        {**noop("a"), "compensation": {"action": "control.noop"}},
+        {"wait": "w", "for": "1h"},
+    ]
+}
+
+
+def compensated(kernel: Kernel) -> UUID:
+    """A workflow whose step `a` was undone."""
+    workflow = kernel.start(kernel.register(TAKEN_BACK))
+    drive()
+    kernel.cancel(workflow)
+    drive()
+    assert kernel.workflow(workflow)["status"] == "compensated"
+    return workflow
+
+
+def sent_back(workflow: UUID, refund: str) -> None:
+    failed = FailedUndo(refund, f"{workflow}/a", "the bank has sent it back")
+    accept_delivery("control", Delivery(refund, None, "refund.failed", {}, failed_undo=failed))
+
+
+def test_a_refund_that_fails_after_the_archive_restores_the_workflow_and_calls_a_person(
+    kernel: Kernel,
+) -> None:
+    workflow = compensated(kernel)
+    move(workflow)
+    for _ in range(2):
+        sent_back(workflow, "r")
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("compensating", "compensation_failed")
+    failures = [each for each in kernel.events(workflow) if each["type"] == "UndoFailed"]
+    assert len(failures) == 1
+
+
+def test_a_refund_that_fails_after_the_erasure_changes_nothing(kernel: Kernel) -> None:
+    workflow = compensated(kernel)
+    pass_days(91)
+    run()
+    pass_days(401)
+    assert run()["erased"] == 1
+    sent_back(workflow, "r")
+    assert rows_of(workflow) == {}
+    assert db.rows("SELECT FROM archived WHERE state = 'restored'", ()) == []
