@@ -34,6 +34,8 @@ class Family:
     types: tuple[str, ...]
     ended_at: datetime | None
     refusal: str | None
+    kept_seconds: float | None = None
+    """How long its bundle is kept; None for ever."""
 
 
 @dataclass(frozen=True)
@@ -169,4 +171,5 @@ def _verified(volume: UUID, made: _Made, start: int, whole: bytes) -> dict[str, 
         "hashes": [heads[id].hash.hex() for id in ids],
         "rows": found.moved,
         "deliveries": made.deliveries,
+        "kept_seconds": made.family.kept_seconds,
     }

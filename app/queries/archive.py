@@ -3,6 +3,8 @@
 from app import db
 from app.platform import Json
 
+GRACE_DAYS = 7
+"""Within so many days nothing is erased that is not counted as expiring before."""
 _STATE = """
 SELECT coalesce(sum(bundles), 0)::bigint AS bundles,
        coalesce(sum(workflows), 0)::bigint AS workflows, coalesce(sum(bytes), 0)::bigint AS bytes,
@@ -16,9 +18,19 @@ SELECT coalesce(sum(bundles), 0)::bigint AS bundles,
        coalesce((SELECT result FROM archive_progress), '{}') AS last_run
   FROM archive_manifests
 """
+_EXPIRING = """
+SELECT coalesce(sum(workflows), 0)::bigint AS workflows FROM archive_bundles
+ WHERE state = 'archived' AND expires_at <= playalter_now() + make_interval(days => %(days)s)
+"""
 
 
 def archive_state() -> Json:
     """What the manifests have named in all, what is open, and what the last run did."""
     (row,) = db.read_text(_STATE, {})
-    return row
+    return row | {"expiring": expiring()}
+
+
+def expiring() -> int:
+    """How many archived workflows may be erased within GRACE_DAYS, the held ones among them."""
+    (row,) = db.read_text(_EXPIRING, {"days": GRACE_DAYS})
+    return int(row["workflows"])

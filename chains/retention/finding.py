@@ -5,7 +5,7 @@ for this. A family that may not be archived yet is found again when the search b
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -50,11 +50,12 @@ def _page(connection: Any, kept: Policy, after: UUID, now: datetime, end: UUID) 
     roots = [row["id"] for row in rows if row["is_root"] and _is_due(kept, row, now)]
     found = families(connection, roots) if roots else []
     for family in found:
-        hot = kept.of(family.types).hot
+        of_types = kept.of(family.types)
+        hot = of_types.hot
         if family.refusal is not None:
             page.refused[family.refusal] = page.refused.get(family.refusal, 0) + 1
         elif hot is not None and family.ended_at and now - family.ended_at >= _span(hot):
-            page.due.append(family)
+            page.due.append(replace(family, kept_seconds=of_types.archive))
     return page
 
 

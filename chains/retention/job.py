@@ -20,6 +20,7 @@ from app.archive.connecting import Step, connected, dicts, go_on, snapshot
 from app.archive.moving import Family, Moved, archive
 from app.broker.shutdown import is_shutting_down
 from app.platform import Json
+from app.queries.archive import GRACE_DAYS, expiring
 from app.settings import current
 from chains.retention import finding
 from chains.retention.policy import Policy, policy
@@ -43,6 +44,8 @@ class Counts:
     refused: dict[str, int] = field(default_factory=dict)
     erased: int = 0
     """Workflows whose bundles have expired."""
+    announced: int = 0
+    """Workflows that are erased in GRACE_DAYS, because they are kept less long now."""
     removed: int = 0
     """Files of which something was removed."""
     swept: int = 0
@@ -142,7 +145,10 @@ class _Worker:
         self.counts.is_complete = True
 
     def erase(self, kept: Policy) -> None:
-        """Decide which bundles have expired."""
+        """Decide which bundles have expired.
+
+        Whoever shortens how long bundles are kept has GRACE_DAYS to change their mind.
+        """
         shortest = kept.shortest_archive
         if shortest is None:
             return
@@ -153,8 +159,9 @@ class _Worker:
             rows = dicts(self.writing, _OLD, (*after, oldest, _MOST_ERASED))
             ids = [row["id"] for row in rows if _is_over(kept, row, now)]
             if ids:
-                done = self.pace.work(dicts, self.writing, _EXPIRE, (ids,))
-                self.counts.erased += done[0]["erased"]
+                (done,) = self.pace.work(dicts, self.writing, _EXPIRE, (ids, GRACE_DAYS))
+                self.counts.erased += done["erased"]
+                self.counts.announced += done["announced"]
                 self.step("expired")
             if len(rows) < _MOST_ERASED:
                 return
@@ -186,7 +193,7 @@ SELECT id, types, archived_at FROM archive_bundles
  WHERE state = 'archived' AND (archived_at, id) > (%s, %s) AND archived_at <= %s
  ORDER BY archived_at, id LIMIT %s
 """
-_EXPIRE = "SELECT expire_bundles_v1(%s::uuid[]) AS erased"
+_EXPIRE = "SELECT * FROM expire_bundles_v1(%s::uuid[], make_interval(days => %s))"
 
 
 def foresee(type: str | None = None, hot: float | None = None, *, seconds: float = 20.0) -> Json:
@@ -198,6 +205,7 @@ def foresee(type: str | None = None, hot: float | None = None, *, seconds: float
     kept = policy() if hot is None else policy().assuming(type, hot)
     until = time.monotonic() + seconds
     counts: Json = {"families": 0, "workflows": 0, "types": {}, "refused": {}, "is_complete": True}
+    counts["expiring"] = expiring()
     with connected() as connection:
         for page in finding.pages(connection, kept):
             for family in page.due:

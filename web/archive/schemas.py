@@ -45,6 +45,7 @@ class ArchiveState(BaseModel):
     bytes: int
     erased: int = Field(description="Bundles that were erased or replaced.")
     unnamed: int
+    expiring: int = Field(description="Archived workflows that may be erased within seven days.")
     held: int = Field(description="Open holds.")
     manifest: LastManifest | None
     default: Keeping
@@ -92,6 +93,12 @@ class ArchiveRun(BaseModel):
     changed: int = 0
     failed: int = 0
     erased: int = 0
+    announced: int = Field(
+        default=0, description="Workflows that are erased in seven days, being kept less long now."
+    )
+    expiring: int = Field(
+        default=0, description="Dry run: archived workflows that may be erased within seven days."
+    )
     removed: int = 0
     swept: int = 0
     manifests: int = 0

@@ -43,6 +43,8 @@ class ArchiveBundle(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     archived_at: Mapped[datetime]
     ended_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    """It is not erased before; None if it is kept for ever."""
     manifest: Mapped[int | None] = mapped_column(BigInteger)
     """The number of the manifest that names the bundle."""
     erased_by: Mapped[int | None] = mapped_column(BigInteger)
@@ -68,6 +70,11 @@ class ArchiveBundle(Base):
         Index(
             "archive_bundles_by_age",
             "archived_at",
+            postgresql_where=text("state = 'archived'"),
+        ),
+        Index(
+            "archive_bundles_expiring",
+            "expires_at",
             postgresql_where=text("state = 'archived'"),
         ),
         Index("archive_bundles_of_manifest", "manifest"),

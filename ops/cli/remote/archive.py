@@ -36,6 +36,8 @@ def status(is_json: bool) -> None:
     for name, kept in {"default": found["default"], **found["types"]}.items():
         hot, kept_for = _time(kept["hot_seconds"]), _time(kept["archive_seconds"])
         click.echo(f"kept      {name}: {hot} in PostgreSQL, then {kept_for} in the archive")
+    if found["expiring"]:
+        click.echo(f"expiring  {found['expiring']:,} workflows may be erased within seven days")
     if found["held"]:
         click.echo(f"held      {found['held']:,}")
     if manifest := found["manifest"]:
@@ -137,13 +139,18 @@ def _told(done: Json) -> str:
     lines = [f"would archive {done['workflows']:,} workflows in {done['families']:,} families"]
     lines += [f"  {name}: {number:,}" for name, number in sorted(done["types"].items())]
     lines += [f"  not now, {why}: {number:,}" for why, number in sorted(done["refused"].items())]
+    if done["expiring"]:
+        lines.append(f"may be erased within seven days: {done['expiring']:,} archived workflows")
     if not done["is_complete"]:
         lines.append("  more was not counted in time")
     return "\n".join(lines)
 
 
 def _counts(done: Json) -> str:
-    always, sometimes = ("archived", "workflows", "erased"), ("changed", "failed", "swept")
+    always, sometimes = (
+        ("archived", "workflows", "erased"),
+        ("announced", "changed", "failed", "swept"),
+    )
     named = (*always, *(name for name in sometimes if done.get(name)))
     return ", ".join(f"{done.get(name, 0):,} {name}" for name in named)
 

@@ -15,6 +15,7 @@ from app.archive.restoring import restore
 from app.db.models import Base
 from app.errors import Conflict, NotFound
 from app.queries import ArchivedFilters, archived_list
+from app.queries.archive import expiring
 from app.record.verification import verify
 from chains.catalogue import versions
 from chains.commands.budget import change_budget
@@ -152,6 +153,27 @@ def test_the_active_version_of_a_definition_says_how_long_its_workflows_are_kept
     if archived_after is not None:
         pass_days(erased_after or 1000)
         assert run()["erased"] == (erased_after is not None)
+
+
+def test_a_shorter_archive_erases_only_after_days_in_which_it_is_counted(kernel: Kernel) -> None:
+    body = {"name": "brief", "do": noop("only")}
+    versions.register({**body, "retention": {"hot": "12h"}}, activates=True)
+    kernel.start("brief")
+    drive()
+    pass_days(1)
+    run()
+    pass_days(100)
+    assert expiring() == 0
+    versions.register({**body, "retention": {"hot": "12h", "archive": "5d"}}, activates=True)
+    done = run()
+    assert (done["erased"], done["announced"], expiring()) == (0, 1, 1)
+    assert job.foresee()["expiring"] == 1
+    pass_days(6)
+    done = run()
+    assert (done["erased"], done["announced"]) == (0, 0)
+    pass_days(2)
+    assert run()["erased"] == 1
+    assert expiring() == 0
 
 
 def test_a_parent_is_kept_as_long_as_its_child(kernel: Kernel, family: tuple[UUID, UUID]) -> None:

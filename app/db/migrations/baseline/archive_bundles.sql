@@ -7,7 +7,7 @@
 --   replaced, expired: it is to be removed as soon as a manifest tells of it.
 --   erased: it is in no file any more.
 -- types: the types of the workflows, whose definitions say how long each is kept. ended_at: when the
--- last of the workflows ended. manifest: the number of the manifest that names the bundle, and
+-- last of the workflows ended. expires_at: it is not erased before; null: it is kept for ever. manifest: the number of the manifest that names the bundle, and
 -- erased_by: of the one that tells that it is removed.
 CREATE TABLE archive_bundles (
   id uuid PRIMARY KEY,
@@ -18,6 +18,7 @@ CREATE TABLE archive_bundles (
   size bigint NOT NULL,
   archived_at timestamptz NOT NULL,
   ended_at timestamptz NOT NULL,
+  expires_at timestamptz,
   manifest bigint,
   erased_by bigint,
   workflows integer NOT NULL,
@@ -35,4 +36,5 @@ CREATE INDEX archive_bundles_to_remove ON archive_bundles (volume_id)
   WHERE state IN ('replaced', 'expired');
 CREATE INDEX archive_bundles_unnamed ON archive_bundles (id) WHERE manifest IS NULL;
 CREATE INDEX archive_bundles_by_age ON archive_bundles (archived_at) WHERE state = 'archived';
+CREATE INDEX archive_bundles_expiring ON archive_bundles (expires_at) WHERE state = 'archived';
 CREATE INDEX archive_bundles_of_manifest ON archive_bundles (manifest);

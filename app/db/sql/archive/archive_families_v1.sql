@@ -6,7 +6,8 @@
 -- p_volume: the file that has the bundles; it must not have been given up. p_bundles: of each bundle its
 -- id, root, place in the file, hash and types, and when the last workflow ended; ids, seqs and hashes:
 -- of each of its workflows the id, in ascending order, and the head of the events in the bundle; rows:
--- how many rows it has that are to be deleted; deliveries: the ids of the webhooks in it.
+-- how many rows it has that are to be deleted; deliveries: the ids of the webhooks in it; kept_seconds:
+-- how long the bundle is kept, null for ever.
 --
 -- The workflow rows are locked FOR UPDATE in ascending order, with SKIP LOCKED. All who write rows of
 -- a workflow hold its row, so none is added after that. If the number of deleted rows differs from that
@@ -24,12 +25,14 @@ DECLARE
 BEGIN
   CREATE TEMP TABLE IF NOT EXISTS bundles_given (
     bundle uuid, root uuid, start bigint, size bigint, sha256 text, types text[],
-    ended_at timestamptz, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[])
+    ended_at timestamptz, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[],
+    kept_seconds double precision)
     ON COMMIT DELETE ROWS;
   DELETE FROM bundles_given;
   INSERT INTO bundles_given SELECT * FROM jsonb_to_recordset(p_bundles) AS b (
     bundle uuid, root uuid, start bigint, size bigint, sha256 text, types text[],
-    ended_at timestamptz, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[]);
+    ended_at timestamptz, ids uuid[], seqs integer[], hashes text[], rows bigint, deliveries uuid[],
+    kept_seconds double precision);
   SELECT array_agg(id) INTO locked FROM (
     SELECT id FROM workflows WHERE id IN (SELECT unnest(ids) FROM bundles_given)
      ORDER BY id FOR UPDATE SKIP LOCKED) AS l;
@@ -53,9 +56,9 @@ BEGIN
   UPDATE archive_bundles SET state = 'replaced'
    WHERE root_id = ANY (roots) AND state = 'restored';
   INSERT INTO archive_bundles (id, root_id, organisation_id, volume_id, start, size, archived_at,
-                               ended_at, workflows, sha256, types, state)
+                               ended_at, expires_at, workflows, sha256, types, state)
   SELECT b.bundle, b.root, w.organisation_id, p_volume, b.start, b.size, playalter_now(), b.ended_at,
-         cardinality(b.ids), decode(b.sha256, 'hex'), b.types, 'archived'
+         playalter_now() + seconds(b.kept_seconds), cardinality(b.ids), decode(b.sha256, 'hex'), b.types, 'archived'
     FROM bundles_given AS b JOIN workflows AS w ON w.id = b.root;
 
   INSERT INTO archived (workflow_id, root_id, organisation_id, project_id, user_id, created_at, cost,
