@@ -55,6 +55,26 @@ def test_no_event_is_deleted_but_with_the_head_in_the_archive(
             db.row(statement, ())
 
 
+WITH_ITS_HEAD = """
+INSERT INTO archived SELECT (jsonb_populate_record(a, jsonb_build_object(
+  'workflow_id', w.id, 'root_id', %(root)s::uuid, 'head_seq', e.seq, 'head_hash', e.hash))).*
+  FROM workflows AS w CROSS JOIN LATERAL (SELECT seq, hash FROM events WHERE workflow_id = w.id
+    ORDER BY seq DESC LIMIT 1) AS e CROSS JOIN archived AS a
+ WHERE w.id = %(id)s AND a.workflow_id = a.root_id
+"""
+
+
+def test_neither_a_live_workflow_nor_one_without_a_bundle_is_noted_as_archived(
+    kernel: Kernel, family: tuple[UUID, UUID]
+) -> None:
+    move(family[0])
+    live, ended = kernel.start("noop_chain"), kernel.start("noop_chain")
+    db.row("UPDATE workflows SET completed_at = now() WHERE id = %s", (ended,))
+    for workflow, root in ((live, live), (ended, ended), (ended, family[0])):
+        with pytest.raises(psycopg2.errors.RaiseException, match="has not ended"):
+            db.row(WITH_ITS_HEAD, {"id": workflow, "root": root})
+
+
 def test_a_stream_goes_on_when_its_workflow_is_archived(
     kernel: Kernel, family: tuple[UUID, UUID]
 ) -> None:
