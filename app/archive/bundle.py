@@ -24,6 +24,10 @@ class BundleDamaged(Exception):
     """A bundle is not what was recorded. The message says what is wrong."""
 
 
+class BundleTooLarge(Exception):
+    """The text of a bundle is larger than its reader takes."""
+
+
 @dataclass(frozen=True)
 class Head:
     """The newest event of a workflow in a bundle."""
@@ -65,6 +69,8 @@ class Bundle:
     root: UUID
     workflows: tuple[UUID, ...]
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    size: int = 0
+    """The bytes of its text."""
 
     def of(self, table: str, workflow: UUID, owner: str = "workflow_id") -> list[Row]:
         """The rows of one workflow, in their order."""
@@ -98,14 +104,16 @@ class Bundle:
         return found
 
 
-def parsed(data: bytes) -> Bundle:
-    """The content of a bundle's bytes. Raises BundleDamaged if they are no whole bundle."""
+def parsed(data: bytes, most: int | None = None) -> Bundle:
+    """The content of a bundle's bytes. Raises BundleDamaged if they are no whole bundle, and
+    BundleTooLarge if its text has more than `most` bytes."""
     try:
-        first, *lines, last = gzip.decompress(data).decode().removesuffix("\n").split("\n")
+        text = gzip.decompress(data) if most is None else _inflated(data, most)
+        first, *lines, last = text.decode().removesuffix("\n").split("\n")
         head = json.loads(first)
         if head["format"] != FORMAT:
             raise BundleDamaged(f"its format {head['format']} is not known to this release")
-        bundle = Bundle(UUID(head["root"]), tuple(map(UUID, head["workflows"])))
+        bundle = Bundle(UUID(head["root"]), tuple(map(UUID, head["workflows"])), size=len(text))
         for line in map(json.loads, lines):
             bundle.rows.setdefault(line["table"], []).append(line["row"])
         if json.loads(last)["rows"] != len(lines):
@@ -115,9 +123,20 @@ def parsed(data: bytes) -> Bundle:
     return bundle
 
 
-def checked(data: bytes, sha256: str) -> Bundle:
-    """The content of a bundle whose hash is known. Raises BundleDamaged if it has another."""
+def _inflated(data: bytes, most: int) -> bytes:
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    text = stream.decompress(data, most + 1)
+    if len(text) > most:
+        raise BundleTooLarge(f"its text has more than {most} bytes")
+    if not stream.eof or stream.unused_data:
+        raise BundleDamaged("it is not one whole gzip file")
+    return text
+
+
+def checked(data: bytes, sha256: str, most: int | None = None) -> Bundle:
+    """The content of a bundle whose hash is known. Raises BundleDamaged if it has another, and
+    BundleTooLarge if its text has more than `most` bytes."""
     found = digest(data)
     if found != sha256:
         raise BundleDamaged(f"its hash is {found}, but {sha256} was recorded")
-    return parsed(data)
+    return parsed(data, most)

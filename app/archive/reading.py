@@ -1,5 +1,9 @@
 """Reads bundles from the storage. The last few stay in memory, because pages of one are asked for
-one after the other."""
+one after the other.
+
+What is kept and what is read at all is bounded by the size of the text: a compressed bundle may
+become a thousand times as large.
+"""
 
 import threading
 from collections import OrderedDict
@@ -8,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.archive.bundle import Bundle, BundleDamaged, checked, key_of
-from app.errors import NotFound, Unavailable
+from app.archive.bundle import Bundle, BundleDamaged, BundleTooLarge, checked, key_of
+from app.errors import Conflict, NotFound, Unavailable
 from app.files.storage import storage
 
-_MOST = 16
-_LARGEST = 2**20
-"""The size in bytes of the largest compressed bundle that stays in memory."""
+LARGEST = 64 * 2**20
+"""The bytes of the text of the largest bundle that is shown, and of all that stay in memory."""
 
 _lock = threading.Lock()
 _kept: OrderedDict[str, Bundle] = OrderedDict()
@@ -46,22 +49,36 @@ def verified(place: Place) -> Bundle:
 
 
 def bundle(place: Place) -> Bundle:
-    """The content of a bundle. Raises Unavailable if it is missing or is not what was recorded."""
+    """The content of a bundle, to show it.
+
+    Raises Unavailable if it is missing or is not what was recorded, Conflict if it is too large.
+    """
     with _lock:
         known = _kept.get(place.sha256)
         if known is not None:
             _kept.move_to_end(place.sha256)
             return known
+    if place.size > LARGEST:
+        raise _too_large()
     try:
-        found = verified(place)
+        found = checked(place.read(), place.sha256, LARGEST)
+    except BundleTooLarge as err:
+        raise _too_large() from err
     except (NotFound, BundleDamaged) as err:
         message = (
             f"the archived workflow cannot be read: {err}; `playalter events verify` says more"
         )
         raise Unavailable(message, code="bundle_unreadable") from err
-    if place.size <= _LARGEST:
-        with _lock:
-            _kept[place.sha256] = found
-            while len(_kept) > _MOST:
-                _kept.popitem(last=False)
+    with _lock:
+        _kept[place.sha256] = found
+        while sum(each.size for each in _kept.values()) > LARGEST:
+            _kept.popitem(last=False)
     return found
+
+
+def _too_large() -> Conflict:
+    return Conflict(
+        "the archived workflow is too large to be shown; download its bundle"
+        " (`playalter archive bundle`), or ask an operator to restore it",
+        code="bundle_too_large",
+    )

@@ -9,7 +9,7 @@ from uuid import UUID
 from app import db
 from app.db import PooledConnection
 from app.db.models import TERMINAL_WORKFLOW_STATUSES
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.queries.anywhere import live_or_archived, read_replica_first
 from app.queries.archived import archived_workflow
 from app.queries.archived import events as archived_events
@@ -108,14 +108,15 @@ def workflow_tails(
 
 
 def _archived_tail(watched: Watched, limit: int) -> Tail | None:
-    """The tail of a workflow that was archived while its events were streamed."""
+    """The tail of a workflow that was archived while its events were streamed; None if it cannot be
+    shown."""
     key = db.call(_KEY, (watched.key_prefix, watched.user_id))
     if key is None:
         return None
     try:
         found = archived_workflow(watched.workflow_id, watched.user_id, key["is_admin"])
         return Tail(*archived_events(found, watched.after, limit))
-    except NotFound:
+    except (NotFound, Conflict):
         return None
 
 

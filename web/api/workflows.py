@@ -144,7 +144,7 @@ def _archived(query: WorkflowListQuery) -> JsonResponse:
 @api.get(
     "/workflows/<uuid:workflow_id>",
     summary="Get a workflow and its steps",
-    responses={200: WorkflowDetail, **problems(404)},
+    responses={200: WorkflowDetail, **problems(404, 409)},
 )
 def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
     """Returns status, times, attempts, cost and error of each step.
@@ -171,7 +171,7 @@ def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
             }
         },
         204: None,
-        **problems(404, 429),
+        **problems(404, 429, 409),
     },
 )
 def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
