@@ -78,11 +78,14 @@ def families(connection: Any, roots: Sequence[UUID]) -> list[Family]:
 def archive(reading: Any, writing: Any, chosen: Sequence[Family], step: Step = go_on) -> Moved:
     """Archive families, all in one transaction; `reading` is a `snapshot`, `writing` `connected`.
 
-    If that fails, each family is tried alone, so that one cannot hold up the others.
+    If that fails, each family is tried alone, so that one cannot hold up the others. Raises
+    psycopg2's errors only if a connection is lost.
     """
     try:
         return _archive(reading, writing, chosen, step)
-    except (psycopg2.DataError, psycopg2.errors.RaiseException, BundleDamaged) as err:
+    except (psycopg2.Error, BundleDamaged) as err:
+        if reading.closed or writing.closed:
+            raise
         if len(chosen) == 1:
             log.error("archive.family_failed", workflow=str(chosen[0].root), exc_info=err)
             return Moved(failed=1)

@@ -69,8 +69,8 @@ def test_what_ended_long_enough_ago_is_archived_and_later_erased(kernel: Kernel)
 
 
 STEPS = [
-    *("read", "noted", "written", "verified", "archived", "looked"),
-    *("manifest_made", "manifest_written"),
+    *("read", "noted", "written", "verified", "archived"),
+    *("manifest_made", "manifest_written", "looked"),
 ]
 
 
@@ -152,6 +152,33 @@ def test_one_of_two_bundles_in_a_file_is_erased_whenever_a_run_dies(kernel: Kern
     with pytest.raises(NotFound, match="erased"):
         seen(other, kernel.user_id)
     assert list(verify()) == []
+
+
+def test_a_family_that_cannot_be_archived_holds_up_no_other(kernel: Kernel) -> None:
+    bad, good = make_family(kernel)[0], make_family(kernel)[0]
+    db.row(f"ALTER TABLE archive_bundles ADD CHECK (root_id <> '{bad}')", ())
+    pass_days(91)
+    done = run()
+    assert (done["archived"], done["failed"], done["is_complete"]) == (1, 1, True)
+    assert (rows_of(good), done["manifests"]) == ({}, 1)
+    assert rows_of(bad)
+
+
+def test_what_was_archived_is_named_and_erased_whatever_the_archive_of_others_meets(
+    kernel: Kernel,
+) -> None:
+    make_family(kernel)
+    pass_days(91)
+    with pytest.raises(Death):
+        run(step=dies_at("looked"))
+    make_family(kernel)
+    pass_days(401)
+    with pytest.raises(Death):
+        run(step=dies_at("read"))
+    states = {row["state"] for row in db.rows("SELECT state FROM archive_bundles", ())}
+    assert states == {"expired"}
+    row = db.row("SELECT sum(bundles) AS named, sum(erased) AS erased FROM archive_manifests", ())
+    assert row == {"named": 1, "erased": 1}
 
 
 def test_two_runs_at_once_archive_each_family_once(kernel: Kernel, in_threads: Threads) -> None:
