@@ -5,12 +5,14 @@ webhook only stores it. The reconciler decides, so a crash at any point only del
 the next pass.
 """
 
+from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection, text
 
 from app import db
+from app.archive.restoring import restore
 from app.broker.links import queue_of
 from app.db import AWAY
 from app.keys import orphan, undo_of
@@ -30,12 +32,32 @@ def decide(limit: int) -> None:
     A decision that fails does not stop the others. It is retried at growing intervals, at last once
     a day. After MOST_FAILURES failures the workflow is marked for attention.
     """
-    db.row(_OWN, (MOST_OPEN,))
+    for row in db.rows(_OWN, (MOST_OPEN,)):
+        _of_archived(row)
     for row in db.rows(_UNDECIDED, (limit,)):
         try:
             _decide(row["id"], row["platform"], row["workflow_id"], row["key"], row["effect_id"])
         except Exception as err:  # noqa: BLE001 - retried later, and the next deliveries go on
             _put_off(row["id"], err)
+
+
+def _of_archived(row: dict[str, Any]) -> None:
+    """Restore the workflow of a delivery that was archived while the delivery was stored.
+
+    Its step is there then, and the delivery is decided as any other. Of an erased workflow only the
+    log can tell.
+    """
+    shown = {"workflow": str(row["workflow_id"]), "external_id": row["effect_id"]}
+    if row["state"] == "erased":
+        db.row(_LATE, (row["id"],))
+        log.error("orphan.reported_after_erasure", **shown)
+        return
+    try:
+        restore(row["workflow_id"], "reconciler")
+    except Exception as err:  # noqa: BLE001 - retried later, and the next deliveries go on
+        _put_off(row["id"], err)
+    else:
+        log.warning("archive.restored", **shown, because="effect_undecided")
 
 
 def of_ended_workflows(limit: int) -> list[UUID]:
@@ -114,24 +136,30 @@ _AWAITING = "SELECT DISTINCT action FROM steps WHERE external_id = :effect AND k
 _DECIDE = "SELECT decide_delivery_v1(:delivery, :is_told, cast(:orphan AS jsonb), :most)"
 
 
-# Mark each effect for which its step waits as the step's own. Most effects are: marking them here
-# needs no lock on their workflows. One that holds a reservation is decided under that lock.
-# PostgreSQL's planner treats the two conditions on a delivery as independent. It expects many open
-# deliveries, although there are few, and would read all steps. Therefore read the open deliveries
-# first, and look up the step of each by its key. OFFSET 0 keeps the planner from turning the
-# subquery into a join.
+# Find the deliveries of archived workflows. Mark each effect for which its step waits as the step's
+# own. Most effects are: marking them here needs no lock on their workflows. One that holds a
+# reservation is decided under that lock. PostgreSQL's planner treats the two conditions on a
+# delivery as independent. It expects many open deliveries, although there are few, and would read
+# all steps. Therefore read the open deliveries first, and look up the step of each by its key.
+# OFFSET 0 keeps the planner from turning the subquery into a join.
 _OWN = """
 WITH open AS MATERIALIZED (
-  SELECT id, effect_id, effect_workflow_id, effect_step_key FROM webhook_deliveries
+  SELECT id, effect_id, effect_workflow_id, effect_step_key, decide_after FROM webhook_deliveries
    WHERE effect_workflow_id IS NOT NULL AND fate IS NULL AND reserved = 0
    ORDER BY received_at LIMIT %s),
 own AS MATERIALIZED (
   SELECT id FROM open AS o WHERE EXISTS (
     SELECT FROM steps s WHERE s.workflow_id = o.effect_workflow_id AND s.key = o.effect_step_key
-       AND s.external_id = o.effect_id OFFSET 0))
-UPDATE webhook_deliveries SET fate = 'own'
- WHERE id = ANY (ARRAY(SELECT id FROM own)) AND fate IS NULL
+       AND s.external_id = o.effect_id OFFSET 0)),
+marked AS (
+  UPDATE webhook_deliveries SET fate = 'own'
+   WHERE id = ANY (ARRAY(SELECT id FROM own)) AND fate IS NULL)
+SELECT o.id, o.effect_id, o.effect_workflow_id AS workflow_id, a.state
+  FROM open AS o CROSS JOIN LATERAL (
+       SELECT state FROM archived WHERE workflow_id = o.effect_workflow_id OFFSET 0) AS a
+ WHERE a.state <> 'restored' AND (decide_after IS NULL OR decide_after <= clock_timestamp())
 """
+_LATE = "UPDATE webhook_deliveries SET fate = 'late' WHERE id = %s AND fate IS NULL"
 # Leave out the deliveries that cannot be decided yet; otherwise they would fill every batch.
 _UNDECIDED = """
 SELECT id, platform, effect_workflow_id AS workflow_id, effect_step_key AS key, effect_id

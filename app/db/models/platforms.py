@@ -38,7 +38,8 @@ class WebhookDelivery(Base):
     effect_workflow_id: Mapped[UUID | None]
     effect_step_key: Mapped[str | None]
     fate: Mapped[str | None]
-    """Whether the effect is the step's own or an orphan; None until that is decided."""
+    """Whether the effect is the step's own or an orphan, or was reported too late (`late`): the
+    workflow was erased. None until that is decided."""
     reserved: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     """What an undecided effect that its step has given up may still cost, in micro-USD."""
     decision_failures: Mapped[int] = mapped_column(server_default=text("0"))
@@ -46,7 +47,7 @@ class WebhookDelivery(Base):
     """The earliest time of the next decision, after one that failed."""
     __table_args__ = (
         UniqueConstraint("platform", "delivery_id", name="webhook_deliveries_once"),
-        CheckConstraint(one_of("fate", ("own", "orphan")), name="webhook_deliveries_fate"),
+        CheckConstraint(one_of("fate", ("own", "orphan", "late")), name="webhook_deliveries_fate"),
         Index(
             "webhook_deliveries_undecided",
             "received_at",

@@ -5,6 +5,7 @@ from uuid import UUID
 from app import db
 from app.platform import Delivery, FailedUndo
 from chains.commands.accept_delivery import accept_delivery
+from chains.repair import orphans
 from tests.integration.archive.conftest import move, rows_of
 from tests.integration.archive.test_job import pass_days, run
 from tests.integration.conftest import Kernel
@@ -56,3 +57,40 @@ def test_a_refund_that_fails_after_the_erasure_changes_nothing(kernel: Kernel) -
     sent_back(workflow, "r")
     assert rows_of(workflow) == {}
     assert db.rows("SELECT FROM archived WHERE state = 'restored'", ()) == []
+
+
+OPEN = (
+    "INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload, effect_id,"
+    " effect_workflow_id, effect_step_key) VALUES ('control', 'd', 'k', '{}', 'e', %s, 'only')"
+)
+
+
+def fates() -> list[str | None]:
+    return [
+        row["fate"]
+        for row in db.rows("SELECT fate FROM webhook_deliveries WHERE effect_id IS NOT NULL", ())
+    ]
+
+
+def test_an_effect_that_was_reported_while_its_workflow_was_archived_is_decided(
+    kernel: Kernel,
+) -> None:
+    workflow = kernel.start(kernel.register(noop("only")))
+    drive()
+    move(workflow)
+    db.row(OPEN, (workflow,))
+    orphans.decide(10)
+    assert fates() == ["orphan"]
+    assert kernel.step(workflow, "only~orphan[e]~undo")["status"] == "pending"
+
+
+def test_an_effect_of_an_erased_workflow_does_not_stay_undecided(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register(noop("only")))
+    drive()
+    pass_days(91)
+    run()
+    pass_days(401)
+    run()
+    db.row(OPEN, (workflow,))
+    orphans.decide(10)
+    assert fates() == ["late"]

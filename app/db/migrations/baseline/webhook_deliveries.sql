@@ -2,8 +2,8 @@
 -- itself (platform `control`): a signal was given, a child has ended, or a step has given up an
 -- effect (see disown_effects_v1). consumed_at: when a step took the delivery. effect_id,
 -- effect_workflow_id, effect_step_key: the platform's id of the effect that the webhook reports, and
--- the step for which it was made. fate: whether that step owns the effect (`own`) or not (`orphan`);
--- null until that is decided. reserved: until then, what an effect that its step has given up may
+-- the step for which it was made. fate: whether that step owns the effect (`own`) or not (`orphan`),
+-- or the workflow was erased before (`late`); null until that is decided. reserved: until then, what an effect that its step has given up may
 -- still cost, in micro-USD.
 CREATE TABLE webhook_deliveries (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
@@ -22,7 +22,7 @@ CREATE TABLE webhook_deliveries (
   decision_failures integer DEFAULT 0 NOT NULL,
   decide_after timestamptz,
   CONSTRAINT webhook_deliveries_once UNIQUE (platform, delivery_id),
-  CONSTRAINT webhook_deliveries_fate CHECK (fate IN ('own', 'orphan'))
+  CONSTRAINT webhook_deliveries_fate CHECK (fate IN ('own', 'orphan', 'late'))
 );
 
 CREATE INDEX webhook_deliveries_by_external_id ON webhook_deliveries (external_id)
