@@ -36,6 +36,8 @@ class Family:
     refusal: str | None
     kept_seconds: float | None = None
     """How long its bundle is kept; None for ever."""
+    bytes: int = 0
+    """About how much room its payloads take in PostgreSQL."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,30 @@ def families(connection: Any, roots: Sequence[UUID]) -> list[Family]:
         )
         for row in rows
     ]
+
+
+def sizes(connection: Any, chosen: Sequence[Family]) -> dict[UUID, int]:
+    """About how much room the payloads of each family take in PostgreSQL, by its root."""
+    root_of = {id: family.root for family in chosen for id in family.ids}
+    found = dict.fromkeys(root_of.values(), 0)
+    for row in dicts(connection, _SIZES, {"ids": list(root_of)}):
+        found[root_of[row["id"]]] += row["bytes"]
+    return found
+
+
+# The size of a column is known without its content.
+_SIZES = """
+SELECT id, sum(coalesce(one, 0) + coalesce(other, 0))::bigint AS bytes FROM (
+  SELECT id, pg_column_size(input) AS one, pg_column_size(output) AS other FROM workflows
+   WHERE id = ANY (%(ids)s::uuid[])
+  UNION ALL
+  SELECT workflow_id, pg_column_size(input), pg_column_size(output) FROM steps
+   WHERE workflow_id = ANY (%(ids)s::uuid[])
+  UNION ALL
+  SELECT workflow_id, pg_column_size(request), pg_column_size(response) FROM intents
+   WHERE workflow_id = ANY (%(ids)s::uuid[])) AS p
+ GROUP BY id
+"""
 
 
 def archive(reading: Any, writing: Any, chosen: Sequence[Family], step: Step = go_on) -> Moved:

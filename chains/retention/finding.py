@@ -11,10 +11,12 @@ from typing import Any
 from uuid import UUID
 
 from app.archive.connecting import dicts
-from app.archive.moving import Family, families
+from app.archive.moving import Family, families, sizes
 from chains.retention.policy import Policy
 
 PAGE = 1000
+MOST_BYTES = 32 * 2**20
+"""The most bytes of payloads in one batch, as PostgreSQL stores them: a batch is held in memory."""
 FIRST = UUID(int=0)
 
 
@@ -56,6 +58,8 @@ def _page(connection: Any, kept: Policy, after: UUID, now: datetime, end: UUID) 
             page.refused[family.refusal] = page.refused.get(family.refusal, 0) + 1
         elif hot is not None and family.ended_at and now - family.ended_at >= _span(hot):
             page.due.append(replace(family, kept_seconds=of_types.archive))
+    room = sizes(connection, page.due)
+    page.due = [replace(family, bytes=room[family.root]) for family in page.due]
     return page
 
 
@@ -80,20 +84,23 @@ def _id_of(now: datetime, seconds: float) -> UUID:
     return UUID(int=max(milliseconds, 0) << 80)
 
 
-def batches(found: Sequence[Family], most: int) -> Iterator[list[Family]]:
-    """The families in batches with at most so many workflows; a larger family is one alone.
+def batches(
+    found: Sequence[Family], most: int, most_bytes: int = MOST_BYTES
+) -> Iterator[list[Family]]:
+    """The families in batches with at most so many workflows and bytes; a larger family is one
+    alone.
 
     >>> one, three = (Family(FIRST, (FIRST,) * n, (), None, None) for n in (1, 3))
     >>> [len(batch) for batch in batches([one, one, three, one], 2)]
     [2, 1, 1]
     """
     batch: list[Family] = []
-    size = 0
+    size = room = 0
     for family in found:
-        if batch and size + len(family.ids) > most:
+        size, room = size + len(family.ids), room + family.bytes
+        if batch and (size > most or room > most_bytes):
             yield batch
-            batch, size = [], 0
+            batch, size, room = [], len(family.ids), family.bytes
         batch.append(family)
-        size += len(family.ids)
     if batch:
         yield batch

@@ -8,11 +8,13 @@ import pytest
 from app import db
 from app.archive import manifests
 from app.archive.bundle import key_of
+from app.archive.connecting import connected
 from app.archive.holding import hold
 from app.errors import NotFound
 from app.record.verification import verify
 from app.settings import current
-from chains.retention import job
+from chains.retention import finding, job
+from chains.retention.policy import policy
 from tests.integration.archive.conftest import make_family, rows_of, seen
 from tests.integration.conftest import Kernel, Threads
 
@@ -179,6 +181,21 @@ def test_what_was_archived_is_named_and_erased_whatever_the_archive_of_others_me
     assert states == {"expired"}
     row = db.row("SELECT sum(bundles) AS named, sum(erased) AS erased FROM archive_manifests", ())
     assert row == {"named": 1, "erased": 1}
+
+
+def test_a_batch_is_bounded_by_its_bytes_too(kernel: Kernel) -> None:
+    for _ in range(3):
+        db.row(
+            "UPDATE steps SET output = (SELECT to_jsonb(string_agg(gen_random_uuid()::text, ''))"
+            " FROM generate_series(1, 3000)) WHERE workflow_id = %s AND key = 'first'",
+            (make_family(kernel)[0],),
+        )
+    pass_days(91)
+    with connected() as connection:
+        (page,) = finding.pages(connection, policy())
+    assert [family.bytes // 100_000 for family in page.due] == [1, 1, 1]
+    sizes = [len(each) for each in finding.batches(page.due, job.BATCH, 300_000)]
+    assert sizes == [2, 1]
 
 
 def test_two_runs_at_once_archive_each_family_once(kernel: Kernel, in_threads: Threads) -> None:
