@@ -65,6 +65,11 @@ class Call:
         return self.claim.user_id
 
     @property
+    def is_rehearsed(self) -> bool:
+        """Whether the workflow is rehearsed, in memory: then nothing of it is in the database."""
+        return False
+
+    @property
     def is_compensating(self) -> bool:
         """Whether this is the action's own compensation, which reads the vendor's state first."""
         return self.claim.undo and not self.is_other_action

@@ -6,9 +6,10 @@ own; a wait takes one event. What is not finished at once is left to the reconci
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from uuid import UUID
 
 import structlog
@@ -189,14 +190,14 @@ def _look(row: Json | None) -> bool:
     first, last_type = types_of(waiter.event_type)
     at, last, spent = row["looked_to"] or _BEGINNING, row["looked_to_id"] or _FIRST, Look([], None)
     while True:
-        rows = db.hot(
-            "events_for_wait_v1",
-            "uuid, text, text, integer, timestamptz, uuid",
-            (wait_id, first, last_type, _LOOK_EVENTS, at, last),
-        )
+        page = (wait_id, first, last_type, _LOOK_EVENTS, at, last)
+        rows = db.hot("events_for_wait_v1", _EVENTS, page)
         for each in rows:
             event = Stored(**{name: each[name] for name in FIELDS})
-            if _takes(waiter, event, spent) and _give(wait_id, event):
+            if _takes(waiter, event, spent):
+                # If the wait does not take it, its time is over. Then it is not looked at: its
+                # step looks for the last time (look_for_the_last_time).
+                _give(wait_id, event)
                 return True
             at, last = event.received_at, event.id
             if spent.work >= LOOK_WORK:
@@ -207,14 +208,53 @@ def _look(row: Json | None) -> bool:
 
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_OPEN = (
-    "SELECT id, event_type, filter, given, looked_to, looked_to_id FROM event_waits"
-    " WHERE event_id IS NULL"
-)
+_ANY = "SELECT id, event_type, filter, given, looked_at, looked_to, looked_to_id FROM event_waits"
+_OPEN = f"{_ANY} WHERE event_id IS NULL"
 _LOOKED_TO = (
     "UPDATE event_waits SET looked_to = %s, looked_to_id = %s, look_after = clock_timestamp(),"
     " failures = 0 WHERE id = %s AND looked_at IS NULL"
 )
+
+
+def look_for_the_last_time(external_id: str, until: datetime) -> Json | None:
+    """End a wait whose time was over at `until`, and return what it has of its event, or None.
+
+    An event that was received in time may not have been brought to the wait: whoever stored it has
+    died, or has not come to it yet.
+    """
+    row = db.call(f"{_ANY} WHERE external_id = %s", (external_id,))
+    if row is None:
+        return None
+    waiter = Waiter(row["id"], row["event_type"], row["filter"], row["given"], False)
+    at, last = row["looked_to"] or _BEGINNING, row["looked_to_id"] or _FIRST
+    stored = () if row["looked_at"] else _events("events_for_wait_v1", waiter, at, last)
+    for event in chain(stored, _events("events_to_bring_v1", waiter, _BEGINNING, _FIRST)):
+        if _takes(waiter, event, Look([], None)):
+            taken = _end(waiter, event, until)
+            if taken is not None:
+                return taken
+    return _end(waiter, None, until)
+
+
+def _events(function: str, waiter: Waiter, at: datetime, last: UUID) -> Iterator[Stored]:
+    types = types_of(waiter.event_type)
+    while True:
+        rows = db.hot(function, _EVENTS, (waiter.id, *types, _LOOK_EVENTS, at, last))
+        for each in rows:
+            yield Stored(**{name: each[name] for name in FIELDS})
+        if not rows:
+            return
+        at, last = rows[-1]["received_at"], rows[-1]["id"]
+
+
+_EVENTS = "uuid, text, text, integer, timestamptz, uuid"
+
+
+def _end(waiter: Waiter, event: Stored | None, until: datetime) -> Json | None:
+    facts = (None, None) if event is None else (event.id, dumps(event.scope["event"]))
+    row = db.call("SELECT end_wait_v1(%s, %s, %s, %s) AS taken", (waiter.id, *facts, until))
+    taken: Json | None = None if row is None else row["taken"]
+    return taken
 
 
 def sweep_events(until: float, read: Callable[[UUID], Stored | None]) -> int:

@@ -44,6 +44,11 @@ class RehearsedCall(Call):
         self.workflow = workflow
         self.row = row
 
+    @property
+    def is_rehearsed(self) -> bool:
+        """True."""
+        return True
+
     def deliveries(self, external_id: str | None = None) -> list[Json]:
         """The signals, or the event, that the step has taken.
 

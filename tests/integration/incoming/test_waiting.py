@@ -1,5 +1,6 @@
 """An event and the wait of a step find each other, whichever comes first and whoever dies."""
 
+import time
 from typing import Any
 from uuid import UUID
 
@@ -149,6 +150,31 @@ def test_a_wait_without_its_event_ends_as_it_says(
     db.row("UPDATE event_waits SET created_at = created_at - interval '2 hours'", ())
     clean_events_in()
     assert waits() == {"open": 0, "taken": 0}
+
+
+@pytest.mark.parametrize("died", ["before the match", "before the look", "late"])
+def test_an_event_accepted_in_time_ends_its_wait_though_it_is_brought_too_late(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, died: str
+) -> None:
+    if died == "before the look":
+        send(kernel, paid(1, order=2), paid(2))
+        monkeypatch.setattr(waiting, "LOOK_WORK", 1)  # the look ends after the first event
+    filter = "event.data.order < input.order"
+    event = {"type": "order.*", "filter": filter, "within_last": "1h"}
+    workflow = kernel.start(waiting_for(kernel, event, timeout="1d"), {"order": 2})
+    drive()
+    if died != "before the look":
+        events = intake.store(kernel.user_id, [paid(2), paid(3)])
+        db.row("UPDATE incoming_events SET received_at = received_at - interval '1 minute'", ())
+    assert kernel.step(workflow, "paid")["status"] == "waiting"
+    pass_time("1 day")
+    assert kernel.step(workflow, "paid")["status"] == "pending"
+    if died == "late":
+        matching.match_at_once([each.id for each in events])
+    else:
+        waiting.sweep_waits(time.monotonic() + 1.0)  # it must not spoil what the step looks for
+    assert output(kernel, workflow) == {"order": 1, "id": "2"}
+    assert waits() == {"open": 0, "taken": 1}
 
 
 def test_a_paused_workflow_keeps_the_event_and_a_stopped_one_takes_none(

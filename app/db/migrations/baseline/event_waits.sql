@@ -1,6 +1,6 @@
 -- The waits of steps for events. A wait is open until event_id, the event that it took at ended_at; a
--- wait whose time is over, or whose step was skipped or stopped, stays open and is deleted later. Its
--- step no longer has the status `waiting`.
+-- wait whose time is over is deleted by the attempt that times out. One whose step was skipped or
+-- stopped stays open and is deleted later.
 --
 -- event_type: a type of events, a prefix such as order.*, or *. filter: a condition over the event
 -- and given, the values that it reads beside the event, which do not change. key: only an event with

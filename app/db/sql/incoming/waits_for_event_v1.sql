@@ -21,7 +21,9 @@ BEGIN
       WHERE w.user_id = p_user AND w.event_type = t.event_type AND w.event_id IS NULL
         AND w.key = k.key AND w.id > p_from AND w.since <= p_received
         -- Not joined, so that each is looked up by its key.
-        AND (SELECT s.status = 'waiting' AND s.external_id = w.external_id FROM steps AS s
+        -- A step whose time is over takes what was received before (see wake_by_event_v1).
+        AND (SELECT s.status IN ('waiting', 'pending', 'running')
+                    AND s.external_id = w.external_id FROM steps AS s
               WHERE s.workflow_id = w.workflow_id AND s.key = w.step_key)
       ORDER BY w.id LIMIT p_most) AS o
    ORDER BY o.id LIMIT p_most;

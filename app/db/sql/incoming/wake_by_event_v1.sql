@@ -5,6 +5,7 @@
 -- verdicts:
 --   woken: the caller publishes the step.
 --   paused: the step is published when the workflow is resumed.
+--   awake: the step's time is over, but the event was received before; its attempt takes the event.
 --   over: the wait takes this event no more: it has one, its time is over, or its workflow stops.
 CREATE OR REPLACE FUNCTION wake_by_event_v1(
   p_wait uuid, p_event uuid, p_payload jsonb, p_ends boolean, p_republish double precision)
@@ -12,6 +13,7 @@ RETURNS TABLE (verdict text, workflow_id uuid, step_key text) LANGUAGE plpgsql A
 DECLARE
   v record;
   w record;
+  found_status text;
 BEGIN
   IF p_ends THEN
     UPDATE incoming_events SET wakes_at = NULL, wakes_from = NULL
@@ -24,21 +26,28 @@ BEGIN
     RETURN QUERY SELECT 'over', v.workflow_id, v.step_key;
     RETURN;
   END IF;
-  UPDATE steps AS s SET status = 'pending', wake_at = NULL,
-         publish_after = clock_timestamp() + seconds(p_republish)
-    FROM event_waits AS o, incoming_events AS e
+  SELECT s.status INTO found_status
+    FROM event_waits AS o, incoming_events AS e, steps AS s
    WHERE o.id = p_wait AND o.event_id IS NULL AND e.id = p_event
-     AND s.workflow_id = v.workflow_id AND s.key = v.step_key AND s.status = 'waiting'
-     AND s.external_id = v.external_id
-     AND e.received_at BETWEEN o.since AND s.wake_at - (playalter_now() - clock_timestamp());
+     AND s.workflow_id = v.workflow_id AND s.key = v.step_key
+     AND s.status IN ('waiting', 'pending', 'running') AND s.external_id = v.external_id
+     AND e.received_at BETWEEN o.since
+         AND CASE s.status WHEN 'waiting' THEN s.wake_at
+                           ELSE (s.input ->> 'until')::timestamptz END
+             - (playalter_now() - clock_timestamp());
   IF NOT FOUND THEN RETURN QUERY SELECT 'over', v.workflow_id, v.step_key; RETURN; END IF;
   UPDATE event_waits SET event_id = p_event, ended_at = clock_timestamp(),
          looked_at = coalesce(looked_at, clock_timestamp())
    WHERE id = p_wait;
-  INSERT INTO webhook_deliveries (platform, delivery_id, external_id, kind, payload, consumed_at)
-  VALUES ('control', v.external_id, v.external_id, 'event', p_payload, clock_timestamp());
-  PERFORM append_event_v1(v.workflow_id, 'StepWoken', v.step_key,
-                          jsonb_build_object('external_id', v.external_id, 'event_id', p_event));
+  PERFORM store_given_v1(v.workflow_id, v.step_key, v.external_id, p_event, p_payload);
+  -- A claim does not lock the workflow row, but it takes no step that waits.
+  IF found_status <> 'waiting' THEN
+    RETURN QUERY SELECT 'awake', v.workflow_id, v.step_key;
+    RETURN;
+  END IF;
+  UPDATE steps AS s SET status = 'pending', wake_at = NULL,
+         publish_after = clock_timestamp() + seconds(p_republish)
+   WHERE s.workflow_id = v.workflow_id AND s.key = v.step_key;
   PERFORM wake_by_v1(v.workflow_id, playalter_now() + seconds(p_republish));
   RETURN QUERY SELECT CASE WHEN w.paused_at IS NULL THEN 'woken' ELSE 'paused' END,
                       v.workflow_id, v.step_key;
