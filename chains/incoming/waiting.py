@@ -57,11 +57,15 @@ class Waiter:
 
 @dataclass
 class Look:
-    """Which waits an event ends, as far as was looked. `after`: where to go on; None: no more."""
+    """Which waits an event ends, as far as was looked. `after`: where to go on; None: no more.
+
+    `failed`: the first wait that could not be woken, in this look or in one before it.
+    """
 
     found: list[Waiter]
     after: UUID | None
     work: int = 0
+    failed: UUID | None = None
 
 
 def look_for_waits(event: Stored, work: int, after: UUID = _FIRST) -> Look:
@@ -110,26 +114,31 @@ def wake(event: Stored, look: Look, until: float) -> bool:
     """Wake the steps of the waits that were found, and return whether all waits were looked at.
 
     At the time `until` (time.monotonic) the rest is left to the reconciler, and so is what was not
-    looked at.
+    looked at. If a wait could not be woken, the event stays due, with all waits from that on.
     """
-    last, has_failed = len(look.found) - 1, False
+    last = len(look.found) - 1
     for number, waiter in enumerate(look.found):
         if time.monotonic() >= until:
-            _leave(event, UUID(int=waiter.id.int - 1))
+            if look.failed is None:
+                _leave(event, _before(waiter.id))
             return False
-        ends = look.after is None and number == last and not has_failed
+        ends = look.after is None and number == last and look.failed is None
         try:
             _wake(waiter, event, ends=ends)
         except (*AWAY, Unavailable):
             raise
         except Exception as err:  # it delays no others, and is due again later
-            has_failed = True
+            look.failed = look.failed or waiter.id
             log.error("incoming.wake_failed", wait=str(waiter.id), exc_info=err)
-    if look.after is not None and not has_failed:
+    if look.failed is None and look.after is not None:
         _leave(event, look.after)
-    elif not look.found:
+    elif look.failed is None and not look.found:
         db.row(_ENDS, (event.id,))
     return look.after is None
+
+
+def _before(wait_id: UUID) -> UUID:
+    return UUID(int=wait_id.int - 1)
 
 
 def _leave(event: Stored, after: UUID) -> None:
@@ -263,11 +272,20 @@ def sweep_events(until: float, read: Callable[[UUID], Stored | None]) -> int:
     for row in due:
         with logged("incoming.not_woken", event_id=str(row["id"])):
             event = read(row["id"])
-            is_done, after = event is None, row["wakes_from"] or _FIRST
-            while event is not None and not is_done and time.monotonic() < until:
-                look = look_for_waits(event, LOOK_WORK, after)
-                is_done, after = wake(event, look, until), look.after or after
+            if event is not None:
+                _sweep_event(event, row["wakes_from"] or _FIRST, until)
     return len(due)
+
+
+def _sweep_event(event: Stored, after: UUID, until: float) -> None:
+    failed: UUID | None = None
+    is_done = False
+    while not is_done and time.monotonic() < until:
+        look = look_for_waits(event, LOOK_WORK, after)
+        look.failed = failed
+        is_done, after, failed = wake(event, look, until), look.after or after, look.failed
+    if failed is not None and not is_done:
+        _leave(event, _before(failed))
 
 
 def sweep_waits(until: float) -> int:

@@ -241,6 +241,32 @@ def test_a_wait_whose_worker_died_before_it_looked_is_looked_for(
     assert output(kernel, workflow) == {"order": 2, "id": "2"}
 
 
+def test_a_wait_that_could_not_be_woken_delays_no_others_and_is_woken_later(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = waiting_for(kernel, PAID)
+    workflows = [kernel.start(name, {"order": 1}) for _ in range(3)]
+    drive()
+    due = "UPDATE incoming_events SET wakes_at = clock_timestamp() WHERE wakes_at IS NOT NULL"
+    first = kernel.step(workflows[0], "paid")["external_id"]
+    db.row(  # a row that is in the way of what the first wait is given
+        "INSERT INTO webhook_deliveries (platform, delivery_id, kind, payload)"
+        " VALUES ('control', %s, 'event', '{}')",
+        (first,),
+    )
+    monkeypatch.setattr(waiting, "LOOK_WORK", 1)  # a look for each wait
+    send(kernel, paid(1))
+    for _ in range(2):
+        db.row(due, ())
+        reconcile()
+    assert [output(kernel, each) for each in workflows] == [None, *[{"order": 1, "id": "1"}] * 2]
+    db.row("DELETE FROM webhook_deliveries WHERE delivery_id = %s", (first,))
+    db.row(due, ())
+    reconcile()
+    assert output(kernel, workflows[0]) == {"order": 1, "id": "1"}
+    assert db.row("SELECT wakes_at FROM incoming_events", ()) == {"wakes_at": None}
+
+
 def test_an_event_of_another_user_or_of_a_long_chain_wakes_nothing(kernel: Kernel) -> None:
     row = db.row("SELECT create_user_v1('eve@example.com') AS id", ())
     assert row is not None
