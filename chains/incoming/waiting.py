@@ -153,13 +153,19 @@ _ENDS = "UPDATE incoming_events SET wakes_at = NULL, wakes_from = NULL WHERE id 
 
 
 def _wake(waiter: Waiter, event: Stored, *, ends: bool) -> None:
-    if waiter.is_looked:
+    # An earlier event may be stored, and the wait's own look has not ended. So it is done here. It
+    # may have passed the place of this event, which was committed later than it was received.
+    if waiter.is_looked or look_for_events(waiter.id) or _is_passed(waiter, event):
         _give(waiter.id, event, ends=ends)
-        return
-    # An earlier event may be stored, and the wait's own look has not ended. So it is done here.
-    look_for_events(waiter.id)
-    if ends:
+    elif ends:
         db.row(_ENDS, (event.id,))
+
+
+def _is_passed(waiter: Waiter, event: Stored) -> bool:
+    return db.call(_PASSED, (waiter.id, event.received_at, event.id)) is not None
+
+
+_PASSED = "SELECT FROM event_waits WHERE id = %s AND (looked_to, looked_to_id) >= (%s, %s)"
 
 
 def _give(wait_id: UUID, event: Stored, *, ends: bool = False) -> bool:

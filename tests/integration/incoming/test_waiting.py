@@ -267,6 +267,22 @@ def test_a_wait_that_could_not_be_woken_delays_no_others_and_is_woken_later(
     assert db.row("SELECT wakes_at FROM incoming_events", ()) == {"wakes_at": None}
 
 
+@pytest.mark.parametrize("earlier", [1, 3])
+def test_an_event_that_is_committed_behind_the_place_of_a_look_is_not_lost(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, earlier: int
+) -> None:
+    send(kernel, *(paid(number, order=2) for number in range(earlier)))
+    monkeypatch.setattr(waiting, "LOOK_WORK", 1)  # the look has come to the first event
+    event = {"type": "*", "filter": "event.data.order < input.order", "within_last": "1h"}
+    workflow = kernel.start(waiting_for(kernel, event), {"order": 2})
+    drive()
+    (late,) = intake.store(kernel.user_id, [paid(9)])
+    received = "UPDATE incoming_events SET received_at = received_at - interval '1 minute'"
+    db.row(f"{received} WHERE id = %s", (late.id,))
+    matching.match_at_once([late.id])
+    assert output(kernel, workflow) == {"order": 1, "id": "9"}
+
+
 def test_an_event_of_another_user_or_of_a_long_chain_wakes_nothing(kernel: Kernel) -> None:
     row = db.row("SELECT create_user_v1('eve@example.com') AS id", ())
     assert row is not None

@@ -23,6 +23,7 @@ BEGIN
          clock_timestamp() + seconds(p_patience)
     FROM workflows AS w JOIN steps AS s ON s.workflow_id = w.id
    WHERE w.id = p_workflow AND s.key = p_key
-  ON CONFLICT (external_id) DO UPDATE SET looked_at = NULL, look_after = excluded.look_after;
+  ON CONFLICT (external_id) DO UPDATE
+    SET looked_at = NULL, looked_to = NULL, looked_to_id = NULL, look_after = excluded.look_after;
   RETURN verdict;
 END $$;
