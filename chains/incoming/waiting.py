@@ -7,7 +7,7 @@ own; a wait takes one event. What is not finished at once is left to the reconci
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain
 from uuid import UUID
@@ -39,6 +39,8 @@ SWEPT = 200
 """The most events, or waits, that the reconciler takes at once."""
 LOOK_WORK = 100_000
 """Units of work of filters for one event, or one wait, at once: about as many microseconds."""
+LOOK_SECONDS = 0.5
+"""Time for the pages of waits that are read for one event at once."""
 _LOOK_EVENTS = 50
 _FIRST = UUID(int=0)
 _LONGEST_REASON = 500
@@ -59,19 +61,21 @@ class Waiter:
 class Look:
     """Which waits an event ends, as far as was looked. `after`: where to go on; None: no more.
 
-    `failed`: the first wait that could not be woken, in this look or in one before it.
+    `failed`: the first wait that could not be woken, in this look or in one before it. `raised`:
+    how often a wait's filter failed, and why it did last, until it is stored (see _note).
     """
 
     found: list[Waiter]
     after: UUID | None
     work: int = 0
     failed: UUID | None = None
+    raised: dict[UUID, tuple[int, str]] = field(default_factory=dict)
 
 
 def look_for_waits(event: Stored, work: int, after: UUID = _FIRST) -> Look:
     """The waits whose filters the event fulfils, from the wait `after` on, until so much work was
-    done."""
-    look = Look([], after)
+    done. If the time is over too, no further page is read."""
+    look, until = Look([], after), time.monotonic() + LOOK_SECONDS
     types, keys = list(patterns(event.type)), keys_of(event.scope["event"])
     mine = None if keys is None else [NO_KEY, *keys]
     while look.after is not None and look.work < work:
@@ -89,6 +93,9 @@ def look_for_waits(event: Stored, work: int, after: UUID = _FIRST) -> Look:
         else:
             if len(rows) < BATCH:
                 look.after = None
+        _note(look)
+        if time.monotonic() >= until:
+            break
     return look
 
 
@@ -101,13 +108,32 @@ def _takes(waiter: Waiter, event: Stored, spent: Look) -> bool:
     try:
         return expressions.holds(waiter.filter, {**waiter.given, **event.scope}, meter)
     except ExpressionInvalid as err:
-        db.row(_RAISED, (clean(str(err))[:_LONGEST_REASON], waiter.id))
+        times, _ = spent.raised.get(waiter.id, (0, ""))
+        spent.raised[waiter.id] = times + 1, clean(str(err))[:_LONGEST_REASON]
         return False
     finally:
         spent.work += FILTER_WORK - meter.work_left
 
 
-_RAISED = "UPDATE event_waits SET raised = raised + 1, reason = %s WHERE id = %s"
+def _note(look: Look) -> None:
+    """Store which filters have failed, in one statement: there may be thousands."""
+    if look.raised:
+        times, reasons = zip(*look.raised.values(), strict=True)
+        db.row(_RAISED, (list(look.raised), list(times), list(reasons)))
+        look.raised.clear()
+
+
+# Nothing is lost with it but a count, so its commit is not flushed. All lock rows in one order.
+_RAISED = """
+WITH not_flushed AS (SELECT set_config('synchronous_commit', 'off', true)),
+locked AS (
+  SELECT v.id, g.times, g.reason
+    FROM not_flushed, unnest(%s::uuid[], %s::integer[], %s::text[]) AS g (id, times, reason)
+    JOIN event_waits AS v ON v.id = g.id
+   ORDER BY v.id FOR NO KEY UPDATE OF v)
+UPDATE event_waits AS w SET raised = raised + l.times, reason = l.reason
+  FROM locked AS l WHERE w.id = l.id
+"""
 
 
 def wake(event: Stored, look: Look, until: float) -> bool:
@@ -210,14 +236,17 @@ def _look(row: Json | None) -> bool:
         for each in rows:
             event = Stored(**{name: each[name] for name in FIELDS})
             if _takes(waiter, event, spent):
+                _note(spent)
                 # If the wait does not take it, its time is over. Then it is not looked at: its
                 # step looks for the last time (look_for_the_last_time).
                 _give(wait_id, event)
                 return True
             at, last = event.received_at, event.id
             if spent.work >= LOOK_WORK:
+                _note(spent)
                 db.row(_LOOKED_TO, (at, last, wait_id))
                 return False
+        _note(spent)
         if not rows:
             return True
 
@@ -242,9 +271,11 @@ def look_for_the_last_time(external_id: str, until: datetime) -> Json | None:
         return None
     waiter = Waiter(row["id"], row["event_type"], row["filter"], row["given"], False)
     at, last = row["looked_to"] or _BEGINNING, row["looked_to_id"] or _FIRST
+    spent = Look([], None)
     stored = () if row["looked_at"] else _events("events_for_wait_v1", waiter, at, last)
     for event in chain(stored, _events("events_to_bring_v1", waiter, _BEGINNING, _FIRST)):
-        if _takes(waiter, event, Look([], None)):
+        if _takes(waiter, event, spent):
+            _note(spent)
             taken = _end(waiter, event, until)
             if taken is not None:
                 return taken

@@ -132,6 +132,25 @@ def test_a_filter_that_fails_on_an_event_is_noted_and_takes_others(kernel: Kerne
     assert "invalid type for value: 1" in row["reason"]
 
 
+def test_filters_that_fail_on_an_event_are_noted_in_one_statement(kernel: Kernel) -> None:
+    name = waiting_for(kernel, {"type": "order.*", "filter": "length(event.data.order) > `0`"})
+    for _ in range(5):
+        kernel.start(name)
+    drive()
+    send(kernel, paid(1))
+    noted = "SELECT count(DISTINCT xmin::text) AS by, min(raised), max(raised) FROM event_waits"
+    assert db.row(noted, ()) == {"by": 1, "min": 1, "max": 1}
+
+
+def test_a_filter_that_fails_on_stored_events_is_noted_for_each(kernel: Kernel) -> None:
+    send(kernel, paid(1), paid(2), paid(3, data={"order": "c"}))
+    filter = "length(event.data.order) > `0`"
+    event = {"type": "order.*", "filter": filter, "within_last": "1h"}
+    workflow = kernel.start(waiting_for(kernel, event))
+    assert output(kernel, workflow) == {"order": "c", "id": "3"}
+    assert db.row("SELECT raised FROM event_waits", ()) == {"raised": 2}
+
+
 @pytest.mark.parametrize(
     ("rest", "status"), [({}, "failed"), ({"on_timeout": "go_on"}, "succeeded")]
 )
