@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -207,6 +208,7 @@ def test_a_schedule_is_run_now_by_its_policy_or_another(ask: Ask) -> None:
     key = {"Idempotency-Key": "once"}
     ran = ask("POST", "schedules/daily/run", 201, headers=key)
     assert ran["outcome"] == "started"
+    assert datetime.fromisoformat(ran["nominal_at"]).microsecond == 0
     assert ask("POST", "schedules/daily/run", 200, headers=key) == ran
     assert ask("POST", "schedules/daily/run", 201)["outcome"] == "skipped"
     assert ask("POST", "schedules/daily/run", 201, overlap="buffer_one")["outcome"] == "buffered"

@@ -58,14 +58,15 @@ def run_now(caller: Caller, name: str, *, request_id: str, overlap: str | None =
 def _fired(schedule: reading.Schedule, request_id: str, overlap: str | None) -> bool:
     """Decide the request, unless another process holds the schedule or has changed it."""
     starter = Starter()
+    nominal = schedule.now.replace(microsecond=0)  # as the times of schedules are
     key = key_of_request(schedule.id, request_id)
     try:
-        starter.prepared(schedule, schedule.now, key)
+        starter.prepared(schedule, nominal, key)
     except ExpressionInvalid as err:
         raise InvalidInput(str(err), field="/input", code="expression_failed") from err
     manual = Candidate(
         "manual",
-        schedule.now,
+        nominal,
         overlap or schedule.overlap,
         overlap=overlap,
         request_id=request_id,
