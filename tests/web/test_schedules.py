@@ -125,6 +125,17 @@ def test_what_is_wrong_is_refused_with_its_place(ask: Ask) -> None:
     assert ask("GET", "schedules")["items"] == []
 
 
+@pytest.mark.parametrize(
+    "past", [{"times": ["2026-01-01T00:00:00Z"]}, HOURLY | {"ends_at": "2026-01-01T00:00:00Z"}]
+)
+def test_a_schedule_whose_times_are_all_past_is_only_created_paused(
+    ask: Ask, past: dict[str, Any]
+) -> None:
+    problem = create(ask, status=422, spec=past)
+    assert (problem["code"], problem["errors"][0]["pointer"]) == ("times_past", "/spec")
+    assert create(ask, spec=past, paused="for a backfill")["next_at"] is None
+
+
 def test_a_name_is_used_once_by_each_user(ask: Ask, stranger: Caller) -> None:
     create(ask)
     assert create(ask, status=409)["code"] == "schedule_exists"

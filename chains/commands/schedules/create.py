@@ -60,12 +60,15 @@ class _Sample:
 def create(caller: Caller, wanted: Wanted, *, note_of_pause: str | None = None) -> UUID:
     """Create a schedule, paused if `note_of_pause` is given, and return its id.
 
-    Raise InvalidInput, with all faults of one part, if its times or its input are wrong, and
-    Conflict if the caller has a schedule of this name.
+    Raise InvalidInput, with all faults of one part, if its times or its input are wrong, or if all
+    its times are past and it is not paused (then it may be for backfills), and Conflict if the
+    caller has a schedule of this name.
     """
     schedule_id = uuid7()
     spec, now = _checked(caller, wanted, schedule_id)
     times = times_after(spec, schedule_id, now)
+    if times.next is None and note_of_pause is None:
+        raise InvalidInput(_PAST, field="/spec", code="times_past")
     given = _columns(wanted, spec, now) | {
         "id": schedule_id,
         "user": caller.id,
@@ -85,6 +88,12 @@ def create(caller: Caller, wanted: Wanted, *, note_of_pause: str | None = None) 
 
     _refusing(lambda: db.patiently(insert), wanted)
     return schedule_id
+
+
+_PAST = (
+    "all its times are past, so it would never fire: change them, or create it paused and start"
+    " a backfill"
+)
 
 
 def change(caller: Caller, wanted: Wanted) -> None:
