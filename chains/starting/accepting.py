@@ -5,6 +5,7 @@ its debounce or batch may make it a part of a workflow that waits. All of that c
 transaction that writes the start, or in one that writes no start.
 """
 
+import math
 from typing import Any, Literal
 
 import psycopg2
@@ -144,7 +145,7 @@ def accept(start: Start, wanted: Json, statement: Statement) -> Json:
         after = float(row["retry_after"])
         raise TooMany(
             f"nothing was started: {start.type} accepts {rate['limit']} starts in"
-            f" {rate['period']:g} s{_of_key(rate['key'])}; try again after {after:.0f} s",
+            f" {rate['period']:g} s{_of_key(rate['key'])}; try again after {math.ceil(after)} s",
             code="rate_limited",
             after=after,
         )

@@ -34,6 +34,24 @@ def test_what_is_used_comes_back_evenly_and_for_each_key_alone(kernel: Kernel) -
     assert count("workflows") == 4
 
 
+def test_time_of_the_next_start_is_rounded_up(kernel: Kernel) -> None:
+    name = limited(kernel, {"limit": 1, "period": "1s"})
+
+    def ask() -> None:
+        # Several times, in case that the machine takes so long between the two.
+        for _ in range(5):
+            db.row(
+                "INSERT INTO start_rates (type, key, tat)"
+                " VALUES (%s, '', playalter_now() + interval '0.4 s')"
+                " ON CONFLICT (type, key) DO UPDATE SET tat = excluded.tat",
+                (name,),
+            )
+            kernel.start(name)
+
+    with pytest.raises(TooMany, match="try again after 1 s"):
+        ask()
+
+
 @pytest.mark.parametrize(("limit", "seconds"), [(7, 60.0), (3, 10.0), (1, 1.0), (1000, 86400.0)])
 def test_limit_of_any_size_is_reached_exactly(kernel: Kernel, limit: int, seconds: float) -> None:
     taken = db.rows(
