@@ -166,6 +166,21 @@ def test_flow_control_is_shown_to_users_and_to_operators(
     assert flow_of(client, operator, definition="other").lanes == []
 
 
+def test_limits_of_a_definition_are_all_that_its_starts_wait_for(
+    client: FlaskClient, start: Ask
+) -> None:
+    operator = Caller(*keys.create_key("root@example.com", is_admin=True))
+    shared = {"limit": 1, "scope": "account", "name": "video"}
+    start("one", {"concurrency": [{"limit": 5}, shared], "throttle": {"limit": 9, "period": "1s"}})
+    admit()
+    seen = flow_of(client, operator, definition="sample").limits
+    assert seen is not None
+    assert sorted((each.scope, each.name) for each in seen) == [
+        *(("account", "video"), ("definition", "sample"), ("throttle", "sample")),
+    ]
+    assert flow_of(client, operator, definition="video").limits == []
+
+
 def test_commands_show_flow_control_in_words(server: str, caller: Caller, start: Ask) -> None:
     operator = Caller(*keys.create_key("root@example.com", is_admin=True))
     limited = {"concurrency": [{"limit": 1}], "rate_limit": {"limit": 9, "period": "1h"}}

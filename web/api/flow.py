@@ -30,7 +30,7 @@ def get_flow(query: FlowQuery) -> Response:
     found = {
         "waiting": [each for each in waiting if query.definition in (None, each["type"])],
         "gatherings": flow.gatherings(user_id, is_operator=is_all, **chosen),
-        "limits": flow.flow_limits(name=query.definition, most=query.limit) if is_all else None,
+        "limits": flow.flow_limits(**chosen) if is_all else None,
         "lanes": flow.flow_lanes(**chosen) if is_all else None,
         "rates": flow.rates(**chosen) if is_all else None,
     }

@@ -14,7 +14,9 @@ SELECT f.id, f.scope, f.name, f.key, f.tat, f.opens_at,
        (SELECT count(*) FROM (
           SELECT FROM flow_lanes AS b WHERE b.blocked_on = f.id LIMIT 1000) AS b) AS blocked_lanes
   FROM (SELECT * FROM flow_limits
-         WHERE id > :after AND (CAST(:name AS text) IS NULL OR name = :name)
+         WHERE id > :after AND (CAST(:definition AS text) IS NULL
+            OR name = :definition AND scope IN ('definition', 'throttle')
+            OR id IN (SELECT unnest(limits) FROM flow_lanes WHERE definition = :definition))
          ORDER BY id LIMIT :most) AS f
   LEFT JOIN (SELECT u.id, min(u.most) AS least, max(u.most) AS greatest
                FROM flow_lanes AS l CROSS JOIN LATERAL unnest(l.limits, l.mosts) AS u (id, most)
@@ -23,8 +25,8 @@ SELECT f.id, f.scope, f.name, f.key, f.tat, f.opens_at,
 """)
 
 
-def flow_limits(*, name: str | None = None, after: int = 0, most: int = 100) -> list[Json]:
-    """The limits and throttles in use (those of one name, if it is given), after the id `after`.
+def flow_limits(*, definition: str | None = None, after: int = 0, most: int = 100) -> list[Json]:
+    """The limits and throttles in use (by one definition, if it is given), after the id `after`.
 
     Each has `id`, `scope` (or `throttle`), `name`, `key`, `held` (places that are taken), `most`
     (its number; `most_from` differs if definitions or versions give it different numbers),
@@ -32,7 +34,7 @@ def flow_limits(*, name: str | None = None, after: int = 0, most: int = 100) -> 
     `held` and no `most`.
     """
     with begin_read() as connection:
-        given = {"name": name, "after": after, "most": most}
+        given = {"definition": definition, "after": after, "most": most}
         rows = connection.execute(_LIMITS, given).mappings().all()
     return [
         {
