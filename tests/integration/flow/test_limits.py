@@ -143,3 +143,23 @@ def test_only_closed_lanes_are_deleted(kernel: Kernel) -> None:
     again = kernel.start(name, {"of": "a"})
     admit()
     assert states([again]) == ["running"]
+
+
+def test_no_limit_is_left_when_its_lanes_are_deleted(kernel: Kernel) -> None:
+    limits = [{"limit": 1}, {"limit": 9, "key": "input.of"}]
+    name = controlled(kernel, concurrency=limits)
+    kernel.start(name, {"of": "a"})
+    admit()
+
+    def clean() -> tuple[int, int]:
+        db.row("SELECT clean_flow_v1(0, 1)", ())
+        return count("flow_lanes"), count("flow_limits")
+
+    # It runs, so its places are held.
+    assert clean() == (0, 2)
+    turn()
+    assert clean() == (0, 0)
+    kernel.start(name, {"of": "a"})
+    admit()
+    turn()
+    assert clean() == (0, 0)
