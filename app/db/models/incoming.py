@@ -82,6 +82,7 @@ class EventWait(Base):
     key: Mapped[int]
     """Only an event with this key can fulfil the filter; 0: none is known."""
     since: Mapped[datetime]
+    until: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     looked_at: Mapped[datetime | None]
     looked_to: Mapped[datetime | None]

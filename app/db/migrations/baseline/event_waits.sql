@@ -4,8 +4,8 @@
 --
 -- event_type: a type of events, a prefix such as order.*, or *. filter: a condition over the event
 -- and given, the values that it reads beside the event, which do not change. key: only an event with
--- this key (see incoming_events) can fulfil the filter; 0 if no key is known. since: when the window of
--- the wait begins.
+-- this key (see incoming_events) can fulfil the filter; 0 if no key is known. since and until: the
+-- window of the wait, which ends with its time-out.
 --
 -- Both sides commit first and then look for the other: an event for waits, a wait for events that are
 -- stored already. looked_at: when the wait had looked for them; the reconciler does it at look_after if
@@ -23,6 +23,7 @@ CREATE TABLE event_waits (
   given jsonb NOT NULL,
   key integer NOT NULL,
   since timestamptz NOT NULL,
+  until timestamptz NOT NULL,
   created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
   looked_at timestamptz,
   looked_to timestamptz,

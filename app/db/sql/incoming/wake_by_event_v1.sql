@@ -33,7 +33,7 @@ BEGIN
      AND s.status IN ('waiting', 'pending', 'running') AND s.external_id = v.external_id
      AND e.received_at BETWEEN o.since
          AND CASE s.status WHEN 'waiting' THEN s.wake_at
-                           ELSE (s.input ->> 'until')::timestamptz END
+                           ELSE o.until END
              - (playalter_now() - clock_timestamp());
   IF NOT FOUND THEN RETURN QUERY SELECT 'over', v.workflow_id, v.step_key; RETURN; END IF;
   UPDATE event_waits SET event_id = p_event, ended_at = clock_timestamp(),

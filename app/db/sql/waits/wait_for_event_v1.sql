@@ -16,14 +16,15 @@ BEGIN
                           p_until, NULL, NULL, NULL, 0);
   IF verdict <> 'recorded' THEN RETURN verdict; END IF;
   INSERT INTO event_waits (user_id, workflow_id, step_key, external_id, event_type, filter, given, key,
-                           since, look_after)
+                           since, until, look_after)
   SELECT w.user_id, p_workflow, p_key, p_external_id, p_type, p_filter, p_given, p_event_key,
          -- Events are received by the clock of the machine.
-         clock_timestamp() - (playalter_now() - s.ready_at) - seconds(p_within),
+         clock_timestamp() - (playalter_now() - s.ready_at) - seconds(p_within), p_until,
          clock_timestamp() + seconds(p_patience)
     FROM workflows AS w JOIN steps AS s ON s.workflow_id = w.id
    WHERE w.id = p_workflow AND s.key = p_key
   ON CONFLICT (external_id) DO UPDATE
-    SET looked_at = NULL, looked_to = NULL, looked_to_id = NULL, look_after = excluded.look_after;
+    SET looked_at = NULL, looked_to = NULL, looked_to_id = NULL, until = excluded.until,
+        look_after = excluded.look_after;
   RETURN verdict;
 END $$;
