@@ -209,6 +209,25 @@ def test_a_child_waits_while_its_parents_step_does(kernel: Kernel, agreeing: Non
     assert states([parent, row["id"]]) == ["succeeded", "succeeded"]
 
 
+def test_a_family_takes_one_place_of_a_limit_that_parent_and_child_need(
+    kernel: Kernel, agreeing: None
+) -> None:
+    shared = {"limit": 1, "scope": "account", "name": "gpu"}
+    called = [
+        kernel.register(noop("own"), flow={"concurrency": [shared]}),
+        kernel.register(noop("also"), flow={"concurrency": [shared, {"limit": 1}]}),
+    ]
+    calls = [{"workflow": f"call_{each}", "type": each} for each in called]
+    parent = kernel.register({"sequence": calls}, flow={"concurrency": [shared]})
+    family, other = kernel.start(parent), kernel.start(called[0])
+    admit()
+    for _ in range(6):
+        assert states([family]) == ["succeeded"] or states([other]) == ["pending"]
+        turn()
+    assert states([family, other]) == ["succeeded", "succeeded"]
+    assert count("flow_turns") == 0
+
+
 @pytest.mark.parametrize("undo", [True, False])
 def test_a_child_that_waits_stops_with_its_parent(
     kernel: Kernel, undo: bool, agreeing: None

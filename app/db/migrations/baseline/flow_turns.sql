@@ -1,6 +1,7 @@
 -- The places of limits that workflows hold, from their admission to their end, which includes their
 -- undoing. A place is a row, so nothing is counted up or down. If a lane has only throttles, its
--- workflows have a row for the first of them, which says that they were admitted.
+-- workflows have a row for the first of them, which says that they were admitted. So does a row for
+-- the limit 0, of a child whose ancestors hold all places that it needs.
 --
 -- is_extra: the workflow had ended and was reopened to be undone. It has taken its place again even
 -- if the limit was full: an undoing that is owed does not wait. Or it is a fork for which its source

@@ -141,6 +141,10 @@ BEGIN
        CROSS JOIN LATERAL unnest(l.limits, l.intervals) WITH ORDINALITY AS u (id, seconds, number)
        WHERE u.seconds IS NULL
           OR u.number = 1 AND array_position(l.intervals, NULL) IS NULL
+      UNION ALL
+      -- A child that needs no place, because its ancestors hold them.
+      SELECT g.workflow_id, 0 FROM gone AS g JOIN flow_lanes AS l ON l.id = g.lane_id
+       WHERE l.limits = '{}'
       ON CONFLICT DO NOTHING),
     moved AS (
       UPDATE flow_lanes AS l SET tag = l.tag + s.cost / l.weight, changed_at = clock_timestamp(),

@@ -40,6 +40,7 @@ BEGIN
     SELECT organisation_id, project_id, budget_id INTO home
       FROM workflows WHERE id = p_parent AND status = 'running' FOR KEY SHARE;
     IF NOT FOUND THEN RETURN 'parent_stopped'; END IF;
+    p_flow := flow_of_child_v1(p_parent, p_flow, home.organisation_id, home.project_id);
   END IF;
   IF waits THEN
     lane := flow_lane_v1(p_type, p_flow, home.organisation_id, home.project_id,
