@@ -209,6 +209,20 @@ def test_a_child_waits_while_its_parents_step_does(kernel: Kernel, agreeing: Non
     assert states([parent, row["id"]]) == ["succeeded", "succeeded"]
 
 
+def test_a_child_is_accepted_however_many_wait_in_its_lane(kernel: Kernel, agreeing: None) -> None:
+    child = limited(kernel, 1, depth=1)
+    kernel.start(child)
+    admit()
+    kernel.start(child)
+    parent = kernel.start(kernel.register({"workflow": "call", "type": child}))
+    _run_only(parent)
+    (row,) = db.rows("SELECT status FROM workflows WHERE parent_id = %s", (parent,))
+    assert (row["status"], count("flow_entries")) == ("pending", 2)
+    for _ in range(4):
+        turn()
+    assert states([parent]) == ["succeeded"]
+
+
 def test_a_family_takes_one_place_of_a_limit_that_parent_and_child_need(
     kernel: Kernel, agreeing: None
 ) -> None:

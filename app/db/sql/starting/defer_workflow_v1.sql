@@ -44,7 +44,8 @@ BEGIN
   END IF;
   IF waits THEN
     lane := flow_lane_v1(p_type, p_flow, home.organisation_id, home.project_id,
-                         (p_flow ->> 'depth')::integer);
+                         -- The step of a parent could not wait for its lane to be less full.
+                         CASE WHEN p_parent IS NULL THEN (p_flow ->> 'depth')::integer END);
     IF lane IS NULL THEN RETURN 'full'; END IF;
   END IF;
   INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,
