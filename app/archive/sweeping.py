@@ -61,16 +61,17 @@ def remove(writing: Any, step: Step = go_on) -> int:
     A volume without other bundles is swept next. The others of a volume are copied to a new one
     first. Returns the number of volumes.
     """
-    rows = dicts(writing, _TO_REMOVE, (_MOST,))
-    for row in rows:
+    removed = 0
+    for row in dicts(writing, _TO_REMOVE, (_MOST,)):
         if row["kept"] == 0:
-            dicts(writing, _EMPTY, (row["volume_id"],))
+            removed += len(dicts(writing, _EMPTY, (row["volume_id"],)))
             continue
         try:
             _copy(writing, row["volume_id"], step)
+            removed += 1
         except (BundleDamaged, NotFound) as err:
             log.error("archive.not_removed", volume=str(row["volume_id"]), exc_info=err)
-    return len(rows)
+    return removed
 
 
 # A volume of which a bundle is not told of yet waits for the next run.
@@ -85,9 +86,11 @@ HAVING bool_and(b.state NOT IN ('replaced', 'expired')
  ORDER BY b.volume_id LIMIT %s
 """
 _EMPTY = """
-UPDATE archive_volumes SET state = 'sweeping' WHERE id = %s AND NOT EXISTS (
+UPDATE archive_volumes SET state = 'sweeping'
+ WHERE id = %s AND state = 'kept' AND NOT EXISTS (
   SELECT FROM archive_bundles WHERE volume_id = archive_volumes.id
      AND state IN ('archived', 'restored'))
+RETURNING id
 """
 
 

@@ -92,6 +92,7 @@ def run(
         counts.removed = sweeping.remove(writing, step)
         worker.archive(kept)
         counts.manifests += manifests.make_all(writing, step)
+        counts.removed += sweeping.remove(writing, step)
         counts.swept += sweeping.sweep(writing, step, given_up_seconds=given_up_seconds)
         worker.note()
     log.info("archive.ran", **counts.shown())
