@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from app.archive.bundle import Bundle, BundleDamaged, BundleTooLarge, checked, key_of
+from app.archive.bundle import Bundle, BundleDamaged, BundleTooLarge, checked, digest, key_of
 from app.errors import Conflict, NotFound, Unavailable
 from app.files.storage import storage
 
@@ -48,6 +48,18 @@ def verified(place: Place) -> Bundle:
     return checked(place.read(), place.sha256)
 
 
+def download(place: Place) -> bytes:
+    """The bytes of a bundle, as they were recorded. Raises Unavailable if it is missing or is not
+    what was recorded."""
+    try:
+        data = place.read()
+    except NotFound as err:
+        raise _unreadable(err) from err
+    if digest(data) != place.sha256:
+        raise _unreadable("its hash is not the recorded one")
+    return data
+
+
 def bundle(place: Place) -> Bundle:
     """The content of a bundle, to show it.
 
@@ -65,15 +77,17 @@ def bundle(place: Place) -> Bundle:
     except BundleTooLarge as err:
         raise _too_large() from err
     except (NotFound, BundleDamaged) as err:
-        message = (
-            f"the archived workflow cannot be read: {err}; `playalter events verify` says more"
-        )
-        raise Unavailable(message, code="bundle_unreadable") from err
+        raise _unreadable(err) from err
     with _lock:
         _kept[place.sha256] = found
         while sum(each.size for each in _kept.values()) > LARGEST:
             _kept.popitem(last=False)
     return found
+
+
+def _unreadable(why: object) -> Unavailable:
+    message = f"the archived workflow cannot be read: {why}; `playalter events verify` says more"
+    return Unavailable(message, code="bundle_unreadable")
 
 
 def _too_large() -> Conflict:

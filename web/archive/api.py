@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from app.archive import holding, restoring
+from app.archive import holding, reading, restoring
 from app.platform import Json
 from app.queries import archived_workflow
 from app.queries.archive import archive_state
@@ -120,7 +120,7 @@ def get_bundle(path: ArchivePath) -> Response:
     """Lines of JSON, compressed by gzip: a head, then the rows of the root and its children."""
     found = archived_workflow(path.workflow_id, caller(), is_operator=False)
     found.refuse_erased()
-    response = Response(found.place.read(), mimetype="application/gzip")
+    response = Response(reading.download(found.place), mimetype="application/gzip")
     response.headers.set("Content-Disposition", "attachment", filename=f"{found.id}.jsonl.gz")
     response.headers["X-Content-SHA256"] = found.place.sha256
     return response

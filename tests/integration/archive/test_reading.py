@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from app.archive import bundle, reading
-from app.errors import Conflict
+from app.errors import Conflict, Unavailable
 from app.files.storage import storage
 from app.settings import Settings
 
@@ -28,6 +28,18 @@ def test_a_bundle_that_becomes_too_large_is_not_shown(settings: Settings) -> Non
     assert len(data) < reading.LARGEST / 100
     with pytest.raises(Conflict, match="too large"):
         reading.bundle(place_of(1, data))
+
+
+def test_a_damaged_bundle_is_not_given_away(settings: Settings) -> None:
+    place = place_of(1, of_size(1, 10))
+    file = settings.storage_dir / bundle.key_of(place.volume)
+    assert reading.download(place) == file.read_bytes()
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(Unavailable, match="hash"):
+        reading.download(place)
+    file.unlink()
+    with pytest.raises(Unavailable, match="does not exist"):
+        reading.download(place)
 
 
 def test_bundles_in_memory_are_bounded_by_the_size_of_their_text(settings: Settings) -> None:
