@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 GIVEN_UP_SECONDS = 3600.0
 """A volume that was noted so long ago, and has no bundle yet, belongs to a run that has died."""
+_COPIED_SECONDS = 300.0
+"""A file whose bundles were copied stays so long for those who have just read where they were."""
 _MOST = 1000
 
 Row = dict[str, Any]
@@ -29,9 +31,7 @@ def sweep(writing: Any, step: Step = go_on, *, given_up_seconds: float = GIVEN_U
     """Remove the files of runs that have died, and those that are empty. Returns how many."""
     dicts(writing, _GIVE_UP, (given_up_seconds,))
     step("given_up")
-    rows = dicts(
-        writing, "SELECT id FROM archive_volumes WHERE state = 'sweeping' LIMIT %s", (_MOST,)
-    )
+    rows = dicts(writing, _TO_SWEEP, (min(given_up_seconds, _COPIED_SECONDS), _MOST))
     for row in rows:
         storage().delete(key_of(row["id"]))
         step("removed_file")
@@ -48,6 +48,10 @@ def sweep(writing: Any, step: Step = go_on, *, given_up_seconds: float = GIVEN_U
 _GIVE_UP = """
 UPDATE archive_volumes SET state = 'sweeping'
  WHERE state = 'writing' AND noted_at < clock_timestamp() - seconds(%s)
+"""
+_TO_SWEEP = """
+SELECT id FROM archive_volumes
+ WHERE state = 'sweeping' AND noted_at <= clock_timestamp() - seconds(%s) LIMIT %s
 """
 _ERASED = """
 UPDATE archive_bundles SET state = 'erased'
@@ -86,7 +90,7 @@ HAVING bool_and(b.state NOT IN ('replaced', 'expired')
  ORDER BY b.volume_id LIMIT %s
 """
 _EMPTY = """
-UPDATE archive_volumes SET state = 'sweeping'
+UPDATE archive_volumes SET state = 'sweeping', noted_at = '-infinity'
  WHERE id = %s AND state = 'kept' AND NOT EXISTS (
   SELECT FROM archive_bundles WHERE volume_id = archive_volumes.id
      AND state IN ('archived', 'restored'))
@@ -112,7 +116,7 @@ def _copy(writing: Any, old: UUID, step: Step) -> None:
         ids = [row["id"] for row in rows]
         moved = dicts(writing, _MOVE, (new, ids, parts.starts, old)) if taken else []
         if len(moved) == len(rows):
-            dicts(writing, "UPDATE archive_volumes SET state = 'sweeping' WHERE id = %s", (old,))
+            dicts(writing, _LEAVE, (old,))
         else:
             raise BundleDamaged(f"the bundles of volume {old} have changed meanwhile")
     step("copied")
@@ -131,6 +135,9 @@ SELECT id, start, size, sha256 FROM archive_bundles
 """
 _TAKE = """
 UPDATE archive_volumes SET state = 'kept' WHERE id = %s AND state = 'writing' RETURNING id
+"""
+_LEAVE = """
+UPDATE archive_volumes SET state = 'sweeping', noted_at = clock_timestamp() WHERE id = %s
 """
 _MOVE = """
 UPDATE archive_bundles AS b SET volume_id = %s, start = g.start

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from app import db
+from app.errors import Conflict
 
 
 def verdict(function: str, parameters: Mapping[str, Any], *, is_dry: bool) -> str:
@@ -49,10 +50,17 @@ def barrier(workflow_id: UUID) -> None:
 
 
 def lock(connection: Connection, workflow_id: UUID) -> str:
-    """Lock the workflow row FOR NO KEY UPDATE, and return the workflow's status."""
-    return str(
-        connection.execute(
-            text("SELECT status FROM workflows WHERE id = :id FOR NO KEY UPDATE"),
-            {"id": workflow_id},
-        ).scalar_one()
-    )
+    """Lock the workflow row FOR NO KEY UPDATE, and return the workflow's status.
+
+    Raises Conflict if the workflow was archived after the caller had read it.
+    """
+    status = connection.execute(
+        text("SELECT status FROM workflows WHERE id = :id FOR NO KEY UPDATE"),
+        {"id": workflow_id},
+    ).scalar_one_or_none()
+    if status is None:
+        raise Conflict(
+            "the workflow has just been archived; send the request again",
+            code="workflow_archived",
+        )
+    return str(status)

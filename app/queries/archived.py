@@ -60,6 +60,10 @@ def archived_workflow(workflow_id: UUID, user_id: UUID, is_operator: bool) -> Ar
         "archived_workflow", _TYPES, (workflow_id, user_id, is_operator), query=_OF_ONE
     )
     row = rows[0]
+    if row["state"] == "restored" and db.has_replica():
+        # A replica that lags behind may not know yet that it was archived again.
+        asked = (workflow_id, user_id, is_operator)
+        row = db.read("archived_workflow", _TYPES, asked, query=_OF_ONE, from_primary=True)[0]
     if row["state"] == "restored":
         raise Restored("the workflow is not archived any more")
     return Archived(

@@ -141,9 +141,13 @@ def test_one_of_two_bundles_in_a_file_is_erased_whenever_a_run_dies(kernel: Kern
     (volume,) = files() - {manifests.key_of(1)}
     hold(held, "ops", "a dispute")
     pass_days(401)
-    for step in ("copy_noted", "copy_written", "copied", "removed_file"):
+    for step in ("copy_noted", "copy_written", "copied"):
         with pytest.raises(Death):
             run(step=dies_at(step))
+    run()
+    assert volume in files()  # for those who have just read that the bundle is there
+    with pytest.raises(Death):
+        run(step=dies_at("removed_file", times=3), given_up_seconds=0.0)
     run(given_up_seconds=0.0)
     run(given_up_seconds=0.0)
     assert volume not in files()

@@ -14,6 +14,7 @@ from app.archive.holding import hold, release
 from app.archive.restoring import restore
 from app.db.models import Base
 from app.errors import Conflict, NotFound
+from app.protocol.controls import lock
 from app.queries import ArchivedFilters, archived_list
 from app.queries.archive import expiring
 from app.record.verification import verify
@@ -231,6 +232,14 @@ def test_controls_refuse_an_archived_workflow(
     with pytest.raises(NotFound):
         queries.workflow_detail(family[0], eve["id"])
     assert queries.workflow_detail(family[0], eve["id"], is_operator=True)["owner"]
+
+
+def test_a_control_of_a_workflow_that_was_archived_meanwhile_says_so(
+    kernel: Kernel, family: tuple[UUID, UUID]
+) -> None:
+    move(family[0])
+    with db.begin() as connection, pytest.raises(Conflict, match="just been archived"):
+        lock(connection, family[0])
 
 
 def test_a_restored_family_is_what_it_was_and_may_be_archived_again(
