@@ -140,10 +140,13 @@ def test_an_end_that_does_not_come_is_given_up(
         restate.await_end(ids, patience, 0.001)
 
 
+@pytest.mark.parametrize(
+    "said", ["partition 0 doesn't exist on this node", "node lookup for partition 1 failed"]
+)
 def test_a_query_is_sent_again_while_the_server_takes_over_a_partition(
-    restate: side.Restate, monkeypatch: pytest.MonkeyPatch
+    restate: side.Restate, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
-    monkeypatch.setattr(Ingress, "refuses", "partition 0 doesn't exist on this node")
+    monkeypatch.setattr(Ingress, "refuses", said)
     assert restate.recorded(W1) == Recorded(3, 9, 9)
 
 

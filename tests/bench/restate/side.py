@@ -19,8 +19,8 @@ _JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 _NOT_READY = 470
 """The status of the output of an invocation that has not ended."""
 _OPEN_BEFORE_PAUSE = 4
-_MOVING = b"doesn't exist on this node"
-"""What a query is told while the server takes over a partition, as it does after its start."""
+_MOVING = (b"doesn't exist on this node", b"node lookup for partition")
+"""What a query is told while the server takes over its partitions, as it does after its start."""
 _MOVED_SECONDS = 30.0
 
 
@@ -100,7 +100,7 @@ class Restate:
             if status < 300:
                 rows: list[dict[str, Any]] = json.loads(said)["rows"]
                 return int(rows[0]["n"])
-            if _MOVING not in said or time.monotonic() > until:
+            if not any(each in said for each in _MOVING) or time.monotonic() > until:
                 raise SystemExit(f"{query} was answered {status}: {said[:300]!r}")
             time.sleep(0.1)
 
