@@ -1,5 +1,4 @@
-"""The consumer of a worker: it sends task events in batches, reports the worker's work, and fetches
-fewer messages ahead if they take long.
+"""The consumer of a worker: it sends task events in batches, and reports the worker's work.
 
 Celery itself publishes the buffered events in the next turn of its event loop. Under load this is
 nearly half of the main process's work. Here, events wait for 0.2 seconds or until there are 240. A
@@ -19,8 +18,6 @@ from app.broker import presence, wanted_events
 FLUSH_SECONDS = 0.2
 SAMPLE_SECONDS = 1.0
 EVENTS_AT_ONCE = 240
-SLOW_SECONDS = 0.25
-"""What messages take on average, if the worker is to fetch none before a slot is free."""
 _LOST_SECONDS = 5.0
 """A planned flush that has not run within this time counts as lost."""
 
@@ -69,7 +66,7 @@ class Presence(bootsteps.StartStopStep):
         every = parent.timer.call_repeatedly
         self._timers = (
             every(presence.TELL_SECONDS, _tell, (parent,)),
-            every(SAMPLE_SECONDS, _sample, (parent, _Pace())),
+            every(SAMPLE_SECONDS, _slots_used.sample),
             every(SAMPLE_SECONDS, _follow, (parent,)),
         )
         _follow(parent)
@@ -102,39 +99,6 @@ _slots_used = _SlotsUsed()
 """A worker has one consumer after the other, but one process."""
 
 
-class _Pace:
-    """Whether the messages of a worker take long, by what its slots did since the last look.
-
-    A message that a worker has fetched is ahead of whatever is published later, so those that wait
-    in a worker of slow steps would keep a newcomer waiting for as long as one more of them takes.
-    """
-
-    def __init__(self) -> None:
-        self._seconds, self._ended = _slots_used.seconds, _ended()
-
-    def is_slow(self) -> bool:
-        """Look, and start to count again."""
-        seconds, ended = _slots_used.seconds, _ended()
-        mean = (seconds - self._seconds) / max(ended - self._ended, 1)
-        self._seconds, self._ended = seconds, ended
-        return mean > SLOW_SECONDS
-
-
-def _sample(consumer: Any, pace: _Pace) -> None:
-    _slots_used.sample()
-    # Celery itself lowers the count for a while after a loss of the broker, and raises it again.
-    if not consumer.initial_prefetch_count or not consumer._maximum_prefetch_restored:
-        return
-    each = 1 if pace.is_slow() else consumer.prefetch_multiplier
-    with consumer.qos._mutex:
-        # The event loop tells the channel of it, when it sees the difference.
-        consumer.qos.value = consumer.pool.num_processes * each
-
-
-def _ended() -> int:
-    return int(state.all_total_count[0]) - len(state.active_requests)
-
-
 def _follow(consumer: Any) -> None:
     wanted_events.follow(consumer.event_dispatcher)
 
@@ -142,7 +106,8 @@ def _follow(consumer: Any) -> None:
 def _work(consumer: Any) -> presence.Work:
     _slots_used.sample()
     held, active = len(state.reserved_requests), len(state.active_requests)
-    return presence.Work(consumer.pool.limit, held, active, _ended(), _slots_used.seconds)
+    ended = state.all_total_count[0] - active
+    return presence.Work(consumer.pool.limit, held, active, ended, _slots_used.seconds)
 
 
 def _tell(consumer: Any) -> None:
