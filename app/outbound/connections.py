@@ -7,13 +7,9 @@ Invariant: `before_write` of the HTTP seam is called before the first byte of a 
 and `before_read` before each read of an answer.
 """
 
-import io
-import math
 import os
 import socket
-import struct
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.outbound import destinations, trust
 from app.outbound.decoding import ACCEPTED
+from app.outbound.sockets import LEAST_SECONDS, KernelTimedSocket, Readable
 
 if TYPE_CHECKING:
     import requests
@@ -30,10 +27,6 @@ if TYPE_CHECKING:
     from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _AGENT = "playalter"
-_LEAST_SECONDS = 0.001
-"""The shortest time-out that is set. A time-out of zero would make a Python socket non-blocking."""
-_SLACK_SECONDS = 0.05
-"""By so much a time-out may be too long. It saves setting it anew for each read."""
 _MOST_POOLS = 10
 """The number of hosts to which a thread keeps connections."""
 
@@ -74,6 +67,9 @@ def send(
     import urllib3
 
     own = _own_connections(hooks, is_guarded)
+    own.last.is_last = any(
+        name.lower() == "connection" and value.lower() == "close" for name, value in headers.items()
+    )
     endpoint = _endpoint(url, tuple((name, str(value)) for name, value in (params or {}).items()))
     return own.pool(endpoint).urlopen(
         # requests does the same: some SDKs pass "post", and servers want upper case.
@@ -139,10 +135,18 @@ def _endpoint(url: str, params: tuple[tuple[str, str], ...]) -> _Endpoint:
 
 
 @dataclass
+class _Last:
+    """Whether the request that a thread sends says that it is the last one of its connection."""
+
+    is_last: bool = False
+
+
+@dataclass
 class _Connections:
     """The connections of one thread. `pools` are those of the adapters of `session`, by origin."""
 
     session: "requests.Session"
+    last: _Last
     pools: dict[tuple[str, str], "urllib3.HTTPConnectionPool"] = field(default_factory=dict)
 
     def pool(self, endpoint: _Endpoint) -> "urllib3.HTTPConnectionPool":
@@ -176,60 +180,9 @@ def _own_connections(hooks: Hooks, is_guarded: bool) -> _Connections:
         _local.own, _local.pid = {}, os.getpid()
     own: dict[bool, _Connections] = _local.own
     if is_guarded not in own:
-        own[is_guarded] = _Connections(_new_session(hooks, is_guarded))
+        last = _Last()
+        own[is_guarded] = _Connections(_new_session(hooks, is_guarded, last), last)
     return own[is_guarded]
-
-
-class _KernelTimedSocket(socket.socket):
-    """A connected socket whose time-outs the kernel measures (SO_RCVTIMEO, SO_SNDTIMEO).
-
-    For its own time-outs, Python calls poll before each read and write, and each poll gives the
-    interpreter to other threads. A signal restarts the kernel's time-out of the call in progress,
-    and so does stopping and continuing the process.
-    """
-
-    _seconds: float | None = None
-
-    def settimeout(self, value: float | None) -> None:
-        """Set the time-out in seconds of each read and of each whole `sendall`. None: no limit."""
-        self._seconds = value
-        # Zero would mean to the kernel that there is no limit.
-        microseconds = 0 if value is None else max(1, round(value * 1_000_000))
-        bound = struct.pack("ll", *divmod(microseconds, 1_000_000))
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
-
-    def gettimeout(self) -> float | None:
-        """The time-out in seconds. None: no limit."""
-        return self._seconds
-
-    def recv_into(self, *args: Any) -> int:
-        """Read like Python's sockets, and raise TimeoutError like them."""
-        try:
-            return super().recv_into(*args)
-        except BlockingIOError as err:
-            raise TimeoutError("timed out") from err
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Write like Python's sockets. TimeoutError is raised after at most twice the time-out."""
-        began, rest = time.monotonic(), memoryview(data).cast("B")
-        while rest:
-            try:
-                rest = rest[self.send(rest, flags) :]
-            except BlockingIOError as err:
-                raise TimeoutError("timed out") from err
-            if rest and self._seconds is not None and time.monotonic() - began > self._seconds:
-                raise TimeoutError("timed out")
-
-    def is_silent(self) -> bool:
-        """Whether the other end has neither sent data nor closed the connection."""
-        try:
-            self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
 
 
 def _make_ready(connection: "HTTPConnection", before_write: Callable[[], float]) -> None:
@@ -240,36 +193,7 @@ def _make_ready(connection: "HTTPConnection", before_write: Callable[[], float])
     left = before_write()
     # The connection's time-out was set before it was connected. Less time may be left now.
     if connection.timeout is None or left < connection.timeout:
-        connection.sock.settimeout(max(left, _LEAST_SECONDS))
-
-
-class _LimitedReader(socket.SocketIO):
-    """Reads from a socket like the reader of `socket.makefile`, and asks before each read."""
-
-    def __init__(self, sock: socket.socket, before_read: Callable[[], float]) -> None:
-        super().__init__(sock, "r")
-        # As `makefile` does: the socket stays open until its readers are closed.
-        sock._io_refs += 1  # type: ignore[attr-defined] # theirs
-        self._own, self._before_read = sock, before_read
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Read like SocketIO, for as long as `before_read` allows."""
-        left, bound = self._before_read(), self._own.gettimeout()
-        if bound is None or left < bound - _SLACK_SECONDS:
-            self._own.settimeout(max(left, _LEAST_SECONDS) if left < math.inf else None)
-        return super().readinto(buffer)
-
-
-@dataclass(frozen=True)
-class _Readable:
-    """A socket as an HTTP response sees it: its reader asks before each read."""
-
-    sock: socket.socket
-    before_read: Callable[[], float]
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        """The reader of the socket."""
-        return io.BufferedReader(_LimitedReader(self.sock, self.before_read))
+        connection.sock.settimeout(max(left, LEAST_SECONDS))
 
 
 def _guarded(connection: "HTTPConnection") -> socket.socket:
@@ -285,7 +209,7 @@ def _guarded(connection: "HTTPConnection") -> socket.socket:
         raise NewConnectionError(connection, "the destination does not answer") from err
 
 
-def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
+def _new_session(hooks: Hooks, is_guarded: bool, last: _Last) -> "requests.Session":
     import requests  # late, as in `send`
 
     session = requests.Session()
@@ -293,7 +217,7 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
     # even replace our Authorization header by one from ~/.netrc.
     session.trust_env = False
     session.headers["User-Agent"] = _AGENT
-    response = _response_class(hooks)
+    response = _response_class(hooks, last)
     connections = (
         _plain_connection_class(hooks, response, is_guarded),
         _secure_connection_class(hooks, response, is_guarded),
@@ -303,13 +227,19 @@ def _new_session(hooks: Hooks, is_guarded: bool) -> "requests.Session":
     return session
 
 
-def _response_class(hooks: Hooks) -> type[HTTPResponse]:
+def _response_class(hooks: Hooks, last: _Last) -> type[HTTPResponse]:
     """Answers that ask `hooks` before each read."""
 
     class LimitedResponse(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             # Of the socket, a response calls only `makefile`, so no whole socket is needed.
-            super().__init__(_Readable(sock, hooks.before_read), *args, **kwargs)  # type: ignore[arg-type]
+            super().__init__(Readable(sock, hooks.before_read), *args, **kwargs)  # type: ignore[arg-type]
+
+        def begin(self) -> None:
+            """Read the head. A connection that the request ends is not used for another one, though
+            the answer does not say that it ends: the other end may be about to close it."""
+            super().begin()
+            self.will_close = self.will_close or last.is_last
 
     return LimitedResponse
 
@@ -322,12 +252,12 @@ def _plain_connection_class(
 
     class PlainConnection(HTTPConnection):
         response_class = response
-        sock: _KernelTimedSocket | None
+        sock: KernelTimedSocket | None
 
         def _new_conn(self) -> socket.socket:
             made = _guarded(self) if is_guarded else super()._new_conn()
             made.settimeout(None)
-            timed = _KernelTimedSocket(fileno=made.detach())
+            timed = KernelTimedSocket(fileno=made.detach())
             timed.settimeout(self.timeout)
             return timed
 

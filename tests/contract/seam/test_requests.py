@@ -114,6 +114,22 @@ def test_a_connection_closed_meanwhile_is_not_written_to() -> None:
             assert closed.wait(5)
 
 
+@pytest.mark.parametrize("body", [b"{}", b""])
+def test_a_connection_that_a_request_ends_is_not_used_again(body: bytes) -> None:
+    """A server need not repeat that it ends, and ends only after its answer has been read."""
+    later: list[bytes] = []
+
+    def close_late(connection: socket.socket) -> None:
+        connection.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        later.append(connection.recv(65536))
+
+    with server(close_late) as url, http.operation("n8n", "run", repeatable=False):
+        for _ in range(2):
+            assert http.send("POST", url, headers={"connection": "Close"}).body == body
+        http.send("POST", url, body=b"{}")
+    assert later[:2] == [b"", b""]
+
+
 def test_a_server_that_does_not_read_the_body_is_given_up() -> None:
     """The request ends with the attempt's deadline, at the latest."""
     gone = threading.Event()
