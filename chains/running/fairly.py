@@ -14,10 +14,13 @@ at once. A step that proves to be heavy while another one is evaluated breaks of
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
+from app import garbage
 from app.aside.child import thread_time
 from app.engine.prepared import Prepared
 from app.engine.reserving import PutOff
@@ -26,6 +29,7 @@ from app.platform import Json
 from app.protocol.claims import Claim, Fenced
 from app.protocol.shares import CALLED, WAITS_FOR_SHARE, await_share
 from chains.running.evaluating import heavy_aside
+from chains.running.reading import records
 from chains.running.shares import HEAVY_SECONDS, Kind, Shares
 from chains.running.turns import Turns
 
@@ -41,6 +45,7 @@ def fairly(prepare: Prepare, shares: Shares, turns: Turns) -> Prepare:
     It also raises Fenced if the claim of such a step is lost, and Unavailable if PostgreSQL does
     not come back in time. `turns` are those of all processes of the worker.
     """
+    garbage.measure_collections()
     return _Fairly(prepare, shares, turns).prepared
 
 
@@ -55,6 +60,10 @@ class _Fairly:
         self._turns = turns
 
     def prepared(self, claim: Claim) -> Prepared:
+        # A process reads a definition once, which is no work of the step that comes first. If it
+        # cannot be read, the preparation says so.
+        with suppress(ValidationError):
+            records().plan(claim.type, claim.version)
         kind = (claim.user_id, claim.type, claim.version, template_of(claim.key))
         if may_wait(claim):
             is_asked = self._shares.is_asked(kind, time.monotonic())

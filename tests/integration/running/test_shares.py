@@ -1,5 +1,6 @@
 """Steps with heavy expressions wait for their user's share before the expressions are evaluated."""
 
+import gc
 import time
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from app.engine.prepared import Prepared
 from app.protocol import intents
 from app.protocol.claims import Claim
 from app.protocol.shares import WAITS_FOR_SHARE
+from chains import registry
 from chains.actions import actions
 from chains.repair.rebuild import differences
 from chains.running.fairly import fairly
@@ -105,6 +107,25 @@ def test_each_further_wait_is_longer(kernel: Kernel) -> None:
     wait = db.row("SELECT wake_at - playalter_now() AS wait FROM steps", ())
     assert wait is not None
     assert wait["wait"].total_seconds() > 1400
+
+
+def test_what_is_no_work_of_a_step_is_not_counted_as_its(kernel: Kernel) -> None:
+    """The definition that a process reads for its first step, and a collection of garbage."""
+    steps = [noop(f"s{n}", v={"$": "input.v"}) for n in range(300)]
+    name = kernel.register({"sequence": steps})
+    workflow = kernel.start(name, {"v": 1})
+    kept = [{"n": n} for n in range(200_000)]
+
+    def collecting(claim: Claim) -> Prepared:
+        gc.collect()
+        return prepare(claim)
+
+    shares = Shares(0.1)
+    registry.forget()
+    fairly(collecting, shares, Turns())(kernel.claim(workflow, "s0"))
+    kind = (kernel.user_id, name, 1, "s0")
+    assert len(kept) == 200_000
+    assert shares.is_asked(kind, time.monotonic()) is False
 
 
 def test_one_heavy_step_of_a_user_runs_at_a_time(kernel: Kernel) -> None:
