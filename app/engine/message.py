@@ -27,6 +27,7 @@ from app.platform import Action
 from app.protocol import claims, outcomes
 from app.protocol.cancelled import Cancelled
 from app.protocol.claims import Advance, Claim
+from app.protocol.known import Known
 
 log = structlog.get_logger()
 
@@ -78,6 +79,7 @@ class Message:
         self.links = Links(task)
         self.events = TakenEvents(task)
         self.workflow_id = workflow_id
+        self.known = Known()
         self._ids: dict[str, str] = {}
         self.since = time.monotonic()
         self.claimed_at = self.since
@@ -120,10 +122,15 @@ class Message:
             advances = self.run_siblings(list(keys))
             if advances is not None:
                 return self.taken_join(siblings.together(advances))
-        found = claims.claim_step(self.workflow_id, keys[0], self.action().attempt_seconds)
+        found = self.claim_one(keys[0])
         if found is None:
             _CANCELLED.refused(self.workflow_id)
         return found
+
+    def claim_one(self, key: str) -> Claim | Advance | None:
+        """Claim one step of the action that runs now."""
+        seconds = self.action().attempt_seconds
+        return claims.claim_step(self.workflow_id, key, seconds, self.known)
 
     def taken_join(self, advance: Advance | None) -> Claim | Advance | None:
         """The claim of the join, if it was claimed with the end of its last part."""
@@ -142,7 +149,8 @@ class Message:
         siblings are recorded already.
         """
         action, prepare = self.action(), self.order.prepare
-        found = siblings.claim_siblings(self.workflow_id, keys, action.attempt_seconds)
+        seconds = action.attempt_seconds
+        found = siblings.claim_siblings(self.workflow_id, keys, seconds, self.known)
         if not found.claims and not found.others:
             return None
         began = self.claimed_at
@@ -164,7 +172,7 @@ class Message:
 
     def run_alone(self, key: str) -> Advance:
         """Claim, run and record one sibling that cannot be claimed together with others."""
-        found = claims.claim_step(self.workflow_id, key, self.action().attempt_seconds)
+        found = self.claim_one(key)
         if not isinstance(found, Claim):
             return found or Advance("fenced")
         self.claim = found
@@ -205,6 +213,8 @@ class Message:
             else record(claim, result, fraction=random.random())
         )
         self.report_end(claim.key, result, advance, began)
+        if result.move is Moves.FINISH and advance.verdict != "fenced":
+            result.finish.tell(claim)
         if advance.claim is None:
             return advance
         assert following is not None

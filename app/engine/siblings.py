@@ -22,6 +22,7 @@ from app.payload import dumps
 from app.platform import Action
 from app.protocol import leases
 from app.protocol.claims import Advance, Claim, claim_of
+from app.protocol.known import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,12 @@ class Ended:
     since: float
 
 
-def claim_siblings(workflow_id: UUID, keys: list[str], attempt_seconds: float) -> Claimed:
+def claim_siblings(
+    workflow_id: UUID, keys: list[str], attempt_seconds: float, known: Known
+) -> Claimed:
     """Claim those of the siblings `keys` that can be claimed together.
+
+    `known` is what their message knows of the workflow.
 
     Raises Unavailable if PostgreSQL does not come back in time.
     """
@@ -73,6 +78,7 @@ def claim_siblings(workflow_id: UUID, keys: list[str], attempt_seconds: float) -
             user_id=row["user_id"],
             type=row["type"],
             version=row["version"],
+            known=known,
         )
         for row in rows
         if row["is_claimed"]
@@ -171,9 +177,12 @@ def _record_together(
     )
     if row["verdict"] == "singly":
         return []
-    join = None if row["fence"] is None else claim_of(workflow_id, row["joined"], row)
+    recorded, known = set(row["recorded"] or ()), done[0][0].known
+    for claim, result in done:
+        if claim.key in recorded:
+            result.finish.tell(claim)
+    join = None if row["fence"] is None else claim_of(workflow_id, row["joined"], row, known)
     advance = Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], join)
-    recorded = set(row["recorded"] or ())
     return [
         Ended(claim, result, advance if claim.key in recorded else Advance("fenced"), recorded_at)
         for claim, result in done

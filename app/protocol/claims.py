@@ -3,12 +3,13 @@
 Each function is one transaction on an autocommit connection of this process.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from app import db, settings
 from app.platform import Json
+from app.protocol.known import Known
 
 
 class Fenced(Exception):
@@ -47,6 +48,8 @@ class Claim:
     """Whether the workflow spends a budget, in which the step must reserve what it may cost."""
     code: str | None = None
     """The code of the step's error; None if it has none, or if a step before it was claimed too."""
+    known: Known = field(default_factory=Known, compare=False, repr=False)
+    """What the message of this claim knows of the workflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,16 @@ class Advance:
     claim: Claim | None = None
 
 
-def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
-    """The claim that a row of `claim_step` or `advance_step` describes."""
+def claim_of(workflow_id: UUID, key: str, row: dict[str, Any], known: Known) -> Claim:
+    """The claim that a row of `claim_step` or `advance_step` describes; `known` learns from it."""
+    if row.get("given") is not None:
+        known.workflow = {
+            "id": workflow_id,
+            "type": row["type"],
+            "user_id": row["user_id"],
+            "started_at": row["begun_at"],
+            "input": row["given"],
+        }
     return Claim(
         workflow_id,
         key,
@@ -84,6 +95,7 @@ def claim_of(workflow_id: UUID, key: str, row: dict[str, Any]) -> Claim:
         row["version"],
         bool(row["is_budgeted"]),
         row.get("code"),
+        known,
     )
 
 
@@ -95,8 +107,10 @@ _CLAIMS = db.Together(
 )
 
 
-def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | Advance | None:
-    """Claim the step.
+def claim_step(
+    workflow_id: UUID, key: str, attempt_seconds: float, known: Known | None = None
+) -> Claim | Advance | None:
+    """Claim the step. `known` is what its message knows of the workflow.
 
     Returns an Advance if the step was recorded earlier, and None if it must not run now. Raises
     Unavailable if PostgreSQL does not come back in time.
@@ -105,7 +119,7 @@ def claim_step(workflow_id: UUID, key: str, attempt_seconds: float) -> Claim | A
         (workflow_id, key, settings.current().lease_seconds, attempt_seconds, republish_seconds())
     )
     if row["verdict"] == "claimed":
-        return claim_of(workflow_id, key, row)
+        return claim_of(workflow_id, key, row, Known() if known is None else known)
     if row["verdict"] == "done":
         return Advance("done", tuple(row["released"] or ()), row["joined"])
     return None

@@ -58,6 +58,11 @@ class Finish:
     is_pivot: bool = False
     orphan: Json | None = None
 
+    def tell(self, claim: Claim) -> None:
+        """Let the message of a step know this end, which is recorded."""
+        if self.status == "succeeded" and self.error is None:
+            claim.known.note(claim.key, self.output)
+
 
 _FINISHES = db.Together(
     "finish_step_v1",
@@ -136,7 +141,8 @@ def advance_step(
             *attempt.answered(),
         ),
     )
-    taken = claim_of(claim.workflow_id, next_key, row) if row["verdict"] == "advanced" else None
+    is_taken = row["verdict"] == "advanced"
+    taken = claim_of(claim.workflow_id, next_key, row, claim.known) if is_taken else None
     return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"], taken)
 
 

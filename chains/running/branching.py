@@ -65,7 +65,7 @@ def _expand(claim: Claim, plan: Plan, step: PlannedStep) -> Turn:
     window = step.block.max_concurrency
 
     def read_input() -> Json:
-        found: Json = workflow_names(claim.workflow_id)["input"]
+        found: Json = workflow_names(claim)["input"]
         return found
 
     least = least_steps_of_items(plan, template_of(join), items, read_input)
@@ -154,14 +154,14 @@ def collected(claim: Claim, plan: Plan, step: PlannedStep) -> Collected:
     if isinstance(step.block, Loop):
         last = keys[-1:]
         return Collected(next((row["output"] for row in _listed(claim, last)), None))
-    found = outputs(claim.workflow_id, keys)
+    found = outputs(claim, keys)
     values = [found[key]["output"] if key in found else None for key in keys]
     is_collecting = isinstance(step.block, Map) and step.block.on_item_failure == "collect"
     return Collected(values, _failures(claim, plan, step) if is_collecting else None)
 
 
 def _listed(claim: Claim, keys: list[str]) -> list[Json]:
-    found = outputs(claim.workflow_id, keys)
+    found = outputs(claim, keys)
     return [found[key] for key in keys if key in found]
 
 

@@ -260,9 +260,9 @@ def _checked_with(claim: Claim) -> Callable[[str], str | None]:
 def _workflow_output(claim: Claim, plan: Plan, step: PlannedStep, outcome: Json) -> Json:
     """The workflow's output; `outcome` is the outcome of its last step, not recorded yet."""
     others = [key for key in plan.output_references if key != step.key]
-    found = outputs(claim.workflow_id, others)
+    found = outputs(claim, others)
     found[step.key] = seen(outcome)
-    scope = workflow_names(claim.workflow_id) | {
+    scope = workflow_names(claim) | {
         "steps": {key: found.get(key) for key in plan.output_references}
     }
     try:

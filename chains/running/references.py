@@ -1,7 +1,6 @@
 """The values that references read: the workflow's input and the recorded outcomes of its steps."""
 
 from typing import Any
-from uuid import UUID
 
 from app import db
 from app.errors import Permanent
@@ -36,22 +35,25 @@ def scope_of(claim: Claim, step: PlannedStep, *, own: bool = False) -> Json:
         names = {name: key for name, key in step.scope.items() if key in step.references}
         reads = step.names
     keys = {name: concrete(key, indexes) for name, key in names.items()}
-    found = outputs(claim.workflow_id, list(keys.values()))
+    found = outputs(claim, list(keys.values()))
     scope: Json = {
         "steps": {name: found.get(key) for name, key in keys.items()},
         "item": claim.item,
         "index": indexes[-1] if indexes else None,
     }
     if reads & {"input", "workflow"}:
-        scope |= workflow_names(claim.workflow_id)
+        scope |= workflow_names(claim)
     if "now" in reads:
         scope["now"] = written(records().ready_at(claim.workflow_id, claim.key))
     return scope
 
 
-def workflow_names(workflow_id: UUID) -> Json:
+def workflow_names(claim: Claim) -> Json:
     """The names `input` and `workflow` of a scope."""
-    row = records().workflow(workflow_id)
+    known = claim.known
+    if known.workflow is None:
+        known.workflow = records().workflow(claim.workflow_id)
+    row = known.workflow
     assert row is not None
     facts = {
         "id": str(row["id"]),
@@ -62,11 +64,14 @@ def workflow_names(workflow_id: UUID) -> Json:
     return {"input": row["input"], "workflow": facts}
 
 
-def outputs(workflow_id: UUID, keys: list[str]) -> dict[str, Json]:
+def outputs(claim: Claim, keys: list[str]) -> dict[str, Json]:
     """The values {output, status, error, failures} that references read, by step key."""
-    if not keys:
-        return {}
-    return {row["key"]: seen(row) for row in records().steps(workflow_id, keys)}
+    known = claim.known.steps
+    found = [known[key] for key in keys if key in known]
+    missing = [key for key in keys if key not in known]
+    if missing:
+        found += records().steps(claim.workflow_id, missing)
+    return {row["key"]: seen(row) for row in found}
 
 
 def seen(row: Json) -> Json:

@@ -22,6 +22,7 @@ from app.keys import signal_id
 from app.platform import Action, Delivery
 from app.protocol import claims, outcomes
 from app.protocol.claims import Advance, Claim
+from app.protocol.known import Known
 from app.protocol.shares import await_share
 from app.settings import current
 from chains.actions import actions
@@ -124,7 +125,7 @@ class World:
     def claim_together(self, steps: list[dict[str, Any]]) -> tuple[Claim, ...]:
         """A message of these siblings arrives; those claimed with it."""
         keys = [step["key"] for step in steps]
-        found = siblings.claim_siblings(steps[0]["workflow_id"], keys, 60.0)
+        found = siblings.claim_siblings(steps[0]["workflow_id"], keys, 60.0, Known())
         self.held += found.claims
         return found.claims
 

@@ -15,6 +15,7 @@ from psycopg2.extras import RealDictCursor
 
 from app import db
 from app.protocol.claims import Claim, claim_of, claim_step
+from app.protocol.known import Known
 from app.protocol.outcomes import Finish, finish_step
 from chains.commands import pause as pausing
 from chains.commands.command import caller_of
@@ -56,7 +57,7 @@ class Open:
         """Claim the step; no other session sees the claim yet."""
         row = self.row("SELECT * FROM claim_step_v1(%s, %s, 60, 60, 15)", workflow, key)
         assert row["verdict"] == "claimed"
-        return claim_of(workflow, key, row)
+        return claim_of(workflow, key, row, Known())
 
     def commit(self) -> None:
         """Commit the transaction."""

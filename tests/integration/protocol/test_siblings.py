@@ -12,6 +12,7 @@ from app.engine import siblings
 from app.engine.siblings import Claimed, Ended
 from app.protocol import claims
 from app.protocol.claims import Claim
+from app.protocol.known import Known
 from chains.actions import actions
 from chains.commands.command import Caller
 from chains.commands.pause import pause, resume
@@ -54,7 +55,7 @@ def leaves(*numbers: int) -> list[str]:
 
 
 def claim(workflow: UUID, *numbers: int) -> Claimed:
-    return siblings.claim_siblings(workflow, leaves(*numbers), 30.0)
+    return siblings.claim_siblings(workflow, leaves(*numbers), 30.0, Known())
 
 
 def run(found: Claimed, action: str = NOOP, join_seconds: float | None = None) -> list[Ended]:

@@ -17,7 +17,8 @@
 -- verdicts:
 --   claimed: the step is running. `skips`: a person asked to skip it. `is_budgeted`: the workflow
 --     spends a budget, so a step that costs something must reserve it (see reserve_v1). `code`: the
---     code of the step's error, which says why its last attempt did not end it.
+--     code of the step's error, which says why its last attempt did not end it. `begun_at` is the
+--     time at which the workflow started, and `given` is its input, or NULL if that is large.
 --   done: the step was recorded earlier. `released`: its successors that this caller must publish;
 --     `joined`: the join among them.
 --   skip: the step must not run now.
@@ -27,7 +28,8 @@ CREATE OR REPLACE FUNCTION claim_step_v1(
 RETURNS TABLE (verdict text, fence uuid, prior text, tries integer, generation integer,
                external_id text, input jsonb, item jsonb, expired boolean, undo boolean,
                stopping boolean, skips boolean, released text[], joined text, user_id uuid, type text,
-               version integer, is_budgeted boolean, code text)
+               version integer, is_budgeted boolean, code text,
+               begun_at timestamptz, given jsonb)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -42,11 +44,13 @@ BEGIN
   SELECT workflows.status, paused_at, user_id, type, version, budget_id IS NOT NULL AS is_budgeted,
          CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(p_workflow, budget_id) IS NULL END
            AS is_within,
-         completed_at IS NOT NULL AS has_ended INTO w
+         completed_at IS NOT NULL AS has_ended, started_at,
+         CASE WHEN pg_column_size(input) <= 1000 THEN input END AS given INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
-                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false, NULL;
+                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false, NULL,
+                        NULL::timestamptz, NULL::jsonb;
     RETURN;
   END IF;
   UPDATE steps SET
@@ -72,7 +76,8 @@ BEGIN
     RETURN QUERY SELECT 'claimed', s.fence, s.prior, s.tries, s.generation, s.external_id, s.input,
                         s.item, s.expired, s.undo, w.status = 'compensating', s.skip_requested,
                         NULL::text[],
-                        NULL, w.user_id, w.type, w.version, w.is_budgeted, s.error_code;
+                        NULL, w.user_id, w.type, w.version, w.is_budgeted, s.error_code,
+                        w.started_at, w.given;
     RETURN;
   END IF;
   SELECT steps.status, next_keys, join_key INTO s
@@ -80,11 +85,12 @@ BEGIN
   IF NOT FOUND OR s.status NOT IN ('succeeded', 'skipped') OR w.status <> 'running'
      OR w.paused_at IS NOT NULL THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
-                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false, NULL;
+                        false, false, false, NULL::text[], NULL, NULL::uuid, NULL, 0, false, NULL,
+                        NULL::timestamptz, NULL::jsonb;
     RETURN;
   END IF;
   won := win_publish_v1(p_workflow, coalesce(s.next_keys, ARRAY[s.join_key]), p_republish);
   RETURN QUERY SELECT 'done', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false, false, false,
                       false, won, CASE WHEN s.join_key = ANY (won) THEN s.join_key END,
-                      NULL::uuid, NULL, 0, false, NULL;
+                      NULL::uuid, NULL, 0, false, NULL, NULL::timestamptz, NULL::jsonb;
 END $$;

@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION claim_steps_v1(
 RETURNS TABLE (call_number integer, verdict text, fence uuid, prior text, tries integer,
                generation integer, external_id text, input jsonb, item jsonb, expired boolean,
                undo boolean, stopping boolean, skips boolean, released text[], joined text,
-               user_id uuid, type text, version integer, is_budgeted boolean, code text)
+               user_id uuid, type text, version integer, is_budgeted boolean, code text,
+               begun_at timestamptz, given jsonb)
 LANGUAGE plpgsql AS $$
 DECLARE
   n integer;
