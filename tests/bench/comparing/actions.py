@@ -17,7 +17,7 @@ WAITING_QUEUE = "calls"
 @action("bench.once", input=NoopInput, effect=Effect.REPEATABLE)
 def once(call: Call, given: NoopInput) -> Json:
     """An intent, recorded before nothing is sent, and an answer, which the action returns."""
-    return call.once("nothing", {}, lambda request, key: {}, is_last=True)
+    return call.once("nothing", given.model_extra or {}, lambda request, key: request, is_last=True)
 
 
 @action("calls.wait", input=NoopInput, effect=Effect.NONE, slow=True)
@@ -27,7 +27,7 @@ def wait_for_answer(call: Call, given: NoopInput) -> Json:
         reply = http.send("GET", os.environ["BENCH_URL"])
     if reply.status != 200:
         raise Permanent(f"answered {reply.status}", code="bench_refused")
-    return {}
+    return given.model_extra or {}
 
 
 def register() -> None:

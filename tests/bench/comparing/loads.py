@@ -1,6 +1,7 @@
 """What is measured: each load as a definition for us, and as the name of what others run for it.
 
-All do the same steps in the same order; `steps` counts those that all have.
+All do the same steps in the same order, and pass on the same values; `steps` counts those that all
+have.
 """
 
 from collections.abc import Callable
@@ -62,7 +63,14 @@ class Load:
 
 
 def _three(name: str, action: str) -> dict[str, Any]:
-    return definition(name, sequence(*(step(key, action) for key in _KEYS)))
+    """Three steps, each with what the one before has returned."""
+    reads = ("input.x", *(f"steps.{key}.output.x" for key in _KEYS))
+    steps = (step(key, action, {"x": ref(x)}) for key, x in zip(_KEYS, reads, strict=False))
+    return definition(name, sequence(*steps))
+
+
+def _zero() -> Json:
+    return {"x": 0}
 
 
 W1 = Load(
@@ -74,6 +82,7 @@ W1 = Load(
     steps=3,
     rows=3,
     workflows=2000,
+    input=_zero,
 )
 W1I = replace(
     W1,
@@ -87,7 +96,7 @@ W2 = Load(
     unit=Unit.STEPS,
     body=definition(
         "bench_fan_out",
-        parallel("all", *(step(f"part{n}", "control.noop") for n in range(FAN_OUT))),
+        parallel("all", *(step(f"part{n}", "control.noop", {"x": n}) for n in range(FAN_OUT))),
     ),
     canvas="fan_out",
     width=FAN_OUT,
@@ -101,7 +110,12 @@ W3 = Load(
     unit=Unit.SECONDS,
     body=definition(
         "bench_wide",
-        map_over("each", ref("input.items"), step("leaf", "control.noop"), max_concurrency=WIDE),
+        map_over(
+            "each",
+            ref("input.items"),
+            step("leaf", "control.noop", {"x": ref("item")}),
+            max_concurrency=WIDE,
+        ),
     ),
     canvas="fan_out",
     width=WIDE,
@@ -120,6 +134,7 @@ W4 = Load(
     steps=3,
     rows=3,
     workflows=1000,
+    input=_zero,
 )
 ALONE = replace(
     W1, name="alone", title="One alone: three no-op steps", unit=Unit.MILLISECONDS, workflows=100
