@@ -6,7 +6,7 @@ result. It does not count the size of data that the expression only reads. It al
 each part of an expression that is evaluated, and each value that is compared, sorted or copied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jmespath.visitor import TreeInterpreter
@@ -23,6 +23,8 @@ MAX_WORK = 500_000
 A unit, the evaluation of one part of an expression for one value, takes about a microsecond.
 """
 _LISTS = (list, tuple)
+_MAPPINGS = (dict, Mapping)
+"""A dict is recognised at once, which Mapping alone does not do."""
 _CONTAINERS = (dict, *_LISTS)
 _VALUE = 8
 _MOST = 4 * MAX_BYTES
@@ -267,6 +269,25 @@ def evaluated(parsed: Any, scope: Any, meter: Meter) -> Any:
     Raise TooMuch if it takes too much work or the value is too large, or JMESPathError if the
     expression fails on the data.
     """
-    found = _Interpreter(meter).visit(parsed, scope)
+    if _is_path(parsed):
+        found = _at_end_of(parsed["children"], scope, meter)
+    else:
+        found = _Interpreter(meter).visit(parsed, scope)
     meter.charge(found)
+    return found
+
+
+def _is_path(parsed: Any) -> bool:
+    """Whether an expression only names fields, such as `steps.a.output.b`, as most do."""
+    if parsed["type"] != "subexpression":
+        return False
+    return all(child["type"] == "field" for child in parsed["children"])
+
+
+def _at_end_of(fields: Any, scope: Any, meter: Meter) -> Any:
+    """What the interpreter finds there, for the same work; it takes five times as long."""
+    meter.work(1 + len(fields))
+    found = scope
+    for field in fields:
+        found = found.get(field["value"]) if isinstance(found, _MAPPINGS) else None
     return found

@@ -83,6 +83,18 @@ _NESTED = f"length({'map(&' * 5}@{f', {_ITEMS})' * 5}) > `0`"
 _TEXTS = f"&(@ == `3` && '{'a' * 300}' || '{'b' * 300}')"
 
 
+@pytest.mark.parametrize(
+    "path", ["a.b", "a.b.c", "a.no.c", "list.b", "text.b", '"a"."b c"', "a.n.x"]
+)
+def test_a_path_of_names_is_what_the_library_finds(path: str) -> None:
+    scope = {"a": {"b": {"c": 1}, "b c": [2], "n": None}, "list": [{"b": 1}], "text": "b"}
+    meter, other = Meter(), Meter()
+    assert render({"$": path}, scope, meter) == jmespath.search(path, scope)
+    # The same in a form that is not walked, in one part more.
+    assert render({"$": f"{path} | @"}, scope, other) == jmespath.search(path, scope)
+    assert other.work_left == meter.work_left - 2
+
+
 def test_five_nested_maps_are_refused() -> None:
     with pytest.raises(ExpressionInvalid, match="too much work"):
         holds(_NESTED, {})
