@@ -43,10 +43,10 @@ VENDORS = ("STRIPE_", "OPENAI_", "REPLICATE_", "VERCEL_", "AGORA_", "N8N_", "HTT
 CLI = ("-m", "ops.cli")
 WORKERS: dict[str, tuple[str, ...]] = {
     # Most steps wait for a platform: many at once in one process. What `control` does is mostly to
-    # compute. It has a process of its own, and just so many threads that their writes travel
-    # together; more of them would only wait for each other.
+    # compute, so it has a process of its own. Its threads are many so that their writes travel
+    # together.
     "worker": ("--without", "control"),
-    "worker-control": ("--queues", "control", "--threads", "8"),
+    "worker-control": ("--queues", "control"),
 }
 """The kinds of worker, with the options of each."""
 COMMANDS: dict[str, tuple[str, ...]] = {

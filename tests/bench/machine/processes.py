@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 START_SECONDS = 30.0
-COMPUTING_THREADS = 8
-"""Of a process for steps that do not wait, as the demo starts it."""
+COMPUTING_THREADS = 32
+"""Of a process for steps that do not wait, as the demo starts it: the default of WORKER_THREADS."""
 _LINES_TOLD = 20
 _numbers = itertools.count()
 
