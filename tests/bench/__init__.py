@@ -20,7 +20,7 @@ Ours: PostgreSQL with fsync and synchronous_commit on, a row and an event for ev
 outcome in a flushed commit, which steps that end at the same moment share: as many processes as
 `--concurrency` says, with 32 threads each, as the demo starts them; for the steps of `w4` a process
 for each core with 64 threads. Raw: Celery's own chain and chord, results in Valkey, all else
-Celery's default, prefork with `--concurrency` processes. Both: task events on, logs from WARNING
+Celery's default, prefork with `--concurrency` processes. Both: no task events, logs from WARNING
 on, one Valkey. Restate: one node, its defaults (so each write to its log is flushed, and its
 journal is kept for a day), each step a `ctx.run`; its handlers under hypercorn, a process for each
 core, set up as its manual says. All workers and a reconciler run, and those of one side work. All
