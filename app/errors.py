@@ -119,6 +119,7 @@ class Suspend(Outcome):
         signal: str | None = None,
         early: str | None = None,
         asked: tuple[str, ...] | None = None,
+        remind: tuple[datetime, ...] = (),
         event: dict[str, Any] | None = None,
         after: Callable[[], None] | None = None,
     ) -> None:
@@ -126,9 +127,9 @@ class Suspend(Outcome):
         name of the signal that may end it earlier. `early` is the external id under which signals
         of that name are stored if they come before the wait; a stored one ends the wait at once.
         `asked` are the e-mail addresses of the users who may give the signal; None means the
-        workflow's owner. `event` says which incoming event may end the wait earlier (see
-        `wait_for_event_v1`). `after` is called after the wait was committed, and looks for such
-        an event that is stored already."""
+        workflow's owner. `remind` are the times at which people are reminded, in order. `event`
+        says which incoming event may end the wait earlier (see `wait_for_event_v1`). `after` is
+        called after the wait was committed, and looks for such an event that is stored already."""
         super().__init__(f"waiting for {external_id}")
         self.external_id = external_id
         self.poll_seconds = poll_seconds
@@ -136,6 +137,7 @@ class Suspend(Outcome):
         self.signal = signal
         self.early = early
         self.asked = asked
+        self.remind = remind
         self.event = event
         self.after = after
 

@@ -218,10 +218,10 @@ def wait_step(claim: Claim, attempt: Attempt, wait: Suspend) -> str:
     comes earlier."""
     if wait.event is not None:
         return _wait_for_event(claim, attempt, wait)
-    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT wait_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     asked = None if wait.asked is None else list(wait.asked)
     rest = (wait.external_id, wait.until, wait.signal, asked, wait.early, republish_seconds())
-    return _outcome(sql, claim, attempt, *rest)
+    return _outcome(sql, claim, attempt, *rest, list(wait.remind) or None)
 
 
 def _wait_for_event(claim: Claim, attempt: Attempt, wait: Suspend) -> str:

@@ -211,6 +211,8 @@ def _single(node: Any) -> Block:
     if isinstance(node, kinds.Approval):
         notes = [("soft", _people(node)), *notes]
         ends = "fails" if node.on_timeout == "fail" else "goes on"
+        if node.remind:
+            notes.append(("soft", f"reminds after {', '.join(map(duration, node.remind))}"))
         notes.append(("soft", f"after {duration(node.timeout)} it {ends}"))
         signal = f"approval: signal {node.signal or node.approval}"
         return _card(node.approval, signal, notes, "card is-person", "person", _hexagon)

@@ -26,6 +26,7 @@ from chains.language.scalars import parse_duration as parse_duration
 
 MAX_ITEMS = 5000
 MAX_TURNS = 1000
+MOST_REMINDERS = 10
 LONGEST_UNANSWERED = 30 * 86400.0
 """The default of the `timeout` of an approval, and of a wait for an event."""
 
@@ -170,7 +171,8 @@ class Approval(DefinitionNode):
     Only the people in `by` (e-mail addresses, and groups of the workflow's owner, as
     `group:finance`) may send the signal; by default only the owner of the workflow may. So many
     different people as `needed` must approve; one is enough to reject. They see what `show`
-    contains: a message, an amount of money and pictures.
+    contains: a message, an amount of money and pictures. `remind` lists after which durations
+    people are reminded while the approval is open; each is longer than the one before it.
     """
 
     approval: Key
@@ -179,6 +181,7 @@ class Approval(DefinitionNode):
     needed: Annotated[int, Field(ge=1, le=100, strict=True)] = 1
     show: dict[Literal["message", "amount", "pictures"], Any] = Field(default_factory=dict)
     timeout: Duration | Reference = LONGEST_UNANSWERED
+    remind: Annotated[tuple[Duration, ...], Field(min_length=1, max_length=MOST_REMINDERS)] = ()
     on_timeout: Literal["fail", "go_on"] = "fail"
     on_reject: Literal["fail", "go_on"] = "fail"
     when: Expression | None = None

@@ -107,8 +107,12 @@ def approval(
     timeout: str | Reference | None = None,
     **rest: Any,
 ) -> Node:
-    """A person's decision. `rest` takes signal, needed, show, on_timeout, on_reject and
-    when."""
+    """A person's decision. `rest` takes signal, needed, show, remind, on_timeout, on_reject and
+    when.
+
+    >>> approval("review", timeout="7d", remind=["1d", "3d"])
+    {'approval': 'review', 'timeout': '7d', 'remind': ['1d', '3d']}
+    """
     people = by if by is None or isinstance(by, dict) else list(by)
     given = {"by": people, "timeout": timeout} | rest
     return {"approval": key} | {name: value for name, value in given.items() if value is not None}

@@ -23,12 +23,15 @@ _SHAPES = {
     "attempt_timeout": _DURATION,
     "until": 'must be an instant such as "2027-01-01T09:00:00Z" or a reference',
     "by": 'must be a list of e-mail addresses and groups, or a reference {"$": "<JMESPath>"}',
+    "remind": 'must be durations in a list, such as ["1h", "1d"]',
     "over": 'must be a reference {"$": "<JMESPath>"}; put a fixed list into the input',
     "name": "must be lower-case letters, digits and _, a letter first, at most 63",
     "budget_usd": 'must be US dollars as a text, such as "1.50", with 6 decimals at most',
     "action": 'must be the name of an action such as "control.noop"',
 }
-_OF_SHAPE = frozenset({"string_pattern_mismatch", "string_type", "dict_type"})
+_OF_SHAPE = frozenset(
+    {"string_pattern_mismatch", "string_type", "dict_type", "tuple_type", "float_type"}
+)
 # pydantic's messages about lengths contain names of Python types, which authors do not know.
 _LENGTHS = (
     (re.compile(r"String should have at least 1 character$"), "must not be empty"),

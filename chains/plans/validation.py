@@ -289,6 +289,17 @@ def _approval_faults(node: Approval, at: str, definition: Definition) -> Iterato
         yield f"{at}/needed", "is more than 1, and only the owner of the workflow is asked"
     yield from _template_faults(node.show, f"{at}/show", definition)
     yield from misfits(node.show, _input_schema(Shown), f"{at}/show")
+    yield from _reminder_faults(node, f"{at}/remind")
+
+
+def _reminder_faults(node: Approval, at: str) -> Iterator[Fault]:
+    before = 0.0
+    for number, after in enumerate(node.remind):
+        if after <= before:
+            yield f"{at}/{number}", "is not longer than the duration before it"
+        elif isinstance(node.timeout, float) and after >= node.timeout:
+            yield f"{at}/{number}", "is not shorter than the `timeout` of the approval"
+        before = after
 
 
 def _child_faults(

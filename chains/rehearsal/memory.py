@@ -45,6 +45,7 @@ class StepRow:
     """The number of calls of the action. Attempts after a wake or a poll do not count."""
     external_id: str | None = None
     signal: str | None = None
+    reminded: int = 0
     event: Json | None = None
     """The event for which the step waits, as `wait_for_event_v1` takes it."""
     ready_at: datetime | None = None
@@ -101,6 +102,7 @@ class WorkflowRow:
     deliveries: list[Delivery] = field(default_factory=list)
     ran: dict[str, None] = field(default_factory=dict)
     undone: list[str] = field(default_factory=list)
+    reminded: list[tuple[str, datetime]] = field(default_factory=list)
 
     def add(self, rows: Iterable[Json]) -> None:
         """Add step rows in the form in which the compiler (chains/plans) makes them."""

@@ -4,7 +4,7 @@ tests/integration/running/test_rehearsal.py compares a rehearsal with a run on P
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.errors import Suspend
@@ -159,6 +159,8 @@ class MemoryOutcomes:
         self.memory.wake_at(workflow, row, wait.until)
         if workflow.status == "compensating":
             return "draining"
+        for number, at in enumerate(wait.remind, 1):
+            self._remind_at(workflow, row, number, at)
         for early in workflow.deliveries:
             if early.external_id == wait.early and not early.is_consumed:
                 self._take(workflow, row, early)
@@ -166,6 +168,19 @@ class MemoryOutcomes:
         if any(self._give(event, workflow, row) for event in self.memory.events):
             return "woken"
         return "recorded"
+
+    def _remind_at(self, workflow: WorkflowRow, row: StepRow, number: int, at: datetime) -> None:
+        """See remind_approvals_v1. The alarm is set again each time that the approval waits."""
+
+        def remind() -> None:
+            row.reminded = number
+            workflow.reminded.append((row.key, self.memory.now()))
+
+        def is_wanted() -> bool:
+            is_open = workflow.status == "running" and row.status == "waiting"
+            return is_open and row.reminded < number
+
+        self.memory.clock.at(at, remind, is_wanted)
 
     def receive(self, event: Incoming) -> None:
         """Wake the steps that wait for an event. One that does not wait yet may find it later."""

@@ -31,6 +31,8 @@ class Run:
 
     - `ran`: the keys of the steps, waits, approvals and children that started, in order.
     - `undone`: the keys of the steps whose compensation succeeded, in order.
+    - `reminded`: the keys of the approvals of which people were reminded, each with the virtual
+      time from the start.
     - `steps`: all steps by key, including joins and skipped steps.
     - `elapsed`: the virtual time from start to end.
     - `children`: the children, by the key of the step that started each.
@@ -44,6 +46,7 @@ class Run:
     elapsed: timedelta
     ran: list[str]
     undone: list[str]
+    reminded: list[tuple[str, timedelta]]
     steps: Mapping[str, StepRun]
     children: Mapping[str, "Run"]
     warnings: list[str]
@@ -67,6 +70,7 @@ def run_of(
         elapsed=(workflow.completed_at or memory.now()) - workflow.started_at,
         ran=list(workflow.ran),
         undone=list(workflow.undone),
+        reminded=[(key, at - workflow.started_at) for key, at in workflow.reminded],
         steps={row.key: _step(row) for row in workflow.rows.values()},
         children={
             child.parent[1]: run_of(memory, child, calls, warnings)

@@ -330,6 +330,8 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepFailed": _Fold.failed,
     "StepRetryScheduled": _Fold.retried,
     "StepSuspended": _Fold.suspended,
+    # How often people were reminded is no projection of events.
+    "ApprovalReminded": lambda _, __, ___, ____: None,
     "StepWoken": _Fold.released,
     "StepLeaseExpired": _Fold.released,
     "StepOutcomeUnknown": _Fold.doubted,

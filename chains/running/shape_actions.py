@@ -61,8 +61,8 @@ def _wait(call: Call, given: TimerInput) -> Json:
 
 
 class ApprovalInput(ActionInput):
-    """The signal, the people who may send it, what they are shown, and what happens after a
-    time-out or a rejection."""
+    """The signal, the people who may send it, what they are shown, when they are reminded, and what
+    happens after a time-out or a rejection."""
 
     signal: str
     by: list[str] | None
@@ -71,6 +71,7 @@ class ApprovalInput(ActionInput):
     until: str
     on_timeout: str
     on_reject: str
+    remind: list[str] = Field(default_factory=list)
 
 
 def _approval(call: Call, given: ApprovalInput) -> Json:
@@ -86,7 +87,10 @@ def _approval(call: Call, given: ApprovalInput) -> Json:
     until = datetime.fromisoformat(given.until)
     if decision is None and now() < until:
         asked = None if given.by is None else tuple(each.casefold() for each in given.by)
-        raise Suspend(own, until=until, signal=given.signal, early=early, asked=asked)
+        remind = tuple(map(datetime.fromisoformat, given.remind))
+        raise Suspend(
+            own, until=until, signal=given.signal, early=early, asked=asked, remind=remind
+        )
     if decision is None:
         if given.on_timeout == "fail":
             raise Permanent(f"no decision was made by {given.until}", code="approval_timed_out")

@@ -141,8 +141,8 @@ def _limit(claim: Claim, step: PlannedStep, name: str, reference: Json | None) -
 def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     """The input {signal, by, needed, show, until, on_timeout, on_reject} of an approval.
 
-    `by` is null if only the workflow's owner may decide. Raise Permanent if `by`, `show` or the
-    time-out is wrong.
+    `by` is null if only the workflow's owner may decide. With reminders there is also `remind`, the
+    times of those before `until`. Raise Permanent if `by`, `show` or the time-out is wrong.
     """
     node = step.node
     assert isinstance(node, Approval)
@@ -150,14 +150,17 @@ def approval_input(claim: Claim, plan: Plan, step: PlannedStep) -> Json:
     by = asking.addresses(given.get("by"))
     seconds = time_limit(claim, step)
     assert seconds is not None
+    since = now()
+    at = [since + timedelta(seconds=after) for after in node.remind if after < seconds]
     return {
         "signal": node.signal or node.approval,
         "by": by,
         "needed": node.needed,
         "show": asking.shown(given.get("show")),
-        "until": (now() + timedelta(seconds=seconds)).isoformat(),
+        "until": (since + timedelta(seconds=seconds)).isoformat(),
         "on_timeout": node.on_timeout,
         "on_reject": node.on_reject,
+        **({"remind": [each.isoformat() for each in at]} if at else {}),
     }
 
 

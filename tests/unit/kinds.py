@@ -39,7 +39,10 @@ EVERY_KIND: dict[str, Any] = definition(
         ),
         choice(
             "tier",
-            case("input.tier == 'gold'", approval("boss", by=["ada@example.com"], timeout="2d")),
+            case(
+                "input.tier == 'gold'",
+                approval("boss", by=["ada@example.com"], timeout="2d", remind=["4h", "1d"]),
+            ),
             case("input.tier == 'silver'", wait("until_then", until="2027-01-01T09:00:00Z")),
             case(
                 "input.tier == 'tin'",

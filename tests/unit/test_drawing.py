@@ -31,6 +31,7 @@ def test_every_kind_of_node_is_drawn_with_what_decides_it() -> None:
         "first", "4 tries · within 10m", "parallel both", "map swap", "for each of input.photos",
         "8 at once · collects failures", "wait for 90s", "choice tier", "if input.tier == 'gold'",
         "otherwise", "approval: signal boss", "by ada@example.com", "loop refine",
+        "reminds after 4h, 1d",
         "at most 5 times, then go on", "workflow noop_chain", "is not awaited", "PIVOT",
         "wait for the event tin.*", "with event.data.n == input.n", "or of the last 2h",
         "after 3d it goes on",
@@ -77,7 +78,12 @@ def test_the_functions_give_the_json_that_one_writes_by_hand() -> None:
     }
     assert do[2]["cases"][0] == {
         "when": "input.tier == 'gold'",
-        "do": {"approval": "boss", "by": ["ada@example.com"], "timeout": "2d"},
+        "do": {
+            "approval": "boss",
+            "by": ["ada@example.com"],
+            "timeout": "2d",
+            "remind": ["4h", "1d"],
+        },
     }
     assert set(do[2]) == {"choice", "cases", "otherwise"}
 

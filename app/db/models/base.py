@@ -33,5 +33,6 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB,
         list[UUID]: ARRAY(Uuid),
         list[str]: ARRAY(Text),
+        list[datetime]: ARRAY(DateTime(timezone=True)),
         bytes: LargeBinary,
     }

@@ -252,6 +252,10 @@ class StepRow(Base):
     """The name of the signal for which an approval has waited."""
     asked: Mapped[list[str] | None]
     """The e-mail addresses of the users who may give the signal; None: the workflow's owner."""
+    remind_at: Mapped[list[datetime] | None]
+    """When people are reminded of an approval, in order."""
+    reminded: Mapped[int | None]
+    """How many of these times are over."""
     cost: Mapped[int | None] = mapped_column(BigInteger)
     """What the step's calls have cost, in micro-USD; None: nothing."""
     reserved: Mapped[int | None] = mapped_column(BigInteger)

@@ -32,6 +32,8 @@ CREATE DOMAIN step_role AS text CONSTRAINT step_role CHECK (VALUE IN ('shape', '
 --   signal, asked: the name of the signal for which an approval has waited, and the e-mail
 --     addresses of the users who may give it (null: the owner of the workflow). `asked` without
 --     `signal`: the approval has not asked yet, but its addresses are known from the start.
+--   remind_at, reminded: when people are reminded of an approval, in order, and how many of these
+--     times are over: the next is that after them
 --   held_since: since when a full or unavailable store of ours keeps the step from being tried
 --   left_since, left_called_at: since when no worker's release or settings fit the step, and when
 --     its workflow was marked for attention because of that. Both apply only together with
@@ -68,6 +70,8 @@ CREATE TABLE steps (
   remaining integer,
   asked text[],
   signal text,
+  remind_at timestamptz[],
+  reminded integer,
   external_id text,
   item jsonb,
   input jsonb,

@@ -58,6 +58,7 @@ BEGIN
                       ELSE coalesce(p_input, input) END,
          generation = generation + rises::integer,
          external_id = CASE WHEN rises THEN NULL ELSE external_id END, expires_at = NULL,
+         reminded = NULL,
          started_at = NULL
    WHERE workflow_id = p_workflow AND key = p_key;
   IF p_artifacts IS NOT NULL THEN

@@ -34,6 +34,7 @@ DECLARE
   earliest timestamptz;
   begun timestamptz;
   is_lined_up boolean := false;
+  is_to_remind boolean;
   shift interval := playalter_now() - clock_timestamp();
 BEGIN
   SELECT status, paused_at, expires_at, completed_at, attention, starts_at, started_at, begun_at, flow,
@@ -131,17 +132,24 @@ BEGIN
   END IF;
 
   SELECT min(CASE WHEN status = 'running' THEN lease_until + shift
-                  WHEN status = 'waiting' THEN wake_at
+                  WHEN status = 'waiting'
+                    THEN least(wake_at, remind_at[coalesce(reminded, 0) + 1])
                   WHEN key = ANY (copies) THEN playalter_now() + seconds(p_republish)
                          ELSE CASE WHEN publish_after < 'infinity'
                            THEN greatest(publish_after + shift, coalesce(wake_at, '-infinity'))
-                           ELSE playalter_now() + interval '1 hour' END END)
-    INTO earliest FROM steps
+                           ELSE playalter_now() + interval '1 hour' END END),
+         bool_or(status = 'waiting' AND remind_at[coalesce(reminded, 0) + 1] <= playalter_now())
+    INTO earliest, is_to_remind FROM steps
    WHERE workflow_id = p_workflow
      AND (status IN ('running', 'waiting') OR status IN ('pending', 'unknown')
           AND publish_after IS NOT NULL)
      AND (w.status = 'running' OR kind <> 'step' OR status <> 'waiting');
-  IF w.paused_at IS NOT NULL THEN earliest := playalter_now() + interval '1 hour'; END IF;
+  IF w.paused_at IS NOT NULL THEN
+    earliest := playalter_now() + interval '1 hour';
+  ELSIF is_to_remind AND coalesce(w.expires_at > playalter_now(), true) THEN
+    -- The workflow is due still, and is looked at again for what comes after these reminders.
+    PERFORM remind_approvals_v1(p_workflow);
+  END IF;
   earliest := least(coalesce(earliest, playalter_now() + CASE WHEN w.attention IS NULL
                       THEN interval '5 seconds' ELSE interval '5 minutes' END),
                     -- The longer it has waited, the less often it is looked at.
