@@ -18,6 +18,7 @@ EVENT_TYPES = (
     "workflow.compensated",
     "step.failed",
     "approval.requested",
+    "approval.reminded",
     "attention.raised",
 )
 """The types that tell of events of workflows (see webhook_type_v1)."""

@@ -18,6 +18,7 @@ EventType = Literal[
     "workflow.compensated",
     "step.failed",
     "approval.requested",
+    "approval.reminded",
     "attention.raised",
     "webhook.message_failed",
     "webhook.disabled",

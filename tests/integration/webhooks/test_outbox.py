@@ -1,14 +1,16 @@
 """Which events become messages, for whom, and that nothing is written if nobody wants it."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from app import db
 from app.protocol.outcomes import Attempt, fail_step
+from chains.repair.reconcile import reconcile
 from chains.webhooks import endpoints, messages
 from chains.webhooks.endpoints import Wanted
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
-from tests.integration.webhooks.conftest import Post
+from tests.integration.webhooks.conftest import Post, pass_time
 
 
 def told(endpoint_id: UUID) -> list[str]:
@@ -97,6 +99,26 @@ def test_an_approval_is_told_and_another_wait_is_not(post: Post) -> None:
     post.kernel.start(post.kernel.register(APPROVAL))
     drive()
     assert told(endpoint) == ["approval.requested"]
+
+
+def test_a_reminder_is_told_once_and_says_which_it_is(post: Post) -> None:
+    endpoint = post.endpoint("/reminded", event_types=("approval.reminded",))
+    workflow = post.kernel.start(post.kernel.register({**APPROVAL, "remind": ["10m", "20m"]}))
+    drive()
+    for minutes in (5, 25):
+        pass_time(timedelta(minutes=minutes))
+        reconcile()
+        reconcile()
+    row = db.row("SELECT seq, data FROM webhook_messages", ())
+    assert row is not None
+    assert told(endpoint) == ["approval.reminded"]
+    assert post.kernel.events(workflow)[-1]["seq"] == row["seq"]
+    assert {name: row["data"][name] for name in ("step", "signal", "reminder", "of")} == {
+        "step": "ask",
+        "signal": "publish",
+        "reminder": 2,
+        "of": 2,
+    }
 
 
 def test_children_are_told_only_to_whom_wants_them(post: Post) -> None:

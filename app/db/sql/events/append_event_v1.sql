@@ -38,7 +38,8 @@ BEGIN
   PERFORM pg_notify('watched_events', p_workflow || ' ' || appended)
      FROM watched_workflows WHERE workflow_id = p_workflow AND until > clock_timestamp();
   IF p_type IN ('WorkflowStarted', 'WorkflowSucceeded', 'WorkflowFailed', 'WorkflowCancelled',
-                'WorkflowCompensated', 'StepFailed', 'StepSuspended', 'AttentionNeeded') THEN
+                'WorkflowCompensated', 'StepFailed', 'StepSuspended', 'ApprovalReminded',
+                'AttentionNeeded') THEN
     IF EXISTS (SELECT FROM webhook_endpoints) THEN
       PERFORM tell_webhooks_v1(p_workflow, appended, p_type, p_step, p_data);
     END IF;

@@ -12,7 +12,7 @@ BEGIN
    WHERE id = p_workflow
      AND EXISTS (SELECT FROM webhook_endpoints AS e WHERE e.user_id = workflows.user_id);
   IF NOT FOUND THEN RETURN; END IF;
-  IF p_type = 'StepSuspended' THEN
+  IF p_type IN ('StepSuspended', 'ApprovalReminded') THEN
     SELECT signal INTO asked FROM steps WHERE workflow_id = p_workflow AND key = p_step;
     IF asked IS NULL THEN RETURN; END IF;
   END IF;
@@ -21,6 +21,7 @@ BEGIN
     jsonb_strip_nulls(jsonb_build_object(
       'workflow_id', p_workflow, 'workflow_type', w.type, 'status', w.status,
       'parent_id', w.parent_id, 'seq', p_seq, 'step', p_step, 'signal', asked,
+      'reminder', p_data -> 'reminder', 'of', p_data -> 'of',
       'code', p_data -> 'code', 'reason', p_data -> 'reason', 'cause', p_data -> 'cause')),
     w.parent_id IS NOT NULL AND p_type IN ('WorkflowStarted', 'WorkflowSucceeded',
       'WorkflowFailed', 'WorkflowCancelled', 'WorkflowCompensated'), NULL);

@@ -9,5 +9,6 @@ CREATE OR REPLACE FUNCTION webhook_type_v1(p_type text) RETURNS text LANGUAGE sq
     WHEN 'WorkflowCompensated' THEN 'workflow.compensated'
     WHEN 'StepFailed' THEN 'step.failed'
     WHEN 'StepSuspended' THEN 'approval.requested'
+    WHEN 'ApprovalReminded' THEN 'approval.reminded'
     WHEN 'AttentionNeeded' THEN 'attention.raised' END
 $$;
