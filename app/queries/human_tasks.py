@@ -1,6 +1,7 @@
 """Queries for what waits for a person: open approvals, and workflows that need attention."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,7 @@ WITH mine AS (
    ORDER BY w.created_at DESC, w.id DESC LIMIT :limit)
 SELECT w.created_at, s.position, w.user_id, w.id AS workflow_id, w.type, w.version, s.key AS step,
        s.signal, s.input,
+       s.remind_at, coalesce(s.reminded, 0) AS reminded,
        s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
        CASE WHEN s.asked IS NULL THEN w.user_id = :user
             ELSE :email = ANY (approvers_v1(w.user_id, s.asked)) END AS is_yours
@@ -56,7 +58,7 @@ SELECT w.created_at, s.position, w.user_id, w.id AS workflow_id, w.type, w.versi
 """
 
 
-_NOT_SHOWN = ("created_at", "position", "user_id", "input")
+_NOT_SHOWN = ("created_at", "position", "user_id", "input", "remind_at", "reminded")
 Links = dict[tuple[UUID, str], str]
 """The address of each artifact, by its owner and its id."""
 
@@ -75,8 +77,15 @@ def _approval(row: RowMapping, links: Links) -> Json:
         | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
         | {"needed": given.get("needed", 1)}
         | {name: show.get(name) for name in ("message", "amount")}
-        | {"pictures": pictures}
+        | {"pictures": pictures, "reminders": _reminders(row["remind_at"], row["reminded"])}
     )
+
+
+def _reminders(times: list[datetime] | None, last: int) -> Json | None:
+    """How many reminders an approval has, the number of the last one, and when the next comes."""
+    if not times:
+        return None
+    return {"of": len(times), "last": last, "next_at": times[last] if last < len(times) else None}
 
 
 def _links(connection: Connection, rows: Sequence[RowMapping]) -> Links:

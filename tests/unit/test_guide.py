@@ -36,8 +36,9 @@ def test_the_definition_of_the_readme_is_valid() -> None:
         examine(definition_of(wrong), actions())
 
 
-def test_the_approval_of_the_guide_is_valid() -> None:
-    _, text, _ = blocks(GUIDE, "json")
+def test_the_approvals_of_the_guide_are_valid() -> None:
+    _, text, reminding, _ = blocks(GUIDE, "json")
+    examine(definition_of({"name": "reminding", "do": json.loads(reminding)}), actions())
     node = json.loads(text)
     examine(definition_of({"name": "asking", "do": node}), actions())
     node["show"]["amount"] = 19

@@ -13,7 +13,7 @@ from chains.catalogue import versions
 from chains.repair.reconcile import reconcile
 from chains.starting.start import start_workflow
 from ops.cli import playalter
-from tests.integration.driving import drive
+from tests.integration.driving import drive, pass_time
 from tests.unit.definitions import noop
 from tests.web.conftest import JPEG, Caller, picture
 
@@ -72,6 +72,7 @@ def test_whoever_is_asked_sees_what_is_asked_and_nothing_else(
         "message": "Publish this campaign?",
         "amount": {"amount": 1900, "currency": "eur"},
         "pictures": [],
+        "reminders": None,
         "until": "",
         "since": "",
     }
@@ -86,6 +87,34 @@ def test_whoever_is_asked_sees_what_is_asked_and_nothing_else(
     told = CliRunner().invoke(playalter, ["approvals"], env=environment).stdout
     for words in (str(workflow), "asks you", SHOW["message"], "1900 eur", link.partition("?")[0]):
         assert words in told
+
+
+def test_the_list_says_which_reminder_was_sent_and_when_the_next_is(
+    client: FlaskClient, server: str, caller: Caller
+) -> None:
+    node = {"approval": "review", "remind": ["1h", "1d"]}
+    versions.register({"name": "asking", "do": node})
+    start_workflow(user_id=caller.user_id, type="asking", input={})
+    drive()
+    environment = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": caller.key}
+
+    def listed() -> Any:
+        (asked,) = _listed(client, caller, "approvals")
+        words = CliRunner().invoke(playalter, ["approvals"], env=environment).stdout
+        return asked["reminders"], asked["reminders"]["next_at"], words
+
+    found, first, words = listed()
+    assert (found["of"], found["last"]) == (2, 0)
+    assert f"no reminder of 2 was sent yet, the next is sent at {first[:10]}" in words
+    pass_time("1 hour")
+    found, second, words = listed()
+    assert (found["of"], found["last"]) == (2, 1)
+    assert second > first
+    assert "reminder 1 of 2 was sent, the next is sent at" in words
+    pass_time("1 day")
+    found, last, words = listed()
+    assert (found["last"], last) == (2, None)
+    assert "reminder 2 of 2 was sent\n" in words
 
 
 @pytest.mark.parametrize(

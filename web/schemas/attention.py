@@ -59,12 +59,25 @@ class PeopleQuery(Query):
     limit: int = Field(default=20, ge=1, le=100)
 
 
+class Reminders(BaseModel):
+    """The reminders of an approval: how many there are, the number of the `last` that was sent (0
+    before the first), and when the next is sent (null after the last).
+
+    Of reminders that were missed only the last is sent, so that `last` may skip numbers.
+    """
+
+    of: int
+    last: int
+    next_at: datetime | None
+
+
 class WaitingApproval(BaseModel):
     """An open approval. `by` lists who may decide, `group:<name>` being the members of a group;
     null or empty: the workflow's owner decides. So many people must approve as are `needed`.
 
     `message`, `amount` (in minor units, with its currency) and `pictures` are what the definition
     shows to those who are asked. The address of a picture is valid for a day; null: it was erased.
+    `reminders` is null if the definition has none.
     """
 
     workflow_id: UUID
@@ -81,6 +94,7 @@ class WaitingApproval(BaseModel):
     message: str | None
     amount: dict[str, Any] | None
     pictures: list[str | None]
+    reminders: Reminders | None
     is_paused: bool
     since: datetime | None
 

@@ -98,6 +98,8 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
             f"{item['workflow_id']}  {item['type']}  {item['signal']}  step {item['step']}"
             f"  asks {whose}  until {until}"
         )
+        if item["reminders"]:
+            click.echo(f"  {_reminded(item['reminders'])}")
         if item["message"]:
             click.echo(textwrap.indent(item["message"], "  "))
         if item["amount"]:
@@ -105,6 +107,14 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
         for address in filter(None, item["pictures"]):
             click.echo(f"  {address}")
     _more(page)
+
+
+def _reminded(reminders: dict[str, Any]) -> str:
+    last, of = reminders["last"], reminders["of"]
+    words = f"reminder {last} of {of} was sent" if last else f"no reminder of {of} was sent yet"
+    if reminders["next_at"]:
+        words += f", the next is sent at {reminders['next_at'][:19].replace('T', ' ')}"
+    return words
 
 
 @click.group("approver-groups")
