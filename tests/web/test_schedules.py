@@ -320,13 +320,14 @@ def test_times_are_previewed_without_a_schedule(ask: Ask) -> None:
 
 
 def test_a_calendar_moves_the_times_of_its_schedules(ask: Ask) -> None:
-    assert ask("PUT", "calendars/holidays", 201, dates=[])["dates"] == []
+    empty = ask("PUT", "calendars/holidays", 201, dates=[])
+    assert (empty["dates"], empty["moved"]) == ([], 0)
     spec = {"cron": "0 9 * * *", "calendar": {"name": "holidays", "on_free_day": "skip"}}
     made = create(ask, spec=spec)
     first = made["next"][0]["at"]
     written = ask("PUT", "calendars/holidays", dates=[first[:10]])
     assert (written["dates"], written["schedules"]) == ([first[:10]], ["daily"])
-    fire_due()
+    assert (written["moved"], written["ended_backfills"]) == (1, 0)
     shown = ask("GET", "schedules/daily")
     assert shown["next_at"] == shown["next"][0]["at"] == made["next"][1]["at"]
     assert ask("DELETE", "calendars/holidays", 409)["code"] == "calendar_in_use"

@@ -67,3 +67,9 @@ def test_a_calendar_is_written_from_lines(playalter: Callable[..., str]) -> None
         "holidays has 2 dates\n"
     )
     assert playalter("calendars", "show", "holidays") == "2026-12-25\n2026-12-26\n"
+    calendar = {"name": "holidays", "on_free_day": "skip"}
+    spec = {"cron": "0 9 * * *", "calendar": calendar, "time_zone": "UTC"}
+    made = playalter("schedules", "create", "-", given=json.dumps({**BODY, "spec": spec}))
+    first = made.splitlines()[1].split()[0]
+    written = playalter("calendars", "write", "holidays", "-", given=first)
+    assert written == "holidays has 1 dates; 1 of 1 schedules moved\n"

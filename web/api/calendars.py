@@ -11,7 +11,13 @@ from chains.commands.schedules.calendars import delete_calendar, write_calendar
 from web.api import blueprint, problems
 from web.auth import caller
 from web.bodies import JsonResponse
-from web.schemas.schedules import Calendar, CalendarList, CalendarPath, WriteCalendar
+from web.schemas.schedules import (
+    Calendar,
+    CalendarList,
+    CalendarPath,
+    WriteCalendar,
+    WrittenCalendar,
+)
 
 api = blueprint("calendars", "Schedules")
 
@@ -39,14 +45,19 @@ def get_calendar(path: CalendarPath) -> Response:
 @api.put(
     "/calendars/<string:name>",
     summary="Write a calendar",
-    responses={200: Calendar, 201: Calendar, **problems(400, 413, 415)},
+    responses={200: WrittenCalendar, 201: WrittenCalendar, **problems(400, 413, 415)},
 )
 def put_calendar(path: CalendarPath, body: WriteCalendar) -> Response:
-    """Replaces all dates of the calendar, or creates it. The next times of the schedules that refer
-    to it are computed again."""
-    is_new = write_calendar(caller_of(caller()), path.name, body.dates)
-    shown = _shown(reading.calendar(caller(), path.name))
-    return JsonResponse(shown, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
+    """Replaces all dates of the calendar, or creates it. In the same transaction, the schedules
+    that refer to it get their new next times; `moved` says how many have another one now. So no
+    schedule fires on a day that has just become free, or skips one that has just become a working
+    day. Nothing of the past is started. A backfill of which other times are left now ends."""
+    written = write_calendar(caller_of(caller()), path.name, body.dates)
+    shown = _shown(reading.calendar(caller(), path.name)) | {
+        "moved": written.moved.moved,
+        "ended_backfills": written.moved.ended_backfills,
+    }
+    return JsonResponse(shown, HTTPStatus.CREATED if written.is_new else HTTPStatus.OK)
 
 
 @api.delete(

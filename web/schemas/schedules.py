@@ -346,6 +346,14 @@ class Calendar(BaseModel):
     changed_at: datetime
 
 
+class WrittenCalendar(Calendar):
+    """`moved` of its schedules have another next time now, and `ended_backfills` backfills of them
+    have ended, because other times were left of them than were agreed."""
+
+    moved: int
+    ended_backfills: int
+
+
 class CalendarList(BaseModel):
     """The caller's calendars in the order of their names."""
 

@@ -1,6 +1,7 @@
 """Writes and deletes calendars: named sets of dates, to which schedules may refer."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date
 
 import psycopg2
@@ -10,25 +11,35 @@ from sqlalchemy.exc import IntegrityError
 from app import db
 from app.errors import Conflict, NotFound
 from chains.commands.command import Caller
-from chains.commands.schedules.subject import note
+from chains.commands.schedules.moving import Moved, ahead, move
 from chains.schedules.calendars import MAX_DATES
 
 MOST_DATES = MAX_DATES
 
 
-def write_calendar(caller: Caller, name: str, dates: Collection[date]) -> bool:
-    """Write a calendar, which replaces one of this name; return whether it is new.
+@dataclass(frozen=True)
+class Written:
+    """A calendar was written. `is_new`: there was none of this name."""
 
-    The next times of all schedules that refer to it are computed again.
+    is_new: bool
+    moved: Moved
+
+
+def write_calendar(caller: Caller, name: str, dates: Collection[date]) -> Written:
+    """Write a calendar, which replaces one of this name.
+
+    In the same transaction, all schedules that refer to it get their new next times. A change
+    concerns the times after it: none of the past is started because its day is free no more.
     """
+    found = ahead(caller, name, dates)
 
-    def write() -> bool:
+    def write() -> Written:
         with db.begin() as connection:
-            given = {"user": caller.id, "name": name, "dates": sorted(set(dates))}
-            is_new: bool = connection.execute(text(_WRITE), given).scalar_one()
-            for row in connection.execute(text(_AGAIN), given).all():
-                note(connection, row.id, "CalendarChanged", caller, {"calendar": name})
-            return is_new
+            given = {"user": caller.id, "name": name, "dates": sorted(found.dates)}
+            former: list[date] | None = connection.execute(text(_WRITE), given).scalar_one()
+            if former is None or found.dates == set(former):
+                return Written(former is None, Moved())
+            return Written(False, move(connection, caller, found, former))
 
     return db.patiently(write)
 
@@ -36,15 +47,9 @@ def write_calendar(caller: Caller, name: str, dates: Collection[date]) -> bool:
 _WRITE = """
 INSERT INTO calendars AS c (user_id, name, organisation_id, project_id, dates)
 SELECT id, :name, organisation_id, project_id, cast(:dates AS date[]) FROM users WHERE id = :user
-ON CONFLICT (user_id, name) DO UPDATE SET dates = excluded.dates, changed_at = clock_timestamp()
-RETURNING c.xmax = 0 AS is_new
-"""
-_AGAIN = """
-UPDATE schedules SET spec_version = spec_version + 1,
-       fires_at = CASE WHEN paused_at IS NULL THEN playalter_now() ELSE fires_at END
- WHERE id IN (SELECT id FROM schedules WHERE user_id = :user AND calendar = :name
-               ORDER BY id FOR NO KEY UPDATE)
-RETURNING id
+ON CONFLICT (user_id, name) DO UPDATE SET dates = excluded.dates, changed_at =
+  CASE WHEN c.dates = excluded.dates THEN c.changed_at ELSE clock_timestamp() END
+RETURNING old.dates
 """
 
 

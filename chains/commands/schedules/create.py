@@ -14,7 +14,13 @@ from app.errors import Conflict, InvalidInput
 from app.payload import dumps
 from app.platform import Json
 from chains.commands.command import Caller
-from chains.commands.schedules.subject import checked_spec, locked, note, times_after
+from chains.commands.schedules.subject import (
+    checked_spec,
+    hold_calendar,
+    locked,
+    note,
+    times_after,
+)
 from chains.firing.flowing import flow_faults_of
 from chains.firing.starts import Starter, template_faults
 from chains.language.expressions import ExpressionInvalid
@@ -65,21 +71,22 @@ def create(caller: Caller, wanted: Wanted, *, note_of_pause: str | None = None) 
     caller has a schedule of this name.
     """
     schedule_id = uuid7()
-    spec, now = _checked(caller, wanted, schedule_id)
-    times = times_after(spec, schedule_id, now)
-    if times.next is None and note_of_pause is None:
-        raise InvalidInput(_PAST, field="/spec", code="times_past")
-    given = _columns(wanted, spec, now) | {
-        "id": schedule_id,
-        "user": caller.id,
-        "name": wanted.name,
-        "next": times.next,
-        "due": times.due,
-        "now": now,
-    }
 
     def insert() -> None:
         with db.begin() as connection:
+            hold_calendar(connection, caller, wanted.spec)
+            spec, now = _checked(caller, wanted, schedule_id)
+            times = times_after(spec, schedule_id, now)
+            if times.next is None and note_of_pause is None:
+                raise InvalidInput(_PAST, field="/spec", code="times_past")
+            given = _columns(wanted, spec, now) | {
+                "id": schedule_id,
+                "user": caller.id,
+                "name": wanted.name,
+                "next": times.next,
+                "due": times.due,
+                "now": now,
+            }
             connection.execute(text(_INSERT), given)
             note(connection, schedule_id, "ScheduleCreated", caller, {"name": wanted.name})
             if note_of_pause is not None:
@@ -106,6 +113,7 @@ def change(caller: Caller, wanted: Wanted) -> None:
 
     def update() -> None:
         with db.begin() as connection:
+            hold_calendar(connection, caller, wanted.spec)
             row = locked(connection, caller, wanted.name)
             spec, now = _checked(caller, wanted, row["id"])
             columns = _columns(wanted, spec, now)

@@ -71,6 +71,22 @@ def calendars(user_id: UUID) -> dict[str, list[date]]:
     return {row["name"]: row["dates"] for row in rows}
 
 
+def hold_calendar(connection: Connection, caller: Caller, spec: Json) -> None:
+    """Keep the calendar that a spec names, if any, as it is until the end of the transaction.
+
+    A schedule that begins to refer to a calendar would otherwise be overlooked by a change of it
+    that commits meanwhile. The row of the calendar is locked before that of the schedule, as
+    `write_calendar` does.
+    """
+    calendar = spec.get("calendar")
+    if isinstance(calendar, dict):
+        given = {"user": caller.id, "name": str(calendar.get("name"))}
+        connection.execute(text(_HOLD_CALENDAR), given)
+
+
+_HOLD_CALENDAR = "SELECT FROM calendars WHERE user_id = :user AND name = :name FOR SHARE"
+
+
 def checked_spec(body: Json, user_id: UUID) -> Spec:
     """The times that a body asks for; raise InvalidInput with all faults. Pointers start with
     `/spec`."""

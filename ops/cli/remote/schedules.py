@@ -273,7 +273,10 @@ def write(name: str, file: IO[str]) -> None:
     dates = [line.strip() for line in file if line.strip()]
     with server() as api:
         found = api.ask("PUT", _calendar(name), json={"dates": dates})
-    click.echo(f"{found['name']} has {len(found['dates'])} dates")
+    used = len(found["schedules"])
+    moved = f"; {found['moved']} of {used} schedules moved" if used else ""
+    ended = f"; {found['ended_backfills']} backfills ended" if found["ended_backfills"] else ""
+    click.echo(f"{found['name']} has {len(found['dates'])} dates{moved}{ended}")
 
 
 @calendars.command("delete")
