@@ -24,7 +24,7 @@ from chains.running.fairly import fairly
 from chains.running.prepare import prepare
 from chains.running.shares import Shares
 from chains.running.turns import Turns
-from chains.starting.dispatching import has_ended
+from chains.starting.dispatching import dispatch_soon
 from chains.undoing.settle import settle_soon
 from chains.waking import wake_parent
 
@@ -46,7 +46,7 @@ order = Order(
     one_message,
     settle_soon,
     wake_parent,
-    has_ended,
+    dispatch_soon,
     top_up_soon,
 )
 engine = Engine(actions(), order)

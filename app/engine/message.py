@@ -48,7 +48,7 @@ class Order:
     `one_message(workflow_id, keys)` returns the action of these steps if one message would carry
     them all, else None. `settle(workflow_id)` continues the undoing of a workflow that is stopping.
     `ended(workflow_id)` tells the parent of a child workflow that the child has ended.
-    `completed(type, version)` is told that a workflow of this definition has ended.
+    `hand_on()` gives the places to others that a workflow held which has ended.
     `top_up(queue)` publishes what is lined up for the queue, if few messages are left in it.
     """
 
@@ -58,7 +58,7 @@ class Order:
     one_message: Callable[[UUID, tuple[str, ...]], str | None]
     settle: Callable[[UUID], None]
     ended: Callable[[UUID], None]
-    completed: Callable[[str, int], None]
+    hand_on: Callable[[], None]
     top_up: Callable[[str], None]
 
 
@@ -329,8 +329,8 @@ class Message:
             return self.stay()
         if advance.verdict == "child_completed":
             self.order.ended(self.workflow_id)
-        if advance.verdict in {"completed", "child_completed"} and self.claim is not None:
-            self.order.completed(self.claim.type, self.claim.version)
+        if advance.has_flow:
+            self.order.hand_on()
         lined_up = self.order.line_up(self.workflow_id, advance.released)
         released = tuple(key for key in advance.released if key not in lined_up)
         if advance.joined in released and self.links.has_chord():

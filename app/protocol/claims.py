@@ -57,13 +57,15 @@ class Advance:
     """What the recording of an outcome led to: the verdict of the SQL function.
 
     `released` are the keys of the steps that the caller must publish; `joined` is the join among
-    them. `claim` is the claim of the next step, if it was claimed too.
+    them. `claim` is the claim of the next step, if it was claimed too. `has_flow`: the workflow has
+    succeeded, and has given the places back that it held under flow control.
     """
 
     verdict: str
     released: tuple[str, ...] = ()
     joined: str | None = None
     claim: Claim | None = None
+    has_flow: bool = False
 
 
 def claim_of(workflow_id: UUID, key: str, row: dict[str, Any], known: Known) -> Claim:

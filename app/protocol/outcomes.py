@@ -109,7 +109,9 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
             *attempt.answered(),
         ),
     )
-    return Advance(row["verdict"], tuple(row["released"] or ()), row["joined"])
+    return Advance(
+        row["verdict"], tuple(row["released"] or ()), row["joined"], has_flow=row["has_flow"]
+    )
 
 
 def advance_step(

@@ -11,7 +11,6 @@ from redis.exceptions import RedisError
 
 from app import db
 from app.errors import TooMany, Unavailable
-from chains import registry
 from chains.feeder import Feeder
 from chains.starting.beginning import begin_all
 
@@ -30,12 +29,6 @@ _NAME = "flow"
 def dispatch_soon(seconds: float = 0.0) -> None:
     """Let a thread of this process dispatch, after so many seconds at the latest."""
     _feeder.want(_NAME, seconds)
-
-
-def has_ended(type: str, version: int) -> None:
-    """Dispatch soon, if flow control applies to the definition of a workflow that has ended."""
-    if registry.definition(type, version).flow is not None:
-        dispatch_soon()
 
 
 def dispatch() -> float | None:

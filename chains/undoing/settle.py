@@ -21,7 +21,7 @@ from chains.actions import actions
 from chains.dispatch import dispatch
 from chains.plans.plan import Plan
 from chains.starting import children
-from chains.starting.dispatching import has_ended
+from chains.starting.dispatching import dispatch_soon
 from chains.undoing import dead_letters, living_forks
 from chains.undoing.frontier import Standing, frontier
 from chains.waking import wake_parent
@@ -55,8 +55,8 @@ def settle(workflow_id: UUID, *, is_publishing: bool = True) -> str:
         dispatch(workflow_id, undo_keys)
         if status in TERMINAL_WORKFLOW_STATUSES:
             wake_parent(workflow_id)
-    if status in TERMINAL_WORKFLOW_STATUSES and stopping is not None:
-        has_ended(stopping["type"], stopping["version"])
+    if status in TERMINAL_WORKFLOW_STATUSES and stopping is not None and stopping["has_flow"]:
+        dispatch_soon()
     return status
 
 
@@ -81,7 +81,8 @@ _CROWD = (
 # A barrier: FOR UPDATE waits until the transactions of claims in flight have ended. A later claim
 # sees that the workflow is stopping, because the stop is committed already.
 _BARRIER = (
-    "SELECT undoes, type, version FROM workflows WHERE id = %s AND completed_at IS NULL FOR UPDATE"
+    "SELECT undoes, type, version, flow IS NOT NULL AS has_flow FROM workflows"
+    " WHERE id = %s AND completed_at IS NULL FOR UPDATE"
 )
 IN_DOUBT = ("running", "unknown")
 """The statuses of a pivot whose outcome is open."""

@@ -1,26 +1,63 @@
 """Schedules and triggers go the way of any start: what flow control refuses, they count."""
 
 import json
+import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from app import db
+from app.broker.celery import celery_app as make_app
+from app.engine.engine import Engine
+from app.engine.message import Order
 from app.errors import InvalidInput
+from chains.actions import actions
+from chains.admission import line_up, top_up_soon
+from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.commands.schedules.create import Wanted, create
 from chains.commands.schedules.run import run_now
+from chains.dispatch import dispatch, one_message
 from chains.incoming import intake, matching, triggers
 from chains.incoming.events import Incoming
 from chains.incoming.triggers import Wanted as Trigger
 from chains.repair.reconcile import reconcile
+from chains.running.prepare import prepare
+from chains.starting.dispatching import dispatch_soon
+from chains.undoing.settle import settle_soon
+from chains.waking import wake_parent
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
 from tests.integration.firing.conftest import Make
 from tests.integration.flow.gathering import count, push, set_clock
 from tests.integration.flow.samples import admit, controlled, states, turn
+from tests.unit.definitions import noop
 
 ONE_A_DAY: dict[str, Any] = {"rate_limit": {"limit": 1, "period": "24h"}}
+
+
+def run_message(workflow_id: UUID, key: str, action: str) -> None:
+    """Run a step as a worker does, with what it does after the end of a workflow."""
+
+    def publish(workflow_id: UUID, keys: list[str]) -> None:
+        dispatch(workflow_id, keys)
+
+    order = Order(
+        prepare,
+        publish,
+        line_up,
+        one_message,
+        settle_soon,
+        wake_parent,
+        dispatch_soon,
+        top_up_soon,
+    )
+    app, engine = make_app(), Engine(actions(), order)
+    engine.register(app)
+    task = app.tasks[action]
+    task.push_request(args=(str(workflow_id), key))
+    engine.run(task, str(workflow_id), key)
 
 
 def reasons(schedule: object) -> list[tuple[str, str | None]]:
@@ -72,6 +109,28 @@ def test_schedule_has_flow_control_of_its_own(kernel: Kernel, schedule: Make) ->
     other.fire()
     admit()
     assert states([each["id"] for each in other.workflows]).count("running") == 3
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_place_of_a_schedule_is_handed_on_by_the_process_that_ends_its_workflow(
+    kernel: Kernel, schedule: Make, is_stopped: bool
+) -> None:
+    """No reconciler runs here. The definition has no flow control."""
+    made = schedule("allow_all", hours=2, type=kernel.register(noop("only")))
+    made.set(flow=json.dumps({"concurrency": [{"limit": 1}]}))
+    made.fire()
+    admit()
+    ids = [each["id"] for each in made.workflows]
+    first = ids[states(ids).index("running")]
+    if is_stopped:
+        cancel(caller_of(kernel.user_id), first)
+    else:
+        run_message(first, "only", "control.noop")
+    until = time.monotonic() + 5
+    while "pending" in states(ids):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert states([first]) == ["cancelled" if is_stopped else "succeeded"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@
 --   no_room: the workflow has more rows than `room`; nothing was written.
 --   released: `released` are the keys that the caller must publish; `joined` is the join if this
 --     was its last part.
---   completed: the workflow has succeeded.
+--   completed: the workflow has succeeded. If flow control applied to it (`has_flow`), its places are
+--     free now, and the caller hands them on.
 --   child_completed: the same, and the workflow has a parent.
 --   draining: the end was recorded, and the workflow is stopping.
 --   undone: a compensation has succeeded.
@@ -38,7 +39,7 @@ CREATE OR REPLACE FUNCTION finish_step_v1(
   p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL,
   p_ordinal integer DEFAULT NULL, p_response jsonb DEFAULT NULL, p_effect_id text DEFAULT NULL,
   p_effect_address text DEFAULT NULL)
-RETURNS TABLE (verdict text, released text[], joined text)
+RETURNS TABLE (verdict text, released text[], joined text, has_flow boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -50,14 +51,14 @@ DECLARE
   is_joined boolean := false;
   room integer;
 BEGIN
-  SELECT status, paused_at, parent_id INTO w FROM workflows WHERE id = p_workflow
-     FOR NO KEY UPDATE;
+  SELECT status, paused_at, parent_id, flow IS NOT NULL AS has_flow INTO w FROM workflows
+   WHERE id = p_workflow FOR NO KEY UPDATE;
   -- Every transaction that adds rows holds the lock, so that no two of them share the same room.
   room := (p_turn ->> 'room')::integer;
   IF room IS NOT NULL THEN
     IF room < (SELECT count(*) FROM (
                  SELECT FROM steps WHERE workflow_id = p_workflow LIMIT room + 1) AS found) THEN
-      RETURN QUERY SELECT 'no_room', NULL::text[], NULL;
+      RETURN QUERY SELECT 'no_room', NULL::text[], NULL, false;
       RETURN;
     END IF;
   END IF;
@@ -69,7 +70,7 @@ BEGIN
   RETURNING next_keys, join_key, kind, of_key, coalesce(cost, 0) AS cost, tries, generation,
             coalesce(old.reserved, 0) AS had_reserved INTO s;
   IF NOT FOUND THEN
-    RETURN QUERY SELECT 'fenced', NULL::text[], NULL;
+    RETURN QUERY SELECT 'fenced', NULL::text[], NULL, false;
     RETURN;
   END IF;
   IF p_ordinal IS NOT NULL THEN
@@ -88,11 +89,11 @@ BEGIN
                             jsonb_build_object('output', payload_hash(p_output), 'cost', s.cost,
                                                'tries', nullif(s.tries, 0)));
     IF s.kind = 'orphan_undo' THEN
-      RETURN QUERY SELECT 'recorded', NULL::text[], NULL;
+      RETURN QUERY SELECT 'recorded', NULL::text[], NULL, false;
       RETURN;
     END IF;
     PERFORM wake_by_v1(p_workflow, playalter_now());
-    RETURN QUERY SELECT 'undone', NULL::text[], NULL;
+    RETURN QUERY SELECT 'undone', NULL::text[], NULL, false;
     RETURN;
   END IF;
   IF p_turn -> 'skip' IS NOT NULL THEN
@@ -161,7 +162,7 @@ BEGIN
                             jsonb_build_object('output', payload_hash(p_workflow_output)));
     PERFORM tell_parent_v1(p_workflow, w.parent_id, 'succeeded');
     RETURN QUERY SELECT CASE WHEN w.parent_id IS NULL THEN 'completed' ELSE 'child_completed' END,
-                        NULL::text[], NULL;
+                        NULL::text[], NULL, w.has_flow;
     RETURN;
   END IF;
   IF cardinality(ready) > 0 THEN
@@ -171,10 +172,10 @@ BEGIN
   END IF;
   IF w.status <> 'running' THEN
     PERFORM wake_by_v1(p_workflow, playalter_now());
-    RETURN QUERY SELECT 'draining', NULL::text[], NULL;
+    RETURN QUERY SELECT 'draining', NULL::text[], NULL, false;
     RETURN;
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_republish));
   IF w.paused_at IS NOT NULL THEN ready := '{}'; is_joined := false; END IF;
-  RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END;
+  RETURN QUERY SELECT 'released', ready, CASE WHEN is_joined THEN joining END, false;
 END $$;

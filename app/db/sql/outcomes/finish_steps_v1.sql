@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION finish_steps_v1(
   p_workflow_output text[], p_is_pivot boolean[], p_republish double precision[],
   p_orphan text[], p_ordinal integer[], p_response text[], p_effect_id text[],
   p_effect_address text[])
-RETURNS TABLE (call_number integer, verdict text, released text[], joined text)
+RETURNS TABLE (call_number integer, verdict text, released text[], joined text, has_flow boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
   n integer;
