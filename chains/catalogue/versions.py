@@ -16,6 +16,7 @@ from app import db
 from app.engine.releases import fingerprint
 from app.errors import Conflict, InvalidInput, NotFound
 from chains.actions import actions
+from chains.catalogue import retaining
 from chains.language.definition import Child, Definition
 from chains.language.tree import nodes
 from chains.plans.plan import Plan
@@ -26,12 +27,24 @@ MAX_WEIGHT = 1_000_000
 
 @dataclass(frozen=True)
 class Registered:
-    """The version of a registered body, whether it is new, and whether it is active."""
+    """The version of a registered body, whether it is new, and whether it is active.
+
+    `warnings` say what its activation archives or erases earlier.
+    """
 
     name: str
     version: int
     is_new: bool
     is_active: bool
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Activated:
+    """The version that has become active, and what this archives or erases earlier."""
+
+    version: int
+    warnings: tuple[str, ...]
 
 
 def check(body: Any) -> tuple[Definition, Plan]:
@@ -64,10 +77,11 @@ def register(body: Any, *, activates: bool = False) -> Registered:
                 text(_INSERT), given | {"body": json.dumps(definition.body())}
             ).scalar_one()
         )
+        told: tuple[str, ...] = ()
         if activates or _active(connection, name) is None:
-            _activate(connection, name, version)
+            told = _activate(connection, name, version)
         is_active = _active(connection, name) == version
-    return Registered(name, version, known is None, is_active)
+    return Registered(name, version, known is None, is_active, told)
 
 
 def _fingerprints(plan: Plan) -> dict[str, str]:
@@ -91,7 +105,7 @@ SELECT :name, coalesce(max(version), 0) + 1, cast(:body AS jsonb), :checksum, fa
 """
 
 
-def activate(name: str, version: int) -> None:
+def activate(name: str, version: int) -> Activated:
     """Let every new workflow of the name start on this version. This ends a spread by weights.
 
     Raise NotFound if there is no such version, and Conflict if the version is retired.
@@ -103,11 +117,11 @@ def activate(name: str, version: int) -> None:
                 f"version {version} is retired; register its body again to bring it back",
                 code="version_retired",
             )
-        _activate(connection, name, version)
+        return Activated(version, _activate(connection, name, version))
 
 
-def rollback(name: str) -> int:
-    """Activate the version that was active before the current one, and return its number.
+def rollback(name: str) -> Activated:
+    """Activate the version that was active before the current one.
 
     A second call goes back one version further. This ends a spread by weights. Raise NotFound if
     the name is unknown, and Conflict if no earlier version was active.
@@ -126,8 +140,7 @@ def rollback(name: str) -> int:
                 code="no_earlier_version",
             )
         connection.execute(text(_TAKE_BACK), {"name": name, "id": before["id"]})
-        _switch(connection, name, before["version"])
-    return int(before["version"])
+        return Activated(before["version"], _switch(connection, name, before["version"]))
 
 
 _BEFORE = """
@@ -230,16 +243,18 @@ def _refuse_while_used(connection: Connection, row: RowMapping, given: Mapping[s
         )
 
 
-def _activate(connection: Connection, name: str, version: int) -> None:
+def _activate(connection: Connection, name: str, version: int) -> tuple[str, ...]:
     if _active(connection, name) != version:
         connection.execute(
             text("INSERT INTO definition_activations (name, version) VALUES (:name, :version)"),
             {"name": name, "version": version},
         )
-    _switch(connection, name, version)
+    return _switch(connection, name, version)
 
 
-def _switch(connection: Connection, name: str, version: int) -> None:
+def _switch(connection: Connection, name: str, version: int) -> tuple[str, ...]:
+    """Make a version the active one, and return what this archives or erases earlier."""
+    told = retaining.warnings(connection, name, version)
     # Deactivate in a first statement: the unique index refuses two active versions at any moment.
     given = {"name": name, "version": version}
     connection.execute(
@@ -247,6 +262,7 @@ def _switch(connection: Connection, name: str, version: int) -> None:
     )
     this = "UPDATE definitions SET active = true WHERE name = :name AND version = :version"
     connection.execute(text(this), given)
+    return told
 
 
 def _lock(connection: Connection, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -73,15 +74,21 @@ class Policy:
 
 def policy() -> Policy:
     """The policy that applies now. Of a type, the active version's retention applies."""
+    by_settings = default()
+    rows = db.patiently(lambda: db.rows(_RETENTIONS, ()))
+    return Policy(
+        by_settings, {row["name"]: kept_by(row["retention"], by_settings) for row in rows}
+    )
+
+
+def default() -> Kept:
+    """How long workflows are kept whose definition does not say it."""
     settings = current()
     hot, archive = settings.retention_hot_days, settings.retention_archive_days
-    default = Kept(
+    return Kept(
         None if hot == "never" else float(hot) * _DAY,
         None if archive == "forever" else float(archive) * _DAY,
     )
-    rows = db.patiently(lambda: db.rows(_RETENTIONS, ()))
-    given = {row["name"]: _Given.validate_python(row["retention"]) for row in rows}
-    return Policy(default, {name: _kept(each, default) for name, each in given.items()})
 
 
 _RETENTIONS = """
@@ -90,7 +97,11 @@ SELECT name, body -> 'retention' AS retention FROM definitions
 """
 
 
-def _kept(given: str | Retention, default: Kept) -> Kept:
+def kept_by(body: Any, default: Kept) -> Kept:
+    """What the `retention` of a definition's body says; None for one that says nothing."""
+    if body is None:
+        return default
+    given = _Given.validate_python(body)
     if isinstance(given, str):
         return Kept(None, default.archive)
     archive = default.archive if given.archive is None else given.archive

@@ -46,7 +46,13 @@ def test_a_definition_is_registered_looked_at_and_switched(
 ) -> None:
     made = client.post(URL, json=body(1), headers=admin.headers)
     assert (made.status_code, made.headers["Location"]) == (201, f"{URL}/sample/versions/1")
-    assert told(made) == {"name": "sample", "version": 1, "is_new": True, "is_active": True}
+    assert told(made) == {
+        "name": "sample",
+        "version": 1,
+        "is_new": True,
+        "is_active": True,
+        "warnings": [],
+    }
     assert client.post(URL, json=body(1), headers=admin.headers).status_code == 200
     second = client.post(f"{URL}?activate=true", json=body(2), headers=admin.headers)
     assert told(second)["is_active"] is True
@@ -81,6 +87,24 @@ CHANGES = [
     ("PUT", "/sample/weights", {"weights": {"1": 1}}),
     ("POST", "/sample/versions/1/retire", None),
 ]
+
+
+def test_who_activates_a_shorter_retention_is_warned(client: FlaskClient, admin: Caller) -> None:
+    def warnings(path: str, made: dict[str, Any] | None = None) -> list[str]:
+        found: list[str] = told(client.post(path, json=made, headers=admin.headers))["warnings"]
+        return found
+
+    assert warnings(URL, body(1, retention="never")) == []
+    assert warnings(URL, body(2, retention={"hot": "12h", "archive": "30d"})) == [], "not active"
+    (hot, archive) = warnings(f"{URL}/sample/versions/2/activate")
+    assert "stay in PostgreSQL for 12 hours now, and not for ever" in hot
+    assert "are kept for 30 days now, and not for 400 days" in archive
+    assert warnings(f"{URL}?activate=true", body(3)) == [], "90 and 400 days by the settings"
+    assert warnings(f"{URL}/sample/rollback")[0] == hot.replace("not for ever", "not for 90 days")
+    assert warnings(f"{URL}/sample/versions/2/activate") == [], "it is active"
+    assert warnings(f"{URL}?activate=true", body(1, retention="never")) == []
+    (dropped,) = warnings(f"{URL}?activate=true", body(3))
+    assert "for 90 days now, and not for ever" in dropped
 
 
 @pytest.mark.parametrize(("method", "path", "sent"), CHANGES)

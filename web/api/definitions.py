@@ -19,6 +19,7 @@ from web.auth import caller, require_admin
 from web.bodies import StrictRequest
 from web.errors import Malformed
 from web.schemas.definitions import (
+    ActivatedVersions,
     DefinitionDiff,
     DefinitionFull,
     DefinitionList,
@@ -132,26 +133,28 @@ def get_version(path: VersionPath) -> dict[str, Any]:
 @api.post(
     "/definitions/<string:name>/versions/<int:version>/activate",
     summary="Activate a version",
-    responses={200: VersionList, **problems(403, 404, 409)},
+    responses={200: ActivatedVersions, **problems(403, 404, 409)},
 )
 def activate_version(path: VersionPath) -> dict[str, Any]:
     """All new workflows use this version; weights are removed. Workflows that have started keep
-    their version. Needs an admin key."""
+    their version. `warnings` say if ended workflows are archived or erased earlier than before,
+    because of its `retention`. Needs an admin key."""
     require_admin()
-    versions.activate(path.name, path.version)
-    return {"items": listing.versions(path.name)}
+    made = versions.activate(path.name, path.version)
+    return {"items": listing.versions(path.name), "warnings": made.warnings}
 
 
 @api.post(
     "/definitions/<string:name>/rollback",
     summary="Activate the previously active version",
-    responses={200: VersionList, **problems(403, 404, 409)},
+    responses={200: ActivatedVersions, **problems(403, 404, 409)},
 )
 def rollback_definition(path: DefinitionPath) -> dict[str, Any]:
-    """A second call goes back one version further. Weights are removed. Needs an admin key."""
+    """A second call goes back one version further. Weights are removed. `warnings` as of an
+    activation. Needs an admin key."""
     require_admin()
-    versions.rollback(path.name)
-    return {"items": listing.versions(path.name)}
+    made = versions.rollback(path.name)
+    return {"items": listing.versions(path.name), "warnings": made.warnings}
 
 
 @api.put(

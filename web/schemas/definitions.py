@@ -86,6 +86,13 @@ class VersionList(BaseModel):
     items: list[Version]
 
 
+class ActivatedVersions(VersionList):
+    """All versions after another one was activated. `warnings` say which ended workflows are
+    archived or erased earlier now."""
+
+    warnings: list[str]
+
+
 class DefinitionFull(Version):
     """A version with its body."""
 
@@ -93,12 +100,13 @@ class DefinitionFull(Version):
 
 
 class Registered(BaseModel):
-    """The version under which a body is registered."""
+    """The version under which a body is registered. `warnings`: as of an activation."""
 
     name: str
     version: int
     is_new: bool
     is_active: bool
+    warnings: list[str]
 
 
 class PlannedStep(BaseModel):

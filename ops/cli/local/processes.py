@@ -190,6 +190,8 @@ def migrate(is_fresh: bool, is_meant: bool) -> None:
                 continue
             made = versions.register(body, activates=True)
             click.echo(f"{made.name} version {made.version}")
+            for words in made.warnings:
+                click.echo(f"warning: {words}", err=True)
 
 
 @click.command(

@@ -53,6 +53,7 @@ def register(file: str, activates: bool) -> None:
     age = "new" if made["is_new"] else "registered before"
     state = "active" if made["is_active"] else "not active"
     click.echo(f"{name} version {version}: {age}, {state}")
+    _print_warnings(made)
     if not made["is_active"]:
         click.echo(f"to activate it: playalter definitions activate {name} {version}", err=True)
 
@@ -207,6 +208,11 @@ def _drawn(data: bytes) -> str:
     return drawn(definition, actions=actions())
 
 
+def _print_warnings(made: dict[str, Any]) -> None:
+    for words in made.get("warnings", ()):
+        click.echo(f"warning: {words}", err=True)
+
+
 def _print_versions(found: dict[str, Any]) -> None:
     for each in found["items"]:
         states = [
@@ -220,6 +226,7 @@ def _print_versions(found: dict[str, Any]) -> None:
             f"{each['name']} version {each['version']:<4} {made}  {', '.join(filter(None, states))}"
         )
         click.echo(line.rstrip())
+    _print_warnings(found)
 
 
 COMMANDS: dict[str, click.Command] = {"definitions": definitions}

@@ -79,19 +79,19 @@ def test_the_same_body_registered_at_the_same_time_is_one_version(
 def test_rolling_back_goes_to_what_was_active_before_and_then_one_further(kernel: Kernel) -> None:
     for number in (1, 2, 3):
         register(number, activates=True)
-    assert (versions.rollback(NAME), active()) == (2, 2)
-    assert (versions.rollback(NAME), active()) == (1, 1)
+    assert (versions.rollback(NAME).version, active()) == (2, 2)
+    assert (versions.rollback(NAME).version, active()) == (1, 1)
     with pytest.raises(Conflict, match="no other version"):
         versions.rollback(NAME)
     versions.activate(NAME, 3)
-    assert (versions.rollback(NAME), active()) == (1, 1)
+    assert (versions.rollback(NAME).version, active()) == (1, 1)
 
 
 def test_rolling_back_passes_over_what_is_retired(kernel: Kernel) -> None:
     for number in (1, 2, 3):
         register(number, activates=True)
     versions.retire(NAME, 2)
-    assert versions.rollback(NAME) == 1
+    assert versions.rollback(NAME).version == 1
 
 
 def picked(number: int) -> Counter[int]:
