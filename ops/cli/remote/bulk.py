@@ -6,7 +6,7 @@ from uuid import uuid4
 import click
 
 from ops.cli.remote.control import given, json_option
-from ops.cli.remote.workflows import print_json, read_json, server
+from ops.cli.remote.workflows import print_json, read_json, say_more, server
 
 _ACTIONS = ["cancel", "pause", "resume", "retry", "skip", "signal", "fork", "resolve"]
 
@@ -55,8 +55,7 @@ def bulk(
         click.echo(f"{item['id']}  {'ok' if item['ok'] else 'refused'}  {item['result']}  {note}")
     verb = "would be done" if answers["dry_run"] else "done"
     click.echo(f"{answers['ok']} {verb}, {answers['refused']} refused")
-    if answers["next_cursor"]:
-        click.echo(f"more: --cursor {answers['next_cursor']}")
+    say_more(answers)
 
 
 COMMANDS: dict[str, click.Command] = {"bulk": bulk}

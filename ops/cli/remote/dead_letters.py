@@ -8,7 +8,7 @@ import click
 
 from ops.cli.exits import USAGE, leave
 from ops.cli.remote.control import given, json_option
-from ops.cli.remote.workflows import print_json, read_json, server
+from ops.cli.remote.workflows import print_json, read_json, say_more, server, time_of
 
 Command = Callable[..., Any]
 
@@ -71,7 +71,7 @@ def list_letters(is_json: bool, **filters: Any) -> None:
             click.echo(f"  undone: {', '.join(item['undone'])}{more}")
         if note := item["replay_id"] or item["note"]:
             click.echo(f"  {item['state']}: {note}")
-    _more(page)
+    say_more(page)
 
 
 @dead_letters.command()
@@ -87,7 +87,7 @@ def groups(is_json: bool, **filters: Any) -> None:
         return
     for item in found["items"]:
         words = [str(item["count"]), item["error_code"], item["type"], item["action"] or "-"]
-        times = f"{_time(item['first_at'])} to {_time(item['last_at'])}"
+        times = f"{time_of(item['first_at'])} to {time_of(item['last_at'])}"
         click.echo("  ".join([*words, times, f"e.g. {item['example']}"]))
     if not found["is_complete"]:
         click.echo("there are more: only the newest are counted, in the largest groups")
@@ -158,23 +158,14 @@ def _settle(
         click.echo(f"{item['id']}  {'ok' if item['ok'] else 'refused'}  {item['result']}  {note}")
     words = "would be done" if answers["dry_run"] else "done"
     click.echo(f"{answers['ok']} {words}, {answers['refused']} refused")
-    _more(answers)
+    say_more(answers)
 
 
 def _line(item: dict[str, Any]) -> str:
     words = [item[name] for name in ("id", "type", "status", "error_code")]
     ways = ", ".join(each["step"] or each["from"] for each in item["replays"])
     more = [item["step"] and f"step {item['step']}", ways and f"replay from {ways}", item["owner"]]
-    return "  ".join([*words, _time(item["ended_at"]), *filter(None, more)])
-
-
-def _time(text: str) -> str:
-    return text[:19].replace("T", " ")
-
-
-def _more(page: dict[str, Any]) -> None:
-    if page["next_cursor"]:
-        click.echo(f"more: --cursor {page['next_cursor']}")
+    return "  ".join([*words, time_of(item["ended_at"]), *filter(None, more)])
 
 
 COMMANDS: dict[str, click.Command] = {"dead-letters": dead_letters}

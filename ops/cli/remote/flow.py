@@ -6,7 +6,7 @@ import click
 
 from ops.cli.remote.control import json_option
 from ops.cli.remote.queues import duration
-from ops.cli.remote.workflows import print_json, server
+from ops.cli.remote.workflows import print_json, server, time_of
 
 Json = dict[str, Any]
 
@@ -59,13 +59,13 @@ def start_line(start: Json | None) -> str:
 
 
 def _waiting(item: Json) -> str:
-    return f"{item['type']}  {item['waiting']}  since {_time(item['oldest_waiting_since'])}"
+    return f"{item['type']}  {item['waiting']}  since {time_of(item['oldest_waiting_since'])}Z"
 
 
 def _gathering(item: Json) -> str:
     key = f" [{item['key']}]" if item["key"] else ""
     return (
-        f"{item['type']}{key}  {item['items']} starts  begins {_time(item['starts_at'])}"
+        f"{item['type']}{key}  {item['items']} starts  begins {time_of(item['starts_at'])}Z"
         f"  {item['workflow_id']}"
     )
 
@@ -73,7 +73,7 @@ def _gathering(item: Json) -> str:
 def _limit(item: Json) -> str:
     taken = "" if item["held"] is None else f"  {item['held']} of {item['most']}"
     blocked = f"  {item['blocked_lanes']} lanes wait" if item["blocked_lanes"] else ""
-    until = f"  until {_time(item['throttled_until'])}" if item["throttled_until"] else ""
+    until = f"  until {time_of(item['throttled_until'])}Z" if item["throttled_until"] else ""
     return f"{_limit_name(item)}{taken}{blocked}{until}"
 
 
@@ -92,11 +92,7 @@ def _lane(item: Json) -> str:
 
 def _rate(item: Json) -> str:
     key = f" [{item['key']}]" if item["key"] else ""
-    return f"{item['type']}{key}  all back at {_time(item['back_at'])}"
-
-
-def _time(text: str) -> str:
-    return f"{text[:19].replace('T', ' ')}Z"
+    return f"{item['type']}{key}  all back at {time_of(item['back_at'])}Z"
 
 
 COMMANDS: dict[str, click.Command] = {"flow": flow}

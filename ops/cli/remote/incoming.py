@@ -6,7 +6,7 @@ from urllib.parse import quote
 import click
 
 from ops.cli.remote.control import given, json_option
-from ops.cli.remote.workflows import print_json, read_json, server
+from ops.cli.remote.workflows import print_json, read_json, say_more, server, time_of
 
 Json = dict[str, Any]
 
@@ -52,10 +52,9 @@ def list_events(is_json: bool, **filters: Any) -> None:
         print_json(page)
         return
     for item in page["items"]:
-        at = item["received_at"][:19].replace("T", " ")
+        at = time_of(item["received_at"])
         click.echo(f"{item['id']}  {at}  {item['type']}  {item['source']}  {_matches(item)}")
-    if page["next_cursor"]:
-        click.echo(f"more: --cursor {page['next_cursor']}")
+    say_more(page)
 
 
 def _matches(item: Json) -> str:
@@ -89,7 +88,7 @@ def waits(is_json: bool, **filters: Any) -> None:
         print_json(page)
         return
     for item in page["items"]:
-        until = item["until"][:19].replace("T", " ")
+        until = time_of(item["until"])
         condition = f"  with {item['filter']}" if item["filter"] else ""
         paused = "  paused" if item["is_paused"] else ""
         click.echo(
@@ -98,8 +97,7 @@ def waits(is_json: bool, **filters: Any) -> None:
         )
         if item["raised"]:
             click.echo(f"    the filter failed for {item['raised']} events: {item['reason']}")
-    if page["next_cursor"]:
-        click.echo(f"more: --cursor {page['next_cursor']}")
+    say_more(page)
 
 
 @click.group()

@@ -9,7 +9,7 @@ from uuid import uuid4
 import click
 
 from ops.cli.remote.control import given, json_option, say, workflow_argument
-from ops.cli.remote.workflows import print_json, read_json, server
+from ops.cli.remote.workflows import print_json, read_json, say_more, server, time_of
 
 cursor_option = click.option("--cursor", help="Continue after the previous page.")
 limit_option = click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
@@ -93,7 +93,7 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
         return
     for item in page["items"]:
         whose = "you" if item["is_yours"] else ", ".join(item["by"] or ["its owner"])
-        until = (item["until"] or "")[:19].replace("T", " ")
+        until = time_of(item["until"])
         click.echo(
             f"{item['workflow_id']}  {item['type']}  {item['signal']}  step {item['step']}"
             f"  asks {whose}  until {until}"
@@ -106,7 +106,7 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
             click.echo(f"  {item['amount']['amount']} {item['amount']['currency']} (minor units)")
         for address in filter(None, item["pictures"]):
             click.echo(f"  {address}")
-    _more(page)
+    say_more(page)
 
 
 def _reminded(reminders: dict[str, Any]) -> str:
@@ -173,7 +173,7 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
         print_json(page)
         return
     for item in page["items"]:
-        since = (item["since"] or "")[:19].replace("T", " ")
+        since = time_of(item["since"])
         shown = [item[name] for name in ("id", "type", "status", "reason")]
         click.echo("  ".join([*shown, since, *filter(None, [item["owner"]])]))
         for step in item["steps"]:
@@ -181,7 +181,7 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
             for call in step["open_calls"]:
                 click.echo(f"    {call['operation']} sent {call['first_sent_at']} as {call['key']}")
-    _more(page)
+    say_more(page)
 
 
 @click.command()
@@ -194,7 +194,7 @@ def platforms(is_json: bool) -> None:
         print_json(found)
         return
     for item in found["items"]:
-        seen = item["checked_at"][:19].replace("T", " ")
+        seen = time_of(item["checked_at"])
         state = f"ok  {item['response_time']} ms" if item["is_ok"] else f"NOT OK  {item['error']}"
         click.echo(f"{item['platform']}  {seen}  {state}")
     if not found["items"]:
@@ -239,11 +239,6 @@ def dismiss(workflow_id: Any, reason: str) -> None:
     """Record that a workflow needs no person any more, if its reason concerns no step."""
     with server() as api:
         say(api.control(str(workflow_id), "attention/dismiss", {"reason": reason}))
-
-
-def _more(page: dict[str, Any]) -> None:
-    if page["next_cursor"]:
-        click.echo(f"more: --cursor {page['next_cursor']}")
 
 
 COMMANDS: dict[str, click.Command] = {

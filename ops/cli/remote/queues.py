@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ops.cli.remote.control import json_option
-from ops.cli.remote.workflows import print_json, server
+from ops.cli.remote.workflows import print_json, server, time_of
 
 Json = dict[str, Any]
 
@@ -41,7 +41,7 @@ def queues(is_json: bool) -> None:
 
 
 def _line(item: Json) -> str:
-    since = (item["oldest_waiting_since"] or "")[:19].replace("T", " ")
+    since = time_of(item["oldest_waiting_since"])
     cells = [item["workers"], item["published"], item["waiting"], item["users"]]
     rate = item["rate"]
     return _ROW.format(

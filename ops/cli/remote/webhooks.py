@@ -7,7 +7,7 @@ import click
 from ops.cli.exits import FAILED
 from ops.cli.remote.control import given, json_option
 from ops.cli.remote.people import cursor_option, limit_option
-from ops.cli.remote.workflows import print_json, server
+from ops.cli.remote.workflows import print_json, say_more, server, time_of
 
 Json = dict[str, Any]
 
@@ -60,7 +60,7 @@ def list_endpoints(cursor: str | None, limit: int, is_json: bool) -> None:
         return
     for item in page["items"]:
         click.echo("  ".join([item["id"], _state(item), item["url"], *_owner(item)]))
-    _more(page)
+    say_more(page)
 
 
 @webhooks.command()
@@ -182,7 +182,7 @@ def attempts(endpoint_id: Any, cursor: str | None, limit: int, is_json: bool) ->
         return
     for attempt in page["items"]:
         click.echo(_line(attempt))
-    _more(page)
+    say_more(page)
 
 
 @webhooks.command()
@@ -202,11 +202,11 @@ def messages(
         print_json(page)
         return
     for item in page["items"]:
-        at = item["created_at"][:19].replace("T", " ")
+        at = time_of(item["created_at"])
         kind, state, of = item["type"] or "", item["status"], item["workflow_id"] or ""
         tries = f"{item['attempts']} tries"
         click.echo(f"{at}  {item['message_id']}  {kind}  {state}  {tries}  {of}".rstrip())
-    _more(page)
+    say_more(page)
 
 
 @webhooks.command()
@@ -245,7 +245,7 @@ def _owner(item: Json) -> list[str]:
 
 
 def _line(attempt: Json) -> str:
-    at = attempt["created_at"][:19].replace("T", " ")
+    at = time_of(attempt["created_at"])
     kind, number = attempt["type"] or "", attempt["attempt"]
     return f"{at}  {attempt['message_id']}  {kind}  try {number}  {_answered(attempt)}"
 
@@ -253,11 +253,6 @@ def _line(attempt: Json) -> str:
 def _answered(attempt: Json) -> str:
     what = attempt["error"] if attempt["status"] is None else f"answered {attempt['status']}"
     return f"{what} in {attempt['milliseconds']} ms"
-
-
-def _more(page: Json) -> None:
-    if page["next_cursor"]:
-        click.echo(f"more: --cursor {page['next_cursor']}")
 
 
 COMMANDS: dict[str, click.Command] = {"webhooks": webhooks}

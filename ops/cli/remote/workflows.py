@@ -121,8 +121,7 @@ def list_workflows(
     from ops.cli.remote.show import console, table_of
 
     console().print(table_of(page["items"]))
-    if page["next_cursor"]:
-        click.echo(f"more: --cursor {page['next_cursor']}")
+    say_more(page)
 
 
 def _follow(api: "Api", workflow_id: str) -> None:
@@ -149,6 +148,17 @@ def read_json(file: IO[bytes]) -> Any:
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say_more(page: dict[str, Any]) -> None:
+    """Say how to read the next page, if there is one."""
+    if page["next_cursor"]:
+        click.echo(f"more: --cursor {page['next_cursor']}")
+
+
+def time_of(text: str | None) -> str:
+    """A time of the API (UTC) without its fraction, or nothing."""
+    return (text or "")[:19].replace("T", " ")
 
 
 COMMANDS: dict[str, click.Command] = {
