@@ -2,17 +2,16 @@
 
 After a gap of 10 seconds no lease may end for a while, because PostgreSQL may have been away and
 workers may have been unable to renew their leases (see reconciler_beat_v1). A pass of a reconciler
-may take longer than that, and so may one of its statements that waits for a lock. Therefore a
-thread of its own writes the heartbeat, whatever the pass does.
+may take longer than that, so the heartbeat is written beside it.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import structlog
 
 from app import db, settings
+from chains.repair.beside import beside
 
 log = structlog.get_logger()
 
@@ -25,19 +24,9 @@ def beat() -> bool:
     return bool(row and row["may_expire"])
 
 
-@contextmanager
-def beating() -> Iterator[None]:
+def beating() -> AbstractContextManager[None]:
     """Write the heartbeat every BEAT_SECONDS, from a thread, during the block."""
-    stopping = threading.Event()
-    thread = threading.Thread(
-        target=_beat_until, args=(stopping,), daemon=True, name="reconciler-heartbeat"
-    )
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
+    return beside(_beat_until, "reconciler-heartbeat")
 
 
 def _beat_until(stopping: threading.Event) -> None:
