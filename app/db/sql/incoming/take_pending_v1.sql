@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION take_pending_v1(p_most integer)
 RETURNS TABLE (event_id uuid, trigger_id uuid) LANGUAGE sql AS $$
   UPDATE trigger_matches AS m
-     SET act_after = clock_timestamp() + seconds(least(5 * 2 ^ m.failures, 3600)),
+     SET act_after = clock_timestamp() + growing_pause(m.failures),
          failures = least(m.failures + 1, 20)
     FROM (SELECT d.event_id, d.trigger_id FROM trigger_matches AS d
            WHERE d.outcome = 'pending' AND d.act_after <= clock_timestamp()

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION take_unlooked_v1(p_most integer)
 RETURNS SETOF uuid LANGUAGE sql AS $$
   UPDATE event_waits
-     SET look_after = clock_timestamp() + seconds(least(5 * 2 ^ failures, 3600)),
+     SET look_after = clock_timestamp() + growing_pause(failures),
          failures = least(failures + 1, 20)
    WHERE id IN (SELECT id FROM event_waits
                  WHERE looked_at IS NULL AND look_after <= clock_timestamp()

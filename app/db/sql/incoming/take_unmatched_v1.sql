@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION take_unmatched_v1(p_most integer)
 RETURNS SETOF uuid LANGUAGE sql AS $$
   UPDATE incoming_events
-     SET match_after = clock_timestamp() + seconds(least(5 * 2 ^ failures, 3600)),
+     SET match_after = clock_timestamp() + growing_pause(failures),
          failures = least(failures + 1, 20)
    WHERE id IN (SELECT id FROM incoming_events
                  WHERE matched_at IS NULL AND match_after <= clock_timestamp()

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION take_waking_v1(p_most integer)
 RETURNS TABLE (id uuid, wakes_from uuid) LANGUAGE sql AS $$
   UPDATE incoming_events AS e
-     SET wakes_at = clock_timestamp() + seconds(least(5 * 2 ^ e.failures, 3600)),
+     SET wakes_at = clock_timestamp() + growing_pause(e.failures),
          failures = least(e.failures + 1, 20)
    WHERE e.id IN (SELECT i.id FROM incoming_events AS i
                    WHERE i.wakes_at <= clock_timestamp()
