@@ -20,8 +20,7 @@
 --     has no `start` waits for the next pass, within a second.
 --
 -- Regular and manual starts go before those of backfills, and a backfill fills at most half of the
--- places. A time that would be skipped only because a workflow of a backfill runs waits instead, if no
--- other waits.
+-- places (see schedule_queue_v1, wait_or_skip_v1 and end_pass_v1).
 --
 -- This locks only the row of the schedule, and no existing workflow: those that must stop are added to
 -- schedule_stops. Compensating workflows count as running.
@@ -34,11 +33,8 @@ RETURNS TABLE (verdict text, run bigint, outcome text, reason text, workflow_id 
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-  most CONSTANT integer := 1000;
-  most_refused CONSTANT integer := 10;
   at CONSTANT timestamptz := playalter_now();
   s schedules;
-  queue refcursor;
   item record;
   has_ended boolean;
   is_running boolean;
@@ -50,12 +46,6 @@ DECLARE
   is_next boolean;
   is_told boolean := false;
   refusals integer;
-  looks_at timestamptz;
-  next_at timestamptz;
-  starts integer;
-  skips integer;
-  drops integer;
-  refuses integer;
   fates text[] := '{}';
   gone_kinds text[] := '{}';
   gone_at timestamptz[] := '{}';
@@ -89,48 +79,9 @@ BEGIN
     VALUES (p_schedule, 'regular', p_missed_at, p_missed, 'missed', 'too_late', false);
   END IF;
 
-  IF waiting = 0 THEN
-    OPEN queue FOR
-    SELECT NULL::bigint AS id, n.kind, n.nominal_at, n.overlap, n.expires_at, n.request_id, n.start,
-           coalesce(n.overlap, s.overlap) AS policy, n.is_replaced, made.*
-      FROM jsonb_to_recordset(p_new) AS n (
-        kind text, nominal_at timestamptz, overlap text, expires_at timestamptz, request_id text,
-        is_replaced boolean, start jsonb)
-     CROSS JOIN LATERAL jsonb_to_record(coalesce(n.start, '{}')) AS made (
-        refused text, detail text, prepared_id uuid);
-  ELSE
-    OPEN queue FOR
-    WITH queued AS (
-      SELECT r.id, r.kind, r.nominal_at, r.overlap, r.expires_at, r.request_id, p.start,
-             coalesce(r.overlap, s.overlap) AS policy,
-             coalesce(r.overlap, s.overlap) IN ('cancel_other', 'terminate_other') AS replaces
-        FROM schedule_runs AS r
-        LEFT JOIN jsonb_to_recordset(p_waiting) AS p (run bigint, start jsonb) ON p.run = r.id
-       WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered'),
-    new AS (
-      SELECT n.*, coalesce(n.overlap, s.overlap) AS policy,
-             coalesce(n.overlap, s.overlap) IN ('cancel_other', 'terminate_other') AS replaces
-        FROM ROWS FROM (jsonb_to_recordset(p_new) AS (
-          kind text, nominal_at timestamptz, overlap text, expires_at timestamptz, request_id text,
-          is_replaced boolean, start jsonb)) WITH ORDINALITY AS n (
-          kind, nominal_at, overlap, expires_at, request_id, is_replaced, start, place))
-    SELECT q.*, made.* FROM (
-      SELECT o.id, o.kind, o.nominal_at, o.overlap, o.expires_at, o.request_id, o.start, o.policy,
-             o.replaces AND (EXISTS (SELECT FROM new AS n WHERE n.replaces AND n.kind = o.kind)
-               OR EXISTS (SELECT FROM queued AS l
-                           WHERE l.replaces AND l.kind = o.kind AND l.id > o.id)) AS is_replaced,
-             0 AS place
-        FROM queued AS o
-      UNION ALL
-      SELECT NULL, n.kind, n.nominal_at, n.overlap, n.expires_at, n.request_id, n.start, n.policy,
-             n.is_replaced, n.place FROM new AS n) AS q
-     CROSS JOIN LATERAL jsonb_to_record(coalesce(q.start, '{}')) AS made (
-        refused text, detail text, prepared_id uuid)
-     ORDER BY q.kind = 'backfill', q.id NULLS LAST, q.place;
-  END IF;
+  FOR item IN
+    SELECT * FROM schedule_queue_v1(p_schedule, s.overlap, p_new, p_waiting, waiting > 0)
   LOOP
-    FETCH queue INTO item;
-    EXIT WHEN NOT FOUND;
     is_next := false;
     outcome := NULL;
     reason := NULL;
@@ -181,20 +132,10 @@ BEGIN
             is_own_running := is_own_running OR item.kind <> 'backfill';
           END IF;
         END IF;
-      ELSIF item.policy = 'cancel_other' THEN
-        outcome := 'buffered';
-      ELSIF item.policy = 'buffer_all' THEN
-        outcome := CASE WHEN item.id IS NOT NULL
-            OR waiting < most
-          THEN 'buffered' ELSE 'dropped' END;
-        reason := CASE outcome WHEN 'dropped' THEN 'too_many_wait' END;
-      ELSIF item.policy = 'buffer_one' OR NOT is_own_running AND item.kind <> 'backfill' THEN
-        outcome := CASE WHEN CASE item.kind WHEN 'backfill' THEN kept_of_backfill ELSE kept_own END = 0
-          THEN 'buffered' ELSE 'skipped' END;
-        reason := CASE outcome WHEN 'skipped' THEN 'one_waits' END;
       ELSE
-        outcome := 'skipped';
-        reason := 'running';
+        SELECT w.outcome, w.reason INTO outcome, reason
+          FROM wait_or_skip_v1(item.policy, item.kind, item.id IS NOT NULL, is_own_running, waiting,
+            CASE item.kind WHEN 'backfill' THEN kept_of_backfill ELSE kept_own END) AS w;
       END IF;
     END IF;
 
@@ -230,7 +171,6 @@ BEGIN
       RETURN NEXT;
     END IF;
   END LOOP;
-  CLOSE queue;
 
   IF cardinality(gone_at) > 0 THEN
     INSERT INTO schedule_runs (schedule_id, kind, nominal_at, times, outcome, reason, is_open)
@@ -238,44 +178,8 @@ BEGIN
       FROM unnest(gone_kinds, gone_at, gone_fates, gone_reasons) AS g (kind, at, fate, why)
      GROUP BY g.kind, g.fate, g.why ORDER BY max(g.at);
   END IF;
-  IF refusals >= most_refused THEN
-    PERFORM pause_schedule_v1(p_schedule, 'system', format(
-      'the last %s starts were refused; see the runs of this schedule', refusals));
-  END IF;
-  IF p_backfill IS NOT NULL THEN
-    UPDATE schedule_backfills AS b SET done_to = p_backfill_to,
-           ended_at = CASE WHEN p_backfill_to >= b.until_at THEN clock_timestamp() END
-     WHERE b.id = p_backfill;
-  END IF;
-  -- Not in the UPDATE: PostgreSQL would plan that for each call.
-  looks_at := CASE WHEN again THEN at END;
-  IF waiting > 0 THEN
-    SELECT least(looks_at, min(r.expires_at)) INTO looks_at FROM schedule_runs AS r
-     WHERE r.schedule_id = p_schedule AND r.is_open AND r.outcome = 'buffered';
-  END IF;
-  IF waiting < most / 2 AND EXISTS (SELECT FROM schedule_backfills AS b
-       WHERE b.schedule_id = p_schedule AND b.ended_at IS NULL) THEN
-    looks_at := least(looks_at, at + interval '1 second');
-  END IF;
-  p_missed := p_missed + cardinality(array_positions(fates, 'missed'));
-  starts := cardinality(array_positions(fates, 'started'));
-  skips := cardinality(array_positions(fates, 'skipped') || array_positions(fates, 'replaced'));
-  drops := cardinality(array_positions(fates, 'dropped'));
-  refuses := cardinality(array_positions(fates, 'refused'));
-  next_at := CASE WHEN p_next_due IS NOT NULL THEN greatest(p_next_due, at) END;
-  UPDATE schedules AS of SET
-         seen_to = p_new_seen_to,
-         next_nominal_at = CASE WHEN of.paused_at IS NULL THEN p_next END,
-         due_at = CASE WHEN of.paused_at IS NULL THEN p_next_due END,
-         fires_at = least(looks_at, CASE WHEN of.paused_at IS NULL THEN next_at END),
-         started = of.started + starts,
-         missed = of.missed + p_missed,
-         skipped = of.skipped + skips,
-         dropped = of.dropped + drops,
-         refused = of.refused + refuses,
-         refused_in_row = refusals,
-         last_fired_at = CASE WHEN starts > 0 THEN at ELSE of.last_fired_at END
-   WHERE of.id = p_schedule;
+  PERFORM end_pass_v1(p_schedule, at, p_new_seen_to, p_next, p_next_due, p_missed, fates, waiting, again,
+                      refusals, p_backfill, p_backfill_to);
   IF NOT is_told THEN
     run := NULL;
     outcome := NULL;
