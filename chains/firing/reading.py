@@ -51,7 +51,7 @@ class Schedule:
     spec: Json
     spec_version: int
     calendar: str | None
-    dates: list[date] | None
+    dates: frozenset[date] | None
     overlap: str
     catch_up_seconds: int
     seen_to: datetime
@@ -88,13 +88,24 @@ def one(schedule_id: UUID) -> Schedule | None:
 
 
 def _read(ids: Collection[str]) -> list[Schedule]:
-    return [Schedule(**row) for row in db.rows(_READ, (list(ids),))] if ids else []
+    rows = db.rows(_READ, (list(ids),)) if ids else []
+    calendars = {
+        (row["user_id"], row["calendar"]): frozenset(row["dates"])
+        for row in rows
+        if row["dates"] is not None
+    }
+    return [
+        Schedule(**row | {"dates": calendars.get((row["user_id"], row["calendar"]))})
+        for row in rows
+    ]
 
 
+# The dates of a calendar come with the first of its schedules. There may be thousands.
 _READ = """
 SELECT s.id, s.user_id, s.name, s.type, s.version, s.input, s.priority, s.flow, s.spec,
        s.spec_version,
-       s.calendar, c.dates, s.overlap, s.catch_up_seconds, s.seen_to,
+       s.calendar, CASE WHEN row_number() OVER (PARTITION BY s.user_id, s.calendar) = 1
+         THEN c.dates END AS dates, s.overlap, s.catch_up_seconds, s.seen_to,
        s.paused_at IS NOT NULL AS is_paused, playalter_now() AS now, r.is_running, r.waiting_count,
        b.id AS backfill_id, b.done_to AS backfill_done_to, b.until_at AS backfill_until,
        b.overlap AS backfill_overlap
