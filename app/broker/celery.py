@@ -119,7 +119,8 @@ _CONFIGURATION: dict[str, Any] = {
         "interval_max": 0.5,
     },
     "worker_consumer": "app.broker.consumer:BatchingConsumer",
-    # Two messages for each slot, one that runs and the next one, so that no slot waits for a fetch.
+    # Two messages for each slot, one that runs and the next one, so that no slot waits for a fetch;
+    # only one if messages take long (see app/broker/pace).
     "worker_prefetch_multiplier": 2,
     "worker_max_tasks_per_child": 5000,
     "worker_max_memory_per_child": 600_000,

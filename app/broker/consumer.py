@@ -1,4 +1,5 @@
-"""The consumer of a worker: it sends task events in batches, and reports the worker's work.
+"""The consumer of a worker: it sends task events in batches, reports the worker's work, and fetches
+fewer messages ahead if they take long.
 
 Celery itself publishes the buffered events in the next turn of its event loop. Under load this is
 nearly half of the main process's work. Here, events wait for 0.2 seconds or until there are 240. A
@@ -14,6 +15,7 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from app.broker import presence, wanted_events
+from app.broker.pace import Pace
 
 FLUSH_SECONDS = 0.2
 SAMPLE_SECONDS = 1.0
@@ -64,9 +66,11 @@ class Presence(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Report now, and then every TELL_SECONDS."""
         every = parent.timer.call_repeatedly
+        ahead = Ahead(_pace)
+        ahead.look(parent)
         self._timers = (
             every(presence.TELL_SECONDS, _tell, (parent,)),
-            every(SAMPLE_SECONDS, _slots_used.sample),
+            every(SAMPLE_SECONDS, ahead.look, (parent,)),
             every(SAMPLE_SECONDS, _follow, (parent,)),
         )
         _follow(parent)
@@ -99,6 +103,41 @@ _slots_used = _SlotsUsed()
 """A worker has one consumer after the other, but one process."""
 
 
+class Ahead:
+    """Lowers the number of messages that a worker holds while its messages take long.
+
+    A worker has one consumer after the other. Each begins with the full number.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._lowered = 0
+
+    def look(self, consumer: Any) -> None:
+        """Take a sample of the slots, and follow the pace of the messages."""
+        _slots_used.sample()
+        is_slow = self._pace.look(_slots_used.seconds, _ended(), len(state.active_requests))
+        # Celery itself lowers the number after a loss of the broker, and raises it with each
+        # message that ends, until it is the full number again. 0 means that it has no bound.
+        if not consumer.initial_prefetch_count or not consumer._maximum_prefetch_restored:
+            return
+        wanted = consumer.pool.num_processes * (consumer.prefetch_multiplier - 1) * is_slow
+        # Only the difference is ours: Celery adds what it holds for later to the same number. The
+        # event loop tells the channel when it sees the change.
+        if wanted > self._lowered:
+            consumer.qos.decrement_eventually(wanted - self._lowered)
+        else:
+            consumer.qos.increment_eventually(self._lowered - wanted)
+        self._lowered = wanted
+
+
+_pace = Pace()
+
+
+def _ended() -> int:
+    return int(state.all_total_count[0]) - len(state.active_requests)
+
+
 def _follow(consumer: Any) -> None:
     wanted_events.follow(consumer.event_dispatcher)
 
@@ -106,8 +145,7 @@ def _follow(consumer: Any) -> None:
 def _work(consumer: Any) -> presence.Work:
     _slots_used.sample()
     held, active = len(state.reserved_requests), len(state.active_requests)
-    ended = state.all_total_count[0] - active
-    return presence.Work(consumer.pool.limit, held, active, ended, _slots_used.seconds)
+    return presence.Work(consumer.pool.limit, held, active, _ended(), _slots_used.seconds)
 
 
 def _tell(consumer: Any) -> None:

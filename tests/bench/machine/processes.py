@@ -26,13 +26,12 @@ def worker(
     *,
     pool: str = "prefork",
     settings: Mapping[str, str] | None = None,
-    options: Sequence[str] = (),
 ) -> Iterator[int]:
     """A worker that sends no task events; yields its pid, ends it at the end. `settings` take the
-    place of this process's; `options` are Celery's own."""
+    place of this process's."""
     argv = [sys.executable, "-m", "celery", "-A", application, "worker", "-c", str(concurrency)]
     argv += ["-P", pool, "-n", f"{pool}-{queues.replace(',', '-')}-{next(_numbers)}@%h"]
-    argv += ["-Q", queues, "--without-gossip", "--without-mingle", "-l", "WARNING", *options]
+    argv += ["-Q", queues, "--without-gossip", "--without-mingle", "-l", "WARNING"]
     environment = os.environ | dict(settings or {})
     with running(argv, log, environment=environment, stop_seconds=20.0) as pid:
         yield pid

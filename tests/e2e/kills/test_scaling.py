@@ -13,11 +13,16 @@ from ops.laptop.service import Service, State
 from tests.e2e.kills.test_threads import FEW, no_reconciler, payments
 from tests.e2e.stack import Stack, until
 
-PAYMENTS = 16
-"""With one worker, some of them wait for 18 s: longer than another worker needs to start."""
+PAYMENTS = 12
 SECONDS = 3.0
-"""What the vendor takes for a payment. The second worker is asked to end in the middle of one."""
-RULE = Rule(goal_seconds=0.5, window_seconds=0.5)
+"""What the vendor takes for each of these payments."""
+LAST = 2 * FEW
+"""Payments after those: one for each slot of two workers, so that they all are made at once."""
+LAST_SECONDS = 8.0
+"""With one worker, two of them wait for 26 s: longer than another worker needs to start."""
+RULE = Rule(goal_seconds=4.5, window_seconds=0.5)
+"""Ten payments that wait need a second worker. Calls that run need none, if nothing waits for their
+slots: so it is asked to end in the middle of them."""
 TOLD = "SELECT * FROM worker_presence WHERE name ^@ 'worker-2@'"
 
 
@@ -50,10 +55,15 @@ def test_a_worker_is_added_for_a_backlog_and_then_ends_its_steps(stack: Stack) -
             scaler.look()
             return states(stack).get("worker-2")
 
-        stack.fault("stripe", "payment_intents.create", "slow", seconds=SECONDS, count=PAYMENTS)
-        begun = payments(stack, PAYMENTS)
+        for seconds, count in ((SECONDS, PAYMENTS), (LAST_SECONDS, LAST)):
+            held = stack.fault(
+                "stripe", "payment_intents.create", "slow", seconds=seconds, count=count
+            )
+        begun = payments(stack, PAYMENTS + LAST)
         assert until("a second worker", lambda: second() is State.READY, 20.0, stack.dump)
         assert until("its start", lambda: stack.rows(TOLD), 30.0, stack.dump)
+        # The first of them ends five seconds after the last one has begun, or later.
+        assert until("the last calls", lambda: held() == LAST, 30.0, stack.dump)
         assert until("no backlog", lambda: second() is State.RETIRING, 60.0, stack.dump)
         assert until("its end", lambda: set(states(stack)) == {"worker"}, 30.0, stack.dump)
         (told,) = stack.rows(TOLD)

@@ -23,9 +23,6 @@ K = 8
 SECONDS = 1.0
 MANY = 2000
 NEWCOMERS = 6
-PREFETCH = ("--prefetch-multiplier", "1")
-"""A worker fetches no message before a slot is free. By default it holds one more for each slot,
-and a newcomer to a queue of slow steps waits for these too: for at most another d."""
 WORKER = "chains.worker:celery_app"
 HOLD = {"step": "hold", "action": "control.sleep", "with": {"seconds": SECONDS}}
 LIMITED = {"concurrency": [{"limit": K}], "share": {"key": "input.user"}}
@@ -54,7 +51,7 @@ def test_a_newcomer_waits_for_one_slot_behind_two_thousand_others(
     log = tmp_path / "worker.log"
     with (
         reconciler(log),
-        worker(WORKER, CONTROL_QUEUE, threads, log, pool="threads", options=PREFETCH),
+        worker(WORKER, CONTROL_QUEUE, threads, log, pool="threads"),
     ):
 
         def submit() -> None:
