@@ -133,7 +133,7 @@ class Starter:
             "budget": plan.budget,
             "artifacts": None if mentions is None else list(map(str, mentions)),
             "asks": bool(plan.asking),
-            "flow": flow_of(definition, whole, schedule.user_id, own),
+            "flow": flow_of(definition, whole, schedule.user_id, own, schedule.id),
             "wanted": None if wanted is None else dumps(wanted),
         }
 

@@ -56,9 +56,16 @@ class Keys:
             raise _refused(place, str(err)) from err
 
 
-def terms_of(flow: Flow, name: str, given: Json, user_id: UUID | None = None) -> Terms:
+def terms_of(
+    flow: Flow,
+    name: str,
+    given: Json,
+    user_id: UUID | None = None,
+    throttled_by: UUID | None = None,
+) -> Terms:
     """The terms of a start of the definition `name` with this input, by this user.
 
+    `throttled_by` is the schedule that the throttle belongs to, if it is not the definition's.
     Raise InvalidInput, with the code `flow_key_invalid`, if an expression fails or its value cannot
     be used.
     """
@@ -67,7 +74,7 @@ def terms_of(flow: Flow, name: str, given: Json, user_id: UUID | None = None) ->
     share_key = user if share is None else keys.of(share.key, "/flow/share/key")
     return Terms(
         limits=tuple(_limits(flow, name, keys, user_id)),
-        throttles=_throttles(flow, name, keys),
+        throttles=_throttles(flow, name, keys, throttled_by),
         share_key=share_key,
         weight=1.0 if share is None else share.weights.get(share_key, 1.0),
         cost=1.0 if share is None else _cost(share, keys),
@@ -100,13 +107,15 @@ def _limit(one: Concurrency, name: str, key: str) -> Limit:
     return Limit(one.scope, name, key if label is None else f"{label}={key}", one.limit)
 
 
-def _throttles(flow: Flow, name: str, keys: Keys) -> tuple[Throttle, ...]:
+def _throttles(flow: Flow, name: str, keys: Keys, schedule_id: UUID | None) -> tuple[Throttle, ...]:
     one = flow.throttle
     if one is None:
         return ()
-    # Its numbers are a part of the key: what has started under others says nothing of when the next
-    # may start, be they of another version or of a schedule.
+    # Its numbers are a part of the key: what has started under others, of another version, says
+    # nothing of when the next may start.
     rate = f"{one.limit}/{one.period:g}s"
+    if schedule_id is not None:
+        rate = f"schedule:{schedule_id}:{rate}"
     key = rate if one.key is None else f"{rate}={keys.of(one.key, '/flow/throttle/key')}"
     return (Throttle(name, key, one.limit, one.period, one.burst),)
 

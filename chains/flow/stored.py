@@ -11,22 +11,22 @@ from chains.language.flow import Flow
 
 
 def flow_of(
-    definition: Definition, given: Json, user_id: UUID | None = None, own: Flow | None = None
+    definition: Definition,
+    given: Json,
+    user_id: UUID | None = None,
+    own: Flow | None = None,
+    schedule_id: UUID | None = None,
 ) -> str | None:
     """The terms under which a start with this input is admitted, as they are stored.
 
     `user_id` is the owner of the start, and `own` the flow control of the schedule that makes it.
     None if nothing controls the start. Raise InvalidInput if a key cannot be made from the input.
     """
-    return stored(terms_for(definition, given, user_id, own))
-
-
-def terms_for(
-    definition: Definition, given: Json, user_id: UUID | None = None, own: Flow | None = None
-) -> Terms | None:
-    """The terms of a start of this definition; None if it has no flow control."""
     flow = flow_for(definition, own)
-    return None if flow is None else terms_of(flow, definition.name, given, user_id)
+    if flow is None:
+        return None
+    throttled_by = None if own is None or own.throttle is None else schedule_id
+    return stored(terms_of(flow, definition.name, given, user_id, throttled_by))
 
 
 def flow_for(definition: Definition, own: Flow | None) -> Flow | None:

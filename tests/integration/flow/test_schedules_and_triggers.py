@@ -133,6 +133,23 @@ def test_a_place_of_a_schedule_is_handed_on_by_the_process_that_ends_its_workflo
     assert states([first]) == ["cancelled" if is_stopped else "succeeded"]
 
 
+def test_schedules_with_equal_throttles_do_not_wait_for_each_other(
+    kernel: Kernel, schedule: Make
+) -> None:
+    slow: dict[str, Any] = {"throttle": {"limit": 1, "period": "6d"}}
+    name = controlled(kernel, **slow)
+    push(kernel, name, {})
+    for each in ("first", "second"):
+        made = schedule("allow_all", hours=2, type=name, name=each)
+        made.set(flow=json.dumps(slow))
+        assert made.fire() == ["started"] * 2
+    plain = schedule("allow_all", type=name, name="plain")
+    assert plain.fire() == ["started"]
+    admit()
+    # One of each schedule, and one by the throttle of the definition.
+    assert count("workflows WHERE status = 'running'") == 3
+
+
 @pytest.mark.parametrize(
     ("flow", "place", "words"),
     [
