@@ -46,6 +46,14 @@ def start_wait(workflow_id: UUID, user_id: UUID) -> dict[str, Any] | None:
     return (place or _NO_PLACE) | {"gathers": gathers}
 
 
+def whole_start_wait(workflow_id: UUID, user_id: UUID) -> dict[str, Any] | None:
+    """Like `start_wait`, and whether the workflow would wait for ever: that costs more."""
+    found = start_wait(workflow_id, user_id)
+    if found is not None and found["blocked_by"] is not None:
+        found["held_crosswise"] = flow.held_crosswise(workflow_id, user_id)
+    return found
+
+
 _NO_PLACE = {
     "position": None,
     "is_exact": False,

@@ -16,7 +16,7 @@ from chains.commands.command import caller_of
 from chains.starting import start
 from chains.starting.writing import Deferral
 from web.api import blueprint, problems, reads_few_headers
-from web.api.flow import start_wait
+from web.api.flow import start_wait, whole_start_wait
 from web.auth import caller, caller_key, is_operator, unproven_prefix
 from web.bodies import JsonResponse, Text
 from web.errors import InvalidParameter
@@ -156,7 +156,7 @@ def get_workflow(path: WorkflowPath, query: WorkflowQuery) -> Response:
         path.workflow_id, caller(), is_operator=is_operator(), step=query.step
     )
     waits = found["status"] == "pending"
-    found["start"] = start_wait(path.workflow_id, caller()) if waits else None
+    found["start"] = whole_start_wait(path.workflow_id, caller()) if waits else None
     return JsonResponse(found)
 
 

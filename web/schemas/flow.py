@@ -58,6 +58,12 @@ class StartWait(BaseModel):
     )
     blocked_by: BlockedBy | None
     throttled_until: datetime | None
+    held_crosswise: list[UUID] | None = Field(
+        default=None,
+        description="Not null if the workflow waits for ever: all workflows that hold `blocked_by`"
+        " have a child that waits, crosswise, for a place that one of them holds. The ids are of"
+        " those that are yours: cancel one. Always null in the answer to a start.",
+    )
     gathers: Gathered | None
 
 

@@ -53,9 +53,19 @@ def start_line(start: Json | None) -> str:
         words.append(f"waits at position {least}{start['position']}")
     if start["blocked_by"] is not None:
         words.append(f"for {_limit_name(start['blocked_by'])}")
-    if start["estimate_seconds"] is not None:
+    if start.get("held_crosswise") is not None:
+        words.append(_crosswise(start["held_crosswise"]))
+    elif start["estimate_seconds"] is not None:
         words.append(f"about {duration(start['estimate_seconds'])}")
     return ", ".join(words)
+
+
+def _crosswise(holders: list[str]) -> str:
+    advice = f"cancel one of {', '.join(holders)}" if holders else "others hold it"
+    return (
+        "for ever: the workflows that hold it have children that wait for places of each other;"
+        f" {advice}"
+    )
 
 
 def _waiting(item: Json) -> str:
