@@ -16,15 +16,16 @@ warm-up: as the load says, or what fits into `--seconds` at the rate of one that
 ratio is of two runs of one round, and how many times as fast the first side was; the figure
 reported is the median of the ratios.
 
-Ours: PostgreSQL with fsync and synchronous_commit on, a row and an event for every step, and its
-outcome in a flushed commit, which steps that end at the same moment share: as many processes as
-`--concurrency` says, with 32 threads each, as the demo starts them; for the steps of `w4` a process
-for each core with 64 threads. Raw: Celery's own chain and chord, results in Valkey, all else
-Celery's default, prefork with `--concurrency` processes. Both: no task events, logs from WARNING
-on, one Valkey. Restate: one node, its defaults (so each write to its log is flushed, and its
-journal is kept for a day), each step a `ctx.run`; its handlers under hypercorn, a process for each
-core, set up as its manual says. All workers and a reconciler run, and those of one side work. All
-submit without idempotency keys but ours over HTTP, where the front wants one.
+Ours: PostgreSQL with fsync and synchronous_commit on, a row and an event for every step, and
+its outcome in a flushed commit, which steps that end at the same moment share: as many
+processes as `--concurrency` says, with 32 threads each, as the demo starts them; for the steps
+of `w4` a process for each core with 250 threads, as 1,000 calls wait at once. Raw: Celery's own
+chain and chord, results in Valkey, all else Celery's default, prefork with `--concurrency`
+processes. Both: no task events, logs from WARNING on, one Valkey. Restate: one node, its
+defaults (so each write to its log is flushed, and its journal is kept for a day), each step a
+`ctx.run`; its handlers under hypercorn, a process for each core, set up as its manual says. All
+workers and a reconciler run, and those of one side work. All submit without idempotency keys
+but ours over HTTP, where the front wants one.
 
 Clients: 8 threads submit to ours and to Restate, over kept connections; one to Celery. The end of
 one alone is read from its row (ours), its event stream (over HTTP), its result (Celery), or the

@@ -29,7 +29,7 @@ from tests.bench.restate.side import peer
 OUR_QUEUES = f"{CONTROL_QUEUE},{actions.QUEUE}"
 OUR_WORKER = "tests.bench.comparing.durable:celery_app"
 PLAYALTER = "tests.bench.comparing.playalter"
-WAITING_THREADS = 64
+WAITING_THREADS = 250
 RESTATE = "restate"
 HTTP = "http"
 
