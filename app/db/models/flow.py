@@ -68,12 +68,8 @@ class FlowLaneRow(Base):
     __tablename__ = "flow_lanes"
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     pool_id: Mapped[int] = mapped_column(BigInteger)
-    turns_of: Mapped[int] = mapped_column(BigInteger)
-    """Lanes of a pool with the same one have the turns of one lane together."""
     tag: Mapped[float] = mapped_column(Double)
     """The virtual time at which its next start is due."""
-    finish: Mapped[float] = mapped_column(Double)
-    """The virtual time at which its last start had used up its turn."""
     weight: Mapped[float] = mapped_column(Double)
     rate: Mapped[float] = mapped_column(Double, server_default=_ZERO)
     """Starts admitted per second lately."""
@@ -98,7 +94,6 @@ class FlowLaneRow(Base):
             "id",
             postgresql_where=text("is_open AND blocked_on IS NULL"),
         ),
-        Index("flow_lanes_line", "pool_id", "turns_of", "is_open", "tag"),
         Index(
             "flow_lanes_blocked",
             "blocked_on",

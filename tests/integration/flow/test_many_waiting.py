@@ -96,9 +96,8 @@ def _measured(*, is_begun: bool) -> tuple[float, list[float], list[float]]:
 def test_a_look_when_nothing_waits_costs_the_same_however_much_has_waited(kernel: Kernel) -> None:
     before = _pages_of_a_look()
     db.row(
-        "INSERT INTO flow_lanes (pool_id, turns_of, tag, finish, weight, is_open, identity,"
-        " definition, share_key, limits, mosts, intervals)"
-        " SELECT 1, n, n, n, 1, false, sha256(n::text::bytea), 'd', n::text,"
+        "INSERT INTO flow_lanes (pool_id, tag, weight, is_open, identity, definition, share_key,"
+        " limits, mosts, intervals) SELECT 1, n, 1, false, sha256(n::text::bytea), 'd', n::text,"
         " ARRAY[n], ARRAY[1], ARRAY[NULL::float8] FROM generate_series(1, 5000) AS n",
         (),
     )

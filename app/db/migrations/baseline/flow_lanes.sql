@@ -5,11 +5,7 @@
 --   limits, mosts, intervals: the limits and throttles of its starts. mosts has the number of
 --     places of a limit, and the burst of a throttle. intervals is null for a limit, and for a
 --     throttle the seconds between two starts.
---   turns_of: a hash of the user and the share key. Lanes of a pool with the same one differ only in
---     the keys of their limits, and have the turns of one lane together: their tags are a line, in
---     which each keeps its distance to the next.
---   tag: the virtual time at which its next start is due. finish: that at which its last start had
---     used up its turn
+--   tag: the virtual time at which its next start is due
 --   is_open: it has starts, or may get one at the moment
 --   blocked_on: the limit or throttle that keeps it from being admitted. blocked_most: its number.
 --     blocked_tag: the tag of the lane in the virtual time of that limit
@@ -17,9 +13,7 @@
 CREATE TABLE flow_lanes (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   pool_id bigint NOT NULL,
-  turns_of bigint NOT NULL,
   tag double precision NOT NULL,
-  finish double precision NOT NULL,
   weight double precision NOT NULL,
   rate double precision DEFAULT 0 NOT NULL,
   blocked_on bigint,
@@ -37,7 +31,6 @@ CREATE TABLE flow_lanes (
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX flow_lanes_ready ON flow_lanes (pool_id, tag, id)
   WHERE is_open AND blocked_on IS NULL;
-CREATE INDEX flow_lanes_line ON flow_lanes (pool_id, turns_of, is_open, tag);
 CREATE INDEX flow_lanes_blocked ON flow_lanes (blocked_on, blocked_tag, id)
   WHERE blocked_on IS NOT NULL;
 CREATE INDEX flow_lanes_idle ON flow_lanes (changed_at) WHERE NOT is_open;

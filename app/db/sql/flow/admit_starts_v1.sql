@@ -3,11 +3,8 @@
 -- reconciler does (see admissions). One transaction at a time admits in a pool.
 --
 -- The lanes are served in the order of their tags (start-time fair queueing, Goyal and others, 1997): a
--- start with the cost c moves the tag of its lane by c / weight. If there are other lanes in its line
--- (see flow_lanes), it moves behind the last one instead (`line_end`), so that a line has the turns of
--- one lane; it then has one start in this call. A lane that is closed, or blocked by what the last of
--- its line does not need, leaves its place to that one. Starts whose order depends on lanes or entries
--- that this call does not read are left for the next one (`upto`).
+-- start with the cost c moves the tag of its lane by c / weight. Starts whose order depends on lanes or
+-- entries that this call does not read are left for the next one (`upto`).
 --
 -- The rows of the limits are locked in the order of their ids, and the places that are held are counted
 -- in the next statement, which sees what was committed before. A lane that needs a full limit is
@@ -45,7 +42,6 @@ DECLARE
   taken bigint[] := '{}';
   orders timestamptz[] := '{}';
   ids uuid[] := '{}';
-  line_ends double precision[] := '{}';
   served_to double precision;
   empty bigint[];
   is_closed boolean;
@@ -82,22 +78,15 @@ BEGIN
   FOR one IN
     WITH heads AS MATERIALIZED (
       SELECT l.id, l.limits, l.mosts, l.intervals, e.order_at, e.workflow_id, e.cost, e.number,
-             r.line_end, l.tag + (e.upto - e.cost) / l.weight AS starts,
-             coalesce(r.line_end, l.tag + e.upto / l.weight) AS ends
+             l.tag + (e.upto - e.cost) / l.weight AS starts, l.tag + e.upto / l.weight AS ends
         FROM flow_lanes AS l CROSS JOIN LATERAL (
-          SELECT CASE WHEN count(*) > 1 THEN line_end_v1(p_pool, l.turns_of, NULL) END AS line_end
-            FROM (SELECT FROM flow_lanes AS o
-                   WHERE o.pool_id = p_pool AND o.turns_of = l.turns_of AND o.is_open LIMIT 2) AS o
-          ) AS r CROSS JOIN LATERAL (
           SELECT h.*, row_number() OVER by_order AS number, sum(h.cost) OVER by_order AS upto
             FROM (SELECT order_at, workflow_id, cost FROM flow_entries WHERE lane_id = l.id
-                   ORDER BY order_at, workflow_id
-                   LIMIT CASE WHEN r.line_end IS NULL THEN each_of ELSE 1 END) AS h
+                   ORDER BY order_at, workflow_id LIMIT each_of) AS h
           WINDOW by_order AS (ORDER BY h.order_at, h.workflow_id ROWS UNBOUNDED PRECEDING)) AS e
        WHERE l.id = ANY (lanes))
     SELECT h.* FROM heads AS h
-     WHERE h.starts <= least(next_tag, (SELECT min(ends) FROM heads
-                                         WHERE number = each_of OR line_end IS NOT NULL))
+     WHERE h.starts <= least(next_tag, (SELECT min(ends) FROM heads WHERE number = each_of))
      ORDER BY h.starts, h.id, h.number
   LOOP
     CONTINUE WHEN one.id = ANY (blocked);
@@ -133,7 +122,6 @@ BEGIN
     taken := taken || one.id;
     orders := orders || one.order_at;
     ids := ids || one.workflow_id;
-    line_ends := line_ends || one.line_end;
     EXIT WHEN cardinality(ids) >= p_most;
   END LOOP;
   IF cardinality(ids) > 0 THEN
@@ -159,20 +147,14 @@ BEGIN
        WHERE l.limits = '{}'
       ON CONFLICT DO NOTHING),
     moved AS (
-      UPDATE flow_lanes AS l
-         SET tag = coalesce(s.line_end + s.ahead / l.weight, l.tag + s.cost / l.weight),
-             finish = l.tag + s.cost / l.weight, changed_at = clock_timestamp(),
+      UPDATE flow_lanes AS l SET tag = l.tag + s.cost / l.weight, changed_at = clock_timestamp(),
              rate = l.rate * exp(-least(extract(epoch FROM clock_timestamp() - l.changed_at), 600) / 60)
                + s.number / 60.0
-        FROM (SELECT g.*, sum(g.cost) OVER (PARTITION BY f.turns_of ORDER BY g.place) - g.cost AS ahead
-                FROM (SELECT e.lane_id, sum(e.cost) AS cost, count(*) AS number, min(t.place) AS place,
-                             min(t.line_end) AS line_end,
-                             (array_agg(e.cost ORDER BY e.order_at DESC, e.workflow_id DESC))[1] AS last
-                        FROM gone AS e JOIN unnest(ids, line_ends) WITH ORDINALITY
-                               AS t (workflow_id, line_end, place) ON t.workflow_id = e.workflow_id
-                       GROUP BY 1) AS g JOIN flow_lanes AS f ON f.id = g.lane_id) AS s
+        FROM (SELECT lane_id, sum(cost) AS cost, count(*) AS number,
+                     (array_agg(cost ORDER BY order_at DESC, workflow_id DESC))[1] AS last
+                FROM gone GROUP BY 1) AS s
        WHERE l.id = s.lane_id
-      RETURNING l.finish - s.last / l.weight AS starts)
+      RETURNING l.tag - s.last / l.weight AS starts)
     SELECT coalesce((SELECT array_agg(workflow_id) FROM gone), '{}'), (SELECT max(starts) FROM moved)
       INTO workflow_ids, served_to;
     IF workflow_ids <> '{}' THEN INSERT INTO admissions (workflow_ids) VALUES (workflow_ids); END IF;
@@ -197,17 +179,6 @@ BEGIN
            blocked_tag = l.tag - p.v + (SELECT v FROM flow_limits WHERE id = b.by)
       FROM unnest(blocked, blocked_by, blocked_mosts) AS b (id, by, most), flow_pools AS p
      WHERE l.id = b.id AND p.id = p_pool;
-    FOR one IN
-      SELECT l.id FROM flow_lanes AS l
-       WHERE l.id = ANY (blocked)
-         AND EXISTS (SELECT FROM flow_lanes AS o WHERE o.pool_id = p_pool AND o.is_open
-                        AND o.turns_of = l.turns_of AND o.id <> l.id)
-       ORDER BY l.tag, l.id
-    LOOP
-      -- It joins the line again when it is unblocked (see wake_lanes_v1).
-      UPDATE flow_lanes AS l SET tag = finish
-       WHERE id = one.id AND close_ranks_v1(id, pool_id, turns_of, tag, blocked_on, used);
-    END LOOP;
   END IF;
   -- A lane is closed only if nobody may be adding an entry (see flow_lane_v1).
   SELECT array_agg(l.id) INTO empty FROM flow_lanes AS l
@@ -216,17 +187,9 @@ BEGIN
      AND pg_try_advisory_xact_lock(hashtext('flow lane'), hashtext(encode(l.identity, 'hex')));
   IF empty IS NOT NULL THEN
     -- A statement of its own: it sees what was committed before the locks were taken.
-    FOR one IN
-      WITH closed AS (
-        UPDATE flow_lanes AS l SET is_open = false, tag = l.finish, changed_at = clock_timestamp()
-          FROM (SELECT id, tag FROM flow_lanes WHERE id = ANY (empty)) AS before
-         WHERE l.id = before.id AND NOT EXISTS (SELECT FROM flow_entries WHERE lane_id = l.id)
-        RETURNING l.id, l.turns_of, before.tag)
-      SELECT * FROM closed ORDER BY tag, id
-    LOOP
-      is_closed := true;
-      PERFORM close_ranks_v1(one.id, p_pool, one.turns_of, one.tag, NULL, used);
-    END LOOP;
+    UPDATE flow_lanes AS l SET is_open = false, changed_at = clock_timestamp()
+     WHERE l.id = ANY (empty) AND NOT EXISTS (SELECT FROM flow_entries WHERE lane_id = l.id);
+    is_closed := FOUND;
   END IF;
   -- Places that no lane of this call could use go to the lanes that wait for them.
   PERFORM wake_lanes_v1(used, p_most);
@@ -251,8 +214,7 @@ BEGIN
              END - m.tag AS by
       FROM (SELECT lane_id, sum(cost) AS cost FROM corrected GROUP BY 1) AS c
       JOIN mine AS m ON m.id = c.lane_id CROSS JOIN flow_pools AS p WHERE p.id = p_pool)
-  UPDATE flow_lanes AS l
-     SET tag = l.tag + m.by, finish = l.finish + m.by, blocked_tag = l.blocked_tag + m.by
+  UPDATE flow_lanes AS l SET tag = l.tag + m.by, blocked_tag = l.blocked_tag + m.by
     FROM moved AS m WHERE l.id = m.id;
   IF EXISTS (SELECT FROM flow_lanes WHERE pool_id = p_pool AND is_open AND blocked_on IS NULL) THEN
     verdict := CASE WHEN workflow_ids = '{}' AND is_closed IS NOT TRUE

@@ -2,9 +2,6 @@
 -- opens it. The caller adds its entry in this transaction. Returns null if p_depth starts wait in it
 -- (null: any number may).
 --
--- It joins the line of its user and share key (see flow_lanes) at the end: so a user gets no turns of
--- others by using many keys, or a new one for each start.
---
 -- Until the end of this transaction nobody closes or deletes the lane, so an entry that is not
 -- committed yet is never left in a closed lane. A lane that was closed has no claim to what it has
 -- missed: its tag is at least the pool's virtual time.
@@ -16,14 +13,8 @@ DECLARE
     p_type, p_flow - '{cost,priority,depth}'::text[],
     CASE WHEN p_flow @? '$.limits[*] ? (@.scope == "account")' THEN p_organisation END,
     CASE WHEN p_flow @? '$.limits[*] ? (@.scope == "project")' THEN p_project END)::text, 'UTF8'));
-  -- A correction of the cost is made for one lane, so the lanes have turns of their own then.
-  line bigint := hashtextextended(CASE
-    WHEN p_flow ->> 'unit' IS NULL
-      THEN jsonb_build_array(p_flow ->> 'user', p_flow ->> 'share')::text
-    ELSE encode(mark, 'hex') END, 0);
   lane record;
   pool bigint;
-  began double precision;
   widest record;
 BEGIN
   PERFORM pg_advisory_xact_lock_shared(hashtext('flow lane'), hashtext(encode(mark, 'hex')));
@@ -36,7 +27,7 @@ BEGIN
               FROM jsonb_to_recordset(p_flow -> 'limits') AS l (scope text, name text)
             UNION ALL SELECT 'definition', p_type, 5) AS w ORDER BY w.rank, w.name LIMIT 1;
     LOOP
-      SELECT id, v INTO pool, began FROM flow_pools
+      SELECT id INTO pool FROM flow_pools
        WHERE name = widest.name AND scope = widest.scope
          AND owner = flow_owner_v1(widest.scope, p_organisation, p_project);
       EXIT WHEN FOUND;
@@ -44,9 +35,9 @@ BEGIN
       VALUES (widest.scope, flow_owner_v1(widest.scope, p_organisation, p_project), widest.name)
       ON CONFLICT DO NOTHING;
     END LOOP;
-    INSERT INTO flow_lanes (pool_id, turns_of, tag, finish, weight, is_open, identity, definition,
-                            share_key, limits, mosts, intervals)
-    SELECT pool, line, greatest(began, line_end_v1(pool, line, NULL)), began,
+    INSERT INTO flow_lanes (pool_id, tag, weight, is_open, identity, definition, share_key, limits,
+                            mosts, intervals)
+    SELECT pool, (SELECT v FROM flow_pools WHERE id = pool),
            (p_flow ->> 'weight')::double precision, true, mark, p_type, p_flow ->> 'share',
            coalesce(array_agg(id), '{}'), coalesce(array_agg(most), '{}'),
            coalesce(array_agg(seconds), '{}')
@@ -55,8 +46,7 @@ BEGIN
   END LOOP;
   IF NOT lane.is_open THEN
     UPDATE flow_lanes SET is_open = true, changed_at = clock_timestamp(),
-           tag = greatest(tag, (SELECT v FROM flow_pools WHERE id = lane.pool_id),
-                          line_end_v1(pool_id, turns_of, id))
+           tag = greatest(tag, (SELECT v FROM flow_pools WHERE id = lane.pool_id))
      WHERE id = lane.id AND NOT is_open;
   ELSIF p_depth IS NOT NULL
     AND EXISTS (SELECT FROM flow_entries WHERE lane_id = lane.id OFFSET p_depth - 1)

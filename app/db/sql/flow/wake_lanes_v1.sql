@@ -53,9 +53,7 @@ BEGIN
     unblocked AS (
       UPDATE flow_lanes AS l
          SET blocked_on = NULL, blocked_most = NULL, blocked_tag = NULL,
-             tag = (SELECT CASE WHEN l.tag >= v THEN l.tag
-                                ELSE greatest(v, line_end_v1(l.pool_id, l.turns_of, l.id)) END
-                      FROM flow_pools WHERE id = l.pool_id)
+             tag = greatest(l.tag, (SELECT v FROM flow_pools WHERE id = l.pool_id))
        WHERE l.id IN (SELECT id FROM next))
     SELECT count(*), max(blocked_tag) INTO woken, served_to FROM next;
     UPDATE flow_limits SET v = served_to WHERE id = one.id AND v < served_to;
