@@ -18,7 +18,7 @@ _MOST_LIMITS = 100
 
 _HOLDERS = text("""
 SELECT f.id AS limit_id, t.workflow_id, w.user_id = :user AS is_own, waits.for_limits
-  FROM unnest(CAST(:limits AS bigint[])) AS f (id)
+  FROM flow_limits AS f
  CROSS JOIN LATERAL (
        SELECT workflow_id FROM flow_turns WHERE limit_id = f.id LIMIT :most) AS t
   JOIN workflows AS w ON w.id = t.workflow_id
@@ -34,6 +34,8 @@ SELECT f.id AS limit_id, t.workflow_id, w.user_id = :user AS is_own, waits.for_l
          FROM children JOIN flow_lanes AS l ON l.id = children.lane_id
         WHERE w.status = 'running' AND children.status = 'pending'
           AND children.paused_at IS NULL AND l.blocked_on IS NOT NULL) AS waits
+ -- A throttle opens by time.
+ WHERE f.id = ANY (CAST(:limits AS bigint[])) AND f.scope <> 'throttle'
 """)
 _BLOCKED = text("""
 SELECT l.blocked_on FROM workflows AS w JOIN flow_lanes AS l ON l.id = w.lane_id

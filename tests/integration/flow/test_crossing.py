@@ -121,3 +121,18 @@ def test_the_workflows_of_others_are_not_named(kernel: Kernel) -> None:
     assert held_crosswise(child_of(one), kernel.user_id) == []
     assert held_crosswise(child_of(other), bo.user_id) == []
     assert held_crosswise(child_of(other), kernel.user_id) is None
+
+
+def test_who_waits_for_a_throttle_does_not_wait_for_ever(kernel: Kernel) -> None:
+    child = kernel.register(noop("in_b"), flow=limits("b"))
+    throttled = kernel.register(
+        {"workflow": "call_b", "type": child}, flow={"throttle": {"limit": 1, "period": "1h"}}
+    )
+    holds = kernel.register({"workflow": "call_p", "type": throttled}, flow=limits("b"))
+    first = kernel.start(holds)
+    admit()
+    second = kernel.start(throttled)
+    come_to_rest()
+    waiting = [child_of(first), child_of(second)]
+    assert states(waiting) == ["pending", "pending"]
+    assert [held_crosswise(each, kernel.user_id) for each in waiting] == [None, None]
