@@ -61,6 +61,8 @@ def _copy(value: Any, room: list[int]) -> Any:
     if isinstance(value, float):
         text = repr(value)
         return json.loads(format(Decimal(text), "f")) if "e" in text else value + 0.0
+    if isinstance(value, dict | list) and len(value) > room[0]:
+        raise _TooLarge  # at once, because the names of an object are sorted
     if isinstance(value, dict):
         names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
         return {_copy(name, room): _copy(value[name], room) for name in names}

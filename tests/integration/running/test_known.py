@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -97,9 +98,17 @@ def fields(claim: Claim) -> dict[str, Any]:
     return {name: getattr(claim, name) for name in Claim.__slots__}
 
 
-@pytest.mark.parametrize("is_large", [False, True])
-def test_what_is_large_is_read_from_postgresql(kernel: Kernel, is_large: bool) -> None:
-    text = random.Random(1).randbytes(MOST_PARTS).hex() if is_large else "short"
+@pytest.mark.parametrize(
+    ("text", "is_large"),
+    [
+        ("short", False),
+        (random.Random(1).randbytes(MOST_PARTS).hex(), True),
+        # A kilobyte on the disk, compressed.
+        ("a" * 50_000, True),
+    ],
+    ids=["short", "long", "compressed"],
+)
+def test_what_is_large_is_read_from_postgresql(kernel: Kernel, text: str, is_large: bool) -> None:
     workflow, records = kernel.start(chain(kernel), {"v": text}), Counting()
     with reading(records):
         first = claimed(workflow, "a")
@@ -118,3 +127,20 @@ def test_an_output_that_was_not_recorded_is_not_known(kernel: Kernel) -> None:
     finish_step(claim, Attempt(None, 0, []), ended)
     ended.tell(claim)
     assert claim.known.steps == {}
+
+
+class Untouchable(dict[str, Any]):
+    """A large object of which nobody may read more than its size."""
+
+    def __len__(self) -> int:
+        return 300_000
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("its names were read")
+
+
+def test_a_large_object_is_left_out_before_its_names_are_sorted() -> None:
+    known = Known()
+    known.note("a", {"large": Untouchable()})
+    known.note("b", [None] * 300_000)
+    assert known.steps == {}

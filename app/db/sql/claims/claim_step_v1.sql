@@ -45,7 +45,8 @@ BEGIN
          CASE WHEN budget_id IS NULL THEN true ELSE exceeded_budget_v1(p_workflow, budget_id) IS NULL END
            AS is_within,
          completed_at IS NOT NULL AS has_ended, started_at,
-         CASE WHEN pg_column_size(input) <= 1000 THEN input END AS given INTO w
+         CASE WHEN pg_column_size(input) <= 1000 AND pg_column_compression(input) IS NULL
+              THEN input END AS given INTO w
     FROM workflows WHERE id = p_workflow FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'skip', NULL::uuid, NULL, 0, 0, NULL, NULL::jsonb, NULL::jsonb, false,
