@@ -167,3 +167,25 @@ def test_an_approval_that_asks_again_reminds_anew(kernel: Kernel, ada: Caller) -
     drive()
     pass_time("2 hours")
     assert reminders(kernel, workflow) == [1, 1]
+
+
+def test_the_reminders_of_a_large_map_are_sent_in_portions(kernel: Kernel) -> None:
+    workflow = asking(kernel)
+    clock(timedelta(hours=2))
+    sent = []
+    with db.engine().connect() as connection:
+        connection.exec_driver_sql(_COPIES, (520, workflow))
+        for _ in range(3):
+            connection.exec_driver_sql("SELECT remind_approvals_v1(%s)", (workflow,))
+            counted = "SELECT count(*) FROM events WHERE body LIKE '%%ApprovalReminded%%'"
+            sent.append(connection.exec_driver_sql(counted).scalar_one())
+        connection.rollback()
+    assert sent == [500, 521, 521]
+
+
+_COPIES = """
+INSERT INTO steps
+SELECT made.* FROM steps AS s CROSS JOIN generate_series(1, %s) AS n
+ CROSS JOIN LATERAL jsonb_populate_record(s, jsonb_build_object('key', 'review' || n)) AS made
+ WHERE s.workflow_id = %s AND s.key = 'review'
+"""
