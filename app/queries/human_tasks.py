@@ -1,7 +1,6 @@
 """Queries for what waits for a person: open approvals, and workflows that need attention."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -77,15 +76,17 @@ def _approval(row: RowMapping, links: Links) -> Json:
         | {name: given.get(name) for name in ("by", "on_timeout", "on_reject")}
         | {"needed": given.get("needed", 1)}
         | {name: show.get(name) for name in ("message", "amount")}
-        | {"pictures": pictures, "reminders": _reminders(row["remind_at"], row["reminded"])}
+        | {"pictures": pictures, "reminders": _reminders(row)}
     )
 
 
-def _reminders(times: list[datetime] | None, last: int) -> Json | None:
+def _reminders(row: RowMapping) -> Json | None:
     """How many reminders an approval has, the number of the last one, and when the next comes."""
+    times, last = row["remind_at"], row["reminded"]
     if not times:
         return None
-    return {"of": len(times), "last": last, "next_at": times[last] if last < len(times) else None}
+    is_next_known = last < len(times) and not row["is_paused"]
+    return {"of": len(times), "last": last, "next_at": times[last] if is_next_known else None}
 
 
 def _links(connection: Connection, rows: Sequence[RowMapping]) -> Links:

@@ -94,7 +94,7 @@ def test_the_list_says_which_reminder_was_sent_and_when_the_next_is(
 ) -> None:
     node = {"approval": "review", "remind": ["1h", "1d"]}
     versions.register({"name": "asking", "do": node})
-    start_workflow(user_id=caller.user_id, type="asking", input={})
+    workflow = start_workflow(user_id=caller.user_id, type="asking", input={}).id
     drive()
     environment = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": caller.key}
 
@@ -111,6 +111,11 @@ def test_the_list_says_which_reminder_was_sent_and_when_the_next_is(
     assert (found["of"], found["last"]) == (2, 1)
     assert second > first
     assert "reminder 1 of 2 was sent, the next is sent at" in words
+    client.post(f"/v1/workflows/{workflow}/pause", headers=caller.headers)
+    found, unknown, words = listed()
+    assert (found["last"], unknown) == (1, None)
+    assert "reminder 1 of 2 was sent, none is sent while the workflow is paused" in words
+    client.post(f"/v1/workflows/{workflow}/resume", headers=caller.headers)
     pass_time("1 day")
     found, last, words = listed()
     assert (found["last"], last) == (2, None)

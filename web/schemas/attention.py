@@ -61,7 +61,8 @@ class PeopleQuery(Query):
 
 class Reminders(BaseModel):
     """The reminders of an approval: how many there are, the number of the `last` that was sent (0
-    before the first), and when the next is sent (null after the last).
+    before the first), and when the next is sent (null after the last, and while the workflow is
+    paused).
 
     Of reminders that were missed only the last is sent, so that `last` may skip numbers.
     """

@@ -99,7 +99,7 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
             f"  asks {whose}  until {until}"
         )
         if item["reminders"]:
-            click.echo(f"  {_reminded(item['reminders'])}")
+            click.echo(f"  {_reminded(item['reminders'], is_paused=item['is_paused'])}")
         if item["message"]:
             click.echo(textwrap.indent(item["message"], "  "))
         if item["amount"]:
@@ -109,10 +109,12 @@ def approvals(cursor: str | None, limit: int, is_json: bool) -> None:
     say_more(page)
 
 
-def _reminded(reminders: dict[str, Any]) -> str:
+def _reminded(reminders: dict[str, Any], *, is_paused: bool) -> str:
     last, of = reminders["last"], reminders["of"]
     words = f"reminder {last} of {of} was sent" if last else f"no reminder of {of} was sent yet"
-    if reminders["next_at"]:
+    if is_paused and last < of:
+        words += ", none is sent while the workflow is paused"
+    elif reminders["next_at"]:
         words += f", the next is sent at {reminders['next_at'][:19].replace('T', ' ')}"
     return words
 
