@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from app.engine.call import Call
 from app.errors import Conflict, InvalidInput, Permanent, Suspend
 from app.keys import child_id, signal_id, timer_id
 from app.platform import Action, ActionInput, Effect, Json, Undo
+from chains.language.definition import MOST_REMINDERS
 from chains.plans.plan import APPROVAL, CHILD, CHOOSE, EXPAND, JOIN, TURN, WAIT
 from chains.running.reading import records
 from chains.running.waits import now
@@ -71,7 +72,16 @@ class ApprovalInput(ActionInput):
     until: str
     on_timeout: str
     on_reject: str
-    remind: list[str] = Field(default_factory=list)
+    remind: list[str] = Field(default_factory=list, max_length=MOST_REMINDERS)
+
+    @field_validator("remind")
+    @classmethod
+    def _are_in_order(cls, given: list[str]) -> list[str]:
+        # A fork may bring an input of its own.
+        times = [datetime.fromisoformat(each) for each in given]
+        if any(each.tzinfo is None for each in times) or times != sorted(set(times)):
+            raise ValueError("must be instants with their offsets, each later than the one before")
+        return given
 
 
 def _approval(call: Call, given: ApprovalInput) -> Json:

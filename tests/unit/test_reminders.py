@@ -4,8 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from chains.rehearsal import rehearse
+from chains.running.shape_actions import ApprovalInput
 from tests.unit.definitions import noop
 from tests.unit.test_validation import faults
 
@@ -67,3 +69,20 @@ def test_an_approval_without_reminders_has_none_in_its_input() -> None:
     run = rehearse(asking(on_timeout="go_on"))
     assert "remind" not in run.steps["review"].input
     assert run.reminded == []
+
+
+@pytest.mark.parametrize(
+    "remind",
+    [
+        ["soon"],
+        ["2030-01-01T09:00:00"],
+        ["2030-01-02T09:00:00+00:00", "2030-01-01T09:00:00+00:00"],
+        [f"2030-01-{day:02}T09:00:00+00:00" for day in range(1, 12)],
+    ],
+)
+def test_an_input_that_was_given_by_hand_has_reminders_in_order(remind: list[str]) -> None:
+    given = {"signal": "s", "by": None, "until": "", "on_timeout": "fail", "on_reject": "fail"}
+    sound = {**given, "remind": ["2030-01-01T09:00:00+00:00", "2030-01-02T09:00:00+00:00"]}
+    assert ApprovalInput.model_validate(sound).remind == sound["remind"]
+    with pytest.raises(ValidationError, match="remind"):
+        ApprovalInput.model_validate({**given, "remind": remind})
