@@ -24,10 +24,10 @@ _DAY = timedelta(days=1)
 def occurrences(spec: Spec, after: datetime) -> Iterator[datetime]:
     """The nominal times strictly after an aware instant, in order: aware, UTC, whole seconds.
 
-    They keep within `starts_at` and `ends_at`, and end before zones.END. The search is bounded:
-    the iterator ends if nothing is found in 50 years or in some 5,000 matching days.
+    They keep within `starts_at` and `ends_at`, and between zones.START and zones.END. The search
+    is bounded: the iterator ends if nothing is found in 50 years or in some 5,000 matching days.
     """
-    begin = zones.utc(after)
+    begin = zones.bounded(after)
     if spec.starts_at is not None:
         begin = max(begin, spec.starts_at - _SECOND)
     for found in _unbounded(spec, begin):

@@ -120,7 +120,7 @@ def described(
     """The next `count` runs after an instant, with what moves, doubles or leaves out a run."""
     where = zones.zone(spec.time_zone)
     found = []
-    before = zones.utc(instant)
+    before = zones.bounded(instant)
     for nominal in islice(occurrences(spec, instant), max(count, 0)):
         due = nominal if not spec.jitter_seconds else None
         if schedule_id is not None:

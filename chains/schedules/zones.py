@@ -14,6 +14,9 @@ from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+START = datetime(1900, 1, 1, tzinfo=UTC)
+"""No time of a schedule lies before this instant."""
+
 END = datetime(2200, 1, 1, tzinfo=UTC)
 """No time of a schedule lies at or after this instant."""
 
@@ -139,6 +142,14 @@ def utc(instant: datetime) -> datetime:
     if instant.tzinfo is None:
         raise ValueError("the instant has no time zone; give an aware datetime")
     return instant.astimezone(UTC)
+
+
+def bounded(instant: datetime) -> datetime:
+    """An aware instant in UTC, brought between START (less a second) and END."""
+    if instant.tzinfo is None:
+        return utc(instant)
+    # The first and the last days of the calendar may not exist in another zone.
+    return utc(min(max(instant, START - _SECOND), END))
 
 
 def offset_at(where: tzinfo, instant: datetime) -> timedelta:

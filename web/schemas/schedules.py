@@ -100,7 +100,8 @@ class RunSchedule(Body):
 
 
 class BackfillSchedule(Body):
-    """The times between `after` (exclusive) and `until` (inclusive), which are in the past.
+    """The times between `after` (exclusive) and `until` (inclusive), which are in the past. `after`
+    is in the year 2000 or later.
 
     Without `times`, only an estimate is made. `times` is the number of times in the estimate.
     """

@@ -12,6 +12,7 @@ from chains import registry
 from chains.commands.command import Caller
 from chains.commands.schedules.subject import id_of, locked, note, stored_spec
 from chains.firing.reckoning import count
+from chains.schedules.reading import EARLIEST
 
 MOST_TIMES = 10_000
 """So many times one backfill has at most."""
@@ -34,7 +35,8 @@ class Estimate:
 def estimate(caller: Caller, name: str, after: datetime, until: datetime) -> Estimate:
     """What a backfill of the times between `after` (exclusive) and `until` (inclusive) would do.
 
-    Raise NotFound, and InvalidInput if `until` is not in the past or there are too many times.
+    Raise NotFound, and InvalidInput if `until` is not in the past, if `after` is before the year
+    2000, or if there are too many times.
     """
     schedule_id = id_of(caller, name)
     row = db.call(_FACTS, (schedule_id,))
@@ -156,6 +158,9 @@ def _count(
 ) -> int:
     if until > now:
         raise InvalidInput("must not be in the future", field="/until", code="not_past")
+    if after < EARLIEST:
+        words = f"must not be before the year {EARLIEST.year}"
+        raise InvalidInput(words, field="/after", code="too_early")
     if after >= until:
         raise InvalidInput("must be before `until`", field="/after", code="no_span")
     found = count(stored_spec(spec, caller.id), after, until, MOST_TIMES + 1)

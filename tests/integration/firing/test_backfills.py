@@ -1,12 +1,12 @@
 """A backfill starts what was agreed, all of it and no more, until a person ends it."""
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app import db
-from app.errors import Conflict
+from app.errors import Conflict, InvalidInput
 from chains.commands.command import Caller
 from chains.commands.schedules.backfill import backfill, end_backfill, estimate
 from chains.commands.schedules.create import Wanted, change
@@ -73,3 +73,11 @@ def test_a_beat_of_the_future_is_none(schedule: Make) -> None:
     db.row("UPDATE schedule_beat SET beat_at = clock_timestamp() + interval '1 hour'", ())
     assert beat.fire_if_beat_is_silent(2.0)
     assert one.outcomes == ["started"]
+
+
+def test_a_backfill_cannot_begin_before_the_times_of_schedules(schedule: Make, ada: Caller) -> None:
+    schedule("skip", 0)
+    _, until = span(1)
+    with pytest.raises(InvalidInput, match="must not be before the year 2000") as caught:
+        estimate(ada, "hourly", datetime(1999, 12, 31, 23, tzinfo=UTC), until)
+    assert (caught.value.field, caught.value.code) == ("/after", "too_early")

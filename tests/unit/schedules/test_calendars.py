@@ -1,6 +1,6 @@
 """Free days: runs that are left out or moved, and what becomes of two that meet."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -200,3 +200,14 @@ def test_a_description_says_what_the_calendar_does(mode: str, day: str, note: st
     (first,) = described(spec(mode, cron="0 9 25 * *"), at("2026-12-01T00:00Z"), 1)
     assert f"{first.local:%Y-%m-%d}" == day
     assert first.notes == (note,)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Auckland"])
+def test_the_first_and_the_last_instants_overflow_nothing(mode: str, zone: str) -> None:
+    found = spec(mode, cron="0 9 * * *", time_zone=zone)
+    for hours in (-14, 0, 14):
+        where = timezone(timedelta(hours=hours))
+        first = next_after(found, datetime.min.replace(tzinfo=where))
+        assert first == next_after(found, datetime(1900, 1, 1, tzinfo=UTC) - timedelta(seconds=1))
+        assert next_after(found, datetime.max.replace(tzinfo=where)) is None
