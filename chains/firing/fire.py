@@ -19,6 +19,7 @@ from chains.firing.reading import Schedule, Waiting
 from chains.firing.reckoning import Reckoned, reckon
 from chains.firing.starts import Starter, key_of, key_of_request
 from chains.firing.together import MOST_CHARACTERS, Pass, size_of
+from chains.schedules.changes import spans_of
 from chains.schedules.times import nominal_times
 
 log = structlog.get_logger()
@@ -118,6 +119,7 @@ def _reckoned(schedule: Schedule) -> Reckoned:
         schedule.seen_to,
         schedule.now,
         timedelta(seconds=schedule.catch_up_seconds),
+        spans_of(schedule.left_out),
     )
 
 

@@ -55,6 +55,7 @@ class Schedule:
     overlap: str
     catch_up_seconds: int
     seen_to: datetime
+    left_out: list[datetime] | None
     is_paused: bool
     now: datetime
     is_running: bool
@@ -106,6 +107,7 @@ SELECT s.id, s.user_id, s.name, s.type, s.version, s.input, s.priority, s.flow, 
        s.spec_version,
        s.calendar, CASE WHEN row_number() OVER (PARTITION BY s.user_id, s.calendar) = 1
          THEN c.dates END AS dates, s.overlap, s.catch_up_seconds, s.seen_to,
+       s.left_out,
        s.paused_at IS NOT NULL AS is_paused, playalter_now() AS now, r.is_running, r.waiting_count,
        b.id AS backfill_id, b.done_to AS backfill_done_to, b.until_at AS backfill_until,
        b.overlap AS backfill_overlap

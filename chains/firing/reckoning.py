@@ -1,9 +1,11 @@
 """Computes which times of a schedule are due. Pure: the present is an argument."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from chains.schedules.changes import Span, is_within
 from chains.schedules.times import count_between, due_at, next_after, nominal_times
 from chains.schedules.values import Spec
 
@@ -15,6 +17,7 @@ MOST_COUNTED = 10_000
 plain interval are all counted."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,17 @@ class Reckoned:
 
 
 def reckon(
-    spec: Spec, schedule_id: UUID, seen_to: datetime, now: datetime, catch_up: timedelta
+    spec: Spec,
+    schedule_id: UUID,
+    seen_to: datetime,
+    now: datetime,
+    catch_up: timedelta,
+    left_out: Sequence[Span] = (),
 ) -> Reckoned:
     """The times after `seen_to` that are due at `now`, at most MOST_AT_ONCE.
 
-    A time is too late if its due time was more than `catch_up` ago.
+    A time is too late if its due time was more than `catch_up` ago. Those within `left_out` are
+    decided, and nothing becomes of them.
     """
     too_late = now - catch_up
     missed, missed_at = 0, None
@@ -46,10 +55,17 @@ def reckon(
     certain = too_late - timedelta(seconds=spec.jitter_seconds) - timedelta(seconds=1)
     if certain > seen_to:
         missed = count(spec, seen_to, certain, MOST_COUNTED)
+        for first, last in left_out:
+            begin, end = max(seen_to, first - _SECOND), min(certain, last)
+            missed -= count(spec, begin, end, MOST_COUNTED) if begin < end else 0
+        missed = max(missed, 0)
         missed_at = certain if missed else None
         seen_to = certain
     due: list[tuple[datetime, datetime]] = []
     for nominal in nominal_times(spec, seen_to, now, MOST_AT_ONCE):
+        if is_within(left_out, nominal):
+            seen_to = nominal
+            continue
         at = due_at(spec, schedule_id, nominal)
         if at > now:
             return Reckoned(tuple(due), missed, missed_at, seen_to, nominal, at)

@@ -72,6 +72,8 @@ class ScheduleRow(Base):
     pauses_on_failure: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     seen_to: Mapped[datetime]
     """Every time of the spec up to this one is decided."""
+    left_out: Mapped[list[datetime] | None]
+    """Times that a change of the calendar leaves out: the first and the last of each span."""
     next_nominal_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
     fires_at: Mapped[datetime | None]

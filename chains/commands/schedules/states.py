@@ -37,8 +37,10 @@ def resume(caller: Caller, name: str, reason: str | None = None) -> None:
             row = locked(connection, caller, name)
             if not row["is_paused"]:
                 return False
-            times = times_after(stored_spec(row["spec"], caller.id), row["id"], row["now"])
-            given = {"id": row["id"], "now": row["now"], "next": times.next, "due": times.due}
+            # It is later than now if a change of the calendar would repeat a time (`repeated_to`).
+            seen_to = max(row["seen_to"], row["now"])
+            times = times_after(stored_spec(row["spec"], caller.id), row["id"], seen_to)
+            given = {"id": row["id"], "seen_to": seen_to, "next": times.next, "due": times.due}
             connection.execute(text(_RESUME), given)
             note(connection, row["id"], "ScheduleResumed", caller, {"note": reason})
             return True
@@ -49,9 +51,9 @@ def resume(caller: Caller, name: str, reason: str | None = None) -> None:
 
 # A pass looks at once: a backfill may be under way.
 _RESUME = (
-    "UPDATE schedules SET paused_at = NULL, paused_by = NULL, paused_note = NULL, seen_to = :now,"
-    " next_nominal_at = :next, due_at = :due, fires_at = playalter_now(), refused_in_row = 0"
-    " WHERE id = :id"
+    "UPDATE schedules SET paused_at = NULL, paused_by = NULL, paused_note = NULL,"
+    " seen_to = :seen_to, next_nominal_at = :next, due_at = :due, fires_at = playalter_now(),"
+    " refused_in_row = 0 WHERE id = :id"
 )
 
 

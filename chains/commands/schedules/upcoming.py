@@ -14,9 +14,12 @@ MOST = 100
 def upcoming(
     user_id: UUID, schedule_id: UUID, spec: Json, *, count: int, after: datetime | None = None
 ) -> list[Json]:
-    """The next times of a stored schedule after an instant, by default after now."""
+    """The next times of a stored schedule after an instant, by default those to come."""
     found = described(
-        stored_spec(spec, user_id), after or _now(), min(count, MOST), schedule_id=schedule_id
+        stored_spec(spec, user_id),
+        after or _now(schedule_id),
+        min(count, MOST),
+        schedule_id=schedule_id,
     )
     return [_shown(each) for each in found]
 
@@ -32,8 +35,10 @@ def upcoming_of(
     return [_shown(each) for each in found]
 
 
-def _now() -> datetime:
-    row = db.call("SELECT playalter_now() AS now", ())
+def _now(schedule_id: UUID | None = None) -> datetime:
+    """The time of the database, or the time after it up to which a schedule has no times."""
+    sql = "SELECT greatest(playalter_now(), max(seen_to)) AS now FROM schedules WHERE id = %s"
+    row = db.call(sql, (schedule_id,))
     assert row is not None
     found: datetime = row["now"]
     return found

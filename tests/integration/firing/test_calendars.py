@@ -15,6 +15,7 @@ from chains.commands.schedules.backfill import backfill, estimate
 from chains.commands.schedules.calendars import write_calendar
 from chains.commands.schedules.create import Wanted, create
 from chains.commands.schedules.moving import Moved
+from chains.commands.schedules.upcoming import upcoming
 from chains.firing import fire, reading, together
 from chains.firing.starts import Starter
 from tests.integration.conftest import Kernel, Threads
@@ -134,6 +135,63 @@ def test_dates_of_the_past_are_removed_and_nothing_is_started(daily: Daily, writ
     assert write(14).moved == 1
     after_days(1)
     assert (days_of(one), one.row["missed"]) == ([12], 0)
+
+
+def test_a_date_that_is_removed_while_no_pass_runs_starts_nothing_of_the_past(
+    daily: Daily, write: Write
+) -> None:
+    write(8)
+    one = daily(catch_up_seconds=30 * 86_400)
+    late = daily("late", catch_up_seconds=86_400)
+    shift("2 days 4 hours")
+    write()
+    write(9)
+    write()
+    fire_all()
+    assert days_of(one) == [7], "8 and 9 January have been free since they came"
+    assert (one.row["missed"], late.row["missed"]) == (0, 1)
+    after_days(1)
+    assert days_of(one) == [7, 10]
+
+
+@pytest.mark.parametrize(
+    ("on_free_day", "cron", "before", "after"),
+    [("next", "0 9 * * 1", (), (7,)), ("previous", "0 9 * * 2", (8,), ())],
+)
+def test_a_run_that_has_come_does_not_come_again_on_its_other_day(
+    daily: Daily,
+    write: Write,
+    ada: Caller,
+    on_free_day: str,
+    cron: str,
+    before: tuple[int, ...],
+    after: tuple[int, ...],
+) -> None:
+    write(*before)
+    one = daily(on_free_day=on_free_day, spec={"cron": cron})
+    after_days(1)
+    assert days_of(one) == [7]
+    shift("-22 hours")
+    write(*after)
+    first, *_ = upcoming(ada.id, one.id, one.row["spec"], count=1)
+    assert one.row["next_nominal_at"] == first["at"]
+    assert first["at"].day in (14, 15)
+    states.pause(ada, "daily", "a test")
+    states.resume(ada, "daily")
+    after_days(3)
+    assert days_of(one) == [7]
+
+
+def test_a_backfill_from_the_year_1_does_not_keep_a_calendar_from_changing(
+    daily: Daily, write: Write
+) -> None:
+    one = daily()
+    db.row(
+        "INSERT INTO schedule_backfills (schedule_id, after_at, until_at, done_to, overlap, times,"
+        " requested_by) VALUES (%s, '0001-01-01Z', '2030-01-02Z', '0001-01-01Z', 'skip', 1, '')",
+        (one.id,),
+    )
+    assert write(8).ended_backfills == 0, "its first 10,001 times are the same"
 
 
 def test_a_paused_schedule_goes_on_by_the_dates_of_that_time(

@@ -6,6 +6,8 @@
 -- older version changes nothing.
 --
 --   seen_to: every time of the spec up to here is decided
+--   left_out: times that a change of the calendar leaves out because they were past. It has the first
+--     and the last time of each span of them
 --   next_nominal_at, due_at: the first time after it, without and with its jitter. Null if there is
 --     none, or while the schedule is paused
 --   fires_at: when a pass must look at the schedule, null for never. It is due_at or earlier: a start
@@ -32,6 +34,7 @@ CREATE TABLE schedules (
   catch_up_seconds integer NOT NULL,
   pauses_on_failure boolean DEFAULT false NOT NULL,
   seen_to timestamptz NOT NULL,
+  left_out timestamptz[],
   next_nominal_at timestamptz,
   due_at timestamptz,
   fires_at timestamptz,
