@@ -1,13 +1,12 @@
 """Begins the workflows that flow control has admitted, many in one transaction."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import psycopg2
 import structlog
 
-from app import db
+from app import db, settings
 from app.errors import Unavailable
 from chains.admission import notice
 from chains.dispatch import dispatch_starts
@@ -16,12 +15,7 @@ from chains.starting.writing import Start
 
 log = structlog.get_logger()
 
-_MANY = (
-    "SELECT b.id,"
-    " begin_workflow_v1(b.id, b.timeout, b.steps::jsonb, b.republish, b.asks) AS verdict"
-    " FROM (SELECT * FROM unnest(%s::uuid[], %s::float8[], %s::text[], %s::float8[], %s::boolean[])"
-    " AS u (id, timeout, steps, republish, asks) ORDER BY id) AS b"
-)
+_MANY = "SELECT * FROM begin_workflows_v1(%s::uuid[], %s, %s, %s, %s)"
 
 
 def begin_all(ids: Sequence[UUID]) -> None:
@@ -36,7 +30,7 @@ def begin_all(ids: Sequence[UUID]) -> None:
         return
     columns = [list(column) for column in zip(*given, strict=True)]
     try:
-        rows = db.rows(_MANY, tuple(columns))
+        rows = db.rows(_MANY, (*columns, settings.current().republish_seconds))
     except (*db.AWAY, Unavailable):
         raise
     except psycopg2.Error as err:
@@ -46,6 +40,9 @@ def begin_all(ids: Sequence[UUID]) -> None:
             _begin_alone(start.id)
         return
     _publish([(starts[row["id"]], row["verdict"]) for row in rows])
+    for row in rows:
+        if row["verdict"] == "waits":
+            _begin_alone(row["id"])
 
 
 def _starts(ids: Sequence[UUID]) -> dict[UUID, Start]:
@@ -58,7 +55,8 @@ def _starts(ids: Sequence[UUID]) -> dict[UUID, Start]:
     return {row["id"]: Start(**row) for row in rows}
 
 
-def _parameters(start: Start) -> tuple[Any, ...] | None:
+def _parameters(start: Start) -> tuple[UUID, float, str, bool] | None:
+    """What `begin_workflows_v1` needs of one of them; None if it cannot begin now."""
     try:
         # It may have been resumed after it was due, before anybody has closed its gathering.
         complete = gathered.completed(start)

@@ -47,8 +47,10 @@ def begin(workflow_id: UUID, *, is_publishing: bool = True) -> Begun:
     start = None if row is None else gathered.completed(Start(**row))
     if start is None:
         return "not_due"
+    id, timeout, steps, asks = begin_parameters(start)
     found = db.row(
-        "SELECT begin_workflow_v1(%s, %s, %s, %s, %s) AS verdict", begin_parameters(start)
+        "SELECT begin_workflow_v1(%s, %s, %s, %s, %s) AS verdict",
+        (id, timeout, steps, settings.current().republish_seconds, asks),
     )
     assert found is not None
     if found["verdict"] in {"not_due", "waits"}:
@@ -56,16 +58,11 @@ def begin(workflow_id: UUID, *, is_publishing: bool = True) -> Begun:
     return "begun" if is_publishing and publish_begun(start, found["verdict"]) else "not_published"
 
 
-def begin_parameters(start: Start) -> tuple[UUID, float, str, float, bool]:
-    """The arguments of `begin_workflow_v1`."""
+def begin_parameters(start: Start) -> tuple[UUID, float, str, bool]:
+    """What `begin_workflow_v1` needs: the id, the time-out, the first steps, whether it asks."""
     plan = registry.plan(start.type, start.version)
-    return (
-        start.id,
-        timeout_of(plan, start.input),
-        first_rows_of(start, plan),
-        settings.current().republish_seconds,
-        bool(plan.asking),
-    )
+    steps = first_rows_of(start, plan)
+    return start.id, timeout_of(plan, start.input), steps, bool(plan.asking)
 
 
 def publish_begun(start: Start, verdict: str) -> bool:

@@ -143,6 +143,13 @@ class Kernel:
         )
 
 
+def deadlocks() -> int:
+    """How many deadlocks PostgreSQL has broken in the database of the settings."""
+    row = db.row("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", ())
+    assert row is not None
+    return int(row["deadlocks"])
+
+
 def furnish() -> None:
     """Register the shipped definitions in the database of the settings, and a user."""
     for body in definitions.ALL:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from app import db
 from app.errors import Conflict, NotFound, Unavailable
 from chains.commands.command import Caller
 from chains.commands.schedules import states
@@ -16,7 +15,7 @@ from chains.commands.schedules.calendars import write_calendar
 from chains.commands.schedules.create import Wanted, change
 from chains.commands.schedules.run import run_now
 from chains.firing import fire
-from tests.integration.conftest import Threads
+from tests.integration.conftest import Threads, deadlocks
 from tests.integration.driving import drive
 from tests.integration.firing.conftest import Fired, Make, fire_all, shift
 from tests.unit.definitions import noop
@@ -36,12 +35,6 @@ def for_a_while(seconds: float, do: Callable[[int], Any]) -> Callable[[], int]:
         return number
 
     return run
-
-
-def deadlocks() -> int:
-    row = db.row("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()", ())
-    assert row is not None
-    return int(row["deadlocks"])
 
 
 @pytest.fixture

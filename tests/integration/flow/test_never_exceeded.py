@@ -24,7 +24,7 @@ from chains.commands.pause import pause, resume
 from chains.repair.reconcile import reconcile
 from chains.starting import deferred
 from chains.starting.dispatching import dispatch
-from tests.integration.conftest import Kernel, Threads
+from tests.integration.conftest import Kernel, Threads, deadlocks
 from tests.integration.driving import drive, pass_time, run
 from tests.integration.flow.samples import admit, controlled, count
 
@@ -195,7 +195,7 @@ def test_no_limit_is_exceeded_at_any_commit_and_nothing_is_forgotten(
     finally:
         over.set()
         observer.join()
-    assert (seen, number("excesses")) == ([], 0)
+    assert (seen, number("excesses"), deadlocks()) == ([], 0, 0)
     print(f"{number('checks')} checks at commits, {looks} looks, {crowd.done}")
     assert number("checks") > 10 * seconds
     _end_all(ada)

@@ -20,7 +20,7 @@ from chains import registry
 from chains.dispatch import queue_length
 from chains.starting import together
 from chains.starting.start import Started, start_workflow
-from tests.integration.conftest import Kernel
+from tests.integration.conftest import Kernel, deadlocks
 
 WITH_KEY = (
     "INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,"
@@ -171,8 +171,7 @@ def test_batches_of_two_processes_do_not_wait_for_each_others_keys_and_lanes(
         other.rollback()
         made = [row["verdict"] for row in batch.result(20)]
         assert (made, alone.result(20)["verdict"]) == (["lined_up"] * 3, "known")
-    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-    assert db.row(deadlocks, ()) == {"deadlocks": 0}
+    assert deadlocks() == 0
 
 
 def test_a_version_that_was_retired_meanwhile_starts_nothing(

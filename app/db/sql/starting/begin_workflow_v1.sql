@@ -1,15 +1,20 @@
 -- Starts a workflow that was deferred (see defer_workflow_v1), if it is due: writes its first steps
--- and the event of a start. The steps of a fork are there already; they are released now. Its time-out p_timeout counts from now. Locks the workflow row FOR NO
--- KEY UPDATE. The parameters and the other verdicts are those of start_workflow_v1.
+-- and the event of a start. The steps of a fork are there already; they are released now. Its time-out
+-- p_timeout counts from now. Locks the workflow row FOR NO KEY UPDATE. The other parameters and verdicts
+-- are those of start_workflow_v1.
+--
+-- Whoever begins one workflow holds its row before it adds an entry to a lane, which locks the lane if
+-- that is empty. So who begins several (p_is_alone is false) adds their entries after all rows are
+-- locked: with the verdict lined_up in the same transaction, with the verdict waits in another one.
 --
 -- verdicts:
 --   fork_started: a fork was started; the caller publishes its released steps, or lines them up.
---   waits: it is due, but flow control has not admitted it. It is in its lane now.
+--   waits: it is due, but flow control has not admitted it. It is in its lane now, if p_is_alone.
 --   not_due: nothing was written. It was started or stopped meanwhile, is paused, is not due yet, or
 --     has waited too long, so that the reconciler stops it.
 CREATE OR REPLACE FUNCTION begin_workflow_v1(
   p_id uuid, p_timeout double precision, p_steps jsonb, p_republish double precision,
-  p_asks boolean)
+  p_asks boolean, p_is_alone boolean DEFAULT true)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
@@ -25,7 +30,7 @@ BEGIN
      OR w.expires_at <= playalter_now()
   THEN RETURN 'not_due'; END IF;
   IF w.has_flow AND NOT EXISTS (SELECT FROM flow_turns WHERE workflow_id = p_id) THEN
-    PERFORM enter_flow_v1(p_id);
+    IF p_is_alone THEN PERFORM enter_flow_v1(p_id); END IF;
     RETURN 'waits';
   END IF;
   IF w.forked_from IS NOT NULL THEN are_lined_up := false; END IF;
@@ -40,7 +45,7 @@ BEGIN
     UPDATE steps SET publish_after = clock_timestamp() + seconds(p_republish), ready_at = playalter_now()
      WHERE workflow_id = p_id AND status = 'pending' AND publish_after IS NOT NULL;
   END IF;
-  IF are_lined_up THEN
+  IF are_lined_up AND p_is_alone THEN
     PERFORM line_up_start_v1(p_id, w.user_id, order_in_lane(at, w.priority), p_steps);
   END IF;
   PERFORM append_event_v1(p_id, 'WorkflowStarted', NULL, jsonb_build_object(
