@@ -183,8 +183,8 @@ class Settings(BaseSettings):
     """After so many days an ended workflow is archived, unless its definition says otherwise."""
     retention_archive_days: float | Literal["forever"] = 400.0
     """After so many days in the archive it is erased, unless its definition says otherwise."""
-    archive_share: float = Field(default=0.2, gt=0, le=1)
-    """The part of the time of one thread that archiving may take."""
+    archive_share: float = Field(default=0.08, gt=0, le=1)
+    """The part of the time in which archiving works beside others; it takes more if they rest."""
     worker_threads: int = Field(default=32, ge=1, le=500)
     """How many steps a worker runs at once, unless its command line says it."""
     database_pool: int = Field(default=5, ge=1)

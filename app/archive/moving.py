@@ -156,7 +156,7 @@ def _archive(reading: Any, writing: Any, chosen: Sequence[Family], step: Step) -
 def _made(reading: Any, chosen: Sequence[Family]) -> list[_Made]:
     """The bundles of families as they are in this snapshot."""
     everyone = [id for family in chosen for id in family.ids]
-    root_of = {id: family.root for family in chosen for id in family.ids}
+    root_of = {str(id): family.root for family in chosen for id in family.ids}
     lines: dict[UUID, list[tuple[str, str]]] = {family.root: [] for family in chosen}
     deliveries: dict[UUID, list[str]] = {family.root: [] for family in chosen}
     with reading.cursor() as cursor:
@@ -165,7 +165,7 @@ def _made(reading: Any, chosen: Sequence[Family]) -> list[_Made]:
         for owner, table, text in tables.read(cursor, known, everyone):
             lines[root_of[owner]].append((table, text))
             if table == "events" and (name := tables.signal_in(text)):
-                signals.append((owner, name))
+                signals.append((UUID(owner), name))
         for owner, table, text in tables.read_deliveries(cursor, known, everyone, signals):
             lines[root_of[owner]].append((table, text))
             deliveries[root_of[owner]].append(json.loads(text)["id"])

@@ -46,7 +46,7 @@ MOVED = (*(table.name for table in OWNED), DELIVERIES)
 
 Columns = dict[str, dict[str, str]]
 Row = dict[str, str]
-Line = tuple[UUID, str, str]
+Line = tuple[str, str, str]
 """The workflow of a row, the table, and the row as the text of a JSON object."""
 
 
@@ -66,11 +66,13 @@ def columns(cursor: Any) -> Columns:
 
 def read(cursor: Any, known: Columns, workflows: Sequence[UUID]) -> Iterator[Line]:
     """All rows of these workflows, but their webhooks, table by table."""
+    # Texts of ids: to make an object of the id of each row took a tenth of all the time.
+    ids = [str(each) for each in workflows]
     for table in (*OWNED, Table(ARTIFACTS, "workflow_id", "id")):
         cursor.execute(
-            f"SELECT t.{table.owner}, {_text_of(known[table.name])} FROM {table.name} AS t"
+            f"SELECT t.{table.owner}::text, {_text_of(known[table.name])} FROM {table.name} AS t"
             f" WHERE t.{table.owner} = ANY (%s::uuid[]) ORDER BY {table.order}",
-            (list(workflows),),
+            (ids,),
         )
         for owner, text in cursor.fetchall():
             yield owner, table.name, text
@@ -149,7 +151,7 @@ def read_deliveries(
     for id, owner, text in cursor.fetchall():
         found[id] = owner, text
     for id in sorted(found):
-        yield found[id][0], DELIVERIES, found[id][1]
+        yield str(found[id][0]), DELIVERIES, found[id][1]
 
 
 def insert(cursor: Any, known: Columns, table: str, rows: str) -> int:

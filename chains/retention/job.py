@@ -7,7 +7,6 @@ family that cannot be archived holds up no other.
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,11 +17,10 @@ import structlog
 from app.archive import manifests, sweeping
 from app.archive.connecting import Step, connected, dicts, go_on, snapshot
 from app.archive.moving import Family, Moved, archive
-from app.broker.shutdown import is_shutting_down
 from app.platform import Json
 from app.queries.archive import GRACE_DAYS, expiring
-from app.settings import current
 from chains.retention import finding
+from chains.retention.pace import Pace
 from chains.retention.policy import Policy, policy
 
 log = structlog.get_logger()
@@ -31,8 +29,6 @@ BATCH = 200
 """The most workflows of one transaction, unless a single family has more."""
 RUN_SECONDS = 300.0
 _MOST_ERASED = 200
-_NAP_SECONDS = 0.2
-"""A worker that is asked to stop waits no longer than this for a run that rests."""
 _LOCK = 0x72657461  # an advisory lock, so that a second run does not do the same work once more
 
 
@@ -74,16 +70,15 @@ def run(
 ) -> Json:
     """Archive and erase what is due, for at most about so many seconds. Returns what was done.
 
-    `share` is the part of the time in which it works; it rests in between. If another run is at
-    work, nothing is done, and `is_busy` says so.
+    `share` is the part of the time in which it works; without it, that depends on what others do
+    (see chains.retention.pace). If another run is at work, nothing is done, and `is_busy` says so.
     """
-    share = current().archive_share if share is None else share
     with connected() as writing, snapshot() as reading:
         (row,) = dicts(writing, "SELECT pg_try_advisory_lock(%s) AS is_ours", (_LOCK,))
         if not row["is_ours"]:
             return {"is_busy": True}
         counts = Counts()
-        worker = _Worker(reading, writing, counts, _Pace(share, seconds), step)
+        worker = _Worker(reading, writing, counts, Pace(writing, share, seconds), step)
         counts.swept = sweeping.sweep(writing, step, given_up_seconds=given_up_seconds)
         kept = policy()
         # What was archived before comes first: no fault of a family that is archived may hinder it.
@@ -100,33 +95,11 @@ def run(
 
 
 @dataclass
-class _Pace:
-    """Lets a run work for a share of the time, until its time is over."""
-
-    share: float
-    seconds: float
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_over(self) -> bool:
-        return is_shutting_down() or time.monotonic() - self.began >= self.seconds
-
-    def work(self, what: Callable[..., Any], *given: Any) -> Any:
-        """Do a piece of work, and rest in proportion to the time that it took."""
-        began = time.monotonic()
-        done = what(*given)
-        until = time.monotonic() + (time.monotonic() - began) * (1 / self.share - 1)
-        while not self.is_over and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _NAP_SECONDS))
-        return done
-
-
-@dataclass
 class _Worker:
     reading: Any
     writing: Any
     counts: Counts
-    pace: _Pace
+    pace: Pace
     step: Step
 
     def archive(self, kept: Policy) -> None:

@@ -53,7 +53,7 @@ def status(is_json: bool) -> None:
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True),
-    help="Work only this part of the time; by default as the server is set.",
+    help="Work this part of the time; by default little beside others, and more if they rest.",
 )
 @json_option
 def run(

@@ -2,11 +2,11 @@
 
 `--workflows` copies of finished workflows, up to 300 days old, fill a database. Chains of three
 no-op steps (W1) run through a worker with threads, always some hundreds submitted ahead. In windows
-of `--seconds` in alternating order (ABBA), a process of its own runs the job that archives, for
-`--share` of the time; in the other windows it does not run. A ratio is of two windows that followed
-one another, and 1 where archiving costs nothing. It goes on until all copies are archived. A sample
-is read by id before, and again after that: the answers must be equal. At the end `events verify`
-reads all bundles. Sizes are those of tables with their indexes.
+of `--seconds` in alternating order (ABBA), a process of its own runs the job that archives, as much
+of the time as it takes beside others, or `--share` of it; in the other windows it does not run. A
+ratio is of two windows that followed one another, and 1 where archiving costs nothing. It goes on
+until all copies are archived. A sample is read by id before, and again after that: the answers must
+be equal. At the end `events verify` reads all bundles. A table's size is that with its indexes.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -86,7 +86,7 @@ def _live() -> int:
     return int(row["live"])
 
 
-def measure(workflows: int, seconds: float, share: float, folder: Path) -> Json:
+def measure(workflows: int, seconds: float, share: float | None, folder: Path) -> Json:
     """Fill, archive beside the load, read and verify; all figures."""
     log = folder / "worker.log"
     os.environ["RETENTION_HOT_DAYS"] = str(HOT_DAYS)
@@ -168,7 +168,7 @@ class Window:
     is_complete: bool
 
 
-def _windows(load: Load, seconds: float, share: float) -> list[tuple[Window, Window]]:
+def _windows(load: Load, seconds: float, share: float | None) -> list[tuple[Window, Window]]:
     """Pairs of windows, without and with the job, in alternating order."""
     made: list[tuple[Window, Window]] = []
     spawning = get_context("spawn")
@@ -176,12 +176,14 @@ def _windows(load: Load, seconds: float, share: float) -> list[tuple[Window, Win
         pid = process.submit(os.getpid).result()
         time.sleep(_WARM_SECONDS)
         while len(made) < _MOST_WINDOWS:
-            if len(made) % 2 == 0:
-                without = _window(process, pid, seconds, None)
-                made.append((without, _window(process, pid, seconds, share)))
-            else:
-                done = _window(process, pid, seconds, share)
-                made.append((_window(process, pid, seconds, None), done))
+            order = (False, True) if len(made) % 2 == 0 else (True, False)
+            found = {
+                archives: _window(
+                    pid, seconds, process.submit(_job, seconds, share) if archives else None
+                )
+                for archives in order
+            }
+            made.append((found[False], found[True]))
             print(_line(made[-1], seconds), flush=True)
             if made[-1][1].is_complete:
                 return made
@@ -194,12 +196,11 @@ def _line(pair: tuple[Window, Window], seconds: float) -> str:
     return f"{rates}, {done.archived:,} archived"
 
 
-def _window(process: ProcessPoolExecutor, pid: int, seconds: float, share: float | None) -> Window:
+def _window(pid: int, seconds: float, job: "Future[Json] | None") -> Window:
+    """A window that begins now, in which the process `pid` does that job."""
     began, used = _ended(), cpu.seconds(pid)
     until = time.monotonic() + seconds
-    done: Json = {}
-    if share is not None:
-        done = process.submit(_job, seconds, share).result()
+    done: Json = {} if job is None else job.result()
     time.sleep(max(until - time.monotonic(), 0))
     return Window(
         # A window that the job's last transaction has made longer counts as longer.
@@ -211,7 +212,7 @@ def _window(process: ProcessPoolExecutor, pid: int, seconds: float, share: float
     )
 
 
-def _job(seconds: float, share: float) -> Json:
+def _job(seconds: float, share: float | None) -> Json:
     return job.run(seconds=seconds, share=share)
 
 
@@ -293,8 +294,10 @@ def as_text(found: Json) -> str:
     verified, reading, ratios = found["verified"], found["reading_ms"], found["ratios"]
     spread = f"median of {len(ratios)}, {min(ratios):.2f} to {max(ratios):.2f}"
     count = len(verified["faults"]) or "no"
+    share = found["share"]
+    of_the_time = "as beside others" if share is None else f"in {share:g} of the time"
     lines = [
-        f"{found['workflows']:,} workflows archived in {found['share']:g} of the time",
+        f"{found['workflows']:,} workflows archived, {of_the_time}",
         f"workflows/s that ran beside it {found['with']:,.0f}, without {found['without']:,.0f}",
         f"ratio {found['ratio']:.3f} ({spread})",
         f"archived/s {found['archived_per_second']:,.0f}, {found['bundle_bytes']:,.0f} bytes each",
@@ -328,7 +331,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--workflows", type=positive, default=100_000)
     parser.add_argument("--seconds", type=positive, default=20, help="of a window (20)")
-    parser.add_argument("--share", type=_share, default=0.2, help="of the time for the job (0.2)")
+    parser.add_argument(
+        "--share", type=_share, help="of the time for the job (as it takes beside others)"
+    )
     takes_json(parser)
     given = parser.parse_args(argv)
     with scratch() as folder:
