@@ -11,6 +11,8 @@ RETURNS TABLE (id uuid, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
   one record;
   lined_up uuid[] := '{}';
+  users uuid[] := '{}';
+  orders timestamptz[] := '{}';
 BEGIN
   FOR one IN
     SELECT * FROM unnest(p_ids, p_timeouts, p_steps, p_asks) AS u (id, timeout, steps, asks)
@@ -19,14 +21,21 @@ BEGIN
     id := one.id;
     verdict := begin_workflow_v1(one.id, one.timeout, one.steps::jsonb, p_republish, one.asks,
                                  p_is_alone => false);
-    IF verdict = 'lined_up' THEN lined_up := lined_up || one.id; END IF;
+    IF verdict = 'lined_up' THEN
+      lined_up := lined_up || one.id;
+      SELECT users || w.user_id, orders || order_in_lane(w.started_at, w.priority) INTO users, orders
+        FROM workflows AS w WHERE w.id = one.id;
+    END IF;
     RETURN NEXT;
   END LOOP;
   FOR one IN
-    SELECT queue_of_v1(s.action) AS queue, w.user_id, w.id,
-           order_in_lane(w.started_at, w.priority) AS order_at, array_agg(s.key ORDER BY s.key) AS keys
-      FROM workflows AS w JOIN steps AS s ON s.workflow_id = w.id
-     WHERE w.id = ANY (lined_up) AND s.status = 'pending' AND s.publish_after = 'infinity'
+    -- From what is at hand: a plan that joins tables may read all of them while they are new.
+    SELECT queue_of_v1(s.action) AS queue, l.user_id, l.id, l.order_at,
+           array_agg(s.key ORDER BY s.key) AS keys
+      FROM unnest(lined_up, users, orders) AS l (id, user_id, order_at)
+      JOIN unnest(p_ids, p_steps) AS u (id, steps) ON u.id = l.id
+     CROSS JOIN LATERAL jsonb_to_recordset(u.steps::jsonb) AS s (key text, action text, released boolean)
+     WHERE s.released
      GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3
   LOOP
     PERFORM enter_lane_v1(one.queue, one.user_id, one.order_at, one.id, one.keys, true);
