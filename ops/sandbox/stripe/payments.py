@@ -6,7 +6,6 @@ the webhook and the journal entry. https://docs.stripe.com/payments/paymentinten
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -16,6 +15,7 @@ from ops.sandbox.box import Box, token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import cards as cards
 from ops.sandbox.stripe import objects as shapes
+from ops.sandbox.stripe.events import Events, public
 from ops.sandbox.stripe.params import (
     CAPTURE_PARAMS,
     INTENT_PARAMS,
@@ -27,7 +27,6 @@ from ops.sandbox.stripe.params import (
     read_currency,
 )
 from ops.sandbox.stripe.wire import (
-    API_VERSION,
     boolean,
     error,
     integer,
@@ -37,15 +36,6 @@ from ops.sandbox.stripe.wire import (
 )
 from ops.sandbox.wire import Call, reply
 
-DELIVERED = (
-    "payment_intent.amount_capturable_updated",
-    "payment_intent.succeeded",
-    "payment_intent.canceled",
-    "payment_intent.payment_failed",
-    "charge.refunded",
-    "refund.failed",
-    "charge.refund.updated",
-)
 CANCELABLE = (
     "requires_payment_method", "requires_capture", "requires_confirmation", "requires_action",
     "processing",
@@ -57,7 +47,7 @@ class Payments:
     """The operations on payments. Most return a response with the changed Stripe object."""
 
     def __init__(self, box: Box) -> None:
-        self.box, self.store = box, box.store
+        self.box, self.store, self.events = box, box.store, Events(box)
 
     def intent(self, intent_id: str, param: str = "intent") -> Json:
         """Return a stored PaymentIntent or raise Stripe's 404."""
@@ -172,6 +162,7 @@ class Payments:
             charge = self._charge_of(intent)
             charge |= {"refunded": True, "amount_refunded": charge["amount"]}
             self.store.put("charge", charge["id"], charge)
+            self.tell(call, "charge.refunded", charge)
         intent |= {
             "status": "canceled",
             "canceled_at": int(time.time()),
@@ -266,7 +257,7 @@ class Payments:
         code, decline_code, message = decline
         refusal = error(402, message, code, type_="card_error")
         body: Json = refusal.body["error"]
-        body |= {"charge": charge["id"], "payment_method": public_method(method)}
+        body |= {"charge": charge["id"], "payment_method": public(method)}
         if decline_code:
             body["decline_code"] = decline_code
         intent |= {"status": "requires_payment_method", "payment_method": None}
@@ -349,33 +340,6 @@ class Payments:
         if event:
             self.tell(call, event, intent)
 
-    def tell(self, call: Call, kind: str, subject: Json) -> None:
+    def tell(self, call: Call | None, kind: str, subject: Json, previous: Any = None) -> None:
         """Store an event about an object, and send it to the webhook endpoint."""
-        hook = self.box.settings.text("hook_base")
-        is_sent = bool(hook) and kind in DELIVERED
-        event: Json = {
-            "id": f"evt_3{token62(23)}",
-            "object": "event",
-            "api_version": API_VERSION,
-            "created": int(time.time()),
-            "data": {"object": subject},
-            "livemode": False,
-            "pending_webhooks": int(is_sent),
-            "request": {
-                "id": call.notes.get("request_id"),
-                "idempotency_key": call.notes.get("key"),
-            },
-            "type": kind,
-        }
-        self.store.put("event", event["id"], event)
-        if is_sent:
-            self.box.outbox.post(
-                "stripe", kind, f"{hook}/hooks/stripe", event["id"], subject["id"],
-                json.dumps(event, indent=2).encode(), "stripe",
-                self.box.settings.number("stripe.webhook_delay_seconds"),
-            )  # fmt: skip
-
-
-def public_method(method: Json) -> Json:
-    """Return a payment method without the sandbox's internal data."""
-    return {name: value for name, value in method.items() if name != "sandbox_test_card"}
+        self.events.tell(call, kind, subject, previous)

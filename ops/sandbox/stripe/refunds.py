@@ -9,6 +9,9 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.wire import Call
 
+UPDATED = ("refund.updated", "charge.refund.updated")
+"""The events of a changed refund; the second one is the older."""
+
 
 class Refunds:
     """The later course of the refunds that `Payments` has made."""
@@ -26,7 +29,10 @@ class Refunds:
                 if status == "failed":
                     self._fail(call, row.body)
                 else:
-                    self._store.put("refund", row.id, row.body | {"status": status})
+                    settled = row.body | {"status": status}
+                    self._store.put("refund", row.id, settled)
+                    for kind in UPDATED:
+                        self._payments.tell(call, kind, settled, {"status": "pending"})
 
     def fail_all(self, call: Call) -> int:
         """Let the refunds that have succeeded fail, as a bank does days later; return how many."""
@@ -37,6 +43,7 @@ class Refunds:
         return len(rows)
 
     def _fail(self, call: Call, refund: Json) -> None:
+        previous = {"status": refund["status"], "failure_reason": None}
         refund |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
         self._store.put("refund", refund["id"], refund)
         found = self._store.get("charge", refund["charge"])
@@ -44,8 +51,9 @@ class Refunds:
         left = found.body["amount_refunded"] - refund["amount"]
         changes = {"amount_refunded": left, "refunded": False}
         self._store.put("charge", found.id, found.body | changes)
-        for kind in ("refund.failed", "charge.refund.updated"):
-            self._payments.tell(call, kind, refund)
+        for kind in UPDATED:
+            self._payments.tell(call, kind, refund, previous)
+        self._payments.tell(call, "refund.failed", refund)
         self._store.journal(
             "stripe", call.operation, "refunds_failed", refund["id"], None,
             {"metadata": refund["metadata"], "payment_intent": refund["payment_intent"]},

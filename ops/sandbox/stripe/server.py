@@ -20,7 +20,8 @@ from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects as shapes
-from ops.sandbox.stripe.payments import Payments, public_method
+from ops.sandbox.stripe.events import public
+from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.wire import (
     API_VERSION,
@@ -134,7 +135,10 @@ class Stripe(Vendor):
                 "Request rate limit exceeded. Learn more about rate limits here "
                 "https://stripe.com/docs/rate-limits."
             )
-            return error(429, message, "rate_limit").response()
+            response = error(429, message, "rate_limit").response()
+            reason = fault.parameters.get("reason", "global-rate")
+            response.headers["Stripe-Rate-Limited-Reason"] = str(reason)
+            return response
         message = fault.parameters.get("message", "An unknown error occurred")
         return error(status, message, type_="api_error").response()
 
@@ -239,7 +243,7 @@ class Stripe(Vendor):
     def _fetch(self, object_id: str) -> Json | None:
         kind = PREFIXES.get(object_id.partition("_")[0])
         row = self.box.store.get(kind, object_id) if kind else None
-        return public_method(row.body) if row else None
+        return public(row.body) if row else None
 
     def _create(self, call: Call) -> Response:
         params = self._params(call)
@@ -272,7 +276,7 @@ class Stripe(Vendor):
             row = self.box.store.get(kind, id)
             if row is None:
                 raise no_such(kind, id, param)
-            return self._shown(reply(public_method(row.body)), self._params(call))
+            return self._shown(reply(public(row.body)), self._params(call))
 
         return handler
 

@@ -153,6 +153,7 @@ def test_stored_500_is_replayed_and_unstored_one_is_not(
         authorize(stripe_client, "busy")
     assert limited.value.headers is not None
     assert limited.value.headers["Retry-After"] == "3"
+    assert limited.value.headers["Stripe-Rate-Limited-Reason"] == "global-rate"
     assert authorize(stripe_client, "busy").status == "requires_capture"
 
 
@@ -196,13 +197,25 @@ def test_webhooks_are_signed_and_name_the_change(
 ) -> None:
     intent = authorize(stripe_client)
     stripe_client.v1.payment_intents.capture(intent.id)
-    until(lambda: catcher.events("/hooks/stripe", "payment_intent.succeeded"))
+    refund = stripe_client.v1.refunds.create({"payment_intent": intent.id})
+    expected = {
+        "payment_intent.created": intent.id,
+        "charge.succeeded": intent.latest_charge,
+        "payment_intent.amount_capturable_updated": intent.id,
+        "charge.captured": intent.latest_charge,
+        "payment_intent.succeeded": intent.id,
+        "refund.created": refund.id,
+        "charge.refunded": intent.latest_charge,
+    }
+    until(lambda: len(catcher.got) >= len(expected))
+    told = {}
     for path, headers, raw in list(catcher.got):
         assert path == "/hooks/stripe"
         event = stripe_client.construct_event(
             raw, headers["stripe-signature"], sandbox.env("STRIPE_WEBHOOK_SECRET")
         )
-        assert event.data.object["id"] == intent.id
+        told[event.type] = event.data.object["id"]
+    assert told == expected
 
 
 def test_customer_is_found_by_email(stripe_client: stripe.StripeClient) -> None:

@@ -1,0 +1,60 @@
+"""Stripe's events: each change of an object is stored as an event, and sent as a signed webhook.
+
+Invariant: the event, its webhook and the change are written in one transaction.
+https://docs.stripe.com/api/events/object
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ops.sandbox.box import Box, token62
+from ops.sandbox.store import Json
+from ops.sandbox.stripe.wire import API_VERSION
+from ops.sandbox.wire import Call
+
+
+class Events:
+    """Tells what has happened, as an `event` and as a webhook of every kind."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def tell(self, call: Call | None, kind: str, subject: Json, previous: Any = None) -> None:
+        """Store an event about an object, and send it to the webhook endpoint.
+
+        `call` is None if Stripe itself made the change, and `previous` holds the old values of
+        what an update changed.
+        """
+        hook = self._box.settings.text("hook_base")
+        data: Json = {"object": public(subject)}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        event: Json = {
+            "id": f"evt_3{token62(23)}",
+            "object": "event",
+            "api_version": API_VERSION,
+            "created": int(time.time()),
+            "data": data,
+            "livemode": False,
+            "pending_webhooks": int(bool(hook)),
+            "request": {
+                "id": call.notes.get("request_id") if call else None,
+                "idempotency_key": call.notes.get("key") if call else None,
+            },
+            "type": kind,
+        }
+        self._box.store.put("event", event["id"], event)
+        if hook:
+            self._box.outbox.post(
+                "stripe", kind, f"{hook}/hooks/stripe", event["id"], subject.get("id", ""),
+                json.dumps(event, indent=2).encode(), "stripe",
+                self._box.settings.number("stripe.webhook_delay_seconds"),
+            )  # fmt: skip
+
+
+def public(body: Json) -> Json:
+    """Return an object without the sandbox's internal data, whose names start with `sandbox_`."""
+    return {name: value for name, value in body.items() if not name.startswith("sandbox_")}
