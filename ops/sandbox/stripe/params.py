@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe import cards as cards
+from ops.sandbox.stripe import currencies
 from ops.sandbox.stripe.wire import error, integer
 
 INTENT_PARAMS = [
@@ -91,37 +91,45 @@ NEEDS_RETURN_URL = (
     "Payment Intents."
 )
 
-MOST_AMOUNT = 999_999_999_999
-"""Twelve digits, as for most cards (https://docs.stripe.com/currencies#minimum-and-maximum)."""
-
 
 def read_currency(params: Json) -> str:
     """Return the currency in lower case."""
     if "currency" not in params:
         raise error(400, "Missing required param: currency.", "parameter_missing", "currency")
     currency = str(params["currency"]).lower()
-    if currency not in cards.CURRENCIES:
-        supported = ", ".join(cards.CURRENCIES)
+    if currency not in currencies.NAMES:
+        supported = ", ".join(currencies.NAMES)
         message = f"Invalid currency: {currency}. Stripe currently supports these currencies: "
         raise error(400, message + supported, param="currency")
     return currency
 
 
 def check_size(amount: int, currency: str) -> None:
-    """Raise Stripe's error if the amount is below its minimum or above its maximum."""
-    least = cards.MINIMUM.get(currency, 1)
+    """Raise Stripe's error if the amount is too small, too large, or not payable in the currency.
+
+    Stripe documents the rule of whole amounts, but not the words of its error.
+    """
+    least, most = currencies.MINIMUM.get(currency, 1), currencies.MOST_AMOUNT
     if amount < least:
-        message = f"Amount must be at least {cards.money(least, currency)} {currency}"
+        message = f"Amount must be at least {currencies.money(least, currency)} {currency}"
         raise error(400, message, "amount_too_small", "amount")
-    if amount > MOST_AMOUNT:
-        message = f"Amount must be no more than {cards.money(MOST_AMOUNT, currency)} {currency}"
+    if amount > most:
+        message = f"Amount must be no more than {currencies.money(most, currency)} {currency}"
         raise error(400, message, "amount_too_large", "amount")
+    check_step(amount, currency, currencies.step(currency))
 
 
-def read_amount(params: Json) -> int:
+def check_step(amount: int, currency: str, step: int, param: str = "amount") -> None:
+    """Raise Stripe's error unless the amount is a multiple of `step` minor units."""
+    if amount % step:
+        message = f"Invalid amount: {amount}. An amount in {currency} must be a multiple of {step}."
+        raise error(400, message, "invalid_charge_amount", param)
+
+
+def read_amount(params: Json, name: str = "amount") -> int:
     """Return the amount, at least 1."""
-    amount = integer(params, "amount")
+    amount = integer(params, name)
     if amount < 1:
         message = "This value must be greater than or equal to 1."
-        raise error(400, message, "parameter_invalid_integer", "amount")
+        raise error(400, message, "parameter_invalid_integer", name)
     return amount

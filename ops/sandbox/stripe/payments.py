@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.box import Box, token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe import cards as cards
+from ops.sandbox.stripe import cards, currencies
 from ops.sandbox.stripe import objects as shapes
 from ops.sandbox.stripe.events import Events, public
 from ops.sandbox.stripe.params import (
@@ -187,8 +187,8 @@ class Payments:
             raise error(400, "Invalid positive integer", "parameter_invalid_integer", "amount")
         if amount > left:
             message = (
-                f"Refund amount ({cards.money(amount, currency)}) is greater than unrefunded "
-                f"amount on charge ({cards.money(left, currency)})"
+                f"Refund amount ({currencies.money(amount, currency)}) is greater than unrefunded "
+                f"amount on charge ({currencies.money(left, currency)})"
             )
             raise error(400, message, param="amount", executed=True)
         refund = shapes.new_refund(charge, amount, params)
