@@ -18,12 +18,13 @@ from ops.sandbox.box import Box
 from ops.sandbox.replicate.models import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.refunds import Refunds
+from ops.sandbox.stripe.money.operations import Money
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
 EFFECTS = (
     "payment_intents", "authorizations", "payments", "captures", "cancellations", "refunds",
-    "refunds_failed", "declines", "customers", "captions", "moderations", "predictions",
+    "refunds_failed", "refunds_canceled", "challenges", "disputes", "payouts",
+    "declines", "customers", "captions", "moderations", "predictions",
     "predictions_succeeded", "predictions_failed", "predictions_canceled", "files",
     "files_deleted", "deployments", "deployments_ready", "deployments_failed", "removals",
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
@@ -38,8 +39,8 @@ class Control(Vendor):
 
     name = "control"
 
-    def __init__(self, box: Box, runs: Runs, refunds: Refunds) -> None:
-        self._runs, self._refunds = runs, refunds
+    def __init__(self, box: Box, runs: Runs, money: Money) -> None:
+        self._runs, self._money = runs, money
         super().__init__(box)
 
     def routes(self) -> Sequence[Route]:
@@ -53,7 +54,7 @@ class Control(Vendor):
             ("GET", "/settings", "settings.get", lambda call: reply(self.box.settings.all())),
             ("PUT", "/settings", "settings.change", self._change),
             ("POST", "/replicate/release", "replicate.release", self._release),
-            ("POST", "/stripe/fail_refunds", "stripe.fail_refunds", self._fail_refunds),
+            *self._money.control(),
             ("GET", "/books", "books", self._books),
             ("GET", "/journal", "journal", self._journal),
             ("GET", "/webhooks", "webhooks", self._webhooks),
@@ -105,9 +106,6 @@ class Control(Vendor):
         if count is not None and (not isinstance(count, int) or count < 1):
             raise Refusal(400, {"error": "count is a positive number"})
         return reply({"released": self._runs.release(count)})
-
-    def _fail_refunds(self, call: Call) -> Response:
-        return reply({"failed": self._refunds.fail_all(call)})
 
     def _books(self, call: Call) -> Response:
         where, parameters = _condition(call.request)

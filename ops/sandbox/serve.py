@@ -107,7 +107,7 @@ def start(base_port: int, folder: Path, hook_base: str | None, seed: int, key: s
 def _apps(box: Box) -> list[Vendor]:
     replicate, stripe = Replicate(box), Stripe(box)
     return [
-        Control(box, replicate.runs, stripe.refunds),
+        Control(box, replicate.runs, stripe.money),
         stripe,
         OpenAI(box),
         replicate,

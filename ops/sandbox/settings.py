@@ -6,6 +6,7 @@ Every setting has a default and a type. An unknown name or a wrong type is refus
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import Any
 
@@ -20,7 +21,14 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.idempotency_seconds": 86400.0,
     "stripe.webhook_delay_seconds": 0.0,
     "stripe.refund_status": "succeeded",
+    "stripe.refund_turn_seconds": 0.5,
     "stripe.require_return_url": False,
+    "stripe.async_capture_seconds": 0.0,
+    "stripe.settlement_currency": "usd",
+    "stripe.exchange_rates": "",
+    "stripe.fee_percent": 2.9,
+    "stripe.fee_fixed": 30.0,
+    "stripe.available_days": 2.0,
     "openai.requests_per_minute": 10000.0,
     "openai.reasoning_tokens": 0.0,
     "replicate.start_seconds": 0.2,
@@ -46,10 +54,14 @@ DEFAULTS: dict[str, str | float | bool] = {
     "http.job_seconds": 1.0,
 }
 CHOICES = {
-    "stripe.refund_status": ("succeeded", "pending", "failed"),
+    "stripe.refund_status": ("succeeded", "pending", "failed", "requires_action"),
     "vercel.protection": ("off", "unauthorized", "login"),
     "n8n.outcome": ("success", "error", "silent", "throws"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
+}
+PATTERNS = {
+    "stripe.settlement_currency": "[a-z]{3}",
+    "stripe.exchange_rates": r"([a-z]{3}=\d+(\.\d+)?( |$))*",
 }
 
 
@@ -114,4 +126,6 @@ def _checked(name: str, value: Any) -> str | float | bool:
         return float(value)
     if not isinstance(value, str) or value not in CHOICES.get(name, (value,)):
         raise ValueError(f"{name} must be text, one of {CHOICES.get(name, 'any')}")
+    if name in PATTERNS and not re.fullmatch(PATTERNS[name], value):
+        raise ValueError(f"{name} must match {PATTERNS[name]}")
     return value

@@ -1,13 +1,16 @@
-"""Stripe's test cards: which are declined, and what their numbers end in.
+"""Stripe's test cards: which are declined or challenged, and what happens to a charge later.
 
 https://docs.stripe.com/testing
 """
 
 from __future__ import annotations
 
+from ops.sandbox.store import Json
+
+Decline = tuple[str, str | None, str]
+"""The code, the decline code and the message of a declined payment."""
 DECLINED = "Your card was declined."
-# payment method -> (code, decline code, message)
-DECLINES: dict[str, tuple[str, str | None, str]] = {
+DECLINES: dict[str, Decline] = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline", DECLINED),
     "pm_card_visa_chargeDeclined": ("card_declined", "generic_decline", DECLINED),
     "pm_card_chargeCustomerFail": ("card_declined", "generic_decline", DECLINED),
@@ -30,6 +33,46 @@ DECLINES: dict[str, tuple[str, str | None, str]] = {
         "An error occurred while processing your card. Try again in a little bit.",
     ),
 }  # fmt: skip
+NEEDS_AUTHENTICATION: Decline = (
+    "authentication_required", "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+)  # fmt: skip
+DECLINED_WHEN_AUTHENTICATED: dict[str, Decline] = {
+    "pm_card_threeDSecureRequiredChargeDeclined": ("card_declined", "generic_decline", DECLINED),
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": (
+        "card_declined", "insufficient_funds", "Your card has insufficient funds.",
+    ),
+}  # fmt: skip
+_ONCE_SET_UP = "pm_card_authenticationRequiredOnSetup"
+_SET_UP = "pm_card_authenticationRequiredSetupForOffSession"
+_CHALLENGED = {
+    "pm_card_authenticationRequired": "3184",
+    _ONCE_SET_UP: "3155",
+    _SET_UP: "0446",
+    "pm_card_threeDSecure2Required": "3220",
+    "pm_card_threeDSecureRequired": "3063",
+    "pm_card_threeDSecureRequiredChargeDeclined": "1629",
+    "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "3178",
+}
+_CHALLENGED_IF_ASKED = {"pm_card_threeDSecureOptional": "3055"}
+BYPASS_PENDING = {"pm_card_bypassPending": "0077", "pm_card_bypassPendingInternational": "3720"}
+"""Cards whose funds are available at once."""
+DISPUTES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "pm_card_createDispute": (("fraudulent", "chargeback", "10.4"),),
+    "pm_card_createDisputeProductNotReceived": (("product_not_received", "chargeback", "13.1"),),
+    "pm_card_createDisputeInquiry": (("fraudulent", "inquiry", "10"),),
+    "pm_card_createMultipleDisputes": (
+        ("fraudulent", "chargeback", "10.4"), ("product_not_received", "chargeback", "13.1"),
+    ),
+}  # fmt: skip
+"""The reason, the case type and the network's reason code of each dispute."""
+ISSUER_FRAUD = "pm_card_createIssuerFraudRecord"
+ELEVATED_RISK = "pm_card_riskLevelElevated"
+REFUNDS = {
+    "pm_card_refundFail": ("succeeded", "failed"),
+    "pm_card_pendingRefund": ("pending", "succeeded"),
+}
+"""The status that a refund has first, and the one that it has a while later."""
 # payment method -> (brand, last four)
 CARDS: dict[str, tuple[str, str]] = {
     "pm_card_visa": ("visa", "4242"),
@@ -37,9 +80,34 @@ CARDS: dict[str, tuple[str, str]] = {
     "pm_card_mastercard": ("mastercard", "4444"),
     "pm_card_mastercard_debit": ("mastercard", "3222"),
     "pm_card_amex": ("amex", "8431"),
+    "pm_card_amex_threeDSecureNotSupported": ("amex", "0005"),
     "pm_card_discover": ("discover", "1117"),
     "pm_card_us": ("visa", "4242"),
     "pm_card_gb": ("visa", "0000"),
     "pm_card_de": ("visa", "0006"),
     **dict.fromkeys(DECLINES, ("visa", "0002")),
+    **{
+        name: ("visa", last4)
+        for name, last4 in (_CHALLENGED | _CHALLENGED_IF_ASKED | BYPASS_PENDING).items()
+    },
+    "pm_card_createDispute": ("visa", "0259"),
+    "pm_card_createDisputeProductNotReceived": ("visa", "2685"),
+    "pm_card_createDisputeInquiry": ("visa", "1976"),
+    "pm_card_createMultipleDisputes": ("visa", "0404"),
+    ISSUER_FRAUD: ("visa", "5423"),
+    ELEVATED_RISK: ("visa", "9235"),
+    "pm_card_refundFail": ("visa", "5126"),
+    "pm_card_pendingRefund": ("visa", "7726"),
 }
+
+
+def is_challenged(card: str, is_asked: bool) -> bool:
+    """Return whether a present customer must authenticate; `is_asked`: the request wants it."""
+    return card in _CHALLENGED or (is_asked and card in _CHALLENGED_IF_ASKED)
+
+
+def is_unpaid_off_session(method: Json) -> bool:
+    """Return whether the bank declines the card while the customer is absent."""
+    card = method.get("sandbox_test_card", "")
+    is_set_up = card == _SET_UP or (card == _ONCE_SET_UP and method["customer"] is not None)
+    return card in _CHALLENGED and not is_set_up

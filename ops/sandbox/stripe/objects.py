@@ -7,11 +7,13 @@ https://docs.stripe.com/testing
 from __future__ import annotations
 
 import time
-from typing import Any
+from uuid import uuid4
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.cards import CARDS, DECLINES
+from ops.sandbox.stripe.cards import CARDS, DECLINES, ELEVATED_RISK, Decline
+
+DAY = 86400
 
 
 def new_payment_method(name: str) -> Json:
@@ -44,6 +46,7 @@ def new_payment_method(name: str) -> Json:
         },
         "created": int(time.time()),
         "customer": None,
+        "customer_account": None,
         "livemode": False,
         "metadata": {},
         "type": "card",
@@ -57,8 +60,8 @@ def _billing() -> Json:
     return {"address": address, "email": None, "name": None, "phone": None, "tax_id": None}
 
 
-def new_payment_intent(amount: int, currency: str, params: Json) -> Json:
-    """Return an unconfirmed PaymentIntent."""
+def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Json:
+    """Return an unconfirmed PaymentIntent, created at `now` (Unix seconds)."""
     intent_id = f"pi_3{token62(23)}"
     types = params.get("payment_method_types")
     automatic = params.get("automatic_payment_methods")
@@ -85,7 +88,7 @@ def new_payment_intent(amount: int, currency: str, params: Json) -> Json:
         "capture_method": params.get("capture_method", "automatic_async"),
         "client_secret": f"{intent_id}_secret_{token62(25)}",
         "confirmation_method": params.get("confirmation_method", "automatic"),
-        "created": int(time.time()),
+        "created": now,
         "currency": currency,
         "customer": params.get("customer"),
         "customer_account": None,
@@ -94,12 +97,13 @@ def new_payment_intent(amount: int, currency: str, params: Json) -> Json:
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
+        "managed_payments": {"enabled": False},
         "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_configuration_details": None,
-        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_options": with_options({}, params),
         "payment_method_types": types or ["card"],
         "processing": None,
         "receipt_email": params.get("receipt_email"),
@@ -115,11 +119,26 @@ def new_payment_intent(amount: int, currency: str, params: Json) -> Json:
     }
 
 
-def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] | None) -> Json:
-    """Return the charge of a confirmation; it has failed if `decline` is given."""
+def with_options(known: Json, params: Json) -> Json:
+    """Return the options of payment methods with those that a request gives."""
+    card = {
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_three_d_secure": "automatic",
+        **known.get("card", {}),
+    }
+    given = params.get("payment_method_options") or {}
+    return {**known, **given, "card": card | (given.get("card") or {})}
+
+
+def new_charge(
+    intent: Json, method: Json, decline: Decline | None, now: int, is_authenticated: bool = False
+) -> Json:
+    """Return the charge of a confirmation at `now`; it has failed if `decline` is given."""
     charge_id = f"ch_3{token62(23)}"
-    card: dict[str, Any] = method["card"]
     is_manual = intent["capture_method"] == "manual"
+    is_risky = method.get("sandbox_test_card") == ELEVATED_RISK
     return {
         "id": charge_id,
         "object": "charge",
@@ -129,11 +148,11 @@ def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] 
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
-        "balance_transaction": None if decline or is_manual else f"txn_3{token62(23)}",
+        "balance_transaction": None,
         "billing_details": method["billing_details"],
         "calculated_statement_descriptor": "PLAYALTER",
         "captured": not decline and not is_manual,
-        "created": int(time.time()),
+        "created": now,
         "currency": intent["currency"],
         "customer": intent["customer"],
         "description": intent["description"],
@@ -145,11 +164,13 @@ def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] 
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "on_behalf_of": None,
-        "outcome": _outcome(decline),
+        "outcome": _outcome(decline, is_risky),
         "paid": not decline,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": _card_details(intent, card, declined=bool(decline)),
+        "payment_method_details": _card_details(intent, method["card"], decline, now)
+        if not is_authenticated
+        else _authenticated(_card_details(intent, method["card"], decline, now)),
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
@@ -167,52 +188,87 @@ def new_charge(intent: Json, method: Json, decline: tuple[str, str | None, str] 
     }
 
 
-def _card_details(intent: Json, card: Json, *, declined: bool) -> Json:
-    is_manual = intent["capture_method"] == "manual"
+def _card_details(intent: Json, card: Json, decline: Decline | None, now: int) -> Json:
+    options = intent["payment_method_options"].get("card", {})
+    is_held = intent["capture_method"] == "manual" and not decline
+
+    def granted(name: str) -> bool:
+        return is_held and options.get(f"request_{name}") == "if_available"
+
+    is_extended, is_multiple = granted("extended_authorization"), granted("multicapture")
     return {
         "card": {
             **{name: card[name] for name in ("brand", "checks", "country", "exp_month")},
-            "amount_authorized": None if declined else intent["amount"],
-            "authorization_code": None if declined else "123456",
-            "capture_before": int(time.time()) + 7 * 86400 if is_manual else None,
+            "amount_authorized": None if decline else intent["amount"],
+            "authorization_code": None if decline else "123456",
+            "capture_before": now + (30 if is_extended else 7) * DAY if is_held else None,
             "exp_year": card["exp_year"],
+            "extended_authorization": {"status": "enabled" if is_extended else "disabled"},
             "fingerprint": card["fingerprint"],
             "funding": card["funding"],
+            "incremental_authorization": {"status": "unavailable"},
+            "installments": None,
             "last4": card["last4"],
+            "mandate": None,
+            "multicapture": {"status": "available" if is_multiple else "unavailable"},
             "network": card["brand"],
+            "network_token": {"used": False},
+            "network_transaction_id": None if decline else token62(15),
+            "overcapture": {
+                "maximum_amount_capturable": intent["amount"],
+                "status": "unavailable",
+            },
+            "regulated_status": card["regulated_status"],
             "three_d_secure": None,
+            "transaction_link_id": None,
             "wallet": None,
         },
         "type": "card",
     }
 
 
-def _outcome(decline: tuple[str, str | None, str] | None) -> Json:
+def _authenticated(details: Json) -> Json:
+    details["card"]["three_d_secure"] = {
+        "authentication_flow": "challenge",
+        "electronic_commerce_indicator": "05",
+        "exemption_indicator": None,
+        "result": "authenticated",
+        "result_reason": None,
+        "transaction_id": str(uuid4()),
+        "version": "2.2.0",
+    }
+    return details
+
+
+def _outcome(decline: Decline | None, is_risky: bool) -> Json:
+    accepted = "manual_review" if is_risky else "authorized"
     return {
         "advice_code": None,
         "network_advice_code": None,
         "network_decline_code": None,
         "network_status": "declined_by_network" if decline else "approved_by_network",
         "reason": (decline[1] or decline[0]) if decline else None,
-        "risk_level": "normal",
-        "risk_score": 8,
+        "risk_level": "elevated" if is_risky else "normal",
+        "risk_score": 70 if is_risky else 8,
         "seller_message": "The bank did not return any further details with this decline."
         if decline
         else "Payment complete.",
-        "type": "issuer_declined" if decline else "authorized",
+        "type": "issuer_declined" if decline else accepted,
     }
 
 
-def new_refund(charge: Json, amount: int, params: Json) -> Json:
-    """Return a refund that has succeeded."""
+def new_refund(charge: Json, amount: int, params: Json, now: int) -> Json:
+    """Return a refund, made at `now` (Unix seconds), that has succeeded."""
     return {
         "id": f"re_3{token62(23)}",
         "object": "refund",
         "amount": amount,
-        "balance_transaction": f"txn_3{token62(23)}",
+        "balance_transaction": None,
         "charge": charge["id"],
-        "created": int(time.time()),
+        "created": now,
         "currency": charge["currency"],
+        "customer": charge["customer"],
+        "customer_account": None,
         "destination_details": {
             "card": {
                 "reference_status": "pending",
@@ -223,6 +279,7 @@ def new_refund(charge: Json, amount: int, params: Json) -> Json:
         },
         "metadata": {},
         "payment_intent": charge["payment_intent"],
+        "payment_method": charge["payment_method"],
         "reason": params.get("reason"),
         "receipt_number": None,
         "source_transfer_reversal": None,

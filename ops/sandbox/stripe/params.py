@@ -71,6 +71,7 @@ REFUND_PARAMS = [
     "refund_application_fee",
     "reverse_transfer",
 ]
+REFUND_REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 UPDATABLE = [
     "customer",
     "description",

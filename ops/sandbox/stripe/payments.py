@@ -1,4 +1,4 @@
-"""Payments at the imitated Stripe: PaymentIntents, their charges and refunds.
+"""Payments at the imitated Stripe: PaymentIntents, from their creation to capture or cancellation.
 
 Invariant: each function runs in the caller's transaction, in which it writes the object, the event,
 the webhook and the journal entry. https://docs.stripe.com/payments/paymentintents/lifecycle
@@ -6,62 +6,57 @@ the webhook and the journal entry. https://docs.stripe.com/payments/paymentinten
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from werkzeug.wrappers import Response
 
-from ops.sandbox.box import Box, token62
+from ops.sandbox.box import Box
 from ops.sandbox.store import Json
-from ops.sandbox.stripe import cards, currencies
+from ops.sandbox.stripe import cards, states
 from ops.sandbox.stripe import objects as shapes
-from ops.sandbox.stripe.events import Events, public
+from ops.sandbox.stripe.account import Account
+from ops.sandbox.stripe.charging import EXPIRE, Charging, is_off_session
 from ops.sandbox.stripe.params import (
     CAPTURE_PARAMS,
     INTENT_PARAMS,
     NEEDS_RETURN_URL,
-    REFUND_PARAMS,
     UPDATABLE,
     check_size,
     read_amount,
     read_currency,
 )
-from ops.sandbox.stripe.wire import (
-    boolean,
-    error,
-    integer,
-    merged_metadata,
-    no_such,
-    refuse_unknown,
-)
+from ops.sandbox.stripe.wire import boolean, error, merged_metadata, refuse_unknown
 from ops.sandbox.wire import Call, reply
 
-CANCELABLE = (
-    "requires_payment_method", "requires_capture", "requires_confirmation", "requires_action",
-    "processing",
-)  # fmt: skip
-CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+NO_MULTICAPTURE = (
+    "This PaymentIntent can only be captured once, because multicapture is not available for it: "
+    "`final_capture` must be `true`."
+)
 
 
 class Payments:
-    """The operations on payments. Most return a response with the changed Stripe object."""
+    """The operations on payments. Most return a response with the changed PaymentIntent."""
 
     def __init__(self, box: Box) -> None:
-        self.box, self.store, self.events = box, box.store, Events(box)
+        self.box, self.store = box, box.store
+        self.account = Account(box)
+        self.charging = Charging(self.account)
+        self.account.clock.does(EXPIRE, self._expire)
 
     def intent(self, intent_id: str, param: str = "intent") -> Json:
         """Return a stored PaymentIntent or raise Stripe's 404."""
-        row = self.store.get("payment_intent", intent_id)
-        if row is None:
-            raise no_such("payment_intent", intent_id, param)
-        return row.body
+        return self.account.find("payment_intent", intent_id, param)
+
+    def tell(self, call: Call | None, kind: str, subject: Json, previous: Any = None) -> None:
+        """Store an event about an object, and send it to the webhook endpoint."""
+        self.account.events.tell(call, kind, subject, previous)
 
     def create(self, call: Call, params: Json) -> Response:
         """Create a PaymentIntent, and confirm it if the parameters say so."""
         refuse_unknown(params, INTENT_PARAMS)
         amount, currency = read_amount(params), read_currency(params)
         check_size(amount, currency)
-        intent = shapes.new_payment_intent(amount, currency, params)
+        intent = shapes.new_payment_intent(amount, currency, params, self.account.clock.now())
         intent["metadata"] = merged_metadata({}, params)
         if "customer" in params and self.store.get("customer", params["customer"]) is None:
             raise error(
@@ -69,277 +64,155 @@ class Payments:
             )
         if "payment_method" in params:
             self._attach(intent, params["payment_method"])
-        self._save(call, intent, "payment_intent.created")
-        self._note(call, "payment_intents", intent)
+        self.account.save(call, intent, "payment_intent.created")
+        self.account.note(call, "payment_intents", intent)
         if boolean(params, "confirm"):
             return self.confirm(call, intent, params)
+        for name in ("off_session", "error_on_requires_action"):
+            if name in params:
+                message = f"You cannot provide `{name}` without also passing `confirm=true`."
+                raise error(400, message, "parameter_invalid", name)
         return reply(intent)
 
     def update(self, call: Call, intent: Json, params: Json) -> Response:
         """Change those parameters of a PaymentIntent that may still be changed."""
         refuse_unknown(params, INTENT_PARAMS)
         if "amount" in params or "currency" in params:
-            if intent["status"] not in CONFIRMABLE:
-                raise self._unexpected(intent, "could not be updated", "updated", CONFIRMABLE)
+            if intent["status"] not in states.CONFIRMABLE:
+                raise states.unexpected(
+                    intent, "could not be updated", "updated", states.CONFIRMABLE
+                )
             intent["amount"] = read_amount({"amount": intent["amount"], **params})
             intent["currency"] = read_currency({"currency": intent["currency"], **params})
             check_size(intent["amount"], intent["currency"])
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent.update({name: params[name] or None for name in UPDATABLE if name in params})
+        intent["payment_method_options"] = shapes.with_options(
+            intent["payment_method_options"], params
+        )
         if "payment_method" in params:
             self._attach(intent, params["payment_method"])
-        self._save(call, intent, None)
+        self.account.put(intent)
         return reply(intent)
 
     def confirm(self, call: Call, intent: Json, params: Json) -> Response:
         """Authorize (manual capture) or charge; a declined card is recorded and gives a 402."""
         refuse_unknown(params, INTENT_PARAMS)
-        if intent["status"] not in CONFIRMABLE:
-            raise self._unconfirmable(intent)
+        if intent["status"] not in states.CONFIRMABLE:
+            raise states.unconfirmable(intent)
         if "payment_method" in params and params["payment_method"] != intent["payment_method"]:
             self._attach(intent, params["payment_method"])
         if intent["payment_method"] is None:
-            message = (
-                "You cannot confirm this PaymentIntent because it's missing a payment method. You "
-                "can either update the PaymentIntent with a payment method and then confirm it "
-                "again, or confirm it again directly with a payment method or ConfirmationToken."
-            )
-            raise error(400, message, "payment_intent_unexpected_state", payment_intent=intent)
+            raise states.without_method(intent)
         self._check_redirects(intent, params)
-        method = self._method(intent["payment_method"])
-        decline = cards.DECLINES.get(method["sandbox_test_card"])
-        charge = shapes.new_charge(intent, method, decline)
-        self.store.put("charge", charge["id"], charge)
-        intent["latest_charge"] = charge["id"]
-        if decline:
-            return self._declined(call, intent, charge, method, decline)
-        return self._accepted(call, intent, charge)
+        intent["next_action"] = None
+        intent["payment_method_options"] = shapes.with_options(
+            intent["payment_method_options"], params
+        )
+        return self.charging.attempt(call, intent, params)
 
     def capture(self, call: Call, intent: Json, params: Json) -> Response:
-        """Capture the authorized amount or a part of it; the rest is released."""
+        """Capture the authorized amount or a part of it; the rest is released.
+
+        With `final_capture=false` the rest stays held, where multicapture was granted.
+        """
         refuse_unknown(params, CAPTURE_PARAMS)
         if intent["status"] != "requires_capture":
-            raise self._unexpected(
+            raise states.unexpected(
                 intent, "could not be captured", "captured", ["requires_capture"]
             )
-        amount = integer(params, "amount_to_capture", intent["amount_capturable"])
-        if amount > intent["amount_capturable"]:
+        left = intent["amount_capturable"]
+        amount = read_amount({"amount_to_capture": left, **params}, "amount_to_capture")
+        if amount > left:
             message = (
                 f"Amount to capture ({amount}) must not be greater than the amount capturable "
-                f"({intent['amount_capturable']})."
+                f"({left})."
             )
             raise error(400, message, "amount_too_large", "amount_to_capture")
-        if amount < 1:
-            message = "This value must be greater than or equal to 1."
-            raise error(400, message, "parameter_invalid_integer", "amount_to_capture")
-        charge = self._charge_of(intent)
-        charge |= {
-            "captured": True,
-            "amount_captured": amount,
-            "amount_refunded": charge["amount"] - amount,
-            "balance_transaction": f"txn_3{token62(23)}",
-        }
+        charge = self.account.charge_of(intent)
+        multicapture = charge["payment_method_details"]["card"]["multicapture"]["status"]
+        is_final = boolean({"final_capture": "true", **params}, "final_capture")
+        if not is_final and multicapture != "available":
+            raise error(400, NO_MULTICAPTURE, "parameter_invalid", "final_capture")
+        is_final = is_final or amount == left
+        self._take(charge, amount, is_first=left == charge["amount"], is_final=is_final)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
-        intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
-        self.store.put("charge", charge["id"], charge)
-        self.tell(call, "charge.captured", charge)
-        self._save(call, intent, "payment_intent.succeeded")
-        self._note(call, "captures", intent, amount=amount)
+        intent["amount_received"] += amount
+        intent["amount_capturable"] = 0 if is_final else left - amount
+        self.account.save(call, charge, "charge.captured")
+        event = "payment_intent.amount_capturable_updated"
+        if is_final:
+            intent["status"], event = "succeeded", "payment_intent.succeeded"
+            self.account.clock.drop(EXPIRE, intent["id"])
+        self.account.save(call, intent, event)
+        self.account.note(call, "captures", intent, amount=amount)
+        if is_final:
+            self.account.paid(call, charge)
         return reply(intent)
 
     def cancel(self, call: Call, intent: Json, params: Json) -> Response:
         """Cancel a payment and release its authorization."""
         refuse_unknown(params, ("cancellation_reason",))
-        if intent["status"] not in CANCELABLE:
-            reasons = ", ".join(CANCELABLE)
-            message = (
-                f"You cannot cancel this PaymentIntent because it has a status of "
-                f"{intent['status']}. Only a PaymentIntent with one of the following statuses may "
-                f"be canceled: {reasons}."
-            )
-            raise self._state_error(message, intent)
-        if intent["latest_charge"] and intent["status"] == "requires_capture":
-            charge = self._charge_of(intent)
-            charge |= {"refunded": True, "amount_refunded": charge["amount"]}
-            self.store.put("charge", charge["id"], charge)
-            self.tell(call, "charge.refunded", charge)
+        if intent["status"] not in states.CANCELABLE:
+            raise states.uncancelable(intent)
+        self._end(call, intent, params.get("cancellation_reason"), "charge.refunded")
+        return reply(intent)
+
+    def _take(self, charge: Json, amount: int, *, is_first: bool, is_final: bool) -> None:
+        """Book a capture: one for all takes the whole hold and gives back what it leaves."""
+        charge["captured"] = True
+        charge["amount_captured"] += amount
+        if is_first and is_final:
+            self.charging.book(charge, charge["amount"])
+            if amount < charge["amount"]:
+                self.account.ledger.reverse_uncaptured(charge, amount)
+        else:
+            self.charging.book(charge, amount)
+        if is_final:
+            charge["amount_refunded"] = charge["amount"] - charge["amount_captured"]
+
+    def _end(self, call: Call | None, intent: Json, reason: str | None, event: str) -> None:
+        account = self.account
+        if intent["status"] == "requires_capture":
+            account.clock.drop(EXPIRE, intent["id"])
+            charge = account.charge_of(intent)
+            is_whole = charge["amount_captured"] == 0
+            charge |= {"amount_refunded": charge["amount"] - charge["amount_captured"]}
+            account.save(call, charge | {"refunded": is_whole}, event)
+            if not is_whole:
+                # What was captured before stays taken.
+                intent |= {"status": "succeeded", "amount_capturable": 0}
+                account.save(call, intent, "payment_intent.succeeded")
+                return
         intent |= {
             "status": "canceled",
-            "canceled_at": int(time.time()),
-            "cancellation_reason": params.get("cancellation_reason"),
+            "canceled_at": account.clock.now(),
+            "cancellation_reason": reason,
             "amount_capturable": 0,
+            "next_action": None,
         }
-        self._save(call, intent, "payment_intent.canceled")
-        self._note(call, "cancellations", intent)
-        return reply(intent)
+        account.save(call, intent, "payment_intent.canceled")
+        account.note(call, "cancellations", intent)
 
-    def refund(self, call: Call, params: Json) -> Response:
-        """Refund a captured amount or a part of it."""
-        refuse_unknown(params, REFUND_PARAMS)
-        charge = self._charge_to_refund(params)
-        if charge["refunded"]:
-            message = f"Charge {charge['id']} has already been refunded."
-            raise error(400, message, "charge_already_refunded", executed=True)
-        left = charge["amount"] - charge["amount_refunded"]
-        amount = integer(params, "amount", left)
-        currency = charge["currency"]
-        if amount < 1:
-            raise error(400, "Invalid positive integer", "parameter_invalid_integer", "amount")
-        if amount > left:
-            message = (
-                f"Refund amount ({currencies.money(amount, currency)}) is greater than unrefunded "
-                f"amount on charge ({currencies.money(left, currency)})"
-            )
-            raise error(400, message, param="amount", executed=True)
-        refund = shapes.new_refund(charge, amount, params)
-        refund["status"] = self.box.settings.text("stripe.refund_status")
-        refund["metadata"] = merged_metadata({}, params)
-        charge["amount_refunded"] += amount
-        charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
-        self.store.put("refund", refund["id"], refund)
-        self.store.put("charge", charge["id"], charge)
-        self.tell(call, "refund.created", refund)
-        self.tell(call, "charge.refunded", charge)
-        row = self.store.get("payment_intent", charge["payment_intent"])
-        inherited = row.body["metadata"] if row else {}
-        self.store.journal(
-            "stripe", call.operation, "refunds", refund["id"], call.notes.get("key"),
-            {
-                "metadata": {**inherited, **refund["metadata"]},
-                "payment_intent": charge["payment_intent"],
-                "amount": amount,
-                "currency": currency,
-            },
-        )  # fmt: skip
-        return reply(refund)
-
-    def _charge_to_refund(self, params: Json) -> Json:
-        if "payment_intent" in params:
-            intent = self.intent(params["payment_intent"], "payment_intent")
-            charge = self._charge_of(intent) if intent["latest_charge"] else None
-            if charge is None or not charge["captured"]:
-                message = (
-                    f"This PaymentIntent ({intent['id']}) does not have a successful charge to "
-                    "refund."
-                )
-                raise error(400, message, executed=True)
-            return charge
-        if "charge" not in params:
-            message = "One of the following params should be provided for this request: "
-            raise error(400, message + "payment_intent or charge.", "parameter_missing")
-        row = self.store.get("charge", params["charge"])
-        if row is None:
-            raise no_such("charge", params["charge"], "charge")
-        return row.body
-
-    def _accepted(self, call: Call, intent: Json, charge: Json) -> Response:
-        is_manual = intent["capture_method"] == "manual"
-        intent |= {
-            "status": "requires_capture" if is_manual else "succeeded",
-            "amount_capturable": intent["amount"] if is_manual else 0,
-            "amount_received": 0 if is_manual else intent["amount"],
-            "last_payment_error": None,
-        }
-        self.tell(call, "charge.succeeded", charge)
-        kind = "amount_capturable_updated" if is_manual else "succeeded"
-        self._save(call, intent, f"payment_intent.{kind}")
-        self._note(call, "authorizations" if is_manual else "payments", intent)
-        return reply(intent)
-
-    def _declined(
-        self,
-        call: Call,
-        intent: Json,
-        charge: Json,
-        method: Json,
-        decline: tuple[str, str | None, str],
-    ) -> Response:
-        code, decline_code, message = decline
-        refusal = error(402, message, code, type_="card_error")
-        body: Json = refusal.body["error"]
-        body |= {"charge": charge["id"], "payment_method": public(method)}
-        if decline_code:
-            body["decline_code"] = decline_code
-        intent |= {"status": "requires_payment_method", "payment_method": None}
-        intent["last_payment_error"] = dict(body)
-        self.tell(call, "charge.failed", charge)
-        self._save(call, intent, "payment_intent.payment_failed")
-        self._note(call, "declines", intent)
-        return reply({"error": {**body, "payment_intent": intent}}, 402)
+    def _expire(self, intent_id: str) -> None:
+        intent = self.intent(intent_id)
+        if intent["status"] == "requires_capture":
+            self._end(None, intent, "expired", "charge.expired")
 
     def _attach(self, intent: Json, name: str) -> None:
         if name in cards.CARDS:
             method = shapes.new_payment_method(name)
             self.store.put("payment_method", method["id"], method)
         else:
-            method = self._method(name)
+            method = self.account.method(name)
         intent["payment_method"] = method["id"]
         if intent["status"] == "requires_payment_method":
             intent["status"] = "requires_confirmation"
-
-    def _method(self, method_id: str) -> Json:
-        row = self.store.get("payment_method", method_id)
-        if row is None:
-            message = f"No such PaymentMethod: '{method_id}'"
-            raise error(400, message, "resource_missing", "payment_method")
-        return row.body
-
-    def _charge_of(self, intent: Json) -> Json:
-        row = self.store.get("charge", intent["latest_charge"])
-        assert row is not None, "an intent's latest charge is stored with it"
-        return row.body
 
     def _check_redirects(self, intent: Json, params: Json) -> None:
         automatic = intent["automatic_payment_methods"]
         may_redirect = automatic is not None and automatic["allow_redirects"] == "always"
         is_strict = self.box.settings.flag("stripe.require_return_url")
-        has_way_back = "return_url" in params or boolean(params, "off_session")
+        has_way_back = "return_url" in params or is_off_session(params)
         if is_strict and may_redirect and not has_way_back:
             raise error(400, NEEDS_RETURN_URL)
-
-    def _unexpected(self, intent: Json, what: str, participle: str, wanted: Any) -> Exception:
-        message = (
-            f"This PaymentIntent {what} because it has a status of {intent['status']}. Only a "
-            f"PaymentIntent with one of the following statuses may be {participle}: "
-            f"{', '.join(wanted)}."
-        )
-        return self._state_error(message, intent)
-
-    def _unconfirmable(self, intent: Json) -> Exception:
-        if intent["status"] == "canceled":
-            message = (
-                "You cannot confirm this PaymentIntent because it has a status of canceled. Only "
-                "a PaymentIntent with one of the following statuses may be confirmed: "
-                f"{', '.join(CONFIRMABLE)}."
-            )
-        else:
-            message = (
-                "You cannot confirm this PaymentIntent because it has already succeeded after "
-                "being previously confirmed."
-            )
-        return self._state_error(message, intent)
-
-    def _state_error(self, message: str, intent: Json) -> Exception:
-        return error(
-            400, message, "payment_intent_unexpected_state", executed=True, payment_intent=intent
-        )
-
-    def _note(self, call: Call, effect: str, intent: Json, **more: Any) -> None:
-        details = {
-            "metadata": intent["metadata"],
-            "payment_intent": intent["id"],
-            "amount": intent["amount"],
-            "currency": intent["currency"],
-        }
-        key = call.notes.get("key")
-        store = self.store
-        store.journal("stripe", call.operation, effect, intent["id"], key, details | more)
-
-    def _save(self, call: Call, intent: Json, event: str | None) -> None:
-        self.store.put("payment_intent", intent["id"], intent)
-        if event:
-            self.tell(call, event, intent)
-
-    def tell(self, call: Call | None, kind: str, subject: Json, previous: Any = None) -> None:
-        """Store an event about an object, and send it to the webhook endpoint."""
-        self.events.tell(call, kind, subject, previous)

@@ -21,6 +21,7 @@ from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects as shapes
 from ops.sandbox.stripe.events import public
+from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.wire import (
@@ -39,7 +40,7 @@ from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply
 
 PREFIXES = {
     "pi": "payment_intent", "ch": "charge", "re": "refund", "cus": "customer",
-    "pm": "payment_method", "evt": "event",
+    "pm": "payment_method", "evt": "event", **MONEY_PREFIXES,
 }  # fmt: skip
 OTHER_PARAMS = (
     "Keys for idempotent requests can only be used with the same parameters they were first used "
@@ -65,6 +66,7 @@ class Stripe(Vendor):
     def __init__(self, box: Box) -> None:
         self.payments = Payments(box)
         self.refunds = Refunds(self.payments)
+        self.money = Money(self.payments, self.refunds, self._fetch)
         self._running: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(box)
@@ -84,11 +86,6 @@ class Stripe(Vendor):
              self._on(self.payments.capture)),
             ("POST", f"{pay}/<id>/cancel", "payment_intents.cancel",
              self._on(self.payments.cancel)),
-            ("POST", "/v1/refunds", "refunds.create", self._refund),
-            ("GET", "/v1/refunds", "refunds.list",
-             self._settled(self._list("refund", "/v1/refunds"))),
-            ("GET", "/v1/refunds/<id>", "refunds.retrieve",
-             self._settled(self._retrieve("refund", "id"))),
             ("GET", "/v1/charges", "charges.list", self._list("charge", "/v1/charges")),
             ("GET", "/v1/charges/search", "charges.search", self._search("charge", "/v1/charges")),
             ("GET", "/v1/charges/<id>", "charges.retrieve", self._retrieve("charge", "id")),
@@ -101,7 +98,7 @@ class Stripe(Vendor):
              self._retrieve("payment_method", "payment_method")),
             ("GET", "/v1/events", "events.list", self._list("event", "/v1/events")),
             ("GET", "/v1/events/<id>", "events.retrieve", self._retrieve("event", "id")),
-            ("GET", "/v1/balance", "balance.retrieve", self._balance),
+            *self.money.routes(),
         ]  # fmt: skip
 
     def authenticate(self, call: Call) -> None:
@@ -249,17 +246,6 @@ class Stripe(Vendor):
         params = self._params(call)
         return self._shown(self.payments.create(call, params), params)
 
-    def _refund(self, call: Call) -> Response:
-        params = self._params(call)
-        return self._shown(self.payments.refund(call, params), params)
-
-    def _settled(self, read: Callable[..., Response]) -> Callable[..., Response]:
-        def handler(call: Call, **given: str) -> Response:
-            self.refunds.settle(call)
-            return read(call, **given)
-
-        return handler
-
     def _on(self, change: Callable[[Call, Json, Json], Response]) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
             params = self._params(call)
@@ -315,11 +301,6 @@ class Stripe(Vendor):
             {"metadata": customer["metadata"], "email": customer["email"]},
         )  # fmt: skip
         return reply(customer)
-
-    def _balance(self, call: Call) -> Response:
-        amount = {"amount": 0, "currency": "usd", "source_types": {"card": 0}}
-        body = {"object": "balance", "available": [amount], "livemode": False, "pending": [amount]}
-        return reply(body)
 
 
 def _secret_key(request: Request) -> str | None:

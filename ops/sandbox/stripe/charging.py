@@ -1,0 +1,160 @@
+"""Charging a card at the imitated Stripe: accepted, declined, or to be authenticated first.
+
+https://docs.stripe.com/payments/3d-secure/authentication-flow,
+/payments/payment-intents/asynchronous-capture
+"""
+
+from __future__ import annotations
+
+from werkzeug.wrappers import Response
+
+from ops.sandbox.box import token62
+from ops.sandbox.store import Json
+from ops.sandbox.stripe import cards
+from ops.sandbox.stripe import objects as shapes
+from ops.sandbox.stripe.account import Account
+from ops.sandbox.stripe.events import public
+from ops.sandbox.stripe.wire import boolean, error
+from ops.sandbox.wire import Call, reply
+
+CHALLENGE = "sandbox_challenge"
+"""The kind of a started authentication; its id is the secret part of its page's address."""
+_CAPTURE = "capture_charge"
+EXPIRE = "expire_hold"
+"""The clock's task that ends a hold which was not captured."""
+_FAILED = (
+    "The provided PaymentMethod has failed authentication. You can provide payment_method_data or "
+    "a new PaymentMethod to attempt to fulfill this PaymentIntent again."
+)
+_WOULD_WAIT = (
+    "This payment required an authentication action to complete, but `error_on_requires_action` "
+    "was set. When you're ready, you can upgrade your integration to handle actions at "
+    "https://stripe.com/docs/payments/payment-intents/upgrade-to-handle-actions."
+)
+
+
+def is_off_session(params: Json) -> bool:
+    """Return whether the customer is absent: `off_session` is true, one_off or recurring."""
+    return str(params.get("off_session", "false")) not in ("false", "")
+
+
+class Charging:
+    """Attempts to charge the payment method of a PaymentIntent."""
+
+    def __init__(self, account: Account) -> None:
+        self._account, self._settings = account, account.box.settings
+        account.clock.does(_CAPTURE, self._capture_later)
+
+    def attempt(self, call: Call, intent: Json, params: Json) -> Response:
+        """Charge the card, or start its authentication; a decline is recorded and gives a 402."""
+        method = self._account.method(intent["payment_method"])
+        card = method.get("sandbox_test_card", "")
+        asks = intent["payment_method_options"].get("card", {}).get("request_three_d_secure")
+        is_absent = is_off_session(params)
+        if is_absent and cards.is_unpaid_off_session(method):
+            return self._charge(call, intent, method, cards.NEEDS_AUTHENTICATION)
+        if not is_absent and cards.is_challenged(card, asks in ("any", "challenge")):
+            if boolean(params, "error_on_requires_action"):
+                body = error(402, _WOULD_WAIT, "authentication_required", type_="card_error").body
+                return self._refused(call, intent, method, body["error"])
+            return self._challenge(call, intent, params)
+        return self._charge(call, intent, method, cards.DECLINES.get(card))
+
+    def finish(self, call: Call | None, intent: Json, is_authenticated: bool) -> Response:
+        """Go on with a payment whose authentication has ended."""
+        method = self._account.method(intent["payment_method"])
+        intent["next_action"] = None
+        if not is_authenticated:
+            code = "payment_intent_authentication_failure"
+            return self._refused(call, intent, method, error(402, _FAILED, code).body["error"])
+        decline = cards.DECLINED_WHEN_AUTHENTICATED.get(method.get("sandbox_test_card", ""))
+        return self._charge(call, intent, method, decline, is_authenticated=True)
+
+    def _challenge(self, call: Call, intent: Json, params: Json) -> Response:
+        secret = token62(32)
+        back = params.get("return_url")
+        self._account.store.put(
+            CHALLENGE, secret, {"payment_intent": intent["id"], "return_url": back}
+        )
+        url = f"{self._account.box.urls['stripe']}/authenticate/{secret}"
+        intent["status"] = "requires_action"
+        if back and not boolean(params, "use_stripe_sdk"):
+            redirect = {"return_url": back, "url": url}
+            intent["next_action"] = {"type": "redirect_to_url", "redirect_to_url": redirect}
+        else:
+            source = f"src_1{token62(23)}"
+            script = {"type": "three_d_secure_redirect", "source": source, "stripe_js": url}
+            intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": script}
+        self._account.save(call, intent, "payment_intent.requires_action")
+        self._account.note(call, "challenges", intent)
+        return reply(intent)
+
+    def _charge(
+        self,
+        call: Call | None,
+        intent: Json,
+        method: Json,
+        decline: cards.Decline | None,
+        is_authenticated: bool = False,
+    ) -> Response:
+        now = self._account.clock.now()
+        charge = shapes.new_charge(intent, method, decline, now, is_authenticated)
+        self._account.put(charge)
+        intent["latest_charge"] = charge["id"]
+        if decline:
+            self._account.events.tell(call, "charge.failed", charge)
+            code, decline_code, message = decline
+            body: Json = error(402, message, code, type_="card_error").body["error"]
+            body["charge"] = charge["id"]
+            if decline_code:
+                body["decline_code"] = decline_code
+            return self._refused(call, intent, method, body)
+        return self._accepted(call, intent, charge)
+
+    def _refused(self, call: Call | None, intent: Json, method: Json, body: Json) -> Response:
+        body["payment_method"] = public(method)
+        intent |= {"status": "requires_payment_method", "payment_method": None}
+        intent["last_payment_error"] = dict(body)
+        self._account.save(call, intent, "payment_intent.payment_failed")
+        self._account.note(call, "declines", intent)
+        return reply({"error": {**body, "payment_intent": intent}}, 402)
+
+    def _accepted(self, call: Call | None, intent: Json, charge: Json) -> Response:
+        account, is_manual = self._account, intent["capture_method"] == "manual"
+        intent |= {
+            "status": "requires_capture" if is_manual else "succeeded",
+            "amount_capturable": intent["amount"] if is_manual else 0,
+            "amount_received": 0 if is_manual else intent["amount"],
+            "last_payment_error": None,
+        }
+        if is_manual:
+            before = charge["payment_method_details"]["card"]["capture_before"]
+            account.clock.plan(EXPIRE, intent["id"], before)
+        elif intent["capture_method"] == "automatic":
+            self.book(charge, charge["amount"])
+        else:
+            wait = self._settings.number("stripe.async_capture_seconds")
+            account.clock.plan(_CAPTURE, charge["id"], account.clock.now() + wait)
+        account.save(call, charge, "charge.succeeded")
+        kind = "amount_capturable_updated" if is_manual else "succeeded"
+        account.save(call, intent, f"payment_intent.{kind}")
+        account.note(call, "authorizations" if is_manual else "payments", intent)
+        if charge["balance_transaction"]:
+            account.paid(call, charge)
+        return reply(intent)
+
+    def book(self, charge: Json, amount: int) -> None:
+        """Write the balance transaction of money that was taken, and name it in the charge."""
+        is_at_once = self._account.card_of(charge) in cards.BYPASS_PENDING
+        booked = self._account.ledger.charge(charge, amount, is_at_once)
+        charge["balance_transaction"] = charge["balance_transaction"] or booked["id"]
+
+    def complete(self, charge_id: str) -> None:
+        """Capture now what `automatic_async` would capture in a moment."""
+        self._account.clock.do_now(_CAPTURE, charge_id)
+
+    def _capture_later(self, charge_id: str) -> None:
+        charge = self._account.find("charge", charge_id)
+        self.book(charge, charge["amount"])
+        self._account.save(None, charge, "charge.updated", {"balance_transaction": None})
+        self._account.paid(None, charge)

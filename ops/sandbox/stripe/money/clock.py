@@ -1,0 +1,85 @@
+"""The time at the imitated Stripe, which can be moved ahead, and what Stripe does later by itself.
+
+Invariant: a task is stored in the transaction that plans it, and it is deleted in the transaction
+that does it. So a task is done once, also after a kill.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ops.sandbox.box import Box
+
+QUEUE = "stripe"
+_TASK, _CLOCK = "sandbox_stripe_task", "sandbox_stripe_clock"
+_MOST_TASKS = 10_000
+"""A bound for one advance, far above what a test plans."""
+
+Task = Callable[[str], None]
+
+
+class Clock:
+    """Plans tasks by Stripe's time; each has a name and the id of its object."""
+
+    def __init__(self, box: Box) -> None:
+        self._store = box.store
+        self._tasks: dict[str, Task] = {}
+        box.timers.register(QUEUE, _TASK, self._run)
+
+    def now(self) -> int:
+        """Return Stripe's time in Unix seconds."""
+        return int(time.time() + self._ahead())
+
+    def does(self, name: str, task: Task) -> None:
+        """Set what the tasks of a name do with the id of their object, in a transaction."""
+        self._tasks[name] = task
+
+    def plan(self, name: str, object_id: str, at: float) -> None:
+        """Do a task at a time of Stripe's; a task of the same name and object is replaced."""
+        body = {"name": name, "object_id": object_id}
+        self._store.put(_TASK, f"{name}:{object_id}", body, QUEUE, at - self._ahead())
+
+    def is_planned(self, name: str, object_id: str) -> bool:
+        """Return whether the task is still to be done."""
+        return self._store.get(_TASK, f"{name}:{object_id}") is not None
+
+    def drop(self, name: str, object_id: str) -> None:
+        """Forget a task."""
+        self._store.delete(_TASK, f"{name}:{object_id}")
+
+    def do_now(self, name: str, object_id: str) -> None:
+        """Do a planned task before its time; nothing happens if it is done already."""
+        self._run(f"{name}:{object_id}")
+
+    def advance(self, seconds: float) -> int:
+        """Move Stripe's time ahead, do what has become due, and return how many tasks that were."""
+        done = 0
+        with self._store.transaction():
+            self._store.put(_CLOCK, "ahead", {"seconds": self._ahead() + seconds})
+            self._store.execute(
+                "UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE)
+            )
+            while done < _MOST_TASKS and (task := self._next()):
+                self._run(task)
+                done += 1
+        return done
+
+    def _next(self) -> str | None:
+        rows = self._store.read(
+            "SELECT id FROM objects WHERE queue = ? AND due <= ? ORDER BY due, seq LIMIT 1",
+            (QUEUE, time.time()),
+        )
+        return str(rows[0]["id"]) if rows else None
+
+    def _run(self, task_id: str) -> None:
+        with self._store.transaction():
+            row = self._store.get(_TASK, task_id)
+            if row is None:
+                return
+            self._store.delete(_TASK, task_id)
+            self._tasks[row.body["name"]](row.body["object_id"])
+
+    def _ahead(self) -> float:
+        row = self._store.get(_CLOCK, "ahead")
+        return float(row.body["seconds"]) if row else 0.0

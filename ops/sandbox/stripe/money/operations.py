@@ -1,0 +1,88 @@
+"""The endpoints of what follows a payment: charges, refunds and the balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from werkzeug.wrappers import Response
+
+from ops.sandbox.store import Json
+from ops.sandbox.stripe.money.endpoints import Endpoints
+from ops.sandbox.stripe.payments import Payments
+from ops.sandbox.stripe.refunds import Refunds
+from ops.sandbox.stripe.wire import Fetch, error, merged_metadata, refuse_unknown
+from ops.sandbox.wire import Call, Route, json_object, reply
+
+MONEY_PREFIXES = {"txn": "balance_transaction"}
+"""What the id of an object begins with, and its kind."""
+_CHARGE_PARAMS = (
+    "customer", "description", "fraud_details", "metadata", "receipt_email", "shipping",
+    "transfer_group",
+)  # fmt: skip
+_OWN = {each: each for each in ("charge", "payment_intent")}
+_TRANSACTION = {
+    "currency": "currency", "payout": "sandbox_payout", "source": "source", "type": "type",
+}  # fmt: skip
+
+
+class Money:
+    """The money of the account."""
+
+    def __init__(self, payments: Payments, refunds: Refunds, fetch: Fetch) -> None:
+        self._account, self.refunds = payments.account, refunds
+        self._endpoints = Endpoints(payments.store, fetch)
+
+    def routes(self) -> Sequence[Route]:
+        """Return the endpoints."""
+        make, refunds = self._endpoints, self.refunds
+        books, kind = "/v1/balance_transactions", "balance_transaction"
+        return [
+            ("POST", "/v1/charges/<id>", "charges.update",
+             make.changes("charge", self._update_charge)),
+            ("POST", "/v1/refunds", "refunds.create", make.creates(refunds.create)),
+            ("GET", "/v1/refunds", "refunds.list",
+             make.lists("refund", "/v1/refunds", _OWN, refunds.settle)),
+            ("GET", "/v1/refunds/<id>", "refunds.retrieve",
+             make.retrieves("refund", refunds.settle)),
+            ("POST", "/v1/refunds/<id>", "refunds.update", make.changes("refund", refunds.update)),
+            ("POST", "/v1/refunds/<id>/cancel", "refunds.cancel",
+             make.changes("refund", refunds.cancel)),
+            ("GET", books, "balance_transactions.list",
+             make.lists(kind, books, _TRANSACTION, None)),
+            ("GET", f"{books}/<id>", "balance_transactions.retrieve", make.retrieves(kind)),
+            ("GET", "/v1/balance", "balance.retrieve",
+             lambda call: reply(self._account.ledger.balance())),
+        ]  # fmt: skip
+
+    def control(self) -> Sequence[Route]:
+        """Return the endpoints of the control API."""
+        return [
+            ("GET", "/stripe/books", "stripe.books", self._books),
+            ("POST", "/stripe/fail_refunds", "stripe.fail_refunds",
+             lambda call: reply({"failed": self.refunds.fail_all(call)})),
+            ("POST", "/stripe/advance", "stripe.advance", self._advance),
+        ]  # fmt: skip
+
+    def _books(self, call: Call) -> Response:
+        balance = self._account.ledger.balance()
+        sums = {each: balance[each] for each in ("available", "pending")}
+        return reply({"currencies": self._account.ledger.books(), **sums})
+
+    def _advance(self, call: Call) -> Response:
+        seconds = (json_object(call.request) or {}).get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
+            return reply({"error": "seconds is a number of at least 0"}, 400)
+        done = self._account.clock.advance(seconds)
+        return reply({"now": self._account.clock.now(), "done": done})
+
+    def _update_charge(self, call: Call, charge: Json, params: Json) -> Response:
+        refuse_unknown(params, _CHARGE_PARAMS)
+        given = {name: value or None for name, value in params.items() if name != "metadata"}
+        report = (given.get("fraud_details") or {}).get("user_report", "safe")
+        if report not in ("fraudulent", "safe", ""):
+            message = "Invalid user_report: must be one of fraudulent or safe"
+            raise error(400, message, "parameter_invalid", "fraud_details[user_report]")
+        given["metadata"] = merged_metadata(charge["metadata"], params)
+        previous = {name: charge[name] for name in given if charge[name] != given[name]}
+        self._account.save(call, charge | given, "charge.updated", previous)
+        return reply(charge | given)

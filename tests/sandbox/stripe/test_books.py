@@ -1,0 +1,157 @@
+"""The balance transactions: each movement of money is one, and the balance is their sum."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import stripe
+
+from tests.sandbox.running import Catcher, Sandbox, until
+from tests.sandbox.stripe.test_stripe import HOLD, authorize
+
+DAY = 86400
+
+
+def pay(client: stripe.StripeClient, card: str = "visa", **more: Any) -> stripe.PaymentIntent:
+    """Charge a test card at once: 100 euros."""
+    params: Any = {**HOLD, "amount": 10_000, "capture_method": "automatic", **more}
+    params |= {"payment_method": f"pm_card_{card}", "expand": ["latest_charge"]}
+    return client.v1.payment_intents.create(params)
+
+
+def transactions(client: stripe.StripeClient, **filters: Any) -> list[stripe.BalanceTransaction]:
+    """All balance transactions, oldest first."""
+    params: Any = {"limit": 100, **filters}
+    return client.v1.balance_transactions.list(params).data[::-1]
+
+
+def assert_books_balance(sandbox: Sandbox, client: stripe.StripeClient) -> None:
+    """The balance and the books of the control API are what the transactions sum to."""
+    made = transactions(client)
+    net: Counter[str] = Counter()
+    for each in made:
+        assert each.net == each.amount - each.fee
+        assert each.fee == sum(detail.amount for detail in each.fee_details)
+        net[each.currency] += each.net
+    balance = client.v1.balance.retrieve()
+    shown: Counter[str] = Counter()
+    for available in balance.available:
+        shown[available.currency] += available.amount
+    for pending in balance.pending:
+        shown[pending.currency] += pending.amount
+    assert shown == net
+    books = sandbox.control("GET", "/stripe/books")["currencies"]
+    booked = {name: sum(line["net"] for line in page.values()) for name, page in books.items()}
+    assert Counter(booked) == net
+    counted = sum(line["count"] for page in books.values() for line in page.values())
+    assert counted == len(made)
+
+
+def card_of(intent: stripe.PaymentIntent) -> stripe.Charge:
+    """The expanded charge."""
+    assert isinstance(intent.latest_charge, stripe.Charge)
+    return intent.latest_charge
+
+
+def test_charge_is_booked_with_its_fee_rounded_half_up(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    charge = card_of(pay(stripe_client, amount=1050))
+    booked = stripe_client.v1.balance_transactions.retrieve(str(charge.balance_transaction))
+    assert (booked.amount, booked.fee, booked.net, booked.currency) == (1050, 60, 990, "eur")
+    assert (booked.type, booked.reporting_category) == ("charge", "charge")
+    assert (booked.source, booked.status, booked.exchange_rate) == (charge.id, "pending", None)
+    assert booked.available_on % DAY == 0
+    assert 2 * DAY <= booked.available_on - booked.created < 3 * DAY
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_fee_schedule_and_settlement_currency_are_settings(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    sandbox.settings(
+        stripe__fee_percent=1.5, stripe__fee_fixed=25,
+        stripe__settlement_currency="usd", stripe__exchange_rates="eur=1.234 jpy=0.0068",
+    )  # fmt: skip
+    pay(stripe_client, amount=1000)
+    pay(stripe_client, amount=5000, currency="jpy")
+    pay(stripe_client, amount=1000, currency="gbp")
+    euro, yen, pound = transactions(stripe_client)
+    assert (euro.amount, euro.currency, euro.exchange_rate, euro.fee) == (1234, "usd", 1.234, 44)
+    assert (yen.amount, yen.currency, yen.exchange_rate, yen.fee) == (3400, "usd", 0.0068, 76)
+    assert (pound.amount, pound.currency, pound.exchange_rate) == (1000, "gbp", None)
+    sandbox.settings(stripe__exchange_rates="eur=1.1")
+    charge = stripe_client.v1.charges.retrieve(str(euro.source))
+    stripe_client.v1.refunds.create({"charge": charge.id})
+    refund = transactions(stripe_client)[-1]
+    assert (refund.amount, refund.currency, refund.exchange_rate) == (-1100, "usd", 1.1)
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_hold_and_its_release_move_no_money(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    stripe_client.v1.payment_intents.cancel(authorize(stripe_client).id)
+    assert transactions(stripe_client) == []
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_partial_capture_books_the_whole_hold_and_the_reversal_of_the_rest(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    intent = authorize(stripe_client, amount=10_000)
+    stripe_client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 6000})
+    whole, rest = transactions(stripe_client, source=str(intent.latest_charge))
+    assert (whole.amount, whole.type, whole.reporting_category) == (10_000, "charge", "charge")
+    assert (rest.amount, rest.type) == (-4000, "refund")
+    assert rest.reporting_category == "partial_capture_reversal"
+    assert (whole.fee + rest.fee, whole.net + rest.net) == (204, 5796)
+    charge = stripe_client.v1.charges.retrieve(str(intent.latest_charge))
+    assert charge.balance_transaction == whole.id
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_asynchronous_capture_names_its_balance_transaction_later(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    sandbox.settings(stripe__async_capture_seconds=3600)
+    charge = card_of(pay(stripe_client, capture_method="automatic_async"))
+    assert (charge.captured, charge.balance_transaction) == (True, None)
+    sandbox.control("POST", "/stripe/advance", {"seconds": 3600})
+    booked = stripe_client.v1.charges.retrieve(charge.id, {"expand": ["balance_transaction"]})
+    assert isinstance(booked.balance_transaction, stripe.BalanceTransaction)
+    assert booked.balance_transaction.amount == 10_000
+    (told,) = until(lambda: catcher.events("/hooks/stripe", "charge.updated"))
+    assert told["data"]["previous_attributes"] == {"balance_transaction": None}
+    assert told["request"] == {"id": None, "idempotency_key": None}
+
+
+def test_funds_become_available_on_their_day(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    pay(stripe_client)
+    pay(stripe_client, card="bypassPending")
+    balance = stripe_client.v1.balance.retrieve()
+    assert [balance.available[0].amount, balance.pending[0].amount] == [9680, 9680]
+    sandbox.control("POST", "/stripe/advance", {"seconds": 3 * DAY})
+    balance = stripe_client.v1.balance.retrieve()
+    assert [balance.available[0].amount, balance.pending[0].amount] == [19360, 0]
+    (told,) = until(lambda: catcher.events("/hooks/stripe", "balance.available"))
+    assert told["data"]["object"]["available"][0]["amount"] == 19360
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_charge_is_updated(stripe_client: stripe.StripeClient) -> None:
+    charge = card_of(pay(stripe_client))
+    changed = stripe_client.v1.charges.update(
+        charge.id, {"description": "order 7", "fraud_details": {"user_report": "fraudulent"}}
+    )
+    assert changed.description == "order 7"
+    assert changed.fraud_details is not None
+    assert changed.fraud_details.user_report == "fraudulent"
+    wrong: Any = {"amount": 5}
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        stripe_client.v1.charges.update(charge.id, wrong)
+    assert refused.value.code == "parameter_unknown"
