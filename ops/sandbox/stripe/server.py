@@ -21,6 +21,7 @@ from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects as shapes
 from ops.sandbox.stripe.events import public
+from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
@@ -104,6 +105,8 @@ class Stripe(Vendor):
     def authenticate(self, call: Call) -> None:
         """Raise Stripe's 401 if the secret key (Bearer token or Basic user) is missing or wrong."""
         call.notes["request_id"] = f"req_{token62(14)}"
+        if call.operation in PAGE_OPERATIONS:
+            return
         key = _secret_key(call.request)
         if key is None:
             message = (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.money.authentication import Authentication
 from ops.sandbox.stripe.money.endpoints import Endpoints
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
@@ -31,6 +32,7 @@ class Money:
     def __init__(self, payments: Payments, refunds: Refunds, fetch: Fetch) -> None:
         self._account, self.refunds = payments.account, refunds
         self._endpoints = Endpoints(payments.store, fetch)
+        self._authentication = Authentication(payments)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints."""
@@ -52,6 +54,7 @@ class Money:
             ("GET", f"{books}/<id>", "balance_transactions.retrieve", make.retrieves(kind)),
             ("GET", "/v1/balance", "balance.retrieve",
              lambda call: reply(self._account.ledger.balance())),
+            *self._authentication.routes(),
         ]  # fmt: skip
 
     def control(self) -> Sequence[Route]:
@@ -61,6 +64,7 @@ class Money:
             ("POST", "/stripe/fail_refunds", "stripe.fail_refunds",
              lambda call: reply({"failed": self.refunds.fail_all(call)})),
             ("POST", "/stripe/advance", "stripe.advance", self._advance),
+            *self._authentication.control(),
         ]  # fmt: skip
 
     def _books(self, call: Call) -> Response:
