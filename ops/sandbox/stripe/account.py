@@ -18,6 +18,8 @@ from ops.sandbox.stripe.wire import error, no_such
 from ops.sandbox.wire import Call
 
 OnPaid = Callable[[Call | None, Json, str], None]
+OnRefund = Callable[[Call | None, Json, str | None], None]
+OnDispute = Callable[[Call | None, Json], None]
 
 
 class Account:
@@ -29,6 +31,10 @@ class Account:
         self.ledger = Ledger(box, self.events, self.clock)
         self.on_paid: list[OnPaid] = []
         """Called with each charge whose money has come, and the name of its test card."""
+        self.on_refund: list[OnRefund] = []
+        """Called with each charge of which a part was refunded, and the reason of the refund."""
+        self.on_dispute: list[OnDispute] = []
+        """Called with each charge that is disputed."""
 
     def find(self, kind: str, object_id: str, param: str = "id") -> Json:
         """Return a stored object or raise Stripe's 404."""

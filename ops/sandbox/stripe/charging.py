@@ -141,7 +141,7 @@ class Charging:
         account.note(call, "authorizations" if is_manual else "payments", intent)
         if charge["balance_transaction"]:
             account.paid(call, charge)
-        return reply(intent)
+        return reply(account.find("payment_intent", intent["id"]))
 
     def book(self, charge: Json, amount: int) -> None:
         """Write the balance transaction of money that was taken, and name it in the charge."""

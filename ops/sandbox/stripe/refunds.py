@@ -50,6 +50,8 @@ class Refunds:
         self._account.save(call, refund, "refund.created")
         self._account.save(call, charge, "charge.refunded")
         self._account.note(call, "refunds", refund)
+        for act in self._account.on_refund:
+            act(call, charge, refund["reason"])
         if refund["status"] == "failed":
             self._give_back(call, refund, "failed")
         return reply(refund)

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json
+from ops.sandbox.stripe import cards
 from ops.sandbox.stripe.money.authentication import Authentication
+from ops.sandbox.stripe.money.disputes import Disputes
 from ops.sandbox.stripe.money.endpoints import Endpoints
+from ops.sandbox.stripe.money.risk import REVIEW, WARNING, Risk
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.wire import Fetch, error, merged_metadata, refuse_unknown
 from ops.sandbox.wire import Call, Route, json_object, reply
 
-MONEY_PREFIXES = {"txn": "balance_transaction"}
+MONEY_PREFIXES = {
+    "txn": "balance_transaction", "du": "dispute", "issfr": WARNING, "prv": REVIEW,
+}  # fmt: skip
 """What the id of an object begins with, and its kind."""
 _CHARGE_PARAMS = (
     "customer", "description", "fraud_details", "metadata", "receipt_email", "shipping",
@@ -33,6 +38,7 @@ class Money:
         self._account, self.refunds = payments.account, refunds
         self._endpoints = Endpoints(payments.store, fetch)
         self._authentication = Authentication(payments)
+        self._disputes, self._risk = Disputes(payments.account), Risk(payments.account)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints."""
@@ -55,6 +61,26 @@ class Money:
             ("GET", "/v1/balance", "balance.retrieve",
              lambda call: reply(self._account.ledger.balance())),
             *self._authentication.routes(),
+            *self._troubles(),
+        ]  # fmt: skip
+
+    def _troubles(self) -> Sequence[Route]:
+        make, disputes, reviews = self._endpoints, "/v1/disputes", "/v1/reviews"
+        warnings = "/v1/radar/early_fraud_warnings"
+        return [
+            ("GET", disputes, "disputes.list", make.lists("dispute", disputes, _OWN, None)),
+            ("GET", f"{disputes}/<id>", "disputes.retrieve", make.retrieves("dispute")),
+            ("POST", f"{disputes}/<id>", "disputes.update",
+             make.changes("dispute", self._disputes.update)),
+            ("POST", f"{disputes}/<id>/close", "disputes.close",
+             make.changes("dispute", self._disputes.close)),
+            ("GET", warnings, "early_fraud_warnings.list",
+             make.lists(WARNING, warnings, _OWN, None)),
+            ("GET", f"{warnings}/<id>", "early_fraud_warnings.retrieve", make.retrieves(WARNING)),
+            ("GET", reviews, "reviews.list", make.lists(REVIEW, reviews, {}, None)),
+            ("GET", f"{reviews}/<id>", "reviews.retrieve", make.retrieves(REVIEW)),
+            ("POST", f"{reviews}/<id>/approve", "reviews.approve",
+             make.changes(REVIEW, self._risk.approve)),
         ]  # fmt: skip
 
     def control(self) -> Sequence[Route]:
@@ -64,6 +90,7 @@ class Money:
             ("POST", "/stripe/fail_refunds", "stripe.fail_refunds",
              lambda call: reply({"failed": self.refunds.fail_all(call)})),
             ("POST", "/stripe/advance", "stripe.advance", self._advance),
+            ("POST", "/stripe/dispute", "stripe.dispute", self._dispute),
             *self._authentication.control(),
         ]  # fmt: skip
 
@@ -78,6 +105,20 @@ class Money:
             return reply({"error": "seconds is a number of at least 0"}, 400)
         done = self._account.clock.advance(seconds)
         return reply({"now": self._account.clock.now(), "done": done})
+
+    def _dispute(self, call: Call) -> Response:
+        given = json_object(call.request) or {}
+        kind = given.get("kind", "createDispute")
+        opened = cards.DISPUTES.get(f"pm_card_{kind}")
+        if opened is None:
+            known = ", ".join(each.removeprefix("pm_card_") for each in cards.DISPUTES)
+            return reply({"error": f"kind is one of {known}"}, 400)
+        with self._account.store.transaction():
+            charge = self._account.find("charge", str(given.get("charge", "")))
+            if not charge["captured"] or charge["refunded"]:
+                return reply({"error": "the charge is not captured, or refunded already"}, 409)
+            made = [self._disputes.open(None, charge, why) for why in opened]
+        return reply({"disputes": [each["id"] for each in made]})
 
     def _update_charge(self, call: Call, charge: Json, params: Json) -> Response:
         refuse_unknown(params, _CHARGE_PARAMS)
