@@ -32,6 +32,9 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.dispute_seconds": 0.0,
     "stripe.dispute_answer_days": 20.0,
     "stripe.dispute_fee": 1500.0,
+    "stripe.payout_days": 1.0,
+    "stripe.payout_status": "paid",
+    "stripe.automatic_payouts": False,
     "openai.requests_per_minute": 10000.0,
     "openai.reasoning_tokens": 0.0,
     "replicate.start_seconds": 0.2,
@@ -58,6 +61,7 @@ DEFAULTS: dict[str, str | float | bool] = {
 }
 CHOICES = {
     "stripe.refund_status": ("succeeded", "pending", "failed", "requires_action"),
+    "stripe.payout_status": ("paid", "failed"),
     "vercel.protection": ("off", "unauthorized", "login"),
     "n8n.outcome": ("success", "error", "silent", "throws"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),

@@ -53,24 +53,31 @@ class Clock:
         self._run(f"{name}:{object_id}")
 
     def advance(self, seconds: float) -> int:
-        """Move Stripe's time ahead, do what has become due, and return how many tasks that were."""
-        done = 0
+        """Move Stripe's time ahead and return how many tasks were done on the way.
+
+        Each task is done at its own time, also one that another task has planned.
+        """
+        done, left = 0, seconds
         with self._store.transaction():
-            self._store.put(_CLOCK, "ahead", {"seconds": self._ahead() + seconds})
-            self._store.execute(
-                "UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE)
-            )
-            while done < _MOST_TASKS and (task := self._next()):
-                self._run(task)
+            while done < _MOST_TASKS and (task := self._next(left)):
+                step = max(0.0, min(left, task[1] - time.time()))
+                self._move(step)
+                left -= step
+                self._run(task[0])
                 done += 1
+            self._move(left)
         return done
 
-    def _next(self) -> str | None:
+    def _move(self, seconds: float) -> None:
+        self._store.put(_CLOCK, "ahead", {"seconds": self._ahead() + seconds})
+        self._store.execute("UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE))
+
+    def _next(self, seconds: float) -> tuple[str, float] | None:
         rows = self._store.read(
-            "SELECT id FROM objects WHERE queue = ? AND due <= ? ORDER BY due, seq LIMIT 1",
-            (QUEUE, time.time()),
+            "SELECT id, due FROM objects WHERE queue = ? AND due <= ? ORDER BY due, seq LIMIT 1",
+            (QUEUE, time.time() + seconds),
         )
-        return str(rows[0]["id"]) if rows else None
+        return (str(rows[0]["id"]), float(rows[0]["due"])) if rows else None
 
     def _run(self, task_id: str) -> None:
         with self._store.transaction():

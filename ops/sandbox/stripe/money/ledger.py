@@ -8,6 +8,7 @@ https://docs.stripe.com/reports/balance-transaction-types, /reports/reporting-ca
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -28,6 +29,8 @@ class Ledger:
     def __init__(self, box: Box, events: Events, clock: Clock) -> None:
         self._settings, self._store = box.settings, box.store
         self._events, self._clock = events, clock
+        self.on_release: list[Callable[[], None]] = []
+        """Called when funds have become available."""
         clock.does(_RELEASE, self._release)
 
     def settled(self, amount: int, currency: str) -> tuple[int, str, Decimal | None]:
@@ -77,6 +80,25 @@ class Ledger:
         `fee` is in minor units of the settlement currency; `days` is until the funds are available.
         """
         settled, currency, rate = self.settled(amount, source["currency"])
+        more |= {"currency": currency, "exchange_rate": None if rate is None else float(rate)}
+        return self.book_settled(source, type_, category, settled, fee=fee, days=days, **more)
+
+    def book_settled(
+        self,
+        source: Json,
+        type_: str,
+        category: str,
+        amount: int,
+        *,
+        fee: int = 0,
+        days: float = 0.0,
+        **more: Any,
+    ) -> Json:
+        """Write a balance transaction for an amount in the settlement currency already.
+
+        That currency is the source's, unless `currency` is given.
+        """
+        currency = more.get("currency", source["currency"])
         created = self._clock.now()
         available_on = created
         if days:
@@ -85,16 +107,16 @@ class Ledger:
         transaction: Json = {
             "id": f"txn_3{token62(23)}",
             "object": KIND,
-            "amount": settled,
+            "amount": amount,
             "available_on": available_on,
             "balance_type": "payments",
             "created": created,
             "currency": currency,
             "description": source.get("description"),
-            "exchange_rate": None if rate is None else float(rate),
+            "exchange_rate": None,
             "fee": fee,
             "fee_details": [_fee_detail(fee, currency, type_)] if fee else [],
-            "net": settled - fee,
+            "net": amount - fee,
             "reporting_category": category,
             "source": source["id"],
             "status": "pending" if days else "available",
@@ -151,6 +173,8 @@ class Ledger:
             self._store.put(KIND, row.id, row.body | {"status": "available"})
         if rows:
             self._events.tell(None, "balance.available", self.balance())
+            for act in self.on_release:
+                act()
 
 
 def rates(text: str) -> dict[str, Decimal]:

@@ -11,6 +11,7 @@ from ops.sandbox.stripe import cards
 from ops.sandbox.stripe.money.authentication import Authentication
 from ops.sandbox.stripe.money.disputes import Disputes
 from ops.sandbox.stripe.money.endpoints import Endpoints
+from ops.sandbox.stripe.money.payouts import Payouts
 from ops.sandbox.stripe.money.risk import REVIEW, WARNING, Risk
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
@@ -18,7 +19,7 @@ from ops.sandbox.stripe.wire import Fetch, error, merged_metadata, refuse_unknow
 from ops.sandbox.wire import Call, Route, json_object, reply
 
 MONEY_PREFIXES = {
-    "txn": "balance_transaction", "du": "dispute", "issfr": WARNING, "prv": REVIEW,
+    "txn": "balance_transaction", "po": "payout", "du": "dispute", "issfr": WARNING, "prv": REVIEW,
 }  # fmt: skip
 """What the id of an object begins with, and its kind."""
 _CHARGE_PARAMS = (
@@ -38,6 +39,7 @@ class Money:
         self._account, self.refunds = payments.account, refunds
         self._endpoints = Endpoints(payments.store, fetch)
         self._authentication = Authentication(payments)
+        self._payouts = Payouts(payments.account)
         self._disputes, self._risk = Disputes(payments.account), Risk(payments.account)
 
     def routes(self) -> Sequence[Route]:
@@ -62,6 +64,19 @@ class Money:
              lambda call: reply(self._account.ledger.balance())),
             *self._authentication.routes(),
             *self._troubles(),
+            *self._payout_routes(),
+        ]  # fmt: skip
+
+    def _payout_routes(self) -> Sequence[Route]:
+        make, payouts, own = self._endpoints, "/v1/payouts", self._payouts
+        filters = {each: each for each in ("status", "destination")}
+        return [
+            ("POST", payouts, "payouts.create", make.creates(own.create)),
+            ("GET", payouts, "payouts.list", make.lists("payout", payouts, filters, None)),
+            ("GET", f"{payouts}/<id>", "payouts.retrieve", make.retrieves("payout")),
+            ("POST", f"{payouts}/<id>", "payouts.update", make.changes("payout", own.update)),
+            ("POST", f"{payouts}/<id>/cancel", "payouts.cancel",
+             make.changes("payout", own.cancel)),
         ]  # fmt: skip
 
     def _troubles(self) -> Sequence[Route]:
