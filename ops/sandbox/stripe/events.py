@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ops.sandbox.box import Box, token62
@@ -21,6 +22,8 @@ class Events:
 
     def __init__(self, box: Box) -> None:
         self._box = box
+        self.listeners: list[Callable[[Call | None, str, Json], None]] = []
+        """Called with each event, in the transaction of its change: what else it changes."""
 
     def tell(self, call: Call | None, kind: str, subject: Json, previous: Any = None) -> None:
         """Store an event about an object, and send it to the webhook endpoint.
@@ -53,6 +56,8 @@ class Events:
                 json.dumps(event, indent=2).encode(), "stripe",
                 self._box.settings.number("stripe.webhook_delay_seconds"),
             )  # fmt: skip
+        for listener in self.listeners:
+            listener(call, kind, subject)
 
 
 def public(body: Json) -> Json:

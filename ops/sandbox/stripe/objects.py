@@ -286,36 +286,3 @@ def new_refund(charge: Json, amount: int, params: Json, now: int) -> Json:
         "status": "succeeded",
         "transfer_reversal": None,
     }
-
-
-def new_customer(params: Json) -> Json:
-    """Return a customer."""
-    return {
-        "id": f"cus_{token62(14)}",
-        "object": "customer",
-        "address": params.get("address"),
-        "balance": 0,
-        "created": int(time.time()),
-        "currency": None,
-        "default_source": None,
-        "delinquent": False,
-        "description": params.get("description"),
-        "discount": None,
-        "email": params.get("email"),
-        "invoice_prefix": token62(8).upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
-        "livemode": False,
-        "metadata": {},
-        "name": params.get("name"),
-        "next_invoice_sequence": 1,
-        "phone": params.get("phone"),
-        "preferred_locales": [],
-        "shipping": params.get("shipping"),
-        "tax_exempt": "none",
-        "test_clock": None,
-    }

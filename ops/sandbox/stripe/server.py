@@ -19,29 +19,28 @@ from werkzeug.wrappers import Request, Response
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
-from ops.sandbox.stripe import objects as shapes
+from ops.sandbox.stripe.catalogue.all import catalogue
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
+from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.wire import (
     API_VERSION,
     created_between,
     error,
-    expand,
-    integer,
-    merged_metadata,
     no_such,
     page,
     parse_form,
-    search_test,
+    read_params,
+    search_page,
+    search_results,
 )
 from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply
 
 PREFIXES = {
-    "pi": "payment_intent", "ch": "charge", "re": "refund", "cus": "customer",
-    "pm": "payment_method", "evt": "event", **MONEY_PREFIXES,
+    "pi": "payment_intent", "ch": "charge", "re": "refund", "evt": "event", **MONEY_PREFIXES,
 }  # fmt: skip
 OTHER_PARAMS = (
     "Keys for idempotent requests can only be used with the same parameters they were first used "
@@ -67,7 +66,10 @@ class Stripe(Vendor):
     def __init__(self, box: Box) -> None:
         self.payments = Payments(box)
         self.refunds = Refunds(self.payments)
-        self.money = Money(self.payments, self.refunds, self._fetch)
+        self.desk = Desk(self.payments, self.refunds)
+        self.desk.prefixes |= PREFIXES
+        self.money = Money(self.payments, self.refunds, self.desk.fetch)
+        self.resources = catalogue(self.desk)
         self._running: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(box)
@@ -90,16 +92,10 @@ class Stripe(Vendor):
             ("GET", "/v1/charges", "charges.list", self._list("charge", "/v1/charges")),
             ("GET", "/v1/charges/search", "charges.search", self._search("charge", "/v1/charges")),
             ("GET", "/v1/charges/<id>", "charges.retrieve", self._retrieve("charge", "id")),
-            ("POST", "/v1/customers", "customers.create", self._customer),
-            ("GET", "/v1/customers", "customers.list", self._list("customer", "/v1/customers")),
-            ("GET", "/v1/customers/search", "customers.search",
-             self._search("customer", "/v1/customers")),
-            ("GET", "/v1/customers/<id>", "customers.retrieve", self._retrieve("customer", "id")),
-            ("GET", "/v1/payment_methods/<id>", "payment_methods.retrieve",
-             self._retrieve("payment_method", "payment_method")),
             ("GET", "/v1/events", "events.list", self._list("event", "/v1/events")),
             ("GET", "/v1/events/<id>", "events.retrieve", self._retrieve("event", "id")),
             *self.money.routes(),
+            *(route for each in self.resources for route in each.routes()),
         ]  # fmt: skip
 
     def authenticate(self, call: Call) -> None:
@@ -229,49 +225,38 @@ class Stripe(Vendor):
              json.dumps(headers), response.get_data()),
         )  # fmt: skip
 
-    def _params(self, call: Call) -> Json:
-        raw = call.request.get_data(as_text=True)
-        query = call.request.query_string.decode()
-        return parse_form(query if call.request.method == "GET" else raw)
-
     def _shown(self, response: Response, params: Json) -> Response:
         if "expand" not in params or response.status_code != 200:
             return response
-        body = expand(json.loads(response.get_data()), params["expand"], self._fetch)
-        return reply(body, response.status_code)
-
-    def _fetch(self, object_id: str) -> Json | None:
-        kind = PREFIXES.get(object_id.partition("_")[0])
-        row = self.box.store.get(kind, object_id) if kind else None
-        return public(row.body) if row else None
+        return self.desk.answer(json.loads(response.get_data()), params)
 
     def _create(self, call: Call) -> Response:
-        params = self._params(call)
+        params = read_params(call.request)
         return self._shown(self.payments.create(call, params), params)
 
     def _on(self, change: Callable[[Call, Json, Json], Response]) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
-            params = self._params(call)
+            params = read_params(call.request)
             changed = {name: value for name, value in params.items() if name != "expand"}
             return self._shown(change(call, self.payments.intent(id), changed), params)
 
         return handler
 
     def _intent(self, call: Call, id: str) -> Response:
-        return self._shown(reply(self.payments.intent(id)), self._params(call))
+        return self._shown(reply(self.payments.intent(id)), read_params(call.request))
 
     def _retrieve(self, kind: str, param: str) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
             row = self.box.store.get(kind, id)
             if row is None:
                 raise no_such(kind, id, param)
-            return self._shown(reply(public(row.body)), self._params(call))
+            return self._shown(reply(public(row.body)), read_params(call.request))
 
         return handler
 
     def _list(self, kind: str, url: str) -> Callable[..., Response]:
         def handler(call: Call) -> Response:
-            params = self._params(call)
+            params = read_params(call.request)
             names = ("customer", "payment_intent", "charge", "email", "type")
             wanted = {name: params[name] for name in names if name in params}
             rows = [row.body for row in self.box.store.query(kind)]
@@ -282,28 +267,11 @@ class Stripe(Vendor):
 
     def _search(self, kind: str, url: str) -> Callable[..., Response]:
         def handler(call: Call) -> Response:
-            params = self._params(call)
-            if "query" not in params:
-                raise error(400, "Missing required param: query.", "parameter_missing", "query")
-            test = search_test(params["query"])
-            seen_until = time.time() - self.box.settings.number("stripe.search_lag_seconds")
-            rows = self.box.store.query(kind, "created <= ?", (seen_until,))
-            found = [row.body for row in rows if test(row.body)]
-            body = _search_page(found, params, f"{url}/search")
-            return self._shown(reply(body), params)
+            params = read_params(call.request)
+            found = search_results(self.box, kind, params)
+            return self._shown(reply(search_page(found, params, f"{url}/search")), params)
 
         return handler
-
-    def _customer(self, call: Call) -> Response:
-        params = self._params(call)
-        customer = shapes.new_customer(params)
-        customer["metadata"] = merged_metadata({}, params)
-        self.box.store.put("customer", customer["id"], customer)
-        self.box.store.journal(
-            "stripe", call.operation, "customers", customer["id"], call.notes.get("key"),
-            {"metadata": customer["metadata"], "email": customer["email"]},
-        )  # fmt: skip
-        return reply(customer)
 
 
 def _secret_key(request: Request) -> str | None:
@@ -321,16 +289,3 @@ def _secret_key(request: Request) -> str | None:
 def _fingerprint(call: Call) -> str:
     params: Any = parse_form(call.request.get_data(as_text=True))
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()
-
-
-def _search_page(found: list[Json], params: Json, url: str) -> Json:
-    limit = integer(params, "limit", 10)
-    start = integer({"page": params["page"]}, "page") if params.get("page") else 0
-    shown, more = found[start : start + limit], len(found) > start + limit
-    return {
-        "object": "search_result",
-        "data": shown,
-        "has_more": more,
-        "next_page": str(start + limit) if more else None,
-        "url": url,
-    }

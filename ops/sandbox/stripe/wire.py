@@ -6,10 +6,14 @@ https://docs.stripe.com/api/errors, /api/pagination, https://docs.stripe.com/sea
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from werkzeug.wrappers import Request
+
+from ops.sandbox.box import Box
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Refusal
 
@@ -68,6 +72,12 @@ def _listed(value: Any) -> Any:
     return inner
 
 
+def read_params(request: Request) -> Json:
+    """Return the parameters of a request: those of the URL, and those of the body."""
+    found = parse_form(request.query_string.decode())
+    return found if request.method == "GET" else found | parse_form(request.get_data(as_text=True))
+
+
 def integer(params: Json, name: str, default: int | None = None) -> int:
     """Return an integer parameter; raises Stripe's 400 if it is missing and has no default."""
     if name not in params:
@@ -116,30 +126,43 @@ def merged_metadata(old: dict[str, str], params: Json) -> dict[str, str]:
 
 
 Fetch = Callable[[str], Json | None]
+Include = Callable[[Json, str], Any]
 
 
-def expand(body: Json, paths: Any, fetch: Fetch) -> Json:
-    """Return the object with the ids at the dotted `paths` replaced by the objects of these ids."""
+def nothing_included(body: Json, field: str) -> Any:
+    """Raise KeyError: the object has no field that is shown on request only."""
+    raise KeyError(field)
+
+
+def expand(body: Json, paths: Any, fetch: Fetch, include: Include = nothing_included) -> Json:
+    """Return the object with the ids at the dotted `paths` replaced by the objects of these ids.
+
+    `include` returns a field that Stripe shows only if it is named, or raises KeyError.
+    """
     if isinstance(paths, str):
         paths = [paths]
     for path in paths or []:
-        body = _expanded(body, str(path).split("."), str(path), fetch)
+        body = _expanded(body, str(path).split("."), str(path), fetch, include)
     return body
 
 
-def _expanded(node: Any, path: list[str], whole: str, fetch: Fetch) -> Any:
+def _expanded(node: Any, path: list[str], whole: str, fetch: Fetch, include: Include) -> Any:
     if not path:
         return node
     if isinstance(node, list):
-        return [_expanded(each, path, whole, fetch) for each in node]
-    if not isinstance(node, dict) or path[0] not in node:
+        found = [fetch(each) or each if isinstance(each, str) else each for each in node]
+        return [_expanded(each, path, whole, fetch, include) for each in found]
+    try:
+        value = node[path[0]] if path[0] in node else include(node, path[0])
+    except (KeyError, TypeError, AttributeError):
         message = f"This property cannot be expanded ({whole})."
-        raise error(400, message, param="expand")
-    value = node[path[0]]
+        raise error(400, message, param="expand") from None
     if isinstance(value, str):
         value = fetch(value) or value
+    if isinstance(value, list):
+        value = [fetch(each) or each if isinstance(each, str) else each for each in value]
     rest = path[1:]
-    return {**node, path[0]: _expanded(value, rest, whole, fetch) if value else value}
+    return {**node, path[0]: _expanded(value, rest, whole, fetch, include) if value else value}
 
 
 def page(objects: list[Json], params: Json, url: str) -> Json:
@@ -180,6 +203,30 @@ def created_between(objects: list[Json], params: Json) -> list[Json]:
         limit = integer({name: bound}, name)
         objects = [each for each in objects if tests[name](each["created"], limit)]
     return objects
+
+
+def search_results(box: Box, kind: str, params: Json) -> list[Json]:
+    """Return the objects that a search query finds, after the lag of the settings."""
+    if "query" not in params:
+        raise error(400, "Missing required param: query.", "parameter_missing", "query")
+    test = search_test(params["query"])
+    seen_until = time.time() - box.settings.number("stripe.search_lag_seconds")
+    rows = box.store.query(kind, "created <= ?", (seen_until,))
+    return [row.body for row in rows if not row.body.get("deleted") and test(row.body)]
+
+
+def search_page(found: list[Json], params: Json, url: str) -> Json:
+    """Return one page of a search's results."""
+    limit = integer(params, "limit", 10)
+    start = integer({"page": params["page"]}, "page") if params.get("page") else 0
+    shown, more = found[start : start + limit], len(found) > start + limit
+    return {
+        "object": "search_result",
+        "data": shown,
+        "has_more": more,
+        "next_page": str(start + limit) if more else None,
+        "url": url,
+    }
 
 
 _CLAUSE = re.compile(

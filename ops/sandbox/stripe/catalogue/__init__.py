@@ -1,0 +1,1 @@
+"""Customers with their means of payment, and what is sold to them."""

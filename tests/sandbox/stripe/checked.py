@@ -1,0 +1,37 @@
+"""Compares replies with `shapes.json`, Stripe's own description of its objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.sandbox.stripe.describe import FOLDER
+
+SHAPES = json.loads((FOLDER / "shapes.json").read_text())
+
+
+def objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Return the objects of described kinds in a reply, however deep they are."""
+    if isinstance(value, list):
+        for each in value:
+            yield from objects_in(each)
+    if isinstance(value, dict):
+        if str(value.get("object")) in SHAPES["fields"] and not value.get("deleted"):
+            yield value
+        for name, each in value.items():
+            # The old values of what has changed are no whole objects.
+            if name != "previous_attributes":
+                yield from objects_in(each)
+
+
+def faults_of(reply: Any) -> list[str]:
+    """Return what is wrong with the fields of the objects in a reply."""
+    found = []
+    for each in objects_in(reply):
+        kind = each["object"]
+        fields = set(SHAPES["fields"][kind])
+        found += [f"{kind} lacks {name}" for name in sorted(fields - set(each))]
+        known = fields | set(SHAPES["included"][kind])
+        found += [f"{kind} has no {name}" for name in sorted(set(each) - known)]
+    return found
