@@ -19,6 +19,7 @@ from werkzeug.wrappers import Request, Response
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.billing.all import billing
 from ops.sandbox.stripe.catalogue.all import catalogue
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
@@ -69,7 +70,8 @@ class Stripe(Vendor):
         self.desk = Desk(self.payments, self.refunds)
         self.desk.prefixes |= PREFIXES
         self.money = Money(self.payments, self.refunds, self.desk.fetch)
-        self.resources = catalogue(self.desk)
+        invoiced = billing(self.desk)
+        self.resources = [*catalogue(self.desk), *invoiced.resources]
         self._running: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(box)

@@ -1,0 +1,1 @@
+"""Invoices, and the subscriptions, quotes and credit notes that make and change them."""
