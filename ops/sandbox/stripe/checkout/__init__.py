@@ -1,0 +1,1 @@
+"""What customers see of Stripe: Checkout, payment links, quotes and the billing portal."""
