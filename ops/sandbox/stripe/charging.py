@@ -6,6 +6,8 @@ https://docs.stripe.com/payments/3d-secure/authentication-flow,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from werkzeug.wrappers import Response
 
 from ops.sandbox.box import token62
@@ -17,6 +19,7 @@ from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.wire import boolean, error
 from ops.sandbox.wire import Call, reply
 
+Attempt = Callable[[Call, Json, Json], Response]
 CHALLENGE = "sandbox_challenge"
 """The kind of a started authentication; its id is the secret part of its page's address."""
 _CAPTURE = "capture_charge"
@@ -43,11 +46,15 @@ class Charging:
 
     def __init__(self, account: Account) -> None:
         self._account, self._settings = account, account.box.settings
+        self.others: dict[str, Attempt] = {}
+        """How payment methods that are no cards are charged, by their type."""
         account.clock.does(_CAPTURE, self._capture_later)
 
     def attempt(self, call: Call, intent: Json, params: Json) -> Response:
         """Charge the card, or start its authentication; a decline is recorded and gives a 402."""
         method = self._account.method(intent["payment_method"])
+        if method["type"] != "card":
+            return self._charge_other(call, intent, method)
         card = method.get("sandbox_test_card", "")
         asks = intent["payment_method_options"].get("card", {}).get("request_three_d_secure")
         is_absent = is_off_session(params)
@@ -59,6 +66,12 @@ class Charging:
                 return self._refused(call, intent, method, body["error"])
             return self._challenge(call, intent, params)
         return self._charge(call, intent, method, cards.DECLINES.get(card))
+
+    def _charge_other(self, call: Call, intent: Json, method: Json) -> Response:
+        if method["type"] not in self.others:
+            message = f"The payment method type {method['type']} is not activated for your account."
+            raise error(400, message, "payment_intent_invalid_parameter", "payment_method")
+        return self.others[method["type"]](call, intent, method)
 
     def finish(self, call: Call | None, intent: Json, is_authenticated: bool) -> Response:
         """Go on with a payment whose authentication has ended."""

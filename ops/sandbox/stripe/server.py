@@ -22,6 +22,7 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe.billing.all import billing
 from ops.sandbox.stripe.catalogue.all import catalogue
 from ops.sandbox.stripe.checkout.all import checkout
+from ops.sandbox.stripe.connected.all import connected
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
@@ -74,6 +75,7 @@ class Stripe(Vendor):
         invoiced = billing(self.desk)
         self.resources = [*catalogue(self.desk), *invoiced.resources]
         self.resources += checkout(self.desk, invoiced.subscriptions)
+        self.resources += connected(self.desk)
         self._running: set[str] = set()
         self._lock = threading.Lock()
         super().__init__(box)

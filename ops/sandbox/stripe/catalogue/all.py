@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops.sandbox.stripe.catalogue.customers import Customers
+from ops.sandbox.stripe.catalogue.debits import Debits
 from ops.sandbox.stripe.catalogue.discounts import Coupons, PromotionCodes
 from ops.sandbox.stripe.catalogue.methods import PaymentMethods
 from ops.sandbox.stripe.catalogue.prices import Plans, Prices
@@ -16,6 +17,7 @@ from ops.sandbox.stripe.resources.resource import Resource
 
 def catalogue(desk: Desk) -> list[Resource]:
     """Return the resources; one of them may use another."""
+    Debits(desk)
     methods, sources, prices = PaymentMethods(desk), Sources(desk), Prices(desk)
     return [
         Customers(desk, methods, sources),

@@ -82,10 +82,9 @@ class PaymentMethods(Resource):
             message = "You must save this PaymentMethod to a customer before you can update it."
             raise error(400, message)
         parts = ("exp_month", "exp_year")
-        body["card"] = {
-            **(body["card"] or {}),
-            **{name: given["card"][name] for name in parts if name in given.get("card", {})},
-        } or None  # fmt: skip
+        if body["type"] == "card":
+            wanted = given.get("card", {})
+            body["card"] |= {name: wanted[name] for name in parts if name in wanted}
         body["billing_details"]["address"] = addressed(body["billing_details"]["address"], True)
 
     def attach_named(self, call: Call, name: str, customer: str) -> Json:
@@ -166,7 +165,7 @@ class PaymentMethods(Resource):
         body[type_] = {}
         if type_ == "sepa_debit":
             body[type_] = _sepa(given)
-        body.pop("card")
+            body["sandbox_iban"] = str(given["sepa_debit"]["iban"]).replace(" ", "")
         return body
 
 
@@ -183,7 +182,7 @@ def _sepa(given: Json) -> Json:
 
 def test_card(name: str) -> Json:
     """Return a new payment method for the name of a test card."""
-    body = described.new("payment_method", "pm")
+    body = described.new("payment_method", "pm", card=None)
     return filled(body, objects.new_payment_method(name)) | {"sandbox_test_card": name}
 
 
