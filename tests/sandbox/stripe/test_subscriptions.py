@@ -251,3 +251,58 @@ def test_a_clock_does_not_go_back(stripe_client: stripe.StripeClient) -> None:
     clock, _ = clocked(stripe_client)
     with pytest.raises(stripe.InvalidRequestError, match="after the current time"):
         stripe_client.v1.test_helpers.test_clocks.advance(clock, {"frozen_time": START})
+
+
+def test_a_subscription_without_a_test_clock_renews_too(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    made = subscribe(stripe_client, customer(stripe_client), monthly(stripe_client))
+    end = made["items"].data[0].current_period_end
+    sandbox.control("POST", "/stripe/advance", {"seconds": 32 * 86400})
+    kept = stripe_client.v1.subscriptions.retrieve(made.id)
+    assert kept["items"].data[0].current_period_start == end
+    invoices = stripe_client.v1.invoices.list({"subscription": made.id}).data
+    assert [each.billing_reason for each in invoices] == [
+        "subscription_cycle", "subscription_create",
+    ]  # fmt: skip
+    told_of = stripe_client.v1.events.list({"type": "customer.subscription.updated"}).data
+    assert [each.request.id for each in told_of if each.request] == [None]
+
+
+def test_a_preview_is_what_will_be_billed(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    clock, owner = clocked(stripe_client)
+    made = subscribe(stripe_client, owner, monthly(stripe_client))
+    advance(stripe_client, clock, (START + day(2, 28)) // 2)
+    books, kinds = sandbox.books(), told(stripe_client)
+    change: Any = {"items": [{"id": made["items"].data[0].id, "quantity": 2}]}
+    seen = stripe_client.v1.invoices.create_preview(
+        {"subscription": made.id, "subscription_details": change}
+    )
+    # Two at 3000 for the next month, and one more for the half that is left.
+    assert (seen.total, seen.status, len(seen.lines.data)) == (7500, "draft", 3)
+    assert (sandbox.books(), told(stripe_client)) == (books, kinds)
+    assert stripe_client.v1.subscriptions.retrieve(made.id)["items"].data[0].quantity == 1
+    stripe_client.v1.subscriptions.update(made.id, change)
+    advance(stripe_client, clock, day(3, 1))
+    assert stripe_client.v1.invoices.list({"subscription": made.id}).data[0].total == 7500
+
+
+def test_a_new_subscription_and_single_items_are_previewed(
+    stripe_client: stripe.StripeClient,
+) -> None:
+    owner = stripe_client.v1.customers.create({}).id
+    cost = monthly(stripe_client)
+    fresh = stripe_client.v1.invoices.create_preview(
+        {"customer": owner, "subscription_details": {"items": [{"price": cost}]}}
+    )
+    assert fresh.total == 3000
+    single = stripe_client.v1.invoices.create_preview(
+        {"customer": owner, "invoice_items": [{"amount": 700, "currency": "usd"}]}
+    )
+    assert single.total == 700
+    assert stripe_client.v1.subscriptions.list({"customer": owner}).data == []
+    assert stripe_client.v1.invoice_items.list({"customer": owner}).data == []
+    with pytest.raises(stripe.InvalidRequestError, match="customer_details"):
+        stripe_client.v1.invoices.create_preview({})

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from ops.sandbox.stripe.billing.balances import CustomerBalance
 from ops.sandbox.stripe.billing.clocks import TestClocks
 from ops.sandbox.stripe.billing.collection import Collection, InvoicePayments
+from ops.sandbox.stripe.billing.course import Course
 from ops.sandbox.stripe.billing.credit_notes import CreditNotes
 from ops.sandbox.stripe.billing.cycles import Cycles
 from ops.sandbox.stripe.billing.invoices import Invoices
 from ops.sandbox.stripe.billing.item_routes import SubscriptionItems
 from ops.sandbox.stripe.billing.items import InvoiceItems
+from ops.sandbox.stripe.billing.previews import Previews
 from ops.sandbox.stripe.billing.schedules import Schedules
 from ops.sandbox.stripe.billing.sub_items import Items
 from ops.sandbox.stripe.billing.subscriptions import Subscriptions
@@ -35,8 +37,10 @@ def billing(desk: Desk) -> Billing:
     items = Items(desk, prices, waiting)
     subscriptions = Subscriptions(desk, Cycles(desk, invoices, items), items)
     schedules = Schedules(desk, subscriptions)
+    Course(desk, subscriptions.cycles, schedules)
     resources = [
         waiting,
+        Previews(desk, subscriptions, waiting),
         invoices,
         subscriptions,
         SubscriptionItems(desk, subscriptions),

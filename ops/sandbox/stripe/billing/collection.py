@@ -243,8 +243,9 @@ class Collection:
         """Follow the invoices' PaymentIntents by their events."""
         if not kind.startswith("payment_intent."):
             return
-        for payment in self.desk.all("invoice_payment", status="open"):
-            if payment["payment"]["payment_intent"] == subject["id"]:
+        path = "$.payment.payment_intent"
+        for payment in self.desk.where("invoice_payment", path, subject["id"]):
+            if payment["status"] == "open":
                 if kind == "payment_intent.succeeded":
                     invoice = self.desk.own("invoice", payment["invoice"])
                     self._settle(call, invoice, payment, subject)

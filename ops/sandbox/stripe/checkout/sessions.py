@@ -292,8 +292,8 @@ class Sessions(Resource):
         ends = ("payment_intent.succeeded", "payment_intent.payment_failed")
         if kind not in ends:
             return
-        for body in self.desk.all(self.kind, payment_intent=subject["id"], status="complete"):
-            if body["payment_status"] == "unpaid":
+        for body in self.desk.where(self.kind, "$.payment_intent", subject["id"]):
+            if (body["status"], body["payment_status"]) == ("complete", "unpaid"):
                 self._follow(call, body, subject["status"])
 
     def _follow(self, call: Call | None, body: Json, status: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,8 @@ class Desk:
         self.payments, self.refunds = payments, refunds
         self.box, self.store = payments.box, payments.store
         self.listeners = payments.account.events.listeners
+        self.followers: dict[str, Callable[[Json], None]] = {}
+        """Called with each object of a kind that is stored and not deleted."""
         self.prefixes: dict[str, str] = {}
         self.includes: dict[tuple[str, str], Include] = {}
 
@@ -62,9 +63,16 @@ class Desk:
             if not each.get("deleted") and all(each.get(k) == v for k, v in wanted.items())
         ]
 
+    def where(self, kind: str, path: str, value: str) -> list[Json]:
+        """Return the objects of a kind that have a text at a JSON path, the newest first."""
+        rows = self.store.query(kind, "json_extract(body, ?) = ?", (path, value))
+        return [row.body for row in rows if not row.body.get("deleted")]
+
     def put(self, body: Json) -> None:
         """Store an object without an event."""
         self.store.put(body["object"], body["id"], body)
+        if body["object"] in self.followers and not body.get("deleted"):
+            self.followers[body["object"]](body)
 
     def save(self, call: Call | None, body: Json, event: str, old: Json | None = None) -> None:
         """Store an object with an event; with `old`, the event names what has changed.
@@ -107,12 +115,12 @@ class Desk:
     def now(self, customer: Any = None) -> int:
         """Return the time in Unix seconds: that of the customer's test clock, or the real one."""
         found = self.find("customer", customer) if customer else None
-        return self.clock_time(found["test_clock"]) if found else int(time.time())
+        return self.clock_time(found["test_clock"] if found else None)
 
     def clock_time(self, clock_id: Any) -> int:
         """Return the time of a test clock, or the real one if there is no such clock."""
         clock = self.find("test_helpers.test_clock", clock_id) if clock_id else None
-        return int(clock["frozen_time"]) if clock else int(time.time())
+        return int(clock["frozen_time"]) if clock else self.payments.account.clock.now()
 
     def body_of(self, response: Response) -> Json:
         """Return the object in a response of another part of the sandbox."""

@@ -112,6 +112,8 @@ class Resource:
     def create(self, call: Call, given: Json) -> Json:
         """Create an object from typed parameters, with its event and journal entry."""
         body = described.new(self.kind, self.prefix)
+        if "created" in body:
+            body["created"] = self.desk.now()
         self._set(body, given)
         self.build(call, given, body)
         if self.event:
@@ -172,8 +174,7 @@ class Resource:
     def _list(self, call: Call) -> Response:
         params = read_params(call.request)
         given = described.read(call, f"{self.calls}_list", params)
-        found = created_between(self.listed(given), params) if "created" in given else None
-        found = self.listed(given) if found is None else found
+        found = created_between(self.listed(given), params)
         return self.desk.answer(page(found, params, self.url), params)
 
     def _search(self, call: Call) -> Response:
