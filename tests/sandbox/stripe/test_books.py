@@ -138,8 +138,8 @@ def test_funds_become_available_on_their_day(
     sandbox.control("POST", "/stripe/advance", {"seconds": 3 * DAY})
     balance = stripe_client.v1.balance.retrieve()
     assert [balance.available[0].amount, balance.pending[0].amount] == [19360, 0]
-    (told,) = until(lambda: catcher.events("/hooks/stripe", "balance.available"))
-    assert told["data"]["object"]["available"][0]["amount"] == 19360
+    told = until(lambda: catcher.events("/hooks/stripe", "balance.available")[1:])
+    assert told[-1]["data"]["object"]["available"][0]["amount"] == 19360
     assert_books_balance(sandbox, stripe_client)
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json, Store
 from ops.sandbox.stripe.events import public
+from ops.sandbox.stripe.money.clock import Clock
 from ops.sandbox.stripe.wire import (
     Fetch,
     created_between,
@@ -28,13 +29,17 @@ Change = Callable[[Call, Json, Json], Response]
 
 
 class Endpoints:
-    """Makes the handlers of a kind's endpoints; `fetch` finds the object of an id."""
+    """Makes the handlers of a kind's endpoints; each first does what the clock has due.
 
-    def __init__(self, store: Store, fetch: Fetch) -> None:
-        self._store, self._fetch = store, fetch
+    `fetch` finds the object of an id.
+    """
+
+    def __init__(self, store: Store, fetch: Fetch, clock: Clock) -> None:
+        self._store, self._fetch, self._clock = store, fetch, clock
 
     def params(self, call: Call) -> Json:
         """Return the parameters of the query or of the form."""
+        self._clock.catch_up()
         query = call.request.query_string.decode()
         body = call.request.get_data(as_text=True)
         return parse_form(query if call.request.method == "GET" else body)
@@ -69,9 +74,10 @@ class Endpoints:
         """Return the handler that answers one object."""
 
         def handler(call: Call, id: str) -> Response:
+            params = self.params(call)
             if before:
                 before(call)
-            return self.shown(reply(public(self._find(kind, id))), self.params(call))
+            return self.shown(reply(public(self._find(kind, id))), params)
 
         return handler
 

@@ -54,7 +54,10 @@ class Ledger:
         """Book a charge with its fee; its funds are available after days, or at once."""
         fee = self.fee(self.settled(amount, charge["currency"])[0])
         days = 0.0 if is_at_once else self._settings.number("stripe.available_days")
-        return self.book(charge, "charge", "charge", amount, fee=fee, days=days)
+        booked = self.book(charge, "charge", "charge", amount, fee=fee, days=days)
+        if is_at_once:
+            self._events.tell(None, "balance.available", self.balance())
+        return booked
 
     def reverse_uncaptured(self, charge: Json, captured: int) -> Json:
         """Book what a capture has left of an authorization, and give back the fee for it."""
@@ -98,7 +101,7 @@ class Ledger:
 
         That currency is the source's, unless `currency` is given.
         """
-        currency = more.get("currency", source["currency"])
+        currency = str(more.get("currency", source["currency"]))
         created = self._clock.now()
         available_on = created
         if days:

@@ -37,7 +37,7 @@ class Money:
 
     def __init__(self, payments: Payments, refunds: Refunds, fetch: Fetch) -> None:
         self._account, self.refunds = payments.account, refunds
-        self._endpoints = Endpoints(payments.store, fetch)
+        self._endpoints = Endpoints(payments.store, fetch, payments.account.clock)
         self._authentication = Authentication(payments)
         self._payouts = Payouts(payments.account)
         self._disputes, self._risk = Disputes(payments.account), Risk(payments.account)

@@ -72,8 +72,8 @@ class Payouts:
         refuse_unknown(params, ())
         if payout["status"] != "pending" or payout["automatic"]:
             message = (
-                f"You cannot cancel this payout because it has a status of {payout['status']}. Only "
-                "manual payouts with the status pending can be canceled."
+                f"You cannot cancel this payout because it has a status of {payout['status']}. "
+                "Only manual payouts with the status pending can be canceled."
             )
             raise error(400, message, executed=True)
         for task in (_DEPART, _ARRIVE):
