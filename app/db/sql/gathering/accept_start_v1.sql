@@ -27,7 +27,9 @@ CREATE OR REPLACE FUNCTION accept_start_v1(
   p_flow jsonb)
 RETURNS TABLE (verdict text, id uuid, request_hash bytea, starts_at timestamptz,
                retry_after double precision)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   flow record;

@@ -27,7 +27,9 @@ CREATE OR REPLACE FUNCTION start_workflow_v1(
   p_parent uuid, p_parent_key text, p_depth integer, p_budget bigint,
   p_artifacts uuid[], p_asks boolean DEFAULT false, p_flow jsonb DEFAULT NULL,
   p_has_steps boolean DEFAULT false, p_is_checked boolean DEFAULT false)
-RETURNS text LANGUAGE plpgsql AS $$
+RETURNS text LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   home record;
   asking text;

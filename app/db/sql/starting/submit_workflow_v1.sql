@@ -18,7 +18,11 @@ CREATE OR REPLACE FUNCTION submit_workflow_v1(
   p_republish double precision, p_priority integer, p_budget bigint, p_artifacts uuid[],
   p_asks boolean)
 RETURNS TABLE (verdict text, id uuid, request_hash bytea, shown text)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- Each statement reads by an id or a key, so its plan is always the same. But if the statistics are
+-- wrong when PostgreSQL plans one for all values, that plan seems dearer than those for single
+-- values, and it plans each call anew from then on, which takes longer than the call's work.
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
   IF p_key IS NOT NULL AND NOT EXISTS (SELECT FROM api_keys AS k
