@@ -10,7 +10,9 @@ CREATE OR REPLACE FUNCTION claim_siblings_v1(
   p_workflow uuid, p_keys text[], p_lease double precision, p_attempt double precision)
 RETURNS TABLE (key text, is_claimed boolean, fence uuid, tries integer, generation integer, input jsonb,
                item jsonb, user_id uuid, type text, version integer)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   w record;

@@ -10,7 +10,9 @@ RETURNS TABLE (call_number integer, verdict text, fence uuid, prior text, tries 
                undo boolean, stopping boolean, skips boolean, released text[], joined text,
                user_id uuid, type text, version integer, is_budgeted boolean, code text,
                begun_at timestamptz, given jsonb)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   n integer;
 BEGIN

@@ -17,7 +17,9 @@ RETURNS TABLE (verdict text, released text[], joined text, fence uuid, prior tex
                generation integer, external_id text, input jsonb, item jsonb, expired boolean,
                skips boolean, user_id uuid, type text, version integer,
                is_budgeted boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   w record;

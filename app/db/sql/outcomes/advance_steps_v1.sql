@@ -11,7 +11,9 @@ RETURNS TABLE (call_number integer, verdict text, released text[], joined text, 
                prior text, tries integer, generation integer, external_id text, input jsonb,
                item jsonb, expired boolean, skips boolean, user_id uuid, type text,
                version integer, is_budgeted boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   n integer;
 BEGIN

@@ -40,7 +40,9 @@ CREATE OR REPLACE FUNCTION finish_step_v1(
   p_ordinal integer DEFAULT NULL, p_response jsonb DEFAULT NULL, p_effect_id text DEFAULT NULL,
   p_effect_address text DEFAULT NULL)
 RETURNS TABLE (verdict text, released text[], joined text, has_flow boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   w record;

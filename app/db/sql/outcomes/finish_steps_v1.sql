@@ -9,7 +9,9 @@ CREATE OR REPLACE FUNCTION finish_steps_v1(
   p_orphan text[], p_ordinal integer[], p_response text[], p_effect_id text[],
   p_effect_address text[])
 RETURNS TABLE (call_number integer, verdict text, released text[], joined text, has_flow boolean)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- As in submit_workflow_v1: each statement is planned once.
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   n integer;
 BEGIN
