@@ -22,9 +22,9 @@ STARTS = 15
 MORE = (
     "INSERT INTO workflows (id, organisation_id, project_id, user_id, type, version, status, input,"
     " idempotency_key, request_hash, expires_at, started_at, next_wake_at)"
-    " SELECT uuidv7(), organisation_id, project_id, user_id, type, version, status, input, 'k' || n,"
-    " '\\x00', expires_at, started_at, next_wake_at FROM generate_series(1, 3000) AS n,"
-    " (SELECT * FROM workflows LIMIT 1) AS w"
+    " SELECT uuidv7(), organisation_id, project_id, user_id, type, version, status, input,"
+    " 'k' || n, '\\x00', expires_at, started_at, next_wake_at"
+    " FROM generate_series(1, 3000) AS n, (SELECT * FROM workflows LIMIT 1) AS w"
 )
 EXPLAINED = {
     "session_preload_libraries": "auto_explain",
@@ -77,8 +77,8 @@ def is_custom(plan: str, *values: str) -> bool:
 
 
 def test_start_is_not_planned_anew(kernel: Kernel, explained: None) -> None:
-    # PostgreSQL compares what a plan for all values costs with plans for the values of each call. If
-    # its statistics are wrong when it makes the former, it plans each call for ever after.
+    # PostgreSQL compares what a plan for all values costs with plans for the values of each call.
+    # If its statistics are wrong when it makes the former, it plans each call for ever after.
     name = kernel.register({"step": "a", "action": "control.noop"})
     kernel.start(name)
     with db.begin() as connection:
