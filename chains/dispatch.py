@@ -6,22 +6,18 @@ does not reach Redis, the reconciler publishes it again.
 """
 
 import os
-import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import redis
 import structlog
 from kombu.exceptions import OperationalError
-from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from app import db, settings
+from app import db, settings, valkey
 from app.broker.celery import celery_app
 from app.broker.lists import PRIORITIES
 from app.broker.published import published_at
@@ -38,7 +34,6 @@ _GROUP = 200  # the most steps in one canvas
 _ASK_SECONDS = 1.0
 _PUBLISH_SECONDS = 3.0
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
-_CERT = re.compile(r"(ssl_cert_reqs=)CERT_(NONE|OPTIONAL|REQUIRED)")
 
 
 def dispatch(
@@ -132,24 +127,7 @@ def _direct() -> Direct:
 @lru_cache(maxsize=1)
 def _direct_of(_: int, redis_url: str) -> Direct:
     """The connections to Redis of the process with this id. A broken one is replaced."""
-    client = redis.Redis.from_url(
-        _address(redis_url),
-        socket_timeout=_PUBLISH_SECONDS,
-        socket_connect_timeout=_PUBLISH_SECONDS,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,  # a server that speaks 3 may send what it was not asked for
-    )
-    return Direct(client)
-
-
-def _address(redis_url: str) -> str:
-    """The address in redis-py's form; kombu also accepts the constants of the `ssl` module.
-
-    >>> _address("rediss://valkey:6379/1?ssl_cert_reqs=CERT_REQUIRED")
-    'rediss://valkey:6379/1?ssl_cert_reqs=required'
-    """
-    return _CERT.sub(lambda found: f"{found[1]}{found[2].lower()}", redis_url)
+    return Direct(valkey.client(redis_url, _PUBLISH_SECONDS))
 
 
 def release() -> None:
@@ -214,12 +192,7 @@ def oldest_messages(redis_url: str, queues: list[str]) -> dict[str, datetime]:
 
 def _asked(redis_url: str, queues: list[str], ask: Callable[[Pipeline, str], object]) -> list[Any]:
     # Do not retry, because the callers ask again soon.
-    client = redis.Redis.from_url(
-        _address(redis_url),
-        socket_timeout=_ASK_SECONDS,
-        socket_connect_timeout=_ASK_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
+    client = valkey.client(redis_url, _ASK_SECONDS)
     with client, client.pipeline(transaction=False) as pipeline:
         for queue in queues:
             for suffix in PRIORITIES:

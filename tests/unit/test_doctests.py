@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from app import clock, keys, payload
+from app import clock, keys, payload, valkey
 from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
@@ -47,6 +47,7 @@ MODULES = (
     retry,
     stated_waits,
     svg,
+    valkey,
     waits,
 )
 
