@@ -4,11 +4,9 @@ Invariant: no byte is written unless the attempt's deadline is still far enough 
 knows whether a byte was written. Only that decides between Retryable and Unknown.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,76 +15,39 @@ from typing import TYPE_CHECKING, Any
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import connections
 from app.outbound.decoding import Decoder
+from app.outbound.scopes import (
+    CONNECT_SECONDS,
+    MARGIN_SECONDS,
+    HttpCall,
+    HttpReply,
+    Operation,
+    Scope,
+    current_operation,
+    current_scope,
+    exchange_scope,
+    operation,
+    seconds_left,
+)
 from app.outbound.stated_waits import retry_after, stated_wait
 
 if TYPE_CHECKING:
     import tenacity
     import urllib3
 
-MARGIN_SECONDS = 0.25
-"""The time that must be left of the attempt when a request begins."""
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
-MAX_BODY_BYTES = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class HttpCall:
-    """One exchange, for `platform_logs`. `status` is the HTTP status, or the name of an error."""
-
-    platform: str
-    operation: str
-    status: str
-    response_time: int
-    """Milliseconds."""
-
-
-@dataclass(frozen=True)
-class HttpReply:
-    """A complete answer. The names of headers are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def retry_after(self) -> float | None:
-        """The seconds that the platform asks to wait by Retry-After, or None."""
-        return retry_after(self.headers)
-
-    def json(self) -> Any:
-        """The body as JSON, or None if it is not JSON."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
-
-
-@dataclass(frozen=True)
-class Operation:
-    """The name and limits of requests. `repeatable`: to send a request twice does no harm.
-
-    `is_cut`: of a longer answer the first `max_bytes` are returned. Without it, such an answer is
-    an error.
-    """
-
-    platform: str
-    name: str
-    repeatable: bool
-    read_seconds: float = READ_SECONDS
-    max_bytes: int = MAX_BODY_BYTES
-    is_cut: bool = False
-
-
-@dataclass
-class Scope:
-    """The limits of all requests of one attempt. The engine may bring `deadline` forward."""
-
-    deadline: float
-    calls: list[HttpCall]
-    lease_end: Callable[[], float]
-    before: Callable[[], None] = lambda: None
-    """Called before each request."""
+__all__ = [
+    "MARGIN_SECONDS",
+    "HttpCall",
+    "HttpReply",
+    "Operation",
+    "Scope",
+    "decoded_headers",
+    "exchange_scope",
+    "operation",
+    "refusal",
+    "seconds_left",
+    "send",
+    "unreadable",
+]
 
 
 @dataclass
@@ -100,8 +61,6 @@ class _Write:
     the answer is waited for."""
 
 
-_scope: ContextVar[Scope | None] = ContextVar("http_scope", default=None)
-_operation: ContextVar[Operation | None] = ContextVar("http_operation", default=None)
 _write: ContextVar[_Write | None] = ContextVar("http_write", default=None)
 
 
@@ -112,51 +71,6 @@ cannot be encoded."""
 
 class _NotSent(Exception):
     """No byte of the request was written, for example because the connection was refused."""
-
-
-@contextmanager
-def exchange_scope(
-    deadline: float,
-    calls: list[HttpCall],
-    lease_end: Callable[[], float] = lambda: math.inf,
-    before: Callable[[], None] = lambda: None,
-) -> Iterator[Scope]:
-    """Limit all requests in the block by `deadline`, and add each to `calls`.
-
-    No request begins after `lease_end()`. Both are times of time.monotonic(). `before()` is called
-    before each request.
-    """
-    scope = Scope(deadline, calls, lease_end, before)
-    token = _scope.set(scope)
-    try:
-        yield scope
-    finally:
-        _scope.reset(token)
-
-
-@contextmanager
-def operation(
-    platform: str,
-    name: str,
-    *,
-    repeatable: bool,
-    read_seconds: float = READ_SECONDS,
-    max_bytes: int = MAX_BODY_BYTES,
-    is_cut: bool = False,
-) -> Iterator[Operation]:
-    """Set the name and the limits of the requests that are sent in the block (see Operation)."""
-    current = Operation(platform, name, repeatable, read_seconds, max_bytes, is_cut)
-    token = _operation.set(current)
-    try:
-        yield current
-    finally:
-        _operation.reset(token)
-
-
-def seconds_left() -> float:
-    """Seconds until the attempt's deadline, or infinity outside of an `exchange_scope`."""
-    scope = _scope.get()
-    return float("inf") if scope is None else scope.deadline - time.monotonic()
 
 
 def send(
@@ -177,7 +91,7 @@ def send(
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
     taken effect, Permanent if the request is not valid or the answer is too large.
     """
-    current, scope = _current(), _scope.get()
+    current, scope = current_operation(), current_scope()
     if scope is not None:
         scope.before()
     request = _Request(method, url, dict(headers or {}), body, params, is_guarded)
@@ -206,11 +120,7 @@ def _retrying() -> "tenacity.Retrying":
 
 def unreadable(err: Exception) -> Outcome:
     """The outcome of the current `operation` if its answer arrived but cannot be understood."""
-    return _no_answer(_current(), f"unreadable: {type(err).__name__}")
-
-
-def _current() -> Operation:
-    return _operation.get() or Operation("a platform", "a request", repeatable=False)
+    return _no_answer(current_operation(), f"unreadable: {type(err).__name__}")
 
 
 @dataclass(frozen=True)
@@ -310,7 +220,7 @@ def _no_answer(current: Operation, reason: str) -> Outcome:
 
 def _check_deadline(platform: str) -> None:
     # If the process was stopped for longer than its lease, this check finds it before any write.
-    scope = _scope.get()
+    scope = current_scope()
     has_expired = scope is not None and time.monotonic() >= scope.lease_end()
     if has_expired or seconds_left() < MARGIN_SECONDS:
         message = f"nothing was sent to {platform}: the attempt's time is nearly over"
@@ -323,15 +233,15 @@ def _before_write() -> float:
     Raises Retryable if it is too late to begin the request. If the request has begun and its time
     is over, raises Retryable or Unknown.
     """
-    write, scope = _write.get(), _scope.get()
+    write, scope = _write.get(), current_scope()
     if write is None:
         return math.inf
     if not write.started:
-        _check_deadline(_current().platform)
+        _check_deadline(current_operation().platform)
         write.started = True
     elif scope is not None and time.monotonic() > min(scope.deadline, scope.lease_end()):
         # The process may have been stopped in between, and another worker may hold the step now.
-        raise _no_answer(_current(), "stopped while sending: the attempt's time is over")
+        raise _no_answer(current_operation(), "stopped while sending: the attempt's time is over")
     return seconds_left()
 
 
@@ -346,14 +256,14 @@ def _before_read() -> float:
     if write is None:
         return math.inf
     if write.answer_ends is None:
-        write.answer_ends = now + min(_current().read_seconds, seconds_left())
+        write.answer_ends = now + min(current_operation().read_seconds, seconds_left())
     if now >= write.answer_ends:
         raise TimeoutError("the answer is not complete in time")
     return write.answer_ends - now
 
 
 def _add_call(current: Operation, status: str, seconds: float) -> None:
-    scope = _scope.get()
+    scope = current_scope()
     if scope is not None:
         call = HttpCall(current.platform, current.name, status, round(seconds * 1000))
         scope.calls.append(call)
@@ -391,7 +301,7 @@ def refusal(
         why = f"{platform} did not accept the credential" if status == 401 else said
         return NotServed(f"{why} (check {setting})", code="credential_refused")
     if status >= 500 or status == 408:
-        if _current().repeatable:
+        if current_operation().repeatable:
             return Retryable(said, code=code or "platform_error", after=retry_after(given))
         return Unknown(said, code=code or "platform_error")
     return Permanent(said, code=code or "platform_refused", detail=detail)
