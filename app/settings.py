@@ -5,9 +5,12 @@
 `DATABASE_URL`. Instead of a variable, `<NAME>_FILE` may give the path of a file with the value.
 """
 
+import logging
 import os
 import re
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -251,17 +254,69 @@ class PlatformSettings(BaseSettings):
 
     @classmethod
     def current(cls) -> Self:
-        """The platform's settings in this process.
+        """The platform's settings in this process. Those in files are read again when the files
+        change, so that a credential is replaced without a restart.
 
         Raises NotConfigured if one without a default is not set, and SettingsInvalid, which ends
-        the process, if one is wrong.
+        the process, if one is wrong. If a changed file is empty or wrong, the settings stay as they
+        were, and the log says so.
         """
-        if cls not in _parsed:
-            _parsed[cls] = load(cls, os.environ)
-        return cast(Self, _parsed[cls])
+        known = _parsed.get(cls)
+        if known is None:
+            known = _parsed[cls] = _Parsed(load(cls, os.environ), _stamps(cls))
+        elif time.monotonic() - known.looked_at >= _LOOK_SECONDS:
+            _look(cls, known)
+        return cast(Self, known.settings)
 
 
-_parsed: dict[type[PlatformSettings], PlatformSettings] = {}
+_LOOK_SECONDS = 1.0
+"""The time between two looks at the files of settings."""
+Stamp = tuple[int, int, int] | None
+"""What changes when a file is written or replaced. None: it cannot be seen."""
+
+
+@dataclass
+class _Parsed:
+    settings: PlatformSettings
+    stamps: dict[str, Stamp]
+    """Of the files, by the variables that name them."""
+    looked_at: float = field(default_factory=time.monotonic)
+
+
+_parsed: dict[type[PlatformSettings], _Parsed] = {}
+
+
+def _stamps(model: type[PlatformSettings]) -> dict[str, Stamp]:
+    names = [f"{variable(model, each)}_FILE" for each in model.model_fields]
+    return {name: _stamp(path) for name in names if (path := os.environ.get(name))}
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        seen = Path(path).stat()
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_ino, seen.st_size
+
+
+def _look(model: type[PlatformSettings], known: _Parsed) -> None:
+    """Read the settings again if one of their files has changed."""
+    known.looked_at = time.monotonic()
+    # The stamps are taken first: a file that changes while it is read is read again.
+    stamps = _stamps(model)
+    if stamps == known.stamps:
+        return
+    changed = sorted(name for name, stamp in stamps.items() if stamp != known.stamps.get(name))
+    known.stamps = stamps
+    log = logging.getLogger(__name__)
+    try:
+        if any(stamp is None or stamp[2] == 0 for stamp in map(stamps.get, changed)):
+            raise SettingsInvalid("a file is missing or empty")
+        known.settings = load(model, os.environ)
+    except (SettingsInvalid, NotConfigured) as err:
+        log.error("%s changed and is not used: %s", ", ".join(changed), err)
+    else:
+        log.warning("%s changed and is used from now on", ", ".join(changed))
 
 
 def needed(value: str | SecretStr, name: str) -> str:
@@ -282,13 +337,13 @@ def load(model: type[M], environ: Mapping[str, str]) -> M:
     that some are missing, raises NotConfigured instead.
     """
     values: dict[str, str] = {}
-    for field in model.model_fields:
-        name = variable(model, field)
+    for each in model.model_fields:
+        name = variable(model, each)
         file = environ.get(f"{name}_FILE")
         if file:
-            values[field] = _read_secret(name, file)
+            values[each] = _read_secret(name, file)
         elif environ.get(name):
-            values[field] = environ[name]
+            values[each] = environ[name]
     try:
         return model.model_validate(values)
     except ValidationError as err:

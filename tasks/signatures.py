@@ -5,7 +5,7 @@ This module imports no vendor's SDK, because the web process verifies webhooks w
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NoReturn
 
@@ -37,10 +37,28 @@ def secret_of(secret: SecretStr, setting: str) -> str:
 
     Anybody can sign with an empty secret, so no delivery is accepted without one.
     """
-    text = secret.get_secret_value()
-    if not text:
+    return secrets_of(setting, secret, SecretStr(""))[0]
+
+
+def secrets_of(setting: str, secret: SecretStr, old: SecretStr) -> tuple[str, ...]:
+    """The texts of the secret and, while it is replaced, of the one before it (`<setting>_OLD`).
+
+    Raises SignatureInvalid if neither is set.
+    """
+    texts = tuple(filter(None, (secret.get_secret_value(), old.get_secret_value())))
+    if not texts:
         raise SignatureInvalid(f"{setting} is not set")
-    return text
+    return texts
+
+
+def check_digest(secrets: Sequence[str], signed: bytes, digest: str, given: Iterable[str]) -> None:
+    """Raise SignatureInvalid if no given text is the hexadecimal HMAC of `signed` under one of the
+    secrets. `digest` is the name of the hash, such as sha256."""
+    expected = [hmac.new(secret.encode(), signed, digest).hexdigest() for secret in secrets]
+    given = list(given)
+    # All are compared, so that the time does not tell which one is near.
+    if not any([matches(own, each) for own in expected for each in given]):  # noqa: C419
+        raise SignatureInvalid("the signature does not match")
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -94,9 +112,10 @@ def text_at(payload: Json, *path: str) -> str | None:
 
 
 def standard_webhook(
-    headers: Mapping[str, str], body: bytes, now: datetime, secret: str
+    headers: Mapping[str, str], body: bytes, now: datetime, *secrets: str
 ) -> tuple[str, Json]:
-    """Verify a delivery with a Standard Webhooks signature, and return its id and its payload.
+    """Verify a delivery with a Standard Webhooks signature under one of the secrets, and return its
+    id and its payload.
 
     Raises SignatureInvalid if a header, the signature or the body is wrong.
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -108,12 +127,13 @@ def standard_webhook(
     try:
         # The library's `verify` is not used: it reads the clock itself, and it raises a plain
         # binascii.Error or ValueError if a header is malformed.
-        expected = Webhook(secret).sign(message_id, sent_at, body.decode())
+        text = body.decode()
+        expected = [Webhook(secret).sign(message_id, sent_at, text) for secret in secrets]
     except UnicodeDecodeError as err:
         raise SignatureInvalid("the body is not UTF-8") from err
     except Exception as err:  # binascii.Error, EmptyWebhookSecretError, RuntimeError
         raise SignatureInvalid("the webhook secret is malformed") from err
-    if not any([matches(expected, each) for each in given]):  # noqa: C419 - compare all, in constant time
+    if not any([matches(own, each) for own in expected for each in given]):  # noqa: C419 - as above
         raise SignatureInvalid("no signature matches")
     return message_id, json_object(body)
 

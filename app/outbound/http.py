@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,16 @@ def send(
     if scope is not None:
         scope.before()
     request = _Request(method, url, dict(headers or {}), body, params, is_guarded)
+    reply = _send(current, request)
+    spare = current.spare
+    if spare is None or (others := spare.instead(reply.status, request.headers)) is None:
+        return reply
+    # The refused request did nothing, so it may be sent again.
+    again = _send(current, replace(request, headers=others))
+    return again if spare.helps(current.platform, again.status) else reply
+
+
+def _send(current: Operation, request: "_Request") -> HttpReply:
     try:
         return _retrying()(_exchange, current, request)
     except _NotSent as err:

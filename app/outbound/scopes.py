@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from app.outbound.spare import Spare
 from app.outbound.stated_waits import retry_after
 
 MARGIN_SECONDS = 0.25
@@ -58,7 +59,7 @@ class Operation:
     """The name and limits of requests. `repeatable`: to send a request twice does no harm.
 
     `is_cut`: of a longer answer the first `max_bytes` are returned. Without it, such an answer is
-    an error.
+    an error. `spare` is the credential before the present one, while it is replaced.
     """
 
     platform: str
@@ -67,6 +68,7 @@ class Operation:
     read_seconds: float = READ_SECONDS
     max_bytes: int = MAX_BODY_BYTES
     is_cut: bool = False
+    spare: Spare | None = None
 
 
 @dataclass
@@ -113,9 +115,10 @@ def operation(
     read_seconds: float = READ_SECONDS,
     max_bytes: int = MAX_BODY_BYTES,
     is_cut: bool = False,
+    spare: Spare | None = None,
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
-    current = Operation(platform, name, repeatable, read_seconds, max_bytes, is_cut)
+    current = Operation(platform, name, repeatable, read_seconds, max_bytes, is_cut, spare)
     token = _operation.set(current)
     try:
         yield current

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from app.errors import Permanent
 from app.outbound import http
+from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.agora.settings import AgoraSettings
@@ -27,7 +28,10 @@ class AgoraApi:
         self._app_id = needed(settings.app_id, "AGORA_APP_ID")
         customer = needed(settings.customer_id, "AGORA_CUSTOMER_ID")
         secret = needed(settings.customer_secret, "AGORA_CUSTOMER_SECRET")
-        self._basic = base64.b64encode(f"{customer}:{secret}".encode()).decode()
+        self._basic = _basic(customer, secret)
+        old = settings.customer_secret_old.get_secret_value()
+        other = _basic(settings.customer_id_old or customer, old) if old else ""
+        self._spare = spare("AGORA_CUSTOMER_SECRET", self._basic, other)
 
     def is_closed(self, channel: str, until: float) -> bool:
         """Whether a rule bans everybody from the channel until then (Unix seconds).
@@ -73,7 +77,9 @@ class AgoraApi:
         params: dict[str, str | int] | None = None,
     ) -> Json:
         headers = {"Authorization": f"Basic {self._basic}", "Content-Type": "application/json"}
-        with http.operation("agora", name, repeatable=True, read_seconds=_READ_SECONDS):
+        with http.operation(
+            "agora", name, repeatable=True, read_seconds=_READ_SECONDS, spare=self._spare
+        ):
             reply = http.send(method, self._url, headers=headers, body=body, params=params)
             answer = reply.json()
             said = answer if isinstance(answer, dict) else {}
@@ -91,6 +97,10 @@ class AgoraApi:
                     code="platform_refused",
                 )
         return said
+
+
+def _basic(customer: str, secret: str) -> str:
+    return base64.b64encode(f"{customer}:{secret}".encode()).decode()
 
 
 def _ends(rule: Json) -> float:

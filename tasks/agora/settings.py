@@ -32,4 +32,7 @@ class AgoraSettings(PlatformSettings):
     app_certificate: Annotated[SecretStr, AfterValidator(_secret_hex)] = SecretStr("")
     customer_id: str = ""
     customer_secret: SecretStr = SecretStr("")
+    customer_id_old: str = ""
+    customer_secret_old: SecretStr = SecretStr("")
     webhook_secret: SecretStr = SecretStr("")
+    webhook_secret_old: SecretStr = SecretStr("")

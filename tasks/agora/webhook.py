@@ -3,8 +3,6 @@
 https://docs.agora.io/en/video-calling/advanced-features/receive-notifications
 """
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -19,11 +17,12 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
 
     A notification that is sent again has the same `noticeId` and a new `notifyMs`.
     """
-    secret = signatures.secret_of(AgoraSettings.current().webhook_secret, "AGORA_WEBHOOK_SECRET")
+    settings = AgoraSettings.current()
+    secrets = signatures.secrets_of(
+        "AGORA_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
+    )
     given = signatures.header(headers, "agora-signature-v2")
-    expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    if not signatures.matches(expected, given):
-        raise SignatureInvalid("the signature does not match")
+    signatures.check_digest(secrets, body, "sha256", [given])
     notice = signatures.json_object(body)
     signatures.check_fresh(_notified_at(notice), now)
     notice_id = signatures.text_at(notice, "noticeId")

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from app import clock
 from app.errors import Permanent, Retryable
 from app.outbound import http
+from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.n8n.settings import N8nSettings
@@ -97,7 +98,11 @@ class N8nApi:
     ) -> object:
         url = self._settings.base_url + path
         # The n8n workflow has run, however long its answer is. Only an id is read from it.
-        with http.operation("n8n", name, repeatable=True, is_cut=method == "POST"):
+        own = self._settings
+        with http.operation(
+            "n8n", name, repeatable=True, is_cut=method == "POST",
+            spare=spare(SETTING, own.api_key, own.api_key_old),
+        ):  # fmt: skip
             reply = http.send(method, url, headers=headers, body=body, params=params)
             if reply.status == 500 and method == "POST" and _said(reply) == _THREW:
                 raise _failed()

@@ -19,5 +19,7 @@ class N8nSettings(PlatformSettings):
     base_url: HttpUrl = "http://127.0.0.1:5678"
     webhook_path: str = "playalter-campaign"
     webhook_secret: StandardSecret = SecretStr("")
+    webhook_secret_old: StandardSecret = SecretStr("")
     api_key: SecretStr = SecretStr("")
+    api_key_old: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=600.0, gt=0)

@@ -14,8 +14,11 @@ from tasks.n8n.settings import N8nSettings
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """Verify one answer. Its external id is the `reference` of the step that it answers."""
-    secret = signatures.secret_of(N8nSettings.current().webhook_secret, "N8N_WEBHOOK_SECRET")
-    message_id, answer = signatures.standard_webhook(headers, body, now, secret)
+    settings = N8nSettings.current()
+    secrets = signatures.secrets_of(
+        "N8N_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
+    )
+    message_id, answer = signatures.standard_webhook(headers, body, now, *secrets)
     reference = signatures.text_at(answer, "reference")
     if reference is None:
         raise SignatureInvalid("the answer has no reference")

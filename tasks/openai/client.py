@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from app.errors import Outcome, Retryable, Unknown
 from app.outbound import http
+from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.openai.settings import OpenAISettings
@@ -41,10 +42,11 @@ class OpenAIApi:
 
     def __init__(self, settings: OpenAISettings) -> None:
         self._sdk = _sdk(settings)
+        self._spare = spare(SETTING, settings.api_key, settings.api_key_old)
 
     def moderate(self, model: str, text: str) -> Json:
         """Check a text, free of charge: {flagged, categories: the flagged ones, model}."""
-        made = _call(
+        made = self._call(
             "moderations.create", lambda: self._sdk.moderations.create(model=model, input=text)
         )
         result = made.results[0]
@@ -61,7 +63,7 @@ class OpenAIApi:
 
         Returns {text, refusal, finish_reason, model, input_tokens, output_tokens}.
         """
-        made = _call(
+        made = self._call(
             "chat.completions.create",
             lambda: self._sdk.chat.completions.create(
                 model=model,
@@ -86,7 +88,25 @@ class OpenAIApi:
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""
-        _call("probe", self._sdk.models.list)
+        self._call("probe", self._sdk.models.list)
+
+    def _call(self, name: str, perform: Callable[[], T], *, is_billed: bool = False) -> T:
+        import openai
+
+        with http.operation(
+            "openai", name, repeatable=True, read_seconds=_READ_SECONDS, spare=self._spare
+        ):
+            try:
+                return perform()
+            except openai.OpenAIError as err:
+                found = _outcome(err)
+                if is_billed and _is_lost(found):
+                    raise Unknown(found.message, code=found.code) from err
+                raise found from err
+            except Retryable as err:
+                if is_billed and _is_lost(err):
+                    raise Unknown(err.message, code=err.code) from err
+                raise
 
 
 def api() -> OpenAIApi:
@@ -133,23 +153,6 @@ def _sdk(settings: OpenAISettings) -> "openai.OpenAI":
         max_retries=0,
         http_client=httpx2.Client(transport=Transport(), trust_env=False),
     )
-
-
-def _call(name: str, perform: Callable[[], T], *, is_billed: bool = False) -> T:
-    import openai
-
-    with http.operation("openai", name, repeatable=True, read_seconds=_READ_SECONDS):
-        try:
-            return perform()
-        except openai.OpenAIError as err:
-            found = _outcome(err)
-            if is_billed and _is_lost(found):
-                raise Unknown(found.message, code=found.code) from err
-            raise found from err
-        except Retryable as err:
-            if is_billed and _is_lost(err):
-                raise Unknown(err.message, code=err.code) from err
-            raise
 
 
 def _is_lost(found: Outcome) -> bool:

@@ -14,6 +14,8 @@ class OpenAISettings(PlatformSettings):
 
     base_url: HttpUrl = "https://api.openai.com/v1"
     api_key: SecretStr = SecretStr("")
+    api_key_old: SecretStr = SecretStr("")
     webhook_secret: StandardSecret = SecretStr("")
+    webhook_secret_old: StandardSecret = SecretStr("")
     caption_model: str = "gpt-4o-mini"
     moderation_model: str = "omni-moderation-latest"

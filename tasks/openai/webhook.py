@@ -14,8 +14,11 @@ from tasks.openai.settings import OpenAISettings
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """Verify one event. Its external id is `data.id`, for example the id of a response."""
-    secret = signatures.secret_of(OpenAISettings.current().webhook_secret, "OPENAI_WEBHOOK_SECRET")
-    message_id, event = signatures.standard_webhook(headers, body, now, secret)
+    settings = OpenAISettings.current()
+    secrets = signatures.secrets_of(
+        "OPENAI_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
+    )
+    message_id, event = signatures.standard_webhook(headers, body, now, *secrets)
     kind = signatures.text_at(event, "type")
     if kind is None:
         raise SignatureInvalid("the event has no type")

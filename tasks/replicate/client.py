@@ -19,6 +19,7 @@ from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
 from app.outbound.destinations import REFUSED
 from app.outbound.fetching import fetch, origin
+from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.replicate.settings import ReplicateSettings
@@ -58,6 +59,7 @@ class ReplicateApi:
     def __init__(self, settings: ReplicateSettings) -> None:
         self._settings = settings
         self._sdk = _sdk(settings)
+        self._spare = spare(SETTING, settings.api_token, settings.api_token_old)
         self._models: dict[str, tuple[float, Model]] = {}
 
     def model(self, name: str) -> Model:
@@ -267,6 +269,7 @@ class ReplicateApi:
             repeatable=repeatable,
             read_seconds=_TRANSFER_SECONDS,
             max_bytes=_MAX_ANSWER_BYTES,
+            spare=self._spare,
         ):
             try:
                 return perform()

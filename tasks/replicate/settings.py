@@ -18,7 +18,9 @@ class ReplicateSettings(PlatformSettings):
 
     base_url: HttpUrl = "https://api.replicate.com"
     api_token: SecretStr = SecretStr("")
+    api_token_old: SecretStr = SecretStr("")
     webhook_secret: StandardSecret = SecretStr("")
+    webhook_secret_old: StandardSecret = SecretStr("")
     face_swap_model: str = "playalter-sandbox/face-swap"
     poll_seconds: float = Field(default=120.0, gt=0)
     ceiling_seconds: float = Field(default=60.0, gt=0)

@@ -21,9 +21,11 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     trusted only for the prediction's id and the addresses of its input files. The addresses show
     which step the prediction was made for.
     """
-    given = ReplicateSettings.current().webhook_secret
-    secret = signatures.secret_of(given, "REPLICATE_WEBHOOK_SECRET")
-    message_id, prediction = signatures.standard_webhook(headers, body, now, secret)
+    settings = ReplicateSettings.current()
+    secrets = signatures.secrets_of(
+        "REPLICATE_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
+    )
+    message_id, prediction = signatures.standard_webhook(headers, body, now, *secrets)
     prediction_id = signatures.text_at(prediction, "id")
     if prediction_id is None:
         raise SignatureInvalid("the prediction has no id")

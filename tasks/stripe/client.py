@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.errors import Outcome, Permanent, Retryable, Unknown
 from app.outbound import http
+from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.stripe.settings import StripeSettings
@@ -28,6 +29,7 @@ class StripeApi:
 
     def __init__(self, settings: StripeSettings) -> None:
         self._sdk = _sdk(settings)
+        self._spare = spare(SETTING, settings.api_key, settings.api_key_old)
 
     def create_payment_intent(self, params: Json, key: str) -> Json:
         """Create a PaymentIntent, and confirm it if `params` say so.
@@ -133,7 +135,7 @@ class StripeApi:
     def _call(self, name: str, perform: Callable[[], Any], *, repeatable: bool) -> Json:
         import stripe
 
-        with http.operation("stripe", name, repeatable=repeatable):
+        with http.operation("stripe", name, repeatable=repeatable, spare=self._spare):
             try:
                 result: Json = perform().to_dict()
             except stripe.StripeError as err:

@@ -7,10 +7,15 @@ from app.settings import HttpUrl, PlatformSettings
 
 
 class StripeSettings(PlatformSettings):
-    """`webhook_secret` is the secret that Stripe's dashboard shows for the webhook endpoint."""
+    """`webhook_secret` is the secret that Stripe's dashboard shows for the webhook endpoint.
+
+    `..._old` is the credential before the present one, which is valid too while it is replaced.
+    """
 
     model_config = SettingsConfigDict(env_prefix="STRIPE_")
 
     base_url: HttpUrl = "https://api.stripe.com"
     api_key: SecretStr = SecretStr("")
+    api_key_old: SecretStr = SecretStr("")
     webhook_secret: SecretStr = SecretStr("")
+    webhook_secret_old: SecretStr = SecretStr("")

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
+from app.outbound.spare import spare
 from app.outbound.stated_waits import answered_at
 from app.platform import Json
 from app.settings import needed
@@ -112,7 +113,11 @@ class VercelApi:
     ) -> Json:
         team = {"teamId": self._settings.team_id} if self._settings.team_id else {}
         base = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        with http.operation("vercel", name, repeatable=repeatable, read_seconds=_UPLOAD_SECONDS):
+        own = self._settings
+        with http.operation(
+            "vercel", name, repeatable=repeatable, read_seconds=_UPLOAD_SECONDS,
+            spare=spare(SETTING, own.token, own.token_old),
+        ):  # fmt: skip
             reply = http.send(
                 method,
                 self._settings.base_url + path,

@@ -26,9 +26,11 @@ class VercelSettings(PlatformSettings):
 
     base_url: HttpUrl = "https://api.vercel.com"
     token: SecretStr = SecretStr("")
+    token_old: SecretStr = SecretStr("")
     team_id: str = ""
     project: str = "playalter-gallery"
     webhook_secret: SecretStr = SecretStr("")
+    webhook_secret_old: SecretStr = SecretStr("")
     page_url: Annotated[str, AfterValidator(_page_url)] = "https://{url}"
     protection_bypass: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=30.0, gt=0)

@@ -3,8 +3,6 @@
 https://vercel.com/docs/webhooks/webhooks-api
 """
 
-import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -30,11 +28,12 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
 
     Other events report progress. They have no external id, and so they wake no step.
     """
-    secret = signatures.secret_of(VercelSettings.current().webhook_secret, "VERCEL_WEBHOOK_SECRET")
+    settings = VercelSettings.current()
+    secrets = signatures.secrets_of(
+        "VERCEL_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
+    )
     given = signatures.header(headers, "x-vercel-signature")
-    expected = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
-    if not signatures.matches(expected, given):
-        raise SignatureInvalid("the signature does not match")
+    signatures.check_digest(secrets, body, "sha1", [given])
     event = signatures.json_object(body)
     signatures.check_fresh(_created_at(event), now, _TOLERANCE)
     event_id, kind = signatures.text_at(event, "id"), signatures.text_at(event, "type")

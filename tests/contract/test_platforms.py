@@ -9,7 +9,7 @@ import pytest
 
 import tasks
 from tests.contract.cases import Cases
-from tests.contract.suite import calls, effects, hooks, lags, lookups, undoing, waits
+from tests.contract.suite import calls, effects, hooks, lags, lookups, rotation, undoing, waits
 from tests.contract.suite.parameters import chosen
 
 NAMES = [platform.name for platform in tasks.PLATFORMS]
@@ -38,7 +38,7 @@ def test_each_platform_is_held_to_the_suite(name: str) -> None:
     cases: Cases = import_module(f"tests.contract.{name}.cases").CASES
     assert cases.platform == name
     parts = [part for kind, part in WHERE_THERE_ARE.items() if chosen(kind, cases)]
-    parts += [hooks] if cases.webhook is not None else []
+    parts += [hooks, rotation] if cases.webhook is not None else []
     expected = set().union(*map(checks_of, (*ALWAYS, *parts)))
     expected -= set() if cases.call.credential else WITHOUT_SETTINGS
     expected -= set() if chosen("undoable", cases) else WITHOUT_COMPENSATION

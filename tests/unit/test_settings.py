@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,57 @@ def test_settings_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Once.current().key == "first"
     monkeypatch.setenv("ONCE_KEY", "second")
     assert Once.current().key == "first"
+
+
+def test_a_secret_in_a_file_is_replaced_without_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Watched(PlatformSettings):
+        model_config = SettingsConfigDict(env_prefix="WATCHED_")
+
+        key: SecretStr
+        number: int = 1
+
+    key, number = tmp_path / "key", tmp_path / "number"
+    key.write_text("the first key")
+    number.write_text("7")
+    monkeypatch.setenv("WATCHED_KEY_FILE", str(key))
+    monkeypatch.setenv("WATCHED_NUMBER_FILE", str(number))
+
+    def seen_soon(*wanted: object) -> bool:
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            found = Watched.current()
+            if (found.key.get_secret_value(), found.number) == wanted:
+                return True
+            time.sleep(0.05)
+        return False
+
+    def told_soon(words: str) -> bool:
+        until = time.monotonic() + 10
+        while words not in caplog.text and time.monotonic() < until:
+            Watched.current()
+            time.sleep(0.05)
+        return words in caplog.text
+
+    assert seen_soon("the first key", 7)
+    # As Kubernetes replaces a file.
+    (tmp_path / "new").write_text("the second key")
+    (tmp_path / "new").replace(key)
+    assert seen_soon("the second key", 7)
+    number.write_text("seven")
+    assert told_soon("WATCHED_NUMBER_FILE changed and is not used")
+    assert seen_soon("the second key", 7)
+    number.write_text("8")
+    assert seen_soon("the second key", 8)
+    caplog.clear()
+    key.write_text("")
+    assert told_soon("WATCHED_KEY_FILE changed and is not used")
+    key.unlink()
+    caplog.clear()
+    assert told_soon("WATCHED_KEY_FILE changed and is not used")
+    assert seen_soon("the second key", 8)
+    assert "key" not in caplog.text.replace("WATCHED_KEY_FILE", "")
 
 
 @pytest.mark.parametrize(

@@ -6,4 +6,5 @@ from tests.contract.suite.calls import *
 from tests.contract.suite.effects import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.parameters import *
+from tests.contract.suite.rotation import *
 from tests.contract.suite.undoing import *

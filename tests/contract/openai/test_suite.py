@@ -6,3 +6,4 @@ from tests.contract.suite.calls import *
 from tests.contract.suite.effects import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.parameters import *
+from tests.contract.suite.rotation import *

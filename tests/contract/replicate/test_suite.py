@@ -8,5 +8,6 @@ from tests.contract.suite.hooks import *
 from tests.contract.suite.lags import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *
+from tests.contract.suite.rotation import *
 from tests.contract.suite.undoing import *
 from tests.contract.suite.waits import *

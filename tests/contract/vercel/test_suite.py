@@ -7,6 +7,7 @@ from tests.contract.suite.hooks import *
 from tests.contract.suite.lags import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *
+from tests.contract.suite.rotation import *
 from tests.contract.suite.undoing import *
 from tests.contract.suite.waits import *
 from tests.contract.vercel.cases import CASES  # noqa: F401
