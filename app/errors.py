@@ -68,7 +68,8 @@ class NotServed(Outcome):
 
     The credential is refused (code `credential_refused`), the account has no credit or quota left
     (`account_exhausted`), visitors of a page are asked to log in or are kept out by a firewall
-    (`page_protected`), or a limit is reached (`rate_limited`). The step waits; no try is counted.
+    (`page_protected`), a limit is reached (`rate_limited`), or calls of this operation have failed,
+    so that no more are made for a while (`circuit_open`). The step waits; no try is counted.
     """
 
     default_code = "rate_limited"
@@ -81,9 +82,9 @@ class NotServed(Outcome):
         self.after = after
 
     @property
-    def is_limit(self) -> bool:
-        """Whether only a limit is reached, which ends by itself."""
-        return self.code == self.default_code
+    def ends_by_itself(self) -> bool:
+        """Whether no person need do anything: a limit is reached, or a circuit is open."""
+        return self.code in ("rate_limited", "circuit_open")
 
 
 class Permanent(Outcome):

@@ -41,6 +41,14 @@ WEBHOOK_SECONDS = Histogram(
     "Time of one attempt to deliver a webhook.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
 )
+CIRCUITS = Counter(
+    "playalter_circuit_changes",
+    "Circuits that opened or closed.",
+    ["platform", "operation", "state"],
+)
+CALLS_NOT_MADE = Counter(
+    "playalter_calls_not_made", "Calls that an open circuit held back.", ["platform", "operation"]
+)
 STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(
     "playalter_step_seconds",

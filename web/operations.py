@@ -128,6 +128,12 @@ _GAUGES = (
         queries.platform_health,
     ),
     Gauge(
+        "playalter_circuits_open",
+        "Operations of the platform that are not called now, because calls of them have failed.",
+        "platform",
+        queries.open_circuits,
+    ),
+    Gauge(
         "playalter_queue_workers",
         "Workers that serve a queue; no sample before the first worker has reported.",
         "queue",

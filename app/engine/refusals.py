@@ -9,8 +9,8 @@ log = telemetry.logger(__name__)
 
 
 def report(action: Action, err: NotServed) -> None:
-    """Mark the action's platform, unless only a limit is reached."""
-    if err.is_limit:
+    """Mark the action's platform, unless the refusal ends by itself."""
+    if err.ends_by_itself:
         return
     log.error("platform.refuses", platform=action.platform, code=err.code, reason=err.message)
     try:

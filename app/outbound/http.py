@@ -13,11 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
-from app.outbound import connections
+from app.outbound import circuits, connections
 from app.outbound.decoding import Decoder
 from app.outbound.scopes import (
     CONNECT_SECONDS,
     MARGIN_SECONDS,
+    READ_SECONDS,
+    SLOW_SECONDS,
     HttpCall,
     HttpReply,
     Operation,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MARGIN_SECONDS",
+    "READ_SECONDS",
+    "SLOW_SECONDS",
     "HttpCall",
     "HttpReply",
     "Operation",
@@ -89,19 +93,28 @@ def send(
     it is not public (see app/outbound/destinations.py).
 
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
-    taken effect, Permanent if the request is not valid or the answer is too large.
+    taken effect, Permanent if the request is not valid or the answer is too large. Raises NotServed
+    without sending anything if the operation's circuit is open (see app/outbound/circuits).
     """
     current, scope = current_operation(), current_scope()
     if scope is not None:
         scope.before()
     request = _Request(method, url, dict(headers or {}), body, params, is_guarded)
-    reply = _send(current, request)
+    reply = _passed(current, request)
     spare = current.spare
     if spare is None or (others := spare.instead(reply.status, request.headers)) is None:
         return reply
     # The refused request did nothing, so it may be sent again.
-    again = _send(current, replace(request, headers=others))
+    again = _passed(current, replace(request, headers=others))
     return again if spare.helps(current.platform, again.status) else reply
+
+
+def _passed(current: Operation, request: "_Request") -> HttpReply:
+    if request.is_guarded:
+        return _send(current, request)
+    with circuits.passing(current) as passing:
+        reply = passing.reply = _send(current, request)
+    return reply
 
 
 def _send(current: Operation, request: "_Request") -> HttpReply:

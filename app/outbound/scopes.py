@@ -19,6 +19,8 @@ MARGIN_SECONDS = 0.25
 """The time that must be left of the attempt when a request begins."""
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
+SLOW_SECONDS = 4.0
+"""A call that takes longer counts as slow, unless its operation says something else."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
@@ -54,12 +56,19 @@ class HttpReply:
             return None
 
 
+def is_failure(reply: HttpReply) -> bool:
+    """Whether an answer says that the platform does not work: a 5xx."""
+    return reply.status >= 500
+
+
 @dataclass(frozen=True)
 class Operation:
     """The name and limits of requests. `repeatable`: to send a request twice does no harm.
 
     `is_cut`: of a longer answer the first `max_bytes` are returned. Without it, such an answer is
-    an error. `spare` is the credential before the present one, while it is replaced.
+    an error. `spare` is the credential before the present one, while it is replaced. A call that
+    takes longer than `slow_seconds`, and an answer that is a failure, may open the operation's
+    circuit (app/outbound/circuits).
     """
 
     platform: str
@@ -69,6 +78,8 @@ class Operation:
     max_bytes: int = MAX_BODY_BYTES
     is_cut: bool = False
     spare: Spare | None = None
+    slow_seconds: float = SLOW_SECONDS
+    is_failure: Callable[[HttpReply], bool] = is_failure
 
 
 @dataclass
@@ -116,9 +127,12 @@ def operation(
     max_bytes: int = MAX_BODY_BYTES,
     is_cut: bool = False,
     spare: Spare | None = None,
+    slow_seconds: float = SLOW_SECONDS,
+    is_failure: Callable[[HttpReply], bool] = is_failure,
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
-    current = Operation(platform, name, repeatable, read_seconds, max_bytes, is_cut, spare)
+    limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure)
+    current = Operation(platform, name, repeatable, *limits)
     token = _operation.set(current)
     try:
         yield current

@@ -10,7 +10,13 @@ have a workflow yet, the primary is asked.
 from app.queries.archived import ArchivedFilters, archived_list, archived_workflow
 from app.queries.cursors import CURSOR_PATTERN, cursor_of
 from app.queries.details import WAITS_FOR_WORKER, workflow_detail
-from app.queries.gauges import MOST_COUNTED, live_workflows, platform_health, platform_states
+from app.queries.gauges import (
+    MOST_COUNTED,
+    live_workflows,
+    open_circuits,
+    platform_health,
+    platform_states,
+)
 from app.queries.happenings import Tail, Watched, workflow_events, workflow_tails
 from app.queries.incoming import event_waits, incoming_event, incoming_events
 from app.queries.lists import Filters, Page, workflow_list
@@ -40,6 +46,7 @@ __all__ = [
     "incoming_events",
     "lined_up",
     "live_workflows",
+    "open_circuits",
     "platform_health",
     "platform_states",
     "queue_states",

@@ -1,16 +1,39 @@
 """What is the same for all users: the numbers of live workflows, and the state of the platforms."""
 
+from datetime import timedelta
+
 from sqlalchemy import (
     func,
     select,
 )
 
 from app.db import begin_read
-from app.db.models import TERMINAL_WORKFLOW_STATUSES, WORKFLOW_STATUSES, PlatformHealth, WorkflowRow
+from app.db.models import (
+    TERMINAL_WORKFLOW_STATUSES,
+    WORKFLOW_STATUSES,
+    PlatformCircuit,
+    PlatformHealth,
+    WorkflowRow,
+)
+from app.outbound.circuits.core import IDLE_SECONDS, OPEN
 from app.platform import Json
 
 MOST_COUNTED = 250_000
 """The most live workflows that one scrape counts, because each of them is read for it."""
+
+
+# A circuit of which nothing is heard for IDLE_SECONDS is forgotten: its operation is called.
+_OPENED = (
+    select(
+        PlatformCircuit.platform,
+        PlatformCircuit.operation,
+        PlatformCircuit.reason,
+        PlatformCircuit.until,
+    )
+    .where(PlatformCircuit.state == OPEN)
+    .where(PlatformCircuit.until > func.clock_timestamp() - timedelta(seconds=IDLE_SECONDS))
+    .order_by(PlatformCircuit.platform, PlatformCircuit.operation)
+)
 
 
 def live_workflows() -> dict[str, int]:
@@ -42,7 +65,8 @@ def platform_health() -> dict[str, bool]:
 def platform_states() -> list[Json]:
     """For each platform that was asked: whether it is well, its error, and when that was seen.
 
-    `response_time` is that of the last probe, in milliseconds.
+    `response_time` is that of the last probe, in milliseconds. `circuits` are the operations that
+    are not called now, each with the reason and when a call is let through.
     """
     wanted = (
         PlatformHealth.platform,
@@ -53,4 +77,22 @@ def platform_states() -> list[Json]:
     )
     with begin_read() as connection:
         found = connection.execute(select(*wanted).order_by(PlatformHealth.platform))
-        return [dict(row) for row in found.mappings()]
+        states = [dict(row) for row in found.mappings()]
+        opened = [dict(row) for row in connection.execute(_OPENED).mappings()]
+    for state in states:
+        state["circuits"] = [
+            {name: each[name] for name in ("operation", "reason", "until")}
+            for each in opened
+            if each["platform"] == state["platform"]
+        ]
+    return states
+
+
+def open_circuits() -> dict[str, int]:
+    """The number of operations of each platform that are not called now. 0 if there were some."""
+    statement = select(PlatformCircuit.platform).distinct()
+    with begin_read() as connection:
+        known: dict[str, int] = dict.fromkeys(connection.execute(statement).scalars(), 0)
+        for row in connection.execute(_OPENED):
+            known[row.platform] += 1
+    return known

@@ -78,7 +78,12 @@ class AgoraApi:
     ) -> Json:
         headers = {"Authorization": f"Basic {self._basic}", "Content-Type": "application/json"}
         with http.operation(
-            "agora", name, repeatable=True, read_seconds=_READ_SECONDS, spare=self._spare
+            "agora",
+            name,
+            repeatable=True,
+            read_seconds=_READ_SECONDS,
+            slow_seconds=http.SLOW_SECONDS if method == "GET" else _READ_SECONDS - 5.0,
+            spare=self._spare,
         ):
             reply = http.send(method, self._url, headers=headers, body=body, params=params)
             answer = reply.json()

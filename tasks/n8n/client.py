@@ -98,13 +98,19 @@ class N8nApi:
     ) -> object:
         url = self._settings.base_url + path
         # The n8n workflow has run, however long its answer is. Only an id is read from it.
-        own = self._settings
+        own, is_run = self._settings, method == "POST"
         with http.operation(
-            "n8n", name, repeatable=True, is_cut=method == "POST",
+            "n8n",
+            name,
+            repeatable=True,
+            is_cut=is_run,
+            # n8n may answer only when the n8n workflow has ended, which may take long.
+            slow_seconds=http.READ_SECONDS if is_run else http.SLOW_SECONDS,
+            is_failure=lambda reply: reply.status >= 500 and not (is_run and _has_thrown(reply)),
             spare=spare(SETTING, own.api_key, own.api_key_old),
-        ):  # fmt: skip
+        ):
             reply = http.send(method, url, headers=headers, body=body, params=params)
-            if reply.status == 500 and method == "POST" and _said(reply) == _THREW:
+            if is_run and _has_thrown(reply):
                 raise _failed()
             if reply.status >= 400:
                 raise _refused(reply, setting)
@@ -144,6 +150,10 @@ def _not_from_n8n(reply: http.HttpReply) -> Retryable:
 def _said(reply: http.HttpReply) -> object:
     answer = reply.json()
     return answer.get("message") if isinstance(answer, dict) else None
+
+
+def _has_thrown(reply: http.HttpReply) -> bool:
+    return reply.status == 500 and _said(reply) == _THREW
 
 
 def _failed() -> Permanent:

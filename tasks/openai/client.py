@@ -34,6 +34,8 @@ _EXHAUSTED = frozenset(
 )
 SETTING = "OPENAI_API_KEY"
 _READ_SECONDS = 45.0
+_WRITING_SECONDS = 30.0
+"""A model that writes an answer for longer counts as slow."""
 _LOST = "no_answer"
 
 
@@ -94,7 +96,12 @@ class OpenAIApi:
         import openai
 
         with http.operation(
-            "openai", name, repeatable=True, read_seconds=_READ_SECONDS, spare=self._spare
+            "openai",
+            name,
+            repeatable=True,
+            read_seconds=_READ_SECONDS,
+            slow_seconds=_WRITING_SECONDS if is_billed else http.SLOW_SECONDS,
+            spare=self._spare,
         ):
             try:
                 return perform()

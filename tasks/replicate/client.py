@@ -36,6 +36,8 @@ MAX_OUTPUT_BYTES = 40 * 1024 * 1024
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A prediction in an answer has its output, which may be a picture as a data URI, and its log."""
 _TRANSFER_SECONDS = 60.0
+_SLOW_SECONDS = {"files.create": 30.0, "predictions.create": 10.0}
+"""After how long a call counts as slow: one sends a file, one may start a model."""
 _MODEL_SECONDS = 600.0
 _MAX_PAGES = 20
 # The names that face-swap models use for the picture that is changed, and for the picture whose
@@ -270,6 +272,7 @@ class ReplicateApi:
             read_seconds=_TRANSFER_SECONDS,
             max_bytes=_MAX_ANSWER_BYTES,
             spare=self._spare,
+            slow_seconds=_SLOW_SECONDS.get(name, http.SLOW_SECONDS),
         ):
             try:
                 return perform()

@@ -135,7 +135,9 @@ class StripeApi:
     def _call(self, name: str, perform: Callable[[], Any], *, repeatable: bool) -> Json:
         import stripe
 
-        with http.operation("stripe", name, repeatable=repeatable, spare=self._spare):
+        with http.operation(
+            "stripe", name, repeatable=repeatable, is_failure=_is_failure, spare=self._spare
+        ):
             try:
                 result: Json = perform().to_dict()
             except stripe.StripeError as err:
@@ -197,6 +199,15 @@ def _sdk(settings: StripeSettings) -> "stripe.StripeClient":
     )
 
 
+def _is_failure(reply: http.HttpReply) -> bool:
+    """Whether Stripe does not work. A stored 5xx, which it repeats, says nothing of now."""
+    return reply.status >= 500 and not _is_stored(reply.headers)
+
+
+def _is_stored(headers: Mapping[str, Any]) -> bool:
+    return str(headers.get("idempotent-replayed")).lower() == "true"
+
+
 def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
     """The outcome of a call after an error of the SDK.
 
@@ -214,7 +225,7 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
         # or sent an answer that cannot be read. In each case the effect may have happened.
         said = f"stripe answered {status}: {message}"
         return (Retryable if repeatable else Unknown)(said, code="conflict")
-    if status >= 500 and str(headers.get("idempotent-replayed")).lower() == "true":
+    if status >= 500 and _is_stored(headers):
         # Stripe stores a 500 under the key too, so only a new key can succeed.
         return Retryable(
             f"stripe repeats a stored answer with status {status}",

@@ -28,6 +28,8 @@ adopts or deletes it."""
 _PAGE = 100
 _MAX_PAGES = 20
 _UPLOAD_SECONDS = 60.0
+_SLOW_SECONDS = 15.0
+"""A call that sends something counts as slow after so long."""
 
 
 class VercelApi:
@@ -115,9 +117,13 @@ class VercelApi:
         base = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         own = self._settings
         with http.operation(
-            "vercel", name, repeatable=repeatable, read_seconds=_UPLOAD_SECONDS,
+            "vercel",
+            name,
+            repeatable=repeatable,
+            read_seconds=_UPLOAD_SECONDS,
+            slow_seconds=_SLOW_SECONDS if method == "POST" else http.SLOW_SECONDS,
             spare=spare(SETTING, own.token, own.token_old),
-        ):  # fmt: skip
+        ):
             reply = http.send(
                 method,
                 self._settings.base_url + path,

@@ -5,6 +5,14 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 
+class OpenCircuit(BaseModel):
+    """An operation that is not called for a while, because calls of it have failed or were slow."""
+
+    operation: str
+    reason: str
+    until: datetime = Field(description="Then one call tries whether the platform serves again.")
+
+
 class PlatformState(BaseModel):
     """Whether a platform serves this installation."""
 
@@ -16,6 +24,7 @@ class PlatformState(BaseModel):
     error: str | None = Field(description="What it answered, if it is not well.")
     response_time: int = Field(description="Of the last probe, in milliseconds.")
     checked_at: datetime
+    circuits: list[OpenCircuit] = Field(description="The operations that are not called now.")
 
 
 class PlatformList(BaseModel):

@@ -50,7 +50,12 @@ from app.db.models.machinery import (
     WorkerPresence,
 )
 from app.db.models.people import ApiKey, ApproverGroup, Organisation, Project, User
-from app.db.models.platforms import PlatformHealth, PlatformLog, WebhookDelivery
+from app.db.models.platforms import (
+    PlatformCircuit,
+    PlatformHealth,
+    PlatformLog,
+    WebhookDelivery,
+)
 from app.db.models.record import EventRow, IntentRow, PlatformObject, WatchedWorkflow
 from app.db.models.schedules import (
     OVERLAPS,
@@ -139,6 +144,7 @@ __all__ = [
     "LaneEntryRow",
     "LaneRow",
     "Organisation",
+    "PlatformCircuit",
     "PlatformHealth",
     "PlatformLog",
     "PlatformObject",

@@ -95,3 +95,15 @@ class PlatformHealth(Base):
     error: Mapped[str | None]
     response_time: Mapped[int]
     checked_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class PlatformCircuit(Base):
+    """The last change of a circuit: whether an operation of a platform is called."""
+
+    __tablename__ = "platform_circuits"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    reason: Mapped[str]
+    until: Mapped[datetime | None]
+    changed_at: Mapped[datetime]

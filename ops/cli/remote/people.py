@@ -199,6 +199,9 @@ def platforms(is_json: bool) -> None:
         seen = time_of(item["checked_at"])
         state = f"ok  {item['response_time']} ms" if item["is_ok"] else f"NOT OK  {item['error']}"
         click.echo(f"{item['platform']}  {seen}  {state}")
+        for each in item["circuits"]:
+            until = time_of(each["until"])
+            click.echo(f"    {each['operation']} not called until {until}: {each['reason']}")
     if not found["items"]:
         click.echo("no platform has been probed yet, or none has a credential")
 

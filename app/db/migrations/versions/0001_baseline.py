@@ -65,6 +65,7 @@ _TABLES = (
     "webhook_attempts",
     "platform_logs",
     "platform_health",
+    "platform_circuits",
     "worker_presence",
     "job_results",
     "reconciler_beat",

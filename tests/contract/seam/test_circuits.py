@@ -1,0 +1,248 @@
+"""The seam's calls pass circuits, which processes share through Valkey."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from app.errors import NotServed, Outcome, Permanent, Retryable
+from app.outbound import circuits, http
+from app.outbound.circuits.core import CLOSED, OPEN
+from app.outbound.circuits.guard import Guard
+from app.outbound.circuits.stores import Shared, Stores
+from app.outbound.circuits.telling import Change
+from app.settings import Settings
+from tests.contract.seam.vendor import Vendor, eventually, vendor
+
+PRINT = ("press", "print")
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def press() -> Iterator[Vendor]:
+    with vendor() as made:
+        yield made
+
+
+@pytest.fixture
+def shared(configure: Callable[..., Settings], fresh_database: str, valkey_url: str) -> str:
+    """Calls of this process pass circuits in this Valkey; its address."""
+    configure(DATABASE_URL=fresh_database, REDIS_URL=valkey_url)
+    circuits.share(valkey_url)
+    return valkey_url
+
+
+class Other:
+    """Another process with the same Valkey; the changes that it tells of."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.changes: list[Change] = []
+        self.guard = Guard(Stores(Shared(redis_url)), self.changes.append)
+
+    def is_open(self, slow_seconds: float = 4.0) -> bool:
+        """Whether it does not let a call through."""
+        try:
+            passage = self.guard.enter(PRINT, slow_seconds)
+        except NotServed:
+            return True
+        self.guard.leave(passage, is_served=None)
+        return False
+
+
+@pytest.fixture
+def other(shared: str) -> Iterator[Other]:
+    made = Other(shared)
+    yield made
+    made.guard.close()
+
+
+def is_open(press: Vendor) -> bool:
+    """Make a call; whether it was held back."""
+    try:
+        press.ask()
+    except NotServed as err:
+        return err.code == "circuit_open"
+    except Outcome:
+        return False
+    return False
+
+
+def opens(press: Vendor) -> None:
+    """Make calls until the circuit is open."""
+    eventually(lambda: is_open(press), seconds=20)
+
+
+@pytest.mark.parametrize("status", [500, 503, 529])
+def test_after_ten_calls_that_fail_no_more_are_made_by_any_process(
+    press: Vendor, shared: str, other: Other, status: int
+) -> None:
+    press.status = status
+    for _ in range(9):
+        assert press.ask() == status
+    time.sleep(0.5)
+    assert press.ask() == status
+    eventually(lambda: is_open(press), seconds=20)
+    eventually(other.is_open, seconds=5)
+    asked, calls = press.asked, list[http.HttpCall]()
+    with http.exchange_scope(time.monotonic() + 5.0, calls), pytest.raises(NotServed) as caught:
+        press.ask()
+    assert (press.asked, calls) == (asked, [])
+    assert caught.value.code == "circuit_open"
+    assert caught.value.after is not None
+    assert 0 < caught.value.after <= 2.5
+    assert "press is not asked for print: " in caught.value.message
+    assert f"failed or were slow, the last one: it answered {status}; " in caught.value.message
+    assert "the next call is made after " in caught.value.message
+    assert press.ask(operation="look") == status  # other operations have circuits of their own
+
+
+def test_a_platform_that_is_not_reached_is_not_called(press: Vendor, shared: str) -> None:
+    press.url = "http://127.0.0.1:1/"
+    opens(press)
+
+
+@pytest.mark.parametrize("status", [200, 400, 402, 404, 408, 409, 429])
+def test_a_refusal_says_that_the_platform_works(press: Vendor, shared: str, status: int) -> None:
+    press.status = status
+    assert [press.ask() for _ in range(30)] == [status] * 30
+    time.sleep(0.5)
+    assert press.ask() == status
+
+
+def test_an_address_that_a_user_has_named_has_no_circuit(
+    press: Vendor, shared: str, configure: Callable[..., Settings]
+) -> None:
+    configure(OUTBOUND_ALLOWED=press.url.split("/")[2])
+    circuits.share(shared)
+    press.status = 503
+    with http.operation("http", "GET 127.0.0.1", repeatable=True):
+        for _ in range(30):
+            assert http.send("POST", press.url, body=b"{}", is_guarded=True).status == 503
+            time.sleep(0.01)
+
+
+def test_what_ends_on_our_side_is_not_counted(press: Vendor, shared: str) -> None:
+    for _ in range(15):
+        with http.exchange_scope(time.monotonic(), []), pytest.raises(Retryable) as late:
+            press.ask()
+        assert late.value.code == "deadline_passed"
+        with pytest.raises(Permanent), http.operation("press", "print", repeatable=True):
+            http.send("POST", "nowhere")
+    press.hang()
+    with ThreadPoolExecutor(15) as pool:
+
+        def cut() -> None:
+            """The attempt ends before the platform has had its time."""
+            with (
+                http.exchange_scope(time.monotonic() + 0.6, []),
+                pytest.raises(Retryable) as lost,
+            ):
+                press.ask()
+            assert lost.value.code == "no_answer"
+
+        for each in [pool.submit(cut) for _ in range(15)]:
+            each.result(30)
+    press.goes_on.set()
+    time.sleep(0.5)
+    assert press.ask() == 200
+
+
+def test_calls_that_hang_open_it_while_they_run(press: Vendor, other: Other) -> None:
+    press.hang()
+    with ThreadPoolExecutor(12) as pool:
+        running = [pool.submit(press.ask, slow=1.0) for _ in range(12)]
+        eventually(other.is_open, seconds=20)
+        assert not any(each.done() for each in running)
+        press.goes_on.set()
+        assert {each.result(30) for each in running} == {200}
+
+
+def test_it_closes_after_three_calls_that_succeed_and_old_calls_do_not_open_it(
+    press: Vendor, shared: str, other: Other
+) -> None:
+    press.hang()
+    with ThreadPoolExecutor(24) as pool:
+        running = [pool.submit(press.ask, slow=0.5) for _ in range(12)]
+        eventually(other.is_open, seconds=20)
+        press.goes_on.set()
+        hanging, press.status = press.asked, 200
+        eventually(lambda: not is_open(press) and press.asked >= hanging + 3, seconds=30)
+        for each in running:
+            each.result(30)
+    time.sleep(0.5)
+    assert [press.ask() for _ in range(20)] == [200] * 20
+    eventually(lambda: not other.is_open(), seconds=5)
+
+
+def test_one_call_at_a_time_tries_and_a_failure_doubles_the_wait(
+    press: Vendor, shared: str
+) -> None:
+    press.status = 503
+    opens(press)
+    asked = press.asked
+    press.hang()
+    time.sleep(2.2)
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(is_open, press) for _ in range(8)]
+        eventually(lambda: sum(each.done() for each in running) == 7, seconds=20)
+        assert press.asked == asked + 1
+        press.goes_on.set()
+        assert sum(each.result(30) for each in running) == 7
+    with pytest.raises(NotServed) as caught:
+        press.ask()
+    assert caught.value.after is not None
+    assert 2.0 < caught.value.after <= 5.0
+    assert "the call that tried whether it is over failed: it answered 503" in str(caught.value)
+
+
+def test_a_trial_that_hangs_has_failed_before_it_ends(press: Vendor, other: Other) -> None:
+    press.status = 503
+    opens(press)
+    press.hang()
+    time.sleep(2.2)
+    with ThreadPoolExecutor(1) as pool:
+        trial = pool.submit(press.ask, slow=0.3)
+
+        def has_failed() -> bool:
+            try:
+                other.guard.leave(other.guard.enter(PRINT, 4.0), is_served=None)
+            except NotServed as err:
+                return "no answer within 0.3 s" in err.message
+            return False
+
+        eventually(has_failed, seconds=10)
+        assert not trial.done()
+        press.goes_on.set()
+        trial.result(30)
+
+
+def test_without_valkey_each_process_counts_for_itself(
+    press: Vendor, configure: Callable[..., Settings], fresh_database: str
+) -> None:
+    configure(DATABASE_URL=fresh_database, REDIS_URL=NOWHERE)
+    circuits.share(NOWHERE)
+    press.status = 503
+    opens(press)
+    other = Other(NOWHERE)
+    assert not other.is_open()
+    other.guard.close()
+
+
+def test_a_change_is_told_once_by_the_process_that_made_it(
+    press: Vendor, shared: str, other: Other
+) -> None:
+    for _ in range(10):
+        other.guard.leave(other.guard.enter(PRINT, 4.0), is_served=False, why="it answered 503")
+    eventually(lambda: bool(other.changes), seconds=5)
+    (change,) = other.changes
+    assert (change.platform, change.operation, change.state) == (*PRINT, OPEN)
+    assert change.until is not None
+    assert "10 of 10 calls" in change.why
+    time.sleep(2.2)
+    for _ in range(3):
+        with suppress(NotServed):
+            other.guard.leave(other.guard.enter(PRINT, 4.0), is_served=True)
+    eventually(lambda: len(other.changes) == 2, seconds=5)
+    assert other.changes[1].state == CLOSED
