@@ -4,6 +4,7 @@ from app import clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
 from app.outbound import circuits
+from app.tariffs import current
 from chains import admission, dispatch, envelopes, registry
 from chains.incoming import known
 from chains.starting import dispatching
@@ -23,5 +24,6 @@ def forget() -> None:
     registry.forget()
     known.forget()
     settings.forget()
+    current.forget()
     for cached in (engines._engine, celery_app, envelopes.envelope):
         cached.cache_clear()

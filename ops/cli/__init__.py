@@ -48,6 +48,7 @@ _MODULES = {
     "triggers": "remote.incoming",
     "event-sources": "remote.incoming",
     "archive": "remote.archive",
+    "prices": "local.prices",
     "keys": "local.keys",
     "events": "local.events",
     "web": "local.processes",

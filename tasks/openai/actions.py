@@ -5,6 +5,10 @@ from pydantic import Field
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, ActionOutput, Effect, Json, action
+from app.tariffs import current
+from app.tariffs.book import Cost
+from app.tariffs.rows import ANY_TIER
+from tasks import tariffs
 from tasks.openai.client import OpenAIApi, api
 from tasks.openai.settings import OpenAISettings
 
@@ -12,17 +16,6 @@ _MAX_BRIEF = 8000
 _MAX_TOKENS = (300, 2_400, 19_200)
 """The tokens that the model may write, reasoning included: the second and third numbers are for a
 caption that was cut off by the one before."""
-# Micro-USD per million tokens (input, output). https://openai.com/api/pricing/
-_PRICES = {
-    "gpt-4o-mini": (150_000, 600_000),
-    "gpt-4o": (2_500_000, 10_000_000),
-    "gpt-4.1-nano": (100_000, 400_000),
-    "gpt-4.1-mini": (400_000, 1_600_000),
-    "gpt-4.1": (2_000_000, 8_000_000),
-    "gpt-5-nano": (50_000, 400_000),
-    "gpt-5-mini": (250_000, 2_000_000),
-    "gpt-5": (1_250_000, 10_000_000),
-}
 _SYSTEM = (
     "You write captions for a gallery of pictures. Answer with the caption only: at most two "
     "sentences, plain text, no quotation marks. Do not claim that the pictures are photographs "
@@ -105,7 +98,7 @@ caption.describe(output=Caption, example={"brief": "A circus in the rain", "styl
 def caption_ceiling(given: CaptionInput) -> int:
     """The cost of all calls that may be made, if each writes as much as it may."""
     model, read = OpenAISettings.current().caption_model, _most_tokens(given)
-    return sum(cost(model, read, written) for written in _MAX_TOKENS)
+    return sum(_most(model, read, written) for written in _MAX_TOKENS)
 
 
 @caption.costs_if_lost
@@ -113,7 +106,7 @@ def lost_cost(request: Json) -> int:
     """What OpenAI may bill for a call whose answer is lost: as many tokens as it may write. That is
     mostly too much; it stops a workflow early rather than late."""
     read = _tokens_of(request["system"], request["user"])
-    return cost(request["model"], read, request["max_tokens"])
+    return _most(request["model"], read, request["max_tokens"])
 
 
 def _most_tokens(given: CaptionInput) -> int:
@@ -134,6 +127,7 @@ def _user(given: CaptionInput) -> str:
 def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
     """The first answer that was not cut off, and the tokens of all answers."""
     openai, tokens = api(), 0
+    _check_alive(OpenAISettings.current().caption_model)
     for number, max_tokens in enumerate(_MAX_TOKENS):
         request = {
             "model": OpenAISettings.current().caption_model,
@@ -145,8 +139,8 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
             "chat.completions.create", request, lambda r, key: _complete(openai, r, key)
         )
         # Also for an answer that an earlier attempt has recorded: it may not have booked it.
-        price = cost(made["model"], made["input_tokens"], made["output_tokens"])
-        call.spend(price, of=f"{call.step_key}#{call.generation}#{number}")
+        of = f"{call.step_key}#{call.generation}#{number}"
+        tariffs.spend(call, "openai", cost(made), of=of)
         tokens += made["input_tokens"] + made["output_tokens"]
         if made["finish_reason"] != "length":
             return made, tokens
@@ -157,15 +151,46 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
     )
 
 
-def cost(model: str, input_tokens: int, output_tokens: int) -> int:
-    """The cost in micro-USD, rounded up; an unknown model is counted at the table's highest price.
+def cost(made: Json) -> Cost:
+    """What a completion costs. The tokens that were read from a cache or written to one are among
+    `input_tokens`, and each kind has a price of its own; the reply says the tier."""
+    cached, kept = made.get("cached_tokens", 0), made.get("cache_write_tokens", 0)
+    used = {
+        "input_tokens": max(0, made["input_tokens"] - cached - kept),
+        "cached_tokens": cached,
+        "cache_write_tokens": kept,
+        "output_tokens": made["output_tokens"],
+    }
+    return tariffs.book("openai").cost(
+        made["model"],
+        used,
+        current.today(),
+        tier=made.get("tier") or ANY_TIER,
+        context=made["input_tokens"],
+    )
 
-    >>> cost("gpt-4o-mini-2024-07-18", 1000, 100)
-    210
-    """
-    names = [name for name in _PRICES if model == name or model.startswith(f"{name}-20")]
-    read, written = _PRICES[max(names, key=len)] if names else max(_PRICES.values())
-    return -(-(input_tokens * read + output_tokens * written) // 1_000_000)
+
+def _most(model: str, read: int, written: int) -> int:
+    """The most that a completion costs, in micro-USD: all that it reads may be written to a cache,
+    which is dearer for some models."""
+    book, on = tariffs.book("openai"), current.today()
+    kinds = ("input_tokens", "cache_write_tokens")
+    return max(
+        book.cost(model, {kind: read, "output_tokens": written}, on, context=read).micro_usd
+        for kind in kinds
+    )
+
+
+def _check_alive(model: str) -> None:
+    """Raise Permanent if OpenAI has ended the model."""
+    end = tariffs.book("openai").has_ended(model, current.today())
+    if end is not None:
+        instead = f"choose {end.successor}" if end.successor else "choose another"
+        raise Permanent(
+            f"OpenAI has ended the model {model} on {end.on}: {instead} (OPENAI_CAPTION_MODEL)",
+            code="model_ended",
+            detail={"model": model, "ended_on": str(end.on), "successor": end.successor},
+        )
 
 
 def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:

@@ -63,7 +63,8 @@ class OpenAIApi:
     def complete(self, model: str, system: str, user: str, max_tokens: int, key: str) -> Json:
         """Let the model write an answer of at most `max_tokens`.
 
-        Returns {text, refusal, finish_reason, model, input_tokens, output_tokens}.
+        Returns {text, refusal, finish_reason, model, tier, input_tokens, cached_tokens,
+        cache_write_tokens, output_tokens}. `tier` is the one that was used, or None.
         """
         made = self._call(
             "chat.completions.create",
@@ -79,12 +80,16 @@ class OpenAIApi:
             is_billed=True,
         )
         choice, usage = made.choices[0], made.usage
+        details = usage.prompt_tokens_details if usage else None
         return {
             "text": choice.message.content or "",
             "refusal": choice.message.refusal,
             "finish_reason": choice.finish_reason,
             "model": made.model,
+            "tier": made.service_tier,
             "input_tokens": usage.prompt_tokens if usage else 0,
+            "cached_tokens": (details.cached_tokens or 0) if details else 0,
+            "cache_write_tokens": (details.cache_write_tokens or 0) if details else 0,
             "output_tokens": usage.completion_tokens if usage else 0,
         }
 

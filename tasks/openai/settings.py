@@ -17,5 +17,5 @@ class OpenAISettings(PlatformSettings):
     api_key_old: SecretStr = SecretStr("")
     webhook_secret: StandardSecret = SecretStr("")
     webhook_secret_old: StandardSecret = SecretStr("")
-    caption_model: str = "gpt-4o-mini"
+    caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"

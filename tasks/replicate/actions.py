@@ -8,7 +8,6 @@ https://replicate.com/docs/topics/predictions/lifecycle
 import hashlib
 import mimetypes
 from datetime import timedelta
-from math import ceil
 
 from pydantic import Field
 
@@ -29,6 +28,9 @@ from app.platform import (
     Undo,
     action,
 )
+from app.tariffs import current
+from app.tariffs.book import Cost
+from tasks import tariffs
 from tasks.replicate import outputs
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
@@ -37,8 +39,6 @@ from tasks.signatures import text_at
 _DONE = ("succeeded", "skipped", "compensated")
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
-# An Nvidia L40S, per second. https://replicate.com/pricing
-_MICRO_USD_PER_SECOND = 975
 
 
 class PredictInput(ActionInput):
@@ -81,7 +81,7 @@ def predict(call: Call, given: PredictInput) -> Json:
     seen = call.state_of(known, lambda: replicate.prediction(known), pause)
     if seen["is_running"]:
         raise Suspend(known, poll_seconds=pause)
-    call.spend(_cost(seen), of=known)
+    tariffs.spend(call, "replicate", _cost(seen), of=known)
     if seen["status"] != "succeeded":
         raise Permanent(
             str(seen["error"] or f"the prediction ended as {seen['status']}"),
@@ -127,7 +127,7 @@ predict.describe(
 def predict_ceiling(_: PredictInput) -> int:
     """The most that a prediction is expected to cost: Replicate itself sets no limit but its own
     time-out."""
-    return ceil(ReplicateSettings.current().ceiling_seconds * _MICRO_USD_PER_SECOND)
+    return _price(ReplicateSettings.current().ceiling_seconds).micro_usd
 
 
 @predict.looked_up
@@ -164,7 +164,7 @@ def discard(call: Call, undo: Undo) -> Json:
     known = _prediction_of(call, undo, replicate)
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
-        call.spend(_cost(seen), of=known)
+        tariffs.spend(call, "replicate", _cost(seen), of=known)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE
@@ -208,10 +208,15 @@ def _perform_upload(call: Call, replicate: ReplicateApi, request: Json) -> Json:
     return replicate.upload(blob.data, filename, blob.content_type, metadata)
 
 
-def _cost(seen: Json) -> int:
-    """What an ended prediction costs, in micro-USD, also if it failed or was stopped: the time
-    that it ran, as Replicate says it."""
-    return ceil(float(seen["predict_seconds"]) * _MICRO_USD_PER_SECOND)
+def _cost(seen: Json) -> Cost:
+    """What an ended prediction costs, also if it failed or was stopped: the time that it ran, as
+    Replicate says it."""
+    return _price(float(seen["predict_seconds"]))
+
+
+def _price(seconds: float) -> Cost:
+    hardware = ReplicateSettings.current().hardware
+    return tariffs.book("replicate").cost(hardware, {"seconds": seconds}, current.today())
 
 
 def _keep(call: Call, prediction: str, data: bytes) -> Json:

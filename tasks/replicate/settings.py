@@ -10,6 +10,7 @@ from tasks.signatures import StandardSecret
 class ReplicateSettings(PlatformSettings):
     """`face_swap_model` is `owner/name` or `owner/name:version`.
 
+    `hardware` is what the model runs on, by whose price its seconds are counted.
     `poll_seconds` is the time between two status requests for a prediction that has not ended. A
     workflow with a budget reserves the price of `ceiling_seconds` for each prediction.
     """
@@ -23,4 +24,5 @@ class ReplicateSettings(PlatformSettings):
     webhook_secret_old: StandardSecret = SecretStr("")
     face_swap_model: str = "playalter-sandbox/face-swap"
     poll_seconds: float = Field(default=120.0, gt=0)
+    hardware: str = "gpu-l40s"
     ceiling_seconds: float = Field(default=60.0, gt=0)

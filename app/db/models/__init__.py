@@ -56,6 +56,7 @@ from app.db.models.platforms import (
     PlatformLog,
     WebhookDelivery,
 )
+from app.db.models.prices import PriceGap, PriceRow
 from app.db.models.record import EventRow, IntentRow, PlatformObject, WatchedWorkflow
 from app.db.models.schedules import (
     OVERLAPS,
@@ -148,6 +149,8 @@ __all__ = [
     "PlatformHealth",
     "PlatformLog",
     "PlatformObject",
+    "PriceGap",
+    "PriceRow",
     "Project",
     "QueueRow",
     "ReconcilerBeat",

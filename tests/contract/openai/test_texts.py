@@ -1,12 +1,15 @@
 """What only OpenAI does: briefs that are refused, and the cost of a caption."""
 
-import doctest
+import os
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-import tasks.openai.actions
 from app import db
 from app.errors import Permanent, Retryable, Unknown
+from app.platform import Json
+from app.settings import Settings
 from tasks.openai.actions import CaptionInput, caption_ceiling, cost, lost_cost
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
@@ -28,11 +31,39 @@ def test_a_caption_costs_what_its_tokens_cost(step: Claim) -> None:
     assert made["tokens"] > 0
 
 
-def test_cost_is_rounded_up_and_an_unknown_model_is_dear() -> None:
-    assert doctest.testmod(tasks.openai.actions).failed == 0
-    assert cost("gpt-4o-mini", 1, 0) == 1
-    assert cost("gpt-4o-mini-2024-07-18", 1000, 0) < cost("gpt-4o-2024-08-06", 1000, 0)
-    assert cost("something-new", 10, 10) == cost("gpt-4o", 10, 10)
+def answered(model: str, read: int = 0, written: int = 0, **more: Any) -> Json:
+    return {"model": model, "input_tokens": read, "output_tokens": written, **more}
+
+
+def test_each_kind_of_token_has_its_price(settings: Settings) -> None:
+    assert cost(answered("gpt-6-sol", 1)).micro_usd == 2
+    assert cost(answered("gpt-6-sol-2026-09-01", 1_000, 100)).micro_usd == 3_000
+    part = cost(answered("gpt-6-sol", 1_000, 100, cached_tokens=400, cache_write_tokens=100))
+    assert part.micro_usd == 500 * 2 + 400 * 0.2 + 100 * 2.5 + 100 * 10
+    assert cost(answered("gpt-6-sol", 1_000, 100, tier="flex")).micro_usd == 1_500
+    assert cost(answered("gpt-6-sol", 1_000, 100, tier="priority")).micro_usd == 6_000
+    assert not part.estimated
+
+
+def test_what_has_no_price_is_counted_at_the_dearest(settings: Settings) -> None:
+    unknown = cost(answered("something-new", 10, 10))
+    assert unknown.micro_usd == cost(answered("gpt-5.5", 10, 10)).micro_usd == 350
+    assert unknown.estimated == (
+        ("something-new", "input_tokens"),
+        ("something-new", "output_tokens"),
+    )
+    tier = cost(answered("gpt-6-sol", 1_000, tier="platinum"))
+    assert (tier.micro_usd, tier.estimated) == (12_000, (("platinum", "tier"),))
+
+
+def test_a_model_that_has_ended_is_not_asked(
+    configure: Callable[..., Settings], step: Claim, vendors: Vendors
+) -> None:
+    asked = caption(step)
+    configure(OPENAI_CAPTION_MODEL="gpt-4.1-nano", DATABASE_URL=os.environ["DATABASE_URL"])
+    with pytest.raises(Permanent, match=r"ended the model gpt-4\.1-nano on 2026-10-23.*gpt-6-luna"):
+        asked.run()
+    assert vendors.count("captions") == 0
 
 
 @pytest.mark.parametrize(("reasoning", "calls"), [(0, 1), (290, 2), (2_395, 3)])

@@ -66,6 +66,8 @@ _TABLES = (
     "platform_logs",
     "platform_health",
     "platform_circuits",
+    "prices",
+    "price_gaps",
     "worker_presence",
     "job_results",
     "reconciler_beat",

@@ -1,0 +1,37 @@
+"""Tables of the operators' prices, and of what had none."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, CheckConstraint, Numeric, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.models.base import NOW, Base
+
+
+class PriceRow(Base):
+    """An operator's price of a unit of an item from a day on (see app/tariffs)."""
+
+    __tablename__ = "prices"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    item: Mapped[str] = mapped_column(primary_key=True)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str] = mapped_column(primary_key=True, server_default=text("''"))
+    context_over: Mapped[int] = mapped_column(
+        BigInteger, primary_key=True, server_default=text("0")
+    )
+    starts_on: Mapped[date] = mapped_column(primary_key=True)
+    usd: Mapped[Decimal] = mapped_column(Numeric)
+    source: Mapped[str] = mapped_column(server_default=text("''"))
+    set_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    __table_args__ = (CheckConstraint("usd >= 0", name="prices_usd"),)
+
+
+class PriceGap(Base):
+    """Something that was used and had no price, so that its cost was estimated."""
+
+    __tablename__ = "price_gaps"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    item: Mapped[str] = mapped_column(primary_key=True)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    noted_at: Mapped[datetime] = mapped_column(server_default=NOW)

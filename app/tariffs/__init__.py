@@ -1,0 +1,1 @@
+"""What the use of platforms costs: dated prices, those that ship and those of the operators."""

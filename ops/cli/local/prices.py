@@ -1,0 +1,170 @@
+"""`playalter prices`: what platforms cost, directly in the database."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING
+
+import click
+
+from ops.cli.exits import USAGE, leave
+from ops.cli.local.settings import configured, stores
+
+if TYPE_CHECKING:  # as in ops/cli/local/settings.py
+    from app.tariffs.rows import Price
+
+
+@click.group(invoke_without_command=True)
+@click.option("--platform", help="Only the prices of this platform.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def prices(context: click.Context, platform: str | None, is_json: bool) -> None:
+    """List what platforms cost: prices that ship, and those of the operators, which count first.
+
+    At the end stand models that end soon, and what was used and had no price: its cost was
+    estimated at the dearest price of its platform.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    configured(is_demo_allowed=True)
+    from app.tariffs import current
+    from tasks import tariffs
+
+    with stores():
+        own, gaps = current.own_rows(), current.gaps()
+    names = sorted({*tariffs.platforms(), *(row.platform for row in own)})
+    if platform is not None and platform not in names:
+        leave(USAGE, f"{platform} has no prices; {', '.join(names)} have")
+    wanted = [name for name in names if platform in (None, name)]
+    shipped = [row for name in wanted for row in tariffs.shipped(name).prices]
+    mine = [row for row in own if row.platform in wanted]
+    missing = [gap for gap in gaps if platform in (None, gap["platform"])]
+    ends = [warned for name in wanted if (warned := _warnings(name))]
+    if is_json:
+        rows = [_json(row, is_own=False) for row in shipped]
+        rows += [_json(row, is_own=True) for row in mine]
+        told = [{**gap, "noted_at": str(gap["noted_at"])} for gap in missing]
+        warned = [line for lines in ends for line in lines]
+        click.echo(json.dumps({"prices": rows, "missing": told, "warnings": warned}, indent=2))
+        return
+    _print_rows(shipped, mine)
+    for line in [line for lines in ends for line in lines]:
+        click.echo(f"! {line}")
+    for gap in missing:
+        click.echo(
+            f"! {gap['platform']}: {gap['item']} has no price for {gap['unit']}; its cost is"
+            f" estimated (last used {gap['noted_at']:%Y-%m-%d %H:%M}); set it by"
+            f" playalter prices set {gap['platform']} {gap['item']} {gap['unit']} USD"
+        )
+
+
+@prices.command("set")
+@click.argument("platform")
+@click.argument("item")
+@click.argument("unit")
+@click.argument("usd")
+@click.option("--from", "starts_on", help="The day from which it counts, such as 2026-12-31.")
+@click.option("--tier", default="", help="Only for this level of service.")
+@click.option("--context-over", type=int, default=0, help="Only for more tokens of context.")
+@click.option("--source", default="", help="Where the price was read.")
+def set_price(
+    platform: str,
+    item: str,
+    unit: str,
+    usd: str,
+    starts_on: str | None,
+    tier: str,
+    context_over: int,
+    source: str,
+) -> None:
+    """Set what UNIT of ITEM costs: USD for a million tokens, a second or a picture.
+
+    ITEM is a model or hardware. UNIT is input_tokens, cached_tokens, cache_write_tokens,
+    output_tokens, seconds or pictures. Without --from, it counts from today.
+    """
+    configured(is_demo_allowed=True)
+    from app.tariffs import current
+    from app.tariffs.rows import InvalidPrice, price
+
+    day = starts_on or str(current.today())
+    try:
+        made = price(
+            platform, item, unit, usd, day, tier=tier, context_over=context_over, source=source
+        )
+    except InvalidPrice as err:
+        leave(USAGE, str(err))
+    with stores():
+        current.keep(made)
+    click.echo(f"{_line(made)}; running processes use it within {current.FRESH_SECONDS:.0f} s")
+
+
+@prices.command()
+@click.argument("platform")
+@click.argument("item")
+@click.argument("unit")
+@click.argument("starts_on", metavar="FROM")
+@click.option("--tier", default="", help="The level of service.")
+def remove(platform: str, item: str, unit: str, starts_on: str, tier: str) -> None:
+    """Delete an operator's price that counts from the day FROM."""
+    configured(is_demo_allowed=True)
+    from app.tariffs import current
+
+    try:
+        day = date.fromisoformat(starts_on)
+    except ValueError:
+        leave(USAGE, f"{starts_on!r} is no day such as 2026-11-30")
+    with stores():
+        count = current.remove(platform, item, unit, day, tier)
+    if not count:
+        leave(USAGE, "there is no such price of the operators (playalter prices lists them)")
+    click.echo(f"deleted: {platform} {item} {unit} from {day}")
+
+
+def _warnings(platform: str) -> list[str]:
+    from app.tariffs import current
+    from tasks import tariffs
+
+    book, on = tariffs.book(platform), current.today()
+    told = [book.warning(end.model, on) for end in tariffs.shipped(platform).ends]
+    return [f"{platform}: {line}" for line in told if line]
+
+
+def _print_rows(shipped: Iterable["Price"], own: Iterable["Price"]) -> None:
+    by_platform: dict[str, list[str]] = defaultdict(list)
+    for row in shipped:
+        by_platform[row.platform].append(f"  {_line(row)}")
+    for row in own:
+        by_platform[row.platform].append(f"* {_line(row)}")
+    for name, lines in sorted(by_platform.items()):
+        click.echo(name)
+        for line in lines:
+            click.echo(line)
+    click.echo("(* of the operators)")
+
+
+def _line(row: "Price") -> str:
+    from app.tariffs.rows import UNITS
+
+    per = "a million" if UNITS[row.unit] > 1 else "one"
+    only = f", tier {row.tier}" if row.tier else ""
+    only += f", context over {row.context_over:,}" if row.context_over else ""
+    source = f"  ({row.source})" if row.source else ""
+    return f"{row.item} {row.unit}: {row.usd:f} USD {per}{only}, from {row.starts_on}{source}"
+
+
+def _json(row: "Price", *, is_own: bool) -> dict[str, object]:
+    return {
+        "platform": row.platform,
+        "item": row.item,
+        "unit": row.unit,
+        "usd": f"{row.usd:f}",
+        "tier": row.tier or None,
+        "context_over": row.context_over,
+        "from": str(row.starts_on),
+        "source": row.source or None,
+        "is_own": is_own,
+    }
+
+
+COMMANDS = {"prices": prices}

@@ -1,0 +1,35 @@
+"""The prices that ship, in `prices.json` of a platform's folder, and the book made of them."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from app.engine.call import Call
+from app.tariffs import current
+from app.tariffs.book import Cost, PriceBook
+from app.tariffs.rows import Tariff, tariff
+
+_FOLDER = Path(__file__).parent
+
+
+def platforms() -> list[str]:
+    """The platforms with prices that ship."""
+    return sorted(path.parent.name for path in _FOLDER.glob("*/prices.json"))
+
+
+@lru_cache(maxsize=32)
+def shipped(platform: str) -> Tariff:
+    """The tariff that ships for a platform; an empty one if none does."""
+    path = _FOLDER / platform / "prices.json"
+    return tariff(platform, json.loads(path.read_text())) if path.exists() else Tariff()
+
+
+def book(platform: str) -> PriceBook:
+    """The prices of a platform that count now."""
+    return current.book(platform, shipped(platform))
+
+
+def spend(call: Call, platform: str, cost: Cost, *, of: str) -> None:
+    """Add a cost to those of the attempt (see Call.spend), and tell what of it is an estimate."""
+    current.tell(platform, cost)
+    call.spend(cost.micro_usd, of=of)

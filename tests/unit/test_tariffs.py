@@ -1,0 +1,101 @@
+"""Prices: which row counts, what is estimated, and which models end."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from app.tariffs.book import PriceBook
+from app.tariffs.rows import InvalidPrice, Price, Tariff, price, tariff
+from tasks import tariffs
+
+DAY = date(2026, 11, 30)
+
+
+def row(usd: str, unit: str = "seconds", **more: object) -> Price:
+    item, starts_on = str(more.pop("item", "gpu")), str(more.pop("on", "2026-01-01"))
+    return price("vendor", item, unit, usd, starts_on, **more)  # type: ignore[arg-type]
+
+
+def micro(book: PriceBook, item: str = "gpu", on: date = DAY, **more: object) -> int:
+    return book.cost(item, {"seconds": 2}, on, **more).micro_usd  # type: ignore[arg-type]
+
+
+def test_a_price_counts_from_its_day() -> None:
+    book = PriceBook(Tariff((row("1"), row("3", on="2026-11-30"), row("9", on="2026-12-01"))))
+    assert micro(book, on=date(2026, 11, 29)) == 2_000_000
+    assert micro(book) == 6_000_000
+    assert micro(book, on=date(2027, 1, 1)) == 18_000_000
+
+
+def test_a_price_of_the_operators_counts_before_one_that_ships() -> None:
+    book = PriceBook(Tariff((row("1"),)), [row("0.5")])
+    assert micro(book) == 1_000_000
+    later = PriceBook(Tariff((row("1", on="2026-11-01"),)), [row("0.5", on="2026-10-01")])
+    assert micro(later) == 2_000_000  # the vendor has changed its price since
+
+
+def test_nothing_and_zero_differ() -> None:
+    book = PriceBook(Tariff((row("0"), row("7", item="other"))))
+    free = book.cost("gpu", {"seconds": 5}, DAY)
+    assert (free.micro_usd, free.estimated) == (0, ())
+    unknown = book.cost("new", {"seconds": 5, "pictures": 0}, DAY)
+    assert (unknown.micro_usd, unknown.estimated) == (35_000_000, (("new", "seconds"),))
+
+
+def test_a_tier_has_its_own_price_or_a_factor() -> None:
+    rows = (row("2"), row("3", tier="fast"))
+    book = PriceBook(Tariff(rows, {"default": Decimal(1), "flex": Decimal("0.5")}))
+    assert micro(book, tier="default") == 4_000_000
+    assert micro(book, tier="flex") == 2_000_000
+    assert PriceBook(Tariff(rows, {"fast": Decimal(9)})).cost(
+        "gpu", {"seconds": 1}, DAY, tier="fast"
+    ).micro_usd == 3_000_000  # fmt: skip
+
+
+def test_a_long_context_has_its_own_price() -> None:
+    book = PriceBook(Tariff((row("2"), row("4", context_over=272_000))))
+    assert micro(book, context=272_000) == 4_000_000
+    assert micro(book, context=272_001) == 8_000_000
+
+
+def test_a_snapshot_costs_what_its_model_costs() -> None:
+    book = PriceBook(Tariff((row("2", item="m"), row("3", item="m-2026-05-01"))))
+    assert micro(book, "m-2026-06-01") == 4_000_000
+    assert micro(book, "m-2026-05-01") == 6_000_000
+
+
+@pytest.mark.parametrize(
+    ("item", "unit", "usd", "day", "words"),
+    [
+        ("m", "hours", "1", "2026-01-01", "no unit 'hours'"),
+        ("m", "seconds", "a", "2026-01-01", "no decimal number"),
+        ("m", "seconds", "NaN", "2026-01-01", "is no price"),
+        ("m", "seconds", "-1", "2026-01-01", "0 or more"),
+        ("m", "seconds", "1", "soon", "no day"),
+        ("", "seconds", "1", "2026-01-01", "needs the name"),
+    ],
+)
+def test_a_wrong_price_is_refused(item: str, unit: str, usd: str, day: str, words: str) -> None:
+    with pytest.raises(InvalidPrice, match=words):
+        price("vendor", item, unit, usd, day)
+
+
+def test_a_model_that_ends_is_warned_of_for_sixty_days() -> None:
+    ends = {"ends": [{"model": "m", "on": "2027-01-29", "successor": "n"}]}
+    book = PriceBook(tariff("vendor", ends))
+    assert book.warning("m", date(2026, 11, 29)) is None
+    assert book.warning("m-2026-01-01", DAY) == "the model m-2026-01-01 ends on 2027-01-29; use n"
+    assert book.has_ended("m", date(2027, 1, 28)) is None
+    assert "has ended" in str(book.warning("m", date(2027, 1, 29)))
+
+
+@pytest.mark.parametrize("platform", tariffs.platforms())
+def test_what_ships_is_well_formed(platform: str) -> None:
+    shipped = tariffs.shipped(platform)
+    assert shipped.prices
+    assert all(each.usd > 0 and each.source for each in shipped.prices)
+    keys = [(p.item, p.unit, p.tier, p.context_over, p.starts_on) for p in shipped.prices]
+    assert len(keys) == len(set(keys))
+    ended = {end.model for end in shipped.ends}
+    assert not {end.successor for end in shipped.ends} & ended

@@ -1,0 +1,68 @@
+"""`playalter prices`: operators see and set what platforms cost, and what had no price."""
+
+import json
+
+import pytest
+
+from app.settings import Settings
+from app.tariffs import current
+from app.tariffs.book import Cost
+from tasks import tariffs
+from tests import forked
+
+
+def prices(*arguments: str) -> tuple[int, str]:
+    ended = forked.playalter("prices", *arguments)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.fixture(autouse=True)
+def _anew(settings: Settings) -> None:
+    current.forget()
+
+
+def used(item: str) -> Cost:
+    """What a second of this hardware costs in a process that has just started."""
+    current.forget()
+    return tariffs.book("replicate").cost(item, {"seconds": 1}, current.today())
+
+
+def test_an_operators_price_is_used_and_taken_back() -> None:
+    day = str(current.today())
+    code, said = prices("set", "replicate", "gpu-h100", "seconds", "0.0015", "--source", "a letter")
+    assert (code, "from " + day in said, "a letter" in said) == (0, True, True)
+    assert used("gpu-h100") == Cost(1500)
+    assert prices("set", "replicate", "gpu-h100", "seconds", "0")[0] == 0
+    assert used("gpu-h100") == Cost(0)
+    _, said = prices("--platform", "replicate")
+    assert "* gpu-h100 seconds: 0 USD one" in said
+    assert "gpu-l40s seconds: 0.000975 USD one" in said
+    assert prices("remove", "replicate", "gpu-h100", "seconds", day)[0] == 0
+    assert used("gpu-h100").estimated == (("gpu-h100", "seconds"),)
+    assert prices("remove", "replicate", "gpu-h100", "seconds", day)[0] == 2
+
+
+def test_what_had_no_price_is_shown_until_it_has_one() -> None:
+    current.tell("replicate", used("gpu-new"))
+    assert "gpu-new has no price for seconds" in prices()[1]
+    _, said = prices("--json", "--platform", "replicate")
+    told = json.loads(said)
+    assert [gap["item"] for gap in told["missing"]] == ["gpu-new"]
+    assert {row["item"] for row in told["prices"]} == {"gpu-l40s"}
+    prices("set", "replicate", "gpu-new", "seconds", "0.01")
+    assert json.loads(prices("--json")[1])["missing"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("set", "openai", "m", "hours", "1"), "there is no unit 'hours'"),
+        (("set", "openai", "m", "seconds", "much"), "is no decimal number of USD"),
+        (("set", "openai", "m", "seconds", "1", "--from", "soon"), "is no day such as"),
+        (("remove", "openai", "m", "seconds", "soon"), "is no day such as"),
+        (("--platform", "nobody"), "nobody has no prices"),
+    ],
+)
+def test_what_is_wrong_is_named(arguments: tuple[str, ...], words: str) -> None:
+    code, said = prices(*arguments)
+    assert (code, words in said, "Traceback" in said) == (2, True, False), said
