@@ -1,6 +1,7 @@
 """The prices of this process: what ships, and the operators' rows in the database over it.
 
-Outage mode: without PostgreSQL, the rows that were read last are used, or what ships.
+Outage mode: without PostgreSQL, the rows that were read last are used, or what ships; so too in a
+process that has no database, such as a rehearsal.
 """
 
 import threading
@@ -10,6 +11,7 @@ from datetime import UTC, date, datetime
 
 from app import db, telemetry
 from app.errors import Unavailable
+from app.settings import SettingsInvalid
 from app.tariffs.book import Cost, PriceBook
 from app.tariffs.rows import ANY_TIER, Price, Tariff
 
@@ -65,6 +67,8 @@ def book(platform: str, shipped: Tariff) -> PriceBook:
 def _read(known: _Known) -> None:
     try:
         rows = own_rows()
+    except SettingsInvalid:
+        return
     except (Unavailable, *db.UNABLE) as err:
         log.warning("prices.not_read", error=str(err).strip()[:200])
         return
