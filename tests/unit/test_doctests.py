@@ -9,6 +9,7 @@ from app import clock, keys, payload, valkey
 from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
+from app.money import currencies, facts
 from app.outbound import stated_waits
 from app.queries import cursors, waits
 from app.queries.flow import places
@@ -24,6 +25,7 @@ from tests.bench.restate import server as restate_server
 MODULES = (
     clock,
     cron,
+    currencies,
     cursors,
     dates,
     scalars,
@@ -32,6 +34,7 @@ MODULES = (
     dsl,
     expression_rules,
     expressions,
+    facts,
     faults,
     keys,
     links,

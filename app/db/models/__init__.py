@@ -49,6 +49,7 @@ from app.db.models.machinery import (
     SchemaBaseline,
     WorkerPresence,
 )
+from app.db.models.money import LedgerEntryRow, LedgerLineRow
 from app.db.models.people import ApiKey, ApproverGroup, Organisation, Project, User
 from app.db.models.platforms import (
     PlatformCircuit,
@@ -144,6 +145,8 @@ __all__ = [
     "JobResult",
     "LaneEntryRow",
     "LaneRow",
+    "LedgerEntryRow",
+    "LedgerLineRow",
     "Organisation",
     "PlatformCircuit",
     "PlatformHealth",

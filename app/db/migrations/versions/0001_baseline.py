@@ -42,6 +42,8 @@ _TABLES = (
     "flow_costs",
     "intents",
     "platform_objects",
+    "ledger_entries",
+    "ledger_lines",
     "events",
     "watched_workflows",
     "archive_volumes",

@@ -1,0 +1,63 @@
+"""Tables of the ledger of customers' money."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.models.base import NOW, UUID7, Base, one_of
+from app.money.facts import KINDS, SOURCES
+
+
+class LedgerEntryRow(Base):
+    """One fact about customers' money that a platform has reported. Append-only."""
+
+    __tablename__ = "ledger_entries"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    organisation_id: Mapped[UUID | None]
+    project_id: Mapped[UUID | None]
+    user_id: Mapped[UUID | None]
+    workflow_id: Mapped[UUID | None]
+    version: Mapped[int | None]
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    fact_key: Mapped[str]
+    """`<platform>:<id of the object>:<kind>`: a fact is booked once."""
+    of_key: Mapped[str | None]
+    """The fact to which this one belongs, such as the capture whose fee this is."""
+    kind: Mapped[str]
+    platform: Mapped[str]
+    type: Mapped[str | None]
+    step_key: Mapped[str | None]
+    source: Mapped[str]
+    external_ids: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    __table_args__ = (
+        UniqueConstraint("fact_key", name="ledger_entries_once"),
+        CheckConstraint(one_of("kind", KINDS), name="ledger_entries_kind"),
+        CheckConstraint(one_of("source", SOURCES), name="ledger_entries_source"),
+        Index("ledger_entries_by_user", "user_id", "id"),
+        Index(
+            "ledger_entries_by_workflow",
+            "workflow_id",
+            postgresql_where=text("workflow_id IS NOT NULL"),
+        ),
+        Index("ledger_entries_by_time", "occurred_at"),
+        Index("ledger_entries_of", "of_key", postgresql_where=text("of_key IS NOT NULL")),
+    )
+
+
+class LedgerLineRow(Base):
+    """One line of an entry. The lines of an entry add up to 0 in each currency."""
+
+    __tablename__ = "ledger_lines"
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("ledger_entries.id"), primary_key=True)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    """Minor units. Positive is a debit, negative a credit."""
+    currency: Mapped[str] = mapped_column(CHAR(3), primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    __table_args__ = (
+        CheckConstraint("currency ~ '^[A-Z]{3}$'", name="ledger_lines_currency"),
+        CheckConstraint("amount <> 0", name="ledger_lines_amount"),
+    )

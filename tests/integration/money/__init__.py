@@ -1,0 +1,1 @@
+"""The ledger of customers' money, on a real database."""
