@@ -6,7 +6,7 @@ it, and gives a later attempt the recorded response. So an effect is made once, 
 it may run many times.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from app.money.facts import Fact
 from app.settings import PlatformSettings
 
 Json = dict[str, Any]
@@ -333,3 +334,5 @@ class Platform:
     warm: Callable[[], None] | None = field(default=None)
     """Imports the vendor's SDK in advance, in a process that will call the vendor."""
     settings: type[PlatformSettings] | None = None
+    facts: Callable[[Json], Sequence[Fact]] | None = None
+    """The facts about customers' money that the payload of a verified webhook reports."""

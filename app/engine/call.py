@@ -2,19 +2,20 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 from uuid import UUID
 
 import psycopg2
 
-from app import db, settings
+from app import db, ledger, settings
 from app.declarations import KEY_MARGIN
 from app.engine import answers
 from app.errors import NotConfigured, NotServed, Permanent, Retryable, Suspend, Unknown
 from app.files.artifacts import Artifacts
 from app.keys import reference, step_of, undone_by, workflow_of
+from app.money.facts import Fact
 from app.payload import clean
 from app.platform import Action, Intent, Json
 from app.protocol import budgets, intents, objects
@@ -154,6 +155,16 @@ class Call:
             raise Fenced
         if verdict == "booked":
             self.booked += micro_usd
+
+    def book(self, *facts: Fact) -> None:
+        """Book facts about customers' money at once, each once, as facts of this step.
+
+        A fact is true whatever becomes of the step. So it is booked before the outcome is recorded,
+        also if the step's claim is lost; the next attempt books it again, which changes nothing.
+        Raises Unavailable if PostgreSQL does not come back in time.
+        """
+        own = [replace(fact, reference=fact.reference or self.reference) for fact in facts]
+        ledger.book(*own, source="step", seconds=db.OUTCOME_PATIENCE_SECONDS)
 
     def write_off_lost(self) -> None:
         """Book the most that each call of unknown outcome may have cost, if the action declares

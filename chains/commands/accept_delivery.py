@@ -1,14 +1,17 @@
-"""Accepts a verified webhook: stores it, then wakes the step that waits for it."""
+"""Accepts a verified webhook: stores it, wakes the step that waits for it, and books its facts."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import structlog
 
-from app import db
+import tasks
+from app import db, ledger
 from app.archive.restoring import restore
 from app.errors import Unavailable
 from app.keys import workflow_of
-from app.platform import Delivery, FailedUndo
+from app.money.facts import Fact
+from app.platform import Delivery, FailedUndo, Json
 from app.protocol.deliveries import fail_undo, keep_delivery
 from chains import waking
 from chains.actions import actions
@@ -17,7 +20,7 @@ log = structlog.get_logger()
 
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
-    """Store the webhook and wake the step that waits for it.
+    """Store the webhook, wake the step that waits for it, and book what it says about money.
 
     Return False if the same webhook was already stored. Raise Unavailable if the platform must send
     it again.
@@ -25,9 +28,35 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
+    _book(platform, delivery)
     if delivery.failed_undo is not None:
         _reopen(platform, delivery.failed_undo)
     return is_new
+
+
+def _book(platform: str, delivery: Delivery) -> None:
+    """Book the facts that the webhook reports, of a repeated one too: the process may have died
+    after it was stored."""
+    read = _readers().get(platform)
+    if read is None:
+        return
+    try:
+        facts = read(delivery.payload)
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        # Sent again, it would be no better. The reconciliation with the platform finds what lacks.
+        log.error(
+            "ledger.webhook_unreadable",
+            platform=platform,
+            delivery=delivery.delivery_id,
+            exc_info=err,
+        )
+        return
+    ledger.book(*facts, source="webhook")
+
+
+@lru_cache(maxsize=1)
+def _readers() -> dict[str, Callable[[Json], Sequence[Fact]]]:
+    return {each.name: each.facts for each in tasks.platforms() if each.facts is not None}
 
 
 def _reopen(platform: str, failed: FailedUndo) -> None:

@@ -1,7 +1,7 @@
 """Stripe: payments in two steps, authorize and capture."""
 
 from app.platform import Platform
-from tasks.stripe import actions, client, webhook
+from tasks.stripe import actions, books, client, webhook
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
@@ -11,4 +11,5 @@ PLATFORM = Platform(
     probe=client.probe,
     settings=StripeSettings,
     warm=client.warm,
+    facts=books.event_facts,
 )

@@ -7,10 +7,11 @@ https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 
 from datetime import timedelta
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.engine.call import Call
 from app.errors import NotServed, Outcome, Permanent, Retryable, Suspend, Unknown
+from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
     ActionOutput,
@@ -24,8 +25,9 @@ from app.platform import (
     Undo,
     action,
 )
+from tasks.stripe import booking
+from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.client import StripeApi, api
-from tasks.stripe.webhook import FAILED_REFUND
 
 KEY_LIFE = timedelta(hours=24)
 _CLOCKS_DIFFER = timedelta(minutes=5)
@@ -47,6 +49,12 @@ class AuthorizeInput(ActionInput):
     amount: int = Field(ge=1, le=_MOST_AMOUNT)
     currency: str = Field(pattern=r"^[A-Za-z]{3}$")
     description: str | None = Field(default=None, max_length=1000)
+
+    @model_validator(mode="after")
+    def _may_be_charged(self) -> "AuthorizeInput":
+        if fault := fault_of(self.amount, self.currency):
+            raise ValueError(fault)
+        return self
 
 
 @action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
@@ -75,6 +83,7 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
             code=held["error_code"] or "authentication_required",
             detail={"payment_intent": held["payment_intent"]},
         )
+    booking.hold(call, held)
     return {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
 
 
@@ -107,7 +116,12 @@ def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
     )
     if found is None:
         return CannotTell(300.0, "Stripe lists more PaymentIntents than are read")
-    return Found(_summary(found[0])) if found else Never()
+    if not found:
+        return Never()
+    summary = _summary(found[0])
+    # If the workflow is stopping, the step does not run again.
+    booking.hold(call, summary)
+    return Found(summary)
 
 
 @authorize.compensation
@@ -118,7 +132,7 @@ def release(call: Call, undo: Undo) -> Json:
     """
     stripe = api()
     known = _payment_intents(call, undo, stripe)
-    results = [_release_one(stripe, each) for each in known]
+    results = [_release_one(call, stripe, each) for each in known]
     order = ("superseded", "canceled", "already")
     result = next((each for each in order if each in results), "nothing")
     return {"result": result, "payment_intents": known}
@@ -137,12 +151,14 @@ def capture(call: Call, given: CaptureInput) -> Json:
     Raises Permanent if another workflow has made or captured the payment.
     """
     stripe = api()
-    return call.once(
+    taken = call.once(
         "payment_intents.capture",
         {"payment_intent": given.payment_intent, "metadata": {CAPTURED_BY: call.reference}},
         lambda request, key: _capture(stripe, call, request, key),
         is_last=True,
     )
+    booking.capture(call, taken)
+    return {name: taken[name] for name in Receipt.model_fields}
 
 
 class Receipt(ActionOutput):
@@ -162,7 +178,11 @@ capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz"})
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
     """Read who has captured the PaymentIntent; Stripe's reads by id are strongly consistent."""
     seen = api().retrieve_payment_intent(intent.request["payment_intent"])
-    return Found(_receipt(seen)) if _is_captured_by(call, seen) else Never()
+    if not _is_captured_by(call, seen):
+        return Never()
+    receipt = _receipt(seen)
+    booking.capture(call, receipt)
+    return Found(receipt)
 
 
 @capture.compensation
@@ -207,6 +227,7 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
     """Refund one payment, unless another step has captured it (`is_ours`: this step's capture is
     recorded)."""
     known = _our_refunds(stripe, payment_intent, call.reference)
+    booking.refunds(call, *known)
     seen = stripe.retrieve_payment_intent(payment_intent)
     if seen["status"] != "succeeded":
         return {"result": "nothing", "status": seen["status"]}
@@ -229,6 +250,7 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
     if before is None and made["status"] != "succeeded":
         made = _refund_summary(stripe.retrieve_refund(made["refund"]))
     made = before or made
+    booking.refunds(call, made)
     if before and made["status"] in FAILED_REFUND and call.tries == 0:
         # It has failed before, and a person has said that it is to be tried again.
         raise Retryable("the refund has failed", code="refund_failed", after=0.0, stored=True)
@@ -288,6 +310,7 @@ def _receipt(intent: Json) -> Json:
         "payment_intent": intent["id"],
         "charge": charge["id"],
         "amount": intent["amount_received"],
+        "charged": charge["amount"],
         "currency": intent["currency"],
         "receipt_url": charge.get("receipt_url"),
     }
@@ -338,17 +361,20 @@ def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
     return [each["id"] for each in found]
 
 
-def _release_one(stripe: StripeApi, payment_intent: str) -> str:
-    status = stripe.retrieve_payment_intent(payment_intent)["status"]
+def _release_one(call: Call, stripe: StripeApi, payment_intent: str) -> str:
+    seen = stripe.retrieve_payment_intent(payment_intent)
+    status = seen["status"]
     if status == "succeeded":
         return "superseded"
     if status == "canceled":
+        booking.release(call, seen)
         return "already"
     if status == "processing":
         raise Retryable(
             "Stripe still processes the payment", code="processing", after=_POLL_SECONDS
         )
     stripe.cancel_payment_intent(payment_intent)
+    booking.release(call, seen)
     return "canceled"
 
 
@@ -365,4 +391,5 @@ def _refund(stripe: StripeApi, request: Json, key: str) -> Json:
 
 
 def _refund_summary(made: Json) -> Json:
-    return {"refund": made["id"], "amount": made["amount"], "status": made["status"]}
+    names = ("amount", "status", "currency", "balance_transaction")
+    return {"refund": made["id"], **{name: made.get(name) for name in names}}

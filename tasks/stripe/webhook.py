@@ -11,10 +11,8 @@ from datetime import datetime
 from app.errors import SignatureInvalid
 from app.platform import Delivery, FailedUndo, Json
 from tasks import signatures
+from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.settings import StripeSettings
-
-FAILED_REFUND = ("failed", "canceled")
-"""The statuses of a refund that did not give the money back."""
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:

@@ -1,0 +1,41 @@
+"""Books what the actions have done at Stripe, as facts of their steps.
+
+Each function is called with what the step's record or Stripe says, also at a later attempt: a fact
+is booked once.
+"""
+
+from app.engine.call import Call
+from app.platform import Json
+from tasks.stripe import books
+
+
+def hold(call: Call, held: Json) -> None:
+    """Book the hold of a PaymentIntent, if the customer's bank has agreed to it."""
+    if held["status"] == "requires_capture":
+        call.book(books.authorized(held["payment_intent"], held["amount"], held["currency"]))
+
+
+def release(call: Call, seen: Json) -> None:
+    """Book that the hold of a PaymentIntent is over, if there was one."""
+    charge = seen.get("latest_charge") or {}
+    if charge.get("status") == "succeeded":
+        about = seen["id"], charge["amount"], seen["currency"]
+        call.book(books.authorized(*about), books.released(*about))
+
+
+def capture(call: Call, taken: Json) -> None:
+    """Book a capture with the hold that it ends: a shop may have made that in the browser."""
+    payment, currency, charged = taken["payment_intent"], taken["currency"], taken["charged"]
+    call.book(
+        books.authorized(payment, charged, currency),
+        books.released(payment, charged, currency),
+        *books.captured(
+            taken["charge"], payment, amount=taken["amount"], charged=charged, currency=currency
+        ),
+    )
+
+
+def refunds(call: Call, *made: Json) -> None:
+    """Book refunds: that they are made, and that they have failed."""
+    facts = (books.refund_facts({**each, "id": each["refund"]}) for each in made)
+    call.book(*(fact for each in facts for fact in each))

@@ -1,0 +1,223 @@
+"""The facts about customers' money in Stripe's objects.
+
+Invariant: a fact that an object shows has happened for ever, whatever becomes of the object. So the
+order in which objects are seen does not matter: an older state of an object shows fewer facts, and
+none that a newer state takes back. No object needs to be read again because its event may be late.
+
+What Stripe has taken or given is booked in the presentment currency, which the customer sees, on
+the account `stripe:settling`; the balance transaction then moves it to `stripe:balance` in the
+settlement currency. https://docs.stripe.com/reports/reporting-categories
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.money.facts import Book, Fact, Money, key_of
+from app.platform import Json
+
+BOOK = Book("stripe")
+FAILED_REFUND = ("failed", "canceled")
+"""The statuses of a refund that did not give the money back."""
+_UNPAID_PAYOUT = ("failed", "canceled")
+KIND_OF = {
+    "charge": "capture",
+    "partial_capture_reversal": "partial_capture_reversal",
+    "refund": "refund",
+    "refund_failure": "refund_failed",
+    "dispute": "dispute",
+    "dispute_reversal": "dispute_reinstated",
+    "payout": "payout",
+    "payout_reversal": "payout_reversal",
+}
+"""The kind of the fact that a balance transaction of a reporting category settles."""
+_FEES = ("fee", "network_cost", "tax")
+
+
+def authorized(payment_intent: str, amount: int, currency: str) -> Fact:
+    """The customer's bank holds the amount for the PaymentIntent."""
+    return _hold(payment_intent, Money.of(amount, currency))
+
+
+def released(payment_intent: str, amount: int, currency: str) -> Fact:
+    """The hold of the amount is over: it is captured, canceled or has expired."""
+    lines = BOOK.held(-Money.of(amount, currency))
+    ids = {"payment_intent": payment_intent}
+    return BOOK.fact("authorization_released", payment_intent, lines, external_ids=ids)
+
+
+def _hold(payment_intent: str, money: Money) -> Fact:
+    ids = {"payment_intent": payment_intent}
+    return BOOK.fact("authorization", payment_intent, BOOK.held(money), external_ids=ids)
+
+
+def captured(
+    charge: str,
+    payment_intent: str | None,
+    *,
+    amount: int,
+    charged: int,
+    currency: str,
+    reference: str | None = None,
+) -> list[Fact]:
+    """`amount` is captured of a charge of `charged`.
+
+    Stripe books a charge of the whole, and the rest in the other direction.
+    """
+    whole, rest = Money.of(charged, currency), Money.of(charged - amount, currency)
+    ids = {"charge": charge} | ({"payment_intent": payment_intent} if payment_intent else {})
+    more: Json = {"external_ids": ids, "reference": reference}
+    found = [BOOK.fact("capture", charge, BOOK.captured(whole), **more)]
+    if rest.amount:
+        kind = "partial_capture_reversal"
+        of_key = key_of(BOOK.platform, charge, "capture")
+        found.append(BOOK.fact(kind, charge, BOOK.captured(-rest), of_key=of_key, **more))
+    return found
+
+
+def charge_facts(charge: Json, *, is_expired: bool = False) -> list[Fact]:
+    """The facts that a Charge shows. `is_expired`: its hold has expired.
+
+    A charge that one of our steps has made is booked by the steps that hold and capture it, so that
+    the entries name them; except that its hold has ended without a capture. A hold that was made
+    elsewhere is booked when it is over: until then it is not known who captures it.
+    """
+    if charge["status"] != "succeeded":
+        return []
+    mark = _reference(charge)
+    payment = _id(charge.get("payment_intent")) or charge["id"]
+    about = (payment, charge["amount"], charge["currency"])
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    is_held = not charge["captured"] or card.get("capture_before") is not None
+    is_over = charge["captured"] or charge["refunded"] or is_expired
+    found: list[Fact] = []
+    if is_held and is_over and (mark is None or not charge["captured"]):
+        found += [authorized(*about), released(*about)]
+    if charge["captured"] and mark is None:
+        found += captured(
+            charge["id"],
+            _id(charge.get("payment_intent")),
+            amount=charge["amount_captured"],
+            charged=charge["amount"],
+            currency=charge["currency"],
+        )
+    return [_marked(fact, mark) for fact in found]
+
+
+def refund_facts(refund: Json) -> list[Fact]:
+    """The facts that a Refund shows: that it has left the balance, and that it came back."""
+    has_failed = refund["status"] in FAILED_REFUND
+    if not refund.get("balance_transaction") and refund["status"] != "succeeded":
+        return []
+    money = Money.of(refund["amount"], refund["currency"])
+    kinds = [("refund", "refunds", money)]
+    kinds += [("refund_failed", "refunds_failed", -money)] if has_failed else []
+    return [
+        BOOK.fact(
+            kind,
+            refund["id"],
+            BOOK.given_back(each, account),
+            external_ids=_ids(refund, "refund", "charge", "payment_intent"),
+            reference=_reference(refund),
+            occurred_at=_time(refund) if kind == "refund" else None,
+        )
+        for kind, account, each in kinds
+    ]
+
+
+def dispute_facts(dispute: Json) -> list[Fact]:
+    """The facts that a Dispute shows by its balance transactions, with the fee of each.
+
+    An inquiry has none: it moves no money.
+    """
+    money = Money.of(dispute["amount"], dispute["currency"])
+    signs = {"dispute": money, "dispute_reinstated": -money}
+    found: list[Fact] = []
+    for txn in dispute.get("balance_transactions") or []:
+        kind = KIND_OF.get(txn["reporting_category"])
+        if kind not in signs:
+            continue
+        lines = BOOK.given_back(signs[kind], "disputes")
+        ids = _ids(dispute, "dispute", "charge", "payment_intent")
+        found.append(
+            BOOK.fact(kind, dispute["id"], lines, external_ids=ids, occurred_at=_time(txn))
+        )
+        found += fee_facts(txn)
+    return found
+
+
+def payout_facts(payout: Json) -> list[Fact]:
+    """The facts that a Payout shows: it has left the balance, and has come back if it failed."""
+    money = Money.of(payout["amount"], payout["currency"])
+    kinds = [("payout", money)]
+    kinds += [("payout_reversal", -money)] if payout["status"] in _UNPAID_PAYOUT else []
+    return [
+        BOOK.fact(
+            kind,
+            payout["id"],
+            BOOK.given_back(each, "payouts"),
+            external_ids=_ids(payout, "payout"),
+            occurred_at=_time(payout) if kind == "payout" else None,
+        )
+        for kind, each in kinds
+    ]
+
+
+def fee_facts(txn: Json) -> list[Fact]:
+    """What Stripe keeps of a balance transaction."""
+    if not txn["fee"]:
+        return []
+    kind = KIND_OF.get(txn["reporting_category"])
+    is_dispute = kind in ("dispute", "dispute_reinstated")
+    money = Money.of(txn["fee"], txn["currency"])
+    lines = BOOK.paid(money, "dispute_fees" if is_dispute else None)
+    return [_of(txn, "dispute_fee" if is_dispute else "fee", lines)]
+
+
+def event_facts(event: Json) -> list[Fact]:
+    """The facts that the object of an event shows. Events without money have none."""
+    about = (event.get("data") or {}).get("object") or {}
+    kind = about.get("object")
+    if kind == "charge":
+        return charge_facts(about, is_expired=event["type"] == "charge.expired")
+    readers = {"refund": refund_facts, "dispute": dispute_facts, "payout": payout_facts}
+    return readers[kind](about) if kind in readers else []
+
+
+def _of(txn: Json, kind: str, lines: Any) -> Fact:
+    settles = KIND_OF.get(txn["reporting_category"])
+    source = _id(txn.get("source"))
+    ids = {"balance_transaction": txn["id"]} | ({"source": source} if source else {})
+    return BOOK.fact(
+        kind,
+        txn["id"],
+        lines,
+        of_key=key_of(BOOK.platform, source, settles) if source and settles else None,
+        occurred_at=_time(txn),
+        external_ids=ids,
+    )
+
+
+def _marked(fact: Fact, mark: str | None) -> Fact:
+    return fact if mark is None else Fact(**{**vars(fact), "reference": mark})
+
+
+def _reference(about: Json) -> str | None:
+    mark = (about.get("metadata") or {}).get("reference")
+    return mark if isinstance(mark, str) else None
+
+
+def _ids(about: Json, own: str, *others: str) -> Mapping[str, str]:
+    found = {own: about["id"], **{name: _id(about.get(name)) for name in others}}
+    return {name: value for name, value in found.items() if value}
+
+
+def _id(value: Any) -> str | None:
+    """The id of an object that may be expanded."""
+    found = value.get("id") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None
+
+
+def _time(about: Json) -> datetime | None:
+    created = about.get("created")
+    return None if created is None else datetime.fromtimestamp(created, UTC)
