@@ -43,6 +43,7 @@ from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
 from web.files import files
 from web.hooks import hooks
 from web.incoming import events, sources, triggers
+from web.money import api as money
 from web.operations import operations
 from web.pages import REDOC, pages
 from web.schemas.problems import Problem
@@ -131,6 +132,7 @@ def routes() -> OpenAPI:
         groups.api,
         actions.api,
         archive.api,
+        money.api,
         events.api,
         triggers.api,
         sources.api,

@@ -49,6 +49,7 @@ _MODULES = {
     "event-sources": "remote.incoming",
     "archive": "remote.archive",
     "prices": "local.prices",
+    "money": "money.commands",
     "keys": "local.keys",
     "events": "local.events",
     "web": "local.processes",

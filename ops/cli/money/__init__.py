@@ -1,0 +1,1 @@
+"""`playalter money`: the ledger of the customers' money, over HTTP."""

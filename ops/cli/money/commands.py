@@ -1,0 +1,160 @@
+"""`playalter money`: balances, entries, exports and unit economics of the customers' money."""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from ops.cli.money.export import FORMATS
+from ops.cli.remote.control import given, json_option
+from ops.cli.remote.workflows import print_json, server
+
+if TYPE_CHECKING:  # requests takes longer to import than --help may take
+    from ops.cli.remote.api import Api
+
+Json = dict[str, Any]
+Command = Callable[..., Any]
+
+_PAGE = 500
+_FILTERS = (
+    click.option("--workflow", "workflow_id", type=click.UUID, help="Only of this workflow."),
+    click.option("--definition", "type", help="Only of this type of workflow."),
+    click.option("--since", help="Only from this time on, such as 2026-11-22T10:00:00Z."),
+    click.option("--until", help="Only before this time."),
+)
+
+
+def _filters(command: Command) -> Command:
+    """Add the options that choose entries."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group(invoke_without_command=True)
+@_filters
+@click.option(
+    "--export",
+    "format",
+    type=click.Choice(sorted(FORMATS)),
+    help="Print the entries instead, for a spreadsheet or for beancount.",
+)
+@json_option
+@click.pass_context
+def money(ctx: click.Context, /, format: str | None, is_json: bool, **filters: Any) -> None:
+    """Show the balance of each account of the customers' money, in each currency.
+
+    An admin key shows the money of all users.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    chosen = _chosen(filters)
+    with server() as api:
+        if format is not None:
+            for line in FORMATS[format](_entries(api, chosen)):
+                click.echo(line)
+            return
+        found = api.ask("GET", "money/balances", params=chosen)
+    if is_json:
+        print_json(found)
+        return
+    items = found["items"]
+    width = max((len(item["account"]) for item in items), default=0)
+    for item in items:
+        click.echo(f"{item['account']:<{width}}  {amount(item['amount'], item):>18}")
+    if not items:
+        click.echo("nothing is booked")
+
+
+@money.command()
+@_filters
+@click.option("--kind", help="Only of this kind, such as refund.")
+@click.option("--limit", type=click.IntRange(1, _PAGE), default=20, show_default=True)
+@click.option("--before", type=click.UUID, help="Continue after the previous page.")
+@json_option
+def entries(is_json: bool, **filters: Any) -> None:
+    """List the entries of the ledger, the last booked first."""
+    with server() as api:
+        page = api.ask("GET", "money/entries", params=_chosen(filters))
+    if is_json:
+        print_json(page)
+        return
+    for item in page["items"]:
+        words = (item["occurred_at"][:19], item["kind"], item["fact"], item["workflow_id"])
+        click.echo("  ".join(filter(None, words)))
+        for line in item["lines"]:
+            click.echo(f"    {line['account']:<24} {amount(line['amount'], line):>18}")
+    if page["next_before"]:
+        click.echo(f"more: --before {page['next_before']}")
+
+
+@money.command()
+@_filters
+@click.option(
+    "--by",
+    type=click.Choice(["workflow", "user", "definition", "version"]),
+    default="definition",
+    show_default=True,
+)
+@click.option("--limit", type=click.IntRange(1, _PAGE), default=100, show_default=True)
+@json_option
+def economics(is_json: bool, **filters: Any) -> None:
+    """Show what workflows earn of customers, beside what they cost at the platforms."""
+    with server() as api:
+        found = api.ask("GET", "money/economics", params=_chosen(filters))
+    if is_json:
+        print_json(found)
+        return
+    for item in found["items"]:
+        for line in economy(item):
+            click.echo(line)
+    if not found["is_complete"]:
+        click.echo("there are more: only the most expensive are shown")
+
+
+def economy(item: Json) -> Iterator[str]:
+    """What a group of workflows has earned and cost, in lines for people."""
+    from ops.cli.remote.show import dollars  # it imports rich
+
+    name = item["owner"] or item["key"] or "no workflow"
+    yield f"{name}  {item['workflows']} workflows, cost {dollars(item['cost_micro_usd']) or '$0'}"
+    for each in item["money"]:
+        parts = [
+            f"{part} {amount(each[part], each)}"
+            for part in ("revenue", "refunds", "disputes", "fees")
+            if each[part]
+        ]
+        yield f"    earned {amount(each['net'], each)}  ({', '.join(parts) or 'nothing'})"
+
+
+def amount(minor: int, of: Json) -> str:
+    """An amount of minor units with its currency, for people.
+
+    >>> amount(123456, {"currency": "EUR", "decimals": 2})
+    '1,234.56 EUR'
+    """
+    return f"{Decimal(minor).scaleb(-of['decimals']):,} {of['currency']}"
+
+
+def _entries(api: "Api", chosen: Json) -> Iterator[Json]:
+    """All entries that are chosen, page by page."""
+    before: str | None = None
+    while True:
+        params = chosen | given(before=before) | {"limit": _PAGE}
+        page = api.ask("GET", "money/entries", params=params)
+        yield from page["items"]
+        before = page["next_before"]
+        if before is None:
+            return
+
+
+def _chosen(filters: Json) -> Json:
+    return {
+        name: str(value) if isinstance(value, UUID) else value
+        for name, value in given(**filters).items()
+    }
+
+
+COMMANDS: dict[str, click.Command] = {"money": money}

@@ -1,0 +1,242 @@
+"""The ledger over HTTP and by `playalter money`: who sees what, pages, exports, economics."""
+
+import csv
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from subprocess import CompletedProcess
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from app import db, ledger
+from app.identity import keys
+from app.money.facts import Book, Fact, Money
+from app.settings import Settings
+from tests import forked
+from tests.web.conftest import Caller, change
+from web.money.schemas import Balances, Economics, EntryPage
+
+STRIPE = Book("stripe")
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def operator(settings: Settings) -> Caller:
+    """A user with an admin key."""
+    return Caller(*keys.create_key("root@example.com", is_admin=True))
+
+
+def get(client: FlaskClient, caller: Caller, path: str) -> dict[str, Any]:
+    """The answer to a request under /v1/money that succeeds."""
+    answer = client.get(f"/v1/money/{path}", headers=caller.headers)
+    assert answer.status_code == 200, answer.json
+    assert isinstance(answer.json, dict)
+    return answer.json
+
+
+def pay(workflow_id: UUID | None, name: str, amount: int, currency: str = "EUR") -> None:
+    """A payment with its settlement and fee, of a workflow or of nobody."""
+    mark = None if workflow_id is None else f"{workflow_id}/take"
+    money, capture = Money(amount, currency), f"stripe:ch_{name}:capture"
+    fee = Money(30, currency)
+    ledger.book(
+        STRIPE.fact("capture", f"ch_{name}", STRIPE.captured(money), reference=mark),
+        STRIPE.fact("settlement", f"txn_{name}", STRIPE.settled(money, None), of_key=capture),
+        STRIPE.fact("fee", f"txn_{name}", STRIPE.paid(fee), of_key=capture),
+        source="reconciliation",
+    )
+
+
+def refund(workflow_id: UUID, name: str, amount: int, currency: str = "EUR") -> None:
+    """A refund of a workflow's payment."""
+    lines = STRIPE.given_back(Money(amount, currency), "refunds")
+    fact = STRIPE.fact("refund", f"re_{name}", lines, reference=f"{workflow_id}/take")
+    ledger.book(fact, source="step")
+
+
+def amounts(found: dict[str, Any]) -> dict[tuple[str, str], int]:
+    """Balances by account and currency."""
+    Balances.model_validate(found)
+    return {(item["account"], item["currency"]): item["amount"] for item in found["items"]}
+
+
+def test_a_user_sees_the_money_of_the_own_workflows_and_an_operator_all(
+    client: FlaskClient,
+    caller: Caller,
+    stranger: Caller,
+    operator: Caller,
+    start: Callable[..., UUID],
+) -> None:
+    pay(start(), "a", 4900)
+    pay(start(stranger), "b", 1000, "USD")
+    pay(None, "c", 700, "JPY")
+    assert amounts(get(client, caller, "balances")) == {
+        ("revenue", "EUR"): -4900,
+        ("stripe:balance", "EUR"): 4870,
+        ("stripe:fees", "EUR"): 30,
+    }
+    every = amounts(get(client, operator, "balances"))
+    assert {currency for _, currency in every} == {"EUR", "USD", "JPY"}
+    for currency in ("EUR", "USD", "JPY"):
+        assert sum(amount for (_, code), amount in every.items() if code == currency) == 0
+    assert len(get(client, caller, "entries")["items"]) == 3
+    assert len(get(client, operator, "entries")["items"]) == 9
+    assert [each["key"] for each in get(client, stranger, "economics")["items"]] == ["only_rows"]
+
+
+def test_entries_come_in_pages_the_last_booked_first(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow = start()
+    for name in "abc":
+        pay(workflow, name, 100)
+    whole = get(client, caller, "entries")
+    EntryPage.model_validate(whole)
+    seen, before = [], ""
+    while True:
+        page = get(client, caller, f"entries?limit=2{before}")
+        seen += page["items"]
+        if page["next_before"] is None:
+            break
+        before = f"&before={page['next_before']}"
+    assert seen == whole["items"]
+    assert len(seen) == 9
+    assert seen[0]["fact"] == "stripe:txn_c:fee"
+    assert seen[0]["of"] == "stripe:ch_c:capture"
+    assert {item["workflow_id"] for item in seen} == {str(workflow)}
+
+
+def test_entries_are_chosen_by_workflow_type_kind_and_time(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    one, other = start(), start()
+    pay(one, "a", 100)
+    pay(other, "b", 200)
+    assert amounts(get(client, caller, f"balances?workflow_id={other}"))["revenue", "EUR"] == -200
+    assert amounts(get(client, caller, "balances?type=another")) == {}
+    assert len(get(client, caller, "entries?kind=capture")["items"]) == 2
+    assert amounts(get(client, caller, "balances?since=2099-01-01T00:00:00Z")) == {}
+    assert amounts(get(client, caller, "balances?until=2020-01-01T00:00:00Z")) == {}
+    refused = client.get("/v1/money/entries?kind=gift", headers=caller.headers)
+    assert refused.status_code == 422
+
+
+def test_what_workflows_earn_stands_beside_what_they_cost(
+    client: FlaskClient, caller: Caller, operator: Caller, start: Callable[..., UUID]
+) -> None:
+    one, other = start(), start()
+    pay(one, "a", 4900)
+    pay(one, "b", 1000, "USD")
+    pay(other, "c", 2000)
+    refund(other, "c", 2000)
+    change("UPDATE workflows SET spent = 120000 WHERE id = :id", id=one)
+    found = get(client, caller, "economics")
+    Economics.model_validate(found)
+    (item,) = found["items"]
+    assert (item["key"], item["workflows"], item["cost_micro_usd"]) == ("only_rows", 2, 120000)
+    assert [(each["currency"], each["net"]) for each in item["money"]] == [
+        ("EUR", 4900 + 2000 - 2000 - 60),
+        ("USD", 970),
+    ]
+    by_workflow = get(client, operator, "economics?by=workflow")
+    nets = {
+        each["key"]: [(part["currency"], part["net"]) for part in each["money"]]
+        for each in by_workflow["items"]
+    }
+    assert nets == {str(one): [("EUR", 4870), ("USD", 970)], str(other): [("EUR", -30)]}
+    (user,) = get(client, operator, "economics?by=user")["items"]
+    assert user["owner"] == "ada@example.com"
+    few = get(client, operator, "economics?by=workflow&limit=1")
+    assert [each["key"] for each in few["items"]] == [str(one)]
+    assert not few["is_complete"]
+
+
+def test_a_workflow_without_money_only_costs(
+    client: FlaskClient, caller: Caller, start: Callable[..., UUID]
+) -> None:
+    change("UPDATE workflows SET spent = 5 WHERE id = :id", id=start())
+    (item,) = get(client, caller, "economics?by=version")["items"]
+    assert (item["key"], item["cost_micro_usd"], item["money"]) == ("only_rows 1", 5, [])
+
+
+@pytest.fixture
+def playalter(server: str, caller: Caller) -> Run:
+    """The command, with the environment of a user of this test's server."""
+    return partial(forked.playalter, PLAYALTER_URL=server, PLAYALTER_API_KEY=caller.key)
+
+
+def test_the_command_shows_balances_entries_and_economics(
+    playalter: Run, start: Callable[..., UUID]
+) -> None:
+    assert playalter("money").stdout == "nothing is booked\n"
+    workflow = start()
+    pay(workflow, "a", 123456)
+    shown = playalter("money", "--workflow", str(workflow)).stdout.splitlines()
+    assert [line.split() for line in shown] == [
+        ["revenue", "-1,234.56", "EUR"],
+        ["stripe:balance", "1,234.26", "EUR"],
+        ["stripe:fees", "0.30", "EUR"],
+    ]
+    assert "stripe:ch_a:capture" in playalter("money", "entries", "--kind", "capture").stdout
+    told = playalter("money", "economics", "--by", "workflow").stdout
+    assert str(workflow) in told
+    assert "earned 1,234.26 EUR  (revenue 1,234.56 EUR, fees 0.30 EUR)" in told
+    assert playalter("money", "--since", "yesterday").returncode == 2
+
+
+def test_an_export_for_a_spreadsheet_has_each_line(
+    playalter: Run, start: Callable[..., UUID]
+) -> None:
+    pay(start(), "a", 4900)
+    pay(start(), "b", 500, "JPY")
+    rows = list(csv.DictReader(playalter("money", "--export", "csv").stdout.splitlines()))
+    assert len(rows) == 12
+    sums: dict[str, Decimal] = {}
+    for row in rows:
+        sums[row["currency"]] = sums.get(row["currency"], Decimal()) + Decimal(row["amount"])
+    assert set(sums) == {"EUR", "JPY"}
+    assert not any(sums.values())
+    assert {row["amount"] for row in rows if row["account"] == "revenue"} == {"-49.00", "-500"}
+
+
+ACCOUNT = r"(?:Assets|Liabilities|Equity|Income|Expenses)(?::[A-Z][A-Za-z0-9-]*)+"
+DIRECTIVE = re.compile(
+    rf"(?P<open>\d{{4}}-\d\d-\d\d open (?P<opened>{ACCOUNT}))"
+    r'|(?P<transaction>\d{4}-\d\d-\d\d \* "[^"]*" "[^"]*")'
+    r'|(?P<metadata>  [a-z][A-Za-z0-9_-]*: "[^"]*")'
+    rf"|(?P<posting>  (?P<account>{ACCOUNT})  (?P<amount>-?\d+(?:\.\d+)?) (?P<code>[A-Z]{{3}}))"
+    r"|(?P<blank>)"
+)
+"""The part of beancount's syntax that an export uses."""
+
+
+def test_an_export_for_beancount_balances(playalter: Run, start: Callable[..., UUID]) -> None:
+    pay(start(), "a", 4900)
+    pay(start(), "b", 500, "JPY")
+    exchanged: Fact = STRIPE.fact(
+        "exchange",
+        "txn_x",
+        STRIPE.settled(Money(1234, "KWD"), of=Money(4000, "EUR")),
+        of_key="stripe:ch_a:capture",
+    )
+    ledger.book(exchanged, source="reconciliation")
+    opened, sums, transactions = set(), dict[str, Decimal](), 0
+    for line in playalter("money", "--export", "beancount").stdout.splitlines():
+        found = DIRECTIVE.fullmatch(line)
+        assert found is not None, line
+        if found["opened"]:
+            opened.add(found["opened"])
+        elif found["transaction"]:
+            transactions, sums = transactions + 1, {}
+        elif found["posting"]:
+            assert found["account"] in opened
+            code = found["code"]
+            sums[code] = sums.get(code, Decimal()) + Decimal(found["amount"])
+        elif found["blank"] is not None:
+            assert not any(sums.values())
+    assert transactions == 7
+    assert db.row("SELECT count(*) AS n FROM ledger_entries", ()) == {"n": 7}

@@ -1,0 +1,1 @@
+"""Customers' money over HTTP: the ledger and what workflows earn."""

@@ -1,0 +1,146 @@
+"""Customers' money: balances, entries of the ledger, and unit economics.
+
+Amounts are integers of minor units. `decimals` says how many minor units a unit of the currency
+has (see app/money/currencies.py): 49.00 EUR are the amount 4900 with 2 decimals.
+"""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from app.money.facts import KINDS
+from app.queries.money import GROUPS
+from web.schemas.parts import Instant, Query, TypeName
+
+Kind = Literal[
+    "authorization",
+    "authorization_released",
+    "capture",
+    "partial_capture_reversal",
+    "refund",
+    "refund_failed",
+    "dispute",
+    "dispute_reinstated",
+    "payout",
+    "payout_reversal",
+    "settlement",
+    "exchange",
+    "fee",
+    "dispute_fee",
+    "adjustment",
+]
+assert Kind.__args__ == KINDS  # type: ignore[attr-defined] # Literal's own
+Group = Literal["workflow", "user", "definition", "version"]
+assert set(Group.__args__) == set(GROUPS)  # type: ignore[attr-defined] # Literal's own
+
+
+class BalancesQuery(Query):
+    """Which entries count."""
+
+    workflow_id: UUID | None = Field(default=None, description="Only of this workflow.")
+    type: TypeName | None = Field(default=None, description="Only of this type of workflow.")
+    since: Instant | None = Field(default=None, description="Only facts from this time on.")
+    until: Instant | None = Field(default=None, description="Only facts before this time.")
+
+
+class Balance(BaseModel):
+    """The balance of an account in a currency: positive is a debit, negative a credit."""
+
+    account: str = Field(examples=["revenue"])
+    currency: str = Field(examples=["EUR"])
+    amount: int
+    decimals: int
+
+
+class Balances(BaseModel):
+    """The accounts that are not 0. In each currency they add up to 0."""
+
+    items: list[Balance]
+
+
+class EntriesQuery(BalancesQuery):
+    """Which page of the entries."""
+
+    kind: Kind | None = Field(default=None, description="Only entries of this kind.")
+    before: UUID | None = Field(default=None, description="`next_before` of the previous page.")
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+class Entry(BaseModel):
+    """One fact that a platform has reported, with the lines that it adds to the accounts.
+
+    `source` has booked it first: a step, a webhook, or the reconciliation with the platform. `of`
+    is the fact to which this one belongs, such as the capture whose fee this is.
+    """
+
+    id: UUID
+    kind: Kind
+    platform: str
+    fact: str = Field(description="`<platform>:<id of the object>:<kind>`")
+    of: str | None
+    workflow_id: UUID | None
+    step: str | None
+    type: str | None
+    version: int | None
+    occurred_at: datetime
+    recorded_at: datetime
+    source: Literal["step", "webhook", "reconciliation"]
+    external_ids: dict[str, str]
+    lines: list[Balance]
+
+
+class EntryPage(BaseModel):
+    """Entries, the last booked first."""
+
+    items: list[Entry]
+    next_before: UUID | None
+
+
+class EconomicsQuery(BalancesQuery):
+    """By what workflows are grouped, and which count.
+
+    `since` and `until` limit when money moved and when the workflows were created.
+    """
+
+    by: Group = "definition"
+    limit: int = Field(default=100, ge=1, le=500)
+
+
+class Earned(BaseModel):
+    """Customers' money in one currency, in minor units.
+
+    `net` is the revenue less refunds, disputes and the fees of the payment platform. Fees are in
+    the currency in which the platform pays out, so they may stand in another item.
+    """
+
+    currency: str
+    decimals: int
+    revenue: int
+    refunds: int
+    disputes: int
+    fees: int
+    net: int
+
+
+class Economy(BaseModel):
+    """What the workflows of a group have earned of customers, and cost at the platforms.
+
+    `key` is null for money that belongs to no workflow. `owner` is the user's address, if grouped
+    by user.
+    """
+
+    key: str | None
+    owner: str | None
+    workflows: int
+    cost_micro_usd: int
+    money: list[Earned] = Field(description="One item a currency; they are never added together.")
+
+
+class Economics(BaseModel):
+    """The groups, the most expensive first. `is_complete`: there are no more."""
+
+    by: Group
+    items: list[Economy]
+    is_complete: bool
