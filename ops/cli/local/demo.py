@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from ops.cli.exits import FAILED, OK
+from ops.cli.money.commands import amount
 from ops.cli.remote.api import TERMINAL, Api, CannotReach, Refused
 from ops.cli.remote.show import Lines, dollars, headline, panel
 from ops.laptop.profile import CHECKOUT, DATA_FOLDER, Ports, Profile
@@ -155,6 +156,7 @@ class Campaign:
             "caption": output.get("caption"),
             "time": _duration(workflow),
             "cost": dollars(workflow["cost_micro_usd"]),
+            "earned": self._earned(workflow),
         }
         self._console.print()
         if is_once:
@@ -170,6 +172,14 @@ class Campaign:
         if workflow["status"] != "succeeded":
             reason = (workflow["error"] or {}).get("message", "")
             self._console.print(f"The campaign ended as {workflow['status']}. {reason}")
+
+    def _earned(self, workflow: Json) -> str:
+        """What the campaign has earned of its customer, by the ledger, in each currency."""
+        chosen = {"by": "workflow", "workflow_id": workflow["id"]}
+        found = self._api.ask("GET", "money/economics", params=chosen)
+        return ", ".join(
+            amount(each["net"], each) for item in found["items"] for each in item["money"]
+        )
 
     def _folder(self, workflow: Json) -> Path:
         return self._profile.data.folder("demo") / str(workflow["id"])

@@ -45,6 +45,7 @@ def is_there(url: str) -> bool:
 def test_a_demo_that_has_ended_tells_what_is_there_and_how_to_look_again(tmp_path: Path) -> None:
     lines = playalter("demo", "--once", "--targets", "1", "--data", str(tmp_path / "d"), *PORTS)
     (end,) = [number for number, line in enumerate(lines) if line.startswith("All services have")]
+    assert "earned     49.00 EUR" in lines
     told = {line.split()[0]: line.partition(" ")[2].strip() for line in lines[end + 1 :]}
     assert [path.suffix for path in sorted(Path(told["pictures"]).iterdir())][-1] == ".json"
     assert len(list(Path(told["pictures"]).iterdir())) == 2
