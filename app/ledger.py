@@ -1,16 +1,22 @@
-"""Writes the ledger of customers' money: books facts, each once.
+"""Writes the ledger of customers' money: books facts, each once, and notes what a statement says
+otherwise.
 
 Invariant: nothing that is booked ever changes, and the lines of each entry add up to 0 in each
 currency. PostgreSQL keeps both, also against other writers.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from app import db
 from app.keys import workflow_of
-from app.money.facts import Fact
+from app.money.facts import Fact, Money
+from app.money.statements import Difference
 from app.payload import clean, dumps
 
 log = structlog.get_logger()
@@ -57,3 +63,85 @@ def _given(fact: Fact, source: str) -> tuple[Any, ...]:
         [line.money.currency for line in fact.lines],
         [line.money.amount for line in fact.lines],
     )
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What is booked for a fact on one account, and what has booked it."""
+
+    money: Money
+    source: str
+
+
+def booked(keys: Iterable[str], account: str) -> Mapping[str, Booked]:
+    """What is booked for facts on an account, by their keys."""
+    found = db.patiently(lambda: db.rows(_BOOKED, (list(keys), account)))
+    return {
+        row["fact_key"]: Booked(Money(row["amount"], row["currency"]), row["source"])
+        for row in found
+    }
+
+
+_BOOKED = """
+SELECT e.fact_key, e.source, l.amount, l.currency
+  FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id
+ WHERE e.fact_key = ANY (%s) AND l.account = %s
+"""
+
+
+def missing_there(
+    platform: str, kinds: Sequence[str], since: datetime, until: datetime, account: str
+) -> list[Difference]:
+    """The facts of a time, of these kinds, that no statement of the platform has settled.
+
+    `account` is that of what is not settled yet.
+    """
+    asked = (platform, list(kinds), since, until, account)
+    found = db.patiently(
+        lambda: db.rows("SELECT * FROM missing_there_v1(%s, %s, %s, %s, %s)", asked)
+    )
+    return [
+        Difference(
+            "missing_there", row["about"], platform, Money(row["amount"], row["currency"]), None
+        )
+        for row in found
+    ]
+
+
+def note(day: date, found: Difference) -> bool:
+    """Record a difference, once; whether it is new."""
+    ours, theirs = found.ours, found.theirs
+    row = db.call(
+        "SELECT note_difference_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s) AS is_new",
+        (
+            day,
+            found.kind,
+            found.about,
+            found.platform,
+            ours and ours.amount,
+            ours and ours.currency,
+            theirs and theirs.amount,
+            theirs and theirs.currency,
+            found.external_id,
+        ),
+    )
+    assert row is not None
+    if row["is_new"]:
+        log.error("ledger.difference", kind=found.kind, about=found.about, day=str(day))
+    return bool(row["is_new"])
+
+
+def agreed(keys: Iterable[str]) -> None:
+    """Close the differences about facts for which the books and the statement agree now."""
+    db.call(
+        "UPDATE ledger_differences SET explained_at = playalter_now(), explained_by = %s, note = %s"
+        " WHERE about = ANY (%s) AND explained_at IS NULL",
+        ("reconciliation", "the books and the statement agree now", list(keys)),
+    )
+
+
+def explain(difference_id: UUID, by: str, note: str) -> bool:
+    """Close a difference, since a person has explained it; False if there is none of this id."""
+    row = db.call("SELECT explain_difference_v1(%s, %s, %s) AS found", (difference_id, by, note))
+    assert row is not None
+    return bool(row["found"])

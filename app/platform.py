@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from app.money.facts import Fact
+from app.money.statements import Page
 from app.settings import PlatformSettings
 
 Json = dict[str, Any]
@@ -336,3 +337,6 @@ class Platform:
     settings: type[PlatformSettings] | None = None
     facts: Callable[[Json], Sequence[Fact]] | None = None
     """The facts about customers' money that the payload of a verified webhook reports."""
+    statement: Callable[[datetime, datetime, str | None], Page] | None = None
+    """`(since, until, cursor)`: a part of the statement of the balance that the platform keeps for
+    us. Raises an Outcome if the platform does not answer, NotConfigured without a credential."""

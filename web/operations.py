@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from app import db, queries, telemetry
 from app.broker import presence
-from app.queries import webhooks
+from app.queries import money, webhooks
 from app.settings import Settings
 from chains.dispatch import queue_lengths
 from chains.schedules.zones import tzdata_version
@@ -144,6 +144,12 @@ _GAUGES = (
         f"Steps that wait for their turn in a queue; at most {queries.MOST_LINED_UP} are counted.",
         "queue",
         lambda: queries.lined_up(queues()),
+    ),
+    Gauge(
+        "playalter_money_differences",
+        "Differences between the ledger and the statements of a platform that are not explained.",
+        "platform",
+        money.open_differences,
     ),
     Gauge(
         "playalter_webhook_endpoints",

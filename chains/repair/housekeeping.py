@@ -14,6 +14,7 @@ from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
 from chains.firing.trimming import trim_runs
+from chains.money import reconciling
 from chains.retention import job
 from chains.webhooks import endpoints
 
@@ -33,6 +34,7 @@ JOBS = {
     "clean_flow": ("control.clean_flow", CLEANUP_SECONDS),
     "clean_starts": ("control.clean_starts", CLEANUP_SECONDS),
     "archive": ("control.archive", ARCHIVE_SECONDS),
+    "reconcile_money": ("control.reconcile_money", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -180,6 +182,17 @@ def archive() -> Json:
     return job.run()
 
 
+def reconcile_money() -> Json:
+    """Compare the ledger with the platforms' statements of the days that are over; the counts.
+
+    It looks each hour, so that a day is compared soon after it is over, or when the platform that
+    did not answer is back.
+    """
+    done = reconciling.reconcile_due(_CLEANING_SECONDS)
+    log.info("housekeeping.money_reconciled", **done)
+    return done
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
@@ -191,6 +204,7 @@ def register(app: Celery) -> None:
         ("control.clean_flow", clean_flow),
         ("control.clean_starts", clean_starts),
         ("control.archive", archive),
+        ("control.reconcile_money", reconcile_money),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

@@ -1,7 +1,7 @@
 """Stripe: payments in two steps, authorize and capture."""
 
 from app.platform import Platform
-from tasks.stripe import actions, books, client, webhook
+from tasks.stripe import actions, books, client, statement, webhook
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
@@ -12,4 +12,5 @@ PLATFORM = Platform(
     settings=StripeSettings,
     warm=client.warm,
     facts=books.event_facts,
+    statement=statement.read,
 )

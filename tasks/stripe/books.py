@@ -31,7 +31,6 @@ KIND_OF = {
     "payout_reversal": "payout_reversal",
 }
 """The kind of the fact that a balance transaction of a reporting category settles."""
-_FEES = ("fee", "network_cost", "tax")
 
 
 def authorized(payment_intent: str, amount: int, currency: str) -> Fact:
@@ -94,14 +93,20 @@ def charge_facts(charge: Json, *, is_expired: bool = False) -> list[Fact]:
     if is_held and is_over and (mark is None or not charge["captured"]):
         found += [authorized(*about), released(*about)]
     if charge["captured"] and mark is None:
-        found += captured(
-            charge["id"],
-            _id(charge.get("payment_intent")),
-            amount=charge["amount_captured"],
-            charged=charge["amount"],
-            currency=charge["currency"],
-        )
+        found += captures_of(charge)
     return [_marked(fact, mark) for fact in found]
+
+
+def captures_of(charge: Json) -> list[Fact]:
+    """The facts of the capture of a Charge, whoever has made it."""
+    return captured(
+        charge["id"],
+        _id(charge.get("payment_intent")),
+        amount=charge["amount_captured"],
+        charged=charge["amount"],
+        currency=charge["currency"],
+        reference=_reference(charge),
+    )
 
 
 def refund_facts(refund: Json) -> list[Fact]:

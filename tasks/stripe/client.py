@@ -126,6 +126,22 @@ class StripeApi:
             repeatable=False,
         )
 
+    def balance_transactions(self, since: datetime, until: datetime, after: str | None) -> Json:
+        """A page of the balance's transactions of the interval, the newest first, each with its
+        source: {data, has_more}. `after` is the id of the last transaction of the page before."""
+        params: Json = {
+            "created": {"gte": int(since.timestamp()), "lt": int(until.timestamp())},
+            "limit": _PAGE,
+            "expand": ["data.source"],
+        }
+        if after is not None:
+            params["starting_after"] = after
+        return self._call(
+            "balance_transactions.list",
+            lambda: self._sdk.v1.balance_transactions.list(_any(params)),
+            repeatable=True,
+        )
+
     def probe(self) -> None:
         """Make one cheap authenticated read."""
         self._call(

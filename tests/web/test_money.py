@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from subprocess import CompletedProcess
@@ -15,10 +16,11 @@ from flask.testing import FlaskClient
 from app import db, ledger
 from app.identity import keys
 from app.money.facts import Book, Fact, Money
+from app.money.statements import Difference
 from app.settings import Settings
 from tests import forked
 from tests.web.conftest import Caller, change
-from web.money.schemas import Balances, Economics, EntryPage
+from web.money.schemas import Balances, DifferencePage, Economics, EntryPage
 
 STRIPE = Book("stripe")
 Run = Callable[..., CompletedProcess[str]]
@@ -240,3 +242,85 @@ def test_an_export_for_beancount_balances(playalter: Run, start: Callable[..., U
             assert not any(sums.values())
     assert transactions == 7
     assert db.row("SELECT count(*) AS n FROM ledger_entries", ()) == {"n": 7}
+
+
+def differ() -> UUID:
+    """Note a difference about a capture; its id."""
+    found = Difference(
+        "other_amount",
+        "stripe:ch_a:capture",
+        "stripe",
+        Money(4900, "EUR"),
+        Money(4800, "EUR"),
+        "txn_1",
+    )
+    assert ledger.note(date(2026, 11, 20), found)
+    row = db.row("SELECT id FROM ledger_differences", ())
+    assert row is not None
+    made: UUID = row["id"]
+    return made
+
+
+def test_differences_are_for_operators_who_explain_them(
+    client: FlaskClient, caller: Caller, operator: Caller, start: Callable[..., UUID]
+) -> None:
+    workflow = start()
+    pay(workflow, "a", 4900)
+    made = differ()
+    for path in ("differences", f"differences/{made}/explain"):
+        ask = client.get if path == "differences" else client.post
+        refused = ask(f"/v1/money/{path}", headers=caller.headers, json={"note": "x"})
+        assert refused.status_code == 403
+    page = get(client, operator, "differences")
+    DifferencePage.model_validate(page)
+    (item,) = page["items"]
+    assert (item["ours"]["amount"], item["theirs"]["amount"]) == (4900, 4800)
+    assert (item["workflow_id"], item["day"]) == (str(workflow), "2026-11-20")
+
+    def attention(of: Caller) -> Any:
+        answer = client.get("/v1/attention", headers=of.headers)
+        assert isinstance(answer.json, dict)
+        return answer.json["money_differences"]
+
+    assert (attention(caller), attention(operator)) == ({}, {"stripe": 1})
+    assert b'playalter_money_differences{platform="stripe"} 1.0' in client.get("/metrics").data
+    explained = client.post(
+        f"/v1/money/differences/{made}/explain",
+        headers=operator.headers,
+        json={"note": "captured in part by hand"},
+    )
+    assert explained.status_code == 200, explained.json
+    assert get(client, operator, "differences")["items"] == []
+    (item,) = get(client, operator, "differences?state=explained")["items"]
+    assert item["note"] == "captured in part by hand"
+    assert item["explained_by"]
+    assert attention(operator) == {}
+    unknown = client.post(
+        f"/v1/money/differences/{UUID(int=1)}/explain",
+        headers=operator.headers,
+        json={"note": "x"},
+    )
+    assert unknown.status_code == 404
+
+
+def test_the_command_lists_and_explains_differences(
+    server: str, operator: Caller, start: Callable[..., UUID]
+) -> None:
+    command = partial(forked.playalter, PLAYALTER_URL=server, PLAYALTER_API_KEY=operator.key)
+    made = differ()
+    shown = command("money", "differences").stdout
+    assert f"{made}  2026-11-20  other_amount  stripe:ch_a:capture" in shown
+    assert "ours 49.00 EUR  theirs 48.00 EUR  txn_1" in shown
+    told = "1 differences of money at stripe: playalter money differences"
+    assert told in command("attention").stdout
+    assert command("money", "explain", str(made), "--note", "by hand").returncode == 0
+    assert command("money", "differences").stdout == ""
+
+
+def test_days_are_compared_by_command_beside_the_server(
+    server: str, operator: Caller, settings: Settings
+) -> None:
+    command = partial(forked.playalter, PLAYALTER_URL=server, PLAYALTER_API_KEY=operator.key)
+    ended = command("money", "reconcile", "--day", "2026-11-20", STRIPE_API_KEY="")
+    assert (ended.returncode, "STRIPE_API_KEY" in ended.stderr) == (3, True)
+    assert command("money", "reconcile", STRIPE_API_KEY="").stdout.startswith("0 days")

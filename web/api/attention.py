@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.errors import InvalidInput
 from app.queries import Filters, human_tasks
+from app.queries.money import open_differences
 from chains.commands import bulk
 from chains.commands.command import caller_of
 from chains.commands.resolve import Resolution, dismiss, resolve
@@ -67,7 +68,13 @@ def list_attention(query: PeopleQuery) -> Response:
     page = human_tasks.attention(
         caller(), is_operator=is_operator(), cursor=query.cursor, limit=query.limit
     )
-    return jsonify({"items": page.items, "next_cursor": page.next_cursor})
+    return jsonify(
+        {
+            "items": page.items,
+            "next_cursor": page.next_cursor,
+            "money_differences": open_differences() if is_operator() else {},
+        }
+    )
 
 
 @api.post(

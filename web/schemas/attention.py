@@ -190,3 +190,7 @@ class AttentionPage(BaseModel):
 
     items: list[AttentionWorkflow]
     next_cursor: Cursor | None
+    money_differences: dict[str, int] = Field(
+        description="For operators: how many differences between the ledger of the customers' money"
+        " and the statement of each platform are not explained. Empty for others."
+    )

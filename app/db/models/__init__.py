@@ -49,7 +49,12 @@ from app.db.models.machinery import (
     SchemaBaseline,
     WorkerPresence,
 )
-from app.db.models.money import LedgerEntryRow, LedgerLineRow
+from app.db.models.money import (
+    LedgerDay,
+    LedgerDifference,
+    LedgerEntryRow,
+    LedgerLineRow,
+)
 from app.db.models.people import ApiKey, ApproverGroup, Organisation, Project, User
 from app.db.models.platforms import (
     PlatformCircuit,
@@ -145,6 +150,8 @@ __all__ = [
     "JobResult",
     "LaneEntryRow",
     "LaneRow",
+    "LedgerDay",
+    "LedgerDifference",
     "LedgerEntryRow",
     "LedgerLineRow",
     "Organisation",

@@ -1,6 +1,6 @@
 """Tables of the ledger of customers' money."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.models.base import NOW, UUID7, Base, one_of
 from app.money.facts import KINDS, SOURCES
+from app.money.statements import DIFFERENCES
 
 
 class LedgerEntryRow(Base):
@@ -61,3 +62,43 @@ class LedgerLineRow(Base):
         CheckConstraint("currency ~ '^[A-Z]{3}$'", name="ledger_lines_currency"),
         CheckConstraint("amount <> 0", name="ledger_lines_amount"),
     )
+
+
+class LedgerDifference(Base):
+    """Where the ledger and a platform's statement differ; open until it is explained."""
+
+    __tablename__ = "ledger_differences"
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
+    found_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    explained_at: Mapped[datetime | None]
+    ours: Mapped[int | None] = mapped_column(BigInteger)
+    """What is booked, in minor units of `ours_currency`."""
+    theirs: Mapped[int | None] = mapped_column(BigInteger)
+    """What the platform states, in minor units of `theirs_currency`."""
+    day: Mapped[date]
+    kind: Mapped[str]
+    about: Mapped[str]
+    """The key of the fact."""
+    platform: Mapped[str]
+    ours_currency: Mapped[str | None] = mapped_column(CHAR(3))
+    theirs_currency: Mapped[str | None] = mapped_column(CHAR(3))
+    external_id: Mapped[str | None]
+    explained_by: Mapped[str | None]
+    note: Mapped[str | None]
+    __table_args__ = (
+        UniqueConstraint("about", "kind", name="ledger_differences_once"),
+        CheckConstraint(one_of("kind", DIFFERENCES), name="ledger_differences_kind"),
+        Index("ledger_differences_open", "id", postgresql_where=text("explained_at IS NULL")),
+    )
+
+
+class LedgerDay(Base):
+    """A day of a platform's statement, and how far it is compared with the ledger."""
+
+    __tablename__ = "ledger_days"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    movements: Mapped[int] = mapped_column(server_default=text("0"))
+    began_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    completed_at: Mapped[datetime | None]
+    cursor: Mapped[str | None]

@@ -1,12 +1,15 @@
-"""`playalter money`: balances, entries, exports and unit economics of the customers' money."""
+"""`playalter money`: the customers' money, over HTTP; only `reconcile` needs the settings."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
 
+from ops.cli.exits import UNREACHABLE, leave
+from ops.cli.local.settings import configured, stores
 from ops.cli.money.export import FORMATS
 from ops.cli.remote.control import given, json_option
 from ops.cli.remote.workflows import print_json, server
@@ -18,6 +21,7 @@ Json = dict[str, Any]
 Command = Callable[..., Any]
 
 _PAGE = 500
+_RECONCILE_SECONDS = 3600.0
 _FILTERS = (
     click.option("--workflow", "workflow_id", type=click.UUID, help="Only of this workflow."),
     click.option("--definition", "type", help="Only of this type of workflow."),
@@ -114,6 +118,70 @@ def economics(is_json: bool, **filters: Any) -> None:
         click.echo("there are more: only the most expensive are shown")
 
 
+@money.command()
+@click.option("--state", type=click.Choice(["open", "explained"]), default="open")
+@click.option("--limit", type=click.IntRange(1, _PAGE), default=50, show_default=True)
+@click.option("--before", type=click.UUID, help="Continue after the previous page.")
+@json_option
+def differences(is_json: bool, **filters: Any) -> None:
+    """List where the ledger and the platforms' statements differ (needs an admin key)."""
+    with server() as api:
+        page = api.ask("GET", "money/differences", params=_chosen(filters))
+    if is_json:
+        print_json(page)
+        return
+    for item in page["items"]:
+        click.echo(f"{item['id']}  {item['day']}  {item['kind']}  {item['about']}")
+        sides = (f"{side} {_side(item[side])}" for side in ("ours", "theirs"))
+        more = (item["external_id"], item["workflow_id"], item["note"])
+        click.echo("    " + "  ".join(filter(None, [*sides, *more])))
+    if page["next_before"]:
+        click.echo(f"more: --before {page['next_before']}")
+
+
+@money.command()
+@click.argument("difference", type=click.UUID)
+@click.option("--note", required=True, help="Why the two sides differ; this is recorded.")
+def explain(difference: UUID, note: str) -> None:
+    """Close a difference with an explanation (needs an admin key)."""
+    with server() as api:
+        done = api.ask("POST", f"money/differences/{difference}/explain", json={"note": note})
+    click.echo(f"{done['id']} explained")
+
+
+@money.command()
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Compare this day (UTC) again; by default those that are over and not compared yet.",
+)
+@json_option
+def reconcile(day: datetime | None, is_json: bool) -> None:
+    """Compare the ledger with the platforms' statements (needs the settings of the server)."""
+    configured(is_demo_allowed=True)
+    from app.errors import NotConfigured, Outcome, Unavailable
+    from chains.money import reconciling
+
+    try:
+        with stores():
+            if day is None:
+                done = reconciling.reconcile_due(_RECONCILE_SECONDS)
+            else:
+                done = {"days": 0, "movements": 0, "booked": 0, "differences": 0}
+                for platform in reconciling.stating():
+                    found = reconciling.reconcile_day(platform, day.date(), again=True)
+                    for name, number in (found or {}).items():
+                        done[name] += number
+    except (NotConfigured, Outcome, Unavailable) as err:
+        leave(UNREACHABLE, err.message)
+    if is_json:
+        print_json(done)
+    else:
+        click.echo(", ".join(f"{number} {name}" for name, number in done.items()))
+    if done.get("failed"):
+        leave(UNREACHABLE, "a platform did not answer; the rest is compared next time")
+
+
 def economy(item: Json) -> Iterator[str]:
     """What a group of workflows has earned and cost, in lines for people."""
     from ops.cli.remote.show import dollars  # it imports rich
@@ -136,6 +204,10 @@ def amount(minor: int, of: Json) -> str:
     '1,234.56 EUR'
     """
     return f"{Decimal(minor).scaleb(-of['decimals']):,} {of['currency']}"
+
+
+def _side(found: Json | None) -> str:
+    return "nothing" if found is None else amount(found["amount"], found)
 
 
 def _entries(api: "Api", chosen: Json) -> Iterator[Json]:

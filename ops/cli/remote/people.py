@@ -183,6 +183,8 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
             for call in step["open_calls"]:
                 click.echo(f"    {call['operation']} sent {call['first_sent_at']} as {call['key']}")
+    for platform, number in page["money_differences"].items():
+        click.echo(f"{number} differences of money at {platform}: playalter money differences")
     say_more(page)
 
 

@@ -44,6 +44,8 @@ _TABLES = (
     "platform_objects",
     "ledger_entries",
     "ledger_lines",
+    "ledger_differences",
+    "ledger_days",
     "events",
     "watched_workflows",
     "archive_volumes",

@@ -1,0 +1,105 @@
+"""Compares what a platform states of its balance with what is booked.
+
+A movement is one change of the balance that a platform keeps for us. It settles a fact that was
+booked when a step or a webhook told it (a capture), or stands for itself (a fee of the month).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.money.currencies import decimals_of
+from app.money.facts import Fact, Money
+
+DIFFERENCES = ("missing_here", "missing_there", "other_amount")
+_ROUNDING = 1
+_RATE_PRECISION = 1e-5
+"""A rate is stated with about six digits."""
+
+
+@dataclass(frozen=True)
+class Movement:
+    """One movement on a platform's balance.
+
+    `money` is the amount before fees, in the settlement currency; it is negative if the balance is
+    less by it. `settles` is the key of the fact that it settles, None if it stands for itself.
+    `rate` is the units of `money`'s currency for one of the presentment currency, None if nothing
+    was exchanged. `own` are the facts that only the statement tells, such as fees. `told` are those
+    by which the movement is booked if nobody has told the fact that it settles. `is_told`: a step
+    or a webhook tells each such fact, so that it is a difference if none has.
+    """
+
+    id: str
+    platform: str
+    at: datetime
+    money: Money
+    settles: str | None = None
+    rate: float | None = None
+    told: tuple[Fact, ...] = ()
+    own: tuple[Fact, ...] = ()
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a statement. `following` is the cursor of the next part; None: this is the last."""
+
+    movements: Sequence[Movement]
+    following: str | None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the books and a platform's statement differ. `about` is the key of the fact.
+
+    `ours` is what is booked, `theirs` what the platform states; None where one of them has nothing.
+    """
+
+    kind: str
+    about: str
+    platform: str
+    ours: Money | None
+    theirs: Money | None
+    external_id: str | None = None
+
+
+def difference_of(movement: Movement, booked: Money | None) -> Difference | None:
+    """Where a movement differs from what is booked for the fact that it settles, if it does.
+
+    `booked` is the amount on the account of what is not settled yet, in the presentment currency.
+    """
+    if movement.settles is None:
+        return None
+    if booked is None:
+        if movement.told and not movement.is_told:
+            return None
+        kind = "missing_here"
+    elif is_same(movement.money, booked, movement.rate):
+        return None
+    else:
+        kind = "other_amount"
+    return Difference(
+        kind, movement.settles, movement.platform, booked, movement.money, movement.id
+    )
+
+
+def is_same(settled: Money, booked: Money, rate: float | None) -> bool:
+    """Whether an amount of the settlement currency is the booked one, exchanged at the rate.
+
+    >>> is_same(Money(1080, "USD"), Money(1000, "EUR"), 1.08)
+    True
+    >>> is_same(Money(1080, "USD"), Money(1000, "EUR"), None)
+    False
+    >>> is_same(Money(340, "USD"), Money(500, "JPY"), 0.0068)
+    True
+    """
+    if rate is None:
+        return settled == booked
+    # The documents call it a rate of amounts. For currencies with other decimals that would be no
+    # rate of exchange, so a rate of units is taken for right too.
+    shift = decimals_of(settled.currency) - decimals_of(booked.currency)
+    for exact in (booked.amount * rate, booked.amount * rate * 10**shift):
+        room = _ROUNDING + abs(exact) * _RATE_PRECISION
+        if abs(settled.amount - exact) <= room:
+            return True
+    return False

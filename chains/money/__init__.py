@@ -1,0 +1,1 @@
+"""Customers' money: the comparison of the ledger with the platforms' statements."""

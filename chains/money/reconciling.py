@@ -1,0 +1,179 @@
+"""Compares the ledger with what the platforms state of a day, once a day.
+
+Only a statement tells fees, exchanges and what somebody has done at the platform by hand: these are
+booked. Where the two sides differ, a difference is recorded for a person; nothing booked changes.
+
+Invariant: a day may be compared again and from any place, with the same result. So a run that is
+interrupted goes on where it was, and two runs at once do no harm.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import structlog
+
+import tasks
+from app import db, ledger
+from app.errors import NotConfigured, Outcome
+from app.ledger import Booked
+from app.money.facts import Book, Fact
+from app.money.statements import Movement, difference_of
+from app.platform import Json, Platform
+
+log = structlog.get_logger()
+
+LATE = timedelta(hours=1)
+"""The platform's clock and ours differ, and a webhook comes late: what is booked shortly before the
+end of a day may stand in the statement of the next."""
+SETTLED_KINDS = (
+    "capture",
+    "partial_capture_reversal",
+    "refund",
+    "refund_failed",
+    "dispute",
+    "dispute_reinstated",
+    "payout",
+    "payout_reversal",
+)
+"""The kinds of facts that a statement must show."""
+MOST_DAYS = 31
+"""So many days are compared in one run."""
+
+
+def reconcile_due(seconds: float) -> Json:
+    """Compare the days that are over and not compared yet, of each platform with a statement.
+
+    Returns the counts of what was read, booked and found. What is left after `seconds` is compared
+    next time.
+    """
+    until = time.monotonic() + seconds
+    total: Json = {"days": 0, "movements": 0, "booked": 0, "differences": 0, "failed": 0}
+    for platform in stating():
+        try:
+            for day in _due(platform.name):
+                done = reconcile_day(platform, day, until=until)
+                if done is None:
+                    break
+                for name, number in done.items():
+                    total[name] += number
+        except NotConfigured:
+            continue
+        except Outcome as err:
+            log.warning("ledger.not_reconciled", platform=platform.name, error=err.message)
+            total["failed"] += 1
+    return total
+
+
+def stating() -> list[Platform]:
+    """The platforms that keep a balance for us and state it."""
+    return [each for each in tasks.platforms() if each.statement is not None]
+
+
+def reconcile_day(
+    platform: Platform, day: date, *, until: float | None = None, again: bool = False
+) -> Json | None:
+    """Compare one day (UTC), from where an earlier run was interrupted.
+
+    `again`: from its beginning, also if it is compared already. Returns the counts; None if
+    `time.monotonic()` has passed `until` before the day's end. Raises an Outcome if the platform
+    does not answer.
+    """
+    assert platform.statement is not None
+    since = datetime.combine(day, datetime.min.time(), UTC)
+    end = since + timedelta(days=1)
+    cursor = _begin(platform.name, day, again=again)
+    counts = {"days": 1, "movements": 0, "booked": 0, "differences": 0}
+    is_last = False
+    while not is_last:
+        if until is not None and time.monotonic() >= until:
+            return None
+        page = platform.statement(since, end + LATE, cursor)
+        number, found = _compare(platform.name, day, page.movements)
+        counts["movements"] += len(page.movements)
+        counts["booked"] += number
+        counts["differences"] += found
+        cursor, is_last = page.following, page.following is None
+        _note_progress(platform.name, day, cursor, len(page.movements))
+    left = ledger.missing_there(
+        platform.name, SETTLED_KINDS, since, end, Book(platform.name).settling
+    )
+    counts["differences"] += sum(ledger.note(day, each) for each in left)
+    db.call(_DONE, (platform.name, day))
+    return counts
+
+
+def _compare(platform: str, day: date, movements: Any) -> tuple[int, int]:
+    """Book what a part of a statement tells, and record the differences; how many of each."""
+    settling = Book(platform).settling
+    keys = [each.settles for each in movements if each.settles is not None]
+    known = ledger.booked(keys, settling)
+    told = [fact for each in movements if each.settles not in known for fact in each.told]
+    verdicts = ledger.book(*told, source="reconciliation")
+    now_known = {**ledger.booked([fact.key for fact in told], settling), **known} if told else known
+    own = [fact for each in movements for fact in _facts(each, now_known)]
+    verdicts += ledger.book(*own, source="reconciliation")
+    differences, agreed = 0, []
+    for each in movements:
+        before = None if each.settles is None else known.get(each.settles)
+        found = difference_of(each, None if before is None else before.money)
+        if found is not None:
+            differences += ledger.note(day, found)
+        elif before is not None and before.source != "reconciliation":
+            agreed.append(each.settles)
+    ledger.agreed(agreed)
+    return verdicts.count("booked"), differences
+
+
+def _facts(movement: Movement, known: Any) -> Iterator[Fact]:
+    """The facts by which a movement is booked: what the balance shows, and what was kept of it."""
+    if movement.settles is not None and movement.money.amount:
+        book, found = Book(movement.platform), known.get(movement.settles)
+        assert found is None or isinstance(found, Booked)
+        is_exchanged = found is not None and found.money.currency != movement.money.currency
+        yield book.fact(
+            "exchange" if is_exchanged else "settlement",
+            movement.id,
+            book.settled(movement.money, found.money if found and is_exchanged else None),
+            of_key=movement.settles,
+            occurred_at=movement.at,
+            external_ids={"balance_transaction": movement.id},
+        )
+    yield from movement.own
+
+
+def _due(platform: str) -> list[date]:
+    """The days that are over and not compared yet, oldest first, at most MOST_DAYS."""
+    row = db.call(_LAST, (platform,))
+    assert row is not None
+    over = (row["now"] - LATE - timedelta(days=1)).astimezone(UTC).date()
+    first: date = row["done"] + timedelta(days=1) if row["done"] else row["begun"] or over
+    return [first + timedelta(days=n) for n in range(min((over - first).days + 1, MOST_DAYS))]
+
+
+def _begin(platform: str, day: date, *, again: bool) -> str | None:
+    row = db.call(_BEGIN, (platform, day, again, again))
+    return None if row is None else row["cursor"]
+
+
+def _note_progress(platform: str, day: date, cursor: str | None, number: int) -> None:
+    db.call(_PROGRESS, (cursor, number, platform, day))
+
+
+_LAST = """
+SELECT playalter_now() AS now, max(day) FILTER (WHERE completed_at IS NOT NULL) AS done,
+       min(day) AS begun
+  FROM ledger_days WHERE platform = %s
+"""
+_BEGIN = """
+INSERT INTO ledger_days AS d (platform, day) VALUES (%s, %s)
+ON CONFLICT (platform, day) DO UPDATE SET
+  cursor = CASE WHEN %s THEN NULL ELSE d.cursor END,
+  movements = CASE WHEN %s THEN 0 ELSE d.movements END
+RETURNING cursor
+"""
+_PROGRESS = """
+UPDATE ledger_days SET cursor = %s, movements = movements + %s WHERE platform = %s AND day = %s
+"""
+_DONE = "UPDATE ledger_days SET completed_at = playalter_now() WHERE platform = %s AND day = %s"

@@ -1,0 +1,76 @@
+"""Stripe's balance transactions, as the statement with which the ledger is compared.
+
+https://docs.stripe.com/reports/balance-transaction-types
+https://docs.stripe.com/reports/reporting-categories
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from app.money.facts import Fact, Money, key_of, moved
+from app.money.statements import Movement, Page
+from app.platform import Json
+from tasks.stripe import books
+from tasks.stripe.books import BOOK, KIND_OF
+from tasks.stripe.client import api
+
+_TOLD = ("capture", "refund", "refund_failed", "dispute", "dispute_reinstated")
+"""The kinds of facts that a step or a webhook tells. Webhooks tell of payouts too, but a payout
+that only the statement tells needs no person."""
+_FEES = ("fee", "network_cost", "tax")
+
+
+def read(since: datetime, until: datetime, cursor: str | None) -> Page:
+    """A part of the statement of an interval; raises an Outcome if Stripe does not answer."""
+    page = api().balance_transactions(since, until, cursor)
+    found = [movement(txn) for txn in page["data"]]
+    following = page["data"][-1]["id"] if page["has_more"] and page["data"] else None
+    return Page(found, following)
+
+
+def movement(txn: Json) -> Movement:
+    """A balance transaction as a movement, with the facts that it tells."""
+    money = Money.of(txn["amount"], txn["currency"])
+    at = datetime.fromtimestamp(txn["created"], UTC)
+    settles, source = KIND_OF.get(txn["reporting_category"]), txn.get("source")
+    source_id = source["id"] if isinstance(source, dict) else source
+    if settles is None or source_id is None:
+        own = (*_adjustment(txn, money), *books.fee_facts(txn))
+        return Movement(txn["id"], BOOK.platform, at, money, own=own)
+    return Movement(
+        txn["id"],
+        BOOK.platform,
+        at,
+        money,
+        settles=key_of(BOOK.platform, source_id, settles),
+        rate=txn.get("exchange_rate"),
+        told=_told(settles, source) if isinstance(source, dict) else (),
+        own=tuple(books.fee_facts(txn)),
+        is_told=settles in _TOLD,
+    )
+
+
+def _adjustment(txn: Json, money: Money) -> tuple[Fact, ...]:
+    """What stands for itself: a fee of Stripe's, or a correction."""
+    if not money.amount:
+        return ()
+    account = f"{BOOK.platform}:fees" if txn["reporting_category"] in _FEES else "adjustments"
+    lines = moved(money, debit=f"{BOOK.platform}:balance", credit=account)
+    at = datetime.fromtimestamp(txn["created"], UTC)
+    ids = {"balance_transaction": txn["id"]}
+    return (BOOK.fact("adjustment", txn["id"], lines, occurred_at=at, external_ids=ids),)
+
+
+def _told(kind: str, source: Json) -> tuple[Fact, ...]:
+    """The fact of this kind that the source of a transaction shows."""
+    readers: dict[str, Callable[[Json], list[Fact]]] = {
+        "capture": books.captures_of,
+        "partial_capture_reversal": books.captures_of,
+        "refund": books.refund_facts,
+        "refund_failed": books.refund_facts,
+        "dispute": books.dispute_facts,
+        "dispute_reinstated": books.dispute_facts,
+        "payout": books.payout_facts,
+        "payout_reversal": books.payout_facts,
+    }
+    return tuple(fact for fact in readers[kind](source) if fact.kind == kind)
