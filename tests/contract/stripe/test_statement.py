@@ -1,0 +1,101 @@
+"""The ledger after a reconciliation against the balance that Stripe itself keeps."""
+
+import uuid
+from datetime import UTC, datetime
+
+import requests
+
+import tasks
+from app import db
+from app.platform import Json, Platform
+from app.queries import money
+from chains.money.reconciling import reconcile_day
+from tasks.stripe.client import api
+from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.test_forks import PAYING
+from tests.contract.vendors import Vendors
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive
+
+NOBODY = uuid.UUID(int=0)
+
+
+def reconcile() -> Json:
+    """Compare today with Stripe's statement; the counts."""
+    done = reconcile_day(_stripe(), datetime.now(UTC).date(), again=True)
+    assert done is not None
+    return done
+
+
+def _stripe() -> Platform:
+    return next(each for each in tasks.platforms() if each.name == "stripe")
+
+
+def ours(account: str) -> dict[str, int]:
+    """The balance of an account in each currency, by the ledger."""
+    found = money.balances(NOBODY, money.Entries(), is_operator=True)
+    return {item["currency"]: item["amount"] for item in found if item["account"] == account}
+
+
+def theirs(vendors: Vendors) -> dict[str, int]:
+    """The balance in each currency, by Stripe."""
+    key = vendors.env["STRIPE_API_KEY"]
+    found = requests.get(f"{vendors.urls['stripe']}/v1/balance", auth=(key, ""), timeout=10).json()
+    total: dict[str, int] = {}
+    for each in (*found["available"], *found["pending"]):
+        code = each["currency"].upper()
+        total[code] = total.get(code, 0) + each["amount"]
+    return {code: amount for code, amount in total.items() if amount}
+
+
+def test_after_a_reconciliation_the_ledger_has_the_balance_that_stripe_states(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    paying = kernel.register(PAYING)
+    for fails in (False, True, False):
+        kernel.start(paying, {"fails": fails})
+        drive()
+    assert ours("stripe:settling") == {"EUR": 2 * 4900}
+    done = reconcile()
+    assert (done["movements"], done["differences"]) == (4, 0)
+    assert money.open_differences() == {}
+    assert ours("stripe:balance") == theirs(vendors)
+    assert ours("stripe:settling") == {}
+    assert ours("stripe:fees")["EUR"] > 0
+    assert reconcile()["booked"] == 0
+    fees = db.rows("SELECT workflow_id FROM ledger_entries WHERE kind = 'fee'", ())
+    assert len({row["workflow_id"] for row in fees}) == 3
+
+
+def test_a_payment_made_by_hand_is_booked_and_shown(kernel: Kernel, vendors: Vendors) -> None:
+    made = api().create_payment_intent(PAYMENT | {"capture_method": "automatic"}, uuid.uuid4().hex)
+    assert made["status"] == "succeeded"
+    api().create_refund({"payment_intent": made["id"], "amount": 300}, uuid.uuid4().hex)
+    done = reconcile()
+    assert (done["movements"], done["differences"]) == (2, 2)
+    kinds = [
+        (each["kind"], each["about"].rpartition(":")[2]) for each in money.differences("open")[0]
+    ]
+    assert sorted(kinds) == [("missing_here", "capture"), ("missing_here", "refund")]
+    assert ours("stripe:balance") == theirs(vendors)
+    assert (ours("revenue"), ours("refunds")) == ({"EUR": -1000}, {"EUR": 300})
+
+
+def test_a_capture_in_another_currency_is_exchanged(kernel: Kernel, vendors: Vendors) -> None:
+    vendors.change(stripe__exchange_rates="eur=1.08", stripe__settlement_currency="usd")
+    kernel.start(kernel.register(PAYING), {"fails": False})
+    drive()
+    reconcile()
+    assert money.open_differences() == {}
+    assert ours("stripe:balance") == theirs(vendors)
+    assert set(theirs(vendors)) == {"USD"}
+    assert ours("exchange") == {"EUR": 4900, "USD": -5292}
+
+
+def test_a_refund_that_fails_is_settled_too(kernel: Kernel, vendors: Vendors) -> None:
+    kernel.start(kernel.register(PAYING), {"fails": True})
+    drive()
+    vendors.fail_refunds()
+    reconcile()
+    assert ours("stripe:balance") == theirs(vendors)
+    assert ours("refunds_failed") == {"EUR": -4900}
