@@ -233,6 +233,8 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
         return {"result": "nothing", "status": seen["status"]}
     if not is_ours and not _is_captured_by(call, seen):
         return {"result": "nothing", "captured_by": _metadata_of(seen).get(CAPTURED_BY)}
+    # The answer to the capture may have been lost, and the step never have run again.
+    booking.capture(call, _receipt(seen))
     ours = next((each for each in known if each["status"] not in FAILED_REFUND), None)
     if ours or (seen.get("latest_charge") or {}).get("refunded"):
         _require_end(ours)
@@ -391,5 +393,5 @@ def _refund(stripe: StripeApi, request: Json, key: str) -> Json:
 
 
 def _refund_summary(made: Json) -> Json:
-    names = ("amount", "status", "currency", "balance_transaction")
+    names = ("amount", "status", "currency", "balance_transaction", "charge", "payment_intent")
     return {"refund": made["id"], **{name: made.get(name) for name in names}}

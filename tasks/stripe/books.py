@@ -10,6 +10,7 @@ settlement currency. https://docs.stripe.com/reports/reporting-categories
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -204,7 +205,7 @@ def _of(txn: Json, kind: str, lines: Any) -> Fact:
 
 
 def _marked(fact: Fact, mark: str | None) -> Fact:
-    return fact if mark is None else Fact(**{**vars(fact), "reference": mark})
+    return fact if mark is None else replace(fact, reference=mark)
 
 
 def _reference(about: Json) -> str | None:

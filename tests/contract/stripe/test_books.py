@@ -75,7 +75,8 @@ def test_a_capture_and_its_refund_are_revenue_and_refund(step: Claim, vendors: V
     assert taken.undo()["result"] == "refunded"
     assert balances() == {"revenue": -PAID, "refunds": PAID}
     assert taken.undo()["result"] == "already"
-    assert len(entries("refund")) == 1
+    (back,) = entries("refund")
+    assert back["external_ids"]["payment_intent"] == taken.given["payment_intent"]
     (entry,) = entries("capture")
     assert entry["workflow_id"] == taken.claim.workflow_id
     assert entry["external_ids"]["charge"].startswith("ch_")
@@ -97,6 +98,17 @@ def test_what_a_lookup_finds_is_booked_although_the_step_never_runs_again(
     made.adopt(found)
     made.run()
     assert balances() == before
+
+
+def test_a_capture_whose_reply_was_lost_is_booked_when_it_is_refunded(
+    step: Claim, vendors: Vendors
+) -> None:
+    taken = capture(step)
+    vendors.fault("stripe", "payment_intents.capture", "lost_reply")
+    with pytest.raises(Unknown):
+        taken.run()
+    assert taken.undo()["result"] == "refunded"
+    assert balances() == {"revenue": -PAID, "refunds": PAID}
 
 
 def test_a_lost_refund_is_booked_once(step: Claim, vendors: Vendors) -> None:
