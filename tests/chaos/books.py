@@ -12,6 +12,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+Booked = Counter[tuple[str, str]]
+"""How many entries of a kind our ledger has for a payment."""
+
 PREDICTED = ("predictions_succeeded", "predictions_failed", "predictions_canceled")
 # A prediction that ended by itself in the moment in which its workflow did is no loss.
 SLACK_SECONDS = 1.0
@@ -38,6 +41,10 @@ class Account:
     predicted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     files: set[str] = field(default_factory=set)
     files_deleted: set[str] = field(default_factory=set)
+
+    def moved(self) -> tuple[Counter[str], Counter[str], Counter[str]]:
+        """How often each payment was authorized, captured and refunded."""
+        return Counter(self.authorized), self.captured, self.refunded
 
     def held(self) -> set[str]:
         """Payments that were authorized and neither cancelled nor captured."""
@@ -125,6 +132,21 @@ class Books:
 
     def _is_canceled(self, prediction: str) -> bool:
         return self.predictions_ended.get(prediction, ("", 0.0))[0] == "predictions_canceled"
+
+    def misbooked(self, workflows: Mapping[str, Ended], booked: Booked) -> list[str]:
+        """Where our ledger differs from what the vendor has done for the workflows that ended."""
+        kinds = ("authorization", "capture", "refund")
+        over = [id for id, each in workflows.items() if each.at is not None]
+        found = []
+        for workflow in over:
+            account = self.accounts.get(workflow, Account())
+            moved = dict(zip(kinds, account.moved(), strict=True))
+            for kind in kinds:
+                for payment, count in moved[kind].items():
+                    if booked[kind, payment] != count:
+                        told = f"{booked[kind, payment]} of {count} times"
+                        found.append(f"{workflow}: the {kind} of {payment} is booked {told}")
+        return found
 
     def missing(self, workflow: str, wanted: Mapping[str, int]) -> list[str]:
         """What a workflow that succeeded should have had done, and has not."""

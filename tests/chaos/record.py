@@ -19,7 +19,7 @@ import psycopg2
 
 from app import db
 from ops.laptop.profile import CHECKOUT, DATABASE
-from tests.chaos.books import Ended
+from tests.chaos.books import Booked, Ended
 from tests.chaos.driver import Ledger
 from tests.chaos.mix import Item
 from tests.e2e.stack import Stack
@@ -115,6 +115,26 @@ _EXCEEDED_EARLY = """
 SELECT w.id::text AS id, b.spent, b.amount FROM workflows w JOIN budgets b ON b.workflow_id = w.id
  WHERE w.cause = 'over_budget' AND b.amount > 0 AND b.spent + 58500 <= b.amount
 """
+
+
+def booked(stack: Stack) -> Booked:
+    """How many entries of each kind the ledger has for each payment."""
+    return Counter({(row["kind"], row["payment"]): row["number"] for row in stack.rows(_BOOKED)})
+
+
+_BOOKED = """
+SELECT kind, external_ids ->> 'payment_intent' AS payment, count(*) AS number FROM ledger_entries
+ WHERE external_ids ->> 'payment_intent' IS NOT NULL GROUP BY 1, 2
+"""
+
+
+def unbalanced(stack: Stack) -> list[str]:
+    """The entries of the ledger whose lines do not add up to 0."""
+    rows = stack.rows(
+        "SELECT entry_id::text AS id, currency FROM ledger_lines GROUP BY entry_id, currency"
+        " HAVING sum(amount) <> 0"
+    )
+    return [f"entry {row['id']} does not add up in {row['currency']}" for row in rows]
 
 
 def broken_chains(stack: Stack) -> tuple[list[str], int]:

@@ -29,6 +29,7 @@ NAMES = {
     "broken_chains": "chains that do not verify",
     "projections": "projections that differ",
     "budgets": "budgets that do not add up",
+    "misbooked": "money booked otherwise than it moved",
 }
 
 

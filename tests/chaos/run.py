@@ -157,6 +157,10 @@ class _Run:
         findings["broken_chains"] = broken + record.without_events(known, self.stack)
         findings["projections"] = record.differing_projections(self.stack)
         findings["budgets"] = record.budgets(self.stack)
+        findings["misbooked"] = [
+            *read.misbooked(record.ended(known), record.booked(self.stack)),
+            *record.unbalanced(self.stack),
+        ]
         counts: dict[str, int] = self.stack.control("GET", "/books")["counts"]
         self.report.effects = {name: counts[name] for name in PAID}
         self.report.effects["doubled, found and taken back"] = len(read.found())

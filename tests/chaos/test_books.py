@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -51,6 +52,18 @@ SOUND = [
     predicted("predictions_succeeded"), paid("captures"), page("deployments"),
 ]  # fmt: skip
 WANTED = {"authorizations": 1, "captures": 1, "predictions": 1, "deployments": 1}
+
+
+def test_money_that_moved_and_is_not_booked_once_is_found() -> None:
+    books = read([*SOUND, paid("refunds")])
+    booked = Counter({("authorization", "pi_1"): 1, ("capture", "pi_1"): 1, ("refund", "pi_1"): 1})
+    assert books.misbooked(FAILED, booked) == []
+    for place in booked:
+        for wrong in (0, 2):
+            (told,) = books.misbooked(FAILED, Counter({**booked, place: wrong}))
+            assert f"the {place[0]} of pi_1 is booked {wrong} of 1 times" in told
+    running = {FLOW: Ended("running")}
+    assert books.misbooked(running, Counter()) == [], "its calls may be looked up yet"
 
 
 def refunded(by: str, taker: str) -> Json:
