@@ -147,7 +147,12 @@ class Campaign:
         self._console.print("To look again, start all services on the same data; then open or run:")
         page = (workflow["output"] or {}).get("page")
         up = f"{_command()} up{_options(self._profile)}"
-        again = {"start": up, "page": page, "status": self._ask("status", workflow)}
+        again = {
+            "start": up,
+            "page": page,
+            "status": self._ask("status", workflow),
+            "money": self._ask("money --workflow", workflow),
+        }
         _print(self._console, again)
 
     def _print_report(self, workflow: Json, *, is_once: bool) -> None:
@@ -167,6 +172,7 @@ class Campaign:
                 **addresses(self._profile),
                 "API key": self._api.key,
                 "watch it": self._ask("watch", workflow),
+                "its money": self._ask("money --workflow", workflow),
             }
             _print(self._console, {"page": output.get("page"), **result, **where})
         if workflow["status"] != "succeeded":

@@ -71,6 +71,10 @@ def test_a_demo_that_has_ended_tells_what_is_there_and_how_to_look_again(tmp_pat
                 assert time.monotonic() < until
                 time.sleep(0.2)
             assert "succeeded" in playalter(command, workflow, **login)[0]
+            *_, money, option, workflow = shlex.split(told["money"])
+            assert "revenue                  -49.00 EUR" in playalter(
+                money, option, workflow, **login
+            )
         finally:
             running.send_signal(signal.SIGTERM)
             running.wait(60)
