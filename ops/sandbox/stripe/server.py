@@ -28,7 +28,7 @@ from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
-from ops.sandbox.stripe.resources.desk import Desk
+from ops.sandbox.stripe.resources.desk import Desk, listing
 from ops.sandbox.stripe.wire import (
     API_VERSION,
     created_between,
@@ -43,7 +43,8 @@ from ops.sandbox.stripe.wire import (
 from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply
 
 PREFIXES = {
-    "pi": "payment_intent", "ch": "charge", "re": "refund", "evt": "event", **MONEY_PREFIXES,
+    "pi": "payment_intent", "ch": "charge", "re": "refund", "evt": "event", "di": "discount",
+    **MONEY_PREFIXES,
 }  # fmt: skip
 OTHER_PARAMS = (
     "Keys for idempotent requests can only be used with the same parameters they were first used "
@@ -71,6 +72,7 @@ class Stripe(Vendor):
         self.refunds = Refunds(self.payments)
         self.desk = Desk(self.payments, self.refunds)
         self.desk.prefixes |= PREFIXES
+        self.desk.includes["charge", "refunds"] = self._refunds_of
         self.money = Money(self.payments, self.refunds, self.desk.fetch)
         invoiced = billing(self.desk)
         self.resources = [*catalogue(self.desk), *invoiced.resources]
@@ -247,6 +249,10 @@ class Stripe(Vendor):
             return self._shown(change(call, self.payments.intent(id), changed), params)
 
         return handler
+
+    def _refunds_of(self, charge: Json) -> Json:
+        found = self.desk.all("refund", charge=charge["id"])
+        return listing(found, f"/v1/charges/{charge['id']}/refunds")
 
     def _intent(self, call: Call, id: str) -> Response:
         return self._shown(reply(self.payments.intent(id)), read_params(call.request))

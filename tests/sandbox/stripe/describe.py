@@ -27,18 +27,21 @@ MODULES = {
     "billing_portal.configuration": "billing_portal/configuration",
     "billing_portal.session": "billing_portal/session",
     "identity.verification_session": "identity/verification_session",
+    "radar.early_fraud_warning": "radar/early_fraud_warning",
 }
 SAME = (
-    "account", "card", "cash_balance", "coupon", "credit_note", "credit_note_line_item",
-    "customer", "customer_balance_transaction", "customer_cash_balance_transaction", "discount",
-    "invoice", "invoice_payment", "payment_link", "payment_method", "plan", "price", "product",
-    "promotion_code", "quote", "setup_attempt", "setup_intent", "shipping_rate", "source",
-    "subscription", "subscription_item", "subscription_schedule", "tax_id", "tax_rate", "token",
-    "topup", "transfer", "transfer_reversal",
+    "account", "balance", "balance_transaction", "card", "cash_balance", "charge", "coupon",
+    "credit_note", "credit_note_line_item", "customer", "customer_balance_transaction",
+    "customer_cash_balance_transaction", "discount", "dispute", "event", "invoice",
+    "invoice_payment", "payment_intent", "payment_link", "payment_method", "payout", "plan",
+    "price", "product", "promotion_code", "quote", "refund", "review", "setup_attempt",
+    "setup_intent", "shipping_rate", "subscription", "subscription_item",
+    "subscription_schedule", "tax_id", "tax_rate", "token", "topup", "transfer",
+    "transfer_reversal",
 )  # fmt: skip
 KINDS = {**dict(zip(SAME, SAME, strict=True)), **MODULES}
-# Fields that an object has only if it is of their type, which the fixtures' one happens to be.
-_BY_TYPE = {"payment_method": ("card",)}
+# Fields of the fixtures that an object has only if it is of their type, or if they are asked for.
+_BY_TYPE = {"payment_method": ("card",), "charge": ("refunds",)}
 CALLS = (
     "account_create", "account_update", "account_list",
     "billing_portal/configuration_create", "billing_portal/configuration_update",
@@ -54,7 +57,7 @@ CALLS = (
     "customer_create", "customer_list", "customer_search", "customer_update",
     "customer_delete_discount", "customer_payment_method_list",
     "customer_payment_source_create", "customer_payment_source_update",
-    "customer_payment_source_list", "customer_payment_source_delete",
+    "customer_payment_source_list",
     "customer_tax_id_create", "customer_tax_id_list",
     "identity/verification_session_create", "identity/verification_session_update",
     "identity/verification_session_list", "identity/verification_session_cancel",
@@ -62,7 +65,7 @@ CALLS = (
     "invoice_create", "invoice_create_preview", "invoice_delete", "invoice_finalize_invoice",
     "invoice_list", "invoice_list_lines", "invoice_mark_uncollectible", "invoice_pay",
     "invoice_search", "invoice_send_invoice", "invoice_update", "invoice_void_invoice",
-    "invoice_add_lines", "invoice_attach_payment", "invoice_payment_list",
+    "invoice_payment_list",
     "invoice_item_create", "invoice_item_list", "invoice_item_update",
     "payment_link_create", "payment_link_update", "payment_link_list",
     "payment_link_list_line_items",
@@ -88,9 +91,9 @@ CALLS = (
     "test_helpers/test_clock_advance", "test_helpers/test_clock_create",
     "test_helpers/test_clock_list", "test_helpers/customer_fund_cash_balance",
     "token_create",
-    "topup_create", "topup_update", "topup_list", "topup_cancel",
+    "topup_create", "topup_update", "topup_list",
     "transfer_create", "transfer_update", "transfer_list", "transfer_reversal_create",
-    "transfer_reversal_list", "transfer_reversal_update",
+    "transfer_reversal_list",
 )  # fmt: skip
 
 

@@ -240,3 +240,19 @@ def test_an_event_names_its_request(
     assert told.request is not None
     assert (told.api_version, told.request.idempotency_key) == ("2026-10-28.endive", "k2")
     assert told.data.object["object"] == "customer"
+
+
+def test_ids_of_ones_own_are_expanded(stripe_client: stripe.StripeClient) -> None:
+    stripe_client.v1.products.create({"name": "stool", "id": "stool"})
+    coupon = stripe_client.v1.coupons.create({"percent_off": 5, "id": "FIVE"})
+    made = stripe_client.v1.prices.create(
+        {"product": "stool", "unit_amount": 100, "currency": "usd", "expand": ["product"]}
+    )
+    assert isinstance(made.product, stripe.Product)
+    code = stripe_client.v1.promotion_codes.create(
+        {
+            "promotion": {"type": "coupon", "coupon": coupon.id},
+            "expand": ["promotion.coupon"],
+        }
+    )
+    assert isinstance(code.promotion.coupon, stripe.Coupon)

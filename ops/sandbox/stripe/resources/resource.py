@@ -46,7 +46,8 @@ class Resource:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        desk.prefixes[self.prefix] = self.kind
+        if self.prefix:
+            desk.prefixes[self.prefix] = self.kind
         for name in self.on_request:
             desk.includes[self.kind, name] = self._kept(name)
 
