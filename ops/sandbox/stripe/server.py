@@ -55,6 +55,13 @@ OTHER_PATH = (
     "('{new}' vs '{old}'). Try using a key other than '{key}' if you meant to execute a different "
     "request."
 )
+LOCKED = (
+    "This object cannot be accessed right now because another API request or Stripe process is "
+    "currently accessing it. If you see this error intermittently, retry the request. If you see "
+    "this error frequently and are making multiple concurrent requests to a single object, make "
+    "your requests serially or at a lower rate. For more details, see "
+    "https://stripe.com/docs/rate-limits#object-lock-timeouts."
+)
 IN_USE = (
     "There is currently another in-progress request using this Stripe API idempotency key (that "
     "probably means you submitted twice, and the other request is still going through): {key}. "
@@ -134,6 +141,8 @@ class Stripe(Vendor):
 
     def failure(self, status: int, fault: Fault) -> Response:
         """Return an outage or a rate limit in Stripe's format."""
+        if status == 429 and fault.parameters.get("code") == "lock_timeout":
+            return error(429, LOCKED, "lock_timeout").response()
         if status == 429:
             message = (
                 "Request rate limit exceeded. Learn more about rate limits here "
@@ -182,7 +191,9 @@ class Stripe(Vendor):
                 self._running.discard(key)
 
     def _atomic(self, run: Callable[[], Response]) -> Response:
+        """Do what the clock has due, and run the handler, in one transaction."""
         with self.box.store.transaction():
+            self.payments.account.clock.catch_up()
             return run()
 
     def _first_time(self, key: str, call: Call, run: Callable[[], Response]) -> Response:
@@ -196,7 +207,7 @@ class Stripe(Vendor):
             return response
         try:
             with self.box.store.transaction():
-                response = run()
+                response = self._atomic(run)
                 planned = self.planned(status_fault) if status_fault else response
                 self._keep(key, call, planned if is_stored else response)
         except Refusal as refusal:

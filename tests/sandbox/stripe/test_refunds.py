@@ -31,8 +31,10 @@ def test_partial_refunds_add_up_to_the_charge(
     stripe_client.v1.refunds.create({"payment_intent": intent.id, "reason": "duplicate"})
     booked = [each.amount for each in transactions(stripe_client, type="refund")]
     assert booked == [-3000, -5000, -2000]
-    charge = stripe_client.v1.charges.retrieve(str(refund.charge))
+    charge = stripe_client.v1.charges.retrieve(str(refund.charge), {"expand": ["refunds"]})
     assert (charge.amount_refunded, charge.refunded) == (10_000, True)
+    assert charge.refunds is not None
+    assert [each.amount for each in charge.refunds.data] == [2000, 5000, 3000]
     assert_books_balance(sandbox, stripe_client)
 
 

@@ -154,6 +154,13 @@ def test_stored_500_is_replayed_and_unstored_one_is_not(
     assert limited.value.headers is not None
     assert limited.value.headers["Retry-After"] == "3"
     assert limited.value.headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+    sandbox.fault(**fault, status=429, code="lock_timeout")
+    with pytest.raises(stripe.RateLimitError) as limited:
+        authorize(stripe_client, "busy")
+    assert limited.value.error is not None
+    assert limited.value.error.code == "lock_timeout"
+    assert limited.value.headers is not None
+    assert "Stripe-Rate-Limited-Reason" not in limited.value.headers
     assert authorize(stripe_client, "busy").status == "requires_capture"
 
 
