@@ -29,6 +29,7 @@ from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.resources.desk import Desk, listing
+from ops.sandbox.stripe.subscribing.all import subscribing
 from ops.sandbox.stripe.wire import (
     API_VERSION,
     created_between,
@@ -81,9 +82,10 @@ class Stripe(Vendor):
         self.desk.prefixes |= PREFIXES
         self.desk.includes["charge", "refunds"] = self._refunds_of
         self.money = Money(self.payments, self.refunds, self.desk.fetch)
-        invoiced = billing(self.desk)
-        self.resources = [*catalogue(self.desk), *invoiced.resources]
-        self.resources += checkout(self.desk, invoiced.subscriptions)
+        billed = billing(self.desk)
+        subscribed = subscribing(self.desk, billed)
+        self.resources = [*catalogue(self.desk), *subscribed.resources, *billed.resources]
+        self.resources += checkout(self.desk, subscribed.subscriptions)
         self.resources += connected(self.desk)
         self._running: set[str] = set()
         self._lock = threading.Lock()

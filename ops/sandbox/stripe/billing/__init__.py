@@ -1,1 +1,1 @@
-"""Invoices, and the subscriptions, quotes and credit notes that make and change them."""
+"""Invoices: their items, payments and credit notes, and the customers' balances."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ops.sandbox.stripe.billing.subscriptions import Subscriptions
 from ops.sandbox.stripe.catalogue.customers import Customers
 from ops.sandbox.stripe.catalogue.methods import PaymentMethods
 from ops.sandbox.stripe.catalogue.prices import Prices
@@ -14,6 +13,7 @@ from ops.sandbox.stripe.checkout.quotes import Quotes
 from ops.sandbox.stripe.checkout.sessions import Sessions
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 
 
 def checkout(desk: Desk, subscriptions: Subscriptions) -> list[Resource]:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.subscriptions import Subscriptions
 from ops.sandbox.stripe.catalogue.discounts import redeem
 from ops.sandbox.stripe.checkout.bought import Bought, as_items, recurring_of, totals
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, listing
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 from ops.sandbox.stripe.wire import error, page, read_params
 from ops.sandbox.wire import Call, Route
 

@@ -14,7 +14,6 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.subscriptions import Subscriptions
 from ops.sandbox.stripe.catalogue.customers import Customers
 from ops.sandbox.stripe.catalogue.discounts import redeem
 from ops.sandbox.stripe.catalogue.methods import PaymentMethods
@@ -23,6 +22,7 @@ from ops.sandbox.stripe.checkout.bought import Bought, as_items, recurring_of, t
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, listing
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 from ops.sandbox.stripe.wire import error, integer, page, read_params, refuse_unknown
 from ops.sandbox.wire import Call, Route
 

@@ -10,10 +10,10 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.cycles import Cycles
-from ops.sandbox.stripe.billing.schedules import Schedules
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.cycles import Cycles
+from ops.sandbox.stripe.subscribing.schedules import Schedules
 from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call, Route
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.cycles import ENDED
-from ops.sandbox.stripe.billing.subscriptions import Subscriptions
 from ops.sandbox.stripe.catalogue.months import period_end
 from ops.sandbox.stripe.catalogue.prices import plan_of
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.cycles import ENDED
+from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call, Route
 

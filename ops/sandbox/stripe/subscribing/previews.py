@@ -15,11 +15,11 @@ from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.billing.items import InvoiceItems
 from ops.sandbox.stripe.billing.lines import total_up
-from ops.sandbox.stripe.billing.subscriptions import Subscriptions
 from ops.sandbox.stripe.catalogue.discounts import redeem
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 from ops.sandbox.stripe.wire import error, read_params
 from ops.sandbox.wire import Call, Refusal, Route
 

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from werkzeug.test import EnvironBuilder
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.cycles import Cycles
-from ops.sandbox.stripe.billing.schedules import Schedules
 from ops.sandbox.stripe.resources.desk import Desk
+from ops.sandbox.stripe.subscribing.cycles import Cycles
+from ops.sandbox.stripe.subscribing.schedules import Schedules
 from ops.sandbox.wire import Call
 
 NextTime = Callable[[Json], int | None]

@@ -8,11 +8,11 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.cycles import ENDED
-from ops.sandbox.stripe.billing.subscriptions import Subscriptions
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.cycles import ENDED
+from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 from ops.sandbox.stripe.wire import error, no_such, page, read_params
 from ops.sandbox.wire import Call, Route
 

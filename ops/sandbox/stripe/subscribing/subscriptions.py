@@ -1,6 +1,6 @@
 """Subscriptions. https://docs.stripe.com/api/subscriptions
 
-What changes with time is in `cycles`; the periods and prices of the items are in `sub_items`.
+What changes with time is in `cycles`; the periods and prices of the items are in `items`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.billing.cycles import ENDED, WARNING_SECONDS, Cycles
-from ops.sandbox.stripe.billing.sub_items import Items, changed_items, same_intervals
 from ops.sandbox.stripe.catalogue.discounts import redeem
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
+from ops.sandbox.stripe.subscribing.cycles import ENDED, WARNING_SECONDS, Cycles
+from ops.sandbox.stripe.subscribing.items import Items, changed_items, same_intervals
 from ops.sandbox.stripe.wire import error, no_such
 from ops.sandbox.wire import Call, Refusal, Route
 

@@ -10,8 +10,8 @@ import copy
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.billing.collection import NO_METHOD, Collection
 from ops.sandbox.stripe.billing.invoices import Invoices, subscription_of
-from ops.sandbox.stripe.billing.sub_items import Items
 from ops.sandbox.stripe.resources.desk import Desk
+from ops.sandbox.stripe.subscribing.items import Items
 from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call, Refusal
 
