@@ -278,7 +278,8 @@ def _authorization(call: Call, given: AuthorizeInput) -> Json:
         "amount": given.amount,
         "currency": given.currency.lower(),
         "payment_method": given.payment_method,
-        "payment_method_types": ["card"],
+        # Version endive of the API refuses `payment_method_types`.
+        "allowed_payment_method_types": ["card"],
         "capture_method": "manual",
         "confirm": True,
         "receipt_email": given.customer_email,

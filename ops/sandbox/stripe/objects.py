@@ -63,7 +63,7 @@ def _billing() -> Json:
 def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Json:
     """Return an unconfirmed PaymentIntent, created at `now` (Unix seconds)."""
     intent_id = f"pi_3{token62(23)}"
-    types = params.get("payment_method_types")
+    types = params.get("payment_method_types") or params.get("allowed_payment_method_types")
     automatic = params.get("automatic_payment_methods")
     if automatic is None and types is None:
         automatic = {"enabled": "true"}

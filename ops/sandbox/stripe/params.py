@@ -7,6 +7,7 @@ from ops.sandbox.stripe import currencies
 from ops.sandbox.stripe.wire import error, integer
 
 INTENT_PARAMS = [
+    "allowed_payment_method_types",
     "amount",
     "amount_details",
     "amount_to_capture",

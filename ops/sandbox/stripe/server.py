@@ -38,6 +38,7 @@ from ops.sandbox.stripe.wire import (
     page,
     parse_form,
     read_params,
+    refuse_method_types,
     search_page,
     search_results,
 )
@@ -253,11 +254,13 @@ class Stripe(Vendor):
 
     def _create(self, call: Call) -> Response:
         params = read_params(call.request)
+        refuse_method_types(call.request, params)
         return self._shown(self.payments.create(call, params), params)
 
     def _on(self, change: Callable[[Call, Json, Json], Response]) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
             params = read_params(call.request)
+            refuse_method_types(call.request, params)
             changed = {name: value for name, value in params.items() if name != "expand"}
             return self._shown(change(call, self.payments.intent(id), changed), params)
 

@@ -108,6 +108,22 @@ def refuse_unknown(params: Json, known: Iterable[str]) -> None:
         raise error(400, message, "parameter_unknown", surplus[0])
 
 
+def refuse_method_types(request: Request, params: Json) -> None:
+    """Raise Stripe's error for `payment_method_types`, which version endive has removed.
+
+    A request without a version has that of the account, which may be older.
+    https://docs.stripe.com/changelog/endive/2026-09-30
+    """
+    version = request.headers.get("Stripe-Version", "")
+    if "payment_method_types" in params and version >= "2026-09-30":
+        message = (
+            "`payment_method_types` is no longer supported. Use dynamic payment methods, "
+            "`excluded_payment_method_types` or `allowed_payment_method_types`."
+        )
+        code = "payment_method_types_no_longer_supported"
+        raise error(400, message, code, "payment_method_types")
+
+
 def merged_metadata(old: dict[str, str], params: Json) -> dict[str, str]:
     """Return metadata with the changes of a request; an empty value removes its key."""
     given = params.get("metadata", {})

@@ -14,7 +14,7 @@ PAYMENT = {
     "amount": 1000,
     "currency": "eur",
     "payment_method": "pm_card_visa",
-    "payment_method_types": ["card"],
+    "allowed_payment_method_types": ["card"],
     "capture_method": "manual",
     "confirm": True,
 }

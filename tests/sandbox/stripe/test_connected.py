@@ -21,8 +21,8 @@ def debit(client: stripe.StripeClient, iban: str, currency: str = "eur") -> Any:
     return client.v1.payment_intents.create(
         {
             "amount": 1000, "currency": currency, "payment_method": method.id, "confirm": True,
-            "payment_method_types": ["sepa_debit"],
-        }  # type: ignore[typeddict-unknown-key]
+            "allowed_payment_method_types": ["sepa_debit"],
+        }
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ HOLD: dict[str, Any] = {
     "capture_method": "manual",
     "confirm": True,
     "payment_method": "pm_card_visa",
-    "payment_method_types": ["card"],
+    "allowed_payment_method_types": ["card"],
     "metadata": {"workflow": "w-1"},
 }
 
@@ -243,3 +243,21 @@ def test_wrong_key_and_unknown_id_are_stripes_401_and_404(
         stripe_client.v1.payment_intents.retrieve("pi_none")
     assert (missing.value.http_status, missing.value.code) == (404, "resource_missing")
     assert missing.value.request_id
+
+
+def test_the_types_of_methods_are_no_longer_a_parameter(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient, http: requests.Session
+) -> None:
+    for path in ("payment_intents", "setup_intents"):
+        with pytest.raises(stripe.InvalidRequestError) as caught:
+            stripe_client.raw_request(
+                "post", f"/v1/{path}", amount=2000, currency="usd", payment_method_types=["card"]
+            )
+        assert caught.value.code == "payment_method_types_no_longer_supported"
+    older = http.post(
+        f"{sandbox.env('STRIPE_BASE_URL')}/v1/payment_intents",
+        {"amount": 2000, "currency": "usd", "payment_method_types[]": "card"},
+        headers={"Authorization": f"Bearer {sandbox.env('STRIPE_API_KEY')}"},
+        timeout=10,
+    )
+    assert older.json()["payment_method_types"] == ["card"]

@@ -204,7 +204,7 @@ class Collection:
             "currency": invoice["currency"],
             "customer": invoice["customer"],
             "metadata": {},
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],
             "description": f"Invoice {invoice['number']}",
             "setup_future_usage": "off_session",
         }

@@ -234,7 +234,7 @@ class Sessions(Resource):
             "amount": str(body["amount_total"]),
             "currency": body["currency"],
             "payment_method": method["id"],
-            "payment_method_types": body["payment_method_types"],
+            "allowed_payment_method_types": body["payment_method_types"],
         }
         same = ("capture_method", "description", "metadata", "receipt_email", "shipping")
         given |= {name: data[name] for name in (*same, "setup_future_usage") if name in data}

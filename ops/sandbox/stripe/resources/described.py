@@ -16,7 +16,7 @@ from typing import Any
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.wire import error
+from ops.sandbox.stripe.wire import error, refuse_method_types
 from ops.sandbox.wire import Call
 
 _FOLDER = Path(__file__).parents[1]
@@ -44,6 +44,9 @@ OLDER: dict[str, Json] = {
 }
 
 
+_LOST_METHOD_TYPES = ("setup_intent_create", "setup_intent_update", "setup_intent_confirm")
+
+
 def new(kind: str, prefix: str = "", **values: Any) -> Json:
     """Return an object of a kind with all its fields; `prefix` begins its random id."""
     body: Json = copy.deepcopy(SHAPES["fields"][kind])
@@ -61,6 +64,8 @@ def read(call: Call, name: str, params: Json) -> Json:
     text becomes None, and the emptied list or hash that Stripe allows an empty text.
     """
     schema = PARAMETERS[name]
+    if name in _LOST_METHOD_TYPES:
+        refuse_method_types(call.request, params)
     if "Stripe-Version" not in call.request.headers and name in OLDER:
         schema = schema | OLDER[name]
         if "coupon" in params and "promotion!" in schema:
