@@ -123,6 +123,7 @@ def refund_facts(refund: Json) -> list[Fact]:
             kind,
             refund["id"],
             BOOK.given_back(each, account),
+            of_key=_capture_of(refund),
             external_ids=_ids(refund, "refund", "charge", "payment_intent"),
             reference=_reference(refund),
             occurred_at=_time(refund) if kind == "refund" else None,
@@ -146,7 +147,14 @@ def dispute_facts(dispute: Json) -> list[Fact]:
         lines = BOOK.given_back(signs[kind], "disputes")
         ids = _ids(dispute, "dispute", "charge", "payment_intent")
         found.append(
-            BOOK.fact(kind, dispute["id"], lines, external_ids=ids, occurred_at=_time(txn))
+            BOOK.fact(
+                kind,
+                dispute["id"],
+                lines,
+                of_key=_capture_of(dispute),
+                external_ids=ids,
+                occurred_at=_time(txn),
+            )
         )
         found += fee_facts(txn)
     return found
@@ -202,6 +210,12 @@ def _of(txn: Json, kind: str, lines: Any) -> Fact:
         occurred_at=_time(txn),
         external_ids=ids,
     )
+
+
+def _capture_of(about: Json) -> str | None:
+    """The key of the capture that a refund or a dispute is about."""
+    charge = _id(about.get("charge"))
+    return None if charge is None else key_of(BOOK.platform, charge, "capture")
 
 
 def _marked(fact: Fact, mark: str | None) -> Fact:

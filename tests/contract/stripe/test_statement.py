@@ -1,9 +1,11 @@
 """The ledger after a reconciliation against the balance that Stripe itself keeps."""
 
+import time
 import uuid
 from datetime import UTC, datetime
 
 import requests
+import stripe
 
 import tasks
 from app import db
@@ -11,7 +13,8 @@ from app.platform import Json, Platform
 from app.queries import money
 from chains.money.reconciling import reconcile_day
 from tasks.stripe.client import api
-from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.cases import AUTHORIZE, PAYMENT
+from tests.contract.stripe.test_failed_refunds import front as front
 from tests.contract.stripe.test_forks import PAYING
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
@@ -99,3 +102,50 @@ def test_a_refund_that_fails_is_settled_too(kernel: Kernel, vendors: Vendors) ->
     reconcile()
     assert ours("stripe:balance") == theirs(vendors)
     assert ours("refunds_failed") == {"EUR": -4900}
+
+
+def disputed(method: str) -> Json:
+    """The input of a payment with this card."""
+    return {**AUTHORIZE, "payment_method": method}
+
+
+def taking(method: str) -> Json:
+    """A definition that authorizes and captures a payment with this card."""
+    hold, take = PAYING["sequence"][:2]
+    return {"sequence": [{**hold, "with": disputed(method)}, take]}
+
+
+def test_a_dispute_costs_the_amount_and_its_fee_and_belongs_to_the_workflow(
+    kernel: Kernel, vendors: Vendors, front: None
+) -> None:
+    workflow = kernel.start(kernel.register(taking("pm_card_createDispute")))
+    drive()
+    until = time.monotonic() + 20
+    while not ours("disputes"):
+        assert time.monotonic() < until, "the webhook of the dispute has not come"
+        time.sleep(0.02)
+    assert ours("disputes") == {"EUR": 4900}
+    assert ours("dispute_fees") != {}
+    reconcile()
+    assert money.open_differences() == {}
+    assert ours("stripe:balance") == theirs(vendors)
+    assert ours("stripe:settling") == {}
+    items, _ = money.economics(NOBODY, money.Entries(), by="workflow", is_operator=True)
+    assert [item["key"] for item in items] == [str(workflow)]
+    (earned,) = items[0]["money"]
+    assert (earned["revenue"], earned["disputes"]) == (4900, 4900)
+    assert earned["net"] == -earned["fees"]
+
+
+def test_a_payout_leaves_the_balance(kernel: Kernel, vendors: Vendors) -> None:
+    kernel.start(kernel.register(taking("pm_card_bypassPending")))
+    drive()
+    (before,) = theirs(vendors).values()
+    client = stripe.StripeClient(
+        vendors.env["STRIPE_API_KEY"], base_addresses={"api": vendors.urls["stripe"]}
+    )
+    client.v1.payouts.create({"amount": 1000, "currency": "eur"})
+    reconcile()
+    assert money.open_differences() == {}
+    assert ours("payouts") == {"EUR": 1000}
+    assert ours("stripe:balance") == theirs(vendors) == {"EUR": before - 1000}
