@@ -49,6 +49,9 @@ CIRCUITS = Counter(
 CALLS_NOT_MADE = Counter(
     "playalter_calls_not_made", "Calls that an open circuit held back.", ["platform", "operation"]
 )
+CALLS_LIMITED = Counter(
+    "playalter_calls_limited", "Calls that a platform refused because of a limit.", ["platform"]
+)
 STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(
     "playalter_step_seconds",

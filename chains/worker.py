@@ -16,7 +16,7 @@ from app.broker.consumer import tell_presence
 from app.broker.links import queue_of
 from app.engine.engine import Engine
 from app.engine.message import Order
-from app.outbound import circuits
+from app.outbound import circuits, limits
 from chains.actions import actions
 from chains.admission import line_up, top_up_soon
 from chains.dispatch import dispatch, one_message
@@ -92,6 +92,7 @@ def _is_no_hand_back(record: logging.LogRecord) -> bool:
 def _prepare_python(sender: Any, **_: Any) -> None:
     """Runs before the pool is forked: the processes of the pool share what is imported here."""
     circuits.share(settings.current().redis_url)
+    limits.share(settings.current().redis_url)
     import_sdks(sender.app.amqp.queues.consume_from)
     garbage.keep_what_is_imported()
     # A thread that waits for an answer releases the interpreter lock itself, so long intervals do

@@ -3,7 +3,7 @@
 from app import clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
-from app.outbound import circuits
+from app.outbound import circuits, limits
 from app.tariffs import current
 from chains import admission, dispatch, envelopes, registry
 from chains.incoming import known
@@ -12,6 +12,7 @@ from chains.starting import dispatching
 
 def forget() -> None:
     """Close connections and empty the caches, whatever of them is there."""
+    limits.forget()
     circuits.forget()  # its thread may be telling of a change
     dispatching.forget()  # first: it may be admitting starts
     admission.forget()  # before the pool: it may be looking at a queue

@@ -43,7 +43,11 @@ def execute(
     with (
         leases.kept(claim, action.attempt_seconds, since) as held,
         exchange_scope(
-            held.deadline, http_calls, lambda: held.lease_end, call.record_held
+            held.deadline,
+            http_calls,
+            lambda: held.lease_end,
+            call.record_held,
+            is_retry=claim.tries > 0,
         ) as scope,
     ):
         try:

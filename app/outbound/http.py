@@ -13,15 +13,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
-from app.outbound import circuits, connections
+from app.outbound import connections, gates
 from app.outbound.decoding import Decoder
+from app.outbound.replies import HttpReply, Told, told
 from app.outbound.scopes import (
     CONNECT_SECONDS,
     MARGIN_SECONDS,
     READ_SECONDS,
     SLOW_SECONDS,
+    Demand,
     HttpCall,
-    HttpReply,
+    Limit,
     Operation,
     Scope,
     current_operation,
@@ -40,16 +42,20 @@ __all__ = [
     "MARGIN_SECONDS",
     "READ_SECONDS",
     "SLOW_SECONDS",
+    "Demand",
     "HttpCall",
     "HttpReply",
+    "Limit",
     "Operation",
     "Scope",
+    "Told",
     "decoded_headers",
     "exchange_scope",
     "operation",
     "refusal",
     "seconds_left",
     "send",
+    "told",
     "unreadable",
 ]
 
@@ -94,7 +100,8 @@ def send(
 
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
     taken effect, Permanent if the request is not valid or the answer is too large. Raises NotServed
-    without sending anything if the operation's circuit is open (see app/outbound/circuits).
+    without sending anything if the operation's circuit is open (see app/outbound/circuits), or if
+    the call would have to wait for long under a limit (see app/outbound/limits).
     """
     current, scope = current_operation(), current_scope()
     if scope is not None:
@@ -112,8 +119,8 @@ def send(
 def _passed(current: Operation, request: "_Request") -> HttpReply:
     if request.is_guarded:
         return _send(current, request)
-    with circuits.passing(current) as passing:
-        reply = passing.reply = _send(current, request)
+    with gates.passing(current) as call:
+        reply = call.reply = _send(current, request)
     return reply
 
 

@@ -3,17 +3,15 @@
 Both belong to the thread (or the context) that has entered them.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
 
+from app.outbound.replies import HttpReply, Told, is_failure, told
 from app.outbound.spare import Spare
-from app.outbound.stated_waits import retry_after
 
 MARGIN_SECONDS = 0.25
 """The time that must be left of the attempt when a request begins."""
@@ -21,6 +19,8 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 SLOW_SECONDS = 4.0
 """A call that takes longer counts as slow, unless its operation says something else."""
+CIRCUIT_IDLE_SECONDS = 600
+"""A circuit of which nothing is heard for so long is forgotten, and so is closed."""
 MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
@@ -36,29 +36,29 @@ class HttpCall:
 
 
 @dataclass(frozen=True)
-class HttpReply:
-    """A complete answer. The names of headers are in lower case."""
+class Limit:
+    """What a vendor allows under a name of its own, for the account as a whole.
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    `requests` and `tokens` are allowed in each `seconds`, of which `burst` requests at once, and
+    `in_flight` requests at the same time. 0 stands for what is not known: then only what the vendor
+    answers limits the calls.
+    """
 
-    @property
-    def retry_after(self) -> float | None:
-        """The seconds that the platform asks to wait by Retry-After, or None."""
-        return retry_after(self.headers)
-
-    def json(self) -> Any:
-        """The body as JSON, or None if it is not JSON."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
+    name: str
+    requests: float = 0.0
+    tokens: float = 0.0
+    in_flight: int = 0
+    seconds: float = 1.0
+    burst: int = 1
 
 
-def is_failure(reply: HttpReply) -> bool:
-    """Whether an answer says that the platform does not work: a 5xx."""
-    return reply.status >= 500
+@dataclass(frozen=True)
+class Demand:
+    """What a call takes: a request of each of `limits`, and an estimate of its tokens."""
+
+    limits: tuple[Limit, ...]
+    tokens: int = 0
+    told: Callable[[HttpReply], Told] = told
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class Operation:
     `is_cut`: of a longer answer the first `max_bytes` are returned. Without it, such an answer is
     an error. `spare` is the credential before the present one, while it is replaced. A call that
     takes longer than `slow_seconds`, and an answer that is a failure, may open the operation's
-    circuit (app/outbound/circuits).
+    circuit (app/outbound/circuits). `demand` is what a call takes of the platform's limits
+    (app/outbound/limits).
     """
 
     platform: str
@@ -80,6 +81,7 @@ class Operation:
     spare: Spare | None = None
     slow_seconds: float = SLOW_SECONDS
     is_failure: Callable[[HttpReply], bool] = is_failure
+    demand: Demand | None = None
 
 
 @dataclass
@@ -91,6 +93,8 @@ class Scope:
     lease_end: Callable[[], float]
     before: Callable[[], None] = lambda: None
     """Called before each request."""
+    is_retry: bool = False
+    """Whether an attempt before this one has failed."""
 
 
 _scope: ContextVar[Scope | None] = ContextVar("http_scope", default=None)
@@ -103,13 +107,15 @@ def exchange_scope(
     calls: list[HttpCall],
     lease_end: Callable[[], float] = lambda: math.inf,
     before: Callable[[], None] = lambda: None,
+    *,
+    is_retry: bool = False,
 ) -> Iterator[Scope]:
     """Limit all requests in the block by `deadline`, and add each to `calls`.
 
     No request begins after `lease_end()`. Both are times of time.monotonic(). `before()` is called
     before each request.
     """
-    scope = Scope(deadline, calls, lease_end, before)
+    scope = Scope(deadline, calls, lease_end, before, is_retry)
     token = _scope.set(scope)
     try:
         yield scope
@@ -129,9 +135,10 @@ def operation(
     spare: Spare | None = None,
     slow_seconds: float = SLOW_SECONDS,
     is_failure: Callable[[HttpReply], bool] = is_failure,
+    demand: Demand | None = None,
 ) -> Iterator[Operation]:
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
-    limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure)
+    limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
     current = Operation(platform, name, repeatable, *limits)
     token = _operation.set(current)
     try:

@@ -15,14 +15,14 @@ from app.db.models import (
     PlatformHealth,
     WorkflowRow,
 )
-from app.outbound.circuits.core import IDLE_SECONDS, OPEN
+from app.outbound.scopes import CIRCUIT_IDLE_SECONDS
 from app.platform import Json
 
 MOST_COUNTED = 250_000
 """The most live workflows that one scrape counts, because each of them is read for it."""
 
 
-# A circuit of which nothing is heard for IDLE_SECONDS is forgotten: its operation is called.
+# A circuit of which nothing is heard for so long is forgotten: its operation is called.
 _OPENED = (
     select(
         PlatformCircuit.platform,
@@ -30,8 +30,8 @@ _OPENED = (
         PlatformCircuit.reason,
         PlatformCircuit.until,
     )
-    .where(PlatformCircuit.state == OPEN)
-    .where(PlatformCircuit.until > func.clock_timestamp() - timedelta(seconds=IDLE_SECONDS))
+    .where(PlatformCircuit.state == "open")
+    .where(PlatformCircuit.until > func.clock_timestamp() - timedelta(seconds=CIRCUIT_IDLE_SECONDS))
     .order_by(PlatformCircuit.platform, PlatformCircuit.operation)
 )
 

@@ -30,6 +30,11 @@ EFFECTS = (
     "kicking_rules", "kicking_rules_updated", "kicking_rules_deleted", "joins", "notifications",
     "notifications_repeated", "jobs", "jobs_cancelled",
 )  # fmt: skip
+LIMITS = (
+    "STRIPE_LIMIT_REQUESTS", "STRIPE_LIMIT_ENDPOINT_REQUESTS", "OPENAI_LIMIT_REQUESTS",
+    "OPENAI_LIMIT_TOKENS", "REPLICATE_LIMIT_CREATIONS", "REPLICATE_LIMIT_REQUESTS",
+    "AGORA_LIMIT_QUERIES", "AGORA_LIMIT_REQUESTS",
+)  # fmt: skip
 _NAMED = ("replicate", "http", "pages")
 COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
 
@@ -151,6 +156,9 @@ def describe(box: Box) -> Json:
         "VERCEL_BASE_URL": urls["vercel"],
         "VERCEL_PAGE_URL": f"{urls['pages']}/{{url}}",
         "AGORA_BASE_URL": urls["agora"],
+        # The sandbox limits only what a test tells it to, so that the vendors' own limits would
+        # only slow its clients down.
+        **dict.fromkeys(LIMITS, "0"),
         "N8N_BASE_URL": urls["n8n"],
         # Addresses on loopback that are not in a setting but in answers and definitions.
         "OUTBOUND_ALLOWED": ",".join(urls[each].removeprefix("http://") for each in _NAMED),

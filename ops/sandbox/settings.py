@@ -17,6 +17,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "webhook.tries": 6.0,
     "webhook.retry_seconds": 0.5,
     "webhook.timeout_seconds": 10.0,
+    "stripe.requests_per_second": 0.0,
     "stripe.search_lag_seconds": 0.0,
     "stripe.idempotency_seconds": 86400.0,
     "stripe.webhook_delay_seconds": 0.0,

@@ -12,6 +12,7 @@ from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
+from tasks.agora import limits
 from tasks.agora.settings import AgoraSettings
 
 SETTING = "AGORA_CUSTOMER_ID and AGORA_CUSTOMER_SECRET"
@@ -84,6 +85,7 @@ class AgoraApi:
             read_seconds=_READ_SECONDS,
             slow_seconds=http.SLOW_SECONDS if method == "GET" else _READ_SECONDS - 5.0,
             spare=self._spare,
+            demand=limits.demand(method),
         ):
             reply = http.send(method, self._url, headers=headers, body=body, params=params)
             answer = reply.json()

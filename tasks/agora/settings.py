@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import HttpUrl, PlatformSettings
@@ -36,3 +36,7 @@ class AgoraSettings(PlatformSettings):
     customer_secret_old: SecretStr = SecretStr("")
     webhook_secret: SecretStr = SecretStr("")
     webhook_secret_old: SecretStr = SecretStr("")
+    limit_queries: float = Field(default=20.0, ge=0)
+    """The queries that Agora allows the account in each second. 0: not known."""
+    limit_requests: float = Field(default=10.0, ge=0)
+    """All other calls that Agora allows in each second."""

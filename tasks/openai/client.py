@@ -14,6 +14,7 @@ from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
+from tasks.openai import limits
 from tasks.openai.settings import OpenAISettings
 
 if TYPE_CHECKING:
@@ -21,17 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# https://platform.openai.com/docs/guides/error-codes
-_EXHAUSTED = frozenset(
-    (
-        "billing_hard_limit_reached",
-        "credit_balance_exhausted",
-        "insufficient_quota",
-        "organization_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "project_spend_limit_exceeded",
-    )
-)
 SETTING = "OPENAI_API_KEY"
 _READ_SECONDS = 45.0
 _WRITING_SECONDS = 30.0
@@ -49,7 +39,9 @@ class OpenAIApi:
     def moderate(self, model: str, text: str) -> Json:
         """Check a text, free of charge: {flagged, categories: the flagged ones, model}."""
         made = self._call(
-            "moderations.create", lambda: self._sdk.moderations.create(model=model, input=text)
+            "moderations.create",
+            lambda: self._sdk.moderations.create(model=model, input=text),
+            limits.demand(model),
         )
         result = made.results[0]
         # The aliases are the names that the API uses, for example `harassment/threatening`.
@@ -77,6 +69,7 @@ class OpenAIApi:
                 max_completion_tokens=max_tokens,
                 extra_headers={"Idempotency-Key": key},
             ),
+            limits.demand(model, system + user, max_tokens),
             is_billed=True,
         )
         choice, usage = made.choices[0], made.usage
@@ -97,7 +90,14 @@ class OpenAIApi:
         """Make one cheap authenticated read."""
         self._call("probe", self._sdk.models.list)
 
-    def _call(self, name: str, perform: Callable[[], T], *, is_billed: bool = False) -> T:
+    def _call(
+        self,
+        name: str,
+        perform: Callable[[], T],
+        demand: http.Demand | None = None,
+        *,
+        is_billed: bool = False,
+    ) -> T:
         import openai
 
         with http.operation(
@@ -107,6 +107,7 @@ class OpenAIApi:
             read_seconds=_READ_SECONDS,
             slow_seconds=_WRITING_SECONDS if is_billed else http.SLOW_SECONDS,
             spare=self._spare,
+            demand=demand,
         ):
             try:
                 return perform()
@@ -191,5 +192,5 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         headers=dict(err.response.headers),
         code=err.code or None,
         detail={"param": err.param} if err.param else None,
-        is_exhausted=err.code in _EXHAUSTED,
+        is_exhausted=err.code in limits.EXHAUSTED,
     )

@@ -1,6 +1,6 @@
 """OpenAI's settings."""
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import HttpUrl, PlatformSettings
@@ -19,3 +19,7 @@ class OpenAISettings(PlatformSettings):
     webhook_secret_old: StandardSecret = SecretStr("")
     caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"
+    limit_requests: float = Field(default=500.0, ge=0)
+    """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
+    limit_tokens: float = Field(default=200_000.0, ge=0)
+    """The tokens of each model that OpenAI allows in each minute."""

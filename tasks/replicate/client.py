@@ -22,6 +22,7 @@ from app.outbound.fetching import fetch, origin
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
+from tasks.replicate import limits
 from tasks.replicate.settings import ReplicateSettings
 
 if TYPE_CHECKING:
@@ -273,6 +274,7 @@ class ReplicateApi:
             max_bytes=_MAX_ANSWER_BYTES,
             spare=self._spare,
             slow_seconds=_SLOW_SECONDS.get(name, http.SLOW_SECONDS),
+            demand=limits.demand(name),
         ):
             try:
                 return perform()

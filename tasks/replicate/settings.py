@@ -26,3 +26,7 @@ class ReplicateSettings(PlatformSettings):
     poll_seconds: float = Field(default=120.0, gt=0)
     hardware: str = "gpu-l40s"
     ceiling_seconds: float = Field(default=60.0, gt=0)
+    limit_creations: float = Field(default=600.0, ge=0)
+    """The predictions that Replicate lets begin in each minute. 0: not known."""
+    limit_requests: float = Field(default=3000.0, ge=0)
+    """All other calls that Replicate allows in each minute."""

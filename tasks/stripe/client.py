@@ -14,6 +14,7 @@ from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
+from tasks.stripe import limits
 from tasks.stripe.settings import StripeSettings
 
 if TYPE_CHECKING:
@@ -152,7 +153,12 @@ class StripeApi:
         import stripe
 
         with http.operation(
-            "stripe", name, repeatable=repeatable, is_failure=_is_failure, spare=self._spare
+            "stripe",
+            name,
+            repeatable=repeatable,
+            is_failure=_is_failure,
+            demand=limits.demand(name),
+            spare=self._spare,
         ):
             try:
                 result: Json = perform().to_dict()

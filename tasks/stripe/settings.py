@@ -1,6 +1,6 @@
 """Stripe's settings."""
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import HttpUrl, PlatformSettings
@@ -19,3 +19,7 @@ class StripeSettings(PlatformSettings):
     api_key_old: SecretStr = SecretStr("")
     webhook_secret: SecretStr = SecretStr("")
     webhook_secret_old: SecretStr = SecretStr("")
+    limit_requests: float = Field(default=100.0, ge=0)
+    """What Stripe allows the account in each second; a test account has 25. 0: not known."""
+    limit_endpoint_requests: float = Field(default=25.0, ge=0)
+    """What Stripe allows in each second at each endpoint."""

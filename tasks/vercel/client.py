@@ -5,6 +5,7 @@ https://vercel.com/docs/rest-api
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,9 +14,9 @@ from urllib.parse import quote
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
 from app.outbound.spare import spare
-from app.outbound.stated_waits import answered_at
 from app.platform import Json
 from app.settings import needed
+from tasks.vercel import limits
 from tasks.vercel.settings import VercelSettings
 
 SETTING = "VERCEL_TOKEN"
@@ -123,6 +124,7 @@ class VercelApi:
             read_seconds=_UPLOAD_SECONDS,
             slow_seconds=_SLOW_SECONDS if method == "POST" else http.SLOW_SECONDS,
             spare=spare(SETTING, own.token, own.token_old),
+            demand=limits.demand(name),
         ):
             reply = http.send(
                 method,
@@ -191,11 +193,9 @@ def _with_retry_after(reply: http.HttpReply) -> dict[str, str]:
     By `x-ratelimit-reset` Vercel says when a limit ends, in Unix seconds.
     """
     headers = dict(reply.headers)
-    reset = headers.get("x-ratelimit-reset", "")
-    if reset.isdigit():
-        headers.setdefault(
-            "retry-after", str(max(0, int(reset) - int(answered_at(headers).timestamp())))
-        )
+    reset = limits.seconds_to_reset(reply)
+    if reset is not None:
+        headers.setdefault("retry-after", str(math.ceil(reset)))
     return headers
 
 

@@ -21,16 +21,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.errors import Outcome
+from app.outbound import gates
 from app.outbound.circuits.guard import Guard
 from app.outbound.circuits.stores import Shared, Stores
 from app.outbound.circuits.telling import tell
-from app.outbound.scopes import (
-    CONNECT_SECONDS,
-    MARGIN_SECONDS,
-    HttpReply,
-    Operation,
-    seconds_left,
-)
+from app.outbound.gates import Passing
+from app.outbound.scopes import CONNECT_SECONDS, MARGIN_SECONDS, Operation, seconds_left
 
 _FAILED = frozenset(("not_reached", "no_answer"))
 """The codes with which the seam says that a platform has not answered."""
@@ -53,31 +49,26 @@ def share(redis_url: str) -> None:
     """Let all calls of this process and of its forked children pass circuits, which the processes
     with this Valkey share."""
     _own.redis_url = redis_url
+    gates.install(_pass)
 
 
 def forget() -> None:
     """Let calls pass no circuit any more, and close the connections."""
+    gates.remove(_pass)
     guard, _own.guard, _own.redis_url = _own.guard, None, None
     if guard is not None:
         guard.close()
 
 
-@dataclass
-class Passing:
-    """A call that passes a circuit. `reply` is its answer, once it has come."""
-
-    reply: HttpReply | None = None
-
-
 @contextmanager
-def passing(operation: Operation) -> Iterator[Passing]:
+def _pass(operation: Operation, call: Passing) -> Iterator[None]:
     """Make a call in the block if its circuit lets it through, and report how it ended.
 
     Raises NotServed (`circuit_open`) if it does not, and what the block raises.
     """
-    guard, call = _guard(), Passing()
+    guard = _guard()
     if guard is None:
-        yield call
+        yield
         return
     # The platform has no fair chance to answer if less time than that is left of the attempt.
     fair = min(operation.slow_seconds, operation.read_seconds, CONNECT_SECONDS)
@@ -85,7 +76,7 @@ def passing(operation: Operation) -> Iterator[Passing]:
     passage = guard.enter((operation.platform, operation.name), operation.slow_seconds)
     is_served, why = None, ""
     try:
-        yield call
+        yield
         if call.reply is not None:
             is_served = not operation.is_failure(call.reply)
             why = f"it answered {call.reply.status}"

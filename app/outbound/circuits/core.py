@@ -22,8 +22,6 @@ CLOSING = 3
 """So many successes, one after the other, close a circuit that is half open."""
 HUNG_MS = 2_000
 """What a process says of its running calls is believed for so long."""
-IDLE_SECONDS = 600
-"""A circuit of which nothing is heard for so long is forgotten, and so is closed."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request, Response
 
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
+from ops.sandbox.limits import Window
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.billing.all import billing
 from ops.sandbox.stripe.catalogue.all import catalogue
@@ -51,6 +52,10 @@ PREFIXES = {
 OTHER_PARAMS = (
     "Keys for idempotent requests can only be used with the same parameters they were first used "
     "with. Try using a key other than '{key}' if you meant to execute a different request."
+)
+RATE_LIMITED = (
+    "Request rate limit exceeded. Learn more about rate limits here "
+    "https://stripe.com/docs/rate-limits."
 )
 OTHER_PATH = (
     "Keys for idempotent requests can only be used for the same endpoint they were first used for "
@@ -89,6 +94,7 @@ class Stripe(Vendor):
         self.resources += checkout(self.desk, subscribed.subscriptions)
         self.resources += connected(self.desk)
         self._running: set[str] = set()
+        self._window = Window()
         self._lock = threading.Lock()
         super().__init__(box)
 
@@ -133,6 +139,14 @@ class Stripe(Vendor):
         if key != self.box.credentials.STRIPE_API_KEY:
             masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
             raise error(401, f"Invalid API Key provided: {masked}")
+        self._limit()
+
+    def _limit(self) -> None:
+        """Raise Stripe's 429, which says no wait, if more requests came in the last second than
+        the setting allows (0: all)."""
+        allowed = int(self.box.settings.number("stripe.requests_per_second"))
+        if allowed and self._window.take(allowed, 1.0)[0] <= 0:
+            raise error(429, RATE_LIMITED, "rate_limit")
 
     def missing(self, request: Request) -> Response:
         """Return Stripe's response for an unknown URL."""
@@ -147,11 +161,7 @@ class Stripe(Vendor):
         if status == 429 and fault.parameters.get("code") == "lock_timeout":
             return error(429, LOCKED, "lock_timeout").response()
         if status == 429:
-            message = (
-                "Request rate limit exceeded. Learn more about rate limits here "
-                "https://stripe.com/docs/rate-limits."
-            )
-            response = error(429, message, "rate_limit").response()
+            response = error(429, RATE_LIMITED, "rate_limit").response()
             reason = fault.parameters.get("reason", "global-rate")
             response.headers["Stripe-Rate-Limited-Reason"] = str(reason)
             return response

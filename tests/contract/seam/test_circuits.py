@@ -136,11 +136,11 @@ def test_what_ends_on_our_side_is_not_counted(press: Vendor, shared: str) -> Non
         def cut() -> None:
             """The attempt ends before the platform has had its time."""
             with (
-                http.exchange_scope(time.monotonic() + 0.6, []),
+                http.exchange_scope(time.monotonic() + 1.5, []),
                 pytest.raises(Retryable) as lost,
             ):
                 press.ask()
-            assert lost.value.code == "no_answer"
+            assert lost.value.code in ("no_answer", "deadline_passed")
 
         for each in [pool.submit(cut) for _ in range(15)]:
             each.result(30)

@@ -27,12 +27,14 @@ class Vendor:
         self.goes_on.clear()
 
     def ask(
-        self, *, operation: str = "print", read_seconds: float = 30.0, slow: float = 4.0
+        self,
+        *,
+        operation: str = "print",
+        slow: float = 4.0,
+        demand: http.Demand | None = None,
     ) -> int:
         """One call; the status of its answer."""
-        with http.operation(
-            "press", operation, repeatable=True, read_seconds=read_seconds, slow_seconds=slow
-        ):
+        with http.operation("press", operation, repeatable=True, slow_seconds=slow, demand=demand):
             return http.send("POST", self.url, body=b"{}").status
 
 

@@ -12,8 +12,11 @@ CREATE OR REPLACE FUNCTION report_circuit_v1(
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   is_named text := p_operation || ' is not called: ';
+  former text;
   other text;
 BEGIN
+  SELECT reason INTO former FROM platform_circuits
+   WHERE platform = p_platform AND operation = p_operation FOR UPDATE;
   INSERT INTO platform_circuits AS c (platform, operation, state, reason, until, changed_at)
   VALUES (p_platform, p_operation, p_state, p_reason, p_until, p_at)
   ON CONFLICT (platform, operation) DO UPDATE
@@ -27,6 +30,6 @@ BEGIN
     SELECT operation || ' is not called: ' || reason INTO other FROM platform_circuits
      WHERE platform = p_platform AND state = 'open' ORDER BY changed_at DESC LIMIT 1;
     UPDATE platform_health SET is_ok = other IS NULL, error = other
-     WHERE platform = p_platform AND left(error, length(is_named)) = is_named;
+     WHERE platform = p_platform AND error = is_named || former;
   END IF;
 END $$;

@@ -1,0 +1,91 @@
+"""Limits: a call to a platform waits for its place under what the vendor allows.
+
+A platform's client says under which limits a call falls (`Operation.demand`): by the vendor's own
+names, with what is allowed at the start, from its settings. All workers share the limits and learn
+them: a limit in an answer's headers replaces what is configured, a number of remaining calls only
+lowers what is left, a 429 with a wait closes the limit for all until then, and a 429 without one
+halves the rate, which then climbs again (core.py). A call takes its place under all of its limits,
+or under none. Of the calls to a platform at most a tenth may be repeated ones.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from app.outbound import gates
+from app.outbound.gates import Passing
+from app.outbound.limits.limiter import Limiter
+from app.outbound.limits.stores import Shared, Stores
+from app.outbound.scopes import Operation, current_scope, seconds_left
+
+
+@dataclass
+class _Own:
+    """The limiter of this process. Without an address, calls need no place."""
+
+    redis_url: str | None = None
+    limiter: Limiter | None = None
+
+
+_own = _Own()
+_lock = threading.Lock()
+
+
+def share(redis_url: str) -> None:
+    """Let all calls of this process and of its forked children keep to limits, which the processes
+    with this Valkey share."""
+    _own.redis_url = redis_url
+    # A call that waits for its place must not count as slow in its circuit.
+    gates.install(_pass, is_outer=True)
+
+
+def forget() -> None:
+    """Let calls keep to no limits any more, and close the connections."""
+    gates.remove(_pass)
+    limiter, _own.limiter, _own.redis_url = _own.limiter, None, None
+    if limiter is not None:
+        limiter.close()
+
+
+@contextmanager
+def _pass(operation: Operation, call: Passing) -> Iterator[None]:
+    """Make a call in the block, once it has its place under the operation's limits.
+
+    Raises NotServed (`rate_limited`) if it would have to wait for long, and what the block raises.
+    """
+    limiter, scope = _limiter(), current_scope()
+    if limiter is None or operation.demand is None:
+        yield
+        return
+    left = seconds_left()
+    place = limiter.take(
+        operation.platform,
+        operation.demand,
+        hold_seconds=min(left, 2 * operation.read_seconds),
+        seconds_left=left,
+        is_retry=scope is not None and scope.is_retry,
+    )
+    try:
+        yield
+    finally:
+        limiter.give_back(place, call.reply)
+
+
+def _limiter() -> Limiter | None:
+    if _own.limiter is None and _own.redis_url is not None:
+        with _lock:
+            if _own.limiter is None:
+                _own.limiter = Limiter(Stores(Shared(_own.redis_url), uuid4().hex))
+    return _own.limiter
+
+
+def _renew() -> None:
+    # The connections of the parent are not the child's.
+    global _lock
+    _own.limiter, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew)

@@ -1,0 +1,243 @@
+"""The rules of limits, without I/O: when a call may be made, and what refusals teach.
+
+limits.lua has the same rules, for all workers together. A test gives the same histories to both.
+Times are milliseconds; rates are requests in each second.
+
+Requests are spaced evenly: each takes the next free moment (GCRA, as ATM Forum TM 4.0 defines it).
+A refusal without a stated wait halves the rate. The rate then climbs fast to a little below what
+the vendor was seen to accept, and slowly further (additive increase, multiplicative decrease, with
+a memory of the limit as in RFC 9438).
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from app.outbound.scopes import Limit
+
+SLICE_MS = 250
+TOKENS_AHEAD_MS = 10_000
+"""The tokens of so much time may be used at once."""
+FULL_MS = 200
+"""The pause before it is asked again whether a request in flight has ended."""
+NEAR = 0.95
+STEP, SLOW_MS, AGAIN_MS, FAST_MS = 0.05, 5_000, 1_000, 250
+"""The rate climbs by this part in each of two slow quiet intervals, then by twice as much in each
+shorter one. Below the ceiling it climbs by twice as much in each fast one."""
+SETTLE_MS = 1_000
+"""A lower rate shows only after so long: what was sent before still counts at the vendor."""
+SEEN_SLICES = 20
+"""In so many slices of the past it is looked how much a vendor accepts in a second."""
+LEAST_RATE = 0.05
+RETRIES = 0.1
+"""The part of the calls to a platform that may be repeated calls."""
+MOST_RETRIES = 10.0
+RETRIES_PER_SECOND = 0.5
+"""So many are allowed however few other calls there are, so that none waits for ever."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call that wants to be made. It may be told to wait for up to `most_ms`.
+
+    What it holds is free again after `hold_ms`, even if nobody gives it back.
+    """
+
+    id: str
+    tokens: int = 0
+    most_ms: float = 0.0
+    hold_ms: float = 60_000.0
+    is_retry: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`wait` is in milliseconds: until the call may be made, or may ask again if not `is_taken`.
+
+    `place` is that of the limit that asks for the longest wait; -1 is the budget for retries.
+    """
+
+    is_taken: bool
+    wait: float
+    place: int
+    now: float
+
+
+@dataclass(frozen=True)
+class Note:
+    """What became of a call, for one limit. Negative numbers stand for what is not known.
+
+    `asked` is when it took its place, and `at` when it was to be made.
+    """
+
+    id: str
+    asked: float
+    at: float
+    is_refused: bool = False
+    after_ms: float = -1.0
+    limit: float = -1.0
+    remaining: float = -1.0
+    reset_ms: float = -1.0
+    tokens: float = -1.0
+
+
+@dataclass
+class Bucket:
+    """The state of one limit. `rate` is 0 while it is what is configured or was told (`top`)."""
+
+    rate: float = 0.0
+    top: float = 0.0
+    ceiling: float = 0.0
+    cut_at: float = -1.0
+    climb_at: float = 0.0
+    quiet: int = 0
+    free: float = 0.0
+    """When the next request may be made."""
+    free_tokens: float = 0.0
+    closed: float = 0.0
+    left: float = 0.0
+    left_until: float = 0.0
+    made: dict[str, float] = field(default_factory=dict)
+    """Calls that were made less those that were refused, by quarters of a second."""
+    held: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Until when each call in flight holds its place, and its tokens."""
+
+    def wait(self, limit: Limit, ask: Ask, now: float) -> float:
+        """The milliseconds until a call may be made."""
+        self._climb(limit, now)
+        found = max(0.0, self.closed - now)
+        rate = self._current(limit)
+        if rate > 0:
+            found = max(found, self.free - now - (limit.burst - 1) * 1000.0 / rate)
+        if ask.tokens > 0 and limit.tokens > 0:
+            found = max(found, self.free_tokens - now - TOKENS_AHEAD_MS)
+        if self.left_until > now and self.left < 1:
+            found = max(found, self.left_until - now)
+        return found
+
+    def is_full(self, limit: Limit, now: float) -> bool:
+        """Whether as many requests are in flight as may be."""
+        self.held = {id: each for id, each in self.held.items() if each[0] > now}
+        return limit.in_flight > 0 and len(self.held) >= limit.in_flight
+
+    def grant(self, limit: Limit, ask: Ask, now: float, wait: float) -> None:
+        """Let a call take its place, to be made after the wait."""
+        rate, slice = self._current(limit), str(math.floor((now + wait) / SLICE_MS))
+        if rate > 0:
+            self.free = max(self.free, now) + 1000.0 / rate
+        if ask.tokens > 0 and limit.tokens > 0:
+            cost = ask.tokens * 1000.0 * limit.seconds / limit.tokens
+            self.free_tokens = max(self.free_tokens, now) + cost
+        if self.left_until > now:
+            self.left -= 1
+        if limit.in_flight > 0 or (ask.tokens > 0 and limit.tokens > 0):
+            self.held[ask.id] = now + wait + ask.hold_ms, float(ask.tokens)
+        self.made[slice] = self.made.get(slice, 0.0) + 1
+        oldest = math.floor(now / SLICE_MS) - SEEN_SLICES - 4
+        self.made = {at: number for at, number in self.made.items() if int(at) >= oldest}
+
+    def note(self, limit: Limit, note: Note, now: float) -> None:
+        """Take note of what became of a call."""
+        if note.limit > 0:
+            self.top = note.limit
+        if note.remaining >= 0 and note.reset_ms > 0:
+            if self.left_until <= now:
+                self.left, self.left_until = note.remaining, now + note.reset_ms
+            self.left = min(self.left, note.remaining)
+        if note.is_refused:
+            self._refuse(limit, note, now)
+        _, reserved = self.held.pop(note.id, (0.0, -1.0))
+        if reserved >= 0 and note.tokens >= 0 and limit.tokens > 0:
+            self.free_tokens += (note.tokens - reserved) * 1000.0 * limit.seconds / limit.tokens
+
+    def _refuse(self, limit: Limit, note: Note, now: float) -> None:
+        slice = str(math.floor(note.at / SLICE_MS))
+        if slice in self.made:
+            self.made[slice] -= 1
+        if note.after_ms > 0:
+            self.closed = max(self.closed, now + note.after_ms)
+        elif self.cut_at < 0 or note.asked > self.cut_at + SETTLE_MS:
+            accepted = self._accepted(now)
+            rate = self._current(limit)
+            if rate <= 0:  # nothing is configured: what was sent lately was too much
+                rate = max(accepted, self._second(math.floor(now / SLICE_MS)), 1.0)
+            self.ceiling = max(rate / 2, min(accepted, rate))
+            self.rate = max(rate / 2, LEAST_RATE)
+            self.cut_at, self.quiet = now, 0
+            self.climb_at = now + self._interval()
+
+    def _accepted(self, now: float) -> float:
+        """The most calls of a second that were not refused, in the last seconds.
+
+        The newest slices are left out, because their refusals may not be known yet.
+        """
+        slice = math.floor(now / SLICE_MS)
+        ends = range(slice - SEEN_SLICES, slice - 1)
+        return max(self._second(end) for end in ends)
+
+    def _second(self, last: int) -> float:
+        """The calls of a second that were not refused, as far as is known; `last` is its end."""
+        return sum(self.made.get(str(last - back), 0.0) for back in range(4))
+
+    def _climb(self, limit: Limit, now: float) -> None:
+        # A time without calls teaches nothing, so only its end counts.
+        self.climb_at = max(self.climb_at, now - SLOW_MS)
+        top = self._top(limit)
+        while self.rate > 0 and self.climb_at <= now:
+            if self.rate < NEAR * self.ceiling:
+                self.rate = min(self.rate + 2 * STEP * self.ceiling, NEAR * self.ceiling)
+            else:
+                self.quiet += 1
+                self.rate *= 1 + STEP * (2 if self.quiet > 2 else 1)
+            self.climb_at += self._interval()
+            if 0 < top <= self.rate:
+                self.rate = 0.0
+
+    def _interval(self) -> float:
+        if self.rate < NEAR * self.ceiling:
+            return FAST_MS
+        return SLOW_MS if self.quiet < 2 else AGAIN_MS
+
+    def _top(self, limit: Limit) -> float:
+        return self.top if self.top > 0 else limit.requests / limit.seconds
+
+    def _current(self, limit: Limit) -> float:
+        top = self._top(limit)
+        return self.rate if 0 < self.rate < top or top <= 0 else top
+
+
+@dataclass
+class Retries:
+    """The budget of a platform for repeated calls."""
+
+    level: float = MOST_RETRIES
+    at: float = 0.0
+
+    def wait(self, ask: Ask, now: float) -> float:
+        """The milliseconds until a call may be made."""
+        gained = max(0.0, now - self.at) / 1000.0 * RETRIES_PER_SECOND
+        self.level, self.at = min(MOST_RETRIES, self.level + gained), now
+        if not ask.is_retry:
+            return 0.0
+        return max(0.0, 1 - self.level) * 1000.0 / RETRIES_PER_SECOND
+
+    def grant(self, ask: Ask) -> None:
+        """Count a call."""
+        change = -1.0 if ask.is_retry else RETRIES
+        self.level = min(MOST_RETRIES, self.level + change)
+
+
+def take(buckets: list[tuple[Bucket, Limit]], retries: Retries, ask: Ask, now: float) -> Answer:
+    """Let a call take its place in all buckets, or in none if it would have to wait too long."""
+    longest, place, is_full = retries.wait(ask, now), -1, False
+    for number, (bucket, limit) in enumerate(buckets):
+        wait = bucket.wait(limit, ask, now)
+        if bucket.is_full(limit, now):
+            is_full, wait = True, max(wait, float(FULL_MS))
+        if wait > longest:
+            longest, place = wait, number
+    if is_full or longest > ask.most_ms:
+        return Answer(False, longest, place, now)
+    for bucket, limit in buckets:
+        bucket.grant(limit, ask, now, longest)
+    retries.grant(ask)
+    return Answer(True, longest, place, now)

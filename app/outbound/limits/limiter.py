@@ -1,0 +1,141 @@
+"""Lets calls wait for their place under the limits of their platform.
+
+A short wait is waited in place. For a longer one, NotServed lets the step wait without a slot.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+from app import telemetry
+from app.errors import NotServed
+from app.outbound.limits.core import Answer, Ask, Note
+from app.outbound.limits.stores import Stores
+from app.outbound.replies import HttpReply, Told
+from app.outbound.scopes import MARGIN_SECONDS, Demand
+
+PATIENCE_SECONDS = 1.0
+"""A call waits in place for so long, for a place under all limits."""
+_HOLD_MARGIN_SECONDS = 5.0
+_LONG_WAIT_SECONDS = 0.05
+"""After a wait in place of so long, it is looked whether a limit was closed meanwhile."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place that a call has taken under its limits, at `asked` and for `at` (milliseconds)."""
+
+    id: str
+    platform: str
+    demand: Demand
+    asked: float
+    at: float
+
+
+class Limiter:
+    """The limits as one process uses them. Threads share it."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._told: dict[tuple[str, str], float] = {}
+        self._closed: dict[tuple[str, str], float] = {}
+
+    def take(
+        self,
+        platform: str,
+        demand: Demand,
+        *,
+        hold_seconds: float,
+        seconds_left: float,
+        is_retry: bool = False,
+    ) -> Place:
+        """Wait for a place under all limits of a call, and take it.
+
+        The call must end in `hold_seconds`. Raises NotServed (`rate_limited`) if it would have to
+        wait for more than PATIENCE_SECONDS, or past the attempt's time.
+        """
+        ends = time.monotonic() + min(PATIENCE_SECONDS, seconds_left - MARGIN_SECONDS)
+        hold_ms = (hold_seconds + _HOLD_MARGIN_SECONDS) * 1000.0
+        while True:
+            left = max(0.0, ends - time.monotonic())
+            ask = Ask(uuid4().hex, demand.tokens, left * 1000.0, hold_ms, is_retry)
+            answer = self._stores.take(platform, demand.limits, ask)
+            wait = answer.wait / 1000.0
+            if not answer.is_taken and wait > left:
+                raise _refusal(platform, demand, answer)
+            if wait > 0:
+                time.sleep(wait)
+            if answer.is_taken:
+                place = Place(ask.id, platform, demand, answer.now, answer.now + answer.wait)
+                if wait > _LONG_WAIT_SECONDS:
+                    self._check_open(place)
+                return place
+
+    def give_back(self, place: Place, reply: HttpReply | None) -> None:
+        """Take note of how a call has ended, with an answer or without one."""
+        told = place.demand.told(reply) if reply is not None else Told()
+        if self._is_news(place, told):
+            notes = [_note(place, told, each.name) for each in place.demand.limits]
+            self._stores.note(place.platform, place.demand.limits, notes)
+        if told.is_refused:
+            telemetry.CALLS_LIMITED.labels(place.platform).inc()
+            until = time.monotonic() + (told.after or 0.0)
+            for limit in place.demand.limits:
+                if not told.names or limit.name in told.names:
+                    self._closed[place.platform, limit.name] = until
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._stores.close()
+
+    def _check_open(self, place: Place) -> None:
+        """Raise NotServed if this process has learned meanwhile that a limit is closed."""
+        now = time.monotonic()
+        for number, limit in enumerate(place.demand.limits):
+            left = self._closed.get((place.platform, limit.name), 0.0) - now
+            if left > 0:
+                answer = Answer(False, left * 1000.0, number, place.asked)
+                self.give_back(place, None)
+                raise _refusal(place.platform, place.demand, answer)
+
+    def _is_news(self, place: Place, told: Told) -> bool:
+        """Whether the limits must hear of it. What is as it was costs no round trip."""
+        demand = place.demand
+        holds = any(each.in_flight or (demand.tokens and each.tokens) for each in demand.limits)
+        is_low = told.remaining is not None and told.reset is not None
+        key = (place.platform, demand.limits[0].name)
+        is_new = told.limit is not None and self._told.get(key) != told.limit
+        if is_new and told.limit is not None:
+            self._told[key] = told.limit
+        return holds or told.is_refused or is_low or is_new
+
+
+def _note(place: Place, told: Told, name: str) -> Note:
+    if told.names and name not in told.names:
+        told = Told(tokens=told.tokens)
+    known: Callable[[float | None], float] = lambda value: -1.0 if value is None else float(value)  # noqa: E731 - typed
+    return Note(
+        place.id,
+        place.asked,
+        place.at,
+        told.is_refused,
+        known(told.after) * 1000.0,
+        known(told.limit),
+        known(told.remaining),
+        known(told.reset) * 1000.0,
+        known(told.tokens),
+    )
+
+
+def _refusal(platform: str, demand: Demand, answer: Answer) -> NotServed:
+    what = "the budget for repeated calls"
+    if answer.place >= 0:
+        what = f"the limit {demand.limits[answer.place].name}"
+    seconds = answer.wait / 1000.0
+    return NotServed(
+        f"{what} of {platform} is used up for {seconds:.1f} s",
+        code="rate_limited",
+        after=seconds + random.uniform(0.0, max(0.5, seconds / 5.0)),
+    )

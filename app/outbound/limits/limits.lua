@@ -1,0 +1,179 @@
+-- The rules of core.py, for limits that all workers share. Each key holds a packed Bucket; for
+-- `take`, the last key holds the Retries.
+-- ARGV[1]: JSON {op, limits, ask or notes, now (null: by this server), process, processes}.
+-- take returns {is taken, wait, place, now, number of processes}; note returns {}.
+local given = cjson.decode(ARGV[1])
+local now = given.now
+if now == cjson.null then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
+local AGAIN, SETTLE, SEEN = 1000, 1000, 20
+local RETRIES, MOST, PER_SECOND, LIFE = 0.1, 10, 0.5, 600
+
+local function load(key, fresh)
+  local packed = redis.call('GET', key)
+  return packed and cmsgpack.unpack(packed) or fresh
+end
+local function save(key, state)
+  local ends = math.max(state.closed or 0, state.left_until or 0)
+  local life = math.max(LIFE, math.ceil((ends - now) / 1000))
+  redis.call('SET', key, cmsgpack.pack(state), 'EX', string.format('%d', life))
+end
+local function bucket(key)
+  return load(key, {rate = 0, top = 0, ceiling = 0, cut_at = -1, climb_at = 0, quiet = 0, free = 0,
+                    free_tokens = 0, closed = 0, left = 0, left_until = 0, made = {}, held = {}})
+end
+local function slice_of(at) return string.format('%d', math.floor(at / SLICE)) end
+local function top_of(b, limit)
+  if b.top > 0 then return b.top end
+  return limit.requests / limit.seconds
+end
+local function current(b, limit)
+  local top = top_of(b, limit)
+  if (0 < b.rate and b.rate < top) or top <= 0 then return b.rate end
+  return top
+end
+
+local function interval(b)
+  if b.rate < NEAR * b.ceiling then return FAST end
+  return b.quiet < 2 and SLOW or AGAIN
+end
+
+local function climb(b, limit)
+  b.climb_at = math.max(b.climb_at, now - SLOW)
+  local top = top_of(b, limit)
+  while b.rate > 0 and b.climb_at <= now do
+    if b.rate < NEAR * b.ceiling then
+      b.rate = math.min(b.rate + 2 * STEP * b.ceiling, NEAR * b.ceiling)
+    else
+      b.quiet = b.quiet + 1
+      b.rate = b.rate * (1 + STEP * (b.quiet > 2 and 2 or 1))
+    end
+    b.climb_at = b.climb_at + interval(b)
+    if 0 < top and top <= b.rate then b.rate = 0 end
+  end
+end
+
+local function wait_of(b, limit, ask)
+  climb(b, limit)
+  local found, rate = math.max(0, b.closed - now), current(b, limit)
+  if rate > 0 then found = math.max(found, b.free - now - (limit.burst - 1) * 1000 / rate) end
+  if ask.tokens > 0 and limit.tokens > 0 then
+    found = math.max(found, b.free_tokens - now - AHEAD)
+  end
+  if b.left_until > now and b.left < 1 then found = math.max(found, b.left_until - now) end
+  return found
+end
+
+local function is_full(b, limit)
+  local count = 0
+  for id, each in pairs(b.held) do
+    if each[1] > now then count = count + 1 else b.held[id] = nil end
+  end
+  return limit.in_flight > 0 and count >= limit.in_flight
+end
+
+local function grant(b, limit, ask, wait)
+  local rate, slice = current(b, limit), slice_of(now + wait)
+  if rate > 0 then b.free = math.max(b.free, now) + 1000 / rate end
+  if ask.tokens > 0 and limit.tokens > 0 then
+    b.free_tokens = math.max(b.free_tokens, now) + ask.tokens * 1000 * limit.seconds / limit.tokens
+  end
+  if b.left_until > now then b.left = b.left - 1 end
+  if limit.in_flight > 0 or (ask.tokens > 0 and limit.tokens > 0) then
+    b.held[ask.id] = {now + wait + ask.hold_ms, ask.tokens}
+  end
+  b.made[slice] = (b.made[slice] or 0) + 1
+  for at in pairs(b.made) do
+    if tonumber(at) < math.floor(now / SLICE) - SEEN - 4 then b.made[at] = nil end
+  end
+end
+
+local function second(b, last)
+  local sum = 0
+  for back = 0, 3 do sum = sum + (b.made[string.format('%d', last - back)] or 0) end
+  return sum
+end
+
+local function accepted(b)
+  local slice, most = math.floor(now / SLICE), nil
+  for last = slice - SEEN, slice - 2 do
+    local sum = second(b, last)
+    most = math.max(most or sum, sum)
+  end
+  return most
+end
+
+local function refuse(b, limit, note)
+  local slice = slice_of(note.at)
+  if b.made[slice] then b.made[slice] = b.made[slice] - 1 end
+  if note.after_ms > 0 then
+    b.closed = math.max(b.closed, now + note.after_ms)
+  elseif b.cut_at < 0 or note.asked > b.cut_at + SETTLE then
+    local seen, rate = accepted(b), current(b, limit)
+    if rate <= 0 then rate = math.max(seen, second(b, math.floor(now / SLICE)), 1) end
+    b.ceiling = math.max(rate / 2, math.min(seen, rate))
+    b.rate = math.max(rate / 2, LEAST)
+    b.cut_at, b.quiet = now, 0
+    b.climb_at = now + interval(b)
+  end
+end
+
+local function take()
+  local ask, retries = given.ask, load(KEYS[#KEYS], {level = MOST, at = 0})
+  retries.level = math.min(MOST, retries.level + math.max(0, now - retries.at) / 1000 * PER_SECOND)
+  retries.at = now
+  local longest, place, full, buckets = 0, -1, false, {}
+  if ask.is_retry then longest = math.max(0, 1 - retries.level) * 1000 / PER_SECOND end
+  for i, limit in ipairs(given.limits) do
+    local b = bucket(KEYS[i])
+    buckets[i] = b
+    local wait = wait_of(b, limit, ask)
+    if is_full(b, limit) then
+      full, wait = true, math.max(wait, FULL)
+    end
+    if wait > longest then
+      longest, place = wait, i - 1
+    end
+  end
+  local taken = not full and longest <= ask.most_ms
+  if taken then
+    for i, limit in ipairs(given.limits) do grant(buckets[i], limit, ask, longest) end
+    retries.level = math.min(MOST, retries.level + (ask.is_retry and -1 or RETRIES))
+  end
+  for i, b in ipairs(buckets) do save(KEYS[i], b) end
+  save(KEYS[#KEYS], retries)
+  local processes = 0
+  if given.process ~= '' then
+    redis.call('ZADD', given.processes, now, given.process)
+    redis.call('ZREMRANGEBYSCORE', given.processes, '-inf', now - 60000)
+    processes = redis.call('ZCARD', given.processes)
+  end
+  return {taken and 1 or 0, string.format('%.17g', longest), place, string.format('%d', now),
+          processes}
+end
+
+local function note()
+  for i, limit in ipairs(given.limits) do
+    local b, each = bucket(KEYS[i]), given.notes[i]
+    if each.limit > 0 then b.top = each.limit end
+    if each.remaining >= 0 and each.reset_ms > 0 then
+      if b.left_until <= now then
+        b.left, b.left_until = each.remaining, now + each.reset_ms
+      end
+      b.left = math.min(b.left, each.remaining)
+    end
+    if each.is_refused then refuse(b, limit, each) end
+    local held = b.held[each.id]
+    b.held[each.id] = nil
+    if held and each.tokens >= 0 and limit.tokens > 0 then
+      b.free_tokens = b.free_tokens + (each.tokens - held[2]) * 1000 * limit.seconds / limit.tokens
+    end
+    save(KEYS[i], b)
+  end
+  return {}
+end
+
+return given.op == 'take' and take() or note()

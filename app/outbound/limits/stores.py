@@ -1,0 +1,193 @@
+"""Where limits are kept: in Valkey for all workers, or in this process while Valkey is away.
+
+Outage mode: each process keeps to its share, which is the limit divided by the number of processes
+that have called lately. So the limit is never exceeded by much, and never given up.
+"""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
+from hashlib import sha1
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+import redis
+
+from app import telemetry, valkey
+from app.outbound.limits.core import Answer, Ask, Bucket, Note, Retries, take
+from app.outbound.scopes import Limit
+
+log = telemetry.logger(__name__)
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 0.25
+AGAIN_SECONDS = 1.0
+UNKNOWN_PROCESSES = 8
+"""So many processes are assumed to call if Valkey has never answered."""
+_TELL_SECONDS = 5.0
+_PREFIX = "playalter:limit:"
+_PROCESSES = "playalter:limit-processes"
+_RETRIES = "retries of repeated calls"
+
+
+class Own:
+    """The limits of this process alone, of which it uses a share."""
+
+    def __init__(self) -> None:
+        self._buckets: defaultdict[tuple[str, str], Bucket] = defaultdict(Bucket)
+        self._retries: defaultdict[str, Retries] = defaultdict(Retries)
+        self._lock = Lock()
+
+    def take(self, platform: str, limits: Sequence[Limit], ask: Ask, processes: int) -> Answer:
+        """Let a call take its place, or say how long it must wait."""
+        with self._lock:
+            given = [
+                (self._buckets[platform, each.name], _share(each, processes)) for each in limits
+            ]
+            return take(given, self._retries[platform], ask, _now())
+
+    def note(
+        self, platform: str, limits: Sequence[Limit], notes: Sequence[Note], processes: int
+    ) -> None:
+        """Take note of what became of a call, for each limit."""
+        with self._lock:
+            for limit, note in zip(limits, notes, strict=True):
+                allowed = note.limit / processes if note.limit > 0 else -1.0
+                shared = replace(note, limit=allowed)
+                bucket = self._buckets[platform, limit.name]
+                bucket.note(_share(limit, processes), shared, _now())
+
+    def clear(self) -> None:
+        """Forget all that was learned."""
+        with self._lock:
+            self._buckets.clear()
+            self._retries.clear()
+
+
+class Shared:
+    """The limits in Valkey, whose clock they go by. Its methods raise RedisError or OSError."""
+
+    def __init__(self, redis_url: str, now: Callable[[], float] | None = None) -> None:
+        """`now` gives the time in milliseconds instead of Valkey's clock."""
+        self._client = valkey.client(redis_url, ANSWER_SECONDS)
+        self._now: Callable[[], float | None] = now or (lambda: None)
+
+    def take(
+        self, platform: str, limits: Sequence[Limit], ask: Ask, process: str = ""
+    ) -> tuple[Answer, int]:
+        """Let a call take its place, or say how long it must wait.
+
+        `process` is counted as one that calls. Returns their number too, or 0 without `process`.
+        """
+        keys = [*_keys(platform, limits), f"{_PREFIX}{platform}:{_RETRIES}"]
+        given = {"op": "take", "limits": [asdict(each) for each in limits], "ask": asdict(ask)}
+        more = {"process": process, "processes": _PROCESSES}
+        is_taken, wait, place, now, processes = self._run(keys, given | more)
+        return Answer(is_taken == 1, float(wait), place, float(now)), processes
+
+    def note(self, platform: str, limits: Sequence[Limit], notes: Sequence[Note]) -> None:
+        """Take note of what became of a call, for each limit."""
+        given = {"op": "note", "limits": [asdict(each) for each in limits]}
+        self._run(_keys(platform, limits), given | {"notes": [asdict(each) for each in notes]})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _run(self, keys: list[str], given: dict[str, Any]) -> Any:
+        text = json.dumps(given | {"now": self._now()})
+        try:
+            return self._client.evalsha(_script()[1], len(keys), *keys, text)
+        except redis.exceptions.NoScriptError:
+            self._client.script_load(_script()[0])
+            return self._client.evalsha(_script()[1], len(keys), *keys, text)
+
+
+class Stores:
+    """The shared limits, or this process's share of them while Valkey does not answer.
+
+    Threads may share it.
+    """
+
+    def __init__(self, shared: Shared, process: str) -> None:
+        """`process` is a name of this process that no other has."""
+        self._shared, self._own, self._process = shared, Own(), process
+        self._processes = UNKNOWN_PROCESSES
+        self._tell_at = self._away_until = 0.0
+        self._is_away = False
+
+    def take(self, platform: str, limits: Sequence[Limit], ask: Ask) -> Answer:
+        """Let a call take its place, or say how long it must wait."""
+        is_telling = time.monotonic() >= self._tell_at
+        name = self._process if is_telling else ""
+        found = self._asked(lambda: self._shared.take(platform, limits, ask, name))
+        if found is None:
+            return self._own.take(platform, limits, ask, self._processes)
+        if is_telling:
+            self._tell_at = time.monotonic() + _TELL_SECONDS
+            self._processes = max(1, found[1])
+        return found[0]
+
+    def note(self, platform: str, limits: Sequence[Limit], notes: Sequence[Note]) -> None:
+        """Take note of what became of a call, for each limit."""
+
+        def told() -> bool:
+            self._shared.note(platform, limits, notes)
+            return True
+
+        if self._asked(told) is None:
+            self._own.note(platform, limits, notes, self._processes)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._shared.close()
+
+    def _asked(self, ask: Callable[[], T]) -> T | None:
+        """What Valkey answers, or None if it is away."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            found = ask()
+        except (redis.RedisError, OSError) as err:
+            self._away_until = time.monotonic() + AGAIN_SECONDS
+            if not self._is_away:
+                self._is_away = True
+                log.warning("limits.not_shared", error=str(err)[:200], processes=self._processes)
+            return None
+        if self._is_away:
+            self._is_away = False
+            self._own.clear()
+            log.info("limits.shared_again")
+        return found
+
+
+def _keys(platform: str, limits: Sequence[Limit]) -> list[str]:
+    return [f"{_PREFIX}{platform}:{each.name}" for each in limits]
+
+
+def _share(limit: Limit, processes: int) -> Limit:
+    """A process's part of a limit: at least one request in flight, where these are limited."""
+    in_flight = max(1, limit.in_flight // processes) if limit.in_flight else 0
+    return replace(
+        limit,
+        requests=limit.requests / processes,
+        tokens=limit.tokens / processes,
+        in_flight=in_flight,
+        burst=max(1, limit.burst // processes),
+    )
+
+
+def _now() -> float:
+    return float(time.time_ns() // 1_000_000)
+
+
+@lru_cache(maxsize=1)
+def _script() -> tuple[str, str]:
+    """The text of the script, and the hash by which Valkey knows it."""
+    text = (Path(__file__).parent / "limits.lua").read_text()
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()

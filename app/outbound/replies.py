@@ -1,0 +1,63 @@
+"""A platform's answer, and what it tells of the platform's health and limits."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.outbound.stated_waits import retry_after, stated_wait
+
+_READ_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """A complete answer. The names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that the platform asks to wait by Retry-After, or None."""
+        return retry_after(self.headers)
+
+    def json(self) -> Any:
+        """The body as JSON, or None if it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+def is_failure(reply: HttpReply) -> bool:
+    """Whether an answer says that the platform does not work: a 5xx."""
+    return reply.status >= 500
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an answer tells of a limit.
+
+    `is_refused`: the call was refused because of it, for `after` seconds if that is said. `limit`
+    are the requests that are allowed in each second, and `remaining` those that are left for
+    `reset` seconds. `tokens` are those that the call has used. None: it does not say so. `names`
+    are the limits of which it tells; without one, those are all under which the call fell.
+    """
+
+    is_refused: bool = False
+    after: float | None = None
+    limit: float | None = None
+    remaining: int | None = None
+    reset: float | None = None
+    tokens: int | None = None
+    names: tuple[str, ...] = ()
+
+
+def told(reply: HttpReply) -> Told:
+    """What any answer tells: a 429 refuses, with the wait in its headers or its text."""
+    if reply.status != 429:
+        return Told()
+    text = reply.body[:_READ_CHARACTERS].decode("utf-8", "replace")
+    return Told(is_refused=True, after=stated_wait(reply.headers, text))

@@ -1,0 +1,70 @@
+"""OpenAI's limits of a model: requests and tokens in each minute. Its headers tell what they are.
+
+https://platform.openai.com/docs/guides/rate-limits
+"""
+
+from app.outbound import http
+from app.outbound.http import Demand, HttpReply, Limit, Told
+from tasks.openai.settings import OpenAISettings
+
+# https://platform.openai.com/docs/guides/error-codes
+EXHAUSTED = frozenset(
+    (
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    )
+)
+"""The codes of a 429 that no wait ends: somebody must pay."""
+_MINUTE = 60.0
+_BURST = 10
+_CHARACTERS_OF_A_TOKEN = 3
+_LOW = 0.1
+"""Only a number of remaining requests that is lower than this part of the limit is heeded."""
+
+
+def demand(model: str, text: str = "", max_tokens: int = 0) -> Demand:
+    """What a call of a model takes. OpenAI counts the most tokens that it may write at once."""
+    settings = OpenAISettings.current()
+    limit = Limit(
+        f"model {model}",
+        requests=settings.limit_requests,
+        tokens=settings.limit_tokens if max_tokens else 0.0,
+        seconds=_MINUTE,
+        burst=_BURST,
+    )
+    tokens = len(text) // _CHARACTERS_OF_A_TOKEN + max_tokens if max_tokens else 0
+    return Demand((limit,), tokens, told)
+
+
+def told(reply: HttpReply) -> Told:
+    """What an answer tells. The reset times of its headers are no waits, so they are not read."""
+    answer = reply.json() if reply.status in (200, 429) else None
+    body = answer if isinstance(answer, dict) else {}
+    error = body.get("error")
+    if isinstance(error, dict) and error.get("code") in EXHAUSTED:
+        return Told()
+    limit = _number(reply, "x-ratelimit-limit-requests")
+    left = _number(reply, "x-ratelimit-remaining-requests")
+    is_low = limit > 0 and 0 <= left < _LOW * limit
+    usage = body.get("usage")
+    used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    refused = http.told(reply)
+    return Told(
+        refused.is_refused,
+        refused.after,
+        limit=limit / _MINUTE if limit > 0 else None,
+        remaining=int(left) if is_low else None,
+        reset=1.0 if is_low else None,
+        tokens=used if isinstance(used, int) else None,
+    )
+
+
+def _number(reply: HttpReply, header: str) -> float:
+    try:
+        return float(reply.headers.get(header, ""))
+    except ValueError:
+        return -1.0

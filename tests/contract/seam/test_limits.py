@@ -1,0 +1,173 @@
+"""The seam's calls keep to limits, which processes share through Valkey."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from app.errors import NotServed
+from app.outbound import http, limits
+from app.outbound.http import Demand, Limit
+from app.outbound.limits.limiter import Limiter, Place
+from app.outbound.limits.stores import Shared, Stores
+from app.settings import Settings
+from tests.contract.seam.vendor import Vendor, vendor
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.fixture
+def press() -> Iterator[Vendor]:
+    with vendor() as made:
+        yield made
+
+
+@pytest.fixture
+def shared(configure: Callable[..., Settings], valkey_url: str) -> str:
+    """Calls of this process keep to limits in this Valkey; its address."""
+    configure(REDIS_URL=valkey_url)
+    limits.share(valkey_url)
+    return valkey_url
+
+
+@pytest.fixture
+def other(shared: str) -> Iterator[Limiter]:
+    """Another process with the same Valkey."""
+    made = Limiter(Stores(Shared(shared), "other"))
+    yield made
+    made.close()
+
+
+def under(name: str = "slow", **more: float) -> Demand:
+    return Demand((Limit(name, **more),))  # type: ignore[arg-type]
+
+
+def take(other: Limiter, demand: Demand, platform: str = "press") -> Place:
+    """The place that a call of the other process gets."""
+    return other.take(platform, demand, hold_seconds=60.0, seconds_left=60.0)
+
+
+def test_a_short_wait_is_waited_in_place_and_a_long_one_lets_the_step_wait(
+    press: Vendor, shared: str
+) -> None:
+    began = time.monotonic()
+    assert [press.ask(demand=under(requests=2.5)) for _ in range(3)] == [200] * 3
+    assert time.monotonic() - began >= 0.8
+    calls: list[http.HttpCall] = []
+    assert press.ask(demand=under("other", requests=0.5)) == 200
+    with http.exchange_scope(time.monotonic() + 60, calls), pytest.raises(NotServed) as caught:
+        press.ask(demand=under("other", requests=0.5))
+    assert (press.asked, calls) == (4, [])
+    assert caught.value.code == "rate_limited"
+    assert caught.value.message.startswith("the limit other of press is used up for ")
+    assert caught.value.after is not None
+    assert 1.0 < caught.value.after <= 2.5
+
+
+def test_no_call_waits_past_its_attempt(press: Vendor, shared: str) -> None:
+    assert press.ask(demand=under(requests=2)) == 200
+    with http.exchange_scope(time.monotonic() + 0.5, []), pytest.raises(NotServed):
+        press.ask(demand=under(requests=2))
+    assert press.asked == 1
+
+
+def test_all_processes_share_a_limit(press: Vendor, shared: str, other: Limiter) -> None:
+    assert press.ask(demand=under(requests=0.2)) == 200
+    with pytest.raises(NotServed):
+        take(other, under(requests=0.2))
+    assert take(other, under(requests=0.2), "vercel").platform == "vercel"
+
+
+def test_a_refusal_with_a_wait_closes_the_limit_for_all(
+    press: Vendor, shared: str, other: Limiter
+) -> None:
+    press.status, press.headers = 429, {"Retry-After": "7"}
+    assert press.ask(demand=under(requests=100)) == 429
+    press.status = 200
+    with pytest.raises(NotServed):
+        press.ask(demand=under(requests=100))
+    with pytest.raises(NotServed) as caught:
+        take(other, under(requests=100))
+    assert caught.value.after is not None
+    assert 6.0 < caught.value.after < 9.0
+    assert press.asked == 1
+
+
+def test_calls_that_wait_in_place_are_not_made_if_the_limit_is_closed_meanwhile(
+    press: Vendor, shared: str
+) -> None:
+    press.headers = {"Retry-After": "7"}
+
+    def ask() -> int:
+        try:
+            return press.ask(demand=under(requests=4))
+        except NotServed:
+            return 0
+
+    press.status = 429
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(lambda _: ask(), range(4))) == [0, 0, 0, 429]
+    assert press.asked == 1
+
+
+def test_places_in_flight_are_given_back_when_the_call_has_ended(
+    press: Vendor, shared: str
+) -> None:
+    demand = under("jobs", in_flight=2)
+    assert [press.ask(demand=demand) for _ in range(5)] == [200] * 5
+    press.hang()
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(press.ask, demand=demand) for _ in range(2)]
+        ends = time.monotonic() + 10
+        while press.asked < 7 and time.monotonic() < ends:
+            time.sleep(0.02)
+        with pytest.raises(NotServed, match="the limit jobs of press"):
+            press.ask(demand=demand)
+        press.goes_on.set()
+        assert [each.result(30) for each in running] == [200, 200]
+    assert press.ask(demand=demand) == 200
+
+
+def test_what_a_call_has_used_is_settled(press: Vendor, shared: str) -> None:
+    def told(reply: http.HttpReply) -> http.Told:
+        return http.Told(tokens=10)
+
+    demand = Demand((Limit("model", tokens=6000, seconds=60),), 1000, told)
+    assert [press.ask(demand=demand) for _ in range(8)] == [200] * 8
+
+
+def test_most_calls_are_no_repeated_ones(press: Vendor, shared: str) -> None:
+    made = 0
+    with http.exchange_scope(time.monotonic() + 60, [], is_retry=True):
+        for _ in range(20):
+            try:
+                press.ask(demand=under("free"))
+                made += 1
+            except NotServed as err:
+                assert "the budget for repeated calls of press" in err.message  # noqa: PT017
+    assert 10 <= made <= 14
+    assert press.ask(demand=under("free")) == 200
+
+
+def test_without_valkey_a_process_keeps_to_its_share_and_goes_on(
+    press: Vendor, configure: Callable[..., Settings]
+) -> None:
+    configure(REDIS_URL=NOWHERE)
+    limits.share(NOWHERE)
+    began = time.monotonic()
+    assert [press.ask(demand=under(requests=80)) for _ in range(6)] == [200] * 6
+    assert time.monotonic() - began >= 0.5  # an eighth of 80 in each second
+
+
+def test_a_limit_that_is_not_used_is_forgotten(press: Vendor, shared: str) -> None:
+    press.ask(demand=under(requests=100))
+    with redis.Redis.from_url(shared) as client:
+        key = "playalter:limit:press:slow"
+        assert 590 < client.ttl(key) <= 600
+        assert {key.decode() for key in client.keys("*")} == {
+            key,
+            "playalter:limit:press:retries of repeated calls",
+            "playalter:limit-processes",
+        }
