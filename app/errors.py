@@ -23,6 +23,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from app.cards import masked
+
 
 class PlayalterError(Exception):
     """A failure with a message for people and a `code` for machines; neither holds a secret."""
@@ -30,6 +32,8 @@ class PlayalterError(Exception):
     default_code = "error"
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
+        # A vendor may repeat what it was sent.
+        message = masked(message)
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code

@@ -9,15 +9,17 @@ commands in ops/cli see to that). The process that starts all others empties the
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import REGISTRY, Collector
 from structlog.typing import Processor
 
+from app import cards
 from app.settings import Settings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -30,6 +32,11 @@ HTTP_SECONDS = Histogram(
     "Time to the first byte of an answer.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+CARD_NUMBERS = Counter(
+    "playalter_card_numbers_suspected",
+    "Texts that hold what looks like the number of a payment card.",
+    ["place"],
 )
 HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
 EVENTS_IN = Counter("playalter_events_in", "Events received.", ["outcome"])
@@ -66,6 +73,11 @@ def _of_step(action: str, outcome: str) -> tuple[Counter, Histogram]:
     return STEPS.labels(action, outcome), STEP_SECONDS.labels(action)
 
 
+def card_number_suspected(place: str) -> None:
+    """Count a text that holds what looks like the number of a payment card."""
+    CARD_NUMBERS.labels(place).inc()
+
+
 def step_ended(action: str, outcome: str, seconds: float) -> None:
     """Count one attempt of a step, which took `seconds`."""
     count, histogram = _of_step(action, outcome)
@@ -94,6 +106,21 @@ def answered(method: str, route: str, status: int, seconds: float) -> None:
 # Celery logs two lines for each message here. They name neither the workflow nor the step.
 _PER_MESSAGE_LOGGERS = ("celery.app.trace", "celery.worker.strategy")
 
+
+def _mask_values(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Let no card number into a line of JSON. In a finished line, a number would become a text."""
+    for name, value in event.items():
+        event[name] = cards.masked_values(value)
+    return event
+
+
+def _mask_line(_logger: Any, _method: str, line: Any) -> Any:
+    """Let no card number into a line for people."""
+    return cards.masked(str(line))
+
+
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -109,9 +136,13 @@ def configure_logs(settings: Settings) -> None:
     for_people = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    renderer: list[Processor] = [for_people]
+    renderer: list[Processor] = [for_people, _mask_line]
     if settings.log_json:
-        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderer = [
+            structlog.processors.format_exc_info,
+            _mask_values,
+            structlog.processors.JSONRenderer(),
+        ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

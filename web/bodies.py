@@ -16,7 +16,9 @@ from flask.json.provider import DefaultJSONProvider
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app import cards
 from app.errors import InvalidInput, TooLarge
+from app.telemetry import card_number_suspected
 from web.errors import Malformed, UnsupportedMedia, pointer
 
 if TYPE_CHECKING:
@@ -184,13 +186,37 @@ def _faults(document: Any, max_depth: int) -> Iterator[InvalidInput]:
         if isinstance(value, dict):
             unchecked.extend(((*place, name), item) for name, item in value.items())
             words = next(filter(None, map(_text_fault, value)), None)
+            if any(map(cards.is_certain, value)):
+                yield _card_number((*place, "..."))
         elif isinstance(value, list):
             unchecked.extend(((*place, number), item) for number, item in enumerate(value))
             continue
         else:
             words = _scalar_fault(value)
+            if _is_card_number(place, value):
+                yield _card_number(place)
         if words:
             yield InvalidInput(words, field=pointer(place).encode("utf-8", "replace").decode())
+
+
+def _is_card_number(place: tuple[str | int, ...], value: Any) -> bool:
+    """Whether a value holds a card number. What only looks like one is accepted, and counted."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return False
+    name = next((each for each in reversed(place) if isinstance(each, str)), "")
+    found = list(cards.suspects(str(value), name))
+    if found and not any(each.is_certain for each in found):
+        card_number_suspected("request")
+    return any(each.is_certain for each in found)
+
+
+def _card_number(place: tuple[str | int, ...]) -> InvalidInput:
+    return InvalidInput(
+        "this holds the number of a payment card, which is not stored here: send the id of a"
+        " payment method that the payment platform has made of it",
+        field=pointer(place).encode("utf-8", "replace").decode(),
+        code="card_number",
+    )
 
 
 def _scalar_fault(value: Any) -> str | None:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from app import clock, keys, payload, valkey
+from app import cards, clock, keys, payload, valkey
 from app.broker import links
 from app.engine import retry
 from app.files import mentions, orientation
@@ -23,6 +23,7 @@ from tests.bench.comparing import measure, report
 from tests.bench.restate import server as restate_server
 
 MODULES = (
+    cards,
     clock,
     cron,
     currencies,

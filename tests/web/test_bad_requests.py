@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from tests.web.conftest import Caller
 
 JSON = "application/json"
+CARD = b'{"type":"a","input":{"%s":"4242424242424242"}}'
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,16 @@ JSON = "application/json"
         (b'{"type":"a","input":{"s":["\\u0000"]}}', 422, "invalid_input", "/input/s/0"),
         (b'{"type":"a","input":{"s":"\\ud800"}}', 422, "invalid_input", "/input/s"),
         (b'{"type":"a","input":{"\\u0000":1}}', 422, "invalid_input", "/input"),
+        (CARD % b"card_number", 422, "card_number", "/input/card_number"),
+        (b'{"type":"a","input":{"n":[{"cardNo":4242424242424242}]}}', 422, "card_number", None),
+        (
+            b'{"type":"a","input":{"n":["take 4242 4242 4242 4242"]}}',
+            422,
+            "card_number",
+            "/input/n/0",
+        ),
+        (b'{"type":"a","input":{"4242-4242-4242-4242":1}}', 422, "card_number", "/input/..."),
+        (CARD % b"order", 422, "invalid_input", "/type"),
         (b"{}", 422, "invalid_input", "/type"),
         (b'{"type":"noop"}', 422, "invalid_input", "/input"),
         (b'{"type":"noop","input":[]}', 422, "invalid_input", "/input"),

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Response, jsonify, request, send_file
 from sqlalchemy import RowMapping
 
+from app import cards
 from app.errors import InvalidInput, NotFound, TooLarge
 from app.files import artifacts
 from app.files.images import MAX_BYTES
@@ -113,4 +114,11 @@ def _sent_file() -> tuple[str | None, bytes]:
     data = parts[0][1].read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise TooLarge(f"the image is larger than {MAX_BYTES // 2**20} MB", code="file_too_large")
-    return parts[0][1].filename, data
+    name = parts[0][1].filename
+    if cards.is_certain(name or "", "card" if name and name.rpartition(".")[0].isdigit() else ""):
+        raise InvalidInput(
+            "the name of the file is the number of a payment card, which is not stored here",
+            field="/file",
+            code="card_number",
+        )
+    return name, data

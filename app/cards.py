@@ -1,0 +1,154 @@
+"""Finds card numbers in texts, so that none is stored or logged. Pure.
+
+A number counts as a card's if it has 13 to 19 digits, with at most a blank or a hyphen between two
+of them, begins as a card network's numbers do, and has the right check digit (ISO/IEC 7812-1). Of
+random numbers of 16 digits, one in 43 looks so. So a number alone is a suspicion; it is certain if
+it is written in groups as on a card, or if a word such as "card" stands near it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MASK = "[card number ending in {}]"
+_LEAST = 13
+_DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
+_RUN = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,}(?![\w-])(?!\.\d)")
+_GROUP = re.compile(r"\d+")
+_MOST = 19
+_GROUPED = re.compile(
+    r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}"  # as most networks print them
+    r"|\d{4}([ -])\d{6}\2\d{4,5}"  # American Express, Diners Club
+)
+_WORDS = re.compile(
+    r"(?<![a-z\d])(?:credit[ _-]?cards?|debit[ _-]?cards?|cards?|card[ _-]?(?:number|no)|ccnum|cc"
+    r"|cvv2?|cvc2?|csc|pan|exp(?:iry|ires|iration)?|visa|master[ -]?card|amex|maestro)(?![a-z\d])",
+    re.IGNORECASE,
+)
+_NEAR = 40
+# The first digits of the networks' numbers, and how long these are. https://www.iso.org/standard/70484.html
+# and the networks' own published ranges.
+_RANGES: tuple[tuple[int, int, frozenset[int]], ...] = (
+    (4, 4, frozenset((13, 16, 19))),  # Visa
+    (51, 55, frozenset((16,))),  # Mastercard
+    (2221, 2720, frozenset((16,))),
+    (34, 34, frozenset((15,))),  # American Express
+    (37, 37, frozenset((15,))),
+    (300, 305, frozenset(range(14, 20))),  # Diners Club
+    (36, 36, frozenset(range(14, 20))),
+    (38, 39, frozenset(range(16, 20))),
+    (6011, 6011, frozenset(range(16, 20))),  # Discover
+    (644, 659, frozenset(range(16, 20))),
+    (3528, 3589, frozenset(range(16, 20))),  # JCB
+    (62, 62, frozenset(range(16, 20))),  # UnionPay
+)
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """What looks like a card number, from `start` to `end` in a text. `is_certain`: it is written
+    like one, or the words around it speak of cards."""
+
+    start: int
+    end: int
+    last4: str
+    is_certain: bool
+
+
+def suspects(text: str, name: str = "") -> Iterator[Suspect]:
+    """What looks like card numbers in a text. `name` is that of the field with the text.
+
+    >>> [found.is_certain for found in suspects("pay with 4242 4242 4242 4242")]
+    [True]
+    >>> [found.is_certain for found in suspects("order 4242424242424242")]
+    [False]
+    >>> list(suspects("order 4242424242424241"))
+    []
+    """
+    if len(text) < _LEAST or not _DIGITS.search(text):
+        return
+    for run in _RUN.finditer(text):
+        at = run.start()
+        while (found := _first(text, at, run.end())) is not None:
+            start, end, digits, is_list = found
+            near = text[max(0, start - _NEAR) : start] + " " + text[end : end + _NEAR]
+            is_certain = bool(
+                (_GROUPED.fullmatch(text, start, end) and not is_list)
+                or _WORDS.search(_apart(name))
+                or _WORDS.search(near)
+            )
+            yield Suspect(start, end, digits[-4:], is_certain)
+            at = end
+
+
+def _first(text: str, start: int, end: int) -> tuple[int, int, str, bool] | None:
+    """The first whole groups of digits that may be a card number: from, to, the digits, and whether
+    they stand within a list of such groups."""
+    groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, start, end)]
+    for first in range(len(groups)):
+        best = None
+        digits = ""
+        for last in range(first, min(len(groups), first + _MOST)):
+            digits += text[slice(*groups[last])]
+            if len(digits) > _MOST:
+                break
+            if len(digits) >= _LEAST and _is_issued(digits) and _is_checked(digits):
+                best = last, digits
+        if best is not None:
+            last, digits = best
+            around = [groups[n] for n in (first - 1, last + 1) if 0 <= n < len(groups)]
+            is_list = any(after - before >= 3 for before, after in around)
+            return groups[first][0], groups[last][1], digits, is_list
+    return None
+
+
+def is_certain(text: str, name: str = "") -> bool:
+    """Whether a text holds a card number for certain (see `Suspect`)."""
+    return any(found.is_certain for found in suspects(text, name))
+
+
+def masked(text: str) -> str:
+    """The text with MASK in place of all that looks like a card number.
+
+    >>> masked("4242424242424242 was declined")
+    '[card number ending in 4242] was declined'
+    """
+    if not (found := list(suspects(text))):
+        return text
+    parts, at = [], 0
+    for each in found:
+        parts += [text[at : each.start], MASK.format(each.last4)]
+        at = each.end
+    return "".join((*parts, text[at:]))
+
+
+def masked_values(value: Any, depth: int = 4) -> Any:
+    """The value with the texts in it masked, in lists and objects of so many levels."""
+    if isinstance(value, str):
+        return masked(value)
+    if depth and isinstance(value, dict):
+        return {name: masked_values(each, depth - 1) for name, each in value.items()}
+    if depth and isinstance(value, list | tuple):
+        return type(value)(masked_values(each, depth - 1) for each in value)
+    return value
+
+
+def _apart(name: str) -> str:
+    """The name of a field with its words apart: cardNumber, card_number."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]", " ", name)
+
+
+def _is_issued(digits: str) -> bool:
+    length = len(digits)
+    return any(
+        length in lengths and first <= int(digits[: len(str(first))]) <= last
+        for first, last, lengths in _RANGES
+    )
+
+
+def _is_checked(digits: str) -> bool:
+    """Whether the check digit is right (the Luhn algorithm, ISO/IEC 7812-1)."""
+    total = sum(map(int, digits[-1::-2])) + sum(_DOUBLED[int(each)] for each in digits[-2::-2])
+    return total % 10 == 0

@@ -1,0 +1,106 @@
+"""Card numbers are found in texts, and other numbers are not taken for them."""
+
+import random
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.cards import MASK, is_certain, masked, masked_values, suspects
+from app.errors import Permanent
+
+# Of https://docs.stripe.com/testing.
+NUMBERS = (
+    "4242424242424242", "4000056655665556", "5555555555554444", "2223003122003222",
+    "378282246310005", "6011111111111117", "3056930009020004", "36227206271667",
+    "6555900000604105", "3566002020360505", "6200000000000005", "6205500000000000004",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_numbers_of_each_network_are_found(number: str) -> None:
+    (found,) = suspects(f"order {number}, please")
+    assert (found.last4, found.is_certain) == (number[-4:], False)
+    for name in ("card", "cardNumber", "card_number", "CVV", "credit-card"):
+        assert is_certain(number, name)
+    for around in (f"my card: {number}", f"{number} exp 12/30", f"VISA\n{number}"):
+        assert is_certain(around)
+        assert number not in masked(around)
+    for name in ("discard", "id", "span", "expected", "order"):
+        assert not is_certain(number, name)
+
+
+GROUPED = ("4242 4242 4242 4242", "5555-5555-5555-4444", "3782 822463 10005")
+
+
+@pytest.mark.parametrize("number", GROUPED)
+def test_a_number_in_groups_as_on_a_card_is_certain(number: str) -> None:
+    assert is_certain(f"here: {number}.")
+    assert is_certain(f"here: {number} 12/30")
+    assert not is_certain(f"here: {number} 1234")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4242424242424241",  # a wrong check digit
+        "9999999999999995",  # of no network
+        "42424242424242424242",  # too long
+        "0.4242424242424242",
+        "a4242424242424242",
+        "4242424242424242x",
+        "2026-11-30T12:00:00.123456Z",
+    ],
+)
+def test_other_numbers_are_not_suspected(text: str) -> None:
+    assert list(suspects(text, "card")) == []
+
+
+@given(st.text(), st.sampled_from(NUMBERS), st.text())
+def test_nothing_but_the_number_is_masked(before: str, number: str, after: str) -> None:
+    whole = masked(f"{before} is {number} is {after}")
+    assert number not in whole
+    assert MASK.format(number[-4:]) in whole
+
+
+def test_values_are_masked_in_lists_and_objects() -> None:
+    given = {"a": ["4242424242424242", 3], "b": {"c": ("x",)}}
+    assert masked_values(given) == {"a": [MASK.format("4242"), 3], "b": {"c": ("x",)}}
+
+
+def test_an_error_repeats_no_card_number() -> None:
+    assert "4242424242424242" not in Permanent("declined: 4242424242424242").message
+
+
+def ordinary(chance: random.Random) -> str:
+    """What people and programs write into the inputs of workflows."""
+    number = chance.randrange(10**15, 10**16)
+    return chance.choice(
+        (
+            lambda: str(uuid.UUID(int=chance.getrandbits(128))),
+            lambda: f"{chance.getrandbits(256):064x}",
+            lambda: str(chance.randrange(1_700_000_000_000, 1_800_000_000_000)),
+            lambda: str(chance.randrange(1_700_000_000_000_000, 1_800_000_000_000_000)),
+            lambda: str(chance.randrange(10**17, 10**19)),  # a snowflake
+            lambda: f"order {number} of {chance.randrange(1, 99)} pieces",
+            lambda: f"+{chance.randrange(10**10, 10**12)} ext {chance.randrange(1000)}",
+            lambda: f"DE{chance.randrange(10**19, 10**20)}",  # an IBAN
+            lambda: f"1Z{chance.randrange(10**15, 10**16)}",
+            lambda: f"{chance.randrange(1, 9)} cards on a table, {chance.random():.15f}",
+            lambda: f"https://example.com/i/{number}/{chance.getrandbits(64):x}.jpg",
+            lambda: " ".join(str(chance.randrange(10**4)) for _ in range(6)),
+        )
+    )()
+
+
+@pytest.mark.long
+def test_few_ordinary_inputs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    chance, count = random.Random(15), 100_000
+    texts = [ordinary(chance) for _ in range(count)]
+    suspected = sum(any(suspects(text)) for text in texts)
+    refused = sum(map(is_certain, texts))
+    with capsys.disabled():
+        print(f"\nof {count:,} ordinary inputs {suspected:,} are suspected, {refused:,} refused")
+    assert refused <= count // 10_000
+    assert suspected <= count // 50
