@@ -55,6 +55,20 @@ _CHALLENGED = {
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "3178",
 }
 _CHALLENGED_IF_ASKED = {"pm_card_threeDSecureOptional": "3055"}
+BLOCKED = ("pm_card_radarBlock", "pm_card_chargeDeclinedFraudulent")
+"""Cards that Radar blocks, so that the network is not asked."""
+_DECLINED_NUMBERS = {
+    **dict.fromkeys(DECLINES, "0002"),
+    **dict.fromkeys(BLOCKED, "0019"),
+    "pm_card_chargeCustomerFail": "0341",
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "9995",
+    "pm_card_chargeDeclinedInsufficientFunds": "9995",
+    "pm_card_visa_chargeDeclinedLostCard": "9987",
+    "pm_card_visa_chargeDeclinedStolenCard": "9979",
+    "pm_card_chargeDeclinedExpiredCard": "0069",
+    "pm_card_chargeDeclinedIncorrectCvc": "0127",
+    "pm_card_chargeDeclinedProcessingError": "0119",
+}
 BYPASS_PENDING = {"pm_card_bypassPending": "0077", "pm_card_bypassPendingInternational": "3720"}
 """Cards whose funds are available at once."""
 DISPUTES: dict[str, tuple[tuple[str, str, str], ...]] = {
@@ -85,10 +99,10 @@ CARDS: dict[str, tuple[str, str]] = {
     "pm_card_us": ("visa", "4242"),
     "pm_card_gb": ("visa", "0000"),
     "pm_card_de": ("visa", "0006"),
-    **dict.fromkeys(DECLINES, ("visa", "0002")),
     **{
         name: ("visa", last4)
-        for name, last4 in (_CHALLENGED | _CHALLENGED_IF_ASKED | BYPASS_PENDING).items()
+        for numbers in (_DECLINED_NUMBERS, _CHALLENGED, _CHALLENGED_IF_ASKED, BYPASS_PENDING)
+        for name, last4 in numbers.items()
     },
     "pm_card_createDispute": ("visa", "0259"),
     "pm_card_createDisputeProductNotReceived": ("visa", "2685"),

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.cards import CARDS, DECLINES, ELEVATED_RISK, Decline
+from ops.sandbox.stripe.cards import BLOCKED, CARDS, DECLINES, ELEVATED_RISK, Decline
 
 DAY = 86400
 
@@ -138,7 +138,6 @@ def new_charge(
     """Return the charge of a confirmation at `now`; it has failed if `decline` is given."""
     charge_id = f"ch_3{token62(23)}"
     is_manual = intent["capture_method"] == "manual"
-    is_risky = method.get("sandbox_test_card") == ELEVATED_RISK
     return {
         "id": charge_id,
         "object": "charge",
@@ -164,7 +163,7 @@ def new_charge(
         "livemode": False,
         "metadata": dict(intent["metadata"]),
         "on_behalf_of": None,
-        "outcome": _outcome(decline, is_risky),
+        "outcome": _outcome(decline, method.get("sandbox_test_card", "")),
         "paid": not decline,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
@@ -240,21 +239,30 @@ def _authenticated(details: Json) -> Json:
     return details
 
 
-def _outcome(decline: Decline | None, is_risky: bool) -> Json:
-    accepted = "manual_review" if is_risky else "authorized"
-    return {
+def _outcome(decline: Decline | None, card: str) -> Json:
+    """Return what the network or Radar said (https://docs.stripe.com/declines)."""
+    outcome = {
         "advice_code": None,
         "network_advice_code": None,
         "network_decline_code": None,
-        "network_status": "declined_by_network" if decline else "approved_by_network",
-        "reason": (decline[1] or decline[0]) if decline else None,
-        "risk_level": "elevated" if is_risky else "normal",
-        "risk_score": 70 if is_risky else 8,
-        "seller_message": "The bank did not return any further details with this decline."
-        if decline
-        else "Payment complete.",
-        "type": "issuer_declined" if decline else accepted,
+        "network_status": "approved_by_network",
+        "reason": None,
+        "risk_level": "normal",
+        "risk_score": 8,
+        "seller_message": "Payment complete.",
+        "type": "authorized",
     }
+    if decline and card in BLOCKED:
+        outcome |= {"network_status": "not_sent_to_network", "reason": "highest_risk_level"}
+        outcome |= {"risk_level": "highest", "risk_score": 90, "type": "blocked"}
+        outcome["seller_message"] = "Stripe blocked this payment as too risky."
+    elif decline:
+        outcome |= {"network_status": "declined_by_network", "reason": decline[1] or decline[0]}
+        outcome["seller_message"] = "The bank did not return any further details with this decline."
+        outcome["type"] = "issuer_declined"
+    elif card == ELEVATED_RISK:
+        outcome |= {"risk_level": "elevated", "risk_score": 70, "type": "manual_review"}
+    return outcome
 
 
 def new_refund(charge: Json, amount: int, params: Json, now: int) -> Json:

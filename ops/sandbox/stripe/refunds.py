@@ -182,7 +182,10 @@ class Refunds:
         if status == "failed":
             self._give_back(call, refund, status)
             return
-        previous = {"status": refund["status"], "pending_reason": refund.pop("pending_reason")}
+        previous = {
+            "status": refund["status"],
+            "pending_reason": refund.pop("pending_reason", None),
+        }
         refund["status"] = status
         self._updated(call, refund, previous)
 

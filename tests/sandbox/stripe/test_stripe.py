@@ -79,6 +79,27 @@ def test_declined_card_is_a_card_error_that_carries_the_intent(
 
 
 @pytest.mark.parametrize(
+    ("card", "last4", "kind", "network"),
+    [
+        ("visa_chargeDeclinedLostCard", "9987", "issuer_declined", "declined_by_network"),
+        ("radarBlock", "0019", "blocked", "not_sent_to_network"),
+    ],
+)
+def test_charge_of_a_declined_card_says_who_declined_it(
+    stripe_client: stripe.StripeClient, card: str, last4: str, kind: str, network: str
+) -> None:
+    with pytest.raises(stripe.CardError):
+        authorize(stripe_client, payment_method=f"pm_card_{card}")
+    (charge,) = stripe_client.v1.charges.list().data
+    assert (charge.status, charge.paid, charge.balance_transaction) == ("failed", False, None)
+    assert charge.outcome is not None
+    assert (charge.outcome.type, charge.outcome.network_status) == (kind, network)
+    assert charge.payment_method_details is not None
+    assert charge.payment_method_details.card is not None
+    assert charge.payment_method_details.card.last4 == last4
+
+
+@pytest.mark.parametrize(
     ("wrong", "code", "param"),
     [
         ({"currency": "xyz"}, None, "currency"),
