@@ -27,7 +27,8 @@ class Account:
 
     def __init__(self, box: Box) -> None:
         self.box, self.store = box, box.store
-        self.events, self.clock = Events(box), Clock(box)
+        self.clock = Clock(box)
+        self.events = Events(box, self.clock)
         self.ledger = Ledger(box, self.events, self.clock)
         self.on_paid: list[OnPaid] = []
         """Called with each charge whose money has come, and the name of its test card."""

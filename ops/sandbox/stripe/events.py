@@ -7,12 +7,12 @@ https://docs.stripe.com/api/events/object
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 from ops.sandbox.box import Box, token62
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.money.clock import Clock
 from ops.sandbox.stripe.wire import API_VERSION
 from ops.sandbox.wire import Call
 
@@ -20,8 +20,8 @@ from ops.sandbox.wire import Call
 class Events:
     """Tells what has happened, as an `event` and as a webhook of every kind."""
 
-    def __init__(self, box: Box) -> None:
-        self._box = box
+    def __init__(self, box: Box, clock: Clock) -> None:
+        self._box, self._clock = box, clock
         self.listeners: list[Callable[[Call | None, str, Json], None]] = []
         """Called with each event, in the transaction of its change: what else it changes."""
 
@@ -39,7 +39,7 @@ class Events:
             "id": f"evt_3{token62(23)}",
             "object": "event",
             "api_version": API_VERSION,
-            "created": int(time.time()),
+            "created": self._clock.now(),
             "data": data,
             "livemode": False,
             "pending_webhooks": int(bool(hook)),

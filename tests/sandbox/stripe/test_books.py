@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -126,6 +127,7 @@ def test_asynchronous_capture_names_its_balance_transaction_later(
     (told,) = until(lambda: catcher.events("/hooks/stripe", "charge.updated"))
     assert told["data"]["previous_attributes"] == {"balance_transaction": None}
     assert told["request"] == {"id": None, "idempotency_key": None}
+    assert told["created"] >= charge.created + 3600
 
 
 def test_funds_become_available_on_their_day(
@@ -155,3 +157,25 @@ def test_charge_is_updated(stripe_client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
         stripe_client.v1.charges.update(charge.id, wrong)
     assert refused.value.code == "parameter_unknown"
+
+
+def test_books_balance_after_payments_refunds_and_disputes_at_the_same_time(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    cards = ("visa", "createDispute", "bypassPending", "refundFail", "pendingRefund")
+
+    def course(number: int) -> None:
+        card = cards[number % len(cards)]
+        intent = pay(stripe_client, card=card, capture_method="automatic_async")
+        if card != "createDispute":
+            stripe_client.v1.refunds.create({"payment_intent": intent.id, "amount": 1000 + number})
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(course, range(40)))
+    sandbox.control("POST", "/stripe/advance", {"seconds": 30 * DAY})
+    lines = sandbox.control("GET", "/stripe/books")["currencies"]["eur"]
+    assert {name: line["count"] for name, line in lines.items()} == {
+        "charge": 40, "dispute": 8, "refund": 32, "refund_failure": 8,
+    }  # fmt: skip
+    assert stripe_client.v1.balance.retrieve().pending[0].amount == 0
+    assert_books_balance(sandbox, stripe_client)
