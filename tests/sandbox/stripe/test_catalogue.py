@@ -8,7 +8,7 @@ import pytest
 import requests
 import stripe
 
-from tests.sandbox.running import Sandbox
+from tests.sandbox.running import Catcher, Sandbox, until
 
 
 def events(client: stripe.StripeClient) -> list[Any]:
@@ -256,3 +256,22 @@ def test_ids_of_ones_own_are_expanded(stripe_client: stripe.StripeClient) -> Non
         }
     )
     assert isinstance(code.promotion.coupon, stripe.Coupon)
+
+
+def test_a_change_of_the_catalogue_is_sent_as_a_signed_webhook(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    made = stripe_client.v1.products.create({"name": "chair"})
+    stripe_client.v1.products.update(made.id, {"name": "stool"})
+    until(lambda: len(catcher.events("/hooks/stripe")) >= 2)
+    found = {}
+    for _, headers, raw in catcher.got:
+        event = stripe_client.construct_event(
+            raw, headers["stripe-signature"], sandbox.env("STRIPE_WEBHOOK_SECRET")
+        )
+        found[event.type] = event
+    before = found["product.updated"].data.previous_attributes
+    assert before is not None
+    assert before["name"] == "chair"
+    stored = stripe_client.v1.events.retrieve(found["product.created"].id)
+    assert stored.data.object["name"] == "chair"

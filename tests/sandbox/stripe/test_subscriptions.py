@@ -306,3 +306,15 @@ def test_a_new_subscription_and_single_items_are_previewed(
     assert stripe_client.v1.invoice_items.list({"customer": owner}).data == []
     with pytest.raises(stripe.InvalidRequestError, match="customer_details"):
         stripe_client.v1.invoices.create_preview({})
+
+
+def test_a_classic_subscription_migrates_once(stripe_client: stripe.StripeClient) -> None:
+    made = subscribe(
+        stripe_client, customer(stripe_client), monthly(stripe_client),
+        billing_mode={"type": "classic"},
+    )  # fmt: skip
+    assert made.billing_mode.type == "classic"
+    moved = stripe_client.v1.subscriptions.migrate(made.id, {"billing_mode": {"type": "flexible"}})
+    assert moved.billing_mode.type == "flexible"
+    with pytest.raises(stripe.InvalidRequestError, match="already has"):
+        stripe_client.v1.subscriptions.migrate(made.id, {"billing_mode": {"type": "flexible"}})

@@ -46,6 +46,7 @@ class Subscriptions(Resource):
             self.action("", "cancel", self.cancel, "DELETE"),
             self.action("pause", "pause", self._pause),
             self.action("resume", "resume", self._resume),
+            self.action("migrate", "migrate", self._migrate),
             self.action("discount", "delete_discount", self._undiscount, "DELETE"),
         ]
 
@@ -242,6 +243,17 @@ class Subscriptions(Resource):
                 raise refused
         self.desk.save(call, body, "customer.subscription.updated", old)
         self.desk.tell(call, "customer.subscription.resumed", body)
+        return body
+
+    def _migrate(self, call: Call, given: Json, body: Json) -> Json:
+        old = copy.deepcopy(body)
+        wanted = given["billing_mode"]
+        if body["billing_mode"]["type"] == "flexible":
+            message = "The subscription already has the billing mode `flexible`."
+            raise error(400, message, param="billing_mode")
+        flexible = wanted.get("flexible", {"proration_discounts": "included"})
+        body["billing_mode"] = {"flexible": flexible, "type": "flexible"}
+        self.desk.save(call, body, "customer.subscription.updated", old)
         return body
 
     def _undiscount(self, call: Call, given: Json, body: Json) -> Json:
