@@ -29,7 +29,7 @@ def book(platform: str) -> PriceBook:
     return current.book(platform, shipped(platform))
 
 
-def spend(call: Call, platform: str, cost: Cost, *, of: str) -> None:
+def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None:
     """Add a cost to those of the attempt (see Call.spend), and tell what of it is an estimate."""
     current.tell(platform, cost)
-    call.spend(cost.micro_usd, of=of)
+    call.spend(cost.micro_usd, of=of, model=model)

@@ -33,14 +33,16 @@ def reserve(claim: Claim, ceiling: int, *, waits: Json, over: Json) -> str:
     return str(row["verdict"])
 
 
-def book_effect(claim: Claim, effect: str, micro_usd: int) -> str:
+def book_effect(claim: Claim, effect: str, micro_usd: int, model: str | None) -> str:
     """Book at once what an effect has cost, unless its cost was booked before. Returns the verdict.
+
+    `model` is what was paid for, if the platform has models.
 
     Raises Unavailable if PostgreSQL does not come back in time.
     """
     row = db.call(
-        "SELECT book_effect_v1(%s, %s, %s, %s, %s) AS verdict",
-        (claim.workflow_id, claim.key, claim.fence, effect, micro_usd),
+        "SELECT book_effect_v1(%s, %s, %s, %s, %s, %s) AS verdict",
+        (claim.workflow_id, claim.key, claim.fence, effect, micro_usd, model),
         seconds=db.OUTCOME_PATIENCE_SECONDS,
     )
     assert row is not None

@@ -140,7 +140,7 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
         )
         # Also for an answer that an earlier attempt has recorded: it may not have booked it.
         of = f"{call.step_key}#{call.generation}#{number}"
-        tariffs.spend(call, "openai", cost(made), of=of)
+        tariffs.spend(call, "openai", cost(made), of=of, model=made["model"])
         tokens += made["input_tokens"] + made["output_tokens"]
         if made["finish_reason"] != "length":
             return made, tokens

@@ -81,7 +81,7 @@ def predict(call: Call, given: PredictInput) -> Json:
     seen = call.state_of(known, lambda: replicate.prediction(known), pause)
     if seen["is_running"]:
         raise Suspend(known, poll_seconds=pause)
-    tariffs.spend(call, "replicate", _cost(seen), of=known)
+    tariffs.spend(call, "replicate", _cost(seen), of=known, model=_model(given.model))
     if seen["status"] != "succeeded":
         raise Permanent(
             str(seen["error"] or f"the prediction ended as {seen['status']}"),
@@ -164,7 +164,8 @@ def discard(call: Call, undo: Undo) -> Json:
     known = _prediction_of(call, undo, replicate)
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
-        tariffs.spend(call, "replicate", _cost(seen), of=known)
+        model = _model((undo.input or {}).get("model"))
+        tariffs.spend(call, "replicate", _cost(seen), of=known, model=model)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE
@@ -174,7 +175,7 @@ def discard(call: Call, undo: Undo) -> Json:
 
 
 def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
-    model = replicate.model(given.model or ReplicateSettings.current().face_swap_model)
+    model = replicate.model(_model(given.model))
     source = _upload(call, replicate, "source", given.source)
     target = _upload(call, replicate, "target", given.target)
     request = {
@@ -206,6 +207,11 @@ def _perform_upload(call: Call, replicate: ReplicateApi, request: Json) -> Json:
     # The user's own file name is not sent, because it may be personal.
     filename = metadata["role"] + (mimetypes.guess_extension(blob.content_type) or "")
     return replicate.upload(blob.data, filename, blob.content_type, metadata)
+
+
+def _model(chosen: str | None) -> str:
+    """The model that a step uses, if it has chosen this one or none."""
+    return chosen or ReplicateSettings.current().face_swap_model
 
 
 def _cost(seen: Json) -> Cost:

@@ -165,6 +165,36 @@ def test_a_workflow_without_money_only_costs(
     assert (item["key"], item["cost_micro_usd"], item["money"]) == ("only_rows 1", 5, [])
 
 
+def test_a_model_costs_what_it_has_cost_and_earns_with_the_workflows_that_use_it(
+    client: FlaskClient, caller: Caller, stranger: Caller, start: Callable[..., UUID]
+) -> None:
+    one, other, foreign = start(), start(), start(stranger)
+    pay(one, "a", 4900)
+    pay(other, "b", 1000)
+    pay(foreign, "c", 700)
+    for workflow, effect, cost, model in (
+        (one, "x", 40, "swap"),
+        (one, "y", 2, "swap"),
+        (one, "z", 5, "writer"),
+        (other, "x", 6, "writer"),
+        (foreign, "x", 9, "writer"),
+        (other, "y", 1, None),
+    ):
+        change(
+            "INSERT INTO booked_effects VALUES (:id, :effect, 'one', 0, :cost, :model)",
+            id=workflow,
+            effect=effect,
+            cost=cost,
+            model=model,
+        )
+    items = get(client, caller, "economics?by=model")["items"]
+    assert [(each["key"], each["workflows"], each["cost_micro_usd"]) for each in items] == [
+        ("swap", 1, 42),
+        ("writer", 2, 11),
+    ]
+    assert [each["money"][0]["revenue"] for each in items] == [4900, 5900]
+
+
 @pytest.fixture
 def playalter(server: str, caller: Caller) -> Run:
     """The command, with the environment of a user of this test's server."""

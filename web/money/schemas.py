@@ -32,7 +32,7 @@ Kind = Literal[
     "adjustment",
 ]
 assert Kind.__args__ == KINDS  # type: ignore[attr-defined] # Literal's own
-Group = Literal["workflow", "user", "definition", "version"]
+Group = Literal["workflow", "user", "definition", "version", "model"]
 assert set(Group.__args__) == set(GROUPS)  # type: ignore[attr-defined] # Literal's own
 
 
@@ -101,7 +101,9 @@ class EntryPage(BaseModel):
 class EconomicsQuery(BalancesQuery):
     """By what workflows are grouped, and which count.
 
-    `since` and `until` limit when money moved and when the workflows were created.
+    `since` and `until` limit when money moved and when the workflows were created. By `model`, the
+    cost is that of the model alone, and the money that of all workflows that have used it, so some
+    may be shown for several models; archived workflows are not counted.
     """
 
     by: Group = "definition"

@@ -194,6 +194,10 @@ class BookedEffectRow(Base):
     effect: Mapped[str] = mapped_column(primary_key=True)
     step_key: Mapped[str]
     generation: Mapped[int]
+    cost: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    """In micro-USD."""
+    model: Mapped[str | None]
+    """What was paid for, where the platform has prices by model."""
 
 
 class StepRow(Base):

@@ -19,6 +19,7 @@ GROUPS = {
     "user": ("e.user_id::text", "w.user_id::text"),
     "definition": ("e.type", "w.type"),
     "version": ("e.type || ' ' || e.version", "w.type || ' ' || w.version"),
+    "model": ("u.model", "w.model"),
 }
 """By what workflows may be grouped: the SQL of an entry's group and of a workflow's group."""
 
@@ -32,6 +33,10 @@ def economics(
     is the id or the name by which it is grouped; None for what belongs to no workflow. A group of a
     user has the user's address as `owner`. The cost of an archived workflow contains that of its
     children.
+
+    By `model`, the cost is what the model has cost, and the money is that of the workflows that
+    have used it; so the money of a workflow that has used two models is shown for both. Archived
+    workflows are not counted.
     """
     entry_group, workflow_group = GROUPS[by]
     condition, given = selected(user_id, filters, is_operator=is_operator)
@@ -40,6 +45,8 @@ def economics(
         workflow_group=workflow_group,
         entries=condition,
         workflows=_workflows(given),
+        used=_USED if by == "model" else "",
+        known=_BY_MODEL if by == "model" else _KNOWN,
     )
     with begin_read() as connection:
         rows = connection.execute(text(statement), given | {"limit": limit + 1}).mappings().all()
@@ -90,6 +97,20 @@ def _money(row: Any) -> Json:
     return {"currency": currency, "decimals": decimals_of(currency), **parts, "net": net}
 
 
+_KNOWN = """
+  SELECT id AS workflow_id, user_id, type, version, created_at, spent FROM workflows
+  UNION ALL
+  SELECT workflow_id, user_id, type, version, created_at,
+         CASE WHEN parent_id IS NULL THEN cost ELSE 0 END FROM archived WHERE state <> 'restored'
+"""
+_BY_MODEL = """
+  SELECT b.workflow_id, f.user_id, f.type, f.version, f.created_at, b.model, b.cost AS spent
+    FROM booked_effects AS b JOIN workflows AS f ON f.id = b.workflow_id WHERE b.model IS NOT NULL
+"""
+_USED = """
+    JOIN (SELECT DISTINCT workflow_id, model FROM booked_effects WHERE model IS NOT NULL) AS u
+      ON u.workflow_id = e.workflow_id
+"""
 _OWNERS = "SELECT id::text AS id, email FROM users WHERE id = ANY (cast(:ids AS uuid[]))"
 # A refund that failed is still owed to the customer, so it stays a refund. The name of an account
 # of fees begins with that of its platform.
@@ -101,17 +122,13 @@ WITH money AS (
          coalesce(sum(l.amount) FILTER (WHERE l.account = 'disputes'), 0) AS disputes,
          coalesce(sum(l.amount) FILTER (WHERE l.account = 'dispute_fees'
                                            OR l.account = e.platform || '\\:fees'), 0) AS fees
-    FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id
+    FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id {used}
    WHERE {entries} AND (l.account IN ('revenue', 'refunds', 'disputes', 'dispute_fees')
                         OR l.account = e.platform || '\\:fees')
    GROUP BY 1, 2),
-known AS (
-  SELECT id AS workflow_id, user_id, type, version, created_at, spent FROM workflows
-  UNION ALL
-  SELECT workflow_id, user_id, type, version, created_at,
-         CASE WHEN parent_id IS NULL THEN cost ELSE 0 END FROM archived WHERE state <> 'restored'),
+known AS ({known}),
 costs AS (
-  SELECT {workflow_group} AS key, count(*) AS workflows, sum(w.spent) AS cost
+  SELECT {workflow_group} AS key, count(DISTINCT w.workflow_id) AS workflows, sum(w.spent) AS cost
     FROM known AS w WHERE {workflows} GROUP BY 1),
 groups AS (
   SELECT coalesce(c.key, m.key) AS key, coalesce(c.workflows, 0) AS workflows,

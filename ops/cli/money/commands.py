@@ -98,7 +98,7 @@ def entries(is_json: bool, **filters: Any) -> None:
 @_filters
 @click.option(
     "--by",
-    type=click.Choice(["workflow", "user", "definition", "version"]),
+    type=click.Choice(["workflow", "user", "definition", "version", "model"]),
     default="definition",
     show_default=True,
 )

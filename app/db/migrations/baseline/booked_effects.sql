@@ -1,11 +1,14 @@
 -- Effects at platforms whose cost is booked, so that no cost is booked twice: the step that made an
 -- effect, its compensation, and the compensation of an orphan may all see what the effect has cost.
 -- effect: the platform's id of the effect, or a name that the action gives to a call. step_key and
--- generation: the step that has booked it. No foreign keys: see is_not_needed_v1.
+-- generation: the step that has booked it. cost: in micro-USD; model: what was paid for, where the
+-- platform has prices by model. No foreign keys: see is_not_needed_v1.
 CREATE TABLE booked_effects (
   workflow_id uuid NOT NULL,
   effect text NOT NULL,
   step_key text NOT NULL,
   generation integer NOT NULL,
+  cost bigint DEFAULT 0 NOT NULL,
+  model text,
   PRIMARY KEY (workflow_id, effect)
 );

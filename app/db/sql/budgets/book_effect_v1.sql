@@ -1,5 +1,5 @@
--- Books what an effect at a platform has cost, p_cost in micro-USD, while the attempt runs; it does
--- nothing if the workflow has booked the effect before. Accepted only from the attempt whose fence
+-- Books what an effect at a platform has cost, p_cost in micro-USD, while the attempt runs, and the
+-- model p_model that was paid for, if the platform has models; it does nothing if the workflow has booked the effect before. Accepted only from the attempt whose fence
 -- (the id of its claim) is current. The workflow row is locked first, FOR NO KEY UPDATE.
 --
 -- verdicts:
@@ -7,7 +7,7 @@
 --   known: the cost of the effect was booked before; nothing was done.
 --   fenced: the fence is not current; nothing was done.
 CREATE OR REPLACE FUNCTION book_effect_v1(
-  p_workflow uuid, p_key text, p_fence uuid, p_effect text, p_cost bigint)
+  p_workflow uuid, p_key text, p_fence uuid, p_effect text, p_cost bigint, p_model text)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   risen integer;
@@ -16,8 +16,8 @@ BEGIN
   SELECT generation INTO risen FROM steps
    WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND status = 'running';
   IF NOT FOUND THEN RETURN 'fenced'; END IF;
-  INSERT INTO booked_effects (workflow_id, effect, step_key, generation)
-  VALUES (p_workflow, p_effect, p_key, risen) ON CONFLICT DO NOTHING;
+  INSERT INTO booked_effects (workflow_id, effect, step_key, generation, cost, model)
+  VALUES (p_workflow, p_effect, p_key, risen, p_cost, p_model) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN RETURN 'known'; END IF;
   UPDATE steps SET cost = nullif(coalesce(cost, 0) + p_cost, 0)
    WHERE workflow_id = p_workflow AND key = p_key;
