@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import uuid4
+from secrets import token_hex
 
 from app import telemetry
 from app.errors import NotServed
@@ -60,7 +60,7 @@ class Limiter:
         hold_ms = (hold_seconds + _HOLD_MARGIN_SECONDS) * 1000.0
         while True:
             left = max(0.0, ends - time.monotonic())
-            ask = Ask(uuid4().hex, demand.tokens, left * 1000.0, hold_ms, is_retry)
+            ask = Ask(token_hex(8), demand.tokens, left * 1000.0, hold_ms, is_retry)
             answer = self._stores.take(platform, demand.limits, ask)
             wait = answer.wait / 1000.0
             if not answer.is_taken and wait > left:

@@ -8,7 +8,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha1
 from pathlib import Path
@@ -22,6 +22,7 @@ from app.outbound.limits.core import Answer, Ask, Bucket, Note, Retries, take
 from app.outbound.scopes import Limit
 
 log = telemetry.logger(__name__)
+_json = json.JSONEncoder().encode
 
 T = TypeVar("T")
 
@@ -84,23 +85,24 @@ class Shared:
 
         `process` is counted as one that calls. Returns their number too, or 0 without `process`.
         """
-        keys = [*_keys(platform, limits), f"{_PREFIX}{platform}:{_RETRIES}"]
-        given = {"op": "take", "limits": [asdict(each) for each in limits], "ask": asdict(ask)}
-        more = {"process": process, "processes": _PROCESSES}
-        is_taken, wait, place, now, processes = self._run(keys, given | more)
+        keys = (*_keys(platform, limits), f"{_PREFIX}{platform}:{_RETRIES}")
+        asked = f'"ask": {_json(vars(ask))}, "process": "{process}", "processes": "{_PROCESSES}"'
+        is_taken, wait, place, now, processes = self._run("take", keys, limits, asked)
         return Answer(is_taken == 1, float(wait), place, float(now)), processes
 
     def note(self, platform: str, limits: Sequence[Limit], notes: Sequence[Note]) -> None:
         """Take note of what became of a call, for each limit."""
-        given = {"op": "note", "limits": [asdict(each) for each in limits]}
-        self._run(_keys(platform, limits), given | {"notes": [asdict(each) for each in notes]})
+        noted = f'"notes": {_json([vars(each) for each in notes])}'
+        self._run("note", _keys(platform, limits), limits, noted)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def _run(self, keys: list[str], given: dict[str, Any]) -> Any:
-        text = json.dumps(given | {"now": self._now()})
+    def _run(self, op: str, keys: Sequence[str], limits: Sequence[Limit], more: str) -> Any:
+        # Most of the text is the same at each call, and this runs at each call to a platform.
+        now = _json(self._now())
+        text = f'{{"op": "{op}", "limits": {_text(tuple(limits))}, "now": {now}, {more}}}'
         try:
             return self._client.evalsha(_script()[1], len(keys), *keys, text)
         except redis.exceptions.NoScriptError:
@@ -166,8 +168,13 @@ class Stores:
         return found
 
 
-def _keys(platform: str, limits: Sequence[Limit]) -> list[str]:
-    return [f"{_PREFIX}{platform}:{each.name}" for each in limits]
+def _keys(platform: str, limits: Sequence[Limit]) -> tuple[str, ...]:
+    return tuple(f"{_PREFIX}{platform}:{each.name}" for each in limits)
+
+
+@lru_cache(maxsize=1024)
+def _text(limits: tuple[Limit, ...]) -> str:
+    return _json([vars(each) for each in limits])
 
 
 def _share(limit: Limit, processes: int) -> Limit:
