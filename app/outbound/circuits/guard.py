@@ -189,7 +189,7 @@ class Guard:
         self._flush()
 
     def _is_idle(self) -> bool:
-        latest = max(self._used.values(), default=0.0)
+        latest = max(list(self._used.values()), default=0.0)
         is_quiet = time.monotonic() - latest > _IDLE_SECONDS
         left = self._running or self._ended or self._hung or self._changes
         return is_quiet and not left
@@ -204,7 +204,7 @@ class Guard:
             self._running.difference_update(trials)
             hung = {each.name: self._hanging(each.name, slow) for each in slow if not each.token}
             names = {*ended, *hung, *self._hung}
-            names |= {name for name, at in self._used.items() if now - at < _IDLE_SECONDS}
+            names |= {name for name, at in list(self._used.items()) if now - at < _IDLE_SECONDS}
             self._hung = {name for name, (count, _) in hung.items() if count}
             epochs = {name: seen.view.epoch for name, seen in self._seen.items()}
         asked = [(name, self._report(name, ended, hung, epochs)) for name in sorted(names)]

@@ -10,6 +10,7 @@ from dataclasses import astuple
 from functools import lru_cache
 from hashlib import sha1
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import redis
@@ -34,15 +35,18 @@ class Own:
 
     def __init__(self) -> None:
         self._circuits: defaultdict[Name, Circuit] = defaultdict(Circuit)
+        self._lock = Lock()
 
     def turn(self, asked: Iterable[Asked]) -> list[View]:
         """Give each report to its circuit, and return the answers in order."""
         now = time.time_ns() // 1_000_000
-        return [self._circuits[name].turn(report, now) for name, report in asked]
+        with self._lock:
+            return [self._circuits[name].turn(report, now) for name, report in asked]
 
     def clear(self) -> None:
         """Forget all circuits: they are closed."""
-        self._circuits.clear()
+        with self._lock:
+            self._circuits.clear()
 
 
 class Shared:
