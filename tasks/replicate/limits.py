@@ -12,8 +12,10 @@ _LOW = 10
 """Only a lower number of remaining calls is heeded."""
 
 
-def demand(operation: str) -> Demand:
-    """What a call of an operation takes."""
+def demand(operation: str) -> Demand | None:
+    """What a call of an operation takes: a probe nothing, for it says how the platform is."""
+    if operation == "probe":
+        return None
     settings = ReplicateSettings.current()
     if operation == "predictions.create":
         limit = Limit("create", requests=settings.limit_creations, seconds=_MINUTE, burst=5)

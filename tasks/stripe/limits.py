@@ -14,8 +14,10 @@ _OF_AN_OBJECT = ("lock_timeout",)
 """Codes of a 429 that says nothing of a rate: another call works on the same object."""
 
 
-def demand(operation: str) -> Demand:
-    """What a call of an operation takes."""
+def demand(operation: str) -> Demand | None:
+    """What a call of an operation takes: a probe nothing, for it says how the platform is."""
+    if operation == "probe":
+        return None
     return _demand(operation, StripeSettings.current())
 
 
