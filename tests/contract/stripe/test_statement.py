@@ -118,6 +118,9 @@ def taking(method: str) -> Json:
 def test_a_dispute_costs_the_amount_and_its_fee_and_belongs_to_the_workflow(
     kernel: Kernel, vendors: Vendors, front: None
 ) -> None:
+    # A dispute comes days after its payment, and is then booked after the capture, which names the
+    # workflow.
+    vendors.change(stripe__dispute_seconds=1.5)
     workflow = kernel.start(kernel.register(taking("pm_card_createDispute")))
     drive()
     until = time.monotonic() + 20
