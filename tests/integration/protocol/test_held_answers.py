@@ -311,7 +311,7 @@ def test_an_outcome_that_postgresql_refuses_does_not_lose_the_answer(
     claim = kernel.claim(workflow, "first")
     result = run(claim, press)
     status = "nonsense" if is_refused else "succeeded"
-    turn = None if is_refused else {"count": "many"}
+    turn = None if is_refused else {"count": "many", "join": "first"}
     finish = replace(result.finish, status=status, turn=turn)
     with pytest.raises(psycopg2.Error):
         outcomes.finish_step(claim, result.attempt, finish)
