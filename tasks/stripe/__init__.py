@@ -1,12 +1,12 @@
 """Stripe: payments in two steps, authorize and capture."""
 
 from app.platform import Platform
-from tasks.stripe import actions, books, client, statement, webhook
+from tasks.stripe import books, captures, client, payments, statement, webhook
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
     name="stripe",
-    actions=(actions.authorize, actions.capture),
+    actions=(payments.authorize, captures.capture),
     verify=webhook.verify,
     probe=client.probe,
     settings=StripeSettings,

@@ -27,8 +27,8 @@ from chains.commands.fork import fork
 from chains.commands.retry import retry
 from tasks.agora.actions import channel_name
 from tasks.agora.client import api as agora
-from tasks.stripe.actions import CAPTURED_BY
 from tasks.stripe.client import api as stripe
+from tasks.stripe.marks import CAPTURED_BY
 from tests.contract.pictures import small
 from tests.contract.stripe.cases import AUTHORIZE, PAYMENT
 from tests.contract.vendors import Vendors

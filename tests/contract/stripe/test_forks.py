@@ -16,7 +16,7 @@ from app.keys import workflow_of
 from app.platform import Json
 from chains.commands.command import caller_of
 from chains.commands.fork import fork
-from tasks.stripe.actions import CAPTURED_BY
+from tasks.stripe.marks import CAPTURED_BY
 from tests.contract.stripe.cases import AUTHORIZE
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel

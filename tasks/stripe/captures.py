@@ -1,0 +1,186 @@
+"""Take what is held on a customer's card; the compensation refunds it.
+
+Invariant: the metadata of a PaymentIntent name the step that has captured it. So a step refunds
+only what it has taken itself.
+https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+"""
+
+from pydantic import Field
+
+from app.engine.call import Call
+from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
+from app.platform import (
+    ActionInput,
+    ActionOutput,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.stripe import booking
+from tasks.stripe.books import FAILED_REFUND
+from tasks.stripe.client import StripeApi, api
+from tasks.stripe.marks import (
+    CAPTURED_BY,
+    KEY_LIFE,
+    claim,
+    is_captured_by,
+    marks,
+    metadata_of,
+)
+from tasks.stripe.refunds import make_refund, refund_summary, refunds_by, require_end
+
+
+class CaptureInput(ActionInput):
+    """The PaymentIntent whose held amount is taken."""
+
+    payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
+
+
+@action("stripe.capture", input=CaptureInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def capture(call: Call, given: CaptureInput) -> Json:
+    """Take the held amount: {payment_intent, charge, amount, currency, receipt_url}.
+
+    Raises Permanent if another workflow has made or captured the payment.
+    """
+    stripe = api()
+    taken = call.once(
+        "payment_intents.capture",
+        {"payment_intent": given.payment_intent, "metadata": {CAPTURED_BY: call.reference}},
+        lambda request, key: _capture(stripe, call, request, key),
+        is_last=True,
+    )
+    booking.capture(call, taken)
+    return {name: taken[name] for name in Receipt.model_fields}
+
+
+class Receipt(ActionOutput):
+    """What was taken, in minor units of the currency, and Stripe's receipt for the customer."""
+
+    payment_intent: str
+    charge: str
+    amount: int
+    currency: str
+    receipt_url: str | None
+
+
+capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz"})
+
+
+@capture.looked_up
+def find_capture(call: Call, intent: Intent) -> LookupAnswer:
+    """Read who has captured the PaymentIntent; Stripe's reads by id are strongly consistent."""
+    seen = api().retrieve_payment_intent(intent.request["payment_intent"])
+    if not is_captured_by(call, seen):
+        return Never()
+    receipt = _receipt(seen)
+    booking.capture(call, receipt)
+    return Found(receipt)
+
+
+@capture.compensation
+def refund(call: Call, undo: Undo) -> Json:
+    """Refund the captured amount; a second run finds the refund and makes no other.
+
+    A payment that another step has captured is left alone.
+    """
+    # The recorded requests are read, because they are committed before they are sent. The step's
+    # output is missing if the worker died after the capture. A step that was retried by hand may
+    # have captured several payments.
+    payments = dict.fromkeys(
+        str(intent.request["payment_intent"])
+        for intent in undo.intents
+        if intent.operation == "payment_intents.capture"
+    )
+    taken = {
+        str(intent.response["payment_intent"])
+        for intent in undo.intents
+        if intent.operation == "payment_intents.capture" and intent.response
+    }
+    stripe = api()
+    results: list[Json] = []
+    failure: Outcome | None = None
+    for number, payment in enumerate(payments):
+        try:
+            call.at(number)
+            results.append(_give_back(call, stripe, payment, is_ours=payment in taken))
+        except (Retryable, NotServed, Permanent, Unknown) as err:
+            # One customer does not wait for the other's refund.
+            failure = failure or err
+    if failure is not None:
+        raise failure
+    if len(results) <= 1:
+        return results[0] if results else {"result": "nothing"}
+    order = ("refunded", "already", "nothing")
+    found = [each["result"] for each in results]
+    return {"result": min(found, key=order.index), "payments": results}
+
+
+def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: bool) -> Json:
+    """Refund one payment, unless another step has captured it (`is_ours`: this step's capture is
+    recorded)."""
+    known = refunds_by(stripe, payment_intent, call.reference)
+    booking.refunds(call, *known)
+    seen = stripe.retrieve_payment_intent(payment_intent)
+    if seen["status"] != "succeeded":
+        return {"result": "nothing", "status": seen["status"]}
+    if not is_ours and not is_captured_by(call, seen):
+        return {"result": "nothing", "captured_by": metadata_of(seen).get(CAPTURED_BY)}
+    # The answer to the capture may have been lost, and the step never have run again.
+    booking.capture(call, _receipt(seen))
+    ours = next((each for each in known if each["status"] not in FAILED_REFUND), None)
+    if ours or (seen.get("latest_charge") or {}).get("refunded"):
+        require_end(ours)
+        return {"result": "already", "refund": (ours or {}).get("refund")}
+    request = {
+        "payment_intent": payment_intent,
+        "reason": "requested_by_customer",
+        "metadata": marks(call),
+    }
+    made = call.once(
+        "refunds.create", request, lambda r, key: make_refund(stripe, r, key), is_last=True
+    )
+    # The record says what was when the refund was made. One that succeeded may fail weeks later.
+    before = next((each for each in known if each["refund"] == made["refund"]), None)
+    if before is None and made["status"] != "succeeded":
+        made = refund_summary(stripe.retrieve_refund(made["refund"]))
+    made = before or made
+    booking.refunds(call, made)
+    if before and made["status"] in FAILED_REFUND and call.tries == 0:
+        # It has failed before, and a person has said that it is to be tried again.
+        raise Retryable("the refund has failed", code="refund_failed", after=0.0, stored=True)
+    require_end(made)
+    return {"result": "refunded", **made}
+
+
+def _receipt(intent: Json) -> Json:
+    charge: Json = intent["latest_charge"]  # expanded by every call that reads it
+    return {
+        "payment_intent": intent["id"],
+        "charge": charge["id"],
+        "amount": intent["amount_received"],
+        "charged": charge["amount"],
+        "currency": intent["currency"],
+        "receipt_url": charge.get("receipt_url"),
+    }
+
+
+def _capture(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
+    payment_intent = request["payment_intent"]
+    seen = stripe.retrieve_payment_intent(payment_intent)
+    if is_captured_by(call, seen):
+        # An earlier sending captured it, and Stripe may have forgotten the key of that call.
+        return _receipt(seen)
+    claim(call, seen)
+    if seen["status"] == "succeeded":
+        taker = metadata_of(seen).get(CAPTURED_BY) or "somebody else"
+        raise Permanent(
+            f"the payment is captured already, by {taker}",
+            code="already_captured",
+            detail={"payment_intent": payment_intent},
+        )
+    return _receipt(stripe.capture_payment_intent(payment_intent, request["metadata"], key))

@@ -1,0 +1,54 @@
+"""What our steps write into the metadata of Stripe's objects, and how they find their own by it.
+
+Invariant: every object that a step makes names the step's reference. So it is found even if
+Stripe's answer was lost.
+"""
+
+from datetime import timedelta
+
+from app.engine.call import Call
+from app.platform import Json
+
+KEY_LIFE = timedelta(hours=24)
+CLOCKS_DIFFER = timedelta(minutes=5)
+POLL_SECONDS = 30.0
+MOST_AMOUNT = 999_999_999_999
+"""Stripe takes twelve digits, and fewer for some cards (https://docs.stripe.com/currencies)."""
+CAPTURED_BY = "captured_by"
+"""The name in a PaymentIntent's metadata under which the capture writes its step's reference, as
+proof that the capture is the step's own."""
+
+
+def marks(call: Call) -> dict[str, str]:
+    """The marks of an object that the step makes, or its compensation."""
+    workflow, _, step = call.reference.partition("/")
+    return {"workflow": workflow, "step": step, "reference": call.reference}
+
+
+def own_marks(call: Call) -> dict[str, str]:
+    """The marks of an object that only this generation of the step makes.
+
+    An earlier generation may have left an object of its own, for example a declined PaymentIntent.
+    The lookup must not take it for the one that it looks for.
+    """
+    return marks(call) | {"generation": str(call.generation)}
+
+
+def metadata_of(seen: Json) -> Json:
+    """The metadata of an object, which some of its answers leave out."""
+    return seen.get("metadata") or {}
+
+
+def is_captured_by(call: Call, seen: Json) -> bool:
+    """Whether a PaymentIntent is captured, and by this step."""
+    is_captured = seen["status"] == "succeeded"
+    return is_captured and metadata_of(seen).get(CAPTURED_BY) == call.reference
+
+
+def claim(call: Call, seen: Json) -> None:
+    """Make sure that this workflow may change a PaymentIntent that exists.
+
+    Raises Permanent if another workflow has made or captured it.
+    """
+    found = metadata_of(seen)
+    call.claim_object(seen["id"], found.get("reference") or found.get(CAPTURED_BY))

@@ -1,0 +1,186 @@
+"""Hold an amount on a customer's card; the compensation releases it.
+
+Invariant: the metadata of a PaymentIntent contain the step's reference. So the PaymentIntent is
+found even if Stripe's answer was lost.
+https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+"""
+
+from pydantic import Field, model_validator
+
+from app.engine.call import Call
+from app.errors import Permanent, Retryable, Suspend
+from app.money.currencies import fault_of
+from app.platform import (
+    ActionInput,
+    ActionOutput,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.stripe import booking
+from tasks.stripe.client import StripeApi, api
+from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
+
+
+class AuthorizeInput(ActionInput):
+    """The payment to authorize: `amount` is in minor units of `currency` (ISO 4217)."""
+
+    customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
+    payment_method: str = Field(min_length=1, max_length=255)
+    amount: int = Field(ge=1, le=MOST_AMOUNT)
+    currency: str = Field(pattern=r"^[A-Za-z]{3}$")
+    description: str | None = Field(default=None, max_length=1000)
+
+    @model_validator(mode="after")
+    def _may_be_charged(self) -> "AuthorizeInput":
+        if fault := fault_of(self.amount, self.currency):
+            raise ValueError(fault)
+        return self
+
+
+@action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def authorize(call: Call, given: AuthorizeInput) -> Json:
+    """Hold the amount on the customer's card: {payment_intent, amount, currency, status}.
+
+    Raises Permanent if the payment is declined or needs the customer's authentication.
+    """
+    stripe = api()
+    held = call.once(
+        "payment_intents.create",
+        _authorization(call, given),
+        lambda request, key: _summary(stripe.create_payment_intent(request, key)),
+        is_last=True,
+    )
+    known = held["payment_intent"]
+    if held["status"] == "processing":
+        held = call.state_of(
+            known, lambda: _summary(stripe.retrieve_payment_intent(known)), POLL_SECONDS
+        )
+    if held["status"] == "processing":
+        raise Suspend(known, poll_seconds=POLL_SECONDS)
+    if held["status"] != "requires_capture":
+        raise Permanent(
+            held["error"] or f"the payment cannot be completed: its status is {held['status']}",
+            code=held["error_code"] or "authentication_required",
+            detail={"payment_intent": held["payment_intent"]},
+        )
+    booking.hold(call, held)
+    return {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
+
+
+class Authorization(ActionOutput):
+    """The PaymentIntent that holds the amount, in minor units of the currency."""
+
+    payment_intent: str
+    amount: int
+    currency: str
+    status: str
+
+
+authorize.describe(
+    output=Authorization,
+    example={
+        "customer_email": "ada@example.com",
+        "payment_method": "pm_card_visa",
+        "amount": 1990,
+        "currency": "eur",
+    },
+)
+
+
+@authorize.looked_up
+def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
+    """Look for the PaymentIntent by its metadata in Stripe's list, which is strongly consistent."""
+    sent = intent.first_sent_at
+    found = api().payment_intents_with(
+        intent.request["metadata"], sent - CLOCKS_DIFFER, sent + KEY_LIFE
+    )
+    if found is None:
+        return CannotTell(300.0, "Stripe lists more PaymentIntents than are read")
+    if not found:
+        return Never()
+    summary = _summary(found[0])
+    # If the workflow is stopping, the step does not run again.
+    booking.hold(call, summary)
+    return Found(summary)
+
+
+@authorize.compensation
+def release(call: Call, undo: Undo) -> Json:
+    """Cancel the step's PaymentIntents that are not captured.
+
+    A captured PaymentIntent is left alone: the compensation of `stripe.capture` refunds it.
+    """
+    stripe = api()
+    known = _payment_intents(call, undo, stripe)
+    results = [_release_one(call, stripe, each) for each in known]
+    order = ("superseded", "canceled", "already")
+    result = next((each for each in order if each in results), "nothing")
+    return {"result": result, "payment_intents": known}
+
+
+def _authorization(call: Call, given: AuthorizeInput) -> Json:
+    request: Json = {
+        "amount": given.amount,
+        "currency": given.currency.lower(),
+        "payment_method": given.payment_method,
+        # Version endive of the API refuses `payment_method_types`.
+        "allowed_payment_method_types": ["card"],
+        "capture_method": "manual",
+        "confirm": True,
+        "receipt_email": given.customer_email,
+        "metadata": own_marks(call),
+    }
+    return request | ({"description": given.description} if given.description else {})
+
+
+def _summary(intent: Json) -> Json:
+    error = intent.get("last_payment_error") or {}
+    return {
+        "payment_intent": intent["id"],
+        "amount": intent["amount"],
+        "currency": intent["currency"],
+        "status": intent["status"],
+        "error": error.get("message"),
+        "error_code": error.get("code"),
+    }
+
+
+def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
+    # Each generation of the step may have made one: a step that is retried by hand pays anew.
+    recorded = [each.response["payment_intent"] for each in undo.intents if each.response]
+    is_open = any(intent.resolution is None for intent in undo.intents)
+    if recorded and not is_open:
+        return recorded
+    if not undo.intents:
+        return []
+    first, last = undo.intents[0].first_sent_at, undo.intents[-1].first_sent_at
+    found = stripe.payment_intents_with(
+        {"reference": call.reference}, first - CLOCKS_DIFFER, last + KEY_LIFE
+    )
+    if found is None:
+        raise Retryable(
+            "Stripe lists more PaymentIntents than are read", code="list_too_long", after=300.0
+        )
+    return [each["id"] for each in found]
+
+
+def _release_one(call: Call, stripe: StripeApi, payment_intent: str) -> str:
+    seen = stripe.retrieve_payment_intent(payment_intent)
+    status = seen["status"]
+    if status == "succeeded":
+        return "superseded"
+    if status == "canceled":
+        booking.release(call, seen)
+        return "already"
+    if status == "processing":
+        raise Retryable("Stripe still processes the payment", code="processing", after=POLL_SECONDS)
+    stripe.cancel_payment_intent(payment_intent)
+    booking.release(call, seen)
+    return "canceled"
