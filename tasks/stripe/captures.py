@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.engine.call import Call
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
+from app.money.currencies import fault_of, shown
 from app.platform import (
     ActionInput,
     ActionOutput,
@@ -27,6 +28,7 @@ from tasks.stripe.client import StripeApi, api
 from tasks.stripe.marks import (
     CAPTURED_BY,
     KEY_LIFE,
+    MOST_AMOUNT,
     claim,
     is_captured_by,
     marks,
@@ -36,21 +38,33 @@ from tasks.stripe.refunds import make_refund, refund_summary, refunds_by, requir
 
 
 class CaptureInput(ActionInput):
-    """The PaymentIntent whose held amount is taken."""
+    """The PaymentIntent whose held amount is taken.
+
+    `amount` is the part that is taken, in minor units of the payment's currency; the rest is
+    released, and cannot be taken later. Without it the whole is taken.
+    """
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
+    amount: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
 
 
 @action("stripe.capture", input=CaptureInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def capture(call: Call, given: CaptureInput) -> Json:
-    """Take the held amount: {payment_intent, charge, amount, currency, receipt_url}.
+    """Take what is held or a part of it: {payment_intent, charge, amount, currency, receipt_url}.
 
-    Raises Permanent if another workflow has made or captured the payment.
+    Raises Permanent if another workflow has made or captured the payment, if less is held, or if
+    the amount cannot be charged in the payment's currency.
     """
     stripe = api()
+    request: Json = {
+        "payment_intent": given.payment_intent,
+        "metadata": {CAPTURED_BY: call.reference},
+    }
+    if given.amount is not None:
+        request["amount_to_capture"] = given.amount
     taken = call.once(
         "payment_intents.capture",
-        {"payment_intent": given.payment_intent, "metadata": {CAPTURED_BY: call.reference}},
+        request,
         lambda request, key: _capture(stripe, call, request, key),
         is_last=True,
     )
@@ -68,14 +82,14 @@ class Receipt(ActionOutput):
     receipt_url: str | None
 
 
-capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz"})
+capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz", "amount": 1990})
 
 
 @capture.looked_up
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
     """Read who has captured the PaymentIntent; Stripe's reads by id are strongly consistent."""
     seen = api().retrieve_payment_intent(intent.request["payment_intent"])
-    if not is_captured_by(call, seen):
+    if not is_captured_by(call, seen) or not _is_wanted(seen, intent.request):
         return Never()
     receipt = _receipt(seen)
     booking.capture(call, receipt)
@@ -84,7 +98,7 @@ def find_capture(call: Call, intent: Intent) -> LookupAnswer:
 
 @capture.compensation
 def refund(call: Call, undo: Undo) -> Json:
-    """Refund the captured amount; a second run finds the refund and makes no other.
+    """Refund what was captured; a second run finds the refund and makes no other.
 
     A payment that another step has captured is left alone.
     """
@@ -172,15 +186,33 @@ def _receipt(intent: Json) -> Json:
 def _capture(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
     payment_intent = request["payment_intent"]
     seen = stripe.retrieve_payment_intent(payment_intent)
-    if is_captured_by(call, seen):
+    if is_captured_by(call, seen) and _is_wanted(seen, request):
         # An earlier sending captured it, and Stripe may have forgotten the key of that call.
         return _receipt(seen)
     claim(call, seen)
-    if seen["status"] == "succeeded":
-        taker = metadata_of(seen).get(CAPTURED_BY) or "somebody else"
-        raise Permanent(
-            f"the payment is captured already, by {taker}",
-            code="already_captured",
-            detail={"payment_intent": payment_intent},
-        )
-    return _receipt(stripe.capture_payment_intent(payment_intent, request["metadata"], key))
+    if seen["status"] == "succeeded" or seen.get("amount_received"):
+        # Of a part that somebody else has taken, the compensation could not tell its own.
+        raise _captured_already(seen)
+    wanted = request.get("amount_to_capture")
+    if wanted is not None and (fault := fault_of(wanted, seen["currency"])):
+        raise Permanent(fault, code="amount_invalid", detail={"payment_intent": seen["id"]})
+    return _receipt(stripe.capture_payment_intent(request, key))
+
+
+def _is_wanted(seen: Json, request: Json) -> bool:
+    """Whether of a captured PaymentIntent as much is taken as the request takes.
+
+    A step that was retried by hand may take another amount than it took before.
+    """
+    whole = seen["latest_charge"]["amount"]
+    return bool(seen["amount_received"] == request.get("amount_to_capture", whole))
+
+
+def _captured_already(seen: Json) -> Permanent:
+    taker = metadata_of(seen).get(CAPTURED_BY) or "somebody else"
+    taken = shown(seen["amount_received"], seen["currency"])
+    return Permanent(
+        f"{taken} of the payment are captured already, by {taker}",
+        code="already_captured",
+        detail={"payment_intent": seen["id"]},
+    )

@@ -53,15 +53,16 @@ class StripeApi:
             repeatable=True,
         )
 
-    def capture_payment_intent(
-        self, payment_intent: str, metadata: Mapping[str, str], key: str
-    ) -> Json:
-        """Capture the whole authorized amount, and add to the PaymentIntent's metadata."""
+    def capture_payment_intent(self, request: Json, key: str) -> Json:
+        """Capture the PaymentIntent `payment_intent` by the other parameters of the request, for
+        good: what is not captured is released."""
+        params = request | {"expand": ["latest_charge"]}
+        payment_intent = params.pop("payment_intent")
         return self._call(
             "payment_intents.capture",
             lambda: self._sdk.v1.payment_intents.capture(
                 payment_intent,
-                _any({"expand": ["latest_charge"], "metadata": dict(metadata)}),
+                _any(params),
                 {"idempotency_key": key},
             ),
             repeatable=False,
