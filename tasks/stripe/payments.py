@@ -5,6 +5,8 @@ found even if Stripe's answer was lost.
 https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 """
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
@@ -29,18 +31,27 @@ from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECOND
 
 
 class AuthorizeInput(ActionInput):
-    """The payment to authorize: `amount` is in minor units of `currency` (ISO 4217)."""
+    """The payment to authorize: `amount` is in minor units of `currency` (ISO 4217).
+
+    `session` is `on` if the customer is at a browser and can authenticate the payment (3-D Secure).
+    Then `return_url` is the page to which the bank sends the customer back; without it, the browser
+    must use Stripe.js. `off`: a card that wants authentication is declined.
+    """
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
     payment_method: str = Field(min_length=1, max_length=255)
     amount: int = Field(ge=1, le=MOST_AMOUNT)
     currency: str = Field(pattern=r"^[A-Za-z]{3}$")
     description: str | None = Field(default=None, max_length=1000)
+    session: Literal["off", "on"] = "off"
+    return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
 
     @model_validator(mode="after")
     def _may_be_charged(self) -> "AuthorizeInput":
         if fault := fault_of(self.amount, self.currency):
             raise ValueError(fault)
+        if self.return_url is not None and self.session == "off":
+            raise ValueError("a return_url is only for a customer who is there: set session to on")
         return self
 
 
@@ -48,7 +59,10 @@ class AuthorizeInput(ActionInput):
 def authorize(call: Call, given: AuthorizeInput) -> Json:
     """Hold the amount on the customer's card: {payment_intent, amount, currency, status}.
 
-    Raises Permanent if the payment is declined or needs the customer's authentication.
+    With `session: on` the step waits while the customer authenticates the payment. A customer who
+    never comes is waited for until the step's time-out; its compensation cancels the payment.
+    Raises Permanent if the payment is declined or cancelled, or needs the customer's authentication
+    while nobody is there.
     """
     stripe = api()
     held = call.once(
@@ -58,20 +72,27 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
         is_last=True,
     )
     known = held["payment_intent"]
-    if held["status"] == "processing":
+    unfinished = ("processing", "requires_action") if given.session == "on" else ("processing",)
+    if held["status"] in unfinished:
         held = call.state_of(
             known, lambda: _summary(stripe.retrieve_payment_intent(known)), POLL_SECONDS
         )
-    if held["status"] == "processing":
+    if held["status"] in unfinished:
         raise Suspend(known, poll_seconds=POLL_SECONDS)
     if held["status"] != "requires_capture":
-        raise Permanent(
-            held["error"] or f"the payment cannot be completed: its status is {held['status']}",
-            code=held["error_code"] or "authentication_required",
-            detail={"payment_intent": held["payment_intent"]},
-        )
+        raise _refused(held)
     booking.hold(call, held)
     return {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
+
+
+def _refused(held: Json) -> Permanent:
+    status = held["status"]
+    code = "payment_canceled" if status == "canceled" else "authentication_required"
+    return Permanent(
+        held["error"] or f"the payment cannot be completed: its status is {status}",
+        code=held["error_code"] or code,
+        detail={"payment_intent": held["payment_intent"]},
+    )
 
 
 class Authorization(ActionOutput):
@@ -90,6 +111,8 @@ authorize.describe(
         "payment_method": "pm_card_visa",
         "amount": 1990,
         "currency": "eur",
+        "session": "on",
+        "return_url": "https://shop.example.com/thanks",
     },
 )
 
@@ -137,7 +160,11 @@ def _authorization(call: Call, given: AuthorizeInput) -> Json:
         "receipt_email": given.customer_email,
         "metadata": own_marks(call),
     }
-    return request | ({"description": given.description} if given.description else {})
+    if given.session == "off":
+        # Without it, the PaymentIntent would wait for a customer who is not there.
+        request["error_on_requires_action"] = True
+    optional = {"description": given.description, "return_url": given.return_url}
+    return request | {name: value for name, value in optional.items() if value}
 
 
 def _summary(intent: Json) -> Json:

@@ -7,12 +7,15 @@ https://docs.stripe.com/webhooks/signature
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from app.errors import SignatureInvalid
 from app.platform import Delivery, FailedUndo, Json
 from tasks import signatures
 from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.settings import StripeSettings
+
+_SECRETS = ("client_secret", "next_action")
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
@@ -37,7 +40,16 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     about = ("data", "object")
     intent = signatures.text_at(event, *about, "payment_intent")
     external_id = intent or signatures.text_at(event, *about, "id")
-    return Delivery(event_id, external_id, kind, event, failed_undo=_failed_refund(event))
+    told = _without_secrets(event)
+    return Delivery(event_id, external_id, kind, told, failed_undo=_failed_refund(event))
+
+
+def _without_secrets(value: Any) -> Any:
+    """An event without what lets a browser act for a customer, because events are stored."""
+    if isinstance(value, dict):
+        kept = {name: each for name, each in value.items() if name not in _SECRETS}
+        return {name: _without_secrets(each) for name, each in kept.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 def _failed_refund(event: Json) -> FailedUndo | None:

@@ -40,6 +40,11 @@ class Vendors:
         """Let every refund that has succeeded fail, as a bank does days later."""
         self._ask("POST", "/stripe/fail_refunds")
 
+    def authenticate(self, payment_intent: str, outcome: str = "complete") -> None:
+        """Let the customer end the authentication of a payment: `complete` or `fail`."""
+        body = {"payment_intent": payment_intent, "outcome": outcome}
+        self._ask("POST", "/stripe/authenticate", json=body)
+
     def count(self, effect: str) -> int:
         """How often the effect happened since the reset, by the vendors' own books."""
         return int(self._ask("GET", "/books")["counts"][effect])

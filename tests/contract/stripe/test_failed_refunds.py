@@ -1,14 +1,9 @@
 """Refunds that a bank sends back after their workflow has ended, told by Stripe's webhooks."""
 
-import threading
 import time
-from collections.abc import Iterator
 from uuid import UUID
 
-import pytest
-from werkzeug.serving import make_server
-
-from app import db, settings
+from app import db
 from app.queries import human_tasks
 from app.record import verification
 from chains.commands.command import caller_of
@@ -19,21 +14,6 @@ from tests.contract.stripe.test_forks import PAYING
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, statuses
-from web import create_app
-
-
-@pytest.fixture
-def front(kernel: Kernel, vendors: Vendors) -> Iterator[None]:
-    """A web server that receives the sandbox's webhooks."""
-    server = make_server("127.0.0.1", 0, create_app(settings.current()), threaded=True)
-    serving = threading.Thread(target=server.serve_forever, args=(0.05,))
-    serving.start()
-    vendors.change(hook_base=f"http://127.0.0.1:{server.server_port}")
-    yield
-    vendors.change(hook_base="")
-    server.shutdown()
-    serving.join()
-    server.server_close()
 
 
 def fail_refunds(vendors: Vendors, workflow: UUID, times: int) -> None:
@@ -62,7 +42,7 @@ def _undo_failures(workflow: UUID) -> list[dict[str, object]]:
 
 
 def test_a_refund_that_fails_after_its_workflow_ended_calls_for_a_person(
-    kernel: Kernel, vendors: Vendors, front: None
+    kernel: Kernel, vendors: Vendors, front: str
 ) -> None:
     workflow = kernel.start(kernel.register(PAYING), {"fails": True})
     drive()
