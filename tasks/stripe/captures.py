@@ -98,7 +98,7 @@ def find_capture(call: Call, intent: Intent) -> LookupAnswer:
 
 @capture.compensation
 def refund(call: Call, undo: Undo) -> Json:
-    """Refund what was captured; a second run finds the refund and makes no other.
+    """Refund the captured amount; a second run finds the refund and makes no other.
 
     A payment that another step has captured is left alone.
     """
