@@ -16,7 +16,9 @@ PlayalterError
 ├── TooLarge                the body is over its limit
 ├── TooMany                 the caller has too many requests of this kind: try again later
 ├── SignatureInvalid        a webhook's signature, time stamp or body is not the platform's
-└── Unavailable             PostgreSQL, Valkey or the storage gave no answer; nothing is lost
+├── Unavailable             PostgreSQL, Valkey or the storage gave no answer; nothing is lost
+│   └── PlatformUnavailable the platform that a request asks gives no answer now: try again later
+└── PlatformRefused         the platform that a request asks refuses it: no repeat can help
 """
 
 from collections.abc import Callable, Mapping
@@ -240,3 +242,15 @@ class Unavailable(PlayalterError):
     try again."""
 
     default_code = "unavailable"
+
+
+class PlatformUnavailable(Unavailable):
+    """The platform that must be asked for the answer cannot be asked now. Nothing was changed."""
+
+    default_code = "platform_unavailable"
+
+
+class PlatformRefused(PlayalterError):
+    """The platform that must be asked for the answer refuses it."""
+
+    default_code = "platform_refused"

@@ -156,6 +156,20 @@ class Made:
     address: str | None = None
 
 
+@dataclass(frozen=True)
+class Authentication:
+    """What a customer's browser needs to finish what a step waits for at a platform.
+
+    `status` is the platform's own word. The other two are None once nothing is to be done, and
+    `redirect_url` also if the browser finishes it by the platform's script. `client_secret` is
+    handed to the browser, and stored nowhere.
+    """
+
+    status: str
+    client_secret: str | None = field(default=None, repr=False)
+    redirect_url: str | None = field(default=None, repr=False)
+
+
 Ceiling = Callable[[Any], int]
 """Takes the input of an action; returns the most that one attempt may cost, in micro-USD."""
 
@@ -178,6 +192,8 @@ class Action:
     - `ceiling` is the most that a step may cost, as a function of its input. An action without it
       is free.
     - `output` and `example` (an input) are for the authors of definitions.
+    - `authentication` reads what a customer must do for the step that waits for an external id. The
+      web process calls it, so it must be quick and import no SDK. Raises an Outcome.
     - `contract_of` reads the contract of a call from its request, or from the step's input. An
       action has it if the author of a definition chooses the effect for each step.
     """
@@ -199,6 +215,7 @@ class Action:
     output: type[ActionOutput] | None = None
     example: Json | None = None
     contract_of: Callable[[Json], Contract] | None = None
+    authentication: Callable[[str], Authentication] | None = None
 
     def contract(self, request: Json) -> Contract:
         """The contract of a call with this request."""

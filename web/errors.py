@@ -27,6 +27,7 @@ from app.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    PlatformRefused,
     PlayalterError,
     SignatureInvalid,
     TooLarge,
@@ -83,6 +84,7 @@ _STATUSES: tuple[tuple[type[PlayalterError], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (TooMany, HTTPStatus.TOO_MANY_REQUESTS),
     (UnsupportedMedia, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (PlatformRefused, HTTPStatus.BAD_GATEWAY),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _STORE_ERRORS = (

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
+from app import db
+from app.errors import NotFound
 from app.keys import child_of, indexes_of, is_event_wait, step_of
 from app.platform import Json
 
@@ -42,6 +45,27 @@ def waits_for(row: Json, places: Mapping[str, int | None]) -> Json | None:
     if role == "wait":
         return _reason("wait", until=row["wake_at"])
     return _reason("platform")
+
+
+def awaited_of(workflow_id: UUID, user_id: UUID, key: str) -> tuple[str, str] | None:
+    """The action of a step that waits for a platform, and the external id that it waits for.
+
+    None if the step does not wait. A step that is woken, and looks at the platform, still waits: it
+    may find that nothing has ended. Raises NotFound if the user has no such workflow or step.
+    """
+    row = db.row(_AWAITED, (workflow_id, user_id, key))
+    if row is None:
+        raise NotFound("there is no such step")
+    if row["status"] not in _MAY_WAIT_ON or row["external_id"] is None:
+        return None
+    return row["action"], row["external_id"]
+
+
+_MAY_WAIT_ON = ("waiting", "pending", "running")
+_AWAITED = """
+SELECT s.action, s.status, s.external_id FROM steps s JOIN workflows w ON w.id = s.workflow_id
+ WHERE w.id = %s AND w.user_id = %s AND s.key = %s
+"""
 
 
 def _reason(kind: str, **known: Any) -> Json:

@@ -17,6 +17,7 @@ _MODULES = {
     "submit": "remote.workflows",
     "watch": "remote.workflows",
     "status": "remote.workflows",
+    "authentication": "remote.workflows",
     "list": "remote.workflows",
     "cancel": "remote.control",
     "pause": "remote.control",

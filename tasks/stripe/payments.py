@@ -25,7 +25,7 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe import booking
+from tasks.stripe import authentication, booking
 from tasks.stripe.client import StripeApi, api
 from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
 
@@ -115,6 +115,7 @@ authorize.describe(
         "return_url": "https://shop.example.com/thanks",
     },
 )
+authorize.authentication = authentication.read
 
 
 @authorize.looked_up

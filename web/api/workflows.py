@@ -1,6 +1,7 @@
 """Workflows: start, list, read, follow and cancel them."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +12,7 @@ from flask import Response, current_app, request
 from app import queries
 from app.errors import InvalidInput
 from app.queries.human_tasks import start_warnings
+from chains.authentication import authentication_of
 from chains.commands.cancel import cancel
 from chains.commands.command import caller_of
 from chains.starting import start
@@ -20,9 +22,10 @@ from web.api.flow import start_wait, whole_start_wait
 from web.auth import caller, caller_key, is_operator, unproven_prefix
 from web.bodies import JsonResponse, Text
 from web.errors import InvalidParameter
-from web.schemas.controls import CancelWorkflow
+from web.schemas.controls import CancelWorkflow, StepPath
 from web.schemas.parts import StartHeader
 from web.schemas.workflows import (
+    Authentication,
     Cancelled,
     Event,
     EventPage,
@@ -184,6 +187,21 @@ def get_events(path: WorkflowPath, query: EventsQuery) -> Response:
     tail = _tail(path, query.after, query.limit)
     items = [json.loads(body) for _, body in tail.events]
     return JsonResponse({"items": items, "is_complete": tail.is_complete})
+
+
+@api.get(
+    "/workflows/<uuid:workflow_id>/steps/<step_key>/authentication",
+    summary="Get what a customer needs to authenticate a payment",
+    responses={200: Authentication, **problems(404, 502)},
+)
+def get_authentication(path: StepPath) -> Response:
+    """For the workflow's owner, who hands the secret or the address to the customer's browser. It
+    is read at the platform now, and is stored nowhere. 404 if the step does not wait for a payment
+    that a customer may have to authenticate, 502 if the platform refuses to tell, 503 if it does
+    not answer.
+    """
+    found = authentication_of(path.workflow_id, caller(), path.step_key)
+    return JsonResponse(asdict(found), headers={"Cache-Control": "no-store"})
 
 
 @api.post(

@@ -65,6 +65,18 @@ class WorkflowPath(BaseModel):
     workflow_id: UUID
 
 
+class Authentication(BaseModel):
+    """How a payment stands at the platform, and by what its customer authenticates it.
+
+    The browser either passes `client_secret` to the platform's script, or opens `redirect_url`.
+    Both are null once there is nothing to do.
+    """
+
+    status: str
+    client_secret: str | None
+    redirect_url: str | None
+
+
 class WorkflowQuery(Query):
     """Whose payloads to return."""
 

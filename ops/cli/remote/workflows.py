@@ -1,4 +1,4 @@
-"""`playalter submit|watch|status|list`: start and show workflows, over HTTP."""
+"""`playalter submit|watch|status|authentication|list`: start and show workflows, over HTTP."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import click
@@ -98,6 +99,26 @@ def status(workflow_id: Any, is_json: bool) -> None:
     console().print(panel(workflow, most_rows=1000))
 
 
+@click.command()
+@click.argument("workflow_id", type=click.UUID)
+@click.argument("step")
+@click.option("--json", "is_json", is_flag=True, help="Print the API's JSON.")
+def authentication(workflow_id: Any, step: str, is_json: bool) -> None:
+    """Show what a customer needs to authenticate the payment for which STEP waits.
+
+    Give it to that customer's browser only: whoever has it may act for the customer.
+    """
+    with server() as api:
+        path = f"workflows/{workflow_id}/steps/{quote(step, safe='')}/authentication"
+        found = api.ask("GET", path)
+    if is_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        if value is not None:
+            click.echo(f"{name}: {value}")
+
+
 @click.command("list")
 @click.option("--status", "wanted", help="running, suspended, succeeded, failed, ...")
 @click.option("--type", "type", help="Only of this type.")
@@ -165,5 +186,6 @@ COMMANDS: dict[str, click.Command] = {
     "submit": submit,
     "watch": watch,
     "status": status,
+    "authentication": authentication,
     "list": list_workflows,
 }

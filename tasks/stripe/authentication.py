@@ -1,0 +1,58 @@
+"""Reads what a customer must do to authenticate a payment (3-D Secure). The web process calls it.
+
+Invariant: what is read here is stored nowhere. The SDK is not used, because the import takes 2 s.
+https://docs.stripe.com/payments/3d-secure/authentication-flow
+"""
+
+import json
+import time
+
+from app.outbound import http
+from app.outbound.spare import spare
+from app.platform import Authentication, Json
+from app.settings import needed
+from tasks.stripe.client import SETTING
+from tasks.stripe.settings import StripeSettings
+
+VERSION = "2026-10-28.endive"
+"""The version of Stripe's API, which is that of the SDK."""
+_SECONDS = 5.0
+
+
+def read(payment_intent: str) -> Authentication:
+    """How a PaymentIntent stands, and, while its customer must authenticate it, by what.
+
+    Takes at most some seconds. Raises an Outcome if Stripe does not answer or refuses, and
+    NotConfigured if the credential is not set in this process.
+    """
+    settings = StripeSettings.current()
+    headers = {
+        "Authorization": f"Bearer {needed(settings.api_key, SETTING)}",
+        "Stripe-Version": VERSION,
+    }
+    url = f"{settings.base_url}/v1/payment_intents/{payment_intent}"
+    keys = spare(SETTING, settings.api_key, settings.api_key_old)
+    with (
+        http.exchange_scope(time.monotonic() + _SECONDS, []),
+        http.operation("stripe", "payment_intents.retrieve", repeatable=True, spare=keys),
+    ):
+        reply = http.send("GET", url, headers=headers)
+        try:
+            seen = json.loads(reply.body)
+            if reply.status == 200:
+                return _authentication(seen)
+            error = seen["error"]
+            message, code = str(error.get("message") or "no message"), error.get("code")
+        except (ValueError, LookupError, TypeError, AttributeError) as err:
+            raise http.unreadable(err) from err
+        raise http.refusal(
+            "stripe", reply.status, message, setting=SETTING, headers=reply.headers, code=code
+        )
+
+
+def _authentication(seen: Json) -> Authentication:
+    status = str(seen["status"])
+    if status != "requires_action":
+        return Authentication(status)
+    redirect = (seen.get("next_action") or {}).get("redirect_to_url") or {}
+    return Authentication(status, seen["client_secret"], redirect.get("url"))
