@@ -1,12 +1,12 @@
-"""Stripe: payments in two steps, authorize and capture."""
+"""Stripe: payments in two steps, authorize and capture, and refunds."""
 
 from app.platform import Platform
-from tasks.stripe import books, captures, client, payments, statement, webhook
+from tasks.stripe import books, captures, client, payments, refunds, statement, webhook
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
     name="stripe",
-    actions=(payments.authorize, captures.capture),
+    actions=(payments.authorize, captures.capture, refunds.refund),
     verify=webhook.verify,
     probe=client.probe,
     settings=StripeSettings,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SETTING = "STRIPE_API_KEY"
 _PAGE = 100
+MOST_REFUNDS = _PAGE
 _MAX_PAGES = 30
 
 
@@ -106,7 +107,7 @@ class StripeApi:
         )
 
     def refunds_of(self, payment_intent: str) -> list[Json]:
-        """The newest refunds of a PaymentIntent, at most 100."""
+        """The newest refunds of a PaymentIntent, at most MOST_REFUNDS."""
         page = self._call(
             "refunds.list",
             lambda: self._sdk.v1.refunds.list({"payment_intent": payment_intent, "limit": _PAGE}),
@@ -121,7 +122,7 @@ class StripeApi:
         )
 
     def create_refund(self, params: Json, key: str) -> Json:
-        """Refund the part of a captured PaymentIntent that is not refunded yet."""
+        """Refund a captured PaymentIntent: `amount`, or the part that is not refunded yet."""
         return self._call(
             "refunds.create",
             lambda: self._sdk.v1.refunds.create(_any(params), {"idempotency_key": key}),

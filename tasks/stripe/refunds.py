@@ -1,16 +1,121 @@
-"""Refunds, as the compensation of a capture makes them.
+"""Give money back to a customer: as a step of its own, and as the compensation of a capture.
 
+Invariant: the metadata of a refund name the step that has made it.
 https://docs.stripe.com/refunds
 """
 
-from app.errors import Permanent, Retryable
-from app.platform import Json
+from typing import Literal
+
+from pydantic import Field
+
+from app.engine.call import Call
+from app.errors import Permanent, Retryable, Suspend
+from app.money.currencies import fault_of
+from app.platform import (
+    ActionInput,
+    ActionOutput,
+    CannotTell,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    action,
+)
+from tasks.stripe import booking
 from tasks.stripe.books import FAILED_REFUND
-from tasks.stripe.client import StripeApi
-from tasks.stripe.marks import metadata_of
+from tasks.stripe.client import MOST_REFUNDS, StripeApi, api
+from tasks.stripe.marks import KEY_LIFE, MOST_AMOUNT, claim, metadata_of, own_marks
 
 REFUND_POLL_SECONDS = 3600.0
 """A refund that is not made at once takes days (https://docs.stripe.com/refunds)."""
+_UNFINISHED = ("pending", "requires_action")
+
+
+class RefundInput(ActionInput):
+    """The captured PaymentIntent that is refunded.
+
+    `amount` is in minor units of the payment's currency; without it, all that is left is refunded.
+    """
+
+    payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
+    amount: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
+    reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+
+
+@action("stripe.refund", input=RefundInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def refund(call: Call, given: RefundInput) -> Json:
+    """Refund a payment: {refund, payment_intent, charge, amount, currency, status}.
+
+    Waits for a refund that is not made at once. It has no compensation, because a refund cannot be
+    taken back. One that fails after it has succeeded, which a bank may report weeks later, is
+    booked by its webhook. Raises Permanent if another workflow has made or captured the payment, if
+    less is left of it, or if the refund fails.
+    """
+    stripe = api()
+    request: Json = {"payment_intent": given.payment_intent, "metadata": own_marks(call)}
+    optional = {"amount": given.amount, "reason": given.reason}
+    request |= {name: value for name, value in optional.items() if value is not None}
+    made = call.once(
+        "refunds.create",
+        request,
+        lambda request, key: _refund_own(stripe, call, request, key),
+        is_last=True,
+    )
+    known = made["refund"]
+    if made["status"] in _UNFINISHED:
+        made = call.state_of(
+            known, lambda: refund_summary(stripe.retrieve_refund(known)), REFUND_POLL_SECONDS
+        )
+    booking.refunds(call, made)
+    if made["status"] in _UNFINISHED:
+        raise Suspend(known, poll_seconds=REFUND_POLL_SECONDS)
+    require_end(made)
+    return {name: made[name] for name in Refund.model_fields}
+
+
+class Refund(ActionOutput):
+    """What was given back, in minor units of the currency."""
+
+    refund: str
+    payment_intent: str
+    charge: str
+    amount: int
+    currency: str
+    status: str
+
+
+refund.describe(
+    output=Refund,
+    example={"payment_intent": "pi_3OqXyz", "amount": 500, "reason": "requested_by_customer"},
+)
+
+
+@refund.looked_up
+def find_refund(call: Call, intent: Intent) -> LookupAnswer:
+    """Look for the refund by its metadata among those of the payment; the list is strongly
+    consistent."""
+    listed = api().refunds_of(intent.request["payment_intent"])
+    wanted = intent.request["metadata"].items()
+    found = next((each for each in listed if wanted <= metadata_of(each).items()), None)
+    if found is not None:
+        summary = refund_summary(found)
+        # If the workflow is stopping, the step does not run again.
+        booking.refunds(call, summary)
+        return Found(summary)
+    if len(listed) >= MOST_REFUNDS:
+        return CannotTell(300.0, "the payment has more refunds than are read")
+    return Never()
+
+
+def _refund_own(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
+    seen = stripe.retrieve_payment_intent(request["payment_intent"])
+    claim(call, seen)
+    amount = request.get("amount")
+    if amount is not None and (fault := fault_of(amount, seen["currency"])):
+        raise Permanent(fault, code="amount_invalid", detail={"payment_intent": seen["id"]})
+    return make_refund(stripe, request, key)
 
 
 def require_end(made: Json | None) -> None:

@@ -19,8 +19,8 @@ _SECRETS = ("client_secret", "next_action")
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """Verify one event. Its external id is the PaymentIntent if the event names one, else the id of
-    the event's object."""
+    """Verify one event. Its external id is the refund if the event is about one, else the
+    PaymentIntent if the event names one, else the id of the event's object."""
     settings = StripeSettings.current()
     secrets = signatures.secrets_of(
         "STRIPE_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
@@ -38,7 +38,8 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     if event_id is None or kind is None:
         raise SignatureInvalid("the event has no id or no type")
     about = ("data", "object")
-    intent = signatures.text_at(event, *about, "payment_intent")
+    is_refund = signatures.text_at(event, *about, "object") == "refund"
+    intent = None if is_refund else signatures.text_at(event, *about, "payment_intent")
     external_id = intent or signatures.text_at(event, *about, "id")
     told = _without_secrets(event)
     return Delivery(event_id, external_id, kind, told, failed_undo=_failed_refund(event))

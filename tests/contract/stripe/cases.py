@@ -38,6 +38,12 @@ def capture(claim: Claim) -> Step:
     return claim("stripe.capture", {"payment_intent": held["id"]})
 
 
+def refund(claim: Claim) -> Step:
+    """A claimed step that refunds a part of a payment which a shop has taken."""
+    paid = api().create_payment_intent(PAYMENT | {"capture_method": "automatic"}, uuid.uuid4().hex)
+    return claim("stripe.refund", {"payment_intent": paid["id"], "amount": 300})
+
+
 def sign(body: bytes, at: datetime, secret: str) -> Headers:
     """Sign as https://docs.stripe.com/webhooks says, beside the signature by another secret."""
     stamp = str(int(at.timestamp()))
@@ -81,6 +87,13 @@ CASES = Cases(
             undone="refunds",
             results=("refunded", "already"),
             is_single=True,
+        ),
+        Effect(
+            "stripe.refund",
+            refund,
+            "refunds.create",
+            "refunds",
+            is_looked_up=True,
         ),
     ),
 )

@@ -41,16 +41,16 @@ def test_what_never_arrived_is_never_in_time(
 
 
 def test_an_effect_whose_reply_was_lost_is_undone(
-    looked_up: Effect, step: Claim, vendors: Vendors
+    undone_if_lost: Effect, step: Claim, vendors: Vendors
 ) -> None:
-    vendors.change(**looked_up.held)
-    prepared = looked_up.prepare(step)
-    looked_up.plan(vendors, "lost_reply")
+    vendors.change(**undone_if_lost.held)
+    prepared = undone_if_lost.prepare(step)
+    undone_if_lost.plan(vendors, "lost_reply")
     with pytest.raises(Unknown):
         prepared.run()
-    assert prepared.undo()["result"] == looked_up.results[0]
-    assert looked_up.undone is not None
-    assert vendors.count(looked_up.undone) == 1
+    assert prepared.undo()["result"] == undone_if_lost.results[0]
+    assert undone_if_lost.undone is not None
+    assert vendors.count(undone_if_lost.undone) == 1
 
 
 def test_a_retried_step_does_not_take_its_earlier_effect_for_a_lost_one(

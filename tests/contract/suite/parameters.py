@@ -10,6 +10,7 @@ _CHOICES: dict[str, Callable[[Effect], bool]] = {
     "effect": lambda effect: True,
     "waiting": lambda effect: effect.suspends,
     "looked_up": lambda effect: effect.is_looked_up,
+    "undone_if_lost": lambda effect: effect.is_looked_up and effect.undone is not None,
     "remade": lambda effect: effect.is_looked_up and not effect.is_single,
     "lagging": lambda effect: effect.lag is not None,
     "undoable": lambda effect: effect.undone is not None,
