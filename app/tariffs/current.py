@@ -9,13 +9,16 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from app import db, telemetry
+import structlog
+
+from app import db
 from app.errors import Unavailable
 from app.settings import SettingsInvalid
 from app.tariffs.book import Cost, PriceBook
 from app.tariffs.rows import ANY_TIER, Price, Tariff
 
-log = telemetry.logger(__name__)
+# Not that of app.telemetry: platforms import this module before the metrics know their folder.
+log = structlog.get_logger()
 
 FRESH_SECONDS = 30.0
 """How long rows are used before they are read again."""

@@ -43,7 +43,7 @@ def test_a_tick_fires_what_is_due_and_comes_again_within_a_second(
 def test_celerys_own_entries_are_still_published(beat: Any) -> None:
     jobs = {
         *("probe_platforms", "clean_uploads", "clean_schedules", "clean_events_in"),
-        *("clean_flow", "forget_webhooks", "clean_starts", "archive"),
+        *("clean_flow", "forget_webhooks", "clean_starts", "archive", "reconcile_money"),
     }
     assert jobs == set(beat.schedule)
     for entry in beat.schedule.values():
