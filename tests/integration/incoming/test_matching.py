@@ -119,8 +119,12 @@ def test_one_event_starts_so_many_workflows_and_no_more(kernel: Kernel) -> None:
     matching.match_at_once(ids)
     assert [outcome for outcome, _ in outcomes()].count("stopped") == 5
     assert "which is the most" in next(str(why) for what, why in outcomes() if what == "stopped")
-    make_due()
-    reconcile()
+    # A pass handles as many as it can in its time.
+    for _ in range(matching.MOST_STARTS):
+        make_due()
+        reconcile()
+        if not any(outcome == "pending" for outcome, _ in outcomes()):
+            break
     assert [outcome for outcome, _ in outcomes()].count("started") == matching.MOST_STARTS
 
 
