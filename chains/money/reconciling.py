@@ -16,7 +16,7 @@ import structlog
 
 import tasks
 from app import db, ledger
-from app.errors import NotConfigured, Outcome
+from app.errors import InvalidInput, NotConfigured, Outcome
 from app.ledger import Booked
 from app.money.facts import Book, Fact
 from app.money.statements import Movement, difference_of
@@ -52,7 +52,7 @@ def reconcile_due(seconds: float) -> Json:
     total: Json = {"days": 0, "movements": 0, "booked": 0, "differences": 0, "failed": 0}
     for platform in stating():
         try:
-            for day in _due(platform.name):
+            for day in due(platform.name):
                 done = reconcile_day(platform, day, until=until)
                 if done is None:
                     break
@@ -76,14 +76,19 @@ def reconcile_day(
 ) -> Json | None:
     """Compare one day (UTC), from where an earlier run was interrupted.
 
-    `again`: from its beginning, also if it is compared already. Returns the counts; None if
+    `again`: from its beginning, also if it is compared already. A day that is not over is compared
+    as far as it is stated, and again when it is over. Returns the counts; None if
     `time.monotonic()` has passed `until` before the day's end. Raises an Outcome if the platform
-    does not answer.
+    does not answer, and InvalidInput if the day has not begun.
     """
     assert platform.statement is not None
     since = datetime.combine(day, datetime.min.time(), UTC)
     end = since + timedelta(days=1)
-    cursor = _begin(platform.name, day, again=again)
+    now = _now()
+    if now < since:
+        raise InvalidInput(f"the day {day} has not begun: there is no statement of it yet")
+    is_over = now >= end + LATE
+    cursor = _begin(platform.name, day, again=again) if is_over else None
     counts = {"days": 1, "movements": 0, "booked": 0, "differences": 0}
     is_last = False
     while not is_last:
@@ -95,12 +100,14 @@ def reconcile_day(
         counts["booked"] += number
         counts["differences"] += found
         cursor, is_last = page.following, page.following is None
-        _note_progress(platform.name, day, cursor, len(page.movements))
+        if is_over:
+            _note_progress(platform.name, day, cursor, len(page.movements))
     left = ledger.missing_there(
         platform.name, SETTLED_KINDS, since, end, Book(platform.name).settling
     )
     counts["differences"] += sum(ledger.note(day, each) for each in left)
-    db.call(_DONE, (platform.name, day))
+    if is_over:
+        db.call(_DONE, (platform.name, day))
     return counts
 
 
@@ -143,13 +150,22 @@ def _facts(movement: Movement, known: Any) -> Iterator[Fact]:
     yield from movement.own
 
 
-def _due(platform: str) -> list[date]:
-    """The days that are over and not compared yet, oldest first, at most MOST_DAYS."""
-    row = db.call(_LAST, (platform,))
+def due(platform: str) -> list[date]:
+    """The days that are over and not compared yet, oldest first, at most MOST_DAYS.
+
+    They begin with the oldest day that was ever begun: a day that was compared by hand leaves those
+    before it due. Without any, the last day that is over is due.
+    """
+    over = (_now() - LATE - timedelta(days=1)).astimezone(UTC).date()
+    found = db.patiently(lambda: db.rows(_DUE, (platform, over, over, platform, MOST_DAYS)))
+    return [row["day"] for row in found]
+
+
+def _now() -> datetime:
+    row = db.call("SELECT playalter_now() AS now", ())
     assert row is not None
-    over = (row["now"] - LATE - timedelta(days=1)).astimezone(UTC).date()
-    first: date = row["done"] + timedelta(days=1) if row["done"] else row["begun"] or over
-    return [first + timedelta(days=n) for n in range(min((over - first).days + 1, MOST_DAYS))]
+    now: datetime = row["now"]
+    return now
 
 
 def _begin(platform: str, day: date, *, again: bool) -> str | None:
@@ -161,10 +177,14 @@ def _note_progress(platform: str, day: date, cursor: str | None, number: int) ->
     db.call(_PROGRESS, (cursor, number, platform, day))
 
 
-_LAST = """
-SELECT playalter_now() AS now, max(day) FILTER (WHERE completed_at IS NOT NULL) AS done,
-       min(day) AS begun
-  FROM ledger_days WHERE platform = %s
+_DUE = """
+SELECT due.day::date AS day
+  FROM generate_series(
+         coalesce((SELECT min(day) FROM ledger_days WHERE platform = %s), %s)::timestamp,
+         %s::timestamp, interval '1 day') AS due (day)
+ WHERE NOT EXISTS (SELECT FROM ledger_days AS d
+                    WHERE d.platform = %s AND d.day = due.day::date AND d.completed_at IS NOT NULL)
+ ORDER BY 1 LIMIT %s
 """
 _BEGIN = """
 INSERT INTO ledger_days AS d (platform, day) VALUES (%s, %s)

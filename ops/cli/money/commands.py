@@ -159,7 +159,7 @@ def explain(difference: UUID, note: str) -> None:
 def reconcile(day: datetime | None, is_json: bool) -> None:
     """Compare the ledger with the platforms' statements (needs the settings of the server)."""
     configured(is_demo_allowed=True)
-    from app.errors import NotConfigured, Outcome, Unavailable
+    from app.errors import InvalidInput, NotConfigured, Outcome, Unavailable
     from chains.money import reconciling
 
     try:
@@ -172,6 +172,8 @@ def reconcile(day: datetime | None, is_json: bool) -> None:
                     found = reconciling.reconcile_day(platform, day.date(), again=True)
                     for name, number in (found or {}).items():
                         done[name] += number
+    except InvalidInput as err:
+        raise click.BadParameter(err.message, param_hint="--day") from err
     except (NotConfigured, Outcome, Unavailable) as err:
         leave(UNREACHABLE, err.message)
     if is_json:

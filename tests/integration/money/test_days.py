@@ -1,0 +1,49 @@
+"""Which days are compared with a statement, and what a run that was interrupted leaves behind."""
+
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from app import db
+from app.errors import InvalidInput
+from chains.money.reconciling import due, reconcile_day
+from tests.integration.conftest import Kernel
+from tests.integration.money.test_reconciling import Bank
+
+
+def now() -> datetime:
+    """The time by the database."""
+    found: datetime = db.row("SELECT playalter_now() AS now", ())["now"]
+    return found
+
+
+def test_a_day_compared_by_hand_leaves_the_days_before_it_due(kernel: Kernel) -> None:
+    today = now().date()
+    first = today - timedelta(days=9)
+    reconcile_day(Bank().platform, first)
+    before = due("stripe")
+    by_hand = today - timedelta(days=4)
+    reconcile_day(Bank().platform, by_hand, again=True)
+    assert before[0] == first + timedelta(days=1)
+    assert due("stripe") == [day for day in before if day != by_hand]
+
+
+def test_without_any_day_the_last_one_that_is_over_is_due(kernel: Kernel) -> None:
+    (day,) = due("stripe")
+    assert now().date() - day in (timedelta(days=1), timedelta(days=2))
+
+
+def test_a_day_that_has_not_begun_is_refused_and_stops_nothing(kernel: Kernel) -> None:
+    reconcile_day(Bank().platform, now().date() - timedelta(days=9))
+    before = due("stripe")
+    with pytest.raises(InvalidInput, match="has not begun"):
+        reconcile_day(Bank().platform, date(2126, 11, 20), again=True)
+    assert due("stripe") == before != []
+
+
+def test_a_day_that_is_compared_while_it_runs_is_compared_again_when_it_is_over(
+    kernel: Kernel,
+) -> None:
+    done = reconcile_day(Bank().platform, now().date(), again=True)
+    assert done is not None
+    assert db.rows("SELECT day FROM ledger_days", ()) == []
