@@ -116,19 +116,20 @@ def _compare(platform: str, day: date, movements: Any) -> tuple[int, int]:
     settling = Book(platform).settling
     keys = [each.settles for each in movements if each.settles is not None]
     known = ledger.booked(keys, settling)
-    told = [fact for each in movements if each.settles not in known for fact in each.told]
-    verdicts = ledger.book(*told, source="reconciliation")
-    now_known = {**ledger.booked([fact.key for fact in told], settling), **known} if told else known
-    own = [fact for each in movements for fact in _facts(each, now_known)]
-    verdicts += ledger.book(*own, source="reconciliation")
     differences, agreed = 0, []
     for each in movements:
         before = None if each.settles is None else known.get(each.settles)
         found = difference_of(each, None if before is None else before.money)
         if found is not None:
+            # Before the fact is booked: a run that dies in between finds it missing again.
             differences += ledger.note(day, found)
         elif before is not None and before.source != "reconciliation":
             agreed.append(each.settles)
+    told = [fact for each in movements if each.settles not in known for fact in each.told]
+    verdicts = ledger.book(*told, source="reconciliation")
+    now_known = {**ledger.booked([fact.key for fact in told], settling), **known} if told else known
+    own = [fact for each in movements for fact in _facts(each, now_known)]
+    verdicts += ledger.book(*own, source="reconciliation")
     ledger.agreed(agreed)
     return verdicts.count("booked"), differences
 

@@ -3,12 +3,20 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from psycopg2.errors import CheckViolation
 
 from app import db
 from app.errors import InvalidInput
 from chains.money.reconciling import due, reconcile_day
 from tests.integration.conftest import Kernel
-from tests.integration.money.test_reconciling import Bank
+from tests.integration.money.test_reconciling import (
+    Bank,
+    balances,
+    charge,
+    compare,
+    differing,
+    transaction,
+)
 
 
 def now() -> datetime:
@@ -47,3 +55,24 @@ def test_a_day_that_is_compared_while_it_runs_is_compared_again_when_it_is_over(
     done = reconcile_day(Bank().platform, now().date(), again=True)
     assert done is not None
     assert db.rows("SELECT day FROM ledger_days", ()) == []
+
+
+def test_a_run_that_ends_after_it_has_booked_a_missing_payment_loses_no_difference(
+    kernel: Kernel,
+) -> None:
+    bank = Bank(transaction("charge", charge("ch_9", 1000), 1000))
+    db.call(_REFUSE_SETTLEMENTS, ())
+    with pytest.raises(CheckViolation, match="no settlement today"):
+        compare(bank)
+    db.call("ALTER TABLE ledger_entries DISABLE TRIGGER refuse_settlements", ())
+    compare(bank)
+    assert differing() == [("missing_here", "stripe:ch_9:capture", None, 1000)]
+    assert balances() == {("revenue", "EUR"): -1000, ("stripe:balance", "EUR"): 1000}
+
+
+_REFUSE_SETTLEMENTS = """
+CREATE FUNCTION refuse_settlements() RETURNS trigger LANGUAGE plpgsql AS
+  'BEGIN RAISE ''no settlement today'' USING ERRCODE = ''check_violation''; END';
+CREATE TRIGGER refuse_settlements BEFORE INSERT ON ledger_entries
+  FOR EACH ROW WHEN (NEW.kind = 'settlement') EXECUTE FUNCTION refuse_settlements()
+"""
