@@ -44,6 +44,8 @@ KINDS = (
     "adjustment",
 )
 SOURCES = ("step", "webhook", "reconciliation")
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What is raised where an object of a platform lacks a field or has an odd value in one."""
 MOST_AMOUNT = 2**62
 """An amount that the ledger can hold and still add up."""
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.money.currencies import decimals_of
-from app.money.facts import Fact, Money
+from app.money.facts import Fact, Money, key_of
 
-DIFFERENCES = ("missing_here", "missing_there", "other_amount")
+DIFFERENCES = ("missing_here", "missing_there", "other_amount", "unreadable")
 _ROUNDING = 1
 _RATE_PRECISION = 1e-5
 """A rate is stated with about six digits."""
@@ -42,10 +42,14 @@ class Movement:
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a statement. `following` is the cursor of the next part; None: this is the last."""
+    """A part of a statement. `following` is the cursor of the next part; None: this is the last.
+
+    `unreadable` are the ids of the movements in it that cannot be read.
+    """
 
     movements: Sequence[Movement]
     following: str | None
+    unreadable: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,12 @@ class Difference:
     ours: Money | None
     theirs: Money | None
     external_id: str | None = None
+
+
+def unreadable(platform: str, movement_id: str) -> Difference:
+    """The difference that a movement makes which cannot be read, and so is not booked."""
+    about = key_of(platform, movement_id, "movement")
+    return Difference("unreadable", about, platform, None, None, movement_id)
 
 
 def difference_of(movement: Movement, booked: Money | None) -> Difference | None:

@@ -18,8 +18,8 @@ import tasks
 from app import db, ledger
 from app.errors import InvalidInput, NotConfigured, Outcome
 from app.ledger import Booked
-from app.money.facts import Book, Fact
-from app.money.statements import Movement, difference_of
+from app.money.facts import UNREADABLE, Book, Fact
+from app.money.statements import Movement, difference_of, unreadable
 from app.platform import Json, Platform
 
 log = structlog.get_logger()
@@ -63,6 +63,10 @@ def reconcile_due(seconds: float) -> Json:
         except Outcome as err:
             log.warning("ledger.not_reconciled", platform=platform.name, error=err.message)
             total["failed"] += 1
+        except UNREADABLE as err:
+            # A statement that cannot be read at all must not keep those of the others away.
+            log.error("ledger.statement_unreadable", platform=platform.name, exc_info=err)
+            total["failed"] += 1
     return total
 
 
@@ -96,12 +100,14 @@ def reconcile_day(
             return None
         page = platform.statement(since, end + LATE, cursor)
         number, found = _compare(platform.name, day, page.movements)
-        counts["movements"] += len(page.movements)
+        found += sum(ledger.note(day, unreadable(platform.name, each)) for each in page.unreadable)
+        number_read = len(page.movements) + len(page.unreadable)
+        counts["movements"] += number_read
         counts["booked"] += number
         counts["differences"] += found
         cursor, is_last = page.following, page.following is None
         if is_over:
-            _note_progress(platform.name, day, cursor, len(page.movements))
+            _note_progress(platform.name, day, cursor, number_read)
     left = ledger.missing_there(
         platform.name, SETTLED_KINDS, since, end, Book(platform.name).settling
     )
@@ -125,6 +131,7 @@ def _compare(platform: str, day: date, movements: Any) -> tuple[int, int]:
             differences += ledger.note(day, found)
         elif before is not None and before.source != "reconciliation":
             agreed.append(each.settles)
+        agreed.append(unreadable(platform, each.id).about)
     told = [fact for each in movements if each.settles not in known for fact in each.told]
     verdicts = ledger.book(*told, source="reconciliation")
     now_known = {**ledger.booked([fact.key for fact in told], settling), **known} if told else known

@@ -4,15 +4,19 @@ https://docs.stripe.com/reports/balance-transaction-types
 https://docs.stripe.com/reports/reporting-categories
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from app.money.facts import Fact, Money, key_of, moved
+import structlog
+
+from app.money.facts import UNREADABLE, Fact, Money, key_of, moved
 from app.money.statements import Movement, Page
 from app.platform import Json
 from tasks.stripe import books
 from tasks.stripe.books import BOOK, KIND_OF
 from tasks.stripe.client import api
+
+log = structlog.get_logger()
 
 _TOLD = ("capture", "refund", "refund_failed", "dispute", "dispute_reinstated")
 """The kinds of facts that a step or a webhook tells. Webhooks tell of payouts too, but a payout
@@ -23,9 +27,20 @@ _FEES = ("fee", "network_cost", "tax")
 def read(since: datetime, until: datetime, cursor: str | None) -> Page:
     """A part of the statement of an interval; raises an Outcome if Stripe does not answer."""
     page = api().balance_transactions(since, until, cursor)
-    found = [movement(txn) for txn in page["data"]]
     following = page["data"][-1]["id"] if page["has_more"] and page["data"] else None
-    return Page(found, following)
+    return stated(page["data"], following)
+
+
+def stated(transactions: Sequence[Json], following: str | None) -> Page:
+    """A part of a statement with these balance transactions; one that cannot be read stops none."""
+    found, unreadable = [], []
+    for txn in transactions:
+        try:
+            found.append(movement(txn))
+        except UNREADABLE as err:
+            log.error("ledger.movement_unreadable", movement=txn["id"], exc_info=err)
+            unreadable.append(txn["id"])
+    return Page(found, following, unreadable)
 
 
 def movement(txn: Json) -> Movement:

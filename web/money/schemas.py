@@ -172,8 +172,8 @@ class Difference(BaseModel):
 
     id: UUID
     day: date
-    kind: Literal["missing_here", "missing_there", "other_amount"]
-    about: str = Field(description="The key of the fact.")
+    kind: Literal["missing_here", "missing_there", "other_amount", "unreadable"]
+    about: str = Field(description="The key of the fact; `unreadable`: of the movement.")
     platform: str
     external_id: str | None
     workflow_id: UUID | None

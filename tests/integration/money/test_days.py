@@ -7,6 +7,7 @@ from psycopg2.errors import CheckViolation
 
 from app import db
 from app.errors import InvalidInput
+from app.platform import Json
 from chains.money.reconciling import due, reconcile_day
 from tests.integration.conftest import Kernel
 from tests.integration.money.test_reconciling import (
@@ -21,7 +22,9 @@ from tests.integration.money.test_reconciling import (
 
 def now() -> datetime:
     """The time by the database."""
-    found: datetime = db.row("SELECT playalter_now() AS now", ())["now"]
+    row = db.row("SELECT playalter_now() AS now", ())
+    assert row is not None
+    found: datetime = row["now"]
     return found
 
 
@@ -76,3 +79,27 @@ CREATE FUNCTION refuse_settlements() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER refuse_settlements BEFORE INSERT ON ledger_entries
   FOR EACH ROW WHEN (NEW.kind = 'settlement') EXECUTE FUNCTION refuse_settlements()
 """
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        transaction("topup", None, 10, currency="usdc"),
+        transaction("charge", {"id": "ch_1", "object": "charge"}, 1000),
+        transaction("charge", charge("ch_1", 1000), 1000) | {"fee": "5"},
+        transaction("charge", charge("ch_1", 1000), 1000) | {"amount": None},
+    ],
+    ids=["currency", "source", "fee", "amount"],
+)
+def test_a_movement_that_cannot_be_read_is_shown_and_stops_nothing(
+    kernel: Kernel, odd: Json
+) -> None:
+    odd |= {"id": "txn_odd"}
+    bank = Bank(odd, transaction("fee", None, -5))
+    assert compare(bank) == {"days": 1, "movements": 2, "booked": 1, "differences": 1}
+    assert differing() == [("unreadable", "stripe:txn_odd:movement", None, None)]
+    assert balances() == {("stripe:fees", "EUR"): 5, ("stripe:balance", "EUR"): -5}
+    bank.transactions[0] = transaction("topup", None, 10) | {"id": "txn_odd"}
+    compare(bank, again=True)
+    assert differing() == []
+    assert balances()["stripe:balance", "EUR"] == 5

@@ -47,7 +47,7 @@ class Bank:
         start = 0 if cursor is None else [each["id"] for each in inside].index(cursor) + 1
         shown = inside[start : start + 2]
         following = shown[-1]["id"] if len(inside) > start + 2 else None
-        return Page([statement.movement(each) for each in shown], following)
+        return statement.stated(shown, following)
 
 
 def transaction(

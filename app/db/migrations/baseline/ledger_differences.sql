@@ -1,6 +1,7 @@
 -- Where the ledger and the statement of a platform differ. about: the key of the fact. ours, theirs:
--- the amounts in minor units, null where one side has nothing. A row is open until a person explains it,
--- or a later reconciliation finds the two sides equal.
+-- the amounts in minor units, null where one side has nothing. unreadable: a movement of the statement
+-- that is not booked; about names it by its id. A row is open until a person explains it, or a later
+-- reconciliation finds the two sides equal.
 CREATE TABLE ledger_differences (
   id uuid DEFAULT uuidv7() PRIMARY KEY,
   found_at timestamptz DEFAULT clock_timestamp() NOT NULL,
@@ -18,7 +19,7 @@ CREATE TABLE ledger_differences (
   note text,
   CONSTRAINT ledger_differences_once UNIQUE (about, kind),
   CONSTRAINT ledger_differences_kind CHECK (
-    kind IN ('missing_here', 'missing_there', 'other_amount'))
+    kind IN ('missing_here', 'missing_there', 'other_amount', 'unreadable'))
 );
 
 CREATE INDEX ledger_differences_open ON ledger_differences (id) WHERE explained_at IS NULL;
