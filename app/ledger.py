@@ -92,7 +92,8 @@ SELECT e.fact_key, e.source, l.amount, l.currency
 def missing_there(
     platform: str, kinds: Sequence[str], since: datetime, until: datetime, account: str
 ) -> list[Difference]:
-    """The facts of a time, of these kinds, that no statement of the platform has settled.
+    """The facts of these kinds that no statement of the platform has settled: those before `until`
+    that happened or were recorded from `since` on.
 
     `account` is that of what is not settled yet.
     """

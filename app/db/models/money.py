@@ -45,6 +45,7 @@ class LedgerEntryRow(Base):
             postgresql_where=text("workflow_id IS NOT NULL"),
         ),
         Index("ledger_entries_by_time", "occurred_at"),
+        Index("ledger_entries_recorded", "recorded_at", postgresql_using="brin"),
         Index("ledger_entries_of", "of_key", postgresql_where=text("of_key IS NOT NULL")),
     )
 

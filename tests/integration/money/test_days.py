@@ -5,14 +5,16 @@ from datetime import date, datetime, timedelta
 import pytest
 from psycopg2.errors import CheckViolation
 
-from app import db
+from app import db, ledger
 from app.errors import InvalidInput
 from app.platform import Json
 from chains.money.reconciling import due, reconcile_day
 from tests.integration.conftest import Kernel
 from tests.integration.money.test_reconciling import (
+    DAY,
     Bank,
     balances,
+    capture,
     charge,
     compare,
     differing,
@@ -103,3 +105,13 @@ def test_a_movement_that_cannot_be_read_is_shown_and_stops_nothing(
     compare(bank, again=True)
     assert differing() == []
     assert balances()["stripe:balance", "EUR"] == 5
+
+
+def test_a_fact_that_is_told_after_its_day_was_compared_is_looked_for(kernel: Kernel) -> None:
+    compare(Bank())
+    ledger.book(capture(), source="webhook")
+    assert differing() == []
+    compare(Bank(), DAY + timedelta(days=1))
+    assert differing() == [("missing_there", "stripe:ch_1:capture", 4900, None)]
+    compare(Bank(), DAY + timedelta(days=2))
+    assert len(differing()) == 1

@@ -36,6 +36,7 @@ CREATE TABLE ledger_entries (
 CREATE INDEX ledger_entries_by_user ON ledger_entries (user_id, id);
 CREATE INDEX ledger_entries_by_workflow ON ledger_entries (workflow_id) WHERE workflow_id IS NOT NULL;
 CREATE INDEX ledger_entries_by_time ON ledger_entries (occurred_at);
+CREATE INDEX ledger_entries_recorded ON ledger_entries USING brin (recorded_at);
 CREATE INDEX ledger_entries_of ON ledger_entries (of_key) WHERE of_key IS NOT NULL;
 
 CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON ledger_entries
