@@ -30,7 +30,6 @@ KINDS = (
     "authorization",
     "authorization_released",
     "capture",
-    "partial_capture_reversal",
     "refund",
     "refund_failed",
     "dispute",

@@ -24,9 +24,11 @@ class Movement:
     `money` is the amount before fees, in the settlement currency; it is negative if the balance is
     less by it. `settles` is the key of the fact that it settles, None if it stands for itself.
     `rate` is the units of `money`'s currency for one of the presentment currency, None if nothing
-    was exchanged. `own` are the facts that only the statement tells, such as fees. `told` are those
-    by which the movement is booked if nobody has told the fact that it settles. `is_told`: a step
-    or a webhook tells each such fact, so that it is a difference if none has.
+    was exchanged. `part` is what it moves of the fact, in the presentment currency, if several
+    movements settle the fact; None if this one settles the whole. `own` are the facts that only the
+    statement tells, such as fees. `told` are those by which the movement is booked if nobody has
+    told the fact that it settles. `is_told`: a step or a webhook tells each such fact, so that it
+    is a difference if none has.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Movement:
     money: Money
     settles: str | None = None
     rate: float | None = None
+    part: Money | None = None
     told: tuple[Fact, ...] = ()
     own: tuple[Fact, ...] = ()
     is_told: bool = False
@@ -84,7 +87,7 @@ def difference_of(movement: Movement, booked: Money | None) -> Difference | None
         if movement.told and not movement.is_told:
             return None
         kind = "missing_here"
-    elif is_same(movement.money, booked, movement.rate):
+    elif is_same(movement.money, movement.part or booked, movement.rate):
         return None
     else:
         kind = "other_amount"

@@ -29,7 +29,6 @@ LATE = timedelta(hours=1)
 end of a day may stand in the statement of the next."""
 SETTLED_KINDS = (
     "capture",
-    "partial_capture_reversal",
     "refund",
     "refund_failed",
     "dispute",
@@ -146,11 +145,12 @@ def _facts(movement: Movement, known: Any) -> Iterator[Fact]:
     if movement.settles is not None and movement.money.amount:
         book, found = Book(movement.platform), known.get(movement.settles)
         assert found is None or isinstance(found, Booked)
-        is_exchanged = found is not None and found.money.currency != movement.money.currency
+        booked = None if found is None else found.money
+        is_exchanged = booked is not None and booked.currency != movement.money.currency
         yield book.fact(
             "exchange" if is_exchanged else "settlement",
             movement.id,
-            book.settled(movement.money, found.money if found and is_exchanged else None),
+            book.settled(movement.money, (movement.part or booked) if is_exchanged else None),
             of_key=movement.settles,
             occurred_at=movement.at,
             external_ids={"balance_transaction": movement.id},

@@ -29,9 +29,7 @@ def capture(call: Call, taken: Json) -> None:
     call.book(
         books.authorized(payment, charged, currency),
         books.released(payment, charged, currency),
-        *books.captured(
-            taken["charge"], payment, amount=taken["amount"], charged=charged, currency=currency
-        ),
+        books.captured(taken["charge"], payment, amount=taken["amount"], currency=currency),
     )
 
 

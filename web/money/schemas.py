@@ -18,7 +18,6 @@ Kind = Literal[
     "authorization",
     "authorization_released",
     "capture",
-    "partial_capture_reversal",
     "refund",
     "refund_failed",
     "dispute",

@@ -258,13 +258,12 @@ def charge(**changes: Any) -> Json:
     } | changes
 
 
-def test_a_partial_capture_is_booked_as_stripe_books_it() -> None:
+def test_a_partial_capture_is_booked_with_what_is_captured() -> None:
     facts = books.charge_facts(charge(captured=True, amount_captured=700))
     assert [(fact.kind, max(line.money.amount for line in fact.lines)) for fact in facts] == [
         ("authorization", 1000),
         ("authorization_released", 1000),
-        ("capture", 1000),
-        ("partial_capture_reversal", 300),
+        ("capture", 700),
     ]
 
 
@@ -277,6 +276,29 @@ def test_a_hold_that_expires_is_over(kernel: Kernel, vendors: Vendors) -> None:
     assert balances() == {}
     (entry,) = entries("authorization_released")
     assert (entry["source"], entry["step_key"]) == ("webhook", "hold")
+
+
+def test_a_hold_that_is_canceled_elsewhere_is_over(kernel: Kernel, vendors: Vendors) -> None:
+    held = authorize_through(kernel)
+    canceled = api().cancel_payment_intent(held)
+    assert balances()["stripe:authorized"] == AMOUNT
+    told("payment_intent.canceled", canceled)
+    assert balances() == {}
+    assert {entry["source"] for entry in entries("authorization_released")} == {"webhook"}
+
+
+def test_a_payment_that_was_declined_and_canceled_held_nothing() -> None:
+    declined: Json = {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "status": "canceled",
+        "amount": AMOUNT,
+        "currency": "eur",
+        "latest_charge": "ch_1",
+    }
+    assert len(books.canceled_facts(declined)) == 2
+    assert books.canceled_facts(declined | {"last_payment_error": {"code": "card_declined"}}) == []
+    assert books.canceled_facts(declined | {"latest_charge": None}) == []
 
 
 def authorize_through(kernel: Kernel) -> str:

@@ -76,7 +76,7 @@ def transaction(
 
 def capture(name: str = "ch_1", amount: int = 4900, currency: str = "eur") -> Fact:
     """The fact of a capture, as a step books it, at noon of the day."""
-    (fact,) = books.captured(name, None, amount=amount, charged=amount, currency=currency)
+    fact = books.captured(name, None, amount=amount, currency=currency)
     return Fact(**{**vars(fact), "occurred_at": NOON})
 
 
@@ -147,17 +147,42 @@ def test_an_exchange_has_both_currencies_and_adds_up_in_each(kernel: Kernel) -> 
     }
 
 
-def test_a_partial_capture_is_no_difference(kernel: Kernel) -> None:
-    facts = books.captured("ch_1", "pi_1", amount=700, charged=1000, currency="eur")
-    ledger.book(*facts, source="step")
-    bank = Bank(
-        transaction("charge", "ch_1", 1000, fee=59),
-        transaction("partial_capture_reversal", "ch_1", -300, fee=-9),
+@pytest.mark.parametrize("rate", [None, 1.1])
+@pytest.mark.parametrize(
+    "parts",
+    [[("charge", 700, 50)], [("charge", 1000, 59), ("partial_capture_reversal", -300, -9)]],
+    ids=["in one transaction", "in two, as before 2025-03-31.basil"],
+)
+def test_a_partial_capture_is_no_difference(
+    kernel: Kernel, parts: list[tuple[str, int, int]], rate: float | None
+) -> None:
+    ledger.book(books.captured("ch_1", "pi_1", amount=700, currency="eur"), source="step")
+    about = charge("ch_1", 1000) | {"amount_captured": 700}
+    currency = "eur" if rate is None else "usd"
+    compare(
+        Bank(
+            *(
+                transaction(
+                    category,
+                    about,
+                    round(amount * (rate or 1)),
+                    fee=fee,
+                    currency=currency,
+                    rate=rate,
+                )
+                for category, amount, fee in parts
+            )
+        )
     )
-    compare(bank)
     assert differing() == []
-    assert balances()["stripe:balance", "EUR"] == 700 - 50
+    assert balances()["stripe:balance", currency.upper()] == round(700 * (rate or 1)) - 50
     assert ("stripe:settling", "EUR") not in balances()
+
+
+def test_a_part_of_a_capture_that_was_booked_otherwise_is_a_difference(kernel: Kernel) -> None:
+    ledger.book(capture(amount=650), source="step")
+    compare(Bank(transaction("charge", charge("ch_1", 1000) | {"amount_captured": 700}, 700)))
+    assert differing() == [("other_amount", "stripe:ch_1:capture", 650, 700)]
 
 
 def test_an_amount_that_differs_is_shown_from_both_sides(kernel: Kernel) -> None:

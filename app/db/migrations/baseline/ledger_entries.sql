@@ -27,8 +27,7 @@ CREATE TABLE ledger_entries (
   external_ids jsonb DEFAULT '{}' NOT NULL,
   CONSTRAINT ledger_entries_once UNIQUE (fact_key),
   CONSTRAINT ledger_entries_kind CHECK (kind IN (
-    'authorization', 'authorization_released', 'capture', 'partial_capture_reversal', 'refund',
-    'refund_failed', 'dispute', 'dispute_reinstated', 'payout', 'payout_reversal', 'settlement',
+    'authorization', 'authorization_released', 'capture', 'refund', 'refund_failed', 'dispute', 'dispute_reinstated', 'payout', 'payout_reversal', 'settlement',
     'exchange', 'fee', 'dispute_fee', 'adjustment')),
   CONSTRAINT ledger_entries_source CHECK (source IN ('step', 'webhook', 'reconciliation'))
 );
