@@ -132,6 +132,11 @@ def with_options(known: Json, params: Json) -> Json:
     return {**known, **given, "card": card | (given.get("card") or {})}
 
 
+def taken(charge: Json) -> int:
+    """Return what a captured charge has taken, or will take if the bank has not paid it yet."""
+    return int(charge["amount_captured"] or charge["amount"])
+
+
 def new_charge(
     intent: Json, method: Json, decline: Decline | None, now: int, is_authenticated: bool = False
 ) -> Json:

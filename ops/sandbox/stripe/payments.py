@@ -135,7 +135,9 @@ class Payments:
         if not is_final and multicapture != "available":
             raise error(400, NO_MULTICAPTURE, "parameter_invalid", "final_capture")
         is_final = is_final or amount == left
-        self._take(charge, amount, is_first=left == charge["amount"], is_final=is_final)
+        charge["captured"] = True
+        charge["amount_captured"] += amount
+        self.charging.book(charge, amount)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent["amount_received"] += amount
         intent["amount_capturable"] = 0 if is_final else left - amount
@@ -155,31 +157,19 @@ class Payments:
         refuse_unknown(params, ("cancellation_reason",))
         if intent["status"] not in states.CANCELABLE:
             raise states.uncancelable(intent)
-        self._end(call, intent, params.get("cancellation_reason"), "charge.refunded")
+        self._end(call, intent, params.get("cancellation_reason"))
         return reply(intent)
 
-    def _take(self, charge: Json, amount: int, *, is_first: bool, is_final: bool) -> None:
-        """Book a capture: one for all takes the whole hold and gives back what it leaves."""
-        charge["captured"] = True
-        charge["amount_captured"] += amount
-        if is_first and is_final:
-            self.charging.book(charge, charge["amount"])
-            if amount < charge["amount"]:
-                self.account.ledger.reverse_uncaptured(charge, amount)
-        else:
-            self.charging.book(charge, amount)
-        if is_final:
-            charge["amount_refunded"] = charge["amount"] - charge["amount_captured"]
-
-    def _end(self, call: Call | None, intent: Json, reason: str | None, event: str) -> None:
+    def _end(self, call: Call | None, intent: Json, reason: str | None) -> None:
+        """Release the hold. The charge of a hold that is canceled says nothing of it, since
+        2025-03-31.basil; that of one that expires has an event."""
         account = self.account
         if intent["status"] == "requires_capture":
             account.clock.drop(EXPIRE, intent["id"])
             charge = account.charge_of(intent)
-            is_whole = charge["amount_captured"] == 0
-            charge |= {"amount_refunded": charge["amount"] - charge["amount_captured"]}
-            account.save(call, charge | {"refunded": is_whole}, event)
-            if not is_whole:
+            if reason == "expired":
+                account.save(call, charge, "charge.expired")
+            if charge["amount_captured"]:
                 # What was captured before stays taken.
                 intent |= {"status": "succeeded", "amount_capturable": 0}
                 account.save(call, intent, "payment_intent.succeeded")
@@ -197,7 +187,7 @@ class Payments:
     def _expire(self, intent_id: str) -> None:
         intent = self.intent(intent_id)
         if intent["status"] == "requires_capture":
-            self._end(None, intent, "expired", "charge.expired")
+            self._end(None, intent, "expired")
 
     def _attach(self, intent: Json, name: str) -> None:
         if name in cards.CARDS:

@@ -46,7 +46,7 @@ class Refunds:
         booked = self._account.ledger.book(refund, "refund", "refund", -amount)
         refund["balance_transaction"] = booked["id"]
         charge["amount_refunded"] += amount
-        charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
+        charge["refunded"] = charge["amount_refunded"] >= shapes.taken(charge)
         self._account.save(call, refund, "refund.created")
         self._account.save(call, charge, "charge.refunded")
         self._account.note(call, "refunds", refund)
@@ -106,7 +106,7 @@ class Refunds:
         if charge["disputed"] and not self._is_refundable(charge):
             message = f"Charge {charge['id']} has been charged back; cannot issue a refund."
             raise error(400, message, "charge_disputed", executed=True)
-        left = charge["amount"] - charge["amount_refunded"]
+        left = shapes.taken(charge) - charge["amount_refunded"]
         amount = integer(params, "amount", left)
         if amount < 1:
             raise error(400, "Invalid positive integer", "parameter_invalid_integer", "amount")
@@ -157,17 +157,18 @@ class Refunds:
         if "payment_intent" in params:
             intent = self._payments.intent(params["payment_intent"], "payment_intent")
             charge = account.charge_of(intent) if intent["latest_charge"] else None
-            if charge is None or not charge["captured"]:
-                message = (
-                    f"This PaymentIntent ({intent['id']}) does not have a successful charge to "
-                    "refund."
-                )
-                raise error(400, message, executed=True)
+            intent_id = intent["id"]
         elif "charge" in params:
             charge = account.find("charge", params["charge"], "charge")
+            intent_id = charge["payment_intent"]
         else:
             message = "One of the following params should be provided for this request: "
             raise error(400, message + "payment_intent or charge.", "parameter_missing")
+        if charge is None or not charge["captured"]:
+            message = (
+                f"This PaymentIntent ({intent_id}) does not have a successful charge to refund."
+            )
+            raise error(400, message, executed=True)
         self._payments.charging.complete(charge["id"])
         return account.find("charge", charge["id"])
 

@@ -94,23 +94,29 @@ def test_fee_schedule_and_settlement_currency_are_settings(
 def test_hold_and_its_release_move_no_money(
     sandbox: Sandbox, stripe_client: stripe.StripeClient
 ) -> None:
-    stripe_client.v1.payment_intents.cancel(authorize(stripe_client).id)
+    intent = stripe_client.v1.payment_intents.cancel(authorize(stripe_client).id)
+    charge = stripe_client.v1.charges.retrieve(str(intent.latest_charge))
+    assert (charge.captured, charge.amount_refunded, charge.refunded) == (False, 0, False)
+    with pytest.raises(stripe.InvalidRequestError, match="successful charge to refund"):
+        stripe_client.v1.refunds.create({"charge": charge.id})
     assert transactions(stripe_client) == []
     assert_books_balance(sandbox, stripe_client)
 
 
-def test_partial_capture_books_the_whole_hold_and_the_reversal_of_the_rest(
+def test_partial_capture_books_what_is_captured_and_makes_no_refund(
     sandbox: Sandbox, stripe_client: stripe.StripeClient
 ) -> None:
     intent = authorize(stripe_client, amount=10_000)
     stripe_client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 6000})
-    whole, rest = transactions(stripe_client, source=str(intent.latest_charge))
-    assert (whole.amount, whole.type, whole.reporting_category) == (10_000, "charge", "charge")
-    assert (rest.amount, rest.type) == (-4000, "refund")
-    assert rest.reporting_category == "partial_capture_reversal"
-    assert (whole.fee + rest.fee, whole.net + rest.net) == (204, 5796)
+    (booked,) = transactions(stripe_client, source=str(intent.latest_charge))
+    assert (booked.amount, booked.type, booked.reporting_category) == (6000, "charge", "charge")
+    assert (booked.fee, booked.net) == (204, 5796)
     charge = stripe_client.v1.charges.retrieve(str(intent.latest_charge))
-    assert charge.balance_transaction == whole.id
+    assert charge.balance_transaction == booked.id
+    assert (charge.amount_captured, charge.amount_refunded, charge.refunded) == (6000, 0, False)
+    refund = stripe_client.v1.refunds.create({"charge": charge.id})
+    assert refund.amount == 6000
+    assert stripe_client.v1.charges.retrieve(charge.id).refunded
     assert_books_balance(sandbox, stripe_client)
 
 

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import cards
+from ops.sandbox.stripe import objects as shapes
 from ops.sandbox.stripe.account import Account
 from ops.sandbox.stripe.money.evidence import (
     ESCALATING,
@@ -82,7 +83,7 @@ class Disputes:
         dispute: Json = {
             "id": f"du_1{token62(23)}",
             "object": "dispute",
-            "amount": charge["amount"] - charge["amount_refunded"],
+            "amount": shapes.taken(charge) - charge["amount_refunded"],
             "balance_transactions": [],
             "charge": charge["id"],
             "created": now,

@@ -59,14 +59,6 @@ class Ledger:
             self._events.tell(None, "balance.available", self.balance())
         return booked
 
-    def reverse_uncaptured(self, charge: Json, captured: int) -> Json:
-        """Book what a capture has left of an authorization, and give back the fee for it."""
-        whole, part = charge["amount"], captured
-        fees = [self.fee(self.settled(each, charge["currency"])[0]) for each in (part, whole)]
-        days = self._settings.number("stripe.available_days")
-        category = "partial_capture_reversal"
-        return self.book(charge, "refund", category, part - whole, fee=fees[0] - fees[1], days=days)
-
     def book(
         self,
         source: Json,
