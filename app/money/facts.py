@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from app.money.currencies import code_of
 
@@ -49,6 +50,10 @@ MOST_AMOUNT = 2**62
 """An amount that the ledger can hold and still add up."""
 
 
+_MOST_NAME = 500
+"""Letters of a key. PostgreSQL cannot index a text of much more."""
+
+
 @dataclass(frozen=True)
 class Money:
     """An amount in minor units of a currency, whose code is in upper case."""
@@ -58,7 +63,10 @@ class Money:
 
     @classmethod
     def of(cls, amount: int, currency: str) -> "Money":
-        """The amount with the currency's code in upper case; raises ValueError if it is none."""
+        """The amount with the currency's code in upper case; raises ValueError if it is none, or if
+        the amount is not an integer that the ledger can hold."""
+        if type(amount) is not int:
+            raise ValueError(f"an amount is an integer of minor units, not {amount!r}")
         if abs(amount) > MOST_AMOUNT:
             raise ValueError("the amount is more than the ledger can hold")
         return cls(amount, code_of(currency))
@@ -97,17 +105,26 @@ class Fact:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is no kind of fact")
+        for name in (self.key, *filter(None, (self.of_key,)), *self.external_ids.values()):
+            _check_name(name)
         if any(totals(self.lines).values()):
             raise ValueError(f"the lines of {self.key} do not add up to 0")
 
 
 def key_of(platform: str, object_id: str, kind: str) -> str:
-    """The key of a fact.
+    """The key of a fact. Raises ValueError if the id of the object is none.
 
     >>> key_of("bank", "payment_1", "capture")
     'bank:payment_1:capture'
     """
+    _check_name(object_id)
     return f"{platform}:{object_id}:{kind}"
+
+
+def _check_name(name: Any) -> None:
+    # What jsonb refuses (NUL, lone surrogates) cannot be printed either.
+    if not isinstance(name, str) or not 0 < len(name) <= _MOST_NAME or not name.isprintable():
+        raise ValueError(f"{name!r} is no id of an object, nor a key made of one")
 
 
 def totals(lines: Iterable[Line]) -> Counter[str]:

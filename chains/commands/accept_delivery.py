@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import structlog
+from psycopg2 import DataError
 
 import tasks
 from app import db, ledger
 from app.archive.restoring import restore
 from app.errors import Unavailable
 from app.keys import workflow_of
-from app.money.facts import Fact
+from app.money.facts import UNREADABLE, Fact
 from app.platform import Delivery, FailedUndo, Json
 from app.protocol.deliveries import fail_undo, keep_delivery
 from chains import waking
@@ -28,9 +29,11 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
-    _book(platform, delivery)
-    if delivery.failed_undo is not None:
-        _reopen(platform, delivery.failed_undo)
+    try:
+        _book(platform, delivery)
+    finally:
+        if delivery.failed_undo is not None:
+            _reopen(platform, delivery.failed_undo)
     return is_new
 
 
@@ -41,8 +44,8 @@ def _book(platform: str, delivery: Delivery) -> None:
     if read is None:
         return
     try:
-        facts = read(delivery.payload)
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        ledger.book(*read(delivery.payload), source="webhook")
+    except (*UNREADABLE, DataError) as err:
         # Sent again, it would be no better. The reconciliation with the platform finds what lacks.
         log.error(
             "ledger.webhook_unreadable",
@@ -50,8 +53,6 @@ def _book(platform: str, delivery: Delivery) -> None:
             delivery=delivery.delivery_id,
             exc_info=err,
         )
-        return
-    ledger.book(*facts, source="webhook")
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ import pytest
 
 from app import db
 from app.errors import Permanent, Unknown
-from app.platform import Found, Json
+from app.platform import Delivery, Found, Json
 from chains.commands.accept_delivery import accept_delivery
 from tasks.stripe import books, webhook
 from tasks.stripe.client import api
@@ -313,6 +313,25 @@ def test_an_event_that_cannot_be_read_is_accepted_and_books_nothing(
 ) -> None:
     assert told("refund.created", {"object": "refund", "id": "re_2"})
     assert balances() == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": 5}, {"id": None}, {"id": ""}, {"id": "re_\x00"}, {"id": "re_\ud800"},
+        {"id": "r" * 3000}, {"charge": "ch_\x00"}, {"amount": 10.5}, {"amount": True},
+        {"amount": 2**62 + 1}, {"currency": "usdc"}, {"created": 1e400}, {"created": 10**15},
+        {"created": "5"},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_an_odd_value_in_an_event_books_nothing_and_fails_nothing(
+    kernel: Kernel, vendors: Vendors, odd: Json
+) -> None:
+    event = {"id": "evt_1", "type": "refund.created", "data": {"object": REFUND | odd}}
+    delivery = Delivery("evt_1", "re_1", "refund.created", event)
+    assert accept_delivery("stripe", delivery)
+    assert entries("refund") == []
 
 
 @pytest.mark.parametrize(("amount", "currency"), [(550, "isk"), (1234, "kwd"), (101, "UGX")])
