@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from app.keys import workflow_of
 from app.money.facts import Book, Fact, Money, key_of
 from app.platform import Json
 
@@ -231,8 +232,9 @@ def _marked(fact: Fact, mark: str | None) -> Fact:
 
 
 def _reference(about: Json) -> str | None:
+    """The mark of our step. A shop may use the same word in its own metadata for something else."""
     mark = (about.get("metadata") or {}).get("reference")
-    return mark if isinstance(mark, str) else None
+    return mark if isinstance(mark, str) and workflow_of(mark) else None
 
 
 def _ids(about: Json, own: str, *others: str) -> Mapping[str, str]:

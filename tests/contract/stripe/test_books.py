@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import time
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -265,6 +266,15 @@ def test_a_partial_capture_is_booked_with_what_is_captured() -> None:
         ("authorization_released", 1000),
         ("capture", 700),
     ]
+
+
+def test_a_reference_of_the_shop_is_no_mark_of_a_step() -> None:
+    made = charge(captured=True, amount_captured=1000, metadata={"reference": "order-17"})
+    facts = books.charge_facts(made)
+    assert [fact.kind for fact in facts] == ["authorization", "authorization_released", "capture"]
+    assert {fact.reference for fact in facts} == {None}
+    step = f"{uuid.uuid4()}/take"
+    assert books.charge_facts(made | {"metadata": {"reference": step}}) == []
 
 
 def test_a_hold_that_expires_is_over(kernel: Kernel, vendors: Vendors) -> None:
