@@ -113,13 +113,16 @@ class Earned(BaseModel):
     """Customers' money in one currency, in minor units.
 
     `net` is the revenue less refunds, disputes and the fees of the payment platform. Fees are in
-    the currency in which the platform pays out, so they may stand in another item.
+    the currency in which the platform pays out, so they may stand in another item. `refunds` are
+    those that were paid; `refunds_failed` is what the customers' banks have refused, which is still
+    owed unless it was paid otherwise.
     """
 
     currency: str
     decimals: int
     revenue: int
     refunds: int
+    refunds_failed: int
     disputes: int
     fees: int
     net: int

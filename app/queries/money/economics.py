@@ -87,7 +87,7 @@ def _owners(connection: Any, rows: Any) -> dict[str, str]:
     return {row.id: row.email for row in found}
 
 
-_PARTS = ("revenue", "refunds", "disputes", "fees")
+_PARTS = ("revenue", "refunds", "refunds_failed", "disputes", "fees")
 
 
 def _money(row: Any) -> Json:
@@ -112,18 +112,22 @@ _USED = """
       ON u.workflow_id = e.workflow_id
 """
 _OWNERS = "SELECT id::text AS id, email FROM users WHERE id = ANY (cast(:ids AS uuid[]))"
-# A refund that failed is still owed to the customer, so it stays a refund. The name of an account
-# of fees begins with that of its platform.
+# A refund that failed has given nothing back. Whether the customer was paid otherwise since then,
+# by another refund say, the platform does not tell: so it is a part of its own, and not of the net.
+# The name of an account of fees begins with that of its platform.
 _ECONOMICS = """
 WITH money AS (
   SELECT {entry_group} AS key, l.currency,
          coalesce(-sum(l.amount) FILTER (WHERE l.account = 'revenue'), 0) AS revenue,
-         coalesce(sum(l.amount) FILTER (WHERE l.account = 'refunds'), 0) AS refunds,
+         coalesce(sum(l.amount) FILTER (WHERE l.account IN ('refunds', 'refunds_failed')), 0)
+           AS refunds,
+         coalesce(-sum(l.amount) FILTER (WHERE l.account = 'refunds_failed'), 0) AS refunds_failed,
          coalesce(sum(l.amount) FILTER (WHERE l.account = 'disputes'), 0) AS disputes,
          coalesce(sum(l.amount) FILTER (WHERE l.account = 'dispute_fees'
                                            OR l.account = e.platform || '\\:fees'), 0) AS fees
     FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id {used}
-   WHERE {entries} AND (l.account IN ('revenue', 'refunds', 'disputes', 'dispute_fees')
+   WHERE {entries} AND (l.account IN ('revenue', 'refunds', 'refunds_failed', 'disputes',
+                                          'dispute_fees')
                         OR l.account = e.platform || '\\:fees')
    GROUP BY 1, 2),
 known AS ({known}),
@@ -135,7 +139,7 @@ groups AS (
          coalesce(c.cost, 0) AS cost
     FROM costs AS c FULL JOIN (SELECT DISTINCT key FROM money) AS m ON c.key = m.key
    ORDER BY 3 DESC, 1 LIMIT :limit)
-SELECT g.*, m.currency, m.revenue, m.refunds, m.disputes, m.fees
+SELECT g.*, m.currency, m.revenue, m.refunds, m.refunds_failed, m.disputes, m.fees
   FROM groups AS g LEFT JOIN money AS m ON m.key IS NOT DISTINCT FROM g.key
  ORDER BY g.cost DESC, g.key, m.currency
 """

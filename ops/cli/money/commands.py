@@ -192,8 +192,8 @@ def economy(item: Json) -> Iterator[str]:
     yield f"{name}  {item['workflows']} workflows, cost {dollars(item['cost_micro_usd']) or '$0'}"
     for each in item["money"]:
         parts = [
-            f"{part} {amount(each[part], each)}"
-            for part in ("revenue", "refunds", "disputes", "fees")
+            f"{part.replace('_', ' ')} {amount(each[part], each)}"
+            for part in ("revenue", "refunds", "refunds_failed", "disputes", "fees")
             if each[part]
         ]
         yield f"    earned {amount(each['net'], each)}  ({', '.join(parts) or 'nothing'})"

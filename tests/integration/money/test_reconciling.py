@@ -285,3 +285,28 @@ def test_the_fee_of_a_payment_belongs_to_the_workflow_that_took_it(kernel: Kerne
     compare(Bank(transaction("charge", "ch_1", 4900, fee=172)))
     (item,), _ = money.economics(kernel.user_id, money.Entries(workflow_id=workflow), by="workflow")
     assert [(each["fees"], each["net"]) for each in item["money"]] == [(172, 4728)]
+
+
+def test_a_refund_that_failed_and_was_made_again_is_given_back_once(kernel: Kernel) -> None:
+    ledger.book(capture(amount=1000), source="step")
+    for name, status in (("re_1", "failed"), ("re_2", "succeeded")):
+        ledger.book(*books.refund_facts(refund(name, 1000, status)), source="webhook")
+    (item,), _ = money.economics(NOBODY, money.Entries(), by="definition", is_operator=True)
+    (earned,) = item["money"]
+    assert (earned["revenue"], earned["refunds"], earned["net"]) == (1000, 1000, 0)
+    assert earned["refunds_failed"] == 1000
+
+
+def refund(name: str, amount: int, status: str = "succeeded") -> Json:
+    """A refund of the charge ch_1 that has left the balance."""
+    return {
+        "id": name,
+        "object": "refund",
+        "amount": amount,
+        "currency": "eur",
+        "status": status,
+        "balance_transaction": f"txn_{name}",
+        "charge": "ch_1",
+        "metadata": {},
+        "created": int(NOON.timestamp()),
+    }
