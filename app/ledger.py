@@ -141,6 +141,15 @@ def agreed(keys: Iterable[str]) -> None:
     )
 
 
+def stated(keys: Iterable[str]) -> None:
+    """Close the differences that a statement lacks these facts: it has them, maybe otherwise."""
+    db.call(
+        "UPDATE ledger_differences SET explained_at = playalter_now(), explained_by = %s, note = %s"
+        " WHERE about = ANY (%s) AND kind = 'missing_there' AND explained_at IS NULL",
+        ("reconciliation", "a later statement has it", list(keys)),
+    )
+
+
 def explain(difference_id: UUID, by: str, note: str) -> bool:
     """Close a difference, since a person has explained it; False if there is none of this id."""
     row = db.call("SELECT explain_difference_v1(%s, %s, %s) AS found", (difference_id, by, note))

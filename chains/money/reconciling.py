@@ -8,7 +8,7 @@ interrupted goes on where it was, and two runs at once do no harm.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -98,7 +98,7 @@ def reconcile_day(
         if until is not None and time.monotonic() >= until:
             return None
         page = platform.statement(since, end + LATE, cursor)
-        number, found = _compare(platform.name, day, page.movements)
+        number, found = _compare(platform.name, day, page.movements, end)
         found += sum(ledger.note(day, unreadable(platform.name, each)) for each in page.unreadable)
         number_read = len(page.movements) + len(page.unreadable)
         counts["movements"] += number_read
@@ -116,19 +116,27 @@ def reconcile_day(
     return counts
 
 
-def _compare(platform: str, day: date, movements: Any) -> tuple[int, int]:
-    """Book what a part of a statement tells, and record the differences; how many of each."""
+def _compare(
+    platform: str, day: date, stated: Sequence[Movement], end: datetime
+) -> tuple[int, int]:
+    """Book what a part of a statement tells, and record the differences; how many of each.
+
+    What is stated from `end` on only settles facts that are booked. The rest is left to the next
+    day: its step or webhook may be about to tell it.
+    """
     settling = Book(platform).settling
-    keys = [each.settles for each in movements if each.settles is not None]
+    keys = [each.settles for each in stated if each.settles is not None]
     known = ledger.booked(keys, settling)
-    differences, agreed = 0, []
+    movements = [each for each in stated if each.at < end or each.settles in known]
+    differences = 0
+    agreed: list[str] = []
     for each in movements:
         before = None if each.settles is None else known.get(each.settles)
         found = difference_of(each, None if before is None else before.money)
         if found is not None:
             # Before the fact is booked: a run that dies in between finds it missing again.
             differences += ledger.note(day, found)
-        elif before is not None and before.source != "reconciliation":
+        elif each.settles and before is not None and before.source != "reconciliation":
             agreed.append(each.settles)
         agreed.append(unreadable(platform, each.id).about)
     told = [fact for each in movements if each.settles not in known for fact in each.told]
@@ -137,6 +145,7 @@ def _compare(platform: str, day: date, movements: Any) -> tuple[int, int]:
     own = [fact for each in movements for fact in _facts(each, now_known)]
     verdicts += ledger.book(*own, source="reconciliation")
     ledger.agreed(agreed)
+    ledger.stated(keys)
     return verdicts.count("booked"), differences
 
 

@@ -12,6 +12,7 @@ from chains.money.reconciling import due, reconcile_day
 from tests.integration.conftest import Kernel
 from tests.integration.money.test_reconciling import (
     DAY,
+    NOON,
     Bank,
     balances,
     capture,
@@ -115,3 +116,32 @@ def test_a_fact_that_is_told_after_its_day_was_compared_is_looked_for(kernel: Ke
     assert differing() == [("missing_there", "stripe:ch_1:capture", 4900, None)]
     compare(Bank(), DAY + timedelta(days=2))
     assert len(differing()) == 1
+
+
+def test_what_is_in_flight_at_the_end_of_the_day_is_left_to_the_next(kernel: Kernel) -> None:
+    late = NOON + timedelta(hours=12, minutes=59)
+    bank = Bank(transaction("charge", charge("ch_1", 4900), 4900, at=late))
+    compare(bank)
+    assert (differing(), balances()) == ([], {})
+    ledger.book(capture(), source="step")
+    compare(bank, DAY + timedelta(days=1))
+    assert differing() == []
+    assert balances() == {("revenue", "EUR"): -4900, ("stripe:balance", "EUR"): 4900}
+
+
+def test_a_step_that_tells_later_what_was_missing_explains_the_difference(kernel: Kernel) -> None:
+    bank = Bank(transaction("charge", charge("ch_1", 4900), 4900))
+    compare(bank)
+    assert differing() == [("missing_here", "stripe:ch_1:capture", None, 4900)]
+    assert ledger.book(capture(), source="step") == ["known"]
+    assert differing() == []
+    compare(bank, again=True)
+    assert differing() == []
+
+
+def test_what_is_stated_later_with_another_amount_is_missing_there_no_more(kernel: Kernel) -> None:
+    ledger.book(capture(), source="step")
+    compare(Bank())
+    late = transaction("charge", charge("ch_1", 4800), 4800, at=NOON + timedelta(days=1))
+    compare(Bank(late), DAY + timedelta(days=1))
+    assert differing() == [("other_amount", "stripe:ch_1:capture", 4900, 4800)]

@@ -8,7 +8,8 @@
 --
 -- verdicts:
 --   booked
---   known: the same entry was booked before; nothing was done.
+--   known: the same entry was booked before; nothing was done. If a step or a webhook tells it, the
+--     difference that it was missing here is explained.
 --   differs: an entry with this key but other lines was booked before; nothing was done.
 CREATE OR REPLACE FUNCTION book_fact_v1(
   p_fact_key text, p_of_key text, p_kind text, p_platform text, p_source text, p_workflow uuid,
@@ -48,6 +49,11 @@ BEGIN
       (SELECT * FROM unnest(p_accounts, p_currencies, p_amounts)
        EXCEPT SELECT account, currency::text, amount FROM ledger_lines WHERE entry_id = e.id))
       INTO is_same FROM ledger_entries AS e WHERE fact_key = p_fact_key;
+    IF is_same AND p_source <> 'reconciliation' THEN
+      UPDATE ledger_differences
+         SET explained_at = playalter_now(), explained_by = p_source, note = 'it was told later'
+       WHERE about = p_fact_key AND kind = 'missing_here' AND explained_at IS NULL;
+    END IF;
     RETURN CASE WHEN is_same THEN 'known' ELSE 'differs' END;
   END IF;
   INSERT INTO ledger_lines (entry_id, account, currency, amount)
