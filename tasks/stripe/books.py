@@ -76,17 +76,25 @@ def charge_facts(charge: Json, *, is_expired: bool = False) -> list[Fact]:
     if charge["status"] != "succeeded":
         return []
     mark = _reference(charge)
+    if charge["captured"]:
+        return taken_facts(charge) if mark is None else []
+    is_over = charge["refunded"] or is_expired
+    return [_marked(fact, mark) for fact in _hold_of(charge)] if is_over else []
+
+
+def taken_facts(charge: Json) -> list[Fact]:
+    """The facts of a captured Charge, whoever has captured it: its hold, if it had one, is over."""
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    held = _hold_of(charge) if card.get("capture_before") is not None else ()
+    mark = _reference(charge)
+    return [*(_marked(fact, mark) for fact in held), capture_of(charge)]
+
+
+def _hold_of(charge: Json) -> tuple[Fact, Fact]:
+    """That the amount of a Charge was held, and that the hold is over."""
     payment = _id(charge.get("payment_intent")) or charge["id"]
     about = (payment, charge["amount"], charge["currency"])
-    card = (charge.get("payment_method_details") or {}).get("card") or {}
-    is_held = not charge["captured"] or card.get("capture_before") is not None
-    is_over = charge["captured"] or charge["refunded"] or is_expired
-    found: list[Fact] = []
-    if is_held and is_over and (mark is None or not charge["captured"]):
-        found += [authorized(*about), released(*about)]
-    if charge["captured"] and mark is None:
-        found.append(capture_of(charge))
-    return [_marked(fact, mark) for fact in found]
+    return authorized(*about), released(*about)
 
 
 def capture_of(charge: Json) -> Fact:
@@ -193,7 +201,11 @@ def canceled_facts(intent: Json) -> list[Fact]:
 
 
 def event_facts(event: Json) -> list[Fact]:
-    """The facts that the object of an event shows. Events without money have none."""
+    """The facts that the object of an event shows. Events without money have none, and neither have
+    those of connected accounts: their money is not ours.
+    """
+    if event.get("account"):
+        return []
     about = (event.get("data") or {}).get("object") or {}
     kind = about.get("object")
     if kind == "charge":

@@ -5,6 +5,7 @@ https://docs.stripe.com/reports/reporting-categories
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 _TOLD = ("capture", "refund", "refund_failed", "dispute", "dispute_reinstated")
 """The kinds of facts that a step or a webhook tells. Webhooks tell of payouts too, but a payout
 that only the statement tells needs no person."""
+_HOLD = ("authorization", "authorization_released")
 _FEES = ("fee", "network_cost", "tax")
 
 
@@ -52,7 +54,7 @@ def movement(txn: Json) -> Movement:
     if settles is None or source_id is None:
         own = (*_adjustment(txn, money), *books.fee_facts(txn))
         return Movement(txn["id"], BOOK.platform, at, money, own=own)
-    told = _told(settles, source) if isinstance(source, dict) else ()
+    told = _told(settles, source, at) if isinstance(source, dict) else ()
     return Movement(
         txn["id"],
         BOOK.platform,
@@ -96,10 +98,11 @@ def _adjustment(txn: Json, money: Money) -> tuple[Fact, ...]:
     return (BOOK.fact("adjustment", txn["id"], lines, occurred_at=at, external_ids=ids),)
 
 
-def _told(kind: str, source: Json) -> tuple[Fact, ...]:
-    """The fact of this kind that the source of a transaction shows."""
+def _told(kind: str, source: Json, at: datetime) -> tuple[Fact, ...]:
+    """The fact of this kind that the source of a transaction shows; it happened at the transaction
+    if the source does not say when. A capture ends its hold, whoever has made that."""
     readers: dict[str, Callable[[Json], list[Fact]]] = {
-        "capture": lambda charge: [books.capture_of(charge)],
+        "capture": books.taken_facts,
         "refund": books.refund_facts,
         "refund_failed": books.refund_facts,
         "dispute": books.dispute_facts,
@@ -107,4 +110,5 @@ def _told(kind: str, source: Json) -> tuple[Fact, ...]:
         "payout": books.payout_facts,
         "payout_reversal": books.payout_facts,
     }
-    return tuple(fact for fact in readers[kind](source) if fact.kind == kind)
+    found = (fact for fact in readers[kind](source) if fact.kind in (kind, *_HOLD))
+    return tuple(replace(fact, occurred_at=fact.occurred_at or at) for fact in found)

@@ -1,6 +1,7 @@
 """Which days are compared with a statement, and what a run that was interrupted leaves behind."""
 
 from datetime import date, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from psycopg2.errors import CheckViolation
@@ -9,6 +10,7 @@ from app import db, ledger
 from app.errors import InvalidInput
 from app.platform import Json
 from chains.money.reconciling import due, reconcile_day
+from tasks.stripe import books
 from tests.integration.conftest import Kernel
 from tests.integration.money.test_reconciling import (
     DAY,
@@ -145,3 +147,31 @@ def test_what_is_stated_later_with_another_amount_is_missing_there_no_more(kerne
     late = transaction("charge", charge("ch_1", 4800), 4800, at=NOON + timedelta(days=1))
     compare(Bank(late), DAY + timedelta(days=1))
     assert differing() == [("other_amount", "stripe:ch_1:capture", 4900, 4800)]
+
+
+def test_what_only_the_statement_tells_happened_when_it_says_so(kernel: Kernel) -> None:
+    compare(Bank(transaction("charge", charge("ch_1", 4900), 4900)))
+    rows = db.rows("SELECT kind, occurred_at FROM ledger_entries", ())
+    assert {row["kind"] for row in rows} == {"capture", "settlement"}
+    assert {row["occurred_at"] for row in rows} == {NOON}
+
+
+def test_a_hold_of_ours_that_was_captured_elsewhere_is_over(kernel: Kernel) -> None:
+    ledger.book(books.authorized("pi_1", 1000, "eur"), source="step")
+    about = charge("ch_1", 1000) | {
+        "payment_intent": "pi_1",
+        "metadata": {"reference": f"{uuid4()}/hold"},
+        "payment_method_details": {"card": {"capture_before": 5}},
+    }
+    event = {"type": "charge.captured", "data": {"object": about}}
+    assert books.event_facts(event) == []
+    compare(Bank(transaction("charge", about, 1000)))
+    assert differing() == [("missing_here", "stripe:ch_1:capture", None, 1000)]
+    assert balances() == {("revenue", "EUR"): -1000, ("stripe:balance", "EUR"): 1000}
+
+
+def test_an_event_of_a_connected_account_is_no_money_of_ours() -> None:
+    payout = {"id": "po_1", "object": "payout", "amount": 7, "currency": "eur", "status": "paid"}
+    event = {"type": "payout.paid", "data": {"object": payout}}
+    assert len(books.event_facts(event)) == 1
+    assert books.event_facts(event | {"account": "acct_other"}) == []
