@@ -140,6 +140,12 @@ def test_a_fact_that_is_told_at_the_same_time_is_booked_once(
     assert books() == expected([CAPTURE])
 
 
+_MORE_LINES = """
+INSERT INTO ledger_lines
+SELECT id, n, 'EUR', 'late' || n FROM ledger_entries, (VALUES (1), (-1)) AS v (n)
+"""
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -148,6 +154,7 @@ def test_a_fact_that_is_told_at_the_same_time_is_booked_once(
         "DELETE FROM ledger_lines",
         "DELETE FROM ledger_entries",
         "TRUNCATE ledger_entries, ledger_lines",
+        _MORE_LINES,
     ],
 )
 def test_what_is_booked_never_changes(kernel: Kernel, statement: str) -> None:
@@ -159,9 +166,12 @@ def test_what_is_booked_never_changes(kernel: Kernel, statement: str) -> None:
 
 def test_a_line_that_unbalances_an_entry_is_refused_by_the_database(kernel: Kernel) -> None:
     book(CAPTURE, "step")
-    given = (entry(CAPTURE)["id"],)
     with pytest.raises(psycopg2.errors.CheckViolation, match="do not add up"):
-        db.row("INSERT INTO ledger_lines VALUES (%s, 1, 'EUR', 'revenue:late')", given)
+        db.row(
+            "SELECT book_fact_v1('stripe:ch_2:capture', NULL, 'capture', 'stripe', 'step', NULL,"
+            " NULL, '{}', NULL, '{}', ARRAY['revenue'], ARRAY['EUR'], ARRAY[1]::bigint[])",
+            (),
+        )
     assert books() == expected([CAPTURE])
 
 

@@ -14,5 +14,7 @@ CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON ledger_lines
   FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only_v1();
 CREATE TRIGGER ledger_is_not_truncated BEFORE TRUNCATE ON ledger_lines
   FOR EACH STATEMENT EXECUTE FUNCTION ledger_is_append_only_v1();
+CREATE TRIGGER ledger_entry_is_whole BEFORE INSERT ON ledger_lines
+  FOR EACH ROW EXECUTE FUNCTION ledger_entry_is_whole_v1();
 CREATE CONSTRAINT TRIGGER ledger_is_balanced AFTER INSERT ON ledger_lines
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_is_balanced_v1();
