@@ -31,6 +31,7 @@ KINDS = (
     "authorization",
     "authorization_released",
     "capture",
+    "capture_failed",
     "refund",
     "refund_failed",
     "dispute",

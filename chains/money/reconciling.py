@@ -29,6 +29,7 @@ LATE = timedelta(hours=1)
 end of a day may stand in the statement of the next."""
 SETTLED_KINDS = (
     "capture",
+    "capture_failed",
     "refund",
     "refund_failed",
     "dispute",
@@ -150,12 +151,16 @@ def _compare(
 
 
 def _facts(movement: Movement, known: Any) -> Iterator[Fact]:
-    """The facts by which a movement is booked: what the balance shows, and what was kept of it."""
-    if movement.settles is not None and movement.money.amount:
-        book, found = Book(movement.platform), known.get(movement.settles)
-        assert found is None or isinstance(found, Booked)
-        booked = None if found is None else found.money
-        is_exchanged = booked is not None and booked.currency != movement.money.currency
+    """The facts by which a movement is booked: what the balance shows, and what was kept of it.
+
+    Without the fact that it settles it is not known whether it was exchanged, so its settlement is
+    booked when the fact is known.
+    """
+    found = known.get(movement.settles)
+    if found is not None and movement.money.amount:
+        assert isinstance(found, Booked)
+        book, booked = Book(movement.platform), found.money
+        is_exchanged = booked.currency != movement.money.currency
         yield book.fact(
             "exchange" if is_exchanged else "settlement",
             movement.id,

@@ -24,6 +24,7 @@ FAILED_REFUND = ("failed", "canceled")
 _UNPAID_PAYOUT = ("failed", "canceled")
 KIND_OF = {
     "charge": "capture",
+    "charge_failure": "capture_failed",
     "partial_capture_reversal": "capture",
     "refund": "refund",
     "refund_failure": "refund_failed",
@@ -106,6 +107,17 @@ def capture_of(charge: Json) -> Fact:
         currency=charge["currency"],
         reference=_reference(charge),
     )
+
+
+def failed_facts(charge: Json) -> list[Fact]:
+    """The fact that a payment was taken back since it failed after all, as a debit of a bank
+    account may days later."""
+    lines = BOOK.captured(-Money.of(charge["amount"], charge["currency"]))
+    ids = _ids(charge, "charge", "payment_intent")
+    of_key = key_of(BOOK.platform, charge["id"], "capture")
+    mark = _reference(charge)
+    kind = "capture_failed"
+    return [BOOK.fact(kind, charge["id"], lines, of_key=of_key, external_ids=ids, reference=mark)]
 
 
 def refund_facts(refund: Json) -> list[Fact]:

@@ -103,6 +103,7 @@ def _told(kind: str, source: Json, at: datetime) -> tuple[Fact, ...]:
     if the source does not say when. A capture ends its hold, whoever has made that."""
     readers: dict[str, Callable[[Json], list[Fact]]] = {
         "capture": books.taken_facts,
+        "capture_failed": books.failed_facts,
         "refund": books.refund_facts,
         "refund_failed": books.refund_facts,
         "dispute": books.dispute_facts,

@@ -18,6 +18,7 @@ Kind = Literal[
     "authorization",
     "authorization_released",
     "capture",
+    "capture_failed",
     "refund",
     "refund_failed",
     "dispute",

@@ -175,3 +175,22 @@ def test_an_event_of_a_connected_account_is_no_money_of_ours() -> None:
     event = {"type": "payout.paid", "data": {"object": payout}}
     assert len(books.event_facts(event)) == 1
     assert books.event_facts(event | {"account": "acct_other"}) == []
+
+
+def test_a_movement_whose_fact_is_not_known_is_settled_once_the_fact_is(kernel: Kernel) -> None:
+    bank = Bank(transaction("charge", "ch_1", 340, fee=40, currency="usd", rate=0.0068))
+    compare(bank)
+    assert differing() == [("missing_here", "stripe:ch_1:capture", None, 340)]
+    ledger.book(capture(amount=500, currency="jpy"), source="webhook")
+    compare(bank, again=True)
+    assert differing() == []
+    assert balances()["stripe:balance", "USD"] == 340 - 40
+    assert ("stripe:settling", "JPY") not in balances()
+
+
+def test_a_payment_that_failed_after_it_was_taken_is_no_revenue(kernel: Kernel) -> None:
+    about = charge("py_1", 1000)
+    ledger.book(*books.charge_facts(about), source="webhook")
+    taken = transaction("charge", about, 1000)
+    compare(Bank(taken, transaction("charge_failure", about | {"status": "failed"}, -1000)))
+    assert (differing(), balances()) == ([], {})

@@ -27,8 +27,9 @@ CREATE TABLE ledger_entries (
   external_ids jsonb DEFAULT '{}' NOT NULL,
   CONSTRAINT ledger_entries_once UNIQUE (fact_key),
   CONSTRAINT ledger_entries_kind CHECK (kind IN (
-    'authorization', 'authorization_released', 'capture', 'refund', 'refund_failed', 'dispute', 'dispute_reinstated', 'payout', 'payout_reversal', 'settlement',
-    'exchange', 'fee', 'dispute_fee', 'adjustment')),
+    'authorization', 'authorization_released', 'capture', 'capture_failed', 'refund', 'refund_failed',
+    'dispute', 'dispute_reinstated', 'payout', 'payout_reversal', 'settlement', 'exchange', 'fee',
+    'dispute_fee', 'adjustment')),
   CONSTRAINT ledger_entries_source CHECK (source IN ('step', 'webhook', 'reconciliation'))
 );
 
