@@ -109,6 +109,26 @@ def missing_there(
     ]
 
 
+def unevenly_settled(
+    platform: str, since: datetime, until: datetime, account: str
+) -> list[Difference]:
+    """The facts that the movements of a time have settled with another sum than is booked."""
+    asked = (platform, since, until, account)
+    found = db.patiently(
+        lambda: db.rows("SELECT * FROM unevenly_settled_v1(%s, %s, %s, %s)", asked)
+    )
+    return [
+        Difference(
+            "other_amount",
+            row["about"],
+            platform,
+            Money(row["booked"], row["currency"]),
+            Money(row["settled"], row["currency"]),
+        )
+        for row in found
+    ]
+
+
 def note(day: date, found: Difference) -> bool:
     """Record a difference, once; whether it is new."""
     ours, theirs = found.ours, found.theirs
@@ -133,12 +153,23 @@ def note(day: date, found: Difference) -> bool:
 
 
 def agreed(keys: Iterable[str]) -> None:
-    """Close the differences about facts for which the books and the statement agree now."""
-    db.call(
-        "UPDATE ledger_differences SET explained_at = playalter_now(), explained_by = %s, note = %s"
-        " WHERE about = ANY (%s) AND explained_at IS NULL",
-        ("reconciliation", "the books and the statement agree now", list(keys)),
-    )
+    """Close the differences about facts for which the books and the statement agree now.
+
+    Those stay open of a fact with which each movement agrees, but not the sum of the movements.
+    """
+    given = "reconciliation", "the books and the statement agree now", list(keys)
+    db.call(_AGREED, given)
+
+
+_AGREED = """
+UPDATE ledger_differences AS d SET explained_at = playalter_now(), explained_by = %s, note = %s
+ WHERE about = ANY (%s) AND explained_at IS NULL AND NOT EXISTS (
+   SELECT FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id
+    WHERE l.account = d.platform || ':settling'
+      AND (e.fact_key = d.about
+           OR (e.of_key = d.about AND e.kind IN ('settlement', 'exchange')))
+    GROUP BY l.currency HAVING sum(l.amount) <> 0)
+"""
 
 
 def stated(keys: Iterable[str]) -> None:

@@ -108,9 +108,9 @@ def reconcile_day(
         cursor, is_last = page.following, page.following is None
         if is_over:
             _note_progress(platform.name, day, cursor, number_read)
-    left = ledger.missing_there(
-        platform.name, SETTLED_KINDS, since, end, Book(platform.name).settling
-    )
+    settling = Book(platform.name).settling
+    left = ledger.missing_there(platform.name, SETTLED_KINDS, since, end, settling)
+    left += ledger.unevenly_settled(platform.name, since, end + LATE, settling)
     counts["differences"] += sum(ledger.note(day, each) for each in left)
     if is_over:
         db.call(_DONE, (platform.name, day))

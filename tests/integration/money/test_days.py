@@ -194,3 +194,18 @@ def test_a_payment_that_failed_after_it_was_taken_is_no_revenue(kernel: Kernel) 
     taken = transaction("charge", about, 1000)
     compare(Bank(taken, transaction("charge_failure", about | {"status": "failed"}, -1000)))
     assert (differing(), balances()) == ([], {})
+
+
+@pytest.mark.parametrize("rate", [None, 1.1])
+def test_a_payment_that_is_stated_twice_is_a_difference(kernel: Kernel, rate: float | None) -> None:
+    ledger.book(capture(amount=1000), source="step")
+    currency, stated = ("eur", 1000) if rate is None else ("usd", 1100)
+    once = transaction("charge", charge("ch_1", 1000), stated, currency=currency, rate=rate)
+    bank = Bank(once)
+    compare(bank)
+    assert differing() == []
+    bank.transactions.append(once | {"id": "txn_again"})
+    compare(bank, again=True)
+    assert differing() == [("other_amount", "stripe:ch_1:capture", 1000, 2000)]
+    compare(bank, again=True)
+    assert len(differing()) == 1
