@@ -169,6 +169,11 @@ class Book:
         """The account of what the platform's balance does not show yet."""
         return self._own("settling")
 
+    @property
+    def balance(self) -> str:
+        """The account of what the platform's balance shows."""
+        return self._own("balance")
+
     def fact(
         self,
         kind: str,

@@ -19,7 +19,7 @@ from app import db, ledger
 from app.errors import InvalidInput, NotConfigured, Outcome
 from app.ledger import Booked
 from app.money.facts import UNREADABLE, Book, Fact
-from app.money.statements import Movement, difference_of, unreadable
+from app.money.statements import Difference, Movement, difference_of, unreadable
 from app.platform import Json, Platform
 
 log = structlog.get_logger()
@@ -144,10 +144,23 @@ def _compare(
     verdicts = ledger.book(*told, source="reconciliation")
     now_known = {**ledger.booked([fact.key for fact in told], settling), **known} if told else known
     own = [fact for each in movements for fact in _facts(each, now_known)]
-    verdicts += ledger.book(*own, source="reconciliation")
+    settled = ledger.book(*own, source="reconciliation")
+    verdicts += settled
+    others = [fact for fact, verdict in zip(own, settled, strict=True) if verdict == "differs"]
+    differences += sum(ledger.note(day, each) for each in _stated_otherwise(platform, others))
     ledger.agreed(agreed)
     ledger.stated(keys)
     return verdicts.count("booked"), differences
+
+
+def _stated_otherwise(platform: str, facts: Sequence[Fact]) -> Iterator[Difference]:
+    """The differences of facts that are booked with other lines, such as a fee by a webhook."""
+    account = Book(platform).balance
+    known = ledger.booked([fact.key for fact in facts], account)
+    for fact in facts:
+        theirs = next((line.money for line in fact.lines if line.account == account), None)
+        ours = known[fact.key].money if fact.key in known else None
+        yield Difference("other_amount", fact.key, platform, ours, theirs)
 
 
 def _facts(movement: Movement, known: Any) -> Iterator[Fact]:

@@ -209,3 +209,19 @@ def test_a_payment_that_is_stated_twice_is_a_difference(kernel: Kernel, rate: fl
     assert differing() == [("other_amount", "stripe:ch_1:capture", 1000, 2000)]
     compare(bank, again=True)
     assert len(differing()) == 1
+
+
+def test_a_fee_that_a_webhook_told_otherwise_is_a_difference(kernel: Kernel) -> None:
+    withdrawn = transaction("dispute", "du_1", -1000, fee=1500)
+    dispute = {
+        "id": "du_1",
+        "object": "dispute",
+        "amount": 1000,
+        "currency": "eur",
+        "charge": "ch_1",
+        "balance_transactions": [withdrawn],
+    }
+    ledger.book(*books.dispute_facts(dispute), source="webhook")
+    compare(Bank(withdrawn | {"source": dispute, "fee": 2000}))
+    about = f"stripe:{withdrawn['id']}:dispute_fee"
+    assert differing() == [("other_amount", about, -1500, -2000)]
