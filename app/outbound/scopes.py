@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.outbound.replies import HttpReply, Told, is_failure, told
 from app.outbound.spare import Spare
@@ -95,6 +95,12 @@ class Scope:
     """Called before each request."""
     is_retry: bool = False
     """Whether an attempt before this one has failed."""
+    charged: set[str] = field(default_factory=set)
+    """The platforms whose budget for repeated calls has paid for this attempt."""
+
+    def is_charged(self, platform: str) -> bool:
+        """Whether the next call is paid from the platform's budget for repeated calls."""
+        return self.is_retry and platform not in self.charged
 
 
 _scope: ContextVar[Scope | None] = ContextVar("http_scope", default=None)

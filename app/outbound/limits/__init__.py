@@ -5,7 +5,8 @@ names, with what is allowed at the start, from its settings. All workers share t
 them: a limit in an answer's headers replaces what is configured, a number of remaining calls only
 lowers what is left, a 429 with a wait closes the limit for all until then, and a 429 without one
 halves the rate, which then climbs again (core.py). A call takes its place under all of its limits,
-or under none. Of the calls to a platform at most a tenth may be repeated ones.
+or under none. Of the calls to a platform at most a tenth may be those with which an attempt is
+repeated. Only the first call of such an attempt counts: an attempt that needs many would never end.
 """
 
 import os
@@ -66,8 +67,10 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
         operation.demand,
         hold_seconds=min(left, 2 * operation.read_seconds),
         seconds_left=left,
-        is_retry=scope is not None and scope.is_retry,
+        is_retry=scope is not None and scope.is_charged(operation.platform),
     )
+    if scope is not None:
+        scope.charged.add(operation.platform)
     try:
         yield
     finally:
