@@ -61,7 +61,7 @@ def answered_at(headers: Mapping[str, str]) -> datetime:
     """
     try:
         at = parsedate_to_datetime(headers.get("date") or headers.get("Date") or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return datetime.now(UTC)
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

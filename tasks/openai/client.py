@@ -184,13 +184,14 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         return Retryable(f"openai: {type(err).__name__}", code=_LOST)
     body: Any = err.body
     message = body.get("message") if isinstance(body, dict) else None
+    code = err.code if isinstance(err.code, str) else None
     return http.refusal(
         "openai",
         err.status_code,
         str(message or "no message"),
         setting=SETTING,
         headers=dict(err.response.headers),
-        code=err.code or None,
+        code=code or None,
         detail={"param": err.param} if err.param else None,
-        is_exhausted=err.code in limits.EXHAUSTED,
+        is_exhausted=limits.is_exhausted(code),
     )

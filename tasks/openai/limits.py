@@ -45,7 +45,7 @@ def told(reply: HttpReply) -> Told:
     answer = reply.json() if reply.status in (200, 429) else None
     body = answer if isinstance(answer, dict) else {}
     error = body.get("error")
-    if isinstance(error, dict) and error.get("code") in EXHAUSTED:
+    if isinstance(error, dict) and is_exhausted(error.get("code")):
         return Told()
     limit = _number(reply, "x-ratelimit-limit-requests")
     left = _number(reply, "x-ratelimit-remaining-requests")
@@ -61,6 +61,11 @@ def told(reply: HttpReply) -> Told:
         reset=1.0 if is_low else None,
         tokens=used if isinstance(used, int) else None,
     )
+
+
+def is_exhausted(code: object) -> bool:
+    """Whether the code of an error says that somebody must pay."""
+    return isinstance(code, str) and code in EXHAUSTED
 
 
 def _number(reply: HttpReply, header: str) -> float:

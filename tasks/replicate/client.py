@@ -40,6 +40,8 @@ _TRANSFER_SECONDS = 60.0
 _SLOW_SECONDS = {"files.create": 30.0, "predictions.create": 10.0}
 """After how long a call counts as slow: one sends a file, one may start a model."""
 _MODEL_SECONDS = 600.0
+_MOST_PREDICT_SECONDS = 7 * 86_400.0
+"""A prediction that says that it ran for longer has not measured it."""
 _MAX_PAGES = 20
 # The names that face-swap models use for the picture that is changed, and for the picture whose
 # face is put into it.
@@ -356,9 +358,11 @@ def _predict_seconds(seen: Json) -> float:
     one that never started has cost nothing.
     """
     told = (seen.get("metrics") or {}).get("predict_time")
-    if told is None and seen.get("started_at") and seen.get("completed_at"):
+    if isinstance(told, int | float) and 0 <= told < _MOST_PREDICT_SECONDS:
+        return float(told)
+    if seen.get("started_at") and seen.get("completed_at"):
         return max((_time(seen["completed_at"]) - _time(seen["started_at"])).total_seconds(), 0.0)
-    return float(told or 0.0)
+    return 0.0
 
 
 def _time(text: str) -> datetime:

@@ -204,12 +204,13 @@ def _refused(reply: http.HttpReply) -> Outcome:
     answer = reply.json()
     error = answer.get("error") if isinstance(answer, dict) else None
     said: Json = error if isinstance(error, dict) else {}
+    code = said.get("code")
     return http.refusal(
         "vercel",
         reply.status,
         str(said.get("message") or "no message"),
         setting=SETTING,
         headers=_with_retry_after(reply),
-        code="not_found" if reply.status == 404 else said.get("code"),
+        code="not_found" if reply.status == 404 else code if isinstance(code, str) else None,
         is_exhausted=reply.status == 402,
     )

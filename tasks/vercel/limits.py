@@ -4,7 +4,7 @@ https://vercel.com/docs/rest-api/errors#rate-limits
 """
 
 from app.outbound.http import Demand, HttpReply, Limit, Told
-from app.outbound.stated_waits import answered_at, retry_after
+from app.outbound.stated_waits import LONGEST_SECONDS, answered_at, retry_after
 
 _LOW = 10
 """Only a lower number of remaining calls is heeded."""
@@ -33,9 +33,13 @@ def told(reply: HttpReply) -> Told:
 
 
 def seconds_to_reset(reply: HttpReply) -> float | None:
-    """The seconds until the limit begins anew, by Vercel's own clock; None if it does not say."""
+    """The seconds until the limit begins anew, by Vercel's own clock; None if it does not say.
+
+    A time that is too far away is not meant, for example if it is in milliseconds.
+    """
     try:
         at = float(reply.headers.get("x-ratelimit-reset", ""))
     except ValueError:
         return None
-    return max(0.0, at - answered_at(reply.headers).timestamp())
+    seconds = at - answered_at(reply.headers).timestamp()
+    return max(0.0, seconds) if seconds <= LONGEST_SECONDS else None

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app import telemetry
 from app.errors import Outcome
 from app.outbound import gates
 from app.outbound.circuits.guard import Guard
@@ -27,6 +28,8 @@ from app.outbound.circuits.stores import Shared, Stores
 from app.outbound.circuits.telling import tell
 from app.outbound.gates import Passing
 from app.outbound.scopes import CONNECT_SECONDS, MARGIN_SECONDS, Operation, seconds_left
+
+log = telemetry.logger(__name__)
 
 _FAILED = frozenset(("not_reached", "no_answer"))
 """The codes with which the seam says that a platform has not answered."""
@@ -87,7 +90,10 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
             is_served, why = False, err.message
         raise
     finally:
-        guard.leave(passage, is_served=is_served, why=why)
+        try:
+            guard.leave(passage, is_served=is_served, why=why)
+        except Exception as err:  # it must not hide an answer that may be paid
+            log.error("circuits.not_counted", platform=operation.platform, exc_info=err)
 
 
 def _guard() -> Guard | None:

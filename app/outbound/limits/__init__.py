@@ -16,11 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from app import telemetry
 from app.outbound import gates
 from app.outbound.gates import Passing
-from app.outbound.limits.limiter import Limiter
+from app.outbound.limits.limiter import Limiter, Place
 from app.outbound.limits.stores import Shared, Stores
 from app.outbound.scopes import Operation, current_scope, seconds_left
+
+log = telemetry.logger(__name__)
 
 
 @dataclass
@@ -74,7 +77,15 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
     try:
         yield
     finally:
+        _give_back(limiter, place, call)
+
+
+def _give_back(limiter: Limiter, place: Place, call: Passing) -> None:
+    """Give the place back. An error is logged: it must not hide an answer that may be paid."""
+    try:
         limiter.give_back(place, call.reply)
+    except Exception as err:  # the call has been made, whatever fails here
+        log.error("limits.not_noted", platform=place.platform, exc_info=err)
 
 
 def _limiter() -> Limiter | None:

@@ -16,6 +16,8 @@ from app.outbound.limits.stores import Stores
 from app.outbound.replies import HttpReply, Told
 from app.outbound.scopes import MARGIN_SECONDS, Demand
 
+log = telemetry.logger(__name__)
+
 PATIENCE_SECONDS = 1.0
 """A call waits in place for so long, for a place under all limits."""
 _HOLD_MARGIN_SECONDS = 5.0
@@ -75,7 +77,7 @@ class Limiter:
 
     def give_back(self, place: Place, reply: HttpReply | None) -> None:
         """Take note of how a call has ended, with an answer or without one."""
-        told = place.demand.told(reply) if reply is not None else Told()
+        told = _told(place, reply)
         if self._is_news(place, told):
             notes = [_note(place, told, each.name) for each in place.demand.limits]
             self._stores.note(place.platform, place.demand.limits, notes)
@@ -110,6 +112,15 @@ class Limiter:
         if is_new and told.limit is not None:
             self._told[key] = told.limit
         return holds or told.is_refused or is_low or is_new
+
+
+def _told(place: Place, reply: HttpReply | None) -> Told:
+    """What an answer tells. An error is logged: it must not hide the answer, which may be paid."""
+    try:
+        return place.demand.told(reply) if reply is not None else Told()
+    except Exception as err:  # a vendor may send anything
+        log.error("limits.answer_unreadable", platform=place.platform, exc_info=err)
+        return Told()
 
 
 def _note(place: Place, told: Told, name: str) -> Note:
