@@ -28,6 +28,8 @@ SETTLE_MS = 1_000
 SEEN_SLICES = 20
 """In so many slices of the past it is looked how much a vendor accepts in a second."""
 LEAST_RATE = 0.05
+MOST_CLOSED_MS = 3_600_000
+"""A limit is closed for at most so long. Then a call tries whether the vendor still refuses."""
 RETRIES = 0.1
 """The part of the calls to a platform that may be repeated calls."""
 MOST_RETRIES = 10.0
@@ -141,7 +143,8 @@ class Bucket:
             self.top = note.limit
         if note.remaining >= 0 and note.reset_ms > 0:
             if self.left_until <= now:
-                self.left, self.left_until = note.remaining, now + note.reset_ms
+                self.left = note.remaining
+                self.left_until = now + min(note.reset_ms, MOST_CLOSED_MS)
             self.left = min(self.left, note.remaining)
         if note.is_refused:
             self._refuse(limit, note, now)
@@ -154,7 +157,7 @@ class Bucket:
         if slice in self.made:
             self.made[slice] -= 1
         if note.after_ms > 0:
-            self.closed = max(self.closed, now + note.after_ms)
+            self.closed = max(self.closed, now + min(note.after_ms, MOST_CLOSED_MS))
         elif self.cut_at < 0 or note.asked > self.cut_at + SETTLE_MS:
             accepted = self._accepted(now)
             rate = self._current(limit)

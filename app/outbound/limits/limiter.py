@@ -6,21 +6,25 @@ A short wait is waited in place. For a longer one, NotServed lets the step wait 
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 
 from app import telemetry
 from app.errors import NotServed
-from app.outbound.limits.core import Answer, Ask, Note
+from app.outbound.limits.core import LEAST_RATE, Answer, Ask, Note
 from app.outbound.limits.stores import Stores
 from app.outbound.replies import HttpReply, Told
 from app.outbound.scopes import MARGIN_SECONDS, Demand
+from app.outbound.stated_waits import LONGEST_SECONDS
 
 log = telemetry.logger(__name__)
 
 PATIENCE_SECONDS = 1.0
 """A call waits in place for so long, for a place under all limits."""
 _HOLD_MARGIN_SECONDS = 5.0
+_MOST_CALLS = 1e6
+_MOST_OVERDRAWN = 10
+"""A call counts as at most so many times the tokens that it has reserved."""
 _LONG_WAIT_SECONDS = 0.05
 """After a wait in place of so long, it is looked whether a limit was closed meanwhile."""
 
@@ -117,10 +121,31 @@ class Limiter:
 def _told(place: Place, reply: HttpReply | None) -> Told:
     """What an answer tells. An error is logged: it must not hide the answer, which may be paid."""
     try:
-        return place.demand.told(reply) if reply is not None else Told()
+        told = place.demand.told(reply) if reply is not None else Told()
+        return _bounded(told, place.demand.tokens)
     except Exception as err:  # a vendor may send anything
         log.error("limits.answer_unreadable", platform=place.platform, exc_info=err)
         return Told()
+
+
+def _bounded(told: Told, reserved: int) -> Told:
+    """What was told, within bounds: an absurd number must not hold the calls of all workers."""
+    remaining = _within(told.remaining, 0.0, _MOST_CALLS)
+    tokens = _within(told.tokens, 0.0, _MOST_OVERDRAWN * max(1, reserved))
+    is_limit = told.limit is not None and told.limit > 0
+    return replace(
+        told,
+        after=_within(told.after, 0.0, LONGEST_SECONDS),
+        limit=_within(told.limit, LEAST_RATE, _MOST_CALLS) if is_limit else None,
+        remaining=None if remaining is None else int(remaining),
+        reset=_within(told.reset, 0.0, LONGEST_SECONDS),
+        tokens=None if tokens is None else int(tokens),
+    )
+
+
+def _within(value: float | None, least: float, most: float) -> float | None:
+    """A number within bounds; None if it is none."""
+    return None if value is None or value != value else float(min(max(value, least), most))
 
 
 def _note(place: Place, told: Told, name: str) -> Note:
@@ -144,7 +169,7 @@ def _refusal(platform: str, demand: Demand, answer: Answer) -> NotServed:
     what = "the budget for repeated calls"
     if answer.place >= 0:
         what = f"the limit {demand.limits[answer.place].name}"
-    seconds = answer.wait / 1000.0
+    seconds = min(answer.wait / 1000.0, LONGEST_SECONDS)
     return NotServed(
         f"{what} of {platform} is used up for {seconds:.1f} s",
         code="rate_limited",

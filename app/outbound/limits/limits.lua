@@ -9,7 +9,7 @@ if now == cjson.null then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
-local AGAIN, SETTLE, SEEN = 1000, 1000, 20
+local AGAIN, SETTLE, SEEN, CLOSED = 1000, 1000, 20, 3600000
 local RETRIES, MOST, PER_SECOND, LIFE = 0.1, 10, 0.5, 600
 
 local function load(key, fresh)
@@ -110,7 +110,7 @@ local function refuse(b, limit, note)
   local slice = slice_of(note.at)
   if b.made[slice] then b.made[slice] = b.made[slice] - 1 end
   if note.after_ms > 0 then
-    b.closed = math.max(b.closed, now + note.after_ms)
+    b.closed = math.max(b.closed, now + math.min(note.after_ms, CLOSED))
   elseif b.cut_at < 0 or note.asked > b.cut_at + SETTLE then
     local seen, rate = accepted(b), current(b, limit)
     if rate <= 0 then rate = math.max(seen, second(b, math.floor(now / SLICE)), 1) end
@@ -161,7 +161,7 @@ local function note()
     if each.limit > 0 then b.top = each.limit end
     if each.remaining >= 0 and each.reset_ms > 0 then
       if b.left_until <= now then
-        b.left, b.left_until = each.remaining, now + each.reset_ms
+        b.left, b.left_until = each.remaining, now + math.min(each.reset_ms, CLOSED)
       end
       b.left = math.min(b.left, each.remaining)
     end

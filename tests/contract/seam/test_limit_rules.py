@@ -93,6 +93,16 @@ def test_a_stated_wait_closes_the_limit_and_keeps_the_rate() -> None:
     assert [each.wait for each in account.take(2, most_ms=100.0)] == [0.0, 100.0]
 
 
+def test_a_limit_is_not_closed_for_longer_than_an_hour() -> None:
+    account = Account(TEN)
+    (answer,) = account.take()
+    account.note(answer, is_refused=True, after_ms=86_400_000.0)
+    account.note(answer, remaining=0.0, reset_ms=86_400_000.0)
+    assert account.take()[0].wait == 3_600_000
+    account.now += 3_600_000
+    assert account.take()[0].is_taken
+
+
 def test_a_refusal_halves_the_rate_once_and_the_rate_climbs_again() -> None:
     account = Account(TEN)
     answers = account.take(5, most_ms=1000.0)
@@ -201,10 +211,10 @@ NOTES = st.builds(
     asked=st.floats(-3000, 0).map(lambda ago: NOW + ago),
     at=st.floats(-500, 1500).map(lambda ago: NOW + ago),
     is_refused=st.booleans(),
-    after_ms=st.sampled_from([-1.0, -1.0, 0.0, 700.5]),
+    after_ms=st.sampled_from([-1.0, -1.0, 0.0, 700.5, 8e7]),
     limit=st.sampled_from([-1.0, -1.0, 0.7, 40.0]),
     remaining=st.sampled_from([-1.0, 0.0, 3.0]),
-    reset_ms=st.sampled_from([-1.0, 900.0]),
+    reset_ms=st.sampled_from([-1.0, 900.0, 8e7]),
     tokens=st.sampled_from([-1.0, 10.0]),
 )
 TURNS = st.lists(

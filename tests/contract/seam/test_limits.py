@@ -1,5 +1,6 @@
 """The seam's calls keep to limits, which processes share through Valkey."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import redis
 
 from app.errors import NotServed
 from app.outbound import http, limits
-from app.outbound.http import Demand, Limit
+from app.outbound.http import Demand, Limit, Told
 from app.outbound.limits.limiter import Limiter, Place
 from app.outbound.limits.stores import Shared, Stores
 from app.settings import Settings
@@ -176,3 +177,31 @@ def test_a_limit_that_is_not_used_is_forgotten(press: Vendor, shared: str) -> No
             "playalter:limit:press:retries of repeated calls",
             "playalter:limit-processes",
         }
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Told(limit=1e-9),
+        Told(limit=math.inf),
+        Told(limit=math.nan),
+        Told(is_refused=True, after=math.inf),
+        Told(is_refused=True, after=1.8e12),
+        Told(remaining=0, reset=1e300),
+        Told(remaining=10**400, reset=math.nan),
+        Told(tokens=10**400),
+    ],
+)
+def test_an_absurd_number_in_an_answer_is_bounded(
+    press: Vendor, shared: str, other: Limiter, told: Told
+) -> None:
+    limit, waits = Limit("model", requests=100, tokens=6000, seconds=60), list[float | None]()
+    assert press.ask(demand=Demand((limit,), 10, lambda _: told)) == 200
+    try:
+        for _ in range(3):
+            take(other, Demand((limit,), 10))
+    except NotServed as err:
+        waits.append(err.after)
+    assert all(each is not None and each <= 3600 * 1.2 for each in waits)
+    with redis.Redis.from_url(shared) as client:
+        assert 0 < client.ttl("playalter:limit:press:model") <= 3600
