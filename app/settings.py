@@ -263,7 +263,9 @@ class PlatformSettings(BaseSettings):
         """
         known = _parsed.get(cls)
         if known is None:
-            known = _parsed[cls] = _Parsed(load(cls, os.environ), _stamps(cls))
+            # The stamps are taken first: a file that changes while it is read is read again.
+            stamps = _stamps(cls)
+            known = _parsed[cls] = _Parsed(load(cls, os.environ), stamps)
         elif time.monotonic() - known.looked_at >= _LOOK_SECONDS:
             _look(cls, known)
         return cast(Self, known.settings)
@@ -302,7 +304,6 @@ def _stamp(path: str) -> Stamp:
 def _look(model: type[PlatformSettings], known: _Parsed) -> None:
     """Read the settings again if one of their files has changed."""
     known.looked_at = time.monotonic()
-    # The stamps are taken first: a file that changes while it is read is read again.
     stamps = _stamps(model)
     if stamps == known.stamps:
         return
@@ -310,8 +311,8 @@ def _look(model: type[PlatformSettings], known: _Parsed) -> None:
     known.stamps = stamps
     log = logging.getLogger(__name__)
     try:
-        if any(stamp is None or stamp[2] == 0 for stamp in map(stamps.get, changed)):
-            raise SettingsInvalid("a file is missing or empty")
+        if not all(_read_secret(n.removesuffix("_FILE"), os.environ[n]) for n in changed):
+            raise SettingsInvalid("a file is empty")
         known.settings = load(model, os.environ)
     except (SettingsInvalid, NotConfigured) as err:
         log.error("%s changed and is not used: %s", ", ".join(changed), err)
@@ -372,9 +373,12 @@ def _words(fault: "ErrorDetails") -> str:
 
 def _read_secret(name: str, file: str) -> str:
     try:
-        return Path(file).read_text().strip()
+        return Path(file).read_text(encoding="utf-8").strip()
     except OSError as err:
         raise SettingsInvalid(f"{name}_FILE: cannot read {file}: {err.strerror}") from err
+    except ValueError:
+        # The error holds the bytes, which may be a part of the secret.
+        raise SettingsInvalid(f"{name}_FILE: {file} is not UTF-8 text") from None
 
 
 @lru_cache(maxsize=1)
