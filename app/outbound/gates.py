@@ -22,19 +22,20 @@ class Passing:
 Gate = Callable[[Operation, Passing], AbstractContextManager[None]]
 """Makes a call wait or raises NotServed, and sees how the call ends."""
 
-_gates: list[Gate] = []
+FIRST, MIDDLE, LAST = 0, 1, 2
+"""Where a gate stands. A gate sees nothing of a call that an earlier one has refused."""
+
+_gates: dict[Gate, int] = {}
 
 
-def install(gate: Gate, *, is_outer: bool = False) -> None:
-    """Let all calls of this process pass a gate: the first one if `is_outer`, else the last one."""
-    if gate not in _gates:
-        _gates.insert(0 if is_outer else len(_gates), gate)
+def install(gate: Gate, place: int) -> None:
+    """Let all calls of this process pass a gate, which stands at a place."""
+    _gates[gate] = place
 
 
 def remove(gate: Gate) -> None:
     """Let no call pass the gate any more."""
-    if gate in _gates:
-        _gates.remove(gate)
+    _gates.pop(gate, None)
 
 
 @contextmanager
@@ -42,6 +43,6 @@ def passing(operation: Operation) -> Iterator[Passing]:
     """Make a call in the block, once it has passed all gates. Raises what they raise."""
     call = Passing()
     with ExitStack() as stack:
-        for gate in _gates:
+        for gate in sorted(_gates, key=_gates.__getitem__):
             stack.enter_context(gate(operation, call))
         yield call

@@ -52,15 +52,27 @@ def share(redis_url: str) -> None:
     """Let all calls of this process and of its forked children pass circuits, which the processes
     with this Valkey share."""
     _own.redis_url = redis_url
-    gates.install(_pass)
+    # A call that is refused must take no place under a limit: that would be another call's.
+    gates.install(_check, gates.FIRST)
+    gates.install(_pass, gates.LAST)
 
 
 def forget() -> None:
     """Let calls pass no circuit any more, and close the connections."""
+    gates.remove(_check)
     gates.remove(_pass)
     guard, _own.guard, _own.redis_url = _own.guard, None, None
     if guard is not None:
         guard.close()
+
+
+@contextmanager
+def _check(operation: Operation, call: Passing) -> Iterator[None]:
+    """Refuse a call whose circuit is open, before it takes a place under a limit."""
+    guard = _guard()
+    if guard is not None:
+        guard.check((operation.platform, operation.name))
+    yield
 
 
 @contextmanager

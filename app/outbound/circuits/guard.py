@@ -93,6 +93,16 @@ class Guard:
         self._ensure_thread()
         return passage
 
+    def check(self, name: Name) -> None:
+        """Raise NotServed, with code `circuit_open`, if the circuit would not let a call through.
+
+        Takes no leave, so `enter` may still refuse a call.
+        """
+        seen = self._fresh(name)
+        if _is_held(seen):
+            telemetry.CALLS_NOT_MADE.labels(*name).inc()
+            raise _refusal(name, seen)
+
     def leave(self, passage: Passage, *, is_served: bool | None, why: str = "") -> None:
         """Take note that a call has ended: served, failed, or None if that says nothing of the
         platform. `why` is for people."""
@@ -142,8 +152,7 @@ class Guard:
 
     def _try(self, name: Name, slow_seconds: float, seen: _Seen) -> Passage:
         """Ask for leave to try whether the platform serves again. Raises NotServed."""
-        waits_for = seen.view.until if seen.view.state == OPEN else seen.view.leased
-        if not seen.left(waits_for):
+        if not _is_held(seen):
             lease_ms = round((slow_seconds + _LEASE_MARGIN_SECONDS) * 1000)
             token = uuid4().hex
             asked = Report(self._reporter, epoch=-1, wants=token, lease_ms=lease_ms)
@@ -249,6 +258,13 @@ class Guard:
 
 def _is_old(seen: _Seen) -> bool:
     return time.monotonic() - seen.at > FRESH_SECONDS
+
+
+def _is_held(seen: _Seen) -> bool:
+    """Whether the circuit lets no call through, not even one that tries it."""
+    view = seen.view
+    waits_for = {OPEN: view.until, CLOSED: view.now}.get(view.state, view.leased)
+    return seen.left(waits_for) > 0
 
 
 def _of_trial(passage: Passage, verdict: int, why: str) -> Report:

@@ -43,7 +43,7 @@ def share(redis_url: str) -> None:
     with this Valkey share."""
     _own.redis_url = redis_url
     # A call that waits for its place must not count as slow in its circuit.
-    gates.install(_pass, is_outer=True)
+    gates.install(_pass, gates.MIDDLE)
 
 
 def forget() -> None:

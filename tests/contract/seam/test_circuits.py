@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from app.errors import NotServed, Outcome, Permanent, Retryable
-from app.outbound import circuits, http
+from app.outbound import circuits, http, limits
 from app.outbound.circuits.core import CLOSED, OPEN
 from app.outbound.circuits.guard import Guard
 from app.outbound.circuits.stores import Shared, Stores
@@ -96,6 +96,21 @@ def test_after_ten_calls_that_fail_no_more_are_made_by_any_process(
     assert f"failed or were slow, the last one: it answered {status}; " in caught.value.message
     assert "the next call is made after " in caught.value.message
     assert press.ask(operation="look") == status  # other operations have circuits of their own
+
+
+def test_a_call_of_an_open_circuit_takes_no_place_under_a_limit(press: Vendor, shared: str) -> None:
+    limits.share(shared)
+    demand = http.Demand((http.Limit("account", requests=1),))
+    press.status = 503
+    opens(press)
+    for _ in range(20):
+        with (
+            http.exchange_scope(time.monotonic() + 60, [], is_retry=True),
+            pytest.raises(NotServed, match="press is not asked for print"),
+        ):
+            press.ask(demand=demand)
+    with http.exchange_scope(time.monotonic() + 60, [], is_retry=True):
+        assert press.ask(operation="look", demand=demand) == 503
 
 
 def test_a_platform_that_is_not_reached_is_not_called(press: Vendor, shared: str) -> None:
