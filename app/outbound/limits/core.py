@@ -27,6 +27,8 @@ SETTLE_MS = 1_000
 """A lower rate shows only after so long: what was sent before still counts at the vendor."""
 SEEN_SLICES = 20
 """In so many slices of the past it is looked how much a vendor accepts in a second."""
+FORGOTTEN = 4.0
+"""At so many times its ceiling a rate is forgotten, if nothing is configured."""
 LEAST_RATE = 0.05
 MOST_CLOSED_MS = 3_600_000
 """A limit is closed for at most so long. Then a call tries whether the vendor still refuses."""
@@ -96,6 +98,7 @@ class Bucket:
     """When the next request may be made."""
     free_tokens: float = 0.0
     closed: float = 0.0
+    """When the limit is open again."""
     left: float = 0.0
     left_until: float = 0.0
     made: dict[str, float] = field(default_factory=dict)
@@ -161,8 +164,9 @@ class Bucket:
         elif self.cut_at < 0 or note.asked > self.cut_at + SETTLE_MS:
             accepted = self._accepted(now)
             rate = self._current(limit)
-            if rate <= 0:  # nothing is configured: what was sent lately was too much
-                rate = max(accepted, self._second(math.floor(now / SLICE_MS)), 1.0)
+            if self._top(limit) <= 0:  # nothing is configured: what was sent lately was too much
+                sent = max(accepted, self._second(math.floor(now / SLICE_MS)), 1.0)
+                rate = min(rate, sent) if rate > 0 else sent
             self.ceiling = max(rate / 2, min(accepted, rate))
             self.rate = max(rate / 2, LEAST_RATE)
             self.cut_at, self.quiet = now, 0
@@ -185,6 +189,8 @@ class Bucket:
         # A time without calls teaches nothing, so only its end counts.
         self.climb_at = max(self.climb_at, now - SLOW_MS)
         top = self._top(limit)
+        # If nothing is configured, a rate that is far above what was refused limits nothing.
+        most = top if top > 0 else FORGOTTEN * self.ceiling
         while self.rate > 0 and self.climb_at <= now:
             if self.rate < NEAR * self.ceiling:
                 self.rate = min(self.rate + 2 * STEP * self.ceiling, NEAR * self.ceiling)
@@ -192,7 +198,7 @@ class Bucket:
                 self.quiet += 1
                 self.rate *= 1 + STEP * (2 if self.quiet > 2 else 1)
             self.climb_at += self._interval()
-            if 0 < top <= self.rate:
+            if most <= self.rate:
                 self.rate = 0.0
 
     def _interval(self) -> float:

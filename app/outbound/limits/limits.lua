@@ -10,7 +10,7 @@ if now == cjson.null then
 end
 local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
 local AGAIN, SETTLE, SEEN, CLOSED = 1000, 1000, 20, 3600000
-local RETRIES, MOST, PER_SECOND, LIFE = 0.1, 10, 0.5, 600
+local FORGOTTEN, RETRIES, MOST, PER_SECOND, LIFE = 4, 0.1, 10, 0.5, 600
 
 local function load(key, fresh)
   local packed = redis.call('GET', key)
@@ -44,6 +44,7 @@ end
 local function climb(b, limit)
   b.climb_at = math.max(b.climb_at, now - SLOW)
   local top = top_of(b, limit)
+  local most = top > 0 and top or FORGOTTEN * b.ceiling
   while b.rate > 0 and b.climb_at <= now do
     if b.rate < NEAR * b.ceiling then
       b.rate = math.min(b.rate + 2 * STEP * b.ceiling, NEAR * b.ceiling)
@@ -52,7 +53,7 @@ local function climb(b, limit)
       b.rate = b.rate * (1 + STEP * (b.quiet > 2 and 2 or 1))
     end
     b.climb_at = b.climb_at + interval(b)
-    if 0 < top and top <= b.rate then b.rate = 0 end
+    if most <= b.rate then b.rate = 0 end
   end
 end
 
@@ -113,7 +114,10 @@ local function refuse(b, limit, note)
     b.closed = math.max(b.closed, now + math.min(note.after_ms, CLOSED))
   elseif b.cut_at < 0 or note.asked > b.cut_at + SETTLE then
     local seen, rate = accepted(b), current(b, limit)
-    if rate <= 0 then rate = math.max(seen, second(b, math.floor(now / SLICE)), 1) end
+    if top_of(b, limit) <= 0 then
+      local sent = math.max(seen, second(b, math.floor(now / SLICE)), 1)
+      rate = rate > 0 and math.min(rate, sent) or sent
+    end
     b.ceiling = math.max(rate / 2, math.min(seen, rate))
     b.rate = math.max(rate / 2, LEAST)
     b.cut_at, b.quiet = now, 0

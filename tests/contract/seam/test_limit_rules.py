@@ -118,6 +118,19 @@ def test_a_refusal_halves_the_rate_once_and_the_rate_climbs_again() -> None:
     assert seen[-1] == 10.0
 
 
+def test_a_limit_that_is_not_configured_can_be_lowered_after_any_time() -> None:
+    account = Account(Limit("endpoint"))
+    for _ in range(2):
+        for _ in range(12):
+            (answer,) = account.take(most_ms=1000.0)
+            account.now += 100
+        account.note(answer, is_refused=True)
+        assert 1.0 <= account.buckets[0].rate <= 6.0
+        for _ in range(3600):
+            account.now += 1000
+            account.take(most_ms=1000.0)
+
+
 def test_a_limit_in_a_header_replaces_what_is_configured() -> None:
     account = Account(TEN)
     (answer,) = account.take()
