@@ -58,12 +58,14 @@ class Answer:
     """`wait` is in milliseconds: until the call may be made, or may ask again if not `is_taken`.
 
     `place` is that of the limit that asks for the longest wait; -1 is the budget for retries.
+    `tops` are the requests in each second that answers have told for each limit, 0 if none has.
     """
 
     is_taken: bool
     wait: float
     place: int
     now: float
+    tops: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -244,9 +246,10 @@ def take(buckets: list[tuple[Bucket, Limit]], retries: Retries, ask: Ask, now: f
             is_full, wait = True, max(wait, float(FULL_MS))
         if wait > longest:
             longest, place = wait, number
+    tops = tuple(bucket.top for bucket, _ in buckets)
     if is_full or longest > ask.most_ms:
-        return Answer(False, longest, place, now)
+        return Answer(False, longest, place, now, tops)
     for bucket, limit in buckets:
         bucket.grant(limit, ask, now, longest)
     retries.grant(ask)
-    return Answer(True, longest, place, now)
+    return Answer(True, longest, place, now, tops)

@@ -31,13 +31,17 @@ _LONG_WAIT_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Place:
-    """A place that a call has taken under its limits, at `asked` and for `at` (milliseconds)."""
+    """A place that a call has taken under its limits, at `asked` and for `at` (milliseconds).
+
+    `tops` are the limits that answers had told by then (see Answer).
+    """
 
     id: str
     platform: str
     demand: Demand
     asked: float
     at: float
+    tops: tuple[float, ...]
 
 
 class Limiter:
@@ -45,7 +49,6 @@ class Limiter:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._told: dict[tuple[str, str], float] = {}
         self._closed: dict[tuple[str, str], float] = {}
 
     def take(
@@ -74,7 +77,8 @@ class Limiter:
             if wait > 0:
                 time.sleep(wait)
             if answer.is_taken:
-                place = Place(ask.id, platform, demand, answer.now, answer.now + answer.wait)
+                at = answer.now + answer.wait
+                place = Place(ask.id, platform, demand, answer.now, at, answer.tops)
                 if wait > _LONG_WAIT_SECONDS:
                     self._check_open(place)
                 return place
@@ -111,10 +115,11 @@ class Limiter:
         demand = place.demand
         holds = any(each.in_flight or (demand.tokens and each.tokens) for each in demand.limits)
         is_low = told.remaining is not None and told.reset is not None
-        key = (place.platform, demand.limits[0].name)
-        is_new = told.limit is not None and self._told.get(key) != told.limit
-        if is_new and told.limit is not None:
-            self._told[key] = told.limit
+        is_new = told.limit is not None and any(
+            top != told.limit
+            for limit, top in zip(demand.limits, place.tops, strict=True)
+            if not told.names or limit.name in told.names
+        )
         return holds or told.is_refused or is_low or is_new
 
 

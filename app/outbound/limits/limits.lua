@@ -1,7 +1,7 @@
 -- The rules of core.py, for limits that all workers share. Each key holds a packed Bucket; for
 -- `take`, the last key holds the Retries.
 -- ARGV[1]: JSON {op, limits, ask or notes, now (null: by this server), process, processes}.
--- take returns {is taken, wait, place, now, number of processes}; note returns {}.
+-- take returns {is taken, wait, place, now, number of processes, tops ...}; note returns {}.
 local given = cjson.decode(ARGV[1])
 local now = given.now
 if now == cjson.null then
@@ -155,8 +155,10 @@ local function take()
     redis.call('ZREMRANGEBYSCORE', given.processes, '-inf', now - 60000)
     processes = redis.call('ZCARD', given.processes)
   end
-  return {taken and 1 or 0, string.format('%.17g', longest), place, string.format('%d', now),
-          processes}
+  local answer = {taken and 1 or 0, string.format('%.17g', longest), place,
+                  string.format('%d', now), processes}
+  for i, b in ipairs(buckets) do answer[5 + i] = string.format('%.17g', b.top) end
+  return answer
 end
 
 local function note()

@@ -87,8 +87,9 @@ class Shared:
         """
         keys = (*_keys(platform, limits), f"{_PREFIX}{platform}:{_RETRIES}")
         asked = f'"ask": {_json(vars(ask))}, "process": "{process}", "processes": "{_PROCESSES}"'
-        is_taken, wait, place, now, processes = self._run("take", keys, limits, asked)
-        return Answer(is_taken == 1, float(wait), place, float(now)), processes
+        is_taken, wait, place, now, processes, *tops = self._run("take", keys, limits, asked)
+        known = tuple(map(float, tops))
+        return Answer(is_taken == 1, float(wait), place, float(now), known), processes
 
     def note(self, platform: str, limits: Sequence[Limit], notes: Sequence[Note]) -> None:
         """Take note of what became of a call, for each limit."""

@@ -43,7 +43,7 @@ def test_calls_are_spaced_evenly_and_none_waits_longer_than_it_may() -> None:
     assert waits == [0.0, 100.0, 200.0, 300.0, 400.0]
     assert [each.is_taken for each in account.take(2, most_ms=300.0)] == [False, False]
     account.now += 1000
-    assert account.take()[0] == Answer(True, 0.0, -1, NOW + 1000)
+    assert account.take()[0] == Answer(True, 0.0, -1, NOW + 1000, (0.0,))
 
 
 def test_a_burst_may_go_at_once() -> None:

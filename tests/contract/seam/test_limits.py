@@ -179,6 +179,20 @@ def test_a_limit_that_is_not_used_is_forgotten(press: Vendor, shared: str) -> No
         }
 
 
+def test_a_limit_that_valkey_has_forgotten_is_told_again(
+    press: Vendor, shared: str, other: Limiter
+) -> None:
+    demand = Demand((Limit("model", requests=500, burst=10),), told=lambda _: Told(limit=0.1))
+    with redis.Redis.from_url(shared) as client:
+        for _ in range(2):
+            client.delete("playalter:limit:press:model")
+            assert press.ask(demand=demand) == 200
+    for _ in range(10):
+        take(other, demand)
+    with pytest.raises(NotServed):
+        take(other, demand)
+
+
 @pytest.mark.parametrize(
     "told",
     [
