@@ -11,6 +11,7 @@ if not now then
   local time = redis.call('TIME')
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
+local RECENT, FEW, ROW, GAP = 3, 5, 15000, 60000
 local WINDOW, LEAST, FIRST, MOST, CLOSING, HUNG, IDLE = 10, 10, 2000, 60000, 3, 2000, 600
 
 local c, flat = {}, redis.call('HGETALL', KEYS[1])
@@ -37,6 +38,7 @@ local function open(reason)
   enter('open')
   put('why', reason)
   put('good', 0)
+  put('row', 0)
   put('epoch', string.format('%d', number('epoch') + 1))
   put('times', string.format('%d', number('times') + 1))
   put('until', string.format('%d', now + base - math.floor(base * permille / 4000)))
@@ -78,10 +80,21 @@ if state == 'closed' and epoch == number('epoch') then
     drop('u:' .. reporter)
   end
   if why ~= '' then put('last', why) end
+  if calls > bad then
+    if number('row') > 0 then put('row', 0) end
+  elseif bad > 0 then
+    if number('row') == 0 or now - number('row_at') > GAP then
+      put('row', 0)
+      put('row_since', string.format('%d', now))
+    end
+    put('row', number('row') + bad)
+    put('row_at', string.format('%d', now))
+  end
 end
 
 if state == 'closed' then
-  local all, failed, old = 0, 0, {}
+  local all, failed = {[WINDOW] = 0, [RECENT] = 0}, {[WINDOW] = 0, [RECENT] = 0}
+  local hanging, old = 0, {}
   for name in pairs(c) do
     local at = string.match(name, '^c(%d+)$')
     local by = string.match(name, '^n:(.*)$')
@@ -89,19 +102,31 @@ if state == 'closed' then
       old[#old + 1] = name
       old[#old + 1] = 'b' .. at
     elseif at then
-      all, failed = all + number(name), failed + number('b' .. at)
+      for seconds in pairs(all) do
+        if tonumber(at) > second - seconds then
+          all[seconds] = all[seconds] + number(name)
+          failed[seconds] = failed[seconds] + number('b' .. at)
+        end
+      end
     elseif by and number('u:' .. by) <= now then
       old[#old + 1] = name
       old[#old + 1] = 'u:' .. by
     elseif by then
-      all, failed = all + number(name), failed + number(name)
+      hanging = hanging + number(name)
     end
   end
   for _, name in ipairs(old) do drop(name) end
-  if all >= LEAST and failed * 2 >= all then
-    open(failed .. ' of ' .. all .. ' calls in ' .. WINDOW
-         .. ' s failed or were slow, the last one: ' .. text('last'))
+  local fault
+  for _, seconds in ipairs({WINDOW, RECENT}) do
+    local made, bads = all[seconds] + hanging, failed[seconds] + hanging
+    if not fault and made >= LEAST and bads * 2 >= made then
+      fault = bads .. ' of ' .. made .. ' calls in ' .. seconds .. ' s'
+    end
   end
+  if not fault and number('row') >= FEW and number('row_at') - number('row_since') >= ROW then
+    fault = number('row') .. ' calls in a row'
+  end
+  if fault then open(fault .. ' failed or were slow, the last one: ' .. text('last')) end
 end
 
 if wants ~= '' then

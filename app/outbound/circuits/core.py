@@ -16,6 +16,12 @@ CLOSED, OPEN, HALF_OPEN = "closed", "open", "half_open"
 WINDOW_SECONDS = 10
 LEAST_CALLS = 10
 """A circuit does not open before so many calls are in its window."""
+RECENT_SECONDS = 3
+"""The newest part of the window counts by itself too. Good calls from before a platform began to
+hang would hide that it hangs."""
+FEW_CALLS, ROW_MS, ROW_GAP_MS = 5, 15_000, 60_000
+"""So many bad calls in a row open a circuit with few calls, if they took so long and no two of them
+are further apart than the gap."""
 FIRST_OPEN_MS = 2_000
 MOST_OPEN_MS = 60_000
 CLOSING = 3
@@ -82,6 +88,10 @@ class Circuit:
     why: str = ""
     last: str = ""
     """Why the last bad call was bad."""
+    row: int = 0
+    """The bad calls since the last good one; the first was at `row_since`, the last at `row_at`."""
+    row_since: int = 0
+    row_at: int = 0
     slices: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Calls and bad calls, by the second in which they ended."""
     hung: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -93,14 +103,10 @@ class Circuit:
         if self.state == CLOSED and report.epoch == self.epoch:
             self._count(report, now)
         if self.state == CLOSED:
-            calls, bad = self._sums(now)
-            if calls >= LEAST_CALLS and bad * 2 >= calls:
-                self._open(
-                    f"{bad} of {calls} calls in {WINDOW_SECONDS} s failed or were slow, the last"
-                    f" one: {self.last}",
-                    report.permille,
-                    now,
-                )
+            fault = self._fault(now)
+            if fault:
+                why = f"{fault} failed or were slow, the last one: {self.last}"
+                self._open(why, report.permille, now)
                 change = OPEN
         granted = self._grant(report, now)
         return View(self.state, self.epoch, self.until, self.leased, self.why, change, granted, now)
@@ -130,21 +136,38 @@ class Circuit:
             self.hung.pop(report.reporter, None)
         if report.why:
             self.last = report.why
+        if report.calls > report.bad:
+            self.row = 0
+        elif report.bad:
+            if not self.row or now - self.row_at > ROW_GAP_MS:
+                self.row, self.row_since = 0, now
+            self.row, self.row_at = self.row + report.bad, now
 
-    def _sums(self, now: int) -> tuple[int, int]:
+    def _fault(self, now: int) -> str:
+        """Which calls were bad, if they are so many that the circuit opens; else ""."""
         first = now // 1000 - WINDOW_SECONDS
         self.slices = {at: counted for at, counted in self.slices.items() if at > first}
         self.hung = {by: (n, until) for by, (n, until) in self.hung.items() if until > now}
+        for seconds in (WINDOW_SECONDS, RECENT_SECONDS):
+            calls, bad = self._sums(now // 1000 - seconds)
+            if calls >= LEAST_CALLS and bad * 2 >= calls:
+                return f"{bad} of {calls} calls in {seconds} s"
+        if self.row >= FEW_CALLS and self.row_at - self.row_since >= ROW_MS:
+            return f"{self.row} calls in a row"
+        return ""
+
+    def _sums(self, first: int) -> tuple[int, int]:
+        """The calls after a second and the bad ones of them, both with those that hang."""
         hung = sum(n for n, _ in self.hung.values())
-        calls = sum(calls for calls, _ in self.slices.values())
-        return calls + hung, sum(bad for _, bad in self.slices.values()) + hung
+        found = [counted for at, counted in self.slices.items() if at > first]
+        return sum(n for n, _ in found) + hung, sum(n for _, n in found) + hung
 
     def _open(self, why: str, permille: int, now: int) -> None:
         base = min(FIRST_OPEN_MS * 2 ** min(self.times, 10), MOST_OPEN_MS)
         self.state, self.why, self.good = OPEN, why, 0
         self.epoch, self.times = self.epoch + 1, self.times + 1
         self.until = now + base - base * permille // 4000
-        self.slices, self.hung = {}, {}
+        self.slices, self.hung, self.row = {}, {}, 0
 
     def _grant(self, report: Report, now: int) -> bool:
         if not report.wants:

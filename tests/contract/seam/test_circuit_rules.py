@@ -67,6 +67,28 @@ def test_calls_of_more_than_ten_seconds_ago_are_not_counted() -> None:
     assert opened(Circuit(), NOW).turn(Report(), NOW + 1).state == OPEN
 
 
+def test_good_calls_from_before_a_platform_hangs_do_not_keep_it_closed() -> None:
+    circuit = Circuit()
+    for _ in range(200):
+        circuit.turn(GOOD, NOW)
+    assert circuit.turn(Report("a", hung=12), NOW + 4100).state == OPEN
+
+
+def test_five_calls_in_a_row_that_fail_open_it_where_there_are_few_calls() -> None:
+    circuit = Circuit()
+    for number in range(5):
+        assert circuit.turn(BAD, NOW + number * 5000).state == (OPEN if number == 4 else CLOSED)
+    assert circuit.why == "5 calls in a row failed or were slow, the last one: it answered 503"
+
+
+def test_a_good_call_or_a_long_pause_ends_a_row() -> None:
+    for pause in ([GOOD], []):
+        circuit, now = Circuit(), NOW
+        for report in [BAD] * 4 + pause + [BAD] * 4:
+            now += 61_000 if not pause and circuit.row == 4 else 5000
+            assert circuit.turn(report, now).state == CLOSED
+
+
 def test_running_calls_that_hang_count_until_their_process_is_silent() -> None:
     circuit = Circuit()
     assert circuit.turn(Report("a", hung=6), NOW).state == CLOSED
