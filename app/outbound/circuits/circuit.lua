@@ -12,6 +12,7 @@ if not now then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 local RECENT, FEW, ROW, GAP = 3, 5, 15000, 60000
+local LEASE = 120000
 local WINDOW, LEAST, FIRST, MOST, CLOSING, HUNG, IDLE = 10, 10, 2000, 60000, 3, 2000, 600
 
 local c, flat = {}, redis.call('HGETALL', KEYS[1])
@@ -48,6 +49,21 @@ local function open(reason)
   change = 'open'
 end
 
+local second = math.floor(now / 1000)
+-- Let nothing wait for longer than it ever may, as it would if the clock was set back.
+for name, most in pairs({['until'] = MOST, leased = LEASE}) do
+  if number(name) > now + most then put(name, string.format('%d', now + most)) end
+end
+if number('row_at') > now and number('row') > 0 then put('row', 0) end
+local ahead = {}
+for name in pairs(c) do
+  local at, by = string.match(name, '^[cb](%d+)$'), string.match(name, '^[nu]:(.*)$')
+  if (at and tonumber(at) > second) or (by and number('u:' .. by) > now + HUNG) then
+    ahead[#ahead + 1] = name
+  end
+end
+for _, name in ipairs(ahead) do drop(name) end
+
 if state == 'half_open' and token ~= '' and token == text('token') then
   put('token', '')
   put('leased', 0)
@@ -66,7 +82,6 @@ if state == 'half_open' and token ~= '' and token == text('token') then
   end
 end
 
-local second = math.floor(now / 1000)
 if state == 'closed' and epoch == number('epoch') then
   if calls > 0 then
     put('c' .. second, number('c' .. second) + calls)
@@ -138,7 +153,7 @@ if wants ~= '' then
   end
   if state == 'half_open' and (text('token') == '' or now >= number('leased')) then
     put('token', wants)
-    put('leased', string.format('%d', now + lease))
+    put('leased', string.format('%d', now + math.min(lease, LEASE)))
     granted = 1
   end
 end

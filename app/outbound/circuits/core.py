@@ -26,6 +26,8 @@ FIRST_OPEN_MS = 2_000
 MOST_OPEN_MS = 60_000
 CLOSING = 3
 """So many successes, one after the other, close a circuit that is half open."""
+MOST_LEASE_MS = 120_000
+"""A call that tries an open circuit holds its leave for at most so long."""
 HUNG_MS = 2_000
 """What a process says of its running calls is believed for so long."""
 
@@ -99,6 +101,7 @@ class Circuit:
 
     def turn(self, report: Report, now: int) -> View:
         """Take a report at a time, and answer it."""
+        self._follow(now)
         change = self._take_verdict(report, now)
         if self.state == CLOSED and report.epoch == self.epoch:
             self._count(report, now)
@@ -110,6 +113,15 @@ class Circuit:
                 change = OPEN
         granted = self._grant(report, now)
         return View(self.state, self.epoch, self.until, self.leased, self.why, change, granted, now)
+
+    def _follow(self, now: int) -> None:
+        """Let nothing wait for longer than it ever may, as it would if the clock was set back."""
+        self.until = min(self.until, now + MOST_OPEN_MS)
+        self.leased = min(self.leased, now + MOST_LEASE_MS)
+        self.slices = {at: counted for at, counted in self.slices.items() if at <= now // 1000}
+        self.hung = {by: each for by, each in self.hung.items() if each[1] <= now + HUNG_MS}
+        if self.row_at > now:
+            self.row = 0
 
     def _take_verdict(self, report: Report, now: int) -> str:
         if self.state != HALF_OPEN or not report.token or report.token != self.token:
@@ -176,5 +188,5 @@ class Circuit:
             self.state, self.good, self.token, self.leased = HALF_OPEN, 0, "", 0
         if self.state != HALF_OPEN or (self.token and now < self.leased):
             return False
-        self.token, self.leased = report.wants, now + report.lease_ms
+        self.token, self.leased = report.wants, now + min(report.lease_ms, MOST_LEASE_MS)
         return True

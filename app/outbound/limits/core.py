@@ -32,6 +32,8 @@ FORGOTTEN = 4.0
 LEAST_RATE = 0.05
 MOST_CLOSED_MS = 3_600_000
 """A limit is closed for at most so long. Then a call tries whether the vendor still refuses."""
+BACK_MS = 1_000
+"""A clock that is further behind the last time that a limit was used was set back."""
 RETRIES = 0.1
 """The part of the calls to a platform that may be repeated calls."""
 MOST_RETRIES = 10.0
@@ -90,6 +92,8 @@ class Note:
 class Bucket:
     """The state of one limit. `rate` is 0 while it is what is configured or was told (`top`)."""
 
+    at: float = 0.0
+    """When the limit was used last."""
     rate: float = 0.0
     top: float = 0.0
     ceiling: float = 0.0
@@ -110,6 +114,7 @@ class Bucket:
 
     def wait(self, limit: Limit, ask: Ask, now: float) -> float:
         """The milliseconds until a call may be made."""
+        self._follow(now)
         self._climb(limit, now)
         found = max(0.0, self.closed - now)
         rate = self._current(limit)
@@ -144,6 +149,7 @@ class Bucket:
 
     def note(self, limit: Limit, note: Note, now: float) -> None:
         """Take note of what became of a call."""
+        self._follow(now)
         if note.limit > 0:
             self.top = note.limit
         if note.remaining >= 0 and note.reset_ms > 0:
@@ -156,6 +162,19 @@ class Bucket:
         _, reserved = self.held.pop(note.id, (0.0, -1.0))
         if reserved >= 0 and note.tokens >= 0 and limit.tokens > 0:
             self.free_tokens += (note.tokens - reserved) * 1000.0 * limit.seconds / limit.tokens
+
+    def _follow(self, now: float) -> None:
+        """Go by the clock, also if it was set back: then all times are set back too, so that no
+        call waits until the clock has caught up."""
+        back, self.at = self.at - now, now
+        if back <= BACK_MS:
+            return
+        self.free, self.free_tokens = self.free - back, self.free_tokens - back
+        self.closed, self.left_until = self.closed - back, self.left_until - back
+        self.climb_at -= back
+        self.cut_at = max(0.0, self.cut_at - back) if self.cut_at >= 0 else self.cut_at
+        self.held = {id: (until - back, tokens) for id, (until, tokens) in self.held.items()}
+        self.made = {}
 
     def _refuse(self, limit: Limit, note: Note, now: float) -> None:
         slice = str(math.floor(note.at / SLICE_MS))

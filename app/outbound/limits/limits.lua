@@ -9,7 +9,7 @@ if now == cjson.null then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
-local AGAIN, SETTLE, SEEN, CLOSED = 1000, 1000, 20, 3600000
+local AGAIN, SETTLE, SEEN, CLOSED, BACK = 1000, 1000, 20, 3600000, 1000
 local FORGOTTEN, RETRIES, MOST, PER_SECOND, LIFE = 4, 0.1, 10, 0.5, 600
 
 local function load(key, fresh)
@@ -22,8 +22,20 @@ local function save(key, state)
   redis.call('SET', key, cmsgpack.pack(state), 'EX', string.format('%d', life))
 end
 local function bucket(key)
-  return load(key, {rate = 0, top = 0, ceiling = 0, cut_at = -1, climb_at = 0, quiet = 0, free = 0,
-                    free_tokens = 0, closed = 0, left = 0, left_until = 0, made = {}, held = {}})
+  local b = load(key, {at = 0, rate = 0, top = 0, ceiling = 0, cut_at = -1, climb_at = 0,
+                       quiet = 0, free = 0, free_tokens = 0, closed = 0, left = 0, left_until = 0,
+                       made = {}, held = {}})
+  local back = (b.at or 0) - now
+  b.at = now
+  if back > BACK then
+    for _, name in ipairs({'free', 'free_tokens', 'closed', 'left_until', 'climb_at'}) do
+      b[name] = b[name] - back
+    end
+    if b.cut_at >= 0 then b.cut_at = math.max(0, b.cut_at - back) end
+    for _, each in pairs(b.held) do each[1] = each[1] - back end
+    b.made = {}
+  end
+  return b
 end
 local function slice_of(at) return string.format('%d', math.floor(at / SLICE)) end
 local function top_of(b, limit)

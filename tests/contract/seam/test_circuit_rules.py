@@ -28,7 +28,11 @@ REPORTS = st.builds(
     permille=st.integers(0, 999),
 )
 TURNS = st.lists(
-    st.tuples(REPORTS, st.floats(0, 1), st.sampled_from([0, 1, 250, 999, 2000, 7000, 70_000])),
+    st.tuples(
+        REPORTS,
+        st.floats(0, 1),
+        st.sampled_from([0, 1, 250, 999, 2000, 7000, 70_000, -3, -5000, -90_000]),
+    ),
     min_size=1,
     max_size=60,
 )
@@ -121,6 +125,15 @@ def test_the_time_that_it_is_open_doubles_up_to_a_minute_less_a_jitter() -> None
     times.append(circuit.until - now)
     assert times == [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 45_000]
     assert "again" in circuit.why
+
+
+def test_a_clock_that_is_set_back_holds_no_call() -> None:
+    hour = 3_600_000
+    circuit = opened(Circuit())
+    assert not circuit.turn(Report(wants="x", lease_ms=500), NOW - hour).is_granted
+    assert circuit.turn(Report(wants="x", lease_ms=500), NOW - hour + 60_000).is_granted
+    assert circuit.turn(Report(wants="y", lease_ms=500), NOW - 2 * hour + 120_000).leased < NOW
+    assert circuit.turn(Report(wants="y", lease_ms=500), NOW - 2 * hour + 240_000).is_granted
 
 
 def test_a_leave_that_nobody_returns_is_given_to_another_call() -> None:

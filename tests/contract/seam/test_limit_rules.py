@@ -103,6 +103,16 @@ def test_a_limit_is_not_closed_for_longer_than_an_hour() -> None:
     assert account.take()[0].is_taken
 
 
+def test_a_clock_that_is_set_back_holds_no_call() -> None:
+    account = Account(replace(TEN, tokens=600))
+    assert [each.is_taken for each in account.take(2, most_ms=100.0, tokens=1)] == [True, True]
+    account.note(account.take()[0], is_refused=True, after_ms=5000.0)
+    account.now -= 3_600_000
+    assert account.take()[0].wait == 5000
+    account.now += 5000
+    assert account.take()[0].is_taken
+
+
 def test_a_refusal_halves_the_rate_once_and_the_rate_climbs_again() -> None:
     account = Account(TEN)
     answers = account.take(5, most_ms=1000.0)
@@ -231,7 +241,7 @@ NOTES = st.builds(
     tokens=st.sampled_from([-1.0, 10.0]),
 )
 TURNS = st.lists(
-    st.tuples(st.one_of(ASKS, ASKS, NOTES), st.sampled_from([0, 1, 40, 250, 999, 6000])),
+    st.tuples(st.one_of(ASKS, ASKS, NOTES), st.sampled_from([0, 1, 40, 250, 999, 6000, -3, -5000])),
     min_size=1,
     max_size=60,
 )
