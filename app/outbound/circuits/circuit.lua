@@ -12,7 +12,7 @@ if not now then
   now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 local RECENT, FEW, ROW, GAP = 3, 5, 15000, 60000
-local LEASE = 120000
+local LEASE, CALM = 120000, 60000
 local WINDOW, LEAST, FIRST, MOST, CLOSING, HUNG, IDLE = 10, 10, 2000, 60000, 3, 2000, 600
 
 local c, flat = {}, redis.call('HGETALL', KEYS[1])
@@ -35,6 +35,7 @@ local function enter(name)
 end
 
 local function open(reason)
+  if state == 'closed' and now >= number('calm_at') then put('times', 0) end
   local base = math.min(FIRST * 2 ^ math.min(number('times'), 10), MOST)
   enter('open')
   put('why', reason)
@@ -51,7 +52,7 @@ end
 
 local second = math.floor(now / 1000)
 -- Let nothing wait for longer than it ever may, as it would if the clock was set back.
-for name, most in pairs({['until'] = MOST, leased = LEASE}) do
+for name, most in pairs({['until'] = MOST, leased = LEASE, calm_at = CALM}) do
   if number(name) > now + most then put(name, string.format('%d', now + most)) end
 end
 if number('row_at') > now and number('row') > 0 then put('row', 0) end
@@ -73,7 +74,7 @@ if state == 'half_open' and token ~= '' and token == text('token') then
     put('good', number('good') + 1)
     if number('good') >= CLOSING then
       enter('closed')
-      put('times', 0)
+      put('calm_at', string.format('%d', now + CALM))
       put('good', 0)
       put('until', 0)
       put('why', '')

@@ -5,7 +5,7 @@ for a process that cannot reach Valkey. A test gives the same histories to both.
 milliseconds, so that both compute the same.
 
 closed     all calls are made, and counted in a window of seconds
-open       no call is made until a time, which doubles with each opening after another
+open       no call is made until a time, which doubles with each opening soon after another
 half_open  one call at a time is made; some successes close the circuit, a failure opens it
 """
 
@@ -24,6 +24,8 @@ FEW_CALLS, ROW_MS, ROW_GAP_MS = 5, 15_000, 60_000
 are further apart than the gap."""
 FIRST_OPEN_MS = 2_000
 MOST_OPEN_MS = 60_000
+CALM_MS = 60_000
+"""A circuit that opens again within so long of its closing is open for longer than before."""
 CLOSING = 3
 """So many successes, one after the other, close a circuit that is half open."""
 MOST_LEASE_MS = 120_000
@@ -78,12 +80,14 @@ class View:
 
 @dataclass
 class Circuit:
-    """The state of a circuit. `epoch` counts its openings, `times` those since it was closed."""
+    """The state of a circuit. `epoch` counts its openings, `times` those with no calm between."""
 
     state: str = CLOSED
     epoch: int = 0
     until: int = 0
     times: int = 0
+    calm_at: int = 0
+    """When a closed circuit forgets its openings."""
     good: int = 0
     token: str = ""
     leased: int = 0
@@ -118,6 +122,7 @@ class Circuit:
         """Let nothing wait for longer than it ever may, as it would if the clock was set back."""
         self.until = min(self.until, now + MOST_OPEN_MS)
         self.leased = min(self.leased, now + MOST_LEASE_MS)
+        self.calm_at = min(self.calm_at, now + CALM_MS)
         self.slices = {at: counted for at, counted in self.slices.items() if at <= now // 1000}
         self.hung = {by: each for by, each in self.hung.items() if each[1] <= now + HUNG_MS}
         if self.row_at > now:
@@ -134,7 +139,7 @@ class Circuit:
         self.good += report.verdict == 1
         if self.good < CLOSING:
             return ""
-        self.state, self.times, self.good, self.until, self.why = CLOSED, 0, 0, 0, ""
+        self.state, self.good, self.until, self.why, self.calm_at = CLOSED, 0, 0, "", now + CALM_MS
         return CLOSED
 
     def _count(self, report: Report, now: int) -> None:
@@ -175,6 +180,8 @@ class Circuit:
         return sum(n for n, _ in found) + hung, sum(n for _, n in found) + hung
 
     def _open(self, why: str, permille: int, now: int) -> None:
+        if self.state == CLOSED and now >= self.calm_at:
+            self.times = 0
         base = min(FIRST_OPEN_MS * 2 ** min(self.times, 10), MOST_OPEN_MS)
         self.state, self.why, self.good = OPEN, why, 0
         self.epoch, self.times = self.epoch + 1, self.times + 1

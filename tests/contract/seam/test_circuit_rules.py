@@ -112,7 +112,27 @@ def test_one_call_at_a_time_tries_an_open_circuit_and_three_close_it() -> None:
         assert circuit.state == HALF_OPEN
         circuit.turn(replace(ask, wants=token), NOW + 2002)
         circuit.turn(Report(token=token, verdict=1), NOW + 2003)
-    assert (circuit.state, circuit.times) == (CLOSED, 0)
+    assert (circuit.state, circuit.until) == (CLOSED, 0)
+
+
+def closed(circuit: Circuit, now: int) -> Circuit:
+    """The circuit after three calls that served."""
+    for token in ("x", "y", "z"):
+        circuit.turn(Report(wants=token, lease_ms=5000), now)
+        circuit.turn(Report(token=token, verdict=1), now)
+    return circuit
+
+
+def test_a_circuit_that_opens_soon_after_it_was_closed_is_open_for_longer() -> None:
+    circuit, now, times = opened(Circuit()), NOW, []
+    for pause in (1000, 1000, 59_999, 60_000):
+        times.append(circuit.until - now)
+        now = circuit.until
+        assert closed(circuit, now).state == CLOSED
+        now += pause
+        opened(circuit, now)
+    times.append(circuit.until - now)
+    assert times == [2000, 4000, 8000, 16_000, 2000]
 
 
 def test_the_time_that_it_is_open_doubles_up_to_a_minute_less_a_jitter() -> None:
