@@ -37,10 +37,12 @@ class Spare:
         return {name: value.replace(self.present, self.old) for name, value in sent.items()}
 
     def helps(self, platform: str, status: int) -> bool:
-        """Whether the old credential was accepted, which is logged at most once a minute."""
+        """Whether the old credential was not refused. That it was accepted is logged at most once
+        a minute; a limit or a failure of the platform does not say that."""
         if status in REFUSED:
             return False
-        self._tell(platform)
+        if status < 500 and status != 429:
+            self._tell(platform)
         return True
 
     def _tell(self, platform: str) -> None:
