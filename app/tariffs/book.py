@@ -21,7 +21,11 @@ class Cost:
 
 
 class PriceBook:
-    """The prices of one platform. Of two for the same, the later row of the two lists counts."""
+    """The prices of one platform. Of two for the same, the one that starts later counts.
+
+    So a shipped row that starts after an operator's own is the vendor's later change, and counts
+    from then on. Of two that start on the same day, the later row of the two lists counts.
+    """
 
     def __init__(self, shipped: Tariff, own: Iterable[Price] = ()) -> None:
         self._tiers = shipped.tiers

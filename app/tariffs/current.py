@@ -2,6 +2,8 @@
 
 Outage mode: without PostgreSQL, the rows that were read last are used, or what ships; so too in a
 process that has no database, such as a rehearsal.
+
+An operator's row counts until a shipped row for the same starts later (app/tariffs/book.py).
 """
 
 import threading
