@@ -57,7 +57,7 @@ def test_a_part_whose_reply_was_lost_is_found_with_its_amount(
     assert balances() == {"stripe:settling": PART, "revenue": -PART}
     taken.adopt(found)
     assert taken.run()["amount"] == PART
-    assert len(entries("partial_capture_reversal")) == 1
+    assert len(entries("capture")) == 1
 
 
 def test_a_part_whose_reply_was_lost_is_refunded_without_a_lookup(
