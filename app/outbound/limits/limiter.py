@@ -5,7 +5,6 @@ A short wait is waited in place. For a longer one, NotServed lets the step wait 
 
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
@@ -156,18 +155,22 @@ def _within(value: float | None, least: float, most: float) -> float | None:
 def _note(place: Place, told: Told, name: str) -> Note:
     if told.names and name not in told.names:
         told = Told(tokens=told.tokens)
-    known: Callable[[float | None], float] = lambda value: -1.0 if value is None else float(value)  # noqa: E731 - typed
     return Note(
         place.id,
         place.asked,
         place.at,
         told.is_refused,
-        known(told.after) * 1000.0,
-        known(told.limit),
-        known(told.remaining),
-        known(told.reset) * 1000.0,
-        known(told.tokens),
+        _known(told.after) * 1000.0,
+        _known(told.limit),
+        _known(told.remaining),
+        _known(told.reset) * 1000.0,
+        _known(told.tokens),
     )
+
+
+def _known(value: float | None) -> float:
+    """The number as notes have it: -1 if it is not known."""
+    return -1.0 if value is None else float(value)
 
 
 def _refusal(platform: str, demand: Demand, answer: Answer) -> NotServed:

@@ -3,11 +3,13 @@
 import base64
 import json
 import os
+import time
 from collections.abc import Callable
 
 import pytest
 
 from app.errors import NotServed, SignatureInvalid
+from app.outbound import http
 from app.settings import Settings
 from tests.contract.cases import NOW, Cases
 from tests.contract.vendors import Vendors
@@ -15,12 +17,21 @@ from tests.contract.vendors import Vendors
 UNKNOWN = "a-credential-of-nobody"
 
 
+def probed(cases: Cases) -> list[str]:
+    """The statuses of the answers to one probe."""
+    calls: list[http.HttpCall] = []
+    with http.exchange_scope(time.monotonic() + 10, calls):
+        cases.probe()
+    return [call.status for call in calls]
+
+
 def test_the_old_credential_is_sent_where_the_new_one_is_refused(
     cases: Cases, configure: Callable[..., Settings], vendors: Vendors
 ) -> None:
     name = cases.call.credential
     configure(**{name: UNKNOWN, f"{name}_OLD": vendors.env[name]})
-    cases.probe()
+    refused, served = probed(cases)
+    assert (refused in ("401", "403"), served) == (True, "200")
 
 
 def test_the_new_credential_is_sent_first(
@@ -28,7 +39,7 @@ def test_the_new_credential_is_sent_first(
 ) -> None:
     name = cases.call.credential
     configure(**{name: vendors.env[name], f"{name}_OLD": UNKNOWN})
-    cases.probe()
+    assert probed(cases) == ["200"]
 
 
 def test_two_wrong_credentials_are_told_by_the_setting(
