@@ -17,6 +17,8 @@ _DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 _RUN = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,}(?![\w-])(?!\.\d)")
 _GROUP = re.compile(r"\d+")
 _MOST = 19
+_MOST_TRIED = 2_000
+"""In a longer list of numbers, only so many are looked at: that must not hold up who sends it."""
 _GROUPED = re.compile(
     r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}"  # as most networks print them
     r"|\d{4}([ -])\d{6}\2\d{4,5}"  # American Express, Diners Club
@@ -69,10 +71,20 @@ def suspects(text: str, name: str = "") -> Iterator[Suspect]:
     """
     if len(text) < _LEAST or not _DIGITS.search(text):
         return
+    left = _MOST_TRIED
     for run in _RUN.finditer(text):
-        at = run.start()
-        while (found := _first(text, at, run.end())) is not None:
-            start, end, digits, is_list = found
+        groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, *run.span())]
+        first = 0
+        while first < len(groups) and left:
+            left -= 1
+            found = _longest(text, groups, first)
+            if found is None:
+                first += 1
+                continue
+            last, digits = found
+            start, end = groups[first][0], groups[last][1]
+            around = [groups[n] for n in (first - 1, last + 1) if 0 <= n < len(groups)]
+            is_list = any(after - before >= 3 for before, after in around)
             near = text[max(0, start - _NEAR) : start] + " " + text[end : end + _NEAR]
             is_certain = bool(
                 (_GROUPED.fullmatch(text, start, end) and not is_list)
@@ -80,28 +92,19 @@ def suspects(text: str, name: str = "") -> Iterator[Suspect]:
                 or _WORDS.search(near)
             )
             yield Suspect(start, end, digits[-4:], is_certain)
-            at = end
+            first = last + 1
 
 
-def _first(text: str, start: int, end: int) -> tuple[int, int, str, bool] | None:
-    """The first whole groups of digits that may be a card number: from, to, the digits, and whether
-    they stand within a list of such groups."""
-    groups = [(found.start(), found.end()) for found in _GROUP.finditer(text, start, end)]
-    for first in range(len(groups)):
-        best = None
-        digits = ""
-        for last in range(first, min(len(groups), first + _MOST)):
-            digits += text[slice(*groups[last])]
-            if len(digits) > _MOST:
-                break
-            if len(digits) >= _LEAST and _is_issued(digits) and _is_checked(digits):
-                best = last, digits
-        if best is not None:
-            last, digits = best
-            around = [groups[n] for n in (first - 1, last + 1) if 0 <= n < len(groups)]
-            is_list = any(after - before >= 3 for before, after in around)
-            return groups[first][0], groups[last][1], digits, is_list
-    return None
+def _longest(text: str, groups: list[tuple[int, int]], first: int) -> tuple[int, str] | None:
+    """The longest card number of whole groups of digits from one on: the last group, the digits."""
+    best, digits = None, ""
+    for last in range(first, min(len(groups), first + _MOST)):
+        digits += text[slice(*groups[last])]
+        if len(digits) > _MOST:
+            break
+        if len(digits) >= _LEAST and _is_issued(digits) and _is_checked(digits):
+            best = last, digits
+    return best
 
 
 def is_certain(text: str, name: str = "") -> bool:

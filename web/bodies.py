@@ -204,10 +204,14 @@ def _is_card_number(place: tuple[str | int, ...], value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return False
     name = next((each for each in reversed(place) if isinstance(each, str)), "")
-    found = list(cards.suspects(str(value), name))
-    if found and not any(each.is_certain for each in found):
+    is_suspected = False
+    for found in cards.suspects(str(value), name):
+        if found.is_certain:
+            return True
+        is_suspected = True
+    if is_suspected:
         card_number_suspected("request")
-    return any(each.is_certain for each in found)
+    return False
 
 
 def _card_number(place: tuple[str | int, ...]) -> InvalidInput:

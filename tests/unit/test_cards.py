@@ -1,6 +1,7 @@
 """Card numbers are found in texts, and other numbers are not taken for them."""
 
 import random
+import time
 import uuid
 
 import pytest
@@ -62,6 +63,22 @@ def test_nothing_but_the_number_is_masked(before: str, number: str, after: str) 
     whole = masked(f"{before} is {number} is {after}")
     assert number not in whole
     assert MASK.format(number[-4:]) in whole
+
+
+LONG = ("4242424242424242 ", "4 ", "4-4 ", "4", "4-", "4 4.4 ", "1234 ")
+
+
+@pytest.mark.parametrize("piece", LONG)
+@pytest.mark.parametrize("end", ["", "x"])
+def test_a_long_text_takes_work_in_proportion(piece: str, end: str) -> None:
+    def work(times: int) -> float:
+        began = time.thread_time()
+        list(suspects(piece * times + end, "card"))
+        return time.thread_time() - began
+
+    size = 60_000 // len(piece)
+    work(size)
+    assert work(8 * size) < 30 * work(size) + 0.05
 
 
 def test_values_are_masked_in_lists_and_objects() -> None:
