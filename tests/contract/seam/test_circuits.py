@@ -217,8 +217,10 @@ def test_a_trial_that_hangs_has_failed_before_it_ends(press: Vendor, other: Othe
     opens(press)
     press.hang()
     time.sleep(2.2)
+    asked = press.asked
     with ThreadPoolExecutor(1) as pool:
         trial = pool.submit(press.ask, slow=0.3)
+        eventually(lambda: press.asked > asked, seconds=10)
 
         def has_failed() -> bool:
             try:
