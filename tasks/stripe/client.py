@@ -38,19 +38,17 @@ class StripeApi:
 
         Raises Permanent, with the PaymentIntent's id, if the payment is declined.
         """
-        return self._call(
+        return self.perform(
             "payment_intents.create",
-            lambda: self._sdk.v1.payment_intents.create(_any(params), {"idempotency_key": key}),
+            lambda v1: v1.payment_intents.create(_any(params), {"idempotency_key": key}),
             repeatable=False,
         )
 
     def retrieve_payment_intent(self, payment_intent: str) -> Json:
         """One PaymentIntent with its latest charge."""
-        return self._call(
+        return self.perform(
             "payment_intents.retrieve",
-            lambda: self._sdk.v1.payment_intents.retrieve(
-                payment_intent, {"expand": ["latest_charge"]}
-            ),
+            lambda v1: v1.payment_intents.retrieve(payment_intent, {"expand": ["latest_charge"]}),
             repeatable=True,
         )
 
@@ -59,9 +57,9 @@ class StripeApi:
         good: what is not captured is released."""
         params = request | {"expand": ["latest_charge"]}
         payment_intent = params.pop("payment_intent")
-        return self._call(
+        return self.perform(
             "payment_intents.capture",
-            lambda: self._sdk.v1.payment_intents.capture(
+            lambda v1: v1.payment_intents.capture(
                 payment_intent,
                 _any(params),
                 {"idempotency_key": key},
@@ -71,9 +69,9 @@ class StripeApi:
 
     def cancel_payment_intent(self, payment_intent: str) -> Json:
         """Release the amount that is not captured; a second cancel changes nothing."""
-        return self._call(
+        return self.perform(
             "payment_intents.cancel",
-            lambda: self._sdk.v1.payment_intents.cancel(payment_intent),
+            lambda v1: v1.payment_intents.cancel(payment_intent),
             repeatable=True,
         )
 
@@ -100,32 +98,32 @@ class StripeApi:
         return None
 
     def _list_payment_intents(self, params: Json) -> Json:
-        return self._call(
+        return self.perform(
             "payment_intents.list",
-            lambda: self._sdk.v1.payment_intents.list(_any(params)),
+            lambda v1: v1.payment_intents.list(_any(params)),
             repeatable=True,
         )
 
     def refunds_of(self, payment_intent: str) -> list[Json]:
         """The newest refunds of a PaymentIntent, at most MOST_REFUNDS."""
-        page = self._call(
+        page = self.perform(
             "refunds.list",
-            lambda: self._sdk.v1.refunds.list({"payment_intent": payment_intent, "limit": _PAGE}),
+            lambda v1: v1.refunds.list({"payment_intent": payment_intent, "limit": _PAGE}),
             repeatable=True,
         )
         return list(page["data"])
 
     def retrieve_refund(self, refund: str) -> Json:
         """Read one refund."""
-        return self._call(
-            "refunds.retrieve", lambda: self._sdk.v1.refunds.retrieve(refund), repeatable=True
+        return self.perform(
+            "refunds.retrieve", lambda v1: v1.refunds.retrieve(refund), repeatable=True
         )
 
     def create_refund(self, params: Json, key: str) -> Json:
         """Refund a captured PaymentIntent: `amount`, or the part that is not refunded yet."""
-        return self._call(
+        return self.perform(
             "refunds.create",
-            lambda: self._sdk.v1.refunds.create(_any(params), {"idempotency_key": key}),
+            lambda v1: v1.refunds.create(_any(params), {"idempotency_key": key}),
             repeatable=False,
         )
 
@@ -139,19 +137,22 @@ class StripeApi:
         }
         if after is not None:
             params["starting_after"] = after
-        return self._call(
+        return self.perform(
             "balance_transactions.list",
-            lambda: self._sdk.v1.balance_transactions.list(_any(params)),
+            lambda v1: v1.balance_transactions.list(_any(params)),
             repeatable=True,
         )
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""
-        self._call(
-            "probe", lambda: self._sdk.v1.payment_intents.list({"limit": 1}), repeatable=True
-        )
+        self.perform("probe", lambda v1: v1.payment_intents.list({"limit": 1}), repeatable=True)
 
-    def _call(self, name: str, perform: Callable[[], Any], *, repeatable: bool) -> Json:
+    def perform(self, name: str, make: Callable[[Any], Any], *, repeatable: bool) -> Json:
+        """Make one call by the SDK, which `make` gets as its `v1`, and return the answer.
+
+        `name` is the call's name in the record, the limits and the circuits. `repeatable`: a second
+        call changes nothing, so a lost answer is asked for again. Raises an Outcome.
+        """
         import stripe
 
         with http.operation(
@@ -163,7 +164,7 @@ class StripeApi:
             spare=self._spare,
         ):
             try:
-                result: Json = perform().to_dict()
+                result: Json = make(self._sdk.v1).to_dict()
             except stripe.StripeError as err:
                 raise _outcome(err, repeatable=repeatable) from err
         return result
