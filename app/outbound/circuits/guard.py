@@ -1,9 +1,11 @@
 """The circuits as one process uses them: what it knows of them, and the calls that it makes now.
 
 What a circuit has answered is used for FRESH_SECONDS. A thread reports the calls that have ended
-and those that hang, all in one round trip. It lives only while there are calls.
+and those that hang, all in one round trip. It lives only while there are calls. The time in which
+this process could not run is no time of a call (lateness.py).
 """
 
+import math
 import random
 import threading
 import time
@@ -15,7 +17,8 @@ from uuid import uuid4
 from app import telemetry
 from app.errors import NotServed
 from app.outbound.circuits.core import CLOSED, OPEN, Report, View
-from app.outbound.circuits.stores import Name, Stores
+from app.outbound.circuits.lateness import Lateness
+from app.outbound.circuits.stores import ANSWER_SECONDS, Name, Stores
 from app.outbound.circuits.telling import Change
 
 log = telemetry.logger(__name__)
@@ -30,13 +33,21 @@ _WHY_CHARACTERS = 200
 
 @dataclass(eq=False)
 class Passage:
-    """A call that a circuit has let through. `token` is its leave, if the circuit is half open."""
+    """A call that a circuit has let through. `token` is its leave, if the circuit is half open.
+
+    `late` is how late the process had been when the call began.
+    """
 
     name: Name
     epoch: int
     began: float
+    late: float
     slow_seconds: float
     token: str = ""
+
+    def seconds(self, late: float) -> float:
+        """How long the platform has had for the call, if the process has been so late in all."""
+        return time.monotonic() - self.began - (late - self.late)
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class Guard:
         self._ended: dict[Name, _Ended] = {}
         self._hung: set[Name] = set()
         self._changes: list[Change] = []
+        self._lateness = Lateness()
         self._thread: threading.Thread | None = None
         self._is_closed = threading.Event()
 
@@ -87,7 +99,7 @@ class Guard:
         if seen.view.state != CLOSED:
             passage = self._try(name, slow_seconds, seen)
         else:
-            passage = Passage(name, seen.view.epoch, time.monotonic(), slow_seconds)
+            passage = self._passage(name, seen.view.epoch, slow_seconds)
         with self._lock:
             self._running.add(passage)
         self._ensure_thread()
@@ -106,7 +118,7 @@ class Guard:
     def leave(self, passage: Passage, *, is_served: bool | None, why: str = "") -> None:
         """Take note that a call has ended: served, failed, or None if that says nothing of the
         platform. `why` is for people."""
-        seconds = time.monotonic() - passage.began
+        seconds = passage.seconds(self._lateness.seconds())
         is_good = is_served
         if is_served and seconds > passage.slow_seconds:
             is_good, why = False, f"it took {seconds:.1f} s"
@@ -159,10 +171,14 @@ class Guard:
             (view,) = self._turn([(name, asked)])
             if view.is_granted or view.state == CLOSED:
                 passed = token if view.is_granted else ""
-                return Passage(name, view.epoch, time.monotonic(), slow_seconds, passed)
+                return self._passage(name, view.epoch, slow_seconds, passed)
             seen = self._seen[name]
         telemetry.CALLS_NOT_MADE.labels(*name).inc()
         raise _refusal(name, seen)
+
+    def _passage(self, name: Name, epoch: int, slow_seconds: float, token: str = "") -> Passage:
+        late = self._lateness.seconds()
+        return Passage(name, epoch, time.monotonic(), late, slow_seconds, token)
 
     def _turn(self, asked: list[tuple[Name, Report]]) -> list[View]:
         at = time.monotonic()
@@ -186,13 +202,17 @@ class Guard:
 
     def _report_on(self) -> None:
         # It ends when there are no calls, so that no process keeps it for nothing.
+        self._lateness.expect(TICK_SECONDS)
         while not self._is_closed.wait(TICK_SECONDS):
             try:
+                self._lateness.expect(2 * ANSWER_SECONDS)
                 self._flush()
             except Exception as err:  # without this thread no circuit would open
                 log.error("circuits.not_reported", exc_info=err)
+            self._lateness.expect(TICK_SECONDS)
             with self._lock:
                 if self._is_idle():
+                    self._lateness.expect(math.inf)
                     self._thread = None
                     return
         self._flush()
@@ -207,7 +227,8 @@ class Guard:
         now = time.monotonic()
         with self._lock:
             ended, self._ended = self._ended, {}
-            slow = [each for each in self._running if now - each.began > each.slow_seconds]
+            late = self._lateness.seconds()
+            slow = [each for each in self._running if each.seconds(late) > each.slow_seconds]
             trials = [each for each in slow if each.token]
             # Such a call has been judged. How it ends changes nothing any more.
             self._running.difference_update(trials)
@@ -220,6 +241,7 @@ class Guard:
         asked += [(each.name, _of_trial(each, 0, _no_answer(each))) for each in trials]
         if asked:
             self._turn(asked)
+        self._lateness.expect(math.inf)  # what is told waits for PostgreSQL
         with self._lock:
             changes, self._changes = self._changes, []
         for change in changes:

@@ -1,5 +1,8 @@
 """The seam's calls pass circuits, which processes share through Valkey."""
 
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +18,7 @@ from app.outbound.circuits.stores import Shared, Stores
 from app.outbound.circuits.telling import Change
 from app.settings import Settings
 from tests.contract.seam.vendor import Vendor, eventually, vendor
+from tests.forked import forked
 
 PRINT = ("press", "print")
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -172,6 +176,37 @@ def test_calls_that_hang_open_it_while_they_run(press: Vendor, other: Other) -> 
         assert not any(each.done() for each in running)
         press.goes_on.set()
         assert {each.result(30) for each in running} == {200}
+
+
+def stand_still(url: str, redis_url: str) -> None:
+    """Make twelve calls, and stop this process for 3 s while they wait for their answers."""
+    circuits.share(redis_url)
+    asking = Vendor()
+    asking.url = url
+    with ThreadPoolExecutor(12) as pool:
+        running = [pool.submit(asking.ask, slow=1.5) for _ in range(12)]
+        time.sleep(0.3)
+        with subprocess.Popen(["sh", "-c", f"sleep 3; kill -CONT {os.getpid()}"]):
+            os.kill(os.getpid(), signal.SIGSTOP)
+            assert {each.result(30) for each in running} == {200}
+    time.sleep(0.5)
+    assert asking.ask() == 200
+    circuits.forget()
+
+
+def test_the_time_in_which_this_process_is_stopped_is_no_time_of_the_platform(
+    press: Vendor, shared: str, other: Other
+) -> None:
+    press.hang()
+    with ThreadPoolExecutor(1) as pool:
+        stopped = pool.submit(forked, stand_still, press.url, shared)
+        eventually(lambda: press.asked == 12 or stopped.done(), seconds=30)
+        time.sleep(0.6)
+        press.goes_on.set()
+        ended = stopped.result(60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert press.asked == 13
+    assert not other.is_open()
 
 
 def test_it_closes_after_three_calls_that_succeed_and_old_calls_do_not_open_it(
