@@ -32,6 +32,10 @@ from app.protocol.known import Known
 log = structlog.get_logger()
 
 TAKE_SECONDS = 1.0
+THREAD_TAKE_SECONDS = 5.0
+"""How long a message takes links: in a process, and in a thread. Threads end messages all the time,
+so urgent steps find one soon; and a message more for each link is what a full worker can least
+afford: it would make the links slower still."""
 TAKE_LINKS = 20
 _CANCELLED = Cancelled()
 
@@ -265,11 +269,13 @@ class Message:
         A slow action would keep a process from the other messages that it could run, so a process
         takes none. A thread only waits meanwhile, and other threads run the other messages.
         """
-        if self.taken >= TAKE_LINKS or time.monotonic() - self.since > TAKE_SECONDS:
+        is_thread = is_in_thread_pool()
+        most = THREAD_TAKE_SECONDS if is_thread else TAKE_SECONDS
+        if self.taken >= TAKE_LINKS or time.monotonic() - self.since > most:
             return False
         if is_shutting_down() or following.name not in self.actions:
             return False
-        is_slow = self.actions[following.name].slow and not is_in_thread_pool()
+        is_slow = self.actions[following.name].slow and not is_thread
         return serves(self.task, following.queue) and not is_slow
 
     def following(self, result: Result) -> Next | None:
