@@ -214,6 +214,22 @@ class Call:
                 detail={"object": object_id, "workflow": str(holder)},
             )
 
+    def require_own_organisation(self, object_id: str, mark: str | None) -> None:
+        """Make sure that no other organisation has made an object at the platform.
+
+        For an object that any workflow of the organisation may answer, such as the dispute of a
+        payment. `mark` is as in `claim_object`; an object without a mark is accepted. Raises
+        Permanent, also if the workflow that the mark names is unknown.
+        """
+        self.record_held()
+        maker = workflow_of(mark) if mark else None
+        if maker is not None and not objects.is_of_same_organisation(self.workflow_id, maker):
+            raise Permanent(
+                f"{object_id} belongs to another organisation or installation",
+                code="belongs_to_other",
+                detail={"object": object_id},
+            )
+
     def once(
         self,
         operation: str,

@@ -23,3 +23,20 @@ def claim_object(claim: Claim, platform: str, object_id: str, maker: UUID | None
     )
     assert row is not None
     return None if row["is_related"] else row["holder"]
+
+
+def is_of_same_organisation(workflow_id: UUID, maker: UUID) -> bool:
+    """Whether both workflows are of one organisation; `maker` may be archived or erased. False if
+    there is no such workflow."""
+    row = db.call(_ORGANISATIONS, (workflow_id, maker, maker))
+    assert row is not None
+    return bool(row["is_same"])
+
+
+_ORGANISATIONS = """
+SELECT EXISTS (
+  SELECT FROM workflows w
+   WHERE w.id = %s AND w.organisation_id = coalesce(
+     (SELECT organisation_id FROM workflows WHERE id = %s),
+     (SELECT organisation_id FROM archived WHERE workflow_id = %s))) AS is_same
+"""

@@ -23,6 +23,9 @@ from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, 
 
 EFFECTS = (
     "payment_intents", "authorizations", "payments", "captures", "cancellations", "refunds",
+    "customers.deleted", "customers.updated", "payment_methods.attached", "setup_intents",
+    "payment_methods.detached", "setups", "products", "products.updated", "prices",
+    "prices.updated", "checkout.sessions", "checkouts", "checkouts_expired",
     "refunds_failed", "refunds_canceled", "challenges", "disputes", "payouts",
     "declines", "customers", "captions", "moderations", "predictions",
     "predictions_succeeded", "predictions_failed", "predictions_canceled", "files",

@@ -1,4 +1,7 @@
-"""Reads what a customer must do to authenticate a payment (3-D Secure). The web process calls it.
+"""Reads what a customer must do for a step that waits. The web process calls it.
+
+The customer authenticates a payment or a card that is saved (3-D Secure), or pays in a Checkout
+Session.
 
 Invariant: what is read here is stored nowhere. The SDK is not used, because the import takes 2 s.
 https://docs.stripe.com/payments/3d-secure/authentication-flow
@@ -17,10 +20,17 @@ from tasks.stripe.settings import StripeSettings
 VERSION = "2026-10-28.endive"
 """The version of Stripe's API, which is that of the SDK."""
 _SECONDS = 5.0
+_PLACES = {
+    "pi": ("payment_intents", "payment_intents.retrieve"),
+    "seti": ("setup_intents", "setup_intents.retrieve"),
+    "cs": ("checkout/sessions", "checkout.sessions.retrieve"),
+}
+"""The path and the call of the objects for which a step waits, by how their ids begin."""
 
 
-def read(payment_intent: str) -> Authentication:
-    """How a PaymentIntent stands, and, while its customer must authenticate it, by what.
+def read(external_id: str) -> Authentication:
+    """How a PaymentIntent, a SetupIntent or a Checkout Session stands, and what its customer needs
+    while there is something to do.
 
     Takes at most some seconds. Raises an Outcome if Stripe does not answer or refuses, and
     NotConfigured if the credential is not set in this process.
@@ -30,11 +40,12 @@ def read(payment_intent: str) -> Authentication:
         "Authorization": f"Bearer {needed(settings.api_key, SETTING)}",
         "Stripe-Version": VERSION,
     }
-    url = f"{settings.base_url}/v1/payment_intents/{payment_intent}"
+    path, operation = _PLACES[external_id.partition("_")[0]]
+    url = f"{settings.base_url}/v1/{path}/{external_id}"
     keys = spare(SETTING, settings.api_key, settings.api_key_old)
     with (
         http.exchange_scope(time.monotonic() + _SECONDS, []),
-        http.operation("stripe", "payment_intents.retrieve", repeatable=True, spare=keys),
+        http.operation("stripe", operation, repeatable=True, spare=keys),
     ):
         reply = http.send("GET", url, headers=headers)
         try:
@@ -52,6 +63,8 @@ def read(payment_intent: str) -> Authentication:
 
 def _authentication(seen: Json) -> Authentication:
     status = str(seen["status"])
+    if seen["object"] == "checkout.session":
+        return Authentication(status, redirect_url=seen.get("url"))
     if status != "requires_action":
         return Authentication(status)
     redirect = (seen.get("next_action") or {}).get("redirect_to_url") or {}

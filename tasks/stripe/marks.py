@@ -5,6 +5,9 @@ Stripe's answer was lost.
 """
 
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
 
 from app.engine.call import Call
 from app.platform import Json
@@ -17,6 +20,31 @@ MOST_AMOUNT = 999_999_999_999
 CAPTURED_BY = "captured_by"
 """The name in a PaymentIntent's metadata under which the capture writes its step's reference, as
 proof that the capture is the step's own."""
+CHANGED_BY = "changed_by"
+"""The name under which a step that changes a customer, or attaches a payment method, writes its
+reference."""
+AT_ONCE = "taken"
+"""The name that a PaymentIntent has in its metadata if the customer pays at once, and no step of
+ours captures it. Its value is `at_once`."""
+_OURS = ("workflow", "step", "reference", "generation", CAPTURED_BY, CHANGED_BY, AT_ONCE)
+
+
+def _without_ours(given: dict[str, str]) -> dict[str, str]:
+    if taken := sorted(set(given) & set(_OURS)):
+        raise ValueError(f"a step writes {', '.join(taken)} itself")
+    return given
+
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[^\[\]]+$")],
+        Annotated[str, StringConstraints(min_length=1, max_length=500)],
+    ],
+    Field(max_length=40),
+    AfterValidator(_without_ours),
+]
+"""An author's own metadata. Stripe takes 50 names, of which some are ours
+(https://docs.stripe.com/api/metadata)."""
 
 
 def marks(call: Call) -> dict[str, str]:

@@ -95,6 +95,12 @@ class Effect:
     is_computed: bool = False
     is_single: bool = False
 
+    def undoings(self, vendors: Vendors, made: int = 1) -> int:
+        """How often the vendor has undone the effect, which was made so often. Some effects are
+        undone by the same call, for example a field that is changed back."""
+        assert self.undone is not None
+        return vendors.count(self.undone) - (made if self.undone == self.books else 0)
+
     @property
     def made_by_two(self) -> int:
         """How often the vendor has made the effect when two generations of a step have run."""

@@ -40,9 +40,11 @@ class Vendors:
         """Let every refund that has succeeded fail, as a bank does days later."""
         self._ask("POST", "/stripe/fail_refunds")
 
-    def authenticate(self, payment_intent: str, outcome: str = "complete") -> None:
-        """Let the customer end the authentication of a payment: `complete` or `fail`."""
-        body = {"payment_intent": payment_intent, "outcome": outcome}
+    def authenticate(self, intent: str, outcome: str = "complete") -> None:
+        """Let the customer end the authentication of a PaymentIntent or a SetupIntent: `complete`
+        or `fail`."""
+        kind = "setup_intent" if intent.startswith("seti_") else "payment_intent"
+        body = {kind: intent, "outcome": outcome}
         self._ask("POST", "/stripe/authenticate", json=body)
 
     def count(self, effect: str) -> int:

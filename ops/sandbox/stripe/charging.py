@@ -20,6 +20,7 @@ from ops.sandbox.stripe.wire import boolean, error
 from ops.sandbox.wire import Call, reply
 
 Attempt = Callable[[Call, Json, Json], Response]
+Finish = Callable[[Call | None, Json, bool], Response]
 CHALLENGE = "sandbox_challenge"
 """The kind of a started authentication; its id is the secret part of its page's address."""
 _CAPTURE = "capture_charge"
@@ -48,6 +49,8 @@ class Charging:
         self._account, self._settings = account, account.box.settings
         self.others: dict[str, Attempt] = {}
         """How payment methods that are no cards are charged, by their type."""
+        self.challenged: dict[str, Finish] = {"payment_intent": self.finish}
+        """What follows an authentication that has ended, by the kind of its object."""
         account.clock.does(_CAPTURE, self._capture_later)
 
     def attempt(self, call: Call, intent: Json, params: Json) -> Response:
@@ -84,23 +87,26 @@ class Charging:
         return self._charge(call, intent, method, decline, is_authenticated=True)
 
     def _challenge(self, call: Call, intent: Json, params: Json) -> Response:
-        secret = token62(32)
         back = params.get("return_url")
-        self._account.store.put(
-            CHALLENGE, secret, {"payment_intent": intent["id"], "return_url": back}
-        )
-        url = f"{self._account.box.urls['stripe']}/authenticate/{secret}"
+        by_script = boolean(params, "use_stripe_sdk")
         intent["status"] = "requires_action"
-        if back and not boolean(params, "use_stripe_sdk"):
-            redirect = {"return_url": back, "url": url}
-            intent["next_action"] = {"type": "redirect_to_url", "redirect_to_url": redirect}
-        else:
-            source = f"src_1{token62(23)}"
-            script = {"type": "three_d_secure_redirect", "source": source, "stripe_js": url}
-            intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": script}
+        intent["next_action"] = self.challenge(intent, back, by_script=by_script)
         self._account.save(call, intent, "payment_intent.requires_action")
         self._account.note(call, "challenges", intent)
         return reply(intent)
+
+    def challenge(self, intent: Json, back: str | None, *, by_script: bool = False) -> Json:
+        """Return the `next_action` of an object whose customer must open the bank's page."""
+        secret = token62(32)
+        about = {"kind": intent["object"], "id": intent["id"], "return_url": back}
+        self._account.store.put(CHALLENGE, secret, about)
+        url = f"{self._account.box.urls['stripe']}/authenticate/{secret}"
+        if back and not by_script:
+            redirect = {"return_url": back, "url": url}
+            return {"type": "redirect_to_url", "redirect_to_url": redirect}
+        source = f"src_1{token62(23)}"
+        script = {"type": "three_d_secure_redirect", "source": source, "stripe_js": url}
+        return {"type": "use_stripe_sdk", "use_stripe_sdk": script}
 
     def _charge(
         self,

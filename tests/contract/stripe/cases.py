@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.platform import Json
 from tasks.stripe.client import api
+from tasks.stripe.customers.calls import CUSTOMERS, METHODS
 from tests.contract.cases import Call, Cases, Claim, Effect, Headers, Hook
 from tests.contract.stage import Step
 
@@ -42,6 +43,41 @@ def refund(claim: Claim) -> Step:
     """A claimed step that refunds a part of a payment which a shop has taken."""
     paid = api().create_payment_intent(PAYMENT | {"capture_method": "automatic"}, uuid.uuid4().hex)
     return claim("stripe.refund", {"payment_intent": paid["id"], "amount": 300})
+
+
+def customer() -> str:
+    """A customer whom a shop has made."""
+    made = CUSTOMERS.create({"email": "ada@example.com", "name": "Ada"}, uuid.uuid4().hex)
+    return str(made["id"])
+
+
+def card(name: str = "tok_visa") -> str:
+    """A card that a browser has made."""
+    made = METHODS.create({"type": "card", "card": {"token": name}}, uuid.uuid4().hex)
+    return str(made["id"])
+
+
+def create_customer(claim: Claim) -> Step:
+    """A claimed step that makes a customer."""
+    given = {"email": "ada@example.com", "name": "Ada", "metadata": {"shop": "7"}}
+    return claim("stripe.create_customer", given)
+
+
+def update_customer(claim: Claim) -> Step:
+    """A claimed step that changes a customer."""
+    return claim("stripe.update_customer", {"customer": customer(), "name": "Ada King"})
+
+
+def attach_payment_method(claim: Claim) -> Step:
+    """A claimed step that attaches a card."""
+    given = {"customer": customer(), "payment_method": card()}
+    return claim("stripe.attach_payment_method", given)
+
+
+def save_payment_method(claim: Claim) -> Step:
+    """A claimed step that saves a card."""
+    given = {"customer": customer(), "payment_method": "pm_card_visa"}
+    return claim("stripe.save_payment_method", given)
 
 
 def sign(body: bytes, at: datetime, secret: str) -> Headers:
@@ -94,6 +130,44 @@ CASES = Cases(
             "refunds.create",
             "refunds",
             is_looked_up=True,
+        ),
+        Effect(
+            "stripe.create_customer",
+            create_customer,
+            "customers.create",
+            "customers",
+            is_looked_up=True,
+            undone="customers.deleted",
+            results=("deleted", "already"),
+        ),
+        Effect(
+            "stripe.update_customer",
+            update_customer,
+            "customers.update",
+            "customers.updated",
+            is_looked_up=True,
+            undone="customers.updated",
+            results=("restored", "already"),
+            is_single=True,
+        ),
+        Effect(
+            "stripe.attach_payment_method",
+            attach_payment_method,
+            "payment_methods.attach",
+            "payment_methods.attached",
+            is_looked_up=True,
+            undone="payment_methods.detached",
+            results=("detached", "already"),
+            is_single=True,
+        ),
+        Effect(
+            "stripe.save_payment_method",
+            save_payment_method,
+            "setup_intents.create",
+            "setup_intents",
+            is_looked_up=True,
+            undone="payment_methods.detached",
+            results=("detached", "already"),
         ),
     ),
 )

@@ -87,7 +87,7 @@ class PaymentMethods(Resource):
             body["card"] |= {name: wanted[name] for name in parts if name in wanted}
         body["billing_details"]["address"] = addressed(body["billing_details"]["address"], True)
 
-    def attach_named(self, call: Call, name: str, customer: str) -> Json:
+    def attach_named(self, call: Call | None, name: str, customer: str) -> Json:
         """Attach a stored method, or a new test card, to a customer; return the method."""
         body = test_card(name) if name in CARDS else self.desk.need(self.kind, name, self.kind)
         if body["customer"] and body["customer"] != customer:
@@ -101,6 +101,7 @@ class PaymentMethods(Resource):
             raise error(402, message, code, type_="card_error", **more)
         body["customer"] = customer
         self.desk.save(call, body, "payment_method.attached")
+        self.desk.note(call, "payment_methods.attached", body)
         return body
 
     def _attach_any(self, attach_stored: Any) -> Any:
@@ -134,6 +135,7 @@ class PaymentMethods(Resource):
             self.desk.save(call, customer, "customer.updated", before)
         body["customer"] = None
         self.desk.save(call, body, "payment_method.detached", old)
+        self.desk.note(call, "payment_methods.detached", body)
         return body
 
     def _card(self, given: Json) -> Json:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 from werkzeug.wrappers import Response
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.cards import CARDS, DECLINES
+from ops.sandbox.stripe.cards import CARDS, DECLINES, Decline
 from ops.sandbox.stripe.catalogue.methods import PaymentMethods, test_card
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, shown
@@ -20,6 +19,11 @@ from ops.sandbox.wire import Call, Route, reply
 
 _OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 _ASKS = ("authenticationRequired", "threeDSecure")
+_FAILED: Decline = (
+    "setup_intent_authentication_failure",
+    None,
+    "The latest attempt to set up the payment method has failed because authentication failed.",
+)
 
 
 class SetupIntents(Resource):
@@ -34,6 +38,7 @@ class SetupIntents(Resource):
     def __init__(self, desk: Desk, methods: PaymentMethods) -> None:
         super().__init__(desk)
         self._methods = methods
+        desk.payments.charging.challenged[self.kind] = self.finish
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with those to confirm and cancel."""
@@ -120,21 +125,23 @@ class SetupIntents(Resource):
 
     def _asked(self, call: Call, given: Json, body: Json, attempt: Json) -> Json:
         body["status"] = "requires_action"
-        body["next_action"] = {
-            "type": "use_stripe_sdk",
-            "use_stripe_sdk": {"type": "three_d_secure_redirect", "source": f"src_{token62(24)}"},
-        }
-        if given.get("return_url"):
-            address = f"https://hooks.stripe.com/redirect/authenticate/{body['id']}"
-            body["next_action"] = {
-                "type": "redirect_to_url",
-                "redirect_to_url": {"return_url": given["return_url"], "url": address},
-            }
+        charging = self.desk.payments.charging
+        body["next_action"] = charging.challenge(body, given.get("return_url"))
         self.desk.put(attempt | {"status": "requires_action"})
         self.desk.save(call, body, "setup_intent.requires_action")
         return body
 
-    def _succeeded(self, call: Call, body: Json, method: Json, attempt: Json) -> Json:
+    def finish(self, call: Call | None, body: Json, is_authenticated: bool) -> Response:
+        """Go on with a card whose authentication has ended."""
+        method = self.desk.need("payment_method", body["payment_method"], "payment_method")
+        attempt = self.desk.own("setup_attempt", body["latest_attempt"])
+        if is_authenticated:
+            attempt["status"] = "succeeded"
+            return reply(shown(self._succeeded(call, body, method, attempt)))
+        body["next_action"] = None
+        return self._declined(call, body, method, attempt, _FAILED)
+
+    def _succeeded(self, call: Call | None, body: Json, method: Json, attempt: Json) -> Json:
         if body["customer"] and not method["customer"]:
             self._methods.attach_named(call, method["id"], body["customer"])
         body |= {"status": "succeeded", "next_action": None, "last_setup_error": None}
@@ -144,7 +151,7 @@ class SetupIntents(Resource):
         return body
 
     def _declined(
-        self, call: Call, body: Json, method: Json, attempt: Json, decline: tuple[Any, Any, Any]
+        self, call: Call | None, body: Json, method: Json, attempt: Json, decline: Decline
     ) -> Response:
         code, decline_code, message = decline
         refused: Json = error(402, message, code, type_="card_error").body["error"]

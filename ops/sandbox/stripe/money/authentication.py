@@ -1,4 +1,5 @@
-"""The bank's page on which a customer authenticates a payment (3-D Secure), and its control API.
+"""The bank's page on which a customer authenticates a payment, or a card that is saved (3-D
+Secure), and its control API.
 
 https://docs.stripe.com/payments/3d-secure/authentication-flow#test-the-3ds-flow
 """
@@ -42,15 +43,19 @@ class Authentication:
         ]
 
     def control(self) -> Sequence[Route]:
-        """Return the control API's endpoint: {"payment_intent", "outcome": complete or fail}."""
+        """Return the control API's endpoint: {"payment_intent" or "setup_intent": its id,
+        "outcome": complete or fail}."""
         return [("POST", "/stripe/authenticate", "stripe.authenticate", self._authenticate)]
 
     def _page(self, call: Call, secret: str) -> Response:
         intent, _ = self._challenge(secret)
         if intent["status"] != _WAITING:
-            return _html("Nothing to authenticate", f"The payment is {intent['status']}.")
-        amount = currencies.money(intent["amount"], intent["currency"])
-        text = f"A payment of {amount} {intent['currency'].upper()} waits for you: {intent['id']}."
+            return _html("Nothing to authenticate", f"The {_word(intent)} is {intent['status']}.")
+        text = f"A card that is to be saved waits for you: {intent['id']}."
+        if intent["object"] == "payment_intent":
+            amount = currencies.money(intent["amount"], intent["currency"])
+            currency = intent["currency"].upper()
+            text = f"A payment of {amount} {currency} waits for you: {intent['id']}."
         return _html("3D Secure 2 test page", text, _FORM)
 
     def _end(self, call: Call, secret: str) -> Response:
@@ -59,13 +64,13 @@ class Authentication:
         if outcome not in ("complete", "fail"):
             return _html("Wrong outcome", "The outcome is complete or fail.", status=400)
         if intent["status"] == _WAITING:
-            self._payments.charging.finish(None, intent, outcome == "complete")
+            self._finish(intent, outcome)
         if not back:
             return _html("Done", "You can close this page.")
         has_succeeded = intent["status"] in ("succeeded", "requires_capture")
         query = {
-            "payment_intent": intent["id"],
-            "payment_intent_client_secret": intent["client_secret"],
+            intent["object"]: intent["id"],
+            f"{intent['object']}_client_secret": intent["client_secret"],
             "redirect_status": "succeeded" if has_succeeded else "failed",
         }
         joint = "&" if urlsplit(back).query else "?"
@@ -75,19 +80,29 @@ class Authentication:
         row = self._store.get(CHALLENGE, secret)
         if row is None:
             raise Refusal(404, {"error": "there is no such authentication"})
-        return self._payments.intent(row.body["payment_intent"]), row.body["return_url"]
+        about = row.body
+        return self._payments.account.find(about["kind"], about["id"]), about["return_url"]
+
+    def _finish(self, intent: Json, outcome: str | None) -> None:
+        finish = self._payments.charging.challenged[intent["object"]]
+        finish(None, intent, outcome == "complete")
 
     def _authenticate(self, call: Call) -> Response:
         given = json_object(call.request) or {}
-        intent_id, outcome = given.get("payment_intent", ""), given.get("outcome", "complete")
+        kind = "setup_intent" if "setup_intent" in given else "payment_intent"
+        intent_id, outcome = given.get(kind, ""), given.get("outcome", "complete")
         if outcome not in ("complete", "fail"):
             raise Refusal(400, {"error": "outcome is complete or fail"})
         with self._store.transaction():
-            intent = self._payments.intent(str(intent_id))
+            intent = self._payments.account.find(kind, str(intent_id))
             if intent["status"] != _WAITING:
-                raise Refusal(409, {"error": f"the payment is {intent['status']}"})
-            self._payments.charging.finish(None, intent, outcome == "complete")
-        return reply({"payment_intent": intent["id"], "status": intent["status"]})
+                raise Refusal(409, {"error": f"the {_word(intent)} is {intent['status']}"})
+            self._finish(intent, outcome)
+        return reply({kind: intent["id"], "status": intent["status"]})
+
+
+def _word(intent: Json) -> str:
+    return "payment" if intent["object"] == "payment_intent" else "setup"
 
 
 def _html(title: str, text: str, form: str = "", status: int = 200) -> Response:

@@ -133,6 +133,8 @@ class Resource:
             self.desk.save(call, body, f"{self.event}.updated", old)
         else:
             self.desk.put(body)
+        if body != old:
+            self.desk.note(call, f"{self.operations}.updated", body)
         return body
 
     def _set(self, body: Json, given: Json) -> None:

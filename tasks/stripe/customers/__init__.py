@@ -1,0 +1,1 @@
+"""Customers, and the payment methods that are saved for them."""

@@ -1,0 +1,164 @@
+"""Change a customer at Stripe; the compensation restores what is still as the step has set it.
+
+Invariant: the recorded request contains the values before the change, which are read before it is
+recorded.
+https://docs.stripe.com/api/customers/update
+"""
+
+from pydantic import Field, model_validator
+
+from app.engine.call import Call
+from app.platform import (
+    ActionInput,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.stripe.customers.calls import CUSTOMER, CUSTOMERS, PAYMENT_METHOD, own_customer
+from tasks.stripe.customers.creating import Customer
+from tasks.stripe.kinds import require_own
+from tasks.stripe.marks import CHANGED_BY, KEY_LIFE, Metadata
+from tasks.stripe.wording import given as known
+
+_DEFAULT = "default_payment_method"
+_OPERATION = "customers.update"
+
+
+class UpdateCustomerInput(ActionInput):
+    """The customer, and the fields that are changed; at least one is needed.
+
+    Names in `metadata` that are not given keep their values. `default_payment_method` is that of
+    the customer's invoices; it must be attached to the customer.
+    """
+
+    customer: str = Field(pattern=CUSTOMER, max_length=255)
+    email: str | None = Field(default=None, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
+    name: str | None = Field(default=None, min_length=1, max_length=256)
+    phone: str | None = Field(default=None, min_length=1, max_length=20)
+    description: str | None = Field(default=None, min_length=1, max_length=350)
+    default_payment_method: str | None = Field(default=None, pattern=PAYMENT_METHOD, max_length=255)
+    metadata: Metadata = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _changes(self) -> "UpdateCustomerInput":
+        if not self.metadata and not known(self.model_dump(exclude={"customer", "metadata"})):
+            raise ValueError("there is no field to change")
+        return self
+
+
+@action(
+    "stripe.update_customer", input=UpdateCustomerInput, effect=Effect.LOOKUP, key_life=KEY_LIFE
+)
+def update_customer(call: Call, given: UpdateCustomerInput) -> Json:
+    """Change fields of a customer: {customer, email, name}.
+
+    Raises Permanent if the customer is deleted, or belongs to another organisation.
+    """
+    wanted = known(given.model_dump(exclude={"customer", "metadata"}))
+    wanted |= {f"metadata.{name}": value for name, value in given.metadata.items()}
+    wanted[f"metadata.{CHANGED_BY}"] = call.reference
+    before = own_customer(call, given.customer)
+    request = {
+        "customer": given.customer,
+        "set": wanted,
+        "before": {name: _value(before, name) for name in wanted},
+    }
+    return call.once(
+        _OPERATION,
+        request,
+        lambda request, key: _change(call, request, key),
+        is_last=True,
+    )
+
+
+update_customer.describe(
+    output=Customer, example={"customer": "cus_Qx7", "name": "Ada King", "metadata": {"tier": "2"}}
+)
+
+
+@update_customer.looked_up
+def find_update(call: Call, intent: Intent) -> LookupAnswer:
+    """Read whether the customer is as the step has set it."""
+    seen = CUSTOMERS.retrieve(intent.request["customer"])
+    return Found(_summary(seen)) if _is_set(seen, intent.request) else Never()
+
+
+@update_customer.compensation
+def restore(call: Call, undo: Undo) -> Json:
+    """Give each field the value that it had before the step, if it still has the step's value.
+
+    A step that was retried by hand has changed the customer several times.
+    """
+    customers = dict.fromkeys(str(each.request["customer"]) for each in undo.intents)
+    results = [_restore_one(call, undo, each) for each in customers]
+    order = ("restored", "already", "nothing")
+    return {"result": min(results, key=order.index, default="nothing")}
+
+
+def _restore_one(call: Call, undo: Undo, customer: str) -> str:
+    seen = CUSTOMERS.retrieve(customer)
+    if seen.get("deleted"):
+        return "already"
+    require_own(call, seen)
+    found: Json = {}
+    for intent in reversed(undo.intents):
+        # A call that Stripe has refused, or has never got, has changed nothing.
+        may_have = intent.resolution in (None, "accepted")
+        if not may_have or intent.request["customer"] != customer:
+            continue
+        for name, value in intent.request["set"].items():
+            if found.get(name, _value(seen, name)) == value:
+                found[name] = intent.request["before"][name]
+    changed = {name: value for name, value in found.items() if value != _value(seen, name)}
+    if not changed:
+        return "already"
+    CUSTOMERS.update(customer, _params(changed))
+    return "restored"
+
+
+def _change(call: Call, request: Json, key: str) -> Json:
+    seen = own_customer(call, request["customer"])
+    if not _is_set(seen, request):
+        seen = CUSTOMERS.do("update", request["customer"], _params(request["set"]), key)
+    return _summary(seen)
+
+
+def _is_set(seen: Json, request: Json) -> bool:
+    """Whether all fields have the step's values; one of them is the step's own mark."""
+    wanted = request["set"]
+    return not seen.get("deleted") and all(_value(seen, each) == wanted[each] for each in wanted)
+
+
+def _value(seen: Json, name: str) -> str | None:
+    """The value of a field of a customer; `metadata.x` is a name in the metadata."""
+    head, _, rest = name.partition(".")
+    if head == "metadata":
+        found = (seen.get("metadata") or {}).get(rest)
+    elif name == _DEFAULT:
+        found = (seen.get("invoice_settings") or {}).get(_DEFAULT)
+    else:
+        found = seen.get(name)
+    return None if found is None else str(found)
+
+
+def _params(values: Json) -> Json:
+    """The parameters of an update; an empty text takes a value away."""
+    params: Json = {}
+    for name, value in values.items():
+        head, _, rest = name.partition(".")
+        if head == "metadata":
+            params.setdefault("metadata", {})[rest] = value or ""
+        elif name == _DEFAULT:
+            params["invoice_settings"] = {_DEFAULT: value or ""}
+        else:
+            params[name] = value or ""
+    return params
+
+
+def _summary(seen: Json) -> Json:
+    return {"customer": seen["id"], "email": seen.get("email"), "name": seen.get("name")}
