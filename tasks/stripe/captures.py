@@ -23,7 +23,6 @@ from app.platform import (
     action,
 )
 from tasks.stripe import booking
-from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.client import StripeApi, api
 from tasks.stripe.marks import (
     CAPTURED_BY,
@@ -31,10 +30,9 @@ from tasks.stripe.marks import (
     MOST_AMOUNT,
     claim,
     is_captured_by,
-    marks,
     metadata_of,
 )
-from tasks.stripe.refunds import make_refund, refund_summary, refunds_by, require_end
+from tasks.stripe.refunds import give_back, refunds_by
 
 
 class CaptureInput(ActionInput):
@@ -52,8 +50,8 @@ class CaptureInput(ActionInput):
 def capture(call: Call, given: CaptureInput) -> Json:
     """Take what is held or a part of it: {payment_intent, charge, amount, currency, receipt_url}.
 
-    Raises Permanent if another workflow has made or captured the payment, if less is held, or if
-    the amount cannot be charged in the payment's currency.
+    Raises Permanent if another workflow has made or captured the payment, if less is held, if the
+    hold has expired, or if the amount cannot be charged in the payment's currency.
     """
     stripe = api()
     request: Json = {
@@ -146,29 +144,7 @@ def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: b
         return {"result": "nothing", "captured_by": metadata_of(seen).get(CAPTURED_BY)}
     # The answer to the capture may have been lost, and the step never have run again.
     booking.capture(call, _receipt(seen))
-    ours = next((each for each in known if each["status"] not in FAILED_REFUND), None)
-    if ours or (seen.get("latest_charge") or {}).get("refunded"):
-        require_end(ours)
-        return {"result": "already", "refund": (ours or {}).get("refund")}
-    request = {
-        "payment_intent": payment_intent,
-        "reason": "requested_by_customer",
-        "metadata": marks(call),
-    }
-    made = call.once(
-        "refunds.create", request, lambda r, key: make_refund(stripe, r, key), is_last=True
-    )
-    # The record says what was when the refund was made. One that succeeded may fail weeks later.
-    before = next((each for each in known if each["refund"] == made["refund"]), None)
-    if before is None and made["status"] != "succeeded":
-        made = refund_summary(stripe.retrieve_refund(made["refund"]))
-    made = before or made
-    booking.refunds(call, made)
-    if before and made["status"] in FAILED_REFUND and call.tries == 0:
-        # It has failed before, and a person has said that it is to be tried again.
-        raise Retryable("the refund has failed", code="refund_failed", after=0.0, stored=True)
-    require_end(made)
-    return {"result": "refunded", **made}
+    return give_back(call, stripe, seen, known)
 
 
 def _receipt(intent: Json) -> Json:
@@ -190,6 +166,8 @@ def _capture(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
         # An earlier sending captured it, and Stripe may have forgotten the key of that call.
         return _receipt(seen)
     claim(call, seen)
+    if seen["status"] == "canceled":
+        raise _released(seen)
     if seen["status"] == "succeeded" or seen.get("amount_received"):
         # Of a part that somebody else has taken, the compensation could not tell its own.
         raise _captured_already(seen)
@@ -206,6 +184,17 @@ def _is_wanted(seen: Json, request: Json) -> bool:
     """
     whole = seen["latest_charge"]["amount"]
     return bool(seen["amount_received"] == request.get("amount_to_capture", whole))
+
+
+def _released(seen: Json) -> Permanent:
+    reason = seen.get("cancellation_reason") or "no reason given"
+    is_over = reason in ("expired", "automatic")
+    why = "its hold has expired" if is_over else f"it was canceled ({reason})"
+    return Permanent(
+        f"nothing of the payment can be captured: {why}. It must be authorized anew",
+        code="hold_expired" if is_over else "payment_canceled",
+        detail={"payment_intent": seen["id"]},
+    )
 
 
 def _captured_already(seen: Json) -> Permanent:

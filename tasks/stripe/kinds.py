@@ -85,7 +85,9 @@ def find_made(kind: Kind, intent: Intent, summary: Callable[[Json], Json]) -> Lo
     `summary` makes the response that the action would have recorded.
     """
     sent = intent.first_sent_at
-    found = kind.marked(intent.request["metadata"], sent - CLOCKS_DIFFER, sent + KEY_LIFE)
+    # The author's own metadata may have been changed since.
+    marks = {name: intent.request["metadata"][name] for name in ("reference", "generation")}
+    found = kind.marked(marks, sent - CLOCKS_DIFFER, sent + KEY_LIFE)
     if found is None:
         return CannotTell(300.0, _TOO_LONG.format(kind.calls))
     return Found(summary(found[0])) if found else Never()

@@ -21,16 +21,16 @@ CAPTURED_BY = "captured_by"
 """The name in a PaymentIntent's metadata under which the capture writes its step's reference, as
 proof that the capture is the step's own."""
 CHANGED_BY = "changed_by"
-"""The name under which a step that changes a customer, or attaches a payment method, writes its
-reference."""
+"""The name under which a step that attaches a payment method writes its reference. With the name of
+a field behind it, it names the step that has set the field."""
 AT_ONCE = "taken"
 """The name that a PaymentIntent has in its metadata if the customer pays at once, and no step of
 ours captures it. Its value is `at_once`."""
-_OURS = ("workflow", "step", "reference", "generation", CAPTURED_BY, CHANGED_BY, AT_ONCE)
+_OURS = ("workflow", "step", "reference", "generation", CAPTURED_BY, AT_ONCE)
 
 
 def _without_ours(given: dict[str, str]) -> dict[str, str]:
-    if taken := sorted(set(given) & set(_OURS)):
+    if taken := sorted(each for each in given if each in _OURS or each.startswith(CHANGED_BY)):
         raise ValueError(f"a step writes {', '.join(taken)} itself")
     return given
 

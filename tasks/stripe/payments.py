@@ -27,7 +27,12 @@ from app.platform import (
 )
 from tasks.stripe import authentication, booking
 from tasks.stripe.client import StripeApi, api
+from tasks.stripe.customers.calls import CUSTOMER, own_customer
 from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
+from tasks.stripe.wording import time_of
+
+_GRANTED = {"extended_authorization": "enabled"}
+"""What may be asked for, and the status of a charge to which it was granted."""
 
 
 class AuthorizeInput(ActionInput):
@@ -36,6 +41,11 @@ class AuthorizeInput(ActionInput):
     `session` is `on` if the customer is at a browser and can authenticate the payment (3-D Secure).
     Then `return_url` is the page to which the bank sends the customer back; without it, the browser
     must use Stripe.js. `off`: a card that wants authentication is declined.
+
+    A saved payment method needs the `customer` for whom it is saved. With `off_session` it is
+    charged while the customer is away, as was agreed when it was saved; without it, the customer is
+    asking for this payment. `if_available` is asked of the bank and is granted or not:
+    `extended_authorization` holds the amount for up to 30 days instead of 7.
     """
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
@@ -45,6 +55,9 @@ class AuthorizeInput(ActionInput):
     description: str | None = Field(default=None, max_length=1000)
     session: Literal["off", "on"] = "off"
     return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
+    customer: str | None = Field(default=None, pattern=CUSTOMER, max_length=255)
+    off_session: bool = False
+    if_available: list[Literal["extended_authorization"]] = Field(default=[], max_length=1)
 
     @model_validator(mode="after")
     def _may_be_charged(self) -> "AuthorizeInput":
@@ -52,23 +65,29 @@ class AuthorizeInput(ActionInput):
             raise ValueError(fault)
         if self.return_url is not None and self.session == "off":
             raise ValueError("a return_url is only for a customer who is there: set session to on")
+        if self.off_session and self.session == "on":
+            raise ValueError("off_session is for a customer who is away: set session to off")
+        if self.off_session and self.customer is None:
+            raise ValueError("off_session charges a saved payment method: its customer is needed")
         return self
 
 
 @action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def authorize(call: Call, given: AuthorizeInput) -> Json:
-    """Hold the amount on the customer's card: {payment_intent, amount, currency, status}.
+    """Hold the amount on the customer's card: {payment_intent, amount, currency, status,
+    capture_before, granted}.
 
     With `session: on` the step waits while the customer authenticates the payment. A customer who
     never comes is waited for until the step's time-out; its compensation cancels the payment.
-    Raises Permanent if the payment is declined or cancelled, or needs the customer's authentication
-    while nobody is there.
+    What is not captured by `capture_before` is released by Stripe. Raises Permanent if the payment
+    is declined or cancelled, if it needs the customer's authentication while nobody is there, or if
+    the customer belongs to another organisation.
     """
     stripe = api()
     held = call.once(
         "payment_intents.create",
         _authorization(call, given),
-        lambda request, key: _summary(stripe.create_payment_intent(request, key)),
+        lambda request, key: _create(call, stripe, request, key),
         is_last=True,
     )
     known = held["payment_intent"]
@@ -82,7 +101,8 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
     if held["status"] != "requires_capture":
         raise _refused(held)
     booking.hold(call, held)
-    return {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
+    shown = {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
+    return shown | {name: held.get(name) for name in ("capture_before", "granted")}
 
 
 def _refused(held: Json) -> Permanent:
@@ -96,12 +116,18 @@ def _refused(held: Json) -> Permanent:
 
 
 class Authorization(ActionOutput):
-    """The PaymentIntent that holds the amount, in minor units of the currency."""
+    """The PaymentIntent that holds the amount, in minor units of the currency.
+
+    `capture_before` is the time (ISO 8601, UTC) at which the hold ends, and `granted` what the bank
+    has granted of what was asked for; both are null if Stripe did not say.
+    """
 
     payment_intent: str
     amount: int
     currency: str
     status: str
+    capture_before: str | None
+    granted: list[str] | None
 
 
 authorize.describe(
@@ -129,7 +155,7 @@ def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
         return CannotTell(300.0, "Stripe lists more PaymentIntents than are read")
     if not found:
         return Never()
-    summary = _summary(found[0])
+    summary = _summary(api().retrieve_payment_intent(found[0]["id"]))
     # If the workflow is stopping, the step does not run again.
     booking.hold(call, summary)
     return Found(summary)
@@ -160,16 +186,31 @@ def _authorization(call: Call, given: AuthorizeInput) -> Json:
         "confirm": True,
         "receipt_email": given.customer_email,
         "metadata": own_marks(call),
+        "expand": ["latest_charge"],
     }
-    if given.session == "off":
+    if given.off_session:
+        # A bank that wants authentication then declines the payment.
+        request["off_session"] = True
+    elif given.session == "off":
         # Without it, the PaymentIntent would wait for a customer who is not there.
         request["error_on_requires_action"] = True
-    optional = {"description": given.description, "return_url": given.return_url}
+    if given.if_available:
+        asked = {f"request_{name}": "if_available" for name in given.if_available}
+        request["payment_method_options"] = {"card": asked}
+    optional = {name: getattr(given, name) for name in ("description", "return_url", "customer")}
     return request | {name: value for name, value in optional.items() if value}
 
 
+def _create(call: Call, stripe: StripeApi, request: Json, key: str) -> Json:
+    if "customer" in request:
+        own_customer(call, request["customer"])
+    return _summary(stripe.create_payment_intent(request, key))
+
+
 def _summary(intent: Json) -> Json:
-    error = intent.get("last_payment_error") or {}
+    error, charge = intent.get("last_payment_error") or {}, intent.get("latest_charge")
+    details = charge.get("payment_method_details") if isinstance(charge, dict) else None
+    card = (details or {}).get("card") or {}
     return {
         "payment_intent": intent["id"],
         "amount": intent["amount"],
@@ -177,6 +218,12 @@ def _summary(intent: Json) -> Json:
         "status": intent["status"],
         "error": error.get("message"),
         "error_code": error.get("code"),
+        "capture_before": time_of(card.get("capture_before")),
+        "granted": [
+            name
+            for name, status in _GRANTED.items()
+            if (card.get(name) or {}).get("status") == status
+        ],
     }
 
 

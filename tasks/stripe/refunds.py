@@ -26,7 +26,7 @@ from app.platform import (
 from tasks.stripe import booking
 from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.client import MOST_REFUNDS, StripeApi, api
-from tasks.stripe.marks import KEY_LIFE, MOST_AMOUNT, claim, metadata_of, own_marks
+from tasks.stripe.marks import KEY_LIFE, MOST_AMOUNT, claim, marks, metadata_of, own_marks
 
 REFUND_POLL_SECONDS = 3600.0
 """A refund that is not made at once takes days (https://docs.stripe.com/refunds)."""
@@ -138,6 +138,38 @@ def refunds_by(stripe: StripeApi, payment_intent: str, reference: str) -> list[J
         for each in stripe.refunds_of(payment_intent)
         if metadata_of(each).get("reference") == reference
     ]
+
+
+def give_back(call: Call, stripe: StripeApi, seen: Json, known: list[Json]) -> Json:
+    """Refund what is left of a captured PaymentIntent, as a compensation does.
+
+    `known` are the refunds of it that the step has made, as Stripe lists them. A second run finds
+    the refund and makes no other: {result: refunded or already, refund, ...}. Raises as
+    `require_end` does.
+    """
+    ours = next((each for each in known if each["status"] not in FAILED_REFUND), None)
+    if ours or (seen.get("latest_charge") or {}).get("refunded"):
+        require_end(ours)
+        return {"result": "already", "refund": (ours or {}).get("refund")}
+    request = {
+        "payment_intent": seen["id"],
+        "reason": "requested_by_customer",
+        "metadata": marks(call),
+    }
+    made = call.once(
+        "refunds.create", request, lambda r, key: make_refund(stripe, r, key), is_last=True
+    )
+    # The record says what was when the refund was made. One that succeeded may fail weeks later.
+    before = next((each for each in known if each["refund"] == made["refund"]), None)
+    if before is None and made["status"] != "succeeded":
+        made = refund_summary(stripe.retrieve_refund(made["refund"]))
+    made = before or made
+    booking.refunds(call, made)
+    if before and made["status"] in FAILED_REFUND and call.tries == 0:
+        # It has failed before, and a person has said that it is to be tried again.
+        raise Retryable("the refund has failed", code="refund_failed", after=0.0, stored=True)
+    require_end(made)
+    return {"result": "refunded", **made}
 
 
 def make_refund(stripe: StripeApi, request: Json, key: str) -> Json:

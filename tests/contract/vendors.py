@@ -47,6 +47,20 @@ class Vendors:
         body = {kind: intent, "outcome": outcome}
         self._ask("POST", "/stripe/authenticate", json=body)
 
+    def advance(self, seconds: float) -> None:
+        """Move the time at Stripe ahead."""
+        self._ask("POST", "/stripe/advance", json={"seconds": seconds})
+
+    def complete(self, session: str, payment_method: str) -> Json:
+        """Let the customer pay on the page of a Checkout Session; the session afterwards."""
+        url = f"{self.urls['stripe']}/v1/payment_pages/{session}/confirm"
+        headers = {"Authorization": f"Bearer {self.env['STRIPE_API_KEY']}"}
+        given = {"payment_method": payment_method}
+        answer = requests.post(url, headers=headers, data=given, timeout=10)
+        answer.raise_for_status()
+        found: Json = answer.json()
+        return found
+
     def count(self, effect: str) -> int:
         """How often the effect happened since the reset, by the vendors' own books."""
         return int(self._ask("GET", "/books")["counts"][effect])

@@ -195,9 +195,27 @@ class Payments:
             self.store.put("payment_method", method["id"], method)
         else:
             method = self.account.method(name)
+        self._check_owner(intent, method)
         intent["payment_method"] = method["id"]
         if intent["status"] == "requires_payment_method":
             intent["status"] = "requires_confirmation"
+
+    def _check_owner(self, intent: Json, method: Json) -> None:
+        owner = method["customer"]
+        if owner is None or owner == intent["customer"]:
+            return
+        if intent["customer"] is None:
+            message = (
+                f"The `payment_method` parameter supplied {method['id']} belongs to the Customer "
+                f"{owner}. Please include the Customer in the `customer` parameter on the "
+                "PaymentIntent."
+            )
+            raise error(400, message, param="payment_method")
+        message = (
+            f"The customer does not have a payment method with the ID {method['id']}. The payment "
+            "method must be attached to the customer."
+        )
+        raise error(400, message, "resource_missing", "payment_method")
 
     def _check_redirects(self, intent: Json, params: Json) -> None:
         automatic = intent["automatic_payment_methods"]

@@ -1,9 +1,12 @@
 """Change a customer at Stripe; the compensation restores what is still as the step has set it.
 
 Invariant: the recorded request contains the values before the change, which are read before it is
-recorded.
+recorded. The metadata name, for each field, the step that has set it last. So a step leaves alone
+what another one, such as that of a fork, has set to the same value since.
 https://docs.stripe.com/api/customers/update
 """
+
+import hashlib
 
 from pydantic import Field, model_validator
 
@@ -22,11 +25,13 @@ from app.platform import (
 from tasks.stripe.customers.calls import CUSTOMER, CUSTOMERS, PAYMENT_METHOD, own_customer
 from tasks.stripe.customers.creating import Customer
 from tasks.stripe.kinds import require_own
-from tasks.stripe.marks import CHANGED_BY, KEY_LIFE, Metadata
+from tasks.stripe.marks import CHANGED_BY, KEY_LIFE, Metadata, metadata_of
 from tasks.stripe.wording import given as known
 
 _DEFAULT = "default_payment_method"
 _OPERATION = "customers.update"
+_LONGEST = 40
+"""Letters of a name in the metadata."""
 
 
 class UpdateCustomerInput(ActionInput):
@@ -42,7 +47,7 @@ class UpdateCustomerInput(ActionInput):
     phone: str | None = Field(default=None, min_length=1, max_length=20)
     description: str | None = Field(default=None, min_length=1, max_length=350)
     default_payment_method: str | None = Field(default=None, pattern=PAYMENT_METHOD, max_length=255)
-    metadata: Metadata = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict, max_length=15)
 
     @model_validator(mode="after")
     def _changes(self) -> "UpdateCustomerInput":
@@ -61,12 +66,11 @@ def update_customer(call: Call, given: UpdateCustomerInput) -> Json:
     """
     wanted = known(given.model_dump(exclude={"customer", "metadata"}))
     wanted |= {f"metadata.{name}": value for name, value in given.metadata.items()}
-    wanted[f"metadata.{CHANGED_BY}"] = call.reference
-    before = own_customer(call, given.customer)
+    seen = own_customer(call, given.customer)
     request = {
         "customer": given.customer,
-        "set": wanted,
-        "before": {name: _value(before, name) for name in wanted},
+        "set": {name: [value, call.reference] for name, value in wanted.items()},
+        "before": {name: _state(seen, name) for name in wanted},
     }
     return call.once(
         _OPERATION,
@@ -111,10 +115,10 @@ def _restore_one(call: Call, undo: Undo, customer: str) -> str:
         may_have = intent.resolution in (None, "accepted")
         if not may_have or intent.request["customer"] != customer:
             continue
-        for name, value in intent.request["set"].items():
-            if found.get(name, _value(seen, name)) == value:
+        for name, state in intent.request["set"].items():
+            if found.get(name, _state(seen, name)) == state:
                 found[name] = intent.request["before"][name]
-    changed = {name: value for name, value in found.items() if value != _value(seen, name)}
+    changed = {name: state for name, state in found.items() if state != _state(seen, name)}
     if not changed:
         return "already"
     CUSTOMERS.update(customer, _params(changed))
@@ -129,30 +133,41 @@ def _change(call: Call, request: Json, key: str) -> Json:
 
 
 def _is_set(seen: Json, request: Json) -> bool:
-    """Whether all fields have the step's values; one of them is the step's own mark."""
+    """Whether all fields have the step's values, and name the step."""
     wanted = request["set"]
-    return not seen.get("deleted") and all(_value(seen, each) == wanted[each] for each in wanted)
+    return not seen.get("deleted") and all(_state(seen, each) == wanted[each] for each in wanted)
 
 
-def _value(seen: Json, name: str) -> str | None:
-    """The value of a field of a customer; `metadata.x` is a name in the metadata."""
+def _state(seen: Json, name: str) -> list[str | None]:
+    """The value of a field of a customer, and the step that has set it last; `metadata.x` is the
+    name x in the metadata."""
+    metadata = metadata_of(seen)
     head, _, rest = name.partition(".")
     if head == "metadata":
-        found = (seen.get("metadata") or {}).get(rest)
+        found = metadata.get(rest)
     elif name == _DEFAULT:
         found = (seen.get("invoice_settings") or {}).get(_DEFAULT)
     else:
         found = seen.get(name)
-    return None if found is None else str(found)
+    return [found, metadata.get(_mark(name))]
 
 
-def _params(values: Json) -> Json:
+def _mark(name: str) -> str:
+    """The name in the metadata under which a step says that it has set a field."""
+    mark = f"{CHANGED_BY}_{name.replace('metadata.', 'm_', 1)}"
+    if len(mark) <= _LONGEST:
+        return mark
+    return f"{CHANGED_BY}_m_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def _params(states: Json) -> Json:
     """The parameters of an update; an empty text takes a value away."""
-    params: Json = {}
-    for name, value in values.items():
+    params: Json = {"metadata": {}}
+    for name, (value, mark) in states.items():
         head, _, rest = name.partition(".")
+        params["metadata"][_mark(name)] = mark or ""
         if head == "metadata":
-            params.setdefault("metadata", {})[rest] = value or ""
+            params["metadata"][rest] = value or ""
         elif name == _DEFAULT:
             params["invoice_settings"] = {_DEFAULT: value or ""}
         else:
