@@ -17,6 +17,7 @@ from typing import Any
 from app.keys import workflow_of
 from app.money.facts import Book, Fact, Money, key_of
 from app.platform import Json
+from tasks.stripe.marks import AT_ONCE
 
 BOOK = Book("stripe")
 FAILED_REFUND = ("failed", "canceled")
@@ -71,14 +72,16 @@ def charge_facts(charge: Json, *, is_expired: bool = False) -> list[Fact]:
     """The facts that a Charge shows. `is_expired`: its hold has expired.
 
     A charge that one of our steps has made is booked by the steps that hold and capture it, so that
-    the entries name them; except that its hold has ended without a capture. A hold that was made
+    the entries name them; except that its hold has ended without a capture, or that the customer
+    has paid at once, which no other step captures. A hold that was made
     elsewhere is booked when it is over: until then it is not known who captures it.
     """
     if charge["status"] != "succeeded":
         return []
     mark = _reference(charge)
     if charge["captured"]:
-        return taken_facts(charge) if mark is None else []
+        is_of_step = mark is not None and AT_ONCE not in charge["metadata"]
+        return [] if is_of_step else taken_facts(charge)
     is_over = charge["refunded"] or is_expired
     return [_marked(fact, mark) for fact in _hold_of(charge)] if is_over else []
 

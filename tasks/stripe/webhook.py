@@ -15,12 +15,14 @@ from tasks import signatures
 from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.settings import StripeSettings
 
+_AWAITED = ("refund", "checkout.session")
+"""Objects of a payment for which steps wait by the object's own id."""
 _SECRETS = ("client_secret", "next_action")
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """Verify one event. Its external id is the refund if the event is about one, else the
-    PaymentIntent if the event names one, else the id of the event's object."""
+    """Verify one event. Its external id is the refund or the Checkout Session if the event is about
+    one, else the PaymentIntent if the event names one, else the id of the event's object."""
     settings = StripeSettings.current()
     secrets = signatures.secrets_of(
         "STRIPE_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
@@ -38,8 +40,8 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     if event_id is None or kind is None:
         raise SignatureInvalid("the event has no id or no type")
     about = ("data", "object")
-    is_refund = signatures.text_at(event, *about, "object") == "refund"
-    intent = None if is_refund else signatures.text_at(event, *about, "payment_intent")
+    is_awaited = signatures.text_at(event, *about, "object") in _AWAITED
+    intent = None if is_awaited else signatures.text_at(event, *about, "payment_intent")
     external_id = intent or signatures.text_at(event, *about, "id")
     told = _without_secrets(event)
     return Delivery(event_id, external_id, kind, told, failed_undo=_failed_refund(event))

@@ -20,6 +20,7 @@ from tests.unit.documents import CHECKOUT, README, blocks
 
 HTTP_GUIDE = CHECKOUT / "ops" / "guide" / "http.md"
 GUIDE = CHECKOUT / "ops" / "guide" / "definitions.md"
+PAYMENTS_GUIDE = CHECKOUT / "ops" / "guide" / "payments.md"
 FLOW_GUIDE = CHECKOUT / "ops" / "guide" / "flow.md"
 
 
@@ -44,6 +45,15 @@ def test_the_approvals_of_the_guide_are_valid() -> None:
     node["show"]["amount"] = 19
     with pytest.raises(DefinitionRefused, match="/do/show/amount"):
         examine(definition_of({"name": "asking", "do": node}), actions())
+
+
+def test_the_steps_of_the_guide_for_payments_are_valid() -> None:
+    steps = [json.loads(text) for text in blocks(PAYMENTS_GUIDE, "json")]
+    assert [each["action"] for each in steps] == ["stripe.authorize", "stripe.checkout"]
+    examine(definition_of({"name": "selling", "do": {"sequence": steps}}), actions())
+    del steps[1]["with"]["success_url"]
+    with pytest.raises(DefinitionRefused, match="success_url"):
+        examine(definition_of({"name": "selling", "do": steps[1]}), actions())
 
 
 def test_the_definition_with_every_kind_of_node_runs_to_its_end() -> None:

@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 
 from app.platform import Json
+from tasks.stripe.catalogue.products import PRODUCTS
 from tasks.stripe.client import api
 from tasks.stripe.customers.calls import CUSTOMERS, METHODS
 from tests.contract.cases import Call, Cases, Claim, Effect, Headers, Hook
@@ -25,6 +26,12 @@ AUTHORIZE: Json = {
     "amount": 4900,
     "currency": "EUR",
     "description": "Campaign",
+}
+CHECKOUT: Json = {
+    "line_items": [{"name": "Portrait", "unit_amount": 2450, "currency": "EUR", "quantity": 2}],
+    "success_url": "https://shop.example.com/thanks",
+    "customer_email": "ada@example.com",
+    "metadata": {"shop": "7"},
 }
 
 
@@ -78,6 +85,27 @@ def save_payment_method(claim: Claim) -> Step:
     """A claimed step that saves a card."""
     given = {"customer": customer(), "payment_method": "pm_card_visa"}
     return claim("stripe.save_payment_method", given)
+
+
+def create_product(claim: Claim) -> Step:
+    """A claimed step that makes a product."""
+    return claim("stripe.create_product", {"name": "Portrait", "metadata": {"shop": "7"}})
+
+
+def product() -> str:
+    """A product that a shop has made."""
+    return str(PRODUCTS.create({"name": "Portrait"}, uuid.uuid4().hex)["id"])
+
+
+def create_price(claim: Claim) -> Step:
+    """A claimed step that makes a price."""
+    given = {"product": product(), "unit_amount": 4900, "currency": "EUR"}
+    return claim("stripe.create_price", given)
+
+
+def checkout(claim: Claim) -> Step:
+    """A claimed step that opens a checkout page."""
+    return claim("stripe.checkout", CHECKOUT)
 
 
 def sign(body: bytes, at: datetime, secret: str) -> Headers:
@@ -168,6 +196,35 @@ CASES = Cases(
             is_looked_up=True,
             undone="payment_methods.detached",
             results=("detached", "already"),
+        ),
+        Effect(
+            "stripe.create_product",
+            create_product,
+            "products.create",
+            "products",
+            is_looked_up=True,
+            undone="products.updated",
+            results=("archived", "already"),
+        ),
+        Effect(
+            "stripe.create_price",
+            create_price,
+            "prices.create",
+            "prices",
+            is_looked_up=True,
+            undone="prices.updated",
+            results=("archived", "already"),
+        ),
+        Effect(
+            "stripe.checkout",
+            checkout,
+            "checkout.sessions.create",
+            "checkout.sessions",
+            suspends=True,
+            is_looked_up=True,
+            undone="checkouts_expired",
+            results=("expired", "already"),
+            reads="checkout.sessions.retrieve",
         ),
     ),
 )

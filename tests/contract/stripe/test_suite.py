@@ -9,3 +9,4 @@ from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *
 from tests.contract.suite.rotation import *
 from tests.contract.suite.undoing import *
+from tests.contract.suite.waits import *

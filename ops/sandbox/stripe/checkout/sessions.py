@@ -28,6 +28,7 @@ from ops.sandbox.wire import Call, Route
 
 DAY_SECONDS = 86400
 SHORTEST_SECONDS = 30 * 60
+_EXPIRE = "expire_session"
 
 
 class Sessions(Resource):
@@ -57,6 +58,7 @@ class Sessions(Resource):
             self._stored_lines(body["id"]), f"{self.url}/{body['id']}/line_items"
         )
         desk.listeners.append(self._heard)
+        desk.payments.account.clock.does(_EXPIRE, self._expire_later)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with that to expire a session and those of the page."""
@@ -72,7 +74,7 @@ class Sessions(Resource):
 
     def create(self, call: Call, given: Json) -> Json:
         """Open a session; it has no event of its own."""
-        body = described.new(self.kind, self.prefix)
+        body = described.new(self.kind, self.prefix, created=self.desk.now())
         self._set(body, given)
         mode = given.get("mode", "payment")
         body |= {"mode": mode, "status": "open", "payment_status": "unpaid"}
@@ -102,6 +104,7 @@ class Sessions(Resource):
             body |= totals(lines) | {"currency": lines[0]["currency"]}
         self._finish(given, body, lines)
         self.desk.put(body)
+        self.desk.payments.account.clock.plan(_EXPIRE, body["id"], body["expires_at"])
         self.desk.note(call, "checkout.sessions", body, amount=body["amount_total"])
         return body
 
@@ -156,8 +159,18 @@ class Sessions(Resource):
                 f"Session has a status of `{body['status']}`."
             )
             raise error(400, message)
+        self.desk.payments.account.clock.drop(_EXPIRE, body["id"])
+        return self._end(call, body)
+
+    def _expire_later(self, session: str) -> None:
+        body = self.desk.own(self.kind, session)
+        if body["status"] == "open":
+            self._end(None, body)
+
+    def _end(self, call: Call | None, body: Json) -> Json:
         body |= {"status": "expired", "url": None}
         self.desk.save(call, body, "checkout.session.expired")
+        self.desk.note(call, "checkouts_expired", body)
         return body
 
     def matches(self, body: Json, name: str, value: Any) -> bool:
@@ -252,7 +265,9 @@ class Sessions(Resource):
         return None
 
     def _set_up(self, call: Call, body: Json, method: Json, owner: str | None) -> Response | None:
+        data = body["sandbox_data"].get("setup_intent_data", {})
         given: Json = {"confirm": True, "payment_method": method["id"]}
+        given |= {name: data[name] for name in ("description", "metadata") if name in data}
         if owner:
             given["customer"] = owner
         made = self._setups.create(call, given)

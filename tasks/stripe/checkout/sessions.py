@@ -1,0 +1,164 @@
+"""Let a customer pay on a page of Stripe's; the step waits for that.
+
+Invariant: the metadata of a Checkout Session, and of what it makes, contain the step's reference.
+The address of the page is not stored. It is read at Stripe for each request (authentication.py).
+https://docs.stripe.com/payments/checkout/how-checkout-works
+"""
+
+from app.engine.call import Call
+from app.errors import Permanent, Suspend
+from app.platform import (
+    ActionOutput,
+    Effect,
+    Intent,
+    Json,
+    LookupAnswer,
+    Undo,
+    action,
+)
+from tasks.stripe import authentication, books
+from tasks.stripe.checkout.items import CheckoutInput, request_of
+from tasks.stripe.checkout.undoing import SESSIONS, read, undo_session
+from tasks.stripe.customers.calls import own_customer
+from tasks.stripe.kinds import find_made, first_of, made_by
+from tasks.stripe.marks import KEY_LIFE
+from tasks.stripe.wording import id_of
+
+CHECKOUT_POLL_SECONDS = 300.0
+"""A page is open for up to a day. Webhooks wake the step; a poll finds what they have missed."""
+_FAILED = {
+    "payment_intent": ("requires_payment_method", "canceled"),
+    "subscription": ("incomplete_expired", "canceled"),
+}
+"""The statuses of what a completed but unpaid session has made, if it is never paid."""
+
+
+@action("stripe.checkout", input=CheckoutInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def checkout(call: Call, given: CheckoutInput) -> Json:
+    """Open a page of Stripe's, and wait until the customer has paid, or has saved a card there:
+    {session, mode, payment_status, payment_intent, setup_intent, payment_method, subscription,
+    customer, amount_total, currency}.
+
+    While the step waits, its authentication (`playalter authentication ID STEP`) gives the page's
+    address as `redirect_url`. A slow payment method, such as a debit, may take days after the page
+    is completed; the step waits for it. Raises Permanent if the page expires before it is
+    completed, or if the payment fails afterwards.
+    """
+    made = call.once(
+        "checkout.sessions.create",
+        request_of(call, given),
+        lambda request, key: _create(call, request, key),
+        is_last=True,
+    )
+    known = made["session"]
+    seen = call.state_of(known, lambda: read(known), CHECKOUT_POLL_SECONDS)
+    if seen["status"] == "expired":
+        raise Permanent(
+            "the checkout page has expired, and nothing was paid",
+            code="checkout_expired",
+            detail={"session": known},
+        )
+    if seen["status"] == "open":
+        raise Suspend(known, poll_seconds=CHECKOUT_POLL_SECONDS)
+    if seen["payment_status"] == "unpaid":
+        _require_hope(seen)
+        raise Suspend(known, poll_seconds=CHECKOUT_POLL_SECONDS)
+    _book(call, seen)
+    return _output(seen)
+
+
+class CheckoutDone(ActionOutput):
+    """What the customer has done, with what Stripe has made of it; null is what it has not made.
+
+    `amount_total` is in minor units of the currency.
+    """
+
+    session: str
+    mode: str
+    payment_status: str
+    payment_intent: str | None
+    setup_intent: str | None
+    payment_method: str | None
+    subscription: str | None
+    customer: str | None
+    amount_total: int | None
+    currency: str | None
+
+
+checkout.describe(
+    output=CheckoutDone,
+    example={
+        "line_items": [{"name": "Portrait", "unit_amount": 4900, "currency": "eur"}],
+        "success_url": "https://shop.example.com/thanks",
+        "cancel_url": "https://shop.example.com/cart",
+        "customer_email": "ada@example.com",
+        "expires_in_seconds": 3600,
+    },
+)
+checkout.authentication = authentication.read
+
+
+@checkout.looked_up
+def find_session(call: Call, intent: Intent) -> LookupAnswer:
+    """Look for the session by its metadata in Stripe's list, which is strongly consistent."""
+    return find_made(SESSIONS, intent, _summary)
+
+
+@checkout.compensation
+def take_back(call: Call, undo: Undo) -> Json:
+    """Expire a page that is open, refund what was paid, detach a card that was saved, and cancel a
+    subscription that was begun.
+
+    Raises Retryable while a slow payment is under way: it can be refunded only when it has come.
+    """
+    # The order decides under which number a refund is recorded.
+    made = sorted(made_by(call, undo, SESSIONS, "session"))
+    results = [undo_session(call, each, number) for number, each in enumerate(made)]
+    order = ("refunded", "canceled", "detached", "expired", "already")
+    return {"result": first_of(results, order), "sessions": made}
+
+
+def _create(call: Call, request: Json, key: str) -> Json:
+    if "customer" in request:
+        own_customer(call, request["customer"])
+    return _summary(SESSIONS.create(request, key))
+
+
+def _summary(seen: Json) -> Json:
+    return {"session": seen["id"], "status": seen["status"]}
+
+
+def _require_hope(seen: Json) -> None:
+    """Raise Permanent if a completed session that is not paid will never be."""
+    for name, failed in _FAILED.items():
+        about = seen.get(name)
+        if isinstance(about, dict) and about["status"] in failed:
+            error = about.get("last_payment_error") or {}
+            raise Permanent(
+                error.get("message") or f"the payment has failed: it is {about['status']}",
+                code=error.get("code") or "payment_failed",
+                detail={"session": seen["id"], name: about["id"]},
+            )
+
+
+def _book(call: Call, seen: Json) -> None:
+    """Book what was paid. The webhooks of the charge tell it too, also if the step runs no more."""
+    charge = (seen.get("payment_intent") or {}).get("latest_charge")
+    if isinstance(charge, dict) and charge["captured"]:
+        call.book(*books.taken_facts(charge))
+
+
+def _output(seen: Json) -> Json:
+    setup = seen.get("setup_intent") or {}
+    return {
+        "session": seen["id"],
+        "mode": seen["mode"],
+        "payment_status": seen["payment_status"],
+        "payment_intent": id_of(seen.get("payment_intent")),
+        "setup_intent": id_of(setup or None),
+        "payment_method": id_of(setup.get("payment_method")),
+        "subscription": id_of(seen.get("subscription")),
+        "customer": id_of(seen.get("customer")),
+        "amount_total": seen.get("amount_total"),
+        "currency": seen.get("currency"),
+    }

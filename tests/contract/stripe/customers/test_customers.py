@@ -1,0 +1,140 @@
+"""A customer is deleted or restored only as far as that is this step's, and loses nothing."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+import tasks
+from app.errors import Permanent
+from app.identity import keys
+from app.platform import Json
+from tasks.stripe.catalogue.prices import PRICES
+from tasks.stripe.customers.calls import CUSTOMERS
+from tasks.stripe.kinds import Kind
+from tests.contract.cases import Claim
+from tests.contract.stripe.cases import AUTHORIZE, create_customer, customer, product
+from tests.contract.vendors import Vendors
+
+
+def subscribe(owner: str) -> None:
+    """Begin a subscription of the customer, who pays by invoice."""
+    monthly: Json = {
+        "product": product(),
+        "unit_amount": 900,
+        "currency": "eur",
+        "recurring": {"interval": "month"},
+    }
+    price = PRICES.create(monthly, uuid.uuid4().hex)["id"]
+    given: Json = {"customer": owner, "items": [{"price": price}]}
+    given |= {"collection_method": "send_invoice", "days_until_due": 30}
+    Kind("subscriptions").create(given, uuid.uuid4().hex)
+
+
+def test_a_customer_with_a_balance_is_kept_until_it_is_gone(step: Claim, vendors: Vendors) -> None:
+    made = create_customer(step)
+    owner = made.run()["customer"]
+    CUSTOMERS.update(owner, {"balance": -500})
+    undone = made.undo()
+    assert (undone["result"], undone["kept"]) == ("kept", {owner: ["a balance"]})
+    CUSTOMERS.update(owner, {"balance": 0})
+    assert [made.undo()["result"] for _ in range(2)] == ["deleted", "already"]
+
+
+def test_a_customer_with_a_subscription_is_kept(step: Claim, vendors: Vendors) -> None:
+    made = create_customer(step)
+    owner = made.run()["customer"]
+    subscribe(owner)
+    assert "a subscription that has not ended" in made.undo()["kept"][owner]
+    assert vendors.count("customers.deleted") == 0
+
+
+def test_a_customer_of_another_organisation_is_neither_changed_nor_charged(
+    step: Claim, vendors: Vendors
+) -> None:
+    owner = create_customer(step).run()["customer"]
+    bob, _ = keys.create_key("bob@example.com")
+    changes = step("stripe.update_customer", {"customer": owner, "name": "Bob"}, user=bob)
+    charges = step("stripe.authorize", AUTHORIZE | {"customer": owner}, user=bob)
+    priced = step("stripe.checkout", {**SETUP, "customer": owner}, user=bob)
+    for stranger in (changes, charges, priced):
+        with pytest.raises(Permanent) as caught:
+            stranger.run()
+        assert caught.value.code == "belongs_to_other"
+    assert vendors.count("customers.updated") == vendors.count("payment_intents") == 0
+    other = step("stripe.update_customer", {"customer": owner, "name": "Ada King"})
+    assert other.run()["name"] == "Ada King", "another workflow of the organisation may"
+
+
+SETUP: Json = {"mode": "setup", "success_url": "https://shop.example.com/thanks"}
+
+
+def test_only_what_is_still_as_the_step_has_set_it_is_restored(
+    step: Claim, vendors: Vendors
+) -> None:
+    owner = customer()
+    CUSTOMERS.update(owner, {"metadata": {"tier": "1", "shop": "7"}})
+    given = {"name": "Ada King", "phone": "+491", "metadata": {"tier": "2", "new": "yes"}}
+    changed = step("stripe.update_customer", {"customer": owner, **given})
+    changed.run()
+    CUSTOMERS.update(owner, {"name": "Countess", "metadata": {"shop": "8"}})
+    assert [changed.undo()["result"] for _ in range(2)] == ["restored", "already"]
+    seen = CUSTOMERS.retrieve(owner)
+    assert (seen["name"], seen["phone"], seen["email"]) == ("Countess", None, "ada@example.com")
+    own = {name: seen["metadata"].get(name) for name in ("tier", "shop", "new")}
+    assert own == {"tier": "1", "shop": "8", "new": None}
+
+
+def test_what_two_tries_by_hand_have_set_is_restored_to_the_first_value(
+    step: Claim, vendors: Vendors
+) -> None:
+    owner = customer()
+    first = step("stripe.update_customer", {"customer": owner, "name": "Ada K."})
+    first.run()
+    again = replace(first.retried(), given={"customer": owner, "name": "Ada King"})
+    assert again.run()["name"] == "Ada King"
+    assert again.undo()["result"] == "restored"
+    assert CUSTOMERS.retrieve(owner)["name"] == "Ada"
+
+
+def test_what_a_fork_has_set_to_the_same_value_stays(step: Claim, vendors: Vendors) -> None:
+    owner = customer()
+    given = {"customer": owner, "name": "Ada King", "metadata": {"t" * 40: "2"}}
+    first = step("stripe.update_customer", given)
+    first.run()
+    fork = step("stripe.update_customer", given, forked_from=first.claim.workflow_id)
+    fork.run()
+    assert first.undo()["result"] == "already"
+    assert CUSTOMERS.retrieve(owner)["name"] == "Ada King"
+    assert fork.undo()["result"] == "restored"
+    assert CUSTOMERS.retrieve(owner)["name"] == "Ada King", "the original has set it before"
+
+
+def test_a_deleted_customer_is_not_changed(step: Claim, vendors: Vendors) -> None:
+    owner = customer()
+    changed = step("stripe.update_customer", {"customer": owner, "name": "Ada King"})
+    changed.run()
+    CUSTOMERS.end("delete", owner)
+    assert changed.undo()["result"] == "already"
+    with pytest.raises(Permanent) as caught:
+        step("stripe.update_customer", changed.given).run()
+    assert caught.value.code == "deleted"
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "said"),
+    [
+        ("stripe.create_customer", {}, "a customer needs an email"),
+        ("stripe.create_customer", {"name": "A", "metadata": {"step": "x"}}, "writes step itself"),
+        ("stripe.update_customer", {"customer": "cus_1"}, "no field to change"),
+        ("stripe.authorize", AUTHORIZE | {"off_session": True}, "its customer is needed"),
+        (
+            "stripe.authorize",
+            AUTHORIZE | {"off_session": True, "session": "on", "customer": "cus_1"},
+            "for a customer who is away",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(action: str, given: Json, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        tasks.actions()[action].input.model_validate(given)
