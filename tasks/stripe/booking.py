@@ -5,6 +5,7 @@ is booked once.
 """
 
 from app.engine.call import Call
+from app.money.facts import Money
 from app.platform import Json
 from tasks.stripe import books
 
@@ -31,6 +32,18 @@ def capture(call: Call, taken: Json) -> None:
         books.released(payment, charged, currency),
         books.captured(taken["charge"], payment, amount=taken["amount"], currency=currency),
     )
+
+
+def part(call: Call, taken: Json, transaction: str | None) -> None:
+    """Book the capture of a part. The last part ends the hold. Without its balance transaction the
+    statement tells the part."""
+    payment, currency, charged = taken["payment_intent"], taken["currency"], taken["charged"]
+    call.book(books.authorized(payment, charged, currency))
+    if taken["is_last"]:
+        call.book(books.released(payment, charged, currency))
+    if transaction is not None:
+        money = Money.of(taken["amount"], currency)
+        call.book(books.part_of(transaction, taken["charge"], payment, money))
 
 
 def refunds(call: Call, *made: Json) -> None:

@@ -79,15 +79,34 @@ def charge_facts(charge: Json, *, is_expired: bool = False) -> list[Fact]:
     if charge["status"] != "succeeded":
         return []
     mark = _reference(charge)
-    if charge["captured"]:
+    if charge["captured"] and not is_expired:
         is_of_step = mark is not None and AT_ONCE not in charge["metadata"]
         return [] if is_of_step else taken_facts(charge)
     is_over = charge["refunded"] or is_expired
     return [_marked(fact, mark) for fact in _hold_of(charge)] if is_over else []
 
 
+def is_in_parts(charge: Json) -> bool:
+    """Whether a Charge may be captured in several parts. Then each balance transaction of it is a
+    capture of its own, because the charge shows only their sum."""
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    return (card.get("multicapture") or {}).get("status") == "available"
+
+
+def part_of(transaction: str, charge: str, payment_intent: str | None, money: Money) -> Fact:
+    """A part of a charge is captured, which this balance transaction shows."""
+    ids = {"charge": charge, "balance_transaction": transaction}
+    ids |= {"payment_intent": payment_intent} if payment_intent else {}
+    return BOOK.fact("capture", transaction, BOOK.captured(money), external_ids=ids)
+
+
 def taken_facts(charge: Json) -> list[Fact]:
-    """The facts of a captured Charge, whoever has captured it: its hold, if it had one, is over."""
+    """The facts of a captured Charge, whoever has captured it: its hold, if it had one, is over.
+
+    One that may be captured in parts shows none: the statement tells its parts.
+    """
+    if is_in_parts(charge):
+        return []
     card = (charge.get("payment_method_details") or {}).get("card") or {}
     held = _hold_of(charge) if card.get("capture_before") is not None else ()
     mark = _reference(charge)
@@ -234,15 +253,27 @@ def event_facts(event: Json) -> list[Fact]:
     return readers[kind](about) if kind in readers else []
 
 
+def settled_key(txn: Json) -> str | None:
+    """The key of the fact that a balance transaction settles, if it settles one. Its source tells
+    whether it is one of several captures, if the source is expanded."""
+    kind, source = KIND_OF.get(txn["reporting_category"]), txn.get("source")
+    source_id = _id(source)
+    if kind is None or source_id is None:
+        return None
+    is_part = txn["reporting_category"] == "charge" and is_in_parts(
+        source if isinstance(source, dict) else {}
+    )
+    return key_of(BOOK.platform, txn["id"] if is_part else source_id, kind)
+
+
 def _of(txn: Json, kind: str, lines: Any) -> Fact:
-    settles = KIND_OF.get(txn["reporting_category"])
     source = _id(txn.get("source"))
     ids = {"balance_transaction": txn["id"]} | ({"source": source} if source else {})
     return BOOK.fact(
         kind,
         txn["id"],
         lines,
-        of_key=key_of(BOOK.platform, source, settles) if source and settles else None,
+        of_key=settled_key(txn),
         occurred_at=_time(txn),
         external_ids=ids,
     )
@@ -262,6 +293,11 @@ def _reference(about: Json) -> str | None:
     """The mark of our step. A shop may use the same word in its own metadata for something else."""
     mark = (about.get("metadata") or {}).get("reference")
     return mark if isinstance(mark, str) and workflow_of(mark) else None
+
+
+def is_of_step(about: Json) -> bool:
+    """Whether one of our steps has made an object."""
+    return _reference(about) is not None
 
 
 def _ids(about: Json, own: str, *others: str) -> Mapping[str, str]:

@@ -1,11 +1,11 @@
 """Take what is held on a customer's card; the compensation refunds it.
 
-Invariant: the metadata of a PaymentIntent name the step that has captured it. So a step refunds
-only what it has taken itself.
+Invariant: the metadata of a PaymentIntent name the step that has captured it, or each step that has
+captured a part of it. So a step refunds only what it has taken itself.
 https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 """
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.engine.call import Call
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
@@ -22,8 +22,9 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe import booking
+from tasks.stripe import booking, books
 from tasks.stripe.client import StripeApi, api
+from tasks.stripe.kinds import Kind
 from tasks.stripe.marks import (
     CAPTURED_BY,
     KEY_LIFE,
@@ -31,19 +32,33 @@ from tasks.stripe.marks import (
     claim,
     is_captured_by,
     metadata_of,
+    part_mark,
+    parts_of,
 )
 from tasks.stripe.refunds import give_back, refunds_by
+from tasks.stripe.wording import id_of, without
+
+_TRANSACTIONS = Kind("balance_transactions")
 
 
 class CaptureInput(ActionInput):
     """The PaymentIntent whose held amount is taken.
 
     `amount` is the part that is taken, in minor units of the payment's currency; the rest is
-    released, and cannot be taken later. Without it the whole is taken.
+    released, and cannot be taken later. Without it the whole is taken. If `multicapture` was
+    granted, several steps may take an amount each: `final` is false for all but the last, which
+    releases the rest by true.
     """
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
     amount: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
+    final: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_its_part(self) -> "CaptureInput":
+        if self.final is not None and self.amount is None:
+            raise ValueError("one of several captures needs its amount")
+        return self
 
 
 @action("stripe.capture", input=CaptureInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
@@ -54,19 +69,13 @@ def capture(call: Call, given: CaptureInput) -> Json:
     hold has expired, or if the amount cannot be charged in the payment's currency.
     """
     stripe = api()
-    request: Json = {
-        "payment_intent": given.payment_intent,
-        "metadata": {CAPTURED_BY: call.reference},
-    }
-    if given.amount is not None:
-        request["amount_to_capture"] = given.amount
     taken = call.once(
         "payment_intents.capture",
-        request,
+        _request(call, stripe, given),
         lambda request, key: _capture(stripe, call, request, key),
         is_last=True,
     )
-    booking.capture(call, taken)
+    _book(call, taken)
     return {name: taken[name] for name in Receipt.model_fields}
 
 
@@ -87,10 +96,10 @@ capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz", "amount
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
     """Read who has captured the PaymentIntent; Stripe's reads by id are strongly consistent."""
     seen = api().retrieve_payment_intent(intent.request["payment_intent"])
-    if not is_captured_by(call, seen) or not _is_wanted(seen, intent.request):
+    if not _is_taken(call, seen, intent.request):
         return Never()
-    receipt = _receipt(seen)
-    booking.capture(call, receipt)
+    receipt = _receipt(seen, intent.request)
+    _book(call, receipt)
     return Found(receipt)
 
 
@@ -103,23 +112,17 @@ def refund(call: Call, undo: Undo) -> Json:
     # The recorded requests are read, because they are committed before they are sent. The step's
     # output is missing if the worker died after the capture. A step that was retried by hand may
     # have captured several payments.
-    payments = dict.fromkeys(
-        str(intent.request["payment_intent"])
-        for intent in undo.intents
-        if intent.operation == "payment_intents.capture"
-    )
-    taken = {
-        str(intent.response["payment_intent"])
-        for intent in undo.intents
-        if intent.operation == "payment_intents.capture" and intent.response
-    }
+    payments: dict[str, list[Intent]] = {}
+    for intent in undo.intents:
+        if intent.operation == "payment_intents.capture":
+            payments.setdefault(str(intent.request["payment_intent"]), []).append(intent)
     stripe = api()
     results: list[Json] = []
     failure: Outcome | None = None
-    for number, payment in enumerate(payments):
+    for number, (payment, made) in enumerate(payments.items()):
         try:
             call.at(number)
-            results.append(_give_back(call, stripe, payment, is_ours=payment in taken))
+            results.append(_give_back(call, stripe, payment, made))
         except (Retryable, NotServed, Permanent, Unknown) as err:
             # One customer does not wait for the other's refund.
             failure = failure or err
@@ -132,49 +135,119 @@ def refund(call: Call, undo: Undo) -> Json:
     return {"result": min(found, key=order.index), "payments": results}
 
 
-def _give_back(call: Call, stripe: StripeApi, payment_intent: str, *, is_ours: bool) -> Json:
-    """Refund one payment, unless another step has captured it (`is_ours`: this step's capture is
-    recorded)."""
+def _give_back(call: Call, stripe: StripeApi, payment_intent: str, made: list[Intent]) -> Json:
+    """Refund one payment, unless another step has captured it. `made` are the step's captures."""
     known = refunds_by(stripe, payment_intent, call.reference)
     booking.refunds(call, *known)
     seen = stripe.retrieve_payment_intent(payment_intent)
+    if parts := [each for each in made if _is_part(each.request)]:
+        return _give_parts_back(call, stripe, seen, parts, known)
     if seen["status"] != "succeeded":
         return {"result": "nothing", "status": seen["status"]}
+    is_ours = any(each.response for each in made)
     if not is_ours and not is_captured_by(call, seen):
         return {"result": "nothing", "captured_by": metadata_of(seen).get(CAPTURED_BY)}
     # The answer to the capture may have been lost, and the step never have run again.
-    booking.capture(call, _receipt(seen))
+    _book(call, _receipt(seen, made[-1].request))
     return give_back(call, stripe, seen, known)
 
 
-def _receipt(intent: Json) -> Json:
+def _give_parts_back(
+    call: Call, stripe: StripeApi, seen: Json, parts: list[Intent], known: list[Json]
+) -> Json:
+    """Refund the parts of a payment that this step has taken, as far as they are not refunded."""
+    own = [each for each in parts if each.response or _is_taken(call, seen, each.request)]
+    if not own:
+        return {"result": "nothing", "status": seen["status"]}
+    for each in own:
+        _book(call, _receipt(seen, each.request))
+    left = seen["amount_received"] - seen["latest_charge"]["amount_refunded"]
+    taken = sum(each.request["amount_to_capture"] for each in own)
+    return give_back(call, stripe, seen, known, min(taken, left))
+
+
+def _request(call: Call, stripe: StripeApi, given: CaptureInput) -> Json:
+    request: Json = {
+        "payment_intent": given.payment_intent,
+        "metadata": {CAPTURED_BY: call.reference},
+    }
+    if given.amount is not None:
+        request["amount_to_capture"] = given.amount
+    if given.final is not None:
+        request["metadata"] = {part_mark(call): f"{given.amount} {call.reference}"}
+        request["final_capture"] = given.final
+        seen = stripe.retrieve_payment_intent(given.payment_intent)
+        # The part's own balance transaction is the first that is not among them.
+        request["known"] = _transactions_of((seen.get("latest_charge") or {}).get("id"))
+    return request
+
+
+def _transactions_of(charge: str | None) -> list[str]:
+    """The balance transactions by which a charge was captured, oldest first."""
+    if charge is None:
+        return []
+    listed = _TRANSACTIONS.page({"source": charge, "type": "charge", "limit": 100})["data"]
+    return [each["id"] for each in reversed(listed)]
+
+
+def _book(call: Call, taken: Json) -> None:
+    if not taken.get("in_parts"):
+        booking.capture(call, taken)
+        return
+    transaction = taken["transaction"]
+    if taken["known"] is not None:
+        since = (each for each in _transactions_of(taken["charge"]) if each not in taken["known"])
+        transaction = next(since, None)
+    booking.part(call, taken, transaction)
+
+
+def _receipt(intent: Json, request: Json) -> Json:
     charge: Json = intent["latest_charge"]  # expanded by every call that reads it
+    is_part = _is_part(request)
     return {
         "payment_intent": intent["id"],
         "charge": charge["id"],
-        "amount": intent["amount_received"],
+        "amount": request["amount_to_capture"] if is_part else intent["amount_received"],
         "charged": charge["amount"],
         "currency": intent["currency"],
         "receipt_url": charge.get("receipt_url"),
+        "in_parts": books.is_in_parts(charge),
+        "is_last": not is_part or intent["status"] == "succeeded",
+        "known": request.get("known"),
+        "transaction": id_of(charge.get("balance_transaction")),
     }
 
 
 def _capture(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
     payment_intent = request["payment_intent"]
     seen = stripe.retrieve_payment_intent(payment_intent)
-    if is_captured_by(call, seen) and _is_wanted(seen, request):
+    if _is_taken(call, seen, request):
         # An earlier sending captured it, and Stripe may have forgotten the key of that call.
-        return _receipt(seen)
+        return _receipt(seen, request)
     claim(call, seen)
     if seen["status"] == "canceled":
         raise _released(seen)
-    if seen["status"] == "succeeded" or seen.get("amount_received"):
+    by_others = (seen.get("amount_received") or 0) - (parts_of(seen) if _is_part(request) else 0)
+    if seen["status"] == "succeeded" or by_others:
         # Of a part that somebody else has taken, the compensation could not tell its own.
         raise _captured_already(seen)
     wanted = request.get("amount_to_capture")
     if wanted is not None and (fault := fault_of(wanted, seen["currency"])):
         raise Permanent(fault, code="amount_invalid", detail={"payment_intent": seen["id"]})
-    return _receipt(stripe.capture_payment_intent(request, key))
+    captured = stripe.capture_payment_intent(without(request, "known"), key)
+    return _receipt(captured, request)
+
+
+def _is_part(request: Json) -> bool:
+    """Whether the request takes one part of several."""
+    return "final_capture" in request
+
+
+def _is_taken(call: Call, seen: Json, request: Json) -> bool:
+    """Whether the request has captured the PaymentIntent, or its part of it."""
+    if not _is_part(request):
+        return is_captured_by(call, seen) and _is_wanted(seen, request)
+    return bool(request["metadata"].items() <= metadata_of(seen).items())
 
 
 def _is_wanted(seen: Json, request: Json) -> bool:

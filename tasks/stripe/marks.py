@@ -4,6 +4,7 @@ Invariant: every object that a step makes names the step's reference. So it is f
 Stripe's answer was lost.
 """
 
+import hashlib
 from datetime import timedelta
 from typing import Annotated
 
@@ -60,6 +61,19 @@ def own_marks(call: Call) -> dict[str, str]:
     The lookup must not take it for the one that it looks for.
     """
     return marks(call) | {"generation": str(call.generation)}
+
+
+def part_mark(call: Call) -> str:
+    """The name in a PaymentIntent's metadata under which one of several captures writes what it has
+    taken, and for which step. Each generation of a step takes a part of its own."""
+    own = f"{call.reference} {call.generation}"
+    return f"{CAPTURED_BY}_{hashlib.sha256(own.encode()).hexdigest()[:16]}"
+
+
+def parts_of(seen: Json) -> int:
+    """How much of a PaymentIntent the steps of workflows have captured in parts."""
+    own = (value for name, value in metadata_of(seen).items() if name.startswith(f"{CAPTURED_BY}_"))
+    return sum(int(value.partition(" ")[0]) for value in own)
 
 
 def metadata_of(seen: Json) -> Json:

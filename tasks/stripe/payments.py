@@ -31,7 +31,7 @@ from tasks.stripe.customers.calls import CUSTOMER, own_customer
 from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
 from tasks.stripe.wording import time_of
 
-_GRANTED = {"extended_authorization": "enabled"}
+_GRANTED = {"extended_authorization": "enabled", "multicapture": "available"}
 """What may be asked for, and the status of a charge to which it was granted."""
 
 
@@ -45,7 +45,8 @@ class AuthorizeInput(ActionInput):
     A saved payment method needs the `customer` for whom it is saved. With `off_session` it is
     charged while the customer is away, as was agreed when it was saved; without it, the customer is
     asking for this payment. `if_available` is asked of the bank and is granted or not:
-    `extended_authorization` holds the amount for up to 30 days instead of 7.
+    `extended_authorization` holds the amount for up to 30 days instead of 7, and of a payment with
+    `multicapture` several steps may capture a part each.
     """
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
@@ -57,7 +58,9 @@ class AuthorizeInput(ActionInput):
     return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
     customer: str | None = Field(default=None, pattern=CUSTOMER, max_length=255)
     off_session: bool = False
-    if_available: list[Literal["extended_authorization"]] = Field(default=[], max_length=1)
+    if_available: list[Literal["extended_authorization", "multicapture"]] = Field(
+        default=[], max_length=2
+    )
 
     @model_validator(mode="after")
     def _may_be_charged(self) -> "AuthorizeInput":

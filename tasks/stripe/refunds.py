@@ -140,8 +140,10 @@ def refunds_by(stripe: StripeApi, payment_intent: str, reference: str) -> list[J
     ]
 
 
-def give_back(call: Call, stripe: StripeApi, seen: Json, known: list[Json]) -> Json:
-    """Refund what is left of a captured PaymentIntent, as a compensation does.
+def give_back(
+    call: Call, stripe: StripeApi, seen: Json, known: list[Json], amount: int | None = None
+) -> Json:
+    """Refund an amount of a captured PaymentIntent, or what is left of it, as a compensation does.
 
     `known` are the refunds of it that the step has made, as Stripe lists them. A second run finds
     the refund and makes no other: {result: refunded or already, refund, ...}. Raises as
@@ -156,6 +158,8 @@ def give_back(call: Call, stripe: StripeApi, seen: Json, known: list[Json]) -> J
         "reason": "requested_by_customer",
         "metadata": marks(call),
     }
+    if amount is not None:
+        request["amount"] = amount
     made = call.once(
         "refunds.create", request, lambda r, key: make_refund(stripe, r, key), is_last=True
     )

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 
 import structlog
 
-from app.money.facts import UNREADABLE, Fact, Money, key_of, moved
+from app.money.currencies import decimals_of
+from app.money.facts import UNREADABLE, Fact, Money, moved
 from app.money.statements import Movement, Page, is_same
 from app.platform import Json
 from tasks.stripe import books
 from tasks.stripe.books import BOOK, KIND_OF
 from tasks.stripe.client import api
+from tasks.stripe.wording import id_of
 
 log = structlog.get_logger()
 
@@ -50,22 +52,27 @@ def movement(txn: Json) -> Movement:
     money = Money.of(txn["amount"], txn["currency"])
     at = datetime.fromtimestamp(txn["created"], UTC)
     settles, source = KIND_OF.get(txn["reporting_category"]), txn.get("source")
-    source_id = source["id"] if isinstance(source, dict) else source
-    if settles is None or source_id is None:
+    key = books.settled_key(txn)
+    if settles is None or key is None:
         own = (*_adjustment(txn, money), *books.fee_facts(txn))
         return Movement(txn["id"], BOOK.platform, at, money, own=own)
     told = _told(settles, source, at) if isinstance(source, dict) else ()
+    is_told = settles in _TOLD
+    if settles == "capture" and isinstance(source, dict) and books.is_in_parts(source):
+        told = (replace(_captured_part(txn, source), occurred_at=at),)
+        # No webhook tells the parts that somebody else has captured.
+        is_told = books.is_of_step(source)
     return Movement(
         txn["id"],
         BOOK.platform,
         at,
         money,
-        settles=key_of(BOOK.platform, source_id, settles),
+        settles=key,
         rate=txn.get("exchange_rate"),
         part=_part(txn, source) if isinstance(source, dict) else None,
         told=told,
         own=tuple(books.fee_facts(txn)),
-        is_told=settles in _TOLD,
+        is_told=is_told,
     )
 
 
@@ -76,6 +83,8 @@ def _part(txn: Json, charge: Json) -> Money | None:
     direction. A capture that was made with an older version of the API is still booked so.
     """
     category = txn["reporting_category"]
+    if books.is_in_parts(charge):
+        return None
     if category not in ("charge", "partial_capture_reversal"):
         return None
     whole = Money.of(charge["amount"], charge["currency"])
@@ -85,6 +94,17 @@ def _part(txn: Json, charge: Json) -> Money | None:
     stated = Money.of(txn["amount"], txn["currency"])
     is_whole = rest.amount and is_same(stated, whole, txn.get("exchange_rate"))
     return whole if is_whole else None
+
+
+def _captured_part(txn: Json, charge: Json) -> Fact:
+    """The capture of a part of a charge, in the presentment currency, as its transaction shows."""
+    amount = txn["amount"]
+    if rate := txn.get("exchange_rate"):
+        shift = decimals_of(charge["currency"]) - decimals_of(txn["currency"])
+        amount = round(amount / rate * 10**shift)
+    payment = charge.get("payment_intent")
+    money = Money.of(amount, charge["currency"])
+    return books.part_of(txn["id"], charge["id"], id_of(payment), money)
 
 
 def _adjustment(txn: Json, money: Money) -> tuple[Fact, ...]:
