@@ -130,6 +130,13 @@ class Call:
         known = intents.intents(self.workflow_id, self.step_key)
         return [intent for intent in known if intent.resolution is None]
 
+    def sendings(self, operation: str) -> list[Intent]:
+        """The recorded calls of an operation that took effect, or may have, oldest first."""
+        self.record_held()
+        known = intents.intents(self.workflow_id, self.step_key)
+        made = (None, "accepted")
+        return [each for each in known if each.operation == operation and each.resolution in made]
+
     def age_seconds(self, intent: Intent) -> float:
         """Seconds since an intent was first sent, by the database's clock."""
         return intents.age_seconds(intent)

@@ -62,6 +62,7 @@ CALLS = (
     "identity/verification_session_create", "identity/verification_session_update",
     "identity/verification_session_list", "identity/verification_session_cancel",
     "identity/verification_session_redact",
+    "invoice_add_lines",
     "invoice_create", "invoice_create_preview", "invoice_delete", "invoice_finalize_invoice",
     "invoice_list", "invoice_list_lines", "invoice_mark_uncollectible", "invoice_pay",
     "invoice_search", "invoice_send_invoice", "invoice_update", "invoice_void_invoice",

@@ -26,6 +26,7 @@ class Billing:
 def billing(desk: Desk) -> Billing:
     """Return the resources."""
     collection = Collection(desk)
-    items, invoices = InvoiceItems(desk, Prices(desk)), Invoices(desk, collection)
+    items = InvoiceItems(desk, Prices(desk))
+    invoices = Invoices(desk, collection, items)
     others = [InvoicePayments(desk), CustomerBalance(desk), CreditNotes(desk, collection)]
     return Billing([items, invoices, *others], invoices, items)

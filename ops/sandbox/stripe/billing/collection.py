@@ -42,6 +42,8 @@ class Collection:
         desk.listeners.append(self._heard)
         self.when_settled: list[Settled] = []
         """Called with an invoice that has just been paid."""
+        self.when_voided: list[Settled] = []
+        """Called with an invoice that has just been voided."""
 
     def finalize_by_hand(self, call: Call, given: Json, invoice: Json) -> Json:
         """Finalize a draft, and collect at once what is to be collected automatically."""
@@ -136,6 +138,8 @@ class Collection:
         self.desk.save(call, invoice, "invoice.updated", old)
         self.desk.tell(call, "invoice.voided", invoice)
         self.desk.note(call, "invoices.voided", invoice)
+        for listener in self.when_voided:
+            listener(call, invoice)
         return invoice
 
     def give_up(self, call: Call, given: Json, invoice: Json) -> Json:

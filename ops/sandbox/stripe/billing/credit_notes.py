@@ -179,6 +179,7 @@ class CreditNotes(Resource):
         self._collection.request_again(call, invoice)
         body |= {"status": "void", "voided_at": self.desk.clock_time(invoice["test_clock"])}
         self.desk.save(call, body, "credit_note.voided")
+        self.desk.note(call, "credit_notes.voided", body)
         return body
 
     def _preview(self, call: Call) -> Response:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.billing.collection import Collection
+from ops.sandbox.stripe.billing.items import InvoiceItems
 from ops.sandbox.stripe.billing.lines import item_line, pricing_of, total_up
 from ops.sandbox.stripe.catalogue.discounts import redeem
 from ops.sandbox.stripe.resources import described
@@ -33,9 +34,9 @@ class Invoices(Resource):
     verbs = ("create", "list", "search", "retrieve", "update", "delete")
     set_apart = ("discounts", "default_tax_rates", "days_until_due", "subscription")
 
-    def __init__(self, desk: Desk, collection: Collection) -> None:
+    def __init__(self, desk: Desk, collection: Collection, items: InvoiceItems) -> None:
         super().__init__(desk)
-        self.collection = collection
+        self.collection, self._items = collection, items
         desk.includes[self.kind, "payments"] = lambda body: listing(
             desk.all("invoice_payment", invoice=body["id"]), "/v1/invoice_payments"
         )
@@ -51,6 +52,7 @@ class Invoices(Resource):
             self.action("void", "void_invoice", then.void),
             self.action("mark_uncollectible", "mark_uncollectible", then.give_up),
             self.action("send", "send_invoice", then.send),
+            self.action("add_lines", "add_lines", self._add_lines),
             ("GET", f"{self.url}/<id>/lines", "invoices.lines.list", self._lines),
         ]
 
@@ -187,6 +189,22 @@ class Invoices(Resource):
             raise error(400, message, "parameter_missing", "days_until_due")
         if body["auto_advance"] and body["status"] == "draft":
             body["automatically_finalizes_at"] = body["created"] + AUTOMATIC_SECONDS
+
+    def _add_lines(self, call: Call, given: Json, invoice: Json) -> Json:
+        """Add lines to a draft, each by an invoice item of its own."""
+        if invoice["status"] != "draft":
+            raise error(400, "Invoice is no longer editable", "invoice_not_editable")
+        for line in given["lines"]:
+            if "invoice_item" in line:
+                item = self.desk.need("invoiceitem", line["invoice_item"], "lines[0][invoice_item]")
+                self.take(invoice, item)
+                continue
+            own = {"customer": invoice["customer"], "currency": invoice["currency"]}
+            item = self._items.create(call, own | {"invoice": invoice["id"]} | line)
+            invoice["lines"]["data"].append(item_line(item, invoice["id"]))
+        total_up(self.desk, invoice)
+        self.desk.save(call, invoice, "invoice.updated")
+        return invoice
 
     def _lines(self, call: Call, id: str) -> Response:
         params = read_params(call.request)

@@ -60,6 +60,7 @@ class Disputes:
         dispute["evidence_details"] = dispute["evidence_details"] | {"has_evidence": has_evidence}
         if is_answer and boolean({"submit": "true", **params}, "submit"):
             self._submit(dispute)
+            self._account.note(call, "evidence", dispute)
         previous = {name: before[name] for name in before if before[name] != dispute[name]}
         self._account.save(call, dispute, "charge.dispute.updated", previous)
         return reply(dispute)
@@ -70,6 +71,7 @@ class Disputes:
         if dispute["status"] not in _ANSWERABLE:
             raise error(400, "This dispute is already closed.", executed=True)
         self._end(call, dispute, is_won=False)
+        self._account.note(call, "disputes_accepted", dispute)
         return reply(dispute)
 
     def open(self, call: Call | None, charge: Json, why: tuple[str, str, str]) -> Json:

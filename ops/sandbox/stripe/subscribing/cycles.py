@@ -135,6 +135,8 @@ class Cycles:
             times.append(subscription["trial_end"] - WARNING_SECONDS)
         if subscription["cancel_at"]:
             times.append(subscription["cancel_at"])
+        if subscription["pending_update"]:
+            times.append(subscription["pending_update"]["expires_at"])
         return int(min(times))
 
     def move(self, call: Call, subscription: Json) -> None:
@@ -142,6 +144,10 @@ class Cycles:
         now = self.desk.clock_time(subscription["test_clock"])
         if subscription["status"] == "incomplete":
             self.expire(call, subscription)
+        elif _is_due(subscription["pending_update"], now):
+            # Stripe voids the invoice of a change that was not paid in time.
+            invoice = self.desk.own("invoice", subscription["sandbox_pending_invoice"])
+            self.collection.void(call, {}, invoice)
         elif subscription["cancel_at"] and subscription["cancel_at"] <= now:
             self.end(call, subscription, "cancellation_requested")
         elif subscription["status"] != "trialing":
@@ -177,3 +183,7 @@ class Cycles:
             self.desk.save(call, subscription, "customer.subscription.updated", old)
         else:
             self.desk.put(subscription)
+
+
+def _is_due(pending: Json | None, now: int) -> bool:
+    return pending is not None and int(pending["expires_at"]) <= now

@@ -102,6 +102,14 @@ class Items:
         line = subscription_line(item, amount, period, words, "")
         return line | {"discounts": list(item["discounts"])}
 
+    def cost(self, items: list[Json]) -> int:
+        """Return what one period of the items costs."""
+        return sum(
+            price_amount(self.desk.find("price", each["price"]["id"]) or each["price"],
+                         each["quantity"] or 0)
+            for each in items
+        )  # fmt: skip
+
     def prorate(
         self, call: Call, subscription: Json, old: list[Json], new: list[Json], at: int
     ) -> None:

@@ -16,6 +16,7 @@ from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.subscribing.cycles import ENDED, WARNING_SECONDS, Cycles
 from ops.sandbox.stripe.subscribing.items import Items, changed_items, same_intervals
+from ops.sandbox.stripe.subscribing.pending import PendingUpdates
 from ops.sandbox.stripe.wire import error, no_such
 from ops.sandbox.wire import Call, Refusal, Route
 
@@ -38,6 +39,7 @@ class Subscriptions(Resource):
     def __init__(self, desk: Desk, cycles: Cycles, items: Items) -> None:
         super().__init__(desk)
         self.cycles, self.items = cycles, items
+        self.pending = PendingUpdates(desk, cycles)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with those to cancel, pause, resume and take a discount away."""
@@ -151,14 +153,22 @@ class Subscriptions(Resource):
 
     def update(self, call: Call, given: Json, body: Json) -> Json:
         """Change a subscription; a trial that ends so may pause it, with an event of its own."""
+        before = self.items.cost(body["items"]["data"])
         found = super().update(call, given, body)
+        after = self.items.cost(body["items"]["data"])
+        if before != after:
+            word = "raised" if after > before else "lowered"
+            self.desk.note(call, f"subscriptions.{word}", body)
+        if "cancel_at_period_end" in given:
+            word = "ending" if given["cancel_at_period_end"] else "going_on"
+            self.desk.note(call, f"subscriptions.{word}", body)
         event = call.notes.pop("trial_event", "")
         if event:
             self.desk.tell(call, event, found)
         return found
 
     def _change_items(self, call: Call, given: Json, body: Json, reset: bool) -> None:
-        old = body["items"]["data"]
+        old, anchor = body["items"]["data"], body["billing_cycle_anchor"]
         new = changed_items(self.items, call, given.get("items") or [], body)
         now = self.desk.clock_time(body["test_clock"])
         at = given.get("proration_date", now)
@@ -173,17 +183,23 @@ class Subscriptions(Resource):
         if resets and body["status"] != "trialing":
             self.cycles.begin_all(body, now)
             lines = [self.items.line(item) for item in new]
-            self._bill_now(call, given, body, lines)
-        elif prorates and behavior == "always_invoice":
-            self._bill_now(call, given, body, [])
+            waits = self._bill_now(call, given, body, lines)
+        else:
+            bills = prorates and behavior == "always_invoice"
+            waits = bills and self._bill_now(call, given, body, [])
+        if waits:
+            self.pending.put_off(body, old, anchor)
 
-    def _bill_now(self, call: Call, given: Json, body: Json, lines: list[Json]) -> None:
+    def _bill_now(self, call: Call, given: Json, body: Json, lines: list[Json]) -> bool:
+        """Bill a change; return whether it takes effect only when the invoice is paid."""
         self.desk.put(body)
         refused = self.cycles.bill(call, body, lines, "subscription_update")
-        if refused:
-            if given.get("payment_behavior") == "error_if_incomplete":
-                raise refused
+        behavior = given.get("payment_behavior")
+        if refused and behavior == "error_if_incomplete":
+            raise refused
+        if refused and behavior != "pending_if_incomplete":
             body["status"] = "past_due"
+        return refused is not None and behavior == "pending_if_incomplete"
 
     def cancel(self, call: Call, given: Json, body: Json) -> Json:
         """Cancel now; unused time is credited and billed only on request."""
@@ -226,6 +242,7 @@ class Subscriptions(Resource):
         body["status"] = "paused"
         self.desk.save(call, body, "customer.subscription.updated", old)
         self.desk.tell(call, "customer.subscription.paused", body)
+        self.desk.note(call, "subscriptions.paused", body)
         return body
 
     def _resume(self, call: Call, given: Json, body: Json) -> Json:
@@ -243,6 +260,7 @@ class Subscriptions(Resource):
                 raise refused
         self.desk.save(call, body, "customer.subscription.updated", old)
         self.desk.tell(call, "customer.subscription.resumed", body)
+        self.desk.note(call, "subscriptions.resumed", body)
         return body
 
     def _migrate(self, call: Call, given: Json, body: Json) -> Json:
