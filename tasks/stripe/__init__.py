@@ -1,12 +1,15 @@
 """Stripe: customers and their cards, products and prices, checkout pages, payments in two steps,
-authorize and capture, and refunds.
+authorize and capture; refunds, subscriptions, invoices, disputes and payouts.
 """
 
 from app.platform import Platform
 from tasks.stripe import books, captures, client, payments, refunds, statement, webhook
+from tasks.stripe.balance import reading as balance
+from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, subscribing
 from tasks.stripe.catalogue import prices, products
 from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
+from tasks.stripe.disputes import accepting, evidence, reading
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
@@ -22,6 +25,19 @@ PLATFORM = Platform(
         products.create_product,
         prices.create_price,
         sessions.checkout,
+        invoicing.invoice,
+        notes.credit_note,
+        subscribing.subscribe,
+        changing.change_subscription,
+        pausing.pause_subscription,
+        ending.cancel_subscription,
+        reading.read_dispute,
+        reading.read_fraud_warning,
+        evidence.submit_evidence,
+        accepting.accept_dispute,
+        balance.read_balance,
+        balance.list_payouts,
+        balance.read_payout,
     ),
     verify=webhook.verify,
     probe=client.probe,

@@ -9,6 +9,7 @@ https://docs.stripe.com/payments/3d-secure/authentication-flow
 
 import json
 import time
+from collections.abc import Callable
 
 from app.outbound import http
 from app.outbound.spare import spare
@@ -35,23 +36,34 @@ def read(external_id: str) -> Authentication:
     Takes at most some seconds. Raises an Outcome if Stripe does not answer or refuses, and
     NotConfigured if the credential is not set in this process.
     """
+    path, operation = _PLACES[external_id.partition("_")[0]]
+    return _read(f"/v1/{path}/{external_id}", operation, _authentication)
+
+
+def read_subscription(subscription: str) -> Authentication:
+    """How a subscription stands, and, while its first invoice is open, by what the customer's
+    browser pays it. As `read`."""
+    path = f"/v1/subscriptions/{subscription}?expand[]=latest_invoice.confirmation_secret"
+    return _read(path, "subscriptions.retrieve", _of_subscription)
+
+
+def _read(path: str, name: str, shown: Callable[[Json], Authentication]) -> Authentication:
     settings = StripeSettings.current()
     headers = {
         "Authorization": f"Bearer {needed(settings.api_key, SETTING)}",
         "Stripe-Version": VERSION,
     }
-    path, operation = _PLACES[external_id.partition("_")[0]]
-    url = f"{settings.base_url}/v1/{path}/{external_id}"
+    url = f"{settings.base_url}{path}"
     keys = spare(SETTING, settings.api_key, settings.api_key_old)
     with (
         http.exchange_scope(time.monotonic() + _SECONDS, []),
-        http.operation("stripe", operation, repeatable=True, spare=keys),
+        http.operation("stripe", name, repeatable=True, spare=keys),
     ):
         reply = http.send("GET", url, headers=headers)
         try:
             seen = json.loads(reply.body)
             if reply.status == 200:
-                return _authentication(seen)
+                return shown(seen)
             error = seen["error"]
             message, code = str(error.get("message") or "no message"), error.get("code")
         except (ValueError, LookupError, TypeError, AttributeError) as err:
@@ -69,3 +81,11 @@ def _authentication(seen: Json) -> Authentication:
         return Authentication(status)
     redirect = (seen.get("next_action") or {}).get("redirect_to_url") or {}
     return Authentication(status, seen["client_secret"], redirect.get("url"))
+
+
+def _of_subscription(seen: Json) -> Authentication:
+    status = str(seen["status"])
+    secret = (seen["latest_invoice"] or {}).get("confirmation_secret")
+    if status != "incomplete" or secret is None:
+        return Authentication(status)
+    return Authentication(status, secret["client_secret"])

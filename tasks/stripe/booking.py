@@ -46,6 +46,11 @@ def part(call: Call, taken: Json, transaction: str | None) -> None:
         call.book(books.part_of(transaction, taken["charge"], payment, money))
 
 
+def taken(call: Call, charge: Json) -> None:
+    """Book a captured charge that Stripe has made for the step, such as that of an invoice."""
+    call.book(*books.taken_facts(charge))
+
+
 def refunds(call: Call, *made: Json) -> None:
     """Book refunds: that they are made, and that they have failed."""
     facts = (books.refund_facts({**each, "id": each["refund"]}) for each in made)

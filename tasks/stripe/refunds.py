@@ -26,6 +26,7 @@ from app.platform import (
 from tasks.stripe import booking
 from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.client import MOST_REFUNDS, StripeApi, api
+from tasks.stripe.disputes import calls as disputes
 from tasks.stripe.marks import KEY_LIFE, MOST_AMOUNT, claim, marks, metadata_of, own_marks
 
 REFUND_POLL_SECONDS = 3600.0
@@ -37,11 +38,14 @@ class RefundInput(ActionInput):
     """The captured PaymentIntent that is refunded.
 
     `amount` is in minor units of the payment's currency; without it, all that is left is refunded.
+    `case` is the early fraud warning or the inquiry about this payment that the refund answers.
+    With it, any workflow of the organisation may refund the payment.
     """
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
     amount: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
     reason: Literal["duplicate", "fraudulent", "requested_by_customer"] | None = None
+    case: str | None = Field(default=None, pattern=r"^(issfr|du|dp)_\w+$", max_length=255)
 
 
 @action("stripe.refund", input=RefundInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
@@ -60,7 +64,7 @@ def refund(call: Call, given: RefundInput) -> Json:
     made = call.once(
         "refunds.create",
         request,
-        lambda request, key: _refund_own(stripe, call, request, key),
+        lambda request, key: _refund_own(stripe, call, request, key, given.case),
         is_last=True,
     )
     known = made["refund"]
@@ -109,13 +113,28 @@ def find_refund(call: Call, intent: Intent) -> LookupAnswer:
     return Never()
 
 
-def _refund_own(stripe: StripeApi, call: Call, request: Json, key: str) -> Json:
+def _refund_own(stripe: StripeApi, call: Call, request: Json, key: str, case: str | None) -> Json:
     seen = stripe.retrieve_payment_intent(request["payment_intent"])
-    claim(call, seen)
+    if case is None:
+        claim(call, seen)
+    else:
+        _require_case(call, seen, case)
     amount = request.get("amount")
     if amount is not None and (fault := fault_of(amount, seen["currency"])):
         raise Permanent(fault, code="amount_invalid", detail={"payment_intent": seen["id"]})
     return make_refund(stripe, request, key)
+
+
+def _require_case(call: Call, seen: Json, case: str) -> None:
+    """Raise Permanent unless the dispute or warning is about this payment of the organisation."""
+    found = disputes.read_case(case)
+    about = disputes.payment_of(call, found)["payment_intent"]
+    if about != seen["id"]:
+        raise Permanent(
+            f"{case} is about another payment, {about}",
+            code="other_payment",
+            detail={"payment_intent": seen["id"], "case": case},
+        )
 
 
 def require_end(made: Json | None) -> None:

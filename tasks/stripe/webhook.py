@@ -15,14 +15,15 @@ from tasks import signatures
 from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.settings import StripeSettings
 
-_AWAITED = ("refund", "checkout.session")
+_AWAITED = ("refund", "dispute", "checkout.session")
 """Objects of a payment for which steps wait by the object's own id."""
 _SECRETS = ("client_secret", "next_action")
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """Verify one event. Its external id is the refund or the Checkout Session if the event is about
-    one, else the PaymentIntent if the event names one, else the id of the event's object."""
+    """Verify one event. Its external id is the refund, the dispute or the Checkout Session if the
+    event is about one, else the PaymentIntent if the event names one, else the id of the event's
+    object."""
     settings = StripeSettings.current()
     secrets = signatures.secrets_of(
         "STRIPE_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old

@@ -11,6 +11,7 @@ from tasks.stripe.client import api
 from tasks.stripe.customers.calls import CUSTOMERS, METHODS
 from tests.contract.cases import Call, Cases, Claim, Effect, Headers, Hook
 from tests.contract.stage import Step
+from tests.contract.stripe import selling
 
 PAYMENT = {
     "amount": 1000,
@@ -106,6 +107,69 @@ def create_price(claim: Claim) -> Step:
 def checkout(claim: Claim) -> Step:
     """A claimed step that opens a checkout page."""
     return claim("stripe.checkout", CHECKOUT)
+
+
+def disputed(card: str = "pm_card_createDispute") -> str:
+    """A dispute of a payment which a shop has taken."""
+    given = PAYMENT | {"capture_method": "automatic", "payment_method": card}
+    payment = api().create_payment_intent(given, uuid.uuid4().hex)["id"]
+    found = api().perform(
+        "disputes.list",
+        lambda v1: v1.disputes.list({"payment_intent": payment}),
+        repeatable=True,
+    )
+    return str(found["data"][0]["id"])
+
+
+def submit_evidence(claim: Claim) -> Step:
+    """A claimed step that answers a dispute."""
+    given = {"dispute": disputed(), "evidence": {"uncategorized_text": "it was delivered"}}
+    return claim("stripe.submit_evidence", given)
+
+
+def accept_dispute(claim: Claim) -> Step:
+    """A claimed step that accepts a dispute."""
+    return claim("stripe.accept_dispute", {"dispute": disputed()})
+
+
+def invoice(claim: Claim) -> Step:
+    """A claimed step that invoices a customer and charges the saved card."""
+    given: Json = {
+        "customer": selling.customer(),
+        "currency": "eur",
+        "lines": [{"amount": 1500, "description": "Workshop"}],
+    }
+    return claim("stripe.invoice", given)
+
+
+def credit_note(claim: Claim) -> Step:
+    """A claimed step that credits a part of an invoice which is open."""
+    known = selling.open_invoice(selling.customer(None), 1500)
+    return claim("stripe.credit_note", {"invoice": known, "amount": 500})
+
+
+def subscribe(claim: Claim) -> Step:
+    """A claimed step that begins a subscription."""
+    items = [{"price": selling.price(), "quantity": 2}]
+    return claim("stripe.subscribe", {"customer": selling.customer(), "items": items})
+
+
+def change_subscription(claim: Claim) -> Step:
+    """A claimed step that raises the quantity of a subscription."""
+    known = selling.subscription()
+    items = [{"item": known["items"]["data"][0]["id"], "quantity": 3}]
+    given = {"subscription": known["id"], "items": items, "most_amount": 2000}
+    return claim("stripe.change_subscription", given)
+
+
+def pause_subscription(claim: Claim) -> Step:
+    """A claimed step that pauses a subscription."""
+    return claim("stripe.pause_subscription", {"subscription": selling.subscription()["id"]})
+
+
+def cancel_subscription(claim: Claim) -> Step:
+    """A claimed step that lets a subscription end with its period."""
+    return claim("stripe.cancel_subscription", {"subscription": selling.subscription()["id"]})
 
 
 def sign(body: bytes, at: datetime, secret: str) -> Headers:
@@ -225,6 +289,79 @@ CASES = Cases(
             undone="checkouts_expired",
             results=("expired", "already"),
             reads="checkout.sessions.retrieve",
+        ),
+        Effect(
+            "stripe.invoice",
+            invoice,
+            "invoices.pay",
+            "invoices.paid",
+            is_looked_up=True,
+            undone="credit_notes",
+            results=("credited", "already"),
+        ),
+        Effect(
+            "stripe.credit_note",
+            credit_note,
+            "credit_notes.create",
+            "credit_notes",
+            is_looked_up=True,
+            undone="credit_notes.voided",
+            results=("voided", "already"),
+        ),
+        Effect(
+            "stripe.subscribe",
+            subscribe,
+            "subscriptions.create",
+            "subscriptions",
+            is_looked_up=True,
+            undone="subscriptions.canceled",
+            results=("canceled", "already"),
+        ),
+        Effect(
+            "stripe.change_subscription",
+            change_subscription,
+            "subscriptions.update",
+            "subscriptions.raised",
+            is_looked_up=True,
+            undone="subscriptions.lowered",
+            results=("changed_back", "already"),
+            is_single=True,
+        ),
+        Effect(
+            "stripe.pause_subscription",
+            pause_subscription,
+            "subscriptions.pause",
+            "subscriptions.paused",
+            is_looked_up=True,
+            undone="subscriptions.resumed",
+            results=("resumed", "already"),
+            is_single=True,
+        ),
+        Effect(
+            "stripe.cancel_subscription",
+            cancel_subscription,
+            "subscriptions.update",
+            "subscriptions.ending",
+            is_looked_up=True,
+            undone="subscriptions.going_on",
+            results=("taken_back", "already"),
+            is_single=True,
+        ),
+        Effect(
+            "stripe.submit_evidence",
+            submit_evidence,
+            "disputes.update",
+            "evidence",
+            is_looked_up=True,
+            is_single=True,
+        ),
+        Effect(
+            "stripe.accept_dispute",
+            accept_dispute,
+            "disputes.close",
+            "disputes_accepted",
+            is_looked_up=True,
+            is_single=True,
         ),
     ),
 )

@@ -1,0 +1,181 @@
+"""Begin a subscription; the compensation cancels it, and gives back what its first invoice took.
+
+Invariant: the metadata of a subscription name the step that has made it.
+https://docs.stripe.com/billing/subscriptions/overview
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from app.engine.call import Call
+from app.errors import Permanent, Suspend
+from app.platform import (
+    ActionInput,
+    Effect,
+    Found,
+    Intent,
+    Json,
+    LookupAnswer,
+    Never,
+    Undo,
+    action,
+)
+from tasks.stripe import authentication
+from tasks.stripe.billing import calls, subscriptions
+from tasks.stripe.billing.crediting import book_payments, undo_invoice
+from tasks.stripe.billing.invoicing import CUSTOMER_PATTERN
+from tasks.stripe.billing.subscriptions import ENDED, Subscription, summary
+from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, POLL_SECONDS, own_marks
+from tasks.stripe.wording import given as having
+
+MOST_ITEMS = 20
+"""Stripe takes no more in a subscription."""
+_FIRST = "subscription_create"
+
+
+class SubscribedPrice(ActionInput):
+    """A recurring price, and how many of it; a metered price has no quantity."""
+
+    price: str = Field(min_length=1, max_length=255)
+    quantity: int | None = Field(default=None, ge=1, le=1_000_000)
+
+
+class SubscribeInput(ActionInput):
+    """The customer at Stripe and what is subscribed to.
+
+    `session` is `on` if the customer is at a browser and can pay there, or authenticate the payment
+    (3-D Secure). `off`: the saved method is charged, and a payment that is declined, or that wants
+    the customer, leaves no subscription. After a trial without a saved method the subscription does
+    what `trial_without_method` says.
+    """
+
+    customer: str = Field(pattern=CUSTOMER_PATTERN, max_length=255)
+    items: list[SubscribedPrice] = Field(min_length=1, max_length=MOST_ITEMS)
+    payment_method: str | None = Field(default=None, min_length=1, max_length=255)
+    trial_days: int | None = Field(default=None, ge=1, le=730)
+    trial_without_method: Literal["cancel", "pause", "create_invoice"] = "cancel"
+    description: str | None = Field(default=None, max_length=500)
+    session: Literal["off", "on"] = "off"
+
+    @model_validator(mode="after")
+    def _differ(self) -> "SubscribeInput":
+        if len({each.price for each in self.items}) < len(self.items):
+            raise ValueError("a price stands in one item only: raise its quantity")
+        return self
+
+
+@action("stripe.subscribe", input=SubscribeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def subscribe(call: Call, given: SubscribeInput) -> Json:
+    """Begin a subscription, and return it.
+
+    With `session: on` the step waits until the first invoice is paid; Stripe gives up after 23
+    hours. Raises Permanent if the payment is declined, or never comes.
+    """
+    made = call.once(
+        "subscriptions.create",
+        _request(call, given),
+        lambda request, key: summary(subscriptions.create(request, key)),
+        is_last=True,
+    )
+    known = made["subscription"]
+    if made["status"] == "incomplete":
+        made = call.state_of(known, lambda: summary(subscriptions.read(known)), POLL_SECONDS)
+    if made["status"] == "incomplete":
+        raise Suspend(known, poll_seconds=POLL_SECONDS)
+    if made["status"] in ENDED:
+        raise Permanent(
+            f"the first invoice was not paid: the subscription is {made['status']}",
+            code="first_payment_missing",
+            detail={"subscription": known},
+        )
+    if made["latest_invoice"] is not None:
+        book_payments(call, calls.read_invoice(made["latest_invoice"]))
+    return made
+
+
+subscribe.describe(
+    output=Subscription,
+    example={
+        "customer": "cus_OqXyz",
+        "items": [{"price": "price_1OqXyz", "quantity": 3}],
+        "trial_days": 14,
+        "session": "on",
+    },
+)
+subscribe.authentication = authentication.read_subscription
+
+
+@subscribe.looked_up
+def find_subscription(call: Call, intent: Intent) -> LookupAnswer:
+    """Look for the subscription by its metadata in the customer's list, which is strongly
+    consistent."""
+    found = _made_by(intent, intent.request["metadata"])
+    return Found(summary(found[0])) if found else Never()
+
+
+@subscribe.compensation
+def unsubscribe(call: Call, undo: Undo) -> Json:
+    """Cancel the step's subscriptions at once, and credit or void the first invoice of each.
+
+    Later invoices were for time that has passed. They are left alone, and are counted.
+    """
+    known = _subscriptions(call, undo)
+    results: list[Json] = []
+    for number, each in enumerate(known):
+        call.at(number)
+        results.append(_end(call, each))
+    order = ("canceled", "already")
+    found = [each["result"] for each in results]
+    result = min(found, key=order.index) if found else "nothing"
+    return {"result": result, "subscriptions": results}
+
+
+def _end(call: Call, subscription: str) -> Json:
+    seen = subscriptions.read(subscription)
+    result = "already"
+    if seen["status"] not in ENDED:
+        details = {"comment": f"undone by {call.reference}"}
+        request = {"subscription": subscription, "cancellation_details": details}
+        subscriptions.cancel(request, is_read_again=True)
+        result = "canceled"
+    listed = subscriptions.invoices_of(subscription)
+    first = [each["id"] for each in listed if each["billing_reason"] == _FIRST]
+    told = {"subscription": subscription, "later_invoices": len(listed) - len(first)}
+    # The first invoice of a trial takes nothing, but is paid all the same.
+    undone = undo_invoice(call, first[0]) if first else None
+    return {"result": result, **told, "invoice": undone}
+
+
+def _subscriptions(call: Call, undo: Undo) -> list[str]:
+    recorded = [str(each.response["subscription"]) for each in undo.intents if each.response]
+    lost = [each for each in undo.intents if each.resolution is None]
+    found = [seen["id"] for each in lost for seen in _made_by(each, {"reference": call.reference})]
+    return list(dict.fromkeys(recorded + found))
+
+
+def _made_by(intent: Intent, marks: dict[str, str]) -> list[Json]:
+    sent = intent.first_sent_at
+    listed = subscriptions.subscriptions_of(
+        intent.request["customer"], sent - CLOCKS_DIFFER, sent + KEY_LIFE
+    )
+    return calls.carrying(listed, marks)
+
+
+def _request(call: Call, given: SubscribeInput) -> Json:
+    is_there = given.session == "on"
+    ending = {"end_behavior": {"missing_payment_method": given.trial_without_method}}
+    request = {
+        "customer": given.customer,
+        "items": [having(each.model_dump()) for each in given.items],
+        "billing_mode": {"type": "flexible"},
+        "payment_behavior": "default_incomplete" if is_there else "error_if_incomplete",
+        "payment_settings": {"save_default_payment_method": "on_subscription"},
+        "off_session": None if is_there else True,
+        "default_payment_method": given.payment_method,
+        "trial_period_days": given.trial_days,
+        "trial_settings": None if given.trial_days is None else ending,
+        "description": given.description,
+        "metadata": own_marks(call),
+    }
+    return having(request)

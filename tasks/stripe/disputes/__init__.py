@@ -1,0 +1,1 @@
+"""Disputes of payments, and the warnings that come before them."""
