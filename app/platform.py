@@ -307,9 +307,10 @@ class Trace:
 
 @dataclass(frozen=True)
 class FailedUndo:
-    """A compensation that was done and has failed afterwards, as a webhook reports it.
+    """A compensation, or the effect of a step without one, that was done and has failed afterwards,
+    as a webhook reports it.
 
-    `effect_id` is the vendor's id of the undoing, for example of a refund that the bank has sent
+    `effect_id` is the vendor's id of what was done, for example of a refund that the bank has sent
     back. `reference` is that of the step (see `Call.reference`).
     """
 
@@ -352,6 +353,10 @@ class Platform:
     warm: Callable[[], None] | None = field(default=None)
     """Imports the vendor's SDK in advance, in a process that will call the vendor."""
     settings: type[PlatformSettings] | None = None
+    completed: Callable[[Delivery], Delivery] | None = None
+    """Reads at the platform what a verified webhook only names, and gives the webhook with it. The
+    web process calls it after the webhook is stored, so it must be quick and import no SDK. Raises
+    Unavailable if the platform must send the webhook again."""
     facts: Callable[[Json], Sequence[Fact]] | None = None
     """The facts about customers' money that the payload of a verified webhook reports."""
     statement: Callable[[datetime, datetime, str | None], Page] | None = None

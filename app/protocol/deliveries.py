@@ -72,6 +72,20 @@ def fail_undo(platform: str, failed: FailedUndo, actions: list[str]) -> str:
     return str(row["verdict"])
 
 
+def fail_effect(platform: str, failed: FailedUndo, actions: list[str]) -> str:
+    """Record that the effect of a step which has succeeded has failed; the verdicts are in
+    fail_effect_v1. `actions` are the platform's actions."""
+    workflow_id, step_key = _place(failed.reference)
+    if workflow_id is None or step_key is None or not 0 < len(failed.effect_id) <= LONGEST_ID:
+        return "unknown"
+    row = db.call(
+        "SELECT fail_effect_v1(%s, %s, %s, %s, %s, %s) AS verdict",
+        (platform, failed.effect_id, workflow_id, step_key, actions, clean(failed.reason)),
+    )
+    assert row is not None
+    return str(row["verdict"])
+
+
 def _place(reference: str | None) -> tuple[UUID | None, str | None]:
     """The workflow's id and the step's key from a reference `<workflow>/<step>`."""
     if reference is None or clean(reference) != reference:

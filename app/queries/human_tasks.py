@@ -147,7 +147,8 @@ SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS 
  ORDER BY w.created_at DESC, w.id DESC LIMIT :limit
 """
 _STEPS = """
-SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, s.tries, s.wake_at,
+SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason,
+       coalesce(n.error, s.error) AS error, s.tries, s.wake_at,
        s.external_id, CASE n.reason WHEN 'approver_unknown'
                            THEN unknown_approvers_v1(w.user_id, s.asked) END AS unknown_approvers,
        (SELECT coalesce(json_agg(json_build_object(
@@ -157,9 +158,17 @@ SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason, s.error, 
           FROM intents i WHERE i.workflow_id = s.workflow_id AND i.step_key = s.key
            AND i.resolution IS NULL) AS open_calls
   FROM unnest(cast(:ids AS uuid[])) AS wanted (id)
-  CROSS JOIN LATERAL needs_person_v1(wanted.id, NULL) AS n
-  JOIN steps s ON s.workflow_id = wanted.id AND s.key = n.step_key
   JOIN workflows w ON w.id = wanted.id
+  CROSS JOIN LATERAL (
+    SELECT step_key, reason, NULL::jsonb AS error FROM needs_person_v1(w.id, NULL)
+    UNION ALL
+    SELECT b ->> 'step', w.attention, jsonb_build_object(
+             'code', w.attention, 'message', b -> 'data' ->> 'message')
+      FROM events AS e CROSS JOIN LATERAL (SELECT e.body::jsonb) AS parsed (b)
+     WHERE w.attention = 'effect_failed' AND e.workflow_id = w.id
+       AND b ->> 'type' = 'EffectFailed'
+       AND to_timestamp((b ->> 'at')::bigint / 1e6) >= w.attention_since) AS n
+  JOIN steps s ON s.workflow_id = wanted.id AND s.key = n.step_key
 """
 
 

@@ -13,7 +13,7 @@ from app.errors import Unavailable
 from app.keys import workflow_of
 from app.money.facts import UNREADABLE, Fact
 from app.platform import Delivery, FailedUndo, Json
-from app.protocol.deliveries import fail_undo, keep_delivery
+from app.protocol.deliveries import fail_effect, fail_undo, keep_delivery
 from chains import waking
 from chains.actions import actions
 
@@ -29,12 +29,25 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
+    told = _completed(platform, delivery)
     try:
-        _book(platform, delivery)
+        _book(platform, told)
     finally:
-        if delivery.failed_undo is not None:
-            _reopen(platform, delivery.failed_undo)
+        if told.failed_undo is not None:
+            _reopen(platform, told.failed_undo)
     return is_new
+
+
+def _completed(platform: str, delivery: Delivery) -> Delivery:
+    """The webhook with what it names at the platform; of a repeated one too, as for `_book`."""
+    complete = _completing().get(platform)
+    return delivery if complete is None else complete(delivery)
+
+
+@lru_cache(maxsize=1)
+def _completing() -> dict[str, Callable[[Delivery], Delivery]]:
+    known = tasks.platforms()
+    return {each.name: each.completed for each in known if each.completed is not None}
 
 
 def _book(platform: str, delivery: Delivery) -> None:
@@ -61,20 +74,21 @@ def _readers() -> dict[str, Callable[[Json], Sequence[Fact]]]:
 
 
 def _reopen(platform: str, failed: FailedUndo) -> None:
-    """Call a person, since a compensation that was done has failed at the platform.
+    """Call a person, since a compensation, or the effect of a step, was done and has failed at the
+    platform.
 
     This is done for a repeated webhook too: the process may have died after it was stored.
     """
-    verdict = fail_undo(platform, failed, _actions(platform))
+    verdict = _failed(platform, failed)
     if verdict == "unknown" and _is_restored(platform, failed):
-        verdict = fail_undo(platform, failed, _actions(platform))
+        verdict = _failed(platform, failed)
     if verdict == "running":
         raise Unavailable(
-            "an attempt of the compensation is running; send the event again", code="undo_running"
+            "an attempt of the step is running; send the event again", code="undo_running"
         )
-    if verdict == "reopened":
+    if verdict in ("reopened", "called"):
         log.error(
-            "undo.failed_later",
+            "undo.failed_later" if verdict == "reopened" else "effect.failed_later",
             platform=platform,
             reference=failed.reference,
             external_id=failed.effect_id,
@@ -82,8 +96,14 @@ def _reopen(platform: str, failed: FailedUndo) -> None:
         )
 
 
+def _failed(platform: str, failed: FailedUndo) -> str:
+    """Record it of the step's compensation, or, if there is none, of the step itself."""
+    verdict = fail_undo(platform, failed, _actions(platform))
+    return fail_effect(platform, failed, _actions(platform)) if verdict == "unknown" else verdict
+
+
 def _is_restored(platform: str, failed: FailedUndo) -> bool:
-    """Restore the workflow of a compensation if it was archived. Whether it was.
+    """Restore the workflow of the step if it was archived. Whether it was.
 
     Raise Unavailable if its bundle cannot be read. Of an erased workflow only the log can tell.
     """
@@ -107,7 +127,7 @@ def _is_restored(platform: str, failed: FailedUndo) -> bool:
 
 _ARCHIVED = """
 SELECT state FROM archived
- WHERE workflow_id = %s AND status = 'compensated' AND state IN ('archived', 'erased')
+ WHERE workflow_id = %s AND state IN ('archived', 'erased')
 """
 
 

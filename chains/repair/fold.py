@@ -167,7 +167,8 @@ class _Fold:
     def _clear_attention(self) -> None:
         """Clear `attention`, as `lasting_attention_v1` does at the end of a workflow."""
         steps = self.expected.steps.items()
-        is_lasting = self.expected.workflow.attention == "cost_above_ceiling"
+        lasting = ("cost_above_ceiling", "effect_failed")
+        is_lasting = self.expected.workflow.attention in lasting
         if not is_lasting and not any(
             is_orphan(key) and step.status == "failed" for key, step in steps
         ):
@@ -338,6 +339,8 @@ _OF_STEPS: dict[str, Callable[[_Fold, str, ExpectedStep, Data], None]] = {
     "StepCancelled": _Fold.cancelled,
     "StepCompensated": _Fold.compensated,
     "UndoFailed": _Fold.undo_failed,
+    # It changes no row of a step; the call for a person is an event of its own.
+    "EffectFailed": lambda _, __, ___, ____: None,
     "StopRefused": _Fold.stop_refused,
     "StepRetryRequested": _Fold.retry_requested,
     "StepSkipRequested": _Fold.skip_requested,

@@ -130,7 +130,8 @@ INVARIANTS = (
          WHERE ended NOT IN ('WorkflowStopping', 'UndoFailed')
            AND (b -> 'data' ? 'is_reopened') IS NOT TRUE
            AND b ->> 'type' NOT IN ('WorkflowForked', 'WorkflowReplayed', 'DeadLetterDismissed',
-                                    'AttentionResolved', 'OrphanFound')
+                                    'AttentionResolved', 'OrphanFound', 'EffectFailed')
+           AND (b -> 'data' ->> 'reason' = 'effect_failed') IS NOT TRUE
            AND NOT EXISTS (SELECT FROM steps s WHERE s.workflow_id = each.workflow_id
                               AND s.key = b ->> 'step' AND s.kind IN ('orphan', 'orphan_undo'))
         UNION ALL

@@ -5,12 +5,14 @@ from uuid import UUID
 from app import db
 from app.platform import Delivery, FailedUndo
 from chains.commands.accept_delivery import accept_delivery
+from chains.commands.command import caller_of
+from chains.commands.resolve import dismiss
 from chains.repair import orphans
 from tests.integration.archive.conftest import move, rows_of
 from tests.integration.archive.test_job import pass_days, run
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
-from tests.unit.definitions import noop
+from tests.unit.definitions import fail, noop
 
 TAKEN_BACK = {
     "sequence": [
@@ -46,6 +48,36 @@ def test_a_refund_that_fails_after_the_archive_restores_the_workflow_and_calls_a
     assert (row["status"], row["attention"]) == ("compensating", "compensation_failed")
     failures = [each for each in kernel.events(workflow) if each["type"] == "UndoFailed"]
     assert len(failures) == 1
+
+
+def test_what_a_step_did_fails_after_the_archive_and_calls_a_person_until_it_is_dismissed(
+    kernel: Kernel,
+) -> None:
+    workflow = kernel.start(kernel.register({"sequence": [noop("a"), noop("b")]}))
+    drive()
+    move(workflow)
+    for _ in range(2):
+        sent_back(workflow, "r")
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("succeeded", "effect_failed")
+    failures = [each for each in kernel.events(workflow) if each["type"] == "EffectFailed"]
+    assert [each["data"]["external_id"] for each in failures] == ["r"]
+    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
+    sent_back(workflow, "r")
+    assert kernel.workflow(workflow)["attention"] is None
+
+
+def test_a_dismissed_failure_shows_the_step_that_needs_a_person_again(
+    kernel: Kernel,
+) -> None:
+    failing = {"sequence": [noop("a"), fail("b")]}
+    workflow = kernel.start(kernel.register(failing, on_failure="hold"))
+    drive()
+    assert kernel.workflow(workflow)["attention"] == "step_failed"
+    sent_back(workflow, "r")
+    assert kernel.workflow(workflow)["attention"] == "effect_failed"
+    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
+    assert kernel.workflow(workflow)["attention"] == "step_failed"
 
 
 def test_a_refund_that_fails_after_the_erasure_changes_nothing(kernel: Kernel) -> None:

@@ -2,14 +2,16 @@
 -- is the cause. Does nothing if the workflow is already marked, except that each other reason
 -- replaces cost_above_ceiling, which holds up nothing and outlasts the workflow's end, and
 -- approver_unknown, which a workflow may have from its start, when nothing stands still because of it
--- yet. The caller holds the workflow row FOR NO KEY UPDATE.
+-- yet; and that effect_failed replaces all, since no row of a step shows it: when it is dismissed,
+-- the steps that need a person are looked for again. The caller holds the workflow row FOR NO KEY UPDATE.
 CREATE OR REPLACE FUNCTION call_person_v1(p_workflow uuid, p_key text, p_reason text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE workflows SET attention = p_reason, attention_since = playalter_now()
    WHERE id = p_workflow
      AND (attention IS NULL
-          OR attention IN ('cost_above_ceiling', 'approver_unknown') AND p_reason <> attention);
+          OR attention IN ('cost_above_ceiling', 'approver_unknown') AND p_reason <> attention
+          OR p_reason = 'effect_failed' AND p_reason <> attention);
   IF FOUND THEN
     PERFORM append_event_v1(p_workflow, 'AttentionNeeded', p_key,
                             jsonb_build_object('reason', p_reason));

@@ -1,7 +1,8 @@
 -- Ends a workflow's need for attention when a person says so. This is for needs that no step
 -- causes: a time-out or an exhausted budget past the pivot (the step after which nothing is
--- undone), a call that has cost more than its ceiling, or a delivery that cannot be decided. An
--- ended workflow can need attention only for one of the last two. An approval that asks an unknown
+-- undone), a call that has cost more than its ceiling, a delivery that cannot be decided, or an
+-- effect that has failed later at the platform. An ended workflow can need attention only for one of
+-- the last three. An approval that asks an unknown
 -- address may be dismissed too, because others may decide. p_by is the person, p_reason the
 -- person's reason. Locks the workflow row FOR NO KEY UPDATE.
 --
@@ -14,20 +15,25 @@ CREATE OR REPLACE FUNCTION dismiss_attention_v1(p_workflow uuid, p_by text, p_re
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
+  need record;
 BEGIN
   SELECT attention, completed_at IS NOT NULL AS has_ended INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
-  IF w.has_ended AND coalesce(w.attention NOT IN ('delivery_undecided', 'cost_above_ceiling'), true)
-  THEN
+  IF w.has_ended AND coalesce(w.attention NOT IN (
+       'delivery_undecided', 'cost_above_ceiling', 'effect_failed'), true) THEN
     RETURN 'ended';
   END IF;
   IF w.attention IS NULL THEN RETURN 'unchanged'; END IF;
-  IF NOT w.has_ended AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)
+  IF NOT w.has_ended AND w.attention <> 'effect_failed' AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)
                                      WHERE reason <> 'approver_unknown') THEN
     RETURN 'needs_step';
   END IF;
   UPDATE workflows SET attention = NULL WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'AttentionResolved', NULL, jsonb_build_object(
     'reason', w.attention, 'by', p_by, 'why', p_reason));
+  IF w.attention = 'effect_failed' THEN
+    SELECT step_key, reason INTO need FROM needs_person_v1(p_workflow, NULL) LIMIT 1;
+    IF FOUND THEN PERFORM call_person_v1(p_workflow, need.step_key, need.reason); END IF;
+  END IF;
   RETURN 'dismissed';
 END $$;
