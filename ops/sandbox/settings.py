@@ -21,6 +21,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.search_lag_seconds": 0.0,
     "stripe.idempotency_seconds": 86400.0,
     "stripe.webhook_delay_seconds": 0.0,
+    "stripe.event_payload": "snapshot",
     "stripe.refund_status": "succeeded",
     "stripe.refund_turn_seconds": 0.5,
     "stripe.require_return_url": False,
@@ -61,6 +62,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "http.job_seconds": 1.0,
 }
 CHOICES = {
+    "stripe.event_payload": ("snapshot", "thin"),
     "stripe.refund_status": ("succeeded", "pending", "failed", "requires_action"),
     "stripe.payout_status": ("paid", "failed"),
     "vercel.protection": ("off", "unauthorized", "login"),

@@ -10,6 +10,7 @@ from tasks.stripe.catalogue import prices, products
 from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
+from tasks.stripe.events import thin
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
@@ -41,6 +42,7 @@ PLATFORM = Platform(
     ),
     verify=webhook.verify,
     probe=client.probe,
+    completed=thin.completed,
     settings=StripeSettings,
     warm=client.warm,
     facts=books.event_facts,

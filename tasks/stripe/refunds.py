@@ -54,8 +54,8 @@ def refund(call: Call, given: RefundInput) -> Json:
 
     Waits for a refund that is not made at once. It has no compensation, because a refund cannot be
     taken back. One that fails after it has succeeded, which a bank may report weeks later, is
-    booked by its webhook. Raises Permanent if another workflow has made or captured the payment, if
-    less is left of it, or if the refund fails.
+    booked by its webhook, which calls a person. Raises Permanent if another workflow has made or
+    captured the payment, if less is left of it, or if the refund fails.
     """
     stripe = api()
     request: Json = {"payment_intent": given.payment_intent, "metadata": own_marks(call)}

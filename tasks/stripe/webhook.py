@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from app.errors import SignatureInvalid
-from app.platform import Delivery, FailedUndo, Json
+from app.platform import Delivery
 from tasks import signatures
-from tasks.stripe.books import FAILED_REFUND
+from tasks.stripe.events import thin
+from tasks.stripe.events.failures import failed_refund
 from tasks.stripe.settings import StripeSettings
 
 _AWAITED = ("refund", "dispute", "checkout.session")
@@ -23,7 +24,7 @@ _SECRETS = ("client_secret", "next_action")
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     """Verify one event. Its external id is the refund, the dispute or the Checkout Session if the
     event is about one, else the PaymentIntent if the event names one, else the id of the event's
-    object."""
+    object, which is all that a thin event names."""
     settings = StripeSettings.current()
     secrets = signatures.secrets_of(
         "STRIPE_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old
@@ -43,9 +44,10 @@ def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
     about = ("data", "object")
     is_awaited = signatures.text_at(event, *about, "object") in _AWAITED
     intent = None if is_awaited else signatures.text_at(event, *about, "payment_intent")
-    external_id = intent or signatures.text_at(event, *about, "id")
+    own = thin.related(event) if thin.is_thin(event) else signatures.text_at(event, *about, "id")
+    external_id = intent or own
     told = _without_secrets(event)
-    return Delivery(event_id, external_id, kind, told, failed_undo=_failed_refund(event))
+    return Delivery(event_id, external_id, kind, told, failed_undo=failed_refund(event))
 
 
 def _without_secrets(value: Any) -> Any:
@@ -54,22 +56,3 @@ def _without_secrets(value: Any) -> Any:
         kept = {name: each for name, each in value.items() if name not in _SECRETS}
         return {name: _without_secrets(each) for name, each in kept.items()}
     return [_without_secrets(each) for each in value] if isinstance(value, list) else value
-
-
-def _failed_refund(event: Json) -> FailedUndo | None:
-    """The refund of a compensation that this event reports as failed, possibly weeks after it
-    succeeded. https://docs.stripe.com/refunds#failed-refunds"""
-    about = ("data", "object")
-    refund, reference = (
-        signatures.text_at(event, *about, *path) for path in (("id",), ("metadata", "reference"))
-    )
-    is_refund = signatures.text_at(event, *about, "object") == "refund"
-    status = signatures.text_at(event, *about, "status")
-    if not is_refund or status not in FAILED_REFUND or refund is None or reference is None:
-        return None
-    why = signatures.text_at(event, *about, "failure_reason") or "no reason given"
-    return FailedUndo(
-        refund,
-        reference,
-        f"the refund {refund} is {status} at Stripe ({why}): the customer must be paid otherwise",
-    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from ops.sandbox.box import Box, token62
@@ -50,14 +51,41 @@ class Events:
             "type": kind,
         }
         self._box.store.put("event", event["id"], event)
+        sent = event
+        if self._box.settings.text("stripe.event_payload") == "thin":
+            sent, kind = thin(event), f"v1.{kind}"
         if hook:
             self._box.outbox.post(
                 "stripe", kind, f"{hook}/hooks/stripe", event["id"], subject.get("id", ""),
-                json.dumps(event, indent=2).encode(), "stripe",
+                json.dumps(sent, indent=2).encode(), "stripe",
                 self._box.settings.number("stripe.webhook_delay_seconds"),
             )  # fmt: skip
         for listener in self.listeners:
-            listener(call, kind, subject)
+            listener(call, event["type"], subject)
+
+
+def thin(event: Json) -> Json:
+    """Return the event as an endpoint with the `event_payload` thin gets it: it names its object.
+
+    https://docs.stripe.com/api/v2/core/events/object
+    """
+    about, asked = event["data"]["object"], event["request"]
+    path = about["object"].replace(".", "/")
+    created = datetime.fromtimestamp(event["created"], UTC).isoformat(timespec="milliseconds")
+    return {
+        "id": event["id"],
+        "object": "v2.core.event",
+        "type": f"v1.{event['type']}",
+        "created": created.replace("+00:00", "Z"),
+        "context": None,
+        "livemode": False,
+        "reason": {"type": "request", "request": asked} if asked["id"] else None,
+        "related_object": {
+            "id": about.get("id"),
+            "type": about["object"],
+            "url": f"/v1/{path}s/{about.get('id')}",
+        },
+    }
 
 
 def public(body: Json) -> Json:

@@ -1,0 +1,1 @@
+"""Events that name their object only, and the reads that the web process makes at Stripe."""

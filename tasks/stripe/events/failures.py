@@ -1,0 +1,24 @@
+"""Refunds that have failed after they succeeded, as events report them."""
+
+from app.platform import FailedUndo, Json
+from tasks import signatures
+from tasks.stripe.books import FAILED_REFUND
+
+
+def failed_refund(event: Json) -> FailedUndo | None:
+    """The refund of a step or a compensation that this event reports as failed, possibly weeks
+    after it succeeded. https://docs.stripe.com/refunds#failed-refunds"""
+    about = ("data", "object")
+    refund, reference = (
+        signatures.text_at(event, *about, *path) for path in (("id",), ("metadata", "reference"))
+    )
+    is_refund = signatures.text_at(event, *about, "object") == "refund"
+    status = signatures.text_at(event, *about, "status")
+    if not is_refund or status not in FAILED_REFUND or refund is None or reference is None:
+        return None
+    why = signatures.text_at(event, *about, "failure_reason") or "no reason given"
+    return FailedUndo(
+        refund,
+        reference,
+        f"the refund {refund} is {status} at Stripe ({why}): the customer must be paid otherwise",
+    )

@@ -1,0 +1,85 @@
+"""Events at their endpoint, with their object or thin: both wake, book and call a person alike."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from app import db
+from app.queries import human_tasks
+from app.record import verification
+from chains.commands.command import caller_of
+from chains.commands.resolve import dismiss
+from chains.repair import rebuild
+from tasks.stripe.client import api
+from tests import invariants
+from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.test_authentication import until
+from tests.contract.stripe.test_books import balances
+from tests.contract.stripe.test_refunds import PART, REFUNDING
+from tests.contract.vendors import Vendors
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive, statuses
+
+PAYLOADS = ["snapshot", "thin"]
+
+
+def kinds() -> set[str]:
+    """The kinds of the webhooks that are stored."""
+    return {row["kind"] for row in db.rows("SELECT kind FROM webhook_deliveries", ())}
+
+
+@pytest.fixture(params=PAYLOADS)
+def payload(request: pytest.FixtureRequest, vendors: Vendors) -> str:
+    """What the endpoint has asked for."""
+    vendors.change(stripe__event_payload=request.param)
+    return str(request.param)
+
+
+def test_a_dispute_is_booked_from_its_events(
+    kernel: Kernel, vendors: Vendors, front: str, payload: str
+) -> None:
+    # Stripe does not answer the first read, so that the event must come again.
+    vendors.fault("stripe", "disputes.retrieve", "status", status=503)
+    given = PAYMENT | {"capture_method": "automatic", "payment_method": "pm_card_createDispute"}
+    api().create_payment_intent(given, uuid.uuid4().hex)
+    prefix = "v1." if payload == "thin" else ""
+    until(lambda: f"{prefix}charge.dispute.created" in kinds())
+    wanted = {"revenue": -1000, "disputes": 1000}
+    until(lambda: wanted.items() <= balances().items())
+
+
+def test_a_waiting_step_is_woken_and_its_late_failure_calls_a_person(
+    kernel: Kernel, vendors: Vendors, front: str, payload: str
+) -> None:
+    vendors.change(stripe__refund_status="pending")
+    workflow = kernel.start(kernel.register(REFUNDING), {"fails": False})
+    drive()
+    assert statuses(workflow)["back"] in ("waiting", "pending")
+    vendors.change(stripe__refund_status="succeeded")
+    # The imitated Stripe ends its refunds when somebody reads them.
+    api().refunds_of(kernel.step(workflow, "hold")["output"]["payment_intent"])
+
+    def has_succeeded() -> Any:
+        drive()
+        return kernel.workflow(workflow)["status"] == "succeeded"
+
+    until(has_succeeded)
+    assert kernel.workflow(workflow)["attention"] is None
+
+    vendors.fail_refunds()
+    until(lambda: kernel.workflow(workflow)["attention"] == "effect_failed")
+    until(lambda: balances().get("refunds_failed") == -PART)
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    (told,) = human_tasks.attention(kernel.user_id).items
+    (step,) = told["steps"]
+    assert (step["key"], step["status"], step["reason"]) == ("back", "succeeded", "effect_failed")
+    assert "must be paid otherwise" in step["error"]["message"]
+    failures = [each for each in kernel.events(workflow) if each["type"] == "EffectFailed"]
+    assert len(failures) == 1, "two webhooks tell the same"
+
+    dismiss(caller_of(kernel.user_id), workflow, "paid by bank transfer")
+    assert kernel.workflow(workflow)["attention"] is None
+    assert human_tasks.attention(kernel.user_id).items == []
+    assert (list(verification.verify()), list(rebuild.differences())) == ([], [])
+    assert invariants.broken(db.rows, [workflow]) == []
