@@ -248,6 +248,9 @@ def _ensure_database(connection: psycopg2.extensions.connection, name: str) -> N
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
         if cursor.fetchone() is None:
             cursor.execute(create.format(sql.Identifier(name), sql.Identifier(USER)))
+        # The platforms of an instance on one machine are imitated, so that its clock may be moved.
+        mark = sql.SQL("ALTER DATABASE {} SET playalter.is_sandbox = 'on'")
+        cursor.execute(mark.format(sql.Identifier(name)))
 
 
 def _binaries() -> Path:

@@ -22,11 +22,21 @@ from app.db.models.base import NOW, Base
 class ClockOffset(Base):
     """At most one row: the time that `playalter_now()` adds to the database's clock.
 
-    A trigger refuses the row in any database but a test's.
+    A trigger refuses the row in any database but a sandbox's or a test's.
     """
 
     __tablename__ = "clock_offset"
     is_only: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
+    amount: Mapped[timedelta] = mapped_column(Interval)
+
+
+class ClockMove(Base):
+    """An amount that the row of ClockOffset has had, from the real time `moved_at` on."""
+
+    __tablename__ = "clock_moves"
+    __table_args__ = (Index("clock_moves_by_time", "moved_at"),)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    moved_at: Mapped[datetime] = mapped_column(server_default=NOW)
     amount: Mapped[timedelta] = mapped_column(Interval)
 
 

@@ -76,7 +76,7 @@ def test_what_other_rows_belong_to_is_not_deleted(kernel: Kernel, table: str) ->
     assert db.row("SELECT count(*) AS n FROM steps", ()) == {"n": 0}
 
 
-def test_the_clock_is_moved_in_a_test_database_only(
+def test_the_clock_is_moved_in_the_database_of_a_test_or_a_sandbox_only(
     settings: Settings, postgres_server: Postgres, template_database: str
 ) -> None:
     db.row("INSERT INTO clock_offset (amount) VALUES ('30 days')", ())
@@ -89,4 +89,19 @@ def test_the_clock_is_moved_in_a_test_database_only(
         pytest.raises(psycopg2.errors.RaiseException, match="live"),
     ):
         cursor.execute("INSERT INTO clock_offset (amount) VALUES ('30 days')")
+    # No role but a superuser may mark a database, so no instance marks its own.
+    mark = "ALTER DATABASE live SET playalter.is_sandbox = 'on'"
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        db.row(mark, ())
+    superuser = db.dsn(postgres_server.superuser_url("postgres"))
+    with contextlib.closing(psycopg2.connect(superuser)) as owner, owner.cursor() as cursor:
+        cursor.execute(mark)
+        owner.commit()
+    with (
+        contextlib.closing(psycopg2.connect(db.dsn(postgres_server.url("live")))) as live,
+        live.cursor() as cursor,
+    ):
+        cursor.execute("INSERT INTO clock_offset (amount) VALUES ('30 days')")
+        cursor.execute("SELECT playalter_now() > now() + interval '29 days'")
+        assert cursor.fetchone() == (True,)
     db.row("DROP DATABASE live", ())

@@ -10,6 +10,7 @@ import redis
 from app import db
 from app.settings import Settings
 from tests.integration.conftest import Kernel
+from tests.integration.driving import pass_time
 from tests.integration.repair.looking import look
 from tests.integration.starting.test_admission import back_up, many_messages
 from tests.unit.definitions import noop
@@ -51,3 +52,29 @@ def test_its_time_out_counts_from_the_start_of_its_first_step(
     time.sleep(SECONDS)
     look(lined_up)
     assert kernel.workflow(lined_up)["cause"] == "timed_out"
+
+
+def test_a_clock_that_was_moved_while_it_waited_in_its_lane_does_not_time_it_out(
+    kernel: Kernel, lined_up: UUID
+) -> None:
+    pass_time("3 days")
+    assert kernel.workflow(lined_up)["status"] == "running"
+    kernel.claim(lined_up, "a")
+    look(lined_up)
+    row = kernel.workflow(lined_up)
+    found = db.row("SELECT playalter_now() AS now", ())
+    assert found is not None
+    assert (row["status"], row["cause"]) == ("running", None)
+    assert row["expires_at"] - found["now"] <= timedelta(seconds=SECONDS)
+
+
+def test_a_clock_that_is_moved_during_an_attempt_counts_for_the_steps_time_out(
+    kernel: Kernel,
+) -> None:
+    workflow = kernel.start(kernel.register(noop("a")))
+    claim = kernel.claim(workflow, "a")
+    pass_time("2 hours")
+    asked = (
+        "SELECT retry_step_v1(%s, 'a', %s, NULL, 0, NULL, '{}', 'c', 1, false, 3600, true) AS it"
+    )
+    assert db.row(asked, (workflow, claim.fence)) == {"it": "timed_out"}

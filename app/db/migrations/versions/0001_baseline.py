@@ -89,6 +89,7 @@ _TABLES = (
     "start_handles",
     "schedule_beat",
     "clock_offset",
+    "clock_moves",
     "schema_baseline",
 )
 

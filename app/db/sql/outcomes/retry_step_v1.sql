@@ -35,8 +35,7 @@ BEGIN
                           least(60, extract(epoch FROM clock_timestamp() - since) / 4));
   END IF;
   IF p_timeout IS NOT NULL THEN
-    UPDATE steps SET expires_at = playalter_now() - (clock_timestamp() - started_at)
-                                  + seconds(p_timeout)
+    UPDATE steps SET expires_at = moved_time(started_at) + seconds(p_timeout)
      WHERE workflow_id = p_workflow AND key = p_key AND fence = p_fence AND expires_at IS NULL;
     IF EXISTS (SELECT FROM steps WHERE workflow_id = p_workflow AND key = p_key
                   AND fence = p_fence AND expires_at < playalter_now() + seconds(p_seconds)) THEN

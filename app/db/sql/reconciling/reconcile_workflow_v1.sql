@@ -7,7 +7,8 @@
 -- it has waited too long (`timed_out`).
 --
 -- The time-out of a workflow counts from the start of its first step: before that, it may have waited
--- for a long time in a lane. expires_at is corrected here, once, when it has passed.
+-- for a long time in a lane. expires_at is corrected here, once, when it has passed. The starts are real
+-- times, and the clock may have been moved between them (see moved_time).
 --
 -- Returns no row if another transaction holds the workflow row, which is locked FOR NO KEY UPDATE
 -- SKIP LOCKED. The steps are read in statements after that lock. The caller publishes the steps in
@@ -126,7 +127,8 @@ BEGIN
     IF begun IS NOT NULL THEN
       is_lined_up := false;
       UPDATE workflows SET begun_at = begun,
-             expires_at = expires_at + greatest(begun - started_at, interval '0')
+             expires_at = expires_at
+               + greatest(moved_time(begun) - moved_time(started_at), interval '0')
        WHERE id = p_workflow RETURNING expires_at INTO w.expires_at;
     END IF;
   END IF;
