@@ -61,6 +61,7 @@ _MODULES = {
     "beat": "local.processes",
     "flower": "local.processes",
     "migrate": "local.processes",
+    "clock": "local.clock",
     "sandbox": "local.processes",
 }
 

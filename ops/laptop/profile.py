@@ -222,7 +222,9 @@ class Profile:
         # The vendors' addresses do not take the place of those that the user allows.
         allowed = (self.inherited.get(_ALLOWED), settings.get(_ALLOWED))
         settings[_ALLOWED] = ",".join(filter(None, allowed))
-        self.data.write(ENVIRONMENT_FILE, settings)
+        # No process of the instance needs the sandbox's control API, but a person's commands do.
+        own = {"SANDBOX_URL": self.sandbox_url, "SANDBOX_KEY": self.secrets["SANDBOX_KEY"]}
+        self.data.write(ENVIRONMENT_FILE, settings | own)
         return self._inherited() | settings
 
     def vendors(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,7 @@ from ops.sandbox.box import Box
 from ops.sandbox.replicate.models import FACE_SWAP
 from ops.sandbox.replicate.runs import Runs
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.money.clock import QUEUE
 from ops.sandbox.stripe.money.operations import Money
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
 
@@ -44,6 +46,7 @@ LIMITS = (
     "AGORA_LIMIT_QUERIES", "AGORA_LIMIT_REQUESTS",
 )  # fmt: skip
 _NAMED = ("replicate", "http", "pages")
+_SOON_SECONDS = 60.0
 COLUMNS = ("vendor", "operation", "effect", "object_id", "key")
 
 
@@ -71,6 +74,7 @@ class Control(Vendor):
             ("GET", "/books", "books", self._books),
             ("GET", "/journal", "journal", self._journal),
             ("GET", "/webhooks", "webhooks", self._webhooks),
+            ("GET", "/underway", "underway", lambda call: reply(underway(self.box))),
             ("POST", "/reset", "reset", self._reset),
         ]
 
@@ -180,6 +184,21 @@ def describe(box: Box) -> Json:
         "face_swap": {"model": FACE_SWAP.full_name, "version": FACE_SWAP.version},
         "hook_base": box.settings.text("hook_base"),
     }
+
+
+def underway(box: Box) -> Json:
+    """Return how many webhooks are not delivered yet, and how many objects move on by themselves
+    within a minute of real time. What Stripe's clock has planned, and queues that are held, do not
+    count."""
+    left_out = [QUEUE, *box.timers.held()]
+    marks = ",".join("?" * len(left_out))
+    objects = f"queue IS NOT NULL AND due <= ? AND queue NOT IN ({marks})"
+    rows = box.store.read(
+        "SELECT (SELECT count(*) FROM outbox WHERE state = 'pending') AS webhooks,"
+        f" (SELECT count(*) FROM objects WHERE {objects}) AS objects",
+        (time.time() + _SOON_SECONDS, *left_out),
+    )
+    return {name: int(rows[0][name]) for name in ("webhooks", "objects")}
 
 
 def _body(call: Call) -> dict[str, Any]:

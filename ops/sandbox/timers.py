@@ -46,6 +46,10 @@ class Timers:
         (self._held.add if is_held else self._held.discard)(queue)
         self._wake.set()
 
+    def held(self) -> list[str]:
+        """Return the queues that are suspended."""
+        return sorted(self._held)
+
     def start(self) -> None:
         """Start calling handlers."""
         self._thread.start()

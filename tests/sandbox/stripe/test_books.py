@@ -185,3 +185,36 @@ def test_books_balance_after_payments_refunds_and_disputes_at_the_same_time(
     }  # fmt: skip
     assert stripe_client.v1.balance.retrieve().pending[0].amount == 0
     assert_books_balance(sandbox, stripe_client)
+
+
+def test_a_move_to_a_time_may_be_repeated(sandbox: Sandbox) -> None:
+    begun = sandbox.control("GET", "/stripe/clock")
+    first = sandbox.control("POST", "/stripe/advance", {"ahead_seconds": DAY})
+    again = sandbox.control("POST", "/stripe/advance", {"ahead_seconds": DAY})
+    earlier = sandbox.control("POST", "/stripe/advance", {"ahead_seconds": 0})
+    ahead = [each["ahead_seconds"] for each in (begun, first, again, earlier)]
+    assert ahead == [0, DAY, DAY, DAY]
+    assert 0 <= again["now"] - begun["now"] - DAY < 10
+    with pytest.raises(AssertionError, match="a number from 0"):
+        sandbox.control("POST", "/stripe/advance", {"seconds": -1})
+
+
+def test_what_is_under_way_ends_with_the_webhooks(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    sandbox.settings(stripe__webhook_delay_seconds=30)
+    stripe_client.v1.customers.create({})
+    assert sandbox.control("GET", "/underway") == {"webhooks": 1, "objects": 0}
+
+
+def test_a_falsified_transaction_is_stated_otherwise_or_not_at_all(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    charge = card_of(pay(stripe_client))
+    (made,) = stripe_client.v1.balance_transactions.list().data
+    assert made.id == charge.balance_transaction
+    changed = {"transaction": made.id, "amount": made.amount + 5}
+    assert sandbox.control("POST", "/stripe/falsify", changed)["was"] == made.amount
+    assert stripe_client.v1.balance_transactions.retrieve(made.id).net == made.net + 5
+    sandbox.control("POST", "/stripe/falsify", {"transaction": made.id, "amount": None})
+    assert stripe_client.v1.balance_transactions.list().data == []

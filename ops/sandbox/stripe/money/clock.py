@@ -29,7 +29,18 @@ class Clock:
 
     def now(self) -> int:
         """Return Stripe's time in Unix seconds."""
-        return int(time.time() + self._ahead())
+        return int(time.time() + self.ahead())
+
+    def ahead(self) -> float:
+        """Return by how many seconds Stripe's time is ahead of the real one."""
+        row = self._store.get(_CLOCK, "ahead")
+        return float(row.body["seconds"]) if row else 0.0
+
+    def next_at(self) -> float | None:
+        """Return when the next planned task is due, in Unix seconds of Stripe's time, or None."""
+        rows = self._store.read("SELECT min(due) AS due FROM objects WHERE queue = ?", (QUEUE,))
+        due = rows[0]["due"]
+        return None if due is None else float(due) + self.ahead()
 
     def does(self, name: str, task: Task) -> None:
         """Set what the tasks of a name do with the id of their object, in a transaction."""
@@ -38,7 +49,7 @@ class Clock:
     def plan(self, name: str, object_id: str, at: float) -> None:
         """Do a task at a time of Stripe's; a task of the same name and object is replaced."""
         body = {"name": name, "object_id": object_id}
-        self._store.put(_TASK, f"{name}:{object_id}", body, QUEUE, at - self._ahead())
+        self._store.put(_TASK, f"{name}:{object_id}", body, QUEUE, at - self.ahead())
 
     def is_planned(self, name: str, object_id: str) -> bool:
         """Return whether the task is still to be done."""
@@ -68,13 +79,21 @@ class Clock:
             self._move(left)
         return done
 
+    def advance_to(self, ahead: float) -> int:
+        """Move Stripe's time until it is so many seconds ahead of the real one, never back.
+
+        A repeated call does nothing. Return how many tasks were done on the way.
+        """
+        with self._store.transaction():
+            return self.advance(max(0.0, ahead - self.ahead()))
+
     def catch_up(self) -> None:
         """Do what is due already, so that a reader sees it."""
         if self._next(0.0):
             self.advance(0.0)
 
     def _move(self, seconds: float) -> None:
-        self._store.put(_CLOCK, "ahead", {"seconds": self._ahead() + seconds})
+        self._store.put(_CLOCK, "ahead", {"seconds": self.ahead() + seconds})
         self._store.execute("UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE))
 
     def _next(self, seconds: float) -> tuple[str, float] | None:
@@ -91,7 +110,3 @@ class Clock:
                 return
             self._store.delete(_TASK, task_id)
             self._tasks[row.body["name"]](row.body["object_id"])
-
-    def _ahead(self) -> float:
-        row = self._store.get(_CLOCK, "ahead")
-        return float(row.body["seconds"]) if row else 0.0

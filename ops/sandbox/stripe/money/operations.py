@@ -32,6 +32,9 @@ _TRANSACTION = {
 }  # fmt: skip
 
 
+_MOST_SECONDS = 10 * 366 * 86400
+
+
 class Money:
     """The money of the account."""
 
@@ -104,8 +107,10 @@ class Money:
             ("GET", "/stripe/books", "stripe.books", self._books),
             ("POST", "/stripe/fail_refunds", "stripe.fail_refunds",
              lambda call: reply({"failed": self.refunds.fail_all(call)})),
+            ("GET", "/stripe/clock", "stripe.clock", lambda call: reply(self._clock())),
             ("POST", "/stripe/advance", "stripe.advance", self._advance),
             ("POST", "/stripe/dispute", "stripe.dispute", self._dispute),
+            ("POST", "/stripe/falsify", "stripe.falsify", self._falsify),
             *self._authentication.control(),
         ]  # fmt: skip
 
@@ -115,11 +120,32 @@ class Money:
         return reply({"currencies": self._account.ledger.books(), **sums})
 
     def _advance(self, call: Call) -> Response:
-        seconds = (json_object(call.request) or {}).get("seconds")
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds < 0:
-            return reply({"error": "seconds is a number of at least 0"}, 400)
-        done = self._account.clock.advance(seconds)
-        return reply({"now": self._account.clock.now(), "done": done})
+        given, clock = json_object(call.request) or {}, self._account.clock
+        moves = {"seconds": clock.advance, "ahead_seconds": clock.advance_to}
+        name, value = next(iter(given.items()), ("", -1))
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if len(given) != 1 or name not in moves or not is_number or not 0 <= value <= _MOST_SECONDS:
+            message = f"give seconds or ahead_seconds, a number from 0 to {_MOST_SECONDS}"
+            return reply({"error": message}, 400)
+        return reply({"done": moves[name](value), **self._clock()})
+
+    def _clock(self) -> Json:
+        clock = self._account.clock
+        return {"now": clock.now(), "ahead_seconds": clock.ahead(), "next_at": clock.next_at()}
+
+    def _falsify(self, call: Call) -> Response:
+        """Change the amount of a balance transaction, or delete it, as no bank should."""
+        given = json_object(call.request) or {}
+        amount, name = given.get("amount"), str(given.get("transaction", ""))
+        if set(given) != {"transaction", "amount"} or not isinstance(amount, int | None):
+            return reply({"error": "give a transaction, and an amount or null to delete it"}, 400)
+        with self._account.store.transaction():
+            found = self._account.find("balance_transaction", name)
+            if amount is None:
+                self._account.store.delete("balance_transaction", name)
+            else:
+                self._account.put(found | {"amount": amount, "net": amount - found["fee"]})
+        return reply({"was": found["amount"], "is": amount})
 
     def _dispute(self, call: Call) -> Response:
         given = json_object(call.request) or {}
