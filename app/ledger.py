@@ -98,14 +98,23 @@ def missing_there(
     `account` is that of what is not settled yet.
     """
     asked = (platform, list(kinds), since, until, account)
-    found = db.patiently(
-        lambda: db.rows("SELECT * FROM missing_there_v1(%s, %s, %s, %s, %s)", asked)
-    )
+    return _missing(platform, "SELECT * FROM missing_there_v1(%s, %s, %s, %s, %s)", asked)
+
+
+def unstated_fees(
+    platform: str, since: datetime, until: datetime, account: str
+) -> list[Difference]:
+    """The fees that a webhook has told and no statement has; `account` is the balance's."""
+    asked = (platform, since, until, account)
+    return _missing(platform, "SELECT * FROM unstated_fees_v1(%s, %s, %s, %s)", asked)
+
+
+def _missing(platform: str, sql: str, asked: tuple[Any, ...]) -> list[Difference]:
     return [
         Difference(
             "missing_there", row["about"], platform, Money(row["amount"], row["currency"]), None
         )
-        for row in found
+        for row in db.patiently(lambda: db.rows(sql, asked))
     ]
 
 
@@ -150,6 +159,27 @@ def note(day: date, found: Difference) -> bool:
     if row["is_new"]:
         log.error("ledger.difference", kind=found.kind, about=found.about, day=str(day))
     return bool(row["is_new"])
+
+
+def compare_balance(platform: str, day: date, end: datetime, account: str, theirs: Money) -> bool:
+    """Compare the balance that a platform states for the end of a day with what is booked before on
+    `account`; whether they differ by another amount than they did before."""
+    row = db.call(
+        "SELECT note_balance_v1(%s, %s, %s, %s, %s, %s) AS is_new",
+        (platform, day, end, account, theirs.currency, theirs.amount),
+    )
+    assert row is not None
+    if row["is_new"]:
+        log.error("ledger.balance_differs", platform=platform, day=str(day), theirs=theirs.amount)
+    return bool(row["is_new"])
+
+
+def currencies(account: str) -> set[str]:
+    """The currencies in which anything is booked on an account."""
+    found = db.patiently(
+        lambda: db.rows("SELECT DISTINCT currency FROM ledger_lines WHERE account = %s", (account,))
+    )
+    return {row["currency"] for row in found}
 
 
 def agreed(keys: Iterable[str]) -> None:

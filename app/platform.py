@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from app.money.facts import Fact
+from app.money.facts import Fact, Money
 from app.money.statements import Page
 from app.settings import PlatformSettings
 
@@ -362,3 +362,5 @@ class Platform:
     statement: Callable[[datetime, datetime, str | None], Page] | None = None
     """`(since, until, cursor)`: a part of the statement of the balance that the platform keeps for
     us. Raises an Outcome if the platform does not answer, NotConfigured without a credential."""
+    balance: Callable[[datetime], Sequence[Money]] | None = None
+    """`(at)`: what that balance was at a time, in each currency. Raises as `statement`."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from app.money.currencies import decimals_of
 from app.money.facts import Fact, Money, key_of
 
-DIFFERENCES = ("missing_here", "missing_there", "other_amount", "unreadable")
+DIFFERENCES = ("missing_here", "missing_there", "other_amount", "unreadable", "balance")
 _ROUNDING = 1
 _RATE_PRECISION = 1e-5
 """A rate is stated with about six digits."""

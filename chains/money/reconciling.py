@@ -18,7 +18,7 @@ import tasks
 from app import db, ledger
 from app.errors import InvalidInput, NotConfigured, Outcome
 from app.ledger import Booked
-from app.money.facts import UNREADABLE, Book, Fact
+from app.money.facts import UNREADABLE, Book, Fact, Money
 from app.money.statements import Difference, Movement, difference_of, unreadable
 from app.platform import Json, Platform
 
@@ -52,12 +52,16 @@ def reconcile_due(seconds: float) -> Json:
     total: Json = {"days": 0, "movements": 0, "booked": 0, "differences": 0, "failed": 0}
     for platform in stating():
         try:
-            for day in due(platform.name):
+            days = due(platform.name)
+            for day in days:
                 done = reconcile_day(platform, day, until=until)
                 if done is None:
                     break
                 for name, number in done.items():
                     total[name] += number
+            else:
+                # Each day's end has a balance, but what was left out shows in the last one too.
+                total["differences"] += sum(compare_balance(platform, each) for each in days[-1:])
         except NotConfigured:
             continue
         except Outcome as err:
@@ -108,13 +112,35 @@ def reconcile_day(
         cursor, is_last = page.following, page.following is None
         if is_over:
             _note_progress(platform.name, day, cursor, number_read)
-    settling = Book(platform.name).settling
-    left = ledger.missing_there(platform.name, SETTLED_KINDS, since, end, settling)
-    left += ledger.unevenly_settled(platform.name, since, end + LATE, settling)
+    book = Book(platform.name)
+    left = ledger.missing_there(platform.name, SETTLED_KINDS, since, end, book.settling)
+    left += ledger.unstated_fees(platform.name, since, end, book.balance)
+    left += ledger.unevenly_settled(platform.name, since, end + LATE, book.settling)
     counts["differences"] += sum(ledger.note(day, each) for each in left)
     if is_over:
         db.call(_DONE, (platform.name, day))
     return counts
+
+
+def compare_balance(platform: Platform, day: date) -> int:
+    """Compare the balance at the end of a day, which the platform states, with the ledger's; in how
+    many currencies they differ by another amount than before.
+
+    What a statement leaves out, or says otherwise after its day was compared, shows here alone. An
+    account that had a balance before its first day here differs by that. All days before must be
+    compared. Raises an Outcome if the platform does not answer.
+    """
+    if platform.balance is None:
+        return 0
+    end = datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1)
+    account = Book(platform.name).balance
+    theirs = {each.currency: each for each in platform.balance(end)}
+    for code in ledger.currencies(account) - theirs.keys():
+        theirs[code] = Money(0, code)
+    return sum(
+        ledger.compare_balance(platform.name, day, end, account, theirs[code])
+        for code in sorted(theirs)
+    )
 
 
 def _compare(
@@ -149,7 +175,7 @@ def _compare(
     others = [fact for fact, verdict in zip(own, settled, strict=True) if verdict == "differs"]
     differences += sum(ledger.note(day, each) for each in _stated_otherwise(platform, others))
     ledger.agreed(agreed)
-    ledger.stated(keys)
+    ledger.stated([*keys, *(fact.key for fact in own)])
     return verdicts.count("booked"), differences
 
 

@@ -5,6 +5,7 @@ authorize and capture; refunds, subscriptions, invoices, disputes and payouts.
 from app.platform import Platform
 from tasks.stripe import books, captures, client, payments, refunds, statement, webhook
 from tasks.stripe.balance import reading as balance
+from tasks.stripe.balance import stated
 from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, subscribing
 from tasks.stripe.catalogue import prices, products
 from tasks.stripe.checkout import sessions
@@ -47,4 +48,5 @@ PLATFORM = Platform(
     warm=client.warm,
     facts=books.event_facts,
     statement=statement.read,
+    balance=stated.read,
 )

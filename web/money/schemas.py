@@ -175,8 +175,11 @@ class Difference(BaseModel):
 
     id: UUID
     day: date
-    kind: Literal["missing_here", "missing_there", "other_amount", "unreadable"]
-    about: str = Field(description="The key of the fact; `unreadable`: of the movement.")
+    kind: Literal["missing_here", "missing_there", "other_amount", "unreadable", "balance"]
+    about: str = Field(
+        description="The key of the fact; `unreadable`: of the movement; `balance`: the platform's"
+        " balance at the end of the day, in one currency."
+    )
     platform: str
     external_id: str | None
     workflow_id: UUID | None

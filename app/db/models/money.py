@@ -7,9 +7,11 @@ from uuid import UUID
 from sqlalchemy import CHAR, BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.models.base import NOW, UUID7, Base, one_of
+from app.db.models.base import UUID7, Base, one_of
 from app.money.facts import KINDS, SOURCES
 from app.money.statements import DIFFERENCES
+
+_NOW = text("playalter_now()")
 
 
 class LedgerEntryRow(Base):
@@ -23,7 +25,7 @@ class LedgerEntryRow(Base):
     workflow_id: Mapped[UUID | None]
     version: Mapped[int | None]
     occurred_at: Mapped[datetime]
-    recorded_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     fact_key: Mapped[str]
     """`<platform>:<id of the object>:<kind>`: a fact is booked once."""
     of_key: Mapped[str | None]
@@ -70,7 +72,7 @@ class LedgerDifference(Base):
 
     __tablename__ = "ledger_differences"
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=UUID7)
-    found_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    found_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     explained_at: Mapped[datetime | None]
     ours: Mapped[int | None] = mapped_column(BigInteger)
     """What is booked, in minor units of `ours_currency`."""
@@ -100,6 +102,6 @@ class LedgerDay(Base):
     platform: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     movements: Mapped[int] = mapped_column(server_default=text("0"))
-    began_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    began_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     completed_at: Mapped[datetime | None]
     cursor: Mapped[str | None]

@@ -4,7 +4,7 @@ CREATE TABLE ledger_days (
   platform text NOT NULL,
   day date NOT NULL,
   movements integer DEFAULT 0 NOT NULL,
-  began_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  began_at timestamptz DEFAULT playalter_now() NOT NULL,
   completed_at timestamptz,
   cursor text,
   PRIMARY KEY (platform, day)

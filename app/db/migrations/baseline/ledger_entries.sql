@@ -16,7 +16,7 @@ CREATE TABLE ledger_entries (
   workflow_id uuid,
   version integer,
   occurred_at timestamptz NOT NULL,
-  recorded_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+  recorded_at timestamptz DEFAULT playalter_now() NOT NULL,
   fact_key text NOT NULL,
   of_key text,
   kind text NOT NULL,
