@@ -56,10 +56,13 @@ class Desk:
 
     def all(self, kind: str, **wanted: Any) -> list[Json]:
         """Return the objects of a kind that have these values, the newest first."""
-        rows = [row.body for row in self.store.query(kind)]
+        # SQLite compares the texts itself: to decode all objects of a kind takes ten times as long.
+        texts = {name: value for name, value in wanted.items() if isinstance(value, str)}
+        tests = [f"json_extract(body, '$.{name}') = ?" for name in texts]
+        rows = self.store.query(kind, " AND ".join(tests) or "1", tuple(texts.values()))
         return [
             each
-            for each in rows
+            for each in (row.body for row in rows)
             if not each.get("deleted") and all(each.get(k) == v for k, v in wanted.items())
         ]
 
