@@ -15,8 +15,8 @@ import structlog
 
 from app import db
 from app.keys import workflow_of
-from app.money.facts import Fact, Money
-from app.money.statements import Difference
+from app.money.facts import Fact, Money, key_of
+from app.money.statements import Difference, Movement
 from app.payload import clean, dumps
 
 log = structlog.get_logger()
@@ -87,6 +87,30 @@ SELECT e.fact_key, e.source, l.amount, l.currency
   FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id
  WHERE e.fact_key = ANY (%s) AND l.account = %s
 """
+
+
+def book_rest(movement: Movement, account: str) -> str:
+    """Book what the platform has taken for the capture that the movement settles in part, beyond
+    what is booked for it on `account`; a verdict as those of `book`."""
+    assert movement.settles is not None
+    assert movement.whole is not None
+    whole, (platform, _, rest) = movement.whole, movement.settles.partition(":")
+    object_id, _, kind = rest.rpartition(":")
+    row = db.call(
+        "SELECT book_rest_v1(%s, %s, %s, %s, %s, %s, %s, %s) AS verdict",
+        (
+            movement.settles,
+            key_of(platform, f"{object_id}_{whole.amount}", kind),
+            platform,
+            account,
+            whole.amount,
+            whole.currency,
+            movement.at,
+            dumps({"balance_transaction": movement.id, "source": object_id}),
+        ),
+    )
+    assert row is not None
+    return str(row["verdict"])
 
 
 def missing_there(
@@ -197,7 +221,7 @@ UPDATE ledger_differences AS d SET explained_at = playalter_now(), explained_by 
    SELECT FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id
     WHERE l.account = d.platform || ':settling'
       AND (e.fact_key = d.about
-           OR (e.of_key = d.about AND e.kind IN ('settlement', 'exchange')))
+           OR (e.of_key = d.about AND e.kind IN ('settlement', 'exchange', 'capture')))
     GROUP BY l.currency HAVING sum(l.amount) <> 0)
 """
 

@@ -25,7 +25,8 @@ class Movement:
     less by it. `settles` is the key of the fact that it settles, None if it stands for itself.
     `rate` is the units of `money`'s currency for one of the presentment currency, None if nothing
     was exchanged. `part` is what it moves of the fact, in the presentment currency, if several
-    movements settle the fact; None if this one settles the whole. `own` are the facts that only the
+    movements settle the fact; None if this one settles the whole. `whole` is what was taken for the
+    fact so far, if that grows with further captures. `own` are the facts that only the
     statement tells, such as fees. `told` are those by which the movement is booked if nobody has
     told the fact that it settles. `is_told`: a step or a webhook tells each such fact, so that it
     is a difference if none has.
@@ -38,6 +39,7 @@ class Movement:
     settles: str | None = None
     rate: float | None = None
     part: Money | None = None
+    whole: Money | None = None
     told: tuple[Fact, ...] = ()
     own: tuple[Fact, ...] = ()
     is_told: bool = False

@@ -169,6 +169,11 @@ def _compare(
     told = [fact for each in movements if each.settles not in known for fact in each.told]
     verdicts = ledger.book(*told, source="reconciliation")
     now_known = {**ledger.booked([fact.key for fact in told], settling), **known} if told else known
+    verdicts += [
+        ledger.book_rest(each, settling)
+        for each in movements
+        if each.whole is not None and each.settles in now_known
+    ]
     own = [fact for each in movements for fact in _facts(each, now_known)]
     settled = ledger.book(*own, source="reconciliation")
     verdicts += settled

@@ -70,6 +70,7 @@ def movement(txn: Json) -> Movement:
         settles=key,
         rate=txn.get("exchange_rate"),
         part=_part(txn, source) if isinstance(source, dict) else None,
+        whole=_whole(txn, source) if isinstance(source, dict) else None,
         told=told,
         own=tuple(books.fee_facts(txn)),
         is_told=is_told,
@@ -81,6 +82,9 @@ def _part(txn: Json, charge: Json) -> Money | None:
 
     Until 2025-03-31.basil there is one of the whole charge, and one of the rest in the other
     direction. A capture that was made with an older version of the API is still booked so.
+    A charge that is captured several times has a transaction of each capture. (If it is exchanged
+    too, it is not known which part of the charge that is.)
+    https://docs.stripe.com/payments/multicapture
     """
     category = txn["reporting_category"]
     if books.is_in_parts(charge):
@@ -92,6 +96,8 @@ def _part(txn: Json, charge: Json) -> Money | None:
     if category == "partial_capture_reversal":
         return -rest
     stated = Money.of(txn["amount"], txn["currency"])
+    if _whole(txn, charge) is not None:
+        return stated
     is_whole = rest.amount and is_same(stated, whole, txn.get("exchange_rate"))
     return whole if is_whole else None
 
@@ -105,6 +111,20 @@ def _captured_part(txn: Json, charge: Json) -> Fact:
     payment = charge.get("payment_intent")
     money = Money.of(amount, charge["currency"])
     return books.part_of(txn["id"], charge["id"], id_of(payment), money)
+
+
+def _whole(txn: Json, charge: Json) -> Money | None:
+    """What was captured so far of a charge of which a balance transaction moves a part.
+
+    None if the charge says that it may be captured in parts: then each part is a capture.
+    """
+    if books.is_in_parts(charge):
+        return None
+    captured = charge.get("amount_captured")
+    is_exchanged = txn.get("exchange_rate") is not None
+    if txn["reporting_category"] != "charge" or is_exchanged or captured is None:
+        return None
+    return Money.of(captured, charge["currency"]) if 0 < txn["amount"] < captured else None
 
 
 def _adjustment(txn: Json, money: Money) -> tuple[Fact, ...]:

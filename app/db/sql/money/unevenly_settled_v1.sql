@@ -8,11 +8,12 @@ RETURNS TABLE (about text, currency text, booked bigint, settled bigint) LANGUAG
      WHERE platform = p_platform AND kind IN ('settlement', 'exchange')
        AND occurred_at >= p_since AND occurred_at < p_until)
   SELECT t.fact_key, l.currency::text,
-         coalesce(sum(l.amount) FILTER (WHERE e.fact_key = t.fact_key), 0)::bigint,
-         coalesce(-sum(l.amount) FILTER (WHERE e.fact_key <> t.fact_key), 0)::bigint
+         coalesce(sum(l.amount) FILTER (WHERE e.kind NOT IN ('settlement', 'exchange')), 0)::bigint,
+         coalesce(-sum(l.amount) FILTER (WHERE e.kind IN ('settlement', 'exchange')), 0)::bigint
     FROM touched AS t
     JOIN ledger_entries AS e ON e.fact_key = t.fact_key
-                             OR (e.of_key = t.fact_key AND e.kind IN ('settlement', 'exchange'))
+                             OR (e.of_key = t.fact_key
+                                 AND e.kind IN ('settlement', 'exchange', 'capture'))
     JOIN ledger_lines AS l ON l.entry_id = e.id AND l.account = p_settling
    GROUP BY 1, 2 HAVING sum(l.amount) <> 0 ORDER BY 1, 2
 $$;
