@@ -152,6 +152,12 @@ _GAUGES = (
         money.open_differences,
     ),
     Gauge(
+        "playalter_money_uncompared_days",
+        "Days that are over for an hour and not compared with the statement of a platform.",
+        "platform",
+        money.uncompared_days,
+    ),
+    Gauge(
         "playalter_webhook_endpoints",
         "Endpoints of users to which webhooks are sent.",
         "state",

@@ -354,3 +354,12 @@ def test_days_are_compared_by_command_beside_the_server(
     ended = command("money", "reconcile", "--day", "2026-11-20", STRIPE_API_KEY="")
     assert (ended.returncode, "STRIPE_API_KEY" in ended.stderr) == (3, True)
     assert command("money", "reconcile", STRIPE_API_KEY="").stdout.startswith("0 days")
+
+
+def test_days_that_are_not_compared_are_a_metric(client: FlaskClient) -> None:
+    change(
+        "INSERT INTO ledger_days (platform, day, completed_at)"
+        " SELECT 'stripe', ((playalter_now() - interval '1 hour') AT TIME ZONE 'UTC')::date - ago,"
+        " CASE WHEN ago = 4 THEN playalter_now() END FROM unnest(ARRAY[4, 2]) AS days (ago)"
+    )
+    assert b'playalter_money_uncompared_days{platform="stripe"} 3.0' in client.get("/metrics").data

@@ -4,7 +4,7 @@ A user sees the entries of the user's own workflows. An operator sees all entrie
 belong to no workflow, such as payouts. Amounts of different currencies are never added together.
 """
 
-from app.queries.money.differences import differences, open_differences
+from app.queries.money.differences import differences, open_differences, uncompared_days
 from app.queries.money.economics import GROUPS, economics
 from app.queries.money.ledger import Entries, balances, entries
 
@@ -16,4 +16,5 @@ __all__ = [
     "economics",
     "entries",
     "open_differences",
+    "uncompared_days",
 ]

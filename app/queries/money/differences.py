@@ -40,6 +40,12 @@ def open_differences() -> dict[str, int]:
         return {row.platform: row.number for row in connection.execute(text(_OPEN))}
 
 
+def uncompared_days() -> dict[str, int]:
+    """How many days are over for an hour and not compared, by platform, since its first day."""
+    with begin_read() as connection:
+        return {row.platform: row.number for row in connection.execute(text(_UNCOMPARED))}
+
+
 def _money(amount: int | None, currency: str | None) -> Json | None:
     if amount is None or currency is None:
         return None
@@ -57,4 +63,11 @@ SELECT d.id, d.day, d.kind, d.about, d.platform, d.external_id, d.found_at, d.ex
 _OPEN = """
 SELECT platform, count(*) AS number FROM ledger_differences WHERE explained_at IS NULL
  GROUP BY platform
+"""
+_UNCOMPARED = """
+SELECT d.platform, greatest(0, past.days_to - min(d.day) - count(*) FILTER (
+         WHERE d.completed_at IS NOT NULL AND d.day < past.days_to)) AS number
+  FROM ledger_days AS d,
+       (SELECT ((playalter_now() - interval '1 hour') AT TIME ZONE 'UTC')::date AS days_to) AS past
+ GROUP BY d.platform, past.days_to
 """
