@@ -45,7 +45,7 @@ class Shop:
             Act.CANCEL: self._cancel,
         }
         work[act](customer)
-        self.done[act] = self.done.get(act, 0) + 1
+        self.done[str(act)] = self.done.get(str(act), 0) + 1
 
     def answer(self, customers: Sequence[Customer]) -> None:
         """Answer all disputes that wait for it, with evidence that wins for some customers."""
