@@ -17,7 +17,8 @@ import psycopg2
 import requests
 
 from tests.chaos.mix import Item
-from tests.chaos.stack import Instance
+from tests.chaos.stack import plan_fault
+from tests.e2e.stack import Stack
 
 Json = dict[str, Any]
 
@@ -48,9 +49,9 @@ class Ledger:
 class Driver:
     """Submits the mix; `finish` waits for the last answers."""
 
-    def __init__(self, instance: Instance, items: list[Item]) -> None:
+    def __init__(self, stack: Stack, items: list[Item]) -> None:
         self.ledger = Ledger()
-        self._instance, self._stack = instance, instance.stack
+        self._stack = stack
         self._items = items
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -92,7 +93,7 @@ class Driver:
 
     def _submit(self, item: Item) -> None:
         if item.fault is not None:
-            self._instance.plan_fault(item.fault)
+            plan_fault(self._stack, item.fault)
         ends = time.monotonic() + PATIENCE_SECONDS
         tries = 0
         while time.monotonic() < ends and not self._stopping.is_set():

@@ -27,7 +27,7 @@ from tests.chaos.plan import (
     Plan,
     Strike,
 )
-from tests.chaos.stack import InHand, Instance
+from tests.chaos.stack import InHand, Instance, plan_fault
 from tests.chaos.watch import Hit, Running, Watch
 from tests.e2e.stack import Json
 
@@ -116,7 +116,7 @@ class Executor:
         for fault in self.plan.vendor_faults:
             if self._sleep_until(began + fault.at):
                 return
-            self.instance.plan_fault(fault.entry)
+            plan_fault(self.instance.stack, fault.entry)
         if not self._sleep_until(began + self.plan.calm_at):
             self._calm()
 
@@ -128,7 +128,7 @@ class Executor:
         hit = {each.get("match") for each in known if each["hits"]}
         for fault in self.own_faults:
             if fault["match"] not in hit:
-                self.instance.plan_fault(fault)
+                plan_fault(self.instance.stack, fault)
         for each in known:
             self.vendor_hits[each["kind"]] += each["hits"]
             self.vendor_faults[each["kind"]] += 1

@@ -21,6 +21,7 @@ NAPPING = 8.0  # steps that sleep at any moment
 NAPS_SHARE = 0.16
 LONGEST_NAP_SECONDS = 8.0
 MOST_TARGETS = 3
+PRICE: Json = {"amount": 4900, "currency": "eur"}
 BRIEF = "A summer campaign: the same face in every picture, cheerful and warm."
 REFUSED_BRIEF = "A poster that calls for murder."
 
@@ -141,25 +142,33 @@ class _Making:
         return {"source": self.pictures.source, "targets": targets}
 
     def campaign(self, key: str, at: float) -> Item:
-        email = f"{key}@example.com"
-        given: Json = {
-            "customer_email": email,
-            "payment_method": "pm_card_visa",
-            "price": {"amount": 4900, "currency": "eur"},
-            "brief": BRIEF,
-            "consent": {"by": "Ada", "at": "2026-11-22T10:00:00Z", "text": "I agree."},
-        } | self.photographs(MOST_TARGETS)
-        effects = {
-            "authorizations": 1, "captures": 1, "deployments": 1,
-            "predictions": len(given["targets"]),
-        }  # fmt: skip
+        item = make_campaign(self.random, self.pictures, key, at, PRICE)
         (fate,) = self.random.choices(list(CAMPAIGNS), list(CAMPAIGNS.values()))
-        item = Item(at, key, "face_swap_campaign", given, EITHER, effects)
-        return _fated(item, fate, self.pictures)
+        return fated(item, fate, self.pictures)
 
 
-def _fated(item: Item, fate: str, pictures: Pictures) -> Item:
-    """A vendor's own failure may come before the fate does, so an end in good order is enough."""
+def make_campaign(random: Random, pictures: Pictures, key: str, at: float, price: Json) -> Item:
+    """A face-swap campaign at this price, of one to MOST_TARGETS photographs."""
+    count = random.randint(1, MOST_TARGETS)
+    targets = random.sample(pictures.targets, count)
+    given: Json = {
+        "customer_email": f"{key}@example.com",
+        "payment_method": "pm_card_visa",
+        "price": price,
+        "brief": BRIEF,
+        "consent": {"by": "Ada", "at": "2026-11-22T10:00:00Z", "text": "I agree."},
+        "source": pictures.source,
+        "targets": targets,
+    }
+    effects = {"authorizations": 1, "captures": 1, "deployments": 1, "predictions": count}
+    return Item(at, key, "face_swap_campaign", given, EITHER, effects)
+
+
+def fated(item: Item, fate: str, pictures: Pictures) -> Item:
+    """The item with its fate, one of CAMPAIGNS.
+
+    A vendor's own failure may come before the fate does, so an end in good order is enough.
+    """
     given, ends, fault = dict(item.input), NOTHING_DONE, None
     match fate:
         case "declined":

@@ -191,10 +191,11 @@ def _others(random: Random, seconds: float) -> Iterator[Strike]:
 def _vendors(random: Random, seconds: float) -> Iterator[VendorFault]:
     for kind in FROM_VENDORS:
         for _ in range(max(FEWEST_VENDOR_FAULTS, round(VENDOR_FAULTS_A_MINUTE * seconds / 60.0))):
-            yield VendorFault(random.uniform(0.0, 0.8 * seconds), _entry(random, kind))
+            yield VendorFault(random.uniform(0.0, 0.8 * seconds), entry_of(random, kind))
 
 
-def _entry(random: Random, kind: str) -> Json:
+def entry_of(random: Random, kind: str) -> Json:
+    """A fault of this kind of the vendors, as the sandbox takes it."""
     if kind.endswith("_webhook"):
         entry: Json = {"vendor": random.choice(_HOOKS), "operation": "*", "kind": kind}
         is_late = kind == "delay_webhook"

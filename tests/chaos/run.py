@@ -15,7 +15,7 @@ from tests.chaos.faults import Executor
 from tests.chaos.mix import Item, make_mix, own_faults
 from tests.chaos.plan import FROM_VENDORS, Kind, make_plan
 from tests.chaos.report import RECOVERY, Report, Spread, recovery_of, spread
-from tests.chaos.stack import LEASE_SECONDS, Instance, opened
+from tests.chaos.stack import LEASE_SECONDS, Instance, opened, pictures_of
 from tests.chaos.starts import Customer, Starts
 from tests.chaos.strangers import Strangers, unexplained
 from tests.chaos.watch import Watch
@@ -54,7 +54,7 @@ def run(options: Options, folder: Path) -> Report:
     ):
         _tell(f"instance up after {time.monotonic() - began:.1f} s")
         items = make_mix(
-            options.seed, options.workflows, options.minutes * 60.0, instance.pictures()
+            options.seed, options.workflows, options.minutes * 60.0, pictures_of(instance.stack)
         )
         starts = Starts(instance.stack, customer, options.minutes * 60.0)
         _Run(instance, options, items, starts, report).carry_out()
@@ -76,7 +76,7 @@ class _Run:
         self.instance, self.stack, self.items = instance, instance.stack, items
         self.starts, self.report = starts, report
         self.watch = Watch(instance.stack)
-        self.driver = Driver(instance, items)
+        self.driver = Driver(instance.stack, items)
         self.strangers = Strangers(instance, options.seed)
         plan = make_plan(options.seed, options.minutes)
         self.executor = Executor(instance, self.watch, plan, list(own_faults(items)))

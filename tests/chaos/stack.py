@@ -117,12 +117,6 @@ class Instance:
     broker: Broker
     copier: Copier
 
-    def plan_fault(self, entry: Json) -> None:
-        """Plan a fault at the sandbox."""
-        profile = self.stack.profile
-        address, headers = f"{profile.sandbox_url}/faults", profile.sandbox_headers
-        requests.post(address, json=entry, headers=headers, timeout=10).raise_for_status()
-
     def in_hand(self) -> list[InHand]:
         """What the workers that answer have in hand; nothing where the broker is away."""
         active: Any = {}
@@ -140,11 +134,18 @@ class Instance:
             if task.get("worker_pid") and len(task["args"]) >= 2
         ]
 
-    def pictures(self) -> Pictures:
-        """Upload photographs once; their artifacts."""
-        customer = Customer(self.stack)
-        targets = [customer.upload(data) for _, data in photos.targets(TARGETS)]
-        return Pictures(customer.source, tuple(targets), customer.faceless)
+
+def plan_fault(stack: Stack, entry: Json) -> None:
+    """Plan a fault at the sandbox, from any thread."""
+    address, headers = f"{stack.profile.sandbox_url}/faults", stack.profile.sandbox_headers
+    requests.post(address, json=entry, headers=headers, timeout=10).raise_for_status()
+
+
+def pictures_of(stack: Stack) -> Pictures:
+    """Upload photographs once; their artifacts."""
+    customer = Customer(stack)
+    targets = [customer.upload(data) for _, data in photos.targets(TARGETS)]
+    return Pictures(customer.source, tuple(targets), customer.faceless)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The models that the imitated Replicate runs, with their schemas.
 
-`playalter-sandbox/face-swap` swaps faces on the CPU. `replicate/hello-world` is Replicate's public
+`playalter-sandbox/face-swap` swaps faces on the CPU, and `playalter-sandbox/copy`, which takes the
+same inputs, only copies. `replicate/hello-world` is Replicate's public
 example; it needs hardly any CPU and is for tests of the protocol.
 """
 
@@ -112,6 +113,10 @@ def _swap(given: Json, read: Read) -> tuple[str, bytes]:
     return "out.png", _with_inputs(made.png, given)
 
 
+def _copy(given: Json, read: Read) -> tuple[str, bytes]:
+    return "out.jpg", read("target_image", given["target_image"])
+
+
 def _with_inputs(png: bytes, given: Json) -> bytes:
     """Add the inputs as a tEXt chunk after IHDR, as programs like ComfyUI do in their pictures."""
     shown = {name: str(value)[:300] for name, value in given.items()}
@@ -141,6 +146,16 @@ FACE_SWAP = Model(
     output={"type": "string", "format": "uri"},
     run=_swap,
 )
+COPY = Model(
+    owner="playalter-sandbox",
+    name="copy",
+    version=hashlib.sha256(b"playalter-sandbox/copy 1").hexdigest(),
+    description="Give the target picture back as it is",
+    inputs=FACE_SWAP.inputs,
+    required=FACE_SWAP.required,
+    output=FACE_SWAP.output,
+    run=_copy,
+)
 HELLO_WORLD = Model(
     owner="replicate",
     name="hello-world",
@@ -158,7 +173,7 @@ HELLO_WORLD = Model(
     output={"type": "string"},
     run=_hello,
 )
-MODELS = (FACE_SWAP, HELLO_WORLD)
+MODELS = (FACE_SWAP, COPY, HELLO_WORLD)
 
 
 def find_model(owner: str, name: str) -> Model | None:
