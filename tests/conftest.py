@@ -6,7 +6,7 @@ Databases are clones of a template that is migrated once (databases.py); every n
 import contextlib
 import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psycopg2
@@ -17,17 +17,23 @@ from xdist.scheduler.loadscope import (  # type: ignore[import-untyped] # it say
     LoadScopeScheduling,
 )
 
-from app import db
+from app import db, telemetry
 from ops.laptop.ports import Port, free_port
 from ops.laptop.postgres import USER, Postgres
 from ops.laptop.supervisor import Supervisor
 from ops.laptop.valkey import DATABASES, Valkey
+from tests import leaks
+from tests.canaries import WATCHED
 from tests.databases import Clones, folder_in_memory
 
 PASSWORD = uuid.uuid4().hex
 SUPERUSER_PASSWORD = uuid.uuid4().hex
+WATCHED.watch("the database's and Valkey's password", PASSWORD)
+WATCHED.watch("the superuser's password", SUPERUSER_PASSWORD)
 TEMPLATE = "template_playalter"
 HERE = Path(__file__).parent
+SEARCHED = HERE / "contract"
+"""The ring whose databases and Valkeys are searched for canaries after each test."""
 RINGS = [
     Path("chaos/test_short_run.py"),
     Path("sandbox"),
@@ -40,6 +46,7 @@ structlog.configure(
     processors=[
         *structlog.get_config()["processors"][:-1],
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        telemetry._mask_line,  # as in production
     ]
 )
 _numbers = itertools.cycle(range(1, DATABASES))
@@ -62,6 +69,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     _leave_out(config, items)
     items.sort(key=lambda item: _ring(item.path.relative_to(HERE)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: "pytest.CallInfo[None]"
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail the test after which a secret or a card number stands where none may stand."""
+    report = yield
+    if call.when == "teardown":
+        for name, text in report.sections:
+            WATCHED.search(f"what the test has written ({name})", text)
+        found = WATCHED.taken()
+        if found and report.outcome == "passed":
+            report.outcome, report.longrepr = "failed", "\n".join(found)
+    return report
 
 
 class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist's own has no types
@@ -152,16 +174,20 @@ def clones(postgres_server: Postgres, template_database: str) -> Iterator[Clones
 
 
 @pytest.fixture
-def fresh_database(clones: Clones) -> Iterator[str]:
+def fresh_database(clones: Clones, request: pytest.FixtureRequest) -> Iterator[str]:
     """The SQLAlchemy address of a migrated, empty database of this test's own."""
     with clones.one() as address:
         yield address
+        if request.path.is_relative_to(SEARCHED):
+            leaks.in_database(WATCHED, address)
 
 
 @pytest.fixture
-def valkey_url(valkey_server: Valkey) -> str:
+def valkey_url(valkey_server: Valkey, request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of an empty Valkey database, another one than the last tests had."""
     url = valkey_server.url(next(_numbers))
     with redis.Redis.from_url(url, socket_timeout=5) as client:
         client.flushdb()
-    return url
+    yield url
+    if request.path.is_relative_to(SEARCHED):
+        leaks.in_valkey(WATCHED, url)

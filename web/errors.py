@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app import db
+from app.cards import masked_values
 from app.errors import (
     Conflict,
     Forbidden,
@@ -159,7 +160,9 @@ def problem(
     }
     if errors is not None:
         body["errors"] = errors
-    response = Response(json.dumps(body) + "\n", status, content_type=CONTENT_TYPE)
+    # The path and the names in a body are the caller's, who may have written anything there.
+    text = json.dumps(masked_values(body))
+    response = Response(text + "\n", status, content_type=CONTENT_TYPE)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="playalter"'
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):

@@ -4,6 +4,7 @@ Invariant: the SDK's own retries are off, and app.outbound.http sends its reques
 https://docs.stripe.com/api
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -216,6 +217,8 @@ def _sdk(settings: StripeSettings) -> "stripe.StripeClient":
             """Do nothing: app.outbound owns the connections."""
 
     stripe.enable_telemetry = False
+    # At DEBUG it logs whole answers, and so the secrets by which a browser acts for a customer.
+    logging.getLogger("stripe").setLevel(logging.WARNING)
     return stripe.StripeClient(
         needed(settings.api_key, SETTING),
         base_addresses={"api": settings.base_url},

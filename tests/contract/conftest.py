@@ -1,5 +1,6 @@
 """The sandbox, the settings that point at it, and steps on a database of their own."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -10,6 +11,8 @@ import tasks
 from app.identity import keys
 from app.platform import Json
 from app.settings import Settings, current
+from tests import leaks
+from tests.canaries import WATCHED
 from tests.contract.stage import Step, claimed_step
 from tests.contract.vendors import Vendors, running
 from tests.forgetting import forget
@@ -23,6 +26,27 @@ OURS = {
     "OPENAI_WEBHOOK_SECRET": "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA==",
 }
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
+WATCHED.watch_settings(OURS)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def servers_write_no_secret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """When the ring is over, no server's log holds a secret or a card number."""
+    yield
+    leaks.in_files(WATCHED, tmp_path_factory.getbasetemp(), "postgres*/*.log", "valkey*/*.log")
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """After each test, no command line and no file of ours holds a secret or a card number.
+
+    The root conftest.py searches the database, Valkey, and the log, which here has everything
+    that an operator can turn on.
+    """
+    caplog.set_level(logging.DEBUG)
+    yield
+    leaks.in_processes(WATCHED)
+    leaks.in_files(WATCHED, tmp_path / "files")
 
 
 @pytest.fixture(scope="package")

@@ -11,6 +11,8 @@ from typing import Any
 
 import requests
 
+from tests.canaries import WATCHED
+
 Json = dict[str, Any]
 
 
@@ -91,6 +93,7 @@ def running(folder: Path) -> Iterator[Vendors]:
             line = process.stdout.readline()
             assert line, "the sandbox did not start"
             described = json.loads(line)
+            WATCHED.watch_settings(described["env"])
             urls = described["vendors"]
             yield Vendors(urls["control"], described["key"], urls, described["env"])
         finally:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import request
 
 from app import queries
+from app.cards import masked
 from app.errors import InvalidInput
 from app.platform import Json
 from app.telemetry import EVENTS_IN
@@ -117,7 +118,9 @@ def _refused(given: Any, err: InvalidInput) -> Json:
 
 def _shown(value: Any) -> str | None:
     """A text of an event that was refused, as far as it can be shown."""
-    return value[:200].encode("utf-8", "replace").decode() if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return masked(value)[:200].encode("utf-8", "replace").decode()
 
 
 def _receipt(result: str, source: str | None, id: str | None) -> Json:

@@ -4,8 +4,16 @@ import re
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
+from app import cards
 from app.queries import CURSOR_PATTERN, SHOWN_STATUSES
 
 TypeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["face_swap_campaign"])]
@@ -39,6 +47,15 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 SignalName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
 
+def _without_card_number(text: str) -> str:
+    if cards.is_certain(text):
+        raise ValueError("this holds the number of a payment card, which is not stored here")
+    return text
+
+
+IdempotencyKey = Annotated[str, AfterValidator(_without_card_number)]
+
+
 class Body(BaseModel):
     """A JSON request body: unknown fields are refused, and no type is converted."""
 
@@ -68,7 +85,7 @@ class Query(Parameters):
 class StartHeader(Parameters):
     """A repeated request with the same key is answered like the first and does nothing new."""
 
-    idempotency_key: str | None = Field(
+    idempotency_key: IdempotencyKey | None = Field(
         default=None,
         alias="Idempotency-Key",
         min_length=1,

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from chains.commands.schedules.backfill import MOST_TIMES
 from chains.commands.schedules.calendars import MOST_DATES
-from web.schemas.parts import Body, Parameters, Query, Reason, TypeName
+from web.schemas.parts import Body, IdempotencyKey, Parameters, Query, Reason, TypeName
 
 ScheduleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", examples=["every_morning"])]
 Overlap = Literal[
@@ -156,7 +156,7 @@ class RunsQuery(Query):
 class RunHeader(Parameters):
     """A repeated request with the same key starts nothing new."""
 
-    idempotency_key: str | None = Field(
+    idempotency_key: IdempotencyKey | None = Field(
         default=None,
         alias="Idempotency-Key",
         min_length=1,

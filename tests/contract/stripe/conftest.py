@@ -7,6 +7,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from app import settings
+from tests.canaries import Overheard
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from web import create_app
@@ -15,7 +16,7 @@ from web import create_app
 @pytest.fixture
 def front(kernel: Kernel, vendors: Vendors) -> Iterator[str]:
     """A web server that receives the sandbox's webhooks; its address."""
-    server = make_server("127.0.0.1", 0, create_app(settings.current()), threaded=True)
+    server = make_server("127.0.0.1", 0, Overheard(create_app(settings.current())), threaded=True)
     serving = threading.Thread(target=server.serve_forever, args=(0.05,))
     serving.start()
     address = f"http://127.0.0.1:{server.server_port}"
