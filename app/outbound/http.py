@@ -5,17 +5,21 @@ knows whether a byte was written. Only that decides between Retryable and Unknow
 """
 
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from app.cards import masked
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import connections, gates
 from app.outbound.decoding import Decoder
-from app.outbound.replies import HttpReply, Told, told
+from app.outbound.hiding import Hidden
+from app.outbound.replies import HttpReply, Told, bounded, text_at, told
 from app.outbound.scopes import (
     CONNECT_SECONDS,
     MARGIN_SECONDS,
@@ -29,8 +33,10 @@ from app.outbound.scopes import (
     current_operation,
     current_scope,
     exchange_scope,
+    has_answer,
     operation,
     seconds_left,
+    sent,
 )
 from app.outbound.stated_waits import retry_after, stated_wait
 
@@ -49,12 +55,17 @@ __all__ = [
     "Operation",
     "Scope",
     "Told",
+    "bounded",
+    "code_of",
     "decoded_headers",
     "exchange_scope",
     "operation",
+    "quoted",
+    "reading",
     "refusal",
     "seconds_left",
     "send",
+    "text_at",
     "told",
     "unreadable",
 ]
@@ -107,6 +118,7 @@ def send(
     if scope is not None:
         scope.before()
     request = _Request(method, url, dict(headers or {}), body, params, is_guarded)
+    sent.set(tuple(v for name, v in request.headers.items() if _CREDENTIAL.search(name)))
     reply = _passed(current, request)
     spare = current.spare
     if spare is None or (others := spare.instead(reply.status, request.headers)) is None:
@@ -151,6 +163,42 @@ def _retrying() -> "tenacity.Retrying":
 def unreadable(err: Exception) -> Outcome:
     """The outcome of the current `operation` if its answer arrived but cannot be understood."""
     return _no_answer(current_operation(), f"unreadable: {type(err).__name__}")
+
+
+_CREDENTIAL = re.compile(r"authorization|api-key|token|secret", re.IGNORECASE)
+"""The names of headers with credentials."""
+
+
+def quoted(text: str) -> str:
+    """A text of an answer as it may be shown: without the credentials that were sent, which some
+    platforms repeat, and not longer than 500 characters."""
+    return Hidden(sent.get()).text(text[:_MOST_READ])[:_MOST_QUOTED]
+
+
+def code_of(value: object) -> str | None:
+    """A platform's code as it may be recorded; None if it is none, but a text or anything else."""
+    is_code = isinstance(value, str) and _CODE.fullmatch(value) and quoted(value) == value
+    return str(value) if is_code else None
+
+
+_CODE = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+_MOST_READ, _MOST_QUOTED = 4_000, 500
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Within the block, an answer of the current `operation` is read, which may hold anything.
+
+    What reading it raises becomes the outcome of `unreadable`: the platform has answered, so the
+    call may have taken effect. An error before any answer is a fault of our own, and stays one.
+    """
+    try:
+        yield
+    except _UNREADABLE as err:
+        if not has_answer.get():
+            raise
+        raise unreadable(err) from err
 
 
 @dataclass(frozen=True)
@@ -213,7 +261,9 @@ def _read_reply(current: Operation, request: _Request) -> HttpReply:
             # come and would be read as the answer to the next request.
             raise _no_answer(current, f"only the interim status {response.status}")
         headers = {name.lower(): value for name, value in response.headers.itermerged()}
-        return HttpReply(response.status, headers, _read_body(current, response))
+        reply = HttpReply(response.status, headers, _read_body(current, response))
+    has_answer.set(True)
+    return reply
 
 
 def _read_body(current: Operation, response: "urllib3.BaseHTTPResponse") -> bytes:
@@ -321,7 +371,8 @@ def refusal(
     `setting` names the variable that holds the credential. `is_exhausted` says that the account has
     no credit or quota left, so that the platform serves nobody until somebody pays.
     """
-    said, given = f"{platform} answered {status}: {message}"[:500], headers or {}
+    code, detail = code_of(code), {name: _shown(v) for name, v in (detail or {}).items()}
+    said, given = quoted(f"{platform} answered {status}: {message}"), headers or {}
     if is_exhausted:
         return NotServed(said, code="account_exhausted", after=retry_after(given))
     if status == 429:
@@ -335,3 +386,7 @@ def refusal(
             return Retryable(said, code=code or "platform_error", after=retry_after(given))
         return Unknown(said, code=code or "platform_error")
     return Permanent(said, code=code or "platform_refused", detail=detail)
+
+
+def _shown(value: Any) -> Any:
+    return masked(quoted(value)) if isinstance(value, str) else value

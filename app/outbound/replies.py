@@ -24,11 +24,43 @@ class HttpReply:
         return retry_after(self.headers)
 
     def json(self) -> Any:
-        """The body as JSON, or None if it is not JSON."""
+        """The body as JSON, or None if it is not JSON, or nested too deeply to be read."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
+
+
+_DEEPEST = 100
+
+
+def text_at(answer: Any, *path: str | int) -> str:
+    """The text at a path of an answer. Raises an error that `http.reading` knows if there is none,
+    or if it is empty.
+
+    >>> text_at({"urls": {"get": "https://a.example"}}, "urls", "get")
+    'https://a.example'
+    """
+    for key in path:
+        answer = answer[key]
+    if not isinstance(answer, str) or not answer:
+        raise ValueError(f"no text at {'.'.join(map(str, path))}")
+    return answer
+
+
+def bounded(answer: Any) -> Any:
+    """The answer. Raises ValueError if it is nested so deeply that it could not be recorded."""
+    level = [answer]
+    for _ in range(_DEEPEST):
+        level = [
+            each
+            for value in level
+            if isinstance(value, dict | list)
+            for each in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return answer
+    raise ValueError("the answer is nested too deeply")
 
 
 def is_failure(reply: HttpReply) -> bool:

@@ -105,6 +105,10 @@ class Scope:
 
 _scope: ContextVar[Scope | None] = ContextVar("http_scope", default=None)
 _operation: ContextVar[Operation | None] = ContextVar("http_operation", default=None)
+sent: ContextVar[tuple[str, ...]] = ContextVar("http_sent", default=())
+"""The credentials in the last request under the current operation."""
+has_answer: ContextVar[bool] = ContextVar("http_has_answer", default=False)
+"""Whether a complete answer has come under the current operation."""
 
 
 @contextmanager
@@ -146,10 +150,12 @@ def operation(
     """Set the name and the limits of the requests that are sent in the block (see Operation)."""
     limits = (read_seconds, max_bytes, is_cut, spare, slow_seconds, is_failure, demand)
     current = Operation(platform, name, repeatable, *limits)
-    token = _operation.set(current)
+    token, unanswered, unsent = _operation.set(current), has_answer.set(False), sent.set(())
     try:
         yield current
     finally:
+        sent.reset(unsent)
+        has_answer.reset(unanswered)
         _operation.reset(token)
 
 

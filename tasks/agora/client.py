@@ -6,6 +6,7 @@ https://docs.agora.io/en/api-reference/api-ref/rtc/create-ban-rule
 import base64
 import json
 from datetime import datetime
+from typing import Any
 
 from app.errors import Permanent
 from app.outbound import http
@@ -41,7 +42,7 @@ class AgoraApi:
         """
         for rule in self._rules("kicking_rules.list"):
             is_general = not rule.get("uid") and not rule.get("ip")
-            bans_joining = "join_channel" in (rule.get("privileges") or [])
+            bans_joining = "join_channel" in _listed(rule.get("privileges"))
             is_it = rule.get("cname") == channel and is_general and bans_joining
             if is_it and _ends(rule) >= until:
                 return True
@@ -59,7 +60,8 @@ class AgoraApi:
             "privileges": ["join_channel"],
         }
         made = self._request("kicking_rules.create", "POST", body=json.dumps(rule).encode())
-        return made.get("id")
+        found = made.get("id")
+        return found if isinstance(found, int) else None
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""
@@ -67,7 +69,7 @@ class AgoraApi:
 
     def _rules(self, name: str) -> list[Json]:
         answer = self._request(name, "GET", params={"appid": self._app_id})
-        return list(answer.get("rules") or [])
+        return [each for each in _listed(answer.get("rules")) if isinstance(each, dict)]
 
     def _request(
         self,
@@ -99,12 +101,18 @@ class AgoraApi:
                     setting=SETTING,
                     headers=reply.headers,
                 )
-            if said.get("status") != "success":
+            if not isinstance(said.get("status"), str):
+                raise http.unreadable(ValueError("no status"))
+            if said["status"] != "success":
                 raise Permanent(
-                    f"agora refused: {said.get('message') or said.get('status')}"[:500],
+                    http.quoted(f"agora refused: {said.get('message') or said['status']}"),
                     code="platform_refused",
                 )
         return said
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _basic(customer: str, secret: str) -> str:
@@ -115,7 +123,7 @@ def _ends(rule: Json) -> float:
     """When a rule expires, in Unix seconds; 0 if it does not say so."""
     try:
         return datetime.fromisoformat(str(rule.get("ts"))).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

@@ -68,7 +68,8 @@ class N8nApi:
             if err.code == "not_found":
                 return None
             raise
-        return str(seen.get("status") or "unknown")
+        status = seen.get("status")
+        return status if isinstance(status, str) and status else "unknown"
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""

@@ -38,19 +38,11 @@ class OpenAIApi:
 
     def moderate(self, model: str, text: str) -> Json:
         """Check a text, free of charge: {flagged, categories: the flagged ones, model}."""
-        made = self._call(
+        return self._call(
             "moderations.create",
-            lambda: self._sdk.moderations.create(model=model, input=text),
+            lambda: _moderation(self._sdk.moderations.create(model=model, input=text)),
             limits.demand(model),
         )
-        result = made.results[0]
-        # The aliases are the names that the API uses, for example `harassment/threatening`.
-        categories = result.categories.model_dump(by_alias=True)
-        return {
-            "flagged": result.flagged,
-            "categories": sorted(name for name, is_flagged in categories.items() if is_flagged),
-            "model": made.model,
-        }
 
     def complete(self, model: str, system: str, user: str, max_tokens: int, key: str) -> Json:
         """Let the model write an answer of at most `max_tokens`.
@@ -58,33 +50,22 @@ class OpenAIApi:
         Returns {text, refusal, finish_reason, model, tier, input_tokens, cached_tokens,
         cache_write_tokens, output_tokens}. `tier` is the one that was used, or None.
         """
-        made = self._call(
+        return self._call(
             "chat.completions.create",
-            lambda: self._sdk.chat.completions.create(
-                model=model,
-                messages=[
-                    {"role": "system", "content": system},
-                    {"role": "user", "content": user},
-                ],
-                max_completion_tokens=max_tokens,
-                extra_headers={"Idempotency-Key": key},
+            lambda: _completion(
+                self._sdk.chat.completions.create(
+                    model=model,
+                    messages=[
+                        {"role": "system", "content": system},
+                        {"role": "user", "content": user},
+                    ],
+                    max_completion_tokens=max_tokens,
+                    extra_headers={"Idempotency-Key": key},
+                )
             ),
             limits.demand(model, system + user, max_tokens),
             is_billed=True,
         )
-        choice, usage = made.choices[0], made.usage
-        details = usage.prompt_tokens_details if usage else None
-        return {
-            "text": choice.message.content or "",
-            "refusal": choice.message.refusal,
-            "finish_reason": choice.finish_reason,
-            "model": made.model,
-            "tier": made.service_tier,
-            "input_tokens": usage.prompt_tokens if usage else 0,
-            "cached_tokens": (details.cached_tokens or 0) if details else 0,
-            "cache_write_tokens": (details.cache_write_tokens or 0) if details else 0,
-            "output_tokens": usage.completion_tokens if usage else 0,
-        }
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""
@@ -110,7 +91,8 @@ class OpenAIApi:
             demand=demand,
         ):
             try:
-                return perform()
+                with http.reading():
+                    return perform()
             except openai.OpenAIError as err:
                 found = _outcome(err)
                 if is_billed and _is_lost(found):
@@ -120,6 +102,52 @@ class OpenAIApi:
                 if is_billed and _is_lost(err):
                     raise Unknown(err.message, code=err.code) from err
                 raise
+
+
+def _moderation(made: Any) -> Json:
+    result = made.results[0]
+    # The aliases are the names that the API uses, for example `harassment/threatening`.
+    categories = result.categories.model_dump(by_alias=True)
+    if not isinstance(result.flagged, bool):
+        raise ValueError("flagged")
+    return {
+        "flagged": result.flagged,
+        "categories": sorted(name for name, is_flagged in categories.items() if is_flagged),
+        "model": http.text_at(made.model),
+    }
+
+
+def _completion(made: Any) -> Json:
+    choice, usage = made.choices[0], made.usage
+    details = usage.prompt_tokens_details if usage else None
+    return {
+        "text": _optional(choice.message.content) or "",
+        "refusal": _optional(choice.message.refusal),
+        "finish_reason": http.text_at(choice.finish_reason),
+        "model": http.text_at(made.model),
+        "tier": _optional(made.service_tier),
+        "input_tokens": _count(usage.prompt_tokens) if usage else 0,
+        "cached_tokens": _count(details.cached_tokens) if details else 0,
+        "cache_write_tokens": _count(details.cache_write_tokens) if details else 0,
+        "output_tokens": _count(usage.completion_tokens) if usage else 0,
+    }
+
+
+def _optional(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+_MOST_TOKENS = 10**9
+
+
+def _count(value: object) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+        raise ValueError("not a count of tokens")
+    return value
 
 
 def api() -> OpenAIApi:
@@ -192,6 +220,6 @@ def _outcome(err: "openai.OpenAIError") -> Outcome:
         setting=SETTING,
         headers=dict(err.response.headers),
         code=code or None,
-        detail={"param": err.param} if err.param else None,
+        detail={"param": err.param} if isinstance(err.param, str) else None,
         is_exhausted=limits.is_exhausted(code),
     )

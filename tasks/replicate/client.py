@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urljoin
 
@@ -80,14 +81,18 @@ class ReplicateApi:
 
     def upload(self, data: bytes, filename: str, content_type: str, metadata: Json) -> Json:
         """Upload a file, which Replicate keeps for a day: {id, url}; its url is unique."""
-        made = self._call(
+        return self._call(
             "files.create",
-            lambda: self._sdk.files.create(
-                io.BytesIO(data), filename=filename, content_type=content_type, metadata=metadata
+            lambda: _file(
+                self._sdk.files.create(
+                    io.BytesIO(data),
+                    filename=filename,
+                    content_type=content_type,
+                    metadata=metadata,
+                ).dict()
             ),
             repeatable=True,
         )
-        return {"id": made.id, "url": made.urls["get"]}
 
     def files_with(self, metadata: Json, since: datetime) -> list[Json]:
         """The files created since `since` whose metadata contain `metadata`, newest first.
@@ -95,9 +100,9 @@ class ReplicateApi:
         Each is {id, url}.
         """
         return [
-            {"id": each["id"], "url": each["urls"]["get"]}
-            for each in self._listed("files", "/v1/files", since)
-            if (each.get("metadata") or {}).items() >= metadata.items()
+            _file(each)
+            for each in self._listed("files", "/v1/files", since, _file)
+            if _carries(each, metadata)
         ]
 
     def delete_file(self, file: str) -> bool:
@@ -106,12 +111,11 @@ class ReplicateApi:
 
     def create_prediction(self, request: Json) -> Json:
         """Start a prediction: {id, status}."""
-        made = self._call(
+        return self._call(
             "predictions.create",
-            lambda: self._sdk._request("POST", "/v1/predictions", json=request).json(),
+            lambda: _state(self._sdk._request("POST", "/v1/predictions", json=request).json()),
             repeatable=False,
         )
-        return {"id": made["id"], "status": made["status"]}
 
     def prediction(self, prediction: str) -> Json:
         """Read a prediction: {id, status, is_running, output, error, predict_seconds}.
@@ -119,16 +123,8 @@ class ReplicateApi:
         The SDK's own type is not used: it fails for a status that it does not know, such as
         `aborted`. Raises Permanent `not_found` if there is no such prediction.
         """
-        seen = self._json("predictions.get", f"/v1/predictions/{quote(prediction, safe='')}")
-        is_ended = seen["status"] in _ENDED or bool(seen.get("completed_at"))
-        return {
-            "id": seen["id"],
-            "status": seen["status"],
-            "is_running": not is_ended,
-            "output": seen.get("output"),
-            "error": seen.get("error"),
-            "predict_seconds": _predict_seconds(seen),
-        }
+        path = f"/v1/predictions/{quote(prediction, safe='')}"
+        return self._json("predictions.get", path, _prediction)
 
     def predictions(self, since: datetime) -> Iterator[Json]:
         """The predictions created since `since`, newest first, as Replicate sends them.
@@ -136,7 +132,7 @@ class ReplicateApi:
         The SDK is not used here, because it drops `data_removed`.
         """
         query = urlencode({"created_after": since.isoformat().replace("+00:00", "Z")})
-        return self._listed("predictions", f"/v1/predictions?{query}", since)
+        return self._listed("predictions", f"/v1/predictions?{query}", since, _state)
 
     def cancel_prediction(self, prediction: str) -> bool:
         """Cancel a prediction; return False if there is no such prediction.
@@ -214,28 +210,26 @@ class ReplicateApi:
     def _read_model(self, name: str) -> Model:
         owner_name, _, wanted = name.partition(":")
         path = f"/v1/models/{owner_name}" + (f"/versions/{wanted}" if wanted else "")
-        seen = self._json("models.get", path)
-        version = seen if wanted else seen.get("latest_version") or {}
-        schemas = ((version.get("openapi_schema") or {}).get("components") or {}).get("schemas")
-        inputs = ((schemas or {}).get("Input") or {}).get("properties") or {}
-        source = next((each for each in _SOURCE_INPUTS if each in inputs), None)
-        target = next((each for each in _TARGET_INPUTS if each in inputs), None)
-        if source is None or target is None:
-            raise Permanent(
-                f"the model {name} has no inputs for a source picture and a target picture",
-                code="model_unsuitable",
-            )
-        return Model(version["id"], source, target)
+        return self._json("models.get", path, lambda seen: _model(name, seen, is_latest=not wanted))
 
-    def _listed(self, what: str, path: str, since: datetime) -> Iterator[Json]:
+    def _listed(
+        self, what: str, path: str, since: datetime, check: Callable[[Json], object]
+    ) -> Iterator[Json]:
+        """What was created since `since`, newest first. `check` raises an error for what is no such
+        object."""
+
+        def read(page: Json) -> tuple[list[Json], str]:
+            results: list[Json] = page["results"]
+            recent = list(takewhile(lambda each: _time(each["created_at"]) >= since, results))
+            for each in recent:
+                check(http.bounded(each))
+            following = page.get("next") if len(recent) == len(results) else None
+            return recent, http.text_at(following) if following else ""
+
         cursor = path
         for _ in range(_MAX_PAGES):
-            page = self._json(f"{what}.list", cursor)
-            for each in page["results"]:
-                if _time(each["created_at"]) < since:
-                    return
-                yield each
-            cursor = page.get("next") or ""
+            found, cursor = self._json(f"{what}.list", cursor, read)
+            yield from found
             if not cursor:
                 return
             if not self._is_own(cursor):
@@ -254,9 +248,10 @@ class ReplicateApi:
         except ValueError:  # the path is no address
             return False
 
-    def _json(self, name: str, path: str) -> Json:
-        read: Callable[[], Json] = lambda: self._sdk._request("GET", path).json()  # noqa: E731 - typed
-        return self._call(name, read, repeatable=True)
+    def _json(self, name: str, path: str, read: Callable[[Json], T]) -> T:
+        return self._call(
+            name, lambda: read(self._sdk._request("GET", path).json()), repeatable=True
+        )
 
     def _unless_missing(self, name: str, perform: Callable[[], object]) -> bool:
         try:
@@ -268,20 +263,20 @@ class ReplicateApi:
         return True
 
     def _call(self, name: str, perform: Callable[[], T], *, repeatable: bool) -> T:
-        with http.operation(
-            "replicate",
-            name,
-            repeatable=repeatable,
-            read_seconds=_TRANSFER_SECONDS,
-            max_bytes=_MAX_ANSWER_BYTES,
-            spare=self._spare,
-            slow_seconds=_SLOW_SECONDS.get(name, http.SLOW_SECONDS),
-            demand=limits.demand(name),
+        with (
+            http.operation(
+                "replicate",
+                name,
+                repeatable=repeatable,
+                read_seconds=_TRANSFER_SECONDS,
+                max_bytes=_MAX_ANSWER_BYTES,
+                spare=self._spare,
+                slow_seconds=_SLOW_SECONDS.get(name, http.SLOW_SECONDS),
+                demand=limits.demand(name),
+            ),
+            http.reading(),
         ):
-            try:
-                return perform()
-            except (ValueError, TypeError, KeyError) as err:  # not JSON, or without a field
-                raise http.unreadable(err) from err
+            return perform()
 
 
 def api() -> ReplicateApi:
@@ -349,6 +344,44 @@ def _refused(reply: http.HttpReply) -> Outcome:
         code="not_found" if reply.status == 404 else None,
         is_exhausted=reply.status == 402,
     )
+
+
+def _model(name: str, seen: Json, *, is_latest: bool) -> Model:
+    version = (seen.get("latest_version") or {}) if is_latest else seen
+    schemas = ((version.get("openapi_schema") or {}).get("components") or {}).get("schemas")
+    inputs = ((schemas or {}).get("Input") or {}).get("properties") or {}
+    source = next((each for each in _SOURCE_INPUTS if each in inputs), None)
+    target = next((each for each in _TARGET_INPUTS if each in inputs), None)
+    if source is None or target is None:
+        raise Permanent(
+            f"the model {name} has no inputs for a source picture and a target picture",
+            code="model_unsuitable",
+        )
+    return Model(http.text_at(version, "id"), source, target)
+
+
+def _file(seen: Json) -> Json:
+    return {"id": http.text_at(seen, "id"), "url": http.text_at(seen, "urls", "get")}
+
+
+def _carries(seen: Json, metadata: Json) -> bool:
+    theirs = seen.get("metadata")
+    return isinstance(theirs, dict) and all(theirs.get(name) == v for name, v in metadata.items())
+
+
+def _state(seen: Json) -> Json:
+    return {"id": http.text_at(seen, "id"), "status": http.text_at(seen, "status")}
+
+
+def _prediction(seen: Json) -> Json:
+    state = _state(seen)
+    is_ended = state["status"] in _ENDED or bool(seen.get("completed_at"))
+    return state | {
+        "is_running": not is_ended,
+        "output": http.bounded(seen.get("output")),
+        "error": http.bounded(seen.get("error")),
+        "predict_seconds": _predict_seconds(seen),
+    }
 
 
 def _predict_seconds(seen: Json) -> float:

@@ -165,10 +165,11 @@ class StripeApi:
             spare=self._spare,
         ):
             try:
-                result: Json = make(self._sdk.v1).to_dict()
+                with http.reading():
+                    return _object(make(self._sdk.v1).to_dict())
             except stripe.StripeError as err:
-                raise _outcome(err, repeatable=repeatable) from err
-        return result
+                with http.reading():
+                    raise _outcome(err, repeatable=repeatable) from err
 
 
 def api() -> StripeApi:
@@ -243,8 +244,8 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
     """
     import stripe
 
-    status, headers = err.http_status or 0, err.headers or {}
-    message = err.user_message or err.code or "no message"
+    status, headers, param = err.http_status or 0, err.headers or {}, getattr(err, "param", None)
+    message = http.quoted(str(err.user_message or err.code or "no message"))
     if isinstance(err, stripe.CardError):
         return _declined(err, message)
     is_conflict = isinstance(err, stripe.IdempotencyError) or status == 409
@@ -267,20 +268,44 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
         message,
         setting=SETTING,
         headers=headers,
-        code=err.code,
-        detail={"param": param} if (param := getattr(err, "param", None)) else None,
+        code=http.code_of(err.code),
+        detail={"param": param} if isinstance(param, str) else None,
     )
 
 
 def _declined(err: Any, message: str) -> Permanent:
     body = err.json_body if isinstance(err.json_body, dict) else {}
-    error = body.get("error") or {}
-    intent = error.get("payment_intent") or {}
-    detail = {
-        "payment_intent": intent.get("id") if isinstance(intent, dict) else None,
-        "decline_code": error.get("decline_code"),
+    told = {
+        "payment_intent": _code_at(body, "error", "payment_intent", "id"),
+        "decline_code": _code_at(body, "error", "decline_code"),
     }
-    return Permanent(message, code=err.code or "card_declined", detail=detail)
+    return Permanent(message, code=http.code_of(err.code) or "card_declined", detail=told)
+
+
+def _code_at(value: Any, *path: str) -> str | None:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return http.code_of(value)
+
+
+_WITHOUT_ID = frozenset(("balance", "cash_balance", "list", "login_link", "search_result"))
+
+
+def _object(answer: Any) -> Json:
+    """An answer that is what Stripe calls an object, or a list of them.
+
+    Raises an error that `http.reading` knows if it is nothing of the kind.
+    """
+    kind = http.text_at(http.bounded(answer), "object")
+    if kind not in _WITHOUT_ID:
+        http.text_at(answer, "id")
+    if kind in ("list", "search_result"):
+        for each in answer["data"]:
+            _object(each)
+        if not isinstance(answer["has_more"], bool):
+            raise ValueError("has_more")
+    found: Json = answer
+    return found
 
 
 def _carries(each: Json, metadata: Mapping[str, str]) -> bool:

@@ -6,9 +6,10 @@ https://vercel.com/docs/rest-api
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 from urllib.parse import quote
 
 from app.errors import Outcome, Permanent, Retryable
@@ -19,6 +20,8 @@ from app.settings import needed
 from tasks.vercel import limits
 from tasks.vercel.settings import VercelSettings
 
+T = TypeVar("T")
+
 SETTING = "VERCEL_TOKEN"
 COPY_MARKS = ("action", "originalDeploymentId")
 """Keys in the `meta` of a deployment that a person made from one of ours (redeploy, promote).
@@ -28,6 +31,7 @@ adopts or deletes it."""
 
 _PAGE = 100
 _MAX_PAGES = 20
+_MOST_CHARACTERS = 2_000
 _UPLOAD_SECONDS = 60.0
 _SLOW_SECONDS = 15.0
 """A call that sends something counts as slow after so long."""
@@ -47,24 +51,24 @@ class VercelApi:
             "x-vercel-digest": hashlib.sha1(data, usedforsecurity=False).hexdigest(),
         }
         with _passing("bad_request", "invalid_digest", "size_mismatch"):
-            self._request("files.upload", "POST", "/v2/files", headers=headers, body=data)
+            self._request("files.upload", "POST", "/v2/files", _any, headers=headers, body=data)
 
     def create_deployment(self, request: Json) -> Json:
         """Start a deployment of uploaded files: {id, url, status}."""
         with _passing("missing_files"):
-            made = self._request(
+            return self._request(
                 "deployments.create",
                 "POST",
                 "/v13/deployments",
+                _summary,
                 body=json.dumps(request).encode(),
                 params={"skipAutoDetectionConfirmation": "1", "forceNew": "1"},
                 repeatable=False,
             )
-        return _summary(made)
 
     def deployment(self, deployment: str) -> Json:
         """{id, url, status, error}; raises Permanent `not_found` if there is no such deployment."""
-        return _summary(self._request("deployments.get", "GET", _path(deployment)))
+        return self._request("deployments.get", "GET", _path(deployment), _summary)
 
     def deployments_with(self, reference: str, since: datetime) -> Iterator[Json]:
         """The deployments created since `since` whose `meta` has the `reference`, newest first."""
@@ -77,12 +81,15 @@ class VercelApi:
             "meta-reference": reference,
         }
         for _ in range(_MAX_PAGES):
-            page = self._request("deployments.list", "GET", "/v6/deployments", params=params)
-            for each in page["deployments"]:
-                if (each.get("meta") or {}).get("reference") == reference:
-                    yield _summary(each) | {"meta": each["meta"]}
-            until = (page.get("pagination") or {}).get("next")
-            if not until:
+            found, until = self._request(
+                "deployments.list",
+                "GET",
+                "/v6/deployments",
+                lambda page: _page(page, reference),
+                params=params,
+            )
+            yield from found
+            if until is None:
                 return
             params = params | {"until": until}
         raise Retryable(
@@ -92,7 +99,7 @@ class VercelApi:
     def delete_deployment(self, deployment: str) -> bool:
         """Remove a deployment and its page; return False if there is no such deployment."""
         try:
-            self._request("deployments.delete", "DELETE", _path(deployment))
+            self._request("deployments.delete", "DELETE", _path(deployment), _any)
         except Permanent as err:
             if err.code == "not_found":
                 return False
@@ -101,19 +108,21 @@ class VercelApi:
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""
-        self._request("probe", "GET", "/v6/deployments", params={"limit": 1})
+        self._request("probe", "GET", "/v6/deployments", _any, params={"limit": 1})
 
     def _request(
         self,
         name: str,
         method: str,
         path: str,
+        read: Callable[[Json], T],
         *,
         headers: dict[str, str] | None = None,
         body: bytes | None = None,
         params: dict[str, str | int] | None = None,
         repeatable: bool = True,
-    ) -> Json:
+    ) -> T:
+        """Make one call; what `read` makes of its answer, a JSON object."""
         team = {"teamId": self._settings.team_id} if self._settings.team_id else {}
         base = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         own = self._settings
@@ -138,7 +147,8 @@ class VercelApi:
             answer = reply.json() if reply.body else {}
             if not isinstance(answer, dict):
                 raise http.unreadable(ValueError("not a JSON object"))
-        return answer
+            with http.reading():
+                return read(answer)
 
 
 def api() -> VercelApi:
@@ -173,17 +183,33 @@ def _path(deployment: str) -> str:
     return f"/v13/deployments/{quote(deployment, safe='')}"
 
 
+def _any(seen: Json) -> Json:
+    return seen
+
+
+def _page(page: Json, reference: str) -> tuple[list[Json], int | None]:
+    """The deployments of a page whose `meta` has the reference, and where the next page begins."""
+    found = [
+        _summary(each) | {"meta": http.bounded(each["meta"])}
+        for each in page["deployments"]
+        if (each.get("meta") or {}).get("reference") == reference
+    ]
+    until = (page.get("pagination") or {}).get("next")
+    return found, None if until is None else int(until)
+
+
 def _summary(seen: Json) -> Json:
     """The fields of a deployment that the actions need: {id, url, status, error}.
 
     Vercel names the id and the status `id` and `readyState` in the answers to create and get, but
     `uid` and `state` in a list.
     """
+    url, error = seen.get("url"), seen.get("errorMessage") or seen.get("errorCode")
     return {
-        "id": seen.get("id") or seen["uid"],
-        "url": seen.get("url"),
-        "status": seen.get("readyState") or seen.get("state") or "QUEUED",
-        "error": seen.get("errorMessage") or seen.get("errorCode"),
+        "id": http.text_at(seen.get("id") or seen["uid"]),
+        "url": None if url is None else http.text_at(url),
+        "status": http.text_at(seen.get("readyState") or seen.get("state") or "QUEUED"),
+        "error": None if error is None else str(error)[:_MOST_CHARACTERS],
     }
 
 
