@@ -6,6 +6,9 @@ Prints one line of JSON when every port listens: the addresses and the settings 
 The variables SANDBOX_KEY (the control API's key; by default a random one) and SANDBOX_SEED are read
 from the environment, because every user of the machine can read a command line, and the vendors'
 secrets follow from the seed. By default the seed is a random one, which is kept in DIR.
+
+If the variable SANDBOX_STRIPE_REQUESTS names a file, each request to Stripe is written there as a
+line of JSON: {method, url, body, version, status}.
 """
 
 from __future__ import annotations

@@ -1,17 +1,20 @@
 """The sandbox as a test sees it: its map, faults, settings and books."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from tests.canaries import WATCHED
+from tests.sandbox.stripe.asked import faults_of_request
 
 Json = dict[str, Any]
 
@@ -85,9 +88,15 @@ class Vendors:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Vendors]:
-    """Start the sandbox on free ports and stop it."""
+    """Start the sandbox on free ports and stop it.
+
+    Raises AssertionError in the end if Stripe accepted a request that the types of its SDK do not
+    allow.
+    """
+    requests_of_stripe = folder / "requests_of_stripe"
     command = [sys.executable, "-m", "ops.sandbox", "--base-port", "0", "--state", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    noting = os.environ | {"SANDBOX_STRIPE_REQUESTS": str(requests_of_stripe)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=noting) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -99,3 +108,15 @@ def running(folder: Path) -> Iterator[Vendors]:
         finally:
             process.terminate()
             process.wait(timeout=10)
+    faults = [fault for line in _lines(requests_of_stripe) for fault in _faults(json.loads(line))]
+    assert not faults, "\n".join(sorted(set(faults))[:20])
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _faults(noted: Json) -> list[str]:
+    if noted["version"] is None or noted["status"] >= HTTPStatus.BAD_REQUEST:
+        return []
+    return faults_of_request(noted["method"], noted["url"], noted["body"])

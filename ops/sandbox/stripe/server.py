@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
@@ -93,6 +95,7 @@ class Stripe(Vendor):
         self.resources = [*catalogue(self.desk), *subscribed.resources, *billed.resources]
         self.resources += checkout(self.desk, subscribed.subscriptions)
         self.resources += connected(self.desk)
+        self._requests = os.environ.get("SANDBOX_STRIPE_REQUESTS")
         self._running: set[str] = set()
         self._window = Window()
         self._lock = threading.Lock()
@@ -170,6 +173,7 @@ class Stripe(Vendor):
 
     def finish(self, call: Call, response: Response) -> Response:
         """Add the request's id, the API version and the idempotency key of the request."""
+        self._note(call, response)
         headers = response.headers
         headers.setdefault("Request-Id", call.notes.get("request_id", ""))
         headers["Stripe-Version"] = call.request.headers.get("Stripe-Version", API_VERSION)
@@ -178,6 +182,21 @@ class Stripe(Vendor):
         if response.status_code == 401:
             headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
         return response
+
+    def _note(self, call: Call, response: Response) -> None:
+        """Write the request to the file that SANDBOX_STRIPE_REQUESTS names, as a line of JSON."""
+        if self._requests is None:
+            return
+        request = call.request
+        noted = {
+            "method": request.method,
+            "url": request.full_path,
+            "body": request.get_data(as_text=True),
+            "version": request.headers.get("Stripe-Version"),
+            "status": response.status_code,
+        }
+        with self._lock, Path(self._requests).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(noted) + "\n")
 
     def perform(self, call: Call, run: Callable[[], Response]) -> Response:
         """Run the handler once for each idempotency key; a repeat gets the stored response."""

@@ -11,6 +11,30 @@ from tests.sandbox.stripe.describe import FOLDER
 SHAPES = json.loads((FOLDER / "shapes.json").read_text())
 
 
+WITHOUT_SHAPE = {
+    "application": "only its id and its name are read, from accounts of the CLI",
+    "checkout.session.page": "what the page of a Checkout Session asks for; not of the API",
+    "list": "`data` and `has_more` of each page; its objects are compared",
+    "search_result": "as `list`",
+}
+"""The kinds that are replied and that `shapes.json` does not have, and why."""
+
+
+def unknown_kinds(value: Any) -> set[str]:
+    """Return the kinds of objects in a reply that are neither described nor known not to be."""
+    found: set[str] = set()
+    if isinstance(value, dict):
+        kind = value.get("object")
+        if isinstance(kind, str) and kind not in {*SHAPES["fields"], *WITHOUT_SHAPE}:
+            found.add(kind)
+        for each in value.values():
+            found |= unknown_kinds(each)
+    if isinstance(value, list):
+        for each in value:
+            found |= unknown_kinds(each)
+    return found
+
+
 def objects_in(value: Any) -> Iterator[dict[str, Any]]:
     """Return the objects of described kinds in a reply, however deep they are."""
     if isinstance(value, list):

@@ -1,25 +1,34 @@
-"""A client that compares each object in each reply with the description of its kind."""
+"""A client that compares each request and each object in each reply with Stripe's description."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 import stripe
 
 from tests.sandbox.running import Sandbox
-from tests.sandbox.stripe.checked import faults_of
+from tests.sandbox.stripe.asked import faults_of_request
+from tests.sandbox.stripe.checked import faults_of, unknown_kinds
 
 
 class CheckedClient(stripe.RequestsClient):
-    """Stripe's own HTTP client, which fails for a reply with a missing or unknown field."""
+    """Stripe's own HTTP client. It fails for a reply with a missing or unknown field, and if the
+    sandbox accepts a request that the SDK's types do not allow."""
 
-    def request(self, *given: Any, **named: Any) -> Any:
-        """Send a request, and check the reply."""
-        answer = super().request(*given, **named)
-        assert faults_of(json.loads(answer[0])) == []
+    def request(
+        self, method: str, url: str, headers: Any, post_data: Any = None, **named: Any
+    ) -> Any:
+        """Send a request, and check it and the reply."""
+        answer = super().request(method, url, headers, post_data, **named)
+        reply = json.loads(answer[0])
+        assert faults_of(reply) == []
+        assert unknown_kinds(reply) == set()
+        if answer[1] < HTTPStatus.BAD_REQUEST and "Stripe-Version" in headers:
+            assert faults_of_request(method, url, post_data or "") == []
         return answer
 
 

@@ -73,6 +73,11 @@ def read(call: Call, name: str, params: Json) -> Json:
     return _hash({key: each for key, each in params.items() if key != "expand"}, schema, "")
 
 
+def typed(given: Json, schema: Json) -> Json:
+    """Return parameters with their types by a schema; raises Stripe's errors, as `read` does."""
+    return _hash(given, schema, "")
+
+
 def _hash(given: Json, schema: Json, path: str) -> Json:
     known = {name.rstrip("!") for name in schema}
     surplus = [_inside(path, name) for name in given if name not in known]
