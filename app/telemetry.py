@@ -59,6 +59,11 @@ CALLS_NOT_MADE = Counter(
 CALLS_LIMITED = Counter(
     "playalter_calls_limited", "Calls that a platform refused because of a limit.", ["platform"]
 )
+CACHES = Counter(
+    "playalter_cache_answers",
+    "Answers of the caches: hit, miss, wait, late, large or away.",
+    ["cache", "level", "outcome"],
+)
 STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(
     "playalter_step_seconds",
@@ -83,6 +88,16 @@ def step_ended(action: str, outcome: str, seconds: float) -> None:
     count, histogram = _of_step(action, outcome)
     count.inc()
     histogram.observe(seconds)
+
+
+@lru_cache(maxsize=256)
+def _of_cache(cache: str, level: str, outcome: str) -> Counter:
+    return CACHES.labels(cache, level, outcome)
+
+
+def cache_answered(cache: str, level: str, outcome: str) -> None:
+    """Count one answer of a level of a cache (see `app.caching.use`)."""
+    _of_cache(cache, level, outcome).inc()
 
 
 def webhook_sent(outcome: str, seconds: float) -> None:

@@ -9,7 +9,7 @@ from celery import signals
 from celery.exceptions import Reject
 
 import tasks
-from app import garbage, settings, telemetry
+from app import caching, garbage, settings, telemetry
 from app.broker import unknown_actions
 from app.broker.celery import celery_app as make_app
 from app.broker.consumer import tell_presence
@@ -93,6 +93,7 @@ def _prepare_python(sender: Any, **_: Any) -> None:
     """Runs before the pool is forked: the processes of the pool share what is imported here."""
     circuits.share(settings.current().redis_url)
     limits.share(settings.current().redis_url)
+    caching.share(settings.current().redis_url, telemetry.cache_answered)
     import_sdks(sender.app.amqp.queues.consume_from)
     garbage.keep_what_is_imported()
     # A thread that waits for an answer releases the interpreter lock itself, so long intervals do

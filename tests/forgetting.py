@@ -1,6 +1,6 @@
 """Letting go of everything that this process made from other settings."""
 
-from app import clock, db, settings
+from app import caching, clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
 from app.outbound import circuits, limits
@@ -12,6 +12,7 @@ from chains.starting import dispatching
 
 def forget() -> None:
     """Close connections and empty the caches, whatever of them is there."""
+    caching.forget()
     limits.forget()
     circuits.forget()  # its thread may be telling of a change
     dispatching.forget()  # first: it may be admitting starts

@@ -7,15 +7,15 @@ https://replicate.com/docs/reference/http
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urljoin
 
+from app.caching import Cache, key_of
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
 from app.outbound.destinations import REFUSED
@@ -40,7 +40,8 @@ _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _TRANSFER_SECONDS = 60.0
 _SLOW_SECONDS = {"files.create": 30.0, "predictions.create": 10.0}
 """After how long a call counts as slow: one sends a file, one may start a model."""
-_MODEL_SECONDS = 600.0
+_MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
+"""What `ReplicateApi.model` has read. A new version of a model is used within ten minutes."""
 _MOST_PREDICT_SECONDS = 7 * 86_400.0
 """A prediction that says that it ran for longer has not measured it."""
 _MAX_PAGES = 20
@@ -66,18 +67,15 @@ class ReplicateApi:
         self._settings = settings
         self._sdk = _sdk(settings)
         self._spare = spare(SETTING, settings.api_token, settings.api_token_old)
-        self._models: dict[str, tuple[float, Model]] = {}
 
     def model(self, name: str) -> Model:
         """The model `owner/name:version`, or the latest version of `owner/name`.
 
-        It is read from Replicate, and kept for 10 minutes.
+        It is read from Replicate by one process for all, and kept for 5 to 10 minutes.
         """
-        known = self._models.get(name)
-        if known is None or known[0] < time.monotonic():
-            known = (time.monotonic() + _MODEL_SECONDS, self._read_model(name))
-            self._models[name] = known
-        return known[1]
+        # A private model is known to its account only.
+        key = key_of(self._settings.base_url, self._token, name)
+        return Model(**_MODELS.get(key, lambda: asdict(self._read_model(name))))
 
     def upload(self, data: bytes, filename: str, content_type: str, metadata: Json) -> Json:
         """Upload a file, which Replicate keeps for a day: {id, url}; its url is unique."""

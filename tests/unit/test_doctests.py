@@ -7,6 +7,7 @@ import pytest
 
 from app import cards, clock, keys, payload, valkey
 from app.broker import links
+from app.caching import two_levels
 from app.engine import retry
 from app.files import mentions, orientation
 from app.money import currencies, facts
@@ -51,6 +52,7 @@ MODULES = (
     retry,
     stated_waits,
     svg,
+    two_levels,
     valkey,
     waits,
 )
