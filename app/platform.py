@@ -173,6 +173,24 @@ class Authentication:
 Ceiling = Callable[[Any], int]
 """Takes the input of an action; returns the most that one attempt may cost, in micro-USD."""
 
+
+@dataclass(frozen=True)
+class Reuse:
+    """How a step may take the result of an equal request of the user (see app/engine/reuse.py).
+
+    `request(call, input)` is what decides the result: the input without ids and keys, files by
+    their digest, the version of the model, and the text around a prompt. `seconds(input)` is how
+    old a result may be; 0: none is taken, and none is made for others. For `making_seconds` at most
+    a step waits for another. `adopt(call, output)` gives the step files of its own, and returns its
+    output; it raises Permanent `artifact_missing` if one is gone.
+    """
+
+    request: Callable[[Any, Any], Json]
+    seconds: Callable[[Any], float]
+    making_seconds: float
+    adopt: Callable[[Any, Json], Json] | None = None
+
+
 Names = Callable[[str, Json], Made]
 """Takes (operation, response). It must not raise, because the effect has been made already."""
 
@@ -196,6 +214,7 @@ class Action:
       web process calls it, so it must be quick and import no SDK. Raises an Outcome.
     - `contract_of` reads the contract of a call from its request, or from the step's input. An
       action has it if the author of a definition chooses the effect for each step.
+    - `reuse` says when a step may take the result of another.
     """
 
     name: str
@@ -216,6 +235,7 @@ class Action:
     example: Json | None = None
     contract_of: Callable[[Json], Contract] | None = None
     authentication: Callable[[str], Authentication] | None = None
+    reuse: Reuse | None = None
 
     def contract(self, request: Json) -> Contract:
         """The contract of a call with this request."""

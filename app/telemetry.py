@@ -61,8 +61,13 @@ CALLS_LIMITED = Counter(
 )
 CACHES = Counter(
     "playalter_cache_answers",
-    "Answers of the caches: hit, miss, wait, late, large or away.",
+    "Answers of the caches: hit, miss, wait, late, large, away, alone or gone.",
     ["cache", "level", "outcome"],
+)
+COST_SAVED = Counter(
+    "playalter_saved_micro_usd",
+    "What the results had cost that other steps have taken, in micro-USD.",
+    ["action"],
 )
 STEPS = Counter("playalter_steps", "Attempts of steps, by outcome.", ["action", "outcome"])
 STEP_SECONDS = Histogram(

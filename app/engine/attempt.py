@@ -19,6 +19,7 @@ from app.engine.moves import Moves, Result, at_vendor, ended, finish_of
 from app.engine.prepared import Prepared
 from app.engine.releases import leave_if_other
 from app.engine.reserving import reserve
+from app.engine.reuse import reused
 from app.errors import NotServed, Permanent, Unknown
 from app.keys import step_of
 from app.outbound.http import HttpCall, exchange_scope
@@ -137,6 +138,10 @@ def _run(call: Call, prepared: Prepared) -> Any:
     # reserved.
     call.write_off_lost()
     given = _fitting_input(action, prepared)
+    if action.reuse is not None:
+        output = reused(call, given)
+        if output is not None:
+            return output
     reserve(claim, action, given)
     return action.run(call, given)
 

@@ -95,24 +95,15 @@ class Artifacts:
 
     def read(self, artifact_id: UUID | str) -> Blob:
         """Read an artifact. Raises Permanent if it is erased, damaged or not this user's."""
-        row = _find(_uuid(artifact_id), self.user_id)
-        if row is None or row["erased_at"] is not None:
-            raise Permanent(f"there is no artifact {artifact_id}", code="artifact_missing")
+        row = self._present(artifact_id)
         try:
             data = storage().read(row["storage_key"])
         except NotFound as err:
             raise Permanent(f"artifact {artifact_id} has no file", code="artifact_missing") from err
         if hashlib.sha256(data).hexdigest() != row["sha256"]:
             raise Permanent(f"artifact {artifact_id} is damaged on disk", code="artifact_damaged")
-        return Blob(
-            id=row["id"],
-            data=data,
-            content_type=row["content_type"],
-            sha256=row["sha256"],
-            width=row["width"],
-            height=row["height"],
-            name=row["name"],
-        )
+        about = {name: row[name] for name in ("id", "content_type", "sha256", "name")}
+        return Blob(data=data, width=row["width"], height=row["height"], **about)
 
     def write(
         self, name: str, data: bytes, content_type: str, *, vendor_sha256: str | None = None
@@ -125,14 +116,40 @@ class Artifacts:
         has a result of its own. Raises Permanent if an image cannot be decoded or the artifact was
         erased, Fenced if the step's claim is lost.
         """
-        distinct = f"{self.workflow_id}/{self.step_key}/{self.generation}/{name}"
+        return self._kept(name, data, content_type, vendor_sha256, None)
+
+    def _kept(
+        self, name: str, data: bytes, content_type: str, vendor_sha256: str | None, of: Blob | None
+    ) -> Json:
+        # The step's own result, if it has to make one after all, is not taken for the copy.
+        last = name if of is None else f"{name} of {of.id}"
+        distinct = f"{self.workflow_id}/{self.step_key}/{self.generation}/{last}"
         artifact_id = uuid5(_NAMESPACE, distinct)
         known = _find(artifact_id, self.user_id)
         if known is None:
-            known = self._write(artifact_id, name, data, content_type, vendor_sha256)
+            known = self._write(artifact_id, name, data, content_type, vendor_sha256, of=of)
         if known["erased_at"] is not None:
             raise Permanent(f"artifact {name} was erased", code="artifact_erased")
         return self._described(known)
+
+    def digest(self, artifact_id: UUID | str) -> str:
+        """The SHA-256 of an artifact's content. Raises Permanent if it is erased or not this
+        user's."""
+        return str(self._present(artifact_id)["sha256"])
+
+    def copy(self, artifact_id: UUID | str, *, vendor_sha256: str | None) -> Json:
+        """Keep the content of another result of the user as a result of this step, as `write` does.
+
+        Raises Permanent if the other is erased or damaged, Fenced if the step's claim is lost.
+        """
+        blob = self.read(artifact_id)
+        return self._kept(blob.name, blob.data, blob.content_type, vendor_sha256, blob)
+
+    def _present(self, artifact_id: UUID | str) -> RowMapping:
+        row = _find(_uuid(artifact_id), self.user_id)
+        if row is None or row["erased_at"] is not None:
+            raise Permanent(f"there is no artifact {artifact_id}", code="artifact_missing")
+        return row
 
     def keep_answer(self, text: str) -> UUID:
         """Keep a platform's answer that is too large for its record, and return the artifact's id.
@@ -186,8 +203,11 @@ class Artifacts:
         vendor_sha256: str | None,
         *,
         is_result: bool = True,
+        of: Blob | None = None,
     ) -> RowMapping:
-        picture = _clean_result(data) if content_type.startswith("image/") else None
+        # What is copied was cleaned when it was stored.
+        is_cleaned = of is None and content_type.startswith("image/")
+        picture = _clean_result(data) if is_cleaned else of
         data = picture.data if picture else data
         values = _values(artifact_id, self.user_id, name, data) | {
             **_home(WorkflowRow, self.workflow_id),

@@ -25,7 +25,11 @@ WAITS_FOR_WORKER = frozenset(
 """The codes of errors that say why a step waits for another worker."""
 WAITS_FOR_BUDGET = "waits_for_budget"
 """The code of the error of a step that waits for what other steps have reserved."""
-_REASONS_TO_WAIT = frozenset({*WAITS_FOR_WORKER, WAITS_FOR_BUDGET, WAITS_FOR_SHARE})
+WAITS_FOR_RESULT = "waits_for_result"
+"""The code of the error of a step that waits for the result of an equal request."""
+_REASONS_TO_WAIT = frozenset(
+    {*WAITS_FOR_WORKER, WAITS_FOR_BUDGET, WAITS_FOR_RESULT, WAITS_FOR_SHARE}
+)
 _REASONS_OF_NO_WORKER = frozenset({None, *WAITS_FOR_WORKER})
 
 _TYPES = "uuid, uuid, boolean, text, bigint, float8, bigint"

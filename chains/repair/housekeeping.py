@@ -17,6 +17,7 @@ from chains.firing.trimming import trim_runs
 from chains.money import reconciling
 from chains.retention import job
 from chains.webhooks import endpoints
+from tasks.reuse import LONGEST
 
 log = structlog.get_logger()
 
@@ -33,6 +34,7 @@ JOBS = {
     "forget_webhooks": ("control.forget_webhooks", CLEANUP_SECONDS),
     "clean_flow": ("control.clean_flow", CLEANUP_SECONDS),
     "clean_starts": ("control.clean_starts", CLEANUP_SECONDS),
+    "clean_results": ("control.clean_results", CLEANUP_SECONDS),
     "archive": ("control.archive", ARCHIVE_SECONDS),
     "reconcile_money": ("control.reconcile_money", CLEANUP_SECONDS),
 }
@@ -153,6 +155,19 @@ def clean_starts() -> Json:
     return {"deleted": deleted}
 
 
+def clean_results() -> Json:
+    """Forget which steps have made results that no step takes any more. Returns how many."""
+    deleted, now = 0, _DELETED_AT_ONCE
+    until = time.monotonic() + _CLEANING_SECONDS
+    while now >= _DELETED_AT_ONCE and time.monotonic() < until:
+        row = db.row("SELECT clear_results_v1(%s, %s) AS number", (LONGEST, _DELETED_AT_ONCE))
+        assert row is not None
+        now = row["number"]
+        deleted += now
+    log.info("housekeeping.results_forgotten", count=deleted)
+    return {"deleted": deleted}
+
+
 def forget_webhooks() -> Json:
     """Delete old webhook messages and attempts. Returns how many rows it has deleted."""
     deleted = endpoints.forget()
@@ -203,6 +218,7 @@ def register(app: Celery) -> None:
         ("control.forget_webhooks", forget_webhooks),
         ("control.clean_flow", clean_flow),
         ("control.clean_starts", clean_starts),
+        ("control.clean_results", clean_results),
         ("control.archive", archive),
         ("control.reconcile_money", reconcile_money),
     ):

@@ -189,11 +189,14 @@ def _steps(connection: Connection, workflow_id: UUID) -> list[StoredStep]:
 
 
 def _with_effects(connection: Connection, workflow_id: UUID) -> set[str]:
-    """The keys of the steps with an intent (a recorded call) that may have had an effect."""
+    """The keys of the steps that may have had an effect: with an intent (a recorded call), or with
+    a file, which a step also has that took the result of another."""
     rows = connection.execute(
         text(
             "SELECT DISTINCT step_key FROM intents WHERE workflow_id = :id"
             " AND resolution IS DISTINCT FROM 'never'"
+            " UNION SELECT step_key FROM artifacts"
+            " WHERE workflow_id = :id AND step_key IS NOT NULL AND erased_at IS NULL"
         ),
         {"id": workflow_id},
     )

@@ -171,6 +171,9 @@ def describe(box: Box) -> Json:
         # The sandbox limits only what a test tells it to, so that the vendors' own limits would
         # only slow its clients down.
         **dict.fromkeys(LIMITS, "0"),
+        # Its clients count its calls. A step that reuses a result says so.
+        "OPENAI_CACHE_SECONDS": "0",
+        "REPLICATE_CACHE_SECONDS": "0",
         "N8N_BASE_URL": urls["n8n"],
         # Addresses on loopback that are not in a setting but in answers and definitions.
         "OUTBOUND_ALLOWED": ",".join(urls[each].removeprefix("http://") for each in _NAMED),

@@ -4,13 +4,14 @@ from pydantic import Field
 
 from app.engine.call import Call
 from app.errors import Permanent
-from app.platform import ActionInput, ActionOutput, Effect, Json, action
+from app.platform import ActionOutput, Effect, Json, Reuse, action
 from app.tariffs import current
 from app.tariffs.book import Cost
 from app.tariffs.rows import ANY_TIER
 from tasks import tariffs
 from tasks.openai.client import OpenAIApi, api
 from tasks.openai.settings import OpenAISettings
+from tasks.reuse import Reusable, age_seconds
 
 _MAX_BRIEF = 8000
 _MAX_TOKENS = (300, 2_400, 19_200)
@@ -23,7 +24,7 @@ _SYSTEM = (
 )
 
 
-class ModerateInput(ActionInput):
+class ModerateInput(Reusable):
     """The text to check."""
 
     brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
@@ -56,9 +57,17 @@ class Moderation(ActionOutput):
 
 
 moderate.describe(output=Moderation, example={"brief": "A circus in the rain"})
+moderate.reuse = Reuse(
+    request=lambda _, given: {
+        "model": OpenAISettings.current().moderation_model,
+        "brief": given.brief,
+    },
+    seconds=lambda given: age_seconds(given, OpenAISettings.current().cache_seconds),
+    making_seconds=60.0,
+)
 
 
-class CaptionInput(ActionInput):
+class CaptionInput(Reusable):
     """The brief that the caption is for, and optionally the caption's style."""
 
     brief: str = Field(min_length=1, max_length=_MAX_BRIEF)
@@ -92,6 +101,17 @@ class Caption(ActionOutput):
 
 
 caption.describe(output=Caption, example={"brief": "A circus in the rain", "style": "dry"})
+caption.reuse = Reuse(
+    request=lambda _, given: {
+        "model": OpenAISettings.current().caption_model,
+        "system": _SYSTEM,
+        "user": _user(given),
+        "max_tokens": list(_MAX_TOKENS),
+    },
+    # The model makes the caption up, and whoever asks twice mostly wants another one.
+    seconds=lambda given: age_seconds(given, 0.0),
+    making_seconds=120.0,
+)
 
 
 @caption.costs_at_most

@@ -4,6 +4,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import HttpUrl, PlatformSettings
+from tasks.reuse import LONGEST
 from tasks.signatures import StandardSecret
 
 
@@ -19,6 +20,9 @@ class OpenAISettings(PlatformSettings):
     webhook_secret_old: StandardSecret = SecretStr("")
     caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"
+    cache_seconds: float = Field(default=3600.0, ge=0, le=LONGEST)
+    """How old the judgement of an equal brief may be that a step takes; 0: none is taken. A step's
+    own `cache` comes first."""
     limit_requests: float = Field(default=500.0, ge=0)
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)

@@ -15,7 +15,6 @@ from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
 from app.files import provenance
 from app.platform import (
-    ActionInput,
     ActionOutput,
     CannotTell,
     Effect,
@@ -25,6 +24,7 @@ from app.platform import (
     LookupAnswer,
     Made,
     Never,
+    Reuse,
     Undo,
     action,
 )
@@ -34,6 +34,7 @@ from tasks import tariffs
 from tasks.replicate import outputs
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
+from tasks.reuse import Reusable, age_seconds
 from tasks.signatures import text_at
 
 _DONE = ("succeeded", "skipped", "compensated")
@@ -41,7 +42,7 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
 
 
-class PredictInput(ActionInput):
+class PredictInput(Reusable):
     """The face of artifact `source` is put into artifact `target`; both are ids of artifacts.
 
     `model` is `owner/name` or `owner/name:version`; without it the configured model is used.
@@ -120,6 +121,28 @@ predict.describe(
         "source": "01890a5d-ac96-774b-bcce-b302099a8057",
         "target": "01890a5d-ac96-774b-bcce-b302099a8058",
     },
+)
+
+
+def _equal_request(call: Call, given: PredictInput) -> Json:
+    model = api().model(_model(given.model))
+    digests = {role: call.artifacts.digest(getattr(given, role)) for role in ("source", "target")}
+    return {"version": model.version, "mark": provenance.DIGITAL_SOURCE_TYPE, **digests}
+
+
+def _adopted(call: Call, output: Json) -> Json:
+    picture = output["picture"]
+    return output | {
+        "picture": call.artifacts.copy(picture["id"], vendor_sha256=picture["vendor_sha256"])
+    }
+
+
+predict.reuse = Reuse(
+    request=_equal_request,
+    # The picture follows from the two others, so an equal request has an equal result.
+    seconds=lambda given: age_seconds(given, ReplicateSettings.current().cache_seconds),
+    making_seconds=600.0,
+    adopt=_adopted,
 )
 
 

@@ -4,6 +4,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import HttpUrl, PlatformSettings
+from tasks.reuse import LONGEST
 from tasks.signatures import StandardSecret
 
 
@@ -23,6 +24,9 @@ class ReplicateSettings(PlatformSettings):
     webhook_secret: StandardSecret = SecretStr("")
     webhook_secret_old: StandardSecret = SecretStr("")
     face_swap_model: str = "playalter-sandbox/face-swap"
+    cache_seconds: float = Field(default=86_400.0, ge=0, le=LONGEST)
+    """How old the result of an equal request may be that a step takes; 0: none is taken. A step's
+    own `cache` comes first."""
     poll_seconds: float = Field(default=120.0, gt=0)
     hardware: str = "gpu-l40s"
     ceiling_seconds: float = Field(default=60.0, gt=0)

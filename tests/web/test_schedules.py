@@ -345,6 +345,7 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
         ("system", "archive"),
         ("system", "clean_events_in"),
         ("system", "clean_flow"),
+        ("system", "clean_results"),
         ("system", "clean_schedules"),
         ("system", "clean_starts"),
         ("system", "clean_uploads"),

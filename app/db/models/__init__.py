@@ -63,7 +63,7 @@ from app.db.models.platforms import (
     WebhookDelivery,
 )
 from app.db.models.prices import PriceGap, PriceRow
-from app.db.models.record import EventRow, IntentRow, PlatformObject, WatchedWorkflow
+from app.db.models.record import EventRow, IntentRow, KnownResult, PlatformObject, WatchedWorkflow
 from app.db.models.schedules import (
     OVERLAPS,
     RUN_KINDS,
@@ -148,6 +148,7 @@ __all__ = [
     "IncomingEvent",
     "IntentRow",
     "JobResult",
+    "KnownResult",
     "LaneEntryRow",
     "LaneRow",
     "LedgerDay",

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ForeignKey,
     Index,
     Integer,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
@@ -48,6 +50,24 @@ class IntentRow(Base):
             postgresql_using="hash",
             postgresql_where=text("effect_address IS NOT NULL"),
         ),
+    )
+
+
+class KnownResult(Base):
+    """Which step has made the result of a request to a platform, or makes it now."""
+
+    __tablename__ = "known_results"
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    request_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    workflow_id: Mapped[UUID]
+    generation: Mapped[int]
+    step_key: Mapped[str]
+    claimed_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    __table_args__ = (
+        UniqueConstraint("workflow_id", "step_key", name="known_results_once"),
+        Index("known_results_by_age", "claimed_at", postgresql_using="brin"),
     )
 
 

@@ -44,6 +44,7 @@ def test_celerys_own_entries_are_still_published(beat: Any) -> None:
     jobs = {
         *("probe_platforms", "clean_uploads", "clean_schedules", "clean_events_in"),
         *("clean_flow", "forget_webhooks", "clean_starts", "archive", "reconcile_money"),
+        "clean_results",
     }
     assert jobs == set(beat.schedule)
     for entry in beat.schedule.values():

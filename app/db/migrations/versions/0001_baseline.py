@@ -42,6 +42,7 @@ _TABLES = (
     "flow_costs",
     "intents",
     "platform_objects",
+    "known_results",
     "ledger_entries",
     "ledger_lines",
     "ledger_differences",

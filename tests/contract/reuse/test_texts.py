@@ -1,0 +1,160 @@
+"""A text is paid once, if the step's author says so; nobody gets what another user has paid for."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+import pytest
+
+from app import db
+from app.identity import keys
+from chains.commands.command import caller_of
+from chains.commands.fork import fork
+from tests.contract.reuse.asking import BRIEF, caption, carry, ended, reuses, run_at
+from tests.contract.vendors import Vendors
+from tests.forked import forked
+from tests.integration.conftest import Kernel
+from tests.integration.driving import drive, run
+
+
+def test_an_equal_request_gets_the_known_result_for_nothing_and_says_so(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    first, second = ended(kernel, caption()), ended(kernel, caption())
+    assert vendors.count("captions") == 1
+    made, taken = kernel.step(first, "write"), kernel.step(second, "write")
+    assert (taken["status"], taken["output"]) == ("succeeded", made["output"])
+    assert (taken["cost"], kernel.workflow(second)["spent"]) == (None, 0)
+    assert made["cost"] > 0
+    assert reuses(kernel, first) == []
+    assert reuses(kernel, second) == [
+        {"workflow": str(first), "from": "write", "saved": made["cost"]}
+    ]
+    assert db.rows("SELECT 1 FROM intents WHERE workflow_id = %s", (second,)) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"cache": False}, {"cache": None}, {"brief": "A circus in the snow"}, {"style": "dry"}],
+)
+def test_another_request_or_one_that_wants_its_own_result_is_made(
+    kernel: Kernel, vendors: Vendors, other: dict[str, object]
+) -> None:
+    ended(kernel, caption())
+    assert reuses(kernel, ended(kernel, caption(**other))) == []
+    assert vendors.count("captions") == 2
+
+
+def test_nobody_gets_what_another_user_has_paid_for(kernel: Kernel, vendors: Vendors) -> None:
+    ended(kernel, caption())
+    bob, _ = keys.create_key("bob@example.com")
+    assert reuses(kernel, ended(Kernel(bob), caption())) == []
+    assert vendors.count("captions") == 2
+
+
+def test_a_result_is_as_old_as_the_author_allows(kernel: Kernel, vendors: Vendors) -> None:
+    ended(kernel, caption())
+    db.rows("UPDATE steps SET finished_at = finished_at - interval '70 s' RETURNING 1", ())
+    assert len(reuses(kernel, ended(kernel, caption(cache=80)))) == 1
+    assert reuses(kernel, ended(kernel, caption(cache=60))) == []
+    assert len(reuses(kernel, ended(kernel, caption(cache=60)))) == 1
+    assert vendors.count("captions") == 2
+
+
+def test_a_refusal_is_asked_again(kernel: Kernel, vendors: Vendors) -> None:
+    refused = {"brief": "How to build a bomb", "cache": True}
+    node = {"step": "check", "action": "openai.moderate", "with": refused}
+    for _ in range(2):
+        assert kernel.step(ended(kernel, node), "check")["error_code"] == "brief_refused"
+    judged = {**node, "with": {"brief": BRIEF, "cache": True}}
+    assert [len(reuses(kernel, ended(kernel, judged))) for _ in range(2)] == [0, 1]
+
+
+def test_a_fork_pays_anew_and_its_result_is_the_known_one(kernel: Kernel, vendors: Vendors) -> None:
+    first = ended(kernel, caption())
+    anew = fork(caller_of(kernel.user_id), first, from_step="write").id
+    carry(kernel, anew)
+    assert (vendors.count("captions"), reuses(kernel, anew)) == (2, [])
+    (taken,) = reuses(kernel, ended(kernel, caption()))
+    assert taken["workflow"] == str(anew)
+
+
+def test_a_step_that_was_started_anew_by_new_keys_pays_anew(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    ended(kernel, caption())
+    second = kernel.start(kernel.register(caption()))
+    db.rows("UPDATE steps SET generation = 1 WHERE workflow_id = %s RETURNING 1", (second,))
+    carry(kernel, second)
+    assert (vendors.count("captions"), reuses(kernel, second)) == (2, [])
+
+
+def test_what_a_person_has_stated_and_what_is_undone_is_not_reused(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    ended(kernel, caption())
+    db.rows("UPDATE steps SET resolved_output = output RETURNING 1", ())
+    assert reuses(kernel, ended(kernel, caption())) == []
+    db.rows("UPDATE steps SET status = 'compensated' RETURNING 1", ())
+    assert reuses(kernel, ended(kernel, caption())) == []
+    assert vendors.count("captions") == 3
+
+
+def test_a_step_waits_for_another_without_a_worker_and_then_takes_its_result(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    first, second = _making(kernel)
+    assert run(second, "write", "openai.caption")
+    waiting = kernel.step(second, "write")
+    assert (waiting["status"], waiting["error_code"]) == ("pending", "waits_for_result")
+    assert (waiting["tries"], vendors.count("captions")) == (0, 1)
+    db.rows("UPDATE steps SET status = 'pending' WHERE status = 'running' RETURNING 1", ())
+    carry(kernel, first, second)
+    assert (len(reuses(kernel, second)), vendors.count("captions")) == (1, 2)
+    assert kernel.step(second, "write")["error_code"] is None
+
+
+def _making(kernel: Kernel) -> tuple[UUID, UUID]:
+    """Two workflows that want the same caption, of which the first makes it now, after it was
+    forgotten who had made it before."""
+    ended(kernel, caption())
+    first, second = (kernel.start(kernel.register(caption())) for _ in range(2))
+    db.row("UPDATE known_results SET workflow_id = %s RETURNING 1", (first,))
+    kernel.claim(first, "write")
+    return first, second
+
+
+@pytest.mark.parametrize("how", ["its time is over", "it has failed", "it is paused"])
+def test_a_step_whose_maker_does_not_come_to_an_end_makes_the_result(
+    kernel: Kernel, vendors: Vendors, how: str
+) -> None:
+    first, second = _making(kernel)
+    change = {
+        "its time is over": "UPDATE known_results SET claimed_at = claimed_at - interval '121 s'",
+        "it has failed": f"UPDATE steps SET status = 'failed' WHERE workflow_id = '{first}'",
+        "it is paused": f"UPDATE workflows SET paused_at = now() WHERE id = '{first}'",
+    }[how]
+    db.rows(f"{change} RETURNING 1", ())
+    carry(kernel, second)
+    assert (reuses(kernel, second), vendors.count("captions")) == ([], 2)
+    row = db.row("SELECT workflow_id FROM known_results", ())
+    assert row == {"workflow_id": second}
+
+
+@pytest.mark.parametrize("processes", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_of_processes_that_make_one_request_at_once_one_pays(
+    kernel: Kernel, vendors: Vendors, processes: int
+) -> None:
+    name = kernel.register(caption())
+    workflows = [kernel.start(name) for _ in range(processes)]
+    begin = time.time() + 2 + processes / 4
+    with ThreadPoolExecutor(processes) as pool:
+        asked = [pool.submit(forked, run_at, begin, str(each)) for each in workflows]
+        said = [each.result() for each in asked]
+    assert [each.stdout for each in said] == ["True"] * processes, said[0].stderr
+    carry(kernel, *workflows)
+    assert vendors.count("captions") == 1
+    assert sum(len(reuses(kernel, each)) for each in workflows) == processes - 1
+    outputs = [kernel.step(each, "write")["output"] for each in workflows]
+    assert outputs == outputs[:1] * processes
+    assert drive() == []
