@@ -40,6 +40,7 @@ from web.api import (
 from web.archive import api as archive
 from web.auth import SECURITY_SCHEMES
 from web.bodies import MAX_JSON_BYTES, JsonProvider, StrictRequest
+from web.conditional import keep
 from web.files import files
 from web.hooks import hooks
 from web.incoming import events, sources, triggers
@@ -171,13 +172,12 @@ def _end(response: Response) -> Response:
     seconds = time.monotonic() - kept.started
     route = request.url_rule.rule if request.url_rule else "unknown"
     method = request.method if request.method in _METHODS else "other"
+    keep(route, request, response)
     telemetry.answered(method, route, response.status_code, seconds)
     headers.add("X-Request-ID", kept.request_id)
     headers.add("X-Content-Type-Options", "nosniff")
     if route.startswith(_DOCUMENTS):
         headers["Content-Security-Policy"] = _DOCUMENTS_POLICY
-    elif "Cache-Control" not in headers:
-        headers.add("Cache-Control", "no-store")
     if _LOGGED.isEnabledFor(logging.INFO):
         log.info(
             "request",
