@@ -150,6 +150,8 @@ class Settings(BaseSettings):
     web_small_body_seconds: float = Field(default=10.0, gt=0)
     web_slot_seconds: float = Field(default=15.0, gt=0)
     """The longest wait of a large body for a thread that may read it."""
+    web_list_seconds: float = Field(default=1.0, ge=0, le=5)
+    """For how long a list or a count is remembered for whoever asks again; 0: not at all."""
     web_grace_seconds: float = Field(default=10.0, gt=0)
     """How far a large body may be behind `web_least_rate`, bytes a second."""
     web_least_rate: int = Field(default=16_384, ge=1)

@@ -18,7 +18,7 @@ from flask_openapi.openapi import OpenAPI
 from werkzeug.routing import MapAdapter
 
 import tasks
-from app import telemetry
+from app import caching, telemetry
 from app.settings import Settings, current
 from web import errors, targets
 from web.api import (
@@ -47,6 +47,7 @@ from web.incoming import events, sources, triggers
 from web.money import api as money
 from web.operations import operations
 from web.pages import REDOC, pages
+from web.remembered import note_write, remembering
 from web.schemas.problems import Problem
 from web.shares import shares
 from web.watching import Watch
@@ -90,7 +91,7 @@ def create_app(settings: Settings) -> OpenAPI:
 def configure(app: OpenAPI, settings: Settings) -> None:
     """Give the application its settings, with nothing counted or watched yet."""
     app.extensions["settings"] = settings
-    app.extensions |= shares(settings)
+    app.extensions |= shares(settings) | remembering(settings)
     app.extensions["watch"] = Watch()
 
 
@@ -151,6 +152,7 @@ def create_app_from_environment() -> OpenAPI:
     """Create the application of a server process: read its settings and configure its logs."""
     settings = current()
     tasks.check()
+    caching.share(settings.redis_url, telemetry.cache_answered)
     telemetry.configure_logs(settings)
     return create_app(settings)
 
@@ -173,6 +175,7 @@ def _end(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "unknown"
     method = request.method if request.method in _METHODS else "other"
     keep(route, request, response)
+    note_write()
     telemetry.answered(method, route, response.status_code, seconds)
     headers.add("X-Request-ID", kept.request_id)
     headers.add("X-Content-Type-Options", "nosniff")

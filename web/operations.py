@@ -26,6 +26,7 @@ from chains.dispatch import queue_lengths
 from chains.schedules.zones import tzdata_version
 from tasks.queues import queues
 from web.errors import RETRY_SECONDS
+from web.remembered import counted
 
 READY_SECONDS = 2.0
 _STORE_SECONDS = 1.5
@@ -105,7 +106,7 @@ class Gauge(Collector):
         """One sample per value; no samples while PostgreSQL is unreachable."""
         family = GaugeMetricFamily(self._name, self._help, labels=[self._label])
         try:
-            numbers = self._read()
+            numbers = counted(self._name, lambda: dict(self._read()))
         except Exception as err:  # noqa: BLE001 # the scrape still shows all other metrics
             log.warning("a gauge cannot be read", gauge=self._name, error=str(err))
             return []

@@ -54,15 +54,18 @@ class Cache:
         own_seconds: float,
         make_seconds: float = 30.0,
         wait_seconds: float = 5.0,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         """A value lives `seconds` in Valkey, and `own_seconds` in each process that has read it,
-        where nobody else can change it: the sum is how old a value may be.
+        where nobody else can change it: the sum is how old a value may be. With 0 `seconds` it is
+        not shared. Only then may `most_bytes` of one value be raised.
 
         The right to make a value ends after `make_seconds`, whatever became of its holder.
         """
         self._name = name
         self._seconds, self._make_seconds = seconds, make_seconds
-        self._wait_seconds = wait_seconds
+        self._wait_seconds, self._most_bytes = wait_seconds, most_bytes
+        assert not seconds or most_bytes <= MOST_BYTES
         self._own_seconds = own_seconds
         self.clear()
         use.caches.add(self)
@@ -119,7 +122,7 @@ class Cache:
                     del self._flights[key]
 
     def _shared_value(self, key: str, make: Callable[[], Any], until: float) -> Any:
-        shared, token = use.shared, token_hex(8)
+        shared, token = use.shared if self._seconds else None, token_hex(8)
         if shared is None:
             return self._made(key, make, None, token)
         place, pauses, has_waited = f"{self._name}:{key}", iter(_PAUSES), False
@@ -149,8 +152,8 @@ class Cache:
                 shared.leave(place, token)
             raise
         use.count(self._name, "process" if shared is None else "valkey", "miss")
-        if len(text) > MOST_BYTES:
-            use.count(self._name, "valkey", "large")
+        if len(text) > self._most_bytes:
+            use.count(self._name, "process", "large")
             if shared is not None:
                 shared.leave(place, token)
             return json.loads(text)

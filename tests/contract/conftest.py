@@ -23,6 +23,7 @@ OURS = {
     "KEY_PEPPER": "the pepper of tests",
     "LINK_SECRET": "the secret of the links of tests",
     "PUBLIC_BASE_URL": "http://127.0.0.1:1",
+    "WEB_LIST_SECONDS": "0",
     "OPENAI_WEBHOOK_SECRET": "whsec_b3BlbmFpIHdlYmhvb2tzIHNlY3JldA==",
 }
 NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"

@@ -79,6 +79,8 @@ def configured(database: str, valkey: str, folder: Path, **others: str) -> Itera
         "KEY_PEPPER": "the pepper of tests",
         "LINK_SECRET": "the secret of the links of tests",
         "WEB_THREADS": "4",
+        # Tests change rows behind the server's back, and read lists right after.
+        "WEB_LIST_SECONDS": "0",
     }
     with pytest.MonkeyPatch.context() as environment:
         for name, value in (values | others).items():

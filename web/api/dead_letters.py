@@ -14,6 +14,7 @@ from chains.commands.dead_letters import Answers, Chosen, Part
 from chains.commands.replay import BEGINNING, FAILED_STEP, Replay, resume_point
 from web.api import blueprint, problems
 from web.auth import caller, is_operator
+from web.remembered import listed
 from web.schemas.dead_letters import (
     DeadLetterGroups,
     DeadLetterGroupsQuery,
@@ -44,15 +45,19 @@ def list_dead_letters(query: DeadLettersQuery) -> Response:
 
     An admin key lists those of all users.
     """
-    page = letters.dead_letters(
-        caller(),
-        _filters(query, query.state),
-        is_operator=is_operator(),
-        cursor=query.cursor,
-        limit=query.limit,
-    )
-    items = [_with_replays(item) for item in page.items]
-    return jsonify({"items": items, "next_cursor": page.next_cursor})
+
+    def shown() -> dict[str, Any]:
+        page = letters.dead_letters(
+            caller(),
+            _filters(query, query.state),
+            is_operator=is_operator(),
+            cursor=query.cursor,
+            limit=query.limit,
+        )
+        items = [_with_replays(item) for item in page.items]
+        return {"items": items, "next_cursor": page.next_cursor}
+
+    return listed(shown)
 
 
 @api.get(
@@ -62,10 +67,14 @@ def list_dead_letters(query: DeadLettersQuery) -> Response:
 )
 def group_dead_letters(query: DeadLetterGroupsQuery) -> Response:
     """The largest group first. An admin key counts those of all users."""
-    items, is_complete = letters.dead_letter_groups(
-        caller(), _filters(query, query.state), is_operator=is_operator()
-    )
-    return jsonify({"items": items, "is_complete": is_complete})
+
+    def shown() -> dict[str, Any]:
+        items, is_complete = letters.dead_letter_groups(
+            caller(), _filters(query, query.state), is_operator=is_operator()
+        )
+        return {"items": items, "is_complete": is_complete}
+
+    return listed(shown)
 
 
 @api.post(

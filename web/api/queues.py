@@ -1,6 +1,8 @@
 """The queues of the broker, and what is lined up for them."""
 
-from flask import Response, current_app, jsonify
+from typing import Any
+
+from flask import Response, current_app
 from redis.exceptions import RedisError
 
 from app import queries, telemetry
@@ -9,6 +11,7 @@ from chains.dispatch import queue_lengths
 from tasks.queues import queues
 from web.api import blueprint, problems
 from web.auth import caller, is_operator
+from web.remembered import listed
 from web.schemas.queues import QueueList
 
 api = blueprint("queues", "Queues")
@@ -26,11 +29,15 @@ def list_queues() -> Response:
 
     An admin key counts what all users have lined up, any other key what its user has.
     """
-    names = queues()
-    states = queries.queue_states(names, caller(), is_operator=is_operator())
-    published = _published(names)
-    items = [state | {"published": published.get(state["queue"])} for state in states]
-    return jsonify({"items": items, "is_broker_reached": bool(published)})
+
+    def shown() -> dict[str, Any]:
+        names = queues()
+        states = queries.queue_states(names, caller(), is_operator=is_operator())
+        published = _published(names)
+        items = [state | {"published": published.get(state["queue"])} for state in states]
+        return {"items": items, "is_broker_reached": bool(published)}
+
+    return listed(shown)
 
 
 def _published(names: list[str]) -> dict[str, int]:

@@ -22,6 +22,7 @@ from web.api.flow import start_wait, whole_start_wait
 from web.auth import caller, caller_key, is_operator, unproven_prefix
 from web.bodies import JsonResponse, Text
 from web.errors import InvalidParameter
+from web.remembered import listed
 from web.schemas.controls import CancelWorkflow, StepPath
 from web.schemas.parts import StartHeader
 from web.schemas.workflows import (
@@ -120,10 +121,14 @@ def list_workflows(query: WorkflowListQuery) -> Response:
         query.parent_id,
         query.is_root,
     )
-    page = queries.workflow_list(
-        caller(), filters, is_operator=is_operator(), cursor=query.cursor, limit=query.limit
-    )
-    return JsonResponse({"items": page.items, "next_cursor": page.next_cursor})
+
+    def shown() -> dict[str, Any]:
+        page = queries.workflow_list(
+            caller(), filters, is_operator=is_operator(), cursor=query.cursor, limit=query.limit
+        )
+        return {"items": page.items, "next_cursor": page.next_cursor}
+
+    return listed(shown)
 
 
 def _archived(query: WorkflowListQuery) -> JsonResponse:
