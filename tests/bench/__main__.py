@@ -15,7 +15,17 @@ from tests.bench.comparing.compare import compare
 from tests.bench.comparing.loads import LOADS, QUICK, W3_SLOW, Load
 from tests.bench.options import positive, run, scratch, takes_json, tell, writable
 
-OTHERS = ("burst", "waiting", "wide", "storage", "growth", "front", "running", "retention")
+OTHERS = (
+    "burst",
+    "waiting",
+    "wide",
+    "storage",
+    "growth",
+    "front",
+    "running",
+    "retention",
+    "caches",
+)
 """Modules of `costs`, which ops/bench starts by their name."""
 QUICK_RUNS = 2
 MOST_SLOTS = 50
