@@ -3,7 +3,7 @@ authorize and capture; refunds, subscriptions, invoices, disputes and payouts.
 """
 
 from app.platform import Platform
-from tasks.stripe import books, captures, client, payments, refunds, statement, webhook
+from tasks.stripe import books, client, statement, webhook
 from tasks.stripe.balance import reading as balance
 from tasks.stripe.balance import stated
 from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, subscribing
@@ -12,6 +12,7 @@ from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
 from tasks.stripe.events import thin
+from tasks.stripe.paying import captures, payments, refunds
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(

@@ -11,7 +11,7 @@ from tasks.stripe import booking
 from tasks.stripe.billing import calls
 from tasks.stripe.client import api
 from tasks.stripe.marks import POLL_SECONDS, marks
-from tasks.stripe.refunds import refund_summary, require_end
+from tasks.stripe.paying.refunds import refund_summary, require_end
 from tasks.stripe.wording import given, id_of
 
 ORDER = ("credited", "voided", "deleted", "already", "nothing")

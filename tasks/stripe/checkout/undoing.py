@@ -11,7 +11,7 @@ from tasks.stripe.client import api
 from tasks.stripe.customers.calls import ENDED
 from tasks.stripe.customers.saving import undo_setup
 from tasks.stripe.kinds import Kind
-from tasks.stripe.refunds import REFUND_POLL_SECONDS, give_back, refunds_by
+from tasks.stripe.paying.refunds import REFUND_POLL_SECONDS, give_back, refunds_by
 from tasks.stripe.wording import id_of
 
 SESSIONS = Kind("checkout.sessions")

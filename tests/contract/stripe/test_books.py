@@ -16,7 +16,7 @@ from app.platform import Delivery, Found, Json
 from chains.commands.accept_delivery import accept_delivery
 from tasks.stripe import books, webhook
 from tasks.stripe.client import api
-from tasks.stripe.payments import AuthorizeInput
+from tasks.stripe.paying.payments import AuthorizeInput
 from tasks.stripe.settings import StripeSettings
 from tests.contract.cases import Claim
 from tests.contract.stripe.cases import AUTHORIZE, authorize, capture

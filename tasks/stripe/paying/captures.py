@@ -35,7 +35,7 @@ from tasks.stripe.marks import (
     part_mark,
     parts_of,
 )
-from tasks.stripe.refunds import give_back, refunds_by
+from tasks.stripe.paying.refunds import give_back, refunds_by
 from tasks.stripe.wording import id_of, without
 
 _TRANSACTIONS = Kind("balance_transactions")

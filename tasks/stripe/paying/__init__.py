@@ -1,0 +1,1 @@
+"""Payments in two steps, hold and capture, and refunds."""
