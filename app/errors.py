@@ -73,9 +73,10 @@ class NotServed(Outcome):
     """The platform did nothing, and serves no call like this one now, whatever step makes it.
 
     The credential is refused (code `credential_refused`), the account has no credit or quota left
-    (`account_exhausted`), visitors of a page are asked to log in or are kept out by a firewall
-    (`page_protected`), a limit is reached (`rate_limited`), or calls of this operation have failed,
-    so that no more are made for a while (`circuit_open`). The step waits; no try is counted.
+    (`account_exhausted`) or is restricted (`account_restricted`), visitors of a page are asked to
+    log in or are kept out by a firewall (`page_protected`), a limit is reached (`rate_limited`), or
+    calls of this operation have failed, so that no more are made for a while (`circuit_open`). The
+    step waits; no try is counted.
     """
 
     default_code = "rate_limited"

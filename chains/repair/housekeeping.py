@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import structlog
 from celery import Celery
-from sqlalchemy import text
 
 import tasks
 from app import db, settings
@@ -82,22 +81,7 @@ def _ask(platform: str, probe: Callable[[], None]) -> None:
 
 
 def _record(platform: str, error: str | None, milliseconds: int) -> None:
-    with db.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO platform_health (platform, is_ok, error, response_time)"
-                " VALUES (:platform, :is_ok, :error, :milliseconds)"
-                " ON CONFLICT (platform) DO UPDATE SET is_ok = excluded.is_ok,"
-                " error = excluded.error, response_time = excluded.response_time,"
-                " checked_at = clock_timestamp()"
-            ),
-            {
-                "platform": platform,
-                "is_ok": error is None,
-                "error": error,
-                "milliseconds": milliseconds,
-            },
-        )
+    db.row("SELECT record_probe_v1(%s, %s, %s)", (platform, error, milliseconds))
 
 
 def clean_uploads() -> Json:

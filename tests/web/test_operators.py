@@ -156,3 +156,31 @@ def test_the_command_line_shows_an_operator_other_users_workflows(
     whole = said("status", str(workflow), "--json")
     assert '"owner": "ada@example.com"' in whole
     assert '"input"' not in whole
+
+
+def test_a_platform_that_refuses_us_is_one_line_of_what_needs_a_person(
+    client: FlaskClient,
+    caller: Caller,
+    stranger: Caller,
+    operator: Caller,
+    start: Callable[..., UUID],
+) -> None:
+    for owner in (caller, caller, stranger):
+        change(
+            "UPDATE steps SET held_since = clock_timestamp(), status = 'pending',"
+            " error_code = 'account_restricted', action = 'stripe.authorize',"
+            ' error = \'{"message": "stripe has restricted the account"}\''
+            " WHERE workflow_id = :id",
+            id=start(owner),
+        )
+    numbers = {caller: 2, stranger: 1, operator: 3}
+    for who, number in numbers.items():
+        page = AttentionPage.model_validate(_get(client, who, "attention"))
+        (told,) = page.platforms
+        assert (told.platform, told.reason, told.workflows) == (
+            "stripe",
+            "account_restricted",
+            number,
+        )
+        assert told.errors == ["stripe has restricted the account"]
+        assert page.items == []

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from app.errors import InvalidInput
 from app.queries import Filters, human_tasks
 from app.queries.money import open_differences
+from app.queries.refusing import refusing_platforms
 from chains.commands import bulk
 from chains.commands.command import caller_of
 from chains.commands.resolve import Resolution, dismiss, resolve
@@ -61,7 +62,8 @@ _NAMES = {"children": "with_children"}
 )
 def list_attention(query: PeopleQuery) -> Response:
     """For each workflow: why it needs a person and since when, the steps that cannot continue, and
-    the calls of these steps whose outcome is unknown.
+    the calls of these steps whose outcome is unknown. `platforms` has what holds many workflows at
+    once: platforms that refuse our credential or account.
 
     An admin key lists the workflows of all users, without the requests of others' calls.
     """
@@ -72,6 +74,7 @@ def list_attention(query: PeopleQuery) -> Response:
         {
             "items": page.items,
             "next_cursor": page.next_cursor,
+            "platforms": refusing_platforms(caller(), is_operator=is_operator()),
             "money_differences": open_differences() if is_operator() else {},
         }
     )

@@ -185,11 +185,30 @@ class AttentionWorkflow(BaseModel):
     steps: list[AttentionStep]
 
 
+class RefusingPlatform(BaseModel):
+    """A platform that refuses our credential or account, and how many workflows that holds.
+
+    `reason` is `credential_refused`, `account_exhausted` or `account_restricted`. `to_do` says what
+    ends it. The workflows then go on by themselves within about a minute.
+    """
+
+    platform: str
+    reason: str
+    errors: list[str]
+    since: datetime
+    workflows: int
+    to_do: str
+
+
 class AttentionPage(BaseModel):
     """Workflows that need a person, newest first."""
 
     items: list[AttentionWorkflow]
     next_cursor: Cursor | None
+    platforms: list[RefusingPlatform] = Field(
+        description="What holds many workflows at once, on every page: the platforms that refuse"
+        " our credential or account. An admin key counts the workflows of all users."
+    )
     money_differences: dict[str, int] = Field(
         description="For operators: how many differences between the ledger of the customers' money"
         " and the statement of each platform are not explained. Empty for others."

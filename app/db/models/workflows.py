@@ -287,6 +287,11 @@ class StepRow(Base):
             postgresql_where=text("asked IS NOT NULL"),
         ),
         Index(
+            "steps_held",
+            "held_since",
+            postgresql_where=text("held_since IS NOT NULL"),
+        ),
+        Index(
             "steps_orphans",
             "workflow_id",
             postgresql_where=text("kind = 'orphan_undo'"),

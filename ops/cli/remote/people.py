@@ -183,6 +183,12 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
             for call in step["open_calls"]:
                 click.echo(f"    {call['operation']} sent {call['first_sent_at']} as {call['key']}")
+    for each in page["platforms"]:
+        number = each["workflows"]
+        held = f"{number} workflow{'s' if number > 1 else ''} held by {each['platform']}"
+        click.echo(f"{held}  {each['reason']}  {time_of(each['since'])}  {each['to_do']}")
+        for message in each["errors"]:
+            click.echo(f"  {message}")
     for platform, number in page["money_differences"].items():
         click.echo(f"{number} differences of money at {platform}: playalter money differences")
     say_more(page)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -17,6 +17,7 @@ from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer
 from app.protocol import claims
 from app.protocol.claims import Claim
 from app.queries import human_tasks
+from app.queries.refusing import TO_DO, refusing_platforms
 from chains.actions import actions
 from chains.repair.reconcile import reconcile
 from chains.running.prepare import prepare
@@ -110,7 +111,7 @@ def test_an_unknown_approver_is_told_only_if_there_is_no_other_reason(kernel: Ke
     name = kernel.register({"parallel": "both", "branches": [node, noop("a")]})
     workflow = kernel.start(name)
     assert kernel.workflow(workflow)["attention"] == "approver_unknown"
-    account = Account("credential_refused")
+    account = Account("page_protected")
     attempt(workflow, "a", account.action())
     db.row("UPDATE steps SET held_since = held_since - interval '61 minutes'", ())
     for _ in range(2):
@@ -123,7 +124,7 @@ def test_an_unknown_approver_is_told_only_if_there_is_no_other_reason(kernel: Ke
 
 
 @pytest.mark.parametrize("begin", [forward, undone])
-@pytest.mark.parametrize("code", ["credential_refused", "account_exhausted", "rate_limited"])
+@pytest.mark.parametrize("code", [*TO_DO, "page_protected", "rate_limited"])
 def test_a_step_waits_without_counting_tries_and_goes_on_by_itself(
     kernel: Kernel, begin: Callable[[Kernel], tuple[UUID, str]], code: str
 ) -> None:
@@ -140,15 +141,67 @@ def test_a_step_waits_without_counting_tries_and_goes_on_by_itself(
     assert kernel.step(workflow, key)["status"] in ("succeeded", "skipped")
 
 
-def test_a_refused_credential_marks_the_platform_at_once_and_the_workflow_after_an_hour(
-    kernel: Kernel,
+@pytest.mark.parametrize("code", TO_DO)
+def test_a_refusal_is_told_once_for_all_workflows_until_they_go_on(
+    kernel: Kernel, code: str
 ) -> None:
+    workflows = [forward(kernel)[0] for _ in range(3)]
+    account = Account(code)
+    for workflow in workflows:
+        attempt(workflow, "a", account.action())
+    for _ in range(2):
+        (told,) = refusing_platforms(kernel.user_id)
+        assert (told["platform"], told["reason"], told["workflows"]) == ("control", code, 3)
+        assert told["errors"] == ["press did not accept the call"]
+        assert TO_DO[code] in told["to_do"]
+        (state,) = queries.platform_states()
+        assert (state["platform"], state["is_ok"]) == ("control", False)
+        assert state["error"] == "press did not accept the call"
+        # It is told for the platform, however long it lasts.
+        assert [kernel.workflow(each)["attention"] for each in workflows] == [None] * 3
+        assert human_tasks.attention(kernel.user_id).items == []
+        db.row("UPDATE steps SET held_since = held_since - interval '61 minutes'", ())
+        pass_time("2 minutes")
+        for workflow in workflows:
+            attempt(workflow, "a", account.action())
+    account.is_well = True
+    pass_time("2 minutes")
+    for number, workflow in enumerate(workflows, 1):
+        attempt(workflow, "a", account.action())
+        left = refusing_platforms(kernel.user_id)
+        assert [each["workflows"] for each in left] == [3 - number] * (number < 3)
+    assert {kernel.workflow(each)["status"] for each in workflows} == {"succeeded"}
+
+
+def test_a_refusal_is_told_to_its_users_and_to_operators(kernel: Kernel) -> None:
     workflow, key = forward(kernel)
-    account = Account("credential_refused")
+    attempt(workflow, key, Account("account_exhausted").action())
+    other = uuid4()
+    assert refusing_platforms(other) == []
+    assert [each["workflows"] for each in refusing_platforms(other, is_operator=True)] == [1]
+
+
+def test_a_probe_does_not_end_what_it_cannot_see(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+    account = Account("account_restricted")
     attempt(workflow, key, account.action())
+    probed = "SELECT record_probe_v1('control', %s, 5)"
+    for error, shown in ((None, "press did not accept the call"), ("away", "away"), (None, "away")):
+        db.row(probed, (error,))
+        (state,) = queries.platform_states()
+        assert (state["is_ok"], state["error"]) == (False, shown)
+    account.is_well = True
+    pass_time("2 minutes")
+    attempt(workflow, key, account.action())
+    db.row(probed, (None,))
     (state,) = queries.platform_states()
-    assert (state["platform"], state["is_ok"]) == ("control", False)
-    assert state["error"] == "press did not accept the call"
+    assert (state["is_ok"], state["error"]) == (True, None)
+
+
+def test_a_protected_page_marks_the_workflow_after_an_hour(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+    account = Account("page_protected")
+    attempt(workflow, key, account.action())
     assert kernel.workflow(workflow)["attention"] is None
     db.row("UPDATE steps SET held_since = held_since - interval '61 minutes'", ())
     pass_time("2 minutes")
@@ -156,6 +209,7 @@ def test_a_refused_credential_marks_the_platform_at_once_and_the_workflow_after_
     assert kernel.workflow(workflow)["attention"] == "platform_refuses"
     (item,) = human_tasks.attention(kernel.user_id).items
     assert [(step["key"], step["reason"]) for step in item["steps"]] == [("a", "platform_refuses")]
+    assert refusing_platforms(kernel.user_id) == []
     account.is_well = True
     pass_time("2 minutes")
     attempt(workflow, key, account.action())

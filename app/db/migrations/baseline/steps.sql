@@ -107,6 +107,8 @@ CREATE INDEX steps_by_external_id ON steps (external_id) WHERE external_id IS NO
 CREATE INDEX steps_by_signal ON steps (workflow_id) WHERE signal IS NOT NULL;
 -- The few approvals that ask addresses. A new user's address is looked for in them.
 CREATE INDEX steps_by_asked ON steps (workflow_id) WHERE asked IS NOT NULL;
+-- The steps that are held. People are told of platforms that refuse our credential or account by them.
+CREATE INDEX steps_held ON steps (held_since) WHERE held_since IS NOT NULL;
 -- The few compensations of orphans, which also run after the end of their workflows.
 CREATE INDEX steps_orphans ON steps (workflow_id) WHERE kind = 'orphan_undo';
 

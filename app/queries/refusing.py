@@ -1,0 +1,51 @@
+"""Platforms that refuse our credential or account, and how many workflows that holds.
+
+One refusal holds all workflows that call the platform. So people are told of it once, at once, and
+not by each of these workflows. It is over when no step is held because of it any more.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from app.db import begin_read
+from app.platform import Json
+
+_MOST_ERRORS = 5
+TO_DO = {
+    "credential_refused": "correct the credential that the error names",
+    "account_exhausted": "pay the platform, or raise the limit of the account",
+    "account_restricted": "give the platform what its dashboard asks for",
+}
+"""What a person must do, by the code of the steps' error."""
+
+
+def refusing_platforms(user_id: UUID, *, is_operator: bool = False) -> list[Json]:
+    """{platform, reason, errors, since, workflows, to_do} of each refusal that holds workflows of
+    the user; an operator reads those of all users. The platform that refused first comes first.
+
+    `errors` are different messages, at most five. The held steps go on by themselves, within about
+    a minute after the platform serves them again.
+    """
+    given = {"user": user_id, "all": is_operator, "codes": [*TO_DO]}
+    with begin_read() as connection:
+        rows = [dict(row) for row in connection.execute(text(_REFUSING), given).mappings()]
+    return [
+        row
+        | {
+            "errors": sorted({each["message"] for each in row["errors"]})[:_MOST_ERRORS],
+            "to_do": f"{TO_DO[row['reason']]}; the workflows then go on by themselves",
+        }
+        for row in rows
+    ]
+
+
+_REFUSING = """
+SELECT queue_of_v1(s.action) AS platform, s.error_code AS reason,
+       array_agg(DISTINCT s.error) AS errors,
+       min(s.held_since) AS since, count(DISTINCT s.workflow_id) AS workflows
+  FROM steps s JOIN workflows w ON w.id = s.workflow_id
+ WHERE s.held_since IS NOT NULL AND s.status IN ('pending', 'running')
+   AND s.error_code = ANY (cast(:codes AS text[])) AND (:all OR w.user_id = :user)
+ GROUP BY 1, 2 ORDER BY since, platform
+"""
