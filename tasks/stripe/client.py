@@ -15,7 +15,7 @@ from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
-from tasks.stripe import limits
+from tasks.stripe import limits, restriction
 from tasks.stripe.settings import StripeSettings
 
 if TYPE_CHECKING:
@@ -246,6 +246,8 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
 
     status, headers, param = err.http_status or 0, err.headers or {}, getattr(err, "param", None)
     message = http.quoted(str(err.user_message or err.code or "no message"))
+    if status >= 400 and restriction.is_told(err.code, message):
+        return restriction.outcome(message, is_stored=_is_stored(headers))
     if isinstance(err, stripe.CardError):
         return _declined(err, message)
     is_conflict = isinstance(err, stripe.IdempotencyError) or status == 409

@@ -45,6 +45,10 @@ class Vendors:
         """Let every refund that has succeeded fail, as a bank does days later."""
         self._ask("POST", "/stripe/fail_refunds")
 
+    def restrict(self, reason: str | None) -> None:
+        """Let Stripe restrict the account for a `disabled_reason`; None: it may charge again."""
+        self._ask("POST", "/stripe/restrict", json={"reason": reason})
+
     def authenticate(self, intent: str, outcome: str = "complete") -> None:
         """Let the customer end the authentication of a PaymentIntent or a SetupIntent: `complete`
         or `fail`."""

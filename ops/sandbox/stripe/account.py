@@ -30,6 +30,12 @@ class Account:
         self.clock = Clock(box)
         self.events = Events(box, self.clock)
         self.ledger = Ledger(box, self.events, self.clock)
+        self.on_charge: list[Callable[[], None]] = []
+        """Called before a payment method is charged; raises Stripe's error if none may be."""
+        self.on_accepted: list[OnPaid] = []
+        """Called with each charge that was accepted, held or paid, and its test card's name."""
+        self.on_release: list[OnRefund] = []
+        """Called with each charge whose hold was released, and the reason of the cancellation."""
         self.on_paid: list[OnPaid] = []
         """Called with each charge whose money has come, and the name of its test card."""
         self.on_refund: list[OnRefund] = []

@@ -55,6 +55,8 @@ class Charging:
 
     def attempt(self, call: Call, intent: Json, params: Json) -> Response:
         """Charge the card, or start its authentication; a decline is recorded and gives a 402."""
+        for check in self._account.on_charge:
+            check()
         method = self._account.method(intent["payment_method"])
         if method["type"] != "card":
             return self._charge_other(call, intent, method)

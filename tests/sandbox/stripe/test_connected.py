@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.running import Sandbox, until
+from tests.sandbox.running import Catcher, Sandbox, until
 from tests.sandbox.stripe.test_catalogue import price
 from tests.sandbox.stripe.test_checkout import session
 from tests.sandbox.stripe.test_invoices import told
+from tests.sandbox.stripe.test_stripe import authorize
 
 PAYS, REFUSES, WAITS = "AT611904300234573201", "AT861904300235473202", "AT321904300235473204"
 
@@ -119,3 +120,27 @@ def test_an_identity_check_ends_once(stripe_client: stripe.StripeClient) -> None
     assert redacted.redaction is not None
     assert redacted.redaction.status == "redacted"
     assert redacted.metadata.to_dict() == {}
+
+
+def test_a_restricted_account_charges_nothing_until_it_is_good_again(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    assert stripe_client.v1.accounts.retrieve_current().charges_enabled
+    sandbox.control("POST", "/stripe/restrict", {"reason": "requirements.past_due"})
+    account = stripe_client.v1.accounts.retrieve_current()
+    assert (account.charges_enabled, account.payouts_enabled) == (False, False)
+    assert account.requirements is not None
+    assert account.requirements.disabled_reason == "requirements.past_due"
+    assert account.requirements.past_due == account.requirements.currently_due != []
+    with pytest.raises(stripe.InvalidRequestError, match="cannot currently make") as refused:
+        authorize(stripe_client)
+    assert refused.value.http_status == 400
+    assert stripe_client.v1.accounts.list().data == []
+    sandbox.control("POST", "/stripe/restrict", {"reason": None})
+    assert authorize(stripe_client).status == "requires_capture"
+    until(lambda: len(catcher.events("/hooks/stripe", "account.updated")) == 2)
+    changes = [
+        each["data"]["object"]["charges_enabled"]
+        for each in catcher.events("/hooks/stripe", "account.updated")
+    ]
+    assert sorted(changes) == [False, True]

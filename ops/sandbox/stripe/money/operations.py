@@ -13,6 +13,7 @@ from ops.sandbox.stripe.money.disputes import Disputes
 from ops.sandbox.stripe.money.endpoints import Endpoints
 from ops.sandbox.stripe.money.payouts import Payouts
 from ops.sandbox.stripe.money.risk import REVIEW, WARNING, Risk
+from ops.sandbox.stripe.money.standing import Standing
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.wire import Fetch, error, merged_metadata, refuse_unknown
@@ -44,6 +45,7 @@ class Money:
         self._authentication = Authentication(payments)
         self._payouts = Payouts(payments.account)
         self._disputes, self._risk = Disputes(payments.account), Risk(payments.account)
+        self._standing = Standing(payments.account)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints."""
@@ -66,6 +68,7 @@ class Money:
             ("GET", "/v1/balance", "balance.retrieve",
              lambda call: reply(self._account.ledger.balance())),
             *self._authentication.routes(),
+            *self._standing.routes(),
             *self._troubles(),
             *self._payout_routes(),
         ]  # fmt: skip
@@ -112,6 +115,7 @@ class Money:
             ("POST", "/stripe/dispute", "stripe.dispute", self._dispute),
             ("POST", "/stripe/falsify", "stripe.falsify", self._falsify),
             *self._authentication.control(),
+            *self._standing.control(),
         ]  # fmt: skip
 
     def _books(self, call: Call) -> Response:
