@@ -162,6 +162,8 @@ class Charging:
         account.note(call, "authorizations" if is_manual else "payments", intent)
         if charge["balance_transaction"]:
             account.paid(call, charge)
+        for act in account.on_accepted:
+            act(call, charge, account.card_of(charge))
         return reply(account.find("payment_intent", intent["id"]))
 
     def book(self, charge: Json, amount: int) -> None:

@@ -6,6 +6,7 @@ https://docs.stripe.com/testing
 
 from __future__ import annotations
 
+import hashlib
 import time
 from uuid import uuid4
 
@@ -35,7 +36,7 @@ def new_payment_method(name: str) -> Json:
             "display_brand": brand,
             "exp_month": 11,
             "exp_year": 2027,
-            "fingerprint": token62(16),
+            "fingerprint": _fingerprint(brand, last4),
             "funding": "credit",
             "generated_from": None,
             "last4": last4,
@@ -52,6 +53,11 @@ def new_payment_method(name: str) -> Json:
         "type": "card",
         "sandbox_test_card": name,
     }
+
+
+def _fingerprint(brand: str, last4: str) -> str:
+    """Return the fingerprint of a card's number, which all payment methods of the card share."""
+    return hashlib.sha256(f"sandbox {brand} {last4}".encode()).hexdigest()[:16]
 
 
 def _billing() -> Json:

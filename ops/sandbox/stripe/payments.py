@@ -183,6 +183,9 @@ class Payments:
         }
         account.save(call, intent, "payment_intent.canceled")
         account.note(call, "cancellations", intent)
+        if intent["latest_charge"]:
+            for act in account.on_release:
+                act(call, account.charge_of(intent), reason)
 
     def _expire(self, intent_id: str) -> None:
         intent = self.intent(intent_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import stripe
 
 from tests.sandbox.running import Catcher, Sandbox, until
 from tests.sandbox.stripe.test_books import assert_books_balance, card_of, pay, transactions
 from tests.sandbox.stripe.test_refunds import kinds
+from tests.sandbox.stripe.test_stripe import authorize
 
 DAY = 86400
 
@@ -163,3 +166,29 @@ def test_risky_payment_is_reviewed(stripe_client: stripe.StripeClient) -> None:
     stripe_client.v1.refunds.create({"payment_intent": refunded.id})
     closed = {each.charge: each.closed_reason for each in stripe_client.v1.reviews.list().data}
     assert closed == {charge.id: "approved", card_of(refunded).id: "refunded"}
+
+
+def test_a_risky_hold_is_reviewed_before_it_is_captured_until_it_is_released(
+    stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    risky: Any = {"payment_method": "pm_card_riskLevelElevated", "expand": ["latest_charge"]}
+    released, suspected = (authorize(stripe_client, **risky) for _ in range(2))
+    stripe_client.v1.payment_intents.cancel(released.id)
+    stripe_client.v1.payment_intents.cancel(suspected.id, {"cancellation_reason": "fraudulent"})
+    reasons = {each.payment_intent: each.closed_reason for each in stripe_client.v1.reviews.list()}
+    assert reasons == {released.id: "canceled", suspected.id: "refunded_as_fraud"}
+    until(lambda: len(catcher.events("/hooks/stripe", "review.closed")) == 2)
+    assert len(catcher.events("/hooks/stripe", "review.opened")) == 2
+    cards = {fingerprint(each) for each in (released, suspected)}
+    usual = authorize(stripe_client, expand=["latest_charge"])
+    assert len(cards) == 1
+    assert fingerprint(usual) not in cards
+
+
+def fingerprint(intent: stripe.PaymentIntent) -> str:
+    """The fingerprint of the card that was charged."""
+    charge = intent.latest_charge
+    assert isinstance(charge, stripe.Charge)
+    assert charge.payment_method_details is not None
+    assert charge.payment_method_details.card is not None
+    return str(charge.payment_method_details.card.fingerprint)

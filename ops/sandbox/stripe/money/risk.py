@@ -24,6 +24,8 @@ class Risk:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        account.on_accepted.append(self._accepted)
+        account.on_release.append(self._released)
         account.on_paid.append(self._paid)
         account.on_refund.append(self._refunded)
         account.on_dispute.append(self._disputed)
@@ -41,8 +43,13 @@ class Risk:
         if card == cards.ISSUER_FRAUD:
             wait = self._account.box.settings.number("stripe.dispute_seconds")
             self._account.clock.plan(_WARN, charge["id"], self._account.clock.now() + wait)
+
+    def _accepted(self, call: Call | None, charge: Json, card: str) -> None:
         if card == cards.ELEVATED_RISK:
             self._review(call, charge)
+
+    def _released(self, call: Call | None, charge: Json, reason: str | None) -> None:
+        self._settle(call, charge, "refunded_as_fraud" if reason == "fraudulent" else "canceled")
 
     def _warn(self, charge_id: str) -> None:
         charge = self._account.find("charge", charge_id)
