@@ -21,6 +21,13 @@ from app.settings import PlatformSettings
 
 Json = dict[str, Any]
 
+ASK = "people.ask"
+"""The call under which an action records what it asks people (see `Call.decisions`).
+
+The response holds `show`, what those who are asked see ({message, amount}), `by`, `on_timeout` and
+`on_reject`, as the input of an approval does.
+"""
+
 
 class Effect(StrEnum):
     """What a second call of the action would do at the vendor.

@@ -15,6 +15,9 @@ from app.protocol import outcomes
 from app.protocol.claims import Advance, Claim
 from app.protocol.outcomes import Attempt, Finish
 
+CONTROL = "control"
+"""The platform of what waits for times, people and events, and not for a vendor's webhooks."""
+
 
 class OutcomeWriter(Protocol):
     """The functions of `app.protocol.outcomes`, which documents what each does and returns."""
@@ -163,11 +166,14 @@ def _record_suspension(claim: Claim, result: Result, writer: OutcomeWriter) -> A
     platform, external_id = result.platform, result.suspend.external_id
     if result.suspend.until is not None:
         verdict = writer.wait_step(claim, result.attempt, result.suspend)
-        woken = verdict == "woken"
-        return Advance("released", (claim.key,)) if woken else Advance(verdict)
-    verdict = writer.suspend_step(
-        claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
-    )
+        if verdict == "woken":
+            return Advance("released", (claim.key,))
+        if platform == CONTROL:
+            return Advance(verdict)
+    else:
+        verdict = writer.suspend_step(
+            claim, result.attempt, external_id, result.suspend.poll_seconds, result.timeout_seconds
+        )
     if verdict not in {"recorded", "draining"} or not writer.has_delivery(platform, external_id):
         return Advance(verdict)
     if writer.wake_step(claim.workflow_id, claim.key, platform, external_id):

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from app.db import begin
 from app.files import artifacts
-from app.platform import Json
+from app.platform import ASK, Json
 from app.queries import Page
 from app.queries.cursors import cursor_of, place_of
 from app.queries.waits import place
@@ -22,6 +22,7 @@ def approvals(user_id: UUID, email: str, *, cursor: str | None = None, limit: in
     user, an approval shows what its definition shows to those who are asked, and nothing else.
     """
     given = {"user": user_id, "email": email.casefold(), "limit": limit + 1, **_after(cursor)}
+    given["ask"] = ASK
     with begin() as connection:
         found = connection.execute(text(_APPROVALS), given).mappings()
         rows = sorted(found, key=lambda row: place(row["position"], row["step"]))
@@ -46,13 +47,15 @@ WITH mine AS (
      AND (w.user_id = :user OR :email = ANY (approvers_v1(w.user_id, s.asked)))
    ORDER BY w.created_at DESC, w.id DESC LIMIT :limit)
 SELECT w.created_at, s.position, w.user_id, w.id AS workflow_id, w.type, w.version, s.key AS step,
-       s.signal, s.input,
+       s.signal, coalesce(q.response, s.input) AS input,
        s.remind_at, coalesce(s.reminded, 0) AS reminded,
        s.wake_at AS until, w.paused_at IS NOT NULL AS is_paused, s.started_at AS since,
        CASE WHEN s.asked IS NULL THEN w.user_id = :user
             ELSE :email = ANY (approvers_v1(w.user_id, s.asked)) END AS is_yours
   FROM mine JOIN workflows w ON w.id = mine.workflow_id
   JOIN steps s ON s.workflow_id = w.id AND s.signal IS NOT NULL AND s.status = 'waiting'
+  LEFT JOIN intents q ON q.workflow_id = s.workflow_id AND q.step_key = s.key
+   AND q.generation = s.generation AND q.operation = :ask
  WHERE w.user_id = :user OR :email = ANY (approvers_v1(w.user_id, s.asked))
 """
 
@@ -63,7 +66,8 @@ Links = dict[tuple[UUID, str], str]
 
 
 def _approval(row: RowMapping, links: Links) -> Json:
-    """An approval as it is shown: of its input, what the person has to know."""
+    """An approval as it is shown: of its input, or of what its action asks, what the person has to
+    know."""
     item = {name: value for name, value in row.items() if name not in _NOT_SHOWN}
     given = row["input"] or {}
     show = given.get("show") or {}

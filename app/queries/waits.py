@@ -38,7 +38,7 @@ def waits_for(row: Json, places: Mapping[str, int | None]) -> Json | None:
     child, role = child_of(row["external_id"] or ""), row["role"]
     if child is not None:
         return _reason("workflow", workflow_id=child)
-    if role == "approval":
+    if role == "approval" or row["signal"] is not None:
         return _reason("approval", signal=row["signal"], by=row["asked"], until=row["wake_at"])
     if is_event_wait(row["external_id"] or ""):
         return _reason("event", event_type=row["event_type"], until=row["wake_at"])

@@ -81,8 +81,10 @@ def give_signal(
     nodes = _approvals(subject)
     waiting = _waiting(workflow_id, subject.user_id)
     _refuse_outsiders(caller, subject, nodes, waiting)
-    if signal.name not in {_name(node) for node in nodes}:
-        names = ", ".join(sorted({_name(node) for node in nodes})) or "none"
+    # An action may ask people too. The name of its signal is known only while it waits.
+    known = {_name(node) for node in nodes} | {*waiting}
+    if signal.name not in known:
+        names = ", ".join(sorted(known)) or "none"
         raise NotFound(f"the workflow has no signal {signal.name!r}; there are: {names}")
     delivery_id = f"{workflow_id}:{request_id or uuid7()}"
     payload = {

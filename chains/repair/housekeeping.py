@@ -8,7 +8,7 @@ import structlog
 from celery import Celery
 
 import tasks
-from app import db, settings
+from app import db, settings, sightings
 from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
@@ -35,6 +35,7 @@ JOBS = {
     "clean_starts": ("control.clean_starts", CLEANUP_SECONDS),
     "clean_results": ("control.clean_results", CLEANUP_SECONDS),
     "archive": ("control.archive", ARCHIVE_SECONDS),
+    "forget_payments": ("control.forget_payments", CLEANUP_SECONDS),
     "reconcile_money": ("control.reconcile_money", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
@@ -159,6 +160,23 @@ def forget_webhooks() -> Json:
     return deleted
 
 
+def forget_payments() -> Json:
+    """Delete the traces of payments that no rule looks back to. Returns how many.
+
+    What is left after a while is deleted next time.
+    """
+    deleted, now = 0, _PAYMENTS_AT_ONCE
+    until = time.monotonic() + _CLEANING_SECONDS
+    while now == _PAYMENTS_AT_ONCE and time.monotonic() < until:
+        now = sightings.forget_old(_PAYMENTS_AT_ONCE)
+        deleted += now
+    log.info("housekeeping.payments_forgotten", count=deleted)
+    return {"deleted": deleted}
+
+
+_PAYMENTS_AT_ONCE = 5_000
+
+
 def clean_flow() -> Json:
     """Delete lanes in which nothing waits, and limits that nobody uses. Returns how many lanes."""
     deleted, at_once = 0, 1000
@@ -204,6 +222,7 @@ def register(app: Celery) -> None:
         ("control.clean_starts", clean_starts),
         ("control.clean_results", clean_results),
         ("control.archive", archive),
+        ("control.forget_payments", forget_payments),
         ("control.reconcile_money", reconcile_money),
     ):
         app.task(name=name, ignore_result=False)(function)

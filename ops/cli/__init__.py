@@ -50,6 +50,7 @@ _MODULES = {
     "event-sources": "remote.incoming",
     "archive": "remote.archive",
     "prices": "local.prices",
+    "forget-payer": "local.payers",
     "money": "money.commands",
     "keys": "local.keys",
     "events": "local.events",

@@ -12,6 +12,7 @@ from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
 from tasks.stripe.events import thin
+from tasks.stripe.fraud import review
 from tasks.stripe.paying import captures, payments, refunds
 from tasks.stripe.settings import StripeSettings
 
@@ -21,6 +22,7 @@ PLATFORM = Platform(
         payments.authorize,
         captures.capture,
         refunds.refund,
+        review.review,
         creating.create_customer,
         updating.update_customer,
         attaching.attach_payment_method,

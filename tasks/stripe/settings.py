@@ -1,9 +1,17 @@
 """Stripe's settings."""
 
-from pydantic import Field, SecretStr
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from app.settings import HttpUrl, PlatformSettings
+from app.settings import HttpUrl, PlatformSettings, StrongSecret
+from tasks.stripe.fraud import rules
+
+
+def _rules(text: str) -> str:
+    rules.parsed(text)
+    return text
 
 
 class StripeSettings(PlatformSettings):
@@ -23,3 +31,10 @@ class StripeSettings(PlatformSettings):
     """What Stripe allows the account in each second; a test account has 25. 0: not known."""
     limit_endpoint_requests: float = Field(default=25.0, ge=0)
     """What Stripe allows in each second at each endpoint."""
+    index_key: StrongSecret | None = None
+    """The key of the hashes by which payments of one card, e-mail or address are counted. Without
+    it, none are counted."""
+    review_rules: Annotated[str, AfterValidator(_rules)] = rules.DEFAULT
+    """The rules of `stripe.review` (tasks/stripe/fraud/rules.py)."""
+    review_risk: Literal["elevated", "highest", "never"] = "elevated"
+    """The risk, as Radar says it, from which on a payment is reviewed."""

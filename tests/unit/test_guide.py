@@ -38,7 +38,13 @@ def test_the_definition_of_the_readme_is_valid() -> None:
 
 
 def test_the_approvals_of_the_guide_are_valid() -> None:
-    _, text, reminding, _ = blocks(GUIDE, "json")
+    _, text, reminding, review, _ = blocks(GUIDE, "json")
+    hold = {"step": "authorize", "action": "stripe.authorize", "with": {"$": "input"}}
+    both = {"sequence": [hold, json.loads(review)]}
+    examine(definition_of({"name": "reviewing", "do": both}), actions())
+    checked_input(
+        actions()["stripe.review"], json.loads(review)["with"] | {"payment_intent": "pi_1"}
+    )
     examine(definition_of({"name": "reminding", "do": json.loads(reminding)}), actions())
     node = json.loads(text)
     examine(definition_of({"name": "asking", "do": node}), actions())

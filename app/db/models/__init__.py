@@ -54,6 +54,7 @@ from app.db.models.money import (
     LedgerDifference,
     LedgerEntryRow,
     LedgerLineRow,
+    PaymentSighting,
 )
 from app.db.models.people import ApiKey, ApproverGroup, Organisation, Project, User
 from app.db.models.platforms import (
@@ -156,6 +157,7 @@ __all__ = [
     "LedgerEntryRow",
     "LedgerLineRow",
     "Organisation",
+    "PaymentSighting",
     "PlatformCircuit",
     "PlatformHealth",
     "PlatformLog",

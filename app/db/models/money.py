@@ -105,3 +105,35 @@ class LedgerDay(Base):
     began_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     completed_at: Mapped[datetime | None]
     cursor: Mapped[str | None]
+
+
+class PaymentSighting(Base):
+    """A payment that was seen lately, with keyed hashes of its card, e-mail and address.
+
+    Rules count them. What they are hashes of is stored nowhere.
+    """
+
+    __tablename__ = "payment_sightings"
+    organisation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    payment_id: Mapped[str] = mapped_column(primary_key=True)
+    card: Mapped[bytes | None]
+    email: Mapped[bytes | None]
+    address: Mapped[bytes | None]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    """Minor units."""
+    currency: Mapped[str]
+    seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    __table_args__ = (
+        *(
+            Index(
+                f"payment_sightings_by_{kind}",
+                kind,
+                "seen_at",
+                postgresql_where=text(f"{kind} IS NOT NULL"),
+            )
+            for kind in ("card", "email", "address")
+        ),
+        Index("payment_sightings_expired", "expires_at"),
+    )

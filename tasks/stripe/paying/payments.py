@@ -28,6 +28,7 @@ from app.platform import (
 from tasks.stripe import authentication, booking
 from tasks.stripe.client import StripeApi, api
 from tasks.stripe.customers.calls import CUSTOMER, own_customer
+from tasks.stripe.fraud import seen
 from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
 from tasks.stripe.wording import time_of
 
@@ -87,12 +88,17 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
     the customer belongs to another organisation.
     """
     stripe = api()
-    held = call.once(
-        "payment_intents.create",
-        _authorization(call, given),
-        lambda request, key: _create(call, stripe, request, key),
-        is_last=True,
-    )
+    try:
+        held = call.once(
+            "payment_intents.create",
+            _authorization(call, given),
+            lambda request, key: _create(call, stripe, request, key),
+            is_last=True,
+        )
+    except Permanent as declined:
+        # Who tries out cards is declined again and again.
+        seen.note_soon(call, declined.detail.get("payment_intent"))
+        raise
     known = held["payment_intent"]
     unfinished = ("processing", "requires_action") if given.session == "on" else ("processing",)
     if held["status"] in unfinished:
@@ -101,6 +107,7 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
         )
     if held["status"] in unfinished:
         raise Suspend(known, poll_seconds=POLL_SECONDS)
+    seen.note_soon(call, known)
     if held["status"] != "requires_capture":
         raise _refused(held)
     booking.hold(call, held)

@@ -45,6 +45,7 @@ _TABLES = (
     "known_results",
     "ledger_entries",
     "ledger_lines",
+    "payment_sightings",
     "ledger_differences",
     "ledger_days",
     "events",

@@ -1,0 +1,1 @@
+"""Holds risky payments for a person: what Radar says, and how often payments come."""

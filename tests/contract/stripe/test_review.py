@@ -1,0 +1,235 @@
+"""Risky payments are held until a person has decided: they are captured, or released."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from app import db, sightings
+from app.errors import Forbidden
+from app.identity import keys
+from app.platform import Json
+from app.queries import human_tasks, workflow_detail
+from app.settings import Settings
+from chains.commands.command import Caller
+from chains.commands.signal import Signal, give_signal
+from tasks.stripe.client import api
+from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.vendors import Vendors
+from tests.integration.conftest import Kernel, kernel_of_ada
+from tests.integration.driving import drive, pass_time, statuses
+
+RISKY = {"payment_method": "pm_card_riskLevelElevated"}
+KEY = "the key of the hashes of tests"
+
+
+@pytest.fixture
+def kernel(configure: Callable[..., Settings], fresh_database: str, valkey_url: str) -> Kernel:
+    """A user's workflows; payments are counted."""
+    configure(
+        DATABASE_URL=fresh_database,
+        REDIS_URL=valkey_url,
+        STRIPE_INDEX_KEY=KEY,
+        STRIPE_REVIEW_RULES="card 2/1h, email 90000eur/1d, amount 50000eur",
+    )
+    keys.create_key("ada@example.com")
+    return kernel_of_ada()
+
+
+def definition(kernel: Kernel, **given: Any) -> str:
+    """A payment that is held, reviewed and captured."""
+    of_payment = {"payment_intent": {"$": "steps.hold.output.payment_intent"}}
+    steps = [
+        {"step": "hold", "action": "stripe.authorize", "with": {"$": "input"}},
+        {"step": "review", "action": "stripe.review", "with": of_payment | given},
+        {"step": "take", "action": "stripe.capture", "with": of_payment},
+    ]
+    return kernel.register({"sequence": steps})
+
+
+def paying(kernel: Kernel, name: str, **changes: Any) -> UUID:
+    workflow = kernel.start(name, AUTHORIZE | changes)
+    drive()
+    return workflow
+
+
+def reasons(kernel: Kernel, workflow: UUID) -> list[str]:
+    """Why the payment was held, or is."""
+    row = db.row(
+        "SELECT response->'reasons' AS found FROM intents"
+        " WHERE workflow_id = %s AND step_key = 'review' ORDER BY generation DESC LIMIT 1",
+        (workflow,),
+    )
+    assert row is not None
+    return list(row["found"])
+
+
+def decide(
+    kernel: Kernel, workflow: UUID, *, approved: bool, email: str = "ada@example.com"
+) -> None:
+    caller = Caller(kernel.user_id, email)
+    give_signal(caller, workflow, Signal("review", approved, "looked at it"))
+    drive()
+
+
+def test_a_payment_without_risk_passes(kernel: Kernel, vendors: Vendors) -> None:
+    workflow = paying(kernel, definition(kernel))
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    assert kernel.step(workflow, "review")["output"]["decision"] == "not_needed"
+    assert vendors.count("captures") == 1
+
+
+@pytest.mark.parametrize("approved", [True, False])
+def test_a_risky_payment_waits_for_a_person_and_is_captured_or_released(
+    kernel: Kernel, vendors: Vendors, approved: bool
+) -> None:
+    workflow = paying(kernel, definition(kernel), **RISKY)
+    assert statuses(workflow) == {"hold": "succeeded", "review": "waiting", "take": "pending"}
+    (item,) = human_tasks.approvals(kernel.user_id, "ada@example.com").items
+    assert (item["step"], item["signal"], item["is_yours"]) == ("review", "review", True)
+    assert "elevated risk, score 70" in item["message"]
+    assert item["amount"] == {"amount": AUTHORIZE["amount"], "currency": "eur"}
+    shown = {each["key"]: each for each in workflow_detail(workflow, kernel.user_id)["steps"]}
+    assert shown["review"]["waits_for"]["kind"] == "approval"
+    assert vendors.count("captures") == 0
+
+    decide(kernel, workflow, approved=approved)
+    row = kernel.workflow(workflow)
+    if approved:
+        output = kernel.step(workflow, "review")["output"]
+        assert (row["status"], output["decision"]) == ("succeeded", "approved")
+        assert (output["by"], output["comment"]) == ("ada@example.com", "looked at it")
+    else:
+        assert row["status"] == "compensated"
+        assert kernel.step(workflow, "review")["error_code"] == "rejected"
+    counts = tuple(vendors.count(each) for each in ("captures", "cancellations", "refunds"))
+    assert counts == ((1, 0, 0) if approved else (0, 1, 0))
+
+
+def test_only_those_who_are_asked_decide(kernel: Kernel, vendors: Vendors) -> None:
+    name = definition(kernel, hold="always", by=["Eve@example.com"])
+    workflow = paying(kernel, name)
+    with pytest.raises(Forbidden):
+        decide(kernel, workflow, approved=True)
+    decide(kernel, workflow, approved=True, email="eve@example.com")
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_the_payment_is_released_before_its_hold_ends(kernel: Kernel, vendors: Vendors) -> None:
+    early = paying(kernel, definition(kernel, within_seconds=3600.0), **RISKY)
+    late = paying(kernel, definition(kernel), **RISKY)
+    pass_time("61 minutes")
+    drive()
+    assert kernel.step(early, "review")["error_code"] == "review_timed_out"
+    assert kernel.workflow(early)["status"] == "compensated"
+    assert statuses(late)["review"] == "waiting"
+    until = kernel.step(late, "review")["wake_at"]
+    assert timedelta(days=6, hours=22) < until - datetime.now(UTC) < timedelta(days=6, hours=23)
+    assert vendors.count("cancellations") == 1
+
+
+def test_a_review_that_stripe_closes_is_decided_there(
+    kernel: Kernel, vendors: Vendors, front: str
+) -> None:
+    name = definition(kernel)
+    approved, fraudulent, ruled = (
+        paying(kernel, name, **RISKY, customer_email=email, amount=amount)
+        for email, amount in (("a@b.example", 100), ("c@d.example", 100), ("e@f.example", 50001))
+    )
+    for workflow in (approved, ruled):
+        intent = api().retrieve_payment_intent(payment_of(kernel, workflow))
+        api().perform(
+            "reviews.approve",
+            lambda v1, found=intent: v1.reviews.approve(found["review"]),  # type: ignore[misc]
+            repeatable=False,
+        )
+    api().perform(
+        "payment_intents.cancel",
+        lambda v1: v1.payment_intents.cancel(
+            payment_of(kernel, fraudulent), {"cancellation_reason": "fraudulent"}
+        ),
+        repeatable=True,
+    )
+    ends = datetime.now(UTC) + timedelta(seconds=20)
+    while kernel.workflow(fraudulent)["status"] != "compensated" or (
+        kernel.workflow(approved)["status"] != "succeeded"
+    ):
+        assert datetime.now(UTC) < ends
+        drive()
+    assert kernel.step(approved, "review")["output"]["by"] == "a person at Stripe"
+    assert kernel.step(fraudulent, "review")["error_code"] == "hold_ended"
+    # Stripe does not know our rules: who has made them decides.
+    assert statuses(ruled)["review"] in ("waiting", "pending")
+    assert vendors.count("captures") == 1
+
+
+def payment_of(kernel: Kernel, workflow: UUID) -> str:
+    return str(kernel.step(workflow, "hold")["output"]["payment_intent"])
+
+
+def test_payments_of_one_card_are_counted_once_each_and_held_above_the_rule(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    name = definition(kernel)
+    emails = [f"customer{number}@example.com" for number in range(4)]
+    workflows = [paying(kernel, name, customer_email=email) for email in emails[:2]]
+    assert {kernel.workflow(each)["status"] for each in workflows} == {"succeeded"}
+    third = paying(kernel, name, customer_email=emails[2])
+    assert reasons(kernel, third) == ["3 payments with this card in 1h; more than 2 are reviewed"]
+    other = paying(kernel, name, customer_email=emails[3], payment_method="pm_card_mastercard")
+    assert kernel.workflow(other)["status"] == "succeeded"
+    decide(kernel, third, approved=False)
+    pass_time("2 hours")
+    later = paying(kernel, name, customer_email=emails[3])
+    assert kernel.workflow(later)["status"] == "succeeded"
+
+
+def test_declined_payments_count_too(kernel: Kernel, vendors: Vendors) -> None:
+    name = definition(kernel)
+    for _ in range(2):
+        declined = paying(kernel, name, payment_method="pm_card_chargeDeclined", amount=100)
+        assert kernel.step(declined, "hold")["error_code"] == "card_declined"
+    (row,) = db.rows(
+        "SELECT count(*) AS n, count(DISTINCT card) AS cards FROM payment_sightings", ()
+    )
+    assert (row["n"], row["cards"]) == (2, 1)
+
+
+def test_amounts_are_counted_in_their_currency(kernel: Kernel, vendors: Vendors) -> None:
+    name = definition(kernel)
+    first = paying(kernel, name, amount=45000, payment_method="pm_card_visa")
+    paying(kernel, name, amount=45000, currency="USD", payment_method="pm_card_amex")
+    same = paying(kernel, name, amount=45000, payment_method="pm_card_mastercard")
+    assert [reasons(kernel, each) for each in (first, same)] == [[], []]
+    above = paying(kernel, name, amount=50001, payment_method="pm_card_discover")
+    assert reasons(kernel, above) == [
+        "1,400.01 EUR with this e-mail address in 1d; more than 900.00 EUR are reviewed",
+        "500.01 EUR at once; more than 500.00 EUR are reviewed",
+    ]
+
+
+def test_no_address_is_stored_and_a_person_can_be_forgotten(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    paying(kernel, definition(kernel), customer_email="Ada.Lovelace@example.com")
+    (row,) = db.rows("SELECT * FROM payment_sightings", ())
+    assert len(bytes(row["email"])) == len(bytes(row["card"])) == 32
+    assert "lovelace" not in str(row).casefold()
+    hashed = sightings.hashed(KEY.encode(), "email", "ada.lovelace@EXAMPLE.com")
+    assert hashed == bytes(row["email"])
+    assert sightings.forget([hashed or b""]) == 1
+    assert db.rows("SELECT 1 FROM payment_sightings", ()) == []
+
+
+def test_a_payment_that_another_workflow_made_is_not_shown(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    payment = payment_of(kernel, paying(kernel, definition(kernel)))
+    steps: list[Json] = [
+        {"step": "review", "action": "stripe.review", "with": {"payment_intent": payment}}
+    ]
+    other = kernel.start(kernel.register({"sequence": steps}))
+    drive()
+    assert kernel.step(other, "review")["error_code"] == "belongs_to_other"
