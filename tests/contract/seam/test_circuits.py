@@ -237,6 +237,7 @@ def test_one_call_at_a_time_tries_and_a_failure_doubles_the_wait(
     with ThreadPoolExecutor(8) as pool:
         running = [pool.submit(is_open, press) for _ in range(8)]
         eventually(lambda: sum(each.done() for each in running) == 7, seconds=20)
+        eventually(lambda: press.asked > asked, seconds=20)
         assert press.asked == asked + 1
         press.goes_on.set()
         assert sum(each.result(30) for each in running) == 7
