@@ -12,6 +12,10 @@ Counted as failed are connections that fail, answers that do not come in time or
 (503 and 529 say overload), unless the operation knows better (`Operation.is_failure`). Any other
 answer, a refusal or a limit too, shows that the platform works. What ends on our side, because the
 attempt's time is over or the request cannot be made, is not counted.
+
+A call that tries whether a platform serves again, and fails, says as little of its step as a call
+that is not made. So NotServed is raised then too, unless the call may have taken effect. Otherwise
+a step that alone calls a platform would use up its tries in an outage.
 """
 
 import os
@@ -21,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app import telemetry
-from app.errors import Outcome
+from app.errors import Outcome, Retryable
 from app.outbound import gates
 from app.outbound.circuits.guard import Guard
 from app.outbound.circuits.stores import Shared, Stores
@@ -88,8 +92,9 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
     # The platform has no fair chance to answer if less time than that is left of the attempt.
     fair = min(operation.slow_seconds, operation.read_seconds, CONNECT_SECONDS)
     is_short = seconds_left() < fair
-    passage = guard.enter((operation.platform, operation.name), operation.slow_seconds)
-    is_served, why = None, ""
+    name = (operation.platform, operation.name)
+    passage = guard.enter(name, operation.slow_seconds)
+    is_served, why, is_harmless = None, "", operation.repeatable
     try:
         yield
         if call.reply is not None:
@@ -100,12 +105,15 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
             is_served = True
         elif err.code in _FAILED and not (is_short and seconds_left() < MARGIN_SECONDS):
             is_served, why = False, err.message
+            is_harmless = isinstance(err, Retryable)
         raise
     finally:
         try:
             guard.leave(passage, is_served=is_served, why=why)
         except Exception as err:  # it must not hide an answer that may be paid
             log.error("circuits.not_counted", platform=operation.platform, exc_info=err)
+        if passage.token and is_served is False and is_harmless:
+            guard.check(name)
 
 
 def _guard() -> Guard | None:

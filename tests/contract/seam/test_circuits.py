@@ -240,7 +240,7 @@ def test_one_call_at_a_time_tries_and_a_failure_doubles_the_wait(
         eventually(lambda: press.asked > asked, seconds=20)
         assert press.asked == asked + 1
         press.goes_on.set()
-        assert sum(each.result(30) for each in running) == 7
+        assert all(each.result(30) for each in running)
     with pytest.raises(NotServed) as caught:
         press.ask()
     assert caught.value.after is not None
@@ -268,7 +268,36 @@ def test_a_trial_that_hangs_has_failed_before_it_ends(press: Vendor, other: Othe
         eventually(has_failed, seconds=10)
         assert not trial.done()
         press.goes_on.set()
-        trial.result(30)
+        with pytest.raises(NotServed, match=r"no answer within 0\.3 s"):
+            trial.result(30)
+
+
+def test_a_trial_whose_effect_may_have_happened_ends_as_the_platform_says(
+    press: Vendor, shared: str
+) -> None:
+    press.status = 503
+    opens(press)
+    time.sleep(2.2)
+    with http.operation("press", "print", repeatable=False):
+        assert http.send("POST", press.url, body=b"{}").status == 503
+    with pytest.raises(NotServed, match="tried whether it is over failed: it answered 503"):
+        press.ask()
+
+
+def test_a_trial_without_an_effect_is_no_try_of_its_step(press: Vendor, shared: str) -> None:
+    press.status = 503
+    opens(press)
+    time.sleep(2.2)
+    address, press.url = press.url, "http://127.0.0.1:1/"
+    with http.operation("press", "print", repeatable=False), pytest.raises(NotServed) as caught:
+        http.send("POST", press.url, body=b"{}")
+    assert "tried whether it is over failed: press could not be reached" in str(caught.value)
+    assert caught.value.after is not None
+    time.sleep(min(caught.value.after, 4.2))
+    asked, press.url = press.asked, address
+    with pytest.raises(NotServed, match="tried whether it is over failed: it answered 503"):
+        eventually(lambda: bool(press.ask()), seconds=10)
+    assert press.asked == asked + 1
 
 
 def test_without_valkey_each_process_counts_for_itself(
