@@ -166,12 +166,12 @@ SELECT s.workflow_id, s.position, s.key, s.action, s.status, n.reason,
   CROSS JOIN LATERAL (
     SELECT step_key, reason, NULL::jsonb AS error FROM needs_person_v1(w.id, NULL)
     UNION ALL
-    SELECT b ->> 'step', w.attention, jsonb_build_object(
-             'code', w.attention, 'message', b -> 'data' ->> 'message')
-      FROM events AS e CROSS JOIN LATERAL (SELECT e.body::jsonb) AS parsed (b)
+    SELECT event ->> 'step', w.attention, jsonb_build_object(
+             'code', w.attention, 'message', event #>> '{data,message}')
+      FROM events AS e CROSS JOIN LATERAL (SELECT e.body::jsonb) AS parsed (event)
      WHERE w.attention = 'effect_failed' AND e.workflow_id = w.id
-       AND b ->> 'type' = 'EffectFailed'
-       AND to_timestamp((b ->> 'at')::bigint / 1e6) >= w.attention_since) AS n
+       AND event ->> 'type' = 'EffectFailed'
+       AND to_timestamp((event ->> 'at')::bigint / 1e6) >= w.attention_since) AS n
   JOIN steps s ON s.workflow_id = wanted.id AND s.key = n.step_key
 """
 

@@ -349,6 +349,7 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
         ("system", "clean_schedules"),
         ("system", "clean_starts"),
         ("system", "clean_uploads"),
+        ("system", "forget_payments"),
         ("system", "forget_webhooks"),
         ("system", "probe_platforms"),
         ("system", "reconcile_money"),

@@ -117,10 +117,11 @@ def _clocks() -> Iterator["Clocks"]:
     sandbox, key = os.environ.get("SANDBOX_URL"), os.environ.get("SANDBOX_KEY")
     if not sandbox or not key:
         leave(USAGE, _NO_SANDBOX)
-    from app import db
+    from app import db, telemetry
     from ops.laptop.clocks import ClockRefused, opened
     from tasks.stripe.settings import StripeSettings
 
+    telemetry.configure_logs(settings)  # without it, what is logged would stand in the output
     with stores():
         clocks = opened(db.dsn(settings.database_url), sandbox, key)
         try:

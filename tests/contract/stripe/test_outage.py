@@ -42,6 +42,18 @@ def waiting(kernel: Kernel, workflows: list[UUID]) -> list[Json]:
     return [each for each in found if "is not asked for" in str(each["error"])]
 
 
+def counted(kernel: Kernel, workflows: list[UUID]) -> int:
+    """The tries of all steps."""
+    return sum(kernel.step(each, "hold")["tries"] for each in workflows)
+
+
+def calls() -> int:
+    """The requests that were sent to Stripe."""
+    found = db.row("SELECT count(*) AS n FROM platform_logs WHERE platform = 'stripe'", ())
+    assert found is not None
+    return int(found["n"])
+
+
 def let_fail(kernel: Kernel, workflows: list[UUID]) -> None:
     """Run the steps until all of them wait."""
 
@@ -59,14 +71,15 @@ def test_steps_wait_while_a_platform_is_down_and_go_on_by_themselves(
     # Stripe answers before it has done anything, so that the calls may be sent again.
     vendors.fault("stripe", "payment_intents.*", "status", status=503, count=-1)
     let_fail(kernel, holds)
-    tries = [kernel.step(each, "hold")["tries"] for each in holds]
+    tries, made = counted(kernel, holds), calls()
     drive(WORKFLOWS)
     step = shown(kernel, holds[0])
     assert step["status"] in ("pending", "unknown")
     assert step["wake_at"] is not None
     assert "stripe is not asked for payment_intents." in step["error"]["message"]
     assert "the last one: it answered 503" in step["error"]["message"]
-    assert [kernel.step(each, "hold")["tries"] for each in holds] == tries
+    # A circuit whose time is over meanwhile lets one call through, which may have taken effect.
+    assert counted(kernel, holds) - tries <= calls() - made <= len((CREATE, LIST))
     assert all(kernel.workflow(each)["attention"] is None for each in holds)
     eventually(lambda: queries.open_circuits().get("stripe", 0) > 0, seconds=5)
     (state,) = queries.platform_states()

@@ -161,6 +161,10 @@ PARAMETERS = {
         "the terms of a start, made by chains/flow; SQL enforces them",
     ),
     "event": "an event, made by the functions themselves",
+    **dict.fromkeys(
+        ("s.external_ids", "e.external_ids"),
+        "a platform's ids of the objects of a fact, made by the platform's folder",
+    ),
 }
 DEFINITIONS = {
     "chains/catalogue/versions.py": "a definition is a recipe and no payload of anybody's workflow",

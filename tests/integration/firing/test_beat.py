@@ -45,6 +45,7 @@ def test_celerys_own_entries_are_still_published(beat: Any) -> None:
         *("probe_platforms", "clean_uploads", "clean_schedules", "clean_events_in"),
         *("clean_flow", "forget_webhooks", "clean_starts", "archive", "reconcile_money"),
         "clean_results",
+        "forget_payments",
     }
     assert jobs == set(beat.schedule)
     for entry in beat.schedule.values():
