@@ -78,7 +78,8 @@ class Effect:
     which the effect does not end by itself. `reads` is the sandbox's name of the call by which a
     poll reads how the effect stands. An effect that is computed makes no call, and can be
     undone without an intent. An effect that is single concerns one object at the vendor, however
-    often the step is retried by hand.
+    often the step is retried by hand. One that `replaces` undoes that of the earlier generation
+    before it is made.
     """
 
     action: str
@@ -94,6 +95,7 @@ class Effect:
     reads: str = ""
     is_computed: bool = False
     is_single: bool = False
+    replaces: bool = False
 
     def undoings(self, vendors: Vendors, made: int = 1) -> int:
         """How often the vendor has undone the effect, which was made so often. Some effects are

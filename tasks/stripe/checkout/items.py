@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from app import clock
 from app.engine.call import Call
+from app.errors import Retryable
 from app.money.currencies import fault_of
 from app.platform import ActionInput, Json
 from tasks.stripe.catalogue.prices import Recurring
@@ -18,6 +19,10 @@ from tasks.stripe.marks import AT_ONCE, MOST_AMOUNT, Metadata, own_marks
 from tasks.stripe.wording import given as known
 
 _URL = r"^https?://[^\s]+$"
+_SHORTEST_SECONDS = 30 * 60
+"""Stripe lets no page expire sooner after it is opened."""
+_SENDING_SECONDS = 15
+"""A request takes at most so long to Stripe, whose clock may differ by a little."""
 
 
 class LineItem(ActionInput):
@@ -61,13 +66,14 @@ class LineItem(ActionInput):
 
 class CheckoutInput(ActionInput):
     """What the customer does on the page: `payment` pays once, `subscription` begins one, `setup`
-    saves a payment method and has no `line_items`.
+    saves a payment method for the `customer` and has no `line_items`.
 
     Stripe sends the customer to `success_url` afterwards, and to `cancel_url` who turns back. The
     page is open for `expires_in_seconds`, which is a day if it is not given. `customer` is one that
     Stripe knows, `customer_email` an address for the page. `allowed_payment_method_types` are
     Stripe's names, such as `card`; without them, those of the account's settings are offered.
-    `currency` is for the mode `setup`. `metadata` are the author's own names and values.
+    `currency` is for the mode `setup`, which needs it or the types. `metadata` are the author's own
+    names and values.
     """
 
     mode: Literal["payment", "setup", "subscription"] = "payment"
@@ -89,6 +95,10 @@ class CheckoutInput(ActionInput):
             raise ValueError("a setup has no line_items: nothing is paid")
         if self.mode != "setup" and not self.line_items:
             raise ValueError(f"a {self.mode} needs line_items")
+        if self.mode == "setup" and self.customer is None:
+            raise ValueError("a setup needs the customer for whom the payment method is saved")
+        if self.mode == "setup" and not (self.currency or self.allowed_payment_method_types):
+            raise ValueError("a setup needs a currency, or allowed_payment_method_types")
         if self.mode != "setup" and self.currency is not None:
             raise ValueError("the currency is that of the line_items; only a setup has its own")
         if self.mode == "payment" and any(each.recurring for each in self.line_items):
@@ -124,3 +134,16 @@ def request_of(call: Call, given: CheckoutInput) -> Json:
     if given.expires_in_seconds is not None:
         request["expires_at"] = int(clock.timestamp()) + given.expires_in_seconds
     return request
+
+
+def require_time(request: Json) -> None:
+    """Raise Retryable, so that the page gets another time and another key, if the time at which it
+    ends has come too near since the request was recorded."""
+    ends = request.get("expires_at")
+    if ends is not None and ends - clock.timestamp() < _SHORTEST_SECONDS + _SENDING_SECONDS:
+        raise Retryable(
+            "the page would end too soon: the request has waited",
+            code="expires_too_soon",
+            after=0.0,
+            stored=True,
+        )

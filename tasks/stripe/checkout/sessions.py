@@ -1,6 +1,7 @@
 """Let a customer pay on a page of Stripe's; the step waits for that.
 
 Invariant: the metadata of a Checkout Session, and of what it makes, contain the step's reference.
+At most one page of a step can be paid: an earlier one is expired before another is opened.
 The address of the page is not stored. It is read at Stripe for each request (authentication.py).
 https://docs.stripe.com/payments/checkout/how-checkout-works
 """
@@ -13,11 +14,13 @@ from app.platform import (
     Intent,
     Json,
     LookupAnswer,
+    Made,
     Undo,
     action,
 )
 from tasks.stripe import authentication, books
-from tasks.stripe.checkout.items import CheckoutInput, request_of
+from tasks.stripe.checkout.earlier import close_earlier, require_hope
+from tasks.stripe.checkout.items import CheckoutInput, request_of, require_time
 from tasks.stripe.checkout.undoing import SESSIONS, read, undo_session
 from tasks.stripe.customers.calls import own_customer
 from tasks.stripe.kinds import find_made, first_of, made_by
@@ -26,14 +29,17 @@ from tasks.stripe.wording import id_of
 
 CHECKOUT_POLL_SECONDS = 300.0
 """A page is open for up to a day. Webhooks wake the step; a poll finds what they have missed."""
-_FAILED = {
-    "payment_intent": ("requires_payment_method", "canceled"),
-    "subscription": ("incomplete_expired", "canceled"),
-}
-"""The statuses of what a completed but unpaid session has made, if it is never paid."""
+_OPERATION = "checkout.sessions.create"
 
 
-@action("stripe.checkout", input=CheckoutInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
+def _names(operation: str, response: Json) -> Made:
+    """The session. So a page that the workflow does not wait for any more is closed."""
+    return Made(effect_id=response.get("session"))
+
+
+@action(
+    "stripe.checkout", input=CheckoutInput, effect=Effect.LOOKUP, key_life=KEY_LIFE, names=_names
+)
 def checkout(call: Call, given: CheckoutInput) -> Json:
     """Open a page of Stripe's, and wait until the customer has paid, or has saved a card there:
     {session, mode, payment_status, payment_intent, setup_intent, payment_method, subscription,
@@ -41,16 +47,21 @@ def checkout(call: Call, given: CheckoutInput) -> Json:
 
     While the step waits, its authentication (`playalter authentication ID STEP`) gives the page's
     address as `redirect_url`. A slow payment method, such as a debit, may take days after the page
-    is completed; the step waits for it. Raises Permanent if the page expires before it is
-    completed, or if the payment fails afterwards.
+    is completed; the step waits for it. A step that is retried by hand closes its earlier page; if
+    that was completed meanwhile, and asked for the same, no other is opened. Raises Permanent if
+    the page expires before it is completed, or if the payment fails afterwards.
     """
-    made = call.once(
-        "checkout.sessions.create",
-        request_of(call, given),
-        lambda request, key: _create(call, request, key),
-        is_last=True,
-    )
-    known = made["session"]
+    request = request_of(call, given)
+    known = close_earlier(call, _OPERATION, request)
+    if known is None:
+        is_open = any(each.generation == call.generation for each in call.open_intents())
+        made = call.once(
+            _OPERATION,
+            request,
+            lambda request, key: _create(call, request, key, is_open=is_open),
+            is_last=True,
+        )
+        known = str(made["session"])
     seen = call.state_of(known, lambda: read(known), CHECKOUT_POLL_SECONDS)
     if seen["status"] == "expired":
         raise Permanent(
@@ -61,7 +72,7 @@ def checkout(call: Call, given: CheckoutInput) -> Json:
     if seen["status"] == "open":
         raise Suspend(known, poll_seconds=CHECKOUT_POLL_SECONDS)
     if seen["payment_status"] == "unpaid":
-        _require_hope(seen)
+        require_hope(seen)
         raise Suspend(known, poll_seconds=CHECKOUT_POLL_SECONDS)
     _book(call, seen)
     return _output(seen)
@@ -111,14 +122,20 @@ def take_back(call: Call, undo: Undo) -> Json:
 
     Raises Retryable while a slow payment is under way: it can be refunded only when it has come.
     """
-    # The order decides under which number a refund is recorded.
-    made = sorted(made_by(call, undo, SESSIONS, "session"))
+    if undo.is_orphan:
+        made = [str(undo.external_id)]
+    else:
+        # The order decides under which number a refund is recorded.
+        made = sorted(made_by(call, undo, SESSIONS, "session"))
     results = [undo_session(call, each, number) for number, each in enumerate(made)]
     order = ("refunded", "canceled", "detached", "expired", "already")
     return {"result": first_of(results, order), "sessions": made}
 
 
-def _create(call: Call, request: Json, key: str) -> Json:
+def _create(call: Call, request: Json, key: str, *, is_open: bool) -> Json:
+    if not is_open:
+        # What may have been sent already is sent again as it was.
+        require_time(request)
     if "customer" in request:
         own_customer(call, request["customer"])
     return _summary(SESSIONS.create(request, key))
@@ -126,19 +143,6 @@ def _create(call: Call, request: Json, key: str) -> Json:
 
 def _summary(seen: Json) -> Json:
     return {"session": seen["id"], "status": seen["status"]}
-
-
-def _require_hope(seen: Json) -> None:
-    """Raise Permanent if a completed session that is not paid will never be."""
-    for name, failed in _FAILED.items():
-        about = seen.get(name)
-        if isinstance(about, dict) and about["status"] in failed:
-            error = about.get("last_payment_error") or {}
-            raise Permanent(
-                error.get("message") or f"the payment has failed: it is {about['status']}",
-                code=error.get("code") or "payment_failed",
-                detail={"session": seen["id"], name: about["id"]},
-            )
 
 
 def _book(call: Call, seen: Json) -> None:

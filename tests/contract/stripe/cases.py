@@ -289,6 +289,7 @@ CASES = Cases(
             undone="checkouts_expired",
             results=("expired", "already"),
             reads="checkout.sessions.retrieve",
+            replaces=True,
         ),
         Effect(
             "stripe.invoice",

@@ -85,7 +85,7 @@ def test_a_session_begins_a_subscription(
 def test_a_session_saves_a_method(sandbox: Sandbox, stripe_client: stripe.StripeClient) -> None:
     owner = stripe_client.v1.customers.create({}).id
     made = stripe_client.v1.checkout.sessions.create(
-        {"mode": "setup", "success_url": "https://shop.example", "customer": owner}
+        {"mode": "setup", "success_url": "https://a.example", "customer": owner, "currency": "eur"}
     )
     assert pay(sandbox, stripe_client, made.id).ok
     done = stripe_client.v1.checkout.sessions.retrieve(made.id)

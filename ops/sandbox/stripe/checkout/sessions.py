@@ -112,6 +112,14 @@ class Sessions(Resource):
         if mode != "setup" and not given.get("line_items"):
             message = "Missing required param: line_items."
             raise error(400, message, "parameter_missing", "line_items")
+        if mode == "setup" and "currency" not in given:
+            types = ("payment_method_types", "allowed_payment_method_types")
+            if not any(given.get(name) for name in types):
+                message = (
+                    "You must provide `currency` in `setup` mode when the payment method types are "
+                    "not given."
+                )
+                raise error(400, message, "parameter_missing", "currency")
         hosted = given.get("ui_mode", "hosted_page") == "hosted_page"
         if hosted and not given.get("success_url"):
             message = "Missing required param: success_url."

@@ -13,7 +13,7 @@ from tasks.stripe.checkout.undoing import read
 from tasks.stripe.customers.calls import METHODS
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import CHECKOUT, card
+from tests.contract.stripe.cases import CHECKOUT, card, customer
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_authentication_api import asked, new_key
 from tests.contract.stripe.test_books import balances, entries
@@ -23,12 +23,17 @@ from tests.integration.driving import drive
 from tests.unit.definitions import fail
 
 AMOUNT = 4900
+BACK = "https://shop.example.com/thanks"
 SLOW, BROKE = "AT321904300235473204", "AT861904300235473202"
 DEBIT: Json = CHECKOUT | {"allowed_payment_method_types": ["sepa_debit"]}
-SETUP: Json = {"mode": "setup", "success_url": "https://shop.example.com/thanks"}
+SETUP: Json = {
+    "mode": "setup",
+    "success_url": BACK,
+    "currency": "eur",
+}
 MONTHLY: Json = {
     "mode": "subscription",
-    "success_url": "https://shop.example.com/thanks",
+    "success_url": BACK,
     "line_items": [
         {
             "name": "Club",
@@ -126,7 +131,7 @@ def test_a_slow_payment_that_fails_ends_the_wait(step: Claim, vendors: Vendors) 
 
 
 def test_a_card_that_is_saved_on_the_page_is_detached(step: Claim, vendors: Vendors) -> None:
-    waiting, session = opened(step, SETUP)
+    waiting, session = opened(step, SETUP | {"customer": customer()})
     vendors.complete(session, card())
     done = waiting.run(external_id=session)
     assert METHODS.retrieve(done["payment_method"])["customer"] == done["customer"]
@@ -176,6 +181,11 @@ def test_a_webhook_wakes_the_workflow_when_the_customer_has_paid(
     [
         (CHECKOUT | {"line_items": []}, "a payment needs line_items"),
         (SETUP | {"line_items": CHECKOUT["line_items"]}, "a setup has no line_items"),
+        (SETUP, "needs the customer"),
+        (
+            {"mode": "setup", "success_url": BACK, "customer": "cus_1"},
+            "needs a currency, or allowed_payment_method_types",
+        ),
         (MONTHLY | {"mode": "payment"}, "for the mode subscription"),
         (CHECKOUT | {"customer": "cus_1"}, "not both"),
         (

@@ -66,7 +66,11 @@ def test_a_customer_of_another_organisation_is_neither_changed_nor_charged(
     assert other.run()["name"] == "Ada King", "another workflow of the organisation may"
 
 
-SETUP: Json = {"mode": "setup", "success_url": "https://shop.example.com/thanks"}
+SETUP: Json = {
+    "mode": "setup",
+    "success_url": "https://shop.example.com/thanks",
+    "currency": "eur",
+}
 
 
 def test_only_what_is_still_as_the_step_has_set_it_is_restored(
