@@ -82,6 +82,18 @@ def booked(keys: Iterable[str], account: str) -> Mapping[str, Booked]:
     }
 
 
+def bookers(keys: Iterable[str]) -> Mapping[str, str | None]:
+    """The steps, `<workflow>/<step>`, that have booked facts, by the keys of the facts; None for a
+    fact that no step has booked."""
+    found = db.patiently(lambda: db.rows(_BOOKERS, (list(keys),)))
+    return {row["fact_key"]: row["reference"] for row in found}
+
+
+_BOOKERS = """
+SELECT fact_key, workflow_id || '/' || step_key AS reference
+  FROM ledger_entries WHERE fact_key = ANY (%s)
+"""
+
 _BOOKED = """
 SELECT e.fact_key, e.source, l.amount, l.currency
   FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id

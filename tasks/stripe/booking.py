@@ -4,10 +4,12 @@ Each function is called with what the step's record or Stripe says, also at a la
 is booked once.
 """
 
+from app import ledger
 from app.engine.call import Call
-from app.money.facts import Money
+from app.money.facts import Money, key_of
 from app.platform import Json
 from tasks.stripe import books
+from tasks.stripe.books import BOOK
 
 
 def hold(call: Call, held: Json) -> None:
@@ -55,3 +57,13 @@ def refunds(call: Call, *made: Json) -> None:
     """Book refunds: that they are made, and that they have failed."""
     facts = (books.refund_facts({**each, "id": each["refund"]}) for each in made)
     call.book(*(fact for each in facts for fact in each))
+
+
+def first_for(call: Call, transactions: list[str]) -> str | None:
+    """The first of some balance transactions whose part this step has booked, else the first whose
+    part is not booked at all."""
+    keys = {key_of(BOOK.platform, each, "capture"): each for each in transactions}
+    by = ledger.bookers(keys)
+    own = (each for key, each in keys.items() if by.get(key) == call.reference)
+    free = (each for key, each in keys.items() if key not in by)
+    return next(own, None) or next(free, None)

@@ -73,12 +73,15 @@ def charge_facts(charge: Json, *, is_expired: bool = False) -> list[Fact]:
 
     A charge that one of our steps has made is booked by the steps that hold and capture it, so that
     the entries name them; except that its hold has ended without a capture, or that the customer
-    has paid at once, which no other step captures. A hold that was made
+    has paid at once, which no other step captures, or that no more of it is captured in parts,
+    which may be so without a last capture. A hold that was made
     elsewhere is booked when it is over: until then it is not known who captures it.
     """
     if charge["status"] != "succeeded":
         return []
     mark = _reference(charge)
+    if charge["captured"] and is_in_parts(charge):
+        return taken_facts(charge)
     if charge["captured"] and not is_expired:
         is_of_step = mark is not None and AT_ONCE not in charge["metadata"]
         return [] if is_of_step else taken_facts(charge)
@@ -103,13 +106,14 @@ def part_of(transaction: str, charge: str, payment_intent: str | None, money: Mo
 def taken_facts(charge: Json) -> list[Fact]:
     """The facts of a captured Charge, whoever has captured it: its hold, if it had one, is over.
 
-    One that may be captured in parts shows none: the statement tells its parts.
+    Of one that may be captured in parts, the statement tells the parts. It is captured when no more
+    of it can be.
     """
+    mark = _reference(charge)
     if is_in_parts(charge):
-        return []
+        return [_marked(fact, mark) for fact in _hold_of(charge)] if charge["captured"] else []
     card = (charge.get("payment_method_details") or {}).get("card") or {}
     held = _hold_of(charge) if card.get("capture_before") is not None else ()
-    mark = _reference(charge)
     return [*(_marked(fact, mark) for fact in held), capture_of(charge)]
 
 

@@ -110,6 +110,15 @@ def made_by(call: Call, undo: Undo, kind: Kind, name: str) -> list[str]:
     return [each["id"] for each in found]
 
 
+def is_sent(call: Call, operation: str) -> bool:
+    """Whether a call of this generation is recorded that took effect, or may have.
+
+    Its request is recorded too, so nothing needs to be read for it again. A read that fails would
+    end a step that has done its work.
+    """
+    return any(each.generation == call.generation for each in call.sendings(operation))
+
+
 def first_of(results: list[str], order: tuple[str, ...]) -> str:
     """The result of a compensation that has treated several objects, by its importance."""
     return next((each for each in order if each in results), "nothing")

@@ -114,7 +114,8 @@ class Payments:
     def capture(self, call: Call, intent: Json, params: Json) -> Response:
         """Capture the authorized amount or a part of it; the rest is released.
 
-        With `final_capture=false` the rest stays held, where multicapture was granted.
+        With `final_capture=false` the rest stays held, where multicapture was granted. Then a last
+        capture of 0 releases the rest.
         """
         refuse_unknown(params, CAPTURE_PARAMS)
         if intent["status"] != "requires_capture":
@@ -122,7 +123,10 @@ class Payments:
                 intent, "could not be captured", "captured", ["requires_capture"]
             )
         left = intent["amount_capturable"]
-        amount = read_amount({"amount_to_capture": left, **params}, "amount_to_capture")
+        is_final = boolean({"final_capture": "true", **params}, "final_capture")
+        releases = is_final and params.get("amount_to_capture") == "0" and intent["amount_received"]
+        given = {"amount_to_capture": left, **params}
+        amount = 0 if releases else read_amount(given, "amount_to_capture")
         if amount > left:
             message = (
                 f"Amount to capture ({amount}) must not be greater than the amount capturable "
@@ -131,21 +135,23 @@ class Payments:
             raise error(400, message, "amount_too_large", "amount_to_capture")
         charge = self.account.charge_of(intent)
         multicapture = charge["payment_method_details"]["card"]["multicapture"]["status"]
-        is_final = boolean({"final_capture": "true", **params}, "final_capture")
         if not is_final and multicapture != "available":
             raise error(400, NO_MULTICAPTURE, "parameter_invalid", "final_capture")
         is_final = is_final or amount == left
-        charge["captured"] = True
+        before = charge["amount_captured"]
         charge["amount_captured"] += amount
-        self.charging.book(charge, amount)
+        if amount:
+            self.charging.book(charge, amount)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent["amount_received"] += amount
         intent["amount_capturable"] = 0 if is_final else left - amount
-        self.account.save(call, charge, "charge.captured")
         event = "payment_intent.amount_capturable_updated"
         if is_final:
+            self._captured(call, charge)
             intent["status"], event = "succeeded", "payment_intent.succeeded"
             self.account.clock.drop(EXPIRE, intent["id"])
+        else:
+            self.account.save(call, charge, "charge.updated", {"amount_captured": before})
         self.account.save(call, intent, event)
         self.account.note(call, "captures", intent, amount=amount)
         if is_final:
@@ -167,13 +173,14 @@ class Payments:
         if intent["status"] == "requires_capture":
             account.clock.drop(EXPIRE, intent["id"])
             charge = account.charge_of(intent)
-            if reason == "expired":
-                account.save(call, charge, "charge.expired")
             if charge["amount_captured"]:
                 # What was captured before stays taken.
+                self._captured(call, charge)
                 intent |= {"status": "succeeded", "amount_capturable": 0}
                 account.save(call, intent, "payment_intent.succeeded")
                 return
+            if reason == "expired":
+                account.save(call, charge, "charge.expired")
         intent |= {
             "status": "canceled",
             "canceled_at": account.clock.now(),
@@ -186,6 +193,12 @@ class Payments:
         if intent["latest_charge"]:
             for act in account.on_release:
                 act(call, account.charge_of(intent), reason)
+
+    def _captured(self, call: Call | None, charge: Json) -> None:
+        """No more is captured of a charge. Until then it is neither captured nor refunded."""
+        charge["captured"] = True
+        charge["refunded"] = charge["amount_refunded"] >= charge["amount_captured"]
+        self.account.save(call, charge, "charge.captured")
 
     def _expire(self, intent_id: str) -> None:
         intent = self.intent(intent_id)

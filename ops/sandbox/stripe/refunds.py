@@ -46,7 +46,9 @@ class Refunds:
         booked = self._account.ledger.book(refund, "refund", "refund", -amount)
         refund["balance_transaction"] = booked["id"]
         charge["amount_refunded"] += amount
-        charge["refunded"] = charge["amount_refunded"] >= shapes.taken(charge)
+        # Of a charge of which more may be captured, no refund is the last.
+        is_whole = charge["amount_refunded"] >= shapes.taken(charge)
+        charge["refunded"] = charge["captured"] and is_whole
         self._account.save(call, refund, "refund.created")
         self._account.save(call, charge, "charge.refunded")
         self._account.note(call, "refunds", refund)
@@ -164,7 +166,7 @@ class Refunds:
         else:
             message = "One of the following params should be provided for this request: "
             raise error(400, message + "payment_intent or charge.", "parameter_missing")
-        if charge is None or not charge["captured"]:
+        if charge is None or not (charge["captured"] or charge["amount_captured"]):
             message = (
                 f"This PaymentIntent ({intent_id}) does not have a successful charge to refund."
             )

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from app.engine.call import Call
 from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.money.currencies import fault_of, shown
+from app.money.facts import Money
+from app.money.statements import is_same
 from app.platform import (
     ActionInput,
     ActionOutput,
@@ -24,7 +26,7 @@ from app.platform import (
 )
 from tasks.stripe import booking, books
 from tasks.stripe.client import StripeApi, api
-from tasks.stripe.kinds import Kind
+from tasks.stripe.kinds import Kind, is_sent
 from tasks.stripe.marks import (
     CAPTURED_BY,
     KEY_LIFE,
@@ -39,6 +41,7 @@ from tasks.stripe.paying.refunds import give_back, refunds_by
 from tasks.stripe.wording import id_of, without
 
 _TRANSACTIONS = Kind("balance_transactions")
+_OPERATION = "payment_intents.capture"
 
 
 class CaptureInput(ActionInput):
@@ -47,17 +50,22 @@ class CaptureInput(ActionInput):
     `amount` is the part that is taken, in minor units of the payment's currency; the rest is
     released, and cannot be taken later. Without it the whole is taken. If `multicapture` was
     granted, several steps may take an amount each: `final` is false for all but the last, which
-    releases the rest by true.
+    releases the rest by true. An amount of 0 with it only releases the rest.
     """
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
-    amount: int | None = Field(default=None, ge=1, le=MOST_AMOUNT)
+    amount: int | None = Field(default=None, ge=0, le=MOST_AMOUNT)
     final: bool | None = None
 
     @model_validator(mode="after")
     def _says_its_part(self) -> "CaptureInput":
         if self.final is not None and self.amount is None:
             raise ValueError("one of several captures needs its amount")
+        if self.amount == 0 and not self.final:
+            raise ValueError(
+                "the amount must be greater than or equal to 1; a final capture may take 0, which"
+                " releases the rest"
+            )
         return self
 
 
@@ -70,7 +78,7 @@ def capture(call: Call, given: CaptureInput) -> Json:
     """
     stripe = api()
     taken = call.once(
-        "payment_intents.capture",
+        _OPERATION,
         _request(call, stripe, given),
         lambda request, key: _capture(stripe, call, request, key),
         is_last=True,
@@ -114,7 +122,7 @@ def refund(call: Call, undo: Undo) -> Json:
     # have captured several payments.
     payments: dict[str, list[Intent]] = {}
     for intent in undo.intents:
-        if intent.operation == "payment_intents.capture":
+        if intent.operation == _OPERATION:
             payments.setdefault(str(intent.request["payment_intent"]), []).append(intent)
     stripe = api()
     results: list[Json] = []
@@ -159,11 +167,17 @@ def _give_parts_back(
     own = [each for each in parts if each.response or _is_taken(call, seen, each.request)]
     if not own:
         return {"result": "nothing", "status": seen["status"]}
-    for each in own:
-        _book(call, _receipt(seen, each.request))
     left = seen["amount_received"] - seen["latest_charge"]["amount_refunded"]
     taken = sum(each.request["amount_to_capture"] for each in own)
-    return give_back(call, stripe, seen, known, min(taken, left))
+    try:
+        if not taken:
+            return {"result": "nothing", "status": seen["status"]}
+        return give_back(call, stripe, seen, known, min(taken, left))
+    finally:
+        # What the books need to know does not hold up the customer's money.
+        for each in own:
+            receipt = _receipt(seen, each.request)
+            booking.part(call, receipt, _known_transaction(call, receipt))
 
 
 def _request(call: Call, stripe: StripeApi, given: CaptureInput) -> Json:
@@ -176,6 +190,9 @@ def _request(call: Call, stripe: StripeApi, given: CaptureInput) -> Json:
     if given.final is not None:
         request["metadata"] = {part_mark(call): f"{given.amount} {call.reference}"}
         request["final_capture"] = given.final
+        if is_sent(call, _OPERATION):
+            # The request is recorded.
+            return request
         seen = stripe.retrieve_payment_intent(given.payment_intent)
         # The part's own balance transaction is the first that is not among them.
         request["known"] = _transactions_of((seen.get("latest_charge") or {}).get("id"))
@@ -184,21 +201,49 @@ def _request(call: Call, stripe: StripeApi, given: CaptureInput) -> Json:
 
 def _transactions_of(charge: str | None) -> list[str]:
     """The balance transactions by which a charge was captured, oldest first."""
-    if charge is None:
-        return []
-    listed = _TRANSACTIONS.page({"source": charge, "type": "charge", "limit": 100})["data"]
-    return [each["id"] for each in reversed(listed)]
+    return [] if charge is None else [each["id"] for each in _listed(charge)]
+
+
+def _listed(charge: str) -> list[Json]:
+    listed: list[Json] = _TRANSACTIONS.page({"source": charge, "type": "charge", "limit": 100})[
+        "data"
+    ]
+    return listed[::-1]
 
 
 def _book(call: Call, taken: Json) -> None:
-    if not taken.get("in_parts"):
+    if taken.get("in_parts"):
+        booking.part(call, taken, _transaction(call, taken))
+    else:
         booking.capture(call, taken)
-        return
-    transaction = taken["transaction"]
-    if taken["known"] is not None:
-        since = (each for each in _transactions_of(taken["charge"]) if each not in taken["known"])
-        transaction = next(since, None)
-    booking.part(call, taken, transaction)
+
+
+def _known_transaction(call: Call, taken: Json) -> str | None:
+    """As `_transaction`; also None if Stripe does not list the transactions now."""
+    try:
+        return _transaction(call, taken)
+    except (Retryable, NotServed, Permanent, Unknown):
+        return None
+
+
+def _transaction(call: Call, taken: Json) -> str | None:
+    """The balance transaction of a part; None if it cannot be told.
+
+    Other steps may capture parts at the same moment. So of those that were not there before, it is
+    one of the part's amount that is not booked yet.
+    """
+    if taken["known"] is None:
+        return taken["transaction"] if taken["amount"] else None
+    if not taken["amount"]:
+        return None
+    part = Money.of(taken["amount"], taken["currency"])
+    fitting = [
+        each["id"]
+        for each in _listed(taken["charge"])
+        if each["id"] not in taken["known"]
+        and is_same(Money.of(each["amount"], each["currency"]), part, each.get("exchange_rate"))
+    ]
+    return booking.first_for(call, fitting)
 
 
 def _receipt(intent: Json, request: Json) -> Json:
@@ -273,6 +318,8 @@ def _released(seen: Json) -> Permanent:
 def _captured_already(seen: Json) -> Permanent:
     taker = metadata_of(seen).get(CAPTURED_BY) or "somebody else"
     taken = shown(seen["amount_received"], seen["currency"])
+    if parts_of(seen) >= seen["amount_received"]:
+        taker = "other steps, in parts"
     return Permanent(
         f"{taken} of the payment are captured already, by {taker}",
         code="already_captured",

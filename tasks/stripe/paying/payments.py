@@ -25,7 +25,7 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe import authentication, booking
+from tasks.stripe import authentication, booking, books
 from tasks.stripe.client import StripeApi, api
 from tasks.stripe.customers.calls import CUSTOMER, own_customer
 from tasks.stripe.fraud import seen
@@ -260,6 +260,9 @@ def _release_one(call: Call, stripe: StripeApi, payment_intent: str) -> str:
     seen = stripe.retrieve_payment_intent(payment_intent)
     status = seen["status"]
     if status == "succeeded":
+        if books.is_in_parts(seen.get("latest_charge") or {}):
+            # No step may have made the last capture: the hold ends by itself too.
+            booking.release(call, seen)
         return "superseded"
     if status == "canceled":
         booking.release(call, seen)

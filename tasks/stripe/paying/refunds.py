@@ -169,7 +169,8 @@ def give_back(
     `require_end` does.
     """
     ours = next((each for each in known if each["status"] not in FAILED_REFUND), None)
-    if ours or (seen.get("latest_charge") or {}).get("refunded"):
+    is_left = amount is None or amount > 0
+    if ours or not is_left or (seen.get("latest_charge") or {}).get("refunded"):
         require_end(ours)
         return {"result": "already", "refund": (ours or {}).get("refund")}
     request = {

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.errors import Permanent, Unknown
+from app.errors import NotServed, Permanent, Unknown
 from app.money.statements import difference_of
 from app.platform import Found, Json
-from tasks.stripe import statement
+from tasks.stripe import books, statement
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
@@ -105,6 +105,7 @@ def test_a_part_needs_what_was_granted_and_is_left_alone_by_a_whole_capture(
     with pytest.raises(Permanent) as caught:
         whole.run()
     assert caught.value.code == "already_captured"
+    assert "by other steps, in parts" in caught.value.message
     assert whole.undo()["result"] == "nothing"
     alone = step("stripe.authorize", AUTHORIZE)
     given = {"payment_intent": alone.run()["payment_intent"], "amount": 100, "final": False}
@@ -137,3 +138,83 @@ def test_parts_that_no_step_has_taken_are_told_by_the_statement(
     told = {each.settles: each.told[0].lines for each in page.movements}
     assert sorted(abs(lines[0].money.amount) for lines in told.values()) == [200, 300]
     assert [difference_of(each, None) for each in page.movements] == [None, None]
+
+
+def test_parts_that_are_captured_at_the_same_moment_are_booked_by_their_amounts(
+    step: Claim, vendors: Vendors
+) -> None:
+    payment = Payment(step)
+    first, second = payment.part(1000), payment.part(700)
+    vendors.fault("stripe", "payment_intents.capture", "status", status=429)
+    with pytest.raises(NotServed):
+        second.run()
+    first.run()
+    assert second.run()["amount"] == 700, "it has listed the transactions before the first part"
+    assert second.run()["amount"] == 700
+    assert balances()["stripe:settling"] == 1700
+    by = {str(each["workflow_id"]): each["fact_key"] for each in entries("capture")}
+    assert set(by) == {str(each.claim.workflow_id) for each in (first, second)}
+
+
+def test_equal_parts_are_booked_once_each(step: Claim, vendors: Vendors) -> None:
+    payment = Payment(step)
+    first, second = payment.part(1000), payment.part(1000)
+    vendors.fault("stripe", "payment_intents.capture", "status", status=429)
+    with pytest.raises(NotServed):
+        second.run()
+    for each in (first, second, first, second):
+        each.run()
+    assert balances()["stripe:settling"] == 2000
+
+
+def test_a_hold_that_ends_by_itself_after_a_part_is_released(step: Claim, vendors: Vendors) -> None:
+    payment = Payment(step)
+    payment.part(1000).run()
+    assert balances()["stripe:authorized"] == WHOLE
+    vendors.advance(8 * 86400)
+    seen = api().retrieve_payment_intent(payment.made["payment_intent"])
+    charge = seen["latest_charge"]
+    assert (seen["status"], charge["captured"]) == ("succeeded", True)
+    told = books.event_facts({"type": "charge.captured", "data": {"object": charge}})
+    assert [each.kind for each in told] == ["authorization", "authorization_released"]
+    assert payment.held.undo()["result"] == "superseded"
+    assert balances() == {"stripe:settling": 1000, "revenue": -1000}
+
+
+def test_the_rest_is_released_without_another_part(step: Claim, vendors: Vendors) -> None:
+    payment = Payment(step)
+    payment.part(1000).run()
+    last = payment.part(0, final=True)
+    assert [last.run()["amount"] for _ in range(2)] == [0, 0]
+    assert balances() == {"stripe:settling": 1000, "revenue": -1000}
+    assert last.undo()["result"] == "nothing"
+    with pytest.raises(ValueError, match="a final capture may take 0"):
+        last.action.input.model_validate(last.given | {"final": False})
+
+
+def test_a_part_that_is_refunded_already_is_undone(step: Claim, vendors: Vendors) -> None:
+    payment = Payment(step)
+    part = payment.part(1000)
+    part.run()
+    given = {"payment_intent": payment.made["payment_intent"]}
+    step("stripe.refund", given, forked_from=payment.held.claim.workflow_id).run()
+    seen = api().retrieve_payment_intent(given["payment_intent"])
+    assert not seen["latest_charge"]["refunded"], "more may be captured of it"
+    assert part.undo() == {"result": "already", "refund": None}
+    assert vendors.count("refunds") == 1
+
+
+def test_a_list_that_cannot_be_read_holds_up_no_refund(step: Claim, vendors: Vendors) -> None:
+    payment = Payment(step)
+    part = payment.part(1000)
+    part.run()
+    vendors.fault("stripe", "balance_transactions.list", "status", status=403, count=9)
+    assert part.undo()["result"] == "refunded"
+
+
+def test_a_replay_reads_nothing_before_its_record(step: Claim, vendors: Vendors) -> None:
+    payment = Payment(step)
+    part = payment.part(1000)
+    part.run()
+    vendors.fault("stripe", "payment_intents.retrieve", "status", status=400, count=9)
+    assert part.run()["amount"] == 1000

@@ -61,6 +61,7 @@ def test_hold_is_captured_in_parts_where_that_was_granted(
     part = capture(intent.id, {"amount_to_capture": 3000, "final_capture": False})
     assert part.status == "requires_capture"
     assert (part.amount_received, part.amount_capturable) == (3000, 7000)
+    assert not stripe_client.v1.charges.retrieve(str(intent.latest_charge)).captured
     last = capture(intent.id, {"amount_to_capture": 2000})
     assert last.status == "succeeded"
     assert (last.amount_received, last.amount_capturable) == (5000, 0)
