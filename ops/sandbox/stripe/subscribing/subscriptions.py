@@ -337,7 +337,7 @@ class Subscriptions(Resource):
             body["cancel_at"] = max(ends) if at_end else None
         elif "cancel_at" in given:
             wanted = given["cancel_at"]
-            body["cancel_at"] = named.get(wanted, wanted) or None
+            body |= {"cancel_at": named.get(wanted, wanted) or None, "cancel_at_period_end": False}
         else:
             return
         body["canceled_at"] = now if body["cancel_at"] else None
