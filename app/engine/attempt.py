@@ -107,7 +107,7 @@ def _attempt(call: Call, http_calls: list[HttpCall]) -> Attempt:
         }
         for made in http_calls
     ]
-    return Attempt(call.given, call.cost, rows)
+    return Attempt(call.given, call.cost, rows, reused=call.reused)
 
 
 def _close(result: Result, call: Call, prepared: Prepared, output: Any) -> None:
@@ -124,6 +124,7 @@ def _close(result: Result, call: Call, prepared: Prepared, output: Any) -> None:
         or prepared.is_skipped
         or prepared.is_pivot
         or prepared.error is not None
+        or call.reused is not None
     )
 
 

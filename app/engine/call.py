@@ -59,6 +59,8 @@ class Call:
     """What the attempt has cost and has booked already."""
     given: Json | None = None
     """The step's input, if it is not stored in the step's row yet."""
+    reused: Json | None = None
+    """The result that the step has taken from another, as `finish_step_v1` takes it."""
     is_other_action: bool = False
     """Whether this is a compensation whose action is not the action of the step."""
     _ordinal: int = field(default=0, repr=False)

@@ -81,7 +81,8 @@ class Result:
     verdict: str = ""
     """What the transaction led to that has recorded the end already."""
     is_special: bool = False
-    """Whether its success does more than release the next step (adds rows, ends the workflow)."""
+    """Whether its success does more than release the next step (adds rows, ends the workflow, has
+    an event of its own)."""
     passed_over: Json | None = None
     """The work that still runs at the vendor for this step, as an orphan effect. It is recorded if
     the workflow goes on without waiting for it."""

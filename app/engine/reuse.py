@@ -7,11 +7,14 @@ a claim must outlive Valkey, or a request is paid twice while Valkey is away; an
 undone, archived or erased must be gone from here in the same moment, which no copy would be. A hit
 costs one statement, where the call costs a second and money.
 
-Equal is what the same user asks of the same action with the same content; nothing is reused across
-users, and so nothing across organisations. Only a step that has succeeded is reused, so a refusal,
-an answer that was cut off and a failure never are. A step that takes a result reserves no budget,
-records no call and costs nothing; files are copied, so that both workflows own theirs and undo
-their own.
+Equal is what the same user asks of the same action with the same content, at the same account of
+the platform; nothing is reused across users, and so nothing across organisations. Only a step that
+has succeeded is reused, so a refusal, an answer that was cut off and a failure never are. A step
+that takes a result reserves no budget, records no call and costs nothing; files are copied, so that
+both workflows own theirs and undo their own.
+
+A step that makes its request without a claim gives up the claim of an earlier attempt, whose input
+may have been another. A step that has made a call by its present keys goes on with that call.
 
 If another step makes the result now, this step waits without a worker slot, as if it waited for a
 budget, and asks again after a second and then ever less often. The other keeps it waiting for at
@@ -27,7 +30,7 @@ from app.engine.reserving import PutOff
 from app.errors import Permanent
 from app.payload import dumps
 from app.platform import ActionInput, Json, Reuse
-from app.protocol.claims import Fenced
+from app.protocol.claims import Claim, Fenced
 
 WAITS = "waits_for_result"
 """The code of the error of a step that waits for the result of another."""
@@ -50,10 +53,15 @@ def reused(call: Call, given: ActionInput) -> Json | None:
     reuse = call.action.reuse
     if reuse is None or call.claim.undo or call.claim.stopping or call.external_id is not None:
         return None
+    is_first = _is_first(call.claim)
+    if not is_first and _has_called(call.claim):
+        return None
     age = reuse.seconds(given)
     if age <= 0:
+        if not is_first:
+            _disclaim(call.claim)
         return None
-    hashed = bytes.fromhex(key_of(call.action.name, reuse.request(call, given)))
+    hashed = bytes.fromhex(key_of(call.action.name, reuse.account(), reuse.request(call, given)))
     found = _claim(call, hashed, age, reuse, None)
     output = _adopted(call, reuse, found)
     if found["verdict"] == "hit" and output is None:
@@ -63,7 +71,36 @@ def reused(call: Call, given: ActionInput) -> Json | None:
     _count(call, found, is_hit=output is not None)
     if found["verdict"] == "recorded":
         raise PutOff("recorded")
+    if output is not None:
+        call.reused = {
+            "workflow": str(found["from_workflow"]),
+            "from": found["from_key"],
+            "saved": found["saved"],
+        }
     return output
+
+
+def _is_first(claim: Claim) -> bool:
+    """Whether no earlier attempt of the step can have made a call or claimed a result."""
+    is_new = claim.prior == "pending" and claim.code is None and claim.input is None
+    return is_new and claim.tries == claim.generation == 0
+
+
+def _has_called(claim: Claim) -> bool:
+    """Whether the step has made a call by its present keys, with which it goes on."""
+    return bool(
+        db.call(
+            "SELECT 1 FROM intents WHERE workflow_id = %s AND step_key = %s AND generation = %s"
+            " LIMIT 1",
+            (claim.workflow_id, claim.key, claim.generation),
+        )
+    )
+
+
+def _disclaim(claim: Claim) -> None:
+    """Let the step no longer count as the maker of a result: it makes its request for itself now,
+    which may be another request than the one that it claimed."""
+    db.call("SELECT disclaim_result_v1(%s, %s)", (claim.workflow_id, claim.key))
 
 
 def _claim(call: Call, hashed: bytes, age: float, reuse: Reuse, refused: Any) -> Json:

@@ -25,13 +25,16 @@ class Attempt:
 
     `input` is the step's input if it is not recorded yet. `cost` is in micro-USD. `calls` are the
     HTTP calls, as `log_calls_v1` takes them. `answer` is the answer to the attempt's last call, if
-    it is not recorded yet. Only `finish_step` and `advance_step` record it.
+    it is not recorded yet. Only `finish_step` and `advance_step` record it. `reused` is the result
+    that the step has taken from another, as `finish_step_v1` takes it; only `finish_step` records
+    it.
     """
 
     input: Json | None
     cost: int
     calls: list[Json]
     answer: Answer | None = None
+    reused: Json | None = None
 
     def parameters(self) -> tuple[Any, ...]:
         """Return (input, cost, calls) as the SQL functions take them."""
@@ -68,7 +71,7 @@ _FINISHES = db.Together(
     "finish_step_v1",
     "finish_steps_v1",
     "uuid, text, uuid, jsonb, jsonb, bigint, jsonb, text, jsonb, text, jsonb, jsonb, boolean,"
-    " float8, jsonb, integer, jsonb, text, text",
+    " float8, jsonb, integer, jsonb, text, text, jsonb",
     seconds=db.OUTCOME_PATIENCE_SECONDS,
 )
 _ADVANCES = db.Together(
@@ -107,6 +110,7 @@ def finish_step(claim: Claim, attempt: Attempt, finish: Finish) -> Advance:
             republish_seconds(),
             dumps_or_none(finish.orphan),
             *attempt.answered(),
+            dumps_or_none(attempt.reused),
         ),
     )
     return Advance(

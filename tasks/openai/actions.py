@@ -11,7 +11,7 @@ from app.tariffs.rows import ANY_TIER
 from tasks import tariffs
 from tasks.openai.client import OpenAIApi, api
 from tasks.openai.settings import OpenAISettings
-from tasks.reuse import Reusable, age_seconds
+from tasks.reuse import Reusable, account_of, age_seconds
 
 _MAX_BRIEF = 8000
 _MAX_TOKENS = (300, 2_400, 19_200)
@@ -57,11 +57,20 @@ class Moderation(ActionOutput):
 
 
 moderate.describe(output=Moderation, example={"brief": "A circus in the rain"})
+
+
+def _account() -> Json:
+    settings = OpenAISettings.current()
+    return account_of(settings.base_url, settings.api_key)
+
+
 moderate.reuse = Reuse(
+    account=_account,
     request=lambda _, given: {
         "model": OpenAISettings.current().moderation_model,
         "brief": given.brief,
     },
+    # A moderation is free, and the model that is asked today may judge better than yesterday.
     seconds=lambda given: age_seconds(given, OpenAISettings.current().cache_seconds),
     making_seconds=60.0,
 )
@@ -102,6 +111,7 @@ class Caption(ActionOutput):
 
 caption.describe(output=Caption, example={"brief": "A circus in the rain", "style": "dry"})
 caption.reuse = Reuse(
+    account=_account,
     request=lambda _, given: {
         "model": OpenAISettings.current().caption_model,
         "system": _SYSTEM,

@@ -20,7 +20,7 @@ class OpenAISettings(PlatformSettings):
     webhook_secret_old: StandardSecret = SecretStr("")
     caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"
-    cache_seconds: float = Field(default=3600.0, ge=0, le=LONGEST)
+    cache_seconds: float = Field(default=0.0, ge=0, le=LONGEST)
     """How old the judgement of an equal brief may be that a step takes; 0: none is taken. A step's
     own `cache` comes first."""
     limit_requests: float = Field(default=500.0, ge=0)

@@ -34,7 +34,7 @@ from tasks import tariffs
 from tasks.replicate import outputs
 from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
-from tasks.reuse import Reusable, age_seconds
+from tasks.reuse import Reusable, account_of, age_seconds
 from tasks.signatures import text_at
 
 _DONE = ("succeeded", "skipped", "compensated")
@@ -107,10 +107,13 @@ class KeptPicture(ActionOutput):
 
 
 class Prediction(ActionOutput):
-    """The picture, the id of the prediction at Replicate, and the digests of the picture."""
+    """The picture, the id of the prediction at Replicate, and the digests of the picture.
+
+    `prediction` is null if the step has taken the picture from an equal step (see `cache`).
+    """
 
     picture: KeptPicture
-    prediction: str
+    prediction: str | None
     vendor_sha256: str
     sha256: str
 
@@ -124,6 +127,11 @@ predict.describe(
 )
 
 
+def _account() -> Json:
+    settings = ReplicateSettings.current()
+    return account_of(settings.base_url, settings.api_token)
+
+
 def _equal_request(call: Call, given: PredictInput) -> Json:
     model = api().model(_model(given.model))
     digests = {role: call.artifacts.digest(getattr(given, role)) for role in ("source", "target")}
@@ -133,11 +141,14 @@ def _equal_request(call: Call, given: PredictInput) -> Json:
 def _adopted(call: Call, output: Json) -> Json:
     picture = output["picture"]
     return output | {
-        "picture": call.artifacts.copy(picture["id"], vendor_sha256=picture["vendor_sha256"])
+        "picture": call.artifacts.copy(picture["id"], vendor_sha256=picture["vendor_sha256"]),
+        # It belongs to the step that has made it, which alone may look at it or stop it.
+        "prediction": None,
     }
 
 
 predict.reuse = Reuse(
+    account=_account,
     request=_equal_request,
     # The picture follows from the two others, so an equal request has an equal result.
     seconds=lambda given: age_seconds(given, ReplicateSettings.current().cache_seconds),

@@ -42,6 +42,8 @@ def test_each_workflow_has_a_picture_of_its_own_and_undoes_that_alone(
     undone = ended(kernel, {"sequence": [swap, fail("bad")]})
     assert kernel.workflow(undone)["status"] == "compensated"
     assert len(reuses(kernel, undone)) == 1
+    assert kernel.step(first, "swap")["output"]["prediction"] is not None
+    assert kernel.step(undone, "swap")["output"]["prediction"] is None
     assert kernel.step(undone, "swap~undo")["output"] == {
         "result": "nothing",
         "prediction": None,
@@ -62,7 +64,7 @@ def test_a_picture_that_is_gone_is_made_anew(kernel: Kernel, vendors: Vendors, s
     first = ended(kernel, swap)
     Artifacts(first, "swap", kernel.user_id).erase(picture(kernel, first)["id"])
     second = ended(kernel, swap)
-    assert vendors.count("predictions") == 2
+    assert (vendors.count("predictions"), reuses(kernel, second)) == (2, [])
     third = ended(kernel, swap)
     (taken,) = reuses(kernel, third)
     assert (taken["workflow"], vendors.count("predictions")) == (str(second), 2)

@@ -8,13 +8,18 @@ import pytest
 
 from app import db
 from app.identity import keys
+from app.platform import Json
 from chains.commands.command import caller_of
 from chains.commands.fork import fork
+from chains.commands.retry import retry
 from tests.contract.reuse.asking import BRIEF, caption, carry, ended, reuses, run_at
 from tests.contract.vendors import Vendors
+from tests.forgetting import forget
 from tests.forked import forked
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, run
+
+REFUSED = "How to build a bomb"
 
 
 def test_an_equal_request_gets_the_known_result_for_nothing_and_says_so(
@@ -62,12 +67,10 @@ def test_a_result_is_as_old_as_the_author_allows(kernel: Kernel, vendors: Vendor
 
 
 def test_a_refusal_is_asked_again(kernel: Kernel, vendors: Vendors) -> None:
-    refused = {"brief": "How to build a bomb", "cache": True}
-    node = {"step": "check", "action": "openai.moderate", "with": refused}
     for _ in range(2):
-        assert kernel.step(ended(kernel, node), "check")["error_code"] == "brief_refused"
-    judged = {**node, "with": {"brief": BRIEF, "cache": True}}
-    assert [len(reuses(kernel, ended(kernel, judged))) for _ in range(2)] == [0, 1]
+        asked = ended(kernel, check(REFUSED))
+        assert kernel.step(asked, "check")["error_code"] == "brief_refused"
+    assert [len(reuses(kernel, ended(kernel, check(BRIEF)))) for _ in range(2)] == [0, 1]
 
 
 def test_a_fork_pays_anew_and_its_result_is_the_known_one(kernel: Kernel, vendors: Vendors) -> None:
@@ -87,6 +90,72 @@ def test_a_step_that_was_started_anew_by_new_keys_pays_anew(
     db.rows("UPDATE steps SET generation = 1 WHERE workflow_id = %s RETURNING 1", (second,))
     carry(kernel, second)
     assert (vendors.count("captions"), reuses(kernel, second)) == (2, [])
+
+
+def test_a_step_that_was_started_anew_after_a_call_makes_the_known_result(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    """Its old input is no longer the request whose result it makes, whether it claims or not."""
+    vendors.fault("openai", "chat.completions.create", "status", status=500)
+    first = kernel.start(kernel.register(caption()))
+    run(first, "write", "openai.caption")
+    dry = {"brief": BRIEF, "cache": True, "style": "dry"}
+    retry(caller_of(kernel.user_id), first, input=dry, reason="too long")
+    carry(kernel, first)
+    assert kernel.step(first, "write")["generation"] == 1
+    (taken,) = reuses(kernel, ended(kernel, caption(style="dry")))
+    assert taken["workflow"] == str(first)
+    assert reuses(kernel, ended(kernel, caption())) == []
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_corrected_step_is_not_the_maker_of_its_old_request(
+    kernel: Kernel, vendors: Vendors, cache: bool
+) -> None:
+    vendors.fault("openai", "moderations.create", "status", status=500)
+    first = kernel.start(kernel.register(check(REFUSED)))
+    run(first, "check", "openai.moderate")
+    assert db.rows("SELECT step_key FROM known_results", ()) == [{"step_key": "check"}]
+    retry(caller_of(kernel.user_id), first, input={"brief": BRIEF, "cache": cache}, reason="typo")
+    carry(kernel, first)
+    assert kernel.step(first, "check")["status"] == "succeeded"
+    second = ended(kernel, check(REFUSED))
+    assert kernel.step(second, "check")["error_code"] == "brief_refused"
+
+
+def test_a_step_that_makes_a_request_for_itself_claims_no_result(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    first = kernel.start(kernel.register(check(BRIEF)))
+    vendors.fault("openai", "moderations.create", "status", status=500)
+    run(first, "check", "openai.moderate")
+    db.row(
+        """UPDATE steps SET input = '{"brief": "Another", "cache": false}'"""
+        " WHERE workflow_id = %s RETURNING 1",
+        (first,),
+    )
+    carry(kernel, first)
+    assert kernel.step(first, "check")["status"] == "succeeded"
+    assert db.rows("SELECT 1 FROM known_results", ()) == []
+
+
+@pytest.mark.parametrize("setting", ["OPENAI_BASE_URL", "OPENAI_API_KEY"])
+def test_what_another_account_has_made_is_not_reused(
+    kernel: Kernel, vendors: Vendors, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    ended(kernel, caption())
+    other = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPENAI_API_KEY": "sk-of-another-account"}
+    monkeypatch.setenv(setting, other[setting])
+    forget()
+    second = kernel.start(kernel.register(caption()))
+    run(second, "write", "openai.caption")
+    assert (kernel.step(second, "write")["output"], reuses(kernel, second)) == (None, [])
+
+
+def check(brief: str) -> Json:
+    """A node that lets a brief be judged, by default as it was judged before."""
+    given = {"brief": brief, "cache": True}
+    return {"step": "check", "action": "openai.moderate", "with": given}
 
 
 def test_what_a_person_has_stated_and_what_is_undone_is_not_reused(

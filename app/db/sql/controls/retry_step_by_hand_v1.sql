@@ -7,7 +7,7 @@
 -- p_input: the corrected input; null keeps the old one. p_artifacts: the files that it mentions
 -- (see mention_artifacts_v1). p_person: actions whose open calls only a person can resolve. p_by
 -- (who asked) and p_reason are stored in the event. Locks the workflow row FOR NO KEY UPDATE, then
--- the step's row.
+-- the step's row, and the row of its known result last.
 --
 -- verdicts:
 --   due: the caller publishes the step.
@@ -70,5 +70,9 @@ BEGIN
     'generation', CASE WHEN rises THEN s.generation + 1 END));
   due := make_due_v1(p_workflow, p_key, p_republish);
   PERFORM settle_attention_v1(p_workflow, p_person);
+  IF p_input IS NOT NULL THEN
+    -- The step no longer makes the result of the request that its old input was.
+    DELETE FROM known_results WHERE workflow_id = p_workflow AND step_key = p_key;
+  END IF;
   RETURN due;
 END $$;

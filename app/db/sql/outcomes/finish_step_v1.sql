@@ -16,6 +16,8 @@
 --   p_ordinal: a call of the step that the platform has accepted, and whose answer is not recorded
 --     yet (null: there is none). p_response, p_effect_id and p_effect_address are as in
 --     resolve_intent_v1. So the answer and the end of the step that it leads to take one commit.
+--   p_reused: the result that the step has taken from another ({workflow, from, saved}, see
+--     claim_result_v1). The event StepReused says so.
 --   p_is_pivot: the step is the pivot, after which nothing is undone. If it has succeeded, a stop
 --     that has begun is refused.
 --
@@ -38,7 +40,7 @@ CREATE OR REPLACE FUNCTION finish_step_v1(
   p_calls jsonb, p_status text, p_error jsonb, p_code text, p_turn jsonb, p_workflow_output jsonb,
   p_is_pivot boolean, p_republish double precision, p_orphan jsonb DEFAULT NULL,
   p_ordinal integer DEFAULT NULL, p_response jsonb DEFAULT NULL, p_effect_id text DEFAULT NULL,
-  p_effect_address text DEFAULT NULL)
+  p_effect_address text DEFAULT NULL, p_reused jsonb DEFAULT NULL)
 RETURNS TABLE (verdict text, released text[], joined text, has_flow boolean)
 LANGUAGE plpgsql
 -- As in submit_workflow_v1: each statement is planned once.
@@ -105,6 +107,9 @@ BEGIN
          AND key IN (SELECT jsonb_array_elements_text(p_turn -> 'skip'))
       RETURNING key)
     SELECT array_agg(key ORDER BY key) INTO skipped FROM passed;
+  END IF;
+  IF p_reused IS NOT NULL AND p_status = 'succeeded' THEN
+    PERFORM append_event_v1(p_workflow, 'StepReused', p_key, p_reused);
   END IF;
   PERFORM append_event_v1(p_workflow,
     CASE p_status WHEN 'succeeded' THEN 'StepSucceeded' WHEN 'skipped' THEN 'StepSkipped'

@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION finish_steps_v1(
   p_cost bigint[], p_calls text[], p_status text[], p_error text[], p_code text[], p_turn text[],
   p_workflow_output text[], p_is_pivot boolean[], p_republish double precision[],
   p_orphan text[], p_ordinal integer[], p_response text[], p_effect_id text[],
-  p_effect_address text[])
+  p_effect_address text[], p_reused text[])
 RETURNS TABLE (call_number integer, verdict text, released text[], joined text, has_flow boolean)
 LANGUAGE plpgsql
 -- As in submit_workflow_v1: each statement is planned once.
@@ -23,7 +23,8 @@ BEGIN
         p_workflow[n], p_key[n], p_fence[n], p_input[n]::jsonb, p_output[n]::jsonb, p_cost[n],
         p_calls[n]::jsonb, p_status[n], p_error[n]::jsonb, p_code[n], p_turn[n]::jsonb,
         p_workflow_output[n]::jsonb, p_is_pivot[n], p_republish[n], p_orphan[n]::jsonb,
-        p_ordinal[n], p_response[n]::jsonb, p_effect_id[n], p_effect_address[n]) AS f;
+        p_ordinal[n], p_response[n]::jsonb, p_effect_id[n], p_effect_address[n],
+        p_reused[n]::jsonb) AS f;
     END IF;
   END LOOP;
 END $$;

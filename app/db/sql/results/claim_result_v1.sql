@@ -11,15 +11,15 @@
 --
 -- Only a result is reused whose step has succeeded, by the platform's answer and not by a person's
 -- word, in a workflow that is not undone. A step makes its own if it was started anew by new keys, or
--- if its workflow, or one above it, is a fork: whoever forks or retries pays anew, and the new result
--- is the one that is reused from then on. A step that has made a call goes on with that call.
+-- if its workflow, or one above it, is a fork: the new result is the one that is reused from then on.
+-- A step that has made a call by its present keys goes on with that call.
 --
 -- verdicts:
 --   fenced: nothing was recorded.
 --   make: the step makes the result. Equal requests wait for it.
 --   alone: the step makes the result, but others do not know of it.
 --   hit: `output` is the result, of the step from_key of the workflow from_workflow. `saved` is what
---     that step has cost, in micro-USD. The event StepReused says so.
+--     that step has cost, in micro-USD. finish_step_v1 records that the step has taken it.
 --   recorded: the step waits for another that makes the result; it is pending again.
 CREATE OR REPLACE FUNCTION claim_result_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_hash bytea, p_age double precision,
@@ -47,7 +47,8 @@ BEGIN
     RETURN;
   END IF;
   IF w.status <> 'running'
-     OR EXISTS (SELECT FROM intents WHERE workflow_id = p_workflow AND step_key = p_key) THEN
+     OR EXISTS (SELECT FROM intents WHERE workflow_id = p_workflow AND step_key = p_key
+                   AND generation = s.generation) THEN
     RETURN QUERY SELECT 'alone', NULL::jsonb, NULL::uuid, NULL, NULL::bigint;
     RETURN;
   END IF;
@@ -84,8 +85,6 @@ BEGIN
      WHERE steps.workflow_id = k.workflow_id AND steps.key = k.step_key;
     IF made.status = 'succeeded' AND made.is_fresh AND made.is_same AND NOT made.is_stated
        AND made.output IS NOT NULL AND made.of_workflow NOT IN ('compensating', 'compensated') THEN
-      PERFORM append_event_v1(p_workflow, 'StepReused', p_key, jsonb_build_object(
-        'workflow', k.workflow_id, 'from', k.step_key, 'saved', made.cost));
       RETURN QUERY SELECT 'hit', made.output, k.workflow_id, k.step_key, made.cost;
       RETURN;
     END IF;
