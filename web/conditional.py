@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass
 
 from flask import Request, Response
+from werkzeug.http import parse_set_header
 
 _PAGES = "playalter-pages"
 _HOUR = 3600
@@ -28,10 +29,8 @@ class Keeping:
 
 
 _SHARED = Keeping(f"public, max-age=300, s-maxage={_HOUR}", "Accept", _PAGES)
-_CHECKED = Keeping("private, no-cache", "Authorization, Accept")
+_CHECKED = Keeping("private, no-cache", "Authorization, X-API-Key, Accept")
 """It is kept, and asked for each time whether it is still so."""
-_LASTING = Keeping(f"private, max-age={_HOUR}", "Authorization, Accept")
-"""It never changes, but for the words of a new release."""
 
 _VERSION = "/v1/definitions/<string:name>/versions/<int:version>"
 KEPT = {
@@ -50,8 +49,8 @@ KEPT = {
     "/v1/definitions/<string:name>": _CHECKED,
     "/v1/definitions/<string:name>/versions": _CHECKED,
     _VERSION: _CHECKED,
-    f"{_VERSION}/picture.svg": _LASTING,
-    f"{_VERSION}/diff/<int:other>": _LASTING,
+    f"{_VERSION}/picture.svg": _CHECKED,
+    f"{_VERSION}/diff/<int:other>": _CHECKED,
     "/v1/artifacts/<uuid:artifact_id>": _CHECKED,
 }
 """By route. Of the routes that are not here, only `/files/...` says itself how long it is kept."""
@@ -70,7 +69,7 @@ def keep(route: str, request: Request, response: Response) -> Response:
             response.headers["Cache-Control"] = "no-store"
         return response
     response.headers["Cache-Control"] = keeping.control
-    response.headers["Vary"] = keeping.vary
+    response.vary.update(parse_set_header(keeping.vary))
     if keeping.surrogate_key is not None:
         response.headers["Surrogate-Key"] = keeping.surrogate_key
     if response.status_code == _MISSED or response.is_streamed:

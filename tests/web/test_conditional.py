@@ -44,7 +44,7 @@ def test_what_needs_a_key_is_for_its_client_alone_and_not_sent_twice(
 ) -> None:
     first = client.get(path, headers=caller.headers)
     assert first.headers["Cache-Control"] == "private, no-cache"
-    assert "Authorization" in first.headers["Vary"]
+    assert {"authorization", "x-api-key"} <= set(first.vary.as_set())
     assert "Surrogate-Key" not in first.headers
     known = {"If-None-Match": first.headers["ETag"]}
     assert client.get(path, headers={**caller.headers, **known}).status_code == 304
@@ -89,3 +89,9 @@ def test_a_file_is_compared_by_its_content_and_gone_when_it_is_erased(
 def test_every_route_that_may_be_kept_is_one() -> None:
     rules = {rule.rule for rule in routes().url_map.iter_rules()}
     assert set(KEPT) <= rules
+
+
+def test_what_needs_a_key_is_asked_for_each_time_and_told_apart_by_both_keys() -> None:
+    kept = [keeping for route, keeping in KEPT.items() if route.startswith("/v1/")]
+    assert {each.control for each in kept} == {"private, no-cache"}
+    assert {each.vary for each in kept} == {"Authorization, X-API-Key, Accept"}
