@@ -4,6 +4,7 @@ Boards and scripts ask for the same page again and again, while the page costs t
 milliseconds each time. A remembered answer is found only by who asks, whether as an operator, and
 the whole address with its filters and cursor. What a user changes by this process is in its next
 list: a write of the user, whatever its outcome, makes all that was remembered for it unreachable.
+That holds for as long as an answer may be remembered that was begun before the write.
 A change that others make (a worker, another web server, another user) is seen a second later at
 most. Answers about one workflow are never remembered.
 

@@ -42,7 +42,8 @@ class Shared:
         return word.decode(), None if value is None else value.decode()
 
     def keep(self, key: str, token: str, text: str, seconds: float) -> None:
-        """Keep a value for `seconds`, and give up the right to make it."""
+        """Keep a value for `seconds`, and give up the right to make it. Without that right,
+        nothing is kept."""
         self._run("keep", key, token, _milliseconds(seconds), text)
 
     def leave(self, key: str, token: str) -> None:

@@ -6,14 +6,13 @@ Invariant: a caller waits for another's value no longer than `wait_seconds`, and
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from secrets import token_hex
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
-from cachetools import TTLCache
+from cachetools import TLRUCache
 
 from app.caching.shared import AWAY, MAKE, Shared
 from app.caching.use import use
@@ -35,12 +34,25 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A value as text, and since when it may be out of date: the start of its making."""
+
+    text: str
+    since: float
+
+
 @dataclass
 class _Flight:
-    """The making of one value by a thread of this process. `users` are the threads at it."""
+    """The making of one value by a thread of this process, for all threads that ask meanwhile.
 
-    lock: Lock
-    users: int = 0
+    Once `is_over`, it has the value's `text`, or the `error`, or neither if the thread was ended.
+    """
+
+    since: float
+    is_over: Event = field(default_factory=Event)
+    text: str | None = None
+    error: Exception | None = None
 
 
 class Cache:
@@ -57,7 +69,8 @@ class Cache:
         most_bytes: int = MOST_BYTES,
     ) -> None:
         """A value lives `seconds` in Valkey, and `own_seconds` in each process that has read it,
-        where nobody else can change it: the sum is how old a value may be. With 0 `seconds` it is
+        where nobody else can change it: the sum is how old a value may be, from the start of its
+        making. With 0 `seconds` it is
         not shared. Only then may `most_bytes` of one value be raised.
 
         The right to make a value ends after `make_seconds`, whatever became of its holder.
@@ -73,55 +86,67 @@ class Cache:
     def get(self, key: str, make: Callable[[], Any]) -> Any:
         """The value of the key (see `key_of`): JSON, which is made by `make` if it is not known.
 
-        Raises what `make` raises; then nothing is kept, and whoever waits makes its own.
+        Raises what `make` raises, and then keeps nothing. Threads of this process that ask while it
+        is made share the value, also one that is too large to be kept, or the error.
         """
-        text = self._own_text(key)
-        if text is not None:
+        began = time.monotonic()
+        with self._lock:
+            kept, flight = self._own.get(key), self._flights.get(key)
+            # What began too long ago would be out of date when it comes.
+            is_mine = flight is None or began - flight.since > self._own_seconds
+            if kept is None and is_mine:
+                flight = self._flights[key] = _Flight(began)
+        if kept is not None:
             use.count(self._name, "process", "hit")
-            return json.loads(text)
-        until = time.monotonic() + self._wait_seconds
-        with self._flight(key) as is_first:
-            text = None if is_first else self._own_text(key)
-            if text is not None:
-                use.count(self._name, "process", "wait")
-                return json.loads(text)
-            return self._shared_value(key, make, until)
+            return json.loads(kept.text)
+        assert flight is not None
+        if is_mine:
+            return json.loads(self._flown(key, make, flight))
+        return json.loads(self._awaited(key, make, flight))
 
     def clear(self) -> None:
         """Forget the values of this process, and wait for none of its makers any more."""
         # All is new: a forked child must not meet a lock that a thread of its parent has held.
-        self._own: TTLCache[str, str] = TTLCache(_OWN_BYTES, self._own_seconds, getsizeof=len)
+        self._own: TLRUCache[str, _Kept] = TLRUCache(
+            _OWN_BYTES,
+            lambda _key, kept, _now: kept.since + self._own_seconds,
+            timer=time.monotonic,
+            getsizeof=lambda kept: len(kept.text),
+        )
         self._flights: dict[str, _Flight] = {}
         self._lock = Lock()
 
-    def _own_text(self, key: str) -> str | None:
+    def _keep(self, key: str, text: str, since: float) -> None:
         with self._lock:
-            return self._own.get(key)
+            self._own[key] = _Kept(text, since)
 
-    def _keep(self, key: str, text: str) -> None:
-        with self._lock:
-            self._own[key] = text
-
-    @contextmanager
-    def _flight(self, key: str) -> Iterator[bool]:
-        """Be the only thread at the key, or one that has waited long enough. Gives whether no other
-        was at it."""
-        with self._lock:
-            flight = self._flights.setdefault(key, _Flight(Lock()))
-            flight.users += 1
-            is_first = flight.users == 1
-        is_held = flight.lock.acquire(timeout=self._wait_seconds)
+    def _flown(self, key: str, make: Callable[[], Any], flight: _Flight) -> str:
+        """Make the value for all threads that wait for this flight."""
         try:
-            yield is_first
+            flight.text = text = self._shared_text(key, make, flight.since + self._wait_seconds)
+        except Exception as err:
+            flight.error = err
+            raise
         finally:
-            if is_held:
-                flight.lock.release()
             with self._lock:
-                flight.users -= 1
-                if not flight.users and self._flights.get(key) is flight:
+                if self._flights.get(key) is flight:
                     del self._flights[key]
+            flight.is_over.set()
+        return text
 
-    def _shared_value(self, key: str, make: Callable[[], Any], until: float) -> Any:
+    def _awaited(self, key: str, make: Callable[[], Any], flight: _Flight) -> str:
+        """What another thread makes; what this one makes if that takes too long."""
+        is_over = flight.is_over.wait(self._wait_seconds)
+        if flight.error is not None:
+            raise flight.error
+        if flight.text is not None:
+            use.count(self._name, "process", "wait")
+            return flight.text
+        if not is_over:
+            use.count(self._name, "process", "late")
+        return self._shared_text(key, make, time.monotonic())
+
+    def _shared_text(self, key: str, make: Callable[[], Any], until: float) -> str:
         shared, token = use.shared if self._seconds else None, token_hex(8)
         if shared is None:
             return self._made(key, make, None, token)
@@ -131,8 +156,8 @@ class Cache:
             word, text = shared.take(place, token, self._make_seconds)
             if text is not None:
                 use.count(self._name, "valkey", "wait" if has_waited else "hit")
-                self._keep(key, text)
-                return json.loads(text)
+                self._keep(key, text, time.monotonic())
+                return text
             if word == MAKE:
                 return self._made(key, make, shared, token)
             if word == AWAY or time.monotonic() >= until:
@@ -141,9 +166,12 @@ class Cache:
             has_waited, pause = True, next(pauses, pause)
             time.sleep(min(pause, max(0.0, until - time.monotonic())))
 
-    def _made(self, key: str, make: Callable[[], Any], shared: Shared | None, token: str) -> Any:
-        """Make a value and keep it, in Valkey too if this caller has the right to make it."""
-        place = f"{self._name}:{key}"
+    def _made(self, key: str, make: Callable[[], Any], shared: Shared | None, token: str) -> str:
+        """Make a value and keep it, in Valkey too if this caller has the right to make it.
+
+        Its age counts from the start of the making.
+        """
+        place, began = f"{self._name}:{key}", time.monotonic()
         try:
             value = make()
             text = json.dumps(value, separators=(",", ":"))
@@ -152,12 +180,14 @@ class Cache:
                 shared.leave(place, token)
             raise
         use.count(self._name, "process" if shared is None else "valkey", "miss")
-        if len(text) > self._most_bytes:
+        left = began + self._seconds - time.monotonic()
+        is_large = len(text) > self._most_bytes
+        if is_large:
             use.count(self._name, "process", "large")
-            if shared is not None:
-                shared.leave(place, token)
-            return json.loads(text)
-        self._keep(key, text)
-        if shared is not None:
-            shared.keep(place, token, text, self._seconds)
-        return json.loads(text)
+        else:
+            self._keep(key, text, began)
+        if shared is not None and (is_large or left <= 0):
+            shared.leave(place, token)
+        elif shared is not None:
+            shared.keep(place, token, text, left)
+        return text

@@ -1,7 +1,11 @@
 """A list is remembered for a second, for whoever has asked; one's own writes are seen at once."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,6 +18,7 @@ from chains.starting.start import start_workflow
 from tests.unit.definitions import noop
 from tests.web.conftest import Caller, Client, configured
 from web import configure
+from web.remembered import Remembered
 
 LISTS = ["/v1/workflows", "/v1/dead-letters", "/v1/dead-letters/groups", "/v1/queues"]
 
@@ -99,3 +104,26 @@ def test_a_wrong_request_and_one_workflow_are_not_remembered(
 def test_what_is_remembered_for_an_unknown_key_is_nothing(client: FlaskClient, ada: Caller) -> None:
     assert count(client, ada) == 0
     assert client.get("/v1/workflows", headers={"X-API-Key": "pa_none_none"}).status_code == 401
+
+
+def test_a_list_that_was_begun_before_a_write_is_not_shown_after_it() -> None:
+    remembered, user, rows, has_begun = Remembered(0.1), uuid4(), ["old"], Event()
+    goes_on = Event()
+
+    def slow() -> list[str]:
+        seen = list(rows)
+        has_begun.set()
+        assert goes_on.wait(5)
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(remembered.get, user, ("x",), slow)
+        assert has_begun.wait(5)
+        rows.append("mine")
+        remembered.forget(user)
+        assert remembered.get(user, ("x",), lambda: list(rows)) == ["old", "mine"]
+        time.sleep(0.25)
+        assert remembered.get(user, ("x",), lambda: list(rows)) == ["old", "mine"]
+        goes_on.set()
+        assert making.result() == ["old"]
+    assert remembered.get(user, ("x",), lambda: list(rows)) == ["old", "mine"]

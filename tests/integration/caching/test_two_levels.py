@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -185,3 +185,63 @@ def test_valkey_is_killed_in_the_middle_and_the_caches_go_on(
         share(server.url(), counts)
         assert cache().get(KEY, maker) == {"number": 3}
         assert cache().get(KEY, maker) == {"number": 3}
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_threads_share_what_cannot_be_kept(counts: Counts, is_large: bool) -> None:
+    own, maker, begin = cache(), Maker(0.2), Barrier(8)
+
+    def make() -> str:
+        maker()
+        if is_large:
+            return "x" * MOST_BYTES
+        raise ValueError("the vendor refuses")
+
+    def get(_: int) -> int:
+        begin.wait(5)
+        try:
+            return len(own.get(KEY, make))
+        except ValueError:
+            return -1
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(get, range(8)))
+    assert (found, maker.made) == ([MOST_BYTES if is_large else -1] * 8, 1)
+
+
+def test_the_age_of_a_value_counts_from_the_start_of_its_making(
+    valkey_url: str, counts: Counts
+) -> None:
+    share(valkey_url, counts)
+    own, maker = Cache("short", seconds=0.1, own_seconds=0.1), Maker(0.15)
+    assert [own.get(KEY, maker)["number"] for _ in range(2)] == [1, 2]
+
+
+def test_who_asks_later_than_a_value_may_be_old_waits_for_no_earlier_making() -> None:
+    own, has_begun, goes_on = Cache("short", seconds=0, own_seconds=0.05), Event(), Event()
+
+    def slow() -> str:
+        has_begun.set()
+        assert goes_on.wait(5)
+        return "old"
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(own.get, KEY, slow)
+        assert has_begun.wait(5)
+        time.sleep(0.06)
+        assert own.get(KEY, lambda: "new") == "new"
+        goes_on.set()
+        assert making.result() == "old"
+
+
+def test_a_maker_whose_right_has_ended_keeps_nothing(valkey_url: str, counts: Counts) -> None:
+    share(valkey_url, counts)
+    assert use.shared is not None
+    place = f"test:{KEY}"
+    assert use.shared.take(place, "the slow", 30)[0] == "make"
+    use.shared.leave(place, "the slow")
+    assert use.shared.take(place, "the next", 30)[0] == "make"
+    use.shared.keep(place, "the slow", '{"number":5}', 60)
+    assert use.shared.take(place, "another", 30) == ("wait", None)
+    use.shared.keep(place, "the next", '{"number":6}', 60)
+    assert use.shared.take(place, "another", 30) == ("hit", '{"number":6}')
