@@ -12,7 +12,7 @@ from app.errors import Retryable
 from app.platform import Json
 from tasks.stripe.client import api
 from tasks.stripe.marks import metadata_of
-from tasks.stripe.wording import without
+from tasks.stripe.wording import id_of, without
 
 Make = Callable[[Json, str], Json]
 """A call that changes something: takes the recorded request and the idempotency key."""
@@ -81,6 +81,15 @@ def invoices_of(wanted: Mapping[str, Any], since: datetime, until: datetime) -> 
     return all_of(
         "invoices.list", lambda v1, params: v1.invoices.list(params), {**wanted, "created": created}
     )
+
+
+def invoices_paid_by(payment_intent: str) -> list[str]:
+    """The ids of the invoices that a PaymentIntent pays or is to pay; usually there is one."""
+    asked: Json = {"payment": {"type": "payment_intent", "payment_intent": payment_intent}}
+    found = all_of(
+        "invoice_payments.list", lambda v1, params: v1.invoice_payments.list(params), asked
+    )
+    return list(dict.fromkeys(str(id_of(each["invoice"])) for each in found))
 
 
 def create_credit_note(request: Json, key: str) -> Json:

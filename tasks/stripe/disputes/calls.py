@@ -7,8 +7,8 @@ from typing import Any
 
 from app.engine.call import Call
 from app.platform import Json
+from tasks.stripe.billing.ownership import payment_reference
 from tasks.stripe.client import api
-from tasks.stripe.marks import CAPTURED_BY, metadata_of
 from tasks.stripe.wording import without
 
 
@@ -57,13 +57,12 @@ def read_case(case: str) -> Json:
 def payment_of(call: Call, seen: Json) -> Json:
     """The payment that a dispute or a warning is about: {payment_intent, reference}.
 
-    `reference` is the mark of the step that has made or captured the payment. Raises Permanent if
-    that step belongs to another organisation.
+    `reference` is the mark of the step that has made or captured the payment, or has made the
+    invoice or subscription that it pays. Raises Permanent if that step belongs to another
+    organisation.
     """
     payment = seen.get("payment_intent")
     if not isinstance(payment, dict):
         return {"payment_intent": payment, "reference": None}
-    marks = metadata_of(payment)
-    mark = marks.get("reference") or marks.get(CAPTURED_BY)
-    call.require_own_organisation(seen["id"], mark)
+    mark = payment_reference(call, payment, seen["id"])
     return {"payment_intent": payment["id"], "reference": mark}

@@ -24,6 +24,7 @@ from app.platform import (
     action,
 )
 from tasks.stripe import booking
+from tasks.stripe.billing.ownership import payment_reference
 from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.client import MOST_REFUNDS, StripeApi, api
 from tasks.stripe.disputes import calls as disputes
@@ -55,7 +56,8 @@ def refund(call: Call, given: RefundInput) -> Json:
     Waits for a refund that is not made at once. It has no compensation, because a refund cannot be
     taken back. One that fails after it has succeeded, which a bank may report weeks later, is
     booked by its webhook, which calls a person. Raises Permanent if another workflow has made or
-    captured the payment, if less is left of it, or if the refund fails.
+    captured the payment, if it pays an invoice of another organisation, if less is left of it, or
+    if the refund fails.
     """
     stripe = api()
     request: Json = {"payment_intent": given.payment_intent, "metadata": own_marks(call)}
@@ -115,6 +117,7 @@ def find_refund(call: Call, intent: Intent) -> LookupAnswer:
 
 def _refund_own(stripe: StripeApi, call: Call, request: Json, key: str, case: str | None) -> Json:
     seen = stripe.retrieve_payment_intent(request["payment_intent"])
+    payment_reference(call, seen, seen["id"])
     if case is None:
         claim(call, seen)
     else:

@@ -62,7 +62,11 @@ def subscription(items: list[Json] | None = None, card: str = "pm_card_visa") ->
 
 def pay(invoice: str, card: str = "pm_card_visa") -> None:
     """Let a customer pay an open invoice in the browser."""
-    asked = {"expand": ["payments"]}
-    seen = ask(lambda v1: v1.invoices.retrieve(invoice, asked))
-    intent = seen["payments"]["data"][0]["payment"]["payment_intent"]
+    intent = payment_of(invoice)
     ask(lambda v1: v1.payment_intents.confirm(intent, {"payment_method": card}))
+
+
+def payment_of(invoice: str) -> str:
+    """The PaymentIntent of an invoice."""
+    seen = ask(lambda v1: v1.invoices.retrieve(invoice, {"expand": ["payments"]}))
+    return str(seen["payments"]["data"][0]["payment"]["payment_intent"])

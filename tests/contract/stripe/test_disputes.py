@@ -14,9 +14,11 @@ from app.platform import Found, Json
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
+from tests.contract.stripe import selling
 from tests.contract.stripe.cases import AUTHORIZE, PAYMENT, authorize, disputed
 from tests.contract.stripe.cases import accept_dispute as accepting
 from tests.contract.stripe.cases import submit_evidence as answering
+from tests.contract.stripe.test_invoices import LINES
 from tests.contract.vendors import Vendors
 
 INQUIRY = "pm_card_createDisputeInquiry"
@@ -161,6 +163,32 @@ def test_another_organisation_neither_reads_nor_answers_a_dispute(
             step(f"stripe.{action}", {"dispute": dispute, **more}, user=stranger).run()
         assert caught.value.code == "belongs_to_other"
     assert (vendors.count("evidence"), vendors.count("disputes_accepted")) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["invoice", "subscription"])
+def test_another_organisation_leaves_the_payment_of_our_bill_alone(
+    step: Claim, vendors: Vendors, kind: str
+) -> None:
+    action, given = ("stripe.invoice", {"currency": "eur", "lines": LINES})
+    if kind == "subscription":
+        items = [{"price": selling.price(), "quantity": 1}]
+        action, given = ("stripe.subscribe", {"items": items})
+    made = step(action, {"customer": selling.customer(INQUIRY), **given})
+    known = made.run()
+    payment = selling.payment_of(known.get("invoice") or known["latest_invoice"])
+    dispute = _dispute_of(payment)
+    stranger, _ = keys.create_key("eve@example.org")
+    for name, more in (
+        ("stripe.read_dispute", {"dispute": dispute}),
+        ("stripe.accept_dispute", {"dispute": dispute}),
+        ("stripe.refund", {"payment_intent": payment}),
+        ("stripe.refund", {"payment_intent": payment, "case": dispute}),
+    ):
+        with pytest.raises(Permanent) as caught:
+            step(name, more, user=stranger).run()
+        assert caught.value.code == "belongs_to_other"
+    assert read(step, dispute)["reference"] == made.call().reference
+    assert (vendors.count("refunds"), vendors.count("disputes_accepted")) == (0, 0)
 
 
 def _dispute_of(payment_intent: str) -> str:
