@@ -341,12 +341,14 @@ class FailedUndo:
     as a webhook reports it.
 
     `effect_id` is the vendor's id of what was done, for example of a refund that the bank has sent
-    back. `reference` is that of the step (see `Call.reference`).
+    back. `reference` is that of the step (see `Call.reference`), and `generation` the step's
+    generation that did it, if the vendor tells.
     """
 
     effect_id: str
     reference: str
     reason: str
+    generation: int | None = None
 
 
 @dataclass(frozen=True)

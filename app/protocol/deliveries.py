@@ -79,8 +79,16 @@ def fail_effect(platform: str, failed: FailedUndo, actions: list[str]) -> str:
     if workflow_id is None or step_key is None or not 0 < len(failed.effect_id) <= LONGEST_ID:
         return "unknown"
     row = db.call(
-        "SELECT fail_effect_v1(%s, %s, %s, %s, %s, %s) AS verdict",
-        (platform, failed.effect_id, workflow_id, step_key, actions, clean(failed.reason)),
+        "SELECT fail_effect_v1(%s, %s, %s, %s, %s, %s, %s) AS verdict",
+        (
+            platform,
+            failed.effect_id,
+            workflow_id,
+            step_key,
+            failed.generation,
+            actions,
+            clean(failed.reason),
+        ),
     )
     assert row is not None
     return str(row["verdict"])

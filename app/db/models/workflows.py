@@ -55,6 +55,8 @@ class WorkflowRow(Base):
     status: Mapped[str]
     cause: Mapped[str | None]
     attention: Mapped[str | None]
+    hidden_need: Mapped[str | None]
+    """The need for a person which the attention `effect_failed` hides, and no step causes."""
     attention_since: Mapped[datetime | None]
     paused_at: Mapped[datetime | None]
     paused_by: Mapped[str | None]

@@ -1,8 +1,12 @@
 """Refunds that have failed after they succeeded, as events report them."""
 
+import re
+
 from app.platform import FailedUndo, Json
 from tasks import signatures
 from tasks.stripe.books import FAILED_REFUND
+
+_GENERATION = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def failed_refund(event: Json) -> FailedUndo | None:
@@ -17,8 +21,10 @@ def failed_refund(event: Json) -> FailedUndo | None:
     if not is_refund or status not in FAILED_REFUND or refund is None or reference is None:
         return None
     why = signatures.text_at(event, *about, "failure_reason") or "no reason given"
+    told = signatures.text_at(event, *about, "metadata", "generation") or ""
     return FailedUndo(
         refund,
         reference,
         f"the refund {refund} is {status} at Stripe ({why}): the customer must be paid otherwise",
+        int(told) if _GENERATION.fullmatch(told) else None,
     )

@@ -2,12 +2,15 @@
 
 from uuid import UUID
 
+import pytest
+from sqlalchemy import text
+
 from app import db
 from app.platform import Delivery, FailedUndo
 from chains.commands.accept_delivery import accept_delivery
 from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
-from chains.repair import orphans
+from chains.repair import orphans, rebuild
 from tests.integration.archive.conftest import move, rows_of
 from tests.integration.archive.test_job import pass_days, run
 from tests.integration.conftest import Kernel
@@ -32,8 +35,8 @@ def compensated(kernel: Kernel) -> UUID:
     return workflow
 
 
-def sent_back(workflow: UUID, refund: str) -> None:
-    failed = FailedUndo(refund, f"{workflow}/a", "the bank has sent it back")
+def sent_back(workflow: UUID, refund: str, generation: int | None = None) -> None:
+    failed = FailedUndo(refund, f"{workflow}/a", "the bank has sent it back", generation)
     accept_delivery("control", Delivery(refund, None, "refund.failed", {}, failed_undo=failed))
 
 
@@ -78,6 +81,66 @@ def test_a_dismissed_failure_shows_the_step_that_needs_a_person_again(
     assert kernel.workflow(workflow)["attention"] == "effect_failed"
     dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
     assert kernel.workflow(workflow)["attention"] == "step_failed"
+
+
+def attention(workflow: UUID, reason: str) -> None:
+    with db.begin() as connection:
+        told = {"id": workflow, "reason": reason}
+        connection.execute(text("SELECT call_person_v1(:id, NULL, :reason)"), told)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("reason", "is_ended"),
+    [
+        ("cost_above_ceiling", True),
+        ("delivery_undecided", True),
+        ("timed_out", False),
+    ],
+)
+def test_a_dismissed_failure_shows_the_need_that_it_has_hidden(
+    kernel: Kernel, is_first: bool, reason: str, is_ended: bool
+) -> None:
+    rest = noop("b") if is_ended else {"wait": "w", "for": "1h"}
+    workflow = kernel.start(kernel.register({"sequence": [noop("a"), rest]}))
+    drive()
+    if is_first:
+        attention(workflow, reason)
+    sent_back(workflow, "r")
+    if not is_first:
+        attention(workflow, reason)
+    assert kernel.workflow(workflow)["attention"] == "effect_failed"
+    ada = caller_of(kernel.user_id)
+    dismiss(ada, workflow, "paid otherwise")
+    assert kernel.workflow(workflow)["attention"] == reason
+    assert list(rebuild.differences()) == []
+    dismiss(ada, workflow, "I have looked at it too")
+    assert kernel.workflow(workflow)["attention"] is None
+
+
+def test_the_end_of_a_workflow_settles_a_hidden_time_out(kernel: Kernel) -> None:
+    pending = {"sequence": [noop("a"), {"wait": "w", "for": "1h"}]}
+    workflow = kernel.start(kernel.register(pending))
+    drive()
+    sent_back(workflow, "r")
+    attention(workflow, "timed_out")
+    kernel.cancel(workflow)
+    drive()
+    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
+    assert kernel.workflow(workflow)["attention"] is None
+
+
+def test_the_failure_of_what_a_retry_has_replaced_calls_no_person(kernel: Kernel) -> None:
+    workflow = kernel.start(kernel.register(noop("a")))
+    drive()
+    with db.begin() as connection:
+        connection.execute(
+            text("UPDATE steps SET generation = 1 WHERE workflow_id = :id"), {"id": workflow}
+        )
+    sent_back(workflow, "first", generation=0)
+    assert kernel.workflow(workflow)["attention"] is None
+    sent_back(workflow, "second", generation=1)
+    assert kernel.workflow(workflow)["attention"] == "effect_failed"
 
 
 def test_a_refund_that_fails_after_the_erasure_changes_nothing(kernel: Kernel) -> None:

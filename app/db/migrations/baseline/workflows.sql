@@ -2,7 +2,8 @@
 -- reconciler always looks at it again.
 --
 -- input, output and error are payloads, which SQL does not read. attention_since is valid only
--- while attention is set. paused_by, paused_reason and pauses_children are valid only while
+-- while attention is set. hidden_need: a reason to need a person that no step causes, and that the
+-- attention effect_failed hides until it is dismissed; else null. paused_by, paused_reason and pauses_children are valid only while
 -- paused_at is set; a child that is started during the pause is then paused in the same way.
 --
 -- budget_id: the workflow whose budget this one spends (itself, or a workflow above it), null if no
@@ -68,6 +69,7 @@ CREATE TABLE workflows (
   status text NOT NULL,
   cause text,
   attention text,
+  hidden_need text,
   output jsonb,
   error jsonb,
   lane_id bigint,

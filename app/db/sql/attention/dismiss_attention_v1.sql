@@ -3,7 +3,8 @@
 -- undone), a call that has cost more than its ceiling, a delivery that cannot be decided, or an
 -- effect that has failed later at the platform. An ended workflow can need attention only for one of
 -- the last three. An approval that asks an unknown
--- address may be dismissed too, because others may decide. p_by is the person, p_reason the
+-- address may be dismissed too, because others may decide. What effect_failed has hidden is then shown,
+-- unless the end of the workflow has settled it. p_by is the person, p_reason the
 -- person's reason. Locks the workflow row FOR NO KEY UPDATE.
 --
 -- verdicts:
@@ -17,7 +18,7 @@ DECLARE
   w record;
   need record;
 BEGIN
-  SELECT attention, completed_at IS NOT NULL AS has_ended INTO w
+  SELECT attention, hidden_need AS next, completed_at IS NOT NULL AS has_ended INTO w
     FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF w.has_ended AND coalesce(w.attention NOT IN (
        'delivery_undecided', 'cost_above_ceiling', 'effect_failed'), true) THEN
@@ -28,9 +29,13 @@ BEGIN
                                      WHERE reason <> 'approver_unknown') THEN
     RETURN 'needs_step';
   END IF;
-  UPDATE workflows SET attention = NULL WHERE id = p_workflow;
+  IF w.has_ended AND w.next NOT IN ('delivery_undecided', 'cost_above_ceiling') THEN
+    w.next := NULL;
+  END IF;
+  UPDATE workflows SET attention = w.next, attention_since = playalter_now(), hidden_need = NULL
+   WHERE id = p_workflow;
   PERFORM append_event_v1(p_workflow, 'AttentionResolved', NULL, jsonb_build_object(
-    'reason', w.attention, 'by', p_by, 'why', p_reason));
+    'reason', w.attention, 'by', p_by, 'why', p_reason, 'attention', w.next));
   IF w.attention = 'effect_failed' THEN
     SELECT step_key, reason INTO need FROM needs_person_v1(p_workflow, NULL) LIMIT 1;
     IF FOUND THEN PERFORM call_person_v1(p_workflow, need.step_key, need.reason); END IF;

@@ -10,11 +10,7 @@ DECLARE
   need record;
 BEGIN
   SELECT attention INTO before FROM workflows WHERE id = p_workflow;
-  IF before IS NULL OR before NOT IN ('unknown_outcome', 'lookup_refused', 'compensation_failed',
-                                      'step_failed', 'crashing', 'store_unavailable',
-                                      'platform_refuses', 'approver_unknown') THEN
-    RETURN;
-  END IF;
+  IF is_of_a_step_v1(before) IS NOT TRUE THEN RETURN; END IF;
   SELECT step_key, reason INTO need
     FROM needs_person_v1(p_workflow, p_person) WITH ORDINALITY AS n (step_key, reason, number)
    ORDER BY reason = 'approver_unknown', number LIMIT 1;

@@ -14,10 +14,14 @@ BEGIN
   IF verdict NOT IN ('own', 'orphan') THEN RETURN verdict; END IF;
   SELECT effect_workflow_id INTO workflow FROM webhook_deliveries WHERE id = p_delivery;
   -- settle_delivery_v1 holds the workflow row.
+  IF EXISTS (SELECT FROM webhook_deliveries WHERE effect_workflow_id = workflow AND fate IS NULL
+                AND decision_failures >= p_most) THEN
+    RETURN verdict;
+  END IF;
+  UPDATE workflows SET hidden_need = NULL
+   WHERE id = workflow AND hidden_need = 'delivery_undecided';
   UPDATE workflows SET attention = NULL
-   WHERE id = workflow AND attention = 'delivery_undecided' AND NOT EXISTS (
-     SELECT FROM webhook_deliveries WHERE effect_workflow_id = workflow AND fate IS NULL
-        AND decision_failures >= p_most);
+   WHERE id = workflow AND attention = 'delivery_undecided';
   IF FOUND THEN
     PERFORM append_event_v1(workflow, 'AttentionResolved', NULL,
                             jsonb_build_object('reason', 'delivery_undecided'));
