@@ -53,6 +53,7 @@ from app.db.models.money import (
     LedgerDay,
     LedgerDifference,
     LedgerEntryRow,
+    LedgerGap,
     LedgerLineRow,
     PaymentSighting,
 )
@@ -155,6 +156,7 @@ __all__ = [
     "LedgerDay",
     "LedgerDifference",
     "LedgerEntryRow",
+    "LedgerGap",
     "LedgerLineRow",
     "Organisation",
     "PaymentSighting",

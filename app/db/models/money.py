@@ -107,6 +107,17 @@ class LedgerDay(Base):
     cursor: Mapped[str | None]
 
 
+class LedgerGap(Base):
+    """By how much a platform's balance differed from the ledger's when they were compared last."""
+
+    __tablename__ = "ledger_gaps"
+    gap: Mapped[int] = mapped_column(BigInteger)
+    """Theirs less ours, in minor units."""
+    day: Mapped[date]
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    currency: Mapped[str] = mapped_column(CHAR(3), primary_key=True)
+
+
 class PaymentSighting(Base):
     """A payment that was seen lately, with keyed hashes of its card, e-mail and address.
 

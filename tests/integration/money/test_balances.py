@@ -55,6 +55,40 @@ def test_what_a_statement_loses_after_its_day_was_compared_shows_in_the_balance(
     assert compare_balance(stating(bank), NEXT + timedelta(days=1)) == 1
 
 
+def test_a_gap_that_comes_back_after_a_person_explained_it_is_recorded_again(
+    kernel: Kernel,
+) -> None:
+    bank = Bank()
+    assert compare_balance(stating(bank, opening=-4728), DAY) == 1
+    (about,) = [each["id"] for each in db.rows("SELECT id FROM ledger_differences", ())]
+    assert ledger.explain(about, "ada", "a transfer by hand")
+    assert compare_balance(stating(bank, opening=-4728), DAY) == 0
+    assert compare_balance(stating(bank), NEXT) == 0
+    later = NEXT + timedelta(days=1)
+    assert compare_balance(stating(bank, opening=-4728), later) == 1
+    assert differing() == [("balance", f"stripe:{later}:balance EUR", 0, -4728)]
+
+
+def test_another_gap_at_the_end_of_the_same_day_is_recorded_beside_the_first(
+    kernel: Kernel,
+) -> None:
+    bank = Bank()
+    about = f"stripe:{DAY}:balance EUR"
+    assert [compare_balance(stating(bank, opening=gap), DAY) for gap in (5, 7, 7)] == [1, 1, 0]
+    assert sorted(differing()) == [
+        ("balance", about, 0, 5),
+        ("balance", f"{about} 2", 0, 7),
+    ]
+
+
+def test_a_comparison_of_an_earlier_day_that_ends_late_changes_nothing(kernel: Kernel) -> None:
+    bank = Bank()
+    assert compare_balance(stating(bank, opening=5), NEXT) == 1
+    assert compare_balance(stating(bank), DAY) == 0
+    assert differing() == [("balance", f"stripe:{NEXT}:balance EUR", 0, 5)]
+    assert compare_balance(stating(bank, opening=5), NEXT) == 0
+
+
 def test_an_account_that_had_a_balance_before_differs_by_it_once(kernel: Kernel) -> None:
     bank = Bank(transaction("charge", "ch_1", 4900))
     ledger.book(capture(), source="step")

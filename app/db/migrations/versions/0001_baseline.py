@@ -48,6 +48,7 @@ _TABLES = (
     "payment_sightings",
     "ledger_differences",
     "ledger_days",
+    "ledger_gaps",
     "events",
     "watched_workflows",
     "archive_volumes",
