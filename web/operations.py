@@ -154,7 +154,7 @@ _GAUGES = (
     ),
     Gauge(
         "playalter_money_uncompared_days",
-        "Days that are over for an hour and not compared with the statement of a platform.",
+        "Days that are over for an hour and not compared with a platform's statement and balance.",
         "platform",
         money.uncompared_days,
     ),

@@ -8,7 +8,7 @@ interrupted goes on where it was, and two runs at once do no harm.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -61,7 +61,9 @@ def reconcile_due(seconds: float) -> Json:
                     total[name] += number
             else:
                 # Each day's end has a balance, but what was left out shows in the last one too.
-                total["differences"] += sum(compare_balance(platform, each) for each in days[-1:])
+                last = _unbalanced(platform.name, days[-1] if days else date.max)
+                if last is not None:
+                    total["differences"] += compare_balance(platform, last)
         except NotConfigured:
             continue
         except Outcome as err:
@@ -128,18 +130,21 @@ def compare_balance(platform: Platform, day: date) -> int:
 
     What a statement leaves out, or says otherwise after its day was compared, shows here alone. An
     account that had a balance before its first day here differs by that. All days before must be
-    compared. Raises an Outcome if the platform does not answer.
+    compared. Raises an Outcome if the platform does not answer; then the next run compares it.
     """
-    if platform.balance is None:
-        return 0
+    number = 0 if platform.balance is None else _differing(platform.name, platform.balance, day)
+    db.call(_BALANCED, (platform.name, day))
+    return number
+
+
+def _differing(platform: str, balance: Callable[[datetime], Sequence[Money]], day: date) -> int:
     end = datetime.combine(day, datetime.min.time(), UTC) + timedelta(days=1)
-    account = Book(platform.name).balance
-    theirs = {each.currency: each for each in platform.balance(end)}
+    account = Book(platform).balance
+    theirs = {each.currency: each for each in balance(end)}
     for code in ledger.currencies(account) - theirs.keys():
         theirs[code] = Money(0, code)
     return sum(
-        ledger.compare_balance(platform.name, day, end, account, theirs[code])
-        for code in sorted(theirs)
+        ledger.compare_balance(platform, day, end, account, theirs[code]) for code in sorted(theirs)
     )
 
 
@@ -227,6 +232,12 @@ def due(platform: str) -> list[date]:
     return [row["day"] for row in found]
 
 
+def _unbalanced(platform: str, most: date) -> date | None:
+    """The last of the compared days until `most`, if the balance at its end is not compared."""
+    row = db.call(_LAST_COMPARED, (platform, most))
+    return row["day"] if row is not None and row["balance_compared_at"] is None else None
+
+
 def _now() -> datetime:
     row = db.call("SELECT playalter_now() AS now", ())
     assert row is not None
@@ -261,5 +272,14 @@ RETURNING cursor
 """
 _PROGRESS = """
 UPDATE ledger_days SET cursor = %s, movements = movements + %s WHERE platform = %s AND day = %s
+"""
+_LAST_COMPARED = """
+SELECT day, balance_compared_at FROM ledger_days
+ WHERE platform = %s AND completed_at IS NOT NULL AND day <= %s ORDER BY day DESC LIMIT 1
+"""
+# The balance at the end of a day shows what was left out of the days before too.
+_BALANCED = """
+UPDATE ledger_days SET balance_compared_at = playalter_now()
+ WHERE platform = %s AND day <= %s AND completed_at IS NOT NULL AND balance_compared_at IS NULL
 """
 _DONE = "UPDATE ledger_days SET completed_at = playalter_now() WHERE platform = %s AND day = %s"

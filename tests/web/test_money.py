@@ -358,8 +358,10 @@ def test_days_are_compared_by_command_beside_the_server(
 
 def test_days_that_are_not_compared_are_a_metric(client: FlaskClient) -> None:
     change(
-        "INSERT INTO ledger_days (platform, day, completed_at)"
+        "INSERT INTO ledger_days (platform, day, completed_at, balance_compared_at)"
         " SELECT 'stripe', ((playalter_now() - interval '1 hour') AT TIME ZONE 'UTC')::date - ago,"
-        " CASE WHEN ago = 4 THEN playalter_now() END FROM unnest(ARRAY[4, 2]) AS days (ago)"
+        " CASE WHEN ago >= 4 THEN playalter_now() END, CASE WHEN ago = 4 THEN playalter_now() END"
+        " FROM unnest(ARRAY[5, 4, 2]) AS days (ago)"
     )
-    assert b'playalter_money_uncompared_days{platform="stripe"} 3.0' in client.get("/metrics").data
+    # The last three days, and that whose balance is not compared.
+    assert b'playalter_money_uncompared_days{platform="stripe"} 4.0' in client.get("/metrics").data

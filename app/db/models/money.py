@@ -104,6 +104,7 @@ class LedgerDay(Base):
     movements: Mapped[int] = mapped_column(server_default=text("0"))
     began_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     completed_at: Mapped[datetime | None]
+    balance_compared_at: Mapped[datetime | None]
     cursor: Mapped[str | None]
 
 

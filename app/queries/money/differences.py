@@ -41,7 +41,8 @@ def open_differences() -> dict[str, int]:
 
 
 def uncompared_days() -> dict[str, int]:
-    """How many days are over for an hour and not compared, by platform, since its first day."""
+    """How many days are over for an hour and not compared, or whose balance is not compared, by
+    platform, since its first day."""
     with begin_read() as connection:
         return {row.platform: row.number for row in connection.execute(text(_UNCOMPARED))}
 
@@ -66,7 +67,8 @@ SELECT platform, count(*) AS number FROM ledger_differences WHERE explained_at I
 """
 _UNCOMPARED = """
 SELECT d.platform, greatest(0, past.days_to - min(d.day) - count(*) FILTER (
-         WHERE d.completed_at IS NOT NULL AND d.day < past.days_to)) AS number
+         WHERE d.completed_at IS NOT NULL AND d.balance_compared_at IS NOT NULL
+           AND d.day < past.days_to)) AS number
   FROM ledger_days AS d,
        (SELECT ((playalter_now() - interval '1 hour') AT TIME ZONE 'UTC')::date AS days_to) AS past
  GROUP BY d.platform, past.days_to
