@@ -113,6 +113,7 @@ class Clocks:
         than `patience` seconds; then the clocks stand where they are.
         """
         with self.alone():
+            self._check_movable()
             # What an interrupted move has left undone belongs to an earlier time.
             self._settle(patience)
             position = self.position()
@@ -154,6 +155,16 @@ class Clocks:
         except psycopg2.errors.RaiseException as err:
             raise ClockRefused(str(err).splitlines()[0]) from err
         self._settle(patience)
+
+    def _check_movable(self) -> None:
+        """Raise ClockRefused if Playalter's clock may not be moved: Stripe's would move alone."""
+        try:
+            self._rows("BEGIN")
+            self._rows(_MOVE, timedelta(0))
+        except psycopg2.errors.RaiseException as err:
+            raise ClockRefused(str(err).splitlines()[0]) from err
+        finally:
+            self._rows("ROLLBACK")
 
     def _settle(self, patience: float) -> None:
         """Wait until nothing is left to do that is due by now."""
@@ -220,6 +231,8 @@ _NEXT = """
 SELECT least(
   (SELECT min(next_wake_at) FROM workflows WHERE completed_at IS NULL),
   (SELECT min(fires_at) FROM schedules),
+  (SELECT min(opens_at) FROM flow_limits AS l
+    WHERE EXISTS (SELECT FROM flow_lanes WHERE blocked_on = l.id)),
   (SELECT min(due_at) FROM webhook_sendings AS s JOIN webhook_endpoints AS e ON e.id = s.endpoint_id
     WHERE s.status = 'pending' AND e.disabled_at IS NULL))
 """
@@ -237,6 +250,9 @@ SELECT 'steps to run', count(*)
            AND (w.status = 'running' OR s.kind <> 'step' OR s.status = 'unknown'))
 UNION ALL
 SELECT 'schedules to fire', count(*) FROM schedules WHERE fires_at <= %(now)s
+UNION ALL
+SELECT 'throttles to open', count(*) FROM flow_limits AS l
+ WHERE opens_at <= %(now)s AND EXISTS (SELECT FROM flow_lanes WHERE blocked_on = l.id)
 UNION ALL
 SELECT 'events to match', count(*) FROM incoming_events
  WHERE matched_at IS NULL OR wakes_at IS NOT NULL
