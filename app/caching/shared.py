@@ -39,7 +39,7 @@ class Shared:
         if found is None:
             return AWAY, None
         word, value = found
-        return word.decode(), None if value is None else value.decode()
+        return word.decode(), None if value is None else value.decode(errors="replace")
 
     def keep(self, key: str, token: str, text: str, seconds: float) -> None:
         """Keep a value for `seconds`, and give up the right to make it. Without that right,

@@ -14,7 +14,7 @@ from typing import Any
 
 from cachetools import TLRUCache
 
-from app.caching.shared import AWAY, MAKE, Shared
+from app.caching.shared import AWAY, MAKE, WAIT, Shared
 from app.caching.use import use
 
 MOST_BYTES = 64 * 1024
@@ -32,6 +32,14 @@ def key_of(*parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -154,13 +162,14 @@ class Cache:
         pause = 0.0
         while True:
             word, text = shared.take(place, token, self._make_seconds)
-            if text is not None:
+            if text is not None and _is_json(text):
                 use.count(self._name, "valkey", "wait" if has_waited else "hit")
                 self._keep(key, text, time.monotonic())
                 return text
             if word == MAKE:
                 return self._made(key, make, shared, token)
-            if word == AWAY or time.monotonic() >= until:
+            if word != WAIT or time.monotonic() >= until:
+                # A value that cannot be read stays in Valkey until its end.
                 use.count(self._name, "valkey", "away" if word == AWAY else "late")
                 return self._made(key, make, None, token)
             has_waited, pause = True, next(pauses, pause)

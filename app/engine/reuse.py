@@ -23,6 +23,8 @@ most `Reuse.making_seconds`, whatever becomes of its worker.
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from app import db, telemetry
 from app.caching import key_of
 from app.engine.call import Call
@@ -65,7 +67,7 @@ def reused(call: Call, given: ActionInput) -> Json | None:
     found = _claim(call, hashed, age, reuse, None)
     output = _adopted(call, reuse, found)
     if found["verdict"] == "hit" and output is None:
-        # The picture is gone, so this step makes the result anew.
+        # It cannot be used any more, so this step makes the result anew.
         found = _claim(call, hashed, age, reuse, found["from_workflow"])
         output = _adopted(call, reuse, found)
     _count(call, found, is_hit=output is not None)
@@ -127,10 +129,13 @@ def _claim(call: Call, hashed: bytes, age: float, reuse: Reuse, refused: Any) ->
 
 
 def _adopted(call: Call, reuse: Reuse, found: Json) -> Json | None:
-    """The output of a hit with files of the step's own, or None if they are gone or none is hit."""
-    if found["verdict"] != "hit":
-        return None
+    """The output of a hit with files of the step's own.
+
+    None if there is no hit, if its files are gone, or if another release has made another output.
+    """
     output: Json = found["output"]
+    if found["verdict"] != "hit" or not _has_shape(call, output):
+        return None
     if reuse.adopt is None:
         return output
     try:
@@ -139,6 +144,14 @@ def _adopted(call: Call, reuse: Reuse, found: Json) -> Json | None:
         if err.code in _GONE:
             return None
         raise
+
+
+def _has_shape(call: Call, output: Json) -> bool:
+    shape = call.action.output
+    try:
+        return shape is None or bool(shape.model_validate(output))
+    except ValidationError:
+        return False
 
 
 _OUTCOMES = {"make": "miss", "alone": "alone", "recorded": "wait", "hit": "gone"}

@@ -50,6 +50,14 @@ def test_another_request_or_one_that_wants_its_own_result_is_made(
     assert vendors.count("captions") == 2
 
 
+def test_an_output_of_an_older_release_is_made_anew(kernel: Kernel, vendors: Vendors) -> None:
+    ended(kernel, caption())
+    db.rows("UPDATE steps SET output = output - 'tokens' WHERE key = 'write' RETURNING 1", ())
+    second = ended(kernel, caption())
+    assert (vendors.count("captions"), reuses(kernel, second)) == (2, [])
+    assert kernel.step(second, "write")["output"]["tokens"] > 0
+
+
 def test_nobody_gets_what_another_user_has_paid_for(kernel: Kernel, vendors: Vendors) -> None:
     ended(kernel, caption())
     bob, _ = keys.create_key("bob@example.com")

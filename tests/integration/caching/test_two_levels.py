@@ -245,3 +245,11 @@ def test_a_maker_whose_right_has_ended_keeps_nothing(valkey_url: str, counts: Co
     assert use.shared.take(place, "another", 30) == ("wait", None)
     use.shared.keep(place, "the next", '{"number":6}', 60)
     assert use.shared.take(place, "another", 30) == ("hit", '{"number":6}')
+
+
+@pytest.mark.parametrize("broken", [b"{", b"\xff\xfe"])
+def test_what_cannot_be_read_is_made(valkey_url: str, counts: Counts, broken: bytes) -> None:
+    share(valkey_url, counts)
+    with redis.Redis.from_url(valkey_url) as client:
+        client.set(f"playalter:cache:test:{KEY}", broken, px=60_000)
+    assert cache().get(KEY, Maker()) == {"number": 1}
