@@ -48,7 +48,8 @@ class OpenAIApi:
         """Let the model write an answer of at most `max_tokens`.
 
         Returns {text, refusal, finish_reason, model, tier, input_tokens, cached_tokens,
-        cache_write_tokens, output_tokens}. `tier` is the one that was used, or None.
+        cache_write_tokens, output_tokens}. `tier` is the one that was used, or None;
+        `finish_reason` is empty if OpenAI does not say it.
         """
         return self._call(
             "chat.completions.create",
@@ -61,7 +62,8 @@ class OpenAIApi:
                     ],
                     max_completion_tokens=max_tokens,
                     extra_headers={"Idempotency-Key": key},
-                )
+                ),
+                model,
             ),
             limits.demand(model, system + user, max_tokens),
             is_billed=True,
@@ -117,14 +119,15 @@ def _moderation(made: Any) -> Json:
     }
 
 
-def _completion(made: Any) -> Json:
+def _completion(made: Any, model: str) -> Json:
+    # What is paid for is refused only if what is used of it cannot be read.
     choice, usage = made.choices[0], made.usage
     details = usage.prompt_tokens_details if usage else None
     return {
         "text": _optional(choice.message.content) or "",
         "refusal": _optional(choice.message.refusal),
-        "finish_reason": http.text_at(choice.finish_reason),
-        "model": http.text_at(made.model),
+        "finish_reason": _optional(choice.finish_reason) or "",
+        "model": _optional(made.model) or model,
         "tier": _optional(made.service_tier),
         "input_tokens": _count(usage.prompt_tokens) if usage else 0,
         "cached_tokens": _count(details.cached_tokens) if details else 0,

@@ -174,10 +174,15 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
         files = replicate.files_with(intent.request["metadata"], since)
         return Found(files[0] if files else _perform_upload(call, replicate, intent.request))
     is_unreadable = False
-    for each in replicate.predictions(since):
+
+    def is_ours(each: Json) -> bool:
+        given = each.get("input")
+        return isinstance(given, dict) and given.items() >= intent.request["input"].items()
+
+    for each in replicate.predictions(since, is_ours):
         if each.get("data_removed"):
             is_unreadable = True
-        elif (each.get("input") or {}).items() >= intent.request["input"].items():
+        elif is_ours(each):
             return Found({"id": each["id"], "status": each["status"]})
     if is_unreadable:
         return CannotTell(600.0, "Replicate has removed the inputs of predictions made then")

@@ -8,7 +8,7 @@ https://replicate.com/docs/reference/http
 import io
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
 from itertools import takewhile
@@ -24,6 +24,7 @@ from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.replicate import limits
+from tasks.replicate.models import Model, model_of
 from tasks.replicate.settings import ReplicateSettings
 
 if TYPE_CHECKING:
@@ -45,19 +46,6 @@ _MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
 _MOST_PREDICT_SECONDS = 7 * 86_400.0
 """A prediction that says that it ran for longer has not measured it."""
 _MAX_PAGES = 20
-# The names that face-swap models use for the picture that is changed, and for the picture whose
-# face is put into it.
-_TARGET_INPUTS = ("target_image", "input_image", "target")
-_SOURCE_INPUTS = ("swap_image", "source_image", "face_image", "source")
-
-
-@dataclass(frozen=True)
-class Model:
-    """A version of a model, and the names of its two picture inputs."""
-
-    version: str
-    source_input: str
-    target_input: str
 
 
 class ReplicateApi:
@@ -73,8 +61,8 @@ class ReplicateApi:
 
         It is read from Replicate by one process for all, and kept for 5 to 10 minutes.
         """
-        # A private model is known to its account only.
-        key = key_of(self._settings.base_url, self._token, name)
+        # A private model is known to its account only, and another release may keep other fields.
+        key = key_of(self._settings.base_url, self._token, name, [*Model.__annotations__])
         return Model(**_MODELS.get(key, lambda: asdict(self._read_model(name))))
 
     def upload(self, data: bytes, filename: str, content_type: str, metadata: Json) -> Json:
@@ -99,7 +87,9 @@ class ReplicateApi:
         """
         return [
             _file(each)
-            for each in self._listed("files", "/v1/files", since, _file)
+            for each in self._listed(
+                "files", "/v1/files", since, lambda each: _carries(each, metadata) and _file(each)
+            )
             if _carries(each, metadata)
         ]
 
@@ -124,13 +114,19 @@ class ReplicateApi:
         path = f"/v1/predictions/{quote(prediction, safe='')}"
         return self._json("predictions.get", path, _prediction)
 
-    def predictions(self, since: datetime) -> Iterator[Json]:
+    def predictions(
+        self, since: datetime, is_wanted: Callable[[Json], bool] = lambda _: True
+    ) -> Iterator[Json]:
         """The predictions created since `since`, newest first, as Replicate sends them.
 
-        The SDK is not used here, because it drops `data_removed`.
+        The SDK drops `data_removed`. Those that are not wanted need no id and no status.
         """
         query = urlencode({"created_after": since.isoformat().replace("+00:00", "Z")})
-        return self._listed("predictions", f"/v1/predictions?{query}", since, _state)
+
+        def check(each: Json) -> object:
+            return is_wanted(each) and _state(each)
+
+        return self._listed("predictions", f"/v1/predictions?{query}", since, check)
 
     def cancel_prediction(self, prediction: str) -> bool:
         """Cancel a prediction; return False if there is no such prediction.
@@ -208,13 +204,14 @@ class ReplicateApi:
     def _read_model(self, name: str) -> Model:
         owner_name, _, wanted = name.partition(":")
         path = f"/v1/models/{owner_name}" + (f"/versions/{wanted}" if wanted else "")
-        return self._json("models.get", path, lambda seen: _model(name, seen, is_latest=not wanted))
+        return self._json(
+            "models.get", path, lambda seen: model_of(name, seen, is_latest=not wanted)
+        )
 
     def _listed(
         self, what: str, path: str, since: datetime, check: Callable[[Json], object]
     ) -> Iterator[Json]:
-        """What was created since `since`, newest first. `check` raises an error for what is no such
-        object."""
+        """What was created since `since`, newest first. `check` raises for what cannot be used."""
 
         def read(page: Json) -> tuple[list[Json], str]:
             results: list[Json] = page["results"]
@@ -342,20 +339,6 @@ def _refused(reply: http.HttpReply) -> Outcome:
         code="not_found" if reply.status == 404 else None,
         is_exhausted=reply.status == 402,
     )
-
-
-def _model(name: str, seen: Json, *, is_latest: bool) -> Model:
-    version = (seen.get("latest_version") or {}) if is_latest else seen
-    schemas = ((version.get("openapi_schema") or {}).get("components") or {}).get("schemas")
-    inputs = ((schemas or {}).get("Input") or {}).get("properties") or {}
-    source = next((each for each in _SOURCE_INPUTS if each in inputs), None)
-    target = next((each for each in _TARGET_INPUTS if each in inputs), None)
-    if source is None or target is None:
-        raise Permanent(
-            f"the model {name} has no inputs for a source picture and a target picture",
-            code="model_unsuitable",
-        )
-    return Model(http.text_at(version, "id"), source, target)
 
 
 def _file(seen: Json) -> Json:

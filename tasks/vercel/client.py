@@ -207,7 +207,7 @@ def _summary(seen: Json) -> Json:
     url, error = seen.get("url"), seen.get("errorMessage") or seen.get("errorCode")
     return {
         "id": http.text_at(seen.get("id") or seen["uid"]),
-        "url": None if url is None else http.text_at(url),
+        "url": http.text_at(url) if url else None,
         "status": http.text_at(seen.get("readyState") or seen.get("state") or "QUEUED"),
         "error": None if error is None else str(error)[:_MOST_CHARACTERS],
     }

@@ -110,6 +110,32 @@ def test_a_success_that_cannot_be_read_is_neither_success_nor_failure(
         asked.make(made)
 
 
+_SAID = {"role": "assistant", "content": "Rain falls", "refusal": None}
+_CHOICE = {"index": 0, "message": _SAID, "finish_reason": ""}
+_FOREIGN = {"id": 5, "created_at": "2100-01-01T00:00:00Z", "metadata": {}}
+READABLE: tuple[tuple[str, str, Any, Any], ...] = (
+    ("openai", "chat.completions.create", {"choices": [_CHOICE], "model": ""}, "Rain falls"),
+    ("vercel", "deployments.create", {"id": "dpl_1", "url": "", "status": "QUEUED"}, "dpl_1"),
+    ("replicate", "files.list", {"results": [_FOREIGN], "next": None}, []),
+)
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "answer", "expected"),
+    READABLE,
+    indirect=["client"],
+    ids=[name for _, name, _, _ in READABLE],
+)
+def test_an_answer_is_not_refused_for_what_is_not_used(
+    client: Client, between: Relay, name: str, answer: Any, expected: Any
+) -> None:
+    (asked,) = [each for each in client.calls if each.name == name]
+    body = json.dumps(answer).encode()
+    between.instead = Answer(200, {"Content-Type": "application/json"}, body).sent()
+    made = asked.make({})
+    assert (made.get("text") or made["id"] if isinstance(made, dict) else made) == expected
+
+
 @pytest.mark.parametrize("client", NAMES, indirect=True)
 def test_an_error_repeats_no_credential_and_no_card_number(client: Client, between: Relay) -> None:
     made: Made = {}
