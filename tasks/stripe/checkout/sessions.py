@@ -23,6 +23,7 @@ from tasks.stripe.checkout.earlier import close_earlier, require_hope
 from tasks.stripe.checkout.items import CheckoutInput, request_of, require_time
 from tasks.stripe.checkout.undoing import SESSIONS, read, undo_session
 from tasks.stripe.customers.calls import own_customer
+from tasks.stripe.customers.relying import rely_on
 from tasks.stripe.kinds import find_made, first_of, made_by
 from tasks.stripe.marks import KEY_LIFE
 from tasks.stripe.wording import id_of
@@ -75,7 +76,10 @@ def checkout(call: Call, given: CheckoutInput) -> Json:
         require_hope(seen)
         raise Suspend(known, poll_seconds=CHECKOUT_POLL_SECONDS)
     _book(call, seen)
-    return _output(seen)
+    done = _output(seen)
+    if done["payment_method"] is not None and done["customer"] is not None:
+        rely_on(call, done["payment_method"], is_ours=True)
+    return done
 
 
 class CheckoutDone(ActionOutput):
@@ -128,7 +132,7 @@ def take_back(call: Call, undo: Undo) -> Json:
         # The order decides under which number a refund is recorded.
         made = sorted(made_by(call, undo, SESSIONS, "session"))
     results = [undo_session(call, each, number) for number, each in enumerate(made)]
-    order = ("refunded", "canceled", "detached", "expired", "already")
+    order = ("refunded", "canceled", "detached", "kept", "expired", "already")
     return {"result": first_of(results, order), "sessions": made}
 
 

@@ -50,7 +50,7 @@ def expire_open(session: str, seen: Json | None = None) -> Json:
 
 def undo_session(call: Call, session: str, number: int) -> str:
     """Take back a session, the `number`th of its step: `expired`, `refunded`, `canceled`,
-    `detached`, `already` or `nothing`."""
+    `detached`, `kept`, `already` or `nothing`."""
     seen = read(session)
     if seen["status"] == "open":
         seen = expire_open(session, seen)
@@ -61,7 +61,7 @@ def undo_session(call: Call, session: str, number: int) -> str:
     first = number * _MOST_PAYMENTS
     if seen["mode"] == "setup":
         setup = seen.get("setup_intent")
-        return undo_setup(setup) if setup else "nothing"
+        return undo_setup(call, setup) if setup else "nothing"
     if seen["mode"] == "subscription":
         return _end_subscription(call, seen, first)
     payment = seen.get("payment_intent")

@@ -1,7 +1,7 @@
 """Attach a payment method to a customer; the compensation detaches it.
 
-Invariant: the metadata of the payment method name the step that has attached it. So a step detaches
-only what it has attached itself.
+Invariant: the metadata of the payment method name the step that has attached it, and the steps that
+rely on it. So only what a step has attached is detached, and not before the last of them is undone.
 https://docs.stripe.com/api/payment_methods/attach
 """
 
@@ -22,12 +22,11 @@ from app.platform import (
     action,
 )
 from tasks.stripe.customers.calls import CUSTOMER, METHODS, PAYMENT_METHOD, own_customer
-from tasks.stripe.kinds import first_of
+from tasks.stripe.customers.relying import ORDER, let_go, rely_on
+from tasks.stripe.kinds import first_of, is_sent
 from tasks.stripe.marks import CHANGED_BY, KEY_LIFE, metadata_of
 
 _OPERATION = "payment_methods.attach"
-ORDER = ("detached", "already", "nothing")
-"""The results of detaching, the most important one first."""
 
 
 class AttachInput(ActionInput):
@@ -46,18 +45,14 @@ def attach_payment_method(call: Call, given: AttachInput) -> Json:
     before for a payment without a customer, or that was detached. Raises Permanent if another
     customer has it. If the customer has it already, the step succeeds, and undoes nothing.
     """
-    before = METHODS.retrieve(given.payment_method)
-    request = {
-        "payment_method": given.payment_method,
-        "customer": given.customer,
-        "was_attached": before.get("customer") == given.customer,
-    }
+    request: Json = {"payment_method": given.payment_method, "customer": given.customer}
+    if not is_sent(call, _OPERATION):
+        before = METHODS.retrieve(given.payment_method)
+        request["was_attached"] = before.get("customer") == given.customer
     made = call.once(
         _OPERATION, request, lambda request, key: _attach(call, request, key), is_last=True
     )
-    if made["is_ours"]:
-        # Stripe takes metadata only once the payment method is attached.
-        METHODS.update(given.payment_method, {"metadata": {CHANGED_BY: call.reference}})
+    rely_on(call, made["payment_method"], is_ours=made["is_ours"])
     return {name: made[name] for name in AttachedMethod.model_fields}
 
 
@@ -85,7 +80,10 @@ def find_attached(call: Call, intent: Intent) -> LookupAnswer:
 
 @attach_payment_method.compensation
 def detach(call: Call, undo: Undo) -> Json:
-    """Detach the payment methods that the step has attached; Stripe never attaches them again."""
+    """Detach the payment methods that the step has attached; Stripe never attaches them again.
+
+    One on which another step relies is kept, until that step is undone too.
+    """
     requests = {
         str(each.request["payment_method"]): each.request
         for each in reversed(undo.intents)
@@ -95,16 +93,8 @@ def detach(call: Call, undo: Undo) -> Json:
     for method, request in requests.items():
         seen = METHODS.retrieve(method)
         is_ours = _is_ours(call, seen, request)
-        results.append(detach_one(seen, request["customer"]) if is_ours else "nothing")
+        results.append(let_go(call, seen, request["customer"], is_ours=is_ours))
     return {"result": first_of(results, ORDER), "payment_methods": list(requests)}
-
-
-def detach_one(seen: Json, customer: str) -> str:
-    """Detach a payment method from this customer: `detached`, or `already`."""
-    if seen.get("customer") != customer:
-        return "already"
-    METHODS.end("detach", seen["id"])
-    return "detached"
 
 
 def _attach(call: Call, request: Json, key: str) -> Json:

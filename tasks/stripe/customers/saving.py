@@ -22,7 +22,6 @@ from app.platform import (
     action,
 )
 from tasks.stripe import authentication
-from tasks.stripe.customers.attaching import ORDER, detach_one
 from tasks.stripe.customers.calls import (
     CUSTOMER,
     METHODS,
@@ -31,9 +30,11 @@ from tasks.stripe.customers.calls import (
     own_customer,
     owner_of,
 )
-from tasks.stripe.kinds import find_made, first_of, made_by
+from tasks.stripe.customers.relying import ORDER, let_go, rely_on
+from tasks.stripe.kinds import find_made, first_of, is_sent, made_by
 from tasks.stripe.marks import KEY_LIFE, POLL_SECONDS, metadata_of, own_marks
 
+_OPERATION = "setup_intents.create"
 WAS_ATTACHED = "was_attached"
 """The name in a SetupIntent's metadata: whether the payment method was the customer's before."""
 
@@ -69,9 +70,10 @@ def save_payment_method(call: Call, given: SaveInput) -> Json:
     Permanent if the bank declines the card, or wants the customer's authentication while nobody is
     there. `stripe.authorize` charges what is saved, with this customer.
     """
+    owner = None if is_sent(call, _OPERATION) else owner_of(given.payment_method)
     made = call.once(
-        "setup_intents.create",
-        _setup(call, given, owner_of(given.payment_method)),
+        _OPERATION,
+        _setup(call, given, owner),
         lambda request, key: _create(call, request, key),
         is_last=True,
     )
@@ -83,6 +85,7 @@ def save_payment_method(call: Call, given: SaveInput) -> Json:
         raise Suspend(known, poll_seconds=POLL_SECONDS)
     if made["status"] != "succeeded":
         raise _refused(made)
+    rely_on(call, made["payment_method"], is_ours=not made["was_attached"])
     return {name: made[name] for name in SavedMethod.model_fields}
 
 
@@ -117,18 +120,19 @@ def find_setup(call: Call, intent: Intent) -> LookupAnswer:
 def forget(call: Call, undo: Undo) -> Json:
     """Detach what the step has saved, and cancel what is not saved yet.
 
-    A payment method that the customer had before the step is left alone.
+    A payment method that the customer had before the step is left alone, and one on which another
+    step relies is kept, until that step is undone too.
     """
     made = made_by(call, undo, SETUPS, "setup_intent")
-    results = [undo_setup(SETUPS.retrieve(each)) for each in made]
+    results = [undo_setup(call, SETUPS.retrieve(each)) for each in made]
     return {
         "result": first_of(results, ("detached", "canceled", *ORDER[1:])),
         "setup_intents": made,
     }
 
 
-def undo_setup(seen: Json) -> str:
-    """Take back a SetupIntent: `detached`, `canceled`, `already` or `nothing`.
+def undo_setup(call: Call, seen: Json) -> str:
+    """Take back a SetupIntent: `detached`, `kept`, `canceled`, `already` or `nothing`.
 
     Raises Retryable while Stripe still works on it.
     """
@@ -140,9 +144,10 @@ def undo_setup(seen: Json) -> str:
     if status != "succeeded":
         SETUPS.end("cancel", seen["id"])
         return "canceled"
-    if metadata_of(seen).get(WAS_ATTACHED) == "true" or not seen.get("customer"):
+    if not seen.get("customer"):
         return "nothing"
-    return detach_one(METHODS.retrieve(seen["payment_method"]), seen["customer"])
+    method = METHODS.retrieve(seen["payment_method"])
+    return let_go(call, method, seen["customer"], is_ours=not _was_attached(seen))
 
 
 def _setup(call: Call, given: SaveInput, owner: str | None) -> Json:
@@ -157,6 +162,10 @@ def _setup(call: Call, given: SaveInput, owner: str | None) -> Json:
         "metadata": own_marks(call) | {WAS_ATTACHED: was_attached},
     }
     return request | ({"return_url": given.return_url} if given.return_url else {})
+
+
+def _was_attached(seen: Json) -> bool:
+    return metadata_of(seen).get(WAS_ATTACHED) == "true"
 
 
 def _create(call: Call, request: Json, key: str) -> Json:
@@ -181,6 +190,7 @@ def _summary(seen: Json) -> Json:
         "payment_method": seen.get("payment_method"),
         "customer": seen.get("customer"),
         "status": seen["status"],
+        "was_attached": _was_attached(seen),
         "error": error.get("message"),
         "error_code": error.get("code"),
     }

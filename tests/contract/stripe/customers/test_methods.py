@@ -72,6 +72,53 @@ def test_a_card_is_the_steps_before_the_step_has_marked_it(step: Claim, vendors:
     assert second.undo()["result"] == "detached"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("stripe.attach_payment_method", "stripe.save_payment_method"),
+        ("stripe.save_payment_method", "stripe.attach_payment_method"),
+    ],
+)
+def test_a_card_stays_until_the_last_step_that_relies_on_it_is_undone(
+    step: Claim, vendors: Vendors, first: str, second: str
+) -> None:
+    given = {"customer": customer(), "payment_method": card()}
+    maker, user = step(first, given), step(second, given)
+    maker.run()
+    user.run()
+    assert [maker.undo()["result"] for _ in range(2)] == ["kept", "kept"]
+    assert METHODS.retrieve(given["payment_method"])["customer"] == given["customer"]
+    assert [user.undo()["result"] for _ in range(2)] == ["detached", "already"]
+    assert maker.undo()["result"] == "already"
+
+
+def test_a_user_of_a_card_leaves_it_to_its_maker(step: Claim, vendors: Vendors) -> None:
+    given = {"customer": customer(), "payment_method": card()}
+    maker, user = (step("stripe.attach_payment_method", given) for _ in range(2))
+    maker.run()
+    user.run()
+    assert user.undo()["result"] == "kept"
+    assert maker.undo()["result"] == "detached"
+
+
+def test_a_card_on_which_many_steps_rely_is_not_detached(step: Claim, vendors: Vendors) -> None:
+    given = attach_payment_method(step).given
+    maker, late = (step("stripe.attach_payment_method", given) for _ in range(2))
+    maker.run()
+    many = {f"used_by_{number}": "w/s" for number in range(40)}
+    METHODS.update(given["payment_method"], {"metadata": many})
+    late.run()
+    METHODS.update(given["payment_method"], {"metadata": dict.fromkeys(many, "")})
+    assert maker.undo()["result"] == "kept"
+
+
+def test_a_replay_reads_no_card_that_is_attached(step: Claim, vendors: Vendors) -> None:
+    done = attach_payment_method(step)
+    done.run()
+    vendors.fault("stripe", "payment_methods.retrieve", "status", status=403, count=9)
+    assert done.run()["customer"] == done.given["customer"]
+
+
 def test_while_the_customer_is_away_a_card_that_asks_is_not_saved(
     step: Claim, vendors: Vendors
 ) -> None:
