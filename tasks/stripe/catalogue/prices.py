@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
+from app.errors import Permanent
 from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
@@ -113,13 +114,27 @@ def find_price(call: Call, intent: Intent) -> LookupAnswer:
 
 @create_price.compensation
 def archive(call: Call, undo: Undo) -> Json:
-    """Archive the step's prices. Subscriptions that have one go on.
+    """Archive the step's prices, whose lookup keys another price may have then. Subscriptions that
+    have one go on.
 
-    An archived price keeps its lookup key until another price takes it.
+    `keys_kept` names those whose lookup key Stripe does not take back.
     """
     made = made_by(call, undo, PRICES, "price")
     results = [archive_one(PRICES, each) for each in made]
-    return {"result": first_of(results, ("archived", "already")), "prices": made}
+    kept = [each for each in made if not _is_released(each)]
+    result = {"result": first_of(results, ("archived", "already")), "prices": made}
+    return result | ({"keys_kept": kept} if kept else {})
+
+
+def _is_released(price: str) -> bool:
+    """Take the lookup key from a price; whether it has none afterwards."""
+    if not PRICES.retrieve(price).get("lookup_key"):
+        return True
+    try:
+        PRICES.update(price, {"lookup_key": ""})
+    except Permanent:
+        return False
+    return True
 
 
 def _create(call: Call, request: Json, key: str) -> Json:

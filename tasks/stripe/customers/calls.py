@@ -13,6 +13,16 @@ METHODS = Kind("payment_methods")
 SETUPS = Kind("setup_intents")
 _SUBSCRIPTIONS = Kind("subscriptions")
 _INVOICES = Kind("invoices")
+_PAYMENTS = Kind("payment_intents")
+BALANCES = ("invoice_credit_balance", "cash_balance")
+_HANGING: tuple[tuple[str, Kind, Json], ...] = (
+    ("a saved payment method", METHODS, {}),
+    ("an open invoice", _INVOICES, {"status": "open"}),
+    ("a draft of an invoice", _INVOICES, {"status": "draft"}),
+    ("an item for the next invoice", Kind("invoice_items"), {"pending": True}),
+    ("a schedule that has not begun", Kind("subscription_schedules"), {"scheduled": True}),
+)
+_FINAL = ("succeeded", "canceled")
 ENDED = ("canceled", "incomplete_expired")
 CUSTOMER = r"^cus_\w+$"
 PAYMENT_METHOD = r"^(pm|card|src)_\w+$"
@@ -47,14 +57,25 @@ def owner_of(payment_method: str) -> str | None:
 def value_of(seen: Json) -> list[str]:
     """What of value hangs on a customer, in words; Stripe would end it with the customer.
 
-    https://docs.stripe.com/api/customers/delete
+    The customer is read with its BALANCES. https://docs.stripe.com/api/customers/delete
     """
     found = []
-    if seen["balance"] or any((seen.get("invoice_credit_balance") or {}).values()):
+    cash = (seen.get("cash_balance") or {}).get("available") or {}
+    credit = seen.get("invoice_credit_balance") or {}
+    if seen["balance"] or any(cash.values()) or any(credit.values()):
         found.append("a balance")
-    given = {"customer": seen["id"], "limit": 100}
-    if any(each["status"] not in ENDED for each in _SUBSCRIPTIONS.page(given)["data"]):
+    of: Json = {"customer": seen["id"]}
+    if any(each["status"] not in ENDED for each in _newest(_SUBSCRIPTIONS, of)):
         found.append("a subscription that has not ended")
-    if _INVOICES.page(given | {"status": "open", "limit": 1})["data"]:
-        found.append("an open invoice")
+    if any(each["status"] not in _FINAL for each in _newest(_PAYMENTS, of)):
+        found.append("a payment that is not final")
+    for said, kind, more in _HANGING:
+        if kind.page(of | more | {"limit": 1})["data"]:
+            found.append(said)
+    return found
+
+
+def _newest(kind: Kind, of: Json) -> list[Json]:
+    """The newest hundred objects of a kind that a customer has."""
+    found: list[Json] = kind.page(of | {"limit": 100})["data"]
     return found

@@ -17,7 +17,7 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe.customers.calls import CUSTOMERS, value_of
+from tasks.stripe.customers.calls import BALANCES, CUSTOMERS, value_of
 from tasks.stripe.kinds import find_made, first_of, made_by
 from tasks.stripe.marks import KEY_LIFE, Metadata, own_marks
 from tasks.stripe.wording import given as known
@@ -49,7 +49,9 @@ class CreateCustomerInput(ActionInput):
 
     @model_validator(mode="after")
     def _is_somebody(self) -> "CreateCustomerInput":
-        if not any((self.email, self.name, self.phone, self.description, self.metadata)):
+        address = self.address and known(self.address.model_dump())
+        told = (self.email, self.name, self.phone, self.description, address, self.metadata)
+        if not any(told):
             raise ValueError("a customer needs an email, a name, or another field")
         return self
 
@@ -97,8 +99,9 @@ def find_customer(call: Call, intent: Intent) -> LookupAnswer:
 def delete(call: Call, undo: Undo) -> Json:
     """Delete the step's customers, except those on whom something of value hangs.
 
-    To delete a customer ends all subscriptions at once, and loses the balance. So a customer with
-    either, or with an open invoice, is kept, and the result says why.
+    To delete a customer ends all subscriptions at once, and loses the balances and the saved cards.
+    So a customer with one of them, or with what is still to be paid, is kept, and the result says
+    why: another workflow or a person may depend on it.
     """
     made = made_by(call, undo, CUSTOMERS, "customer")
     kept: Json = {}
@@ -108,10 +111,10 @@ def delete(call: Call, undo: Undo) -> Json:
 
 
 def _delete_one(customer: str, kept: Json) -> str:
-    seen = CUSTOMERS.retrieve(customer)
-    if seen.get("deleted"):
+    if CUSTOMERS.retrieve(customer).get("deleted"):
         return "already"
-    if value := value_of(seen):
+    # Of a deleted customer nothing can be expanded.
+    if value := value_of(CUSTOMERS.retrieve(customer, *BALANCES)):
         kept[customer] = value
         return "kept"
     try:

@@ -11,6 +11,7 @@ import hashlib
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
+from app.errors import Permanent
 from app.platform import (
     ActionInput,
     Effect,
@@ -24,7 +25,7 @@ from app.platform import (
 )
 from tasks.stripe.customers.calls import CUSTOMER, CUSTOMERS, PAYMENT_METHOD, own_customer
 from tasks.stripe.customers.creating import Customer
-from tasks.stripe.kinds import require_own
+from tasks.stripe.kinds import is_sent, require_own
 from tasks.stripe.marks import CHANGED_BY, KEY_LIFE, Metadata, metadata_of
 from tasks.stripe.wording import given as known
 
@@ -66,12 +67,13 @@ def update_customer(call: Call, given: UpdateCustomerInput) -> Json:
     """
     wanted = known(given.model_dump(exclude={"customer", "metadata"}))
     wanted |= {f"metadata.{name}": value for name, value in given.metadata.items()}
-    seen = own_customer(call, given.customer)
-    request = {
+    request: Json = {
         "customer": given.customer,
         "set": {name: [value, call.reference] for name, value in wanted.items()},
-        "before": {name: _state(seen, name) for name in wanted},
     }
+    if not is_sent(call, _OPERATION):
+        seen = own_customer(call, given.customer)
+        request["before"] = {name: _state(seen, name) for name in wanted}
     return call.once(
         _OPERATION,
         request,
@@ -96,15 +98,19 @@ def find_update(call: Call, intent: Intent) -> LookupAnswer:
 def restore(call: Call, undo: Undo) -> Json:
     """Give each field the value that it had before the step, if it still has the step's value.
 
-    A step that was retried by hand has changed the customer several times.
+    A step that was retried by hand has changed the customer several times. `left` names, by the
+    customer, fields whose earlier value Stripe does not take any more, such as a card that was
+    detached since.
     """
     customers = dict.fromkeys(str(each.request["customer"]) for each in undo.intents)
-    results = [_restore_one(call, undo, each) for each in customers]
+    left: Json = {}
+    results = [_restore_one(call, undo, each, left) for each in customers]
     order = ("restored", "already", "nothing")
-    return {"result": min(results, key=order.index, default="nothing")}
+    result = {"result": min(results, key=order.index, default="nothing")}
+    return result | ({"left": left} if left else {})
 
 
-def _restore_one(call: Call, undo: Undo, customer: str) -> str:
+def _restore_one(call: Call, undo: Undo, customer: str, left: Json) -> str:
     seen = CUSTOMERS.retrieve(customer)
     if seen.get("deleted"):
         return "already"
@@ -121,8 +127,24 @@ def _restore_one(call: Call, undo: Undo, customer: str) -> str:
     changed = {name: state for name, state in found.items() if state != _state(seen, name)}
     if not changed:
         return "already"
-    CUSTOMERS.update(customer, _params(changed))
-    return "restored"
+    refused = _restore(customer, changed)
+    if refused:
+        left[customer] = refused
+    return "restored" if len(refused) < len(changed) else "nothing"
+
+
+def _restore(customer: str, states: Json) -> list[str]:
+    """Set fields of a customer to their states; returns those that Stripe refuses."""
+    try:
+        CUSTOMERS.update(customer, _params(states))
+    except Permanent:
+        if len(states) == 1:
+            return list(states)
+        # One of them is at fault, and must not keep the others from being restored.
+        return [
+            each for name, state in states.items() for each in _restore(customer, {name: state})
+        ]
+    return []
 
 
 def _change(call: Call, request: Json, key: str) -> Json:

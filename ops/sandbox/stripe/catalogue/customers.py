@@ -36,6 +36,7 @@ class Customers(Resource):
         desk.includes[self.kind, "subscriptions"] = self._below("subscriptions", "subscription")
         desk.includes[self.kind, "tax_ids"] = self._below("tax_ids", "tax_id")
         desk.includes[self.kind, "sources"] = self._below("sources", "card")
+        desk.includes[self.kind, "invoice_credit_balance"] = _credit
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with those of a customer's discount and payment methods."""
@@ -167,3 +168,9 @@ class Customers(Resource):
         if found is None or found["customer"] != id:
             raise no_such("payment_method", method, "payment_method")
         return self.desk.answer(found, read_params(call.request))
+
+
+def _credit(body: Json) -> Json:
+    """Return what a customer has to the good by currency, which is a debt in `balance`."""
+    is_some = body["balance"] and body["currency"]
+    return {body["currency"]: -body["balance"]} if is_some else {}

@@ -84,6 +84,8 @@ class Prices(Resource):
     def _name(self, given: Json, body: Json) -> None:
         key = given.get("lookup_key")
         if not key:
+            if "lookup_key" in given:
+                body["lookup_key"] = None
             return
         for other in self.desk.all("price", lookup_key=key):
             if other["id"] == body["id"]:

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.params import read_currency
 from ops.sandbox.stripe.resources import described
+from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.wire import error, no_such, page, read_params
 from ops.sandbox.wire import Call, Route
@@ -25,6 +26,10 @@ class CashBalances(Resource):
         "ccsbtxn", "customer_cash_balance_transaction",
     )  # fmt: skip
     verbs = ()
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        desk.includes["customer", "cash_balance"] = lambda body: self._cash(body["id"])
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints below a customer, and the test helper."""

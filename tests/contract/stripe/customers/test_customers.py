@@ -1,7 +1,10 @@
 """A customer is deleted or restored only as far as that is this step's, and loses nothing."""
 
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,10 +13,11 @@ from app.errors import Permanent
 from app.identity import keys
 from app.platform import Json
 from tasks.stripe.catalogue.prices import PRICES
-from tasks.stripe.customers.calls import CUSTOMERS
+from tasks.stripe.customers.calls import CUSTOMERS, METHODS
 from tasks.stripe.kinds import Kind
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import AUTHORIZE, create_customer, customer, product
+from tests.contract.stripe import selling
+from tests.contract.stripe.cases import AUTHORIZE, card, create_customer, customer, product
 from tests.contract.vendors import Vendors
 
 
@@ -47,6 +51,82 @@ def test_a_customer_with_a_subscription_is_kept(step: Claim, vendors: Vendors) -
     subscribe(owner)
     assert "a subscription that has not ended" in made.undo()["kept"][owner]
     assert vendors.count("customers.deleted") == 0
+
+
+def has(kind: str, **given: Any) -> Callable[[str], None]:
+    """Make an object of a kind for a customer."""
+
+    def make(owner: str) -> None:
+        Kind(kind).create(given | {"customer": owner}, uuid.uuid4().hex)
+
+    return make
+
+
+def saves(owner: str) -> None:
+    """Attach a card, as the step of another workflow does."""
+    METHODS.do("attach", card(), {"customer": owner}, uuid.uuid4().hex)
+
+
+def plans(owner: str) -> None:
+    """Make a schedule that begins tomorrow."""
+    phase = {"items": [{"price": selling.price()}], "duration": {"interval": "month"}}
+    given = {"customer": owner, "start_date": int(time.time()) + 86400, "phases": [phase]}
+    Kind("subscription_schedules").create(given, uuid.uuid4().hex)
+
+
+def pays_in(owner: str) -> None:
+    """Transfer money by which invoices will be paid."""
+    given = {"amount": 700, "currency": "eur"}
+    Kind("test_helpers.customers").do("fund_cash_balance", owner, given, uuid.uuid4().hex)
+
+
+@pytest.mark.parametrize(
+    ("depend", "why"),
+    [
+        (pays_in, "a balance"),
+        (saves, "a saved payment method"),
+        (plans, "a schedule that has not begun"),
+        (has("invoices"), "a draft of an invoice"),
+        (has("invoice_items", amount=5000, currency="eur"), "an item for the next invoice"),
+        (has("payment_intents", amount=5000, currency="eur"), "a payment that is not final"),
+    ],
+)
+def test_a_customer_on_whom_somebody_depends_is_kept(
+    step: Claim, vendors: Vendors, depend: Callable[[str], None], why: str
+) -> None:
+    made = create_customer(step)
+    owner = made.run()["customer"]
+    depend(owner)
+    undone = made.undo()
+    assert (undone["result"], undone["kept"]) == ("kept", {owner: [why]})
+
+
+def test_a_customer_with_only_an_address_is_somebody() -> None:
+    model = tasks.actions()["stripe.create_customer"].input
+    model.model_validate({"address": {"city": "Paris"}})
+    with pytest.raises(ValueError, match="needs an email"):
+        model.model_validate({"address": {}})
+
+
+def test_a_field_that_cannot_be_restored_is_left_out(step: Claim, vendors: Vendors) -> None:
+    owner = customer()
+    old, new = card(), card()
+    for each in (old, new):
+        METHODS.do("attach", each, {"customer": owner}, uuid.uuid4().hex)
+    CUSTOMERS.update(owner, {"invoice_settings": {"default_payment_method": old}})
+    given = {"customer": owner, "name": "Ada King", "default_payment_method": new}
+    changed = step("stripe.update_customer", given)
+    changed.run()
+    METHODS.end("detach", old)
+    assert changed.undo() == {"result": "restored", "left": {owner: ["default_payment_method"]}}
+    assert CUSTOMERS.retrieve(owner)["name"] == "Ada"
+
+
+def test_a_replayed_change_reads_nothing(step: Claim, vendors: Vendors) -> None:
+    changed = step("stripe.update_customer", {"customer": customer(), "name": "Ada King"})
+    changed.run()
+    vendors.fault("stripe", "customers.retrieve", "status", status=403, count=9)
+    assert changed.run()["name"] == "Ada King"
 
 
 def test_a_customer_of_another_organisation_is_neither_changed_nor_charged(
