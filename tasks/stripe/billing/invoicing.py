@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
-from app.errors import Suspend
+from app.errors import Retryable, Suspend
 from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
@@ -25,8 +25,15 @@ from app.platform import (
     action,
 )
 from tasks.stripe.billing import calls
-from tasks.stripe.billing.crediting import ORDER, book_payments, undo_invoice
-from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
+from tasks.stripe.billing.crediting import ORDER, book_payments, payments_of, undo_invoice
+from tasks.stripe.marks import (
+    CLOCKS_DIFFER,
+    KEY_LIFE,
+    MOST_AMOUNT,
+    POLL_SECONDS,
+    metadata_of,
+    own_marks,
+)
 from tasks.stripe.wording import given as having
 from tasks.stripe.wording import picked, time_of
 
@@ -92,7 +99,9 @@ def invoice(call: Call, given: InvoiceInput) -> Json:
     Raises Permanent if the payment is declined; the invoice stays open until the step is undone. A
     step that waits for an invoice which a person voids succeeds with the status `void`.
     """
-    made = call.once("invoices.create", _draft(call, given), _created)
+    made = call.once(
+        "invoices.create", _draft(call, given), lambda request, key: _created(call, request, key)
+    )
     known = made["invoice"]
     call.once("invoices.add_lines", _lines(given, known), _filled)
     if given.collection == "send":
@@ -222,8 +231,37 @@ def _lines(given: InvoiceInput, known: str) -> Json:
     return {"invoice": known, "lines": lines}
 
 
-def _created(request: Json, key: str) -> Json:
+def _created(call: Call, request: Json, key: str) -> Json:
+    _close_earlier(call)
     return summary(calls.create_invoice(request, key))
+
+
+def _close_earlier(call: Call) -> None:
+    """Delete or void what earlier generations of the step have left unpaid.
+
+    A customer could still pay it, beside the new invoice. Raises Retryable while a payment of it is
+    not at its end.
+    """
+    earlier = [
+        each for each in call.sendings("invoices.create") if each.generation < call.generation
+    ]
+    marks = {"reference": call.reference}
+    own = str(call.generation)
+    found = {seen["id"]: seen for each in earlier for seen in _made_by(each, marks)}
+    for seen in found.values():
+        if metadata_of(seen)["generation"] == own:
+            continue
+        if seen["status"] == "draft":
+            calls.delete_draft(seen["id"])
+        elif seen["status"] == "open":
+            read = calls.read_invoice(seen["id"])
+            if any(each["status"] == "processing" for each in payments_of(read)):
+                raise Retryable(
+                    "Stripe still processes the payment of the first invoice",
+                    code="processing",
+                    after=POLL_SECONDS,
+                )
+            calls.void_invoice(seen["id"])
 
 
 def _filled(request: Json, key: str) -> Json:

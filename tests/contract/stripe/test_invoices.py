@@ -95,6 +95,19 @@ def test_a_declined_card_fails_the_step_and_leaves_no_open_invoice_once_undone(
     assert balances() == {}
 
 
+def test_a_retry_by_hand_leaves_no_earlier_invoice_that_can_be_paid(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = invoice(step)
+    selling.pays_by(given.given["customer"], "pm_card_chargeCustomerFail")
+    with pytest.raises(Permanent):
+        given.run()
+    selling.pays_by(given.given["customer"], "pm_card_visa")
+    assert given.retried().run()["status"] == "paid"
+    listed = selling.ask(lambda v1: v1.invoices.list({"customer": given.given["customer"]}))
+    assert sorted(each["status"] for each in listed["data"]) == ["paid", "void"]
+
+
 @pytest.mark.parametrize(
     "operation", ["invoices.create", "invoices.add_lines", "invoices.finalize"]
 )
