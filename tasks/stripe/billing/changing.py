@@ -1,7 +1,8 @@
 """Change what a subscription consists of; the compensation changes it back.
 
 Invariant: what a change costs is asked before it is made, at the same time of proration, and a
-change that costs more than the step may is not made.
+change that costs more than the step may is not made. The subscription's metadata name the step that
+has changed it last, and only that step's change is undone.
 https://docs.stripe.com/billing/subscriptions/upgrade-downgrade, /prorations, /pending-updates
 """
 
@@ -12,7 +13,6 @@ from pydantic import Field, model_validator
 from app import clock
 from app.engine.call import Call
 from app.errors import Permanent, Suspend
-from app.money.currencies import shown
 from app.platform import (
     ActionInput,
     Effect,
@@ -24,18 +24,17 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe.billing import calls, subscriptions
-from tasks.stripe.billing.crediting import book_payments
-from tasks.stripe.billing.items import as_now, changed, restored, same, wanted_of
+from tasks.stripe.billing import calls, costs, subscriptions
+from tasks.stripe.billing.crediting import book_payments, undo_invoice
+from tasks.stripe.billing.items import as_now, changed, intervals, restored, same, wanted_of
 from tasks.stripe.billing.ownership import require_own
 from tasks.stripe.billing.subscribing import MOST_ITEMS
 from tasks.stripe.billing.subscriptions import ENDED, SUBSCRIPTION_PATTERN, Subscription, summary
-from tasks.stripe.marks import KEY_LIFE, MOST_AMOUNT, POLL_SECONDS
-from tasks.stripe.wording import without
+from tasks.stripe.marks import CHANGED_BY, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, metadata_of
+from tasks.stripe.wording import id_of, without
 
-_OF_STEP = ("before", "wanted", "most_amount")
+_OF_STEP = ("before", "wanted", "most_amount", "invoice_before", "intervals_before")
 """What the recorded request holds beside Stripe's parameters."""
-_CLOCKS_DIFFER_SECONDS = 60
 
 
 class ItemChange(ActionInput):
@@ -77,6 +76,9 @@ class ChangeSubscriptionInput(ActionInput):
 
     @model_validator(mode="after")
     def _fits(self) -> "ChangeSubscriptionInput":
+        named = [each.item for each in self.items if each.item is not None]
+        if len(set(named)) < len(named):
+            raise ValueError("an item is changed once")
         if self.unpaid == "wait" and self.billing != "now":
             raise ValueError("only a change that is invoiced now waits until it is paid")
         return self
@@ -104,8 +106,8 @@ def change_subscription(call: Call, given: ChangeSubscriptionInput) -> Json:
         is_last=True,
     )
     if made["is_pending"]:
-        wanted = {"wanted": made["wanted"]}
-        made = call.state_of(known, lambda: _state(subscriptions.read(known), wanted), POLL_SECONDS)
+        told = made
+        made = call.state_of(known, lambda: _state(subscriptions.read(known), told), POLL_SECONDS)
         if made["is_pending"]:
             raise Suspend(known, poll_seconds=POLL_SECONDS)
         if not same(made["items"], made["wanted"]):
@@ -114,9 +116,9 @@ def change_subscription(call: Call, given: ChangeSubscriptionInput) -> Json:
                 code="change_expired",
                 detail={"subscription": known},
             )
-    if given.billing == "now" and made["latest_invoice"] is not None:
+    if made["latest_invoice"] not in (None, made["invoice_before"]):
         book_payments(call, calls.read_invoice(made["latest_invoice"]))
-    return without(made, "is_pending", "wanted")
+    return without(made, "is_pending", "wanted", "invoice_before")
 
 
 change_subscription.describe(
@@ -143,36 +145,75 @@ def find_change(call: Call, intent: Intent) -> LookupAnswer:
 
 @change_subscription.compensation
 def change_back(call: Call, undo: Undo) -> Json:
-    """Give the subscription the items that it had, if it still has those of this step.
+    """Give the subscription the items that it had, if its present ones are of this step.
 
-    What the change was charged for the time that is left is credited on the next invoice. The
-    invoice of a change that waits is voided, which ends the change.
+    What the change was charged at once is credited; what it costs or saves on the next invoice is
+    taken off there. The invoice of a change that waits is voided, which ends the change. Raises
+    Permanent if the way back would charge the customer at once.
     """
     made = [each for each in undo.intents if each.resolution not in ("refused", "never")]
-    results = [_change_back(each.request) for each in reversed(made)]
+    results = []
+    for number, each in reversed(list(enumerate(made))):
+        # To undo an invoice takes at most two calls.
+        call.at(2 * number)
+        results.append(_change_back(call, each, is_last=number == 0))
     order = ("changed_back", "superseded", "already")
     return {"result": min(results, key=order.index) if results else "nothing"}
 
 
-def _change_back(request: Json) -> str:
+def _change_back(call: Call, intent: Intent, *, is_last: bool) -> str:
+    request = intent.request
     seen = subscriptions.read(request["subscription"])
     state = _state(seen, request)
     if state["is_pending"]:
+        if not _is_by(call, seen["pending_update"]):
+            return "superseded"
         calls.void_invoice(str(state["latest_invoice"]))
         return "changed_back"
     if seen["status"] in ENDED or same(state["items"], request["before"]):
         return "already"
-    if not same(state["items"], request["wanted"]):
+    if not _is_by(call, seen) or not same(state["items"], request["wanted"]):
         return "superseded"
-    # An undoing charges no customer at once.
-    is_free = request["proration_behavior"] == "none"
     way_back = {
         "subscription": seen["id"],
         "items": restored(seen, request["before"]),
-        "proration_behavior": "none" if is_free else "create_prorations",
+        "proration_behavior": "create_prorations",
+        # What an earlier generation of the step has changed is undone next.
+        "metadata": {CHANGED_BY: "" if is_last else call.reference},
     }
+    if _has_other_interval(seen, request):
+        # Stripe invoices it at once. Without prorations it would invoice a whole period anew.
+        costs.require_free(seen, way_back)
+    elif request["proration_behavior"] == "none":
+        way_back["proration_behavior"] = "none"
+    elif own := _own_invoice(intent, state):
+        # Prorations would wait for an invoice that a subscription which ends never gets.
+        way_back["proration_behavior"] = "none"
+        undo_invoice(call, own)
     subscriptions.update(way_back)
     return "changed_back"
+
+
+def _is_by(call: Call, seen: Json) -> bool:
+    return metadata_of(seen).get(CHANGED_BY) == call.reference
+
+
+def _has_other_interval(seen: Json, request: Json) -> bool:
+    before = request["intervals_before"]
+    return any(before.get(item, now) != now for item, now in intervals(seen).items())
+
+
+def _own_invoice(intent: Intent, state: Json) -> str | None:
+    """The invoice that the change has made, if it charges the change and nothing else."""
+    known = (intent.response or state)["latest_invoice"]
+    if known in (None, intent.request["invoice_before"]):
+        return None
+    invoice = calls.read_invoice(known)
+    lines, at = invoice["lines"], intent.request.get("proration_date")
+    is_own = all(
+        costs.is_proration(each) and each["period"]["start"] == at for each in lines["data"]
+    )
+    return known if is_own and not lines["has_more"] and invoice["total"] > 0 else None
 
 
 def _request(call: Call, given: ChangeSubscriptionInput) -> Json:
@@ -188,7 +229,10 @@ def _request(call: Call, given: ChangeSubscriptionInput) -> Json:
         "payment_behavior": payments[given.unpaid],
         "off_session": True,
         "most_amount": given.most_amount,
+        "metadata": {CHANGED_BY: call.reference},
         "before": as_now(seen["items"]["data"]),
+        "intervals_before": intervals(seen),
+        "invoice_before": id_of(seen.get("latest_invoice")),
         "wanted": wanted_of(seen, changes),
     }
     if given.billing != "none":
@@ -197,6 +241,14 @@ def _request(call: Call, given: ChangeSubscriptionInput) -> Json:
 
 
 def _change(call: Call, request: Json, key: str) -> Json:
+    known = [each["item"] for each in request["before"]]
+    for each in request["items"]:
+        if each.get("id") not in (None, *known):
+            raise Permanent(
+                f"the subscription has no item {each['id']}",
+                code="item_unknown",
+                detail={"subscription": request["subscription"], "item": each["id"]},
+            )
     seen = subscriptions.read(request["subscription"])
     state = _state(seen, request)
     if seen["status"] in ENDED:
@@ -205,52 +257,26 @@ def _change(call: Call, request: Json, key: str) -> Json:
             code="subscription_ended",
             detail={"subscription": seen["id"]},
         )
-    if state["is_pending"] or same(state["items"], request["wanted"]):
-        # An earlier sending did it, and Stripe may have forgotten the key of that call.
+    if state["is_pending"]:
         return state
-    _require_cheap(request)
+    if same(state["items"], request["wanted"]):
+        # An earlier sending did it, and Stripe may have forgotten the key of that call. Or another
+        # step did, whose undoing must not take it from this one.
+        if not _is_by(call, seen):
+            names = ("subscription", "metadata")
+            subscriptions.update({name: request[name] for name in names})
+        return state
+    if "proration_date" in request:
+        # The subscription may have been renewed since the request was recorded.
+        starts = (each["current_period_start"] for each in seen["items"]["data"])
+        request = request | {"proration_date": max(request["proration_date"], *starts)}
+    costs.require_cheap(request, seen)
     return _state(subscriptions.update(without(request, *_OF_STEP), key), request)
-
-
-def _require_cheap(request: Json) -> None:
-    """Raise Permanent if Stripe says that the change costs more than the step may."""
-    names = ("items", "proration_behavior", "proration_date")
-    details = {name: request[name] for name in names if name in request}
-    shows = {"subscription": request["subscription"], "subscription_details": details}
-    invoice = subscriptions.preview(shows)
-    cost, most = _cost(invoice, request), request["most_amount"]
-    if cost > most:
-        currency = invoice["currency"]
-        raise Permanent(
-            f"the change costs {shown(cost, currency)}, more than {shown(most, currency)}",
-            code="costs_too_much",
-            detail={"subscription": request["subscription"], "amount": cost, "currency": currency},
-        )
-
-
-def _cost(invoice: Json, request: Json) -> int:
-    """What a change costs, by the invoice that it would make.
-
-    A change of the interval is invoiced at once, whatever is asked for. Else the preview is that of
-    the next invoice, on which only the prorations are of the change.
-    """
-    lines = invoice["lines"]["data"]
-    at = request.get("proration_date", int(clock.now().timestamp()))
-    rest = [each for each in lines if not _is_proration(each)]
-    is_at_once = any(each["period"]["start"] <= at + _CLOCKS_DIFFER_SECONDS for each in rest)
-    if request["proration_behavior"] == "always_invoice" or is_at_once:
-        return int(invoice["amount_due"])
-    return sum(each["amount"] for each in lines if _is_proration(each))
-
-
-def _is_proration(line: Json) -> bool:
-    parent = line.get("parent") or {}
-    kinds = ("invoice_item_details", "subscription_item_details")
-    return any((parent.get(kind) or {}).get("proration") for kind in kinds)
 
 
 def _state(seen: Json, told: Json) -> Json:
     """What is recorded of the subscription: whether the change waits for its payment, too."""
     pending = (seen.get("pending_update") or {}).get("subscription_items") or []
     is_pending = bool(pending) and same(as_now(pending), told["wanted"])
-    return summary(seen) | {"is_pending": is_pending, "wanted": told["wanted"]}
+    kept = {name: told[name] for name in ("wanted", "invoice_before")}
+    return summary(seen) | {"is_pending": is_pending} | kept

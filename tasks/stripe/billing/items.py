@@ -34,7 +34,7 @@ def wanted_of(seen: Json, changes: Sequence[Json]) -> list[Json]:
     ]
     values = [each | given(_values(by_item.get(each["item"], {}))) for each in kept]
     new = [
-        {"item": None, "price": each["price"], "quantity": each["quantity"] or 1}
+        {"item": None, "price": each["price"], "quantity": _quantity(each)}
         for each in changes
         if each["item"] is None
     ]
@@ -60,17 +60,31 @@ def restored(seen: Json, before: Sequence[Json]) -> list[Json]:
     return again + [{"id": each, "deleted": True} for each in sorted(now - kept)]
 
 
+def intervals(seen: Json) -> Json:
+    """The interval of each item of a subscription, by the item's id, such as `1 month`."""
+    priced = {each["id"]: each["price"]["recurring"] for each in seen["items"]["data"]}
+    return {item: f"{each['interval_count']} {each['interval']}" for item, each in priced.items()}
+
+
 def same(some: Sequence[Json], others: Sequence[Json]) -> bool:
     """Whether two states have the same prices and quantities.
 
+    An item without a quantity, which is metered, is as one with the quantity 1.
+
     >>> same([{"price": "a", "quantity": 1}], [{"price": "a", "quantity": 2}])
+    False
+    >>> same([{"price": "a", "quantity": 1}], [{"price": "a", "quantity": 0}])
     False
     """
     return _sorted(some) == _sorted(others)
 
 
 def _sorted(items: Sequence[Json]) -> list[tuple[str, int]]:
-    return sorted((str(each["price"]), each["quantity"] or 1) for each in items)
+    return sorted((str(each["price"]), _quantity(each)) for each in items)
+
+
+def _quantity(each: Json) -> int:
+    return 1 if each["quantity"] is None else int(each["quantity"])
 
 
 def _values(each: Json) -> Json:

@@ -142,6 +142,48 @@ def test_a_downgrade_costs_nothing_and_a_new_price_is_charged_at_once(
     assert [given.undo()["result"], vendors.count("subscriptions.lowered")] == ["already", 2]
 
 
+def test_older_prorations_do_not_hide_what_a_change_costs(step: Claim, vendors: Vendors) -> None:
+    given = changing(step)
+    known, item = given.given["subscription"], given.given["items"][0]["item"]
+    vendors.advance(5)
+    selling.ask(lambda v1: v1.subscriptions.update(known, {"items": [{"id": item, "quantity": 1}]}))
+    with pytest.raises(Permanent) as caught:
+        replace(given, given=given.given | {"most_amount": 3000}).run()
+    assert caught.value.code == "costs_too_much"
+    customer = read(known)["customer"]
+    extra = {"customer": customer, "currency": "eur", "amount": 500, "subscription": known}
+    selling.ask(lambda v1: v1.invoice_items.create(extra))
+    less = {"items": [{"item": item, "price": selling.price(1000)}], "most_amount": 0}
+    assert step("stripe.change_subscription", {"subscription": known, **less}).run()
+
+
+def test_a_change_that_comes_late_is_prorated_in_the_present_period(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = changing(step)
+    vendors.fault("stripe", "subscriptions.update", "reset_before")
+    with pytest.raises(Unknown):
+        given.run()
+    vendors.advance(40 * 86_400)
+    assert given.run()["items"][0]["quantity"] == 3
+
+
+def test_a_change_names_an_item_that_exists_and_once(step: Claim, vendors: Vendors) -> None:
+    given = changing(step)
+    known, item = given.given["subscription"], given.given["items"][0]["item"]
+    unknown = {"subscription": known, "items": [{"item": "si_x", "quantity": 3}], "most_amount": 0}
+    with pytest.raises(Permanent) as caught:
+        step("stripe.change_subscription", unknown).run()
+    assert caught.value.code == "item_unknown"
+    twice = [{"item": item, "quantity": 3}, {"item": item, "quantity": 4}]
+    with pytest.raises(ValueError, match="changed once"):
+        step("stripe.change_subscription", {**unknown, "items": twice}).run()
+    nothing = {"items": [{"id": item, "quantity": 0}]}
+    selling.ask(lambda v1: v1.subscriptions.update(known, nothing))
+    one = {**unknown, "items": [{"item": item, "quantity": 1}], "most_amount": 2000}
+    assert step("stripe.change_subscription", one).run()["items"][0]["quantity"] == 1
+
+
 def test_a_change_that_somebody_has_changed_since_is_left_alone(
     step: Claim, vendors: Vendors
 ) -> None:

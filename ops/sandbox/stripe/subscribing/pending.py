@@ -10,6 +10,7 @@ import copy
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.subscribing.cycles import INCOMPLETE_SECONDS, Cycles
+from ops.sandbox.stripe.wire import merged_metadata
 from ops.sandbox.wire import Call
 
 
@@ -21,19 +22,20 @@ class PendingUpdates:
         cycles.collection.when_settled.append(self._paid)
         cycles.collection.when_voided.append(self._voided)
 
-    def put_off(self, body: Json, old: list[Json], anchor: int) -> None:
-        """Give a subscription its old items, and keep the new ones for later."""
+    def put_off(self, body: Json, old: list[Json], anchor: int, given: Json, before: Json) -> None:
+        """Give a subscription its old items and metadata, and keep the new ones for later."""
         now = self._desk.clock_time(body["test_clock"])
         is_reset = anchor != body["billing_cycle_anchor"]
         body["pending_update"] = {
             "billing_cycle_anchor": body["billing_cycle_anchor"] if is_reset else None,
             "expires_at": now + INCOMPLETE_SECONDS,
+            "metadata": given.get("metadata"),
             "subscription_items": body["items"]["data"],
             "trial_end": None,
             "trial_from_plan": None,
         }
         body["sandbox_pending_invoice"] = body["latest_invoice"]
-        body["billing_cycle_anchor"] = anchor
+        body |= {"billing_cycle_anchor": anchor, "metadata": before}
         body["items"]["data"] = old
 
     def _paid(self, call: Call | None, invoice: Json) -> None:
@@ -42,6 +44,8 @@ class PendingUpdates:
             return
         old, pending = copy.deepcopy(body), body["pending_update"]
         body["items"]["data"] = pending["subscription_items"]
+        kept = {"metadata": pending["metadata"] or {}}
+        body["metadata"] = merged_metadata(body["metadata"], kept)
         if pending["billing_cycle_anchor"] is not None:
             body["billing_cycle_anchor"] = pending["billing_cycle_anchor"]
         self._end(call, body, old, "applied")

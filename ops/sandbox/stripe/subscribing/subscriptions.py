@@ -154,6 +154,7 @@ class Subscriptions(Resource):
     def update(self, call: Call, given: Json, body: Json) -> Json:
         """Change a subscription; a trial that ends so may pause it, with an event of its own."""
         before = self.items.cost(body["items"]["data"])
+        call.notes["metadata_before"] = body["metadata"] or {}
         found = super().update(call, given, body)
         after = self.items.cost(body["items"]["data"])
         if before != after:
@@ -188,7 +189,7 @@ class Subscriptions(Resource):
             bills = prorates and behavior == "always_invoice"
             waits = bills and self._bill_now(call, given, body, [])
         if waits:
-            self.pending.put_off(body, old, anchor)
+            self.pending.put_off(body, old, anchor, given, call.notes["metadata_before"])
 
     def _bill_now(self, call: Call, given: Json, body: Json, lines: list[Json]) -> bool:
         """Bill a change; return whether it takes effect only when the invoice is paid."""
@@ -239,7 +240,10 @@ class Subscriptions(Resource):
         if bill_for == "now":
             now = self.desk.clock_time(body["test_clock"])
             self.items.prorate(call, body, body["items"]["data"], [], now)
-        body["status"] = "paused"
+        now = self.desk.clock_time(body["test_clock"])
+        reason = {"transitioned_at": now, "type": "subscription"}
+        reason["subscription"] = {"type": "pause_requested"}
+        body |= {"status": "paused", "status_details": {"paused": reason}}
         self.desk.save(call, body, "customer.subscription.updated", old)
         self.desk.tell(call, "customer.subscription.paused", body)
         self.desk.note(call, "subscriptions.paused", body)
@@ -250,7 +254,7 @@ class Subscriptions(Resource):
             message = "You can only resume a subscription that is paused."
             raise error(400, message)
         old = copy.deepcopy(body)
-        body["status"] = "active"
+        body |= {"status": "active", "status_details": None}
         now = self.desk.clock_time(body["test_clock"])
         if given.get("billing_cycle_anchor", {"type": "now"})["type"] == "now":
             self.cycles.begin_all(body, now)
@@ -258,6 +262,8 @@ class Subscriptions(Resource):
             refused = self.cycles.bill(call, body, lines, "subscription_update")
             if refused:
                 raise refused
+        elif given.get("proration_behavior", "create_prorations") != "none":
+            self.items.prorate(call, body, [], body["items"]["data"], now)
         self.desk.save(call, body, "customer.subscription.updated", old)
         self.desk.tell(call, "customer.subscription.resumed", body)
         self.desk.note(call, "subscriptions.resumed", body)
