@@ -1,6 +1,7 @@
 """Pause a subscription; the compensation resumes it.
 
-Invariant: a step resumes only what it has paused itself, which the subscription's metadata say.
+Invariant: a step resumes only what it has paused itself, which the subscription's metadata say, and
+the time since which it is paused.
 https://docs.stripe.com/billing/subscriptions/pause
 """
 
@@ -25,6 +26,7 @@ from tasks.stripe.billing import subscriptions
 from tasks.stripe.billing.ownership import require_own
 from tasks.stripe.billing.subscriptions import ENDED, SUBSCRIPTION_PATTERN, Subscription, summary
 from tasks.stripe.marks import KEY_LIFE, metadata_of
+from tasks.stripe.wording import without
 
 PAUSED_BY = "paused_by"
 """The name in a subscription's metadata of the step that pauses it."""
@@ -56,8 +58,8 @@ def pause_subscription(call: Call, given: PauseSubscriptionInput) -> Json:
         lambda request, key: _mark(call, request, key),
     )
     unused: Literal["now", "none"] = "now" if given.credit_unused else "none"
-    request = {"subscription": known, "bill_for": {"unused_time_from": {"type": unused}}}
-    return call.once("subscriptions.pause", request, _pause, is_last=True)
+    request = {"subscription": known, "bill_for": _bill_for(unused)}
+    return without(call.once("subscriptions.pause", request, _pause, is_last=True), "paused_at")
 
 
 pause_subscription.describe(
@@ -73,37 +75,43 @@ def find_pause(call: Call, intent: Intent) -> LookupAnswer:
     is_done = is_marked and (
         intent.operation == "subscriptions.update" or seen["status"] == "paused"
     )
-    return Found(summary(seen)) if is_done else Never()
+    return Found(_state(seen)) if is_done else Never()
 
 
 @pause_subscription.compensation
 def resume(call: Call, undo: Undo) -> Json:
     """Resume what this step has paused, in the period in which it was paused.
 
-    `superseded`: somebody else has resumed it or ended it meanwhile.
+    If the rest of the period was credited, it is charged again with the next invoice.
+    `superseded`: somebody else has resumed it, paused it anew or ended it meanwhile.
     """
-    known = dict.fromkeys(str(each.request["subscription"]) for each in undo.intents)
-    results = [_resume(call, each) for each in known]
+    known: dict[str, Json] = {}
+    for each in undo.intents:
+        told = known.setdefault(each.request["subscription"], {})
+        told |= {"bill_for": each.request.get("bill_for"), **(each.response or {})}
+    results = [_resume(call, each, told) for each, told in known.items()]
     order = ("resumed", "superseded", "already")
     return {"result": min(results, key=order.index) if results else "nothing"}
 
 
-def _resume(call: Call, subscription: str) -> str:
+def _resume(call: Call, subscription: str, told: Json) -> str:
     seen = subscriptions.read(subscription)
     if metadata_of(seen).get(PAUSED_BY) != call.reference:
         return "already"
-    if seen["status"] == "paused":
+    is_ours = seen["status"] == "paused" and told.get("paused_at") in (None, _paused_at(seen))
+    if is_ours:
+        is_credited = told["bill_for"] == _bill_for("now")
         request = {
             "subscription": subscription,
             "billing_cycle_anchor": {"type": "unchanged"},
-            "proration_behavior": "none",
+            "proration_behavior": "create_prorations" if is_credited else "none",
         }
         subscriptions.resume(request)
     if seen["status"] not in ENDED:
         # Only now another run may take it for done.
         cleared = {"subscription": subscription, "metadata": {PAUSED_BY: ""}}
         subscriptions.update(cleared)
-    return "resumed" if seen["status"] == "paused" else "superseded"
+    return "resumed" if is_ours else "superseded"
 
 
 def _mark(call: Call, request: Json, key: str) -> Json:
@@ -124,4 +132,17 @@ def _pause(request: Json, key: str) -> Json:
     seen = subscriptions.read(request["subscription"])
     # Only a step that has marked it comes here.
     is_done = seen["status"] == "paused"
-    return summary(seen if is_done else subscriptions.pause(request, key))
+    return _state(seen if is_done else subscriptions.pause(request, key))
+
+
+def _bill_for(unused: Literal["now", "none"]) -> Json:
+    return {"unused_time_from": {"type": unused}}
+
+
+def _state(seen: Json) -> Json:
+    return summary(seen) | {"paused_at": _paused_at(seen)}
+
+
+def _paused_at(seen: Json) -> int | None:
+    details = (seen.get("status_details") or {}).get("paused") or {}
+    return details.get("transitioned_at")

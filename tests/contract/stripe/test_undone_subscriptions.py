@@ -11,6 +11,7 @@ from tests.contract.cases import Claim
 from tests.contract.stripe import selling
 from tests.contract.stripe.cases import cancel_subscription as ending
 from tests.contract.stripe.cases import change_subscription as changing
+from tests.contract.stripe.cases import pause_subscription as pausing
 from tests.contract.stripe.cases import subscribe
 from tests.contract.stripe.test_books import balances
 from tests.contract.stripe.test_subscriptions import quantity, read
@@ -138,3 +139,26 @@ def test_undoing_a_change_of_the_interval_never_charges_the_customer(
         # The unused year was credited to the customer's balance, which pays the way back.
         assert given.undo()["result"] == "changed_back"
     assert taken(known["id"]) == before
+
+
+def test_undoing_a_pause_that_credited_the_rest_of_the_period_charges_it_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = pausing(step)
+    given = replace(given, given=given.given | {"credit_unused": True})
+    given.run()
+    assert [given.undo()["result"] for _ in range(2)] == ["resumed", "already"]
+    customer = read(given.given["subscription"])["customer"]
+    listed = selling.ask(lambda v1: v1.invoice_items.list({"customer": customer}))
+    assert sorted(each["amount"] for each in listed["data"]) == [-4000, 4000]
+
+
+def test_a_pause_that_a_person_asked_for_again_is_not_ended(step: Claim, vendors: Vendors) -> None:
+    given = pausing(step)
+    known = given.given["subscription"]
+    given.run()
+    selling.ask(lambda v1: v1.subscriptions.resume(known))
+    vendors.advance(60)
+    selling.ask(lambda v1: v1.subscriptions.pause(known))
+    assert given.undo()["result"] == "superseded"
+    assert read(known)["status"] == "paused"
