@@ -30,8 +30,8 @@ def read(external_id: str) -> Authentication:
 
 
 def read_subscription(subscription: str) -> Authentication:
-    """How a subscription stands, and, while its first invoice is open, by what the customer's
-    browser pays it. As `read`."""
+    """How a subscription stands, and, while its first invoice or that of a change is open, by what
+    the customer's browser pays it. As `read`."""
     path = f"/v1/subscriptions/{subscription}?expand[]=latest_invoice.confirmation_secret"
     return _of_subscription(plain.read(path, "subscriptions.retrieve"))
 
@@ -49,6 +49,7 @@ def _authentication(seen: Json) -> Authentication:
 def _of_subscription(seen: Json) -> Authentication:
     status = str(seen["status"])
     secret = (seen["latest_invoice"] or {}).get("confirmation_secret")
-    if status != "incomplete" or secret is None:
+    waits = status == "incomplete" or seen.get("pending_update") is not None
+    if not waits or secret is None:
         return Authentication(status)
     return Authentication(status, secret["client_secret"])

@@ -24,6 +24,7 @@ from app.platform import (
     Undo,
     action,
 )
+from tasks.stripe import authentication
 from tasks.stripe.billing import calls, costs, subscriptions
 from tasks.stripe.billing.crediting import book_payments, undo_invoice
 from tasks.stripe.billing.items import as_now, changed, intervals, restored, same, wanted_of
@@ -131,6 +132,7 @@ change_subscription.describe(
         "unpaid": "wait",
     },
 )
+change_subscription.authentication = authentication.read_subscription
 
 
 @change_subscription.looked_up

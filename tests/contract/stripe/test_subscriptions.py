@@ -213,7 +213,11 @@ def test_a_change_takes_effect_when_its_invoice_is_paid(step: Claim, vendors: Ve
     known = given.given["subscription"]
     with pytest.raises(Suspend):
         given.run(external_id=known)
+    read_by_browser = given.action.authentication
+    assert read_by_browser is not None
+    assert read_by_browser(known).client_secret is not None
     selling.pay(invoice)
+    assert read_by_browser(known).client_secret is None
     assert given.run(external_id=known)["items"][0]["quantity"] == 3
     assert balances() == {"revenue": -2000, "stripe:settling": 2000}
 
