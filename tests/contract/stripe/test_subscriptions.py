@@ -157,6 +157,16 @@ def test_older_prorations_do_not_hide_what_a_change_costs(step: Claim, vendors: 
     assert step("stripe.change_subscription", {"subscription": known, **less}).run()
 
 
+def test_a_change_whose_cost_is_not_shown_whole_is_not_made(step: Claim, vendors: Vendors) -> None:
+    known = selling.subscription([{"price": selling.price()} for _ in range(5)])
+    items = [{"item": each["id"], "quantity": 2} for each in known["items"]["data"]]
+    given = {"subscription": known["id"], "items": items, "most_amount": 99_000}
+    with pytest.raises(Permanent) as caught:
+        step("stripe.change_subscription", given).run()
+    assert caught.value.code == "cost_unknown"
+    assert step("stripe.change_subscription", {**given, "billing": "now"}).run()
+
+
 def test_a_change_that_comes_late_is_prorated_in_the_present_period(
     step: Claim, vendors: Vendors
 ) -> None:

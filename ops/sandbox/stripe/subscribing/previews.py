@@ -27,6 +27,8 @@ _OF_UPDATE = (
     "billing_cycle_anchor", "cancel_at", "cancel_at_period_end", "items", "metadata",
     "proration_behavior", "proration_date", "trial_end", "default_tax_rates",
 )  # fmt: skip
+_PAGE = 10
+"""So many lines an invoice shows; the others are in its list."""
 
 
 class Previews(Resource):
@@ -51,6 +53,8 @@ class Previews(Resource):
         body = self._made(call, given)
         body["id"] = f"upcoming_in_{token62(24)}"
         body |= {"status": "draft", "auto_advance": False, "number": None}
+        lines = body["lines"]["data"]
+        body["lines"] |= {"data": lines[:_PAGE], "has_more": len(lines) > _PAGE}
         body["lines"]["url"] = f"{self.url}/upcoming/lines"
         shown = self.desk.answer(body, params)
         # A refusal rolls back what the transaction has done.
