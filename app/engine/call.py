@@ -363,6 +363,11 @@ class Call:
                 raise Retryable(err.message, code=err.code) from err
             raise
 
+    @property
+    def ordinal(self) -> int:
+        """The number of the next `once`, from 0 on."""
+        return self._ordinal
+
     def at(self, ordinal: int) -> None:
         """Let the next `once` be the call of this number, from 0 on.
 

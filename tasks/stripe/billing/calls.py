@@ -125,6 +125,15 @@ def credit_notes_of(invoice: str) -> list[Json]:
     )
 
 
+def mark_refund(refund: str, marks: Mapping[str, str]) -> Json:
+    """Add the marks to the metadata of a refund, which a credit note has made without any."""
+    return api().perform(
+        "refunds.update",
+        lambda v1: v1.refunds.update(refund, {"metadata": dict(marks)}),
+        repeatable=True,
+    )
+
+
 def all_of(name: str, list_page: Any, params: Json) -> list[Json]:
     """All objects of a list: `list_page` gets the SDK's `v1` and the parameters of a page.
 

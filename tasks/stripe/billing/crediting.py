@@ -1,21 +1,30 @@
 """Undo an invoice: delete a draft, void an open one, and give back what a paid one has taken.
 
-Invariant: what is given back is a credit note whose metadata name the step. So it is made once.
+Invariant: what is given back is a credit note whose metadata name the step. So it is made once. Its
+refund is marked as the step's too, since a bank may send it back later; what then takes its place
+is a refund without a note.
 https://docs.stripe.com/invoicing/overview, https://docs.stripe.com/api/credit_notes/create
 """
+
+from collections.abc import Mapping
 
 from app.engine.call import Call
 from app.errors import Permanent, Retryable
 from app.platform import Json
 from tasks.stripe import booking
 from tasks.stripe.billing import calls
+from tasks.stripe.books import FAILED_REFUND
 from tasks.stripe.client import api
-from tasks.stripe.marks import POLL_SECONDS, marks
-from tasks.stripe.paying.refunds import refund_summary, require_end
+from tasks.stripe.marks import POLL_SECONDS, marks, metadata_of
+from tasks.stripe.paying.refunds import make_refund, refund_summary, refunds_by, require_end
 from tasks.stripe.wording import given, id_of
 
 ORDER = ("credited", "voided", "deleted", "already", "nothing")
 """The results of undoing, that which says most first."""
+_DELETE, _NOTE, _REFUND, _CALLS = range(4)
+"""The numbers of the calls for one invoice, and how many they are."""
+_FIRST = 10
+"""The calls before are left to the compensation that undoes the invoice beside other things."""
 
 
 def undo_invoice(call: Call, invoice: str) -> Json:
@@ -23,14 +32,16 @@ def undo_invoice(call: Call, invoice: str) -> Json:
 
     `already`: it is void, or credited by this step. `nothing`: nothing of it is left to credit.
     Raises Retryable while a payment of it, or a refund, is not at its end, and Permanent if the
-    refund fails.
+    refund fails. A compensation that undoes several invoices numbers them by `call.at`.
     """
+    first = _FIRST + _CALLS * call.ordinal
     seen = _read(call, invoice)
     if seen is None:
         return {"result": "already", "invoice": invoice}
     book_payments(call, seen)
     status = seen["status"]
     if status == "draft":
+        call.at(first + _DELETE)
         call.once("invoices.delete", {"invoice": invoice}, _delete)
         return {"result": "deleted", "invoice": invoice}
     if status == "void":
@@ -40,9 +51,22 @@ def undo_invoice(call: Call, invoice: str) -> Json:
             raise Retryable(
                 "Stripe still processes the payment", code="processing", after=POLL_SECONDS
             )
-        calls.void_invoice(invoice)
-        return {"result": "voided", "invoice": invoice}
-    return _credit(call, seen)
+        seen = _voided(invoice)
+        if seen["status"] != "paid":
+            return {"result": "voided", "invoice": invoice}
+        book_payments(call, seen)
+    return _credit(call, seen, first)
+
+
+def _voided(invoice: str) -> Json:
+    """Void an open invoice, and return it. It is not void if its customer has paid it meanwhile."""
+    try:
+        return calls.void_invoice(invoice)
+    except Permanent:
+        seen = calls.read_invoice(invoice)
+        if seen["status"] not in ("void", "paid"):
+            raise
+        return seen
 
 
 def _read(call: Call, invoice: str) -> Json | None:
@@ -61,38 +85,98 @@ def _delete(request: Json, key: str) -> Json:
     return {"invoice": calls.delete_draft(request["invoice"])["id"]}
 
 
-def _credit(call: Call, seen: Json) -> Json:
-    known = calls.carrying(calls.credit_notes_of(seen["id"]), {"reference": call.reference})
+def _credit(call: Call, seen: Json, first: int) -> Json:
+    listed = calls.credit_notes_of(seen["id"])
+    known = calls.carrying(listed, {"reference": call.reference})
     ours = [each for each in known if each["status"] == "issued"]
     if ours:
-        book_refunds(call, ours[0])
+        standing, owed = standing_refunds(call, ours)
+        if owed is not None:
+            standing.append(_refund_again(call, seen["id"], owed, first + _REFUND))
+        end_refunds(call, standing, marks(call))
         return {"result": "already", "invoice": seen["id"], "credit_note": ours[0]["id"]}
-    parts = credit_parts(seen)
+    parts = credit_parts(seen, listed)
     if parts is None:
         return {"result": "nothing", "invoice": seen["id"]}
     request = {"invoice": seen["id"], "metadata": marks(call), **parts}
+    call.at(first + _NOTE)
     made = call.once(
         "credit_notes.create",
         request,
         lambda request, key: credit_summary(calls.create_credit_note(request, key)),
     )
-    book_refunds(call, calls.read_credit_note(made["credit_note"]))
+    end_refunds(call, made["refunds"], marks(call))
     return {"result": "credited", **made}
 
 
-def credit_parts(seen: Json, amount: int | None = None) -> Json | None:
+def _refund_again(call: Call, invoice: str, owed: Json, number: int) -> str:
+    """Refund what a failed refund owes, in a later generation than that which has made it."""
+    about = {("credit_notes.create", invoice), ("refunds.create", owed["payment_intent"])}
+    for name, known in about:
+        for each in call.sendings(name):
+            is_its = known in (each.request.get("invoice"), each.request.get("payment_intent"))
+            if not is_its or each.generation != call.generation:
+                continue
+            if call.tries == 0:
+                # It has failed before, and a person has said that it is to be tried again.
+                raise Retryable(
+                    "the refund has failed", code="refund_failed", after=0.0, stored=True
+                )
+            raise Permanent("the refund has failed", code="refund_failed", detail=owed)
+    request = {**owed, "reason": "requested_by_customer", "metadata": marks(call)}
+    call.at(number)
+    made = call.once("refunds.create", request, lambda r, key: make_refund(api(), r, key))
+    return str(made["refund"])
+
+
+def standing_refunds(call: Call, notes: list[Json]) -> tuple[list[str], Json | None]:
+    """The refunds of the step's notes that have not failed, with those that the step has made in
+    place of failed ones; and what the failed ones still owe, {payment_intent, amount}, or None.
+
+    The failed ones are booked.
+    """
+    own = [
+        refund_summary(api().retrieve_refund(each))
+        for note in notes
+        for each in credit_summary(note)["refunds"]
+    ]
+    failed = [each for each in own if each["status"] in FAILED_REFUND]
+    standing = [each["refund"] for each in own if each not in failed]
+    if not failed:
+        return standing, None
+    booking.refunds(call, *failed)
+    payment, known = failed[0]["payment_intent"], {each["refund"] for each in own}
+    instead = [
+        each
+        for each in refunds_by(api(), payment, call.reference)
+        if each["refund"] not in known and each["status"] not in FAILED_REFUND
+    ]
+    amount = sum(each["amount"] for each in failed) - sum(each["amount"] for each in instead)
+    owed = {"payment_intent": payment, "amount": amount} if amount > 0 else None
+    return standing + [each["refund"] for each in instead], owed
+
+
+def credit_parts(seen: Json, notes: list[Json], amount: int | None = None) -> Json | None:
     """How the rest of a paid invoice, or `amount` of it, is given back, in Stripe's parameters.
 
-    What was paid by Stripe is refunded; what was paid by the customer's balance goes back there.
-    None if nothing is left.
+    `notes` are the credit notes of the invoice. What was refunded without a note is not left, as
+    Stripe counts too. What was paid by Stripe is refunded; what was paid by the customer's balance
+    goes back there. None if nothing is left.
     """
+    payments = payments_of(seen)
+    refunded = sum(_refunded(each) for each in payments)
+    noted = sum(
+        each["amount_refunded"] or 0
+        for note in notes
+        if note["status"] == "issued"
+        for each in note.get("refunds") or []
+    )
     credited = seen["post_payment_credit_notes_amount"] + seen["pre_payment_credit_notes_amount"]
-    left = seen["total"] - credited
+    left = seen["total"] - credited - max(0, refunded - noted)
     wanted = left if amount is None else amount
     if wanted <= 0:
         return None
-    refundable = sum(each["amount_received"] - _refunded(each) for each in payments_of(seen))
-    refund = min(wanted, refundable)
+    refund = min(wanted, sum(each["amount_received"] for each in payments) - refunded)
     parts = {"refund_amount": refund or None, "credit_amount": wanted - refund or None}
     return given({"amount": wanted, **parts})
 
@@ -112,14 +196,18 @@ def book_payments(call: Call, seen: Json) -> None:
             booking.taken(call, charge)
 
 
-def book_refunds(call: Call, credit_note: Json) -> None:
-    """Book the refunds of a credit note; raises Retryable or Permanent unless they have ended."""
-    for each in credit_note.get("refunds") or []:
-        refund = id_of(each.get("refund"))
-        if refund is not None:
-            made = refund_summary(api().retrieve_refund(refund))
-            booking.refunds(call, made)
-            require_end(made)
+def end_refunds(call: Call, refunds: list[str], named: Mapping[str, str]) -> None:
+    """Mark refunds as the step's, and book them; Stripe makes that of a credit note without marks.
+
+    Raises Retryable or Permanent unless they have ended well.
+    """
+    for each in refunds:
+        seen = api().retrieve_refund(each)
+        if not named.items() <= metadata_of(seen).items():
+            seen = calls.mark_refund(each, named)
+        made = refund_summary(seen)
+        booking.refunds(call, made)
+        require_end(made)
 
 
 def credit_summary(made: Json) -> Json:

@@ -24,9 +24,15 @@ from app.platform import (
     action,
 )
 from tasks.stripe.billing import calls
-from tasks.stripe.billing.crediting import book_refunds, credit_parts, credit_summary
+from tasks.stripe.billing.crediting import (
+    credit_parts,
+    credit_summary,
+    end_refunds,
+    standing_refunds,
+)
 from tasks.stripe.billing.invoicing import INVOICE_PATTERN
 from tasks.stripe.billing.ownership import require_own
+from tasks.stripe.client import api
 from tasks.stripe.marks import KEY_LIFE, MOST_AMOUNT, own_marks
 from tasks.stripe.wording import given as having
 
@@ -52,8 +58,9 @@ class CreditNoteInput(ActionInput):
 def credit_note(call: Call, given: CreditNoteInput) -> Json:
     """Credit an invoice, and return the credit note.
 
-    Of an open invoice it lowers what is due. Raises Permanent if the invoice is neither open nor
-    paid, if less of it is left, or if another organisation has made it.
+    Of an open invoice it lowers what is due. If the refund of the note has failed, a retry refunds
+    again, and makes no other note. Raises Permanent if the invoice is neither open nor paid, if
+    less of it is left, if the refund fails, or if another organisation has made the invoice.
     """
     request = {
         "invoice": given.invoice,
@@ -69,7 +76,7 @@ def credit_note(call: Call, given: CreditNoteInput) -> Json:
         lambda request, key: _credit(call, request, key),
         is_last=True,
     )
-    book_refunds(call, calls.read_credit_note(made["credit_note"]))
+    end_refunds(call, made["refunds"], own_marks(call))
     return made
 
 
@@ -94,11 +101,11 @@ credit_note.describe(
 
 @credit_note.looked_up
 def find_credit_note(call: Call, intent: Intent) -> LookupAnswer:
-    """Look for the note by its metadata among those of the invoice; the list is strongly
-    consistent."""
-    known = calls.credit_notes_of(intent.request["invoice"])
-    found = calls.carrying(known, intent.request["metadata"])
-    return Found(credit_summary(found[0])) if found else Never()
+    """Look for the note by its metadata among those of the invoice, or for the refund in its place;
+    the lists are strongly consistent."""
+    listed = calls.credit_notes_of(intent.request["invoice"])
+    found = _made_by(call, listed, intent.request["metadata"])
+    return Found(found) if found else Never()
 
 
 @credit_note.compensation
@@ -129,14 +136,44 @@ def _void(note: Json) -> str:
 def _credit(call: Call, request: Json, key: str) -> Json:
     seen = calls.read_invoice(request["invoice"])
     require_own(call, seen)
-    known = calls.carrying(calls.credit_notes_of(seen["id"]), request["metadata"])
-    if known:
+    listed = calls.credit_notes_of(seen["id"])
+    made = _made_by(call, listed, request["metadata"])
+    if made is not None:
         # An earlier sending made it, and Stripe may have forgotten the key of that call.
-        return credit_summary(known[0])
-    return credit_summary(calls.create_credit_note(_params(seen, request), key))
+        return made
+    earlier = _earlier(call, listed)
+    _, owed = standing_refunds(call, earlier)
+    if owed is None:
+        return credit_summary(calls.create_credit_note(_params(seen, listed, request), key))
+    if request["to"] != "refund":
+        message = f"the note {earlier[0]['id']} is made, and only its refund has failed"
+        raise Permanent(message, code="refund_failed", detail=owed)
+    again = api().create_refund({**owed, "metadata": request["metadata"]}, key)
+    return credit_summary(earlier[0]) | {"refunds": [again["id"]]}
 
 
-def _params(seen: Json, request: Json) -> Json:
+def _earlier(call: Call, listed: list[Json]) -> list[Json]:
+    """The step's notes, by whichever generation of it."""
+    known = calls.carrying(listed, {"reference": call.reference})
+    return [each for each in known if each["status"] == "issued"]
+
+
+def _made_by(call: Call, listed: list[Json], wanted: dict[str, str]) -> Json | None:
+    """The summary of the note that has these marks, or of an earlier note of the step in whose
+    place a refund with these marks stands."""
+    found = calls.carrying(listed, wanted)
+    if found:
+        return credit_summary(found[0])
+    for note in _earlier(call, listed):
+        for refund in credit_summary(note)["refunds"]:
+            payment = api().retrieve_refund(refund)["payment_intent"]
+            again = calls.carrying(api().refunds_of(payment), wanted)
+            if again:
+                return credit_summary(note) | {"refunds": [again[0]["id"]]}
+    return None
+
+
+def _params(seen: Json, listed: list[Json], request: Json) -> Json:
     """Stripe's parameters for the wish. They depend on what the invoice has taken until now."""
     same = {
         name: request[name] for name in ("invoice", "reason", "memo", "metadata") if name in request
@@ -149,7 +186,7 @@ def _params(seen: Json, request: Json) -> Json:
         raise Permanent(message, code="invoice_not_creditable", detail=told)
     if seen["status"] == "open":
         return same | {"amount": seen["amount_remaining"] if amount is None else amount}
-    parts = credit_parts(seen, amount)
+    parts = credit_parts(seen, listed, amount)
     if parts is None:
         raise Permanent("nothing of the invoice is left", code="nothing_left", detail=told)
     if request["to"] == "refund":

@@ -1,13 +1,17 @@
 """Invoices: sent and waited for, paid by a saved card, and given back."""
 
+import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
-from app.errors import Permanent, Suspend, Unknown
+from app import db
+from app.errors import Permanent, Retryable, Suspend, Unknown
 from app.identity import keys
 from app.platform import Found, Json
 from tests.contract.cases import Claim
+from tests.contract.stage import Step
 from tests.contract.stripe import selling
 from tests.contract.stripe.cases import invoice
 from tests.contract.stripe.test_books import balances, entries
@@ -176,3 +180,90 @@ def test_a_line_is_a_price_or_an_amount_that_exists(step: Claim, vendors: Vendor
     with pytest.raises(ValueError, match="days_until_due"):
         replace(given, given=given.given | {"collection": "send"}).run()
     assert vendors.count("invoices") == 0
+
+
+def test_what_was_refunded_without_a_note_is_not_given_back_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = invoice(step)
+    known = given.run()["invoice"]
+    payment = selling.payment_of(known)
+    selling.ask(lambda v1: v1.refunds.create({"payment_intent": payment, "amount": 400}))
+    with pytest.raises(Permanent) as caught:
+        step("stripe.credit_note", {"invoice": known, "amount": 1101}).run()
+    assert caught.value.code == "amount_too_large"
+    assert given.undo()["invoices"][0]["amount"] == 1100
+    assert [each["amount"] for each in vendors.journal("refunds")] == [400, 1100]
+    assert vendors.journal("customers.balance_changed") == []
+
+
+def test_the_refund_of_a_note_is_the_steps_and_a_retry_makes_it_again_without_a_note(
+    step: Claim, vendors: Vendors
+) -> None:
+    known = invoice(step).run()["invoice"]
+    given = step("stripe.credit_note", {"invoice": known, "amount": 400})
+    made = given.run()
+    marked = selling.ask(lambda v1: v1.refunds.retrieve(made["refunds"][0]))["metadata"]
+    assert (marked["reference"], marked["generation"]) == (given.call().reference, "0")
+    vendors.fail_refunds()
+    with pytest.raises(Permanent) as caught:
+        given.run()
+    assert caught.value.code == "refund_failed"
+    again = given.retried()
+    vendors.fault("stripe", "refunds.create", "lost_reply")
+    with pytest.raises(Unknown):
+        again.run()
+    found = again.look_up()
+    assert isinstance(found, Found)
+    again.adopt(found)
+    paid = again.run()
+    assert (paid["credit_note"], paid["refunds"] != made["refunds"]) == (made["credit_note"], True)
+    assert (vendors.count("credit_notes"), vendors.count("refunds")) == (1, 2)
+    assert balances()["refunds"] + balances()["refunds_failed"] == 400
+
+
+def test_the_failed_refund_of_an_undone_invoice_is_made_again_once_a_person_says_so(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = invoice(step)
+    given.run()
+    done = given.undo()
+    assert done["result"] == "credited"
+    (refund,) = done["invoices"][0]["refunds"]
+    marked = selling.ask(lambda v1: v1.refunds.retrieve(refund))["metadata"]
+    assert marked["reference"] == given.call().reference
+    vendors.fail_refunds()
+    with pytest.raises(Retryable) as caught:
+        given.undo()
+    assert (caught.value.code, caught.value.stored) == ("refund_failed", True)
+    next_generation(given)
+    assert [given.undo()["result"] for _ in range(2)] == ["already"] * 2
+    assert [each["amount"] for each in vendors.journal("refunds")] == [1500, 1500]
+    assert vendors.count("credit_notes") == 1
+
+
+def next_generation(given: Step) -> None:
+    """Let the compensation make its calls under new keys, as after a stored failure."""
+    with db.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE steps SET generation = generation + 1"
+                " WHERE workflow_id = :id AND key = 'step~undo'"
+            ),
+            {"id": given.claim.workflow_id},
+        )
+
+
+def test_an_invoice_that_is_paid_while_it_is_voided_is_credited(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = step("stripe.invoice", sent(step, wait=False))
+    known = given.run()["invoice"]
+    vendors.fault("stripe", "invoices.void", "slow", seconds=0.8)
+    customer = threading.Timer(0.05, selling.pay, (known,))
+    customer.start()
+    try:
+        assert given.undo()["invoices"][0]["amount"] == 1500
+    finally:
+        customer.join(10)
+    assert balances() == {"revenue": -1500, "refunds": 1500}

@@ -69,6 +69,7 @@ class CreditNotes(Resource):
         left = invoice["amount_remaining"]
         if is_paid:
             left = invoice["total"] - invoice["post_payment_credit_notes_amount"]
+            left -= self._refunded_without_note(invoice)
         if not 0 < amount <= left:
             message = (
                 f"The sum of credit notes ({amount}) cannot exceed the amount of the invoice that "
@@ -93,6 +94,18 @@ class CreditNotes(Resource):
         body["lines"]["data"] = lines or [self._whole(amount)]
         body["lines"]["url"] = f"{self.url}/{body['id']}/lines"
         return invoice
+
+    def _refunded_without_note(self, invoice: Json) -> int:
+        """Return what the Refund API has given back: Stripe subtracts it from what is left."""
+        intent = self._collection.intent_of(invoice)
+        if intent is None or intent["latest_charge"] is None:
+            return 0
+        notes = self.desk.all(self.kind, invoice=invoice["id"])
+        noted = {each["refund"] for note in notes for each in note["refunds"]}
+        charge = intent["latest_charge"]
+        made = self.desk.where("refund", "$.charge", charge)
+        standing = [each for each in made if each["status"] not in ("failed", "canceled")]
+        return sum(each["amount"] for each in standing if each["id"] not in noted)
 
     def _line(self, given: Json, invoice: Json) -> Json:
         line = described.new("credit_note_line_item", "cnli", type=given["type"], taxes=[])
