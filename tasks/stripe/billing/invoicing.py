@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
-from app.errors import Retryable, Suspend
+from app.errors import Permanent, Retryable, Suspend
 from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
@@ -43,6 +43,8 @@ MOST_LINES = 100
 SEND_POLL_SECONDS = 3600.0
 _CLOSED = ("paid", "void", "uncollectible")
 _OPENED = ("open", *_CLOSED)
+_FAILED = ("requires_payment_method", "canceled")
+"""The states of a PaymentIntent by which nothing will be paid unless a person acts."""
 
 
 class InvoiceLine(ActionInput):
@@ -96,8 +98,9 @@ class InvoiceInput(ActionInput):
 def invoice(call: Call, given: InvoiceInput) -> Json:
     """Invoice a customer, and return the invoice.
 
-    Raises Permanent if the payment is declined; the invoice stays open until the step is undone. A
-    step that waits for an invoice which a person voids succeeds with the status `void`.
+    Raises Permanent if the payment is declined, as a debit is after days; the invoice stays open
+    until the step is undone. A step that waits for an invoice which a person voids succeeds with
+    the status `void`.
     """
     made = call.once(
         "invoices.create", _draft(call, given), lambda request, key: _created(call, request, key)
@@ -113,8 +116,10 @@ def invoice(call: Call, given: InvoiceInput) -> Json:
         seen = call.once("invoices.pay", having(paying), _paid)
     if seen["status"] == "open" or call.external_id is not None:
         poll = SEND_POLL_SECONDS if given.collection == "send" else POLL_SECONDS
-        seen = call.state_of(known, lambda: summary(calls.read_invoice(known)), poll)
+        seen, failure = call.state_of(known, lambda: _state(known), poll)
         if seen["status"] == "open" and given.wait:
+            if given.collection == "charge" and failure is not None:
+                raise Permanent("the payment has failed", code="payment_failed", detail=failure)
             raise Suspend(known, poll_seconds=poll)
     if seen["status"] == "paid":
         book_payments(call, calls.read_invoice(known))
@@ -199,6 +204,16 @@ def summary(seen: Json) -> Json:
     """What is recorded of an invoice."""
     own = {"invoice": seen["id"], "due_date": time_of(seen["due_date"])}
     return picked(seen, Invoice.model_fields) | own
+
+
+def _state(known: str) -> tuple[Json, Json | None]:
+    """An invoice, and how its payment has failed if it is open and nothing will pay it."""
+    seen = calls.read_invoice(known)
+    payments = payments_of(seen) if seen["status"] == "open" else []
+    if not payments or not all(each["status"] in _FAILED for each in payments):
+        return summary(seen), None
+    error = payments[0].get("last_payment_error") or {}
+    return summary(seen), {"invoice": known, "error": error.get("code")}
 
 
 def _draft(call: Call, given: InvoiceInput) -> Json:

@@ -28,6 +28,16 @@ def pays_by(known: str, card: str) -> str:
     return str(method)
 
 
+def debit(iban: str) -> str:
+    """A bank account that a browser has named."""
+    given = {
+        "type": "sepa_debit",
+        "sepa_debit": {"iban": iban},
+        "billing_details": {"name": "Ada", "email": "ada@example.com"},
+    }
+    return str(ask(lambda v1: v1.payment_methods.create(given))["id"])
+
+
 def price(amount: int = 2000, interval: str | None = "month", currency: str = "eur") -> str:
     """A price of a new product; without an interval it is paid once."""
     given: Json = {

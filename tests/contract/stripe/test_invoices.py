@@ -1,5 +1,6 @@
 """Invoices: sent and waited for, paid by a saved card, and given back."""
 
+import contextlib
 import threading
 from dataclasses import replace
 
@@ -14,9 +15,11 @@ from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import selling
 from tests.contract.stripe.cases import invoice
+from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_books import balances, entries
 from tests.contract.vendors import Vendors
 
+WAITS, BROKE = "AT321904300235473204", "AT861904300235473202"
 LINES: list[Json] = [{"amount": 1500, "description": "Workshop"}]
 
 
@@ -165,6 +168,24 @@ def test_a_note_of_a_closed_or_foreign_invoice_is_refused(step: Claim, vendors: 
     with pytest.raises(Permanent) as caught:
         step("stripe.credit_note", {"invoice": known}).run()
     assert (caught.value.code, vendors.count("credit_notes")) == ("invoice_not_creditable", 0)
+
+
+def test_a_debit_is_waited_for_until_the_bank_refuses_it(step: Claim, vendors: Vendors) -> None:
+    slow, given = invoice(step), invoice(step)
+    selling.pays_by(slow.given["customer"], selling.debit(WAITS))
+    with pytest.raises(Suspend):
+        slow.run()
+    selling.pays_by(given.given["customer"], selling.debit(BROKE))
+
+    def ends() -> bool:
+        with contextlib.suppress(Suspend):
+            given.run()
+        return False
+
+    with pytest.raises(Permanent) as caught:
+        until(ends)
+    assert caught.value.code == "payment_failed"
+    assert given.undo(status="failed")["result"] == "voided"
 
 
 def test_a_line_is_a_price_or_an_amount_that_exists(step: Claim, vendors: Vendors) -> None:
