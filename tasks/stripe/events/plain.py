@@ -10,6 +10,7 @@ from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
+from tasks.stripe import limits
 from tasks.stripe.client import SETTING
 from tasks.stripe.settings import StripeSettings
 
@@ -32,7 +33,7 @@ def read(path: str, name: str) -> Json:
     keys = spare(SETTING, settings.api_key, settings.api_key_old)
     with (
         http.exchange_scope(time.monotonic() + _SECONDS, []),
-        http.operation("stripe", name, repeatable=True, spare=keys),
+        http.operation("stripe", name, repeatable=True, demand=limits.demand(name), spare=keys),
     ):
         reply = http.send("GET", f"{settings.base_url}{path}", headers=headers)
         try:

@@ -27,6 +27,9 @@ _BOOKED = {
     "payment_intent": "payment_intents",
 }
 """The kinds of objects from which the ledger books, and their paths."""
+_REFUSED = "credential_refused"
+_CANCELED = ".canceled"
+"""The only event of a PaymentIntent from which the ledger books; its charge tells the rest."""
 _ID = re.compile(r"[A-Za-z0-9_]{1,255}", re.ASCII)
 
 
@@ -43,8 +46,10 @@ def related(event: Json) -> str | None:
 def completed(delivery: Delivery) -> Delivery:
     """A delivery with its object, as Stripe has it now, if it is thin and money may follow from it.
 
-    Events of connected accounts are left as they are: their money is not ours. Raises
-    PlatformUnavailable if Stripe does not give the object now: the event must be sent again.
+    Events of connected accounts are left as they are: their money is not ours. So are events whose
+    object our key may not read: Stripe would send them again in vain, and what they tell of money
+    the daily statement tells too. Raises PlatformUnavailable if Stripe does not give the object
+    now: the event must be sent again.
     """
     event = delivery.payload
     kind = signatures.text_at(event, "related_object", "type") or ""
@@ -52,14 +57,17 @@ def completed(delivery: Delivery) -> Delivery:
     path = _BOOKED.get(kind)
     if not is_thin(event) or event.get("context") or path is None or known is None:
         return delivery
-    if not _ID.fullmatch(known):
+    is_idle = kind == "payment_intent" and not delivery.kind.endswith(_CANCELED)
+    if is_idle or not _ID.fullmatch(known):
         return delivery
     try:
         seen = plain.read(f"/v1/{path}/{known}", f"{path}.retrieve")
-    except Permanent as err:
-        log.error("stripe.event_without_object", event_id=delivery.delivery_id, error=err.message)
-        return delivery
     except (Outcome, NotConfigured) as err:
+        if isinstance(err, Permanent) or err.code == _REFUSED:
+            log.error(
+                "stripe.event_without_object", event_id=delivery.delivery_id, error=err.message
+            )
+            return delivery
         raise PlatformUnavailable(f"{known} cannot be read at Stripe now: {err.message}") from err
     whole = {**event, "type": delivery.kind.removeprefix("v1."), "data": {"object": seen}}
     return replace(delivery, payload=whole, failed_undo=failed_refund(whole))

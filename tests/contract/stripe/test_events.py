@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 
 from app import db
+from app.errors import PlatformUnavailable
+from app.platform import Delivery
 from app.queries import human_tasks
 from app.record import verification
 from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
 from chains.repair import rebuild
 from tasks.stripe.client import api
+from tasks.stripe.events.thin import completed
 from tests import invariants
+from tests.contract.cases import Claim
 from tests.contract.stripe.cases import PAYMENT
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_books import balances
@@ -47,6 +51,34 @@ def test_a_dispute_is_booked_from_its_events(
     until(lambda: f"{prefix}charge.dispute.created" in kinds())
     wanted = {"revenue": -1000, "disputes": 1000}
     until(lambda: wanted.items() <= balances().items())
+
+
+def thin(kind: str, related: str) -> Delivery:
+    """A thin event about an object."""
+    of = kind.split(".")[1] if ".dispute." not in kind else "dispute"
+    about = {"id": related, "type": of, "url": f"/v1/{of}s/{related}"}
+    event = {"object": "v2.core.event", "id": "evt_1", "type": kind, "related_object": about}
+    return Delivery("evt_1", related, kind, event)
+
+
+def test_an_event_is_not_asked_for_again_whose_object_the_key_may_not_read(
+    step: Claim, vendors: Vendors
+) -> None:
+    told = thin("v1.charge.dispute.created", "du_1")
+    vendors.fault("stripe", "disputes.retrieve", "status", status=403)
+    assert completed(told) == told
+    vendors.fault("stripe", "disputes.retrieve", "status", status=503)
+    with pytest.raises(PlatformUnavailable):
+        completed(told)
+
+
+def test_a_payment_is_read_only_for_the_event_that_books(step: Claim, vendors: Vendors) -> None:
+    payment = api().create_payment_intent(PAYMENT, uuid.uuid4().hex)["id"]
+    for kind in ("created", "amount_capturable_updated"):
+        told = thin(f"v1.payment_intent.{kind}", payment)
+        assert completed(told) == told
+    seen = completed(thin("v1.payment_intent.canceled", payment)).payload
+    assert seen["data"]["object"]["id"] == payment
 
 
 def test_a_waiting_step_is_woken_and_its_late_failure_calls_a_person(
