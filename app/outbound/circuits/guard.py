@@ -19,7 +19,7 @@ from app.errors import NotServed
 from app.outbound.circuits.core import CLOSED, OPEN, Report, View
 from app.outbound.circuits.lateness import Lateness
 from app.outbound.circuits.stores import ANSWER_SECONDS, Name, Stores
-from app.outbound.circuits.telling import Change
+from app.outbound.circuits.telling import CLOSE_SECONDS, Change, Teller
 
 log = telemetry.logger(__name__)
 
@@ -76,8 +76,9 @@ class Guard:
     """Lets calls through circuits, and reports how they ended. Threads share it."""
 
     def __init__(self, stores: Stores, tell: Callable[[Change], None]) -> None:
-        """`tell` is called by the reporting thread, once for each change that this process made."""
-        self._stores, self._tell = stores, tell
+        """`tell` is called by a thread of its own, once for each change that this process made. It
+        may wait."""
+        self._stores, self._teller = stores, Teller(tell)
         self._lock, self._asking = threading.Lock(), threading.Lock()
         self._reporter = uuid4().hex[:12]
         self._seen: dict[Name, _Seen] = {}
@@ -85,7 +86,6 @@ class Guard:
         self._running: set[Passage] = set()
         self._ended: dict[Name, _Ended] = {}
         self._hung: set[Name] = set()
-        self._changes: list[Change] = []
         self._lateness = Lateness()
         self._thread: threading.Thread | None = None
         self._is_closed = threading.Event()
@@ -137,7 +137,8 @@ class Guard:
         self._is_closed.set()
         thread = self._thread
         if thread is not None:
-            thread.join(timeout=5.0)
+            thread.join(timeout=CLOSE_SECONDS)
+        self._teller.close()
         self._stores.close()
 
     def _add(self, passage: Passage, *, is_good: bool, why: str) -> None:
@@ -186,8 +187,9 @@ class Guard:
         with self._lock:
             for (name, _), view in zip(asked, views, strict=True):
                 self._seen[name] = _Seen(view, at)
-                if view.change:
-                    self._changes.append(_change(name, view))
+        for (name, _), view in zip(asked, views, strict=True):
+            if view.change:
+                self._teller.add(_change(name, view))
         return views
 
     def _ensure_thread(self) -> None:
@@ -220,7 +222,7 @@ class Guard:
     def _is_idle(self) -> bool:
         latest = max(list(self._used.values()), default=0.0)
         is_quiet = time.monotonic() - latest > _IDLE_SECONDS
-        left = self._running or self._ended or self._hung or self._changes
+        left = self._running or self._ended or self._hung
         return is_quiet and not left
 
     def _flush(self) -> None:
@@ -241,11 +243,6 @@ class Guard:
         asked += [(each.name, _of_trial(each, 0, _no_answer(each))) for each in trials]
         if asked:
             self._turn(asked)
-        self._lateness.expect(math.inf)  # what is told waits for PostgreSQL
-        with self._lock:
-            changes, self._changes = self._changes, []
-        for change in changes:
-            self._tell(change)
 
     def _hanging(self, name: Name, slow: list[Passage]) -> tuple[int, str]:
         """How many calls of the present epoch hang, and why that is bad."""

@@ -3,6 +3,9 @@
 Outage mode: open. Without PostgreSQL the change stays in the log; the next change is told again.
 """
 
+import threading
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,6 +14,9 @@ from app.errors import Unavailable
 from app.outbound.circuits.core import OPEN
 
 log = telemetry.logger(__name__)
+
+CLOSE_SECONDS = 5.0
+_MOST_LEFT = 1000
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,48 @@ class Change:
     until: datetime | None
     at_ms: int
     """When it changed, by the clock that the circuit goes by, in Unix milliseconds."""
+
+
+class Teller:
+    """Tells of changes in a thread of its own, since `tell` may wait for PostgreSQL.
+
+    The thread lives only while there is something to tell. Threads may share a Teller.
+    """
+
+    def __init__(self, tell: Callable[[Change], None]) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        # Of more changes the oldest are dropped: what is now counts.
+        self._left: deque[Change] = deque(maxlen=_MOST_LEFT)
+        self._thread: threading.Thread | None = None
+
+    def add(self, change: Change) -> None:
+        """Let a change be told soon. Does not wait."""
+        with self._lock:
+            self._left.append(change)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._tell_on, daemon=True, name="circuit changes"
+                )
+                self._thread.start()
+
+    def close(self) -> None:
+        """Wait for what is left to tell, for at most CLOSE_SECONDS."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout=CLOSE_SECONDS)
+
+    def _tell_on(self) -> None:
+        while True:
+            with self._lock:
+                if not self._left:
+                    self._thread = None
+                    return
+                change = self._left.popleft()
+            try:
+                self._tell(change)
+            except Exception as err:  # the changes after it must be told too
+                log.error("circuit.not_told", platform=change.platform, exc_info=err)
 
 
 def tell(change: Change) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -310,6 +311,26 @@ def test_without_valkey_each_process_counts_for_itself(
     other = Other(NOWHERE)
     assert not other.is_open()
     other.guard.close()
+
+
+def test_calls_are_reported_while_a_change_waits_to_be_told(shared: str, other: Other) -> None:
+    goes_on = threading.Event()
+
+    def tell(change: Change) -> None:
+        goes_on.wait(30)
+
+    guard = Guard(Stores(Shared(shared)), tell)
+
+    def fail(name: tuple[str, str]) -> None:
+        for _ in range(10):
+            guard.leave(guard.enter(name, 4.0), is_served=False, why="it answered 503")
+
+    fail(("press", "look"))
+    time.sleep(0.3)
+    fail(PRINT)
+    eventually(other.is_open, seconds=5)
+    goes_on.set()
+    guard.close()
 
 
 def test_a_change_is_told_once_by_the_process_that_made_it(
