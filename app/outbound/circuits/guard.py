@@ -18,6 +18,7 @@ from app import telemetry
 from app.errors import NotServed
 from app.outbound.circuits.core import CLOSED, OPEN, Report, View
 from app.outbound.circuits.lateness import Lateness
+from app.outbound.circuits.spreading import Spread
 from app.outbound.circuits.stores import ANSWER_SECONDS, Name, Stores
 from app.outbound.circuits.telling import CLOSE_SECONDS, Change, Teller
 
@@ -86,7 +87,7 @@ class Guard:
         self._running: set[Passage] = set()
         self._ended: dict[Name, _Ended] = {}
         self._hung: set[Name] = set()
-        self._lateness = Lateness()
+        self._lateness, self._spread = Lateness(), Spread()
         self._thread: threading.Thread | None = None
         self._is_closed = threading.Event()
 
@@ -113,7 +114,7 @@ class Guard:
         seen = self._fresh(name)
         if _is_held(seen):
             telemetry.CALLS_NOT_MADE.labels(*name).inc()
-            raise _refusal(name, seen)
+            raise self._refusal(name, seen)
 
     def leave(self, passage: Passage, *, is_served: bool | None, why: str = "") -> None:
         """Take note that a call has ended: served, failed, or None if that says nothing of the
@@ -175,7 +176,24 @@ class Guard:
                 return self._passage(name, view.epoch, slow_seconds, passed)
             seen = self._seen[name]
         telemetry.CALLS_NOT_MADE.labels(*name).inc()
-        raise _refusal(name, seen)
+        raise self._refusal(name, seen)
+
+    def _refusal(self, name: Name, seen: _Seen) -> NotServed:
+        """Why a call is not made, and when one may be."""
+        (platform, operation), view = name, seen.view
+        if view.state == OPEN:
+            left = seen.left(view.until)
+            at = datetime.now(UTC) + timedelta(seconds=left)
+            when = f"the next call is made after {at:%H:%M:%S} UTC"
+            after = self._spread.after(name, left, max(0.5, left / 5.0))
+        else:
+            when = "another call tries whether it serves again"
+            after = self._spread.after(name, 1.0, 1.0)
+        return NotServed(
+            f"{platform} is not asked for {operation}: {view.why}; {when}",
+            code="circuit_open",
+            after=after,
+        )
 
     def _passage(self, name: Name, epoch: int, slow_seconds: float, token: str = "") -> Passage:
         late = self._lateness.seconds()
@@ -298,23 +316,6 @@ def _of_trial(passage: Passage, verdict: int, why: str) -> Report:
 
 def _no_answer(passage: Passage) -> str:
     return f"no answer within {passage.slow_seconds:g} s"
-
-
-def _refusal(name: Name, seen: _Seen) -> NotServed:
-    """Why a call is not made, and when one may be. The steps that wait do not all come at once."""
-    (platform, operation), view = name, seen.view
-    if view.state == OPEN:
-        left = seen.left(view.until)
-        at = datetime.now(UTC) + timedelta(seconds=left)
-        when = f"the next call is made after {at:%H:%M:%S} UTC"
-        after = left + random.uniform(0.0, max(0.5, left / 5.0))
-    else:
-        when, after = "another call tries whether it serves again", random.uniform(1.0, 2.0)
-    return NotServed(
-        f"{platform} is not asked for {operation}: {view.why}; {when}",
-        code="circuit_open",
-        after=after,
-    )
 
 
 def _change(name: Name, view: View) -> Change:

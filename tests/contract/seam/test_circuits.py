@@ -15,6 +15,7 @@ from app.errors import NotServed, Outcome, Permanent, Retryable
 from app.outbound import circuits, http, limits
 from app.outbound.circuits.core import CLOSED, OPEN
 from app.outbound.circuits.guard import Guard
+from app.outbound.circuits.spreading import GAP_SECONDS
 from app.outbound.circuits.stores import Shared, Stores
 from app.outbound.circuits.telling import Change
 from app.settings import Settings
@@ -299,6 +300,23 @@ def test_a_trial_without_an_effect_is_no_try_of_its_step(press: Vendor, shared: 
     with pytest.raises(NotServed, match="tried whether it is over failed: it answered 503"):
         eventually(lambda: bool(press.ask()), seconds=10)
     assert press.asked == asked + 1
+
+
+def test_many_steps_that_an_open_circuit_holds_back_do_not_come_again_at_once(
+    press: Vendor, other: Other
+) -> None:
+    press.status = 503
+    opens(press)
+    eventually(other.is_open, seconds=5)
+    began, comes = time.monotonic(), list[float]()
+    for _ in range(200):
+        with pytest.raises(NotServed) as caught:
+            other.guard.check(PRINT)
+        assert caught.value.after is not None
+        comes.append(time.monotonic() - began + caught.value.after)
+    assert max(comes) < 2.5 + 200 * GAP_SECONDS
+    busiest = max(sum(first <= each < first + 1.0 for each in comes) for first in comes)
+    assert busiest <= 2 / GAP_SECONDS
 
 
 def test_without_valkey_each_process_counts_for_itself(
