@@ -45,7 +45,8 @@ class PriceBook:
 
         A snapshot of a model (gpt-x-2026-01-31) costs what the model costs, unless it has a price
         of its own. A price of 0 is a price. What has none is counted at the dearest price that the
-        platform has for the unit, and named in the answer.
+        platform has for the unit, and named in the answer. So is a negative count, which says
+        nothing but how large it is: nothing that was used makes a cost smaller.
         """
         total, estimated = Decimal(0), []
         factor = self._factor(tier)
@@ -55,10 +56,10 @@ class PriceBook:
         for unit, count in used.items():
             if not count:
                 continue
-            found = self._find(item, unit, on, tier, context)
+            found = self._find(item, unit, on, tier, context) if count > 0 else None
             if found is None:
                 estimated.append((item, unit))
-                total += self._dearest(unit, on) * factor * Decimal(count)
+                total += self._dearest(unit, on) * factor * abs(Decimal(count))
             else:
                 own = Decimal(1) if found.tier else factor
                 total += found.micro_usd * own * Decimal(count)

@@ -101,12 +101,22 @@ def tariff(platform: str, said: Mapping[str, Any]) -> Tariff:
     source = str(said.get("source", ""))
     return Tariff(
         tuple(_prices(platform, said.get("prices", ()), source)),
-        {name: Decimal(factor) for name, factor in said.get("tiers", {}).items()} or None,
+        {name: _factor(name, each) for name, each in said.get("tiers", {}).items()} or None,
         tuple(
             End(each["model"], date.fromisoformat(each["on"]), each.get("successor"))
             for each in said.get("ends", ())
         ),
     )
+
+
+def _factor(tier: str, said: str) -> Decimal:
+    try:
+        factor = Decimal(said)
+    except InvalidOperation as err:
+        raise InvalidPrice(f"{said!r} is no factor of the tier {tier}") from err
+    if not factor.is_finite() or factor < 0:
+        raise InvalidPrice(f"{said} is no factor of the tier {tier}: it must be 0 or more")
+    return factor
 
 
 def _prices(platform: str, said: Iterable[Mapping[str, Any]], source: str) -> Iterable[Price]:

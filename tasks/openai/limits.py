@@ -52,6 +52,8 @@ def told(reply: HttpReply) -> Told:
     is_low = limit > 0 and 0 <= left < _LOW * limit
     usage = body.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
+    # A count that is none leaves the tokens that were reserved.
+    is_count = isinstance(used, int) and not isinstance(used, bool) and used >= 0
     refused = http.told(reply)
     return Told(
         refused.is_refused,
@@ -59,7 +61,7 @@ def told(reply: HttpReply) -> Told:
         limit=limit / _MINUTE if limit > 0 else None,
         remaining=int(left) if is_low else None,
         reset=1.0 if is_low else None,
-        tokens=used if isinstance(used, int) else None,
+        tokens=used if is_count else None,
     )
 
 

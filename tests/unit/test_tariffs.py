@@ -81,6 +81,23 @@ def test_a_wrong_price_is_refused(item: str, unit: str, usd: str, day: str, word
         price("vendor", item, unit, usd, day)
 
 
+def test_a_context_below_zero_is_refused() -> None:
+    with pytest.raises(InvalidPrice, match="no negative number"):
+        price("vendor", "m", "seconds", "1", "2026-01-01", context_over=-1)
+
+
+@pytest.mark.parametrize("factor", ["-1", "NaN", "much"])
+def test_a_factor_of_a_tier_that_is_no_factor_is_refused(factor: str) -> None:
+    with pytest.raises(InvalidPrice, match="no factor of the tier flex"):
+        tariff("vendor", {"tiers": {"flex": factor}})
+
+
+def test_a_negative_count_makes_no_cost_smaller_and_is_named_as_unknown() -> None:
+    book = PriceBook(Tariff((row("1"), row("3", item="other"), row("2", unit="pictures"))))
+    found = book.cost("gpu", {"pictures": 2, "seconds": -5}, DAY)
+    assert (found.micro_usd, found.estimated) == (19_000_000, (("gpu", "seconds"),))
+
+
 def test_a_model_that_ends_is_warned_of_for_sixty_days() -> None:
     ends = {"ends": [{"model": "m", "on": "2027-01-29", "successor": "n"}]}
     book = PriceBook(tariff("vendor", ends))

@@ -24,7 +24,10 @@ class PriceRow(Base):
     usd: Mapped[Decimal] = mapped_column(Numeric)
     source: Mapped[str] = mapped_column(server_default=text("''"))
     set_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    __table_args__ = (CheckConstraint("usd >= 0", name="prices_usd"),)
+    __table_args__ = (
+        CheckConstraint("usd >= 0 AND usd < 1000000", name="prices_usd"),
+        CheckConstraint("context_over >= 0", name="prices_context"),
+    )
 
 
 class PriceGap(Base):

@@ -105,3 +105,13 @@ def test_the_clock_is_moved_in_the_database_of_a_test_or_a_sandbox_only(
         cursor.execute("SELECT playalter_now() > now() + interval '29 days'")
         assert cursor.fetchone() == (True,)
     db.row("DROP DATABASE live", ())
+
+
+def test_a_price_that_is_no_price_is_not_kept(settings: Settings) -> None:
+    for usd, context_over in (("NaN", 0), ("Infinity", 0), ("-1", 0), ("1", -1)):
+        with pytest.raises(psycopg2.errors.CheckViolation, match="prices_"):
+            db.row(
+                "INSERT INTO prices (platform, item, unit, starts_on, usd, context_over)"
+                " VALUES ('openai', 'm', 'seconds', '2026-01-01', %s, %s)",
+                (usd, context_over),
+            )
