@@ -1,7 +1,8 @@
 """Platforms that refuse our credential or account, and how many workflows that holds.
 
 One refusal holds all workflows that call the platform. So people are told of it once, at once, and
-not by each of these workflows. It is over when no step is held because of it any more.
+not by each of these workflows. It is over when no step is held because of it any more. A paused
+workflow tries nothing, and so does not count.
 """
 
 from uuid import UUID
@@ -12,6 +13,7 @@ from app.db import begin_read
 from app.platform import Json
 
 _MOST_ERRORS = 5
+_MOST_READ = 100
 TO_DO = {
     "credential_refused": "correct the credential that the error names",
     "account_exhausted": "pay the platform, or raise the limit of the account",
@@ -40,12 +42,13 @@ def refusing_platforms(user_id: UUID, *, is_operator: bool = False) -> list[Json
     ]
 
 
-_REFUSING = """
+_REFUSING = f"""
 SELECT queue_of_v1(s.action) AS platform, s.error_code AS reason,
-       array_agg(DISTINCT s.error) AS errors,
+       (array_agg(DISTINCT s.error))[1:{_MOST_READ}] AS errors,
        min(s.held_since) AS since, count(DISTINCT s.workflow_id) AS workflows
   FROM steps s JOIN workflows w ON w.id = s.workflow_id
  WHERE s.held_since IS NOT NULL AND s.status IN ('pending', 'running')
+   AND w.status IN ('running', 'compensating') AND w.paused_at IS NULL
    AND s.error_code = ANY (cast(:codes AS text[])) AND (:all OR w.user_id = :user)
  GROUP BY 1, 2 ORDER BY since, platform
 """

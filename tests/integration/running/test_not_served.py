@@ -19,6 +19,8 @@ from app.protocol.claims import Claim
 from app.queries import human_tasks
 from app.queries.refusing import TO_DO, refusing_platforms
 from chains.actions import actions
+from chains.commands.command import Caller
+from chains.commands.pause import pause, resume
 from chains.repair.reconcile import reconcile
 from chains.running.prepare import prepare
 from tests.integration.conftest import Kernel
@@ -196,6 +198,17 @@ def test_a_probe_does_not_end_what_it_cannot_see(kernel: Kernel) -> None:
     db.row(probed, (None,))
     (state,) = queries.platform_states()
     assert (state["is_ok"], state["error"]) == (True, None)
+
+
+def test_a_paused_workflow_keeps_no_refusal_alive(kernel: Kernel, ada: Caller) -> None:
+    workflow, key = forward(kernel)
+    attempt(workflow, key, Account("account_restricted").action())
+    pause(ada, workflow)
+    assert refusing_platforms(kernel.user_id) == []
+    db.row("SELECT record_probe_v1('control', NULL, 5)", ())
+    assert [state["is_ok"] for state in queries.platform_states()] == [True]
+    resume(ada, workflow)
+    assert [each["workflows"] for each in refusing_platforms(kernel.user_id)] == [1]
 
 
 def test_a_protected_page_marks_the_workflow_after_an_hour(kernel: Kernel) -> None:
