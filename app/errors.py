@@ -82,11 +82,18 @@ class NotServed(Outcome):
     default_code = "rate_limited"
 
     def __init__(
-        self, message: str, *, code: str | None = None, after: float | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        after: float | None = None,
+        stored: bool = False,
     ) -> None:
-        """`after` is the number of seconds that the platform asks to wait."""
+        """`after` is the number of seconds that the platform asks to wait. `stored` says that the
+        platform repeats this answer under the idempotency key (see Retryable)."""
         super().__init__(message, code=code)
         self.after = after
+        self.stored = stored
 
     @property
     def ends_by_itself(self) -> bool:

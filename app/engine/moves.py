@@ -174,6 +174,7 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
     elif isinstance(err, NotServed):
         # It says nothing about the step, so that the step's own policy does not apply.
         result.move, result.after = Moves.RETRY, err.after
+        result.new_generation = err.stored
         result.policy, result.is_try = NOT_SERVED_POLICY, False
     elif isinstance(err, Unknown):
         _in_doubt(result, call)

@@ -9,8 +9,8 @@ log = telemetry.logger(__name__)
 
 
 def report(action: Action, err: NotServed) -> None:
-    """Mark the action's platform, unless the refusal ends by itself."""
-    if err.ends_by_itself:
+    """Mark the action's platform, unless the refusal ends by itself or is one of earlier."""
+    if err.ends_by_itself or err.stored:
         return
     log.error("platform.refuses", platform=action.platform, code=err.code, reason=err.message)
     try:

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Outcome, Permanent, Retryable, Unknown
+from app.errors import NotServed, Outcome, Permanent, Retryable, Unknown
 from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
@@ -154,6 +154,27 @@ class StripeApi:
         `name` is the call's name in the record, the limits and the circuits. `repeatable`: a second
         call changes nothing, so a lost answer is asked for again. Raises an Outcome.
         """
+        try:
+            return self._performed(name, make, repeatable=repeatable)
+        except NotServed as err:
+            if err.stored and not self._may_charge():
+                # Under a new key Stripe would refuse the call too, and keep that answer as well.
+                raise NotServed(err.message, code=err.code) from err
+            raise
+
+    def _may_charge(self) -> bool:
+        """Whether the account may charge now. True if that cannot be told."""
+        try:
+            found = self._performed(
+                "accounts.retrieve_current",
+                lambda v1: v1.accounts.retrieve_current(),
+                repeatable=True,
+            )
+        except Outcome:
+            return True
+        return found.get("charges_enabled") is not False
+
+    def _performed(self, name: str, make: Callable[[Any], Any], *, repeatable: bool) -> Json:
         import stripe
 
         with http.operation(
@@ -246,7 +267,8 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
 
     status, headers, param = err.http_status or 0, err.headers or {}, getattr(err, "param", None)
     message = http.quoted(str(err.user_message or err.code or "no message"))
-    if status >= 400 and restriction.is_told(err.code, message):
+    is_card = isinstance(err, (stripe.CardError, stripe.IdempotencyError))
+    if not is_card and restriction.is_told(status, err.code, param, message):
         return restriction.outcome(message, is_stored=_is_stored(headers))
     if isinstance(err, stripe.CardError):
         return _declined(err, message)

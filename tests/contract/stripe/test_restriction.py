@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from app.errors import NotServed, Retryable
+from app.errors import NotServed, Permanent
 from app.queries.refusing import refusing_platforms
 from app.settings import Settings
 from tasks.stripe.client import api
@@ -61,11 +61,40 @@ def test_the_answer_that_stripe_keeps_under_a_key_does_not_outlast_the_restricti
         api().create_payment_intent(PAYMENT, "restricted-1")
     assert refused.value.code == "account_restricted"
     vendors.restrict(None)
-    with pytest.raises(Retryable) as repeated:
+    with pytest.raises(NotServed) as repeated:
         api().create_payment_intent(PAYMENT, "restricted-1")
     assert (repeated.value.code, repeated.value.stored) == ("account_restricted", True)
-    assert not repeated.value.is_try
     assert api().create_payment_intent(PAYMENT, "restricted-2")["status"] == "requires_capture"
+
+
+def test_a_step_with_its_own_retry_waits_too_while_stripe_repeats_its_answer(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    vendors.restrict("requirements.past_due")
+    step = {"step": "hold", "action": "stripe.authorize", "with": AUTHORIZE}
+    workflow = kernel.start(kernel.register(step | {"retry": {"tries": 1}}))
+    for _ in range(4):
+        drive(1)
+        pass_time("2 minutes")
+    assert kernel.step(workflow, "hold")["status"] == "pending"
+    # A new key is worth while only when the account may charge again.
+    assert kernel.step(workflow, "hold")["generation"] == 0
+    vendors.restrict(None)
+    for _ in range(3):
+        drive()
+        pass_time("2 minutes")
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    assert vendors.count("authorizations") == 1
+
+
+@pytest.mark.parametrize("field", ["payment_method", "customer", "description"])
+def test_the_words_of_a_user_are_not_taken_for_a_restriction(
+    settings: Settings, vendors: Vendors, field: str
+) -> None:
+    said = "Your account cannot currently make live charges"
+    given = PAYMENT | {field: said} | {"currency": "xxx"}
+    with pytest.raises(Permanent):
+        api().create_payment_intent(given, f"quoted-{field}")
 
 
 def test_what_is_held_already_is_captured_and_released_under_a_restriction(
