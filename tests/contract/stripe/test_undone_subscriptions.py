@@ -114,7 +114,8 @@ def test_the_changes_of_all_generations_of_a_step_are_undone(step: Claim, vendor
     given.run()
     items = [{**given.given["items"][0], "quantity": 4}]
     again = given.retried()
-    again = replace(again, given=given.given | {"items": items})
+    # In one second the prorations of both changes begin at the same time.
+    again = replace(again, given=given.given | {"items": items, "most_amount": 4000})
     again.run()
     assert again.undo()["result"] == "changed_back"
     assert quantity(given.given["subscription"]) == 2
