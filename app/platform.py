@@ -225,6 +225,7 @@ class Action:
     - `contract_of` reads the contract of a call from its request, or from the step's input. An
       action has it if the author of a definition chooses the effect for each step.
     - `reuse` says when a step may take the result of another.
+    - `asks_people`: people decide, and its input names them, so that input cannot be corrected.
     """
 
     name: str
@@ -246,6 +247,7 @@ class Action:
     contract_of: Callable[[Json], Contract] | None = None
     authentication: Callable[[str], Authentication] | None = None
     reuse: Reuse | None = None
+    asks_people: bool = False
 
     def contract(self, request: Json) -> Contract:
         """The contract of a call with this request."""

@@ -102,8 +102,11 @@ def _awaited(cursor: Any, workflows: Sequence[UUID], signals: Signals) -> _Pairs
             pairs.setdefault((platform, external_id), set()).add(workflow)
 
     cursor.execute(_EXTERNAL, (list(workflows),))
-    for workflow, action, external_id, asked_again in cursor.fetchall():
+    for workflow, action, external_id, asked_again, key, signal in cursor.fetchall():
         add(workflow, external_id, action.partition(".")[0], "control")
+        if signal is not None:
+            # An action that asks people waits for a vendor's id, but has its signals under its own.
+            add(workflow, signal_id(workflow, signal, key), "control")
         for generation in range(asked_again):
             # A signal that no longer applied was stored under this id (see retry_step_by_hand_v1).
             add(workflow, f"{external_id}#{generation}", "control")
@@ -118,7 +121,7 @@ def _awaited(cursor: Any, workflows: Sequence[UUID], signals: Signals) -> _Pairs
 
 _EXTERNAL = """
 SELECT s.workflow_id, s.action, s.external_id,
-       CASE WHEN s.role = 'approval' THEN s.generation ELSE 0 END
+       CASE WHEN s.role = 'approval' THEN s.generation ELSE 0 END, s.key, s.signal
   FROM steps AS s WHERE s.workflow_id = ANY (%s::uuid[]) AND s.external_id IS NOT NULL
 """
 

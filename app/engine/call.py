@@ -15,12 +15,13 @@ from app.declarations import KEY_MARGIN
 from app.engine import answers
 from app.errors import NotConfigured, NotServed, Permanent, Retryable, Suspend, Unknown
 from app.files.artifacts import Artifacts
-from app.keys import reference, step_of, undone_by, workflow_of
+from app.keys import reference, signal_id, step_of, undone_by, workflow_of
 from app.money.facts import Fact
 from app.payload import clean
-from app.platform import ASK, Action, Intent, Json
+from app.platform import Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
+from app.protocol.deliveries import decisions
 from app.protocol.intents import Answer
 
 MOST_REFUSED_POLLS = 20
@@ -30,15 +31,6 @@ UNREAD = "state_not_read"
 """The code of a poll that a vendor has not answered."""
 
 State = TypeVar("State")
-
-_DECISIONS = """
-SELECT d.delivery_id, d.payload FROM webhook_deliveries d
- WHERE d.external_id = %s AND d.platform = 'control' AND d.kind = 'signal'
-   AND d.received_at >= (SELECT first_sent_at FROM intents
-                          WHERE workflow_id = %s AND step_key = %s AND operation = %s
-                            AND generation = %s)
- ORDER BY d.id
-"""
 
 
 def idempotency_key(workflow_id: UUID, step_key: str, ordinal: int, generation: int) -> str:
@@ -215,19 +207,16 @@ class Call:
         )
         return [row["payload"] for row in found]
 
-    def decisions(self, external_id: str) -> list[Json]:
-        """The decisions {approved, by, groups, comment, data} that people have made since this
-        generation of the step has asked them (ASK), oldest first.
+    def decisions(self, signal: str) -> list[Json]:
+        """The decisions {approved, by, is_owner, groups, comment, data} that people have made for
+        this step since this generation of it has asked them (ASK), oldest first.
 
-        An action that asks people raises Suspend with a time, a signal and `external_id`, for which
-        webhooks may wake it too. What else in this workflow waited for the same id asked before.
+        An action that asks people raises Suspend with a time, the name `signal` and an external id
+        for which webhooks may wake it too.
         """
         self.record_held()
-        given = (external_id, self.workflow_id, self.step_key, ASK, self.generation)
-        found = db.patiently(lambda: db.rows(_DECISIONS, given))
-        # A fork may wait for the same id. The ids of decisions begin with their workflow.
-        own = f"{self.workflow_id}:"
-        return [row["payload"] for row in found if row["delivery_id"].startswith(own)]
+        own = signal_id(self.workflow_id, signal, self.step_key)
+        return decisions(self.workflow_id, self.step_key, self.generation, own)
 
     def now(self) -> datetime:
         """The time by the clock that decides when waits end."""

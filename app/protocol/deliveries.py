@@ -1,11 +1,11 @@
-"""Deliveries: verified webhooks. Each is committed before anything acts on it."""
+"""Verified webhooks and the signals of people. Each is committed before anything acts on it."""
 
 from uuid import UUID
 
 from app import db
 from app.keys import undo_of, workflow_of
 from app.payload import clean, dumps
-from app.platform import Delivery, FailedUndo, Trace
+from app.platform import ASK, Delivery, FailedUndo, Json, Trace
 
 LONGEST_ID = 200
 LONGEST_ADDRESS = 2000
@@ -107,3 +107,26 @@ def _addresses(trace: Trace | None) -> list[str]:
     return [each for each in given if len(each) <= LONGEST_ADDRESS and clean(each) == each][
         :MOST_ADDRESSES
     ]
+
+
+def decisions(workflow_id: UUID, step_key: str, generation: int, own: str) -> list[Json]:
+    """The decisions {approved, by, is_owner, groups, comment, data} that the step has taken since
+    this generation of it asked (ASK), oldest first.
+
+    `own` is the external id under which the step's signals are stored. `is_owner`: the workflow's
+    owner has decided. Raises Unavailable if PostgreSQL does not come back in time.
+    """
+    given = (own, workflow_id, step_key, ASK, generation)
+    rows = db.patiently(lambda: db.rows(_DECISIONS, given))
+    return [row["payload"] | {"is_owner": row["is_owner"]} for row in rows]
+
+
+_DECISIONS = """
+SELECT d.payload, lower(d.payload ->> 'by') = lower(u.email) AS is_owner
+  FROM webhook_deliveries d, intents q
+  JOIN workflows w ON w.id = q.workflow_id JOIN users u ON u.id = w.user_id
+ WHERE d.external_id = %s AND d.platform = 'control' AND d.kind = 'signal'
+   AND q.workflow_id = %s AND q.step_key = %s AND q.operation = %s AND q.generation = %s
+   AND d.received_at >= q.first_sent_at
+ ORDER BY d.id
+"""

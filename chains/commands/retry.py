@@ -91,10 +91,11 @@ def checked_input(name: str, given: Json) -> Any:
     """The corrected input of the action `name`, with whole numbers such as 2.0 as integers.
 
     Raise InvalidInput, with the place of each fault, if the input is wrong. Raise Conflict if the
-    action is not a platform's: its input cannot be corrected.
+    action is not a platform's, or asks people: its input cannot be corrected. Otherwise the owner
+    would name those who judge what others have rejected.
     """
     action = tasks.actions().get(name)
-    if action is None:
+    if action is None or action.asks_people:
         raise Conflict(f"the input of {name} cannot be corrected", code="no_input")
     whole = whole_numbers(given)
     try:

@@ -13,9 +13,9 @@ from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, Forbidden, NotFound
-from app.keys import signal_id, signal_of
+from app.keys import name_of, signal_id, signal_of
 from app.payload import clean, dumps
-from app.platform import Json
+from app.platform import ASK, Json
 from app.protocol.claims import republish_seconds
 from chains import registry
 from chains.admission import publish
@@ -51,11 +51,13 @@ class _WaitingApproval:
     """An approval that waits.
 
     `by` contains the e-mail addresses of the people who may give the signal now, those of groups
-    included. If it is None, only the workflow's owner may.
+    included. If it is None, only the workflow's owner may. `is_busy`: it has waited, and is being
+    tried again because it was woken.
     """
 
     key: str
     by: frozenset[str] | None
+    is_busy: bool = False
 
 
 def give_signal(
@@ -78,14 +80,6 @@ def give_signal(
     except NotFound:
         refuse_archived(caller, workflow_id)
         raise
-    nodes = _approvals(subject)
-    waiting = _waiting(workflow_id, subject.user_id)
-    _refuse_outsiders(caller, subject, nodes, waiting)
-    # An action may ask people too. The name of its signal is known only while it waits.
-    known = {_name(node) for node in nodes} | {*waiting}
-    if signal.name not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise NotFound(f"the workflow has no signal {signal.name!r}; there are: {names}")
     delivery_id = f"{workflow_id}:{request_id or uuid7()}"
     payload = {
         "approved": signal.approved,
@@ -95,8 +89,23 @@ def give_signal(
     }
     if groups := groups_of(subject.user_id, caller.email):
         payload["groups"] = groups
-    if request_id is not None and _was_given(delivery_id, signal.name, payload):
+    given = None if request_id is None else _given(delivery_id)
+    # Whoever has given it is not asked any more, and may repeat the request all the same.
+    if given is not None and _is_same(given, signal.name, payload):
         return Done(workflow_id, "replayed")
+    nodes = _approvals(subject)
+    waiting = _waiting(workflow_id, subject.user_id)
+    _refuse_outsiders(caller, subject, nodes, waiting)
+    # An action may ask people too. The name of its signal is known only after it has asked.
+    known = {_name(node) for node in nodes} | {*waiting}
+    if signal.name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise NotFound(f"the workflow has no signal {signal.name!r}; there are: {names}")
+    if given is not None:
+        raise Conflict(
+            "this Idempotency-Key was used with another body; use a new key for a new request",
+            code="idempotency_key_reused",
+        )
     if subject.status != "running":
         raise _ended(workflow_id)
     key = _chosen(caller, subject, signal, nodes, waiting)
@@ -127,19 +136,23 @@ def _name(node: Approval) -> str:
 
 
 def _waiting(workflow_id: UUID, owner: UUID) -> dict[str, list[_WaitingApproval]]:
-    """The approvals that wait now, by the name of the signal that each waits for."""
+    """What waits for people now, by the name of the signal that each waits for: approvals, and
+    actions that have asked, also while these are tried again."""
     rows = db.patiently(
         lambda: db.rows(
-            "SELECT key, signal, approvers_v1(%s, asked) AS asked, asked IS NULL AS is_owners"
-            " FROM steps WHERE workflow_id = %s"
-            " AND signal IS NOT NULL AND status = 'waiting' ORDER BY position, key",
-            (owner, workflow_id),
+            "SELECT key, signal, approvers_v1(%s, asked) AS asked, asked IS NULL AS is_owners,"
+            " status <> 'waiting' AS is_busy FROM steps s WHERE workflow_id = %s"
+            " AND signal IS NOT NULL AND (status = 'waiting' OR status IN ('pending', 'running')"
+            " AND EXISTS (SELECT FROM intents WHERE workflow_id = s.workflow_id"
+            " AND step_key = s.key AND generation = s.generation AND operation = %s))"
+            " ORDER BY position, key",
+            (owner, workflow_id, ASK),
         ),
     )
     found: dict[str, list[_WaitingApproval]] = {}
     for row in rows:
         people = None if row["is_owners"] else _people(row["asked"])
-        asked = _WaitingApproval(row["key"], people)
+        asked = _WaitingApproval(row["key"], people, row["is_busy"])
         found.setdefault(row["signal"], []).append(asked)
     return found
 
@@ -186,7 +199,12 @@ def _chosen(
     Raise Forbidden if the approval names only other people, and Conflict if `signal.step` does not
     wait for the signal.
     """
-    asked = waiting.get(signal.name, [])
+    found = waiting.get(signal.name, [])
+    asked = [each for each in found if not each.is_busy]
+    is_of_action = all(_name(node) != signal.name for node in nodes)
+    if not asked and is_of_action:
+        _refuse_for_action(caller, subject, signal, found)
+        return None
     if signal.step is not None:
         asked = [each for each in asked if each.key == signal.step]
         if not asked:
@@ -200,6 +218,26 @@ def _chosen(
         raise Forbidden(f"only other people may give {signal.name!r}", code="not_asked")
     _refuse_early(caller, subject, signal.name, nodes)
     return None
+
+
+def _refuse_for_action(
+    caller: Caller, subject: Subject, signal: Signal, busy: list[_WaitingApproval]
+) -> None:
+    """Check that a signal may be stored for the action that has asked for it and was woken.
+
+    The action takes it when it waits again. Raise Forbidden if other people are asked, and Conflict
+    if another step may take the signal: one of the same name, or of another item or turn.
+    """
+    steps = registry.plan(subject.type, subject.version).steps
+    of_name = [key for key in steps if name_of(key) == signal.name]
+    if len(of_name) != 1 or [each.key for each in busy] != of_name:
+        raise Conflict(f"no step waits for {signal.name!r} now; try again", code="not_waiting")
+    if signal.step not in (None, busy[0].key):
+        raise Conflict(
+            f"step {signal.step!r} does not wait for {signal.name!r}", code="not_waiting"
+        )
+    if not _may_give(caller, subject, busy[0].by):
+        raise Forbidden(f"only other people may give {signal.name!r}", code="not_asked")
 
 
 def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Approval]) -> None:
@@ -239,24 +277,21 @@ def _refuse_second(
         raise Conflict("you have decided already; others are needed too", code="already_decided")
 
 
-def _was_given(delivery_id: str, name: str, payload: Json) -> bool:
-    row = db.patiently(
+def _given(delivery_id: str) -> Json | None:
+    """The signal {payload, external_id} that an earlier request with this key has stored."""
+    return db.patiently(
         lambda: db.row(
             "SELECT payload, external_id FROM webhook_deliveries"
             " WHERE platform = 'control' AND delivery_id = %s",
             (delivery_id,),
         ),
     )
-    if row is None:
-        return False
+
+
+def _is_same(stored: Json, name: str, payload: Json) -> bool:
     # The sender may belong to other groups now.
     given = {**json.loads(dumps(payload)), "groups": None}, name
-    if ({**row["payload"], "groups": None}, signal_of(row["external_id"])) != given:
-        raise Conflict(
-            "this Idempotency-Key was used with another body; use a new key for a new request",
-            code="idempotency_key_reused",
-        )
-    return True
+    return ({**stored["payload"], "groups": None}, signal_of(stored["external_id"])) == given
 
 
 def _record(

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from app import db, sightings
-from app.errors import Forbidden
+from app.errors import Conflict, Forbidden, NotFound
 from app.identity import keys
 from app.platform import Json
 from app.queries import human_tasks, workflow_detail
 from app.settings import Settings
 from chains.commands.command import Caller
+from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
 from tasks.stripe.client import api
 from tests.contract.stripe.cases import AUTHORIZE
@@ -115,6 +116,85 @@ def test_only_those_who_are_asked_decide(kernel: Kernel, vendors: Vendors) -> No
         decide(kernel, workflow, approved=True)
     decide(kernel, workflow, approved=True, email="eve@example.com")
     assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def reviews(kernel: Kernel, *asked: dict[str, Any]) -> UUID:
+    """A payment that is held and reviewed once for each of the inputs."""
+    of_payment = {"payment_intent": {"$": "steps.hold.output.payment_intent"}}
+    steps = [{"step": "hold", "action": "stripe.authorize", "with": {"$": "input"}}]
+    for number, given in enumerate(asked):
+        step = {"step": f"review{number}", "action": "stripe.review"}
+        steps.append(step | {"with": of_payment | {"hold": "always"} | given})
+    workflow = kernel.start(kernel.register({"sequence": steps}), AUTHORIZE)
+    drive()
+    return workflow
+
+
+def test_a_decision_counts_for_one_review_only(kernel: Kernel, vendors: Vendors) -> None:
+    workflow = reviews(kernel, {}, {"by": ["ada@example.com"]}, {})
+    for number in range(3):
+        waiting = [key for key, status in statuses(workflow).items() if status == "waiting"]
+        assert waiting == [f"review{number}"]
+        ada = Caller(kernel.user_id, "ada@example.com")
+        for _ in range(2):
+            # The second is a repetition of the same request.
+            give_signal(ada, workflow, Signal(waiting[0], True), request_id=waiting[0])
+        drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_decision_is_kept_while_the_review_is_tried_again(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    workflow = reviews(kernel, {"by": ["eve@example.com"]})
+    vendors.fault("stripe", "payment_intents.retrieve", "status", status=503, count=1)
+    db.row("UPDATE steps SET status = 'pending', wake_at = NULL WHERE key = 'review0'", ())
+    with pytest.raises(Forbidden):
+        give_signal(Caller(kernel.user_id, "ada@example.com"), workflow, Signal("review0", True))
+    with pytest.raises(NotFound):
+        give_signal(Caller(uuid4(), "mallory@example.com"), workflow, Signal("review0", True))
+    eve = Caller(uuid4(), "eve@example.com")
+    assert give_signal(eve, workflow, Signal("review0", True)).result == "stored"
+    for _ in range(3):
+        drive()
+        pass_time("2 minutes")
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def test_a_decision_that_an_approval_left_over_does_not_decide_for_the_owner(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    of_payment = {"payment_intent": {"$": "steps.hold.output.payment_intent"}, "hold": "always"}
+    steps: list[Json] = [
+        {"step": "hold", "action": "stripe.authorize", "with": {"$": "input"}},
+        {"step": "review", "action": "stripe.review", "with": of_payment},
+        {"approval": "second", "signal": "review", "by": ["eve@example.com"]},
+    ]
+    workflow = kernel.start(kernel.register({"sequence": steps}), AUTHORIZE)
+    eve = Caller(uuid4(), "eve@example.com")
+    give_signal(eve, workflow, Signal("review", True))
+    drive()
+    assert statuses(workflow)["review"] == "waiting"
+
+
+def test_the_owner_cannot_name_others_after_a_rejection(kernel: Kernel, vendors: Vendors) -> None:
+    of_payment = {"payment_intent": {"$": "steps.hold.output.payment_intent"}, "hold": "always"}
+    steps: list[Json] = [
+        {"step": "hold", "action": "stripe.authorize", "with": {"$": "input"}},
+        {"step": "review", "action": "stripe.review",
+         "with": of_payment | {"by": ["eve@example.com"]}},
+    ]  # fmt: skip
+    name = kernel.register({"sequence": steps}, on_failure="hold")
+    workflow = kernel.start(name, AUTHORIZE)
+    drive()
+    decide(kernel, workflow, approved=False, email="eve@example.com")
+    assert kernel.step(workflow, "review")["error_code"] == "rejected"
+    ada = Caller(kernel.user_id, "ada@example.com")
+    changes: list[Json] = [{"by": ["ada@example.com"]}, {"hold": "when_risky"}]
+    for change in changes:
+        with pytest.raises(Conflict) as refused:
+            retry(ada, workflow, step="review", input=change, reason="I know better")
+        assert refused.value.code == "no_input"
 
 
 def test_the_payment_is_released_before_its_hold_ends(kernel: Kernel, vendors: Vendors) -> None:

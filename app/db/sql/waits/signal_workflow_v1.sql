@@ -25,11 +25,11 @@ BEGIN
   IF made IS NULL THEN RETURN QUERY SELECT 'duplicate', NULL, false; RETURN; END IF;
   PERFORM append_event_v1(p_workflow, 'SignalReceived', NULL, jsonb_build_object(
     'name', p_name, 'payload', payload_hash(p_payload)));
-  SELECT key, external_id INTO s FROM steps
+  SELECT key INTO s FROM steps
    WHERE workflow_id = p_workflow AND status = 'waiting'
      AND signal = p_name AND (p_step IS NULL OR key = p_step)
    ORDER BY position, key LIMIT 1;
   IF NOT FOUND THEN RETURN QUERY SELECT 'stored', NULL, false; RETURN; END IF;
-  PERFORM take_signal_v1(p_workflow, s.key, made, s.external_id, p_republish);
+  PERFORM take_signal_v1(p_workflow, s.key, made, p_early || ':' || s.key, p_republish);
   RETURN QUERY SELECT 'woken', s.key, w.paused_at IS NOT NULL;
 END $$;

@@ -57,6 +57,6 @@ BEGIN
     PERFORM wake_by_v1(p_workflow, least(p_until, s.remind_at));
     RETURN 'recorded';
   END IF;
-  PERFORM take_signal_v1(p_workflow, p_key, early, p_external_id, p_republish);
+  PERFORM take_signal_v1(p_workflow, p_key, early, p_early || ':' || p_key, p_republish);
   RETURN CASE WHEN w.paused_at IS NULL THEN 'woken' ELSE 'recorded' END;
 END $$;
