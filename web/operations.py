@@ -21,6 +21,7 @@ from redis.retry import Retry
 from app import db, queries, telemetry
 from app.broker import presence
 from app.queries import money, webhooks
+from app.queries.refusing import refused_steps
 from app.settings import Settings
 from chains.dispatch import queue_lengths
 from chains.schedules.zones import tzdata_version
@@ -127,6 +128,12 @@ _GAUGES = (
         "Whether the platform answered its last probe.",
         "platform",
         queries.platform_health,
+    ),
+    Gauge(
+        "playalter_platform_refusing",
+        "Steps held because the platform refuses our credential or account; a person must act.",
+        "platform",
+        refused_steps,
     ),
     Gauge(
         "playalter_circuits_open",

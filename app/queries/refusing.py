@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from app.db import begin_read
 from app.platform import Json
+from app.queries.gauges import MOST_COUNTED
 
 _MOST_ERRORS = 5
 _MOST_READ = 100
@@ -51,4 +52,27 @@ SELECT queue_of_v1(s.action) AS platform, s.error_code AS reason,
    AND w.status IN ('running', 'compensating') AND w.paused_at IS NULL
    AND s.error_code = ANY (cast(:codes AS text[])) AND (:all OR w.user_id = :user)
  GROUP BY 1, 2 ORDER BY since, platform
+"""
+
+
+def refused_steps() -> dict[str, int]:
+    """The number of steps that each platform's refusal holds, over all users; 0 for a platform that
+    refuses nothing. If there are more than `MOST_COUNTED` in all, only so many are counted."""
+    given = {"codes": [*TO_DO], "most": MOST_COUNTED}
+    with begin_read() as connection:
+        rows = connection.execute(text(_REFUSED), given).all()
+    return {row.platform: row.number for row in rows}
+
+
+_REFUSED = """
+WITH held AS (
+  SELECT queue_of_v1(s.action) AS platform
+    FROM steps s JOIN workflows w ON w.id = s.workflow_id
+   WHERE s.held_since IS NOT NULL AND s.status IN ('pending', 'running')
+     AND w.status IN ('running', 'compensating') AND w.paused_at IS NULL
+     AND s.error_code = ANY (cast(:codes AS text[]))
+   LIMIT :most)
+SELECT platform, count(held.platform) AS number
+  FROM (SELECT platform FROM platform_health UNION SELECT platform FROM held) AS known
+  LEFT JOIN held USING (platform) GROUP BY platform
 """

@@ -17,7 +17,7 @@ from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer
 from app.protocol import claims
 from app.protocol.claims import Claim
 from app.queries import human_tasks
-from app.queries.refusing import TO_DO, refusing_platforms
+from app.queries.refusing import TO_DO, refused_steps, refusing_platforms
 from chains.actions import actions
 from chains.commands.command import Caller
 from chains.commands.pause import pause, resume
@@ -205,9 +205,11 @@ def test_a_paused_workflow_keeps_no_refusal_alive(kernel: Kernel, ada: Caller) -
     attempt(workflow, key, Account("account_restricted").action())
     pause(ada, workflow)
     assert refusing_platforms(kernel.user_id) == []
+    assert refused_steps() == {"control": 0}
     db.row("SELECT record_probe_v1('control', NULL, 5)", ())
     assert [state["is_ok"] for state in queries.platform_states()] == [True]
     resume(ada, workflow)
+    assert refused_steps() == {"control": 1}
     assert [each["workflows"] for each in refusing_platforms(kernel.user_id)] == [1]
 
 
