@@ -118,11 +118,15 @@ def decisions(workflow_id: UUID, step_key: str, generation: int, own: str) -> li
     """
     given = (own, workflow_id, step_key, ASK, generation)
     rows = db.patiently(lambda: db.rows(_DECISIONS, given))
-    return [row["payload"] | {"is_owner": row["is_owner"]} for row in rows]
+    return [row["payload"] | {"is_owner": _is_by(row["payload"], row["owner"])} for row in rows]
+
+
+def _is_by(decision: Json, owner: str) -> bool:
+    return str(decision.get("by")).lower() == owner.lower()
 
 
 _DECISIONS = """
-SELECT d.payload, lower(d.payload ->> 'by') = lower(u.email) AS is_owner
+SELECT d.payload, u.email AS owner
   FROM webhook_deliveries d, intents q
   JOIN workflows w ON w.id = q.workflow_id JOIN users u ON u.id = w.user_id
  WHERE d.external_id = %s AND d.platform = 'control' AND d.kind = 'signal'
