@@ -101,14 +101,18 @@ def tally(
 
 
 def forget(hashes: Sequence[bytes]) -> int:
-    """Delete the payments with one of these hashes, of all organisations; how many."""
+    """Delete the payments with one of these hashes, and those that share a card, an e-mail address
+    or a postal address with one of them, of all organisations; how many."""
     row = db.row(_FORGET, {"hashes": [*hashes]})
     return int(row["number"]) if row else 0
 
 
 _FORGET = """
-WITH gone AS (DELETE FROM payment_sightings
-  WHERE card = ANY (%(hashes)s) OR email = ANY (%(hashes)s) OR address = ANY (%(hashes)s)
+WITH own AS (SELECT card, email, address FROM payment_sightings
+  WHERE card = ANY (%(hashes)s) OR email = ANY (%(hashes)s) OR address = ANY (%(hashes)s)),
+gone AS (DELETE FROM payment_sightings
+  WHERE card IN (SELECT card FROM own) OR email IN (SELECT email FROM own)
+     OR address IN (SELECT address FROM own)
   RETURNING 1)
 SELECT count(*) AS number FROM gone
 """

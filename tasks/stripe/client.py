@@ -27,6 +27,13 @@ MOST_REFUNDS = _PAGE
 _MAX_PAGES = 30
 
 
+class Declined(Permanent):
+    """A payment was declined. `intent` is its PaymentIntent as Stripe has answered with it, if it
+    has; the id alone is in `detail`, which is stored."""
+
+    intent: Json | None = None
+
+
 class StripeApi:
     """The calls to Stripe that the actions make. Stripe keeps an idempotency `key` for 24 h."""
 
@@ -297,13 +304,16 @@ def _outcome(err: "stripe.StripeError", *, repeatable: bool) -> Outcome:
     )
 
 
-def _declined(err: Any, message: str) -> Permanent:
+def _declined(err: Any, message: str) -> Declined:
     body = err.json_body if isinstance(err.json_body, dict) else {}
     told = {
         "payment_intent": _code_at(body, "error", "payment_intent", "id"),
         "decline_code": _code_at(body, "error", "decline_code"),
     }
-    return Permanent(message, code=http.code_of(err.code) or "card_declined", detail=told)
+    declined = Declined(message, code=http.code_of(err.code) or "card_declined", detail=told)
+    if told["payment_intent"] is not None:
+        declined.intent = body["error"]["payment_intent"]
+    return declined
 
 
 def _code_at(value: Any, *path: str) -> str | None:

@@ -34,6 +34,8 @@ class StripeSettings(PlatformSettings):
     index_key: StrongSecret | None = None
     """The key of the hashes by which payments of one card, e-mail or address are counted. Without
     it, none are counted."""
+    index_key_old: StrongSecret | None = None
+    """The key before the present one. It counts nothing, and finds what is to be deleted."""
     review_rules: Annotated[str, AfterValidator(_rules)] = rules.DEFAULT
     """The rules of `stripe.review` (tasks/stripe/fraud/rules.py)."""
     review_risk: Literal["elevated", "highest", "never"] = "elevated"

@@ -28,6 +28,7 @@ from tasks.stripe.settings import StripeSettings
 _APPROVED = "approved"
 _RISKS = ("normal", "elevated", "highest")
 _STRIPE = "a person at Stripe"
+_AT_A_TERMINAL = ("card_present", "interac_present")
 
 
 class ReviewInput(ActionInput):
@@ -111,7 +112,7 @@ def _judged(call: Call, stripe: StripeApi, request: Json) -> Json:
     if request["hold"] == "always":
         own.append("every payment of this workflow is reviewed")
     now = call.now()
-    until = _held_until(intent) - timedelta(seconds=request["margin_seconds"])
+    until = held_until(intent) - timedelta(seconds=request["margin_seconds"])
     if request["within_seconds"] is not None:
         until = min(until, now + timedelta(seconds=request["within_seconds"]))
     money = {"amount": intent["amount_capturable"], "currency": intent["currency"]}
@@ -152,11 +153,14 @@ def _own_reasons(call: Call, intent: Json) -> list[str]:
     return broken(rules, tallies, intent["amount"], intent["currency"])
 
 
-def _held_until(intent: Json) -> datetime:
-    card = intent["latest_charge"]["payment_method_details"].get("card") or {}
-    before = card.get("capture_before")
-    # Stripe names the end of each card's hold. Other methods that are held live for a week or more.
-    return datetime.fromtimestamp(before or intent["created"] + 7 * 86400, UTC)
+def held_until(intent: Json) -> datetime:
+    """When the hold ends. Stripe names it for cards; a hold at a terminal lives for two days, those
+    of other methods for a week or more."""
+    details: Json = (intent.get("latest_charge") or {}).get("payment_method_details") or {}
+    kind = str(details.get("type"))
+    before = (details.get(kind) or {}).get("capture_before")
+    days = 2 if kind in _AT_A_TERMINAL else 7
+    return datetime.fromtimestamp(before or intent["created"] + days * 86400, UTC)
 
 
 def _decision_at_stripe(stripe: StripeApi, payment_intent: str, asked: Json) -> Json | None:

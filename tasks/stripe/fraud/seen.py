@@ -4,10 +4,11 @@ Outage mode: open. If Stripe or PostgreSQL does not answer here, the payment goe
 notes it again.
 """
 
+import psycopg2
 import structlog
 from pydantic import SecretStr
 
-from app import sightings
+from app import db, sightings
 from app.engine.call import Call
 from app.errors import Outcome, Unavailable
 from app.platform import Json
@@ -19,6 +20,7 @@ from tasks.stripe.settings import StripeSettings
 
 log = structlog.get_logger()
 
+_UNREADABLE = (KeyError, TypeError, AttributeError, ValueError, psycopg2.Error)
 _PARTS = ("line1", "line2", "postal_code", "city", "state", "country")
 
 
@@ -28,14 +30,19 @@ def is_counting() -> bool:
     return settings.index_key is not None and bool(counted(parsed(settings.review_rules)))
 
 
-def note_soon(call: Call, payment_intent: str | None) -> None:
-    """Note a payment that a step has tried to authorize, whether or not it was declined."""
+def note_soon(call: Call, payment_intent: str | None, intent: Json | None = None) -> None:
+    """Note a payment that a step has tried to authorize, whether or not it was declined.
+
+    `intent` is the PaymentIntent as Stripe has just answered with it. Only without it Stripe is
+    asked: when cards are tried out, reads soon reach a limit.
+    """
     if payment_intent is None or not is_counting():
         return
     try:
-        note(call, api().retrieve_payment_intent(payment_intent))
-    except (Outcome, Unavailable) as err:
-        log.warning("fraud.not_noted", payment_intent=payment_intent, error=err.message)
+        note(call, intent or api().retrieve_payment_intent(payment_intent))
+    except (Outcome, Unavailable, *db.UNABLE, *_UNREADABLE) as err:
+        # The payment was made, whatever the answer looks like.
+        log.warning("fraud.not_noted", payment_intent=payment_intent, exc_info=err)
 
 
 def note(call: Call, intent: Json) -> None:
@@ -47,20 +54,29 @@ def note(call: Call, intent: Json) -> None:
 
 
 def forget_payer(email: str) -> int:
-    """Delete what is stored of the payments with an e-mail address; how many they were.
+    """Delete what is stored of the payments with an e-mail address, and of those with a card or a
+    postal address of these; how many they were.
 
     Raises NotConfigured without the key: then none can be found, nor by anybody else.
     """
-    key = needed(StripeSettings.current().index_key or SecretStr(""), "STRIPE_INDEX_KEY")
-    hashed = sightings.hashed(key.encode(), "email", email)
-    return 0 if hashed is None else sightings.forget([hashed])
+    settings = StripeSettings.current()
+    keys = [needed(settings.index_key or SecretStr(""), "STRIPE_INDEX_KEY")]
+    if settings.index_key_old is not None:
+        keys.append(settings.index_key_old.get_secret_value())
+    hashes = [sightings.hashed(key.encode(), "email", email) for key in keys]
+    return sightings.forget([each for each in hashes if each is not None])
 
 
 def sighting(key: str, intent: Json) -> Sighting:
-    """A PaymentIntent as it is counted."""
-    charge = intent.get("latest_charge") or {}
-    billing, shipping = charge.get("billing_details") or {}, charge.get("shipping") or {}
-    card = ((charge.get("payment_method_details") or {}).get("card") or {}).get("fingerprint")
+    """A PaymentIntent as it is counted: with its latest charge, or, if it was declined, with the
+    payment method that its error names."""
+    charge, failure = intent.get("latest_charge"), intent.get("last_payment_error") or {}
+    method = failure.get("payment_method") or {}
+    charge = charge if isinstance(charge, dict) else {}
+    billing = charge.get("billing_details") or method.get("billing_details") or {}
+    shipping = charge.get("shipping") or intent.get("shipping") or {}
+    details = charge.get("payment_method_details") or method
+    card = (details.get("card") or {}).get("fingerprint")
     email = intent.get("receipt_email") or charge.get("receipt_email") or billing.get("email")
     address = _line(shipping.get("address")) or _line(billing.get("address"))
     secret = key.encode()

@@ -26,7 +26,7 @@ from app.platform import (
     action,
 )
 from tasks.stripe import authentication, booking, books
-from tasks.stripe.client import StripeApi, api
+from tasks.stripe.client import Declined, StripeApi, api
 from tasks.stripe.customers.calls import CUSTOMER, own_customer
 from tasks.stripe.fraud import seen
 from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
@@ -51,7 +51,7 @@ class AuthorizeInput(ActionInput):
     """
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
-    payment_method: str = Field(min_length=1, max_length=255)
+    payment_method: str = Field(pattern=r"^\w+$", max_length=255)
     amount: int = Field(ge=1, le=MOST_AMOUNT)
     currency: str = Field(pattern=r"^[A-Za-z]{3}$")
     description: str | None = Field(default=None, max_length=1000)
@@ -88,26 +88,33 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
     the customer belongs to another organisation.
     """
     stripe = api()
+    answered: list[Json] = []
+
+    def summary(intent: Json) -> Json:
+        answered[:] = [intent]
+        return _summary(intent)
+
     try:
         held = call.once(
             "payment_intents.create",
             _authorization(call, given),
-            lambda request, key: _create(call, stripe, request, key),
+            lambda request, key: summary(_create(call, stripe, request, key)),
             is_last=True,
         )
     except Permanent as declined:
         # Who tries out cards is declined again and again.
-        seen.note_soon(call, declined.detail.get("payment_intent"))
+        told = declined.intent if isinstance(declined, Declined) else None
+        seen.note_soon(call, declined.detail.get("payment_intent"), told)
         raise
     known = held["payment_intent"]
     unfinished = ("processing", "requires_action") if given.session == "on" else ("processing",)
     if held["status"] in unfinished:
         held = call.state_of(
-            known, lambda: _summary(stripe.retrieve_payment_intent(known)), POLL_SECONDS
+            known, lambda: summary(stripe.retrieve_payment_intent(known)), POLL_SECONDS
         )
     if held["status"] in unfinished:
         raise Suspend(known, poll_seconds=POLL_SECONDS)
-    seen.note_soon(call, known)
+    seen.note_soon(call, known, answered[0] if answered else None)
     if held["status"] != "requires_capture":
         raise _refused(held)
     booking.hold(call, held)
@@ -214,7 +221,7 @@ def _authorization(call: Call, given: AuthorizeInput) -> Json:
 def _create(call: Call, stripe: StripeApi, request: Json, key: str) -> Json:
     if "customer" in request:
         own_customer(call, request["customer"])
-    return _summary(stripe.create_payment_intent(request, key))
+    return stripe.create_payment_intent(request, key)
 
 
 def _summary(intent: Json) -> Json:

@@ -8,15 +8,21 @@ from uuid import UUID, uuid4
 import pytest
 
 from app import db, sightings
+from app.engine.call import Call
 from app.errors import Conflict, Forbidden, NotFound
 from app.identity import keys
 from app.platform import Json
+from app.protocol import claims
+from app.protocol.claims import Claim
 from app.queries import human_tasks, workflow_detail
 from app.settings import Settings
+from chains.actions import actions
 from chains.commands.command import Caller
 from chains.commands.retry import retry
 from chains.commands.signal import Signal, give_signal
 from tasks.stripe.client import api
+from tasks.stripe.fraud import seen
+from tasks.stripe.fraud.review import held_until
 from tests.contract.stripe.cases import AUTHORIZE
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel, kernel_of_ada
@@ -210,6 +216,21 @@ def test_the_payment_is_released_before_its_hold_ends(kernel: Kernel, vendors: V
     assert vendors.count("cancellations") == 1
 
 
+@pytest.mark.parametrize(
+    ("details", "seconds"),
+    [
+        ({"type": "card", "card": {"capture_before": 1000}}, 1000),
+        ({"type": "card_present", "card_present": {"capture_before": 2000}}, 2000),
+        ({"type": "card_present", "card_present": {}}, 2 * 86400),
+        ({"type": "link", "link": {}}, 7 * 86400),
+        (None, 7 * 86400),
+    ],
+)
+def test_the_hold_of_each_payment_method_has_its_end(details: Json | None, seconds: int) -> None:
+    intent = {"created": 0, "latest_charge": {"payment_method_details": details}}
+    assert held_until(intent).timestamp() == seconds
+
+
 def test_a_review_that_stripe_closes_is_decided_there(
     kernel: Kernel, vendors: Vendors, front: str
 ) -> None:
@@ -277,6 +298,40 @@ def test_declined_payments_count_too(kernel: Kernel, vendors: Vendors) -> None:
     assert (row["n"], row["cards"]) == (2, 1)
 
 
+def test_payments_are_counted_while_stripe_answers_no_reads(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    vendors.fault("stripe", "payment_intents.retrieve", "status", status=429, count=-1)
+    step = {"step": "hold", "action": "stripe.authorize", "with": {"$": "input"}}
+    name = kernel.register(step)
+    for method in ("pm_card_visa", "pm_card_chargeDeclined"):
+        workflow = kernel.start(name, AUTHORIZE | {"payment_method": method})
+        drive(1)
+        assert kernel.step(workflow, "hold")["status"] in ("succeeded", "failed")
+    rows = db.rows("SELECT card, email FROM payment_sightings", ())
+    assert len({bytes(row["card"]) for row in rows}) == 2
+    assert len({bytes(row["email"]) for row in rows}) == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"amount": "much"},
+        {"currency": None},
+        {"latest_charge": {"billing_details": "none"}},
+        {"latest_charge": {"payment_method_details": {"card": "visa"}}},
+        {"receipt_email": 7},
+    ],
+)
+def test_an_answer_of_another_shape_fails_no_payment(kernel: Kernel, odd: Json) -> None:
+    workflow = kernel.start(definition(kernel), AUTHORIZE)
+    claimed = claims.claim_step(workflow, "hold", 60.0)
+    assert isinstance(claimed, Claim)
+    intent = {"id": "pi_odd", "amount": 100, "currency": "eur", "latest_charge": None} | odd
+    seen.note_soon(Call(claimed, actions()["stripe.authorize"]), "pi_odd", intent)
+    assert db.rows("SELECT 1 FROM payment_sightings", ()) == []
+
+
 def test_amounts_are_counted_in_their_currency(kernel: Kernel, vendors: Vendors) -> None:
     name = definition(kernel)
     first = paying(kernel, name, amount=45000, payment_method="pm_card_visa")
@@ -301,6 +356,26 @@ def test_no_address_is_stored_and_a_person_can_be_forgotten(
     assert hashed == bytes(row["email"])
     assert sightings.forget([hashed or b""]) == 1
     assert db.rows("SELECT 1 FROM payment_sightings", ()) == []
+
+
+def test_all_traces_of_a_person_are_forgotten_also_those_of_an_old_key(
+    kernel: Kernel,
+    vendors: Vendors,
+    configure: Callable[..., Settings],
+    fresh_database: str,
+    valkey_url: str,
+) -> None:
+    name = definition(kernel)
+    paying(kernel, name, customer_email="ada.lovelace@example.com")
+    paying(kernel, name, customer_email="countess@example.com")
+    other = {"payment_method": "pm_card_mastercard", "customer_email": "eve@example.com"}
+    paying(kernel, name, **other)
+    stores = {"DATABASE_URL": fresh_database, "REDIS_URL": valkey_url}
+    configure(**stores, STRIPE_INDEX_KEY="another key for the hashes", STRIPE_INDEX_KEY_OLD=KEY)
+    # The second payment has the card of the first.
+    assert seen.forget_payer("Ada.Lovelace@example.com") == 2
+    (left,) = db.rows("SELECT email FROM payment_sightings", ())
+    assert bytes(left["email"]) == sightings.hashed(KEY.encode(), "email", "eve@example.com")
 
 
 def test_a_payment_that_another_workflow_made_is_not_shown(
