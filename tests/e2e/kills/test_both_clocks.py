@@ -96,7 +96,8 @@ def test_both_clocks_move_together_and_what_is_due_happens_in_order(stack: Stack
     assert timedelta(hours=12) <= last - first <= timedelta(hours=13.2)
     renewals = stack.rows(
         "SELECT occurred_at - min(occurred_at) OVER () AS after FROM ledger_entries"
-        " WHERE kind = 'capture' ORDER BY 1 DESC LIMIT 1"
+        " WHERE kind = 'capture' AND occurred_at >= %s ORDER BY 1 DESC LIMIT 1",
+        before["playalter"]["now"],
     )
     assert timedelta(hours=23) <= renewals[0]["after"] <= timedelta(hours=26)
     assert stack.rows("SELECT FROM ledger_days WHERE completed_at IS NOT NULL")
