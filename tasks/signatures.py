@@ -13,6 +13,7 @@ from pydantic import AfterValidator, SecretStr
 from standardwebhooks import Webhook
 
 from app.errors import SignatureInvalid
+from app.outbound.replies import bounded
 from app.platform import Json
 
 TOLERANCE = timedelta(seconds=300)
@@ -93,11 +94,12 @@ def matches(expected: str, given: str) -> bool:
 
 
 def json_object(body: bytes) -> Json:
-    """The body as a JSON object; raise SignatureInvalid if it is anything else."""
+    """The body as a JSON object; raise SignatureInvalid if it is anything else, or nested so deeply
+    that it could not be stored."""
     try:
-        parsed = json.loads(body, parse_constant=_no_constant)
+        parsed = bounded(json.loads(body, parse_constant=_no_constant))
     except (ValueError, RecursionError) as err:
-        raise SignatureInvalid("the body is not JSON") from err
+        raise SignatureInvalid("the body is not JSON, or is nested too deeply") from err
     if not isinstance(parsed, dict):
         raise SignatureInvalid("the body is not a JSON object")
     return parsed

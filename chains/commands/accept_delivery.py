@@ -9,7 +9,7 @@ from psycopg2 import DataError
 import tasks
 from app import db, ledger
 from app.archive.restoring import restore
-from app.errors import Unavailable
+from app.errors import SignatureInvalid, Unavailable
 from app.keys import workflow_of
 from app.money.facts import UNREADABLE, Fact
 from app.platform import Delivery, FailedUndo, Json
@@ -19,13 +19,18 @@ from chains.actions import actions
 
 log = structlog.get_logger()
 
+LONGEST_NAME = 1000
+"""The most bytes of a webhook's id, of the id that it is about, and of its kind. They are indexed,
+and PostgreSQL takes no more than some 2,700 bytes there."""
+
 
 def accept_delivery(platform: str, delivery: Delivery) -> bool:
     """Store the webhook, wake the step that waits for it, and book what it says about money.
 
     Return False if the same webhook was already stored. Raise Unavailable if the platform must send
-    it again.
+    it again, and SignatureInvalid if its ids cannot be those of the platform.
     """
+    _require_names(delivery)
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
@@ -36,6 +41,17 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
         if told.failed_undo is not None:
             _reopen(platform, told.failed_undo)
     return is_new
+
+
+def _require_names(delivery: Delivery) -> None:
+    names = {
+        "id": delivery.delivery_id,
+        "object's id": delivery.external_id or "",
+        "type": delivery.kind,
+    }
+    for name, value in names.items():
+        if len(value.encode(errors="replace")) > LONGEST_NAME:
+            raise SignatureInvalid(f"the {name} of the webhook has over {LONGEST_NAME} bytes")
 
 
 def _completed(platform: str, delivery: Delivery) -> Delivery:

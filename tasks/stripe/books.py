@@ -244,8 +244,11 @@ def event_facts(event: Json) -> list[Fact]:
     """
     if event.get("account"):
         return []
-    about = (event.get("data") or {}).get("object") or {}
-    kind = about.get("object")
+    data = event.get("data")
+    about = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(about, dict) or not isinstance(about.get("object"), str):
+        return []
+    kind = about["object"]
     if kind == "charge":
         return charge_facts(about, is_expired=event["type"] == "charge.expired")
     readers = {

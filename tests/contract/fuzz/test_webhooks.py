@@ -70,6 +70,42 @@ def test_many_mutated_webhooks_are_taken_whole_or_refused(cases: Cases, web: Fla
     fuzz_hook(cases, web, MANY)
 
 
+def nested(levels: int) -> Any:
+    """A list in a list in a list, so many times."""
+    found: Any = 1
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize("cases", PLATFORMS, indirect=True)
+def test_a_webhook_that_cannot_be_stored_is_refused(cases: Cases, web: FlaskClient) -> None:
+    now = datetime.now(UTC)
+    odd = cases.hook.body(now) | {"more": nested(400)}
+    body = json.dumps(odd).encode()
+    answer = web.post(f"/hooks/{cases.platform}", data=body, headers=cases.sign(body, now))
+    assert (answer.status_code, "nested too deeply" in answer.text) == (400, True)
+    assert db.row("SELECT FROM webhook_deliveries", ()) is None
+
+
+@pytest.mark.parametrize("name", ["id", "type", "object"])
+@pytest.mark.parametrize("cases", ["stripe"], indirect=True)
+def test_a_webhook_whose_ids_are_too_long_is_refused(
+    cases: Cases, web: FlaskClient, name: str
+) -> None:
+    now, chance = datetime.now(UTC), random.Random(SEED)
+    long = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
+    odd = cases.hook.body(now)
+    if name == "object":
+        odd["data"] = {"object": {"id": long, "object": "payment_intent"}}
+    else:
+        odd[name] = long
+    body = json.dumps(odd).encode()
+    answer = web.post("/hooks/stripe", data=body, headers=cases.sign(body, now))
+    assert (answer.status_code, "has over 1000 bytes" in answer.text) == (400, True)
+    assert db.row("SELECT FROM webhook_deliveries", ()) is None
+
+
 def fuzz_hook(cases: Cases, web: FlaskClient, count: int) -> None:
     """Send webhooks that were mutated before they were signed, and after it, in turn."""
     chance, faults, taken = random.Random(SEED), [], set()
