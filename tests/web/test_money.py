@@ -220,6 +220,36 @@ def test_the_command_shows_balances_entries_and_economics(
     assert playalter("money", "--since", "yesterday").returncode == 2
 
 
+def test_the_statement_of_a_workflow_says_why_it_earned_and_cost_what_it_did(
+    playalter: Run, start: Callable[..., UUID]
+) -> None:
+    workflow, other = start(), start()
+    pay(other, "b", 700)
+    told = playalter("money", "statement", str(workflow)).stdout.splitlines()
+    assert told[1:] == [
+        "What its customers paid",
+        "    nothing is booked",
+        "What it cost at the platforms",
+        "    nothing",
+        "  cost $0",
+    ]
+    pay(workflow, "a", 123456)
+    refund(workflow, "a", 456)
+    change("UPDATE steps SET cost = 5000 WHERE workflow_id = :id", id=workflow)
+    change("UPDATE workflows SET spent = 7000 WHERE id = :id", id=workflow)
+    told = playalter("money", "statement", str(workflow)).stdout.splitlines()
+    moved = [line.split()[-6:] for line in told if "->" in line]
+    assert ["capture", "1,234.56", "EUR", "revenue", "->", "stripe:settling"] in moved
+    assert ["refund", "4.56", "EUR", "stripe:settling", "->", "refunds"] in moved
+    assert len(moved) == 4
+    assert "  earned 1,229.70 EUR  (revenue 1,234.56 EUR, refunds 4.56 EUR, fees 0.30 EUR)" in told
+    assert [line.split() for line in told[-3:]] == [
+        ["one", "control.noop", "$0.0050"],
+        ["its", "children", "$0.0020"],
+        ["cost", "$0.0070"],
+    ]
+
+
 def test_an_export_for_a_spreadsheet_has_each_line(
     playalter: Run, start: Callable[..., UUID]
 ) -> None:

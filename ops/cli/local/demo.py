@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from ops.cli.exits import FAILED, OK
-from ops.cli.money.commands import amount
+from ops.cli.money.amounts import amount
 from ops.cli.remote.api import TERMINAL, Api, CannotReach, Refused
 from ops.cli.remote.show import Lines, dollars, headline, panel
 from ops.laptop.profile import CHECKOUT, DATA_FOLDER, Ports, Profile
@@ -151,7 +151,7 @@ class Campaign:
             "start": up,
             "page": page,
             "status": self._ask("status", workflow),
-            "money": self._ask("money --workflow", workflow),
+            "money": self._ask("money statement", workflow),
         }
         _print(self._console, again)
 
@@ -172,7 +172,7 @@ class Campaign:
                 **addresses(self._profile),
                 "API key": self._api.key,
                 "watch it": self._ask("watch", workflow),
-                "its money": self._ask("money --workflow", workflow),
+                "its money": self._ask("money statement", workflow),
             }
             _print(self._console, {"page": output.get("page"), **result, **where})
         if workflow["status"] != "succeeded":

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ import click
 
 from ops.cli.exits import UNREACHABLE, leave
 from ops.cli.local.settings import configured, stores
+from ops.cli.money.amounts import amount, parts
 from ops.cli.money.export import FORMATS
 from ops.cli.remote.control import given, json_option
 from ops.cli.remote.workflows import print_json, server
@@ -70,6 +70,22 @@ def money(ctx: click.Context, /, format: str | None, is_json: bool, **filters: A
         click.echo(f"{item['account']:<{width}}  {amount(item['amount'], item):>18}")
     if not items:
         click.echo("nothing is booked")
+
+
+@money.command("statement")
+@click.argument("workflow_id", metavar="WORKFLOW", type=click.UUID)
+def statement_of(workflow_id: UUID) -> None:
+    """Show why a workflow has earned and cost what it did: each movement, and each step's cost."""
+    from ops.cli.money.statement import statement
+
+    chosen = {"workflow_id": str(workflow_id)}
+    with server() as api:
+        workflow = api.ask("GET", f"workflows/{workflow_id}")
+        booked = list(_entries(api, chosen))
+        found = api.ask("GET", "money/economics", params=chosen | {"by": "workflow"})
+    earned = [each for item in found["items"] for each in item["money"]]
+    for line in statement(workflow, booked, earned):
+        click.echo(line)
 
 
 @money.command()
@@ -191,21 +207,7 @@ def economy(item: Json) -> Iterator[str]:
     name = item["owner"] or item["key"] or "no workflow"
     yield f"{name}  {item['workflows']} workflows, cost {dollars(item['cost_micro_usd']) or '$0'}"
     for each in item["money"]:
-        parts = [
-            f"{part.replace('_', ' ')} {amount(each[part], each)}"
-            for part in ("revenue", "refunds", "refunds_failed", "disputes", "fees")
-            if each[part]
-        ]
-        yield f"    earned {amount(each['net'], each)}  ({', '.join(parts) or 'nothing'})"
-
-
-def amount(minor: int, of: Json) -> str:
-    """An amount of minor units with its currency, for people.
-
-    >>> amount(123456, {"currency": "EUR", "decimals": 2})
-    '1,234.56 EUR'
-    """
-    return f"{Decimal(minor).scaleb(-of['decimals']):,} {of['currency']}"
+        yield f"    earned {amount(each['net'], each)}  ({parts(each) or 'nothing'})"
 
 
 def _side(found: Json | None) -> str:
