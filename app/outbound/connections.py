@@ -238,7 +238,9 @@ def _response_class(hooks: Hooks, last: _Last) -> type[HTTPResponse]:
         def begin(self) -> None:
             """Read the head. A connection that the request ends is not used for another one, though
             the answer does not say that it ends: the other end may be about to close it."""
+            reader: Any = self.fp
             super().begin()
+            reader.is_in_head = False
             self.will_close = self.will_close or last.is_last
 
     return LimitedResponse

@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import RemoteDisconnected
 from typing import Any
 
 LEAST_SECONDS = 0.001
@@ -84,6 +85,26 @@ class _LimitedReader(socket.SocketIO):
         return super().readinto(buffer)
 
 
+class AnswerReader(io.BufferedReader):
+    """Reads an answer. Invariant: a line that the end of the connection cuts is never returned.
+
+    The standard library takes the end of the connection for the end of the head (and a cut `0a` for
+    the length 0 of the last chunk). A cut head may lack the length of the body, or the wait that a
+    refusal states; and a server or proxy that fails while it writes one has not refused anything.
+    """
+
+    is_in_head = True
+    """Whether the head is still to be read, which ends with an empty line."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """The next line, at most `size` bytes of it. Raises RemoteDisconnected if it is cut."""
+        line = super().readline(size)
+        is_whole = line.endswith(b"\n") or len(line) == size
+        if not is_whole and (line or self.is_in_head):
+            raise RemoteDisconnected("the connection ended within a line of the answer")
+        return line
+
+
 @dataclass(frozen=True)
 class Readable:
     """A socket as an HTTP response sees it: its reader asks before each read."""
@@ -91,6 +112,6 @@ class Readable:
     sock: socket.socket
     before_read: Callable[[], float]
 
-    def makefile(self, mode: str) -> io.BufferedReader:
+    def makefile(self, mode: str) -> AnswerReader:
         """The reader of the socket."""
-        return io.BufferedReader(_LimitedReader(self.sock, self.before_read))
+        return AnswerReader(_LimitedReader(self.sock, self.before_read))

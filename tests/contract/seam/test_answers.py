@@ -76,6 +76,42 @@ def test_an_incomplete_answer_is_no_answer(
     assert calls[0].operation == "charges.create"
 
 
+REFUSED = b"HTTP/1.1 404 Not Found\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n"
+CUT_CHUNK = HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0"
+"""The length of the next chunk may go on: `0a` is another one than `0`."""
+
+
+def test_an_answer_that_ends_within_a_line_is_no_answer() -> None:
+    cut = [*(REFUSED[:length] for length in range(1, len(REFUSED))), CUT_CHUNK]
+    rest = iter(cut)
+    with (
+        server(lambda connection: connection.sendall(next(rest))) as url,
+        http.operation("stripe", "refunds.create", repeatable=False),
+    ):
+        for sent in cut:
+            with pytest.raises(Unknown) as said:
+                pytest.fail(f"{sent!r} was taken for {http.send('GET', url)}")
+            assert said.value.code == "no_answer"
+
+
+WHOLE: tuple[tuple[bytes, bytes], ...] = (
+    (b"HTTP/1.1 404 Not Found\r\n\r\n{}", b"{}"),
+    (b"HTTP/1.0 404\nContent-Type: text/plain\n\ngone", b"gone"),
+    (b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"{}"),
+)
+
+
+def test_an_answer_may_end_with_its_connection() -> None:
+    rest = iter([answer for answer, _ in WHOLE])
+    with (
+        server(lambda connection: connection.sendall(next(rest))) as url,
+        http.operation("stripe", "refunds.create", repeatable=False),
+    ):
+        for _, body in WHOLE:
+            reply = http.send("GET", url)
+            assert (reply.status, reply.body) == (404, body)
+
+
 @pytest.mark.parametrize(("repeatable", "kind"), [(True, Permanent), (False, Unknown)])
 def test_an_answer_is_bounded(repeatable: bool, kind: type[Outcome]) -> None:
     with (
