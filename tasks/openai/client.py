@@ -108,10 +108,13 @@ class OpenAIApi:
 
 def _moderation(made: Any) -> Json:
     result = made.results[0]
-    # The aliases are the names that the API uses, for example `harassment/threatening`.
-    categories = result.categories.model_dump(by_alias=True)
+    # By the names that the API uses, for example `harassment/threatening`. The SDK keeps values of
+    # any type, and would only warn of them.
+    categories = result.categories.to_dict(warnings=False)
     if not isinstance(result.flagged, bool):
-        raise ValueError("flagged")
+        raise TypeError("flagged is neither true nor false")
+    if not all(value is None or isinstance(value, bool) for value in categories.values()):
+        raise TypeError("a category is neither true nor false")
     return {
         "flagged": result.flagged,
         "categories": sorted(name for name, is_flagged in categories.items() if is_flagged),

@@ -75,6 +75,12 @@ def test_any_of_many_answers_is_a_sound_result_or_an_outcome(
     fuzz(client, between, MANY)
 
 
+def moderation(**categories: object) -> bytes:
+    """An answer to `moderations.create` with these categories."""
+    said = {"flagged": False, "categories": categories}
+    return json.dumps({"model": "m", "results": [said]}).encode()
+
+
 DEEP = b'{"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
 UNREADABLE: tuple[tuple[str, str, bytes, type[Outcome]], ...] = (
     ("agora", "kicking_rules.create", PAGE, Retryable),
@@ -82,6 +88,7 @@ UNREADABLE: tuple[tuple[str, str, bytes, type[Outcome]], ...] = (
     ("n8n", "executions.get", DEEP, Retryable),
     ("openai", "chat.completions.create", b'{"choices": []}', Unknown),
     ("openai", "moderations.create", b'{"results": [{}]}', Retryable),
+    ("openai", "moderations.create", moderation(hate="no"), Retryable),
     ("replicate", "predictions.create", b'{"id": 5, "status": "starting"}', Unknown),
     ("replicate", "files.list", b'{"results": [5]}', Retryable),
     ("stripe", "payment_intents.create", b"[]", Unknown),
