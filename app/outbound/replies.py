@@ -35,15 +35,17 @@ _DEEPEST = 100
 
 
 def text_at(answer: Any, *path: str | int) -> str:
-    """The text at a path of an answer. Raises an error that `http.reading` knows if there is none,
-    or if it is empty.
+    """The text at a path of an answer: an id, an address, the name of a status.
+
+    Raises an error that `http.reading` knows if there is none, or if it is empty or has a character
+    that cannot be shown (NUL, a lone surrogate): no request and no record could repeat it.
 
     >>> text_at({"urls": {"get": "https://a.example"}}, "urls", "get")
     'https://a.example'
     """
     for key in path:
         answer = answer[key]
-    if not isinstance(answer, str) or not answer:
+    if not isinstance(answer, str) or not answer or not answer.isprintable():
         raise ValueError(f"no text at {'.'.join(map(str, path))}")
     return answer
 

@@ -46,6 +46,8 @@ _MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
 _MOST_PREDICT_SECONDS = 7 * 86_400.0
 """A prediction that says that it ran for longer has not measured it."""
 _MAX_PAGES = 20
+_MOST_ADDRESS = 8_000
+"""The characters of an address that servers support (RFC 9110 4.1)."""
 
 
 class ReplicateApi:
@@ -219,7 +221,7 @@ class ReplicateApi:
             for each in recent:
                 check(http.bounded(each))
             following = page.get("next") if len(recent) == len(results) else None
-            return recent, http.text_at(following) if following else ""
+            return recent, self._address(following) if following else ""
 
         cursor = path
         for _ in range(_MAX_PAGES):
@@ -227,7 +229,7 @@ class ReplicateApi:
             yield from found
             if not cursor:
                 return
-            if not self._is_own(cursor):
+            if origin(cursor) != origin(self._settings.base_url):
                 # The SDK would send our token to whatever host the answer names.
                 raise Retryable(
                     f"Replicate's list of {what} goes on at another host", code="list_elsewhere"
@@ -236,12 +238,13 @@ class ReplicateApi:
             f"Replicate lists more {what} than are read", code="list_too_long", after=300.0
         )
 
-    def _is_own(self, path: str) -> bool:
-        own = self._settings.base_url
-        try:
-            return origin(urljoin(own, path)) == origin(own)
-        except ValueError:  # the path is no address
-            return False
+    def _address(self, following: Any) -> str:
+        """The address of the next page. Raises ValueError if it is none that can be asked."""
+        address = urljoin(self._settings.base_url, http.text_at(following))
+        origin(address)
+        if len(address) > _MOST_ADDRESS:
+            raise ValueError("the address of the next page is too long")
+        return address
 
     def _json(self, name: str, path: str, read: Callable[[Json], T]) -> T:
         return self._call(

@@ -91,10 +91,14 @@ UNREADABLE: tuple[tuple[str, str, bytes, type[Outcome]], ...] = (
     ("openai", "moderations.create", moderation(hate="no"), Retryable),
     ("replicate", "predictions.create", b'{"id": 5, "status": "starting"}', Unknown),
     ("replicate", "files.list", b'{"results": [5]}', Retryable),
+    ("replicate", "files.list", b'{"results": [], "next": "\\ud800"}', Retryable),
+    ("replicate", "files.list", b'{"results": [], "next": "\\u0000"}', Retryable),
+    ("replicate", "files.list", b'{"results": [], "next": "%s"}' % (b"a" * 70_000), Retryable),
     ("stripe", "payment_intents.create", b"[]", Unknown),
     ("stripe", "payment_intents.create", b'{"object": "payment_intent"}', Unknown),
     ("stripe", "refunds.list", b'{"object": "list", "data": {}}', Retryable),
     ("vercel", "deployments.create", b'{"id": 5}', Unknown),
+    ("vercel", "deployments.create", b'{"id": "dpl_\\u0000"}', Unknown),
     ("vercel", "deployments.list", b"{}", Retryable),
 )
 
