@@ -49,7 +49,7 @@ class AgoraApi:
         return False
 
     def close(self, channel: str, minutes: int) -> int | None:
-        """Ban everybody for 1 to 1440 minutes, and return the rule's id.
+        """Ban everybody for 1 to 1440 minutes, and return the rule's id if Agora names one.
 
         A second rule for the same channel does no harm.
         """
@@ -61,7 +61,8 @@ class AgoraApi:
         }
         made = self._request("kicking_rules.create", "POST", body=json.dumps(rule).encode())
         found = made.get("id")
-        return found if isinstance(found, int) else None
+        is_id = isinstance(found, int) and not isinstance(found, bool) and found >= 0
+        return found if is_id else None
 
     def probe(self) -> None:
         """Make one cheap authenticated read."""

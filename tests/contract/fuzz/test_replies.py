@@ -125,6 +125,8 @@ _SAID = {"role": "assistant", "content": "Rain falls", "refusal": None}
 _CHOICE = {"index": 0, "message": _SAID, "finish_reason": ""}
 _FOREIGN = {"id": 5, "created_at": "2100-01-01T00:00:00Z", "metadata": {}}
 READABLE: tuple[tuple[str, str, Any, Any], ...] = (
+    ("agora", "kicking_rules.create", {"status": "success", "id": True}, None),
+    ("agora", "kicking_rules.create", {"status": "success", "id": -1}, None),
     ("openai", "chat.completions.create", {"choices": [_CHOICE], "model": ""}, "Rain falls"),
     ("vercel", "deployments.create", {"id": "dpl_1", "url": "", "status": "QUEUED"}, "dpl_1"),
     ("replicate", "files.list", {"results": [_FOREIGN], "next": None}, []),
@@ -144,6 +146,7 @@ def test_an_answer_is_not_refused_for_what_is_not_used(
     body = json.dumps(answer).encode()
     between.instead = Answer(200, {"Content-Type": "application/json"}, body).sent()
     made = asked.make({})
+    assert asked.is_sound(made)
     assert (made.get("text") or made["id"] if isinstance(made, dict) else made) == expected
 
 
