@@ -209,7 +209,7 @@ def _summary(seen: Json) -> Json:
         "id": http.text_at(seen.get("id") or seen["uid"]),
         "url": http.text_at(url) if url else None,
         "status": http.text_at(seen.get("readyState") or seen.get("state") or "QUEUED"),
-        "error": None if error is None else str(error)[:_MOST_CHARACTERS],
+        "error": str(error)[:_MOST_CHARACTERS] if error else None,
     }
 
 

@@ -124,11 +124,13 @@ def test_a_success_that_cannot_be_read_is_neither_success_nor_failure(
 _SAID = {"role": "assistant", "content": "Rain falls", "refusal": None}
 _CHOICE = {"index": 0, "message": _SAID, "finish_reason": ""}
 _FOREIGN = {"id": 5, "created_at": "2100-01-01T00:00:00Z", "metadata": {}}
+_BROKEN = {"id": "dpl_1", "readyState": "ERROR", "errorMessage": None, "errorCode": ""}
 READABLE: tuple[tuple[str, str, Any, Any], ...] = (
     ("agora", "kicking_rules.create", {"status": "success", "id": True}, None),
     ("agora", "kicking_rules.create", {"status": "success", "id": -1}, None),
     ("openai", "chat.completions.create", {"choices": [_CHOICE], "model": ""}, "Rain falls"),
     ("vercel", "deployments.create", {"id": "dpl_1", "url": "", "status": "QUEUED"}, "dpl_1"),
+    ("vercel", "deployments.create", _BROKEN, "dpl_1"),
     ("replicate", "files.list", {"results": [_FOREIGN], "next": None}, []),
 )
 
