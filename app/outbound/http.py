@@ -366,11 +366,14 @@ def refusal(
     detail: Mapping[str, Any] | None = None,
     is_exhausted: bool = False,
 ) -> Outcome:
-    """The outcome of the current `operation` after an error status.
+    """The outcome of the current `operation` after a status that is no success.
 
+    A status below 400, for example a redirect, refuses nothing: the outcome is that of no answer.
     `setting` names the variable that holds the credential. `is_exhausted` says that the account has
     no credit or quota left, so that the platform serves nobody until somebody pays.
     """
+    if status < 400:
+        return _no_answer(current_operation(), f"status {status} is neither success nor refusal")
     code, detail = code_of(code), {name: _shown(v) for name, v in (detail or {}).items()}
     said, given = quoted(f"{platform} answered {status}: {message}"), headers or {}
     if is_exhausted:

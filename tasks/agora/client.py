@@ -94,7 +94,7 @@ class AgoraApi:
             reply = http.send(method, self._url, headers=headers, body=body, params=params)
             answer = reply.json()
             said = answer if isinstance(answer, dict) else {}
-            if reply.status >= 400:
+            if reply.status >= 300:
                 raise http.refusal(
                     "agora",
                     reply.status,

@@ -1,7 +1,7 @@
 """Typed calls to Replicate; every failure is raised as one of app.errors.
 
-Invariant: no answer with a status of 400 or more reaches the SDK. So the SDK never begins its own
-retries (up to 10, in 49 s).
+Invariant: no answer with a status of 300 or more reaches the SDK. So the SDK never begins its own
+retries (up to 10, in 49 s), and takes no redirect for a success.
 https://replicate.com/docs/reference/http
 """
 
@@ -311,7 +311,7 @@ def _sdk(settings: ReplicateSettings) -> "Client":
             reply = http.send(
                 request.method, str(request.url), headers=request.headers, body=request.read()
             )
-            if reply.status >= 400:
+            if reply.status >= 300:
                 raise _refused(reply)
             return httpx.Response(
                 reply.status, headers=http.decoded_headers(reply), content=reply.body
@@ -326,7 +326,7 @@ def _sdk(settings: ReplicateSettings) -> "Client":
 
 
 def _refused(reply: http.HttpReply) -> Outcome:
-    """The outcome of an answer with an error status, whose body has problem details (RFC 7807).
+    """The outcome of an answer that is no success. Errors have problem details (RFC 7807).
 
     https://replicate.com/docs/reference/http#errors
     """

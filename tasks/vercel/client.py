@@ -142,7 +142,7 @@ class VercelApi:
                 body=body,
                 params={**(params or {}), **team},
             )
-            if reply.status >= 400:
+            if reply.status >= 300:
                 raise _refused(reply)
             answer = reply.json() if reply.body else {}
             if not isinstance(answer, dict):
@@ -226,7 +226,7 @@ def _with_retry_after(reply: http.HttpReply) -> dict[str, str]:
 
 
 def _refused(reply: http.HttpReply) -> Outcome:
-    """The outcome of an answer with an error status. https://vercel.com/docs/rest-api/errors"""
+    """The outcome of an answer that is no success. https://vercel.com/docs/rest-api/errors"""
     answer = reply.json()
     error = answer.get("error") if isinstance(answer, dict) else None
     said: Json = error if isinstance(error, dict) else {}

@@ -6,6 +6,7 @@ outcome is Unknown. The answers are those of the sandbox, mutated (mutations.py)
 
 import json
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,6 +120,15 @@ def test_a_success_that_cannot_be_read_is_neither_success_nor_failure(
     between.instead = Answer(200, {"Content-Type": "application/json"}, body).sent()
     with pytest.raises(expected):
         asked.make(made)
+
+
+@pytest.mark.parametrize("client", [name for name in NAMES if name != "http"], indirect=True)
+def test_a_redirect_is_neither_success_nor_refusal(client: Client, between: Relay) -> None:
+    between.instead = Answer(307, {"Location": f"{between.url}/elsewhere"}, b"").sent()
+    made: Made = defaultdict(lambda: {"id": "x_1"})
+    for asked in client.calls:
+        with pytest.raises(Retryable if asked.is_repeatable else Unknown):
+            pytest.fail(f"{asked.name} gave {asked.make(made)}")
 
 
 _SAID = {"role": "assistant", "content": "Rain falls", "refusal": None}
