@@ -128,10 +128,10 @@ def _completion(made: Any, model: str) -> Json:
     details = usage.prompt_tokens_details if usage else None
     return {
         "text": _optional(choice.message.content) or "",
-        "refusal": _optional(choice.message.refusal),
+        "refusal": _optional(choice.message.refusal) or None,
         "finish_reason": _optional(choice.finish_reason) or "",
         "model": _optional(made.model) or model,
-        "tier": _optional(made.service_tier),
+        "tier": _optional(made.service_tier) or None,
         "input_tokens": _count(usage.prompt_tokens) if usage else 0,
         "cached_tokens": _count(details.cached_tokens) if details else 0,
         "cache_write_tokens": _count(details.cache_write_tokens) if details else 0,

@@ -131,14 +131,15 @@ def test_a_redirect_is_neither_success_nor_refusal(client: Client, between: Rela
             pytest.fail(f"{asked.name} gave {asked.make(made)}")
 
 
-_SAID = {"role": "assistant", "content": "Rain falls", "refusal": None}
+_SAID = {"role": "assistant", "content": "Rain falls", "refusal": ""}
 _CHOICE = {"index": 0, "message": _SAID, "finish_reason": ""}
+_COMPLETION = {"choices": [_CHOICE], "model": "", "service_tier": ""}
 _FOREIGN = {"id": 5, "created_at": "2100-01-01T00:00:00Z", "metadata": {}}
 _BROKEN = {"id": "dpl_1", "readyState": "ERROR", "errorMessage": None, "errorCode": ""}
 READABLE: tuple[tuple[str, str, Any, Any], ...] = (
     ("agora", "kicking_rules.create", {"status": "success", "id": True}, None),
     ("agora", "kicking_rules.create", {"status": "success", "id": -1}, None),
-    ("openai", "chat.completions.create", {"choices": [_CHOICE], "model": ""}, "Rain falls"),
+    ("openai", "chat.completions.create", _COMPLETION, "Rain falls"),
     ("vercel", "deployments.create", {"id": "dpl_1", "url": "", "status": "QUEUED"}, "dpl_1"),
     ("vercel", "deployments.create", _BROKEN, "dpl_1"),
     ("replicate", "files.list", {"results": [_FOREIGN], "next": None}, []),
