@@ -84,13 +84,19 @@ def find_made(kind: Kind, intent: Intent, summary: Callable[[Json], Json]) -> Lo
 
     `summary` makes the response that the action would have recorded.
     """
-    sent = intent.first_sent_at
-    # The author's own metadata may have been changed since.
-    marks = {name: intent.request["metadata"][name] for name in ("reference", "generation")}
-    found = kind.marked(marks, sent - CLOCKS_DIFFER, sent + KEY_LIFE)
+    found = made_with(kind, intent)
     if found is None:
         return CannotTell(300.0, _TOO_LONG.format(kind.calls))
     return Found(summary(found[0])) if found else Never()
+
+
+def made_with(kind: Kind, intent: Intent) -> list[Json] | None:
+    """The objects that a creation has made whose outcome is unknown, at most one; None if Stripe
+    lists more objects than are read."""
+    sent = intent.first_sent_at
+    # The author's own metadata may have been changed since.
+    marks = {name: intent.request["metadata"][name] for name in ("reference", "generation")}
+    return kind.marked(marks, sent - CLOCKS_DIFFER, sent + KEY_LIFE)
 
 
 def made_by(call: Call, undo: Undo, kind: Kind, name: str) -> list[str]:
@@ -106,8 +112,13 @@ def made_by(call: Call, undo: Undo, kind: Kind, name: str) -> list[str]:
     marks = {"reference": call.reference}
     found = kind.marked(marks, first - CLOCKS_DIFFER, last + KEY_LIFE)
     if found is None:
-        raise Retryable(_TOO_LONG.format(kind.calls), code="list_too_long", after=300.0)
+        raise too_long(kind)
     return [each["id"] for each in found]
+
+
+def too_long(kind: Kind) -> Retryable:
+    """The error if Stripe lists more objects than are read."""
+    return Retryable(_TOO_LONG.format(kind.calls), code="list_too_long", after=300.0)
 
 
 def is_sent(call: Call, operation: str) -> bool:

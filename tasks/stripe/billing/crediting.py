@@ -47,18 +47,26 @@ def undo_invoice(call: Call, invoice: str) -> Json:
     if status == "void":
         return {"result": "already", "invoice": invoice}
     if status != "paid":
-        if any(each["status"] == "processing" for each in payments_of(seen)):
-            raise Retryable(
-                "Stripe still processes the payment", code="processing", after=POLL_SECONDS
-            )
-        seen = _voided(invoice)
+        require_unprocessed(seen)
+        seen = voided(invoice)
         if seen["status"] != "paid":
             return {"result": "voided", "invoice": invoice}
         book_payments(call, seen)
     return _credit(call, seen, first)
 
 
-def _voided(invoice: str) -> Json:
+def require_unprocessed(seen: Json) -> None:
+    """Raise Retryable while Stripe processes a payment of an invoice, which cannot be voided."""
+    if is_processed(seen):
+        raise Retryable("Stripe still processes the payment", code="processing", after=POLL_SECONDS)
+
+
+def is_processed(seen: Json) -> bool:
+    """Whether Stripe processes a payment of an invoice that was read with its payments."""
+    return any(each["status"] == "processing" for each in payments_of(seen))
+
+
+def voided(invoice: str) -> Json:
     """Void an open invoice, and return it. It is not void if its customer has paid it meanwhile."""
     try:
         return calls.void_invoice(invoice)

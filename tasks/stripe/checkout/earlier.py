@@ -6,8 +6,9 @@ Invariant: when another page is opened, no earlier one can be paid any more.
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import Intent, Json
-from tasks.stripe.checkout.undoing import expire_open
+from tasks.stripe.checkout.undoing import SESSIONS, expire_open
 from tasks.stripe.customers.calls import ENDED
+from tasks.stripe.kinds import made_with, too_long
 from tasks.stripe.wording import without
 
 _FAILED = {
@@ -18,16 +19,17 @@ _FAILED = {
 
 
 def close_earlier(call: Call, operation: str, request: Json) -> str | None:
-    """Expire the pages of the step's earlier generations.
+    """Expire the pages of the step's earlier generations, also those whose answers were lost.
 
     Returns the session of a page that was completed before, asked for what the request asks, and is
-    paid or may still be paid: the step goes on with it.
+    paid or may still be paid: the step goes on with it. Raises Retryable if Stripe cannot tell
+    whether there is such a page.
     """
     sent = call.sendings(operation)
     if any(each.generation == call.generation for each in sent):
         # They were expired before that.
         return None
-    opened = [(str(each.response["session"]), each) for each in sent if each.response]
+    opened = [(session, each) for each in sent for session in _sessions(each)]
     if any(session == call.external_id for session, _ in opened):
         # The step has gone on with it already.
         return call.external_id
@@ -37,6 +39,15 @@ def close_earlier(call: Call, operation: str, request: Json) -> str | None:
         if seen["status"] == "complete" and _asks(intent, request) and _is_good(seen):
             found = session
     return found
+
+
+def _sessions(intent: Intent) -> list[str]:
+    if intent.response:
+        return [str(intent.response["session"])]
+    found = made_with(SESSIONS, intent)
+    if found is None:
+        raise too_long(SESSIONS)
+    return [str(each["id"]) for each in found]
 
 
 def require_hope(seen: Json) -> None:

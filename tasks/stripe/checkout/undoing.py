@@ -7,6 +7,8 @@ from app.engine.call import Call
 from app.errors import Permanent, Retryable
 from app.platform import Json
 from tasks.stripe import booking, books
+from tasks.stripe.billing import calls
+from tasks.stripe.billing.crediting import is_processed, voided
 from tasks.stripe.client import api
 from tasks.stripe.customers.calls import ENDED
 from tasks.stripe.customers.saving import undo_setup
@@ -21,6 +23,8 @@ _INVOICE_PAYMENTS = Kind("invoice_payments")
 _MADE = ("payment_intent.latest_charge", "setup_intent", "subscription")
 _MOST_PAYMENTS = 100
 """Of the first invoice of a subscription; the page makes one."""
+_OPEN = ("open", "uncollectible")
+"""The statuses of an invoice that its customer can pay."""
 _UNPAID = ("requires_payment_method", "canceled")
 """The statuses of a PaymentIntent that pays nothing by itself any more."""
 
@@ -91,7 +95,8 @@ def _refund(call: Call, payment: Json, number: int) -> str:
 
 
 def _end_subscription(call: Call, seen: Json, first: int) -> str:
-    """Cancel the subscription at once, and refund its first invoice, as soon as that is paid.
+    """Cancel the subscription at once, and void its first invoice, or refund it as soon as it is
+    paid: an invoice that is left open can be paid on its own page.
 
     Later invoices are the subscription's own: it has run for as long as they say.
     """
@@ -104,7 +109,10 @@ def _end_subscription(call: Call, seen: Json, first: int) -> str:
     invoice = id_of(seen.get("invoice"))
     if invoice is None:
         return result
-    # A payment that is open may be a debit that comes days later.
+    first_invoice = calls.read_invoice(invoice)
+    # A payment that is processed may be a debit that comes days later.
+    if first_invoice["status"] in _OPEN and not is_processed(first_invoice):
+        voided(invoice)
     asked = {"invoice": invoice, "limit": _MOST_PAYMENTS}
     made = _INVOICE_PAYMENTS.page(asked)["data"]
     # A later payment must not get the number of an earlier one.

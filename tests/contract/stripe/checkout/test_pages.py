@@ -1,19 +1,23 @@
 """At most one page of a step is paid, and a payment that comes late is given back."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from app import db
-from app.errors import NotServed, Permanent, Retryable, Suspend
+from app.errors import NotServed, Permanent, Retryable, Suspend, Unknown
 from app.platform import Json
 from chains.commands.command import caller_of
 from chains.commands.skip import skip
+from tasks.stripe.billing.calls import read_invoice
+from tasks.stripe.billing.subscriptions import invoices_of
 from tasks.stripe.checkout.undoing import SESSIONS, read
 from tasks.stripe.customers.calls import METHODS
 from tests.contract.cases import Claim
 from tests.contract.stripe.cases import CHECKOUT, card, customer
 from tests.contract.stripe.checkout.test_checkout import (
+    BROKE,
     DEBIT,
     MONTHLY,
     SLOW,
@@ -83,6 +87,34 @@ def test_a_page_that_is_opened_anew_closes_the_earlier_one(step: Claim, vendors:
     assert (read(first)["status"], read(second)["status"]) == ("expired", "open")
     vendors.complete(second, card())
     assert again.run(external_id=second)["payment_status"] == "paid"
+
+
+def test_an_earlier_page_whose_answer_was_lost_is_closed(step: Claim, vendors: Vendors) -> None:
+    waiting = step("stripe.checkout", CHECKOUT)
+    vendors.fault("stripe", "checkout.sessions.create", "lost_reply")
+    with pytest.raises(Unknown):
+        waiting.run()
+    # So a step goes on whose call is open, after an answer that Stripe has stored.
+    db.row("UPDATE steps SET generation = generation + 1 WHERE key = 'step'", ())
+    again = replace(waiting, claim=replace(waiting.claim, generation=waiting.claim.generation + 1))
+    with pytest.raises(Suspend) as caught:
+        again.run()
+    listed = SESSIONS.page({"status": "open"})["data"]
+    assert [each["id"] for each in listed] == [caught.value.external_id]
+    assert vendors.count("checkout.sessions") == 2
+
+
+def test_an_invoice_that_an_undone_subscription_leaves_open_is_voided(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = MONTHLY | {"allowed_payment_method_types": ["sepa_debit"]}
+    waiting, session = opened(step, given)
+    vendors.complete(session, debit(BROKE))
+    vendors.advance(1)
+    (invoice,) = invoices_of(str(read(session)["subscription"]["id"]))
+    assert invoice["status"] == "open"
+    assert [waiting.undo()["result"] for _ in range(2)] == ["canceled", "already"]
+    assert read_invoice(invoice["id"])["status"] == "void"
 
 
 @pytest.mark.parametrize(("given", "method"), [(CHECKOUT, ""), (DEBIT, SLOW)])
