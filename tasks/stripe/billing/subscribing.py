@@ -111,7 +111,7 @@ def find_subscription(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the subscription by its metadata in the customer's list, which is strongly
     consistent."""
     found = _made_by(intent, intent.request["metadata"])
-    return Found(summary(found[0])) if found else Never()
+    return Found(summary(subscriptions.whole(found[0]))) if found else Never()
 
 
 @subscribe.compensation

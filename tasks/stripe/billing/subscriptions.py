@@ -7,6 +7,7 @@ stand on its items. https://docs.stripe.com/api/subscriptions
 from datetime import datetime
 from typing import Any
 
+from app.errors import NotServed, Permanent, Retryable, Unknown
 from app.platform import ActionOutput, Json
 from tasks.stripe.billing import calls
 from tasks.stripe.client import api
@@ -68,20 +69,50 @@ def _item(item: Json) -> Json:
 def create(request: Json, key: str) -> Json:
     """Begin a subscription with its first invoice."""
     params: Any = request
-    return api().perform(
+    made = api().perform(
         "subscriptions.create",
         lambda v1: v1.subscriptions.create(params, {"idempotency_key": key}),
         repeatable=False,
     )
+    return _changed(made, repeatable=False)
 
 
 def read(subscription: str) -> Json:
-    """One subscription."""
-    return api().perform(
+    """One subscription with all its items."""
+    seen = api().perform(
         "subscriptions.retrieve",
         lambda v1: v1.subscriptions.retrieve(subscription),
         repeatable=True,
     )
+    return whole(seen)
+
+
+def whole(seen: Json) -> Json:
+    """A subscription with all its items, of which it shows the first ones.
+
+    Raises Retryable if it has more than are read, which is 3000; Stripe takes 20.
+    """
+    if not seen["items"]["has_more"]:
+        return seen
+    items = calls.all_of(
+        "subscription_items.list",
+        lambda v1, asked: v1.subscription_items.list(asked),
+        {"subscription": seen["id"]},
+    )
+    return seen | {"items": seen["items"] | {"data": items, "has_more": False}}
+
+
+def _changed(seen: Json, *, repeatable: bool) -> Json:
+    """A subscription with all its items, which a call has just changed.
+
+    Raises Unknown, so that it is looked up, if the items cannot be read: the call has taken effect.
+    """
+    try:
+        return whole(seen)
+    except (Retryable, NotServed, Permanent) as err:
+        if repeatable:
+            raise
+        raise Unknown(f"{seen['id']} was changed, but its items were not read") from err
 
 
 def update(request: Json, key: str | None = None) -> Json:
@@ -108,11 +139,12 @@ def cancel(request: Json, *, is_read_again: bool = False) -> Json:
     `is_read_again`: the caller reads the subscription before it sends the request again.
     """
     params: Any = without(request, "subscription")
-    return api().perform(
+    seen = api().perform(
         "subscriptions.cancel",
         lambda v1: v1.subscriptions.cancel(request["subscription"], params),
         repeatable=is_read_again,
     )
+    return _changed(seen, repeatable=is_read_again)
 
 
 def preview(params: Any) -> Json:
@@ -123,7 +155,8 @@ def preview(params: Any) -> Json:
 
 
 def subscriptions_of(customer: str, since: datetime, until: datetime) -> list[Json]:
-    """A customer's subscriptions that began in the interval, also those that have ended.
+    """A customer's subscriptions that began in the interval, also those that have ended, with
+    their first items.
 
     Raises Retryable if there are more than are read. The list is strongly consistent.
     """
@@ -146,8 +179,9 @@ def invoices_of(subscription: str) -> list[Json]:
 def _on(verb: str, request: Json, key: str | None) -> Json:
     params: Any = without(request, "subscription")
     options: Any = {} if key is None else {"idempotency_key": key}
-    return api().perform(
+    seen = api().perform(
         f"subscriptions.{verb}",
         lambda v1: getattr(v1.subscriptions, verb)(request["subscription"], params, options),
         repeatable=key is None,
     )
+    return _changed(seen, repeatable=key is None)

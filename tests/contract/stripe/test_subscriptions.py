@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import Permanent, Suspend, Unknown
 from app.identity import keys
-from app.platform import Json
+from app.platform import Found, Json
 from tasks.stripe import authentication
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
@@ -165,6 +165,29 @@ def test_a_change_whose_cost_is_not_shown_whole_is_not_made(step: Claim, vendors
         step("stripe.change_subscription", given).run()
     assert caught.value.code == "cost_unknown"
     assert step("stripe.change_subscription", {**given, "billing": "now"}).run()
+
+
+def test_the_items_of_a_subscription_are_read_beyond_its_first_page(
+    step: Claim, vendors: Vendors
+) -> None:
+    items = [{"price": selling.price(100)} for _ in range(12)]
+    begun = step("stripe.subscribe", {"customer": selling.customer(), "items": items})
+    vendors.fault("stripe", "subscription_items.list", "status", status=500)
+    with pytest.raises(Unknown):
+        begun.run()
+    found = begun.look_up()
+    assert isinstance(found, Found)
+    begun.adopt(found)
+    made = begun.run()
+    assert {each["price"] for each in made["items"]} == {each["price"] for each in items}
+    last = made["items"][-1]["item"]
+    change = {"items": [{"item": last, "quantity": 3}], "most_amount": 200, "billing": "now"}
+    changed = step("stripe.change_subscription", {"subscription": made["subscription"], **change})
+    assert sorted(each["quantity"] for each in changed.run()["items"]) == [1] * 11 + [3]
+    assert changed.undo()["result"] == "changed_back"
+    asked = {"subscription": made["subscription"], "limit": 100}
+    listed = selling.ask(lambda v1: v1.subscription_items.list(asked))
+    assert [each["quantity"] for each in listed["data"]] == [1] * 12
 
 
 def test_a_change_that_comes_late_is_prorated_in_the_present_period(

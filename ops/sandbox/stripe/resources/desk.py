@@ -20,6 +20,8 @@ from ops.sandbox.stripe.wire import error, expand, no_such
 from ops.sandbox.wire import Call, reply
 
 Include = Callable[[Json], Any]
+_INLINE = 10
+"""So many objects a list inside of another object shows; the list's own URL has the others."""
 
 
 class Desk:
@@ -144,7 +146,11 @@ def shown(body: Json) -> Json:
 def _shown(value: Any) -> Any:
     if isinstance(value, list):
         return [_shown(each) for each in value]
-    return shown(value) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    if value.get("object") == "list" and len(value["data"]) > _INLINE:
+        value = value | {"data": value["data"][:_INLINE], "has_more": True}
+    return shown(value)
 
 
 def listing(data: list[Json], url: str) -> Json:
