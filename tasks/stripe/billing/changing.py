@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from app import clock
 from app.engine.call import Call
-from app.errors import Permanent, Suspend
+from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
     ActionInput,
     Effect,
@@ -26,7 +26,12 @@ from app.platform import (
 )
 from tasks.stripe import authentication
 from tasks.stripe.billing import calls, costs, subscriptions
-from tasks.stripe.billing.crediting import book_payments, undo_invoice
+from tasks.stripe.billing.crediting import (
+    book_payments,
+    require_unprocessed,
+    undo_invoice,
+    voided,
+)
 from tasks.stripe.billing.items import as_now, changed, intervals, restored, same, wanted_of
 from tasks.stripe.billing.ownership import require_own
 from tasks.stripe.billing.subscribing import MOST_ITEMS
@@ -36,6 +41,9 @@ from tasks.stripe.wording import id_of, without
 
 _OF_STEP = ("before", "wanted", "most_amount", "invoice_before", "intervals_before")
 """What the recorded request holds beside Stripe's parameters."""
+_LONGEST_WAIT_SECONDS = 600
+"""A request that waits longer is prorated from another time, for the customer has had the old items
+since."""
 
 
 class ItemChange(ActionInput):
@@ -99,13 +107,15 @@ def change_subscription(call: Call, given: ChangeSubscriptionInput) -> Json:
     """
     known = given.subscription
     # A poll reads the subscription once, below.
-    known_answer = call.recorded("subscriptions.update") if call.external_id else None
-    made = known_answer or call.once(
-        "subscriptions.update",
-        _request(call, given),
-        lambda request, key: _change(call, request, key),
-        is_last=True,
-    )
+    made = call.recorded("subscriptions.update") if call.external_id else None
+    if made is None:
+        is_open = any(each.generation == call.generation for each in call.open_intents())
+        made = call.once(
+            "subscriptions.update",
+            _request(call, given),
+            lambda request, key: _change(call, request, key, is_open=is_open),
+            is_last=True,
+        )
     if made["is_pending"]:
         told = made
         made = call.state_of(known, lambda: _state(subscriptions.read(known), told), POLL_SECONDS)
@@ -119,7 +129,7 @@ def change_subscription(call: Call, given: ChangeSubscriptionInput) -> Json:
             )
     if made["latest_invoice"] not in (None, made["invoice_before"]):
         book_payments(call, calls.read_invoice(made["latest_invoice"]))
-    return without(made, "is_pending", "wanted", "invoice_before")
+    return without(made, "is_pending", "wanted", "invoice_before", "prorated_at")
 
 
 change_subscription.describe(
@@ -150,8 +160,9 @@ def change_back(call: Call, undo: Undo) -> Json:
     """Give the subscription the items that it had, if its present ones are of this step.
 
     What the change was charged at once is credited; what it costs or saves on the next invoice is
-    taken off there. The invoice of a change that waits is voided, which ends the change. Raises
-    Permanent if the way back would charge the customer at once.
+    taken off there. The invoice of a change that waits is voided, which ends the change; if its
+    customer has paid it meanwhile, it is credited. Raises Permanent if the way back would charge
+    the customer at once.
     """
     made = [each for each in undo.intents if each.resolution not in ("refused", "never")]
     results = []
@@ -170,8 +181,16 @@ def _change_back(call: Call, intent: Intent, *, is_last: bool) -> str:
     if state["is_pending"]:
         if not _is_by(call, seen["pending_update"]):
             return "superseded"
-        calls.void_invoice(str(state["latest_invoice"]))
-        return "changed_back"
+        if not _is_paid_meanwhile(str((intent.response or state)["latest_invoice"])):
+            return "changed_back"
+        seen = subscriptions.read(request["subscription"])
+        state = _state(seen, request)
+        if state["is_pending"]:
+            raise Retryable(
+                "Stripe has not made the change yet that is paid",
+                code="processing",
+                after=POLL_SECONDS,
+            )
     if seen["status"] in ENDED or same(state["items"], request["before"]):
         return "already"
     if not _is_by(call, seen) or not same(state["items"], request["wanted"]):
@@ -196,6 +215,18 @@ def _change_back(call: Call, intent: Intent, *, is_last: bool) -> str:
     return "changed_back"
 
 
+def _is_paid_meanwhile(invoice: str) -> bool:
+    """Void the invoice for which a change waits, which ends the change; or whether it is paid.
+
+    Raises Retryable while Stripe processes its payment.
+    """
+    seen = calls.read_invoice(invoice)
+    if seen["status"] not in ("paid", "void"):
+        require_unprocessed(seen)
+        seen = voided(invoice)
+    return bool(seen["status"] == "paid")
+
+
 def _is_by(call: Call, seen: Json) -> bool:
     return metadata_of(seen).get(CHANGED_BY) == call.reference
 
@@ -211,7 +242,8 @@ def _own_invoice(intent: Intent, state: Json) -> str | None:
     if known in (None, intent.request["invoice_before"]):
         return None
     invoice = calls.read_invoice(known)
-    lines, at = invoice["lines"], intent.request.get("proration_date")
+    told = (intent.response or {}).get("prorated_at")
+    lines, at = invoice["lines"], told or intent.request.get("proration_date")
     is_own = all(
         costs.is_proration(each) and each["period"]["start"] == at for each in lines["data"]
     )
@@ -238,11 +270,43 @@ def _request(call: Call, given: ChangeSubscriptionInput) -> Json:
         "wanted": wanted_of(seen, changes),
     }
     if given.billing != "none":
-        request["proration_date"] = int(clock.now().timestamp())
+        request["proration_date"] = _earliest(seen)
     return request
 
 
-def _change(call: Call, request: Json, key: str) -> Json:
+def _earliest(seen: Json) -> int:
+    """The time from which a change that is made now is prorated, in Unix seconds.
+
+    Stripe takes no time before the present period, which by this clock may not have begun yet.
+    """
+    starts = (int(each["current_period_start"]) for each in seen["items"]["data"])
+    return max(int(clock.timestamp()), *starts)
+
+
+def _dated(request: Json, seen: Json, *, is_open: bool) -> Json:
+    """The request with a time of proration that is not too old.
+
+    Raises Retryable, so that the change gets another time and another key, and is previewed with
+    them, if the request has waited. What may have been sent already is sent again as it was, unless
+    the period of its time has ended.
+    """
+    if "proration_date" not in request:
+        return request
+    age = _earliest(seen) - request["proration_date"]
+    is_past = any(
+        each["current_period_start"] > request["proration_date"] for each in seen["items"]["data"]
+    )
+    if not is_open and (is_past or age > _LONGEST_WAIT_SECONDS):
+        raise Retryable(
+            "the change would be prorated from a time that is too old: the request has waited",
+            code="proration_too_old",
+            after=0.0,
+            stored=True,
+        )
+    return request | ({"proration_date": _earliest(seen)} if is_past else {})
+
+
+def _change(call: Call, request: Json, key: str, *, is_open: bool) -> Json:
     known = [each["item"] for each in request["before"]]
     for each in request["items"]:
         if each.get("id") not in (None, *known):
@@ -268,12 +332,10 @@ def _change(call: Call, request: Json, key: str) -> Json:
             names = ("subscription", "metadata")
             subscriptions.update({name: request[name] for name in names})
         return state
-    if "proration_date" in request:
-        # The subscription may have been renewed since the request was recorded.
-        starts = (each["current_period_start"] for each in seen["items"]["data"])
-        request = request | {"proration_date": max(request["proration_date"], *starts)}
+    request = _dated(request, seen, is_open=is_open)
     costs.require_cheap(request, seen)
-    return _state(subscriptions.update(without(request, *_OF_STEP), key), request)
+    made = subscriptions.update(without(request, *_OF_STEP), key)
+    return _state(made, request) | {"prorated_at": request.get("proration_date")}
 
 
 def _state(seen: Json, told: Json) -> Json:

@@ -1,10 +1,12 @@
 """Subscriptions: begun with or without the customer, changed within a limit, paused and ended."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
-from app.errors import Permanent, Suspend, Unknown
+from app import db
+from app.errors import NotServed, Permanent, Retryable, Suspend, Unknown
 from app.identity import keys
 from app.platform import Found, Json
 from tasks.stripe import authentication
@@ -263,6 +265,40 @@ def test_a_change_that_is_never_paid_is_not_made(step: Claim, vendors: Vendors) 
     with pytest.raises(Permanent) as caught:
         given.run(external_id=known)
     assert (caught.value.code, quantity(known)) == ("change_expired", 2)
+
+
+def test_a_change_that_is_paid_while_it_is_undone_is_given_back(
+    step: Claim, vendors: Vendors
+) -> None:
+    given, invoice = unpaid(step)
+    vendors.fault("stripe", "invoices.void", "slow", seconds=0.8)
+    customer = threading.Timer(0.1, selling.pay, (invoice,))
+    customer.start()
+    try:
+        assert given.undo(status="waiting")["result"] == "changed_back"
+    finally:
+        customer.join(10)
+    assert given.undo(status="waiting")["result"] == "already"
+    assert quantity(given.given["subscription"]) == 2
+    assert balances() == {"revenue": -2000, "refunds": 2000}
+
+
+def test_a_request_that_has_waited_is_prorated_from_another_time(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = changing(step)
+    vendors.fault("stripe", "subscriptions.update", "status", status=429)
+    with pytest.raises(NotServed):
+        given.run()
+    db.row(
+        "UPDATE intents SET request = jsonb_set(request::jsonb, '{proration_date}', '1000')::json",
+        (),
+    )
+    with pytest.raises(Retryable) as caught:
+        given.run()
+    assert caught.value.stored, "another generation has another time and another key"
+    assert quantity(given.given["subscription"]) == 2
+    assert given.retried().run()["items"][0]["quantity"] == 3
 
 
 def test_a_step_resumes_only_what_it_has_paused(step: Claim, vendors: Vendors) -> None:
