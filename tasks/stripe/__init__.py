@@ -6,7 +6,7 @@ from app.platform import Platform
 from tasks.stripe import books, client, statement, webhook
 from tasks.stripe.balance import reading as balance
 from tasks.stripe.balance import stated
-from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, subscribing
+from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, resuming, subscribing
 from tasks.stripe.catalogue import prices, products
 from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
@@ -35,6 +35,7 @@ PLATFORM = Platform(
         subscribing.subscribe,
         changing.change_subscription,
         pausing.pause_subscription,
+        resuming.resume_subscription,
         ending.cancel_subscription,
         reading.read_dispute,
         reading.read_fraud_warning,

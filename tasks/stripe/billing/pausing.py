@@ -30,6 +30,9 @@ from tasks.stripe.wording import without
 
 PAUSED_BY = "paused_by"
 """The name in a subscription's metadata of the step that pauses it."""
+PAUSED_AGAIN_AT = "paused_again_at"
+"""The name of the time, in Unix seconds, since which it is paused again because the step that had
+resumed it was undone."""
 
 
 class PauseSubscriptionInput(ActionInput):
@@ -58,7 +61,7 @@ def pause_subscription(call: Call, given: PauseSubscriptionInput) -> Json:
         lambda request, key: _mark(call, request, key),
     )
     unused: Literal["now", "none"] = "now" if given.credit_unused else "none"
-    request = {"subscription": known, "bill_for": _bill_for(unused)}
+    request = {"subscription": known, "bill_for": bill_for(unused)}
     return without(call.once("subscriptions.pause", request, _pause, is_last=True), "paused_at")
 
 
@@ -98,9 +101,13 @@ def _resume(call: Call, subscription: str, told: Json) -> str:
     seen = subscriptions.read(subscription)
     if metadata_of(seen).get(PAUSED_BY) != call.reference:
         return "already"
-    is_ours = seen["status"] == "paused" and told.get("paused_at") in (None, _paused_at(seen))
+    since = paused_at(seen)
+    is_same = told.get("paused_at") in (None, since)
+    # Undone, a step that had resumed it has paused it again.
+    is_same |= since is not None and metadata_of(seen).get(PAUSED_AGAIN_AT) == str(since)
+    is_ours = seen["status"] == "paused" and is_same
     if is_ours:
-        is_credited = told["bill_for"] == _bill_for("now")
+        is_credited = told["bill_for"] == bill_for("now")
         request = {
             "subscription": subscription,
             "billing_cycle_anchor": {"type": "unchanged"},
@@ -109,7 +116,7 @@ def _resume(call: Call, subscription: str, told: Json) -> str:
         subscriptions.resume(request)
     if seen["status"] not in ENDED:
         # Only now another run may take it for done.
-        cleared = {"subscription": subscription, "metadata": {PAUSED_BY: ""}}
+        cleared = {"subscription": subscription, "metadata": {PAUSED_BY: "", PAUSED_AGAIN_AT: ""}}
         subscriptions.update(cleared)
     return "resumed" if is_ours else "superseded"
 
@@ -135,14 +142,16 @@ def _pause(request: Json, key: str) -> Json:
     return _state(seen if is_done else subscriptions.pause(request, key))
 
 
-def _bill_for(unused: Literal["now", "none"]) -> Json:
+def bill_for(unused: Literal["now", "none"]) -> Json:
+    """What a pause does with the unused time of the period: credits it (`now`) or not."""
     return {"unused_time_from": {"type": unused}}
 
 
 def _state(seen: Json) -> Json:
-    return summary(seen) | {"paused_at": _paused_at(seen)}
+    return summary(seen) | {"paused_at": paused_at(seen)}
 
 
-def _paused_at(seen: Json) -> int | None:
+def paused_at(seen: Json) -> int | None:
+    """The time in Unix seconds since which a subscription is paused, if Stripe says so."""
     details = (seen.get("status_details") or {}).get("paused") or {}
     return details.get("transitioned_at")

@@ -123,14 +123,14 @@ def update(request: Json, key: str | None = None) -> Json:
     return _on("update", request, key)
 
 
-def pause(request: Json, key: str) -> Json:
-    """Pause the subscription."""
+def pause(request: Json, key: str | None = None) -> Json:
+    """Pause the subscription. A second call without a key is refused."""
     return _on("pause", request, key)
 
 
-def resume(request: Json) -> Json:
-    """Resume the paused subscription. A second call is refused."""
-    return _on("resume", request, None)
+def resume(request: Json, key: str | None = None) -> Json:
+    """Resume the paused subscription. A second call without a key is refused."""
+    return _on("resume", request, key)
 
 
 def cancel(request: Json, *, is_read_again: bool = False) -> Json:

@@ -167,6 +167,12 @@ def pause_subscription(claim: Claim) -> Step:
     return claim("stripe.pause_subscription", {"subscription": selling.subscription()["id"]})
 
 
+def resume_subscription(claim: Claim) -> Step:
+    """A claimed step that resumes a subscription which is paused since its trial ended."""
+    known = selling.paused()["id"]
+    return claim("stripe.resume_subscription", {"subscription": known})
+
+
 def cancel_subscription(claim: Claim) -> Step:
     """A claimed step that lets a subscription end with its period."""
     return claim("stripe.cancel_subscription", {"subscription": selling.subscription()["id"]})
@@ -336,6 +342,16 @@ CASES = Cases(
             is_looked_up=True,
             undone="subscriptions.resumed",
             results=("resumed", "already"),
+            is_single=True,
+        ),
+        Effect(
+            "stripe.resume_subscription",
+            resume_subscription,
+            "subscriptions.resume",
+            "subscriptions.resumed",
+            is_looked_up=True,
+            undone="subscriptions.paused",
+            results=("paused_again", "already"),
             is_single=True,
         ),
         Effect(

@@ -70,6 +70,18 @@ def subscription(items: list[Json] | None = None, card: str = "pm_card_visa") ->
     return ask(lambda v1: v1.subscriptions.create(given))
 
 
+def paused() -> Json:
+    """A subscription that is paused because its trial ended without a card."""
+    given = {
+        "customer": customer(None),
+        "items": [{"price": price(), "quantity": 2}],
+        "trial_period_days": 7,
+        "trial_settings": {"end_behavior": {"missing_payment_method": "pause"}},
+    }
+    known = ask(lambda v1: v1.subscriptions.create(given))["id"]
+    return ask(lambda v1: v1.subscriptions.update(known, {"trial_end": "now"}))
+
+
 def pay(invoice: str, card: str = "pm_card_visa") -> None:
     """Let a customer pay an open invoice in the browser."""
     intent = payment_of(invoice)

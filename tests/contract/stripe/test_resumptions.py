@@ -1,0 +1,104 @@
+"""A subscription that is paused, or whose collection is, goes on; undone, it is as it was."""
+
+import pytest
+
+from app.errors import Permanent, Retryable, Unknown
+from app.identity import keys
+from tests.contract.cases import Claim
+from tests.contract.stripe import selling
+from tests.contract.stripe.cases import pause_subscription as pausing
+from tests.contract.stripe.cases import resume_subscription as resuming
+from tests.contract.stripe.cases import subscribe
+from tests.contract.stripe.test_subscriptions import read
+from tests.contract.vendors import Vendors
+
+
+def test_a_collection_that_is_paused_goes_on_and_is_paused_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    known = selling.subscription()["id"]
+    paused = {"behavior": "void", "resumes_at": 4_000_000_000}
+    selling.ask(lambda v1: v1.subscriptions.update(known, {"pause_collection": paused}))
+    given = step("stripe.resume_subscription", {"subscription": known})
+    vendors.fault("stripe", "subscriptions.update", "lost_reply")
+    with pytest.raises(Unknown):
+        given.run()
+    assert given.run()["status"] == "active"
+    assert read(known)["pause_collection"] is None
+    assert [given.undo()["result"] for _ in range(2)] == ["paused_again", "already"]
+    assert read(known)["pause_collection"] == paused
+    assert not read(known)["metadata"]
+
+
+def test_the_rest_of_the_period_is_charged_with_the_next_invoice_and_credited_again(
+    step: Claim, vendors: Vendors
+) -> None:
+    known = selling.subscription()
+    selling.ask(lambda v1: v1.subscriptions.pause(known["id"]))
+    given = step("stripe.resume_subscription", {"subscription": known["id"], "charge_rest": True})
+    assert given.run()["status"] == "active"
+    given.undo()
+    asked = {"customer": known["customer"]}
+    listed = selling.ask(lambda v1: v1.invoice_items.list(asked))["data"]
+    assert sorted(each["amount"] for each in listed) == [-4000, 4000]
+
+
+def test_a_pause_and_its_end_are_undone_one_after_the_other(step: Claim, vendors: Vendors) -> None:
+    pause = pausing(step)
+    known = pause.given["subscription"]
+    pause.run()
+    resume = step("stripe.resume_subscription", {"subscription": known})
+    resume.run()
+    vendors.advance(60)
+    assert resume.undo()["result"] == "paused_again"
+    assert read(known)["status"] == "paused"
+    assert pause.undo()["result"] == "resumed"
+    assert (read(known)["status"], read(known)["metadata"]) == ("active", {})
+
+
+def test_only_what_is_paused_is_resumed_and_only_by_its_organisation(
+    step: Claim, vendors: Vendors
+) -> None:
+    known = selling.subscription()["id"]
+    with pytest.raises(Permanent) as caught:
+        step("stripe.resume_subscription", {"subscription": known}).run()
+    assert caught.value.code == "subscription_not_paused"
+    made = subscribe(step).run()
+    stranger, _ = keys.create_key("eve@example.org")
+    other = {"subscription": made["subscription"]}
+    with pytest.raises(Permanent) as caught:
+        step("stripe.resume_subscription", other, user=stranger).run()
+    assert caught.value.code == "belongs_to_other"
+
+
+def test_undone_before_it_is_known_a_resumption_changes_nothing(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = resuming(step)
+    known = given.given["subscription"]
+    vendors.fault("stripe", "subscriptions.resume", "reset_before")
+    with pytest.raises(Unknown):
+        given.run()
+    assert [given.undo(status="unknown")["result"] for _ in range(2)] == ["already", "already"]
+    assert (read(known)["status"], vendors.count("subscriptions.paused")) == ("paused", 0)
+
+
+@pytest.mark.parametrize("is_by_hand", [True, False])
+def test_a_pause_after_the_resumption_is_told_from_its_undoing(
+    step: Claim, vendors: Vendors, is_by_hand: bool
+) -> None:
+    pause = pausing(step)
+    known = pause.given["subscription"]
+    pause.run()
+    resume = step("stripe.resume_subscription", {"subscription": known})
+    resume.run()
+    vendors.advance(60)
+    if is_by_hand:
+        selling.ask(lambda v1: v1.subscriptions.pause(known))
+    else:
+        vendors.fault("stripe", "subscriptions.pause", "lost_reply")
+        with pytest.raises(Retryable):
+            resume.undo()
+    assert resume.undo()["result"] == ("superseded" if is_by_hand else "paused_again")
+    assert pause.undo()["result"] == ("superseded" if is_by_hand else "resumed")
+    assert read(known)["status"] == ("paused" if is_by_hand else "active")
