@@ -17,6 +17,9 @@ _PLACES = {
 }
 """The path and the call of the objects for which a step waits, by how their ids begin."""
 
+UNFINISHED = ("requires_payment_method", "requires_confirmation", "requires_action")
+"""The statuses of a SetupIntent that waits for the customer."""
+
 
 def read(external_id: str) -> Authentication:
     """How a PaymentIntent, a SetupIntent or a Checkout Session stands, and what its customer needs
@@ -31,8 +34,10 @@ def read(external_id: str) -> Authentication:
 
 def read_subscription(subscription: str) -> Authentication:
     """How a subscription stands, and, while its first invoice or that of a change is open, by what
-    the customer's browser pays it. As `read`."""
-    path = f"/v1/subscriptions/{subscription}?expand[]=latest_invoice.confirmation_secret"
+    the customer's browser pays it; or else, while nothing is due, by what the browser saves or
+    authenticates the card for later (`pending_setup_intent`). As `read`."""
+    shown = "expand[]=latest_invoice.confirmation_secret&expand[]=pending_setup_intent"
+    path = f"/v1/subscriptions/{subscription}?{shown}"
     return _of_subscription(plain.read(path, "subscriptions.retrieve"))
 
 
@@ -42,14 +47,22 @@ def _authentication(seen: Json) -> Authentication:
         return Authentication(status, redirect_url=seen.get("url"))
     if status != "requires_action":
         return Authentication(status)
+    return Authentication(status, seen["client_secret"], _redirect_url(seen))
+
+
+def _redirect_url(seen: Json) -> str | None:
     redirect = (seen.get("next_action") or {}).get("redirect_to_url") or {}
-    return Authentication(status, seen["client_secret"], redirect.get("url"))
+    url: str | None = redirect.get("url")
+    return url
 
 
 def _of_subscription(seen: Json) -> Authentication:
     status = str(seen["status"])
     secret = (seen["latest_invoice"] or {}).get("confirmation_secret")
     waits = status == "incomplete" or seen.get("pending_update") is not None
-    if not waits or secret is None:
+    if waits and secret is not None:
+        return Authentication(status, secret["client_secret"])
+    setup = seen.get("pending_setup_intent")
+    if setup is None or setup["status"] not in UNFINISHED:
         return Authentication(status)
-    return Authentication(status, secret["client_secret"])
+    return Authentication(status, setup["client_secret"], _redirect_url(setup))

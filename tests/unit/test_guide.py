@@ -55,11 +55,15 @@ def test_the_approvals_of_the_guide_are_valid() -> None:
 
 def test_the_steps_of_the_guide_for_payments_are_valid() -> None:
     steps = [json.loads(text) for text in blocks(PAYMENTS_GUIDE, "json")]
-    assert [each["action"] for each in steps] == ["stripe.authorize", "stripe.checkout"]
+    assert [each["action"] for each in steps] == [
+        "stripe.authorize",
+        "stripe.subscribe",
+        "stripe.checkout",
+    ]
     examine(definition_of({"name": "selling", "do": {"sequence": steps}}), actions())
-    del steps[1]["with"]["success_url"]
+    del steps[2]["with"]["success_url"]
     with pytest.raises(DefinitionRefused, match="success_url"):
-        examine(definition_of({"name": "selling", "do": steps[1]}), actions())
+        examine(definition_of({"name": "selling", "do": steps[2]}), actions())
 
 
 def test_the_definition_with_every_kind_of_node_runs_to_its_end() -> None:

@@ -8,8 +8,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from app import clock
 from app.engine.call import Call
 from app.errors import Permanent, Suspend
+from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
     Effect,
@@ -26,19 +28,60 @@ from tasks.stripe.billing import calls, subscriptions
 from tasks.stripe.billing.crediting import book_payments, undo_invoice
 from tasks.stripe.billing.invoicing import CUSTOMER_PATTERN
 from tasks.stripe.billing.subscriptions import ENDED, Subscription, summary
-from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, POLL_SECONDS, own_marks
+from tasks.stripe.catalogue.prices import Recurring
+from tasks.stripe.catalogue.products import PRODUCT, PRODUCTS
+from tasks.stripe.customers.calls import SETUPS
+from tasks.stripe.kinds import require_own
+from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
 from tasks.stripe.wording import given as having
+from tasks.stripe.wording import id_of, without
 
 MOST_ITEMS = 20
 """Stripe takes no more in a subscription."""
 _FIRST = "subscription_create"
+_MOST_WAIT_SECONDS = 23 * 3600
+"""So long a customer who is there may take to save a card, as Stripe waits for a first payment."""
+_OF_WAIT = ("is_unsaved", "created")
+
+
+class NewPrice(ActionInput):
+    """A price that only this subscription has: `unit_amount` is in minor units of `currency` (ISO
+    4217), for one of the product in each interval."""
+
+    product: str = Field(pattern=PRODUCT, max_length=255)
+    unit_amount: int = Field(ge=0, le=MOST_AMOUNT)
+    currency: str = Field(pattern=r"^[A-Za-z]{3}$")
+    recurring: Recurring
+
+    @model_validator(mode="after")
+    def _may_be_charged(self) -> "NewPrice":
+        if fault := fault_of(self.unit_amount, self.currency):
+            raise ValueError(fault)
+        return self
 
 
 class SubscribedPrice(ActionInput):
-    """A recurring price, and how many of it; a metered price has no quantity."""
+    """A recurring `price`, or `price_data` of which Stripe makes one, and how many of it.
 
-    price: str = Field(min_length=1, max_length=255)
+    A metered price has no quantity: what is used is reported.
+    """
+
+    price: str | None = Field(default=None, min_length=1, max_length=255)
+    price_data: NewPrice | None = None
     quantity: int | None = Field(default=None, ge=1, le=1_000_000)
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "SubscribedPrice":
+        if (self.price is None) == (self.price_data is None):
+            raise ValueError("an item has a price or price_data")
+        return self
+
+    def params(self) -> Json:
+        """The item's parameters."""
+        found = having(self.model_dump())
+        if self.price_data is not None:
+            found["price_data"] |= {"currency": self.price_data.currency.lower()}
+        return found
 
 
 class SubscribeInput(ActionInput):
@@ -46,8 +89,9 @@ class SubscribeInput(ActionInput):
 
     `session` is `on` if the customer is at a browser and can pay there, or authenticate the payment
     (3-D Secure). `off`: the saved method is charged, and a payment that is declined, or that wants
-    the customer, leaves no subscription. After a trial without a saved method the subscription does
-    what `trial_without_method` says.
+    the customer, leaves no subscription. While nothing is due, such as in a trial, a customer
+    who is there saves a card, or authenticates it for later. After a trial without a saved method
+    the subscription does what `trial_without_method` says.
     """
 
     customer: str = Field(pattern=CUSTOMER_PATTERN, max_length=255)
@@ -60,7 +104,8 @@ class SubscribeInput(ActionInput):
 
     @model_validator(mode="after")
     def _differ(self) -> "SubscribeInput":
-        if len({each.price for each in self.items}) < len(self.items):
+        named = [each.price for each in self.items if each.price is not None]
+        if len(set(named)) < len(named):
             raise ValueError("a price stands in one item only: raise its quantity")
         return self
 
@@ -70,18 +115,20 @@ def subscribe(call: Call, given: SubscribeInput) -> Json:
     """Begin a subscription, and return it.
 
     With `session: on` the step waits until the first invoice is paid; Stripe gives up after 23
-    hours. Raises Permanent if the payment is declined, or never comes.
+    hours. If nothing is due yet, it waits so long at most until the customer has saved or
+    authenticated a card, and goes on without one. Raises Permanent if the payment is declined, or
+    never comes.
     """
     made = call.once(
         "subscriptions.create",
         _request(call, given),
-        lambda request, key: summary(subscriptions.create(request, key)),
+        lambda request, key: _create(call, request, key),
         is_last=True,
     )
     known = made["subscription"]
-    if made["status"] == "incomplete":
-        made = call.state_of(known, lambda: summary(subscriptions.read(known)), POLL_SECONDS)
-    if made["status"] == "incomplete":
+    if _waits(given, made):
+        made = call.state_of(known, lambda: _state(subscriptions.read(known)), POLL_SECONDS)
+    if _waits(given, made):
         raise Suspend(known, poll_seconds=POLL_SECONDS)
     if made["status"] in ENDED:
         raise Permanent(
@@ -91,7 +138,7 @@ def subscribe(call: Call, given: SubscribeInput) -> Json:
         )
     if made["latest_invoice"] is not None:
         book_payments(call, calls.read_invoice(made["latest_invoice"]))
-    return made
+    return without(made, *_OF_WAIT)
 
 
 subscribe.describe(
@@ -111,7 +158,7 @@ def find_subscription(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the subscription by its metadata in the customer's list, which is strongly
     consistent."""
     found = _made_by(intent, intent.request["metadata"])
-    return Found(summary(subscriptions.whole(found[0]))) if found else Never()
+    return Found(_state(subscriptions.whole(found[0]))) if found else Never()
 
 
 @subscribe.compensation
@@ -139,12 +186,49 @@ def _end(call: Call, subscription: str) -> Json:
         request = {"subscription": subscription, "cancellation_details": details}
         subscriptions.cancel(request, is_read_again=True)
         result = "canceled"
+    if pending := id_of(seen.get("pending_setup_intent")):
+        # Stripe leaves it open, also if the subscription has ended.
+        _cancel_setup(pending)
     listed = subscriptions.invoices_of(subscription)
     first = [each["id"] for each in listed if each["billing_reason"] == _FIRST]
     told = {"subscription": subscription, "later_invoices": len(listed) - len(first)}
     # The first invoice of a trial takes nothing, but is paid all the same.
     undone = undo_invoice(call, first[0]) if first else None
     return {"result": result, **told, "invoice": undone}
+
+
+def _cancel_setup(setup: str) -> None:
+    if SETUPS.retrieve(setup)["status"] in authentication.UNFINISHED:
+        SETUPS.end("cancel", setup)
+
+
+def _create(call: Call, request: Json, key: str) -> Json:
+    for item in request["items"]:
+        if "price_data" in item:
+            require_own(call, PRODUCTS.retrieve(item["price_data"]["product"]))
+    return _state(subscriptions.create(request, key))
+
+
+def _waits(given: SubscribeInput, made: Json) -> bool:
+    """Whether the customer still has to pay, or to save a card."""
+    if made["status"] == "incomplete":
+        return True
+    return given.session == "on" and _may_save(made, clock.timestamp())
+
+
+def _may_save(made: Json, now: float) -> bool:
+    """Whether the customer may still save a card, at a time in Unix seconds.
+
+    >>> made = {"is_unsaved": True, "created": 1_000_000}
+    >>> _may_save(made, 1_080_000.0), _may_save(made, 1_090_000.0)
+    (True, False)
+    """
+    return bool(made.get("is_unsaved")) and now - made["created"] < _MOST_WAIT_SECONDS
+
+
+def _state(seen: Json) -> Json:
+    is_unsaved = seen.get("pending_setup_intent") is not None and seen["status"] not in ENDED
+    return summary(seen) | {"is_unsaved": is_unsaved, "created": seen["created"]}
 
 
 def _subscriptions(call: Call, undo: Undo) -> list[str]:
@@ -167,7 +251,7 @@ def _request(call: Call, given: SubscribeInput) -> Json:
     ending = {"end_behavior": {"missing_payment_method": given.trial_without_method}}
     request = {
         "customer": given.customer,
-        "items": [having(each.model_dump()) for each in given.items],
+        "items": [each.params() for each in given.items],
         "billing_mode": {"type": "flexible"},
         "payment_behavior": "default_incomplete" if is_there else "error_if_incomplete",
         "payment_settings": {"save_default_payment_method": "on_subscription"},

@@ -69,7 +69,7 @@ class Cycles:
         subscription["trial_end"] = now
         ending = (subscription["trial_settings"] or {}).get("end_behavior", {})
         missing = ending.get("missing_payment_method", "create_invoice")
-        if missing != "create_invoice" and not self._has_method(subscription):
+        if missing != "create_invoice" and self.method_of(subscription) is None:
             if missing == "pause":
                 subscription["status"] = "paused"
                 self.desk.put(subscription)
@@ -168,9 +168,9 @@ class Cycles:
         self.desk.put(subscription)
         self.desk.tell(call, "customer.subscription.trial_will_end", subscription)
 
-    def _has_method(self, subscription: Json) -> bool:
-        like = {"default_source": None, **subscription}
-        return self.collection.method_of(like) is not None
+    def method_of(self, subscription: Json) -> str | None:
+        """Return what the invoices of a subscription would be paid with, or None."""
+        return self.collection.method_of({"default_source": None, **subscription})
 
     def _paid(self, call: Call | None, invoice: Json) -> None:
         subscription = self.desk.find("subscription", subscription_of(invoice))

@@ -33,7 +33,8 @@ class Items:
         price = self.price(call, given, param)
         item = described.new("subscription_item", "si", subscription=subscription["id"])
         item["created"] = self.desk.clock_time(subscription["test_clock"])
-        self.apply(call, given | {"price": price["id"]}, item, param)
+        named = {name: each for name, each in given.items() if name != "price_data"}
+        self.apply(call, named | {"price": price["id"]}, item, param)
         return item
 
     def price(self, call: Call, given: Json, param: str) -> Json:

@@ -17,6 +17,7 @@ from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.subscribing.cycles import ENDED, WARNING_SECONDS, Cycles
 from ops.sandbox.stripe.subscribing.items import Items, changed_items, same_intervals
 from ops.sandbox.stripe.subscribing.pending import PendingUpdates
+from ops.sandbox.stripe.subscribing.setups import PendingSetups
 from ops.sandbox.stripe.wire import error, no_such
 from ops.sandbox.wire import Call, Refusal, Route
 
@@ -40,6 +41,7 @@ class Subscriptions(Resource):
         super().__init__(desk)
         self.cycles, self.items = cycles, items
         self.pending = PendingUpdates(desk, cycles)
+        self._setups = PendingSetups(desk, cycles)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with those to cancel, pause, resume and take a discount away."""
@@ -81,6 +83,8 @@ class Subscriptions(Resource):
             raise refused
         if is_scheduled or body["collection_method"] == "send_invoice":
             body["status"] = "active" if body["status"] == "incomplete" else body["status"]
+        if not is_scheduled:
+            self._setups.begin(call, body)
         body["sandbox_told"] = True
         self.desk.save(call, body, f"{self.event}.created")
         self.desk.note(call, "subscriptions", body)
