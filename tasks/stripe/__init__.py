@@ -3,7 +3,7 @@ authorize and capture; refunds, subscriptions, invoices, disputes and payouts.
 """
 
 from app.platform import Platform
-from tasks.stripe import books, client, statement, webhook
+from tasks.stripe import books, client, statement, usage, webhook
 from tasks.stripe.balance import reading as balance
 from tasks.stripe.balance import stated
 from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, resuming, subscribing
@@ -37,6 +37,7 @@ PLATFORM = Platform(
         pausing.pause_subscription,
         resuming.resume_subscription,
         ending.cancel_subscription,
+        usage.report_usage,
         reading.read_dispute,
         reading.read_fraud_warning,
         evidence.submit_evidence,

@@ -322,7 +322,17 @@ def _code_at(value: Any, *path: str) -> str | None:
     return http.code_of(value)
 
 
-_WITHOUT_ID = frozenset(("balance", "cash_balance", "list", "login_link", "search_result"))
+_WITHOUT_ID = frozenset(
+    (
+        "balance",
+        "billing.meter_event",
+        "billing.meter_event_adjustment",
+        "cash_balance",
+        "list",
+        "login_link",
+        "search_result",
+    )
+)
 
 
 def _object(answer: Any) -> Json:

@@ -45,6 +45,18 @@ class Recurring(ActionInput):
         return self
 
 
+class RecurringPrice(Recurring):
+    """As Recurring. A price with a `meter` is metered: a subscription pays what its customer has
+    used (`stripe.report_usage`), after each period, and has no quantity of it."""
+
+    meter: str | None = Field(default=None, pattern=r"^mtr_\w+$", max_length=255)
+
+    def params(self) -> Json:
+        """Stripe's parameters."""
+        usage_type = None if self.meter is None else "metered"
+        return known(self.model_dump() | {"usage_type": usage_type})
+
+
 class CreatePriceInput(ActionInput):
     """What one of the product costs: `unit_amount` is in minor units of `currency` (ISO 4217).
 
@@ -55,7 +67,7 @@ class CreatePriceInput(ActionInput):
     product: str = Field(pattern=PRODUCT, max_length=255)
     unit_amount: int = Field(ge=0, le=MOST_AMOUNT)
     currency: str = Field(pattern=r"^[A-Za-z]{3}$")
-    recurring: Recurring | None = None
+    recurring: RecurringPrice | None = None
     nickname: str | None = Field(default=None, min_length=1, max_length=250)
     lookup_key: str | None = Field(default=None, min_length=1, max_length=200)
     tax_behavior: Literal["exclusive", "inclusive", "unspecified"] | None = None
@@ -75,7 +87,9 @@ def create_price(call: Call, given: CreatePriceInput) -> Json:
     Raises Permanent if the product does not exist or is another organisation's, or if another price
     has the lookup key.
     """
-    fields = known(given.model_dump(exclude={"metadata"})) | {"currency": given.currency.lower()}
+    recurring = given.recurring and given.recurring.params()
+    own = {"currency": given.currency.lower(), "recurring": recurring}
+    fields = known(given.model_dump(exclude={"metadata"}) | own)
     return call.once(
         "prices.create",
         fields | {"metadata": given.metadata | own_marks(call)},

@@ -173,6 +173,12 @@ def resume_subscription(claim: Claim) -> Step:
     return claim("stripe.resume_subscription", {"subscription": known})
 
 
+def report_usage(claim: Claim) -> Step:
+    """A claimed step that reports what a customer has used."""
+    given = {"customer": customer(), "event_name": selling.meter()["event_name"], "value": 12}
+    return claim("stripe.report_usage", given)
+
+
 def cancel_subscription(claim: Claim) -> Step:
     """A claimed step that lets a subscription end with its period."""
     return claim("stripe.cancel_subscription", {"subscription": selling.subscription()["id"]})
@@ -353,6 +359,14 @@ CASES = Cases(
             undone="subscriptions.paused",
             results=("paused_again", "already"),
             is_single=True,
+        ),
+        Effect(
+            "stripe.report_usage",
+            report_usage,
+            "billing.meter_events.create",
+            "usage",
+            undone="usage_canceled",
+            results=("canceled", "already"),
         ),
         Effect(
             "stripe.cancel_subscription",

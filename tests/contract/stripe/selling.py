@@ -70,6 +70,16 @@ def subscription(items: list[Json] | None = None, card: str = "pm_card_visa") ->
     return ask(lambda v1: v1.subscriptions.create(given))
 
 
+def meter(formula: str = "sum") -> Json:
+    """A meter of what customers use."""
+    given = {
+        "display_name": "Pictures",
+        "event_name": f"pictures_{uuid.uuid4().hex[:6]}",
+        "default_aggregation": {"formula": formula},
+    }
+    return ask(lambda v1: v1.billing.meters.create(given))
+
+
 def paused() -> Json:
     """A subscription that is paused because its trial ended without a card."""
     given = {

@@ -24,6 +24,10 @@ MODULES = {
     "item": "line_item",
     "checkout.session": "checkout/session",
     "test_helpers.test_clock": "test_helpers/test_clock",
+    "billing.meter": "billing/meter",
+    "billing.meter_event": "billing/meter_event",
+    "billing.meter_event_adjustment": "billing/meter_event_adjustment",
+    "billing.meter_event_summary": "billing/meter_event_summary",
     "billing_portal.configuration": "billing_portal/configuration",
     "billing_portal.session": "billing_portal/session",
     "identity.verification_session": "identity/verification_session",
@@ -44,6 +48,10 @@ KINDS = {**dict(zip(SAME, SAME, strict=True)), **MODULES}
 _BY_TYPE = {"payment_method": ("card",), "charge": ("refunds",)}
 CALLS = (
     "account_create", "account_update", "account_list",
+    "billing/meter_create", "billing/meter_deactivate", "billing/meter_list",
+    "billing/meter_reactivate", "billing/meter_update",
+    "billing/meter_event_create", "billing/meter_event_adjustment_create",
+    "billing/meter_event_summary_list",
     "billing_portal/configuration_create", "billing_portal/configuration_update",
     "billing_portal/configuration_list", "billing_portal/session_create",
     "checkout/session_create", "checkout/session_expire", "checkout/session_list",

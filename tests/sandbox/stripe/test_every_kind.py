@@ -75,6 +75,25 @@ def buy(seen: Seen, owner: str, once: str, monthly: str, coupon: str) -> None:
     seen("post", f"invoices/{bill}/pay", expand=["payments"])
 
 
+def use(seen: Seen, owner: str) -> None:
+    """Report usage to a meter, read its sum, and cancel the report."""
+    asked = {"default_aggregation": {"formula": "sum"}, "event_name": "pictures"}
+    meter = seen.post("billing/meters", display_name="Pictures", **asked)
+    payload = {"stripe_customer_id": owner, "value": "25"}
+    event = {"event_name": "pictures", "identifier": "1234", "payload": payload}
+    seen("post", "billing/meter_events", **event)
+    window = "start_time=0&end_time=4000000000"
+    sums = seen("get", f"billing/meters/{meter}/event_summaries?customer={owner}&{window}")
+    assert sums["data"][0]["aggregated_value"] == 25
+    with pytest.raises(stripe.InvalidRequestError, match="already exists with identifier 1234"):
+        seen("post", "billing/meter_events", **event)
+    cancel = {"event_name": "pictures", "type": "cancel", "cancel": {"identifier": "1234"}}
+    seen("post", "billing/meter_event_adjustments", **cancel)
+    assert seen.post(f"billing/meters/{meter}/deactivate") == meter
+    with pytest.raises(stripe.InvalidRequestError, match="No active meter"):
+        seen("post", "billing/meter_events", **event | {"identifier": "1235"})
+
+
 def move_money(seen: Seen, sandbox: Sandbox) -> None:
     """Charge, dispute, refund, pay out, top up and transfer."""
     card = {"currency": "usd", "confirm": True, "amount": 2000}
@@ -117,6 +136,7 @@ def test_every_kind_is_served_whole(seen: Seen, sandbox: Sandbox) -> None:
     once, monthly, coupon = sell(seen)
     buy(seen, owner, once, monthly, coupon)
     move_money(seen, sandbox)
+    use(seen, owner)
     # A review opens only if the risk of a charge is elevated.
     seen.post("payment_intents", payment_method="pm_card_riskLevelElevated", amount=2000,
               currency="usd", confirm=True, return_url="https://a.example")  # fmt: skip

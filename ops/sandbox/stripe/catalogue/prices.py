@@ -45,6 +45,7 @@ class Prices(Resource):
                 "interval_count": 1, "meter": None, "trial_period_days": None,
                 "usage_type": "licensed", **recurring,
             }  # fmt: skip
+            self._check_meter(body["recurring"])
         self._name(given, body)
 
     def made(self, call: Call, given: Json, body: Json) -> Json:
@@ -68,6 +69,13 @@ class Prices(Resource):
         if name == "recurring":
             return bool(body["recurring"]) and value.items() <= body["recurring"].items()
         return super().matches(body, name, value)
+
+    def _check_meter(self, recurring: Json) -> None:
+        if recurring["meter"] is not None:
+            self.desk.need("billing.meter", recurring["meter"], "recurring[meter]")
+        if (recurring["meter"] is not None) != (recurring["usage_type"] == "metered"):
+            message = "A price is metered if, and only if, it has a meter."
+            raise error(400, message, param="recurring[meter]")
 
     def _product(self, call: Call, given: Json) -> str:
         if "product" in given:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ops.sandbox.stripe.billing.all import Billing
 from ops.sandbox.stripe.catalogue.prices import Prices
+from ops.sandbox.stripe.metering.meters import Meters
+from ops.sandbox.stripe.metering.usage import MeterEvents
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.subscribing.clocks import TestClocks
@@ -38,5 +40,7 @@ def subscribing(desk: Desk, billed: Billing) -> Subscribing:
         SubscriptionItems(desk, subscriptions),
         schedules,
         TestClocks(desk, subscriptions.cycles, schedules),
+        Meters(desk),
+        MeterEvents(desk),
     ]
     return Subscribing(resources, subscriptions)

@@ -77,6 +77,9 @@ class Cycles:
             self.end(call, subscription, "payment_failed")
             return ""
         self.begin_all(subscription, now)
+        for item in subscription["items"]["data"]:
+            # What is used in a trial is free.
+            item["sandbox_ended"] = None
         subscription["status"] = "active"
         lines = [self.items.line(item) for item in subscription["items"]["data"]]
         if self.bill(call, subscription, lines, "subscription_cycle"):
@@ -149,6 +152,9 @@ class Cycles:
             invoice = self.desk.own("invoice", subscription["sandbox_pending_invoice"])
             self.collection.void(call, {}, invoice)
         elif subscription["cancel_at"] and subscription["cancel_at"] <= now:
+            lines = self.items.unbilled(subscription["items"]["data"], subscription["cancel_at"])
+            if lines and subscription["status"] != "trialing":
+                self.bill(call, subscription, lines, "subscription_cycle")
             self.end(call, subscription, "cancellation_requested")
         elif subscription["status"] != "trialing":
             self.renew(call, subscription)

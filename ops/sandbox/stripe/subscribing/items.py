@@ -16,6 +16,7 @@ from ops.sandbox.stripe.billing.lines import pricing_of, rounded, subscription_l
 from ops.sandbox.stripe.catalogue.discounts import redeem
 from ops.sandbox.stripe.catalogue.months import period_end
 from ops.sandbox.stripe.catalogue.prices import Prices, plan_of, price_amount
+from ops.sandbox.stripe.metering.usage import used
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.wire import error
@@ -87,6 +88,9 @@ class Items:
     def begin(self, item: Json, start: int, anchor: int) -> None:
         """Begin a new period of an item; `anchor` gives the day of the month."""
         recurring = item["price"]["recurring"]
+        if item["current_period_start"]:
+            # What is metered is billed afterwards.
+            item["sandbox_ended"] = [item["current_period_start"], start]
         item["current_period_start"] = start
         count = recurring["interval_count"]
         item["current_period_end"] = period_end(start, recurring["interval"], count, anchor)
@@ -94,6 +98,8 @@ class Items:
     def line(self, item: Json, is_trial: bool = False) -> Json:
         """Return the invoice line of an item for its current period."""
         price = self.desk.find("price", item["price"]["id"]) or item["price"]
+        if price["recurring"]["usage_type"] == "metered":
+            return self._usage(item, price)
         name = self._name(price)
         amount = 0 if is_trial else price_amount(price, item["quantity"] or 0)
         words = f"{item['quantity'] or 0} × {name}"
@@ -102,6 +108,24 @@ class Items:
         period = (item["current_period_start"], item["current_period_end"])
         line = subscription_line(item, amount, period, words, "")
         return line | {"discounts": list(item["discounts"])}
+
+    def _usage(self, item: Json, price: Json) -> Json:
+        """Return the line of a metered item: what was used in the period that has ended."""
+        period = item.get("sandbox_ended") or (item["created"], item["created"])
+        owner = self.desk.find("subscription", item["subscription"]) or {}
+        meter = price["recurring"]["meter"]
+        count = used(self.desk, meter, owner.get("customer", ""), *period) if meter else 0
+        words = f"{count} × {self._name(price)}"
+        amount = price_amount(price, count)
+        line = subscription_line(item, amount, (period[0], period[1]), words, "")
+        return line | {"quantity": count, "quantity_decimal": str(count)}
+
+    def unbilled(self, items: list[Json], now: int) -> list[Json]:
+        """Return the lines of what was used in the present periods, up to now."""
+        ended = ((each, [each["current_period_start"], now]) for each in items)
+        lines = [self.line(each | {"sandbox_ended": period}) for each, period in ended
+                 if each["price"]["recurring"]["usage_type"] == "metered"]  # fmt: skip
+        return [line for line in lines if line["quantity"]]
 
     def cost(self, items: list[Json]) -> int:
         """Return what one period of the items costs."""

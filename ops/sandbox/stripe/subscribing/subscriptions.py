@@ -214,7 +214,8 @@ class Subscriptions(Resource):
         if given.get("prorate") and body["status"] != "trialing":
             self.items.prorate(call, body, body["items"]["data"], [], now)
         if given.get("invoice_now"):
-            self.cycles.bill(call, body, [], "subscription_update")
+            lines = self.items.unbilled(body["items"]["data"], now)
+            self.cycles.bill(call, body, lines, "subscription_update")
         details = given.get("cancellation_details") or {}
         body["cancellation_details"] = {**(body["cancellation_details"] or {}), **details}
         self.cycles.end(call, body, "cancellation_requested")

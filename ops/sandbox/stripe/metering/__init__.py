@@ -1,0 +1,1 @@
+"""Meters, and what customers use of what they count."""
