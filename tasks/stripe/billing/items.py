@@ -69,18 +69,26 @@ def intervals(seen: Json) -> Json:
 def same(some: Sequence[Json], others: Sequence[Json]) -> bool:
     """Whether two states have the same prices and quantities.
 
-    An item without a quantity, which is metered, is as one with the quantity 1.
+    An item without a quantity, which is metered, is as one of the same price with any.
 
     >>> same([{"price": "a", "quantity": 1}], [{"price": "a", "quantity": 2}])
     False
     >>> same([{"price": "a", "quantity": 1}], [{"price": "a", "quantity": 0}])
     False
+    >>> same([{"price": "a", "quantity": None}], [{"price": "a", "quantity": 2}])
+    True
     """
-    return _sorted(some) == _sorted(others)
+    pairs = zip(_sorted(some), _sorted(others), strict=False)
+    return len(some) == len(others) and all(_is_same(*pair) for pair in pairs)
 
 
-def _sorted(items: Sequence[Json]) -> list[tuple[str, int]]:
-    return sorted((str(each["price"]), _quantity(each)) for each in items)
+def _is_same(one: Json, other: Json) -> bool:
+    quantities = {one["quantity"], other["quantity"]}
+    return bool(one["price"] == other["price"]) and (None in quantities or len(quantities) == 1)
+
+
+def _sorted(items: Sequence[Json]) -> list[Json]:
+    return sorted(items, key=lambda each: (str(each["price"]), _quantity(each)))
 
 
 def _quantity(each: Json) -> int:

@@ -28,7 +28,8 @@ _SENDING_SECONDS = 15
 class LineItem(ActionInput):
     """What is bought: a `price` of the catalogue, or a `name` with an amount for one of it.
 
-    `unit_amount` is in minor units of `currency` (ISO 4217).
+    `unit_amount` is in minor units of `currency` (ISO 4217). The `quantity` of a metered price is
+    null.
     """
 
     price: str | None = Field(default=None, pattern=r"^(price|plan)_\w+$", max_length=255)
@@ -36,7 +37,7 @@ class LineItem(ActionInput):
     unit_amount: int | None = Field(default=None, ge=0, le=MOST_AMOUNT)
     currency: str | None = Field(default=None, pattern=r"^[A-Za-z]{3}$")
     recurring: Recurring | None = None
-    quantity: int = Field(default=1, ge=1, le=999_999)
+    quantity: int | None = Field(default=1, ge=1, le=999_999)
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "LineItem":
@@ -44,6 +45,8 @@ class LineItem(ActionInput):
         if self.price is not None and any(each is not None for each in (*named, self.recurring)):
             raise ValueError("a line item has a price, or a name, a unit_amount and a currency")
         if self.price is None:
+            if self.quantity is None:
+                raise ValueError("only a metered price has no quantity")
             if self.name is None or self.unit_amount is None or self.currency is None:
                 raise ValueError("a line item needs a price, or a name, unit_amount and currency")
             if fault := fault_of(self.unit_amount, self.currency):
@@ -53,7 +56,7 @@ class LineItem(ActionInput):
     def params(self) -> Json:
         """The parameters of the line."""
         if self.price is not None:
-            return {"price": self.price, "quantity": self.quantity}
+            return known({"price": self.price, "quantity": self.quantity})
         data: Json = {
             "currency": str(self.currency).lower(),
             "unit_amount": self.unit_amount,

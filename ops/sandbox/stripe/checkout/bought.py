@@ -42,8 +42,12 @@ class Bought:
         if not price["active"]:
             message = "The price specified is inactive. This field only accepts active prices."
             raise error(400, message, param=f"{param}[price]")
-        quantity = given.get("quantity", 1)
-        amount = price_amount(price, quantity)
+        metered = (price["recurring"] or {}).get("usage_type") == "metered"
+        if metered and "quantity" in given:
+            message = "Quantity should not be specified where usage_type is `metered`."
+            raise error(400, message, param=f"{param}[quantity]")
+        quantity = None if metered else given.get("quantity", 1)
+        amount = price_amount(price, quantity or 0)
         product = self.desk.own("product", price["product"])
         line = described.new("item", "li", price=price, quantity=quantity)
         line |= {"currency": price["currency"], "description": product["name"]}
@@ -83,4 +87,5 @@ def recurring_of(lines: list[Json]) -> list[Json]:
 
 def as_items(lines: list[Json]) -> list[Any]:
     """Return the parameters of the items of a subscription for these lines."""
-    return [{"price": line["price"]["id"], "quantity": line["quantity"]} for line in lines]
+    named = [{"price": line["price"]["id"], "quantity": line["quantity"]} for line in lines]
+    return [{name: value for name, value in each.items() if value is not None} for each in named]

@@ -69,8 +69,7 @@ class Items:
         if "quantity" in given and metered:
             message = "Quantity should not be specified where usage_type is `metered`."
             raise error(400, message, param=f"{param}[quantity]")
-        if not metered:
-            item["quantity"] = given.get("quantity", item["quantity"] or 1)
+        item["quantity"] = None if metered else given.get("quantity", item["quantity"] or 1)
         if "tax_rates" in given:
             item["tax_rates"] = [
                 self.desk.need("tax_rate", each, f"{param}[tax_rates]")
