@@ -117,7 +117,7 @@ def attention(
     """The user's workflows that need a person, newest first, with the steps that need one.
 
     An operator reads those of all users, with their owners. The requests of open calls are left
-    out of the workflows of other users.
+    out of the workflows of other users. `seen` is read first: what fails meanwhile is newer.
     """
     given = {"user": user_id, "all": is_operator, "limit": limit + 1, **_after(cursor)}
     with begin() as connection:
@@ -144,7 +144,10 @@ def _after(cursor: str | None) -> Json:
 _ATTENTION = """
 SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS reason,
        w.paused_at IS NOT NULL AS is_paused, w.attention_since AS since,
-       w.user_id = :user AS is_own, u.email AS owner
+       w.user_id = :user AS is_own, u.email AS owner,
+       CASE WHEN w.attention = 'effect_failed' THEN (
+         SELECT max(seq) FROM events
+          WHERE workflow_id = w.id AND body::jsonb ->> 'type' = 'EffectFailed') END AS seen
   FROM workflows w JOIN users u ON u.id = w.user_id
  WHERE (:all OR w.user_id = :user) AND w.attention IS NOT NULL
    AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))

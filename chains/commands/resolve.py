@@ -123,20 +123,31 @@ _OPEN_CALL = (
 )
 
 
-def dismiss(caller: Caller, workflow_id: UUID, reason: str, *, is_dry: bool = False) -> Done:
+def dismiss(
+    caller: Caller,
+    workflow_id: UUID,
+    reason: str,
+    *,
+    seen: int | None = None,
+    is_dry: bool = False,
+) -> Done:
     """End a workflow's need for attention that belongs to no step, such as a time-out after the
     pivot.
 
-    Raise NotFound if the caller has no such workflow. Raise Conflict if the workflow has ended, is
-    not marked for attention, or has a step that a person must look at.
+    `seen` is that of the list of what needs a person. Raise NotFound if the caller has no such
+    workflow. Raise Conflict if the workflow has ended, is not marked for attention, has a step that
+    a person must look at, or if an effect has failed later that the list did not have yet.
     """
     own_workflow(caller, workflow_id)
-    given = {"workflow": workflow_id, "by": caller.on_record, "reason": reason}
+    given = {"workflow": workflow_id, "by": caller.on_record, "reason": reason, "seen": seen}
     found = verdict("dismiss_attention_v1", given, is_dry=is_dry)
     if found == "ended":
         raise refuse_ended(workflow_id)
     if found == "unchanged":
         raise Conflict("the workflow does not need a person", code="no_attention")
+    if found == "not_seen":
+        message = "what a step did has failed later; read it, and give its `seen`"
+        raise Conflict(message, code="not_seen")
     if found == "needs_step":
         raise Conflict("a step needs a person: resolve, retry or skip it", code="step_needs_person")
     return Done(workflow_id, found)

@@ -103,8 +103,10 @@ def resolve_step(path: StepPath, body: ResolveStep) -> Answer:
     responses={200: Controlled, **problems(404, 409)},
 )
 def dismiss_attention(path: WorkflowPath, body: DismissAttention) -> Answer:
-    """Use this if the reason concerns no single step, for example a time-out after the pivot."""
-    done = dismiss(caller_of(caller()), path.workflow_id, body.reason)
+    """Use this if the reason concerns no single step, for example a time-out after the pivot. Of
+    the reason `effect_failed`, give the `seen` of the list: if more has failed since then, the
+    request is refused (`not_seen`), and the workflow stays in the list."""
+    done = dismiss(caller_of(caller()), path.workflow_id, body.reason, seen=body.seen)
     return answer(done, HTTPStatus.OK)
 
 

@@ -47,9 +47,10 @@ class BulkResolve(ResolveStep):
 
 
 class DismissAttention(Body):
-    """Why no person is needed any more."""
+    """Why no person is needed any more. `seen` is that of the workflow in the list, if any."""
 
     reason: Reason
+    seen: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
 class PeopleQuery(Query):
@@ -170,7 +171,8 @@ class AttentionStep(BaseModel):
 class AttentionWorkflow(BaseModel):
     """A workflow that needs a person: why, and since when.
 
-    Only an admin key is told the `owner`, an e-mail address.
+    Only an admin key is told the `owner`, an e-mail address. `seen` is the number of the newest
+    event that is shown of the reason `effect_failed`, else null; whoever dismisses that gives it.
     """
 
     id: UUID
@@ -182,6 +184,7 @@ class AttentionWorkflow(BaseModel):
     is_paused: bool
     since: datetime | None
     owner: str | None
+    seen: int | None
     steps: list[AttentionStep]
 
 

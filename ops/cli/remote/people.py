@@ -178,6 +178,8 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
         since = time_of(item["since"])
         shown = [item[name] for name in ("id", "type", "status", "reason")]
         click.echo("  ".join([*shown, since, *filter(None, [item["owner"]])]))
+        if item["seen"] is not None:
+            click.echo(f"  dismiss it with --seen {item['seen']}")
         for step in item["steps"]:
             error = (step["error"] or {}).get("message", "")
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
@@ -248,10 +250,11 @@ def resolve(
 @click.command()
 @workflow_argument
 @click.option("--reason", required=True, help="Why no person is needed any more.")
-def dismiss(workflow_id: Any, reason: str) -> None:
+@click.option("--seen", type=int, help="Of `effect_failed`: the number that `attention` shows.")
+def dismiss(workflow_id: Any, reason: str, seen: int | None) -> None:
     """Record that a workflow needs no person any more, if its reason concerns no step."""
     with server() as api:
-        say(api.control(str(workflow_id), "attention/dismiss", {"reason": reason}))
+        say(api.control(str(workflow_id), "attention/dismiss", given(reason=reason, seen=seen)))
 
 
 COMMANDS: dict[str, click.Command] = {

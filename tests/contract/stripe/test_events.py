@@ -110,7 +110,7 @@ def test_a_waiting_step_is_woken_and_its_late_failure_calls_a_person(
     failures = [each for each in kernel.events(workflow) if each["type"] == "EffectFailed"]
     assert len(failures) == 1, "two webhooks tell the same"
 
-    dismiss(caller_of(kernel.user_id), workflow, "paid by bank transfer")
+    dismiss(caller_of(kernel.user_id), workflow, "paid by bank transfer", seen=told["seen"])
     assert kernel.workflow(workflow)["attention"] is None
     assert human_tasks.attention(kernel.user_id).items == []
     assert (list(verification.verify()), list(rebuild.differences())) == ([], [])

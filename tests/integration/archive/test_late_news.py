@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import text
 
 from app import db
+from app.errors import Conflict
 from app.platform import Delivery, FailedUndo
+from app.queries import human_tasks
 from chains.commands.accept_delivery import accept_delivery
 from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
@@ -40,6 +42,12 @@ def sent_back(workflow: UUID, refund: str, generation: int | None = None) -> Non
     accept_delivery("control", Delivery(refund, None, "refund.failed", {}, failed_undo=failed))
 
 
+def seen(kernel: Kernel) -> int:
+    """What the list of what needs a person has of the one workflow that it shows."""
+    (item,) = human_tasks.attention(kernel.user_id).items
+    return int(item["seen"])
+
+
 def test_a_refund_that_fails_after_the_archive_restores_the_workflow_and_calls_a_person(
     kernel: Kernel,
 ) -> None:
@@ -65,9 +73,31 @@ def test_what_a_step_did_fails_after_the_archive_and_calls_a_person_until_it_is_
     assert (row["status"], row["attention"]) == ("succeeded", "effect_failed")
     failures = [each for each in kernel.events(workflow) if each["type"] == "EffectFailed"]
     assert [each["data"]["external_id"] for each in failures] == ["r"]
-    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
+    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise", seen=seen(kernel))
     sent_back(workflow, "r")
     assert kernel.workflow(workflow)["attention"] is None
+
+
+def test_a_failure_that_comes_after_the_list_is_not_dismissed_with_what_the_list_had(
+    kernel: Kernel,
+) -> None:
+    workflow = kernel.start(kernel.register(noop("a")))
+    drive()
+    sent_back(workflow, "first")
+    read = seen(kernel)
+    sent_back(workflow, "second")
+    ada = caller_of(kernel.user_id)
+    for known in (read, None):
+        with pytest.raises(Conflict) as refused:
+            dismiss(ada, workflow, "paid otherwise", seen=known)
+        assert refused.value.code == "not_seen"
+    (item,) = human_tasks.attention(kernel.user_id).items
+    assert len(item["steps"]) == 2
+    dismiss(ada, workflow, "both are paid otherwise", seen=item["seen"])
+    assert kernel.workflow(workflow)["attention"] is None
+    sent_back(workflow, "third")
+    (item,) = human_tasks.attention(kernel.user_id).items
+    assert len(item["steps"]) == 1
 
 
 def test_a_dismissed_failure_shows_the_step_that_needs_a_person_again(
@@ -79,7 +109,7 @@ def test_a_dismissed_failure_shows_the_step_that_needs_a_person_again(
     assert kernel.workflow(workflow)["attention"] == "step_failed"
     sent_back(workflow, "r")
     assert kernel.workflow(workflow)["attention"] == "effect_failed"
-    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
+    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise", seen=seen(kernel))
     assert kernel.workflow(workflow)["attention"] == "step_failed"
 
 
@@ -111,7 +141,7 @@ def test_a_dismissed_failure_shows_the_need_that_it_has_hidden(
         attention(workflow, reason)
     assert kernel.workflow(workflow)["attention"] == "effect_failed"
     ada = caller_of(kernel.user_id)
-    dismiss(ada, workflow, "paid otherwise")
+    dismiss(ada, workflow, "paid otherwise", seen=seen(kernel))
     assert kernel.workflow(workflow)["attention"] == reason
     assert list(rebuild.differences()) == []
     dismiss(ada, workflow, "I have looked at it too")
@@ -126,7 +156,7 @@ def test_the_end_of_a_workflow_settles_a_hidden_time_out(kernel: Kernel) -> None
     attention(workflow, "timed_out")
     kernel.cancel(workflow)
     drive()
-    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise")
+    dismiss(caller_of(kernel.user_id), workflow, "paid otherwise", seen=seen(kernel))
     assert kernel.workflow(workflow)["attention"] is None
 
 

@@ -5,14 +5,18 @@
 -- the last three. An approval that asks an unknown
 -- address may be dismissed too, because others may decide. What effect_failed has hidden is then shown,
 -- unless the end of the workflow has settled it. p_by is the person, p_reason the
--- person's reason. Locks the workflow row FOR NO KEY UPDATE.
+-- person's reason. p_seen is the number of the newest event of an effect that has failed later, as
+-- the person has read it in the list: one that came afterwards is not dismissed unread. Null if the
+-- list had none. Locks the workflow row FOR NO KEY UPDATE.
 --
 -- verdicts:
 --   dismissed
 --   unchanged: the workflow needs no attention.
 --   needs_step: a step is the cause, so the person must act on that step.
+--   not_seen: an effect has failed of which the person did not know.
 --   ended: the workflow has ended.
-CREATE OR REPLACE FUNCTION dismiss_attention_v1(p_workflow uuid, p_by text, p_reason text)
+CREATE OR REPLACE FUNCTION dismiss_attention_v1(
+  p_workflow uuid, p_by text, p_reason text, p_seen integer)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w record;
@@ -28,6 +32,11 @@ BEGIN
   IF NOT w.has_ended AND w.attention <> 'effect_failed' AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)
                                      WHERE reason <> 'approver_unknown') THEN
     RETURN 'needs_step';
+  END IF;
+  IF w.attention = 'effect_failed' AND EXISTS (
+       SELECT FROM events WHERE workflow_id = p_workflow AND seq > coalesce(p_seen, 0)
+          AND body::jsonb ->> 'type' = 'EffectFailed') THEN
+    RETURN 'not_seen';
   END IF;
   IF w.has_ended AND w.next NOT IN ('delivery_undecided', 'cost_above_ceiling') THEN
     w.next := NULL;
