@@ -1,6 +1,7 @@
 """Accept the loss of a dispute.
 
-Invariant: a dispute that is lost already, whoever has ended it, is accepted; no other state is.
+Invariant: a dispute that is lost already, whoever has ended it, is accepted. An inquiry is accepted
+only if it was open when the step came to it: one that the bank has closed is no loss.
 https://docs.stripe.com/api/disputes/close
 """
 
@@ -14,7 +15,10 @@ from tasks.stripe.disputes.evidence import ANSWERABLE
 from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, summary
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 
-_LOST = ("lost", "warning_closed")
+_READ, _CLOSE = "disputes.retrieve", "disputes.close"
+_LOST = "lost"
+_CLOSED = (_LOST, "warning_closed")
+"""What a dispute, or an inquiry, is once its loss is accepted."""
 
 
 class AcceptDisputeInput(ActionInput):
@@ -28,10 +32,14 @@ def accept_dispute(call: Call, given: AcceptDisputeInput) -> Json:
     """Accept the loss of a dispute, and return the dispute.
 
     It is final, and has no compensation: the bank gives the money to the customer. Raises Permanent
-    if the dispute is under review or won, or if the payment belongs to another organisation.
+    if the dispute is under review or won, if the inquiry is closed, or if the payment belongs to
+    another organisation.
     """
+    # Nothing at Stripe tells whether a call of this step or the bank has closed an inquiry. So the
+    # step calls only after it is recorded that the dispute was open.
+    call.once(_READ, {"dispute": given.dispute}, lambda request, _: _require_open(call, request))
     return call.once(
-        "disputes.close",
+        _CLOSE,
         {"dispute": given.dispute},
         lambda request, key: _accept(call, request, key),
         is_last=True,
@@ -43,21 +51,30 @@ accept_dispute.describe(output=Dispute, example={"dispute": "du_1OqXyz"})
 
 @accept_dispute.looked_up
 def find_acceptance(call: Call, intent: Intent) -> LookupAnswer:
-    """Read whether the dispute is lost; Stripe's reads by id are strongly consistent."""
+    """Read whether the dispute is closed; Stripe's reads by id are strongly consistent."""
+    if intent.operation == _READ:
+        return Never()
     seen = calls.read_dispute(intent.request["dispute"])
-    if seen["status"] not in _LOST:
+    if seen["status"] not in _CLOSED:
         return Never()
     return Found(summary(seen) | calls.payment_of(call, seen))
 
 
-def _accept(call: Call, request: Json, key: str) -> Json:
+def _require_open(call: Call, request: Json) -> Json:
     seen = calls.read_dispute(request["dispute"])
-    payment = calls.payment_of(call, seen)
+    calls.payment_of(call, seen)
     call.claim_object(seen["id"], metadata_of(seen).get("evidence_by"))
-    if seen["status"] in _LOST:
-        return summary(seen) | payment
-    if seen["status"] not in ANSWERABLE:
+    if seen["status"] != _LOST and seen["status"] not in ANSWERABLE:
         told = {"dispute": seen["id"], "status": seen["status"]}
         message = f"the dispute cannot be accepted: its status is {seen['status']}"
         raise Permanent(message, code="dispute_closed", detail=told)
+    return {"status": seen["status"]}
+
+
+def _accept(call: Call, request: Json, key: str) -> Json:
+    _require_open(call, request)
+    seen = calls.read_dispute(request["dispute"])
+    payment = calls.payment_of(call, seen)
+    if seen["status"] == _LOST:
+        return summary(seen) | payment
     return summary(calls.close_dispute(seen["id"], key)) | payment

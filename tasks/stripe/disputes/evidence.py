@@ -1,7 +1,8 @@
 """Answer a dispute by evidence: stage it for a person, or submit it to the bank.
 
-Invariant: evidence is submitted once, since banks take one answer. The metadata of a dispute name
-the step that has given its evidence.
+Invariant: evidence is submitted once, since banks take one answer. An inquiry that has become a
+dispute takes another: the bank has had its answer and asks anew. The metadata of a dispute name the
+step that has given its evidence.
 https://docs.stripe.com/disputes/responding
 """
 
@@ -133,7 +134,12 @@ def _submit(call: Call, request: Json, key: str) -> Json:
 
 
 def _has(seen: Json, request: Json) -> bool:
-    """Whether a dispute has just this evidence of this step."""
+    """Whether a dispute has just this evidence of this step, and the bank needs no other answer.
+
+    If it needs one again, the evidence answered the inquiry that the dispute was before.
+    """
+    if request["submit"] and seen["status"] in ANSWERABLE:
+        return False
     wanted = request["metadata"]
     return all(metadata_of(seen).get(name) == value for name, value in wanted.items())
 
@@ -142,7 +148,7 @@ def _require_open(seen: Json) -> None:
     """Raise Permanent, with what is the matter, if the dispute takes no evidence."""
     details, status = seen["evidence_details"], seen["status"]
     told = {"dispute": seen["id"], "status": status}
-    if details["submission_count"] and not status.startswith("appeal"):
+    if details["submission_count"] and status not in ANSWERABLE:
         by = metadata_of(seen).get(_BY) or "somebody else"
         message = f"evidence was submitted already, by {by}; a bank takes it once"
         raise Permanent(message, code="evidence_submitted", detail=told)

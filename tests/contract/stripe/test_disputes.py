@@ -106,6 +106,58 @@ def test_evidence_is_refused_without_words_and_after_the_end(step: Claim, vendor
             step("stripe.submit_evidence", {**accepted.given, "evidence": wrong}).run()
 
 
+@pytest.mark.parametrize("is_retried", [True, False])
+def test_the_dispute_that_an_inquiry_has_become_takes_evidence_again(
+    step: Claim, vendors: Vendors, is_retried: bool
+) -> None:
+    vendors.change(stripe__dispute_seconds=60)
+    payment = paid(step, INQUIRY)[0].given["payment_intent"]
+    vendors.advance(60)
+    words = {"uncategorized_text": "escalate_inquiry_evidence"}
+    given = {"dispute": _dispute_of(payment), "evidence": words}
+    asked = step("stripe.submit_evidence", given)
+    assert asked.run()["status"] == "warning_under_review"
+    vendors.advance(60)
+    seen = read(step, given["dispute"])
+    assert (seen["status"], seen["submission_count"]) == ("needs_response", 1)
+    again = (
+        asked.retried()
+        if is_retried
+        else step(asked.action.name, given, forked_from=asked.claim.workflow_id)
+    )
+    done = again.run()
+    assert (done["status"], done["submission_count"]) == ("under_review", 2)
+    with pytest.raises(Permanent) as caught:
+        step(
+            asked.action.name,
+            given | {"evidence": {"customer_name": "Ada"}},
+            forked_from=asked.claim.workflow_id,
+        ).run()
+    assert (caught.value.code, vendors.count("evidence")) == ("evidence_submitted", 2)
+
+
+def test_an_inquiry_that_is_closed_was_not_accepted(step: Claim, vendors: Vendors) -> None:
+    taken, maker = paid(step, INQUIRY)
+    dispute = {"dispute": _dispute_of(taken.given["payment_intent"])}
+    taken.undo()
+    assert read(step, dispute["dispute"])["status"] == "warning_closed"
+    with pytest.raises(Permanent) as caught:
+        step("stripe.accept_dispute", dispute, forked_from=maker).run()
+    assert (caught.value.code, vendors.count("disputes_accepted")) == ("dispute_closed", 0)
+
+
+def test_an_inquiry_is_accepted_though_the_answer_is_lost(step: Claim, vendors: Vendors) -> None:
+    accepted = step("stripe.accept_dispute", {"dispute": disputed(INQUIRY)})
+    vendors.fault("stripe", "disputes.close", "lost_reply")
+    with pytest.raises(Unknown):
+        accepted.run()
+    found = accepted.look_up()
+    assert isinstance(found, Found)
+    accepted.adopt(found)
+    assert accepted.run()["status"] == "warning_closed"
+    assert vendors.count("disputes_accepted") == 1
+
+
 def test_a_dispute_under_review_is_not_accepted(step: Claim, vendors: Vendors) -> None:
     answered = answering(step)
     vendors.change(stripe__dispute_seconds=3600)
