@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.money.currencies import decimals_of
 from app.money.facts import Fact, Money, key_of
 
 DIFFERENCES = ("missing_here", "missing_there", "other_amount", "unreadable", "balance")
@@ -23,13 +22,13 @@ class Movement:
 
     `money` is the amount before fees, in the settlement currency; it is negative if the balance is
     less by it. `settles` is the key of the fact that it settles, None if it stands for itself.
-    `rate` is the units of `money`'s currency for one of the presentment currency, None if nothing
-    was exchanged. `part` is what it moves of the fact, in the presentment currency, if several
-    movements settle the fact; None if this one settles the whole. `whole` is what was taken for the
-    fact so far, if that grows with further captures. `own` are the facts that only the
-    statement tells, such as fees. `told` are those by which the movement is booked if nobody has
-    told the fact that it settles. `is_told`: a step or a webhook tells each such fact, so that it
-    is a difference if none has.
+    `rate` is that of the amounts, in minor units: the presentment amount times the rate is that of
+    `money`. None if nothing was exchanged. `part` is what it moves of the fact, in the presentment
+    currency, if several movements settle the fact; None if this one settles the whole. `whole` is
+    what was taken for the fact so far, if that grows with further captures. `own` are the facts
+    that only the statement tells, such as fees. `told` are those by which the movement is booked if
+    nobody has told the fact that it settles. `is_told`: a step or a webhook tells each such fact,
+    so that it is a difference if none has.
     """
 
     id: str
@@ -101,20 +100,19 @@ def difference_of(movement: Movement, booked: Money | None) -> Difference | None
 def is_same(settled: Money, booked: Money, rate: float | None) -> bool:
     """Whether an amount of the settlement currency is the booked one, exchanged at the rate.
 
+    The rate is one of amounts, in minor units: that of a currency without decimals into one with
+    two is a hundred times the rate of exchange.
+
     >>> is_same(Money(1080, "USD"), Money(1000, "EUR"), 1.08)
     True
     >>> is_same(Money(1080, "USD"), Money(1000, "EUR"), None)
     False
-    >>> is_same(Money(340, "USD"), Money(500, "JPY"), 0.0068)
+    >>> is_same(Money(340, "USD"), Money(500, "JPY"), 0.68)
     True
+    >>> is_same(Money(340, "USD"), Money(500, "JPY"), 0.0068)
+    False
     """
     if rate is None:
         return settled == booked
-    # The documents call it a rate of amounts. For currencies with other decimals that would be no
-    # rate of exchange, so a rate of units is taken for right too.
-    shift = decimals_of(settled.currency) - decimals_of(booked.currency)
-    for exact in (booked.amount * rate, booked.amount * rate * 10**shift):
-        room = _ROUNDING + abs(exact) * _RATE_PRECISION
-        if abs(settled.amount - exact) <= room:
-            return True
-    return False
+    exact = booked.amount * rate
+    return abs(settled.amount - exact) <= _ROUNDING + abs(exact) * _RATE_PRECISION

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from app.money.currencies import decimals_of
 from app.money.facts import UNREADABLE, Fact, Money, moved
 from app.money.statements import Movement, Page, is_same
 from app.platform import Json
@@ -48,7 +47,12 @@ def stated(transactions: Sequence[Json], following: str | None) -> Page:
 
 
 def movement(txn: Json) -> Movement:
-    """A balance transaction as a movement, with the facts that it tells."""
+    """A balance transaction as a movement, with the facts that it tells.
+
+    The `amount` of the source times the exchange rate is the `amount` of the transaction: both in
+    minor units, whatever the decimals of their currencies.
+    https://docs.stripe.com/api/balance_transactions/object
+    """
     money = Money.of(txn["amount"], txn["currency"])
     at = datetime.fromtimestamp(txn["created"], UTC)
     settles, source = KIND_OF.get(txn["reporting_category"]), txn.get("source")
@@ -106,8 +110,7 @@ def _captured_part(txn: Json, charge: Json) -> Fact:
     """The capture of a part of a charge, in the presentment currency, as its transaction shows."""
     amount = txn["amount"]
     if rate := txn.get("exchange_rate"):
-        shift = decimals_of(charge["currency"]) - decimals_of(txn["currency"])
-        amount = round(amount / rate * 10**shift)
+        amount = round(amount / rate)
     payment = charge.get("payment_intent")
     money = Money.of(amount, charge["currency"])
     return books.part_of(txn["id"], charge["id"], id_of(payment), money)

@@ -114,7 +114,7 @@ def test_the_dispute_that_an_inquiry_has_become_takes_evidence_again(
     payment = paid(step, INQUIRY)[0].given["payment_intent"]
     vendors.advance(60)
     words = {"uncategorized_text": "escalate_inquiry_evidence"}
-    given = {"dispute": _dispute_of(payment), "evidence": words}
+    given: Json = {"dispute": _dispute_of(payment), "evidence": words}
     asked = step("stripe.submit_evidence", given)
     assert asked.run()["status"] == "warning_under_review"
     vendors.advance(60)

@@ -178,7 +178,7 @@ def test_an_event_of_a_connected_account_is_no_money_of_ours() -> None:
 
 
 def test_a_movement_whose_fact_is_not_known_is_settled_once_the_fact_is(kernel: Kernel) -> None:
-    bank = Bank(transaction("charge", "ch_1", 340, fee=40, currency="usd", rate=0.0068))
+    bank = Bank(transaction("charge", "ch_1", 340, fee=40, currency="usd", rate=0.68))
     compare(bank)
     assert differing() == [("missing_here", "stripe:ch_1:capture", None, 340)]
     ledger.book(capture(amount=500, currency="jpy"), source="webhook")

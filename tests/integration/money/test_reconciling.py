@@ -136,7 +136,7 @@ def test_what_is_booked_and_stated_is_settled_with_its_fee(kernel: Kernel) -> No
 
 def test_an_exchange_has_both_currencies_and_adds_up_in_each(kernel: Kernel) -> None:
     ledger.book(capture(amount=500, currency="jpy"), source="step")
-    compare(Bank(transaction("charge", "ch_1", 340, fee=40, currency="usd", rate=0.0068)))
+    compare(Bank(transaction("charge", "ch_1", 340, fee=40, currency="usd", rate=0.68)))
     assert differing() == []
     assert balances() == {
         ("exchange", "JPY"): 500,

@@ -81,7 +81,7 @@ def test_fee_schedule_and_settlement_currency_are_settings(
     pay(stripe_client, amount=1000, currency="gbp")
     euro, yen, pound = transactions(stripe_client)
     assert (euro.amount, euro.currency, euro.exchange_rate, euro.fee) == (1234, "usd", 1.234, 44)
-    assert (yen.amount, yen.currency, yen.exchange_rate, yen.fee) == (3400, "usd", 0.0068, 76)
+    assert (yen.amount, yen.currency, yen.exchange_rate, yen.fee) == (3400, "usd", 0.68, 76)
     assert (pound.amount, pound.currency, pound.exchange_rate) == (1000, "gbp", None)
     sandbox.settings(stripe__exchange_rates="eur=1.1")
     charge = stripe_client.v1.charges.retrieve(str(euro.source))

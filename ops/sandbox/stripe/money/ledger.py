@@ -37,12 +37,14 @@ class Ledger:
         """Return an amount in its settlement currency, which that is, and the exchange rate.
 
         A currency is settled in itself (None for the rate) unless it has a rate in the settings.
+        Those are the prices of a whole unit; the returned rate is of amounts in minor units.
         """
         into = self._settings.text("stripe.settlement_currency")
         rate = rates(self._settings.text("stripe.exchange_rates")).get(currency)
         if rate is None or into == currency:
             return amount, currency, None
-        return currencies.converted(amount, currency, into, rate), into, rate
+        shift = currencies.decimals(into) - currencies.decimals(currency)
+        return currencies.converted(amount, currency, into, rate), into, rate.scaleb(shift)
 
     def fee(self, settled: int) -> int:
         """Return the fee for a charge, rounded half up."""
