@@ -80,6 +80,8 @@ class NotServed(Outcome):
     """
 
     default_code = "rate_limited"
+    is_urgent = False
+    """Whether what the step acts on ends by itself, so that people must be told at once."""
 
     def __init__(
         self,

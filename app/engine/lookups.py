@@ -120,7 +120,7 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
         # That says nothing about the call, which is looked up again until the platform answers.
         refusals.report(call.action, err)
         age = call.age_seconds(intent)
-        is_long = not err.ends_by_itself and age > HELD_SECONDS
+        is_long = err.is_urgent or (not err.ends_by_itself and age > HELD_SECONDS)
         seconds = max(err.after or RETRY_SECONDS, min(pause_after(age), LONGEST_HELD_PAUSE_SECONDS))
         raise Doubt(err.message, seconds, "lookup_refused" if is_long else None) from err
     except Permanent as err:

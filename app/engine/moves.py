@@ -176,6 +176,7 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
         result.move, result.after = Moves.RETRY, err.after
         result.new_generation = err.stored
         result.policy, result.is_try = NOT_SERVED_POLICY, False
+        result.attention = "hold_at_risk" if err.is_urgent and not call.claim.undo else None
     elif isinstance(err, Unknown):
         _in_doubt(result, call)
     elif isinstance(err, Permanent) and err.detail:

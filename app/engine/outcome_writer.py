@@ -34,6 +34,7 @@ class OutcomeWriter(Protocol):
         new_generation: bool,
         timeout: float | None = None,
         is_try: bool = True,
+        attention: str | None = None,
     ) -> str: ...
 
     def suspend_step(
@@ -131,6 +132,7 @@ def _record_retry(claim: Claim, result: Result, fraction: float, writer: Outcome
         new_generation=result.new_generation,
         timeout=result.prepared.timeout_seconds if result.prepared else None,
         is_try=result.is_try,
+        attention=result.attention,
     )
     if verdict == "timed_out":
         message = f"the step timed out; its last error: {result.error.get('message', '')}"

@@ -173,6 +173,8 @@ def _step_faults(node: Step, at: str, actions: Mapping[str, Action]) -> Iterator
     yield from _action_faults(node, at, actions)
     if node.retry is not None:
         yield from _retry_faults(node.retry, f"{at}/retry")
+    if node.timeout is not None and node.action in actions and actions[node.action].asks_people:
+        yield f"{at}/timeout", f"{node.action} waits for people for as long as its input says"
     if isinstance(node.attempt_timeout, float):
         action = actions.get(node.action)
         if action is not None and node.attempt_timeout > action.attempt_seconds:

@@ -24,6 +24,7 @@ from tasks.stripe.fraud import seen
 from tasks.stripe.fraud.rules import broken, counted, parsed
 from tasks.stripe.marks import claim
 from tasks.stripe.settings import StripeSettings
+from tasks.stripe.urgency import on_hold
 
 _APPROVED = "approved"
 _RISKS = ("normal", "elevated", "highest")
@@ -59,9 +60,15 @@ def review(call: Call, given: ReviewInput) -> Json:
     """Let a payment pass, or wait for a decision: {payment_intent, decision, by, comment, reasons}.
 
     `decision` is `not_needed` or `approved`. Raises Permanent if it is rejected (`rejected`), if
-    nobody decides in time (`review_timed_out`), or if the hold has ended (`hold_ended`). The
-    workflow is then undone, and the compensation of `stripe.authorize` releases the hold.
+    nobody decides in time (`review_timed_out`), if less than the margin is left of the hold
+    (`hold_too_short`), or if the hold has ended (`hold_ended`). The workflow is then undone, and
+    the compensation of `stripe.authorize` releases the hold.
     """
+    with on_hold():
+        return _reviewed(call, given)
+
+
+def _reviewed(call: Call, given: ReviewInput) -> Json:
     stripe = api()
     asked = call.once(ASK, given.model_dump(), lambda request, key: _judged(call, stripe, request))
     answer = {"payment_intent": given.payment_intent, "reasons": asked["reasons"]}
@@ -111,8 +118,15 @@ def _judged(call: Call, stripe: StripeApi, request: Json) -> Json:
     own = _own_reasons(call, intent)
     if request["hold"] == "always":
         own.append("every payment of this workflow is reviewed")
-    now = call.now()
-    until = held_until(intent) - timedelta(seconds=request["margin_seconds"])
+    now, ends = call.now(), held_until(intent)
+    until = ends - timedelta(seconds=request["margin_seconds"])
+    if (radar or own) and until <= now:
+        raise Permanent(
+            f"nobody can be asked: the hold ends at {ends.isoformat()}, which is less than the"
+            f" margin of {request['margin_seconds']:g} s away",
+            code="hold_too_short",
+            detail={"payment_intent": intent["id"]},
+        )
     if request["within_seconds"] is not None:
         until = min(until, now + timedelta(seconds=request["within_seconds"]))
     money = {"amount": intent["amount_capturable"], "currency": intent["currency"]}

@@ -38,6 +38,7 @@ from tasks.stripe.marks import (
     parts_of,
 )
 from tasks.stripe.paying.refunds import give_back, refunds_by
+from tasks.stripe.urgency import on_hold
 from tasks.stripe.wording import id_of, without
 
 _TRANSACTIONS = Kind("balance_transactions")
@@ -77,12 +78,13 @@ def capture(call: Call, given: CaptureInput) -> Json:
     hold has expired, or if the amount cannot be charged in the payment's currency.
     """
     stripe = api()
-    taken = call.once(
-        _OPERATION,
-        _request(call, stripe, given),
-        lambda request, key: _capture(stripe, call, request, key),
-        is_last=True,
-    )
+    with on_hold():
+        taken = call.once(
+            _OPERATION,
+            _request(call, stripe, given),
+            lambda request, key: _capture(stripe, call, request, key),
+            is_last=True,
+        )
     _book(call, taken)
     return {name: taken[name] for name in Receipt.model_fields}
 
@@ -103,7 +105,8 @@ capture.describe(output=Receipt, example={"payment_intent": "pi_3OqXyz", "amount
 @capture.looked_up
 def find_capture(call: Call, intent: Intent) -> LookupAnswer:
     """Read who has captured the PaymentIntent; Stripe's reads by id are strongly consistent."""
-    seen = api().retrieve_payment_intent(intent.request["payment_intent"])
+    with on_hold():
+        seen = api().retrieve_payment_intent(intent.request["payment_intent"])
     if not _is_taken(call, seen, intent.request):
         return Never()
     receipt = _receipt(seen, intent.request)

@@ -10,6 +10,8 @@
 --     counted. Its pauses grow with the time for which this has lasted, up to a minute or to
 --     p_seconds. held_since stores when it began; after an hour the workflow is marked for
 --     attention (see is_held_off_v1).
+--   p_attention: why the workflow is marked for attention at once, when the step begins to be held
+--     for this failure; null if it is not. It is not marked again while that lasts.
 --
 -- verdicts:
 --   fenced: nothing was recorded.
@@ -19,17 +21,19 @@
 CREATE OR REPLACE FUNCTION retry_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_code text, p_seconds double precision, p_new_generation boolean,
-  p_timeout double precision, p_is_try boolean)
+  p_timeout double precision, p_is_try boolean, p_attention text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
   s record;
   since timestamptz;
+  is_first boolean := false;
 BEGIN
   SELECT status INTO w FROM workflows WHERE id = p_workflow FOR NO KEY UPDATE;
   IF NOT p_is_try THEN
     SELECT held_since INTO since FROM steps
      WHERE workflow_id = p_workflow AND key = p_key AND error_code = p_code;
+    is_first := since IS NULL;
     since := coalesce(since, clock_timestamp());
     p_seconds := greatest(p_seconds,
                           least(60, extract(epoch FROM clock_timestamp() - since) / 4));
@@ -61,6 +65,9 @@ BEGIN
     'tries', s.tries, 'generation', s.generation, 'cost', s.cost));
   IF is_held_off_v1(since, p_code) AND w IN ('running', 'compensating') THEN
     PERFORM call_person_v1(p_workflow, p_key, held_reason_v1(p_code));
+  END IF;
+  IF is_first AND p_attention IS NOT NULL AND w IN ('running', 'compensating') THEN
+    PERFORM call_person_v1(p_workflow, p_key, p_attention);
   END IF;
   PERFORM wake_by_v1(p_workflow, playalter_now() + seconds(p_seconds));
   RETURN CASE w WHEN 'compensating' THEN 'draining' ELSE 'recorded' END;
