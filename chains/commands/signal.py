@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from app import db
 from app.errors import Conflict, Forbidden, NotFound
-from app.keys import name_of, signal_id, signal_of
+from app.keys import signal_id, signal_of
 from app.payload import clean, dumps
 from app.platform import ASK, Json
 from app.protocol.claims import republish_seconds
@@ -108,9 +108,9 @@ def give_signal(
         )
     if subject.status != "running":
         raise _ended(workflow_id)
-    key = _chosen(caller, subject, signal, nodes, waiting)
-    _refuse_second(caller, workflow_id, signal, key, nodes)
-    found = _record(workflow_id, signal.name, key, delivery_id, payload, is_dry)
+    chosen = _chosen(caller, subject, signal, nodes, waiting)
+    _refuse_second(caller, workflow_id, signal, chosen, nodes)
+    found = _record(workflow_id, signal.name, chosen, delivery_id, payload, is_dry)
     if found["verdict"] == "ended":
         raise _ended(workflow_id)
     if found["verdict"] == "duplicate":
@@ -193,8 +193,9 @@ def _chosen(
     signal: Signal,
     nodes: list[Approval],
     waiting: dict[str, list[_WaitingApproval]],
-) -> str | None:
-    """The key of the approval step that takes the signal; None if no approval waits for it yet.
+) -> _WaitingApproval | None:
+    """The step that takes the signal; None if no approval waits for it yet. A busy one takes it
+    when it waits again, and no other step does.
 
     Raise Forbidden if the approval names only other people, and Conflict if `signal.step` does not
     wait for the signal.
@@ -202,9 +203,9 @@ def _chosen(
     found = waiting.get(signal.name, [])
     asked = [each for each in found if not each.is_busy]
     is_of_action = all(_name(node) != signal.name for node in nodes)
-    if not asked and is_of_action:
-        _refuse_for_action(caller, subject, signal, found)
-        return None
+    is_named = signal.step in {each.key for each in found if each.is_busy}
+    if is_of_action and (is_named or not asked):
+        return _chosen_busy(caller, subject, signal, found)
     if signal.step is not None:
         asked = [each for each in asked if each.key == signal.step]
         if not asked:
@@ -213,31 +214,34 @@ def _chosen(
             )
     allowed = [each for each in asked if _may_give(caller, subject, each.by)]
     if allowed:
-        return allowed[0].key
+        return allowed[0]
     if asked:
         raise Forbidden(f"only other people may give {signal.name!r}", code="not_asked")
     _refuse_early(caller, subject, signal.name, nodes)
     return None
 
 
-def _refuse_for_action(
-    caller: Caller, subject: Subject, signal: Signal, busy: list[_WaitingApproval]
-) -> None:
-    """Check that a signal may be stored for the action that has asked for it and was woken.
+def _chosen_busy(
+    caller: Caller, subject: Subject, signal: Signal, found: list[_WaitingApproval]
+) -> _WaitingApproval:
+    """The step of an action that has asked for the signal, was woken, and takes it when it waits
+    again: the one that the signal names, or the only one.
 
-    The action takes it when it waits again. Raise Forbidden if other people are asked, and Conflict
-    if another step may take the signal: one of the same name, or of another item or turn.
+    Raise Forbidden if other people are asked, and Conflict if no such step is, or if several are.
     """
-    steps = registry.plan(subject.type, subject.version).steps
-    of_name = [key for key in steps if name_of(key) == signal.name]
-    if len(of_name) != 1 or [each.key for each in busy] != of_name:
-        raise Conflict(f"no step waits for {signal.name!r} now; try again", code="not_waiting")
-    if signal.step not in (None, busy[0].key):
+    busy = [each for each in found if each.is_busy and signal.step in (None, each.key)]
+    if not busy:
+        about = f"step {signal.step!r} does not wait" if signal.step else "no step waits"
+        raise Conflict(f"{about} for {signal.name!r} now; try again", code="not_waiting")
+    if len(busy) > 1:
+        keys = ", ".join(sorted(each.key for each in busy))
         raise Conflict(
-            f"step {signal.step!r} does not wait for {signal.name!r}", code="not_waiting"
+            f"several steps are about to wait for {signal.name!r}; give one of {keys} as `step`",
+            code="not_waiting",
         )
     if not _may_give(caller, subject, busy[0].by):
         raise Forbidden(f"only other people may give {signal.name!r}", code="not_asked")
+    return busy[0]
 
 
 def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Approval]) -> None:
@@ -260,17 +264,23 @@ def _refuse_early(caller: Caller, subject: Subject, name: str, nodes: list[Appro
 
 
 def _refuse_second(
-    caller: Caller, workflow_id: UUID, signal: Signal, key: str | None, nodes: list[Approval]
+    caller: Caller,
+    workflow_id: UUID,
+    signal: Signal,
+    chosen: _WaitingApproval | None,
+    nodes: list[Approval],
 ) -> None:
     """Raise Conflict if the caller has approved already, and the approval needs several people."""
     if not any(node.needed > 1 for node in nodes if _name(node) == signal.name):
         return
-    ids = [signal_id(workflow_id, signal.name), signal_id(workflow_id, signal.name, key)]
+    ids = [signal_id(workflow_id, signal.name)]
+    if chosen is not None:
+        ids.append(signal_id(workflow_id, signal.name, chosen.key))
     rows = db.patiently(
         lambda: db.rows(
             "SELECT payload FROM webhook_deliveries"
             " WHERE platform = 'control' AND external_id = ANY (%s)",
-            (ids if key is not None else ids[:1],),
+            (ids,),
         ),
     )
     if any(row["payload"].get("by") == caller.email for row in rows):
@@ -295,10 +305,17 @@ def _is_same(stored: Json, name: str, payload: Json) -> bool:
 
 
 def _record(
-    workflow_id: UUID, name: str, key: str | None, delivery_id: str, payload: Json, is_dry: bool
+    workflow_id: UUID,
+    name: str,
+    chosen: _WaitingApproval | None,
+    delivery_id: str,
+    payload: Json,
+    is_dry: bool,
 ) -> Json:
+    key = None if chosen is None else chosen.key
     if is_dry:
-        return {"verdict": "woken" if key else "stored", "step_key": key, "is_paused": False}
+        verdict = "stored" if chosen is None or chosen.is_busy else "woken"
+        return {"verdict": verdict, "step_key": key, "is_paused": False}
     row = db.patiently(
         lambda: db.row(
             "SELECT * FROM signal_workflow_v1(%s, %s, %s, %s, %s, %s, %s)",

@@ -1,18 +1,23 @@
 """What may happen while a held payment waits: no hold ends unseen, and no decision is lost."""
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
-from app.errors import InvalidInput
+from app import db
+from app.errors import Conflict, InvalidInput
+from app.platform import Json
 from app.queries import human_tasks
 from app.queries.refusing import refusing_platforms
-from chains.commands.command import caller_of
+from chains.commands.command import Caller, caller_of
 from chains.commands.resolve import dismiss
+from chains.commands.signal import Signal, give_signal
+from tests.contract.stripe.cases import AUTHORIZE
 from tests.contract.stripe.test_review import RISKY, decide, definition, kernel, paying
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
-from tests.integration.driving import drive, pass_time
+from tests.integration.driving import drive, pass_time, statuses
 
 __all__ = ["kernel"]
 REFUSED: dict[str, Any] = {"status": 401, "count": -1}
@@ -67,3 +72,56 @@ def test_a_review_takes_no_timeout(kernel: Kernel) -> None:
     with pytest.raises(InvalidInput) as refused:
         kernel.register(step | {"with": {"payment_intent": "pi_1"}})
     assert "waits for people for as long as its input says" in str(refused.value)
+
+
+def in_a_map(kernel: Kernel) -> UUID:
+    """A workflow that reviews two payments side by side."""
+    of_payment = {"payment_intent": {"$": "steps.hold.output.payment_intent"}, "hold": "always"}
+    body: list[Json] = [
+        {"step": "hold", "action": "stripe.authorize", "with": {"$": "item"}},
+        {"step": "review", "action": "stripe.review", "with": of_payment},
+        {"step": "take", "action": "stripe.capture", "with": {
+            "payment_intent": of_payment["payment_intent"]}},
+    ]  # fmt: skip
+    items = [AUTHORIZE, AUTHORIZE | {"amount": 1200}]
+    name = kernel.register(
+        {"map": "each", "over": {"$": "input.payments"}, "do": {"sequence": body}}
+    )
+    workflow = kernel.start(name, {"payments": items})
+    drive()
+    return workflow
+
+
+def test_a_decision_about_an_item_is_kept_while_its_review_is_tried_again(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    workflow = in_a_map(kernel)
+    keys = [key for key, status in statuses(workflow).items() if status == "waiting"]
+    assert len(keys) == 2
+    db.row("UPDATE steps SET status = 'pending', wake_at = NULL WHERE status = 'waiting'", ())
+    ada = Caller(kernel.user_id, "ada@example.com")
+    with pytest.raises(Conflict) as refused:
+        give_signal(ada, workflow, Signal("review", True))
+    assert keys[0] in str(refused.value)
+    dry = give_signal(ada, workflow, Signal("review", True, step=keys[1]), is_dry=True)
+    done = give_signal(ada, workflow, Signal("review", True, step=keys[1]))
+    assert (dry.result, done.result, done.step) == ("stored", "stored", keys[1])
+    for _ in range(3):
+        drive()
+        pass_time("2 minutes")
+    found = statuses(workflow)
+    assert (found[keys[0]], found[keys[1]]) == ("waiting", "succeeded")
+
+
+def test_a_decision_that_comes_while_the_step_decides_to_wait_is_taken(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    workflow = paying(kernel, definition(kernel), **RISKY)
+    # The next attempt has read the decisions already.
+    db.row(
+        "SELECT signal_workflow_v1(%s, 'review', %s, 'review', %s, %s::jsonb, 0)",
+        (workflow, f"signal:{workflow}:review", uuid4().hex,
+         '{"approved": true, "by": "ada@example.com"}'),
+    )  # fmt: skip
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"

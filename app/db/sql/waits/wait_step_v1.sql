@@ -7,7 +7,8 @@
 --   p_asked: the e-mail addresses of the users who may give the signal, and the groups whose members
 --     may (group:<name>); null for the workflow's owner.
 --   p_early: the external id under which a signal of this name is stored if it came before the
---     approval waited. Such a signal is taken at once. A signal locks the same row first, so the
+--     approval waited; one that was given to this step alone has the step's key behind it. Such a
+--     signal is taken at once. A signal locks the same row first, so the
 --     wait and the signal always see each other.
 --   p_remind: when people are reminded of an approval, in order (see remind_approvals_v1). They are
 --     the same each time that it waits again, and `reminded` says which are over.
@@ -48,7 +49,7 @@ BEGIN
   END IF;
   IF w.status = 'compensating' THEN RETURN 'draining'; END IF;
   SELECT id INTO early FROM webhook_deliveries
-   WHERE external_id = p_early AND platform = 'control' AND consumed_at IS NULL
+   WHERE external_id IN (p_early, p_early || ':' || p_key) AND platform = 'control' AND consumed_at IS NULL
    ORDER BY id LIMIT 1;
   IF early IS NULL THEN
     IF unknown_approvers_v1(w.user_id, p_asked) <> '{}' THEN
