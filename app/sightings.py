@@ -118,6 +118,18 @@ SELECT count(*) AS number FROM gone
 """
 
 
+def forget_payment(user_id: UUID, platform: str, payment_id: str) -> None:
+    """Delete one payment of the user's organisation, if it was noted. Raises Unavailable."""
+    db.call(_FORGET_PAYMENT, (user_id, platform, payment_id))
+
+
+_FORGET_PAYMENT = """
+DELETE FROM payment_sightings USING users
+ WHERE users.id = %s AND payment_sightings.organisation_id = users.organisation_id
+   AND platform = %s AND payment_id = %s
+"""
+
+
 def forget_old(most: int) -> int:
     """Delete at most so many payments that no rule looks back to; how many."""
     row = db.row("SELECT forget_sightings_v1(%s) AS number", (most,))

@@ -15,6 +15,7 @@ from app.platform import Json
 from app.settings import needed
 from app.sightings import Sighting
 from tasks.stripe.client import api
+from tasks.stripe.customers.calls import METHODS
 from tasks.stripe.fraud.rules import counted, parsed, window
 from tasks.stripe.settings import StripeSettings
 
@@ -40,9 +41,35 @@ def note_soon(call: Call, payment_intent: str | None, intent: Json | None = None
         return
     try:
         note(call, intent or api().retrieve_payment_intent(payment_intent))
+        forget_unanswered(call)
     except (Outcome, Unavailable, *db.UNABLE, *_UNREADABLE) as err:
         # The payment was made, whatever the answer looks like.
         log.warning("fraud.not_noted", payment_intent=payment_intent, exc_info=err)
+
+
+def note_unanswered(call: Call, request: Json) -> None:
+    """Note the payment that a call may have made whose answer is lost, by its request.
+
+    It counts until the payment is found and noted, or Stripe says that there is none.
+    """
+    if not is_counting():
+        return
+    method: Json = {}
+    try:
+        method = METHODS.retrieve(request["payment_method"])
+    except (Outcome, Unavailable, *_UNREADABLE) as err:
+        log.warning("fraud.method_not_read", step=call.reference, exc_info=err)
+    known = {name: request.get(name) for name in ("amount", "currency", "receipt_email")}
+    try:
+        failure = {"payment_method": method}
+        note(call, {"id": call.reference, "last_payment_error": failure, **known})
+    except (Outcome, Unavailable, *db.UNABLE, *_UNREADABLE) as err:
+        log.warning("fraud.not_noted", step=call.reference, exc_info=err)
+
+
+def forget_unanswered(call: Call) -> None:
+    """Delete what `note_unanswered` has noted of the step. Raises Unavailable."""
+    sightings.forget_payment(call.user_id, "stripe", call.reference)
 
 
 def note(call: Call, intent: Json) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
-from app.errors import Permanent, Retryable, Suspend
+from app.errors import Permanent, Retryable, Suspend, Unknown
 from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
@@ -101,6 +101,9 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
             lambda request, key: summary(_create(call, stripe, request, key)),
             is_last=True,
         )
+    except Unknown:
+        seen.note_unanswered(call, _authorization(call, given))
+        raise
     except Permanent as declined:
         # Who tries out cards is declined again and again.
         told = declined.intent if isinstance(declined, Declined) else None
@@ -164,6 +167,8 @@ authorize.authentication = authentication.read
 @authorize.looked_up
 def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
     """Look for the PaymentIntent by its metadata in Stripe's list, which is strongly consistent."""
+    # The worker may have died before it noted the payment, and Stripe may not answer now.
+    seen.note_unanswered(call, intent.request)
     sent = intent.first_sent_at
     found = api().payment_intents_with(
         intent.request["metadata"], sent - CLOCKS_DIFFER, sent + KEY_LIFE
@@ -171,8 +176,11 @@ def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
     if found is None:
         return CannotTell(300.0, "Stripe lists more PaymentIntents than are read")
     if not found:
+        seen.forget_unanswered(call)
         return Never()
-    summary = _summary(api().retrieve_payment_intent(found[0]["id"]))
+    made = api().retrieve_payment_intent(found[0]["id"])
+    seen.note_soon(call, made["id"], made)
+    summary = _summary(made)
     # If the workflow is stopping, the step does not run again.
     booking.hold(call, summary)
     return Found(summary)

@@ -125,3 +125,40 @@ def test_a_decision_that_comes_while_the_step_decides_to_wait_is_taken(
     )  # fmt: skip
     drive()
     assert kernel.workflow(workflow)["status"] == "succeeded"
+
+
+def sightings_of(kernel: Kernel) -> list[Json]:
+    return db.rows("SELECT payment_id, email, card FROM payment_sightings ORDER BY seen_at", ())
+
+
+def test_a_payment_whose_answer_is_lost_counts_until_it_is_found(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    name = definition(kernel)
+    vendors.fault("stripe", "payment_intents.create", "lost_reply")
+    vendors.fault("stripe", "payment_intents.list", "status", status=503, count=1)
+    workflow = paying(kernel, name)
+    assert statuses(workflow)["hold"] == "unknown"
+    (seen,) = sightings_of(kernel)
+    assert (seen["payment_id"], seen["email"] is None) == (f"{workflow}/hold", False)
+    for _ in range(5):
+        pass_time("10 minutes")
+        drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    (seen,) = sightings_of(kernel)
+    assert seen["payment_id"].startswith("pi_")
+
+
+def test_a_payment_that_was_never_made_counts_once_it_is_made(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    vendors.fault("stripe", "payment_intents.create", "reset_before")
+    workflow = paying(kernel, definition(kernel))
+    # A call that was sent just now may still arrive.
+    db.row("UPDATE intents SET first_sent_at = first_sent_at - interval '10 minutes'", ())
+    for _ in range(3):
+        pass_time("10 minutes")
+        drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    (seen,) = sightings_of(kernel)
+    assert seen["payment_id"].startswith("pi_")
