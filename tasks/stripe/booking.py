@@ -22,7 +22,7 @@ def release(call: Call, seen: Json) -> None:
     """Book that the hold of a PaymentIntent is over, if there was one."""
     charge = seen.get("latest_charge") or {}
     if charge.get("status") == "succeeded":
-        about = seen["id"], charge["amount"], seen["currency"]
+        about = seen["id"], books.held_of(charge), seen["currency"]
         call.book(books.authorized(*about), books.released(*about))
 
 

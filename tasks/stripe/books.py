@@ -117,10 +117,16 @@ def taken_facts(charge: Json) -> list[Fact]:
     return [*(_marked(fact, mark) for fact in held), capture_of(charge)]
 
 
+def held_of(charge: Json) -> int:
+    """The amount that was held for a Charge. More may have been captured."""
+    card = (charge.get("payment_method_details") or {}).get("card") or {}
+    return int(card.get("amount_authorized") or charge["amount"])
+
+
 def _hold_of(charge: Json) -> tuple[Fact, Fact]:
     """That the amount of a Charge was held, and that the hold is over."""
     payment = _id(charge.get("payment_intent")) or charge["id"]
-    about = (payment, charge["amount"], charge["currency"])
+    about = (payment, held_of(charge), charge["currency"])
     return authorized(*about), released(*about)
 
 

@@ -15,6 +15,9 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe.cards import BLOCKED, CARDS, DECLINES, ELEVATED_RISK, Decline
 
 DAY = 86400
+_OVER_PERCENT = {"visa": 15}
+"""By how much more may be captured than was held, by a merchant of no special category.
+https://docs.stripe.com/payments/overcapture"""
 
 
 def new_payment_method(name: str) -> Json:
@@ -206,6 +209,7 @@ def _card_details(intent: Json, card: Json, decline: Decline | None, now: int) -
         return is_held and options.get(f"request_{name}") == "if_available"
 
     is_extended, is_multiple = granted("extended_authorization"), granted("multicapture")
+    over = _OVER_PERCENT.get(card["brand"], 0) if granted("overcapture") else 0
     return {
         "card": {
             **{name: card[name] for name in ("brand", "checks", "country", "exp_month")},
@@ -225,8 +229,8 @@ def _card_details(intent: Json, card: Json, decline: Decline | None, now: int) -
             "network_token": {"used": False},
             "network_transaction_id": None if decline else token62(15),
             "overcapture": {
-                "maximum_amount_capturable": intent["amount"],
-                "status": "unavailable",
+                "maximum_amount_capturable": intent["amount"] * (100 + over) // 100,
+                "status": "available" if over else "unavailable",
             },
             "regulated_status": card["regulated_status"],
             "three_d_secure": None,

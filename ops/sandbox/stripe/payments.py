@@ -115,7 +115,8 @@ class Payments:
         """Capture the authorized amount or a part of it; the rest is released.
 
         With `final_capture=false` the rest stays held, where multicapture was granted. Then a last
-        capture of 0 releases the rest.
+        capture of 0 releases the rest. Where overcapture was granted, the only capture may take
+        more than is held.
         """
         refuse_unknown(params, CAPTURE_PARAMS)
         if intent["status"] != "requires_capture":
@@ -127,14 +128,17 @@ class Payments:
         releases = is_final and params.get("amount_to_capture") == "0" and intent["amount_received"]
         given = {"amount_to_capture": left, **params}
         amount = 0 if releases else read_amount(given, "amount_to_capture")
-        if amount > left:
+        charge = self.account.charge_of(intent)
+        card = charge["payment_method_details"]["card"]
+        multicapture, over = card["multicapture"]["status"], card["overcapture"]
+        is_whole = is_final and not intent["amount_received"]
+        most = over["maximum_amount_capturable"] if is_whole else left
+        if amount > max(left, most):
             message = (
                 f"Amount to capture ({amount}) must not be greater than the amount capturable "
-                f"({left})."
+                f"({max(left, most)})."
             )
             raise error(400, message, "amount_too_large", "amount_to_capture")
-        charge = self.account.charge_of(intent)
-        multicapture = charge["payment_method_details"]["card"]["multicapture"]["status"]
         if not is_final and multicapture != "available":
             raise error(400, NO_MULTICAPTURE, "parameter_invalid", "final_capture")
         is_final = is_final or amount == left

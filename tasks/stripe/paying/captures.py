@@ -49,7 +49,8 @@ class CaptureInput(ActionInput):
     """The PaymentIntent whose held amount is taken.
 
     `amount` is the part that is taken, in minor units of the payment's currency; the rest is
-    released, and cannot be taken later. Without it the whole is taken. If `multicapture` was
+    released, and cannot be taken later. Without it the whole is taken. If `overcapture` was granted
+    it may be more than is held, up to `most_amount`. If `multicapture` was
     granted, several steps may take an amount each: `final` is false for all but the last, which
     releases the rest by true. An amount of 0 with it only releases the rest.
     """
@@ -74,8 +75,9 @@ class CaptureInput(ActionInput):
 def capture(call: Call, given: CaptureInput) -> Json:
     """Take what is held or a part of it: {payment_intent, charge, amount, currency, receipt_url}.
 
-    Raises Permanent if another workflow has made or captured the payment, if less is held, if the
-    hold has expired, or if the amount cannot be charged in the payment's currency.
+    Raises Permanent if another workflow has made or captured the payment, if the amount is more
+    than may be captured, if the hold has expired, or if the amount cannot be charged in the
+    payment's currency.
     """
     stripe = api()
     with on_hold():
@@ -256,7 +258,7 @@ def _receipt(intent: Json, request: Json) -> Json:
         "payment_intent": intent["id"],
         "charge": charge["id"],
         "amount": request["amount_to_capture"] if is_part else intent["amount_received"],
-        "charged": charge["amount"],
+        "charged": books.held_of(charge),
         "currency": intent["currency"],
         "receipt_url": charge.get("receipt_url"),
         "in_parts": books.is_in_parts(charge),

@@ -32,7 +32,11 @@ from tasks.stripe.fraud import seen
 from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
 from tasks.stripe.wording import time_of
 
-_GRANTED = {"extended_authorization": "enabled", "multicapture": "available"}
+_GRANTED = {
+    "extended_authorization": "enabled",
+    "multicapture": "available",
+    "overcapture": "available",
+}
 """What may be asked for, and the status of a charge to which it was granted."""
 
 
@@ -46,8 +50,10 @@ class AuthorizeInput(ActionInput):
     A saved payment method needs the `customer` for whom it is saved. With `off_session` it is
     charged while the customer is away, as was agreed when it was saved; without it, the customer is
     asking for this payment. `if_available` is asked of the bank and is granted or not:
-    `extended_authorization` holds the amount for up to 30 days instead of 7, and of a payment with
-    `multicapture` several steps may capture a part each.
+    `extended_authorization` holds the amount for up to 30 days instead of 7, of a payment with
+    `multicapture` several steps may capture a part each, and of one with `overcapture` a step may
+    capture more than was held, such as a tip.
+    https://docs.stripe.com/payments/overcapture
     """
 
     customer_email: str = Field(min_length=3, max_length=512, pattern=r"^[^@\s]+@[^@\s]+$")
@@ -59,8 +65,8 @@ class AuthorizeInput(ActionInput):
     return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
     customer: str | None = Field(default=None, pattern=CUSTOMER, max_length=255)
     off_session: bool = False
-    if_available: list[Literal["extended_authorization", "multicapture"]] = Field(
-        default=[], max_length=2
+    if_available: list[Literal["extended_authorization", "multicapture", "overcapture"]] = Field(
+        default=[], max_length=3
     )
 
     @model_validator(mode="after")
@@ -79,7 +85,7 @@ class AuthorizeInput(ActionInput):
 @action("stripe.authorize", input=AuthorizeInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)
 def authorize(call: Call, given: AuthorizeInput) -> Json:
     """Hold the amount on the customer's card: {payment_intent, amount, currency, status,
-    capture_before, granted}.
+    capture_before, granted, most_amount}.
 
     With `session: on` the step waits while the customer authenticates the payment. A customer who
     never comes is waited for until the step's time-out; its compensation cancels the payment.
@@ -122,7 +128,7 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
         raise _refused(held)
     booking.hold(call, held)
     shown = {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
-    return shown | {name: held.get(name) for name in ("capture_before", "granted")}
+    return shown | {name: held.get(name) for name in ("capture_before", "granted", "most_amount")}
 
 
 def _refused(held: Json) -> Permanent:
@@ -139,7 +145,8 @@ class Authorization(ActionOutput):
     """The PaymentIntent that holds the amount, in minor units of the currency.
 
     `capture_before` is the time (ISO 8601, UTC) at which the hold ends, and `granted` what the bank
-    has granted of what was asked for; both are null if Stripe did not say.
+    has granted of what was asked for; both are null if Stripe did not say. `most_amount` is the
+    most that may be captured, null if that is no more than `amount`.
     """
 
     payment_intent: str
@@ -148,6 +155,7 @@ class Authorization(ActionOutput):
     status: str
     capture_before: str | None
     granted: list[str] | None
+    most_amount: int | None
 
 
 authorize.describe(
@@ -236,6 +244,10 @@ def _summary(intent: Json) -> Json:
     error, charge = intent.get("last_payment_error") or {}, intent.get("latest_charge")
     details = charge.get("payment_method_details") if isinstance(charge, dict) else None
     card = (details or {}).get("card") or {}
+    granted = [
+        name for name, status in _GRANTED.items() if (card.get(name) or {}).get("status") == status
+    ]
+    is_over = "overcapture" in granted
     return {
         "payment_intent": intent["id"],
         "amount": intent["amount"],
@@ -244,11 +256,8 @@ def _summary(intent: Json) -> Json:
         "error": error.get("message"),
         "error_code": error.get("code"),
         "capture_before": time_of(card.get("capture_before")),
-        "granted": [
-            name
-            for name, status in _GRANTED.items()
-            if (card.get(name) or {}).get("status") == status
-        ],
+        "granted": granted,
+        "most_amount": card["overcapture"]["maximum_amount_capturable"] if is_over else None,
     }
 
 

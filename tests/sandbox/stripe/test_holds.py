@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import stripe
 
@@ -69,6 +71,36 @@ def test_hold_is_captured_in_parts_where_that_was_granted(
     refund = stripe_client.v1.refunds.create({"payment_intent": intent.id})
     assert refund.amount == 5000
     assert_books_balance(sandbox, stripe_client)
+
+
+def test_more_than_the_hold_is_captured_where_that_was_granted(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient
+) -> None:
+    wish = {"card": {"request_overcapture": "if_available"}}
+    intent = authorize(stripe_client, amount=10_000, payment_method_options=wish)
+    over = granted(stripe_client, intent)["overcapture"]
+    assert (over["status"], over["maximum_amount_capturable"]) == ("available", 11_500)
+    assert intent.amount_capturable == 10_000
+    capture = stripe_client.v1.payment_intents.capture
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        capture(intent.id, {"amount_to_capture": 11_501})
+    assert refused.value.code == "amount_too_large"
+    taken = capture(intent.id, {"amount_to_capture": 11_500})
+    assert (taken.status, taken.amount, taken.amount_received) == ("succeeded", 10_000, 11_500)
+    assert [each.amount for each in transactions(stripe_client)] == [11_500]
+    assert stripe_client.v1.refunds.create({"payment_intent": intent.id}).amount == 11_500
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_no_more_than_the_hold_is_captured_of_a_card_without_overcapture(
+    stripe_client: stripe.StripeClient,
+) -> None:
+    wish = {"card": {"request_overcapture": "if_available"}}
+    method: dict[str, Any] = {"payment_method": "pm_card_mastercard"}
+    intent = authorize(stripe_client, amount=10_000, payment_method_options=wish, **method)
+    assert granted(stripe_client, intent)["overcapture"]["status"] == "unavailable"
+    with pytest.raises(stripe.InvalidRequestError):
+        stripe_client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 10_001})
 
 
 def test_second_capture_is_refused_where_multicapture_was_not_granted(
