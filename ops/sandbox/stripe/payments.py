@@ -25,7 +25,13 @@ from ops.sandbox.stripe.params import (
     read_amount,
     read_currency,
 )
-from ops.sandbox.stripe.wire import boolean, error, merged_metadata, refuse_unknown
+from ops.sandbox.stripe.wire import (
+    boolean,
+    check_email,
+    error,
+    merged_metadata,
+    refuse_unknown,
+)
 from ops.sandbox.wire import Call, reply
 
 NO_MULTICAPTURE = (
@@ -58,10 +64,8 @@ class Payments:
         check_size(amount, currency)
         intent = shapes.new_payment_intent(amount, currency, params, self.account.clock.now())
         intent["metadata"] = merged_metadata({}, params)
-        if "customer" in params and self.store.get("customer", params["customer"]) is None:
-            raise error(
-                400, f"No such customer: '{params['customer']}'", "resource_missing", "customer"
-            )
+        check_email(params.get("receipt_email"), "receipt_email")
+        self._check_customer(params)
         if "payment_method" in params:
             self._attach(intent, params["payment_method"])
         self.account.save(call, intent, "payment_intent.created")
@@ -85,6 +89,8 @@ class Payments:
             intent["amount"] = read_amount({"amount": intent["amount"], **params})
             intent["currency"] = read_currency({"currency": intent["currency"], **params})
             check_size(intent["amount"], intent["currency"])
+        check_email(params.get("receipt_email"), "receipt_email")
+        self._check_customer(params)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent.update({name: params[name] or None for name in UPDATABLE if name in params})
         intent["payment_method_options"] = shapes.with_options(
@@ -208,6 +214,14 @@ class Payments:
         intent = self.intent(intent_id)
         if intent["status"] == "requires_capture":
             self._end(None, intent, "expired")
+
+    def _check_customer(self, params: Json) -> None:
+        if not params.get("customer"):
+            return
+        row = self.store.get("customer", params["customer"])
+        if row is None or row.body.get("deleted"):
+            message = f"No such customer: '{params['customer']}'"
+            raise error(400, message, "resource_missing", "customer")
 
     def _attach(self, intent: Json, name: str) -> None:
         if name in cards.CARDS:

@@ -26,11 +26,13 @@ from ops.sandbox.stripe.billing.all import billing
 from ops.sandbox.stripe.catalogue.all import catalogue
 from ops.sandbox.stripe.checkout.all import checkout
 from ops.sandbox.stripe.connected.all import connected
+from ops.sandbox.stripe.destinations.log import Log
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
+from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, listing
 from ops.sandbox.stripe.subscribing.all import subscribing
 from ops.sandbox.stripe.wire import (
@@ -41,9 +43,11 @@ from ops.sandbox.stripe.wire import (
     page,
     parse_form,
     read_params,
-    refuse_method_types,
+    refuse_json,
+    refuse_version,
     search_page,
     search_results,
+    with_log_url,
 )
 from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply
 
@@ -109,25 +113,25 @@ class Stripe(Vendor):
             ("GET", pay, "payment_intents.list", self._list("payment_intent", pay)),
             ("GET", f"{pay}/search", "payment_intents.search", self._search("payment_intent", pay)),
             ("GET", f"{pay}/<id>", "payment_intents.retrieve", self._intent),
-            ("POST", f"{pay}/<id>", "payment_intents.update", self._on(self.payments.update)),
+            ("POST", f"{pay}/<id>", "payment_intents.update",
+             self._on(self.payments.update, "update")),
             ("POST", f"{pay}/<id>/confirm", "payment_intents.confirm",
-             self._on(self.payments.confirm)),
+             self._on(self.payments.confirm, "confirm")),
             ("POST", f"{pay}/<id>/capture", "payment_intents.capture",
-             self._on(self.payments.capture)),
+             self._on(self.payments.capture, "capture")),
             ("POST", f"{pay}/<id>/cancel", "payment_intents.cancel",
-             self._on(self.payments.cancel)),
+             self._on(self.payments.cancel, "cancel")),
             ("GET", "/v1/charges", "charges.list", self._list("charge", "/v1/charges")),
             ("GET", "/v1/charges/search", "charges.search", self._search("charge", "/v1/charges")),
             ("GET", "/v1/charges/<id>", "charges.retrieve", self._retrieve("charge", "id")),
-            ("GET", "/v1/events", "events.list", self._list("event", "/v1/events")),
-            ("GET", "/v1/events/<id>", "events.retrieve", self._retrieve("event", "id")),
+            *Log(self.desk).routes(),
             *self.money.routes(),
             *(route for each in self.resources for route in each.routes()),
         ]  # fmt: skip
 
     def authenticate(self, call: Call) -> None:
         """Raise Stripe's 401 if the secret key (Bearer token or Basic user) is missing or wrong."""
-        call.notes["request_id"] = f"req_{token62(14)}"
+        call.notes["request_id"] = _new_request_id()
         if call.operation in PAGE_OPERATIONS:
             return
         key = _secret_key(call.request)
@@ -142,14 +146,20 @@ class Stripe(Vendor):
         if key != self.box.credentials.STRIPE_API_KEY:
             masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
             raise error(401, f"Invalid API Key provided: {masked}")
+        refuse_version(call.request)
         self._limit()
+        refuse_json(call.request)
 
     def _limit(self) -> None:
         """Raise Stripe's 429, which says no wait, if more requests came in the last second than
         the setting allows (0: all)."""
         allowed = int(self.box.settings.number("stripe.requests_per_second"))
         if allowed and self._window.take(allowed, 1.0)[0] <= 0:
-            raise error(429, RATE_LIMITED, "rate_limit")
+            raise Refusal(
+                429,
+                error(429, RATE_LIMITED, "rate_limit").body,
+                {"Stripe-Rate-Limited-Reason": "global-rate"},
+            )
 
     def missing(self, request: Request) -> Response:
         """Return Stripe's response for an unknown URL."""
@@ -157,7 +167,8 @@ class Stripe(Vendor):
             f"Unrecognized request URL ({request.method}: {request.path}). Please see "
             "https://stripe.com/docs or we can help at https://support.stripe.com/."
         )
-        return error(404, message).response()
+        call = Call("", request, "", {"request_id": _new_request_id()})
+        return self.finish(call, error(404, message).response())
 
     def failure(self, status: int, fault: Fault) -> Response:
         """Return an outage or a rate limit in Stripe's format."""
@@ -175,6 +186,9 @@ class Stripe(Vendor):
         """Add the request's id, the API version and the idempotency key of the request."""
         self._note(call, response)
         headers = response.headers
+        if response.status_code >= 400 and response.status_code != 401:
+            request_id = headers.get("Original-Request", call.notes.get("request_id", ""))
+            response.set_data(with_log_url(response.get_data(), request_id))
         headers.setdefault("Request-Id", call.notes.get("request_id", ""))
         headers["Stripe-Version"] = call.request.headers.get("Stripe-Version", API_VERSION)
         if call.notes.get("key"):
@@ -283,13 +297,15 @@ class Stripe(Vendor):
 
     def _create(self, call: Call) -> Response:
         params = read_params(call.request)
-        refuse_method_types(call.request, params)
+        described.read(call, "payment_intent_create", params)
         return self._shown(self.payments.create(call, params), params)
 
-    def _on(self, change: Callable[[Call, Json, Json], Response]) -> Callable[..., Response]:
+    def _on(
+        self, change: Callable[[Call, Json, Json], Response], verb: str
+    ) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
             params = read_params(call.request)
-            refuse_method_types(call.request, params)
+            described.read(call, f"payment_intent_{verb}", params)
             changed = {name: value for name, value in params.items() if name != "expand"}
             return self._shown(change(call, self.payments.intent(id), changed), params)
 
@@ -314,9 +330,9 @@ class Stripe(Vendor):
     def _list(self, kind: str, url: str) -> Callable[..., Response]:
         def handler(call: Call) -> Response:
             params = read_params(call.request)
-            names = ("customer", "payment_intent", "charge", "email", "type")
-            wanted = {name: params[name] for name in names if name in params}
-            rows = [row.body for row in self.box.store.query(kind)]
+            given = described.read(call, f"{kind}_list", params)
+            wanted = {k: v for k, v in given.items() if k not in (*described.PAGING, "created")}
+            rows = [public(row.body) for row in self.box.store.query(kind)]
             rows = [row for row in rows if all(row.get(k) == v for k, v in wanted.items())]
             return self._shown(reply(page(created_between(rows, params), params, url)), params)
 
@@ -325,10 +341,15 @@ class Stripe(Vendor):
     def _search(self, kind: str, url: str) -> Callable[..., Response]:
         def handler(call: Call) -> Response:
             params = read_params(call.request)
-            found = search_results(self.box, kind, params)
+            described.read(call, f"{kind}_search", params)
+            found = [public(each) for each in search_results(self.box, kind, params)]
             return self._shown(reply(search_page(found, params, f"{url}/search")), params)
 
         return handler
+
+
+def _new_request_id() -> str:
+    return f"req_{token62(14)}"
 
 
 def _secret_key(request: Request) -> str | None:

@@ -5,6 +5,7 @@ https://docs.stripe.com/api/errors, /api/pagination, https://docs.stripe.com/sea
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +20,16 @@ from ops.sandbox.wire import Refusal
 
 API_VERSION = "2026-10-28.endive"
 DOCS = "https://stripe.com/docs/error-codes/"
+_LABELS = {
+    "event": "notification",
+    "payment_method": "PaymentMethod",
+    "setup_intent": "setupintent",
+    "checkout.session": "checkout.session",
+}
+"""What Stripe's errors call an object, where that is not the last part of its kind."""
+_PARAMS = {"payment_intent": "intent", "setup_intent": "intent"}
+_RENAMED_VERSIONS = "2024-09-30"
+"""The first version of the API whose name follows its date."""
 
 
 def error(
@@ -41,7 +52,47 @@ def error(
 
 def no_such(what: str, object_id: str, param: str) -> Refusal:
     """Return the error of an unknown id: 404, or 400 if the id is a parameter of another call."""
-    return error(404, f"No such {what}: '{object_id}'", "resource_missing", param)
+    param = _PARAMS.get(what, param) if param == "id" else param
+    return error(404, f"No such {label(what)}: '{object_id}'", "resource_missing", param)
+
+
+def label(kind: str) -> str:
+    """Return what Stripe's errors call an object of a kind."""
+    return _LABELS.get(kind, kind.rpartition(".")[2])
+
+
+def with_log_url(raw: bytes, request_id: str) -> bytes:
+    """Return an error of API v1 with the address of the request in the Dashboard's log."""
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return raw
+    found = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(found, dict) or "type" not in found or "request_log_url" in found:
+        return raw
+    at = f"https://dashboard.stripe.com/test/workbench/logs?object={request_id}"
+    return json.dumps({**body, "error": {**found, "request_log_url": at}}).encode()
+
+
+def refuse_json(request: Request) -> None:
+    """Raise Stripe's error for a JSON body, which API v1 does not read."""
+    is_form = request.mimetype != "application/json"
+    if request.method == "POST" and request.path.startswith("/v1/") and not is_form:
+        message = (
+            "Invalid request (check that your POST content type is "
+            "application/x-www-form-urlencoded). If you have any questions, we can help at "
+            "https://support.stripe.com/."
+        )
+        raise error(400, message)
+
+
+def refuse_version(request: Request) -> None:
+    """Raise Stripe's error for a `Stripe-Version` that is no version of the API."""
+    version = request.headers.get("Stripe-Version", API_VERSION).partition(";")[0].strip()
+    found = re.fullmatch(r"(20\d\d-[01]\d-[0-3]\d)(\.[a-z]+)?", version)
+    is_known = found is not None and "2011-01-01" <= found[1] <= API_VERSION[:10]
+    if not is_known or not found or (found[1] >= _RENAMED_VERSIONS) != bool(found[2]):
+        raise error(400, f"Invalid Stripe API version: {version}")
 
 
 def parse_form(text: str) -> Json:
@@ -131,14 +182,30 @@ def merged_metadata(old: dict[str, str], params: Json) -> dict[str, str]:
         return {}
     if not isinstance(given, dict):
         raise error(400, "Invalid object", "parameter_invalid", "metadata")
-    if len(given) > 50:
-        raise error(400, "You may only specify up to 50 keys in `metadata`.", param="metadata")
     for key, value in given.items():
-        if len(str(value)) > 500:
-            message = "Metadata values can have up to 500 characters."
-            raise error(400, message, param=f"metadata[{key}]")
-    both = {**old, **given}
-    return {key: value for key, value in both.items() if value != ""}
+        _check_metadata(key, value)
+    both = {key: value for key, value in {**old, **given}.items() if value != ""}
+    if len(both) > 50:
+        raise error(400, "You may only specify up to 50 keys in `metadata`.", param="metadata")
+    return both
+
+
+def _check_metadata(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise error(400, "Invalid string: must be a string", param=f"metadata[{key}]")
+    for what, text, most in (("key", key, 40), ("value", value, 500)):
+        if len(text) > most:
+            message = (
+                f"Metadata {what}s can have up to {most} characters, but you passed in a {what} "
+                f"that is {len(text)} characters. Invalid {what}: {text}"
+            )
+            raise error(400, message, param=f"metadata[{key}]" if what == "value" else "metadata")
+
+
+def check_email(value: Any, param: str = "email") -> None:
+    """Raise Stripe's error for what is no address of electronic mail; none may be given."""
+    if value and not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", str(value)):
+        raise error(400, f"Invalid email address: {value}", "email_invalid", param)
 
 
 Fetch = Callable[[str], Json | None]
@@ -191,7 +258,9 @@ def page(objects: list[Json], params: Json, url: str) -> Json:
     start, end = 0, len(objects)
     for name in ("starting_after", "ending_before"):
         if name in params and params[name] not in ids:
-            raise error(400, f"No such object: '{params[name]}'", "resource_missing", name)
+            kind = objects[0]["object"] if objects else url.rpartition("/")[2].removesuffix("s")
+            message = f"No such {label(kind)}: '{params[name]}'"
+            raise error(400, message, "resource_missing", name)
     if "starting_after" in params:
         start = ids.index(params["starting_after"]) + 1
     if "ending_before" in params:
@@ -216,7 +285,8 @@ def created_between(objects: list[Json], params: Json) -> list[Json]:
         "lte": lambda a, b: a <= b,
     }
     for name, bound in wanted.items():
-        limit = integer({name: bound}, name)
+        param = f"created[{name}]" if isinstance(params["created"], dict) else "created"
+        limit = integer({param: bound}, param)
         objects = [each for each in objects if tests[name](each["created"], limit)]
     return objects
 

@@ -15,7 +15,7 @@ from ops.sandbox.stripe.catalogue.sources import Sources
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, listing
 from ops.sandbox.stripe.resources.resource import Resource
-from ops.sandbox.stripe.wire import error, no_such, page, read_params
+from ops.sandbox.stripe.wire import check_email, error, no_such, page, read_params
 from ops.sandbox.wire import Call, Route
 
 _OWN = ("coupon", "promotion_code", "payment_method", "source", "discount", "default_source")
@@ -51,6 +51,7 @@ class Customers(Resource):
 
     def build(self, call: Call, given: Json, body: Json) -> None:
         """Set what is not given, and check what is named."""
+        check_email(given.get("email"))
         body["balance"] = body["balance"] or 0
         body["delinquent"] = False
         body["invoice_prefix"] = body["invoice_prefix"] or token62(8).upper()
@@ -74,6 +75,7 @@ class Customers(Resource):
 
     def change(self, call: Call, given: Json, body: Json) -> None:
         """Check what is named."""
+        check_email(given.get("email"))
         named = given.get("invoice_settings", {}).get("default_payment_method")
         current = (body["invoice_settings"] or {}).get("default_payment_method")
         self._complete(body, named or current)

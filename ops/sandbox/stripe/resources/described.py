@@ -33,6 +33,9 @@ OLDER: dict[str, Json] = {
     "customer_create": {"coupon": "str", "promotion_code": "str"},
     "customer_update": {"coupon": {"?": "str"}, "promotion_code": {"?": "str"}},
     "invoice_item_create": {"price": "str", "unit_amount": "int"},
+    "payment_intent_confirm": _METHOD_TYPES,
+    "payment_intent_create": _METHOD_TYPES,
+    "payment_intent_update": _METHOD_TYPES,
     "promotion_code_create": {"coupon": "str"},
     "setup_intent_create": _METHOD_TYPES,
     "setup_intent_update": _METHOD_TYPES,
@@ -44,7 +47,11 @@ OLDER: dict[str, Json] = {
 }
 
 
-_LOST_METHOD_TYPES = ("setup_intent_create", "setup_intent_update", "setup_intent_confirm")
+_LOST_METHOD_TYPES = tuple(
+    f"{intent}_intent_{verb}"
+    for intent in ("payment", "setup")
+    for verb in ("create", "update", "confirm")
+)
 
 
 def new(kind: str, prefix: str = "", **values: Any) -> Json:

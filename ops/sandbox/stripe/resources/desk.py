@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
-from ops.sandbox.stripe.wire import error, expand, no_such
+from ops.sandbox.stripe.wire import error, expand, label, no_such
 from ops.sandbox.wire import Call, reply
 
 Include = Callable[[Json], Any]
@@ -45,15 +45,14 @@ class Desk:
         """Return the object that a parameter names; raises Stripe's 400 if it does not exist."""
         found = self.find(kind, object_id)
         if found is None:
-            label = {"payment_method": "PaymentMethod"}.get(kind, kind.rpartition(".")[2])
-            raise error(400, f"No such {label}: '{object_id}'", "resource_missing", param)
+            raise error(400, f"No such {label(kind)}: '{object_id}'", "resource_missing", param)
         return found
 
     def own(self, kind: str, object_id: str) -> Json:
         """Return the object that a URL names; raises Stripe's 404 if it does not exist."""
         found = self.find(kind, object_id)
         if found is None:
-            raise no_such(kind.rpartition(".")[2], object_id, "id")
+            raise no_such(kind, object_id, "id")
         return found
 
     def all(self, kind: str, **wanted: Any) -> list[Json]:
