@@ -62,7 +62,10 @@ class Outbox:
         scheme: str,
         delay_seconds: float = 0.0,
     ) -> None:
-        """Enqueue a webhook; a planned fault for this vendor and event may alter it."""
+        """Enqueue a webhook; a planned fault for this vendor and event may alter it.
+
+        A secret may follow the scheme after a colon; without it the vendor's own secret signs.
+        """
         text = f"{url}\n{body.decode('utf-8', 'replace')}"
         fault = self._faults.take(vendor, event, WEBHOOK, text)
         kind = fault.kind if fault else None
@@ -129,9 +132,10 @@ class Outbox:
             self._busy.discard(row["seq"])
 
     def _try(self, row: Any) -> tuple[str, bool]:
+        scheme, _, own_secret = row["scheme"].partition(":")
         headers = signature_headers(
-            row["scheme"],
-            self._secret(row["vendor"], bool(row["forged"])),
+            scheme,
+            self._secret(row["vendor"], bool(row["forged"]), own_secret),
             row["message_id"],
             row["body"],
             int(time.time()),
@@ -150,8 +154,8 @@ class Outbox:
             return f"{type(error).__name__}: {error}"[:200], False
         return str(answer.status), 200 <= answer.status < 300
 
-    def _secret(self, vendor: str, is_forged: bool) -> str:
-        secret = str(getattr(self._credentials, f"{vendor.upper()}_WEBHOOK_SECRET"))
+    def _secret(self, vendor: str, is_forged: bool, own: str) -> str:
+        secret = own or str(getattr(self._credentials, f"{vendor.upper()}_WEBHOOK_SECRET"))
         return "whsec_" + base64.b64encode(b"forged" * 4).decode() if is_forged else secret
 
 

@@ -60,6 +60,29 @@ class Vendors:
         """Move the time at Stripe ahead."""
         self._ask("POST", "/stripe/advance", json={"seconds": seconds})
 
+    def destination(self, url: str, *events: str) -> Json:
+        """Let Stripe send thin events to an address; the event destination with its secret."""
+        given = {
+            "name": "ours", "type": "webhook_endpoint", "event_payload": "thin",
+            "enabled_events": events, "webhook_endpoint": {"url": url},
+            "include": ["webhook_endpoint.signing_secret"],
+        }  # fmt: skip
+        answer = requests.post(
+            f"{self.urls['stripe']}/v2/core/event_destinations", json=given, timeout=10,
+            headers={"Authorization": f"Bearer {self.env['STRIPE_API_KEY']}"},
+        )  # fmt: skip
+        answer.raise_for_status()
+        found: Json = answer.json()
+        return found
+
+    def ping(self, destination: str) -> None:
+        """Let Stripe send a test event to an event destination."""
+        answer = requests.post(
+            f"{self.urls['stripe']}/v2/core/event_destinations/{destination}/ping", timeout=10,
+            headers={"Authorization": f"Bearer {self.env['STRIPE_API_KEY']}"},
+        )  # fmt: skip
+        answer.raise_for_status()
+
     def complete(self, session: str, payment_method: str) -> Json:
         """Let the customer pay on the page of a Checkout Session; the session afterwards."""
         url = f"{self.urls['stripe']}/v1/payment_pages/{session}/confirm"

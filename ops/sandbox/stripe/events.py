@@ -1,14 +1,12 @@
-"""Stripe's events: each change of an object is stored as an event, and sent as a signed webhook.
+"""Stripe's events: each change of an object is stored as an event, which is sent to endpoints.
 
-Invariant: the event, its webhook and the change are written in one transaction.
+Invariant: the event, its webhooks and the change are written in one transaction.
 https://docs.stripe.com/api/events/object
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from ops.sandbox.box import Box, token62
@@ -23,11 +21,13 @@ class Events:
 
     def __init__(self, box: Box, clock: Clock) -> None:
         self._box, self._clock = box, clock
+        self.senders: list[Callable[[Json], None]] = []
+        """Called with each stored event, in the transaction of its change: who else is told."""
         self.listeners: list[Callable[[Call | None, str, Json], None]] = []
         """Called with each event, in the transaction of its change: what else it changes."""
 
     def tell(self, call: Call | None, kind: str, subject: Json, previous: Any = None) -> None:
-        """Store an event about an object, and send it to the webhook endpoint.
+        """Store an event about an object, and give it to those who send it.
 
         `call` is None if Stripe itself made the change, and `previous` holds the old values of
         what an update changed.
@@ -51,41 +51,10 @@ class Events:
             "type": kind,
         }
         self._box.store.put("event", event["id"], event)
-        sent = event
-        if self._box.settings.text("stripe.event_payload") == "thin":
-            sent, kind = thin(event), f"v1.{kind}"
-        if hook:
-            self._box.outbox.post(
-                "stripe", kind, f"{hook}/hooks/stripe", event["id"], subject.get("id", ""),
-                json.dumps(sent, indent=2).encode(), "stripe",
-                self._box.settings.number("stripe.webhook_delay_seconds"),
-            )  # fmt: skip
+        for send in self.senders:
+            send(event)
         for listener in self.listeners:
             listener(call, event["type"], subject)
-
-
-def thin(event: Json) -> Json:
-    """Return the event as an endpoint with the `event_payload` thin gets it: it names its object.
-
-    https://docs.stripe.com/api/v2/core/events/object
-    """
-    about, asked = event["data"]["object"], event["request"]
-    path = about["object"].replace(".", "/")
-    created = datetime.fromtimestamp(event["created"], UTC).isoformat(timespec="milliseconds")
-    return {
-        "id": event["id"],
-        "object": "v2.core.event",
-        "type": f"v1.{event['type']}",
-        "created": created.replace("+00:00", "Z"),
-        "context": None,
-        "livemode": False,
-        "reason": {"type": "request", "request": asked} if asked["id"] else None,
-        "related_object": {
-            "id": about.get("id"),
-            "type": about["object"],
-            "url": f"/v1/{path}s/{about.get('id')}",
-        },
-    }
 
 
 def public(body: Json) -> Json:

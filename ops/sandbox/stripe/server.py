@@ -26,7 +26,7 @@ from ops.sandbox.stripe.billing.all import billing
 from ops.sandbox.stripe.catalogue.all import catalogue
 from ops.sandbox.stripe.checkout.all import checkout
 from ops.sandbox.stripe.connected.all import connected
-from ops.sandbox.stripe.destinations.log import Log
+from ops.sandbox.stripe.destinations.all import destinations
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
@@ -44,7 +44,6 @@ from ops.sandbox.stripe.wire import (
     parse_form,
     read_params,
     refuse_json,
-    refuse_version,
     search_page,
     search_results,
     with_log_url,
@@ -99,6 +98,7 @@ class Stripe(Vendor):
         self.resources = [*catalogue(self.desk), *subscribed.resources, *billed.resources]
         self.resources += checkout(self.desk, subscribed.subscriptions)
         self.resources += connected(self.desk)
+        self._destinations = destinations(self.desk)
         self._requests = os.environ.get("SANDBOX_STRIPE_REQUESTS")
         self._running: set[str] = set()
         self._window = Window()
@@ -124,7 +124,7 @@ class Stripe(Vendor):
             ("GET", "/v1/charges", "charges.list", self._list("charge", "/v1/charges")),
             ("GET", "/v1/charges/search", "charges.search", self._search("charge", "/v1/charges")),
             ("GET", "/v1/charges/<id>", "charges.retrieve", self._retrieve("charge", "id")),
-            *Log(self.desk).routes(),
+            *self._destinations,
             *self.money.routes(),
             *(route for each in self.resources for route in each.routes()),
         ]  # fmt: skip
@@ -146,7 +146,7 @@ class Stripe(Vendor):
         if key != self.box.credentials.STRIPE_API_KEY:
             masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
             raise error(401, f"Invalid API Key provided: {masked}")
-        refuse_version(call.request)
+        described.refuse_version(call)
         self._limit()
         refuse_json(call.request)
 
@@ -215,7 +215,7 @@ class Stripe(Vendor):
     def perform(self, call: Call, run: Callable[[], Response]) -> Response:
         """Run the handler once for each idempotency key; a repeat gets the stored response."""
         key = call.request.headers.get("Idempotency-Key")
-        if not key or call.request.method != "POST":
+        if not key or call.request.method not in _methods_with_keys(call.request):
             with_effect = super().perform
             return with_effect(call, lambda: self._atomic(run))
         if len(key) > 255:
@@ -278,7 +278,8 @@ class Stripe(Vendor):
             message = OTHER_PATH.format(key=key, new=call.request.path, old=row["path"])
             raise error(400, message, type_="idempotency_error")
         if row["fingerprint"] != _fingerprint(call):
-            raise error(400, OTHER_PARAMS.format(key=key), type_="idempotency_error")
+            code = "idempotency_error" if _is_v2(call.request) else None
+            raise error(400, OTHER_PARAMS.format(key=key), code, type_="idempotency_error")
         headers = {**json.loads(row["headers"]), "Idempotent-Replayed": "true"}
         return Response(row["body"], row["status"], headers, content_type="application/json")
 
@@ -364,6 +365,16 @@ def _secret_key(request: Request) -> str | None:
     return None
 
 
+def _is_v2(request: Request) -> bool:
+    return request.path.startswith("/v2/")
+
+
+def _methods_with_keys(request: Request) -> tuple[str, ...]:
+    """Return the methods whose idempotency keys are read: API v2 also has keys of deletions."""
+    return ("POST", "DELETE") if _is_v2(request) else ("POST",)
+
+
 def _fingerprint(call: Call) -> str:
-    params: Any = parse_form(call.request.get_data(as_text=True))
+    text = call.request.get_data(as_text=True)
+    params: Any = text if _is_v2(call.request) else parse_form(text)
     return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()

@@ -28,8 +28,6 @@ _LABELS = {
 }
 """What Stripe's errors call an object, where that is not the last part of its kind."""
 _PARAMS = {"payment_intent": "intent", "setup_intent": "intent"}
-_RENAMED_VERSIONS = "2024-09-30"
-"""The first version of the API whose name follows its date."""
 
 
 def error(
@@ -84,15 +82,6 @@ def refuse_json(request: Request) -> None:
             "https://support.stripe.com/."
         )
         raise error(400, message)
-
-
-def refuse_version(request: Request) -> None:
-    """Raise Stripe's error for a `Stripe-Version` that is no version of the API."""
-    version = request.headers.get("Stripe-Version", API_VERSION).partition(";")[0].strip()
-    found = re.fullmatch(r"(20\d\d-[01]\d-[0-3]\d)(\.[a-z]+)?", version)
-    is_known = found is not None and "2011-01-01" <= found[1] <= API_VERSION[:10]
-    if not is_known or not found or (found[1] >= _RENAMED_VERSIONS) != bool(found[2]):
-        raise error(400, f"Invalid Stripe API version: {version}")
 
 
 def parse_form(text: str) -> Json:

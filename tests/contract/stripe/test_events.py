@@ -1,6 +1,7 @@
 """Events at their endpoint, with their object or thin: both wake, book and call a person alike."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from app.errors import PlatformUnavailable
 from app.platform import Delivery
 from app.queries import human_tasks
 from app.record import verification
+from app.settings import Settings
 from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
 from chains.repair import rebuild
@@ -51,6 +53,28 @@ def test_a_dispute_is_booked_from_its_events(
     until(lambda: f"{prefix}charge.dispute.created" in kinds())
     wanted = {"revenue": -1000, "disputes": 1000}
     until(lambda: wanted.items() <= balances().items())
+
+
+def test_a_dispute_is_booked_from_an_event_destination(
+    kernel: Kernel,
+    vendors: Vendors,
+    front: str,
+    configure: Callable[..., Settings],
+    fresh_database: str,
+    valkey_url: str,
+) -> None:
+    vendors.change(hook_base="")
+    names = ("v1.charge.succeeded", "v1.charge.updated", "v1.charge.dispute.created")
+    to = vendors.destination(f"{front}/hooks/stripe", *names)
+    secret = to["webhook_endpoint"]["signing_secret"]
+    configure(DATABASE_URL=fresh_database, REDIS_URL=valkey_url, STRIPE_WEBHOOK_SECRET=secret)
+    vendors.ping(to["id"])
+    until(lambda: "v2.core.event_destination.ping" in kinds())
+    given = PAYMENT | {"capture_method": "automatic", "payment_method": "pm_card_createDispute"}
+    api().create_payment_intent(given, uuid.uuid4().hex)
+    wanted = {"revenue": -1000, "disputes": 1000}
+    until(lambda: wanted.items() <= balances().items())
+    assert kinds() <= {*names, "v2.core.event_destination.ping"}
 
 
 def thin(kind: str, related: str) -> Delivery:

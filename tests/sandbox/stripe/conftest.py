@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.sandbox.running import Sandbox
+from tests.sandbox.running import Catcher, Sandbox
 from tests.sandbox.stripe.asked import faults_of_request
 from tests.sandbox.stripe.checked import faults_of, unknown_kinds
 
@@ -42,3 +42,11 @@ def stripe_client(sandbox: Sandbox) -> Iterator[stripe.StripeClient]:
         http_client=http,
     )
     http.close()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def alone(sandbox: Sandbox, catcher: Catcher) -> Iterator[None]:
+    """No endpoint gets events but those that the test registers."""
+    sandbox.settings(hook_base="")
+    yield
+    sandbox.settings(hook_base=catcher.url)

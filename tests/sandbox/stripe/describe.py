@@ -1,7 +1,8 @@
-"""`python -m tests.sandbox.stripe.describe fixtures3.json.gz`: write two descriptions.
+"""`python -m tests.sandbox.stripe.describe fixtures3.json.gz`: write three descriptions.
 
 `shapes.json` has an empty object of each kind with all fields of Stripe's fixtures, as far as the
-SDK's types know them; `parameters.json` has the parameters of each call. The fixtures are those of
+SDK's types know them; `parameters.json` has the parameters of each call, and `thin_events.json` the
+names of thin events. The fixtures are those of
 https://github.com/stripe/openapi (`latest/openapi.fixtures3.json`).
 """
 
@@ -32,6 +33,7 @@ MODULES = {
     "billing_portal.session": "billing_portal/session",
     "identity.verification_session": "identity/verification_session",
     "radar.early_fraud_warning": "radar/early_fraud_warning",
+    "v2.core.event_destination": "v2/core/event_destination",
 }
 SAME = (
     "account", "balance", "balance_transaction", "card", "cash_balance", "charge", "coupon",
@@ -41,7 +43,7 @@ SAME = (
     "price", "product", "promotion_code", "quote", "refund", "review", "setup_attempt",
     "setup_intent", "shipping_rate", "subscription", "subscription_item",
     "subscription_schedule", "tax_id", "tax_rate", "token", "topup", "transfer",
-    "transfer_reversal",
+    "transfer_reversal", "webhook_endpoint",
 )  # fmt: skip
 KINDS = {**dict(zip(SAME, SAME, strict=True)), **MODULES}
 # Fields of the fixtures that an object has only if it is of their type, or if they are asked for.
@@ -107,6 +109,7 @@ CALLS = (
     "topup_create", "topup_update", "topup_list",
     "transfer_create", "transfer_update", "transfer_list", "transfer_reversal_create",
     "transfer_reversal_list",
+    "webhook_endpoint_create", "webhook_endpoint_list", "webhook_endpoint_update",
 )  # fmt: skip
 
 
@@ -158,16 +161,24 @@ def parameters() -> dict[str, Any]:
     return {call: sdk.parameters(call) for call in CALLS}
 
 
+def thin_events() -> dict[str, str]:
+    """Return what each thin event of the SDK names: an object, a singleton or nothing."""
+    return dict(sorted(sdk.thin_events()))
+
+
 def main() -> None:
-    """Write both files."""
+    """Write the three files."""
     with gzip.open(sys.argv[1]) as packed:
         fixtures = json.load(packed)
-    for name, found in (("shapes", shapes(fixtures)), ("parameters", parameters())):
+    described = {
+        "shapes": shapes(fixtures), "parameters": parameters(), "thin_events": thin_events(),
+    }  # fmt: skip
+    for name, found in described.items():
         lines = [f"{json.dumps(key)}: {_lines(value)}" for key, value in found.items()]
         (FOLDER / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def _lines(value: dict[str, Any]) -> str:
+def _lines(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace('},"', '},\n"')
 
 

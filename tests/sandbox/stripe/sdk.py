@@ -10,6 +10,8 @@ else a hash of fields; a field that must be given ends in `!`.
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -136,3 +138,14 @@ def _object(node: ast.ClassDef) -> dict[str, Any]:
         else:
             found[name] = ast.unparse(each.annotation)
     return found
+
+
+def thin_events() -> Iterator[tuple[str, str]]:
+    """Return the name of each thin event, and whether it names an `object`, a `singleton` or
+    `nothing`."""
+    for path in (ROOT / "events").glob("_v[12]_*_event.py"):
+        text = path.read_text()
+        name = re.search(r'LOOKUP_TYPE = "([^"]+)"', text) or re.search(r'"(v[12]\.[^"]+)"', text)
+        assert name is not None, path
+        kinds = {"object": ": RelatedObject", "singleton": ": RelatedSingletonObject"}
+        yield name[1], next((kind for kind, mark in kinds.items() if mark in text), "nothing")

@@ -9,12 +9,16 @@ import pytest
 from tests.sandbox.stripe import sdk, unchecked
 from tests.sandbox.stripe.asked import faults_of_request
 from tests.sandbox.stripe.checked import SHAPES, faults_of, unknown_kinds
-from tests.sandbox.stripe.describe import FOLDER, KINDS, parameters
+from tests.sandbox.stripe.describe import FOLDER, KINDS, parameters, thin_events
 
 
 def test_the_parameters_are_those_of_the_sdk() -> None:
     """`python -m tests.sandbox.stripe.describe` writes them anew after an update of the SDK."""
     assert json.loads((FOLDER / "parameters.json").read_text()) == parameters()
+
+
+def test_the_thin_events_are_those_of_the_sdk() -> None:
+    assert json.loads((FOLDER / "thin_events.json").read_text()) == thin_events()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,8 +21,10 @@ class Seen:
         self._client, self.kinds = client, set[str]()
 
     def __call__(self, method: str, path: str, **params: Any) -> Any:
-        """Make a call; a reply with a missing or unknown field fails."""
-        found = self._client.raw_request(method, f"/v1/{path}", **params)
+        """Make a call of API v1, or of v2 if the path says so; a reply with a missing or unknown
+        field fails."""
+        whole = f"/{path}" if path.startswith("v2/") else f"/v1/{path}"
+        found = self._client.raw_request(method, whole, **params)
         body = json.loads(json.dumps(found.data))
         assert faults_of(body) == [], path
         self.kinds |= {each["object"] for each in objects_in(body)}
@@ -133,6 +135,11 @@ def test_every_kind_is_served_whole(seen: Seen, sandbox: Sandbox) -> None:
     seen.post("billing_portal/configurations", features={"invoice_history": {"enabled": True}})
     seen.post("billing_portal/sessions", customer=owner)
     seen.post("identity/verification_sessions", type="document")
+    seen.post("webhook_endpoints", url="https://a.example", enabled_events=["charge.failed"])
+    seen.post(
+        "v2/core/event_destinations", name="ours", type="webhook_endpoint", event_payload="thin",
+        enabled_events=["v1.charge.failed"], webhook_endpoint={"url": "https://a.example"},
+    )  # fmt: skip
     once, monthly, coupon = sell(seen)
     buy(seen, owner, once, monthly, coupon)
     move_money(seen, sandbox)

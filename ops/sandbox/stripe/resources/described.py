@@ -16,12 +16,14 @@ from typing import Any
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.wire import error, refuse_method_types
+from ops.sandbox.stripe.wire import API_VERSION, error, refuse_method_types
 from ops.sandbox.wire import Call
 
 _FOLDER = Path(__file__).parents[1]
 SHAPES: Json = json.loads((_FOLDER / "shapes.json").read_text())
 PARAMETERS: Json = json.loads((_FOLDER / "parameters.json").read_text())
+VERSIONS: tuple[str, ...] = tuple(PARAMETERS["webhook_endpoint_create"]["api_version"])
+"""The versions of the API. Those of previews are not among them."""
 PAGING: Json = {"limit": "int", "starting_after": "str", "ending_before": "str"}
 _METHOD_TYPES: Json = {"payment_method_types": {"*": "str"}}
 _PHASES: Json = {
@@ -62,6 +64,13 @@ def new(kind: str, prefix: str = "", **values: Any) -> Json:
     if prefix:
         body["id"] = f"{prefix}_{token62(24 if len(prefix) < 4 else 20)}"
     return body | values
+
+
+def refuse_version(call: Call) -> None:
+    """Raise Stripe's error for a `Stripe-Version` that is no version of the API."""
+    version = call.request.headers.get("Stripe-Version", API_VERSION).partition(";")[0].strip()
+    if version not in VERSIONS and not re.fullmatch(r"\d{4}-\d\d-\d\d\.preview", version):
+        raise error(400, f"Invalid Stripe API version: {version}")
 
 
 def read(call: Call, name: str, params: Json) -> Json:
