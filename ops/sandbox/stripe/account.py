@@ -22,6 +22,14 @@ OnRefund = Callable[[Call | None, Json, str | None], None]
 OnDispute = Callable[[Call | None, Json], None]
 
 
+SPENT = (
+    "The provided PaymentMethod was previously used with a PaymentIntent without Customer "
+    "attachment, shared with a connected account without Customer attachment, or was detached "
+    "from a Customer. It may not be used again. To use a PaymentMethod multiple times, you must "
+    "attach it to a Customer first."
+)
+
+
 class Account:
     """The stored objects, the events, the clock and the books of the account."""
 
@@ -57,6 +65,11 @@ class Account:
             message = f"No such PaymentMethod: '{method_id}'"
             raise error(400, message, "resource_missing", "payment_method")
         return row.body
+
+    def refuse_spent(self, method: Json) -> None:
+        """Raise Stripe's error for a payment method that has served its one payment."""
+        if method.get("sandbox_spent"):
+            raise error(400, SPENT)
 
     def card_of(self, charge: Json) -> str:
         """Return the name of the test card that was charged, or an empty text."""

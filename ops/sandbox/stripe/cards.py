@@ -10,6 +10,10 @@ from ops.sandbox.store import Json
 Decline = tuple[str, str | None, str]
 """The code, the decline code and the message of a declined payment."""
 DECLINED = "Your card was declined."
+_TOO_OFTEN = (
+    "Your card was declined for making repeated attempts too frequently or exceeding its amount "
+    "limit."
+)
 DECLINES: dict[str, Decline] = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline", DECLINED),
     "pm_card_visa_chargeDeclined": ("card_declined", "generic_decline", DECLINED),
@@ -22,7 +26,12 @@ DECLINES: dict[str, Decline] = {
     ),
     "pm_card_visa_chargeDeclinedLostCard": ("card_declined", "lost_card", DECLINED),
     "pm_card_visa_chargeDeclinedStolenCard": ("card_declined", "stolen_card", DECLINED),
+    "pm_card_visa_chargeDeclinedVelocityLimitExceeded": (
+        "card_declined", "card_velocity_exceeded",
+        _TOO_OFTEN,
+    ),
     "pm_card_chargeDeclinedFraudulent": ("card_declined", "fraudulent", DECLINED),
+    "pm_card_riskLevelHighest": ("card_declined", "fraudulent", DECLINED),
     "pm_card_radarBlock": ("card_declined", "fraudulent", DECLINED),
     "pm_card_chargeDeclinedExpiredCard": ("expired_card", None, "Your card has expired."),
     "pm_card_chargeDeclinedIncorrectCvc": (
@@ -55,11 +64,15 @@ _CHALLENGED = {
     "pm_card_authenticationRequiredChargeDeclinedInsufficientFunds": "3178",
 }
 _CHALLENGED_IF_ASKED = {"pm_card_threeDSecureOptional": "3055"}
-BLOCKED = ("pm_card_radarBlock", "pm_card_chargeDeclinedFraudulent")
+BLOCKED = (
+    "pm_card_radarBlock", "pm_card_chargeDeclinedFraudulent", "pm_card_riskLevelHighest",
+)  # fmt: skip
 """Cards that Radar blocks, so that the network is not asked."""
 _DECLINED_NUMBERS = {
     **dict.fromkeys(DECLINES, "0002"),
     **dict.fromkeys(BLOCKED, "0019"),
+    "pm_card_riskLevelHighest": "4954",
+    "pm_card_visa_chargeDeclinedVelocityLimitExceeded": "6975",
     "pm_card_chargeCustomerFail": "0341",
     "pm_card_visa_chargeDeclinedInsufficientFunds": "9995",
     "pm_card_chargeDeclinedInsufficientFunds": "9995",
@@ -69,7 +82,7 @@ _DECLINED_NUMBERS = {
     "pm_card_chargeDeclinedIncorrectCvc": "0127",
     "pm_card_chargeDeclinedProcessingError": "0119",
 }
-BYPASS_PENDING = {"pm_card_bypassPending": "0077", "pm_card_bypassPendingInternational": "3720"}
+BYPASS_PENDING = {"pm_card_bypassPending": "0077", "pm_card_bypassPendingInternational": "0278"}
 """Cards whose funds are available at once."""
 DISPUTES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "pm_card_createDispute": (("fraudulent", "chargeback", "10.4"),),
@@ -87,18 +100,38 @@ REFUNDS = {
     "pm_card_pendingRefund": ("pending", "succeeded"),
 }
 """The status that a refund has first, and the one that it has a while later."""
+CHECKS: dict[str, tuple[str, str, str]] = {
+    "pm_card_cvcCheckFail": ("0101", "fail", "pass pass"),
+    "pm_card_avsZipFail": ("0036", "pass", "pass fail"),
+    "pm_card_avsLine1Fail": ("0028", "pass", "fail pass"),
+    "pm_card_avsFail": ("0010", "pass", "fail fail"),
+    "pm_card_avsUnchecked": ("0044", "pass", "unavailable unavailable"),
+}
+"""Cards that are charged though a check fails: the last four digits, the check of the security
+code, and those of the address's first line and postal code."""
+COUNTRIES = {
+    "br": "0002", "ca": "0000", "mx": "8001", "au": "0006", "at": "0008", "be": "0004",
+    "ch": "0009", "cn": "0002", "de": "0016", "dk": "0001", "es": "0007", "fi": "0001",
+    "fr": "0003", "gb": "0000", "hk": "0004", "ie": "0005", "in": "0008", "it": "0008",
+    "jp": "0003", "my": "0002", "nl": "0002", "no": "0007", "nz": "0008", "pl": "0005",
+    "pt": "0007", "se": "0008", "sg": "0003", "us": "4242",
+}  # fmt: skip
+"""Cards by the country of their bank, and their last four digits."""
 # payment method -> (brand, last four)
 CARDS: dict[str, tuple[str, str]] = {
     "pm_card_visa": ("visa", "4242"),
     "pm_card_visa_debit": ("visa", "5556"),
     "pm_card_mastercard": ("mastercard", "4444"),
-    "pm_card_mastercard_debit": ("mastercard", "3222"),
+    "pm_card_mastercard_debit": ("mastercard", "8210"),
+    "pm_card_mastercard_prepaid": ("mastercard", "5100"),
     "pm_card_amex": ("amex", "8431"),
     "pm_card_amex_threeDSecureNotSupported": ("amex", "0005"),
     "pm_card_discover": ("discover", "1117"),
-    "pm_card_us": ("visa", "4242"),
-    "pm_card_gb": ("visa", "0000"),
-    "pm_card_de": ("visa", "0006"),
+    "pm_card_diners": ("diners", "0004"),
+    "pm_card_jcb": ("jcb", "0505"),
+    "pm_card_unionpay": ("unionpay", "0005"),
+    **{f"pm_card_{country}": ("visa", last4) for country, last4 in COUNTRIES.items()},
+    **{name: ("visa", last4) for name, (last4, *_) in CHECKS.items()},
     **{
         name: ("visa", last4)
         for numbers in (_DECLINED_NUMBERS, _CHALLENGED, _CHALLENGED_IF_ASKED, BYPASS_PENDING)
@@ -107,12 +140,34 @@ CARDS: dict[str, tuple[str, str]] = {
     "pm_card_createDispute": ("visa", "0259"),
     "pm_card_createDisputeProductNotReceived": ("visa", "2685"),
     "pm_card_createDisputeInquiry": ("visa", "1976"),
-    "pm_card_createMultipleDisputes": ("visa", "0404"),
+    "pm_card_createMultipleDisputes": ("visa", "0038"),
     ISSUER_FRAUD: ("visa", "5423"),
     ELEVATED_RISK: ("visa", "9235"),
     "pm_card_refundFail": ("visa", "5126"),
     "pm_card_pendingRefund": ("visa", "7726"),
 }
+
+
+def funding(name: str) -> str:
+    """Return how a test card is funded."""
+    return next((each for each in ("debit", "prepaid") if name.endswith(each)), "credit")
+
+
+def country(name: str) -> str:
+    """Return the country of a test card's bank."""
+    code = name.removeprefix("pm_card_")
+    return code.upper() if code in COUNTRIES else "US"
+
+
+def checks(name: str) -> Json:
+    """Return what the bank said of a test card's security code and address."""
+    cvc, address = CHECKS[name][1:] if name in CHECKS else ("pass", "")
+    line1, postal_code = address.split() if address else (None, None)
+    return {
+        "address_line1_check": line1,
+        "address_postal_code_check": postal_code,
+        "cvc_check": None if name in DECLINES else cvc,
+    }
 
 
 def is_challenged(card: str, is_asked: bool) -> bool:

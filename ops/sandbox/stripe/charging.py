@@ -118,6 +118,8 @@ class Charging:
         decline: cards.Decline | None,
         is_authenticated: bool = False,
     ) -> Response:
+        if method["customer"] is None and not intent["setup_future_usage"]:
+            self._account.put(method | {"sandbox_spent": True})
         now = self._account.clock.now()
         charge = shapes.new_charge(intent, method, decline, now, is_authenticated)
         self._account.put(charge)

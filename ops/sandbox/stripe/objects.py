@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.cards import BLOCKED, CARDS, DECLINES, ELEVATED_RISK, Decline
+from ops.sandbox.stripe import cards
+from ops.sandbox.stripe.cards import BLOCKED, CARDS, ELEVATED_RISK, Decline
 
 DAY = 86400
 _OVER_PERCENT = {"visa": 15}
@@ -30,17 +31,13 @@ def new_payment_method(name: str) -> Json:
         "billing_details": _billing(),
         "card": {
             "brand": brand,
-            "checks": {
-                "address_line1_check": None,
-                "address_postal_code_check": None,
-                "cvc_check": None if name in DECLINES else "pass",
-            },
-            "country": "US",
+            "checks": cards.checks(name),
+            "country": cards.country(name),
             "display_brand": brand,
             "exp_month": 11,
             "exp_year": 2027,
-            "fingerprint": _fingerprint(brand, last4),
-            "funding": "credit",
+            "fingerprint": _fingerprint(brand, last4, cards.country(name)),
+            "funding": cards.funding(name),
             "generated_from": None,
             "last4": last4,
             "networks": {"available": [brand], "preferred": None},
@@ -58,9 +55,9 @@ def new_payment_method(name: str) -> Json:
     }
 
 
-def _fingerprint(brand: str, last4: str) -> str:
+def _fingerprint(brand: str, last4: str, country: str) -> str:
     """Return the fingerprint of a card's number, which all payment methods of the card share."""
-    return hashlib.sha256(f"sandbox {brand} {last4}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"sandbox {brand} {last4} {country}".encode()).hexdigest()[:16]
 
 
 def _billing() -> Json:

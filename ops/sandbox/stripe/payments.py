@@ -6,6 +6,7 @@ the webhook and the journal entry. https://docs.stripe.com/payments/paymentinten
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -34,6 +35,8 @@ from ops.sandbox.stripe.wire import (
 )
 from ops.sandbox.wire import Call, reply
 
+_METHOD = ("payment_method", "payment_method_data", "confirmation_token")
+"""The parameters that give a payment its payment method."""
 NO_MULTICAPTURE = (
     "This PaymentIntent can only be captured once, because multicapture is not available for it: "
     "`final_capture` must be `true`."
@@ -48,6 +51,8 @@ class Payments:
         self.account = Account(box)
         self.charging = Charging(self.account)
         self.account.clock.does(EXPIRE, self._expire)
+        self.method_of: Callable[[Json], Json] | None = None
+        """Makes a payment method of `payment_method_data`."""
 
     def intent(self, intent_id: str, param: str = "intent") -> Json:
         """Return a stored PaymentIntent or raise Stripe's 404."""
@@ -66,12 +71,12 @@ class Payments:
         intent["metadata"] = merged_metadata({}, params)
         check_email(params.get("receipt_email"), "receipt_email")
         self._check_customer(params)
-        if "payment_method" in params:
-            self._attach(intent, params["payment_method"])
+        self._take(intent, params)
         self.account.save(call, intent, "payment_intent.created")
         self.account.note(call, "payment_intents", intent)
         if boolean(params, "confirm"):
-            return self.confirm(call, intent, params)
+            rest = {name: value for name, value in params.items() if name not in _METHOD}
+            return self.confirm(call, intent, rest)
         for name in ("off_session", "error_on_requires_action"):
             if name in params:
                 message = f"You cannot provide `{name}` without also passing `confirm=true`."
@@ -96,8 +101,7 @@ class Payments:
         intent["payment_method_options"] = shapes.with_options(
             intent["payment_method_options"], params
         )
-        if "payment_method" in params:
-            self._attach(intent, params["payment_method"])
+        self._take(intent, params)
         self.account.put(intent)
         return reply(intent)
 
@@ -106,8 +110,7 @@ class Payments:
         refuse_unknown(params, INTENT_PARAMS)
         if intent["status"] not in states.CONFIRMABLE:
             raise states.unconfirmable(intent)
-        if "payment_method" in params and params["payment_method"] != intent["payment_method"]:
-            self._attach(intent, params["payment_method"])
+        self._take(intent, params)
         if intent["payment_method"] is None:
             raise states.without_method(intent)
         self._check_redirects(intent, params)
@@ -215,6 +218,17 @@ class Payments:
         if intent["status"] == "requires_capture":
             self._end(None, intent, "expired")
 
+    def _take(self, intent: Json, params: Json) -> None:
+        """Give the payment the payment method that a request names or describes."""
+        if token := params.get("confirmation_token"):
+            # Only Stripe's browser script makes these, which does not run here.
+            message = f"No such confirmationtoken: '{token}'"
+            raise error(400, message, "resource_missing", "confirmation_token")
+        if "payment_method" in params and params["payment_method"] != intent["payment_method"]:
+            self._attach(intent, params["payment_method"])
+        elif "payment_method_data" in params and self.method_of:
+            self._attach(intent, self.method_of(params["payment_method_data"])["id"])
+
     def _check_customer(self, params: Json) -> None:
         if not params.get("customer"):
             return
@@ -229,6 +243,7 @@ class Payments:
             self.store.put("payment_method", method["id"], method)
         else:
             method = self.account.method(name)
+            self.account.refuse_spent(method)
         self._check_owner(intent, method)
         intent["payment_method"] = method["id"]
         if intent["status"] == "requires_payment_method":

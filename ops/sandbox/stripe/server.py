@@ -34,6 +34,7 @@ from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, listing
+from ops.sandbox.stripe.resources.searching import search_page, search_results
 from ops.sandbox.stripe.subscribing.all import subscribing
 from ops.sandbox.stripe.wire import (
     API_VERSION,
@@ -44,8 +45,6 @@ from ops.sandbox.stripe.wire import (
     parse_form,
     read_params,
     refuse_json,
-    search_page,
-    search_results,
     with_log_url,
 )
 from ops.sandbox.wire import Call, Dropped, Refusal, Route, Vendor, reply

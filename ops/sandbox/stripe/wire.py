@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
 from werkzeug.wrappers import Request
 
-from ops.sandbox.box import Box
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Refusal
 
@@ -237,12 +235,18 @@ def _expanded(node: Any, path: list[str], whole: str, fetch: Fetch, include: Inc
     return {**node, path[0]: _expanded(value, rest, whole, fetch, include) if value else value}
 
 
-def page(objects: list[Json], params: Json, url: str) -> Json:
-    """Return one page of a list that starts with the newest object."""
+def page_size(params: Json) -> int:
+    """Return the size of a page, 10 if none is given; raises Stripe's error for a wrong one."""
     limit = integer(params, "limit", 10)
     if not 1 <= limit <= 100:
         message = f"This value must be {'less' if limit > 100 else 'greater'} than or equal to "
         raise error(400, message + ("100." if limit > 100 else "1."), param="limit")
+    return limit
+
+
+def page(objects: list[Json], params: Json, url: str) -> Json:
+    """Return one page of a list that starts with the newest object."""
+    limit = page_size(params)
     ids = [each["id"] for each in objects]
     start, end = 0, len(objects)
     for name in ("starting_after", "ending_before"):
@@ -278,86 +282,3 @@ def created_between(objects: list[Json], params: Json) -> list[Json]:
         limit = integer({param: bound}, param)
         objects = [each for each in objects if tests[name](each["created"], limit)]
     return objects
-
-
-def search_results(box: Box, kind: str, params: Json) -> list[Json]:
-    """Return the objects that a search query finds, after the lag of the settings."""
-    if "query" not in params:
-        raise error(400, "Missing required param: query.", "parameter_missing", "query")
-    test = search_test(params["query"])
-    seen_until = time.time() - box.settings.number("stripe.search_lag_seconds")
-    rows = box.store.query(kind, "created <= ?", (seen_until,))
-    return [row.body for row in rows if not row.body.get("deleted") and test(row.body)]
-
-
-def search_page(found: list[Json], params: Json, url: str) -> Json:
-    """Return one page of a search's results."""
-    limit = integer(params, "limit", 10)
-    start = integer({"page": params["page"]}, "page") if params.get("page") else 0
-    shown, more = found[start : start + limit], len(found) > start + limit
-    return {
-        "object": "search_result",
-        "data": shown,
-        "has_more": more,
-        "next_page": str(start + limit) if more else None,
-        "url": url,
-    }
-
-
-_CLAUSE = re.compile(
-    r"""\s*(?P<not>-)?(?P<field>[a-z_.]+)(?:\[(?P<kq>['"])(?P<key>.+?)(?P=kq)\])?\s*
-        (?P<op>:|~|>=|<=|>|<)\s*
-        (?:(?P<q>['"])(?P<text>(?:\\.|(?!(?P=q)).)*)(?P=q)|(?P<bare>[\w.-]+))\s*""",
-    re.VERBOSE,
-)
-
-
-def search_test(query: str) -> Callable[[Json], bool]:
-    """Return a function that tests whether an object matches a search query.
-
-    Raises Refusal if the query does not parse.
-    """
-    position, clauses, joints = 0, [], set()
-    while position < len(query):
-        found = _CLAUSE.match(query, position)
-        if not found:
-            message = "We were unable to parse your search query."
-            raise error(400, message + " Please check its syntax.", param="query")
-        clauses.append(_clause(found))
-        position = found.end()
-        joint = re.compile(r"(AND|OR)\s+|(?=-?[a-z])", re.IGNORECASE).match(query, position)
-        if position < len(query) and joint:
-            joints.add((joint.group(1) or "AND").upper())
-            position = joint.end()
-    if not clauses or len(joints) > 1:
-        raise error(400, "You cannot combine `AND` and `OR` in a search query.", param="query")
-    combine = any if joints == {"OR"} else all
-    return lambda body: combine(clause(body) for clause in clauses)
-
-
-def _clause(found: re.Match[str]) -> Callable[[Json], bool]:
-    quoted, bare = found["text"], found["bare"]
-    wanted = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-    field, key, operator, is_not = found["field"], found["key"], found["op"], bool(found["not"])
-
-    def test(body: Json) -> bool:
-        value: Any = body.get(field)
-        if key is not None:
-            value = (value or {}).get(key)
-        return _compare(value, operator, wanted) != is_not
-
-    return test
-
-
-def _compare(value: Any, operator: str, wanted: str) -> bool:
-    if wanted == "null" or value is None:
-        return value is None and wanted == "null"
-    if operator == ":":
-        return str(value).lower() == wanted.lower()
-    if operator == "~":
-        return wanted.lower() in str(value).lower()
-    try:
-        a, b = float(value), float(wanted)
-    except ValueError:
-        return False
-    return {">": a > b, "<": a < b, ">=": a >= b, "<=": a <= b}[operator]

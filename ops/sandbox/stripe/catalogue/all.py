@@ -19,6 +19,7 @@ def catalogue(desk: Desk) -> list[Resource]:
     """Return the resources; one of them may use another."""
     Debits(desk)
     methods, sources, prices = PaymentMethods(desk), Sources(desk), Prices(desk)
+    desk.payments.method_of = methods.create_of
     return [
         Customers(desk, methods, sources),
         methods,

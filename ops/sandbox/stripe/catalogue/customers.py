@@ -149,7 +149,7 @@ class Customers(Resource):
                 subscription |= {"status": "canceled", "canceled_at": now, "ended_at": now}
                 self.desk.save(call, subscription, "customer.subscription.deleted")
         for method in self.desk.all("payment_method", customer=id):
-            self.desk.put(method | {"customer": None})
+            self.desk.put(method | {"customer": None, "sandbox_spent": True})
         return super()._delete(call, id)
 
     def _below(self, path: str, kind: str) -> Any:

@@ -13,32 +13,20 @@ from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects
 from ops.sandbox.stripe.cards import CARDS, DECLINES
+from ops.sandbox.stripe.catalogue import numbers
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import filled
 from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.wire import error, no_such
 from ops.sandbox.wire import Call, Route
 
-# https://docs.stripe.com/testing#cards
-NUMBERS = {
-    "4242424242424242": "pm_card_visa",
-    "4000056655665556": "pm_card_visa_debit",
-    "5555555555554444": "pm_card_mastercard",
-    "5200828282828210": "pm_card_mastercard_debit",
-    "378282246310005": "pm_card_amex",
-    "6011111111111117": "pm_card_discover",
-    "4000000000000002": "pm_card_chargeDeclined",
-    "4000000000009995": "pm_card_chargeDeclinedInsufficientFunds",
-    "4000000000000069": "pm_card_chargeDeclinedExpiredCard",
-    "4000000000000127": "pm_card_chargeDeclinedIncorrectCvc",
-    "4000000000000119": "pm_card_chargeDeclinedProcessingError",
-    "4000000000000341": "pm_card_chargeCustomerFail",
-    "4000002500003155": "pm_card_authenticationRequired",
-    "4000002760003184": "pm_card_authenticationRequired",
-}
 # Cards that can be attached, and are declined only when they are charged.
 _ATTACHES = ("pm_card_chargeCustomerFail",)
 _ALREADY = "The payment method you provided has already been attached to a customer."
+_SPENT = (
+    "This PaymentMethod was previously used without being attached to a Customer or was detached "
+    "from a Customer, and may not be used again."
+)
 _NOT_ATTACHED = (
     "The payment method you provided is not attached to a customer so detachment is impossible."
 )
@@ -94,6 +82,8 @@ class PaymentMethods(Resource):
             raise error(400, _ALREADY)
         if body["customer"] == customer:
             return body
+        if body.get("sandbox_spent"):
+            raise error(400, _SPENT)
         card = body.get("sandbox_test_card")
         if card in DECLINES and card not in _ATTACHES:
             code, decline_code, message = DECLINES[card]
@@ -133,7 +123,7 @@ class PaymentMethods(Resource):
             before = copy.deepcopy(customer)
             customer["invoice_settings"]["default_payment_method"] = None
             self.desk.save(call, customer, "customer.updated", before)
-        body["customer"] = None
+        body |= {"customer": None, "sandbox_spent": True}
         self.desk.save(call, body, "payment_method.detached", old)
         self.desk.note(call, "payment_methods.detached", body)
         return body
@@ -144,11 +134,7 @@ class PaymentMethods(Resource):
             raise error(400, "Missing required param: card.", "parameter_missing", "card")
         if "token" in details:
             return self._of_token(details["token"])
-        number = str(details.get("number", ""))
-        if number not in NUMBERS or NUMBERS[number] not in CARDS:
-            message = "Your card number is incorrect."
-            raise error(402, message, "incorrect_number", "number", type_="card_error")
-        body = test_card(NUMBERS[number])
+        body = test_card(numbers.card_of(details, self.desk.now()))
         body["card"] |= {name: details[name] for name in ("exp_month", "exp_year")}
         return body
 

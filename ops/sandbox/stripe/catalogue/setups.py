@@ -89,6 +89,7 @@ class SetupIntents(Resource):
             self.desk.put(method)
         elif given.get("payment_method"):
             method = self.desk.need("payment_method", given["payment_method"], "payment_method")
+            self.desk.payments.account.refuse_spent(method)
         else:
             return
         if method["customer"] and body["customer"] and method["customer"] != body["customer"]:

@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects
-from ops.sandbox.stripe.cards import CARDS
-from ops.sandbox.stripe.catalogue.methods import NUMBERS, card_of_token, test_card
+from ops.sandbox.stripe.catalogue import numbers
+from ops.sandbox.stripe.catalogue.methods import card_of_token, test_card
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import filled
 from ops.sandbox.stripe.resources.resource import Resource
@@ -105,11 +105,7 @@ class Tokens(Resource):
         if not isinstance(details, dict):
             message = "You must supply either a card, customer, PII data, or bank account."
             raise error(400, message, "parameter_missing", "card")
-        name = NUMBERS.get(str(details["number"]))
-        if name not in CARDS:
-            message = "Your card number is incorrect."
-            raise error(402, message, "incorrect_number", "number", type_="card_error")
-        assert name is not None, "None is no test card"
+        name = numbers.card_of(details, self.desk.now())
         body |= {"type": "card", "card": old_card(name), "sandbox_test_card": name}
 
 

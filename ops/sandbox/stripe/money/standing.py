@@ -13,6 +13,7 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe.account import Account
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.resources import described
+from ops.sandbox.stripe.resources.desk import listing
 from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call, Refusal, Route, json_object, reply
 
@@ -60,6 +61,15 @@ class Standing:
         if row is not None:
             return row.body
         body = described.new("account", "acct")
+        body |= {
+            "capabilities": {"card_payments": "active", "transfers": "active"},
+            "controller": {"type": "account"},
+            "country": "US",
+            "default_currency": self._account.box.settings.text("stripe.settlement_currency"),
+            "email": "owner@example.com",
+            "external_accounts": listing([], f"/v1/accounts/{body['id']}/external_accounts"),
+            "type": "standard",
+        }
         body |= {"charges_enabled": True, "payouts_enabled": True, "details_submitted": True}
         body["requirements"] = _requirements(None)
         return body

@@ -14,13 +14,12 @@ from werkzeug.wrappers import Response
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, filled
+from ops.sandbox.stripe.resources.searching import search_page, search_results
 from ops.sandbox.stripe.wire import (
     created_between,
     merged_metadata,
     page,
     read_params,
-    search_page,
-    search_results,
 )
 from ops.sandbox.wire import Call, Route
 
