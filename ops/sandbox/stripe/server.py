@@ -32,6 +32,7 @@ from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
+from ops.sandbox.stripe.reporting.runs import reports
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, listing
 from ops.sandbox.stripe.resources.searching import search_page, search_results
@@ -96,7 +97,7 @@ class Stripe(Vendor):
         subscribed = subscribing(self.desk, billed)
         self.resources = [*catalogue(self.desk), *subscribed.resources, *billed.resources]
         self.resources += checkout(self.desk, subscribed.subscriptions)
-        self.resources += connected(self.desk)
+        self.resources += [*connected(self.desk), *reports(self.desk)]
         self._destinations = destinations(self.desk)
         self._requests = os.environ.get("SANDBOX_STRIPE_REQUESTS")
         self._running: set[str] = set()

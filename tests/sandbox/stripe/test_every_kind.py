@@ -144,6 +144,10 @@ def test_every_kind_is_served_whole(seen: Seen, sandbox: Sandbox) -> None:
     buy(seen, owner, once, monthly, coupon)
     move_money(seen, sandbox)
     use(seen, owner)
+    span = {"interval_start": 1_700_000_000, "interval_end": 1_900_000_000}
+    report = seen.post("reporting/report_runs", report_type="balance.summary.1", parameters=span)
+    until(lambda: seen("get", f"reporting/report_runs/{report}")["result"])
+    seen("get", "reporting/report_types")
     # A review opens only if the risk of a charge is elevated.
     seen.post("payment_intents", payment_method="pm_card_riskLevelElevated", amount=2000,
               currency="usd", confirm=True, return_url="https://a.example")  # fmt: skip

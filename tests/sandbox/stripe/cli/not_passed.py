@@ -13,7 +13,6 @@ NOT_PASSED = {
     "issuing_transaction.purchase_details_receipt_updated": _ISSUING,
     "issuing_transaction.updated": _ISSUING,
     "payment_intent.partially_funded": "A PaymentIntent cannot be paid by bank transfer.",
-    "reporting.report_run.succeeded": "Reports are not served.",
     "subscription_schedule.expiring": (
         "The CLI moves the clock to nine days before the end; Stripe's documentation says seven, "
         "and so does the sandbox."

@@ -1,0 +1,1 @@
+"""Reports of the account, and the files that they are written to."""
