@@ -12,9 +12,10 @@ from app.tariffs.rows import Tariff, tariff
 _FOLDER = Path(__file__).parent
 
 
-def platforms() -> list[str]:
+@lru_cache(maxsize=1)
+def platforms() -> tuple[str, ...]:
     """The platforms with prices that ship."""
-    return sorted(path.parent.name for path in _FOLDER.glob("*/prices.json"))
+    return tuple(sorted(path.parent.name for path in _FOLDER.glob("*/prices.json")))
 
 
 @lru_cache(maxsize=32)
@@ -26,7 +27,7 @@ def shipped(platform: str) -> Tariff:
 
 def book(platform: str) -> PriceBook:
     """The prices of a platform that count now."""
-    return current.book(platform, shipped(platform))
+    return current.book(platform, {name: shipped(name) for name in {platform, *platforms()}})
 
 
 def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None:

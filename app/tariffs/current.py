@@ -8,6 +8,7 @@ An operator's row counts until a shipped row for the same starts later (app/tari
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -52,8 +53,11 @@ def own_rows() -> list[Price]:
     return [Price(**row) for row in rows]
 
 
-def book(platform: str, shipped: Tariff) -> PriceBook:
-    """The prices of a platform, as they were at most FRESH_SECONDS ago."""
+def book(platform: str, shipped: Mapping[str, Tariff]) -> PriceBook:
+    """The prices of a platform, as they were at most FRESH_SECONDS ago.
+
+    `shipped` are the tariffs of all platforms, by name.
+    """
     known, now = _known, time.monotonic()
     with _lock:
         is_old = now - known.read_at >= FRESH_SECONDS
@@ -65,7 +69,10 @@ def book(platform: str, shipped: Tariff) -> PriceBook:
     with _lock:
         if platform not in _known.books:
             own = [row for row in _known.rows if row.platform == platform]
-            _known.books[platform] = PriceBook(shipped, own)
+            others = [row for each in shipped.values() for row in each.prices]
+            _known.books[platform] = PriceBook(
+                shipped.get(platform, Tariff()), own, [*others, *_known.rows]
+            )
         return _known.books[platform]
 
 
@@ -83,17 +90,20 @@ def _read(known: _Known) -> None:
 
 
 def tell(platform: str, cost: Cost) -> None:
-    """Tell operators what had no price and was estimated: once an hour in the log of each process,
-    and in the database, where `playalter prices` finds it."""
+    """Tell operators what had no price and was estimated, or could not be: once an hour in the log
+    of each process, and in the database, where `playalter prices` and `attention` find it."""
     for item, unit in cost.estimated:
-        told = (platform, item, unit)
+        told, is_counted = (platform, item, unit), (item, unit) not in cost.unknown
         with _lock:
             if time.monotonic() - _known.told.get(told, -_TELL_SECONDS) < _TELL_SECONDS:
                 continue
             _known.told[told] = time.monotonic()
-        log.warning("price.estimated", platform=platform, item=item, unit=unit)
+        if is_counted:
+            log.warning("price.estimated", platform=platform, item=item, unit=unit)
+        else:
+            log.error("price.unknown", platform=platform, item=item, unit=unit)
         try:
-            db.row("SELECT note_missing_price_v1(%s, %s, %s)", told)
+            db.row("SELECT note_missing_price_v1(%s, %s, %s, %s)", (*told, is_counted))
         except (Unavailable, *db.UNABLE) as err:
             log.warning("price.gap_not_recorded", error=str(err).strip()[:200])
 
@@ -115,21 +125,29 @@ def keep(price: Price) -> None:
     )
 
 
-def remove(platform: str, item: str, unit: str, starts_on: date, tier: str = ANY_TIER) -> int:
-    """Delete an operator's prices for this from this day; the number of rows deleted."""
+def remove(
+    platform: str,
+    item: str,
+    unit: str,
+    starts_on: date,
+    tier: str = ANY_TIER,
+    context_over: int = 0,
+) -> int:
+    """Delete the operators' price of this from this day; the number of rows deleted, 0 or 1."""
     rows = db.rows(
         "DELETE FROM prices WHERE platform = %s AND item = %s AND unit = %s AND starts_on = %s"
-        " AND tier = %s RETURNING 1",
-        (platform, item, unit, starts_on, tier),
+        " AND tier = %s AND context_over = %s RETURNING 1",
+        (platform, item, unit, starts_on, tier, context_over),
     )
     return len(rows)
 
 
 def gaps() -> list[dict[str, object]]:
-    """What had no price when it was used: platform, item, unit, and when it was last noted."""
+    """What had no price when it was used: platform, item, unit, whether its cost was estimated
+    (`is_counted`) or left out, and when it was last noted."""
     return db.rows(
-        "SELECT platform, item, unit, noted_at FROM price_gaps"
-        " ORDER BY noted_at DESC, platform, item, unit LIMIT 100",
+        "SELECT platform, item, unit, is_counted, noted_at FROM price_gaps"
+        " ORDER BY is_counted, noted_at DESC, platform, item, unit LIMIT 100",
         (),
     )
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from app.tariffs.book import PriceBook
+from app.tariffs.book import Cost, PriceBook
 from app.tariffs.rows import InvalidPrice, Price, Tariff, price, tariff
 from tasks import tariffs
 
@@ -57,6 +57,55 @@ def test_a_long_context_has_its_own_price() -> None:
     book = PriceBook(Tariff((row("2"), row("4", context_over=272_000))))
     assert micro(book, context=272_000) == 4_000_000
     assert micro(book, context=272_001) == 8_000_000
+
+
+def test_a_price_of_a_tier_hides_no_price_of_a_longer_context() -> None:
+    rows = (row("2"), row("4", context_over=272_000), row("3", tier="priority"))
+
+    def found(book: PriceBook, tier: str = "priority", context: int = 300_000) -> Cost:
+        return book.cost("gpu", {"seconds": 1}, DAY, tier=tier, context=context)
+
+    estimate = (("gpu", "seconds"),)
+    assert found(PriceBook(Tariff(rows))) == Cost(4_000_000, estimate)
+    tiers = {"priority": Decimal(2), "flex": Decimal("0.5")}
+    assert found(PriceBook(Tariff(rows, tiers))) == Cost(8_000_000, estimate)
+    assert found(PriceBook(Tariff(rows, tiers)), context=272_000) == Cost(3_000_000)
+    cheap = PriceBook(Tariff((*rows, row("1", tier="flex")), tiers))
+    assert found(cheap, tier="flex") == Cost(4_000_000, estimate)
+    own = PriceBook(Tariff((*rows, row("5", tier="priority", context_over=272_000)), tiers))
+    assert found(own) == Cost(5_000_000)
+
+
+def test_a_price_of_a_snapshot_hides_no_price_of_a_longer_context() -> None:
+    of_model = (row("2", item="m"), row("4", item="m", context_over=272_000))
+    book = PriceBook(Tariff((*of_model, row("1", item="m-2026-05-01"))))
+    assert micro(book, "m-2026-05-01", context=300_000) == 8_000_000
+    assert micro(book, "m-2026-05-01") == 2_000_000
+
+
+def test_a_tier_that_has_its_own_prices_needs_no_factor() -> None:
+    book = PriceBook(Tariff((row("2"), row("3", tier="new")), {"fast": Decimal(9)}))
+    known = book.cost("gpu", {"seconds": 1}, DAY, tier="new")
+    assert (known.micro_usd, known.estimated) == (3_000_000, ())
+
+
+def test_a_unit_without_a_price_here_costs_the_dearest_of_all_platforms() -> None:
+    book = PriceBook(Tariff((row("1"),)), elsewhere=[row("2", "pictures"), row("7", "pictures")])
+    found = book.cost("new", {"pictures": 4}, DAY)
+    assert (found.micro_usd, found.estimated) == (28_000_000, (("new", "pictures"),))
+    assert found.unknown == ()
+
+
+def test_a_unit_without_a_price_anywhere_is_unknown_and_not_free() -> None:
+    found = PriceBook(Tariff((row("1"),))).cost("gpu", {"pictures": 4, "seconds": 1}, DAY)
+    assert (found.micro_usd, found.unknown) == (1_000_000, (("gpu", "pictures"),))
+    assert found.estimated == found.unknown
+
+
+def test_a_price_of_a_longer_context_is_no_estimate_for_a_short_one() -> None:
+    book = PriceBook(Tariff((row("2"), row("4", context_over=272_000))))
+    assert micro(book, "new") == 4_000_000
+    assert micro(book, "new", context=300_000) == 8_000_000
 
 
 def test_a_snapshot_costs_what_its_model_costs() -> None:

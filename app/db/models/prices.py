@@ -31,10 +31,12 @@ class PriceRow(Base):
 
 
 class PriceGap(Base):
-    """Something that was used and had no price, so that its cost was estimated."""
+    """Something that was used and had no price, so that its cost was estimated, or left out if no
+    platform has a price of the unit (`is_counted` is false)."""
 
     __tablename__ = "price_gaps"
     platform: Mapped[str] = mapped_column(primary_key=True)
     item: Mapped[str] = mapped_column(primary_key=True)
     unit: Mapped[str] = mapped_column(primary_key=True)
+    is_counted: Mapped[bool] = mapped_column(server_default=text("true"))
     noted_at: Mapped[datetime] = mapped_column(server_default=NOW)

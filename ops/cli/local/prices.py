@@ -23,7 +23,7 @@ def prices(context: click.Context, platform: str | None, is_json: bool) -> None:
     """List what platforms cost: prices that ship, and those of the operators, which count first.
 
     At the end stand models that end soon, and what was used and had no price: its cost was
-    estimated at the dearest price of its platform.
+    estimated at the dearest price of the unit, or left out if no platform has one.
     """
     if context.invoked_subcommand is not None:
         return
@@ -52,9 +52,10 @@ def prices(context: click.Context, platform: str | None, is_json: bool) -> None:
     for line in [line for lines in ends for line in lines]:
         click.echo(f"! {line}")
     for gap in missing:
+        counted = "estimated" if gap["is_counted"] else "NOT COUNTED"
         click.echo(
             f"! {gap['platform']}: {gap['item']} has no price for {gap['unit']}; its cost is"
-            f" estimated (last used {gap['noted_at']:%Y-%m-%d %H:%M}); set it by"
+            f" {counted} (last used {gap['noted_at']:%Y-%m-%d %H:%M}); set it by"
             f" playalter prices set {gap['platform']} {gap['item']} {gap['unit']} USD"
         )
 
@@ -104,9 +105,15 @@ def set_price(
 @click.argument("item")
 @click.argument("unit")
 @click.argument("starts_on", metavar="FROM")
-@click.option("--tier", default="", help="The level of service.")
-def remove(platform: str, item: str, unit: str, starts_on: str, tier: str) -> None:
-    """Delete an operator's price that counts from the day FROM."""
+@click.option("--tier", default="", help="That of this level of service.")
+@click.option("--context-over", type=int, default=0, help="That of more tokens of context.")
+def remove(
+    platform: str, item: str, unit: str, starts_on: str, tier: str, context_over: int
+) -> None:
+    """Delete an operator's price that counts from the day FROM.
+
+    That of a tier or of a longer context is another price, which --tier and --context-over name.
+    """
     configured(is_demo_allowed=True)
     from app.tariffs import current
 
@@ -115,10 +122,11 @@ def remove(platform: str, item: str, unit: str, starts_on: str, tier: str) -> No
     except ValueError:
         leave(USAGE, f"{starts_on!r} is no day such as 2026-11-30")
     with stores():
-        count = current.remove(platform, item, unit, day, tier)
+        count = current.remove(platform, item, unit, day, tier, context_over)
     if not count:
         leave(USAGE, "there is no such price of the operators (playalter prices lists them)")
-    click.echo(f"deleted: {platform} {item} {unit} from {day}")
+    only = _only(tier, context_over)
+    click.echo(f"deleted: {platform} {item} {unit}{only}, from {day}")
 
 
 def _warnings(platform: str) -> list[str]:
@@ -147,10 +155,14 @@ def _line(row: "Price") -> str:
     from app.tariffs.rows import UNITS
 
     per = "a million" if UNITS[row.unit] > 1 else "one"
-    only = f", tier {row.tier}" if row.tier else ""
-    only += f", context over {row.context_over:,}" if row.context_over else ""
+    only = _only(row.tier, row.context_over)
     source = f"  ({row.source})" if row.source else ""
     return f"{row.item} {row.unit}: {row.usd:f} USD {per}{only}, from {row.starts_on}{source}"
+
+
+def _only(tier: str, context_over: int) -> str:
+    told = f", tier {tier}" if tier else ""
+    return told + (f", context over {context_over:,}" if context_over else "")
 
 
 def _json(row: "Price", *, is_own: bool) -> dict[str, object]:
