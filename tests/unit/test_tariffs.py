@@ -156,6 +156,26 @@ def test_a_model_that_ends_is_warned_of_for_sixty_days() -> None:
     assert "has ended" in str(book.warning("m", date(2027, 1, 29)))
 
 
+def test_a_shipped_long_context_costs_more() -> None:
+    book = PriceBook(tariffs.shipped("openai"))
+    used = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    assert book.cost("gpt-6-sol", used, DAY, context=272_000) == Cost(12_000_000)
+    assert book.cost("gpt-6-sol", used, DAY, context=272_001) == Cost(19_000_000)
+    every = {each.item for each in book.prices if each.context_over}
+    assert every >= {"gpt-6-luna", "gpt-6-sol", "gpt-6-astra", "gpt-5.6-terra", "gpt-5.5"}
+    units = {(p.item, p.unit, p.context_over) for p in book.prices if not p.tier}
+    assert len(units) == 4 * len({(item, over) for item, _, over in units})
+
+
+def test_all_hardware_has_a_shipped_price_and_pictures_have_an_estimate() -> None:
+    on = tariffs.shipped("replicate").prices
+    assert PriceBook(Tariff(on)).cost("gpu-h100", {"seconds": 2}, DAY) == Cost(3_050)
+    assert {each.item for each in on} >= {"cpu", "gpu-t4", "gpu-l40s-2x", "gpu-a100-large-8x"}
+    book = PriceBook(tariffs.shipped("openai"), elsewhere=on)
+    estimate = (("gpt-image-2", "pictures"),)
+    assert book.cost("gpt-image-2", {"pictures": 4}, DAY) == Cost(360_000, estimate)
+
+
 @pytest.mark.parametrize("platform", tariffs.platforms())
 def test_what_ships_is_well_formed(platform: str) -> None:
     shipped = tariffs.shipped(platform)

@@ -58,6 +58,7 @@ def test_the_price_of_a_long_context_is_removed_by_itself() -> None:
 
 
 def test_what_has_no_price_anywhere_is_told_as_not_counted() -> None:
+    assert tariffs.book("openai").cost("m", {"pictures": 4}, current.today()).micro_usd > 0
     current.tell("openai", Cost(0, (("m", "hours"),), (("m", "hours"),)))
     assert "m has no price for hours; its cost is NOT COUNTED" in prices()[1]
 

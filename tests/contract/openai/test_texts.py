@@ -47,7 +47,7 @@ def test_each_kind_of_token_has_its_price(settings: Settings) -> None:
 
 def test_what_has_no_price_is_counted_at_the_dearest(settings: Settings) -> None:
     unknown = cost(answered("something-new", 10, 10))
-    assert unknown.micro_usd == cost(answered("gpt-5.5", 10, 10)).micro_usd == 350
+    assert unknown.micro_usd == cost(answered("gpt-6-astra", 10, 10)).micro_usd == 600
     assert unknown.estimated == (
         ("something-new", "input_tokens"),
         ("something-new", "output_tokens"),
