@@ -39,6 +39,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.automatic_payouts": False,
     "openai.requests_per_minute": 10000.0,
     "openai.reasoning_tokens": 0.0,
+    "openai.service_tier": "default",
     "replicate.start_seconds": 0.2,
     "replicate.duration_seconds": 1.5,
     "replicate.hold": False,
@@ -66,6 +67,7 @@ CHOICES = {
     "stripe.refund_status": ("succeeded", "pending", "failed", "requires_action"),
     "stripe.payout_status": ("paid", "failed"),
     "vercel.protection": ("off", "unauthorized", "login"),
+    "openai.service_tier": ("default", "flex", "scale", "priority", "ultrafast"),
     "n8n.outcome": ("success", "error", "silent", "throws"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
 }

@@ -1,7 +1,7 @@
 """An imitation of OpenAI: chat completions, responses, moderations and models.
 
-The seed and the prompt determine the text. Moderation is a list of words (CATEGORIES), so that
-tests know which inputs are flagged. https://platform.openai.com/docs/api-reference
+The seed and the prompt determine the text. Moderation is a list of words (moderation.py), so
+that tests know which inputs are flagged. https://platform.openai.com/docs/api-reference
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request, Response
 from ops.sandbox.box import Box, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.limits import Window
+from ops.sandbox.openai.moderation import judged
 from ops.sandbox.openai.text import caption, filled
 from ops.sandbox.store import Json
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, bearer, json_object, reply
@@ -34,24 +35,8 @@ MODELS = [
     "gpt-4o-mini",
     "omni-moderation-latest",
 ]
+TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 _KNOWN_MODEL = re.compile(r"(gpt-|chatgpt-|o\d)[\w.-]*$")
-# A category is flagged if the text contains one of its words.
-CATEGORIES: dict[str, str] = {
-    "harassment": r"worthless scum|pathetic loser",
-    "harassment/threatening": r"i will hurt you|i will find you",
-    "hate": r"racial slur|hate speech|inferior race",
-    "hate/threatening": r"exterminate them all",
-    "illicit": r"cocaine|counterfeit money|stolen passports?",
-    "illicit/violent": r"build a bomb|pipe bomb",
-    "self-harm": r"suicid\w+|self-harm",
-    "self-harm/intent": r"i want to die",
-    "self-harm/instructions": r"how to end my life",
-    "sexual": r"porn\w*|sex scene|explicit nud\w+",
-    "sexual/minors": r"(nude|naked) (minors?|child(ren)?|teens?)",
-    "violence": r"kill(s|ed|ing)?|murder(s|ed|ing)?|massacre\w*|behead\w*",
-    "violence/graphic": r"dismember\w*|blood-soaked corpses?",
-}
-_TESTS = {name: re.compile(rf"\b({words})\b", re.IGNORECASE) for name, words in CATEGORIES.items()}
 
 
 class OpenAI(Vendor):
@@ -142,10 +127,8 @@ class OpenAI(Vendor):
             raise _error(400, message, "messages", "missing_required_parameter")
         prompt = _prompt(messages)
         text = self._text(prompt, (body.get("response_format") or {}))
-        limit, thought = (
-            body.get("max_completion_tokens") or body.get("max_tokens"),
-            self._thought(),
-        )
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        thought, tier = self._thought(), self._tier(body)
         text, reason = _cut(text, max(0, limit - thought) if limit and thought else limit)
         chat_id, created = f"chatcmpl-{token62(29)}", int(time.time())
         self._note(call, chat_id, "captions", model, prompt)
@@ -155,7 +138,7 @@ class OpenAI(Vendor):
             return Response(_chunks(head, text, reason), content_type="text/event-stream")
         answer: Json = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
         choice = {"index": 0, "message": answer, "logprobs": None, "finish_reason": reason}
-        more = {"service_tier": "default", "system_fingerprint": "fp_playalter"}
+        more = {"service_tier": tier, "system_fingerprint": "fp_playalter"}
         return reply(
             head | {"object": "chat.completion", "choices": [choice], "usage": usage} | more
         )
@@ -163,6 +146,16 @@ class OpenAI(Vendor):
     def _thought(self) -> int:
         """The tokens that the model spends on reasoning before it writes."""
         return int(self.box.settings.number("openai.reasoning_tokens"))
+
+    def _tier(self, body: Json) -> str:
+        """The level of service; `openai.service_tier` is the project's own, which `auto` means."""
+        asked = body.get("service_tier") or "auto"
+        if asked not in TIERS:
+            words = ", ".join(f"'{each}'" for each in TIERS)
+            message = f"Invalid value: '{asked}'. Supported values are: {words}."
+            raise _error(400, message, "service_tier", "invalid_value")
+        served = {"auto": self.box.settings.text("openai.service_tier"), "fast": "priority"}
+        return served.get(asked, asked)
 
     def _responses(self, call: Call) -> Response:
         body = _body(call.request)
@@ -176,7 +169,7 @@ class OpenAI(Vendor):
         form = (body.get("text") or {}).get("format") or {}
         text, _ = _cut(self._text(prompt, form), body.get("max_output_tokens"))
         response_id = f"resp_{token62(48).lower()}"
-        answer = _response_object(response_id, model, body, text)
+        answer = _response_object(response_id, model, body, text, self._tier(body))
         with self.box.store.transaction():
             self.box.store.put("response", response_id, answer)
             self._note(call, response_id, "captions", model, prompt)
@@ -202,7 +195,7 @@ class OpenAI(Vendor):
             message = "Missing required parameter: 'input'."
             raise _error(400, message, "input", "missing_required_parameter")
         inputs = [given] if isinstance(given, str) or _is_parts(given) else given
-        results = [_moderation(each) for each in inputs]
+        results = [judged(_plain([each] if isinstance(each, dict) else each)) for each in inputs]
         moderation_id = f"modr-{token62(24).lower()}"
         flagged = any(result["flagged"] for result in results)
         self.box.store.journal(
@@ -337,7 +330,7 @@ def _chunks(head: Json, text: str, reason: str) -> Iterator[str]:
     yield "data: [DONE]\n\n"
 
 
-def _response_object(response_id: str, model: str, body: Json, text: str) -> Json:
+def _response_object(response_id: str, model: str, body: Json, text: str, tier: str) -> Json:
     sent, made = _tokens(json.dumps(body.get("input"))), _tokens(text)
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     message = {
@@ -363,7 +356,7 @@ def _response_object(response_id: str, model: str, body: Json, text: str) -> Jso
         "parallel_tool_calls": True,
         "previous_response_id": body.get("previous_response_id"),
         "reasoning": {"effort": None, "summary": None},
-        "service_tier": "default",
+        "service_tier": tier,
         "store": body.get("store", True),
         "temperature": body.get("temperature", 1.0),
         "text": body.get("text") or {"format": {"type": "text"}},
@@ -379,21 +372,4 @@ def _response_object(response_id: str, model: str, body: Json, text: str) -> Jso
             "total_tokens": sent + made,
         },
         "user": None,
-    }
-
-
-def _moderation(given: Any) -> Json:
-    text = _plain([given] if isinstance(given, dict) else given)
-    hits = {name: bool(test.search(text)) for name, test in _TESTS.items()}
-    hits["sexual"] |= hits["sexual/minors"]
-    noise = hashlib.sha256(text.encode()).digest()
-    scores = {
-        name: (0.9 + noise[i] / 2560) if hit else noise[i] / 2.56e6
-        for i, (name, hit) in enumerate(hits.items())
-    }
-    return {
-        "flagged": any(hits.values()),
-        "categories": hits,
-        "category_scores": scores,
-        "category_applied_input_types": {name: ["text"] for name in hits},
     }
