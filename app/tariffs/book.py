@@ -133,12 +133,20 @@ class PriceBook:
             return None
         first, factor = found[0], self._counted_factor(use.tier)
         each = first.micro_usd * (1 if first.tier else factor)
+        if self._factor(use.tier) is None and not first.tier:
+            each = max([each, *self._of_any_tier(unit, use, first.item)])
         hidden = [row for row in found if row.context_over > first.context_over]
         # A tier with prices of its own may cost less than its factor says, but of a longer context
         # that is not known: it is not estimated below the price for all.
         least = max(factor, Decimal(1)) if first.tier else factor
         dearer = [row.micro_usd * (1 if row.tier else least) for row in hidden]
         return max([each, *dearer]), not hidden
+
+    def _of_any_tier(self, unit: str, use: _Use, item: str) -> list[Decimal]:
+        """What one of the unit costs at each tier that has a price of its own."""
+        tiers = {each.tier for each in self.prices if each.item == item} - {ANY_TIER}
+        rows = (self._fitting(unit, use, item, tier) for tier in sorted(tiers))
+        return [row.micro_usd for row in rows if row is not None]
 
     def _found(self, unit: str, use: _Use) -> list[Price]:
         """The rows that fit, the one that says most of the use first: a price of the snapshot comes

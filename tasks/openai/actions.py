@@ -127,8 +127,9 @@ caption.reuse = Reuse(
 @caption.costs_at_most
 def caption_ceiling(given: CaptionInput) -> int:
     """The cost of all calls that may be made, if each writes as much as it may."""
-    model, read = OpenAISettings.current().caption_model, _most_tokens(given)
-    return sum(_most(model, read, written) for written in _MAX_TOKENS)
+    settings, read = OpenAISettings.current(), _most_tokens(given)
+    model, tier = settings.caption_model, settings.service_tier
+    return sum(_most(model, read, written, tier) for written in _MAX_TOKENS)
 
 
 @caption.costs_if_lost
@@ -136,7 +137,7 @@ def lost_cost(request: Json) -> int:
     """What OpenAI may bill for a call whose answer is lost: as many tokens as it may write. That is
     mostly too much; it stops a workflow early rather than late."""
     read = _tokens_of(request["system"], request["user"])
-    return _most(request["model"], read, request["max_tokens"])
+    return _most(request["model"], read, request["max_tokens"], request.get("tier") or "auto")
 
 
 def _most_tokens(given: CaptionInput) -> int:
@@ -161,6 +162,7 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
     for number, max_tokens in enumerate(_MAX_TOKENS):
         request = {
             "model": OpenAISettings.current().caption_model,
+            "tier": OpenAISettings.current().service_tier,
             "system": _SYSTEM,
             "user": _user(given),
             "max_tokens": max_tokens,
@@ -200,15 +202,23 @@ def cost(made: Json) -> Cost:
     )
 
 
-def _most(model: str, read: int, written: int) -> int:
+def _most(model: str, read: int, written: int, tier: str) -> int:
     """The most that a completion costs, in micro-USD: all that it reads may be written to a cache,
-    which is dearer for some models."""
+    which is dearer for some models, and a level of service that has no room may be served as the
+    default. What `auto` means is not known: the dearest counts."""
     book, on = tariffs.book("openai"), current.today()
-    kinds = ("input_tokens", "cache_write_tokens")
+    kinds = ("input_tokens", "cached_tokens", "cache_write_tokens")
     return max(
-        book.cost(model, {kind: read, "output_tokens": written}, on, context=read).micro_usd
+        book.cost(
+            model, {kind: read, "output_tokens": written}, on, tier=served, context=read
+        ).micro_usd
         for kind in kinds
+        for served in {tier, _SERVED_AS.get(tier, tier), "default"}
     )
+
+
+_SERVED_AS = {"fast": "priority"}
+"""What the answer calls a level of service, if it is not what the request calls it."""
 
 
 def _check_alive(model: str) -> None:
@@ -225,5 +235,10 @@ def _check_alive(model: str) -> None:
 
 def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:
     return openai.complete(
-        request["model"], request["system"], request["user"], request["max_tokens"], key
+        request["model"],
+        request["system"],
+        request["user"],
+        request["max_tokens"],
+        key,
+        tier=request.get("tier") or "auto",
     )

@@ -15,7 +15,7 @@ from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
 from tasks.openai import limits
-from tasks.openai.settings import OpenAISettings
+from tasks.openai.settings import OpenAISettings, Tier
 
 if TYPE_CHECKING:
     import openai
@@ -44,12 +44,14 @@ class OpenAIApi:
             limits.demand(model),
         )
 
-    def complete(self, model: str, system: str, user: str, max_tokens: int, key: str) -> Json:
-        """Let the model write an answer of at most `max_tokens`.
+    def complete(
+        self, model: str, system: str, user: str, max_tokens: int, key: str, *, tier: Tier
+    ) -> Json:
+        """Let the model write an answer of at most `max_tokens`, at this level of service.
 
         Returns {text, refusal, finish_reason, model, tier, input_tokens, cached_tokens,
-        cache_write_tokens, output_tokens}. `tier` is the one that was used, or None;
-        `finish_reason` is empty if OpenAI does not say it.
+        cache_write_tokens, output_tokens}. `tier` is the one that was used, or the one that was
+        asked for if OpenAI does not say it; `finish_reason` is empty if OpenAI does not say it.
         """
         return self._call(
             "chat.completions.create",
@@ -61,9 +63,11 @@ class OpenAIApi:
                         {"role": "user", "content": user},
                     ],
                     max_completion_tokens=max_tokens,
+                    service_tier=tier,
                     extra_headers={"Idempotency-Key": key},
                 ),
                 model,
+                tier,
             ),
             limits.demand(model, system + user, max_tokens),
             is_billed=True,
@@ -122,7 +126,7 @@ def _moderation(made: Any) -> Json:
     }
 
 
-def _completion(made: Any, model: str) -> Json:
+def _completion(made: Any, model: str, tier: str) -> Json:
     # What is paid for is refused only if what is used of it cannot be read.
     choice, usage = made.choices[0], made.usage
     details = usage.prompt_tokens_details if usage else None
@@ -131,7 +135,7 @@ def _completion(made: Any, model: str) -> Json:
         "refusal": _optional(choice.message.refusal) or None,
         "finish_reason": _optional(choice.finish_reason) or "",
         "model": _optional(made.model) or model,
-        "tier": _optional(made.service_tier) or None,
+        "tier": _optional(made.service_tier) or tier,
         "input_tokens": _count(usage.prompt_tokens) if usage else 0,
         "cached_tokens": _count(details.cached_tokens) if details else 0,
         "cache_write_tokens": _count(details.cache_write_tokens) if details else 0,

@@ -1,11 +1,15 @@
 """OpenAI's settings."""
 
+from typing import Literal
+
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import HttpUrl, PlatformSettings
 from tasks.reuse import LONGEST
 from tasks.signatures import StandardSecret
+
+Tier = Literal["auto", "default", "flex", "scale", "priority", "fast"]
 
 
 class OpenAISettings(PlatformSettings):
@@ -20,6 +24,10 @@ class OpenAISettings(PlatformSettings):
     webhook_secret_old: StandardSecret = SecretStr("")
     caption_model: str = "gpt-6-luna"
     moderation_model: str = "omni-moderation-latest"
+    service_tier: Tier = "default"
+    """The level of service that captions ask for. It is always sent: without it, or as `auto`, the
+    project's own setting at OpenAI decides, which may cost six times as much, so that budgets must
+    reserve that."""
     cache_seconds: float = Field(default=0.0, ge=0, le=LONGEST)
     """How old the judgement of an equal brief may be that a step takes; 0: none is taken. A step's
     own `cache` comes first."""

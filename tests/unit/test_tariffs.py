@@ -89,6 +89,12 @@ def test_a_tier_that_has_its_own_prices_needs_no_factor() -> None:
     assert (known.micro_usd, known.estimated) == (3_000_000, ())
 
 
+def test_an_unknown_tier_costs_the_dearest_that_any_tier_costs() -> None:
+    book = PriceBook(Tariff((row("2"), row("9", tier="own")), {"fast": Decimal(3)}))
+    found = book.cost("gpu", {"seconds": 1}, DAY, tier="new")
+    assert (found.micro_usd, found.estimated) == (9_000_000, (("new", "tier"),))
+
+
 def test_a_unit_without_a_price_here_costs_the_dearest_of_all_platforms() -> None:
     book = PriceBook(Tariff((row("1"),)), elsewhere=[row("2", "pictures"), row("7", "pictures")])
     found = book.cost("new", {"pictures": 4}, DAY)

@@ -119,7 +119,7 @@ OPENAI = Client(
         Asked("moderations.create", lambda made: openai().moderate("omni-moderation-latest", "x"),
               _of(flagged=_flag, categories=_all(_text), model=_text)),
         Asked("chat.completions.create",
-              lambda made: openai().complete("gpt-4.1-mini", "s", "u", 100, key()),
+              lambda made: openai().complete("gpt-4.1-mini", "s", "u", 100, key(), tier="default"),
               _of(text=lambda text: isinstance(text, str), refusal=_maybe(_text), model=_text,
                   input_tokens=_count, cached_tokens=_count, cache_write_tokens=_count,
                   output_tokens=_count, tier=_maybe(_text)),

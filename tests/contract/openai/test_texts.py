@@ -56,6 +56,49 @@ def test_what_has_no_price_is_counted_at_the_dearest(settings: Settings) -> None
     assert (tier.micro_usd, tier.estimated) == (12_000, (("platinum", "tier"),))
 
 
+def test_a_projects_own_tier_does_not_decide_what_a_caption_costs(
+    step: Claim, vendors: Vendors
+) -> None:
+    plain = caption(step)
+    plain.run()
+    vendors.change(openai__service_tier="ultrafast")
+    asked = caption(step)
+    asked.run()
+    assert asked.cost == plain.cost > 0
+
+
+@pytest.mark.parametrize(("tier", "times"), [("priority", 2), ("fast", 2), ("flex", 1)])
+def test_a_tier_is_asked_for_and_reserved(
+    configure: Callable[..., Settings], step: Claim, tier: str, times: int
+) -> None:
+    given = CaptionInput(brief="Heroes")
+    plain = caption(step)
+    plain.run()
+    ceiling, asked = caption_ceiling(given), caption(step)
+    configure(OPENAI_SERVICE_TIER=tier, DATABASE_URL=os.environ["DATABASE_URL"])
+    asked.run()
+    assert caption_ceiling(given) == pytest.approx(times * ceiling, abs=3)
+    assert asked.cost == pytest.approx(plain.cost * (0.5 if tier == "flex" else 2), abs=1)
+
+
+def test_what_auto_costs_is_reserved_at_the_dearest_tier(
+    configure: Callable[..., Settings], step: Claim, vendors: Vendors
+) -> None:
+    vendors.change(openai__service_tier="ultrafast", openai__reasoning_tokens=19_000)
+    asked = caption(step)
+    configure(OPENAI_SERVICE_TIER="auto", DATABASE_URL=os.environ["DATABASE_URL"])
+    asked.run()
+    assert caption_ceiling(CaptionInput(**asked.given)) >= asked.cost > 6 * 9_500
+    lost = {"model": "gpt-6-luna", "system": "", "user": "", "max_tokens": 1_000_000}
+    assert lost_cost(lost) >= lost_cost(lost | {"tier": "priority"}) * 3
+    assert lost_cost(lost | {"tier": "priority"}) >= 1_000_000
+
+
+def test_a_tier_that_is_not_known_costs_the_dearest_price_of_the_model(settings: Settings) -> None:
+    tier = cost(answered("gpt-5.5", 1_000, tier="platinum"))
+    assert (tier.micro_usd, tier.estimated) == (30_000, (("platinum", "tier"),))
+
+
 def test_a_model_that_has_ended_is_not_asked(
     configure: Callable[..., Settings], step: Claim, vendors: Vendors
 ) -> None:
