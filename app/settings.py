@@ -254,6 +254,10 @@ class PlatformSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
+    def models(self) -> tuple[str, ...]:
+        """The vendor's models that the settings choose: people are told of those that end."""
+        return ()
+
     @classmethod
     def current(cls) -> Self:
         """The platform's settings in this process. Those in files are read again when the files

@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from app.engine.call import Call
+from app.errors import Permanent
 from app.tariffs import current
 from app.tariffs.book import Cost, PriceBook
 from app.tariffs.rows import Tariff, tariff
@@ -34,3 +35,20 @@ def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None
     """Add a cost to those of the attempt (see Call.spend), and tell what of it is an estimate."""
     current.tell(platform, cost)
     call.spend(cost.micro_usd, of=of, model=model)
+
+
+def require_alive(call: Call, platform: str, model: str, *, operation: str, setting: str) -> None:
+    """Raise Permanent `model_ended` if the vendor has ended the model by now.
+
+    A step that has made its `operation` already goes on with the answer. `setting` says where
+    another model is chosen.
+    """
+    end = book(platform).has_ended(model, call.now().date())
+    if end is None or call.recorded(operation) is not None:
+        return
+    instead = f"choose {end.successor}" if end.successor else "choose another"
+    raise Permanent(
+        f"{platform} has ended the model {model} on {end.on}: {instead} ({setting})",
+        code="model_ended",
+        detail={"model": model, "ended_on": str(end.on), "successor": end.successor},
+    )

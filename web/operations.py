@@ -25,6 +25,7 @@ from app.queries.refusing import refused_steps
 from app.settings import Settings
 from chains.dispatch import queue_lengths
 from chains.schedules.zones import tzdata_version
+from tasks import ending
 from tasks.queues import queues
 from web.errors import RETRY_SECONDS
 from web.remembered import counted
@@ -134,6 +135,12 @@ _GAUGES = (
         "Steps held because the platform refuses our credential or account; a person must act.",
         "platform",
         refused_steps,
+    ),
+    Gauge(
+        "playalter_model_days_left",
+        "Days until the vendor ends a model that is used, from 60 on; 0 or less: it has ended.",
+        "model",
+        ending.days_left,
     ),
     Gauge(
         "playalter_circuits_open",

@@ -41,13 +41,18 @@ class PriceBook:
     from then on. Of two that start on the same day, the later row of the two lists counts.
 
     `elsewhere` are the prices of all platforms. A unit that has no price here is estimated by them.
+    `ends` are those that the operators have recorded, which count before those that ship.
     """
 
     def __init__(
-        self, shipped: Tariff, own: Iterable[Price] = (), elsewhere: Iterable[Price] = ()
+        self,
+        shipped: Tariff,
+        own: Iterable[Price] = (),
+        elsewhere: Iterable[Price] = (),
+        ends: Iterable[End] = (),
     ) -> None:
         self._tiers = shipped.tiers
-        self._ends = {end.model: end for end in shipped.ends}
+        self._ends = {end.model: end for end in (*shipped.ends, *ends)}
         self.prices = [*shipped.prices, *own]
         self._elsewhere = [*elsewhere]
 
@@ -89,8 +94,14 @@ class PriceBook:
         return Cost(int(total.to_integral_value(ROUND_CEILING)), tuple(estimated), tuple(unknown))
 
     def end(self, model: str) -> End | None:
-        """The end of a model, if its vendor has announced one."""
-        return self._ends.get(model) or self._ends.get(_SNAPSHOT.sub("", model))
+        """The end of a model, if its vendor has announced one. A snapshot (gpt-x-2026-01-31) or a
+        version (owner/name:version) ends with its model, unless it has an end of its own."""
+        names = (model, _SNAPSHOT.sub("", model), model.partition(":")[0])
+        return next((self._ends[name] for name in names if name in self._ends), None)
+
+    def ends(self) -> list[End]:
+        """All known ends."""
+        return [*self._ends.values()]
 
     def has_ended(self, model: str, on: date) -> End | None:
         """The end of a model, if it has ended by that day."""

@@ -4,13 +4,15 @@ Outage mode: without PostgreSQL, the rows that were read last are used, or what 
 process that has no database, such as a rehearsal.
 
 An operator's row counts until a shipped row for the same starts later (app/tariffs/book.py).
+
+Days are those of playalter_now(), so that a sandbox whose clock is moved shows what changes then.
 """
 
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -18,7 +20,7 @@ from app import db
 from app.errors import Unavailable
 from app.settings import SettingsInvalid
 from app.tariffs.book import Cost, PriceBook
-from app.tariffs.rows import ANY_TIER, Price, Tariff
+from app.tariffs.rows import ANY_TIER, End, Price, Tariff
 
 # Not that of app.telemetry: platforms import this module before the metrics know their folder.
 log = structlog.get_logger()
@@ -34,6 +36,8 @@ _KEY = "platform, item, unit, tier, context_over, starts_on"
 class _Known:
     books: dict[str, PriceBook] = field(default_factory=dict)
     rows: list[Price] = field(default_factory=list)
+    ends: list[tuple[str, End]] = field(default_factory=list)
+    ahead: timedelta = timedelta()
     read_at: float = -FRESH_SECONDS
     told: dict[tuple[str, str, str], float] = field(default_factory=dict)
 
@@ -43,8 +47,9 @@ _lock = threading.Lock()
 
 
 def today() -> date:
-    """The day by which prices are found, in UTC."""
-    return datetime.now(UTC).date()
+    """The day by which prices are found, in UTC; a moved clock is known after FRESH_SECONDS."""
+    _refresh()
+    return (datetime.now(UTC) + _known.ahead).date()
 
 
 def own_rows() -> list[Price]:
@@ -58,6 +63,19 @@ def book(platform: str, shipped: Mapping[str, Tariff]) -> PriceBook:
 
     `shipped` are the tariffs of all platforms, by name.
     """
+    _refresh()
+    with _lock:
+        if platform not in _known.books:
+            own = [row for row in _known.rows if row.platform == platform]
+            others = [row for each in shipped.values() for row in each.prices]
+            ends = [end for name, end in _known.ends if name == platform]
+            _known.books[platform] = PriceBook(
+                shipped.get(platform, Tariff()), own, [*others, *_known.rows], ends
+            )
+        return _known.books[platform]
+
+
+def _refresh() -> None:
     known, now = _known, time.monotonic()
     with _lock:
         is_old = now - known.read_at >= FRESH_SECONDS
@@ -66,26 +84,20 @@ def book(platform: str, shipped: Mapping[str, Tariff]) -> PriceBook:
     if is_old:
         # The other threads go on with what is known meanwhile.
         _read(known)
-    with _lock:
-        if platform not in _known.books:
-            own = [row for row in _known.rows if row.platform == platform]
-            others = [row for each in shipped.values() for row in each.prices]
-            _known.books[platform] = PriceBook(
-                shipped.get(platform, Tariff()), own, [*others, *_known.rows]
-            )
-        return _known.books[platform]
 
 
 def _read(known: _Known) -> None:
     try:
-        rows = own_rows()
+        rows, ends = own_rows(), own_ends()
+        clock = db.row("SELECT playalter_now() AS at", ())
     except SettingsInvalid:
         return
     except (Unavailable, *db.UNABLE) as err:
         log.warning("prices.not_read", error=str(err).strip()[:200])
         return
     with _lock:
-        known.rows = rows
+        known.rows, known.ends = rows, ends
+        known.ahead = clock["at"] - datetime.now(UTC) if clock else timedelta()
         known.books.clear()
 
 
@@ -140,6 +152,43 @@ def remove(
         (platform, item, unit, starts_on, tier, context_over),
     )
     return len(rows)
+
+
+def own_ends() -> list[tuple[str, End]]:
+    """The ends of models that operators have recorded, each with its platform."""
+    rows = db.rows(
+        "SELECT platform, model, ends_on, successor FROM model_ends ORDER BY platform, model", ()
+    )
+    return [(row["platform"], End(row["model"], row["ends_on"], row["successor"])) for row in rows]
+
+
+def keep_end(platform: str, end: End) -> None:
+    """Record when a model ends; what was recorded of it is replaced."""
+    db.row(
+        "INSERT INTO model_ends AS e (platform, model, ends_on, successor) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (platform, model) DO UPDATE SET ends_on = excluded.ends_on,"
+        " successor = excluded.successor, set_at = clock_timestamp() RETURNING 1",
+        (platform, end.model, end.on, end.successor),
+    )
+
+
+def remove_end(platform: str, model: str) -> int:
+    """Delete what operators have recorded of the end of a model; the number of rows deleted."""
+    rows = db.rows(
+        "DELETE FROM model_ends WHERE platform = %s AND model = %s RETURNING 1", (platform, model)
+    )
+    return len(rows)
+
+
+def is_first_today(platform: str, model: str) -> bool:
+    """Whether nobody has told today that this model ends. From now on, somebody has."""
+    told = db.row(
+        "INSERT INTO model_warnings AS w (platform, model, told_on) VALUES (%s, %s, %s)"
+        " ON CONFLICT (platform, model) DO UPDATE SET told_on = excluded.told_on"
+        " WHERE w.told_on <> excluded.told_on RETURNING 1",
+        (platform, model, today()),
+    )
+    return told is not None
 
 
 def gaps() -> list[dict[str, object]]:

@@ -16,6 +16,7 @@ from chains.firing.trimming import trim_runs
 from chains.money import reconciling
 from chains.retention import job
 from chains.webhooks import endpoints
+from tasks import ending
 from tasks.reuse import LONGEST
 
 log = structlog.get_logger()
@@ -37,6 +38,7 @@ JOBS = {
     "archive": ("control.archive", ARCHIVE_SECONDS),
     "forget_payments": ("control.forget_payments", CLEANUP_SECONDS),
     "reconcile_money": ("control.reconcile_money", CLEANUP_SECONDS),
+    "warn_of_models": ("control.warn_of_models", CLEANUP_SECONDS),
 }
 """The tasks that beat publishes, and every how many seconds, by the names of the jobs."""
 
@@ -210,6 +212,11 @@ def reconcile_money() -> Json:
     return done
 
 
+def warn_of_models() -> Json:
+    """Say in the log, once a day, which models that are used end soon or have ended; how many."""
+    return {"told": ending.warn()}
+
+
 def register(app: Celery) -> None:
     """Register the tasks and their schedule in the Celery application."""
     for name, function in (
@@ -224,6 +231,7 @@ def register(app: Celery) -> None:
         ("control.archive", archive),
         ("control.forget_payments", forget_payments),
         ("control.reconcile_money", reconcile_money),
+        ("control.warn_of_models", warn_of_models),
     ):
         app.task(name=name, ignore_result=False)(function)
     app.conf.beat_schedule = {

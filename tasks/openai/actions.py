@@ -17,6 +17,7 @@ _MAX_BRIEF = 8000
 _MAX_TOKENS = (300, 2_400, 19_200)
 """The tokens that the model may write, reasoning included: the second and third numbers are for a
 caption that was cut off by the one before."""
+_COMPLETE = "chat.completions.create"
 _SYSTEM = (
     "You write captions for a gallery of pictures. Answer with the caption only: at most two "
     "sentences, plain text, no quotation marks. Do not claim that the pictures are photographs "
@@ -36,8 +37,12 @@ def moderate(call: Call, given: ModerateInput) -> Json:
 
     Raises Permanent `brief_refused` if the brief is flagged.
     """
+    model = OpenAISettings.current().moderation_model
+    tariffs.require_alive(
+        call, "openai", model, operation="moderations.create", setting="OPENAI_MODERATION_MODEL"
+    )
     # No intent is recorded: a moderation is free and leaves nothing at OpenAI that must be undone.
-    result = api().moderate(OpenAISettings.current().moderation_model, given.brief)
+    result = api().moderate(model, given.brief)
     if result["flagged"]:
         names = ", ".join(result["categories"]) or "an unnamed category"
         raise Permanent(
@@ -158,7 +163,13 @@ def _user(given: CaptionInput) -> str:
 def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
     """The first answer that was not cut off, and the tokens of all answers."""
     openai, tokens = api(), 0
-    _check_alive(OpenAISettings.current().caption_model)
+    tariffs.require_alive(
+        call,
+        "openai",
+        OpenAISettings.current().caption_model,
+        operation=_COMPLETE,
+        setting="OPENAI_CAPTION_MODEL",
+    )
     for number, max_tokens in enumerate(_MAX_TOKENS):
         request = {
             "model": OpenAISettings.current().caption_model,
@@ -167,9 +178,7 @@ def _written(call: Call, given: CaptionInput) -> tuple[Json, int]:
             "user": _user(given),
             "max_tokens": max_tokens,
         }
-        made = call.once(
-            "chat.completions.create", request, lambda r, key: _complete(openai, r, key)
-        )
+        made = call.once(_COMPLETE, request, lambda r, key: _complete(openai, r, key))
         # Also for an answer that an earlier attempt has recorded: it may not have booked it.
         of = f"{call.step_key}#{call.generation}#{number}"
         tariffs.spend(call, "openai", cost(made), of=of, model=made["model"])
@@ -219,18 +228,6 @@ def _most(model: str, read: int, written: int, tier: str) -> int:
 
 _SERVED_AS = {"fast": "priority"}
 """What the answer calls a level of service, if it is not what the request calls it."""
-
-
-def _check_alive(model: str) -> None:
-    """Raise Permanent if OpenAI has ended the model."""
-    end = tariffs.book("openai").has_ended(model, current.today())
-    if end is not None:
-        instead = f"choose {end.successor}" if end.successor else "choose another"
-        raise Permanent(
-            f"OpenAI has ended the model {model} on {end.on}: {instead} (OPENAI_CAPTION_MODEL)",
-            code="model_ended",
-            detail={"model": model, "ended_on": str(end.on), "successor": end.successor},
-        )
 
 
 def _complete(openai: OpenAIApi, request: Json, key: str) -> Json:

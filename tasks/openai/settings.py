@@ -35,3 +35,7 @@ class OpenAISettings(PlatformSettings):
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)
     """The tokens of each model that OpenAI allows in each minute."""
+
+    def models(self) -> tuple[str, ...]:
+        """See PlatformSettings."""
+        return self.caption_model, self.moderation_model

@@ -37,6 +37,7 @@ from tasks.replicate.settings import ReplicateSettings
 from tasks.reuse import Reusable, account_of, age_seconds
 from tasks.signatures import text_at
 
+_CREATE = "predictions.create"
 _DONE = ("succeeded", "skipped", "compensated")
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
@@ -214,7 +215,10 @@ def discard(call: Call, undo: Undo) -> Json:
 
 
 def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
+    _require_alive(call, _model(given.model))
     model = replicate.model(_model(given.model))
+    # The latest version of a model may end before the model.
+    _require_alive(call, f"{_model(given.model).partition(':')[0]}:{model.version}")
     source = _upload(call, replicate, "source", given.source)
     target = _upload(call, replicate, "target", given.target)
     request = {
@@ -225,8 +229,13 @@ def _start(call: Call, given: PredictInput, replicate: ReplicateApi) -> str:
         # prediction has cost much.
         "webhook_events_filter": ["start", "completed"],
     }
-    made = call.once("predictions.create", request, lambda r, _key: replicate.create_prediction(r))
+    made = call.once(_CREATE, request, lambda r, _key: replicate.create_prediction(r))
     return str(made["id"])
+
+
+def _require_alive(call: Call, model: str) -> None:
+    where = "the step's `model`, or REPLICATE_FACE_SWAP_MODEL"
+    tariffs.require_alive(call, "replicate", model, operation=_CREATE, setting=where)
 
 
 def _upload(call: Call, replicate: ReplicateApi, role: str, artifact: str) -> str:

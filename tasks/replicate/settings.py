@@ -34,3 +34,7 @@ class ReplicateSettings(PlatformSettings):
     """The predictions that Replicate lets begin in each minute. 0: not known."""
     limit_requests: float = Field(default=3000.0, ge=0)
     """All other calls that Replicate allows in each minute."""
+
+    def models(self) -> tuple[str, ...]:
+        """See PlatformSettings."""
+        return (self.face_swap_model,)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from app.tariffs.book import Cost, PriceBook
-from app.tariffs.rows import InvalidPrice, Price, Tariff, price, tariff
+from app.tariffs.rows import End, InvalidPrice, Price, Tariff, price, tariff
 from tasks import tariffs
 
 DAY = date(2026, 11, 30)
@@ -180,6 +180,15 @@ def test_all_hardware_has_a_shipped_price_and_pictures_have_an_estimate() -> Non
     book = PriceBook(tariffs.shipped("openai"), elsewhere=on)
     estimate = (("gpt-image-2", "pictures"),)
     assert book.cost("gpt-image-2", {"pictures": 4}, DAY) == Cost(360_000, estimate)
+
+
+def test_a_recorded_end_counts_before_one_that_ships() -> None:
+    shipped = tariff("vendor", {"ends": [{"model": "m", "on": "2027-01-29"}]})
+    book = PriceBook(shipped, ends=[End("m", date(2027, 3, 1)), End("o/n", DAY), End("o/p:1", DAY)])
+    assert book.has_ended("m", date(2027, 2, 1)) is None
+    assert book.has_ended("o/n:abc", DAY)
+    assert book.has_ended("o/p:1", DAY)
+    assert book.has_ended("o/p:2", DAY) is book.has_ended("o/p", DAY) is None
 
 
 @pytest.mark.parametrize("platform", tariffs.platforms())

@@ -353,8 +353,9 @@ def test_an_operator_also_sees_the_jobs_of_the_system(ask: Ask) -> None:
         ("system", "forget_webhooks"),
         ("system", "probe_platforms"),
         ("system", "reconcile_money"),
+        ("system", "warn_of_models"),
     ]
-    assert items[-2]["every_seconds"] == 60
+    assert items[-3]["every_seconds"] == 60
     assert ask("GET", "schedules")["items"] == []
 
 

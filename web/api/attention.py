@@ -7,12 +7,15 @@ from flask import Response, jsonify
 from pydantic import BaseModel, ValidationError
 
 from app.errors import InvalidInput
+from app.platform import Json
 from app.queries import Filters, human_tasks
 from app.queries.money import open_differences
 from app.queries.refusing import refusing_platforms
+from app.tariffs.current import gaps
 from chains.commands import bulk
 from chains.commands.command import caller_of
 from chains.commands.resolve import Resolution, dismiss, resolve
+from tasks.ending import Ending, ending
 from web.api import blueprint, problems
 from web.api.control import Answer, answer
 from web.auth import caller, is_operator
@@ -76,8 +79,26 @@ def list_attention(query: PeopleQuery) -> Response:
             "next_cursor": page.next_cursor,
             "platforms": refusing_platforms(caller(), is_operator=is_operator()),
             "money_differences": open_differences() if is_operator() else {},
+            "models": [_ending(each) for each in ending()],
+            "unpriced": _unpriced() if is_operator() else [],
         }
     )
+
+
+def _ending(model: Ending) -> Json:
+    return {
+        "platform": model.platform,
+        "model": model.model,
+        "ends_on": model.on.isoformat(),
+        "days_left": model.days_left,
+        "successor": model.successor,
+        "to_do": model.to_do,
+    }
+
+
+def _unpriced() -> list[Json]:
+    names = ("platform", "item", "unit", "noted_at")
+    return [{name: gap[name] for name in names} for gap in gaps() if not gap["is_counted"]]
 
 
 @api.post(

@@ -1,6 +1,6 @@
 """Workflows and approvals that wait for a person, and the person's decisions."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -203,6 +203,27 @@ class RefusingPlatform(BaseModel):
     to_do: str
 
 
+class EndingModel(BaseModel):
+    """A model that the settings choose and that its vendor ends within 60 days, or has ended
+    (`days_left` is 0 or less): then the steps that need it fail with `model_ended`."""
+
+    platform: str
+    model: str
+    ends_on: date
+    days_left: int
+    successor: str | None
+    to_do: str
+
+
+class UnpricedUse(BaseModel):
+    """What was used and has no price at any platform, so that costs and budgets leave it out."""
+
+    platform: str
+    item: str
+    unit: str
+    noted_at: datetime
+
+
 class AttentionPage(BaseModel):
     """Workflows that need a person, newest first."""
 
@@ -215,4 +236,11 @@ class AttentionPage(BaseModel):
     money_differences: dict[str, int] = Field(
         description="For operators: how many differences between the ledger of the customers' money"
         " and the statement of each platform are not explained. Empty for others."
+    )
+    models: list[EndingModel] = Field(
+        description="The models in use that end soon or have ended, the first to end first."
+    )
+    unpriced: list[UnpricedUse] = Field(
+        description="For operators: what costs leave out, because it has no price"
+        " (`playalter prices set`). Empty for others."
     )

@@ -1,4 +1,4 @@
-"""Tables of the operators' prices, and of what had none."""
+"""Tables of the operators' prices, of what had none, and of the models that end."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -40,3 +40,23 @@ class PriceGap(Base):
     unit: Mapped[str] = mapped_column(primary_key=True)
     is_counted: Mapped[bool] = mapped_column(server_default=text("true"))
     noted_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class ModelEnd(Base):
+    """The end of a model that operators have recorded (see app/tariffs)."""
+
+    __tablename__ = "model_ends"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    ends_on: Mapped[date]
+    successor: Mapped[str | None]
+    set_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class ModelWarning(Base):
+    """The day on which the log last said that a model which is used ends, or has ended."""
+
+    __tablename__ = "model_warnings"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    told_on: Mapped[date]

@@ -32,15 +32,18 @@ def prices(context: click.Context, platform: str | None, is_json: bool) -> None:
     from tasks import tariffs
 
     with stores():
-        own, gaps = current.own_rows(), current.gaps()
-    names = sorted({*tariffs.platforms(), *(row.platform for row in own)})
+        own, gaps, own_ends = current.own_rows(), current.gaps(), current.own_ends()
+        every = {*tariffs.platforms(), *(name for name, _ in own_ends)}
+        warnings = {name: _warnings(name) for name in every}
+    named = (*(row.platform for row in own), *(name for name, _ in own_ends))
+    names = sorted({*tariffs.platforms(), *named})
     if platform is not None and platform not in names:
         leave(USAGE, f"{platform} has no prices; {', '.join(names)} have")
     wanted = [name for name in names if platform in (None, name)]
     shipped = [row for name in wanted for row in tariffs.shipped(name).prices]
     mine = [row for row in own if row.platform in wanted]
     missing = [gap for gap in gaps if platform in (None, gap["platform"])]
-    ends = [warned for name in wanted if (warned := _warnings(name))]
+    ends = [warnings[name] for name in wanted if name in warnings]
     if is_json:
         rows = [_json(row, is_own=False) for row in shipped]
         rows += [_json(row, is_own=True) for row in mine]
@@ -88,7 +91,8 @@ def set_price(
     from app.tariffs import current
     from app.tariffs.rows import InvalidPrice, price
 
-    day = starts_on or str(current.today())
+    with stores():
+        day = starts_on or str(current.today())
     try:
         made = price(
             platform, item, unit, usd, day, tier=tier, context_over=context_over, source=source
@@ -117,10 +121,7 @@ def remove(
     configured(is_demo_allowed=True)
     from app.tariffs import current
 
-    try:
-        day = date.fromisoformat(starts_on)
-    except ValueError:
-        leave(USAGE, f"{starts_on!r} is no day such as 2026-11-30")
+    day = _day(starts_on)
     with stores():
         count = current.remove(platform, item, unit, day, tier, context_over)
     if not count:
@@ -129,12 +130,53 @@ def remove(
     click.echo(f"deleted: {platform} {item} {unit}{only}, from {day}")
 
 
+@prices.command("end")
+@click.argument("platform")
+@click.argument("model")
+@click.argument("ends_on", metavar="DAY")
+@click.option("--successor", help="The model to choose instead.")
+def set_end(platform: str, model: str, ends_on: str, successor: str | None) -> None:
+    """Record that the vendor ends MODEL on DAY: a model, or owner/name or owner/name:version.
+
+    People are told of it 60 days ahead; from DAY on, steps that need it fail with `model_ended`.
+    """
+    configured(is_demo_allowed=True)
+    from app.tariffs import current
+    from app.tariffs.rows import End
+
+    with stores():
+        current.keep_end(platform, End(model, _day(ends_on), successor))
+    click.echo(f"{platform}: {model} ends on {ends_on}")
+
+
+@prices.command("no-end")
+@click.argument("platform")
+@click.argument("model")
+def remove_end(platform: str, model: str) -> None:
+    """Delete what `end` has recorded of MODEL; an end that ships counts again."""
+    configured(is_demo_allowed=True)
+    from app.tariffs import current
+
+    with stores():
+        count = current.remove_end(platform, model)
+    if not count:
+        leave(USAGE, "operators have recorded no end of this model")
+    click.echo(f"deleted: the end of {platform} {model}")
+
+
+def _day(said: str) -> date:
+    try:
+        return date.fromisoformat(said)
+    except ValueError:
+        leave(USAGE, f"{said!r} is no day such as 2026-11-30")
+
+
 def _warnings(platform: str) -> list[str]:
     from app.tariffs import current
     from tasks import tariffs
 
     book, on = tariffs.book(platform), current.today()
-    told = [book.warning(end.model, on) for end in tariffs.shipped(platform).ends]
+    told = [book.warning(end.model, on) for end in book.ends()]
     return [f"{platform}: {line}" for line in told if line]
 
 

@@ -185,15 +185,28 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
             for call in step["open_calls"]:
                 click.echo(f"    {call['operation']} sent {call['first_sent_at']} as {call['key']}")
+    _say_rest(page)
+    say_more(page)
+
+
+def _say_rest(page: Any) -> None:
+    """What concerns more than one workflow."""
     for each in page["platforms"]:
         number = each["workflows"]
         held = f"{number} workflow{'s' if number > 1 else ''} held by {each['platform']}"
         click.echo(f"{held}  {each['reason']}  {time_of(each['since'])}  {each['to_do']}")
         for message in each["errors"]:
             click.echo(f"  {message}")
+    for each in page["models"]:
+        verb = "has ended" if each["days_left"] <= 0 else "ends"
+        click.echo(
+            f"{each['platform']}: {each['model']} {verb} on {each['ends_on']}; {each['to_do']}"
+        )
+    for each in page["unpriced"]:
+        what = f"{each['platform']} {each['item']} {each['unit']}"
+        click.echo(f"no price, so not counted: {what}; playalter prices set {what} USD")
     for platform, number in page["money_differences"].items():
         click.echo(f"{number} differences of money at {platform}: playalter money differences")
-    say_more(page)
 
 
 @click.command()

@@ -99,16 +99,6 @@ def test_a_tier_that_is_not_known_costs_the_dearest_price_of_the_model(settings:
     assert (tier.micro_usd, tier.estimated) == (30_000, (("platinum", "tier"),))
 
 
-def test_a_model_that_has_ended_is_not_asked(
-    configure: Callable[..., Settings], step: Claim, vendors: Vendors
-) -> None:
-    asked = caption(step)
-    configure(OPENAI_CAPTION_MODEL="gpt-4.1-nano", DATABASE_URL=os.environ["DATABASE_URL"])
-    with pytest.raises(Permanent, match=r"ended the model gpt-4\.1-nano on 2026-10-23.*gpt-6-luna"):
-        asked.run()
-    assert vendors.count("captions") == 0
-
-
 @pytest.mark.parametrize(("reasoning", "calls"), [(0, 1), (290, 2), (2_395, 3)])
 def test_a_caption_that_is_cut_off_or_only_thought_is_asked_for_with_more_tokens(
     step: Claim, vendors: Vendors, reasoning: int, calls: int

@@ -13,7 +13,10 @@ from app.errors import Permanent, Retryable
 from app.files import provenance
 from app.outbound.http import exchange_scope
 from app.platform import Found, Json
+from app.tariffs import current
+from app.tariffs.rows import End
 from tasks.replicate.client import api
+from tasks.replicate.settings import ReplicateSettings
 from tests.contract.cases import Claim
 from tests.contract.pictures import small, upload, wait
 from tests.contract.replicate.cases import PREDICT, predict
@@ -269,3 +272,20 @@ def test_an_upload_whose_reply_was_lost_is_found(step: Claim, vendors: Vendors) 
     intent = prepared.intents[0]
     assert isinstance(prepared.look_up(intent), Found)
     assert vendors.count("files") == 1
+
+
+@pytest.mark.parametrize("is_version", [False, True])
+def test_a_model_or_version_that_has_ended_starts_nothing_and_ends_what_runs(
+    step: Claim, vendors: Vendors, *, is_version: bool
+) -> None:
+    running, new = predict(step), predict(step)
+    prediction = PREDICT.begin(running)
+    name = ReplicateSettings.current().face_swap_model
+    model = f"{name}:{api().model(name).version}" if is_version else name
+    current.keep_end("replicate", End(model, current.today(), "acme/other-face-swap"))
+    current.forget()
+    with pytest.raises(Permanent, match="choose acme/other-face-swap") as caught:
+        new.run()
+    assert caught.value.code == "model_ended"
+    assert vendors.count("predictions") == 1
+    assert wait(running, prediction)["prediction"] == prediction

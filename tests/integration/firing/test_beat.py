@@ -46,6 +46,7 @@ def test_celerys_own_entries_are_still_published(beat: Any) -> None:
         *("clean_flow", "forget_webhooks", "clean_starts", "archive", "reconcile_money"),
         "clean_results",
         "forget_payments",
+        "warn_of_models",
     }
     assert jobs == set(beat.schedule)
     for entry in beat.schedule.values():

@@ -75,6 +75,8 @@ _TABLES = (
     "platform_circuits",
     "prices",
     "price_gaps",
+    "model_ends",
+    "model_warnings",
     "worker_presence",
     "job_results",
     "reconciler_beat",

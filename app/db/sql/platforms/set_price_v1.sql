@@ -10,5 +10,5 @@ RETURNS void LANGUAGE sql AS $$
      SET usd = excluded.usd, source = excluded.source, set_at = clock_timestamp();
   DELETE FROM price_gaps
    WHERE platform = p_platform AND item = p_item AND unit = p_unit
-     AND p_starts_on <= (clock_timestamp() AT TIME ZONE 'UTC')::date
+     AND p_starts_on <= (playalter_now() AT TIME ZONE 'UTC')::date
 $$;
