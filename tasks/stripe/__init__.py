@@ -11,7 +11,7 @@ from tasks.stripe.catalogue import prices, products
 from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
-from tasks.stripe.events import thin
+from tasks.stripe.events import completing
 from tasks.stripe.fraud import review
 from tasks.stripe.paying import captures, payments, refunds
 from tasks.stripe.settings import StripeSettings
@@ -48,7 +48,7 @@ PLATFORM = Platform(
     ),
     verify=webhook.verify,
     probe=client.probe,
-    completed=thin.completed,
+    completed=completing.completed,
     settings=StripeSettings,
     warm=client.warm,
     facts=books.event_facts,

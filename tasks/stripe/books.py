@@ -17,6 +17,7 @@ from typing import Any
 from app.keys import workflow_of
 from app.money.facts import Book, Fact, Money, key_of
 from app.platform import Json
+from tasks.stripe.events.versions import is_ours
 from tasks.stripe.marks import AT_ONCE
 
 BOOK = Book("stripe")
@@ -247,8 +248,13 @@ def canceled_facts(intent: Json) -> list[Fact]:
 def event_facts(event: Json) -> list[Fact]:
     """The facts that the object of an event shows. Events without money have none, and neither have
     those of connected accounts: their money is not ours.
+
+    An event in our version of the API is booked as it is. Each of its facts stays true whatever
+    comes later: what is captured, given back, disputed, paid out or failed has an amount for ever,
+    and no fact says what state an object is in now. An event in another version, whose fields may
+    be elsewhere or mean something else, shows no fact until its object is read (completing.py).
     """
-    if event.get("account"):
+    if event.get("account") or not is_ours(event):
         return []
     data = event.get("data")
     about = data.get("object") if isinstance(data, dict) else None

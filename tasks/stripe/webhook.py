@@ -16,15 +16,16 @@ from tasks.stripe.events import thin
 from tasks.stripe.events.failures import failed_refund
 from tasks.stripe.settings import StripeSettings
 
-_AWAITED = ("refund", "dispute", "checkout.session")
-"""Objects of a payment for which steps wait by the object's own id."""
+_AWAITED = ("refund", "dispute", "checkout.session", "invoice")
+"""Objects of a payment for which steps wait by the object's own id. An invoice names its payment
+in versions before 2025-03-31.basil only."""
 _SECRETS = ("client_secret", "next_action")
 
 
 def verify(headers: Mapping[str, str], body: bytes, now: datetime) -> Delivery:
-    """Verify one event. Its external id is the refund, the dispute or the Checkout Session if the
-    event is about one, else the PaymentIntent if the event names one, else the id of the event's
-    object, which is all that a thin event names."""
+    """Verify one event. Its external id is the refund, the dispute, the Checkout Session or the
+    invoice if the event is about one, else the PaymentIntent if the event names one, else the id of
+    the event's object, which is all that a thin event names."""
     settings = StripeSettings.current()
     secrets = signatures.secrets_of(
         "STRIPE_WEBHOOK_SECRET", settings.webhook_secret, settings.webhook_secret_old

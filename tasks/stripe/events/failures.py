@@ -5,13 +5,18 @@ import re
 from app.platform import FailedUndo, Json
 from tasks import signatures
 from tasks.stripe.books import FAILED_REFUND
+from tasks.stripe.events.versions import is_ours
 
 _GENERATION = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 def failed_refund(event: Json) -> FailedUndo | None:
     """The refund of a step or a compensation that this event reports as failed, possibly weeks
-    after it succeeded. https://docs.stripe.com/refunds#failed-refunds"""
+    after it succeeded. A refund that has failed stays so, whatever event comes later. An event in
+    another version of the API tells nothing until its refund is read (see completing.py).
+    https://docs.stripe.com/refunds#failed-refunds"""
+    if not is_ours(event):
+        return None
     about = ("data", "object")
     refund, reference = (
         signatures.text_at(event, *about, *path) for path in (("id",), ("metadata", "reference"))

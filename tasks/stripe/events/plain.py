@@ -12,10 +12,9 @@ from app.platform import Json
 from app.settings import needed
 from tasks.stripe import limits
 from tasks.stripe.client import SETTING
+from tasks.stripe.events.versions import VERSION
 from tasks.stripe.settings import StripeSettings
 
-VERSION = "2026-10-28.endive"
-"""The version of Stripe's API, which is that of the SDK."""
 _SECONDS = 5.0
 
 

@@ -13,7 +13,7 @@ from app import db
 from app.identity import keys
 from app.platform import Json
 from tasks.stripe.client import api
-from tasks.stripe.events.plain import VERSION
+from tasks.stripe.events.versions import VERSION
 from tests import forked
 from tests.contract.stripe.test_authentication import BACK, ON_SESSION, paying, payment_of, until
 from tests.contract.vendors import Vendors

@@ -16,6 +16,7 @@ from app.platform import Delivery, Found, Json
 from chains.commands.accept_delivery import accept_delivery
 from tasks.stripe import books, webhook
 from tasks.stripe.client import api
+from tasks.stripe.events.versions import VERSION
 from tasks.stripe.paying.payments import AuthorizeInput
 from tasks.stripe.settings import StripeSettings
 from tests.contract.cases import Claim
@@ -142,15 +143,20 @@ def test_the_books_of_a_workflow_that_was_undone_stay_when_its_steps_are_gone(
     assert balances() == {"revenue": -AMOUNT, "refunds": AMOUNT}
 
 
-def told(kind: str, about: Json, number: int = 0) -> bool:
+def told(kind: str, about: Json, number: int = 0, version: str = VERSION) -> bool:
     """Receive an event of Stripe's about an object, signed; whether it is new."""
-    event = {"id": f"evt_{kind}_{number}", "type": kind, "data": {"object": about}}
+    return accept_delivery("stripe", verified(kind, about, number, version))
+
+
+def verified(kind: str, about: Json, number: int = 0, version: str = VERSION) -> Delivery:
+    """An event of Stripe's about an object, signed and verified."""
+    event: Json = {"id": f"evt_{kind}_{number}", "api_version": version, "type": kind}
+    event |= {"data": {"object": about}}
     body, now = json.dumps(event).encode(), datetime.now(UTC)
     stamp = str(int(now.timestamp()))
     secret = _secret()
     mac = hmac.new(secret, stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-    delivery = webhook.verify({"stripe-signature": f"t={stamp},v1={mac}"}, body, now)
-    return accept_delivery("stripe", delivery)
+    return webhook.verify({"stripe-signature": f"t={stamp},v1={mac}"}, body, now)
 
 
 def _secret() -> bytes:
@@ -338,7 +344,8 @@ def test_an_event_that_cannot_be_read_is_accepted_and_books_nothing(
 def test_an_odd_value_in_an_event_books_nothing_and_fails_nothing(
     kernel: Kernel, vendors: Vendors, odd: Json
 ) -> None:
-    event = {"id": "evt_1", "type": "refund.created", "data": {"object": REFUND | odd}}
+    event: Json = {"id": "evt_1", "api_version": VERSION, "type": "refund.created"}
+    event |= {"data": {"object": REFUND | odd}}
     delivery = Delivery("evt_1", "re_1", "refund.created", event)
     assert accept_delivery("stripe", delivery)
     assert entries("refund") == []

@@ -16,7 +16,7 @@ from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
 from chains.repair import rebuild
 from tasks.stripe.client import api
-from tasks.stripe.events.thin import completed
+from tasks.stripe.events.completing import completed
 from tests import invariants
 from tests.contract.cases import Claim
 from tests.contract.stripe.cases import PAYMENT

@@ -10,6 +10,7 @@ from app.money.statements import difference_of
 from app.platform import Found, Json
 from tasks.stripe import books, statement
 from tasks.stripe.client import api
+from tasks.stripe.events.versions import VERSION
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe.cases import AUTHORIZE, PAYMENT
@@ -175,7 +176,8 @@ def test_a_hold_that_ends_by_itself_after_a_part_is_released(step: Claim, vendor
     seen = api().retrieve_payment_intent(payment.made["payment_intent"])
     charge = seen["latest_charge"]
     assert (seen["status"], charge["captured"]) == ("succeeded", True)
-    told = books.event_facts({"type": "charge.captured", "data": {"object": charge}})
+    event = {"api_version": VERSION, "type": "charge.captured", "data": {"object": charge}}
+    told = books.event_facts(event)
     assert [each.kind for each in told] == ["authorization", "authorization_released"]
     assert payment.held.undo()["result"] == "superseded"
     assert balances() == {"stripe:settling": 1000, "revenue": -1000}

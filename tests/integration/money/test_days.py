@@ -11,6 +11,7 @@ from app.errors import InvalidInput
 from app.platform import Json
 from chains.money.reconciling import due, reconcile_day
 from tasks.stripe import books
+from tasks.stripe.events.versions import VERSION
 from tests.integration.conftest import Kernel
 from tests.integration.money.test_reconciling import (
     DAY,
@@ -163,7 +164,7 @@ def test_a_hold_of_ours_that_was_captured_elsewhere_is_over(kernel: Kernel) -> N
         "metadata": {"reference": f"{uuid4()}/hold"},
         "payment_method_details": {"card": {"capture_before": 5}},
     }
-    event = {"type": "charge.captured", "data": {"object": about}}
+    event = {"api_version": VERSION, "type": "charge.captured", "data": {"object": about}}
     assert books.event_facts(event) == []
     compare(Bank(transaction("charge", about, 1000)))
     assert differing() == [("missing_here", "stripe:ch_1:capture", None, 1000)]
@@ -172,7 +173,7 @@ def test_a_hold_of_ours_that_was_captured_elsewhere_is_over(kernel: Kernel) -> N
 
 def test_an_event_of_a_connected_account_is_no_money_of_ours() -> None:
     payout = {"id": "po_1", "object": "payout", "amount": 7, "currency": "eur", "status": "paid"}
-    event = {"type": "payout.paid", "data": {"object": payout}}
+    event = {"api_version": VERSION, "type": "payout.paid", "data": {"object": payout}}
     assert len(books.event_facts(event)) == 1
     assert books.event_facts(event | {"account": "acct_other"}) == []
 

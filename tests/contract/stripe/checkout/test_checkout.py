@@ -11,6 +11,7 @@ from app.platform import Json
 from tasks.stripe import books
 from tasks.stripe.checkout.undoing import read
 from tasks.stripe.customers.calls import METHODS
+from tasks.stripe.events.versions import VERSION
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe.cases import CHECKOUT, card, customer
@@ -79,7 +80,9 @@ def test_a_payment_is_booked_by_its_webhook_if_the_step_runs_no_more(
     waiting, session = opened(step)
     vendors.complete(session, card())
     charge = read(session)["payment_intent"]["latest_charge"]
-    (told,) = books.event_facts({"type": "charge.succeeded", "data": {"object": charge}})
+    (told,) = books.event_facts(
+        {"api_version": VERSION, "type": "charge.succeeded", "data": {"object": charge}}
+    )
     assert (told.kind, told.reference) == ("capture", waiting.call().reference)
     waiting.run(external_id=session)
     (booked,) = entries("capture")
