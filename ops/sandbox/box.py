@@ -15,7 +15,7 @@ from ops.sandbox.faults import Faults
 from ops.sandbox.settings import Settings
 from ops.sandbox.store import Store
 from ops.sandbox.timers import Timers
-from ops.sandbox.webhooks import Outbox
+from ops.sandbox.webhooks.outbox import Outbox
 
 _BASE62 = string.ascii_letters + string.digits
 _BASE36 = string.ascii_lowercase + string.digits

@@ -191,18 +191,17 @@ def describe(box: Box) -> Json:
 
 
 def underway(box: Box) -> Json:
-    """Return how many webhooks are not delivered yet, and how many objects move on by themselves
-    within a minute of real time. What Stripe's clock has planned, and queues that are held, do not
+    """Return how many webhooks are sent soon, and how many objects move on by themselves within a
+    minute of real time. What waits for the sandbox's clock, and queues that are held, do not
     count."""
     left_out = [QUEUE, *box.timers.held()]
     marks = ",".join("?" * len(left_out))
     objects = f"queue IS NOT NULL AND due <= ? AND queue NOT IN ({marks})"
     rows = box.store.read(
-        "SELECT (SELECT count(*) FROM outbox WHERE state = 'pending') AS webhooks,"
-        f" (SELECT count(*) FROM objects WHERE {objects}) AS objects",
+        f"SELECT count(*) AS objects FROM objects WHERE {objects}",
         (time.time() + _SOON_SECONDS, *left_out),
     )
-    return {name: int(rows[0][name]) for name in ("webhooks", "objects")}
+    return {"webhooks": box.outbox.underway(), "objects": int(rows[0]["objects"])}
 
 
 def _body(call: Call) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from ops.sandbox.stripe.server import Stripe
 from ops.sandbox.timers import Timers
 from ops.sandbox.vercel.pages import Pages
 from ops.sandbox.vercel.server import Vercel
-from ops.sandbox.webhooks import Outbox
+from ops.sandbox.webhooks.outbox import Outbox
 from ops.sandbox.wire import Vendor
 
 HOST = "127.0.0.1"

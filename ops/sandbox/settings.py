@@ -15,12 +15,13 @@ from ops.sandbox.store import Store
 DEFAULTS: dict[str, str | float | bool] = {
     "hook_base": "",
     "webhook.tries": 6.0,
-    "webhook.retry_seconds": 0.5,
+    "webhook.retry_seconds": 0.0,
     "webhook.timeout_seconds": 10.0,
     "stripe.requests_per_second": 0.0,
     "stripe.search_lag_seconds": 0.0,
     "stripe.idempotency_seconds": 86400.0,
     "stripe.webhook_delay_seconds": 0.0,
+    "stripe.webhook_schedule": "sandbox",
     "stripe.event_payload": "snapshot",
     "stripe.refund_status": "succeeded",
     "stripe.refund_turn_seconds": 0.5,
@@ -64,6 +65,7 @@ DEFAULTS: dict[str, str | float | bool] = {
 }
 CHOICES = {
     "stripe.event_payload": ("snapshot", "thin"),
+    "stripe.webhook_schedule": ("sandbox", "live"),
     "stripe.refund_status": ("succeeded", "pending", "failed", "requires_action"),
     "stripe.payout_status": ("paid", "failed"),
     "vercel.protection": ("off", "unauthorized", "login"),

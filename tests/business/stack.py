@@ -33,6 +33,7 @@ def opened(folder: Path, **settings: str) -> Iterator[Stack]:
             key = next(word for word in made.split() if word.startswith("pa_"))
             stack = Stack(profile, supervisor, key)
             try:
+                stack.hurry()
                 yield stack
             finally:
                 stack.close()

@@ -168,6 +168,7 @@ def opened(folder: Path, told: int) -> Iterator[Instance]:
             held.enter_context(supervisor)
             stack = Stack(profile, supervisor, _key(profile))
             held.callback(stack.close)
+            stack.hurry()
             _run(profile, "tests.chaos.inside", "definitions")
             workers = [_worker(stack, name) for name in WORKERS]
             held.enter_context(stack.workers([*workers, _threaded(stack)]))

@@ -29,8 +29,9 @@ class Vendors:
     env: dict[str, str]
 
     def reset(self) -> None:
-        """Forget all effects, faults and settings."""
+        """Forget all effects, faults and settings. Webhooks are soon sent again."""
         self._ask("POST", "/reset")
+        self.change(webhook__retry_seconds=0.5)
 
     def fault(self, vendor: str, operation: str, kind: str, **more: Any) -> None:
         """Plan one fault."""

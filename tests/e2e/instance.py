@@ -52,6 +52,7 @@ def running_instance(folder: Path, *worker_options: str, **settings: str) -> Ite
             key = make_key(profile)
             stack = Stack(profile, supervisor, key, worker_options=worker_options)
             stack.change(**QUICK)
+            stack.hurry()
             with stack.workers():
                 yield stack
             stack.close()

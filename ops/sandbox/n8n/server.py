@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request, Response
 from ops.sandbox.box import Box, iso, token62
 from ops.sandbox.faults import Fault
 from ops.sandbox.store import Json, Row
-from ops.sandbox.webhooks import standard_headers
+from ops.sandbox.webhooks.signing import standard_headers
 from ops.sandbox.wire import Call, Refusal, Route, Vendor, json_object, reply
 
 WORKFLOW = "pLaYaLtErSaNdBoX"

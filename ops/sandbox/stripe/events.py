@@ -32,7 +32,6 @@ class Events:
         `call` is None if Stripe itself made the change, and `previous` holds the old values of
         what an update changed.
         """
-        hook = self._box.settings.text("hook_base")
         data: Json = {"object": public(subject)}
         if previous is not None:
             data["previous_attributes"] = previous
@@ -43,7 +42,7 @@ class Events:
             "created": self._clock.now(),
             "data": data,
             "livemode": False,
-            "pending_webhooks": int(bool(hook)),
+            "pending_webhooks": 0,
             "request": {
                 "id": call.notes.get("request_id") if call else None,
                 "idempotency_key": call.notes.get("key") if call else None,

@@ -16,7 +16,7 @@ from ops.sandbox.settings import Settings
 from ops.sandbox.store import Store
 from ops.sandbox.stripe.server import Stripe
 from ops.sandbox.timers import Timers
-from ops.sandbox.webhooks import Outbox
+from ops.sandbox.webhooks.outbox import Outbox
 from tests.sandbox.stripe.asked import parameters_of
 from tests.sandbox.stripe.checked import SHAPES, WITHOUT_SHAPE
 from tests.sandbox.stripe.describe import FOLDER

@@ -1,12 +1,15 @@
 """Deliveries of events: to the endpoint of the settings, and to those that the API has registered.
 
 Invariant: a delivery is stored in the transaction of its event, under the id of the event. Each
-registered endpoint has a secret of its own, which signs.
+registered endpoint has a secret of its own, which signs. An endpoint that is disabled or deleted
+gets nothing, and what was due to it meanwhile has failed.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from ops.sandbox.store import Json
@@ -16,6 +19,18 @@ from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.resources.desk import Desk
 
 ENDPOINT, DESTINATION = "webhook_endpoint", "v2.core.event_destination"
+_REGISTERED = {"we": ENDPOINT, "ed": DESTINATION}
+"""What the id of a registered endpoint begins with, and its kind."""
+
+
+@dataclass(frozen=True)
+class _Delivery:
+    """Where a body goes to, the id of what it is sent for, and what signs it."""
+
+    url: str
+    object_id: str
+    scheme: str
+    body: Json
 
 
 class Sending:
@@ -24,36 +39,58 @@ class Sending:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         desk.payments.account.events.senders.append(self.send)
+        desk.box.outbox.recipients["stripe"] = self._is_listening
 
     def send(self, event: Json) -> None:
-        """Enqueue the deliveries of a stored event."""
+        """Enqueue the deliveries of a stored event; a snapshot says how many there are."""
+        deliveries = [
+            *self._of_settings(event),
+            *(
+                _registered(each, each["url"], _in_version(event, each))
+                for each in self._enabled(ENDPOINT)
+                if _is_wanted(event["type"], each["enabled_events"])
+            ),
+            *(
+                _registered(each, each["sandbox_url"], body)
+                for each in self._enabled(DESTINATION)
+                for body in _asked_for(each, event)
+            ),
+        ]
+        for each in deliveries:
+            is_snapshot = "pending_webhooks" in each.body
+            count = {"pending_webhooks": len(deliveries)} if is_snapshot else {}
+            self._post(event["id"], replace(each, body=each.body | count))
+
+    def send_to(self, destination: Json, event_id: str, body: Json) -> None:
+        """Enqueue one delivery to an event destination."""
+        self._post(event_id, _registered(destination, destination["sandbox_url"], body))
+
+    def _of_settings(self, event: Json) -> Iterator[_Delivery]:
         settings = self._desk.box.settings
         if hook := settings.text("hook_base"):
             is_thin = settings.text("stripe.event_payload") == "thin"
             body = notice(thin_event(event)) if is_thin else event
             about = event["data"]["object"].get("id", "")
-            self._post(event["id"], body, f"{hook}/hooks/stripe", about, "stripe")
-        for each in self._enabled(ENDPOINT):
-            if _is_wanted(event["type"], each["enabled_events"]):
-                self._registered(each, each["url"], event["id"], _in_version(event, each))
-        for each in self._enabled(DESTINATION):
-            for body in _asked_for(each, event):
-                self.send_to(each, event["id"], body)
-
-    def send_to(self, destination: Json, event_id: str, body: Json) -> None:
-        """Enqueue one delivery to an event destination."""
-        self._registered(destination, destination["sandbox_url"], event_id, body)
+            yield _Delivery(f"{hook}/hooks/stripe", about, "stripe", body)
 
     def _enabled(self, kind: str) -> list[Json]:
         return self._desk.all(kind, status="enabled")
 
-    def _registered(self, to: Json, url: str, event_id: str, body: Json) -> None:
-        self._post(event_id, body, url, to["id"], f"stripe:{to['sandbox_secret']}")
+    def _is_listening(self, object_id: str) -> bool:
+        """Whether the endpoint that an id names, if it names one, is still there and enabled."""
+        kind = _REGISTERED.get(object_id.partition("_")[0])
+        found = self._desk.find(kind, object_id) if kind else None
+        return kind is None or (found is not None and found["status"] == "enabled")
 
-    def _post(self, event_id: str, body: Json, url: str, object_id: str, scheme: str) -> None:
-        box, raw = self._desk.box, json.dumps(public(body), indent=2).encode()
+    def _post(self, event_id: str, to: _Delivery) -> None:
+        box, raw = self._desk.box, json.dumps(public(to.body), indent=2).encode()
         wait = box.settings.number("stripe.webhook_delay_seconds")
-        box.outbox.post("stripe", body["type"], url, event_id, object_id, raw, scheme, wait)
+        kind = to.body["type"]
+        box.outbox.post("stripe", kind, to.url, event_id, to.object_id, raw, to.scheme, wait)
+
+
+def _registered(to: Json, url: str, body: Json) -> _Delivery:
+    return _Delivery(url, to["id"], f"stripe:{to['sandbox_secret']}", body)
 
 
 def _asked_for(destination: Json, event: Json) -> list[Json]:

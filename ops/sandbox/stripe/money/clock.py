@@ -1,5 +1,7 @@
 """The time at the imitated Stripe, which can be moved ahead, and what Stripe does later by itself.
 
+The webhooks of every vendor that are to be sent again follow it too.
+
 Invariant: a task is stored in the transaction that plans it, and it is deleted in the transaction
 that does it. So a task is done once, also after a kill.
 """
@@ -23,7 +25,7 @@ class Clock:
     """Plans tasks by Stripe's time; each has a name and the id of its object."""
 
     def __init__(self, box: Box) -> None:
-        self._store = box.store
+        self._store, self._outbox = box.store, box.outbox
         self._tasks: dict[str, Task] = {}
         box.timers.register(QUEUE, _TASK, self._run)
 
@@ -37,10 +39,11 @@ class Clock:
         return float(row.body["seconds"]) if row else 0.0
 
     def next_at(self) -> float | None:
-        """Return when the next planned task is due, in Unix seconds of Stripe's time, or None."""
+        """Return when the next planned task is due, or the next webhook is sent again, in Unix
+        seconds of Stripe's time, or None."""
         rows = self._store.read("SELECT min(due) AS due FROM objects WHERE queue = ?", (QUEUE,))
-        due = rows[0]["due"]
-        return None if due is None else float(due) + self.ahead()
+        due = [each for each in (rows[0]["due"], self._outbox.next_again()) if each is not None]
+        return float(min(due)) + self.ahead() if due else None
 
     def does(self, name: str, task: Task) -> None:
         """Set what the tasks of a name do with the id of their object, in a transaction."""
@@ -95,6 +98,7 @@ class Clock:
     def _move(self, seconds: float) -> None:
         self._store.put(_CLOCK, "ahead", {"seconds": self.ahead() + seconds})
         self._store.execute("UPDATE objects SET due = due - ? WHERE queue = ?", (seconds, QUEUE))
+        self._outbox.pass_time(seconds)
 
     def _next(self, seconds: float) -> tuple[str, float] | None:
         rows = self._store.read(

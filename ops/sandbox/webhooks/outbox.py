@@ -1,16 +1,22 @@
 """The vendors' outgoing webhooks: an outbox in the store, signed like each vendor's webhooks.
 
-Invariant: a webhook is stored in the transaction of its effect, and it stays `pending` until a 2xx
-response or the last attempt. So a restart of the sandbox loses no webhook.
+Invariant: a webhook is stored in the transaction of its effect, and it stays `pending` until it is
+taken or the last try has failed. So a restart of the sandbox loses no webhook. A try takes at most
+`webhook.timeout_seconds`, and each schedule has an end.
+
+A webhook is sent again by its vendor's own schedule (`schedules.py`), in the sandbox's time, which
+the control API moves ahead. What has become due on the way is then tried at once, one try after the
+other. With the setting `webhook.retry_seconds` above 0, every vendor sends again in real time:
+after so many seconds, then after twice as many, until there were `webhook.tries`.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
+import math
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,8 +27,12 @@ from ops.sandbox.crew import Crew
 from ops.sandbox.faults import WEBHOOK, Fault, Faults
 from ops.sandbox.settings import Settings
 from ops.sandbox.store import Store
+from ops.sandbox.webhooks import schedules
+from ops.sandbox.webhooks.signing import signature_headers
 
 SENDERS = 8
+_AGAIN = "state = 'pending' AND tries > 0"
+_UNWANTED = "the endpoint is disabled or deleted"
 
 
 class Outbox:
@@ -37,6 +47,8 @@ class Outbox:
         self._crew = Crew("webhook", SENDERS)
         self._wake, self._stop = threading.Event(), threading.Event()
         self._busy: set[int] = set()
+        self.recipients: dict[str, Callable[[str], bool]] = {}
+        """By vendor, whether the recipient of an object's id still wants webhooks."""
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         store.on_commit(self._wake.set)
 
@@ -117,19 +129,65 @@ class Outbox:
         due = rows[0]["due"]
         return 0.5 if due is None else min(0.5, max(0.005, due - time.time()))
 
+    def pass_time(self, seconds: float) -> None:
+        """Let so much of the sandbox's time pass: what is to be sent again is due so much earlier.
+
+        A first try that is delayed waits in real time.
+        """
+        if seconds and not self._quick():
+            self._store.execute(f"UPDATE outbox SET due = due - ? WHERE {_AGAIN}", (seconds,))
+
+    def next_again(self) -> float | None:
+        """Return when the next webhook is due to be sent again in the sandbox's time, in Unix
+        seconds of the real time, or None."""
+        if self._quick():
+            return None
+        due = self._store.read(f"SELECT min(due) AS due FROM outbox WHERE {_AGAIN}")[0]["due"]
+        return None if due is None else float(due)
+
+    def underway(self) -> int:
+        """Return how many webhooks are sent soon without a move of the sandbox's time."""
+        until = math.inf if self._quick() else time.time()
+        rows = self._store.read(
+            "SELECT count(*) AS n FROM outbox WHERE state = 'pending' AND (tries = 0 OR due <= ?)",
+            (until,),
+        )
+        return int(rows[0]["n"])
+
+    def _quick(self) -> float:
+        return self._settings.number("webhook.retry_seconds")
+
     def _send(self, row: Any) -> None:
         try:
+            is_wanted = self.recipients.get(row["vendor"])
+            if is_wanted is not None and not is_wanted(row["object_id"]):
+                self._note(row, "failed", _UNWANTED, row["tries"], None)
+                return
             outcome, is_done = self._try(row)
-            tries = row["tries"] + 1
-            is_last = tries >= self._settings.number("webhook.tries")
-            state = "sent" if is_done else "failed" if is_last else "pending"
-            wait = self._settings.number("webhook.retry_seconds") * 2 ** row["tries"]
-            self._store.execute(
-                "UPDATE outbox SET tries = ?, state = ?, last = ?, due = ? WHERE seq = ?",
-                (tries, state, outcome, time.time() + wait, row["seq"]),
-            )
+            pause = None if is_done else self._pause(row)
+            state = "sent" if is_done else "failed" if pause is None else "pending"
+            self._note(row, state, outcome, row["tries"] + 1, pause)
         finally:
             self._busy.discard(row["seq"])
+            self._wake.set()
+
+    def _note(self, row: Any, state: str, outcome: str, tries: int, pause: float | None) -> None:
+        # By difference, because the clock may have been moved since the row was read.
+        late = time.time() - row["due"] if self._quick() else 0.0
+        self._store.execute(
+            "UPDATE outbox SET tries = ?, state = ?, last = ?, due = due + ? WHERE seq = ?",
+            (tries, state, outcome, late + (pause or 0.0), row["seq"]),
+        )
+
+    def _pause(self, row: Any) -> float | None:
+        """The seconds until the next try after this one; None if it was the last."""
+        tries, quick = row["tries"], self._quick()
+        if quick:
+            is_last = tries + 1 >= self._settings.number("webhook.tries")
+            return None if is_last else float(quick * 2**tries)
+        stripe = self._settings.text("stripe.webhook_schedule")
+        own = schedules.pauses(row["vendor"], row["event"], stripe)
+        return own[tries] if tries < len(own) else None
 
     def _try(self, row: Any) -> tuple[str, bool]:
         scheme, _, own_secret = row["scheme"].partition(":")
@@ -152,7 +210,7 @@ class Outbox:
             )
         except urllib3.exceptions.HTTPError as error:
             return f"{type(error).__name__}: {error}"[:200], False
-        return str(answer.status), 200 <= answer.status < 300
+        return str(answer.status), schedules.is_taken(row["vendor"], answer.status)
 
     def _secret(self, vendor: str, is_forged: bool, own: str) -> str:
         secret = own or str(getattr(self._credentials, f"{vendor.upper()}_WEBHOOK_SECRET"))
@@ -163,41 +221,3 @@ def _extra_seconds(fault: Fault | None) -> float:
     if fault is None or fault.kind != "delay_webhook":
         return 0.0
     return float(fault.parameters.get("seconds", 5))
-
-
-def signature_headers(
-    scheme: str, secret: str, message_id: str, body: bytes, now: int
-) -> dict[str, str]:
-    """Return the headers of a delivery signed at `now` (Unix seconds).
-
-    `stripe`: Stripe-Signature; `vercel`: x-vercel-signature; `standard`: standardwebhooks.com.
-    """
-    headers = {"Content-Type": "application/json"}
-    if scheme == "stripe":
-        mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-        headers["Content-Type"] = "application/json; charset=utf-8"
-        return headers | {
-            "Stripe-Signature": f"t={now},v1={mac}",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        }
-    if scheme == "vercel":
-        sha1 = hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()
-        return headers | {"x-vercel-signature": sha1, "User-Agent": "Vercel/1.0"}
-    if scheme == "agora":
-        # https://docs.agora.io/en/video-calling/advanced-features/receive-notifications
-        return headers | {
-            "Agora-Signature": hmac.new(secret.encode(), body, hashlib.sha1).hexdigest(),
-            "Agora-Signature-V2": hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
-        }
-    return headers | standard_headers(secret, message_id, body, now)
-
-
-def standard_headers(secret: str, message_id: str, body: bytes, now: int) -> dict[str, str]:
-    """Return the three Standard Webhooks headers for a `whsec_` secret."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    mac = hmac.new(key, f"{message_id}.{now}.".encode() + body, hashlib.sha256).digest()
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(now),
-        "webhook-signature": "v1," + base64.b64encode(mac).decode(),
-    }

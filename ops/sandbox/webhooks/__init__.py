@@ -1,0 +1,1 @@
+"""The vendors' outgoing webhooks: how they are stored, signed and sent again."""
