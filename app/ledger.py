@@ -42,7 +42,7 @@ def book(*facts: Fact, source: str, seconds: float = db.PATIENCE_SECONDS) -> lis
     return verdicts
 
 
-_CALL = "book_fact_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[])"
+_CALL = "book_fact_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::bigint[], %s)"
 
 
 def _given(fact: Fact, source: str) -> tuple[Any, ...]:
@@ -62,6 +62,7 @@ def _given(fact: Fact, source: str) -> tuple[Any, ...]:
         [line.account for line in fact.lines],
         [line.money.currency for line in fact.lines],
         [line.money.amount for line in fact.lines],
+        fact.stage,
     )
 
 

@@ -12,7 +12,9 @@ is a debit and a negative one a credit; the lines of an entry add up to 0 in eac
     <platform>:settling           what the platform has taken or given, until its balance shows it
     <platform>:balance            the balance that the platform keeps for us
     <platform>:fees               what the platform keeps of it
-    revenue, refunds, disputes, dispute_fees
+    <platform>:disputed           what disputes have taken that are not decided yet
+    revenue, refunds, dispute_fees
+    disputes                      what disputes have taken that are lost
     refunds_failed                what customers are still owed, since their bank refused a refund
     payouts                       what the platform has paid to our bank account
     exchange                      the two sides of an exchange from one currency to another
@@ -35,6 +37,9 @@ KINDS = (
     "refund",
     "refund_failed",
     "dispute",
+    "dispute_stage",
+    "dispute_lost",
+    "dispute_recovered",
     "dispute_reinstated",
     "payout",
     "payout_reversal",
@@ -91,7 +96,8 @@ class Fact:
     `key` is `<platform>:<id of the object>:<kind>`. `of_key` is the key of the fact to which this
     one belongs, for example that of the capture whose fee this is. `external_ids` name the objects
     at the platform. `reference` is the mark of the step that caused the fact, where the platform's
-    object has one (see `Call.reference`).
+    object has one (see `Call.reference`). `stage` is what the object has come to, by the platform's
+    word, if the fact is no more than that: it moves no money, and has no lines.
     """
 
     key: str
@@ -102,11 +108,16 @@ class Fact:
     of_key: str | None = None
     external_ids: Mapping[str, str] = field(default_factory=dict)
     reference: str | None = None
+    stage: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is no kind of fact")
-        for name in (self.key, *filter(None, (self.of_key,)), *self.external_ids.values()):
+        for name in (
+            self.key,
+            *filter(None, (self.of_key, self.stage)),
+            *self.external_ids.values(),
+        ):
             _check_name(name)
         if any(totals(self.lines).values()):
             raise ValueError(f"the lines of {self.key} do not add up to 0")
@@ -184,10 +195,11 @@ class Book:
         occurred_at: datetime | None = None,
         external_ids: Mapping[str, str] | None = None,
         reference: str | None = None,
+        stage: str | None = None,
     ) -> Fact:
-        """A fact with these lines."""
+        """A fact with these lines. An object comes to many stages, each of which is a fact."""
         return Fact(
-            key_of(self.platform, object_id, kind),
+            key_of(self.platform, object_id, kind if stage is None else f"{kind}_{stage}"),
             kind,
             self.platform,
             joined(lines),
@@ -195,6 +207,7 @@ class Book:
             of_key,
             dict(external_ids or {}),
             reference,
+            stage,
         )
 
     def held(self, money: Money) -> tuple[Line, ...]:
@@ -208,6 +221,17 @@ class Book:
     def given_back(self, money: Money, account: str) -> tuple[Line, ...]:
         """The platform takes the amount from us, for the account."""
         return moved(money, debit=account, credit=self.settling)
+
+    def disputed(self, money: Money) -> tuple[Line, ...]:
+        """The platform takes the amount until a dispute is decided; negative if it gives it back.
+
+        It is not a loss yet: so the account shows what is still at risk.
+        """
+        return self.given_back(money, self._own("disputed"))
+
+    def lost(self, money: Money) -> tuple[Line, ...]:
+        """What a dispute has taken is lost."""
+        return moved(money, debit="disputes", credit=self._own("disputed"))
 
     def settled(self, money: Money, of: Money | None) -> tuple[Line, ...]:
         """The platform's balance shows an amount (before fees; negative if it is less by it).

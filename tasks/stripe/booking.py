@@ -4,7 +4,7 @@ Each function is called with what the step's record or Stripe says, also at a la
 is booked once.
 """
 
-from app import ledger
+from app import db, ledger
 from app.engine.call import Call
 from app.money.facts import Money, key_of
 from app.platform import Json
@@ -57,6 +57,12 @@ def refunds(call: Call, *made: Json) -> None:
     """Book refunds: that they are made, and that they have failed."""
     facts = (books.refund_facts({**each, "id": each["refund"]}) for each in made)
     call.book(*(fact for each in facts for fact in each))
+
+
+def dispute(seen: Json) -> None:
+    """Book what a dispute shows, also if no webhook tells of it. It is a fact of the step that has
+    taken the payment, and not of the one that reads the dispute."""
+    ledger.book(*books.dispute_facts(seen), source="step", seconds=db.OUTCOME_PATIENCE_SECONDS)
 
 
 def first_for(call: Call, transactions: list[str]) -> str | None:

@@ -175,32 +175,43 @@ def refund_facts(refund: Json) -> list[Fact]:
     ]
 
 
-def dispute_facts(dispute: Json) -> list[Fact]:
-    """The facts that a Dispute shows by its balance transactions, with the fee of each.
+def dispute_facts(dispute: Json, *, seen_at: datetime | None = None) -> list[Fact]:
+    """The facts that a Dispute shows: its stage, by its balance transactions what it has taken and
+    given back, with the fee of each, and whether that is lost. `seen_at` is when it was in this
+    stage; None for now. An inquiry has a stage, and moves no money.
 
-    An inquiry has none: it moves no money.
+    What is taken is no loss until the dispute is lost, because it may come back: so it stands on
+    an account of its own, which shows what is at risk. (To derive that from the stages would leave
+    books, and exports of them, that do not tell it.) What was lost and comes back, as after an
+    appeal, is no loss any more (see `recover_loss_v1`); the appeal alone brings nothing back.
     """
     money = Money.of(dispute["amount"], dispute["currency"])
     signs = {"dispute": money, "dispute_reinstated": -money}
-    found: list[Fact] = []
+    common: Any = {
+        "of_key": _capture_of(dispute),
+        "external_ids": _ids(dispute, "dispute", "charge", "payment_intent"),
+    }
+    found = [_stage_of(dispute, common, seen_at)]
     for txn in dispute.get("balance_transactions") or []:
         kind = KIND_OF.get(txn["reporting_category"])
         if kind not in signs:
             continue
-        lines = BOOK.given_back(signs[kind], "disputes")
-        ids = _ids(dispute, "dispute", "charge", "payment_intent")
-        found.append(
-            BOOK.fact(
-                kind,
-                dispute["id"],
-                lines,
-                of_key=_capture_of(dispute),
-                external_ids=ids,
-                occurred_at=_time(txn),
-            )
-        )
+        lines = BOOK.disputed(signs[kind])
+        found.append(BOOK.fact(kind, dispute["id"], lines, occurred_at=_time(txn), **common))
         found += fee_facts(txn)
+    if dispute["status"] == "lost" and any(fact.kind == "dispute" for fact in found):
+        lines = BOOK.lost(money)
+        lost = BOOK.fact("dispute_lost", dispute["id"], lines, occurred_at=seen_at, **common)
+        found.append(lost)
     return found
+
+
+def _stage_of(dispute: Json, common: Any, seen_at: datetime | None) -> Fact:
+    """The stage of a Dispute. It is decided again after an appeal, which leaves its evidence."""
+    status = dispute["status"]
+    appeal = ((dispute.get("evidence") or {}).get("appeal") or {}).get("card")
+    stage = f"{status}_after_appeal" if appeal and status in ("won", "lost") else status
+    return BOOK.fact("dispute_stage", dispute["id"], (), stage=stage, occurred_at=seen_at, **common)
 
 
 def payout_facts(payout: Json) -> list[Fact]:
@@ -263,9 +274,12 @@ def event_facts(event: Json) -> list[Fact]:
     kind = about["object"]
     if kind == "charge":
         return charge_facts(about, is_expired=event["type"] == "charge.expired")
+    if kind == "dispute":
+        # A thin event has its time as text. Its object was read now, whatever it was then.
+        is_whole = isinstance(event.get("created"), int)
+        return dispute_facts(about, seen_at=_time(event) if is_whole else None)
     readers = {
         "refund": refund_facts,
-        "dispute": dispute_facts,
         "payout": payout_facts,
         "payment_intent": canceled_facts,
     }

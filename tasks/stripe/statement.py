@@ -24,6 +24,7 @@ _TOLD = ("capture", "refund", "refund_failed", "dispute", "dispute_reinstated")
 """The kinds of facts that a step or a webhook tells. Webhooks tell of payouts too, but a payout
 that only the statement tells needs no person."""
 _HOLD = ("authorization", "authorization_released")
+_OUTCOME = ("dispute_stage", "dispute_lost")
 _FEES = ("fee", "network_cost", "tax")
 
 
@@ -143,7 +144,8 @@ def _adjustment(txn: Json, money: Money) -> tuple[Fact, ...]:
 
 def _told(kind: str, source: Json, at: datetime) -> tuple[Fact, ...]:
     """The fact of this kind that the source of a transaction shows; it happened at the transaction
-    if the source does not say when. A capture ends its hold, whoever has made that."""
+    if the source does not say when. A capture ends its hold, whoever has made that. A dispute is in
+    its stage, and lost, by now."""
     readers: dict[str, Callable[[Json], list[Fact]]] = {
         "capture": books.taken_facts,
         "capture_failed": books.failed_facts,
@@ -154,5 +156,7 @@ def _told(kind: str, source: Json, at: datetime) -> tuple[Fact, ...]:
         "payout": books.payout_facts,
         "payout_reversal": books.payout_facts,
     }
-    found = (fact for fact in readers[kind](source) if fact.kind in (kind, *_HOLD))
-    return tuple(replace(fact, occurred_at=fact.occurred_at or at) for fact in found)
+    found = readers[kind](source)
+    own = (fact for fact in found if fact.kind in (kind, *_HOLD))
+    later = (fact for fact in found if fact.kind in _OUTCOME)
+    return (*(replace(fact, occurred_at=fact.occurred_at or at) for fact in own), *later)

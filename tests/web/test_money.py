@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from subprocess import CompletedProcess
@@ -58,6 +58,22 @@ def refund(workflow_id: UUID, name: str, amount: int, currency: str = "EUR") -> 
     lines = STRIPE.given_back(Money(amount, currency), "refunds")
     fact = STRIPE.fact("refund", f"re_{name}", lines, reference=f"{workflow_id}/take")
     ledger.book(fact, source="step")
+
+
+def dispute(workflow_id: UUID, amount: int) -> None:
+    """A dispute of a workflow's payment, from its opening to its loss."""
+    money, mark = Money(amount, "EUR"), f"{workflow_id}/take"
+    opened, lost = datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2026, 11, 29, 9, tzinfo=UTC)
+    common: Any = {"reference": mark, "external_ids": {"dispute": "du_1"}}
+    ledger.book(
+        STRIPE.fact(
+            "dispute_stage", "du_1", (), stage="under_review", occurred_at=opened, **common
+        ),
+        STRIPE.fact("dispute", "du_1", STRIPE.disputed(money), occurred_at=opened, **common),
+        STRIPE.fact("dispute_stage", "du_1", (), stage="lost", occurred_at=lost, **common),
+        STRIPE.fact("dispute_lost", "du_1", STRIPE.lost(money), occurred_at=lost, **common),
+        source="webhook",
+    )
 
 
 def amounts(found: dict[str, Any]) -> dict[tuple[str, str], int]:
@@ -265,10 +281,47 @@ def test_an_export_for_a_spreadsheet_has_each_line(
     assert {row["amount"] for row in rows if row["account"] == "revenue"} == {"-49.00", "-500"}
 
 
+def test_each_stage_of_a_dispute_is_shown_and_exported_with_its_time(
+    client: FlaskClient, caller: Caller, playalter: Run, start: Callable[..., UUID]
+) -> None:
+    workflow = start()
+    dispute(workflow, 4900)
+    listed = get(client, caller, "entries?kind=dispute_stage")
+    EntryPage.model_validate(listed)
+    assert [
+        (item["stage"], item["occurred_at"][:10], item["lines"]) for item in listed["items"]
+    ] == [
+        ("lost", "2026-11-29", []),
+        ("under_review", "2026-11-20", []),
+    ]
+    assert amounts(get(client, caller, "balances")) == {
+        ("disputes", "EUR"): 4900,
+        ("stripe:settling", "EUR"): -4900,
+    }
+    shown = playalter("money", "entries", "--kind", "dispute_stage").stdout
+    assert "2026-11-29T09:00:00  dispute_stage  stripe:du_1:dispute_stage_lost" in shown
+    told = playalter("money", "statement", str(workflow)).stdout.splitlines()
+    stages = [line.split() for line in told if "dispute_stage" in line]
+    assert [(line[0], line[-1]) for line in stages] == [
+        ("2026-11-20", "under_review"),
+        ("2026-11-29", "lost"),
+    ]
+    assert any("stripe:disputed -> disputes" in line for line in told)
+    rows = list(csv.DictReader(playalter("money", "--export", "csv").stdout.splitlines()))
+    assert [(row["stage"], row["account"]) for row in rows if row["kind"] == "dispute_stage"] == [
+        ("lost", ""),
+        ("under_review", ""),
+    ]
+    events = playalter("money", "--export", "beancount").stdout.splitlines()
+    assert '2026-11-29 event "stripe:du_1" "lost"' in events
+    assert all(DIRECTIVE.fullmatch(line) for line in events)
+
+
 ACCOUNT = r"(?:Assets|Liabilities|Equity|Income|Expenses)(?::[A-Z][A-Za-z0-9-]*)+"
 DIRECTIVE = re.compile(
     rf"(?P<open>\d{{4}}-\d\d-\d\d open (?P<opened>{ACCOUNT}))"
     r'|(?P<transaction>\d{4}-\d\d-\d\d \* "[^"]*" "[^"]*")'
+    r'|(?P<event>\d{4}-\d\d-\d\d event "[^"]*" "[^"]*")'
     r'|(?P<metadata>  [a-z][A-Za-z0-9_-]*: "[^"]*")'
     rf"|(?P<posting>  (?P<account>{ACCOUNT})  (?P<amount>-?\d+(?:\.\d+)?) (?P<code>[A-Z]{{3}}))"
     r"|(?P<blank>)"

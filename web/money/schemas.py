@@ -22,6 +22,9 @@ Kind = Literal[
     "refund",
     "refund_failed",
     "dispute",
+    "dispute_stage",
+    "dispute_lost",
+    "dispute_recovered",
     "dispute_reinstated",
     "payout",
     "payout_reversal",
@@ -72,7 +75,8 @@ class Entry(BaseModel):
     """One fact that a platform has reported, with the lines that it adds to the accounts.
 
     `source` has booked it first: a step, a webhook, or the reconciliation with the platform. `of`
-    is the fact to which this one belongs, such as the capture whose fee this is.
+    is the fact to which this one belongs, such as the capture whose fee this is. `stage` is what a
+    dispute has come to, by the platform's word; such an entry moves no money and has no lines.
     """
 
     id: UUID
@@ -88,6 +92,7 @@ class Entry(BaseModel):
     recorded_at: datetime
     source: Literal["step", "webhook", "reconciliation"]
     external_ids: dict[str, str]
+    stage: str | None
     lines: list[Balance]
 
 
@@ -113,8 +118,9 @@ class EconomicsQuery(BalancesQuery):
 class Earned(BaseModel):
     """Customers' money in one currency, in minor units.
 
-    `net` is the revenue less refunds, disputes and the fees of the payment platform. Fees are in
-    the currency in which the platform pays out, so they may stand in another item. `refunds` are
+    `net` is the revenue less refunds, disputes and the fees of the payment platform. `disputes` are
+    those that are lost; `disputed` is what disputes have taken that are not decided yet. Fees are
+    in the currency in which the platform pays out, so they may stand in another item. `refunds` are
     those that were paid; `refunds_failed` is what the customers' banks have refused, which is still
     owed unless it was paid otherwise.
     """
@@ -124,6 +130,7 @@ class Earned(BaseModel):
     revenue: int
     refunds: int
     refunds_failed: int
+    disputed: int
     disputes: int
     fees: int
     net: int

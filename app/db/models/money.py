@@ -35,10 +35,15 @@ class LedgerEntryRow(Base):
     type: Mapped[str | None]
     step_key: Mapped[str | None]
     source: Mapped[str]
+    stage: Mapped[str | None]
+    """What the object has come to, by the platform's word; such an entry has no lines."""
     external_ids: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     __table_args__ = (
         UniqueConstraint("fact_key", name="ledger_entries_once"),
         CheckConstraint(one_of("kind", KINDS), name="ledger_entries_kind"),
+        CheckConstraint(
+            "(stage IS NOT NULL) = (kind = 'dispute_stage')", name="ledger_entries_stage"
+        ),
         CheckConstraint(one_of("source", SOURCES), name="ledger_entries_source"),
         Index("ledger_entries_by_user", "user_id", "id"),
         Index(

@@ -87,12 +87,13 @@ def _owners(connection: Any, rows: Any) -> dict[str, str]:
     return {row.id: row.email for row in found}
 
 
-_PARTS = ("revenue", "refunds", "refunds_failed", "disputes", "fees")
+_PARTS = ("revenue", "refunds", "refunds_failed", "disputed", "disputes", "fees")
 
 
 def _money(row: Any) -> Json:
     parts = {name: int(row[name]) for name in _PARTS}
-    net = parts["revenue"] - parts["refunds"] - parts["disputes"] - parts["fees"]
+    gone = ("refunds", "disputed", "disputes", "fees")
+    net = parts["revenue"] - sum(parts[name] for name in gone)
     currency = row["currency"]
     return {"currency": currency, "decimals": decimals_of(currency), **parts, "net": net}
 
@@ -122,13 +123,15 @@ WITH money AS (
          coalesce(sum(l.amount) FILTER (WHERE l.account IN ('refunds', 'refunds_failed')), 0)
            AS refunds,
          coalesce(-sum(l.amount) FILTER (WHERE l.account = 'refunds_failed'), 0) AS refunds_failed,
+         coalesce(sum(l.amount) FILTER (WHERE l.account = e.platform || '\\:disputed'), 0)
+           AS disputed,
          coalesce(sum(l.amount) FILTER (WHERE l.account = 'disputes'), 0) AS disputes,
          coalesce(sum(l.amount) FILTER (WHERE l.account = 'dispute_fees'
                                            OR l.account = e.platform || '\\:fees'), 0) AS fees
     FROM ledger_entries AS e JOIN ledger_lines AS l ON l.entry_id = e.id {used}
    WHERE {entries} AND (l.account IN ('revenue', 'refunds', 'refunds_failed', 'disputes',
                                           'dispute_fees')
-                        OR l.account = e.platform || '\\:fees')
+                        OR l.account IN (e.platform || '\\:fees', e.platform || '\\:disputed'))
    GROUP BY 1, 2),
 known AS ({known}),
 costs AS (
@@ -139,7 +142,7 @@ groups AS (
          coalesce(c.cost, 0) AS cost
     FROM costs AS c FULL JOIN (SELECT DISTINCT key FROM money) AS m ON c.key = m.key
    ORDER BY 3 DESC, 1 LIMIT :limit)
-SELECT g.*, m.currency, m.revenue, m.refunds, m.refunds_failed, m.disputes, m.fees
+SELECT g.*, m.currency, m.revenue, m.refunds, m.refunds_failed, m.disputed, m.disputes, m.fees
   FROM groups AS g LEFT JOIN money AS m ON m.key IS NOT DISTINCT FROM g.key
  ORDER BY g.cost DESC, g.key, m.currency
 """

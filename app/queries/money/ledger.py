@@ -114,7 +114,8 @@ def _line(row: Any) -> Json:
 
 _ENTRIES = """
 SELECT e.id, e.kind, e.platform, e.fact_key AS fact, e.of_key AS of, e.workflow_id,
-       e.step_key AS step, e.type, e.version, e.occurred_at, e.recorded_at, e.source, e.external_ids
+       e.step_key AS step, e.type, e.version, e.occurred_at, e.recorded_at, e.source, e.stage,
+       e.external_ids
   FROM ledger_entries AS e WHERE {condition} ORDER BY e.id DESC LIMIT :limit
 """
 _LINES = """

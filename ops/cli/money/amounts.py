@@ -21,7 +21,7 @@ def parts(money: Json) -> str:
     >>> parts({"currency": "EUR", "decimals": 2, "revenue": 4900, "fees": -172, "refunds": 0})
     'revenue 49.00 EUR, fees -1.72 EUR'
     """
-    names = ("revenue", "refunds", "refunds_failed", "disputes", "fees")
+    names = ("revenue", "refunds", "refunds_failed", "disputed", "disputes", "fees")
     return ", ".join(
         f"{name.replace('_', ' ')} {amount(money[name], money)}"
         for name in names

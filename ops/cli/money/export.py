@@ -22,12 +22,14 @@ _SHARED = (
     "type",
     "version",
     "source",
+    "stage",
 )
 """What the lines of an entry have in common, beside the entry's id."""
 _ROOTS = {
     "revenue": "Income",
     "refunds": "Income",
     "refunds_failed": "Liabilities",
+    "disputed": "Expenses",
     "disputes": "Expenses",
     "dispute_fees": "Expenses",
     "payouts": "Assets",
@@ -43,12 +45,17 @@ _ROOTS = {
 
 
 def as_csv(entries: Iterable[Json]) -> Iterator[str]:
-    """One line of CSV for each line of an entry, after a head; amounts in major units."""
+    """One line of CSV for each line of an entry, after a head; amounts in major units.
+
+    An entry that moves no money, such as the stage of a dispute, is one line without an account.
+    """
     yield _row(["entry", *_SHARED, "account", "amount", "currency"])
     for entry in entries:
         shared = [entry["id"], *(entry[name] for name in _SHARED)]
         for line in entry["lines"]:
             yield _row([*shared, line["account"], _major(line), line["currency"]])
+        if not entry["lines"]:
+            yield _row([*shared, "", "", ""])
 
 
 def as_beancount(entries: Iterable[Json]) -> Iterator[str]:
@@ -61,7 +68,11 @@ def as_beancount(entries: Iterable[Json]) -> Iterator[str]:
             if name not in opened:
                 opened.add(name)
                 yield f"1970-01-01 open {name}"
-        yield f"{entry['occurred_at'][:10]} * {_text(entry['platform'])} {_text(entry['kind'])}"
+        head = f"* {_text(entry['platform'])} {_text(entry['kind'])}"
+        if entry["stage"] is not None:
+            # beancount has no transaction that moves nothing; it keeps such news as events.
+            head = f"event {_text(entry['fact'].rpartition(':')[0])} {_text(entry['stage'])}"
+        yield f"{entry['occurred_at'][:10]} {head}"
         yield f"  fact: {_text(entry['fact'])}"
         for name in ("of", "workflow_id", "step", "type"):
             if entry[name] is not None:

@@ -20,7 +20,7 @@ def statement(workflow: Json, entries: Iterable[Json], economy: Iterable[Json]) 
     moved = [
         (entry["occurred_at"][:19].replace("T", " "), entry["step"] or "", entry["kind"], move)
         for entry in sorted(entries, key=lambda entry: str(entry["occurred_at"]))
-        for move in _moves(entry["lines"])
+        for move in ([entry["stage"]] if entry["stage"] else _moves(entry["lines"]))
     ]
     yield from _table(moved) if moved else ("    nothing is booked",)
     for each in economy:

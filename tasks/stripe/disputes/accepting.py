@@ -12,7 +12,7 @@ from app.errors import Permanent
 from app.platform import ActionInput, Effect, Found, Intent, Json, LookupAnswer, Never, action
 from tasks.stripe.disputes import calls
 from tasks.stripe.disputes.evidence import ANSWERABLE
-from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, summary
+from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, recorded
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 
 _READ, _CLOSE = "disputes.retrieve", "disputes.close"
@@ -57,7 +57,7 @@ def find_acceptance(call: Call, intent: Intent) -> LookupAnswer:
     seen = calls.read_dispute(intent.request["dispute"])
     if seen["status"] not in _CLOSED:
         return Never()
-    return Found(summary(seen) | calls.payment_of(call, seen))
+    return Found(recorded(call, seen))
 
 
 def _require_open(call: Call, request: Json) -> Json:
@@ -74,7 +74,6 @@ def _require_open(call: Call, request: Json) -> Json:
 def _accept(call: Call, request: Json, key: str) -> Json:
     _require_open(call, request)
     seen = calls.read_dispute(request["dispute"])
-    payment = calls.payment_of(call, seen)
     if seen["status"] == _LOST:
-        return summary(seen) | payment
-    return summary(calls.close_dispute(seen["id"], key)) | payment
+        return recorded(call, seen)
+    return recorded(call, calls.close_dispute(seen["id"], key))

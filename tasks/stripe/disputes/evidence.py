@@ -16,7 +16,7 @@ from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, Effect, Found, Intent, Json, LookupAnswer, Never, action
 from tasks.stripe.disputes import calls
-from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, summary
+from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, recorded
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 
 MOST_CHARACTERS = 150_000
@@ -119,18 +119,18 @@ def find_evidence(call: Call, intent: Intent) -> LookupAnswer:
     seen = calls.read_dispute(intent.request["dispute"])
     if not _has(seen, intent.request):
         return Never()
-    return Found(summary(seen) | calls.payment_of(call, seen))
+    return Found(recorded(call, seen))
 
 
 def _submit(call: Call, request: Json, key: str) -> Json:
     seen = calls.read_dispute(request["dispute"])
-    payment = calls.payment_of(call, seen)
+    calls.payment_of(call, seen)
     call.claim_object(seen["id"], metadata_of(seen).get(_BY))
     if _has(seen, request):
         # An earlier sending has done it, and Stripe may have forgotten the key of that call.
-        return summary(seen) | payment
+        return recorded(call, seen)
     _require_open(seen)
-    return summary(calls.update_dispute(request, key)) | payment
+    return recorded(call, calls.update_dispute(request, key))
 
 
 def _has(seen: Json, request: Json) -> bool:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from app.engine.call import Call
 from app.platform import ActionInput, ActionOutput, Effect, Json, action
+from tasks.stripe import booking
 from tasks.stripe.disputes import calls
 from tasks.stripe.wording import id_of, time_of
 
@@ -23,7 +24,7 @@ class ReadDisputeInput(ActionInput):
 def read_dispute(call: Call, given: ReadDisputeInput) -> Json:
     """Read a dispute. Raises Permanent if its payment belongs to another organisation."""
     seen = calls.read_dispute(given.dispute)
-    return summary(seen) | calls.payment_of(call, seen)
+    return recorded(call, seen)
 
 
 class Dispute(ActionOutput):
@@ -53,8 +54,15 @@ class Dispute(ActionOutput):
 read_dispute.describe(output=Dispute, example={"dispute": "du_1OqXyz"})
 
 
-def summary(seen: Json) -> Json:
-    """What is recorded of a dispute."""
+def recorded(call: Call, seen: Json) -> Json:
+    """What is recorded of a dispute with its payment; the ledger learns its stage by it. Raises
+    Permanent if the payment belongs to another organisation."""
+    payment = calls.payment_of(call, seen)
+    booking.dispute(seen)
+    return _summary(seen) | payment
+
+
+def _summary(seen: Json) -> Json:
     details = seen["evidence_details"]
     card = (seen.get("payment_method_details") or {}).get("card") or {}
     return {

@@ -143,15 +143,19 @@ def test_the_books_of_a_workflow_that_was_undone_stay_when_its_steps_are_gone(
     assert balances() == {"revenue": -AMOUNT, "refunds": AMOUNT}
 
 
-def told(kind: str, about: Json, number: int = 0, version: str = VERSION) -> bool:
+def told(
+    kind: str, about: Json, number: int = 0, version: str = VERSION, at: int | None = None
+) -> bool:
     """Receive an event of Stripe's about an object, signed; whether it is new."""
-    return accept_delivery("stripe", verified(kind, about, number, version))
+    return accept_delivery("stripe", verified(kind, about, number, version, at))
 
 
-def verified(kind: str, about: Json, number: int = 0, version: str = VERSION) -> Delivery:
+def verified(
+    kind: str, about: Json, number: int = 0, version: str = VERSION, at: int | None = None
+) -> Delivery:
     """An event of Stripe's about an object, signed and verified."""
     event: Json = {"id": f"evt_{kind}_{number}", "api_version": version, "type": kind}
-    event |= {"data": {"object": about}}
+    event |= {"data": {"object": about}} | ({} if at is None else {"created": at})
     body, now = json.dumps(event).encode(), datetime.now(UTC)
     stamp = str(int(now.timestamp()))
     secret = _secret()
@@ -228,6 +232,59 @@ def test_a_dispute_that_is_won_costs_its_fee(kernel: Kernel, vendors: Vendors) -
     told("charge.dispute.funds_withdrawn", dispute("dispute"))
     assert balances() == {"dispute_fees": 1500, "stripe:balance": -1500}
     assert (len(entries("dispute")), len(entries("dispute_reinstated"))) == (1, 1)
+
+
+def test_each_stage_of_a_dispute_is_an_entry_with_its_time(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    stages = ["warning_needs_response", "needs_response", "under_review", "won"]
+    for number, status in enumerate(stages):
+        about = dispute(*["dispute"][: number and 1]) | {"status": status}
+        told("charge.dispute.updated", about, number, at=1_790_000_000 + number)
+        told("charge.dispute.updated", about, number + 10, at=1_790_000_500 + number)
+    found = entries("dispute_stage")
+    assert [entry["stage"] for entry in found] == stages
+    assert [entry["occurred_at"].timestamp() for entry in found] == [
+        1_790_000_000 + number for number in range(4)
+    ]
+    assert {entry["of_key"] for entry in found} == {"stripe:ch_1:capture"}
+
+
+FEE = {"dispute_fees": 1500, "stripe:balance": -1500}
+OPEN = dispute("dispute")
+LOST = OPEN | {"status": "lost"}
+APPEAL = {"evidence": {"appeal": {"card": {"reason_for_filing": "it was delivered"}}}}
+WON_AFTER_ALL = dispute("dispute", "dispute_reversal") | APPEAL | {"status": "won"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ([OPEN], {"stripe:disputed": 5000, "stripe:settling": -5000}),
+        ([OPEN, LOST], {"disputes": 5000, "stripe:settling": -5000}),
+        ([LOST, OPEN, LOST], {"disputes": 5000, "stripe:settling": -5000}),
+        ([OPEN, LOST, WON_AFTER_ALL], {}),
+        ([WON_AFTER_ALL, LOST, OPEN], {}),
+        ([LOST | APPEAL], {"disputes": 5000, "stripe:settling": -5000}),
+    ],
+    ids=["open", "lost", "disordered", "recovered", "recovered-disordered", "appeal-lost"],
+)
+def test_what_is_disputed_is_at_risk_until_it_is_lost(
+    kernel: Kernel, vendors: Vendors, seen: list[Json], expected: Json
+) -> None:
+    for number, about in enumerate(seen):
+        told("charge.dispute.updated", about, number)
+    assert balances() == FEE | expected
+    if not expected:
+        assert len(entries("dispute_recovered")) == 1
+        assert "won_after_appeal" in [entry["stage"] for entry in entries("dispute_stage")]
+
+
+def test_a_dispute_of_which_nothing_was_taken_loses_nothing(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    told("charge.dispute.closed", dispute() | {"status": "lost"})
+    assert (balances(), [entry["stage"] for entry in entries("dispute_stage")]) == ({}, ["lost"])
 
 
 def test_a_dispute_belongs_to_the_workflow_that_took_the_payment(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from app import db
 from app.errors import Permanent, Unknown
 from app.identity import keys
 from app.keys import workflow_of
@@ -59,6 +60,26 @@ def test_a_dispute_is_read_with_its_time_and_its_payment(step: Claim, vendors: V
     assert (seen["amount"], seen["is_charge_refundable"], seen["reference"]) == (1000, False, None)
     assert datetime.fromisoformat(seen["due_by"]).second == 59
     assert seen["payment_intent"].startswith("pi_")
+
+
+def test_the_ledger_learns_the_stages_that_the_steps_see(step: Claim, vendors: Vendors) -> None:
+    answered, accepted = answering(step), accepting(step)
+    vendors.change(stripe__dispute_seconds=3600)
+    for made in (answered, accepted):
+        read(step, made.given["dispute"])
+        made.run()
+    found = db.rows(
+        "SELECT external_ids ->> 'dispute' AS dispute, stage, workflow_id FROM ledger_entries"
+        " WHERE kind = 'dispute_stage' ORDER BY id",
+        (),
+    )
+    expected = [(answered, "needs_response"), (answered, "under_review")]
+    expected += [(accepted, "needs_response"), (accepted, "lost")]
+    assert [(row["dispute"], row["stage"]) for row in found] == [
+        (made.given["dispute"], stage) for made, stage in expected
+    ]
+    lost = db.rows("SELECT amount FROM ledger_lines WHERE account = 'disputes'", ())
+    assert [row["amount"] for row in lost] == [PAYMENT["amount"]]
 
 
 def test_evidence_is_submitted_once_whoever_tries(step: Claim, vendors: Vendors) -> None:

@@ -123,10 +123,10 @@ def test_a_dispute_costs_the_amount_and_its_fee_and_belongs_to_the_workflow(
     workflow = kernel.start(kernel.register(taking("pm_card_createDispute")))
     drive()
     until = time.monotonic() + 20
-    while not ours("disputes"):
+    while not ours("stripe:disputed"):
         assert time.monotonic() < until, "the webhook of the dispute has not come"
         time.sleep(0.02)
-    assert ours("disputes") == {"EUR": 4900}
+    assert ours("stripe:disputed") == {"EUR": 4900}
     assert ours("dispute_fees") != {}
     reconcile()
     assert money.open_differences() == {}
@@ -135,8 +135,24 @@ def test_a_dispute_costs_the_amount_and_its_fee_and_belongs_to_the_workflow(
     items, _ = money.economics(NOBODY, money.Entries(), by="workflow", is_operator=True)
     assert [item["key"] for item in items] == [str(workflow)]
     (earned,) = items[0]["money"]
-    assert (earned["revenue"], earned["disputes"]) == (4900, 4900)
+    assert (earned["revenue"], earned["disputed"], earned["disputes"]) == (4900, 4900, 0)
     assert earned["net"] == -earned["fees"]
+
+
+def test_a_lost_dispute_that_only_the_statement_tells_is_no_more_at_risk(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    kernel.start(kernel.register(taking("pm_card_createDispute")))
+    drive()
+    client = stripe.StripeClient(
+        vendors.env["STRIPE_API_KEY"], base_addresses={"api": vendors.urls["stripe"]}
+    )
+    (dispute,) = client.v1.disputes.list().data
+    client.v1.disputes.close(dispute.id)
+    reconcile()
+    assert (ours("stripe:disputed"), ours("disputes")) == ({}, {"EUR": 4900})
+    assert ours("stripe:balance") == theirs(vendors)
+    assert ours("stripe:settling") == {}
 
 
 def test_a_payout_leaves_the_balance(kernel: Kernel, vendors: Vendors) -> None:

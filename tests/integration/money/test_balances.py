@@ -106,7 +106,13 @@ def test_an_account_that_had_a_balance_before_differs_by_it_once(kernel: Kernel)
 def dispute() -> Json:
     """A dispute as its webhook shows it, with the transaction that takes the money and the fee."""
     taken = transaction("dispute", "du_1", -4900, fee=1500)
-    about = {"id": "du_1", "object": "dispute", "charge": "ch_1", "payment_intent": None}
+    about = {
+        "id": "du_1",
+        "object": "dispute",
+        "status": "lost",
+        "charge": "ch_1",
+        "payment_intent": None,
+    }
     return about | {"amount": 4900, "currency": "eur", "balance_transactions": [taken]}
 
 

@@ -217,6 +217,7 @@ def test_a_fee_that_a_webhook_told_otherwise_is_a_difference(kernel: Kernel) -> 
     dispute = {
         "id": "du_1",
         "object": "dispute",
+        "status": "under_review",
         "amount": 1000,
         "currency": "eur",
         "charge": "ch_1",

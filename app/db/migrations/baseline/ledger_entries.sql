@@ -4,7 +4,8 @@
 -- fact_key: `<platform>:<id of the object>:<kind>`, so that a fact is booked once, however often and by
 -- whomever it is reported. of_key: the fact to which this one belongs (a fee to its capture). source:
 -- who has booked it first. workflow_id, step_key and the columns of their owner are null if no workflow
--- of ours is known for it (a payout, say). external_ids: the platform's ids of the objects.
+-- of ours is known for it (a payout, say). external_ids: the platform's ids of the objects. stage: what
+-- the object has come to, by the platform's word; such an entry has no lines.
 --
 -- No foreign keys, and no data of persons: the books outlast workflows that are archived or erased, and
 -- the users whom they belonged to.
@@ -24,12 +25,14 @@ CREATE TABLE ledger_entries (
   type text,
   step_key text,
   source text NOT NULL,
+  stage text,
   external_ids jsonb DEFAULT '{}' NOT NULL,
   CONSTRAINT ledger_entries_once UNIQUE (fact_key),
   CONSTRAINT ledger_entries_kind CHECK (kind IN (
     'authorization', 'authorization_released', 'capture', 'capture_failed', 'refund', 'refund_failed',
-    'dispute', 'dispute_reinstated', 'payout', 'payout_reversal', 'settlement', 'exchange', 'fee',
-    'dispute_fee', 'adjustment')),
+    'dispute', 'dispute_stage', 'dispute_lost', 'dispute_recovered', 'dispute_reinstated', 'payout',
+    'payout_reversal', 'settlement', 'exchange', 'fee', 'dispute_fee', 'adjustment')),
+  CONSTRAINT ledger_entries_stage CHECK ((stage IS NOT NULL) = (kind = 'dispute_stage')),
   CONSTRAINT ledger_entries_source CHECK (source IN ('step', 'webhook', 'reconciliation'))
 );
 
