@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
@@ -21,6 +22,7 @@ from app.settings import Settings
 from tests import forked
 from tests.web.conftest import Caller, change
 from web.money.schemas import Balances, DifferencePage, Economics, EntryPage
+from web.schemas.attention import AttentionPage
 
 STRIPE = Book("stripe")
 Run = Callable[..., CompletedProcess[str]]
@@ -357,17 +359,19 @@ def test_an_export_for_beancount_balances(playalter: Run, start: Callable[..., U
     assert db.row("SELECT count(*) AS n FROM ledger_entries", ()) == {"n": 7}
 
 
+FOUND = Difference(
+    "other_amount",
+    "stripe:ch_a:capture",
+    "stripe",
+    Money(4900, "EUR"),
+    Money(4800, "EUR"),
+    "txn_1",
+)
+
+
 def differ() -> UUID:
     """Note a difference about a capture; its id."""
-    found = Difference(
-        "other_amount",
-        "stripe:ch_a:capture",
-        "stripe",
-        Money(4900, "EUR"),
-        Money(4800, "EUR"),
-        "txn_1",
-    )
-    assert ledger.note(date(2026, 11, 20), found)
+    assert ledger.note(date(2026, 11, 20), FOUND)
     row = db.row("SELECT id FROM ledger_differences", ())
     assert row is not None
     made: UUID = row["id"]
@@ -393,9 +397,14 @@ def test_differences_are_for_operators_who_explain_them(
     def attention(of: Caller) -> Any:
         answer = client.get("/v1/attention", headers=of.headers)
         assert isinstance(answer.json, dict)
-        return answer.json["money_differences"]
+        AttentionPage.model_validate(answer.json)
+        assert len(answer.json["differences"]) == min(
+            sum(answer.json["money_differences"].values()), 20
+        )
+        return answer.json["money_differences"], answer.json["differences"]
 
-    assert (attention(caller), attention(operator)) == ({}, {"stripe": 1})
+    assert attention(caller) == ({}, [])
+    assert attention(operator) == ({"stripe": 1}, [item])
     assert b'playalter_money_differences{platform="stripe"} 1.0' in client.get("/metrics").data
     explained = client.post(
         f"/v1/money/differences/{made}/explain",
@@ -407,7 +416,12 @@ def test_differences_are_for_operators_who_explain_them(
     (item,) = get(client, operator, "differences?state=explained")["items"]
     assert item["note"] == "captured in part by hand"
     assert item["explained_by"]
-    assert attention(operator) == {}
+    assert attention(operator) == ({}, [])
+    for number in range(21):
+        about = f"stripe:ch_{number}:capture"
+        ledger.note(date(2026, 11, 20), replace(FOUND, about=about))
+    number, shown = attention(operator)
+    assert (number, shown[0]["about"]) == ({"stripe": 21}, "stripe:ch_20:capture")
     unknown = client.post(
         f"/v1/money/differences/{UUID(int=1)}/explain",
         headers=operator.headers,
@@ -425,7 +439,10 @@ def test_the_command_lists_and_explains_differences(
     assert f"{made}  2026-11-20  other_amount  stripe:ch_a:capture" in shown
     assert "ours 49.00 EUR  theirs 48.00 EUR  txn_1" in shown
     told = "1 differences of money at stripe: playalter money differences"
-    assert told in command("attention").stdout
+    listed = command("attention").stdout
+    assert told in listed
+    assert f"  {made}  2026-11-20  other_amount  stripe:ch_a:capture" in listed
+    assert "ours 49.00 EUR  theirs 48.00 EUR  txn_1" in listed
     assert command("money", "explain", str(made), "--note", "by hand").returncode == 0
     assert command("money", "differences").stdout == ""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from app.errors import InvalidInput
 from app.platform import Json
 from app.queries import Filters, human_tasks
-from app.queries.money import open_differences
+from app.queries.money import differences, open_differences
 from app.queries.refusing import refusing_platforms
 from app.tariffs.current import gaps
 from chains.commands import bulk
@@ -56,6 +56,7 @@ _ARGUMENTS: dict[str, type[BaseModel]] = {
     "resolve": BulkResolve,
 }
 _NAMES = {"children": "with_children"}
+_MOST_DIFFERENCES = 20
 
 
 @api.get(
@@ -66,19 +67,22 @@ _NAMES = {"children": "with_children"}
 def list_attention(query: PeopleQuery) -> Response:
     """For each workflow: why it needs a person and since when, the steps that cannot continue, and
     the calls of these steps whose outcome is unknown. `platforms` has what holds many workflows at
-    once: platforms that refuse our credential or account.
+    once: platforms that refuse our credential or account. For an admin key, `differences` has the
+    newest differences of the customers' money that are not explained, with both sides.
 
     An admin key lists the workflows of all users, without the requests of others' calls.
     """
     page = human_tasks.attention(
         caller(), is_operator=is_operator(), cursor=query.cursor, limit=query.limit
     )
+    shown = differences("open", limit=_MOST_DIFFERENCES)[0] if is_operator() else []
     return jsonify(
         {
             "items": page.items,
             "next_cursor": page.next_cursor,
             "platforms": refusing_platforms(caller(), is_operator=is_operator()),
             "money_differences": open_differences() if is_operator() else {},
+            "differences": [each | {"day": str(each["day"])} for each in shown],
             "models": [_ending(each) for each in ending()],
             "unpriced": _unpriced() if is_operator() else [],
         }

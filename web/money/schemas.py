@@ -4,7 +4,7 @@ Amounts are integers of minor units. `decimals` says how many minor units a unit
 has (see app/money/currencies.py): 49.00 EUR are the amount 4900 with 2 decimals.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from app.money.facts import KINDS
 from app.queries.money import GROUPS
+from web.schemas.attention import Difference
 from web.schemas.parts import Body, Instant, Query, Reason, TypeName
 
 Kind = Literal[
@@ -158,44 +159,12 @@ class Economics(BaseModel):
     is_complete: bool
 
 
-class Amount(BaseModel):
-    """An amount of minor units of a currency."""
-
-    amount: int
-    currency: str
-    decimals: int
-
-
 class DifferencesQuery(Query):
     """Which page of the differences."""
 
     state: Literal["open", "explained"] = "open"
     before: UUID | None = Field(default=None, description="`next_before` of the previous page.")
     limit: int = Field(default=50, ge=1, le=500)
-
-
-class Difference(BaseModel):
-    """Where the ledger and a platform's statement differ about a fact.
-
-    `ours` is what is booked, `theirs` what the platform states; null where one side has nothing.
-    """
-
-    id: UUID
-    day: date
-    kind: Literal["missing_here", "missing_there", "other_amount", "unreadable", "balance"]
-    about: str = Field(
-        description="The key of the fact; `unreadable`: of the movement; `balance`: the platform's"
-        " balance at the end of the day, in one currency."
-    )
-    platform: str
-    external_id: str | None
-    workflow_id: UUID | None
-    ours: Amount | None
-    theirs: Amount | None
-    found_at: datetime
-    explained_at: datetime | None
-    explained_by: str | None
-    note: str | None
 
 
 class DifferencePage(BaseModel):

@@ -224,6 +224,38 @@ class UnpricedUse(BaseModel):
     noted_at: datetime
 
 
+class Amount(BaseModel):
+    """An amount of minor units of a currency."""
+
+    amount: int
+    currency: str
+    decimals: int
+
+
+class Difference(BaseModel):
+    """Where the ledger and a platform's statement differ about a fact.
+
+    `ours` is what is booked, `theirs` what the platform states; null where one side has nothing.
+    """
+
+    id: UUID
+    day: date
+    kind: Literal["missing_here", "missing_there", "other_amount", "unreadable", "balance"]
+    about: str = Field(
+        description="The key of the fact; `unreadable`: of the movement; `balance`: the platform's"
+        " balance at the end of the day, in one currency."
+    )
+    platform: str
+    external_id: str | None
+    workflow_id: UUID | None
+    ours: Amount | None
+    theirs: Amount | None
+    found_at: datetime
+    explained_at: datetime | None
+    explained_by: str | None
+    note: str | None
+
+
 class AttentionPage(BaseModel):
     """Workflows that need a person, newest first."""
 
@@ -243,4 +275,8 @@ class AttentionPage(BaseModel):
     unpriced: list[UnpricedUse] = Field(
         description="For operators: what costs leave out, because it has no price"
         " (`playalter prices set`). Empty for others."
+    )
+    differences: list[Difference] = Field(
+        description="For operators: the newest of these differences, at most 20, each with both"
+        " sides. `GET /v1/money/differences` lists them all."
     )

@@ -1,5 +1,6 @@
-"""Amounts of the ledger as text for people."""
+"""Amounts of the ledger, and differences of it, as text for people."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,18 @@ def amount(minor: int, of: Json) -> str:
     '1,234.56 EUR'
     """
     return f"{Decimal(minor).scaleb(-of['decimals']):,} {of['currency']}"
+
+
+def difference(found: Json) -> Iterator[str]:
+    """Where the ledger and a platform's statement differ, with both sides, in two lines."""
+    yield f"{found['id']}  {found['day']}  {found['kind']}  {found['about']}"
+    sides = (f"{side} {_side(found[side])}" for side in ("ours", "theirs"))
+    more = (found["external_id"], found["workflow_id"], found["note"])
+    yield "    " + "  ".join(filter(None, [*sides, *more]))
+
+
+def _side(found: Json | None) -> str:
+    return "nothing" if found is None else amount(found["amount"], found)
 
 
 def parts(money: Json) -> str:

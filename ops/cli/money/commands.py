@@ -9,7 +9,7 @@ import click
 
 from ops.cli.exits import UNREACHABLE, leave
 from ops.cli.local.settings import configured, stores
-from ops.cli.money.amounts import amount, parts
+from ops.cli.money.amounts import amount, difference, parts
 from ops.cli.money.export import FORMATS
 from ops.cli.remote.control import given, json_option
 from ops.cli.remote.workflows import print_json, server
@@ -147,21 +147,19 @@ def differences(is_json: bool, **filters: Any) -> None:
         print_json(page)
         return
     for item in page["items"]:
-        click.echo(f"{item['id']}  {item['day']}  {item['kind']}  {item['about']}")
-        sides = (f"{side} {_side(item[side])}" for side in ("ours", "theirs"))
-        more = (item["external_id"], item["workflow_id"], item["note"])
-        click.echo("    " + "  ".join(filter(None, [*sides, *more])))
+        for line in difference(item):
+            click.echo(line)
     if page["next_before"]:
         click.echo(f"more: --before {page['next_before']}")
 
 
 @money.command()
-@click.argument("difference", type=click.UUID)
+@click.argument("difference_id", metavar="DIFFERENCE", type=click.UUID)
 @click.option("--note", required=True, help="Why the two sides differ; this is recorded.")
-def explain(difference: UUID, note: str) -> None:
+def explain(difference_id: UUID, note: str) -> None:
     """Close a difference with an explanation (needs an admin key)."""
     with server() as api:
-        done = api.ask("POST", f"money/differences/{difference}/explain", json={"note": note})
+        done = api.ask("POST", f"money/differences/{difference_id}/explain", json={"note": note})
     click.echo(f"{done['id']} explained")
 
 
@@ -208,10 +206,6 @@ def economy(item: Json) -> Iterator[str]:
     yield f"{name}  {item['workflows']} workflows, cost {dollars(item['cost_micro_usd']) or '$0'}"
     for each in item["money"]:
         yield f"    earned {amount(each['net'], each)}  ({parts(each) or 'nothing'})"
-
-
-def _side(found: Json | None) -> str:
-    return "nothing" if found is None else amount(found["amount"], found)
 
 
 def _entries(api: "Api", chosen: Json) -> Iterator[Json]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import click
 
+from ops.cli.money.amounts import difference
 from ops.cli.remote.control import given, json_option, say, workflow_argument
 from ops.cli.remote.workflows import print_json, read_json, say_more, server, time_of
 
@@ -185,12 +186,12 @@ def attention(cursor: str | None, limit: int, is_json: bool) -> None:
             click.echo(f"  {step['key']}  {step['status']}  {step['reason']}  {error}".rstrip())
             for call in step["open_calls"]:
                 click.echo(f"    {call['operation']} sent {call['first_sent_at']} as {call['key']}")
-    _say_rest(page)
+    _say_what_concerns_many(page)
     say_more(page)
 
 
-def _say_rest(page: Any) -> None:
-    """What concerns more than one workflow."""
+def _say_what_concerns_many(page: dict[str, Any]) -> None:
+    """What holds many workflows at once, and where the money of customers differs."""
     for each in page["platforms"]:
         number = each["workflows"]
         held = f"{number} workflow{'s' if number > 1 else ''} held by {each['platform']}"
@@ -207,6 +208,9 @@ def _say_rest(page: Any) -> None:
         click.echo(f"no price, so not counted: {what}; playalter prices set {what} USD")
     for platform, number in page["money_differences"].items():
         click.echo(f"{number} differences of money at {platform}: playalter money differences")
+    for each in page["differences"]:
+        for line in difference(each):
+            click.echo(f"  {line}")
 
 
 @click.command()
