@@ -175,12 +175,47 @@ def test_what_workflows_earn_stands_beside_what_they_cost(
     assert not few["is_complete"]
 
 
+def test_the_margin_is_what_was_earned_in_usd_less_the_cost(
+    client: FlaskClient, caller: Caller, playalter: Run, start: Callable[..., UUID]
+) -> None:
+    dollars, exchanged, euros = start(), start(), start()
+    pay(dollars, "a", 1000, "USD")
+    pay(euros, "b", 1000)
+    # 40.00 EUR and 500 JPY were captured; the bank keeps USD.
+    for name, money, settled in (("c", Money(4000, "EUR"), 4321), ("d", Money(500, "JPY"), 340)):
+        mark, capture = f"{exchanged}/take", f"stripe:ch_{name}:capture"
+        lines = STRIPE.settled(Money(settled, "USD"), of=money)
+        ledger.book(
+            STRIPE.fact("capture", f"ch_{name}", STRIPE.captured(money), reference=mark),
+            STRIPE.fact("exchange", f"txn_{name}", lines, of_key=capture),
+            source="reconciliation",
+        )
+    refund(exchanged, "c", 1000)
+    change("UPDATE workflows SET spent = 120000")
+    change("UPDATE workflows SET spent = 20000000 WHERE id = :id", id=dollars)
+    found = get(client, caller, "economics?by=workflow")
+    Economics.model_validate(found)
+    margins = {item["key"]: item["margin_micro_usd"] for item in found["items"]}
+    assert margins == {
+        str(dollars): 9_700_000 - 20_000_000,
+        str(exchanged): 32_407_500 + 3_400_000 - 120_000,
+        str(euros): None,
+    }
+    why = {item["margin_unknown"] for item in found["items"]}
+    assert why == {None, "no exchange of EUR with USD is booked for this money"}
+    told = playalter("money", "economics", "--by", "workflow").stdout
+    assert "margin -$10.3000" in told
+    assert "margin not known: no exchange of EUR with USD" in told
+    assert "  margin $35.6875" in playalter("money", "statement", str(exchanged)).stdout
+
+
 def test_a_workflow_without_money_only_costs(
     client: FlaskClient, caller: Caller, start: Callable[..., UUID]
 ) -> None:
     change("UPDATE workflows SET spent = 5 WHERE id = :id", id=start())
     (item,) = get(client, caller, "economics?by=version")["items"]
     assert (item["key"], item["cost_micro_usd"], item["money"]) == ("only_rows 1", 5, [])
+    assert item["margin_micro_usd"] == -5
 
 
 def test_a_model_costs_what_it_has_cost_and_earns_with_the_workflows_that_use_it(
@@ -250,6 +285,7 @@ def test_the_statement_of_a_workflow_says_why_it_earned_and_cost_what_it_did(
         "What it cost at the platforms",
         "    nothing",
         "  cost $0",
+        "  margin $0.0000",
     ]
     pay(workflow, "a", 123456)
     refund(workflow, "a", 456)
@@ -261,7 +297,7 @@ def test_the_statement_of_a_workflow_says_why_it_earned_and_cost_what_it_did(
     assert ["refund", "4.56", "EUR", "stripe:settling", "->", "refunds"] in moved
     assert len(moved) == 4
     assert "  earned 1,229.70 EUR  (revenue 1,234.56 EUR, refunds 4.56 EUR, fees 0.30 EUR)" in told
-    assert [line.split() for line in told[-3:]] == [
+    assert [line.split() for line in told[-4:-1]] == [
         ["one", "control.noop", "$0.0050"],
         ["its", "children", "$0.0020"],
         ["cost", "$0.0070"],

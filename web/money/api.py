@@ -63,8 +63,8 @@ def list_entries(query: EntriesQuery) -> Response:
     responses={200: Economics, **problems()},
 )
 def get_economics(query: EconomicsQuery) -> Response:
-    """Customers' money by currency beside the cost at the platforms in micro-USD. An admin key
-    counts the workflows of all users."""
+    """Customers' money by currency beside the cost at the platforms in micro-USD, and the margin
+    where it is known. An admin key counts the workflows of all users."""
     items, is_complete = money.economics(
         caller(), _filters(query), by=query.by, is_operator=is_operator(), limit=query.limit
     )

@@ -135,19 +135,27 @@ class Earned(BaseModel):
     disputes: int
     fees: int
     net: int
+    net_micro_usd: int | None = Field(
+        description="`net` in micro-USD, at the average rate at which the payment platform has"
+        " exchanged this money with USD; null if no exchange with USD is booked for it."
+    )
 
 
 class Economy(BaseModel):
     """What the workflows of a group have earned of customers, and cost at the platforms.
 
-    `key` is null for money that belongs to no workflow. `owner` is the user's address, if grouped
-    by user.
+    `margin_micro_usd` is what was earned less the cost; null if a part of the money cannot be taken
+    in USD, and then `margin_unknown` says why. No rate is used but those of the payment platform's
+    own exchanges. `key` is null for money that belongs to no workflow. `owner` is the user's
+    address, if grouped by user.
     """
 
     key: str | None
     owner: str | None
     workflows: int
     cost_micro_usd: int
+    margin_micro_usd: int | None
+    margin_unknown: str | None
     money: list[Earned] = Field(description="One item a currency; they are never added together.")
 
 

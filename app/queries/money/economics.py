@@ -1,9 +1,11 @@
 """Unit economics: what workflows earn of customers, and what they cost at the platforms.
 
 Customers' money is in its own currencies, and the cost of platforms in micro-USD. They are shown
-side by side: neither is exchanged, and currencies are never added together.
+side by side. The margin, which needs both in one currency, is that of USD and of what the payment
+platform itself has exchanged with USD: no rate of ours is used.
 """
 
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +35,10 @@ def economics(
     is the id or the name by which it is grouped; None for what belongs to no workflow. A group of a
     user has the user's address as `owner`. The cost of an archived workflow contains that of its
     children.
+
+    `margin_micro_usd` is the net in all currencies less the cost; None if that is not known, and
+    then `margin_unknown` says why. The net of another currency than USD is taken at the average
+    rate of the exchanges with USD of the group's own money.
 
     By `model`, the cost is what the model has cost, and the money is that of the workflows that
     have used it; so the money of a workflow that has used two models is shown for both. Archived
@@ -65,7 +71,7 @@ def economics(
         )
         if row["currency"] is not None:
             group["money"].append(_money(row))
-    items = list(groups.values())
+    items = [each | _margin(each, by) for each in groups.values()]
     return items[:limit], len(items) <= limit
 
 
@@ -87,6 +93,7 @@ def _owners(connection: Any, rows: Any) -> dict[str, str]:
     return {row.id: row.email for row in found}
 
 
+_MICRO_USD_OF_A_CENT = 10_000
 _PARTS = ("revenue", "refunds", "refunds_failed", "disputed", "disputes", "fees")
 
 
@@ -95,7 +102,36 @@ def _money(row: Any) -> Json:
     gone = ("refunds", "disputed", "disputes", "fees")
     net = parts["revenue"] - sum(parts[name] for name in gone)
     currency = row["currency"]
-    return {"currency": currency, "decimals": decimals_of(currency), **parts, "net": net}
+    return {
+        "currency": currency,
+        "decimals": decimals_of(currency),
+        **parts,
+        "net": net,
+        "net_micro_usd": _in_micro_usd(net, row),
+    }
+
+
+def _in_micro_usd(net: int, row: Any) -> int | None:
+    """An amount in micro-USD, at the rate of the exchanges that the ledger knows."""
+    if row["currency"] == "USD" or not net:
+        return net * _MICRO_USD_OF_A_CENT
+    if row["exchanged"] is None:
+        return None
+    rate = Fraction(int(row["in_usd"]), int(row["exchanged"]))
+    return round(net * rate * _MICRO_USD_OF_A_CENT)
+
+
+def _margin(group: Json, by: str) -> Json:
+    unknown = [each["currency"] for each in group["money"] if each["net_micro_usd"] is None]
+    why = None
+    if by == "model":
+        why = "the money is that of whole workflows, and the cost that of the model alone"
+    elif unknown:
+        why = f"no exchange of {', '.join(unknown)} with USD is booked for this money"
+    if why is not None:
+        return {"margin_micro_usd": None, "margin_unknown": why}
+    earned = sum(each["net_micro_usd"] for each in group["money"])
+    return {"margin_micro_usd": earned - group["cost_micro_usd"], "margin_unknown": None}
 
 
 _KNOWN = """
@@ -133,6 +169,14 @@ WITH money AS (
                                           'dispute_fees')
                         OR l.account IN (e.platform || '\\:fees', e.platform || '\\:disputed'))
    GROUP BY 1, 2),
+exchanges AS (
+  SELECT {entry_group} AS key, c.currency, sum(abs(c.amount)) AS exchanged,
+         sum(abs(d.amount)) AS in_usd
+    FROM ledger_entries AS e JOIN ledger_lines AS c ON c.entry_id = e.id
+    JOIN ledger_lines AS d ON d.entry_id = e.id {used}
+   WHERE {entries} AND e.kind = 'exchange' AND c.account = 'exchange' AND d.account = 'exchange'
+     AND c.currency <> 'USD' AND d.currency = 'USD'
+   GROUP BY 1, 2),
 known AS ({known}),
 costs AS (
   SELECT {workflow_group} AS key, count(DISTINCT w.workflow_id) AS workflows, sum(w.spent) AS cost
@@ -142,7 +186,9 @@ groups AS (
          coalesce(c.cost, 0) AS cost
     FROM costs AS c FULL JOIN (SELECT DISTINCT key FROM money) AS m ON c.key = m.key
    ORDER BY 3 DESC, 1 LIMIT :limit)
-SELECT g.*, m.currency, m.revenue, m.refunds, m.refunds_failed, m.disputed, m.disputes, m.fees
+SELECT g.*, m.currency, m.revenue, m.refunds, m.refunds_failed, m.disputed, m.disputes, m.fees,
+       x.exchanged, x.in_usd
   FROM groups AS g LEFT JOIN money AS m ON m.key IS NOT DISTINCT FROM g.key
+  LEFT JOIN exchanges AS x ON x.key IS NOT DISTINCT FROM g.key AND x.currency = m.currency
  ORDER BY g.cost DESC, g.key, m.currency
 """

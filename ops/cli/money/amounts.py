@@ -16,6 +16,18 @@ def amount(minor: int, of: Json) -> str:
     return f"{Decimal(minor).scaleb(-of['decimals']):,} {of['currency']}"
 
 
+def margin(economy: Json) -> str:
+    """What was earned less the cost, or why that is not known.
+
+    >>> margin({"margin_micro_usd": -1_500_000, "margin_unknown": None})
+    'margin -$1.5000'
+    """
+    known = economy["margin_micro_usd"]
+    if known is None:
+        return f"margin not known: {economy['margin_unknown']}"
+    return f"margin {'-' if known < 0 else ''}${abs(known) / 1_000_000:,.4f}"
+
+
 def difference(found: Json) -> Iterator[str]:
     """Where the ledger and a platform's statement differ, with both sides, in two lines."""
     yield f"{found['id']}  {found['day']}  {found['kind']}  {found['about']}"

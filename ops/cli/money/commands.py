@@ -9,7 +9,7 @@ import click
 
 from ops.cli.exits import UNREACHABLE, leave
 from ops.cli.local.settings import configured, stores
-from ops.cli.money.amounts import amount, difference, parts
+from ops.cli.money.amounts import amount, difference, margin, parts
 from ops.cli.money.export import FORMATS
 from ops.cli.remote.control import given, json_option
 from ops.cli.remote.workflows import print_json, server
@@ -83,8 +83,7 @@ def statement_of(workflow_id: UUID) -> None:
         workflow = api.ask("GET", f"workflows/{workflow_id}")
         booked = list(_entries(api, chosen))
         found = api.ask("GET", "money/economics", params=chosen | {"by": "workflow"})
-    earned = [each for item in found["items"] for each in item["money"]]
-    for line in statement(workflow, booked, earned):
+    for line in statement(workflow, booked, found["items"]):
         click.echo(line)
 
 
@@ -206,6 +205,7 @@ def economy(item: Json) -> Iterator[str]:
     yield f"{name}  {item['workflows']} workflows, cost {dollars(item['cost_micro_usd']) or '$0'}"
     for each in item["money"]:
         yield f"    earned {amount(each['net'], each)}  ({parts(each) or 'nothing'})"
+    yield f"    {margin(item)}"
 
 
 def _entries(api: "Api", chosen: Json) -> Iterator[Json]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ops.cli.money.amounts import amount, parts
+from ops.cli.money.amounts import amount, margin, parts
 from ops.cli.remote.show import dollars
 
 Json = dict[str, Any]
@@ -13,7 +13,7 @@ def statement(workflow: Json, entries: Iterable[Json], economy: Iterable[Json]) 
     """The movements of a workflow's money in the order in which they happened, and its steps' cost.
 
     `workflow`, `entries` and `economy` are as the API shows them: GET /v1/workflows/ID, the items
-    of GET /v1/money/entries, and the money of its item of GET /v1/money/economics.
+    of GET /v1/money/entries, and those of GET /v1/money/economics by workflow.
     """
     yield f"{workflow['type']}  {workflow['id']}  {workflow['status']}"
     yield "What its customers paid"
@@ -23,8 +23,10 @@ def statement(workflow: Json, entries: Iterable[Json], economy: Iterable[Json]) 
         for move in ([entry["stage"]] if entry["stage"] else _moves(entry["lines"]))
     ]
     yield from _table(moved) if moved else ("    nothing is booked",)
-    for each in economy:
-        yield from _earned(each)
+    groups = list(economy)
+    for each in groups:
+        for money in each["money"]:
+            yield from _earned(money)
     yield "What it cost at the platforms"
     steps = [step for step in workflow["steps"] if step["cost_micro_usd"]]
     costs = [(step["key"], step["action"], dollars(step["cost_micro_usd"])) for step in steps]
@@ -33,6 +35,8 @@ def statement(workflow: Json, entries: Iterable[Json], economy: Iterable[Json]) 
         costs.append(("its children", "", dollars(rest)))
     yield from _table(costs) if costs else ("    nothing",)
     yield f"  cost {dollars(workflow['cost_micro_usd']) or '$0'}"
+    for each in groups:
+        yield f"  {margin(each)}"
 
 
 def _moves(lines: Iterable[Json]) -> Iterator[str]:
