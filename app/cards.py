@@ -1,4 +1,4 @@
-"""Finds card numbers in texts, so that none is stored or logged. Pure.
+"""Finds card numbers in texts and JSON values, so that none is stored or logged. Pure.
 
 A number counts as a card's if it has 13 to 19 digits, with at most a blank or a hyphen between two
 of them, begins as a card network's numbers do, and has the right check digit (ISO/IEC 7812-1). Of
@@ -17,6 +17,9 @@ _DIGITS = re.compile(r"\d(?:[ -]?\d){12}")
 _RUN = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,}(?![\w-])(?!\.\d)")
 _GROUP = re.compile(r"\d+")
 _MOST = 19
+_LEAST_NUMBER = 2 * 10 ** (_LEAST - 1)
+"""No network's numbers begin with 0 or 1, so that no time in milliseconds is looked at."""
+_NAMES_OF_NUMBERS = frozenset(("number", "no", "num", "value"))
 _MOST_TRIED = 2_000
 """In a longer list of numbers, only so many are looked at: that must not hold up who sends it."""
 _GROUPED = re.compile(
@@ -118,8 +121,85 @@ def masked(text: str) -> str:
     >>> masked("4242424242424242 was declined")
     '[card number ending in 4242] was declined'
     """
-    if not (found := list(suspects(text))):
-        return text
+    return _without(text, list(suspects(text)))
+
+
+def may_hold(value: Any) -> bool:
+    """Whether a JSON value may hold what looks like a card number, by its digits alone. It is false
+    for most values, and costs less than to look for card numbers.
+
+    >>> may_hold({"id": "pi_3Pabc", "amount": 1999}), may_hold(["n", {"a": "4242 4242 4242 4242"}])
+    (False, True)
+    """
+    left = [value]
+    while left:
+        each = left.pop()
+        kind = type(each)  # isinstance() takes half as long again
+        if kind is str:
+            if len(each) >= _LEAST and _DIGITS.search(each):
+                return True
+        elif kind is dict:
+            left += each
+            left += each.values()
+        elif kind is list:
+            left += each
+        elif kind is int or kind is float:
+            if each >= _LEAST_NUMBER:
+                return True
+        elif each is not None and kind is not bool:
+            return True  # a kind of text, object or list that is not looked into here
+    return False
+
+
+def without_certain(value: Any, found: list[Suspect], name: str = "") -> Any:
+    """Copy a JSON value, with MASK in place of each card number that is certain, also in the names
+    of objects. All that looks like a card number, masked or not, is added to `found`.
+
+    `name` is that of the field with the value. A number becomes a text where it is masked.
+
+    >>> without_certain({"pan": 4242424242424242, "id": "4242424242424242"}, [])
+    {'pan': '[card number ending in 4242]', 'id': '4242424242424242'}
+    """
+    if isinstance(value, dict):
+        return {
+            without_certain(key, found): without_certain(item, found, name_within(name, key))
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_certain(item, found, name) for item in value]
+    text = written(value)
+    if text is None:
+        return value
+    here = list(suspects(text, name))
+    found += here
+    certain = [each for each in here if each.is_certain]
+    return _without(text, certain) if certain else value
+
+
+def written(value: Any) -> str | None:
+    """How a text or a whole number is written, in which a card number may stand; else None.
+
+    >>> written(4242424242424242.0), written(0.5), written(True)
+    ('4242424242424242', None, None)
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return str(int(value)) if isinstance(value, int) or value.is_integer() else None
+
+
+def name_within(outer: str, name: str) -> str:
+    """The name of a field for `suspects`, if the object with the field is called `outer`.
+
+    >>> name_within("card", "number"), name_within("card", "id")
+    ('card number', 'id')
+    """
+    return f"{outer} {name}" if name.lower() in _NAMES_OF_NUMBERS else name
+
+
+def _without(text: str, found: list[Suspect]) -> str:
+    """The text with MASK in place of what was found in it."""
     parts, at = [], 0
     for each in found:
         parts += [text[at : each.start], MASK.format(each.last4)]
@@ -128,14 +208,19 @@ def masked(text: str) -> str:
 
 
 def masked_values(value: Any, depth: int = 4) -> Any:
-    """The value with the texts in it masked, in lists and objects of so many levels."""
-    if isinstance(value, str):
-        return masked(value)
+    """The value with the texts and numbers in it masked, in lists and objects of so many levels.
+    What is deeper becomes a text, if it holds what looks like a card number."""
     if depth and isinstance(value, dict):
-        return {name: masked_values(each, depth - 1) for name, each in value.items()}
+        return {
+            masked_values(name, 0): masked_values(each, depth - 1) for name, each in value.items()
+        }
     if depth and isinstance(value, list | tuple):
         return type(value)(masked_values(each, depth - 1) for each in value)
-    return value
+    text = str(value) if isinstance(value, dict | list | tuple) else written(value)
+    if text is None:
+        return value
+    hidden = masked(text)
+    return value if hidden == text else hidden
 
 
 def _apart(name: str) -> str:

@@ -38,6 +38,11 @@ CARD_NUMBERS = Counter(
     "Texts that hold what looks like the number of a payment card.",
     ["place"],
 )
+CARD_NUMBERS_MASKED = Counter(
+    "playalter_card_numbers_masked",
+    "Values of platforms in which the number of a payment card was masked before they were stored.",
+    ["place"],
+)
 HOOKS = Counter("playalter_webhooks", "Webhooks received.", ["platform", "outcome"])
 EVENTS_IN = Counter("playalter_events_in", "Events received.", ["outcome"])
 TRIGGERED = Counter("playalter_triggered", "Events that a trigger took.", ["outcome"])
@@ -86,6 +91,11 @@ def _of_step(action: str, outcome: str) -> tuple[Counter, Histogram]:
 def card_number_suspected(place: str) -> None:
     """Count a text that holds what looks like the number of a payment card."""
     CARD_NUMBERS.labels(place).inc()
+
+
+def card_number_masked(place: str) -> None:
+    """Count a value in which the number of a payment card was masked."""
+    CARD_NUMBERS_MASKED.labels(place).inc()
 
 
 def step_ended(action: str, outcome: str, seconds: float) -> None:

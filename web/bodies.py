@@ -201,11 +201,12 @@ def _faults(document: Any, max_depth: int) -> Iterator[InvalidInput]:
 
 def _is_card_number(place: tuple[str | int, ...], value: Any) -> bool:
     """Whether a value holds a card number. What only looks like one is accepted, and counted."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    text = cards.written(value)
+    if text is None:
         return False
-    name = next((each for each in reversed(place) if isinstance(each, str)), "")
+    outer, name = ["", "", *(each for each in place if isinstance(each, str))][-2:]
     is_suspected = False
-    for found in cards.suspects(str(value), name):
+    for found in cards.suspects(text, cards.name_within(outer, name)):
         if found.is_certain:
             return True
         is_suspected = True

@@ -21,6 +21,7 @@ from celery.exceptions import TaskRevokedError
 
 from app import db
 from app.broker.links import task_id, workflows_of
+from app.cards import masked
 from app.payload import text_of
 
 log = structlog.get_logger()
@@ -112,7 +113,7 @@ class StepsBackend(BaseBackend):
 
 def _store(task_id: str, name: str, state: str, result: Any) -> None:
     is_error = isinstance(result, BaseException)
-    error = f"{type(result).__name__}: {result}"[:_LONGEST_ERROR] if is_error else None
+    error = masked(f"{type(result).__name__}: {result}")[:_LONGEST_ERROR] if is_error else None
     try:
         # Not a pooled connection: Celery also calls this in the process that forks the pool.
         with contextlib.closing(db.connect()) as connection, connection.cursor() as cursor:

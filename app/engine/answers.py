@@ -32,13 +32,23 @@ lookup protects is never held: if its answer is lost, only a person can tell wha
 import json
 from dataclasses import replace
 
+from app.card_numbers import without_card_numbers
 from app.errors import Permanent
 from app.files.artifacts import Artifacts
-from app.payload import TOO_LARGE, dumps, text_of
+from app.payload import TOO_LARGE, clean, dumps, text_of
 from app.platform import Action, Effect, Intent, Json
 from app.protocol import intents
 from app.protocol.claims import Claim, Fenced
 from app.protocol.intents import Answer
+
+
+def storable(action: Action, response: Json) -> Json:
+    """The response without what PostgreSQL does not take, and without numbers of payment cards.
+
+    The action goes on with this one, so that it gets the same when it is replayed.
+    """
+    cleaned: Json = clean(response)
+    return without_card_numbers(cleaned, f"answer of {action.platform}")
 
 
 def held(action: Action, intent: Intent, response: Json) -> Answer | None:

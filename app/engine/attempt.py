@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app import db, telemetry
+from app.card_numbers import without_card_numbers
 from app.engine import answers, refusals
 from app.engine.call import Call
 from app.engine.lookups import look_up
@@ -82,7 +83,7 @@ def _output(call: Call, prepared: Prepared) -> Any:
         # A person has spoken, so nothing is called. What an earlier attempt has cost is spent.
         call.write_off_lost()
         return prepared.output
-    return clean(_run(call, prepared))
+    return without_card_numbers(clean(_run(call, prepared)), f"output of {call.action.platform}")
 
 
 def _settled(call: Call, err: Exception) -> Exception:

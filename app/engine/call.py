@@ -17,7 +17,6 @@ from app.errors import NotConfigured, NotServed, Permanent, Retryable, Suspend, 
 from app.files.artifacts import Artifacts
 from app.keys import reference, signal_id, step_of, undone_by, workflow_of
 from app.money.facts import Fact
-from app.payload import clean
 from app.platform import Action, Intent, Json
 from app.protocol import budgets, intents, objects
 from app.protocol.claims import Claim, Fenced
@@ -383,7 +382,7 @@ class Call:
         is_last: bool,
     ) -> Json:
         try:
-            response: Json = clean(perform(intent.request, intent.key))
+            response = answers.storable(self.action, perform(intent.request, intent.key))
         except (Retryable, NotServed, Permanent, NotConfigured):
             # If the intent was open, an earlier attempt may have made the effect. That this attempt
             # was refused proves nothing about the earlier one.

@@ -84,7 +84,7 @@ def _settle(call: Call, intent: Intent) -> str | None:
         # The call may still be on its way: its own deadline has not passed.
         answer = CannotTell(is_over - age, "the call's deadline has not passed")
     if isinstance(answer, Found):
-        _resolve(call, intent, "accepted", answer.response)
+        _resolve(call, intent, "accepted", answers.storable(action, answer.response))
         return "accepted"
     if isinstance(answer, Never):
         _resolve(call, intent, "never", None)

@@ -7,6 +7,8 @@ from typing import Any
 import structlog
 
 from app import db
+from app.card_numbers import without_card_numbers
+from app.cards import masked
 from app.db import UNABLE
 from app.engine.call import Call
 from app.engine.lookups import Doubt, LeftToUndo, pause_after
@@ -92,6 +94,7 @@ def finish_of(prepared: Prepared, status: str, output: Any) -> Finish:
     """What the end of a step records. Raises Permanent if a payload is too large."""
     make = prepared.workflow_output
     ends = None if make is None else make(output, status, prepared.error)
+    ends = without_card_numbers(ends, "output of a workflow")
     # A payload that is too large must be found here, where it can fail the step. Later, while the
     # outcome is recorded, it would be a fault of the engine.
     for payload in (output, prepared.turn):
@@ -133,6 +136,7 @@ def ended(err: Exception, call: Call, prepared: Prepared | None, attempt: Attemp
     else:
         log.error("step.unexpected", action=call.action.name, exc_info=err)
         _unexpected(result, err, call)
+    result.error = without_card_numbers(result.error, f"error of {call.action.platform}")
     return result
 
 
@@ -211,7 +215,7 @@ def _by_store(result: Result, err: Exception, call: Call) -> None:
 
 
 def _unexpected(result: Result, err: Exception, call: Call) -> None:
-    result.error = {"code": "unexpected", "message": f"{type(err).__name__}: {err}"[:1000]}
+    result.error = {"code": "unexpected", "message": masked(f"{type(err).__name__}: {err}")[:1000]}
     _by_intents(result, call)
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from app import db
+from app import cards, db
 from app.keys import undo_of, workflow_of
 from app.payload import clean, dumps
 from app.platform import ASK, Delivery, FailedUndo, Json, Trace
@@ -43,7 +43,7 @@ def keep_delivery(platform: str, delivery: Delivery, traced: list[str]) -> bool:
 def _effect(trace: Trace | None) -> str | None:
     if trace is None or not 0 < len(trace.effect_id) <= LONGEST_ID:
         return None
-    return trace.effect_id if clean(trace.effect_id) == trace.effect_id else None
+    return trace.effect_id if _is_kept(trace.effect_id) else None
 
 
 def fail_undo(platform: str, failed: FailedUndo, actions: list[str]) -> str:
@@ -96,7 +96,7 @@ def fail_effect(platform: str, failed: FailedUndo, actions: list[str]) -> str:
 
 def _place(reference: str | None) -> tuple[UUID | None, str | None]:
     """The workflow's id and the step's key from a reference `<workflow>/<step>`."""
-    if reference is None or clean(reference) != reference:
+    if reference is None or not _is_kept(reference):
         return None, None
     workflow = workflow_of(reference)
     return (None, None) if workflow is None else (workflow, reference.partition("/")[2])
@@ -104,9 +104,14 @@ def _place(reference: str | None) -> tuple[UUID | None, str | None]:
 
 def _addresses(trace: Trace | None) -> list[str]:
     given = () if trace is None else trace.addresses
-    return [each for each in given if len(each) <= LONGEST_ADDRESS and clean(each) == each][
+    return [each for each in given if len(each) <= LONGEST_ADDRESS and _is_kept(each)][
         :MOST_ADDRESSES
     ]
+
+
+def _is_kept(name: str) -> bool:
+    """Whether a name that a platform gives can be stored as it is."""
+    return clean(name) == name and not cards.is_certain(name)
 
 
 def decisions(workflow_id: UUID, step_key: str, generation: int, own: str) -> list[Json]:

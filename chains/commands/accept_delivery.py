@@ -1,14 +1,16 @@
 """Accepts a verified webhook: stores it, wakes the step that waits for it, and books its facts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import structlog
 from psycopg2 import DataError
 
 import tasks
-from app import db, ledger
+from app import cards, db, ledger
 from app.archive.restoring import restore
+from app.card_numbers import without_card_numbers
 from app.errors import SignatureInvalid, Unavailable
 from app.keys import workflow_of
 from app.money.facts import UNREADABLE, Fact
@@ -31,6 +33,7 @@ def accept_delivery(platform: str, delivery: Delivery) -> bool:
     it again, and SignatureInvalid if its ids cannot be those of the platform.
     """
     _require_names(delivery)
+    delivery = _without_card_numbers(platform, delivery)
     is_new = keep_delivery(platform, delivery, _traced(platform))
     if delivery.external_id is not None:
         waking.wake(platform, delivery.external_id)
@@ -52,6 +55,17 @@ def _require_names(delivery: Delivery) -> None:
     for name, value in names.items():
         if len(value.encode(errors="replace")) > LONGEST_NAME:
             raise SignatureInvalid(f"the {name} of the webhook has over {LONGEST_NAME} bytes")
+        if cards.is_certain(value):
+            raise SignatureInvalid(f"the {name} of the webhook holds the number of a payment card")
+
+
+def _without_card_numbers(platform: str, delivery: Delivery) -> Delivery:
+    payload = without_card_numbers(delivery.payload, f"webhook of {platform}")
+    failed = delivery.failed_undo
+    if payload is delivery.payload and failed is None:
+        return delivery
+    told = None if failed is None else replace(failed, reason=cards.masked(failed.reason))
+    return replace(delivery, payload=payload, failed_undo=told)
 
 
 def _completed(platform: str, delivery: Delivery) -> Delivery:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from app import cards
 from app.errors import InvalidInput
 from app.payload import text_of
 from app.platform import Json
@@ -85,6 +86,10 @@ def _text(given: Json, name: str, most: int) -> str:
         raise InvalidInput("must be a text", field=f"/{name}")
     if len(value.encode("utf-8", "surrogatepass")) > most:
         raise InvalidInput(f"is longer than {most} bytes", field=f"/{name}")
+    if cards.is_certain(value):
+        raise InvalidInput(
+            "holds the number of a payment card", field=f"/{name}", code="card_number"
+        )
     return value
 
 

@@ -1,12 +1,13 @@
 """Stores events, and then matches them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from app import db
+from app.card_numbers import without_card_numbers
 from app.payload import dumps_or_none, text_of
 from app.telemetry import EVENTS_IN
 from chains.incoming.events import Incoming
@@ -41,6 +42,7 @@ def store(user_id: UUID, events: Sequence[Incoming], *, depth: int = 0) -> list[
     """Commit events, in the order given. The reconciler matches them unless the caller does."""
     if not events:
         return []
+    events = [_without_card_numbers(each) for each in events]
     given = (
         *(user_id, depth),
         [uuid7() for _ in events],
@@ -58,6 +60,12 @@ def store(user_id: UUID, events: Sequence[Incoming], *, depth: int = 0) -> list[
     for row in rows:
         EVENTS_IN.labels("accepted" if row["is_new"] else "duplicate").inc()
     return [Accepted(row["event_id"], row["is_new"]) for row in rows]
+
+
+def _without_card_numbers(event: Incoming) -> Incoming:
+    """The event as it is stored; those of users were searched before (web/bodies.py)."""
+    data, attributes = without_card_numbers([event.data, event.attributes], "event")
+    return replace(event, data=data, attributes=attributes)
 
 
 def _keys(event: Incoming) -> str | None:

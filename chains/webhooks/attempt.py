@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from app import settings
+from app.cards import masked
 from app.errors import Outcome, Permanent
 from app.outbound import http
 from app.outbound.hiding import Hidden
@@ -119,8 +120,8 @@ def _milliseconds(began: float) -> int:
 
 
 def _kept(body: bytes, secrets: tuple[str, ...]) -> str:
-    """The first part of an answer as text, without the secrets of the endpoint."""
+    """The first part of an answer as text, without the secrets of the endpoint and card numbers."""
     text = body[: 4 * _KEPT_CHARACTERS].decode(errors="replace")
     plain = "".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in text)
     bare = tuple(secret.removeprefix(signing.PREFIX) for secret in secrets)
-    return Hidden((*secrets, *bare)).text(plain)[:_KEPT_CHARACTERS]
+    return masked(Hidden((*secrets, *bare)).text(plain))[:_KEPT_CHARACTERS]

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "openai.requests_per_minute": 10000.0,
     "openai.reasoning_tokens": 0.0,
     "openai.service_tier": "default",
+    "openai.written": "",
     "replicate.start_seconds": 0.2,
     "replicate.duration_seconds": 1.5,
     "replicate.hold": False,
@@ -62,6 +63,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "n8n.delay_seconds": 0.3,
     "n8n.answer_bytes": 0.0,
     "http.job_seconds": 1.0,
+    "http.note": "",
 }
 CHOICES = {
     "stripe.event_payload": ("snapshot", "thin"),

@@ -148,6 +148,8 @@ Json = dict[str, Any]
     [
         ("workflows", START | {"input": {"note": CARD}}, {}),
         ("workflows", START | {"input": {CARD: 1}}, {}),
+        ("workflows", START | {"input": {"card": {"number": CARDS[0]}}}, {}),
+        ("workflows", START | {"input": {"pan": float(CARDS[0])}}, {}),
         ("workflows", START | {"type": CARD}, {}),
         ("workflows", START | {CARD: 1}, {}),
         ("workflows", START, {"Idempotency-Key": CARD}),

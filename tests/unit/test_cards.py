@@ -1,5 +1,6 @@
 """Card numbers are found in texts, and other numbers are not taken for them."""
 
+import json
 import random
 import time
 import uuid
@@ -8,8 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cards import MASK, is_certain, masked, masked_values, suspects
+from app.cards import (
+    MASK,
+    Suspect,
+    is_certain,
+    masked,
+    masked_values,
+    may_hold,
+    suspects,
+    without_certain,
+)
+from app.engine.moves import finish_of
+from app.engine.prepared import Prepared
 from app.errors import Permanent
+from app.platform import Json
 
 # Of https://docs.stripe.com/testing.
 NUMBERS = (
@@ -84,6 +97,82 @@ def test_a_long_text_takes_work_in_proportion(piece: str, end: str) -> None:
 def test_values_are_masked_in_lists_and_objects() -> None:
     given = {"a": ["4242424242424242", 3], "b": {"c": ("x",)}}
     assert masked_values(given) == {"a": [MASK.format("4242"), 3], "b": {"c": ("x",)}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        4242424242424242,
+        4242424242424242.0,
+        {"4242424242424242": 1},
+        {"a": [[[[[["4242 4242 4242 4242"]]]]]]},
+        [{"a": {"b": {"c": {"d": {"e": 4242424242424242}}}}}],
+    ],
+)
+def test_no_log_shows_a_number_however_it_is_given(value: object) -> None:
+    assert "4242424242424242" not in json.dumps(masked_values(value)).replace(" ", "")
+    assert MASK.format("4242") in json.dumps(masked_values(value))
+
+
+CERTAIN = MASK.format("4242")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ({"note": "card 4242424242424242"}, {"note": f"card {CERTAIN}"}),
+        ({"note": ["ok", "4242 4242 4242 4242"]}, {"note": ["ok", CERTAIN]}),
+        ({"pan": 4242424242424242}, {"pan": CERTAIN}),
+        ({"pan": 4242424242424242.0}, {"pan": CERTAIN}),
+        ({"card": {"number": "4242424242424242"}}, {"card": {"number": CERTAIN}}),
+        ({"cards": [{"value": "4242424242424242"}]}, {"cards": [{"value": CERTAIN}]}),
+        ({"4242-4242-4242-4242": True}, {CERTAIN: True}),
+    ],
+)
+def test_a_certain_number_is_masked_in_a_value(value: Json, kept: Json) -> None:
+    found: list[Suspect] = []
+    assert without_certain(value, found) == kept
+    assert [each.is_certain for each in found] == [True]
+    assert may_hold(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"id": "4242424242424242"},
+        {"order": {"number": "4242424242424242"}},
+        {"card": {"id": 4242424242424242}},
+        "the order 4242424242424242, and far away from it, at the very end, a card",
+    ],
+)
+def test_an_id_that_looks_like_a_card_number_is_found_and_left(value: object) -> None:
+    found: list[Suspect] = []
+    assert without_certain(value, found) == value
+    assert [each.is_certain for each in found] == [False]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.from_regex(r"[4 -]{0,9}4242[ -]?4242[ -]?4242[ -]?424[0-9][ -]?", fullmatch=True),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(NUMBERS), inner),
+)
+
+
+@given(VALUES)
+def test_the_cheap_look_at_digits_misses_no_number(value: object) -> None:
+    found: list[Suspect] = []
+    without_certain(value, found)
+    assert may_hold(value) or not found
+
+
+def test_a_number_that_an_expression_sets_beside_a_word_is_masked_in_the_output() -> None:
+    prepared = Prepared({}, workflow_output=lambda output, *rest: {"card": output["id"]})
+    finish = finish_of(prepared, "succeeded", {"id": "4242424242424242"})
+    assert finish.workflow_output == {"card": CERTAIN}
 
 
 def test_an_error_repeats_no_card_number() -> None:

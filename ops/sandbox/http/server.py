@@ -56,6 +56,7 @@ class Jobs(Vendor):
                 "id": job_id,
                 "reference": body.get("reference"),
                 "input": body.get("input"),
+                "note": self.box.settings.text("http.note"),
                 "created_at": iso(now),
                 "due": now + self.box.settings.number("http.job_seconds"),
                 "cancelled": False,
@@ -101,6 +102,6 @@ class Jobs(Vendor):
 def _shown(job: Json) -> Json:
     is_done = time.time() >= job["due"]
     state = "cancelled" if job["cancelled"] else "done" if is_done else "running"
-    known = ("id", "reference", "input", "created_at")
+    known = ("id", "reference", "input", "created_at", *(["note"] if job.get("note") else []))
     result = {"words": len(str(job["input"]).split())} if state == "done" else None
     return {**{name: job[name] for name in known}, "state": state, "result": result}

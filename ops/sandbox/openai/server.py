@@ -182,7 +182,7 @@ class OpenAI(Vendor):
         return reply(row.body)
 
     def _text(self, prompt: str, form: Json) -> str:
-        text = caption(self.box.seed, prompt)
+        text = self.box.settings.text("openai.written") or caption(self.box.seed, prompt)
         if form.get("type") == "json_schema":
             schema = (form.get("json_schema") or form).get("schema") or {}
             return json.dumps(filled(schema, text))
