@@ -70,16 +70,22 @@ class Hook:
 
 @dataclass(frozen=True)
 class Effect:
-    """The effect of an action.
+    """An action, by one step of it, and the effect that it has.
 
-    `books` and `undone` are the names under which the sandbox counts the effect and its undoing.
+    `operation` is the sandbox's name of the call that the error classes are tried on: that which
+    makes the effect. It is empty if the action makes no call. `books` and `undone` are the names
+    under which the sandbox counts the effect and its undoing; `books` is empty if the action has no
+    effect at the vendor, for example because it only reads.
     `results` are the results of the first and of the second compensation. `lag` is the sandbox's
     setting that delays the effect in the vendor's list. `held` are the sandbox's settings under
     which the effect does not end by itself. `reads` is the sandbox's name of the call by which a
     poll reads how the effect stands. An effect that is computed makes no call, and can be
     undone without an intent. An effect that is single concerns one object at the vendor, however
     often the step is retried by hand. One that `replaces` undoes that of the earlier generation
-    before it is made.
+    before it is made. A call `is_repeatable` if a second one changes nothing; if
+    `errors_do_nothing`, the vendor says by a 5xx that nothing was done. `dear` are the sandbox's
+    settings under which the step costs the most, and `dearest` is the step with the dearest input.
+    `fails` is the Outcome of an action that never succeeds.
     """
 
     action: str
@@ -96,6 +102,30 @@ class Effect:
     is_computed: bool = False
     is_single: bool = False
     replaces: bool = False
+    is_repeatable: bool = False
+    errors_do_nothing: bool = False
+    dear: Mapping[str, Any] = field(default_factory=dict)
+    dearest: Callable[[Claim], Step] | None = None
+    fails: type[Outcome] | None = None
+
+    @property
+    def platform(self) -> str:
+        """The platform of the action."""
+        return self.action.partition(".")[0]
+
+    @property
+    def lost(self) -> type[Outcome]:
+        """The outcome of a call without an answer."""
+        return Retryable if self.is_repeatable else Unknown
+
+    @property
+    def failed(self) -> type[Outcome]:
+        """The outcome of a call that is answered by a 5xx."""
+        return Retryable if self.errors_do_nothing else self.lost
+
+    def made(self, vendors: Vendors) -> int:
+        """How often the vendor has made the effect since the reset."""
+        return vendors.count(self.books) if self.books else 0
 
     def undoings(self, vendors: Vendors, made: int = 1) -> int:
         """How often the vendor has undone the effect, which was made so often. Some effects are
@@ -108,12 +138,17 @@ class Effect:
         """How often the vendor has made the effect when two generations of a step have run."""
         return 0 if self.is_computed else 1 if self.is_single else 2
 
-    def plan(self, vendors: Vendors, kind: str) -> None:
+    def plan(self, vendors: Vendors, kind: str, **more: Any) -> None:
         """Plan a fault of the kind for the next call that makes the effect."""
-        vendors.fault(self.action.partition(".")[0], self.operation, kind)
+        vendors.fault(self.platform, self.operation, kind, **more)
 
     def begin(self, step: Step) -> str:
-        """Run the step to its end or its first wait, and return the output or the external id."""
+        """Run the step to its end or its first wait, and return the output or the external id; for
+        an action that never succeeds, its message."""
+        if self.fails is not None:
+            with pytest.raises(self.fails) as failed:
+                step.run()
+            return failed.value.message
         if not self.suspends:
             return json.dumps(step.run(), sort_keys=True)
         with pytest.raises(Suspend) as caught:
@@ -126,10 +161,21 @@ class Cases:
     """All that the suite needs to know of one platform."""
 
     platform: str
-    call: Call
+    called: Call | None
+    """None if the actions call no platform."""
     webhook: Hook | None
     """None if the platform sends no webhooks."""
     effects: tuple[Effect, ...]
+    has_limits: bool = True
+    """Whether its client says under which limits a call falls."""
+    has_circuits: bool = True
+    """Whether the platform has an address of its own, whose calls pass circuits."""
+
+    @property
+    def call(self) -> Call:
+        """The call of a platform that is called."""
+        assert self.called is not None
+        return self.called
 
     @property
     def descriptor(self) -> Platform:

@@ -15,7 +15,7 @@ import tasks
 from app import db
 from app.engine.call import Call
 from app.keys import undo_of
-from app.outbound.http import exchange_scope
+from app.outbound.http import HttpCall, exchange_scope
 from app.platform import Action, Found, Intent, Json, LookupAnswer, Undo
 from app.protocol import claims, intents, outcomes
 from app.protocol.claims import Claim
@@ -43,6 +43,8 @@ class Step:
     claim: Claim
     given: Json
     cost: int = field(default=0)
+    calls: list[HttpCall] = field(default_factory=list)
+    """The calls of the last attempt to platforms."""
     seconds: float = ATTEMPT_SECONDS
     """The deadline of an attempt; what moves megabytes needs more on a busy machine."""
 
@@ -54,17 +56,21 @@ class Step:
             output = self.action.run(call, given)
         if self.action.output is not None:
             self.action.output.model_validate_json(json.dumps(output), strict=True)
-        self.cost += call.cost + call.booked
         return output
 
     @contextlib.contextmanager
     def _attempt(self, call: Call) -> Iterator[None]:
         """An attempt that records its answers. Its outcome is recorded by nobody."""
-        with exchange_scope(time.monotonic() + self.seconds, [], before=call.record_held):
+        self.calls = []
+        deadline = time.monotonic() + self.seconds
+        with exchange_scope(deadline, self.calls, before=call.record_held):
             try:
                 yield
             finally:
                 call.record_held()
+                cost = call.cost + call.booked
+                assert cost == 0 or cost <= self.ceiling, f"{cost} is more than was reserved"
+                self.cost += cost
 
     def call(self, external_id: str | None = None) -> Call:
         """The Call that the action receives at an attempt."""
@@ -89,6 +95,21 @@ class Step:
         """Record the lookup's answer as the open intent's response, as the engine does."""
         ordinal = self.open_intent().ordinal
         assert intents.resolve_intent(self.claim, ordinal, "accepted", found.response)
+
+    def settle(self) -> None:
+        """Record that the open call has not happened, as the engine does after a lookup says so;
+        without an open call, do nothing."""
+        for intent in self.intents:
+            if intent.resolution is None:
+                assert intents.resolve_intent(self.claim, intent.ordinal, "never", None)
+
+    @property
+    def ceiling(self) -> int:
+        """The most that an attempt may cost, in micro-USD; 0 if the action is free."""
+        if self.action.ceiling is None:
+            return 0
+        given = self.action.input.model_validate_json(json.dumps(self.given))
+        return self.action.ceiling(given)
 
     def retried(self) -> "Step":
         """The step after it has failed and a person has retried it: a new generation of it."""
@@ -122,9 +143,7 @@ class Step:
         )
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
         with self._attempt(call):
-            output = self.action.compensate(call, told)
-        self.cost += call.cost + call.booked
-        return output
+            return self.action.compensate(call, told)
 
     def take_back(self, effect: str, *, status: str) -> Json:
         """Run the compensation of an orphan effect while the step has the status."""
@@ -132,9 +151,7 @@ class Step:
         told = Undo(KEY, status, self.given, None, effect, self.intents, is_orphan=True)
         call = Call(claim_undo(self.claim.workflow_id, self.action.name), self.action)
         with self._attempt(call):
-            output = self.action.compensate(call, told)
-        self.cost += call.cost + call.booked
-        return output
+            return self.action.compensate(call, told)
 
 
 def claimed_step(user_id: UUID, action: str, given: Json, forked_from: UUID | None = None) -> Step:

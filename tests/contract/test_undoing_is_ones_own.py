@@ -30,7 +30,7 @@ from tasks.agora.client import api as agora
 from tasks.stripe.client import api as stripe
 from tasks.stripe.marks import CAPTURED_BY
 from tests.contract.pictures import small
-from tests.contract.stripe.cases import AUTHORIZE, PAYMENT
+from tests.contract.stripe.steps import AUTHORIZE, PAYMENT
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time

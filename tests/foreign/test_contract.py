@@ -12,7 +12,9 @@ from chains.repair import housekeeping
 from tests.contract.cases import Call, Cases, Claim, Effect, Hook, sign_standard
 from tests.contract.stage import Step
 from tests.contract.suite.calls import *
+from tests.contract.suite.ceilings import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *
@@ -23,6 +25,11 @@ from tests.contract.suite.waits import *
 def prepared(claim: Claim) -> Step:
     """A claimed step that orders a print run."""
     return claim("pressroom.print", {"text": "Premiere tonight", "copies": 3})
+
+
+def dearest(claim: Claim) -> Step:
+    """A claimed step that orders as many copies as it may, of the longest text."""
+    return claim("pressroom.print", {"text": "P" * 500, "copies": 1000})
 
 
 def event(at: datetime) -> Json:
@@ -52,8 +59,11 @@ CASES = Cases(
             is_looked_up=True,
             undone="cancellations",
             results=("cancelled", "already"),
+            dear={"prints_at_once": True},
+            dearest=dearest,
         ),
     ),
+    has_limits=False,
 )
 
 

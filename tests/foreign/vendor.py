@@ -64,7 +64,8 @@ class Pressroom:
         self._faults[operation] = [{"kind": kind, **more}] * count
 
     def change(self, **settings: Any) -> None:
-        """Settings of other vendors mean nothing here."""
+        """Set whether it `prints_at_once`. Settings of other vendors mean nothing here."""
+        self.prints_at_once = settings.get("prints_at_once", self.prints_at_once)
 
     def count(self, effect: str) -> int:
         """How often the effect happened."""
@@ -126,7 +127,8 @@ class Pressroom:
     def _create(self, _order: str, given: Json) -> tuple[int, Json]:
         order = f"ord_{uuid7()}"
         state = "printed" if self.prints_at_once else "printing"
-        self.orders[order] = {**given, "id": order, "state": state, "proof": None}
+        proof = f"{self.url}/proofs/{order}" if self.prints_at_once else None
+        self.orders[order] = {**given, "id": order, "state": state, "proof": proof}
         self.books["orders"] += 1
         return 201, {"id": order, "state": state}
 

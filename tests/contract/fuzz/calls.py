@@ -14,7 +14,7 @@ from tasks.replicate.client import api as replicate
 from tasks.stripe.client import api as stripe
 from tasks.vercel.client import api as vercel
 from tests.contract.replicate.cases import HELLO
-from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.steps import PAYMENT
 from tests.contract.vercel.cases import SITE
 
 Made = dict[str, Any]

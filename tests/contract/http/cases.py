@@ -41,4 +41,6 @@ CASES = Cases(
     Call("jobs.create", lambda: client.change(posting(effect="person"), "key-1"), "", ""),
     None,
     (CREATE,),
+    has_limits=False,
+    has_circuits=False,
 )

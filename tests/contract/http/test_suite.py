@@ -15,6 +15,10 @@ from tests.contract.suite.calls import (  # noqa: F401
     test_nothing_is_sent_when_the_lease_is_nearly_over,
 )
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import (  # noqa: F401
+    test_each_failure_of_its_call_has_its_outcome,
+    test_each_other_failure_of_its_call_has_its_outcome,
+)
 from tests.contract.suite.lookups import (  # noqa: F401
     test_a_lost_reply_is_found_and_the_step_goes_on,
     test_a_retried_step_does_not_take_its_earlier_effect_for_a_lost_one,

@@ -19,6 +19,7 @@ NOTIFY = Effect(
     suspends=True,
     held={"n8n__outcome": "silent"},
     reads="executions.get",
+    is_repeatable=True,
 )
 CASES = Cases(
     "n8n",
@@ -37,4 +38,5 @@ CASES = Cases(
         ("msg_1", "workflow/step", "execution.success"),
     ),
     (NOTIFY,),
+    has_limits=False,
 )

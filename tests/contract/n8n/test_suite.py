@@ -4,6 +4,7 @@
 from tests.contract.n8n.cases import CASES  # noqa: F401
 from tests.contract.suite.calls import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.parameters import *
 from tests.contract.suite.rotation import *

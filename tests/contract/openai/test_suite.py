@@ -3,7 +3,10 @@
 
 from tests.contract.openai.cases import CASES  # noqa: F401
 from tests.contract.suite.calls import *
+from tests.contract.suite.ceilings import *
+from tests.contract.suite.effectless import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.parameters import *
 from tests.contract.suite.rotation import *

@@ -32,6 +32,8 @@ PREDICT = Effect(
     lag="replicate__list_lag_seconds",
     held={"replicate__hold": True},
     reads="predictions.get",
+    # Any picture costs alike: the time that the model runs.
+    dearest=predict,
 )
 CASES = Cases(
     "replicate",

@@ -3,7 +3,9 @@
 
 from tests.contract.replicate.cases import CASES  # noqa: F401
 from tests.contract.suite.calls import *
+from tests.contract.suite.ceilings import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.lags import *
 from tests.contract.suite.lookups import *

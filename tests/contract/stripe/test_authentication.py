@@ -12,7 +12,7 @@ from app.platform import Found, Json
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.stripe.test_books import AMOUNT, balances
 from tests.contract.stripe.test_forks import PAYING
 from tests.contract.vendors import Vendors

@@ -9,7 +9,7 @@ import requests
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.steps import PAYMENT
 from tests.contract.vendors import Vendors
 
 

@@ -20,7 +20,7 @@ from tasks.stripe.events.versions import VERSION
 from tasks.stripe.paying.payments import AuthorizeInput
 from tasks.stripe.settings import StripeSettings
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import AUTHORIZE, authorize, capture
+from tests.contract.stripe.steps import AUTHORIZE, authorize, capture
 from tests.contract.stripe.test_forks import PAYING
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel

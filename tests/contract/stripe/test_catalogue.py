@@ -2,7 +2,7 @@
 
 from tasks.stripe.catalogue.prices import PRICES
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import create_price
+from tests.contract.stripe.steps import create_price
 from tests.contract.vendors import Vendors
 
 

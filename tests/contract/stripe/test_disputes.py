@@ -16,9 +16,9 @@ from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import AUTHORIZE, PAYMENT, authorize, disputed
-from tests.contract.stripe.cases import accept_dispute as accepting
-from tests.contract.stripe.cases import submit_evidence as answering
+from tests.contract.stripe.steps import AUTHORIZE, PAYMENT, authorize, disputed
+from tests.contract.stripe.steps import accept_dispute as accepting
+from tests.contract.stripe.steps import submit_evidence as answering
 from tests.contract.stripe.test_invoices import LINES
 from tests.contract.vendors import Vendors
 

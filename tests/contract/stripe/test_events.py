@@ -19,7 +19,7 @@ from tasks.stripe.client import api
 from tasks.stripe.events.completing import completed
 from tests import invariants
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.steps import PAYMENT
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_books import balances
 from tests.contract.stripe.test_refunds import PART, REFUNDING

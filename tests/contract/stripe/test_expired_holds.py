@@ -9,7 +9,7 @@ from app.platform import Json
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.vendors import Vendors
 
 WEEK = timedelta(days=7)

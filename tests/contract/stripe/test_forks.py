@@ -17,7 +17,7 @@ from app.platform import Json
 from chains.commands.command import caller_of
 from chains.commands.fork import fork
 from tasks.stripe.marks import CAPTURED_BY
-from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive

@@ -14,7 +14,8 @@ from chains.incoming.hooked import Places
 from chains.incoming.verification import HMAC, Scheme
 from tasks.stripe.client import api
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import PAYMENT, sign
+from tests.contract.stripe.cases import sign
+from tests.contract.stripe.steps import PAYMENT
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive

@@ -14,7 +14,7 @@ from app.platform import Found, Json
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import invoice
+from tests.contract.stripe.steps import invoice
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_books import balances, entries
 from tests.contract.vendors import Vendors

@@ -10,7 +10,7 @@ from app.outbound import circuits
 from app.platform import Json
 from app.settings import current
 from tests.contract.seam.vendor import eventually
-from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time

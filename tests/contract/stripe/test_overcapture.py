@@ -10,7 +10,7 @@ from app.platform import Found
 from tasks.stripe import statement
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.stripe.test_books import balances, entries
 from tests.contract.vendors import Vendors
 

@@ -10,7 +10,7 @@ from app.platform import Found, Json, Never
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import PAYMENT, capture
+from tests.contract.stripe.steps import PAYMENT, capture
 from tests.contract.stripe.test_books import balances, entries
 from tests.contract.stripe.test_forks import PAYING
 from tests.contract.vendors import Vendors

@@ -10,7 +10,7 @@ from app.platform import Found, Never
 from app.settings import Settings
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import AUTHORIZE, PAYMENT, authorize, capture
+from tests.contract.stripe.steps import AUTHORIZE, PAYMENT, authorize, capture
 from tests.contract.vendors import Vendors
 
 

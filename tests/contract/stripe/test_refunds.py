@@ -8,7 +8,7 @@ from app.errors import Permanent, Suspend, Unknown
 from app.platform import Found
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import AUTHORIZE, authorize, refund
+from tests.contract.stripe.steps import AUTHORIZE, authorize, refund
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_books import balances, entries
 from tests.contract.stripe.test_forks import PAYING

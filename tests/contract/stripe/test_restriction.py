@@ -10,7 +10,7 @@ from app.queries.refusing import refusing_platforms
 from app.settings import Settings
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import AUTHORIZE, PAYMENT, authorize
+from tests.contract.stripe.steps import AUTHORIZE, PAYMENT, authorize
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time

@@ -6,9 +6,9 @@ from app.errors import Permanent, Retryable, Unknown
 from app.identity import keys
 from tests.contract.cases import Claim
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import pause_subscription as pausing
-from tests.contract.stripe.cases import resume_subscription as resuming
-from tests.contract.stripe.cases import subscribe
+from tests.contract.stripe.steps import pause_subscription as pausing
+from tests.contract.stripe.steps import resume_subscription as resuming
+from tests.contract.stripe.steps import subscribe
 from tests.contract.stripe.test_subscriptions import read
 from tests.contract.vendors import Vendors
 

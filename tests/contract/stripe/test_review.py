@@ -23,7 +23,7 @@ from chains.commands.signal import Signal, give_signal
 from tasks.stripe.client import api
 from tasks.stripe.fraud import seen
 from tasks.stripe.fraud.review import held_until
-from tests.contract.stripe.cases import AUTHORIZE
+from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel, kernel_of_ada
 from tests.integration.driving import drive, pass_time, statuses

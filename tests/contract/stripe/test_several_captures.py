@@ -13,7 +13,7 @@ from tasks.stripe.client import api
 from tasks.stripe.events.versions import VERSION
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import AUTHORIZE, PAYMENT
+from tests.contract.stripe.steps import AUTHORIZE, PAYMENT
 from tests.contract.stripe.test_books import balances, entries
 from tests.contract.vendors import Vendors
 

@@ -13,7 +13,7 @@ from app.platform import Json, Platform
 from app.queries import money
 from chains.money.reconciling import reconcile_day
 from tasks.stripe.client import api
-from tests.contract.stripe.cases import AUTHORIZE, PAYMENT
+from tests.contract.stripe.steps import AUTHORIZE, PAYMENT
 from tests.contract.stripe.test_forks import PAYING
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel

@@ -13,10 +13,10 @@ from tasks.stripe import authentication
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import cancel_subscription as ending
-from tests.contract.stripe.cases import change_subscription as changing
-from tests.contract.stripe.cases import pause_subscription as pausing
-from tests.contract.stripe.cases import subscribe
+from tests.contract.stripe.steps import cancel_subscription as ending
+from tests.contract.stripe.steps import change_subscription as changing
+from tests.contract.stripe.steps import pause_subscription as pausing
+from tests.contract.stripe.steps import subscribe
 from tests.contract.stripe.test_books import balances
 from tests.contract.vendors import Vendors
 

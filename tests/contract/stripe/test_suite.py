@@ -3,7 +3,9 @@
 
 from tests.contract.stripe.cases import CASES  # noqa: F401
 from tests.contract.suite.calls import *
+from tests.contract.suite.effectless import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.lookups import *
 from tests.contract.suite.parameters import *

@@ -9,10 +9,10 @@ from app.errors import Permanent, Unknown
 from app.platform import Json
 from tests.contract.cases import Claim
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import cancel_subscription as ending
-from tests.contract.stripe.cases import change_subscription as changing
-from tests.contract.stripe.cases import pause_subscription as pausing
-from tests.contract.stripe.cases import subscribe
+from tests.contract.stripe.steps import cancel_subscription as ending
+from tests.contract.stripe.steps import change_subscription as changing
+from tests.contract.stripe.steps import pause_subscription as pausing
+from tests.contract.stripe.steps import subscribe
 from tests.contract.stripe.test_books import balances
 from tests.contract.stripe.test_subscriptions import quantity, read
 from tests.contract.vendors import Vendors

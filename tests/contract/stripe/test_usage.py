@@ -7,8 +7,8 @@ from tasks.stripe.billing.subscriptions import invoices_of
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import card, product, report_usage
 from tests.contract.stripe.checkout.test_checkout import MONTHLY, opened
+from tests.contract.stripe.steps import card, product, report_usage
 from tests.contract.stripe.test_subscriptions import quantity, read
 from tests.contract.vendors import Vendors
 

@@ -7,7 +7,10 @@ import pytest
 from tests.contract.cases import Cases, Effect
 
 _CHOICES: dict[str, Callable[[Effect], bool]] = {
-    "effect": lambda effect: True,
+    "effect": lambda effect: bool(effect.books),
+    "effectless": lambda effect: not effect.books,
+    "called": lambda effect: bool(effect.operation) and not effect.is_computed,
+    "priced": lambda effect: effect.dearest is not None,
     "waiting": lambda effect: effect.suspends,
     "looked_up": lambda effect: effect.is_looked_up,
     "undone_if_lost": lambda effect: effect.is_looked_up and effect.undone is not None,

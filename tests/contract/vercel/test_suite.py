@@ -3,6 +3,7 @@
 
 from tests.contract.suite.calls import *
 from tests.contract.suite.effects import *
+from tests.contract.suite.failures import *
 from tests.contract.suite.hooks import *
 from tests.contract.suite.lags import *
 from tests.contract.suite.lookups import *

@@ -14,7 +14,7 @@ from tasks.stripe.customers.calls import METHODS
 from tasks.stripe.events.versions import VERSION
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import CHECKOUT, card, customer
+from tests.contract.stripe.steps import CHECKOUT, card, customer
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_authentication_api import asked, new_key
 from tests.contract.stripe.test_books import balances, entries

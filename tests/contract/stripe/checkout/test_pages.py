@@ -15,7 +15,6 @@ from tasks.stripe.billing.subscriptions import invoices_of
 from tasks.stripe.checkout.undoing import SESSIONS, read
 from tasks.stripe.customers.calls import METHODS
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import CHECKOUT, card, customer
 from tests.contract.stripe.checkout.test_checkout import (
     BROKE,
     DEBIT,
@@ -25,6 +24,7 @@ from tests.contract.stripe.checkout.test_checkout import (
     debit,
     opened,
 )
+from tests.contract.stripe.steps import CHECKOUT, card, customer
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, run

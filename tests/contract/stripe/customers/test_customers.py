@@ -17,7 +17,7 @@ from tasks.stripe.customers.calls import CUSTOMERS, METHODS
 from tasks.stripe.kinds import Kind
 from tests.contract.cases import Claim
 from tests.contract.stripe import selling
-from tests.contract.stripe.cases import AUTHORIZE, card, create_customer, customer, product
+from tests.contract.stripe.steps import AUTHORIZE, card, create_customer, customer, product
 from tests.contract.vendors import Vendors
 
 

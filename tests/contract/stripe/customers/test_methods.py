@@ -10,7 +10,7 @@ from app.platform import Json
 from tasks.stripe.customers.calls import METHODS, SETUPS
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe.cases import AUTHORIZE, attach_payment_method, card, customer
+from tests.contract.stripe.steps import AUTHORIZE, attach_payment_method, card, customer
 from tests.contract.stripe.test_authentication import until
 from tests.contract.stripe.test_authentication_api import asked, new_key
 from tests.contract.vendors import Vendors
