@@ -77,7 +77,8 @@ class Told:
     `is_refused`: the call was refused because of it, for `after` seconds if that is said. `limit`
     are the requests that are allowed in each second, and `remaining` those that are left for
     `reset` seconds. `tokens` are those that the call has used. None: it does not say so. `names`
-    are the limits of which it tells; without one, those are all under which the call fell.
+    are the limits of which it tells; without one, those are all under which the call fell. Of
+    tokens, `token_limit` are allowed in each second, and `tokens_left` may be used now.
     """
 
     is_refused: bool = False
@@ -87,6 +88,8 @@ class Told:
     reset: float | None = None
     tokens: int | None = None
     names: tuple[str, ...] = ()
+    token_limit: float | None = None
+    tokens_left: int | None = None
 
 
 def told(reply: HttpReply) -> Told:

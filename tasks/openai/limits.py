@@ -3,6 +3,8 @@
 https://platform.openai.com/docs/guides/rate-limits
 """
 
+import math
+
 from app.outbound import http
 from app.outbound.http import Demand, HttpReply, Limit, Told
 from tasks.openai.settings import OpenAISettings
@@ -41,7 +43,8 @@ def demand(model: str, text: str = "", max_tokens: int = 0) -> Demand:
 
 
 def told(reply: HttpReply) -> Told:
-    """What an answer tells. The reset times of its headers are no waits, so they are not read."""
+    """What an answer tells. The reset times of its headers say when all is full again. They are no
+    waits, and what is left grows at the rate of the limit, so they are not read."""
     answer = reply.json() if reply.status in (200, 429) else None
     body = answer if isinstance(answer, dict) else {}
     error = body.get("error")
@@ -54,6 +57,10 @@ def told(reply: HttpReply) -> Told:
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
     # A count that is none leaves the tokens that were reserved.
     is_count = isinstance(used, int) and not isinstance(used, bool) and used >= 0
+    # Some answers say that -1 or 0 tokens are allowed: they know of no limit.
+    token_limit = _number(reply, "x-ratelimit-limit-tokens")
+    tokens_left = _number(reply, "x-ratelimit-remaining-tokens")
+    has_left = token_limit > 0 and 0 <= tokens_left <= token_limit
     refused = http.told(reply)
     return Told(
         refused.is_refused,
@@ -62,6 +69,8 @@ def told(reply: HttpReply) -> Told:
         remaining=int(left) if is_low else None,
         reset=1.0 if is_low else None,
         tokens=used if is_count else None,
+        token_limit=token_limit / _MINUTE if token_limit > 0 else None,
+        tokens_left=int(tokens_left) if has_left else None,
     )
 
 
@@ -72,6 +81,7 @@ def is_exhausted(code: object) -> bool:
 
 def _number(reply: HttpReply, header: str) -> float:
     try:
-        return float(reply.headers.get(header, ""))
+        found = float(reply.headers.get(header, ""))
     except ValueError:
         return -1.0
+    return found if math.isfinite(found) else -1.0

@@ -1,20 +1,27 @@
 """Vercel's limits: each endpoint has its own, which only its answers tell.
 
+An answer says how many calls are allowed, how many of these are left, and when they begin anew, but
+not in which time they are allowed. If the time to the beginning is longer than a minute, the calls
+are not spaced: somebody who deploys a few times in a day does not wait.
+
 https://vercel.com/docs/rest-api/errors#rate-limits
 """
 
 from app.outbound.http import Demand, HttpReply, Limit, Told
 from app.outbound.stated_waits import LONGEST_SECONDS, answered_at, retry_after
 
-_LOW = 10
-"""Only a lower number of remaining calls is heeded."""
+_LOW, _LOW_PART = 10, 0.1
+"""Only a number of remaining calls that is lower, or lower than this part of the limit, is heeded.
+"""
+_MINUTE = 60.0
+_BURST = 10
 
 
 def demand(operation: str) -> Demand | None:
     """What a call of an operation takes: a probe nothing, for it says how the platform is."""
     if operation == "probe":
         return None
-    return Demand((Limit(operation),), told=told)
+    return Demand((Limit(operation, burst=_BURST),), told=told)
 
 
 def told(reply: HttpReply) -> Told:
@@ -23,13 +30,22 @@ def told(reply: HttpReply) -> Told:
     if reply.status == 429:
         after = retry_after(reply.headers)
         return Told(is_refused=True, after=reset if after is None else after)
+    if reset is None or reset <= 0:
+        return Told()
+    allowed, left = _count(reply, "x-ratelimit-limit"), _count(reply, "x-ratelimit-remaining")
+    is_low = 0 <= left < max(_LOW, _LOW_PART * allowed)
+    return Told(
+        limit=allowed / _MINUTE if allowed > 0 and reset <= _MINUTE else None,
+        remaining=left if is_low else None,
+        reset=reset if is_low else None,
+    )
+
+
+def _count(reply: HttpReply, header: str) -> int:
     try:
-        left = int(reply.headers.get("x-ratelimit-remaining", ""))
+        return int(reply.headers.get(header, ""))
     except ValueError:
-        return Told()
-    if reset is None or reset <= 0 or not 0 <= left < _LOW:
-        return Told()
-    return Told(remaining=left, reset=reset)
+        return -1
 
 
 def seconds_to_reset(reply: HttpReply) -> float | None:

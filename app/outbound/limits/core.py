@@ -74,7 +74,8 @@ class Answer:
 class Note:
     """What became of a call, for one limit. Negative numbers stand for what is not known.
 
-    `asked` is when it took its place, and `at` when it was to be made.
+    `asked` is when it took its place, and `at` when it was to be made. `token_limit` are the tokens
+    that are allowed in each second, and `tokens_left` those that may be used now.
     """
 
     id: str
@@ -86,6 +87,8 @@ class Note:
     remaining: float = -1.0
     reset_ms: float = -1.0
     tokens: float = -1.0
+    token_limit: float = -1.0
+    tokens_left: float = -1.0
 
 
 @dataclass
@@ -96,6 +99,8 @@ class Bucket:
     """When the limit was used last."""
     rate: float = 0.0
     top: float = 0.0
+    token_top: float = 0.0
+    """The tokens in each second that answers have told, 0 if none has."""
     ceiling: float = 0.0
     cut_at: float = -1.0
     climb_at: float = 0.0
@@ -120,7 +125,7 @@ class Bucket:
         rate = self._current(limit)
         if rate > 0:
             found = max(found, self.free - now - (limit.burst - 1) * 1000.0 / rate)
-        if ask.tokens > 0 and limit.tokens > 0:
+        if ask.tokens > 0 and self._token_rate(limit) > 0:
             found = max(found, self.free_tokens - now - TOKENS_AHEAD_MS)
         if self.left_until > now and self.left < 1:
             found = max(found, self.left_until - now)
@@ -136,12 +141,12 @@ class Bucket:
         rate, slice = self._current(limit), str(math.floor((now + wait) / SLICE_MS))
         if rate > 0:
             self.free = max(self.free, now) + 1000.0 / rate
-        if ask.tokens > 0 and limit.tokens > 0:
-            cost = ask.tokens * 1000.0 * limit.seconds / limit.tokens
-            self.free_tokens = max(self.free_tokens, now) + cost
+        if ask.tokens > 0 and self._token_rate(limit) > 0:
+            cost = ask.tokens * 1000.0 / self._token_rate(limit)
+            self.free_tokens = min(max(self.free_tokens, now) + cost, now + MOST_CLOSED_MS)
         if self.left_until > now:
             self.left -= 1
-        if limit.in_flight > 0 or (ask.tokens > 0 and limit.tokens > 0):
+        if limit.in_flight > 0 or ask.tokens > 0:
             self.held[ask.id] = now + wait + ask.hold_ms, float(ask.tokens)
         self.made[slice] = self.made.get(slice, 0.0) + 1
         oldest = math.floor(now / SLICE_MS) - SEEN_SLICES - 4
@@ -152,6 +157,8 @@ class Bucket:
         self._follow(now)
         if note.limit > 0:
             self.top = note.limit
+        if note.token_limit > 0:
+            self.token_top = note.token_limit
         if note.remaining >= 0 and note.reset_ms > 0:
             if self.left_until <= now:
                 self.left = note.remaining
@@ -160,8 +167,14 @@ class Bucket:
         if note.is_refused:
             self._refuse(limit, note, now)
         _, reserved = self.held.pop(note.id, (0.0, -1.0))
-        if reserved >= 0 and note.tokens >= 0 and limit.tokens > 0:
-            self.free_tokens += (note.tokens - reserved) * 1000.0 * limit.seconds / limit.tokens
+        rate = self._token_rate(limit)
+        if reserved >= 0 and note.tokens >= 0 and rate > 0:
+            more = self.free_tokens + (note.tokens - reserved) * 1000.0 / rate
+            self.free_tokens = min(more, now + MOST_CLOSED_MS)
+        if note.tokens_left >= 0 and rate > 0:
+            # What is left comes back at the rate, so that the time of its reset is not needed.
+            least = now + TOKENS_AHEAD_MS - note.tokens_left * 1000.0 / rate
+            self.free_tokens = max(self.free_tokens, least)
 
     def _follow(self, now: float) -> None:
         """Go by the clock, also if it was set back: then all times are set back too, so that no
@@ -229,6 +242,9 @@ class Bucket:
 
     def _top(self, limit: Limit) -> float:
         return self.top if self.top > 0 else limit.requests / limit.seconds
+
+    def _token_rate(self, limit: Limit) -> float:
+        return self.token_top if self.token_top > 0 else limit.tokens / limit.seconds
 
     def _current(self, limit: Limit) -> float:
         top = self._top(limit)

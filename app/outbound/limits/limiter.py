@@ -22,6 +22,7 @@ PATIENCE_SECONDS = 1.0
 """A call waits in place for so long, for a place under all limits."""
 _HOLD_MARGIN_SECONDS = 5.0
 _MOST_CALLS = 1e6
+_LEAST_TOKENS, _MOST_TOKENS = 1.0, 1e9
 _MOST_OVERDRAWN = 10
 """A call counts as at most so many times the tokens that it has reserved."""
 _LONG_WAIT_SECONDS = 0.05
@@ -112,7 +113,7 @@ class Limiter:
     def _is_news(self, place: Place, told: Told) -> bool:
         """Whether the limits must hear of it. What is as it was costs no round trip."""
         demand = place.demand
-        holds = any(each.in_flight or (demand.tokens and each.tokens) for each in demand.limits)
+        holds = demand.tokens > 0 or any(each.in_flight for each in demand.limits)
         is_low = told.remaining is not None and told.reset is not None
         is_new = told.limit is not None and any(
             top != told.limit
@@ -136,7 +137,9 @@ def _bounded(told: Told, reserved: int) -> Told:
     """What was told, within bounds: an absurd number must not hold the calls of all workers."""
     remaining = _within(told.remaining, 0.0, _MOST_CALLS)
     tokens = _within(told.tokens, 0.0, _MOST_OVERDRAWN * max(1, reserved))
+    left = _within(told.tokens_left, 0.0, _MOST_TOKENS)
     is_limit = told.limit is not None and told.limit > 0
+    has_tokens = told.token_limit is not None and told.token_limit > 0
     return replace(
         told,
         after=_within(told.after, 0.0, LONGEST_SECONDS),
@@ -144,6 +147,8 @@ def _bounded(told: Told, reserved: int) -> Told:
         remaining=None if remaining is None else int(remaining),
         reset=_within(told.reset, 0.0, LONGEST_SECONDS),
         tokens=None if tokens is None else int(tokens),
+        token_limit=_within(told.token_limit, _LEAST_TOKENS, _MOST_TOKENS) if has_tokens else None,
+        tokens_left=None if left is None else int(left),
     )
 
 
@@ -165,6 +170,8 @@ def _note(place: Place, told: Told, name: str) -> Note:
         _known(told.remaining),
         _known(told.reset) * 1000.0,
         _known(told.tokens),
+        _known(told.token_limit),
+        _known(told.tokens_left),
     )
 
 

@@ -25,6 +25,7 @@ local function bucket(key)
   local b = load(key, {at = 0, rate = 0, top = 0, ceiling = 0, cut_at = -1, climb_at = 0,
                        quiet = 0, free = 0, free_tokens = 0, closed = 0, left = 0, left_until = 0,
                        made = {}, held = {}})
+  b.token_top = b.token_top or 0
   local back = (b.at or 0) - now
   b.at = now
   if back > BACK then
@@ -46,6 +47,11 @@ local function current(b, limit)
   local top = top_of(b, limit)
   if (0 < b.rate and b.rate < top) or top <= 0 then return b.rate end
   return top
+end
+
+local function token_rate(b, limit)
+  if b.token_top > 0 then return b.token_top end
+  return limit.tokens / limit.seconds
 end
 
 local function interval(b)
@@ -73,7 +79,7 @@ local function wait_of(b, limit, ask)
   climb(b, limit)
   local found, rate = math.max(0, b.closed - now), current(b, limit)
   if rate > 0 then found = math.max(found, b.free - now - (limit.burst - 1) * 1000 / rate) end
-  if ask.tokens > 0 and limit.tokens > 0 then
+  if ask.tokens > 0 and token_rate(b, limit) > 0 then
     found = math.max(found, b.free_tokens - now - AHEAD)
   end
   if b.left_until > now and b.left < 1 then found = math.max(found, b.left_until - now) end
@@ -91,11 +97,12 @@ end
 local function grant(b, limit, ask, wait)
   local rate, slice = current(b, limit), slice_of(now + wait)
   if rate > 0 then b.free = math.max(b.free, now) + 1000 / rate end
-  if ask.tokens > 0 and limit.tokens > 0 then
-    b.free_tokens = math.max(b.free_tokens, now) + ask.tokens * 1000 * limit.seconds / limit.tokens
+  if ask.tokens > 0 and token_rate(b, limit) > 0 then
+    local cost = ask.tokens * 1000 / token_rate(b, limit)
+    b.free_tokens = math.min(math.max(b.free_tokens, now) + cost, now + CLOSED)
   end
   if b.left_until > now then b.left = b.left - 1 end
-  if limit.in_flight > 0 or (ask.tokens > 0 and limit.tokens > 0) then
+  if limit.in_flight > 0 or ask.tokens > 0 then
     b.held[ask.id] = {now + wait + ask.hold_ms, ask.tokens}
   end
   b.made[slice] = (b.made[slice] or 0) + 1
@@ -177,6 +184,7 @@ local function note()
   for i, limit in ipairs(given.limits) do
     local b, each = bucket(KEYS[i]), given.notes[i]
     if each.limit > 0 then b.top = each.limit end
+    if each.token_limit > 0 then b.token_top = each.token_limit end
     if each.remaining >= 0 and each.reset_ms > 0 then
       if b.left_until <= now then
         b.left, b.left_until = each.remaining, now + math.min(each.reset_ms, CLOSED)
@@ -186,8 +194,13 @@ local function note()
     if each.is_refused then refuse(b, limit, each) end
     local held = b.held[each.id]
     b.held[each.id] = nil
-    if held and each.tokens >= 0 and limit.tokens > 0 then
-      b.free_tokens = b.free_tokens + (each.tokens - held[2]) * 1000 * limit.seconds / limit.tokens
+    local rate = token_rate(b, limit)
+    if held and each.tokens >= 0 and rate > 0 then
+      local more = b.free_tokens + (each.tokens - held[2]) * 1000 / rate
+      b.free_tokens = math.min(more, now + CLOSED)
+    end
+    if each.tokens_left >= 0 and rate > 0 then
+      b.free_tokens = math.max(b.free_tokens, now + AHEAD - each.tokens_left * 1000 / rate)
     end
     save(KEYS[i], b)
   end

@@ -58,8 +58,12 @@ class Own:
         """Take note of what became of a call, for each limit."""
         with self._lock:
             for limit, note in zip(limits, notes, strict=True):
-                allowed = note.limit / processes if note.limit > 0 else -1.0
-                shared = replace(note, limit=allowed)
+                shared = replace(
+                    note,
+                    limit=_part(note.limit, processes),
+                    token_limit=_part(note.token_limit, processes),
+                    tokens_left=_part(note.tokens_left, processes),
+                )
                 bucket = self._buckets[platform, limit.name]
                 bucket.note(_share(limit, processes), shared, _now())
 
@@ -188,6 +192,11 @@ def _share(limit: Limit, processes: int) -> Limit:
         in_flight=in_flight,
         burst=max(1, limit.burst // processes),
     )
+
+
+def _part(number: float, processes: int) -> float:
+    """A process's part of what an answer told; a negative number is not known, and stays so."""
+    return number / processes if number > 0 else number
 
 
 def _now() -> float:

@@ -74,6 +74,38 @@ def test_tokens_are_settled_once_and_by_what_was_used() -> None:
     assert account.take(1, tokens=1)[0].is_taken
 
 
+def test_a_limit_of_tokens_is_learned_whatever_is_configured() -> None:
+    for configured in (0.0, 60_000.0):
+        account = Account(Limit("model", tokens=configured, seconds=60))
+        (first,) = account.take(1, tokens=600)
+        account.note(first, token_limit=10.0)
+        account.now += 60_000
+        assert account.take(1, tokens=300)[0].is_taken
+        (other,) = account.take(1, tokens=1)
+        assert (other.is_taken, other.wait) == (False, 20_000.0)  # 30 s less those used ahead
+
+
+def test_what_is_left_of_the_tokens_only_lowers_what_may_be_used_and_grows_at_the_rate() -> None:
+    account = Account(Limit("model", tokens=6000, seconds=60))
+    (first,) = account.take(1, tokens=100)
+    for left in (50.0, 900.0):
+        account.note(first, tokens_left=left)
+    assert account.take(1, tokens=50)[0].is_taken
+    account.note(first, tokens_left=0.0)
+    assert account.take(1, tokens=300)[0].is_taken
+    assert account.take(1, tokens=1)[0].wait == 3000.0
+    account.now += 3000
+    assert account.take(1, tokens=1)[0].is_taken
+
+
+def test_no_number_of_tokens_closes_a_limit_for_longer_than_an_hour() -> None:
+    account = Account(Limit("model"))
+    (first,) = account.take(1, tokens=1)
+    account.note(first, token_limit=1.0)
+    assert account.take(1, tokens=10**6)[0].is_taken
+    assert account.take(1, tokens=1)[0].wait == 3_600_000 - 10_000
+
+
 def test_places_in_flight_are_free_again_when_nobody_gives_them_back() -> None:
     account = Account(Limit("jobs", in_flight=2))
     assert [each.is_taken for each in account.take(3, hold_ms=5000.0)] == [True, True, False]
@@ -239,6 +271,8 @@ NOTES = st.builds(
     remaining=st.sampled_from([-1.0, 0.0, 3.0]),
     reset_ms=st.sampled_from([-1.0, 900.0, 8e7]),
     tokens=st.sampled_from([-1.0, 10.0]),
+    token_limit=st.sampled_from([-1.0, -1.0, 5.0, 700.0]),
+    tokens_left=st.sampled_from([-1.0, 0.0, 90.0]),
 )
 TURNS = st.lists(
     st.tuples(st.one_of(ASKS, ASKS, NOTES), st.sampled_from([0, 1, 40, 250, 999, 6000, -3, -5000])),

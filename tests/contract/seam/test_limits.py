@@ -139,6 +139,20 @@ def test_what_a_call_has_used_is_settled(press: Vendor, shared: str) -> None:
     assert [press.ask(demand=demand) for _ in range(8)] == [200] * 8
 
 
+def test_all_processes_learn_a_limit_of_tokens_from_an_answer(
+    press: Vendor, shared: str, other: Limiter
+) -> None:
+    demand = Demand(
+        (Limit("model", tokens=60_000, seconds=60),), 400, lambda _: Told(token_limit=10.0)
+    )
+    assert press.ask(demand=demand) == 200
+    take(other, demand)
+    with pytest.raises(NotServed) as caught:
+        take(other, demand)
+    assert caught.value.after is not None
+    assert 25.0 < caught.value.after < 37.0  # 40 s of tokens, of which 10 s may be used ahead
+
+
 def test_most_calls_are_no_repeated_ones(press: Vendor, shared: str) -> None:
     made = 0
     for _ in range(20):
@@ -204,6 +218,8 @@ def test_a_limit_that_valkey_has_forgotten_is_told_again(
         Told(remaining=0, reset=1e300),
         Told(remaining=10**400, reset=math.nan),
         Told(tokens=10**400),
+        Told(token_limit=1e-9),
+        Told(token_limit=math.nan, tokens_left=10**400),
     ],
 )
 def test_an_absurd_number_in_an_answer_is_bounded(
