@@ -269,14 +269,14 @@ class AttentionPage(BaseModel):
         description="For operators: how many differences between the ledger of the customers' money"
         " and the statement of each platform are not explained. Empty for others."
     )
+    differences: list[Difference] = Field(
+        description="For operators: the newest of these differences, at most 20, each with both"
+        " sides. `GET /v1/money/differences` lists them all."
+    )
     models: list[EndingModel] = Field(
         description="The models in use that end soon or have ended, the first to end first."
     )
     unpriced: list[UnpricedUse] = Field(
         description="For operators: what costs leave out, because it has no price"
         " (`playalter prices set`). Empty for others."
-    )
-    differences: list[Difference] = Field(
-        description="For operators: the newest of these differences, at most 20, each with both"
-        " sides. `GET /v1/money/differences` lists them all."
     )

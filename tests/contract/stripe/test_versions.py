@@ -10,7 +10,7 @@ from app.platform import Json
 from tasks.stripe.client import api
 from tasks.stripe.events.completing import completed
 from tests.contract.cases import Claim
-from tests.contract.stripe.cases import PAYMENT
+from tests.contract.stripe.steps import PAYMENT
 from tests.contract.stripe.test_books import balances, told, verified
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
