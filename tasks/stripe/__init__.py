@@ -5,7 +5,7 @@ authorize and capture; refunds, subscriptions, invoices, disputes and payouts.
 from app.platform import Platform
 from tasks.stripe import books, client, statement, usage, webhook
 from tasks.stripe.balance import reading as balance
-from tasks.stripe.balance import stated
+from tasks.stripe.balance import stated, transactions
 from tasks.stripe.billing import changing, ending, invoicing, notes, pausing, resuming, subscribing
 from tasks.stripe.catalogue import prices, products
 from tasks.stripe.checkout import sessions
@@ -45,6 +45,7 @@ PLATFORM = Platform(
         balance.read_balance,
         balance.list_payouts,
         balance.read_payout,
+        transactions.list_balance_transactions,
     ),
     verify=webhook.verify,
     probe=client.probe,

@@ -4,7 +4,6 @@ They are about the whole Stripe account, which all organisations of the installa
 https://docs.stripe.com/payouts/reconciliation
 """
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -12,10 +11,16 @@ from pydantic import Field, field_validator
 from app.engine.call import Call
 from app.platform import ActionInput, ActionOutput, Effect, Json, action
 from tasks.stripe.balance import calls
+from tasks.stripe.balance.transactions import (
+    MOST_LISTED,
+    TRANSACTION,
+    Transaction,
+    between,
+    transactions_of,
+    with_offset,
+)
 from tasks.stripe.wording import given as having
-from tasks.stripe.wording import id_of, picked, time_of
-
-MOST_LISTED = 100
+from tasks.stripe.wording import picked, time_of
 
 
 class ReadBalanceInput(ActionInput):
@@ -73,21 +78,15 @@ class ListPayoutsInput(ActionInput):
     after: str | None = Field(default=None, pattern=r"^po_\w+$", max_length=255)
     limit: int = Field(default=MOST_LISTED, ge=1, le=MOST_LISTED)
 
-    @field_validator("since", "until")
-    @classmethod
-    def _is_time(cls, value: str | None) -> str | None:
-        if value is not None and datetime.fromisoformat(value).tzinfo is None:
-            raise ValueError("must have an offset from UTC, such as Z or +01:00")
-        return value
+    _are_times = field_validator("since", "until")(with_offset)
 
 
 @action("stripe.list_payouts", input=ListPayoutsInput, effect=Effect.NONE)
 def list_payouts(call: Call, given: ListPayoutsInput) -> Json:
     """List payouts: {payouts, next}. `next` is the `after` of the next page, null at the end."""
-    created = having({"gte": _seconds(given.since), "lt": _seconds(given.until)})
     params = having(
         {
-            "created": created or None,
+            "created": between(given.since, given.until),
             "status": given.status,
             "starting_after": given.after,
             "limit": given.limit,
@@ -114,7 +113,7 @@ class ReadPayoutInput(ActionInput):
     """The payout, and the balance transaction after which its transactions are listed."""
 
     payout: str = Field(pattern=r"^po_\w+$", max_length=255)
-    after: str | None = Field(default=None, pattern=r"^txn_\w+$", max_length=255)
+    after: str | None = Field(default=None, pattern=TRANSACTION, max_length=255)
     limit: int = Field(default=MOST_LISTED, ge=1, le=MOST_LISTED)
 
 
@@ -130,23 +129,7 @@ def read_payout(call: Call, given: ReadPayoutInput) -> Json:
     # Stripe refuses to list by a payout that was made by hand.
     empty: Json = {"data": [], "has_more": False}
     page = calls.list_transactions(having(params)) if seen["automatic"] else empty
-    found = [_transaction(each) for each in page["data"]]
-    following = found[-1]["balance_transaction"] if page["has_more"] else None
-    return _payout(seen) | {"transactions": found, "next": following}
-
-
-class Transaction(ActionOutput):
-    """A balance transaction: net = amount - fee, in minor units of the settlement currency."""
-
-    balance_transaction: str
-    reporting_category: str
-    amount: int
-    fee: int
-    net: int
-    currency: str
-    source: str | None
-    created: str
-    available_on: str
+    return _payout(seen) | transactions_of(page)
 
 
 class PayoutOfTransactions(Payout):
@@ -166,13 +149,3 @@ def _money(each: Json) -> Json:
 def _payout(seen: Json) -> Json:
     times = {name: time_of(seen[name]) for name in ("created", "arrival_date")}
     return picked(seen, Payout.model_fields) | times | {"payout": seen["id"]}
-
-
-def _transaction(txn: Json) -> Json:
-    times = {name: time_of(txn[name]) for name in ("created", "available_on")}
-    own = {"balance_transaction": txn["id"], "source": id_of(txn.get("source"))}
-    return picked(txn, Transaction.model_fields) | times | own
-
-
-def _seconds(value: str | None) -> int | None:
-    return None if value is None else int(datetime.fromisoformat(value).timestamp())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
+from app.errors import Permanent
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stripe import selling
@@ -76,3 +77,33 @@ def test_payouts_are_listed_by_their_time_page_by_page(step: Claim, vendors: Ven
         assert len(found["payouts"]) == number
     with pytest.raises(ValueError, match="offset"):
         step("stripe.list_payouts", {"since": "2026-11-01T00:00:00"}).run()
+
+
+def test_balance_transactions_are_listed_by_what_they_are_page_by_page(
+    step: Claim, vendors: Vendors
+) -> None:
+    listed = "stripe.list_balance_transactions"
+    for amount in (1000, 2000, 3000):
+        take(amount)
+    advance(vendors, 3)
+    pay_out(500)
+    page = step(listed, {"type": "charge", "currency": "USD", "limit": 2}).run()
+    rest = step(listed, {"type": "charge", "limit": 2, "after": page["next"]}).run()
+    both = page["transactions"] + rest["transactions"]
+    assert [each["amount"] for each in both] == [3000, 2000, 1000]
+    assert rest["next"] is None
+    first = page["transactions"][0]
+    assert first["net"] == first["amount"] - first["fee"]
+    of_source = step(listed, {"source": first["source"]}).run()
+    assert of_source == {"transactions": [first], "next": None}
+    (payout,) = step(listed, {"type": "payout"}).run()["transactions"]
+    assert (payout["net"], payout["reporting_category"]) == (-500, "payout")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    before = step(listed, {"until": tomorrow}).run()["transactions"]
+    assert [each["type"] for each in before] == ["charge"] * 3
+    with pytest.raises(Permanent, match="only be filtered on automatic transfers"):
+        step(listed, {"payout": payout["source"]}).run()
+    with pytest.raises(Permanent, match="No such"):
+        step(listed, {"after": "txn_none"}).run()
+    with pytest.raises(ValueError, match="offset"):
+        step(listed, {"since": "2026-11-01T00:00:00"}).run()

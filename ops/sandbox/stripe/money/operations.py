@@ -33,6 +33,9 @@ _TRANSACTION = {
 }  # fmt: skip
 
 
+MANUAL_PAYOUT = (
+    "Balance transaction history can only be filtered on automatic transfers, not manual."
+)
 _MOST_SECONDS = 10 * 366 * 86400
 
 
@@ -63,7 +66,7 @@ class Money:
             ("POST", "/v1/refunds/<id>/cancel", "refunds.cancel",
              make.changes("refund", refunds.cancel)),
             ("GET", books, "balance_transactions.list",
-             make.lists(kind, books, _TRANSACTION, None)),
+             make.lists(kind, books, _TRANSACTION, self._refuse_manual)),
             ("GET", f"{books}/<id>", "balance_transactions.retrieve", make.retrieves(kind)),
             ("GET", "/v1/balance", "balance.retrieve",
              lambda call: reply(self._account.ledger.balance())),
@@ -117,6 +120,17 @@ class Money:
             *self._authentication.control(),
             *self._standing.control(),
         ]  # fmt: skip
+
+    def _refuse_manual(self, call: Call) -> None:
+        """Raise Stripe's error for a list by a payout that is unknown, or was made by hand."""
+        name = call.request.args.get("payout")
+        if name is None:
+            return
+        found = self._account.store.get("payout", name)
+        if found is None:
+            raise error(400, f"No such payout: '{name}'", "resource_missing", "payout")
+        if not found.body["automatic"]:
+            raise error(400, MANUAL_PAYOUT, param="payout")
 
     def _books(self, call: Call) -> Response:
         balance = self._account.ledger.balance()
