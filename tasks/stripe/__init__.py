@@ -13,13 +13,14 @@ from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
 from tasks.stripe.events import completing
 from tasks.stripe.fraud import review
-from tasks.stripe.paying import captures, payments, refunds
+from tasks.stripe.paying import captures, confirming, payments, refunds
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
     name="stripe",
     actions=(
         payments.authorize,
+        confirming.confirm,
         captures.capture,
         refunds.refund,
         review.review,

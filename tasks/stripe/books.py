@@ -18,7 +18,7 @@ from app.keys import workflow_of
 from app.money.facts import Book, Fact, Money, key_of
 from app.platform import Json
 from tasks.stripe.events.versions import is_ours
-from tasks.stripe.marks import AT_ONCE
+from tasks.stripe.marks import AT_ONCE, CONFIRMED_AFTER
 
 BOOK = Book("stripe")
 FAILED_REFUND = ("failed", "canceled")
@@ -250,7 +250,9 @@ def canceled_facts(intent: Json) -> list[Fact]:
     """
     if intent["status"] != "canceled" or not intent.get("latest_charge"):
         return []
-    if intent.get("last_payment_error"):
+    declined = (intent.get("metadata") or {}).get(CONFIRMED_AFTER)
+    if intent.get("last_payment_error") or declined == _id(intent["latest_charge"]):
+        # The error is gone if a step was about to confirm the payment again.
         return []
     about = intent["id"], intent["amount"], intent["currency"]
     return [_marked(fact, _reference(intent)) for fact in (authorized(*about), released(*about))]

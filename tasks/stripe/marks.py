@@ -21,13 +21,27 @@ MOST_AMOUNT = 999_999_999_999
 CAPTURED_BY = "captured_by"
 """The name in a PaymentIntent's metadata under which the capture writes its step's reference, as
 proof that the capture is the step's own."""
+CONFIRMED_BY = "confirmed_by"
+"""The name under which a step that confirms a PaymentIntent writes its reference and generation,
+before it does."""
+CONFIRMED_AFTER = "confirmed_after"
+"""The name of the charge, if there is one, that was declined before that."""
 CHANGED_BY = "changed_by"
 """The name under which a step that attaches a payment method writes its reference. With the name of
 a field behind it, it names the step that has set the field."""
 AT_ONCE = "taken"
 """The name that a PaymentIntent has in its metadata if the customer pays at once, and no step of
 ours captures it. Its value is `at_once`."""
-_OURS = ("workflow", "step", "reference", "generation", CAPTURED_BY, AT_ONCE)
+_OURS = (
+    "workflow",
+    "step",
+    "reference",
+    "generation",
+    CAPTURED_BY,
+    CONFIRMED_BY,
+    CONFIRMED_AFTER,
+    AT_ONCE,
+)
 
 
 def _without_ours(given: dict[str, str]) -> dict[str, str]:

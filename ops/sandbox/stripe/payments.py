@@ -102,6 +102,7 @@ class Payments:
             intent["payment_method_options"], params
         )
         self._take(intent, params)
+        intent["last_payment_error"] = None
         self.account.put(intent)
         return reply(intent)
 

@@ -10,11 +10,11 @@ from pydantic import SecretStr
 
 from app import db, sightings
 from app.engine.call import Call
-from app.errors import Outcome, Unavailable
+from app.errors import Outcome, Permanent, Unavailable
 from app.platform import Json
 from app.settings import needed
 from app.sightings import Sighting
-from tasks.stripe.client import api
+from tasks.stripe.client import Declined, api
 from tasks.stripe.customers.calls import METHODS
 from tasks.stripe.fraud.rules import counted, parsed, window
 from tasks.stripe.settings import StripeSettings
@@ -45,6 +45,12 @@ def note_soon(call: Call, payment_intent: str | None, intent: Json | None = None
     except (Outcome, Unavailable, *db.UNABLE, *_UNREADABLE) as err:
         # The payment was made, whatever the answer looks like.
         log.warning("fraud.not_noted", payment_intent=payment_intent, exc_info=err)
+
+
+def note_declined(call: Call, declined: Permanent) -> None:
+    """Note a payment that was declined: who tries out cards is declined again and again."""
+    told = declined.intent if isinstance(declined, Declined) else None
+    note_soon(call, declined.detail.get("payment_intent"), told)
 
 
 def note_unanswered(call: Call, request: Json) -> None:

@@ -10,11 +10,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from app.engine.call import Call
-from app.errors import Permanent, Retryable, Suspend, Unknown
+from app.errors import Permanent, Retryable, Unknown
 from app.money.currencies import fault_of
 from app.platform import (
     ActionInput,
-    ActionOutput,
     CannotTell,
     Effect,
     Found,
@@ -25,19 +24,21 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe import authentication, booking, books
-from tasks.stripe.client import Declined, StripeApi, api
+from tasks.stripe import authentication, booking
+from tasks.stripe.client import StripeApi, api
 from tasks.stripe.customers.calls import CUSTOMER, own_customer
 from tasks.stripe.fraud import seen
-from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, POLL_SECONDS, own_marks
-from tasks.stripe.wording import time_of
-
-_GRANTED = {
-    "extended_authorization": "enabled",
-    "multicapture": "available",
-    "overcapture": "available",
-}
-"""What may be asked for, and the status of a charge to which it was granted."""
+from tasks.stripe.kinds import first_of
+from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, own_marks
+from tasks.stripe.paying.holding import (
+    RESULTS,
+    Authorization,
+    check_session,
+    granted,
+    let_go,
+    settled,
+    summary,
+)
 
 
 class AuthorizeInput(ActionInput):
@@ -73,10 +74,7 @@ class AuthorizeInput(ActionInput):
     def _may_be_charged(self) -> "AuthorizeInput":
         if fault := fault_of(self.amount, self.currency):
             raise ValueError(fault)
-        if self.return_url is not None and self.session == "off":
-            raise ValueError("a return_url is only for a customer who is there: set session to on")
-        if self.off_session and self.session == "on":
-            raise ValueError("off_session is for a customer who is away: set session to off")
+        check_session(self.session, self.return_url, off_session=self.off_session)
         if self.off_session and self.customer is None:
             raise ValueError("off_session charges a saved payment method: its customer is needed")
         return self
@@ -96,66 +94,27 @@ def authorize(call: Call, given: AuthorizeInput) -> Json:
     stripe = api()
     answered: list[Json] = []
 
-    def summary(intent: Json) -> Json:
+    def answer(intent: Json) -> Json:
         answered[:] = [intent]
-        return _summary(intent)
+        return summary(intent)
 
     try:
         held = call.once(
             "payment_intents.create",
             _authorization(call, given),
-            lambda request, key: summary(_create(call, stripe, request, key)),
+            lambda request, key: answer(_create(call, stripe, request, key)),
             is_last=True,
         )
     except Unknown:
         seen.note_unanswered(call, _authorization(call, given))
         raise
     except Permanent as declined:
-        # Who tries out cards is declined again and again.
-        told = declined.intent if isinstance(declined, Declined) else None
-        seen.note_soon(call, declined.detail.get("payment_intent"), told)
+        seen.note_declined(call, declined)
         raise
     known = held["payment_intent"]
-    unfinished = ("processing", "requires_action") if given.session == "on" else ("processing",)
-    if held["status"] in unfinished:
-        held = call.state_of(
-            known, lambda: summary(stripe.retrieve_payment_intent(known)), POLL_SECONDS
-        )
-    if held["status"] in unfinished:
-        raise Suspend(known, poll_seconds=POLL_SECONDS)
+    held = settled(call, held, given.session, lambda: answer(stripe.retrieve_payment_intent(known)))
     seen.note_soon(call, known, answered[0] if answered else None)
-    if held["status"] != "requires_capture":
-        raise _refused(held)
-    booking.hold(call, held)
-    shown = {name: held[name] for name in ("payment_intent", "amount", "currency", "status")}
-    return shown | {name: held.get(name) for name in ("capture_before", "granted", "most_amount")}
-
-
-def _refused(held: Json) -> Permanent:
-    status = held["status"]
-    code = "payment_canceled" if status == "canceled" else "authentication_required"
-    return Permanent(
-        held["error"] or f"the payment cannot be completed: its status is {status}",
-        code=held["error_code"] or code,
-        detail={"payment_intent": held["payment_intent"]},
-    )
-
-
-class Authorization(ActionOutput):
-    """The PaymentIntent that holds the amount, in minor units of the currency.
-
-    `capture_before` is the time (ISO 8601, UTC) at which the hold ends, and `granted` what the bank
-    has granted of what was asked for; both are null if Stripe did not say. `most_amount` is the
-    most that may be captured, null if that is no more than `amount`.
-    """
-
-    payment_intent: str
-    amount: int
-    currency: str
-    status: str
-    capture_before: str | None
-    granted: list[str] | None
-    most_amount: int | None
+    return granted(call, held)
 
 
 authorize.describe(
@@ -188,10 +147,10 @@ def find_authorization(call: Call, intent: Intent) -> LookupAnswer:
         return Never()
     made = api().retrieve_payment_intent(found[0]["id"])
     seen.note_soon(call, made["id"], made)
-    summary = _summary(made)
+    held = summary(made)
     # If the workflow is stopping, the step does not run again.
-    booking.hold(call, summary)
-    return Found(summary)
+    booking.hold(call, held)
+    return Found(held)
 
 
 @authorize.compensation
@@ -202,10 +161,8 @@ def release(call: Call, undo: Undo) -> Json:
     """
     stripe = api()
     known = _payment_intents(call, undo, stripe)
-    results = [_release_one(call, stripe, each) for each in known]
-    order = ("superseded", "canceled", "already")
-    result = next((each for each in order if each in results), "nothing")
-    return {"result": result, "payment_intents": known}
+    results = [let_go(call, stripe.retrieve_payment_intent(each)) for each in known]
+    return {"result": first_of(results, RESULTS), "payment_intents": known}
 
 
 def _authorization(call: Call, given: AuthorizeInput) -> Json:
@@ -240,27 +197,6 @@ def _create(call: Call, stripe: StripeApi, request: Json, key: str) -> Json:
     return stripe.create_payment_intent(request, key)
 
 
-def _summary(intent: Json) -> Json:
-    error, charge = intent.get("last_payment_error") or {}, intent.get("latest_charge")
-    details = charge.get("payment_method_details") if isinstance(charge, dict) else None
-    card = (details or {}).get("card") or {}
-    granted = [
-        name for name, status in _GRANTED.items() if (card.get(name) or {}).get("status") == status
-    ]
-    is_over = "overcapture" in granted
-    return {
-        "payment_intent": intent["id"],
-        "amount": intent["amount"],
-        "currency": intent["currency"],
-        "status": intent["status"],
-        "error": error.get("message"),
-        "error_code": error.get("code"),
-        "capture_before": time_of(card.get("capture_before")),
-        "granted": granted,
-        "most_amount": card["overcapture"]["maximum_amount_capturable"] if is_over else None,
-    }
-
-
 def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
     # Each generation of the step may have made one: a step that is retried by hand pays anew.
     recorded = [each.response["payment_intent"] for each in undo.intents if each.response]
@@ -278,21 +214,3 @@ def _payment_intents(call: Call, undo: Undo, stripe: StripeApi) -> list[str]:
             "Stripe lists more PaymentIntents than are read", code="list_too_long", after=300.0
         )
     return [each["id"] for each in found]
-
-
-def _release_one(call: Call, stripe: StripeApi, payment_intent: str) -> str:
-    seen = stripe.retrieve_payment_intent(payment_intent)
-    status = seen["status"]
-    if status == "succeeded":
-        if books.is_in_parts(seen.get("latest_charge") or {}):
-            # No step may have made the last capture: the hold ends by itself too.
-            booking.release(call, seen)
-        return "superseded"
-    if status == "canceled":
-        booking.release(call, seen)
-        return "already"
-    if status == "processing":
-        raise Retryable("Stripe still processes the payment", code="processing", after=POLL_SECONDS)
-    stripe.cancel_payment_intent(payment_intent)
-    booking.release(call, seen)
-    return "canceled"

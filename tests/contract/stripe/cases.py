@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tasks.stripe.client import api
 from tests.contract.cases import Call, Cases, Effect, Headers, Hook
-from tests.contract.stripe import steps
+from tests.contract.stripe import held, steps
 
 
 def sign(body: bytes, at: datetime, secret: str) -> Headers:
@@ -60,6 +60,7 @@ CASES = Cases(
             "refunds",
             is_looked_up=True,
         ),
+        *held.EFFECTS,
         Effect(
             "stripe.create_customer",
             steps.create_customer,

@@ -8,16 +8,9 @@ from tasks.stripe.client import api
 from tasks.stripe.customers.calls import CUSTOMERS, METHODS
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe import selling
+from tests.contract.stripe import held, selling
 
-PAYMENT = {
-    "amount": 1000,
-    "currency": "eur",
-    "payment_method": "pm_card_visa",
-    "allowed_payment_method_types": ["card"],
-    "capture_method": "manual",
-    "confirm": True,
-}
+PAYMENT = held.PAYMENT
 AUTHORIZE: Json = {
     "customer_email": "ada@example.com",
     "payment_method": "pm_card_visa",
@@ -40,8 +33,7 @@ def authorize(claim: Claim) -> Step:
 
 def capture(claim: Claim) -> Step:
     """A claimed step that captures a payment which a shop has authorized in the browser."""
-    held = api().create_payment_intent(PAYMENT, uuid.uuid4().hex)
-    return claim("stripe.capture", {"payment_intent": held["id"]})
+    return claim("stripe.capture", {"payment_intent": held.made()})
 
 
 def refund(claim: Claim) -> Step:
