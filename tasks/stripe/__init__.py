@@ -13,7 +13,7 @@ from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
 from tasks.stripe.events import completing
 from tasks.stripe.fraud import review
-from tasks.stripe.paying import captures, confirming, payments, refunds
+from tasks.stripe.paying import canceling, captures, confirming, payments, refunds
 from tasks.stripe.settings import StripeSettings
 
 PLATFORM = Platform(
@@ -21,6 +21,7 @@ PLATFORM = Platform(
     actions=(
         payments.authorize,
         confirming.confirm,
+        canceling.cancel,
         captures.capture,
         refunds.refund,
         review.review,

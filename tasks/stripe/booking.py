@@ -18,11 +18,22 @@ def hold(call: Call, held: Json) -> None:
         call.book(books.authorized(held["payment_intent"], held["amount"], held["currency"]))
 
 
+def held_by(seen: Json) -> int:
+    """The amount that was held for a PaymentIntent, read with its latest charge; 0 if none was."""
+    charge = seen.get("latest_charge") or {}
+    return books.held_of(charge) if charge.get("status") == "succeeded" else 0
+
+
 def release(call: Call, seen: Json) -> None:
     """Book that the hold of a PaymentIntent is over, if there was one."""
-    charge = seen.get("latest_charge") or {}
-    if charge.get("status") == "succeeded":
-        about = seen["id"], books.held_of(charge), seen["currency"]
+    ended = {"payment_intent": seen["id"], "released": held_by(seen), "currency": seen["currency"]}
+    let_go(call, ended)
+
+
+def let_go(call: Call, ended: Json) -> None:
+    """Book that the hold `released` of a PaymentIntent is over, if there was one."""
+    if ended["released"]:
+        about = ended["payment_intent"], ended["released"], ended["currency"]
         call.book(books.authorized(*about), books.released(*about))
 
 

@@ -1,4 +1,5 @@
-"""Payments that a shop has made at Stripe, and the effect of the step that confirms them."""
+"""Payments that a shop has made at Stripe, and the effects of the steps that confirm and cancel
+them."""
 
 import uuid
 
@@ -28,6 +29,11 @@ def confirm(claim: Claim) -> Step:
     return claim("stripe.confirm", {"payment_intent": made(confirm=False)})
 
 
+def cancel(claim: Claim) -> Step:
+    """A claimed step that cancels a payment which is held."""
+    return claim("stripe.cancel", {"payment_intent": made(), "reason": "abandoned"})
+
+
 EFFECTS = (
     Effect(
         "stripe.confirm",
@@ -37,6 +43,14 @@ EFFECTS = (
         is_looked_up=True,
         undone="cancellations",
         results=("canceled", "already"),
+        is_single=True,
+    ),
+    Effect(
+        "stripe.cancel",
+        cancel,
+        "payment_intents.cancel",
+        "cancellations",
+        is_looked_up=True,
         is_single=True,
     ),
 )
