@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from app.identity import keys
 from app.settings import Settings
+from app.tariffs import current
 from ops.cli import playalter
 from tests.web.conftest import Caller, change, end
 from web.schemas.attention import AttentionPage
@@ -142,6 +143,9 @@ def test_the_command_line_shows_an_operator_other_users_workflows(
     workflow = start(caller)
     change("UPDATE workflows SET attention = 'crashing', attention_since = now()")
     end(workflow)
+    change("INSERT INTO model_ends VALUES ('openai', 'gpt-6-luna', '2026-01-01', 'gpt-7-luna')")
+    change("SELECT note_missing_price_v1('openai', 'm', 'pictures', false)")
+    current.forget()
     environment = {"PLAYALTER_URL": server, "PLAYALTER_API_KEY": operator.key}
 
     def said(*words: str) -> str:
@@ -151,6 +155,8 @@ def test_the_command_line_shows_an_operator_other_users_workflows(
 
     for words in (["list"], ["attention"]):
         assert "ada@example.com" in said(*words)
+    for line in ("gpt-6-luna has ended on 2026-01-01; choose gpt-7-luna", "set openai m pictures"):
+        assert line in said("attention")
     assert str(workflow) in said("status", str(workflow))
     assert said("watch", str(workflow)).endswith("succeeded\n")
     whole = said("status", str(workflow), "--json")
