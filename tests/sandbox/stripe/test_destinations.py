@@ -250,3 +250,58 @@ def test_a_webhook_endpoint_shows_its_secret_once(stripe_client: Client, catcher
     with pytest.raises(stripe.InvalidRequestError) as error:
         endpoints.create({"url": "example.com", "enabled_events": ["*"]})
     assert error.value.code == "url_invalid"
+
+
+@pytest.mark.usefixtures("alone")
+def test_events_have_the_form_of_the_version_of_their_endpoint(
+    stripe_client: Client, catcher: Catcher
+) -> None:
+    v1, url = stripe_client.v1, catcher.url
+    kinds: Any = ["customer.subscription.created", "invoice.paid", "charge.succeeded",
+                  "payment_intent.succeeded"]  # fmt: skip
+    given: Any = {"enabled_events": kinds}
+    v1.webhook_endpoints.create(given | {"url": f"{url}/old", "api_version": "2023-10-16"})
+    v1.webhook_endpoints.create(given | {"url": f"{url}/new"})
+    made(stripe_client, f"{url}/v2", *kinds, payload="snapshot", snapshot_api_version="2023-10-16")
+    product = v1.products.create({"name": "a club"}).id
+    price: Any = {"product": product, "currency": "usd", "unit_amount": 500}
+    price = v1.prices.create(price | {"recurring": {"interval": "month"}}).id
+    customer = v1.customers.create(
+        {"payment_method": "pm_card_visa",
+         "invoice_settings": {"default_payment_method": "pm_card_visa"}}
+    ).id  # fmt: skip
+    bought = v1.subscriptions.create({"customer": customer, "items": [{"price": price}]})
+    read = {
+        path: {event["type"]: event for event in (json.loads(raw) for _, raw in found)}
+        for path in ("/old", "/new", "/v2")
+        if (found := arrived(catcher, path, len(kinds)))
+    }
+    assert {each["api_version"] for each in read["/old"].values()} == {"2023-10-16"}
+    for path in ("/old", "/v2"):
+        about = {kind: event["data"]["object"] for kind, event in read[path].items()}
+        invoice, charge = about["invoice.paid"], about["charge.succeeded"]
+        period = about["customer.subscription.created"]["current_period_end"]
+        assert period == bought["items"].data[0].current_period_end
+        assert (invoice["subscription"], invoice["paid"]) == (bought.id, True)
+        assert (invoice["payment_intent"], invoice["charge"]) == (
+            charge["payment_intent"], charge["id"],
+        )  # fmt: skip
+        assert charge["invoice"] == about["payment_intent.succeeded"]["invoice"] == invoice["id"]
+    new = {kind: event["data"]["object"] for kind, event in read["/new"].items()}
+    assert not {"subscription", "payment_intent", "charge", "paid"} & set(new["invoice.paid"])
+    assert "current_period_end" not in new["customer.subscription.created"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"enabled_events": ["charge.fell"]}, "enabled_events"), ({"enabled_events": []}, "enabled_"),
+     ({"api_version": "2023-10-17"}, "api_version"), ({"secret": "whsec_mine"}, "secret"),
+     ({"url": ""}, "url")],
+)  # fmt: skip
+def test_parameters_of_a_webhook_endpoint_are_refused_by_name(
+    stripe_client: Client, wrong: Any, message: str
+) -> None:
+    given: Any = {"url": "https://example.com", "enabled_events": ["*"]}
+    with pytest.raises(stripe.InvalidRequestError, match=message) as error:
+        stripe_client.v1.webhook_endpoints.create(given | wrong)
+    assert error.value.http_status == 400

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.resources.resource import Resource
-from ops.sandbox.stripe.wire import API_VERSION, error
+from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call
 
 
@@ -40,11 +40,6 @@ class WebhookEndpoints(Resource):
 def new_secret() -> str:
     """Return a random secret for signatures."""
     return f"whsec_{token62(32)}"
-
-
-def rendered(version: str | None) -> str:
-    """Return the version in which an endpoint gets its events: its own, or the account's."""
-    return version or API_VERSION
 
 
 def check_url(url: str) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from ops.sandbox.store import Json
-from ops.sandbox.stripe.destinations.endpoints import rendered
 from ops.sandbox.stripe.destinations.thin import notice, thin_event, thin_events
+from ops.sandbox.stripe.destinations.versions import rendered
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.resources.desk import Desk
 
@@ -46,14 +46,14 @@ class Sending:
         deliveries = [
             *self._of_settings(event),
             *(
-                _registered(each, each["url"], _in_version(event, each))
+                _registered(each, each["url"], rendered(self._desk, event, each["api_version"]))
                 for each in self._enabled(ENDPOINT)
                 if _is_wanted(event["type"], each["enabled_events"])
             ),
             *(
                 _registered(each, each["sandbox_url"], body)
                 for each in self._enabled(DESTINATION)
-                for body in _asked_for(each, event)
+                for body in self._asked_for(each, event)
             ),
         ]
         for each in deliveries:
@@ -64,6 +64,15 @@ class Sending:
     def send_to(self, destination: Json, event_id: str, body: Json) -> None:
         """Enqueue one delivery to an event destination."""
         self._post(event_id, _registered(destination, destination["sandbox_url"], body))
+
+    def _asked_for(self, destination: Json, event: Json) -> list[Json]:
+        """Return what an event destination gets of an event."""
+        enabled = destination["enabled_events"]
+        if destination["event_payload"] == "snapshot":
+            version = destination["snapshot_api_version"]
+            is_wanted = _is_wanted(event["type"], enabled)
+            return [rendered(self._desk, event, version)] if is_wanted else []
+        return [notice(each) for each in thin_events(event) if _is_wanted(each["type"], enabled)]
 
     def _of_settings(self, event: Json) -> Iterator[_Delivery]:
         settings = self._desk.box.settings
@@ -91,20 +100,6 @@ class Sending:
 
 def _registered(to: Json, url: str, body: Json) -> _Delivery:
     return _Delivery(url, to["id"], f"stripe:{to['sandbox_secret']}", body)
-
-
-def _asked_for(destination: Json, event: Json) -> list[Json]:
-    """Return what an event destination gets of an event."""
-    enabled = destination["enabled_events"]
-    if destination["event_payload"] == "snapshot":
-        return [_in_version(event, destination)] if _is_wanted(event["type"], enabled) else []
-    return [notice(each) for each in thin_events(event) if _is_wanted(each["type"], enabled)]
-
-
-def _in_version(event: Json, to: Json) -> Json:
-    """Return an event that names the version of its endpoint; its object has the newest form."""
-    version = to.get("api_version") or to.get("snapshot_api_version")
-    return event | {"api_version": rendered(version)}
 
 
 def _is_wanted(kind: str, enabled: list[str]) -> bool:
