@@ -50,6 +50,8 @@ def execute(
             lambda: held.lease_end,
             call.record_held,
             is_retry=claim.tries > 0,
+            owner=f"{claim.workflow_id} {claim.key}",
+            user=str(claim.user_id),
         ) as scope,
     ):
         try:

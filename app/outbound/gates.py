@@ -25,12 +25,15 @@ Gate = Callable[[Operation, Passing], AbstractContextManager[None]]
 FIRST, MIDDLE, LAST = 0, 1, 2
 """Where a gate stands. A gate sees nothing of a call that an earlier one has refused."""
 
-_gates: dict[Gate, int] = {}
+_gates: dict[Gate, tuple[int, bool]] = {}
 
 
-def install(gate: Gate, place: int) -> None:
-    """Let all calls of this process pass a gate, which stands at a place."""
-    _gates[gate] = place
+def install(gate: Gate, place: int, *, is_for_guarded: bool = False) -> None:
+    """Let the calls of this process pass a gate, which stands at a place.
+
+    `is_for_guarded`: calls to addresses that a vendor or a user has named pass it too.
+    """
+    _gates[gate] = place, is_for_guarded
 
 
 def remove(gate: Gate) -> None:
@@ -39,10 +42,11 @@ def remove(gate: Gate) -> None:
 
 
 @contextmanager
-def passing(operation: Operation) -> Iterator[Passing]:
-    """Make a call in the block, once it has passed all gates. Raises what they raise."""
+def passing(operation: Operation, *, is_guarded: bool = False) -> Iterator[Passing]:
+    """Make a call in the block, once it has passed all its gates. Raises what they raise."""
     call = Passing()
     with ExitStack() as stack:
         for gate in sorted(_gates, key=_gates.__getitem__):
-            stack.enter_context(gate(operation, call))
+            if not is_guarded or _gates[gate][1]:
+                stack.enter_context(gate(operation, call))
         yield call

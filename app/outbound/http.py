@@ -34,6 +34,7 @@ from app.outbound.scopes import (
     current_scope,
     exchange_scope,
     has_answer,
+    in_flight,
     operation,
     seconds_left,
     sent,
@@ -59,6 +60,7 @@ __all__ = [
     "code_of",
     "decoded_headers",
     "exchange_scope",
+    "in_flight",
     "operation",
     "quoted",
     "reading",
@@ -111,8 +113,9 @@ def send(
 
     Raises Retryable if no byte was written or the request may be repeated, Unknown if it may have
     taken effect, Permanent if the request is not valid or the answer is too large. Raises NotServed
-    without sending anything if the operation's circuit is open (see app/outbound/circuits), or if
-    the call would have to wait for long under a limit (see app/outbound/limits).
+    without sending anything if the operation's circuit is open (see app/outbound/circuits; a
+    guarded request passes none), or if the call would have to wait for long under a limit (see
+    app/outbound/limits).
     """
     current, scope = current_operation(), current_scope()
     if scope is not None:
@@ -129,9 +132,7 @@ def send(
 
 
 def _passed(current: Operation, request: "_Request") -> HttpReply:
-    if request.is_guarded:
-        return _send(current, request)
-    with gates.passing(current) as call:
+    with gates.passing(current, is_guarded=request.is_guarded) as call:
         reply = call.reply = _send(current, request)
     return reply
 

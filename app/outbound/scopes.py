@@ -54,11 +54,24 @@ class Limit:
 
 @dataclass(frozen=True)
 class Demand:
-    """What a call takes: a request of each of `limits`, and an estimate of its tokens."""
+    """What a call takes: a request of each of `limits`, and an estimate of its tokens.
+
+    `told` reads what an answer tells of the limits. `account` says whose limits and whose budget
+    for repeated calls these are, if a platform has several, for example one for each host.
+    """
 
     limits: tuple[Limit, ...]
     tokens: int = 0
     told: Callable[[HttpReply], Told] = told
+    account: str = ""
+
+
+def in_flight(most: int) -> tuple[Limit, ...]:
+    """The limit of the requests of an account that run at the same time; none for 0.
+
+    What an answer tells of rates does not tell of it: `told` must name the other limits.
+    """
+    return (Limit("in flight", in_flight=most),) if most > 0 else ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,10 @@ class Scope:
     """Called before each request."""
     is_retry: bool = False
     """Whether an attempt before this one has failed."""
+    owner: str = ""
+    """The step whose attempt it is, and so the owner of the places that its calls hold."""
+    user: str = ""
+    """Whose step it is."""
     charged: set[str] = field(default_factory=set)
     """The platforms whose budget for repeated calls has paid for this attempt."""
 
@@ -119,13 +136,15 @@ def exchange_scope(
     before: Callable[[], None] = lambda: None,
     *,
     is_retry: bool = False,
+    owner: str = "",
+    user: str = "",
 ) -> Iterator[Scope]:
     """Limit all requests in the block by `deadline`, and add each to `calls`.
 
     No request begins after `lease_end()`. Both are times of time.monotonic(). `before()` is called
-    before each request.
+    before each request. `owner` is the step that makes the attempt, and `user` whose step it is.
     """
-    scope = Scope(deadline, calls, lease_end, before, is_retry)
+    scope = Scope(deadline, calls, lease_end, before, is_retry, owner, user)
     token = _scope.set(scope)
     try:
         yield scope

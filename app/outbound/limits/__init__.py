@@ -5,8 +5,12 @@ names, with what is allowed at the start, from its settings. All workers share t
 them: a limit in an answer's headers replaces what is configured, a number of remaining calls only
 lowers what is left, a 429 with a wait closes the limit for all until then, and a 429 without one
 halves the rate, which then climbs again (core.py). A call takes its place under all of its limits,
-or under none. Of the calls to a platform at most a tenth may be those with which an attempt is
-repeated. Only the first call of such an attempt counts: an attempt that needs many would never end.
+or under none. The calls of a user that wait are told to ask again one behind the other, and not
+behind those of other users (lanes.py). A step whose worker has died holds its place until the step
+calls the platform again, or else until its call would have ended.
+
+Of the calls to a platform at most a tenth may be those with which an attempt is repeated. Only the
+first call of such an attempt counts: an attempt that needs many would never end.
 """
 
 import os
@@ -43,7 +47,7 @@ def share(redis_url: str) -> None:
     with this Valkey share."""
     _own.redis_url = redis_url
     # A call that waits for its place must not count as slow in its circuit.
-    gates.install(_pass, gates.MIDDLE)
+    gates.install(_pass, gates.MIDDLE, is_for_guarded=True)
 
 
 def forget() -> None:
@@ -60,20 +64,23 @@ def _pass(operation: Operation, call: Passing) -> Iterator[None]:
 
     Raises NotServed (`rate_limited`) if it would have to wait for long, and what the block raises.
     """
-    limiter, scope = _limiter(), current_scope()
-    if limiter is None or operation.demand is None:
+    limiter, scope, demand = _limiter(), current_scope(), operation.demand
+    if limiter is None or demand is None:
         yield
         return
     left = seconds_left()
+    payer = f"{operation.platform} {demand.account}".rstrip()
     place = limiter.take(
         operation.platform,
-        operation.demand,
+        demand,
         hold_seconds=min(left, 2 * operation.read_seconds),
         seconds_left=left,
-        is_retry=scope is not None and scope.is_charged(operation.platform),
+        is_retry=scope is not None and scope.is_charged(payer),
+        owner="" if scope is None else scope.owner,
+        user="" if scope is None else scope.user,
     )
     if scope is not None:
-        scope.charged.add(operation.platform)
+        scope.charged.add(payer)
     try:
         yield
     finally:

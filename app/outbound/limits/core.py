@@ -12,6 +12,7 @@ a memory of the limit as in RFC 9438).
 import math
 from dataclasses import dataclass, field
 
+from app.outbound.limits.lanes import Lanes
 from app.outbound.scopes import Limit
 
 SLICE_MS = 250
@@ -45,7 +46,9 @@ RETRIES_PER_SECOND = 0.5
 class Ask:
     """A call that wants to be made. It may be told to wait for up to `most_ms`.
 
-    What it holds is free again after `hold_ms`, even if nobody gives it back.
+    What it holds is free again after `hold_ms`, even if nobody gives it back. `owner` is the step
+    that makes it, one call after the other: what an earlier call of the step still holds is free,
+    because the attempt that made that call is dead. `user` is whose step it is. Both may be empty.
     """
 
     id: str
@@ -53,6 +56,8 @@ class Ask:
     most_ms: float = 0.0
     hold_ms: float = 60_000.0
     is_retry: bool = False
+    owner: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Note:
     tokens: float = -1.0
     token_limit: float = -1.0
     tokens_left: float = -1.0
+    owner: str = ""
 
 
 @dataclass
@@ -114,12 +120,19 @@ class Bucket:
     left_until: float = 0.0
     made: dict[str, float] = field(default_factory=dict)
     """Calls that were made less those that were refused, by quarters of a second."""
-    held: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Until when each call in flight holds its place, and its tokens."""
+    held: dict[str, tuple[float, float, str]] = field(default_factory=dict)
+    """Until when the call in flight of each owner holds its place, its tokens, and its id."""
+    lanes: Lanes = field(default_factory=Lanes)
+
+    def free_dead(self, limit: Limit, ask: Ask, now: float) -> None:
+        """Free what an earlier attempt of the step that asks has not given back."""
+        self._follow(now)
+        _, tokens, _ = self.held.pop(ask.owner, (0.0, 0.0, ""))
+        if tokens > 0 and self._token_rate(limit) > 0:
+            self.free_tokens -= tokens * 1000.0 / self._token_rate(limit)
 
     def wait(self, limit: Limit, ask: Ask, now: float) -> float:
         """The milliseconds until a call may be made."""
-        self._follow(now)
         self._climb(limit, now)
         found = max(0.0, self.closed - now)
         rate = self._current(limit)
@@ -129,15 +142,22 @@ class Bucket:
             found = max(found, self.free_tokens - now - TOKENS_AHEAD_MS)
         if self.left_until > now and self.left < 1:
             found = max(found, self.left_until - now)
-        return found
+        return max(found, self.lanes.wait(ask.user, now))
 
     def is_full(self, limit: Limit, now: float) -> bool:
         """Whether as many requests are in flight as may be."""
         self.held = {id: each for id, each in self.held.items() if each[0] > now}
         return limit.in_flight > 0 and len(self.held) >= limit.in_flight
 
+    def spacing(self, limit: Limit, ask: Ask) -> float:
+        """The milliseconds in which the limit allows one such call."""
+        rate, tokens = self._current(limit), self._token_rate(limit)
+        found = 1000.0 / rate if rate > 0 else float(FULL_MS) if limit.in_flight > 0 else 0.0
+        return max(found, ask.tokens * 1000.0 / tokens if tokens > 0 else 0.0)
+
     def grant(self, limit: Limit, ask: Ask, now: float, wait: float) -> None:
         """Let a call take its place, to be made after the wait."""
+        self.lanes.make(ask.user, self.spacing(limit, ask), now)
         rate, slice = self._current(limit), str(math.floor((now + wait) / SLICE_MS))
         if rate > 0:
             self.free = max(self.free, now) + 1000.0 / rate
@@ -147,7 +167,8 @@ class Bucket:
         if self.left_until > now:
             self.left -= 1
         if limit.in_flight > 0 or ask.tokens > 0:
-            self.held[ask.id] = now + wait + ask.hold_ms, float(ask.tokens)
+            held = now + wait + ask.hold_ms, float(ask.tokens), ask.id
+            self.held[ask.owner or ask.id] = held
         self.made[slice] = self.made.get(slice, 0.0) + 1
         oldest = math.floor(now / SLICE_MS) - SEEN_SLICES - 4
         self.made = {at: number for at, number in self.made.items() if int(at) >= oldest}
@@ -166,8 +187,10 @@ class Bucket:
             self.left = min(self.left, note.remaining)
         if note.is_refused:
             self._refuse(limit, note, now)
-        _, reserved = self.held.pop(note.id, (0.0, -1.0))
-        rate = self._token_rate(limit)
+        owner, rate, reserved = note.owner or note.id, self._token_rate(limit), -1.0
+        # The place may be that of a later attempt of the step.
+        if owner in self.held and self.held[owner][2] == note.id:
+            reserved = self.held.pop(owner)[1]
         if reserved >= 0 and note.tokens >= 0 and rate > 0:
             more = self.free_tokens + (note.tokens - reserved) * 1000.0 / rate
             self.free_tokens = min(more, now + MOST_CLOSED_MS)
@@ -186,7 +209,10 @@ class Bucket:
         self.closed, self.left_until = self.closed - back, self.left_until - back
         self.climb_at -= back
         self.cut_at = max(0.0, self.cut_at - back) if self.cut_at >= 0 else self.cut_at
-        self.held = {id: (until - back, tokens) for id, (until, tokens) in self.held.items()}
+        self.held = {
+            owner: (until - back, tokens, id) for owner, (until, tokens, id) in self.held.items()
+        }
+        self.lanes.move(back)
         self.made = {}
 
     def _refuse(self, limit: Limit, note: Note, now: float) -> None:
@@ -257,17 +283,23 @@ class Retries:
 
     level: float = MOST_RETRIES
     at: float = 0.0
+    lanes: Lanes = field(default_factory=Lanes)
 
     def wait(self, ask: Ask, now: float) -> float:
         """The milliseconds until a call may be made."""
+        if self.at - now > BACK_MS:
+            self.lanes.move(self.at - now)
         gained = max(0.0, now - self.at) / 1000.0 * RETRIES_PER_SECOND
         self.level, self.at = min(MOST_RETRIES, self.level + gained), now
         if not ask.is_retry:
             return 0.0
-        return max(0.0, 1 - self.level) * 1000.0 / RETRIES_PER_SECOND
+        alone = max(0.0, 1 - self.level) * 1000.0 / RETRIES_PER_SECOND
+        return max(alone, self.lanes.wait(ask.user, now))
 
-    def grant(self, ask: Ask) -> None:
+    def grant(self, ask: Ask, now: float) -> None:
         """Count a call."""
+        if ask.is_retry:
+            self.lanes.make(ask.user, 1000.0 / RETRIES_PER_SECOND, now)
         change = -1.0 if ask.is_retry else RETRIES
         self.level = min(MOST_RETRIES, self.level + change)
 
@@ -276,15 +308,22 @@ def take(buckets: list[tuple[Bucket, Limit]], retries: Retries, ask: Ask, now: f
     """Let a call take its place in all buckets, or in none if it would have to wait too long."""
     longest, place, is_full = retries.wait(ask, now), -1, False
     for number, (bucket, limit) in enumerate(buckets):
+        bucket.free_dead(limit, ask, now)
         wait = bucket.wait(limit, ask, now)
         if bucket.is_full(limit, now):
             is_full, wait = True, max(wait, float(FULL_MS))
         if wait > longest:
             longest, place = wait, number
     tops = tuple(bucket.top for bucket, _ in buckets)
+    if longest > ask.most_ms:
+        lanes, spacing = retries.lanes, 1000.0 / RETRIES_PER_SECOND
+        if place >= 0:
+            bucket, limit = buckets[place]
+            lanes, spacing = bucket.lanes, bucket.spacing(limit, ask)
+        longest = lanes.tell(ask.user, spacing, now, longest)
     if is_full or longest > ask.most_ms:
         return Answer(False, longest, place, now, tops)
     for bucket, limit in buckets:
         bucket.grant(limit, ask, now, longest)
-    retries.grant(ask)
+    retries.grant(ask, now)
     return Answer(True, longest, place, now, tops)

@@ -33,10 +33,12 @@ _LONG_WAIT_SECONDS = 0.05
 class Place:
     """A place that a call has taken under its limits, at `asked` and for `at` (milliseconds).
 
-    `tops` are the limits that answers had told by then (see Answer).
+    `tops` are the limits that answers had told by then (see Answer), and `owner` is the step that
+    has taken it (see Ask).
     """
 
     id: str
+    owner: str
     platform: str
     demand: Demand
     asked: float
@@ -59,18 +61,21 @@ class Limiter:
         hold_seconds: float,
         seconds_left: float,
         is_retry: bool = False,
+        owner: str = "",
+        user: str = "",
     ) -> Place:
         """Wait for a place under all limits of a call, and take it.
 
-        The call must end in `hold_seconds`. Raises NotServed (`rate_limited`) if it would have to
+        The call must end in `hold_seconds`. `owner` is the step that makes it and `user` whose step
+        it is, if a step makes it (see Ask). Raises NotServed (`rate_limited`) if it would have to
         wait for more than PATIENCE_SECONDS, or past the attempt's time.
         """
         ends = time.monotonic() + min(PATIENCE_SECONDS, seconds_left - MARGIN_SECONDS)
         hold_ms = (hold_seconds + _HOLD_MARGIN_SECONDS) * 1000.0
         while True:
             left = max(0.0, ends - time.monotonic())
-            ask = Ask(token_hex(8), demand.tokens, left * 1000.0, hold_ms, is_retry)
-            answer = self._stores.take(platform, demand.limits, ask)
+            ask = Ask(token_hex(8), demand.tokens, left * 1000.0, hold_ms, is_retry, owner, user)
+            answer = self._stores.take(_account(platform, demand), demand.limits, ask)
             wait = answer.wait / 1000.0
             if not answer.is_taken and wait > left:
                 raise _refusal(platform, demand, answer)
@@ -78,7 +83,7 @@ class Limiter:
                 time.sleep(wait)
             if answer.is_taken:
                 at = answer.now + answer.wait
-                place = Place(ask.id, platform, demand, answer.now, at, answer.tops)
+                place = Place(ask.id, owner, platform, demand, answer.now, at, answer.tops)
                 if wait > _LONG_WAIT_SECONDS:
                     self._check_open(place)
                 return place
@@ -88,13 +93,14 @@ class Limiter:
         told = _told(place, reply)
         if self._is_news(place, told):
             notes = [_note(place, told, each.name) for each in place.demand.limits]
-            self._stores.note(place.platform, place.demand.limits, notes)
+            account = _account(place.platform, place.demand)
+            self._stores.note(account, place.demand.limits, notes)
         if told.is_refused:
             telemetry.CALLS_LIMITED.labels(place.platform).inc()
             until = time.monotonic() + (told.after or 0.0)
             for limit in place.demand.limits:
                 if not told.names or limit.name in told.names:
-                    self._closed[place.platform, limit.name] = until
+                    self._closed[_account(place.platform, place.demand), limit.name] = until
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,9 +108,9 @@ class Limiter:
 
     def _check_open(self, place: Place) -> None:
         """Raise NotServed if this process has learned meanwhile that a limit is closed."""
-        now = time.monotonic()
+        now, account = time.monotonic(), _account(place.platform, place.demand)
         for number, limit in enumerate(place.demand.limits):
-            left = self._closed.get((place.platform, limit.name), 0.0) - now
+            left = self._closed.get((account, limit.name), 0.0) - now
             if left > 0:
                 answer = Answer(False, left * 1000.0, number, place.asked)
                 self.give_back(place, None)
@@ -121,6 +127,10 @@ class Limiter:
             if not told.names or limit.name in told.names
         )
         return holds or told.is_refused or is_low or is_new
+
+
+def _account(platform: str, demand: Demand) -> str:
+    return f"{platform} {demand.account}".rstrip()
 
 
 def _told(place: Place, reply: HttpReply | None) -> Told:
@@ -172,6 +182,7 @@ def _note(place: Place, told: Told, name: str) -> Note:
         _known(told.tokens),
         _known(told.token_limit),
         _known(told.tokens_left),
+        place.owner,
     )
 
 
@@ -181,7 +192,7 @@ def _known(value: float | None) -> float:
 
 
 def _refusal(platform: str, demand: Demand, answer: Answer) -> NotServed:
-    what = "the budget for repeated calls"
+    platform, what = _account(platform, demand), "the budget for repeated calls"
     if answer.place >= 0:
         what = f"the limit {demand.limits[answer.place].name}"
     seconds = min(answer.wait / 1000.0, LONGEST_SECONDS)

@@ -10,6 +10,7 @@ if now == cjson.null then
 end
 local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
 local AGAIN, SETTLE, SEEN, CLOSED, BACK = 1000, 1000, 20, 3600000, 1000
+local GRACE, MOST_AHEAD, MOST_LANES = 5000, 120000, 500
 local FORGOTTEN, RETRIES, MOST, PER_SECOND, LIFE = 4, 0.1, 10, 0.5, 600
 
 local function load(key, fresh)
@@ -25,7 +26,7 @@ local function bucket(key)
   local b = load(key, {at = 0, rate = 0, top = 0, ceiling = 0, cut_at = -1, climb_at = 0,
                        quiet = 0, free = 0, free_tokens = 0, closed = 0, left = 0, left_until = 0,
                        made = {}, held = {}})
-  b.token_top = b.token_top or 0
+  b.token_top, b.lanes = b.token_top or 0, b.lanes or {}
   local back = (b.at or 0) - now
   b.at = now
   if back > BACK then
@@ -34,6 +35,7 @@ local function bucket(key)
     end
     if b.cut_at >= 0 then b.cut_at = math.max(0, b.cut_at - back) end
     for _, each in pairs(b.held) do each[1] = each[1] - back end
+    for _, each in pairs(b.lanes) do each[1], each[2] = each[1] - back, each[2] - back end
     b.made = {}
   end
   return b
@@ -52,6 +54,53 @@ end
 local function token_rate(b, limit)
   if b.token_top > 0 then return b.token_top end
   return limit.tokens / limit.seconds
+end
+
+-- The rules of lanes.py.
+local function others(lanes, user)
+  local waiting, all = 0, 0
+  for each, times in pairs(lanes) do
+    all = all + 1
+    if each ~= user and times[2] + GRACE > now then waiting = waiting + 1 end
+  end
+  return waiting, all
+end
+local function lane_wait(lanes, user)
+  for each, times in pairs(lanes) do
+    if math.max(times[1], times[2] + GRACE) <= now then lanes[each] = nil end
+  end
+  if user == '' or not lanes[user] or others(lanes, user) == 0 then return 0 end
+  return math.max(0, lanes[user][1] - now)
+end
+local function lane_make(lanes, user, spacing)
+  local waiting, all = others(lanes, user)
+  if user ~= '' and waiting > 0 and (lanes[user] or all < MOST_LANES) then
+    local lane = lanes[user] or {0, 0}
+    lanes[user] = {math.max(lane[1], now) + spacing * (waiting + 1), lane[2]}
+  end
+end
+local function lane_tell(lanes, user, spacing, wait)
+  local waiting, all = others(lanes, user)
+  if user == '' or (not lanes[user] and all >= MOST_LANES) then return wait end
+  local lane = lanes[user] or {0, 0}
+  local behind = lane[2] + spacing * (waiting + 1)
+  local at = math.min(math.max(behind, now + wait), now + wait + MOST_AHEAD)
+  lanes[user] = {lane[1], math.max(lane[2], at)}
+  return at - now
+end
+
+local function spacing_of(b, limit, ask)
+  local rate, tokens = current(b, limit), token_rate(b, limit)
+  local found = rate > 0 and 1000 / rate or limit.in_flight > 0 and FULL or 0
+  return math.max(found, tokens > 0 and ask.tokens * 1000 / tokens or 0)
+end
+
+local function free_dead(b, limit, ask)
+  local held = b.held[ask.owner]
+  b.held[ask.owner] = nil
+  if held and held[2] > 0 and token_rate(b, limit) > 0 then
+    b.free_tokens = b.free_tokens - held[2] * 1000 / token_rate(b, limit)
+  end
 end
 
 local function interval(b)
@@ -83,7 +132,7 @@ local function wait_of(b, limit, ask)
     found = math.max(found, b.free_tokens - now - AHEAD)
   end
   if b.left_until > now and b.left < 1 then found = math.max(found, b.left_until - now) end
-  return found
+  return math.max(found, lane_wait(b.lanes, ask.user))
 end
 
 local function is_full(b, limit)
@@ -95,6 +144,7 @@ local function is_full(b, limit)
 end
 
 local function grant(b, limit, ask, wait)
+  lane_make(b.lanes, ask.user, spacing_of(b, limit, ask))
   local rate, slice = current(b, limit), slice_of(now + wait)
   if rate > 0 then b.free = math.max(b.free, now) + 1000 / rate end
   if ask.tokens > 0 and token_rate(b, limit) > 0 then
@@ -103,7 +153,7 @@ local function grant(b, limit, ask, wait)
   end
   if b.left_until > now then b.left = b.left - 1 end
   if limit.in_flight > 0 or ask.tokens > 0 then
-    b.held[ask.id] = {now + wait + ask.hold_ms, ask.tokens}
+    b.held[ask.owner ~= '' and ask.owner or ask.id] = {now + wait + ask.hold_ms, ask.tokens, ask.id}
   end
   b.made[slice] = (b.made[slice] or 0) + 1
   for at in pairs(b.made) do
@@ -147,12 +197,21 @@ end
 local function take()
   local ask, retries = given.ask, load(KEYS[#KEYS], {level = MOST, at = 0})
   retries.level = math.min(MOST, retries.level + math.max(0, now - retries.at) / 1000 * PER_SECOND)
+  retries.lanes = retries.lanes or {}
+  local back = retries.at - now
+  if back > BACK then
+    for _, each in pairs(retries.lanes) do each[1], each[2] = each[1] - back, each[2] - back end
+  end
   retries.at = now
   local longest, place, full, buckets = 0, -1, false, {}
-  if ask.is_retry then longest = math.max(0, 1 - retries.level) * 1000 / PER_SECOND end
+  if ask.is_retry then
+    longest = math.max(0, 1 - retries.level) * 1000 / PER_SECOND
+    longest = math.max(longest, lane_wait(retries.lanes, ask.user))
+  end
   for i, limit in ipairs(given.limits) do
     local b = bucket(KEYS[i])
     buckets[i] = b
+    free_dead(b, limit, ask)
     local wait = wait_of(b, limit, ask)
     if is_full(b, limit) then
       full, wait = true, math.max(wait, FULL)
@@ -161,9 +220,18 @@ local function take()
       longest, place = wait, i - 1
     end
   end
+  if longest > ask.most_ms then
+    local lanes, spacing = retries.lanes, 1000 / PER_SECOND
+    if place >= 0 then
+      local b = buckets[place + 1]
+      lanes, spacing = b.lanes, spacing_of(b, given.limits[place + 1], ask)
+    end
+    longest = lane_tell(lanes, ask.user, spacing, longest)
+  end
   local taken = not full and longest <= ask.most_ms
   if taken then
     for i, limit in ipairs(given.limits) do grant(buckets[i], limit, ask, longest) end
+    if ask.is_retry then lane_make(retries.lanes, ask.user, 1000 / PER_SECOND) end
     retries.level = math.min(MOST, retries.level + (ask.is_retry and -1 or RETRIES))
   end
   for i, b in ipairs(buckets) do save(KEYS[i], b) end
@@ -192,8 +260,9 @@ local function note()
       b.left = math.min(b.left, each.remaining)
     end
     if each.is_refused then refuse(b, limit, each) end
-    local held = b.held[each.id]
-    b.held[each.id] = nil
+    local owner = each.owner ~= '' and each.owner or each.id
+    local held = b.held[owner]
+    if held and (held[3] or each.id) == each.id then b.held[owner] = nil else held = nil end
     local rate = token_rate(b, limit)
     if held and each.tokens >= 0 and rate > 0 then
       local more = b.free_tokens + (each.tokens - held[2]) * 1000 / rate

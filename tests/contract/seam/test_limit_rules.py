@@ -115,6 +115,55 @@ def test_places_in_flight_are_free_again_when_nobody_gives_them_back() -> None:
     assert account.take()[0].is_taken
 
 
+def test_the_next_attempt_of_a_step_takes_the_place_of_one_that_is_dead() -> None:
+    account = Account(Limit("model", tokens=6000, in_flight=2, seconds=60))
+    (dead,) = account.take(owner="one", tokens=900)
+    assert account.take(owner="two", tokens=50)[0].is_taken
+    assert not account.take(owner="three", tokens=50)[0].is_taken
+    (place,) = account.take(owner="one", tokens=900)
+    assert (dead.is_taken, place.is_taken) == (True, True)
+    bucket = account.buckets[0]
+    assert bucket.free_tokens == NOW + 9500  # of 100 tokens in each second
+    assert len(bucket.held) == 2
+
+
+def test_an_attempt_that_was_thought_dead_gives_back_no_place_of_the_next_one() -> None:
+    account = Account(Limit("model", tokens=6000, in_flight=1, seconds=60))
+    for id in ("dead", "next"):
+        account.take(owner="one", tokens=900)
+        account.buckets[0].held["one"] = (*account.buckets[0].held["one"][:2], id)
+    before = account.buckets[0].free_tokens
+    late = Note("dead", NOW, NOW, tokens=0, owner="one")
+    account.buckets[0].note(account.limits[0], late, NOW)
+    assert account.buckets[0].free_tokens == before
+    assert not account.take(owner="two")[0].is_taken
+    account.buckets[0].note(account.limits[0], replace(late, id="next"), NOW)
+    assert account.take(owner="two")[0].is_taken
+
+
+@pytest.mark.parametrize(("of", "rate", "most"), [("calls", 2.0, 6_000), ("retries", 0.5, 15_000)])
+def test_two_steps_of_a_user_do_not_wait_behind_two_hundred_of_another(
+    of: str, rate: float, most: int
+) -> None:
+    """Ada has 200 steps and new ones all the time; Bob's two come a second later."""
+    account = Account(Limit("calls", requests=rate) if of == "calls" else Limit("free"))
+    due = [(0, "ada", f"ada {n}") for n in range(200)]
+    due += [(1000, "bob", f"bob {n}") for n in range(2)]
+    due += [(at, "ada", f"new {at}") for at in range(500, 120_000, 500)]
+    ended: dict[str, float] = {}
+    for tick in range(0, 120_000, 100):
+        account.now = NOW + tick
+        for each in sorted(each for each in due if each[0] <= tick):
+            due.remove(each)
+            (answer,) = account.take(most_ms=1000.0, user=each[1], is_retry=of == "retries")
+            if answer.is_taken:
+                ended[each[2]] = tick + answer.wait
+            else:  # the step is published some time later
+                due.append((tick + int(answer.wait) + 700, *each[1:]))
+    assert max(ended["bob 0"], ended["bob 1"]) < most
+    assert len(ended) >= 0.9 * 120 * rate
+
+
 def test_a_stated_wait_closes_the_limit_and_keeps_the_rate() -> None:
     account = Account(TEN)
     (answer,) = account.take()
@@ -259,6 +308,8 @@ ASKS = st.builds(
     most_ms=st.sampled_from([0.0, 333.3, 1000.0, 30_000.0]),
     hold_ms=st.sampled_from([100.0, 60_000.0]),
     is_retry=st.booleans(),
+    owner=st.sampled_from(["", "", "1", "step"]),
+    user=st.sampled_from(["", "ada", "bob", "eve"]),
 )
 NOTES = st.builds(
     Note,
@@ -273,6 +324,7 @@ NOTES = st.builds(
     tokens=st.sampled_from([-1.0, 10.0]),
     token_limit=st.sampled_from([-1.0, -1.0, 5.0, 700.0]),
     tokens_left=st.sampled_from([-1.0, 0.0, 90.0]),
+    owner=st.sampled_from(["", "", "1", "step"]),
 )
 TURNS = st.lists(
     st.tuples(st.one_of(ASKS, ASKS, NOTES), st.sampled_from([0, 1, 40, 250, 999, 6000, -3, -5000])),

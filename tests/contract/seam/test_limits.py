@@ -153,6 +153,53 @@ def test_all_processes_learn_a_limit_of_tokens_from_an_answer(
     assert 25.0 < caught.value.after < 37.0  # 40 s of tokens, of which 10 s may be used ahead
 
 
+def test_a_step_gets_the_place_that_its_dead_worker_has_not_given_back(
+    press: Vendor, shared: str, other: Limiter
+) -> None:
+    demand = under("jobs", in_flight=1)
+    other.take("press", demand, hold_seconds=60.0, seconds_left=60.0, owner="step")
+    ends = time.monotonic() + 60
+    with http.exchange_scope(ends, [], owner="another"), pytest.raises(NotServed):
+        press.ask(demand=demand)
+    with http.exchange_scope(ends, [], owner="step"):
+        assert [press.ask(demand=demand) for _ in range(2)] == [200] * 2
+    assert press.ask(demand=demand) == 200
+
+
+def test_a_user_does_not_wait_behind_the_steps_of_another(
+    press: Vendor, shared: str, other: Limiter
+) -> None:
+    demand, ends = under(requests=0.5), time.monotonic() + 60
+    waits: dict[str, list[float]] = {"ada": [], "bob": []}
+    assert press.ask(demand=demand) == 200
+    for user in ["ada"] * 30 + ["bob"] * 2:
+        with pytest.raises(NotServed) as caught, http.exchange_scope(ends, [], user=user):
+            press.ask(demand=demand)
+        waits[user].append(caught.value.after or 0.0)
+    assert waits["ada"][-1] > 50
+    assert max(waits["bob"]) < 10
+
+
+def test_the_accounts_of_a_platform_have_limits_and_budgets_of_their_own(
+    press: Vendor, shared: str, configure: Callable[..., Settings]
+) -> None:
+    configure(REDIS_URL=shared, OUTBOUND_ALLOWED=press.url.split("/")[2])
+    limits.share(shared)
+    ends = time.monotonic() + 60
+
+    def ask(account: str) -> int:
+        demand = Demand((Limit("host", requests=0.2),), account=account)
+        with (
+            http.exchange_scope(ends, []),
+            http.operation("http", "POST", repeatable=True, demand=demand),
+        ):
+            return http.send("POST", press.url, body=b"{}", is_guarded=True).status
+
+    assert [ask("one"), ask("two")] == [200, 200]
+    with pytest.raises(NotServed, match="the limit host of http one is used up"):
+        ask("one")
+
+
 def test_most_calls_are_no_repeated_ones(press: Vendor, shared: str) -> None:
     made = 0
     for _ in range(20):

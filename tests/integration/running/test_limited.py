@@ -1,0 +1,85 @@
+"""Steps that wait for a limit of their platform: in turn, and not for dead workers."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from app import db
+from app.engine.attempt import execute
+from app.engine.call import Call
+from app.engine.outcome_writer import record
+from app.outbound import http, limits
+from app.outbound.http import Demand, Limit
+from app.outbound.limits.limiter import Limiter
+from app.outbound.limits.stores import Shared, Stores
+from app.platform import Action, ActionInput, Json
+from app.protocol import claims
+from app.protocol.claims import Claim
+from app.settings import Settings
+from chains.actions import actions
+from chains.running.prepare import prepare
+from tests.integration.conftest import Kernel
+from tests.integration.starting.test_admission import another_user
+from tests.unit.definitions import noop
+
+SLOW = Demand((Limit("slow", requests=0.5),))
+JOBS = Demand((Limit("jobs", in_flight=1),))
+
+
+@pytest.fixture
+def other(settings: Settings) -> Iterator[Limiter]:
+    """Another process under the same limits."""
+    limits.share(settings.redis_url)
+    made = Limiter(Stores(Shared(settings.redis_url), "other"))
+    yield made
+    made.close()
+
+
+def attempt(workflow: UUID, demand: Demand) -> tuple[str, float]:
+    """An attempt of a workflow's step, which takes a place and reaches nobody: the code of its
+    error, and the seconds until the step is due again."""
+
+    def run(call: Call, given: ActionInput) -> Json:
+        with http.operation("press", "print", repeatable=True, demand=demand):
+            http.send("GET", "http://127.0.0.1:1/")
+        return {}
+
+    action: Action = replace(actions()["control.noop"], run=run, quick=False)
+    claimed = claims.claim_step(workflow, "a", 60.0)
+    assert isinstance(claimed, Claim), claimed
+    result = execute(claimed, action, prepare, time.monotonic())
+    record(claimed, result, fraction=0.5)
+    row = db.row(
+        "SELECT error_code, extract(epoch FROM wake_at - playalter_now()) AS s FROM steps"
+        " WHERE workflow_id = %s AND key = 'a'",
+        (workflow,),
+    )
+    assert row is not None
+    return row["error_code"], float(row["s"])
+
+
+def test_the_steps_of_a_user_are_due_behind_each_other_and_not_behind_anothers(
+    kernel: Kernel, other: Limiter
+) -> None:
+    ada, bo = kernel, another_user(kernel, "bo")
+    other.take("press", SLOW, hold_seconds=1.0, seconds_left=60.0)
+    name = kernel.register(noop("a"))
+    ada_waits = [attempt(ada.start(name), SLOW) for _ in range(20)]
+    bo_waits = [attempt(bo.start(name), SLOW) for _ in range(2)]
+    assert {code for code, _ in ada_waits + bo_waits} == {"rate_limited"}
+    assert ada_waits[-1][1] > 35
+    assert max(seconds for _, seconds in bo_waits) < 12
+
+
+def test_the_next_attempt_has_the_place_that_a_dead_worker_holds(
+    kernel: Kernel, other: Limiter
+) -> None:
+    name = kernel.register(noop("a"))
+    first, second = kernel.start(name), kernel.start(name)
+    other.take("press", JOBS, hold_seconds=60.0, seconds_left=60.0, owner=f"{first} a")
+    assert attempt(second, JOBS)[0] == "rate_limited"
+    assert attempt(first, JOBS)[0] == "not_reached"
+    assert other.take("press", JOBS, hold_seconds=60.0, seconds_left=60.0).demand is JOBS
