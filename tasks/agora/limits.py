@@ -3,6 +3,9 @@
 https://docs.agora.io/en/video-calling/channel-management-api/overview
 """
 
+from dataclasses import replace
+
+from app.outbound import http
 from app.outbound.http import Demand, Limit
 from tasks.agora.settings import AgoraSettings
 
@@ -10,6 +13,10 @@ from tasks.agora.settings import AgoraSettings
 def demand(method: str) -> Demand:
     """What a request takes."""
     settings = AgoraSettings.current()
+    limit = Limit("other", requests=settings.limit_requests)
     if method == "GET":
-        return Demand((Limit("query", requests=settings.limit_queries),))
-    return Demand((Limit("other", requests=settings.limit_requests),))
+        limit = Limit("query", requests=settings.limit_queries)
+    return Demand(
+        (limit, *http.in_flight(settings.limit_in_flight)),
+        told=lambda reply: replace(http.told(reply), names=(limit.name,)),
+    )

@@ -40,3 +40,5 @@ class AgoraSettings(PlatformSettings):
     """The queries that Agora allows the account in each second. 0: not known."""
     limit_requests: float = Field(default=10.0, ge=0)
     """All other calls that Agora allows in each second."""
+    limit_in_flight: int = Field(default=10, ge=0)
+    """The calls that may run at the same time. 0: any number."""

@@ -14,7 +14,7 @@ from app.outbound.fetching import fetch, origin
 from app.outbound.stated_waits import stated_wait
 from app.platform import Json
 from app.settings import needed
-from tasks.http import answers
+from tasks.http import answers, limits
 from tasks.http.settings import SETTING, HttpSettings
 
 MAX_BYTES = 512 * 1024
@@ -120,7 +120,13 @@ def _send(wanted: Json, prepared: _Prepared) -> http.HttpReply:
 def _operation(wanted: Json, name: str, *, repeatable: bool) -> Any:
     # The host is no secret, but the path may hold one.
     host = origin(wanted["url"])[1][:80]
-    return http.operation("http", f"{name} {host}", repeatable=repeatable, max_bytes=MAX_BYTES)
+    return http.operation(
+        "http",
+        f"{name} {host}",
+        repeatable=repeatable,
+        max_bytes=MAX_BYTES,
+        demand=limits.demand(wanted["url"]),
+    )
 
 
 def _params(wanted: Json) -> dict[str, str | int]:

@@ -64,6 +64,10 @@ class HttpSettings(PlatformSettings):
     model_config = SettingsConfigDict(env_prefix="HTTP_")
 
     secrets: Annotated[SecretStr, AfterValidator(_parsed)] = SecretStr("")
+    limit_requests: float = Field(default=20.0, ge=0)
+    """The requests that each host gets in each second. 0: not known."""
+    limit_in_flight: int = Field(default=16, ge=0)
+    """The requests to each host that may run at the same time. 0: any number."""
 
     @cached_property
     def _by_name(self) -> dict[str, HttpSecret]:

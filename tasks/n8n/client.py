@@ -14,6 +14,7 @@ from app.outbound import http
 from app.outbound.spare import spare
 from app.platform import Json
 from app.settings import needed
+from tasks.n8n import limits
 from tasks.n8n.settings import N8nSettings
 
 SETTING = "N8N_API_KEY"
@@ -109,6 +110,7 @@ class N8nApi:
             slow_seconds=http.READ_SECONDS if is_run else http.SLOW_SECONDS,
             is_failure=lambda reply: reply.status >= 500 and not (is_run and _has_thrown(reply)),
             spare=spare(SETTING, own.api_key, own.api_key_old),
+            demand=limits.demand(name),
         ):
             reply = http.send(method, url, headers=headers, body=body, params=params)
             if is_run and _has_thrown(reply):

@@ -23,3 +23,7 @@ class N8nSettings(PlatformSettings):
     api_key: SecretStr = SecretStr("")
     api_key_old: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=600.0, gt=0)
+    limit_requests: float = Field(default=20.0, ge=0)
+    """The calls that n8n gets in each second. 0: not known."""
+    limit_in_flight: int = Field(default=20, ge=0)
+    """The calls that may run at the same time. 0: any number."""

@@ -37,6 +37,7 @@ def demand(model: str, text: str = "", max_tokens: int = 0) -> Demand:
         tokens=settings.limit_tokens if max_tokens else 0.0,
         seconds=_MINUTE,
         burst=_BURST,
+        in_flight=settings.limit_in_flight,
     )
     tokens = len(text) // _CHARACTERS_OF_A_TOKEN + max_tokens if max_tokens else 0
     return Demand((limit,), tokens, told)

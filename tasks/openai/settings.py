@@ -35,6 +35,8 @@ class OpenAISettings(PlatformSettings):
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)
     """The tokens of each model that OpenAI allows in each minute."""
+    limit_in_flight: int = Field(default=50, ge=0)
+    """The calls of each model that may run at the same time. 0: any number."""
 
     def models(self) -> tuple[str, ...]:
         """See PlatformSettings."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from app.outbound import http
-from app.outbound.http import Demand, HttpReply, Limit, Told
+from app.outbound.http import Demand, HttpReply, Limit, Told, in_flight
 from tasks.replicate.settings import ReplicateSettings
 
 _MINUTE = 60.0
@@ -27,7 +27,10 @@ def demand(operation: str) -> Demand | None:
         limit = Limit("create", requests=settings.limit_creations, seconds=_MINUTE, burst=5)
     else:
         limit = Limit("other", requests=settings.limit_requests, seconds=_MINUTE, burst=20)
-    return Demand((limit,), told=told)
+    return Demand(
+        (limit, *in_flight(settings.limit_in_flight)),
+        told=lambda reply: replace(told(reply), names=(limit.name,)),
+    )
 
 
 def told(reply: HttpReply) -> Told:

@@ -34,6 +34,8 @@ class ReplicateSettings(PlatformSettings):
     """The predictions that Replicate lets begin in each minute. 0: not known."""
     limit_requests: float = Field(default=3000.0, ge=0)
     """All other calls that Replicate allows in each minute."""
+    limit_in_flight: int = Field(default=50, ge=0)
+    """The calls that may run at the same time. 0: any number."""
 
     def models(self) -> tuple[str, ...]:
         """See PlatformSettings."""

@@ -25,7 +25,7 @@ def demand(operation: str) -> Demand | None:
 def _demand(operation: str, settings: StripeSettings) -> Demand:
     endpoint = f"endpoint {operation}"
     limits = (
-        Limit(_ACCOUNT, requests=settings.limit_requests),
+        Limit(_ACCOUNT, requests=settings.limit_requests, in_flight=settings.limit_in_flight),
         Limit(endpoint, requests=settings.limit_endpoint_requests),
     )
     return Demand(limits, told=partial(_told, endpoint))

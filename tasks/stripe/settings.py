@@ -31,6 +31,8 @@ class StripeSettings(PlatformSettings):
     """What Stripe allows the account in each second; a test account has 25. 0: not known."""
     limit_endpoint_requests: float = Field(default=25.0, ge=0)
     """What Stripe allows in each second at each endpoint."""
+    limit_in_flight: int = Field(default=100, ge=0)
+    """The calls of the account that may run at the same time. 0: any number."""
     index_key: StrongSecret | None = None
     """The key of the hashes by which payments of one card, e-mail or address are counted. Without
     it, none are counted."""

@@ -7,8 +7,11 @@ are not spaced: somebody who deploys a few times in a day does not wait.
 https://vercel.com/docs/rest-api/errors#rate-limits
 """
 
-from app.outbound.http import Demand, HttpReply, Limit, Told
+from dataclasses import replace
+
+from app.outbound.http import Demand, HttpReply, Limit, Told, in_flight
 from app.outbound.stated_waits import LONGEST_SECONDS, answered_at, retry_after
+from tasks.vercel.settings import VercelSettings
 
 _LOW, _LOW_PART = 10, 0.1
 """Only a number of remaining calls that is lower, or lower than this part of the limit, is heeded.
@@ -21,7 +24,11 @@ def demand(operation: str) -> Demand | None:
     """What a call of an operation takes: a probe nothing, for it says how the platform is."""
     if operation == "probe":
         return None
-    return Demand((Limit(operation, burst=_BURST),), told=told)
+    most = VercelSettings.current().limit_in_flight
+    return Demand(
+        (Limit(operation, burst=_BURST), *in_flight(most)),
+        told=lambda reply: replace(told(reply), names=(operation,)),
+    )
 
 
 def told(reply: HttpReply) -> Told:

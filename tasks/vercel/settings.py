@@ -34,3 +34,5 @@ class VercelSettings(PlatformSettings):
     page_url: Annotated[str, AfterValidator(_page_url)] = "https://{url}"
     protection_bypass: SecretStr = SecretStr("")
     poll_seconds: float = Field(default=30.0, gt=0)
+    limit_in_flight: int = Field(default=20, ge=0)
+    """The calls that may run at the same time. 0: any number."""
