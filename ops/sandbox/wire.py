@@ -7,6 +7,7 @@ the reply acts after the handler's transaction has committed.
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import struct
 import time
@@ -23,8 +24,13 @@ from ops.sandbox import faults
 from ops.sandbox.box import Box
 from ops.sandbox.faults import Fault
 
+_log = logging.getLogger("ops.sandbox")
 Handler = Callable[..., Response]
 Route = tuple[str, str, str, Handler]
+
+
+_CRASH = Fault(0, "*", "*", "status", 0, 0, {})
+"""What an error of the sandbox itself is to those who call: an outage."""
 
 
 class Dropped(ConnectionAbortedError):
@@ -141,6 +147,12 @@ class Vendor:
             response = self.perform(call, lambda: handler(call, **arguments))
         except Refusal as refusal:
             response = refusal.response()
+        except Dropped:
+            raise
+        except Exception:  # noqa: BLE001
+            # Whoever calls must get the vendor's format also where the sandbox itself is wrong.
+            _log.exception("%s of %s failed", operation, self.name)
+            response = self.failure(500, _CRASH)
         return self.finish(call, response)
 
     def perform(self, call: Call, run: Callable[[], Response]) -> Response:

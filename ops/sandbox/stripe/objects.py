@@ -79,7 +79,7 @@ def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Js
         "object": "payment_intent",
         "amount": amount,
         "amount_capturable": 0,
-        "amount_details": {"tip": {}},
+        "amount_details": {"tip": {}} | _amount_details(params),
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
@@ -99,7 +99,7 @@ def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Js
         "customer": params.get("customer"),
         "customer_account": None,
         "description": params.get("description"),
-        "excluded_payment_method_types": None,
+        "excluded_payment_method_types": params.get("excluded_payment_method_types") or None,
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
@@ -122,7 +122,12 @@ def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Js
         "status": "requires_payment_method",
         "transfer_data": None,
         "transfer_group": params.get("transfer_group"),
-    }
+    } | {name: params[name] for name in ("payment_details",) if params.get(name)}
+
+
+def _amount_details(params: Json) -> Json:
+    given = params.get("amount_details") or {}
+    return {name: given[name] for name in ("discount_amount", "shipping", "tax") if name in given}
 
 
 def with_options(known: Json, params: Json) -> Json:

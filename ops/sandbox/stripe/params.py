@@ -59,23 +59,11 @@ CAPTURE_PARAMS = [
     "statement_descriptor_suffix",
     "transfer_data",
 ]
-REFUND_PARAMS = [
-    "amount",
-    "charge",
-    "currency",
-    "customer",
-    "instructions_email",
-    "metadata",
-    "origin",
-    "payment_intent",
-    "reason",
-    "refund_application_fee",
-    "reverse_transfer",
-]
-REFUND_REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 UPDATABLE = [
     "customer",
     "description",
+    "excluded_payment_method_types",
+    "payment_details",
     "receipt_email",
     "setup_future_usage",
     "shipping",
@@ -84,6 +72,8 @@ UPDATABLE = [
     "transfer_group",
     "payment_method_types",
 ]
+TYPED = ["amount_details", "excluded_payment_method_types", "payment_details"]
+"""The parameters of a payment that it shows as they were given, with their types."""
 NEEDS_RETURN_URL = (
     "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because "
     "some of these payment methods might redirect your customer off of your page, you must provide "
@@ -135,3 +125,8 @@ def read_amount(params: Json, name: str = "amount") -> int:
         message = "This value must be greater than or equal to 1."
         raise error(400, message, "parameter_invalid_integer", name)
     return amount
+
+
+def kept(given: Json) -> Json:
+    """Return those of the typed parameters that a payment shows as they were given."""
+    return {name: given[name] for name in TYPED if name in given}

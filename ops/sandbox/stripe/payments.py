@@ -35,7 +35,7 @@ from ops.sandbox.stripe.wire import (
 )
 from ops.sandbox.wire import Call, reply
 
-_METHOD = ("payment_method", "payment_method_data", "confirmation_token")
+_METHOD = ("payment_method", "payment_method_data")
 """The parameters that give a payment its payment method."""
 NO_MULTICAPTURE = (
     "This PaymentIntent can only be captured once, because multicapture is not available for it: "
@@ -98,6 +98,9 @@ class Payments:
         self._check_customer(params)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent.update({name: params[name] or None for name in UPDATABLE if name in params})
+        if params.get("allowed_payment_method_types"):
+            intent["payment_method_types"] = params["allowed_payment_method_types"]
+            intent["automatic_payment_methods"] = None
         intent["payment_method_options"] = shapes.with_options(
             intent["payment_method_options"], params
         )
@@ -221,10 +224,6 @@ class Payments:
 
     def _take(self, intent: Json, params: Json) -> None:
         """Give the payment the payment method that a request names or describes."""
-        if token := params.get("confirmation_token"):
-            # Only Stripe's browser script makes these, which does not run here.
-            message = f"No such confirmationtoken: '{token}'"
-            raise error(400, message, "resource_missing", "confirmation_token")
         if "payment_method" in params and params["payment_method"] != intent["payment_method"]:
             self._attach(intent, params["payment_method"])
         elif "payment_method_data" in params and self.method_of:
@@ -246,6 +245,7 @@ class Payments:
             method = self.account.method(name)
             self.account.refuse_spent(method)
         self._check_owner(intent, method)
+        states.refuse_type(intent, method["type"])
         intent["payment_method"] = method["id"]
         if intent["status"] == "requires_payment_method":
             intent["status"] = "requires_confirmation"

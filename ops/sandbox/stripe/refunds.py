@@ -11,9 +11,9 @@ from werkzeug.wrappers import Response
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import cards, currencies
 from ops.sandbox.stripe import objects as shapes
-from ops.sandbox.stripe.params import REFUND_PARAMS, REFUND_REASONS, check_step
+from ops.sandbox.stripe.params import check_step
 from ops.sandbox.stripe.payments import Payments
-from ops.sandbox.stripe.wire import error, integer, merged_metadata, refuse_unknown
+from ops.sandbox.stripe.wire import boolean, error, integer, merged_metadata
 from ops.sandbox.wire import Call, reply
 
 UPDATED = ("refund.updated", "charge.refund.updated")
@@ -33,12 +33,9 @@ class Refunds:
 
     def create(self, call: Call, params: Json) -> Response:
         """Refund a captured amount or a part of it."""
-        refuse_unknown(params, REFUND_PARAMS)
         charge = self._charge_to_refund(params)
         amount = self._amount(charge, params)
-        if params.get("reason", "duplicate") not in REFUND_REASONS:
-            message = f"Invalid reason: must be one of {', '.join(REFUND_REASONS)}"
-            raise error(400, message, "parameter_invalid", "reason")
+        _refuse_connected(charge, params)
         refund = shapes.new_refund(charge, amount, params, self._account.clock.now())
         refund["metadata"] = merged_metadata({}, params)
         refund["status"] = self._first_status(charge, refund)
@@ -60,7 +57,6 @@ class Refunds:
 
     def update(self, call: Call, refund: Json, params: Json) -> Response:
         """Change the metadata."""
-        refuse_unknown(params, ("metadata",))
         previous = {"metadata": refund["metadata"]}
         refund["metadata"] = merged_metadata(refund["metadata"], params)
         self._updated(call, refund, previous)
@@ -68,7 +64,6 @@ class Refunds:
 
     def cancel(self, call: Call, refund: Json, params: Json) -> Response:
         """Cancel a refund that waits for the customer; its money returns to the balance."""
-        refuse_unknown(params, ())
         if refund["status"] != ACTION_STATUS:
             message = (
                 f"You cannot cancel this refund because it has a status of {refund['status']}. "
@@ -215,3 +210,19 @@ class Refunds:
         self._account.put(refund)
         for kind in UPDATED:
             self._account.events.tell(call, kind, refund, previous)
+
+
+def _refuse_connected(charge: Json, params: Json) -> None:
+    """Raise Stripe's error for what a charge without a connected account does not have."""
+    if boolean(params, "reverse_transfer"):
+        message = f"Cannot reverse transfer on charge {charge['id']}, which has no transfer."
+        raise error(400, message, param="reverse_transfer", executed=True)
+    if boolean(params, "refund_application_fee"):
+        message = (
+            f"Attempting to refund_application_fee on charge {charge['id']}, but it has no "
+            "application fee."
+        )
+        raise error(400, message, param="refund_application_fee", executed=True)
+    if params.get("origin"):
+        message = "Only a refund of a customer's cash balance has an `origin`."
+        raise error(400, message, param="origin", executed=True)

@@ -6,22 +6,20 @@ error, is stored in the transaction of its effect. https://docs.stripe.com/api/i
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from ops.sandbox.box import Box, token62
+from ops.sandbox.box import Box
 from ops.sandbox.faults import Fault
 from ops.sandbox.limits import Window
 from ops.sandbox.store import Json
+from ops.sandbox.stripe import access
 from ops.sandbox.stripe.billing.all import billing
 from ops.sandbox.stripe.catalogue.all import catalogue
 from ops.sandbox.stripe.checkout.all import checkout
@@ -30,6 +28,7 @@ from ops.sandbox.stripe.destinations.all import destinations
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.authentication import PAGE_OPERATIONS
 from ops.sandbox.stripe.money.operations import MONEY_PREFIXES, Money
+from ops.sandbox.stripe.params import kept
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
 from ops.sandbox.stripe.reporting.runs import reports
@@ -43,7 +42,6 @@ from ops.sandbox.stripe.wire import (
     error,
     no_such,
     page,
-    parse_form,
     read_params,
     refuse_json,
     with_log_url,
@@ -131,24 +129,18 @@ class Stripe(Vendor):
 
     def authenticate(self, call: Call) -> None:
         """Raise Stripe's 401 if the secret key (Bearer token or Basic user) is missing or wrong."""
-        call.notes["request_id"] = _new_request_id()
+        call.notes["request_id"] = access.new_request_id()
         if call.operation in PAGE_OPERATIONS:
             return
-        key = _secret_key(call.request)
-        if key is None:
-            message = (
-                "You did not provide an API key. You need to provide your API key in the "
-                "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer "
-                "YOUR_SECRET_KEY'). See https://stripe.com/docs/api#authentication for details, "
-                "or we can help at https://support.stripe.com/."
-            )
-            raise error(401, message)
-        if key != self.box.credentials.STRIPE_API_KEY:
-            masked = f"{key[:8]}{'*' * max(0, len(key) - 12)}{key[-4:]}"
-            raise error(401, f"Invalid API Key provided: {masked}")
+        key = access.checked_key(call.request, self.box.credentials.STRIPE_API_KEY)
         described.refuse_version(call)
+        call.notes["is_account"] = self._is_account
+        access.refuse_account(call.request, key, self.money.own_account())
         self._limit()
         refuse_json(call.request)
+
+    def _is_account(self, name: str) -> bool:
+        return self.desk.find("account", name) is not None
 
     def _limit(self) -> None:
         """Raise Stripe's 429, which says no wait, if more requests came in the last second than
@@ -167,7 +159,7 @@ class Stripe(Vendor):
             f"Unrecognized request URL ({request.method}: {request.path}). Please see "
             "https://stripe.com/docs or we can help at https://support.stripe.com/."
         )
-        call = Call("", request, "", {"request_id": _new_request_id()})
+        call = Call("", request, "", {"request_id": access.new_request_id()})
         return self.finish(call, error(404, message).response())
 
     def failure(self, status: int, fault: Fault) -> Response:
@@ -215,9 +207,9 @@ class Stripe(Vendor):
     def perform(self, call: Call, run: Callable[[], Response]) -> Response:
         """Run the handler once for each idempotency key; a repeat gets the stored response."""
         key = call.request.headers.get("Idempotency-Key")
-        if not key or call.request.method not in _methods_with_keys(call.request):
+        if not key or call.request.method not in access.methods_with_keys(call.request):
             with_effect = super().perform
-            return with_effect(call, lambda: self._atomic(run))
+            return with_effect(call, lambda: self._atomic(call, run))
         if len(key) > 255:
             raise error(400, "Idempotency-Key must be at most 255 characters.")
         call.notes["key"] = key
@@ -236,11 +228,17 @@ class Stripe(Vendor):
             with self._lock:
                 self._running.discard(key)
 
-    def _atomic(self, run: Callable[[], Response]) -> Response:
-        """Do what the clock has due, and run the handler, in one transaction."""
+    def _atomic(self, call: Call, run: Callable[[], Response]) -> Response:
+        """Do what the clock has due, and run the handler, in one transaction.
+
+        Parameters that the handler has not read undo what it did: none is ignored.
+        """
         with self.box.store.transaction():
             self.payments.account.clock.catch_up()
-            return run()
+            response = run()
+            if access.takes_parameters(call):
+                described.refuse_unread(call, read_params(call.request))
+            return response
 
     def _first_time(self, key: str, call: Call, run: Callable[[], Response]) -> Response:
         fault = self.before(call)
@@ -253,7 +251,7 @@ class Stripe(Vendor):
             return response
         try:
             with self.box.store.transaction():
-                response = self._atomic(run)
+                response = self._atomic(call, run)
                 planned = self.planned(status_fault) if status_fault else response
                 self._keep(key, call, planned if is_stored else response)
         except Refusal as refusal:
@@ -277,8 +275,8 @@ class Stripe(Vendor):
         if row["path"] != call.request.path:
             message = OTHER_PATH.format(key=key, new=call.request.path, old=row["path"])
             raise error(400, message, type_="idempotency_error")
-        if row["fingerprint"] != _fingerprint(call):
-            code = "idempotency_error" if _is_v2(call.request) else None
+        if row["fingerprint"] != access.fingerprint(call):
+            code = "idempotency_error" if access.is_v2(call.request) else None
             raise error(400, OTHER_PARAMS.format(key=key), code, type_="idempotency_error")
         headers = {**json.loads(row["headers"]), "Idempotent-Replayed": "true"}
         return Response(row["body"], row["status"], headers, content_type="application/json")
@@ -287,7 +285,7 @@ class Stripe(Vendor):
         headers = {"Original-Request": call.notes["request_id"]}
         self.box.store.execute(
             "INSERT OR REPLACE INTO idempotency VALUES (?,?,?,?,?,?,?)",
-            (key, call.request.path, _fingerprint(call), time.time(), response.status_code,
+            (key, call.request.path, access.fingerprint(call), time.time(), response.status_code,
              json.dumps(headers), response.get_data()),
         )  # fmt: skip
 
@@ -298,7 +296,7 @@ class Stripe(Vendor):
 
     def _create(self, call: Call) -> Response:
         params = read_params(call.request)
-        described.read(call, "payment_intent_create", params)
+        params |= kept(described.read(call, "payment_intent_create", params))
         return self._shown(self.payments.create(call, params), params)
 
     def _on(
@@ -306,7 +304,7 @@ class Stripe(Vendor):
     ) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
             params = read_params(call.request)
-            described.read(call, f"payment_intent_{verb}", params)
+            params |= kept(described.read(call, f"payment_intent_{verb}", params))
             changed = {name: value for name, value in params.items() if name != "expand"}
             return self._shown(change(call, self.payments.intent(id), changed), params)
 
@@ -317,7 +315,11 @@ class Stripe(Vendor):
         return listing(found, f"/v1/charges/{charge['id']}/refunds")
 
     def _intent(self, call: Call, id: str) -> Response:
-        return self._shown(reply(self.payments.intent(id)), read_params(call.request))
+        params = read_params(call.request)
+        described.read(call, "payment_intent_retrieve", params)
+        intent = self.payments.intent(id)
+        access.refuse_secret(intent, params)
+        return self._shown(reply(intent), params)
 
     def _retrieve(self, kind: str, param: str) -> Callable[..., Response]:
         def handler(call: Call, id: str) -> Response:
@@ -347,34 +349,3 @@ class Stripe(Vendor):
             return self._shown(reply(search_page(found, params, f"{url}/search")), params)
 
         return handler
-
-
-def _new_request_id() -> str:
-    return f"req_{token62(14)}"
-
-
-def _secret_key(request: Request) -> str | None:
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip() or None
-    if scheme.lower() == "basic":
-        try:
-            return base64.b64decode(value).decode().partition(":")[0] or None
-        except ValueError:
-            return None
-    return None
-
-
-def _is_v2(request: Request) -> bool:
-    return request.path.startswith("/v2/")
-
-
-def _methods_with_keys(request: Request) -> tuple[str, ...]:
-    """Return the methods whose idempotency keys are read: API v2 also has keys of deletions."""
-    return ("POST", "DELETE") if _is_v2(request) else ("POST",)
-
-
-def _fingerprint(call: Call) -> str:
-    text = call.request.get_data(as_text=True)
-    params: Any = text if _is_v2(call.request) else parse_form(text)
-    return hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()

@@ -63,6 +63,22 @@ def without_method(intent: Json) -> Refusal:
     return error(400, NO_METHOD, "payment_intent_unexpected_state", payment_intent=intent)
 
 
+def refuse_type(intent: Json, type_: str) -> None:
+    """Raise the refusal of a payment method whose type is excluded, or not among those listed.
+
+    A PaymentIntent with automatic payment methods lists none.
+    """
+    excluded = intent["excluded_payment_method_types"] or []
+    is_listed = intent["automatic_payment_methods"] or type_ in intent["payment_method_types"]
+    if is_listed and type_ not in excluded:
+        return
+    allowed = ", ".join(each for each in intent["payment_method_types"] if each not in excluded)
+    message = f"The PaymentMethod provided ({type_}) is not allowed for this PaymentIntent."
+    if allowed:
+        message += f" Please attach a PaymentMethod of one of the following types: {allowed}."
+    raise error(400, message, param="payment_method")
+
+
 def _refusal(message: str, intent: Json) -> Refusal:
     return error(
         400, message, "payment_intent_unexpected_state", executed=True, payment_intent=intent

@@ -265,8 +265,13 @@ def page(objects: list[Json], params: Json, url: str) -> Json:
 
 
 def created_between(objects: list[Json], params: Json) -> list[Json]:
-    """Return the objects that match the `created` filter (a time, or gt/gte/lt/lte)."""
-    wanted = params.get("created")
+    """Return the objects that match the `created` filter."""
+    return between(objects, params, "created")
+
+
+def between(objects: list[Json], params: Json, field: str) -> list[Json]:
+    """Return the objects that match the filter of a time (a time, or gt/gte/lt/lte)."""
+    wanted = params.get(field)
     if wanted is None:
         return objects
     if not isinstance(wanted, dict):
@@ -278,7 +283,7 @@ def created_between(objects: list[Json], params: Json) -> list[Json]:
         "lte": lambda a, b: a <= b,
     }
     for name, bound in wanted.items():
-        param = f"created[{name}]" if isinstance(params["created"], dict) else "created"
+        param = f"{field}[{name}]" if isinstance(params[field], dict) else field
         limit = integer({param: bound}, param)
-        objects = [each for each in objects if tests[name](each["created"], limit)]
+        objects = [each for each in objects if tests[name](each[field], limit)]
     return objects

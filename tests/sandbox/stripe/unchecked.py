@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ops.sandbox.box import Box
@@ -56,7 +58,7 @@ def text() -> str:
     """The text of the file."""
     calls = [
         f"- `{method} {path}`"
-        for method, path, *_ in _routes()
+        for method, path, *_ in routes()
         if parameters_of(method, re.sub("<[^>]+>", "x", path)) is None
     ]
     kinds = [f"- `{kind}`: {why}" for kind, why in sorted(WITHOUT_SHAPE.items())]
@@ -68,16 +70,22 @@ def text() -> str:
     )
 
 
-def _routes() -> list[tuple[str, str]]:
+def routes() -> list[tuple[str, str]]:
     """Method and path of each call that the sandbox serves."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        settings, faults, made = Settings(store), Faults(store), Credentials.from_seed(1)
-        outbox, timers = Outbox(store, settings, faults, made), Timers(store)
-        stripe = Stripe(Box(store, settings, faults, outbox, timers, made, 1, "key"))
-        found = [(method, path) for method, path, *_ in stripe.routes()]
+    with tempfile.TemporaryDirectory() as folder, a_box(Path(folder)) as box:
+        return [(method, path) for method, path, *_ in Stripe(box).routes()]
+
+
+@contextmanager
+def a_box(folder: Path) -> Iterator[Box]:
+    """What a vendor stands on, without a port; nothing is sent and no timer runs."""
+    store = Store(folder)
+    settings, faults, made = Settings(store), Faults(store), Credentials.from_seed(1)
+    outbox, timers = Outbox(store, settings, faults, made), Timers(store)
+    try:
+        yield Box(store, settings, faults, outbox, timers, made, 1, "key")
+    finally:
         store.close()
-    return found
 
 
 if __name__ == "__main__":

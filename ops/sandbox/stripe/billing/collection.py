@@ -208,7 +208,7 @@ class Collection:
             "currency": invoice["currency"],
             "customer": invoice["customer"],
             "metadata": {},
-            "allowed_payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card", "sepa_debit"],
             "description": f"Invoice {invoice['number']}",
             "setup_future_usage": "off_session",
         }

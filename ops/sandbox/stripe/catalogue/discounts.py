@@ -41,6 +41,8 @@ class Coupons(Resource):
         if body["duration"] == "repeating" and not given.get("duration_in_months"):
             message = "Missing required param: duration_in_months."
             raise error(400, message, "parameter_missing", "duration_in_months")
+        for product in (given.get("applies_to") or {}).get("products", []):
+            self.desk.need("product", product, "applies_to[products]")
         body["id"] = given.get("id") or token62(8)
         if self.desk.find("coupon", body["id"]):
             message = "Coupon already exists."

@@ -16,6 +16,7 @@ from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call
 
+_TOO_MUCH = 10**18
 _AMOUNTS = ("unit_amount", "unit_amount_decimal", "custom_unit_amount", "tiers")
 
 
@@ -38,6 +39,9 @@ class Prices(Resource):
             )
             raise error(400, message, "parameter_missing", "unit_amount")
         body |= unit_amounts(given)
+        if (given.get("transform_quantity") or {}).get("divide_by", 1) < 1:
+            message = "This value must be greater than or equal to 1."
+            raise error(400, message, param="transform_quantity[divide_by]")
         recurring = given.get("recurring")
         body["type"] = "recurring" if recurring else "one_time"
         if recurring:
@@ -218,4 +222,6 @@ def _tier(tier: Json, units: int) -> Decimal:
 
 
 def _rounded(amount: Decimal) -> int:
+    if abs(amount) >= _TOO_MUCH:
+        raise error(400, "This amount is too large.", "amount_too_large")
     return int(amount.quantize(Decimal(1), ROUND_HALF_UP))

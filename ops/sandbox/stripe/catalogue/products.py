@@ -26,7 +26,7 @@ class Products(Resource):
 
     def build(self, call: Call, given: Json, body: Json) -> None:
         """Set what is not given; a product may have an id of the caller's own."""
-        if "id" in given:
+        if given.get("id"):
             if self.desk.find(self.kind, given["id"]):
                 message = f"Product already exists with id: {given['id']}"
                 raise error(400, message, "resource_already_exists", "id")

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.access import refuse_secret
 from ops.sandbox.stripe.cards import CARDS, DECLINES, Decline
 from ops.sandbox.stripe.catalogue.methods import PaymentMethods, test_card
 from ops.sandbox.stripe.resources import described
@@ -44,6 +45,10 @@ class SetupIntents(Resource):
         super().__init__(desk)
         self._methods = methods
         desk.payments.charging.challenged[self.kind] = self.finish
+
+    def may_retrieve(self, given: Json, body: Json) -> None:
+        """Refuse a wrong `client_secret`."""
+        refuse_secret(body, given)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with those to confirm and cancel."""

@@ -19,13 +19,12 @@ from ops.sandbox.stripe.money.evidence import (
     empty_evidence,
     merged_evidence,
 )
-from ops.sandbox.stripe.wire import boolean, error, merged_metadata, refuse_unknown
+from ops.sandbox.stripe.wire import boolean, error, merged_metadata
 from ops.sandbox.wire import Call, reply
 
 DAY = 86400
 _OPEN, _DECIDE, _LAPSE = "open_disputes", "decide_dispute", "lapse_dispute"
 _ANSWERABLE = ("needs_response", "warning_needs_response")
-_UPDATE_PARAMS = ("evidence", "intended_submission_method", "metadata", "submit")
 
 
 class Disputes:
@@ -46,7 +45,6 @@ class Disputes:
 
     def update(self, call: Call, dispute: Json, params: Json) -> Response:
         """Stage evidence, and submit it unless `submit` is false."""
-        refuse_unknown(params, _UPDATE_PARAMS)
         is_answer = "evidence" in params or "submit" in params
         if is_answer and dispute["status"] not in _ANSWERABLE:
             message = "This dispute is already closed or its evidence is already submitted."
@@ -67,7 +65,6 @@ class Disputes:
 
     def close(self, call: Call, dispute: Json, params: Json) -> Response:
         """Accept the loss for good."""
-        refuse_unknown(params, ())
         if dispute["status"] not in _ANSWERABLE:
             raise error(400, "This dispute is already closed.", executed=True)
         self._end(call, dispute, is_won=False)

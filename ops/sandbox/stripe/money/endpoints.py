@@ -13,36 +13,33 @@ from werkzeug.wrappers import Response
 from ops.sandbox.store import Json, Store
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.clock import Clock
-from ops.sandbox.stripe.wire import (
-    Fetch,
-    created_between,
-    expand,
-    no_such,
-    page,
-    parse_form,
-    refuse_unknown,
-)
+from ops.sandbox.stripe.resources import described
+from ops.sandbox.stripe.wire import Fetch, between, expand, no_such, page, parse_form
 from ops.sandbox.wire import Call, Handler, reply
 
-PAGING = ("limit", "starting_after", "ending_before", "created")
+_TIMES = ("created", "arrival_date")
 Change = Callable[[Call, Json, Json], Response]
 
 
 class Endpoints:
     """Makes the handlers of a kind's endpoints; each first does what the clock has due.
 
-    `fetch` finds the object of an id.
+    `fetch` finds the object of an id. `name` is the call's in `parameters.json`: by it the
+    parameters are checked, however deep, before anything is done; handlers get them as texts.
     """
 
     def __init__(self, store: Store, fetch: Fetch, clock: Clock) -> None:
         self._store, self._fetch, self._clock = store, fetch, clock
 
-    def params(self, call: Call) -> Json:
-        """Return the parameters of the query or of the form."""
+    def params(self, call: Call, name: str | None = None) -> Json:
+        """Return the parameters of the query or of the form, as texts."""
         self._clock.catch_up()
         query = call.request.query_string.decode()
         body = call.request.get_data(as_text=True)
-        return parse_form(query if call.request.method == "GET" else body)
+        params = parse_form(query if call.request.method == "GET" else body)
+        if name is not None:
+            described.read(call, name, params)
+        return params
 
     def shown(self, response: Response, params: Json) -> Response:
         """Return the response with the objects that `expand` asks for."""
@@ -52,19 +49,33 @@ class Endpoints:
         return reply(body)
 
     def lists(
-        self, kind: str, url: str, filters: dict[str, str], before: Callable[[Call], None] | None
+        self,
+        kind: str,
+        url: str,
+        name: str,
+        before: Callable[[Call], None] | None = None,
+        fields: dict[str, str] | None = None,
     ) -> Handler:
-        """Return the handler of a list; `filters` maps parameters to the fields that they match."""
+        """Return the handler of a list, which has a filter for each parameter of the call.
+
+        `fields` names the field that a parameter is compared with, where it is not of its name.
+        """
 
         def handler(call: Call) -> Response:
-            params = self.params(call)
-            refuse_unknown(params, (*PAGING, *filters))
+            params = self.params(call, name)
             if before:
                 before(call)
+            apart = {*described.PAGING, *_TIMES, "expand"}
+            wanted = {
+                (fields or {}).get(each, each): value
+                for each, value in params.items()
+                if each not in apart
+            }
             rows = [row.body for row in self._store.query(kind)]
-            wanted = {field: params[name] for name, field in filters.items() if name in params}
             rows = [each for each in rows if all(each.get(k) == v for k, v in wanted.items())]
-            found = page(created_between(rows, params), params, url)
+            for time in _TIMES:
+                rows = between(rows, params, time)
+            found = page(rows, params, url)
             found["data"] = [public(each) for each in found["data"]]
             return self.shown(reply(found), params)
 
@@ -81,21 +92,21 @@ class Endpoints:
 
         return handler
 
-    def changes(self, kind: str, change: Change) -> Handler:
+    def changes(self, kind: str, name: str, change: Change) -> Handler:
         """Return the handler of an operation on one object."""
 
         def handler(call: Call, id: str) -> Response:
-            params = self.params(call)
+            params = self.params(call, name)
             given = {name: value for name, value in params.items() if name != "expand"}
             return self.shown(change(call, self._find(kind, id), given), params)
 
         return handler
 
-    def creates(self, create: Callable[[Call, Json], Response]) -> Handler:
+    def creates(self, name: str, create: Callable[[Call, Json], Response]) -> Handler:
         """Return the handler of an operation that makes an object."""
 
         def handler(call: Call) -> Response:
-            params = self.params(call)
+            params = self.params(call, name)
             given = {name: value for name, value in params.items() if name != "expand"}
             return self.shown(create(call, given), params)
 

@@ -16,23 +16,13 @@ from ops.sandbox.stripe.money.risk import REVIEW, WARNING, Risk
 from ops.sandbox.stripe.money.standing import Standing
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
-from ops.sandbox.stripe.wire import Fetch, error, merged_metadata, refuse_unknown
+from ops.sandbox.stripe.wire import Fetch, merged_metadata
 from ops.sandbox.wire import Call, Route, json_object, reply
 
 MONEY_PREFIXES = {
     "txn": "balance_transaction", "po": "payout", "du": "dispute", "issfr": WARNING, "prv": REVIEW,
 }  # fmt: skip
 """What the id of an object begins with, and its kind."""
-_CHARGE_PARAMS = (
-    "customer", "description", "fraud_details", "metadata", "receipt_email", "shipping",
-    "transfer_group",
-)  # fmt: skip
-_OWN = {each: each for each in ("charge", "payment_intent")}
-_TRANSACTION = {
-    "currency": "currency", "payout": "sandbox_payout", "source": "source", "type": "type",
-}  # fmt: skip
-
-
 MANUAL_PAYOUT = (
     "Balance transaction history can only be filtered on automatic transfers, not manual."
 )
@@ -56,17 +46,20 @@ class Money:
         books, kind = "/v1/balance_transactions", "balance_transaction"
         return [
             ("POST", "/v1/charges/<id>", "charges.update",
-             make.changes("charge", self._update_charge)),
-            ("POST", "/v1/refunds", "refunds.create", make.creates(refunds.create)),
+             make.changes("charge", "charge_update", self._update_charge)),
+            ("POST", "/v1/refunds", "refunds.create",
+             make.creates("refund_create", refunds.create)),
             ("GET", "/v1/refunds", "refunds.list",
-             make.lists("refund", "/v1/refunds", _OWN, refunds.settle)),
+             make.lists("refund", "/v1/refunds", "refund_list", refunds.settle)),
             ("GET", "/v1/refunds/<id>", "refunds.retrieve",
              make.retrieves("refund", refunds.settle)),
-            ("POST", "/v1/refunds/<id>", "refunds.update", make.changes("refund", refunds.update)),
+            ("POST", "/v1/refunds/<id>", "refunds.update",
+             make.changes("refund", "refund_update", refunds.update)),
             ("POST", "/v1/refunds/<id>/cancel", "refunds.cancel",
-             make.changes("refund", refunds.cancel)),
+             make.changes("refund", "refund_cancel", refunds.cancel)),
             ("GET", books, "balance_transactions.list",
-             make.lists(kind, books, _TRANSACTION, self._refuse_manual)),
+             make.lists(kind, books, f"{kind}_list", self._refuse_manual,
+                        {"payout": "sandbox_payout"})),
             ("GET", f"{books}/<id>", "balance_transactions.retrieve", make.retrieves(kind)),
             ("GET", "/v1/balance", "balance.retrieve",
              lambda call: reply(self._account.ledger.balance())),
@@ -76,35 +69,39 @@ class Money:
             *self._payout_routes(),
         ]  # fmt: skip
 
+    def own_account(self) -> str:
+        """Return the id of the account itself."""
+        return self._standing.own_id()
+
     def _payout_routes(self) -> Sequence[Route]:
         make, payouts, own = self._endpoints, "/v1/payouts", self._payouts
-        filters = {each: each for each in ("status", "destination")}
         return [
-            ("POST", payouts, "payouts.create", make.creates(own.create)),
-            ("GET", payouts, "payouts.list", make.lists("payout", payouts, filters, None)),
+            ("POST", payouts, "payouts.create", make.creates("payout_create", own.create)),
+            ("GET", payouts, "payouts.list", make.lists("payout", payouts, "payout_list")),
             ("GET", f"{payouts}/<id>", "payouts.retrieve", make.retrieves("payout")),
-            ("POST", f"{payouts}/<id>", "payouts.update", make.changes("payout", own.update)),
+            ("POST", f"{payouts}/<id>", "payouts.update",
+             make.changes("payout", "payout_update", own.update)),
             ("POST", f"{payouts}/<id>/cancel", "payouts.cancel",
-             make.changes("payout", own.cancel)),
+             make.changes("payout", "payout_cancel", own.cancel)),
         ]  # fmt: skip
 
     def _troubles(self) -> Sequence[Route]:
         make, disputes, reviews = self._endpoints, "/v1/disputes", "/v1/reviews"
         warnings = "/v1/radar/early_fraud_warnings"
         return [
-            ("GET", disputes, "disputes.list", make.lists("dispute", disputes, _OWN, None)),
+            ("GET", disputes, "disputes.list", make.lists("dispute", disputes, "dispute_list")),
             ("GET", f"{disputes}/<id>", "disputes.retrieve", make.retrieves("dispute")),
             ("POST", f"{disputes}/<id>", "disputes.update",
-             make.changes("dispute", self._disputes.update)),
+             make.changes("dispute", "dispute_update", self._disputes.update)),
             ("POST", f"{disputes}/<id>/close", "disputes.close",
-             make.changes("dispute", self._disputes.close)),
+             make.changes("dispute", "dispute_close", self._disputes.close)),
             ("GET", warnings, "early_fraud_warnings.list",
-             make.lists(WARNING, warnings, _OWN, None)),
+             make.lists(WARNING, warnings, "radar/early_fraud_warning_list")),
             ("GET", f"{warnings}/<id>", "early_fraud_warnings.retrieve", make.retrieves(WARNING)),
-            ("GET", reviews, "reviews.list", make.lists(REVIEW, reviews, {}, None)),
+            ("GET", reviews, "reviews.list", make.lists(REVIEW, reviews, "review_list")),
             ("GET", f"{reviews}/<id>", "reviews.retrieve", make.retrieves(REVIEW)),
             ("POST", f"{reviews}/<id>/approve", "reviews.approve",
-             make.changes(REVIEW, self._risk.approve)),
+             make.changes(REVIEW, "review_approve", self._risk.approve)),
         ]  # fmt: skip
 
     def control(self) -> Sequence[Route]:
@@ -180,12 +177,7 @@ class Money:
         return reply({"disputes": [each["id"] for each in made]})
 
     def _update_charge(self, call: Call, charge: Json, params: Json) -> Response:
-        refuse_unknown(params, _CHARGE_PARAMS)
         given = {name: value or None for name, value in params.items() if name != "metadata"}
-        report = (given.get("fraud_details") or {}).get("user_report", "safe")
-        if report not in ("fraudulent", "safe", ""):
-            message = "Invalid user_report: must be one of fraudulent or safe"
-            raise error(400, message, "parameter_invalid", "fraud_details[user_report]")
         given["metadata"] = merged_metadata(charge["metadata"], params)
         previous = {name: charge[name] for name in given if charge[name] != given[name]}
         self._account.save(call, charge | given, "charge.updated", previous)

@@ -13,17 +13,12 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe import currencies
 from ops.sandbox.stripe.account import Account
 from ops.sandbox.stripe.params import check_step, read_amount, read_currency
-from ops.sandbox.stripe.wire import error, merged_metadata, refuse_unknown
+from ops.sandbox.stripe.wire import error, merged_metadata
 from ops.sandbox.wire import Call, reply
 
 DAY = 86400
 _INSTANT_SECONDS = 1800
 _DEPART, _ARRIVE = "send_payout", "end_payout"
-_PARAMS = (
-    "amount", "currency", "description", "destination", "metadata", "method", "payout_method",
-    "source_type", "statement_descriptor",
-)  # fmt: skip
-_METHODS = ("standard", "instant")
 _CLOSED = ("account_closed", "The bank account has been closed")
 _BANK = "sandbox_bank_account"
 POOR = (
@@ -45,12 +40,11 @@ class Payouts:
 
     def create(self, call: Call, params: Json) -> Response:
         """Pay out a part of the available balance."""
-        refuse_unknown(params, _PARAMS)
         amount, currency = read_amount(params), read_currency(params)
-        method = params.get("method", "standard")
-        if method not in _METHODS:
-            message = f"Invalid method: must be one of {' or '.join(_METHODS)}"
-            raise error(400, message, "parameter_invalid", "method")
+        bank = self._bank_account()
+        if params.get("destination", bank) != bank:
+            message = f"No such external account: '{params['destination']}'"
+            raise error(400, message, "resource_missing", "destination")
         check_step(amount, currency, currencies.payout_step(currency))
         if amount > self._ledger.sums("available").get(currency, 0):
             raise error(400, POOR, "balance_insufficient", "amount")
@@ -61,7 +55,6 @@ class Payouts:
 
     def update(self, call: Call, payout: Json, params: Json) -> Response:
         """Change the metadata."""
-        refuse_unknown(params, ("metadata",))
         previous = {"metadata": payout["metadata"]}
         payout["metadata"] = merged_metadata(payout["metadata"], params)
         self._account.save(call, payout, "payout.updated", previous)
@@ -69,7 +62,6 @@ class Payouts:
 
     def cancel(self, call: Call, payout: Json, params: Json) -> Response:
         """Cancel a payout that is not sent yet."""
-        refuse_unknown(params, ())
         if payout["status"] != "pending" or payout["automatic"]:
             message = (
                 f"You cannot cancel this payout because it has a status of {payout['status']}. "

@@ -11,7 +11,7 @@ from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import cards
 from ops.sandbox.stripe.account import Account
-from ops.sandbox.stripe.wire import error, refuse_unknown
+from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call, reply
 
 WARNING, REVIEW = "radar.early_fraud_warning", "review"
@@ -33,7 +33,6 @@ class Risk:
 
     def approve(self, call: Call, review: Json, params: Json) -> Response:
         """Close a review, because the payment is not fraudulent."""
-        refuse_unknown(params, ())
         if not review["open"]:
             raise error(400, "This review is already closed.", executed=True)
         self._close(call, review, "approved")

@@ -56,6 +56,11 @@ class Standing:
         charge again."""
         return [("POST", "/stripe/restrict", "stripe.restrict", self._restrict)]
 
+    def own_id(self) -> str:
+        """Return the id of the account, which has one from the first look at it on."""
+        row = self._account.store.get(OWN, OWN)
+        return str(row.body["id"]) if row else ""
+
     def _own(self) -> Json:
         row = self._account.store.get(OWN, OWN)
         if row is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
+from ops.sandbox.stripe.resources import unbuilt
 from ops.sandbox.stripe.wire import API_VERSION, error, refuse_method_types
 from ops.sandbox.wire import Call
 
@@ -76,9 +77,11 @@ def refuse_version(call: Call) -> None:
 def read(call: Call, name: str, params: Json) -> Json:
     """Return the parameters of a call with their types.
 
-    Raises Stripe's errors for a parameter that is unknown, missing or of a wrong type. An emptied
-    text becomes None, and the emptied list or hash that Stripe allows an empty text.
+    Raises Stripe's errors for a parameter that is unknown, missing or of a wrong type, or that asks
+    for what the sandbox does not build. An emptied text becomes None, and the emptied list or hash
+    that Stripe allows an empty text.
     """
+    call.notes["is_read"] = True
     schema = PARAMETERS[name]
     if name in _LOST_METHOD_TYPES:
         refuse_method_types(call.request, params)
@@ -86,7 +89,17 @@ def read(call: Call, name: str, params: Json) -> Json:
         schema = schema | OLDER[name]
         if "coupon" in params and "promotion!" in schema:
             schema = {key: value for key, value in schema.items() if key != "promotion!"}
-    return _hash({key: each for key, each in params.items() if key != "expand"}, schema, "")
+    given = {key: each for key, each in params.items() if key != "expand"}
+    found = _hash(given, schema, "")
+    if call.request.method == "POST":
+        unbuilt.refuse(found, call.notes["is_account"])
+    return found
+
+
+def refuse_unread(call: Call, params: Json) -> None:
+    """Raise Stripe's error for the parameters of a call that takes none and has read none."""
+    if not call.notes.get("is_read"):
+        typed({name: each for name, each in params.items() if name != "expand"}, {})
 
 
 def typed(given: Json, schema: Json) -> Json:
@@ -182,7 +195,7 @@ def _scalar(given: Any, kind: str, param: str) -> Any:
             raise error(400, f"Invalid boolean: {given}", "parameter_invalid_boolean", param)
         return given == "true"
     if kind == "int":
-        if not re.fullmatch(r"-?\d+", given):
+        if not re.fullmatch(r"-?\d{1,18}", given):
             raise error(400, f"Invalid integer: {given}", "parameter_invalid_integer", param)
         return int(given)
     if not re.fullmatch(r"-?\d+(\.\d+)?", given):

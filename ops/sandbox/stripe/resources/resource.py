@@ -105,6 +105,9 @@ class Resource:
     def may_delete(self, body: Json) -> None:
         """Raise Stripe's error if the object may not be deleted."""
 
+    def may_retrieve(self, given: Json, body: Json) -> None:
+        """Raise Stripe's error if the parameters do not allow to read the object."""
+
     def matches(self, body: Json, name: str, value: Any) -> bool:
         """Whether an object of the list passes a filter."""
         return bool(body.get(name) == value)
@@ -152,10 +155,15 @@ class Resource:
     def _retrieve(self, call: Call, id: str) -> Response:
         row = self.desk.store.get(self.kind, id) if self.keeps_deleted else None
         body = row.body if row else self.desk.own(self.kind, id)
-        return self.desk.answer(body, read_params(call.request))
+        params = read_params(call.request)
+        if f"{self.calls}_retrieve" in described.PARAMETERS:
+            self.may_retrieve(described.read(call, f"{self.calls}_retrieve", params), body)
+        return self.desk.answer(body, params)
 
     def _delete(self, call: Call, id: str) -> Response:
         body = self.desk.own(self.kind, id)
+        if f"{self.calls}_delete" in described.PARAMETERS:
+            described.read(call, f"{self.calls}_delete", read_params(call.request))
         self.may_delete(body)
         stub = {"id": id, "object": self.kind, "deleted": True}
         # The object stays in the store: discounts of a deleted coupon go on.
