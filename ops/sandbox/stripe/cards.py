@@ -33,15 +33,33 @@ DECLINES: dict[str, Decline] = {
     "pm_card_chargeDeclinedFraudulent": ("card_declined", "fraudulent", DECLINED),
     "pm_card_riskLevelHighest": ("card_declined", "fraudulent", DECLINED),
     "pm_card_radarBlock": ("card_declined", "fraudulent", DECLINED),
-    "pm_card_chargeDeclinedExpiredCard": ("expired_card", None, "Your card has expired."),
-    "pm_card_chargeDeclinedIncorrectCvc": (
-        "incorrect_cvc", None, "Your card's security code is incorrect.",
-    ),
-    "pm_card_chargeDeclinedProcessingError": (
-        "processing_error", None,
-        "An error occurred while processing your card. Try again in a little bit.",
-    ),
+    **{
+        f"pm_card_{brand}chargeDeclined{what}": decline
+        for brand in ("", "visa_")
+        for what, decline in (
+            ("ExpiredCard", ("expired_card", None, "Your card has expired.")),
+            ("IncorrectCvc", (
+                "incorrect_cvc", None, "Your card's security code is incorrect.",
+            )),
+            ("ProcessingError", (
+                "processing_error", None,
+                "An error occurred while processing your card. Try again in a little bit.",
+            )),
+        )
+    },
 }  # fmt: skip
+_ADVICE = {
+    "generic_decline": ("try_again_later", "01"),
+    "insufficient_funds": ("try_again_later", "51"),
+    "card_velocity_exceeded": ("try_again_later", "65"),
+    "processing_error": ("try_again_later", "96"),
+    "expired_card": ("confirm_card_data", "54"),
+    "incorrect_cvc": ("confirm_card_data", "82"),
+    "lost_card": ("do_not_try_again", "41"),
+    "stolen_card": ("do_not_try_again", "43"),
+}
+"""What to do after a decline, and the network's code for it, by Stripe's code. Those of a generic
+decline are Stripe's; the other networks' codes are those of ISO 8583."""
 NEEDS_AUTHENTICATION: Decline = (
     "authentication_required", "authentication_required",
     "Your card was declined. This transaction requires authentication.",
@@ -78,9 +96,16 @@ _DECLINED_NUMBERS = {
     "pm_card_chargeDeclinedInsufficientFunds": "9995",
     "pm_card_visa_chargeDeclinedLostCard": "9987",
     "pm_card_visa_chargeDeclinedStolenCard": "9979",
-    "pm_card_chargeDeclinedExpiredCard": "0069",
-    "pm_card_chargeDeclinedIncorrectCvc": "0127",
-    "pm_card_chargeDeclinedProcessingError": "0119",
+    **dict.fromkeys(
+        ("pm_card_chargeDeclinedExpiredCard", "pm_card_visa_chargeDeclinedExpiredCard"), "0069"
+    ),
+    **dict.fromkeys(
+        ("pm_card_chargeDeclinedIncorrectCvc", "pm_card_visa_chargeDeclinedIncorrectCvc"), "0127"
+    ),
+    **dict.fromkeys(
+        ("pm_card_chargeDeclinedProcessingError", "pm_card_visa_chargeDeclinedProcessingError"),
+        "0119",
+    ),
 }
 BYPASS_PENDING = {"pm_card_bypassPending": "0077", "pm_card_bypassPendingInternational": "0278"}
 """Cards whose funds are available at once."""
@@ -91,8 +116,15 @@ DISPUTES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "pm_card_createMultipleDisputes": (
         ("fraudulent", "chargeback", "10.4"), ("product_not_received", "chargeback", "13.1"),
     ),
+    "pm_card_createCe3EligibleDispute": (("fraudulent", "chargeback", "10.4"),),
+    "pm_card_createComplianceDispute": (("noncompliant", "compliance", "98"),),
 }  # fmt: skip
 """The reason, the case type and the network's reason code of each dispute."""
+ELIGIBLE = {
+    "pm_card_createCe3EligibleDispute": "visa_compelling_evidence_3",
+    "pm_card_createComplianceDispute": "visa_compliance",
+}
+"""The enhanced evidence with which the disputes of a card can be answered."""
 ISSUER_FRAUD = "pm_card_createIssuerFraudRecord"
 ELEVATED_RISK = "pm_card_riskLevelElevated"
 REFUNDS = {
@@ -140,7 +172,9 @@ CARDS: dict[str, tuple[str, str]] = {
     "pm_card_createDispute": ("visa", "0259"),
     "pm_card_createDisputeProductNotReceived": ("visa", "2685"),
     "pm_card_createDisputeInquiry": ("visa", "1976"),
-    "pm_card_createMultipleDisputes": ("visa", "0038"),
+    "pm_card_createMultipleDisputes": ("visa", "0079"),
+    "pm_card_createCe3EligibleDispute": ("visa", "0038"),
+    "pm_card_createComplianceDispute": ("visa", "0779"),
     ISSUER_FRAUD: ("visa", "5423"),
     ELEVATED_RISK: ("visa", "9235"),
     "pm_card_refundFail": ("visa", "5126"),
@@ -168,6 +202,17 @@ def checks(name: str) -> Json:
         "address_postal_code_check": postal_code,
         "cvc_check": None if name in DECLINES else cvc,
     }
+
+
+def decline_details(decline: Decline, card: str) -> Json:
+    """Return what a declined payment's error says beside its code: what the bank's answer was, and
+    what to do. A card that Radar blocks was not sent to the network, which says nothing of it."""
+    code, decline_code, _ = decline
+    found: Json = {"decline_code": decline_code} if decline_code else {}
+    advice = None if card in BLOCKED else _ADVICE.get(decline_code or code)
+    if advice:
+        found |= {"advice_code": advice[0], "network_decline_code": advice[1]}
+    return found
 
 
 def is_challenged(card: str, is_asked: bool) -> bool:

@@ -126,11 +126,10 @@ class Charging:
         intent["latest_charge"] = charge["id"]
         if decline:
             self._account.events.tell(call, "charge.failed", charge)
-            code, decline_code, message = decline
+            code, _, message = decline
             body: Json = error(402, message, code, type_="card_error").body["error"]
             body["charge"] = charge["id"]
-            if decline_code:
-                body["decline_code"] = decline_code
+            body |= cards.decline_details(decline, method.get("sandbox_test_card", ""))
             return self._refused(call, intent, method, body)
         return self._accepted(call, intent, charge)
 

@@ -277,6 +277,8 @@ def _outcome(decline: Decline | None, card: str) -> Json:
         outcome |= {"network_status": "declined_by_network", "reason": decline[1] or decline[0]}
         outcome["seller_message"] = "The bank did not return any further details with this decline."
         outcome["type"] = "issuer_declined"
+        details = cards.decline_details(decline, card)
+        outcome |= {name: details[name] for name in outcome if name in details}
     elif card == ELEVATED_RISK:
         outcome |= {"risk_level": "elevated", "risk_score": 70, "type": "manual_review"}
     return outcome

@@ -164,7 +164,7 @@ class Payments:
         intent["amount_capturable"] = 0 if is_final else left - amount
         event = "payment_intent.amount_capturable_updated"
         if is_final:
-            self._captured(call, charge)
+            self._captured(call, charge, {"amount_captured": before})
             intent["status"], event = "succeeded", "payment_intent.succeeded"
             self.account.clock.drop(EXPIRE, intent["id"])
         else:
@@ -211,11 +211,12 @@ class Payments:
             for act in account.on_release:
                 act(call, account.charge_of(intent), reason)
 
-    def _captured(self, call: Call | None, charge: Json) -> None:
+    def _captured(self, call: Call | None, charge: Json, previous: Json | None = None) -> None:
         """No more is captured of a charge. Until then it is neither captured nor refunded."""
+        previous = {**(previous or {}), "captured": False}
         charge["captured"] = True
         charge["refunded"] = charge["amount_refunded"] >= charge["amount_captured"]
-        self.account.save(call, charge, "charge.captured")
+        self.account.save(call, charge, "charge.captured", previous)
 
     def _expire(self, intent_id: str) -> None:
         intent = self.intent(intent_id)

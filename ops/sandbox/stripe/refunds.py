@@ -42,12 +42,15 @@ class Refunds:
         refund |= self._waiting(refund, params)
         booked = self._account.ledger.book(refund, "refund", "refund", -amount)
         refund["balance_transaction"] = booked["id"]
+        previous = {"amount_refunded": charge["amount_refunded"]}
         charge["amount_refunded"] += amount
         # Of a charge of which more may be captured, no refund is the last.
         is_whole = charge["amount_refunded"] >= shapes.taken(charge)
         charge["refunded"] = charge["captured"] and is_whole
+        if charge["refunded"]:
+            previous["refunded"] = False
         self._account.save(call, refund, "refund.created")
-        self._account.save(call, charge, "charge.refunded")
+        self._account.save(call, charge, "charge.refunded", previous)
         self._account.note(call, "refunds", refund)
         for act in self._account.on_refund:
             act(call, charge, refund["reason"])

@@ -69,6 +69,26 @@ def test_a_card_is_declined_with_its_code(
 
 
 @pytest.mark.parametrize(
+    ("card", "advice", "network"),
+    [("chargeDeclined", "try_again_later", "01"),
+     ("visa_chargeDeclinedExpiredCard", "confirm_card_data", "54"),
+     ("visa_chargeDeclinedLostCard", "do_not_try_again", "41"), ("radarBlock", None, None)],
+)  # fmt: skip
+def test_a_decline_says_what_to_do(
+    stripe_client: Client, card: str, advice: str | None, network: str | None
+) -> None:
+    with pytest.raises(stripe.CardError) as error:
+        pay(stripe_client, f"pm_card_{card}")
+    body = refused(error)
+    charge = stripe_client.v1.charges.retrieve(body["charge"])
+    assert charge.outcome is not None
+    intent = stripe_client.v1.payment_intents.retrieve(body["payment_intent"]["id"])
+    assert intent.last_payment_error is not None
+    for found in (body, charge.outcome.to_dict(), intent.last_payment_error.to_dict()):
+        assert (found.get("advice_code"), found.get("network_decline_code")) == (advice, network)
+
+
+@pytest.mark.parametrize(
     ("wrong", "code", "param"),
     [({"number": "4242424242424241"}, "incorrect_number", "number"),
      ({"exp_month": 13}, "invalid_expiry_month", "exp_month"),

@@ -192,3 +192,74 @@ def fingerprint(intent: stripe.PaymentIntent) -> str:
     assert charge.payment_method_details is not None
     assert charge.payment_method_details.card is not None
     return str(charge.payment_method_details.card.fingerprint)
+
+
+def test_compelling_evidence_qualifies_a_dispute(stripe_client: stripe.StripeClient) -> None:
+    _, dispute = disputed(stripe_client, "createCe3EligibleDispute")
+    assert dispute.enhanced_eligibility_types == ["visa_compelling_evidence_3"]
+    eligibility = dispute.evidence_details.enhanced_eligibility.visa_compelling_evidence_3
+    assert eligibility is not None
+    assert (eligibility.status, len(eligibility.required_actions)) == ("requires_action", 5)
+    same = {"customer_purchase_ip": "203.0.113.7", "customer_email_address": "ada@example.com"}
+    before = [
+        {**same, "charge": card_of(pay(stripe_client)).id, "product_description": "a lamp"}
+        for _ in range(2)
+    ]
+    transaction = {
+        **same,
+        "product_description": "a chair",
+        "merchandise_or_services": "merchandise",
+    }
+    evidence: Any = {
+        "enhanced_evidence": {
+            "visa_compelling_evidence_3": {
+                "disputed_transaction": transaction, "prior_undisputed_transactions": before[:1],
+            }
+        }
+    }  # fmt: skip
+
+    def staged() -> Any:
+        given: Any = {"evidence": evidence, "submit": False}
+        details = stripe_client.v1.disputes.update(dispute.id, given).evidence_details
+        return details.enhanced_eligibility.visa_compelling_evidence_3
+
+    assert staged().required_actions == ["missing_prior_undisputed_transactions"]
+    evidence["enhanced_evidence"]["visa_compelling_evidence_3"]["prior_undisputed_transactions"] = (
+        before
+    )
+    assert staged().status == "qualified"
+
+
+@pytest.mark.parametrize(
+    ("text", "net"), [("winning_evidence", -1500), ("losing_evidence", -61_500)]
+)
+def test_a_compliance_dispute_costs_the_fee_of_the_network(
+    sandbox: Sandbox, stripe_client: stripe.StripeClient, text: str, net: int
+) -> None:
+    _, dispute = disputed(stripe_client, "createComplianceDispute")
+    assert (dispute.reason, dispute.enhanced_eligibility_types) == (
+        "noncompliant", ["visa_compliance"],
+    )  # fmt: skip
+    answer: Any = {"evidence": {"uncategorized_text": text}}
+    with pytest.raises(stripe.InvalidRequestError, match="acknowledge the network fee"):
+        stripe_client.v1.disputes.update(dispute.id, answer)
+    agreed = {"visa_compliance": {"fee_acknowledged": True}}
+    answer["evidence"]["enhanced_evidence"] = agreed
+    told = stripe_client.v1.disputes.update(dispute.id, answer)
+    eligibility = told.evidence_details.enhanced_eligibility.visa_compliance
+    assert eligibility is not None
+    assert eligibility.status == "fee_acknowledged"
+    assert told.evidence.enhanced_evidence.to_dict() == agreed
+    until(lambda: stripe_client.v1.disputes.retrieve(dispute.id).status in ("won", "lost"))
+    booked = transactions(stripe_client, source=dispute.id)
+    assert sum(each.net for each in booked) == net
+    assert_books_balance(sandbox, stripe_client)
+
+
+def test_the_end_of_a_dispute_says_what_it_was(
+    stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    _, dispute = disputed(stripe_client)
+    stripe_client.v1.disputes.close(dispute.id)
+    (event,) = until(lambda: catcher.events("/hooks/stripe", "charge.dispute.closed"))
+    assert event["data"]["previous_attributes"]["status"] == "needs_response"

@@ -9,6 +9,7 @@ import stripe
 
 from tests.sandbox.running import Catcher, Sandbox, until
 from tests.sandbox.stripe.test_books import assert_books_balance, pay, transactions
+from tests.sandbox.stripe.test_stripe import authorize
 
 
 def kinds(catcher: Catcher, *about: str) -> list[str]:
@@ -136,3 +137,23 @@ def test_refunds_that_fail_at_the_control_api_give_the_money_back(
     again = stripe_client.v1.refunds.create({"payment_intent": intent.id})
     assert again.amount == 10_000
     assert_books_balance(sandbox, stripe_client)
+
+
+def test_the_charge_of_a_refund_or_a_capture_says_what_it_was(
+    stripe_client: stripe.StripeClient, catcher: Catcher
+) -> None:
+    intent = authorize(stripe_client)
+    stripe_client.v1.payment_intents.capture(intent.id)
+    stripe_client.v1.refunds.create({"payment_intent": intent.id, "amount": 500})
+    stripe_client.v1.refunds.create({"payment_intent": intent.id})
+    until(lambda: len(catcher.events("/hooks/stripe", "charge.refunded")) == 2)
+    found = {
+        (each["type"], str(each["data"]["previous_attributes"]))
+        for each in catcher.events("/hooks/stripe")
+        if each["type"] in ("charge.captured", "charge.refunded")
+    }
+    assert found == {
+        ("charge.captured", "{'amount_captured': 0, 'captured': False}"),
+        ("charge.refunded", "{'amount_refunded': 0}"),
+        ("charge.refunded", "{'amount_refunded': 500, 'refunded': False}"),
+    }

@@ -12,7 +12,7 @@ from typing import Any
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe import objects
-from ops.sandbox.stripe.cards import CARDS, DECLINES
+from ops.sandbox.stripe.cards import CARDS, DECLINES, decline_details
 from ops.sandbox.stripe.catalogue import numbers
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import filled
@@ -86,8 +86,8 @@ class PaymentMethods(Resource):
             raise error(400, _SPENT)
         card = body.get("sandbox_test_card")
         if card in DECLINES and card not in _ATTACHES:
-            code, decline_code, message = DECLINES[card]
-            more: Json = {"decline_code": decline_code} if decline_code else {}
+            code, _, message = DECLINES[card]
+            more = decline_details(DECLINES[card], card)
             raise error(402, message, code, type_="card_error", **more)
         body["customer"] = customer
         self.desk.save(call, body, "payment_method.attached")

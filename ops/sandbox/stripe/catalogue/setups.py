@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.access import refuse_secret
-from ops.sandbox.stripe.cards import CARDS, DECLINES, Decline
+from ops.sandbox.stripe.cards import CARDS, DECLINES, Decline, decline_details
 from ops.sandbox.stripe.catalogue.methods import PaymentMethods, test_card
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk, shown
@@ -163,11 +163,10 @@ class SetupIntents(Resource):
     def _declined(
         self, call: Call | None, body: Json, method: Json, attempt: Json, decline: Decline
     ) -> Response:
-        code, decline_code, message = decline
+        code, _, message = decline
         refused: Json = error(402, message, code, type_="card_error").body["error"]
         refused["payment_method"] = shown(method)
-        if decline_code:
-            refused["decline_code"] = decline_code
+        refused |= decline_details(decline, str(method.get("sandbox_test_card")))
         body |= {"status": "requires_payment_method", "payment_method": None}
         body["last_setup_error"] = dict(refused)
         self.desk.put(attempt | {"status": "failed", "setup_error": dict(refused)})

@@ -6,6 +6,8 @@ inquiry moves no money. https://docs.stripe.com/disputes/how-disputes-work, /tes
 
 from __future__ import annotations
 
+import copy
+
 from werkzeug.wrappers import Response
 
 from ops.sandbox.box import token62
@@ -13,12 +15,14 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe import cards
 from ops.sandbox.stripe import objects as shapes
 from ops.sandbox.stripe.account import Account
+from ops.sandbox.stripe.money import enhanced
 from ops.sandbox.stripe.money.evidence import (
     ESCALATING,
     WINNING,
     empty_evidence,
     merged_evidence,
 )
+from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.wire import boolean, error, merged_metadata
 from ops.sandbox.wire import Call, reply
 
@@ -45,6 +49,7 @@ class Disputes:
 
     def update(self, call: Call, dispute: Json, params: Json) -> Response:
         """Stage evidence, and submit it unless `submit` is false."""
+        given = described.typed(params, described.PARAMETERS["dispute_update"])
         is_answer = "evidence" in params or "submit" in params
         if is_answer and dispute["status"] not in _ANSWERABLE:
             message = "This dispute is already closed or its evidence is already submitted."
@@ -53,9 +58,10 @@ class Disputes:
         dispute["metadata"] = merged_metadata(dispute["metadata"], params)
         if "intended_submission_method" in params:
             dispute["intended_submission_method"] = params["intended_submission_method"]
-        dispute["evidence"] = merged_evidence(dispute["evidence"], params.get("evidence", {}))
+        dispute["evidence"] = merged_evidence(dispute["evidence"], given.get("evidence") or {})
         has_evidence = any(dispute["evidence"].values())
         dispute["evidence_details"] = dispute["evidence_details"] | {"has_evidence": has_evidence}
+        enhanced.assess(dispute)
         if is_answer and boolean({"submit": "true", **params}, "submit"):
             self._submit(dispute)
             self._account.note(call, "evidence", dispute)
@@ -71,8 +77,13 @@ class Disputes:
         self._account.note(call, "disputes_accepted", dispute)
         return reply(dispute)
 
-    def open(self, call: Call | None, charge: Json, why: tuple[str, str, str]) -> Json:
-        """Open a dispute of a charge: its reason, its case type and the network's reason code."""
+    def open(
+        self, call: Call | None, charge: Json, why: tuple[str, str, str], card: str = ""
+    ) -> Json:
+        """Open a dispute of a charge: its reason, its case type and the network's reason code.
+
+        `card` names the test card whose disputes can be answered with enhanced evidence.
+        """
         reason, case_type, code = why
         is_inquiry = case_type == "inquiry"
         now = self._clock.now()
@@ -87,7 +98,7 @@ class Disputes:
             "charge": charge["id"],
             "created": now,
             "currency": charge["currency"],
-            "enhanced_eligibility_types": [],
+            "enhanced_eligibility_types": [cards.ELIGIBLE[card]] if card in cards.ELIGIBLE else [],
             "evidence": empty_evidence(),
             "evidence_details": {
                 "due_by": due,
@@ -115,6 +126,7 @@ class Disputes:
             "reason": reason,
             "status": "warning_needs_response" if is_inquiry else "needs_response",
         }
+        enhanced.assess(dispute)
         self._account.save(call, charge | {"disputed": True}, None)
         self._account.save(call, dispute, "charge.dispute.created")
         self._account.note(call, "disputes", dispute)
@@ -134,8 +146,9 @@ class Disputes:
         charge = self._account.find("charge", charge_id)
         if charge["refunded"]:
             return
-        for why in cards.DISPUTES[self._account.card_of(charge)]:
-            self.open(None, self._account.find("charge", charge_id), why)
+        card = self._account.card_of(charge)
+        for why in cards.DISPUTES[card]:
+            self.open(None, self._account.find("charge", charge_id), why, card)
 
     def _refunded(self, call: Call | None, charge: Json, _reason: str | None) -> None:
         about = "json_extract(body, '$.charge') = ? AND json_extract(body, '$.status') = ?"
@@ -145,6 +158,8 @@ class Disputes:
                 self._end(call, row.body, is_won=False)
 
     def _submit(self, dispute: Json) -> None:
+        if enhanced.submit(dispute):
+            self._network_fee(dispute, -enhanced.NETWORK_FEE)
         details = dispute["evidence_details"]
         details |= {
             "submission_count": details["submission_count"] + 1,
@@ -184,15 +199,26 @@ class Disputes:
         self._account.save(call, dispute, "charge.dispute.funds_withdrawn")
 
     def _end(self, call: Call | None, dispute: Json, *, is_won: bool) -> None:
+        before = copy.deepcopy(dispute)
         is_inquiry = dispute["status"].startswith("warning_")
         self._clock.drop(_LAPSE, dispute["id"])
         status = "warning_closed" if is_inquiry else "won" if is_won else "lost"
         dispute |= {"status": status, "is_charge_refundable": is_inquiry}
         if status == "won":
             self._book(dispute, "dispute_reversal", dispute["amount"], 0)
-        self._account.save(call, dispute, "charge.dispute.closed")
+            if enhanced.is_fee_paid(dispute):
+                self._network_fee(dispute, enhanced.NETWORK_FEE)
+        previous = {name: before[name] for name in before if before[name] != dispute[name]}
+        self._account.save(call, dispute, "charge.dispute.closed", previous)
         if status == "won":
             self._account.events.tell(call, "charge.dispute.funds_reinstated", dispute)
+
+    def _network_fee(self, dispute: Json, amount: int) -> None:
+        """Book what the network takes for its decision, in USD; it comes back if it is won."""
+        self._account.ledger.book(
+            dispute | {"currency": "usd"}, "adjustment", "fee", amount,
+            description=f"Visa compliance network fee for {dispute['charge']}",
+        )  # fmt: skip
 
     def _book(self, dispute: Json, category: str, amount: int, fee: int) -> None:
         booked = self._account.ledger.book(

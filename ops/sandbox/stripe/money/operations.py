@@ -173,7 +173,8 @@ class Money:
             charge = self._account.find("charge", str(given.get("charge", "")))
             if not charge["captured"] or charge["refunded"]:
                 return reply({"error": "the charge is not captured, or refunded already"}, 409)
-            made = [self._disputes.open(None, charge, why) for why in opened]
+            card = f"pm_card_{kind}"
+            made = [self._disputes.open(None, charge, why, card) for why in opened]
         return reply({"disputes": [each["id"] for each in made]})
 
     def _update_charge(self, call: Call, charge: Json, params: Json) -> Response:
