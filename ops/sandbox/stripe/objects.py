@@ -16,6 +16,7 @@ from ops.sandbox.stripe import cards
 from ops.sandbox.stripe.cards import BLOCKED, CARDS, ELEVATED_RISK, Decline
 
 DAY = 86400
+DESCRIPTORS = ("statement_descriptor", "statement_descriptor_suffix")
 _OVER_PERCENT = {"visa": 15}
 """By how much more may be captured than was held, by a merchant of no special category.
 https://docs.stripe.com/payments/overcapture"""
@@ -74,12 +75,12 @@ def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Js
     if automatic is None and types is None:
         automatic = {"enabled": "true"}
     is_automatic = automatic is not None and automatic.get("enabled", "true") == "true"
-    return {
+    intent = {
         "id": intent_id,
         "object": "payment_intent",
         "amount": amount,
         "amount_capturable": 0,
-        "amount_details": {"tip": {}} | _amount_details(params),
+        "amount_details": {"tip": {}},
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
@@ -117,17 +118,23 @@ def new_payment_intent(amount: int, currency: str, params: Json, now: int) -> Js
         "setup_future_usage": params.get("setup_future_usage"),
         "shipping": params.get("shipping"),
         "source": None,
-        "statement_descriptor": params.get("statement_descriptor"),
-        "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
+        **dict.fromkeys(DESCRIPTORS),
         "status": "requires_payment_method",
         "transfer_data": None,
         "transfer_group": params.get("transfer_group"),
-    } | {name: params[name] for name in ("payment_details",) if params.get(name)}
+    }
+    describe(intent, params)
+    return intent
 
 
-def _amount_details(params: Json) -> Json:
+def describe(intent: Json, params: Json) -> None:
+    """Set what a payment only shows as it was given, which an update or a capture may change."""
+    if "payment_details" in params:
+        intent["payment_details"] = params["payment_details"] or None
+    intent |= {name: params[name] or None for name in DESCRIPTORS if name in params}
     given = params.get("amount_details") or {}
-    return {name: given[name] for name in ("discount_amount", "shipping", "tax") if name in given}
+    shown = ("discount_amount", "shipping", "tax")
+    intent["amount_details"] |= {name: given[name] for name in shown if name in given}
 
 
 def with_options(known: Json, params: Json) -> Json:

@@ -63,12 +63,9 @@ UPDATABLE = [
     "customer",
     "description",
     "excluded_payment_method_types",
-    "payment_details",
     "receipt_email",
     "setup_future_usage",
     "shipping",
-    "statement_descriptor",
-    "statement_descriptor_suffix",
     "transfer_group",
     "payment_method_types",
 ]

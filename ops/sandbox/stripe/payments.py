@@ -98,6 +98,7 @@ class Payments:
         self._check_customer(params)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
         intent.update({name: params[name] or None for name in UPDATABLE if name in params})
+        shapes.describe(intent, params)
         if params.get("allowed_payment_method_types"):
             intent["payment_method_types"] = params["allowed_payment_method_types"]
             intent["automatic_payment_methods"] = None
@@ -160,6 +161,8 @@ class Payments:
         if amount:
             self.charging.book(charge, amount)
         intent["metadata"] = merged_metadata(intent["metadata"], params)
+        shapes.describe(intent, params)
+        charge |= {name: intent[name] for name in shapes.DESCRIPTORS}
         intent["amount_received"] += amount
         intent["amount_capturable"] = 0 if is_final else left - amount
         event = "payment_intent.amount_capturable_updated"

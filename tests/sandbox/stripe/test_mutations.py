@@ -69,8 +69,8 @@ def test_a_request_of_any_shape_is_served_or_refused(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(2, 22))
+@pytest.mark.parametrize("seed", range(2, 12))
 def test_many_requests_of_any_shape_are_served_or_refused(
     sandbox: Sandbox, http: requests.Session, seed: int
 ) -> None:
-    assert failures(sandbox, http, seed, 2000) == []
+    assert failures(sandbox, http, seed, 1500) == []

@@ -78,6 +78,19 @@ def test_what_a_payment_is_told_it_shows(stripe_client: Client) -> None:
     assert made["excluded_payment_method_types"] == ["klarna"]
 
 
+def test_what_a_capture_is_told_is_shown(stripe_client: Client) -> None:
+    intents = stripe_client.v1.payment_intents
+    held = intents.create(PAYMENT | {"capture_method": "manual"}).id
+    told: Any = {
+        "payment_details": {"order_reference": "order-7"}, "statement_descriptor_suffix": "ORDER 7",
+        "amount_details": {"tax": {"total_tax_amount": 3}}, "expand": ["latest_charge"],
+    }  # fmt: skip
+    taken = intents.capture(held, told).to_dict()
+    assert taken["payment_details"]["order_reference"] == "order-7"
+    assert taken["amount_details"]["tax"]["total_tax_amount"] == 3
+    assert taken["latest_charge"]["statement_descriptor_suffix"] == "ORDER 7"
+
+
 def test_a_payment_without_a_destination_gives_none_a_part(stripe_client: Client) -> None:
     intents = stripe_client.v1.payment_intents
     held = intents.create(PAYMENT | {"capture_method": "manual"}).id

@@ -139,7 +139,7 @@ class Plans(Resource):
         parts = ("interval", "interval_count", "meter", "trial_period_days", "usage_type")
         price["recurring"] = {name: given[name] for name in parts if name in given}
         made = self._prices.create(call, price)
-        if "id" in given:
+        if given.get("id"):
             self.desk.store.delete("price", made["id"])
             made["id"] = given["id"]
             self.desk.put(made)

@@ -14,7 +14,7 @@ from ops.sandbox.store import Json, Store
 from ops.sandbox.stripe.events import public
 from ops.sandbox.stripe.money.clock import Clock
 from ops.sandbox.stripe.resources import described
-from ops.sandbox.stripe.wire import Fetch, between, expand, no_such, page, parse_form
+from ops.sandbox.stripe.wire import Fetch, between, expand, no_such, page, read_params
 from ops.sandbox.wire import Call, Handler, reply
 
 _TIMES = ("created", "arrival_date")
@@ -32,11 +32,9 @@ class Endpoints:
         self._store, self._fetch, self._clock = store, fetch, clock
 
     def params(self, call: Call, name: str | None = None) -> Json:
-        """Return the parameters of the query or of the form, as texts."""
+        """Return the parameters of the URL and of the form, as texts."""
         self._clock.catch_up()
-        query = call.request.query_string.decode()
-        body = call.request.get_data(as_text=True)
-        params = parse_form(query if call.request.method == "GET" else body)
+        params = read_params(call.request)
         if name is not None:
             described.read(call, name, params)
         return params
