@@ -16,7 +16,7 @@ from ops.sandbox.stripe.money.risk import REVIEW, WARNING, Risk
 from ops.sandbox.stripe.money.standing import Standing
 from ops.sandbox.stripe.payments import Payments
 from ops.sandbox.stripe.refunds import Refunds
-from ops.sandbox.stripe.wire import Fetch, merged_metadata
+from ops.sandbox.stripe.wire import Fetch, error, merged_metadata
 from ops.sandbox.wire import Call, Route, json_object, reply
 
 MONEY_PREFIXES = {
