@@ -12,7 +12,7 @@ from tasks.stripe.checkout import sessions
 from tasks.stripe.customers import attaching, creating, saving, updating
 from tasks.stripe.disputes import accepting, evidence, reading
 from tasks.stripe.events import completing
-from tasks.stripe.fraud import review
+from tasks.stripe.fraud import review, seen
 from tasks.stripe.paying import canceling, captures, confirming, payments, refunds
 from tasks.stripe.settings import StripeSettings
 
@@ -53,7 +53,7 @@ PLATFORM = Platform(
     probe=client.probe,
     completed=completing.completed,
     settings=StripeSettings,
-    warm=client.warm,
+    warm=seen.warm,
     facts=books.event_facts,
     statement=statement.read,
     balance=stated.read,

@@ -10,6 +10,7 @@ from app.money.facts import Money, key_of
 from app.platform import Json
 from tasks.stripe import books
 from tasks.stripe.books import BOOK
+from tasks.stripe.fraud import seen
 
 
 def hold(call: Call, held: Json) -> None:
@@ -18,16 +19,16 @@ def hold(call: Call, held: Json) -> None:
         call.book(books.authorized(held["payment_intent"], held["amount"], held["currency"]))
 
 
-def held_by(seen: Json) -> int:
+def held_by(intent: Json) -> int:
     """The amount that was held for a PaymentIntent, read with its latest charge; 0 if none was."""
-    charge = seen.get("latest_charge") or {}
+    charge = intent.get("latest_charge") or {}
     return books.held_of(charge) if charge.get("status") == "succeeded" else 0
 
 
-def release(call: Call, seen: Json) -> None:
+def release(call: Call, intent: Json) -> None:
     """Book that the hold of a PaymentIntent is over, if there was one."""
-    ended = {"payment_intent": seen["id"], "released": held_by(seen), "currency": seen["currency"]}
-    let_go(call, ended)
+    about = {"payment_intent": intent["id"], "currency": intent["currency"]}
+    let_go(call, about | {"released": held_by(intent)})
 
 
 def let_go(call: Call, ended: Json) -> None:
@@ -60,8 +61,10 @@ def part(call: Call, taken: Json, transaction: str | None) -> None:
 
 
 def taken(call: Call, charge: Json) -> None:
-    """Book a captured charge that Stripe has made for the step, such as that of an invoice."""
+    """Book a captured charge that Stripe has made for the step, such as that of an invoice, and
+    count it for the rules of later payments."""
     call.book(*books.taken_facts(charge))
+    seen.note_paid(call, charge)
 
 
 def refunds(call: Call, *made: Json) -> None:
@@ -70,10 +73,10 @@ def refunds(call: Call, *made: Json) -> None:
     call.book(*(fact for each in facts for fact in each))
 
 
-def dispute(seen: Json) -> None:
+def dispute(known: Json) -> None:
     """Book what a dispute shows, also if no webhook tells of it. It is a fact of the step that has
     taken the payment, and not of the one that reads the dispute."""
-    ledger.book(*books.dispute_facts(seen), source="step", seconds=db.OUTCOME_PATIENCE_SECONDS)
+    ledger.book(*books.dispute_facts(known), source="step", seconds=db.OUTCOME_PATIENCE_SECONDS)
 
 
 def first_for(call: Call, transactions: list[str]) -> str | None:

@@ -18,7 +18,7 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe import authentication, books
+from tasks.stripe import authentication, booking
 from tasks.stripe.checkout.earlier import close_earlier, require_hope
 from tasks.stripe.checkout.items import CheckoutInput, request_of, require_time
 from tasks.stripe.checkout.undoing import SESSIONS, read, undo_session
@@ -150,10 +150,11 @@ def _summary(seen: Json) -> Json:
 
 
 def _book(call: Call, seen: Json) -> None:
-    """Book what was paid. The webhooks of the charge tell it too, also if the step runs no more."""
+    """Book what was paid, and count the payment. The webhooks of the charge tell what was paid too,
+    also if the step runs no more."""
     charge = (seen.get("payment_intent") or {}).get("latest_charge")
     if isinstance(charge, dict) and charge["captured"]:
-        call.book(*books.taken_facts(charge))
+        booking.taken(call, charge)
 
 
 def _output(seen: Json) -> Json:

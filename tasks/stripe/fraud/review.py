@@ -57,7 +57,8 @@ class ReviewInput(ActionInput):
 
 @action("stripe.review", input=ReviewInput, effect=Effect.REPEATABLE)
 def review(call: Call, given: ReviewInput) -> Json:
-    """Let a payment pass, or wait for a decision: {payment_intent, decision, by, comment, reasons}.
+    """Let a payment pass, or wait for a decision: {payment_intent, decision, by, comment, reasons,
+    is_counted}.
 
     `decision` is `not_needed` or `approved`. Raises Permanent if it is rejected (`rejected`), if
     nobody decides in time (`review_timed_out`), if less than the margin is left of the hold
@@ -72,6 +73,7 @@ def _reviewed(call: Call, given: ReviewInput) -> Json:
     stripe = api()
     asked = call.once(ASK, given.model_dump(), lambda request, key: _judged(call, stripe, request))
     answer = {"payment_intent": given.payment_intent, "reasons": asked["reasons"]}
+    answer["is_counted"] = asked.get("is_counted")
     if not asked["is_held"]:
         return {**answer, "decision": "not_needed", "by": None, "comment": None}
     decisions = call.decisions(_signal(call))
@@ -91,13 +93,19 @@ def _reviewed(call: Call, given: ReviewInput) -> Json:
 
 
 class Reviewed(ActionOutput):
-    """What was decided, by whom, and why the payment was held."""
+    """What was decided, by whom, and why the payment was held.
+
+    `is_counted` is false if payments are not counted: without `STRIPE_INDEX_KEY`, or without a rule
+    that counts, no rule of a card, an e-mail or a postal address holds any. null: it was
+    not recorded.
+    """
 
     payment_intent: str
     decision: Literal["not_needed", "approved"]
     by: str | None
     comment: str | None
     reasons: list[str]
+    is_counted: bool | None
 
 
 review.describe(
@@ -108,8 +116,8 @@ review.asks_people = True
 
 
 def _judged(call: Call, stripe: StripeApi, request: Json) -> Json:
-    """What is known of the payment, and the question to people: {is_held, reasons, is_radars,
-    until, show, by, on_timeout, on_reject}."""
+    """What is known of the payment, and the question to people: {is_held, is_counted, reasons,
+    is_radars, until, show, by, on_timeout, on_reject}."""
     intent = stripe.retrieve_payment_intent(request["payment_intent"])
     claim(call, intent)
     if intent["status"] != "requires_capture":
@@ -132,6 +140,7 @@ def _judged(call: Call, stripe: StripeApi, request: Json) -> Json:
     money = {"amount": intent["amount_capturable"], "currency": intent["currency"]}
     return {
         "is_held": bool(radar or own),
+        "is_counted": seen.is_counting(),
         "is_radars": not own,
         "reasons": [*radar, *own],
         "until": until.isoformat(),

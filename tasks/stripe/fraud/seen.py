@@ -14,6 +14,7 @@ from app.errors import Outcome, Permanent, Unavailable
 from app.platform import Json
 from app.settings import needed
 from app.sightings import Sighting
+from tasks.stripe import client
 from tasks.stripe.client import Declined, api
 from tasks.stripe.customers.calls import METHODS
 from tasks.stripe.fraud.rules import counted, parsed, window
@@ -29,6 +30,14 @@ def is_counting() -> bool:
     """Whether payments are counted: there are rules for that, and a key for the hashes."""
     settings = StripeSettings.current()
     return settings.index_key is not None and bool(counted(parsed(settings.review_rules)))
+
+
+def warm() -> None:
+    """Import the SDK, and log that payments are not counted although rules ask for it."""
+    client.warm()
+    settings = StripeSettings.current()
+    if settings.index_key is None and counted(parsed(settings.review_rules)):
+        log.warning("fraud.payments_not_counted", missing="STRIPE_INDEX_KEY")
 
 
 def note_soon(call: Call, payment_intent: str | None, intent: Json | None = None) -> None:
@@ -53,6 +62,15 @@ def note_declined(call: Call, declined: Permanent) -> None:
     note_soon(call, declined.detail.get("payment_intent"), told)
 
 
+def note_paid(call: Call, charge: Json) -> None:
+    """Note the payment of a charge that Stripe has made for a step: of an invoice, of a
+    subscription or on a checkout page. It is known only now, so it was held by no rule."""
+    known = charge.get("payment_intent") or charge["id"]
+    payment = known["id"] if isinstance(known, dict) else known
+    money = {name: charge[name] for name in ("amount", "currency")}
+    note_soon(call, payment, {"id": payment, "latest_charge": charge, **money})
+
+
 def note_unanswered(call: Call, request: Json) -> None:
     """Note the payment that a call may have made whose answer is lost, by its request.
 
@@ -65,7 +83,9 @@ def note_unanswered(call: Call, request: Json) -> None:
         method = METHODS.retrieve(request["payment_method"])
     except (Outcome, Unavailable, *_UNREADABLE) as err:
         log.warning("fraud.method_not_read", step=call.reference, exc_info=err)
-    known = {name: request.get(name) for name in ("amount", "currency", "receipt_email")}
+    known = {
+        name: request.get(name) for name in ("amount", "currency", "receipt_email", "shipping")
+    }
     try:
         failure = {"payment_method": method}
         note(call, {"id": call.reference, "last_payment_error": failure, **known})

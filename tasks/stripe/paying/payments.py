@@ -41,6 +41,25 @@ from tasks.stripe.paying.holding import (
 )
 
 
+class Address(ActionInput):
+    """A postal address; `country` is a code of two letters (ISO 3166)."""
+
+    line1: str = Field(min_length=1, max_length=500)
+    line2: str | None = Field(default=None, max_length=500)
+    postal_code: str | None = Field(default=None, max_length=100)
+    city: str | None = Field(default=None, max_length=500)
+    state: str | None = Field(default=None, max_length=500)
+    country: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
+
+
+class Shipping(ActionInput):
+    """To whom and where the goods go."""
+
+    name: str = Field(min_length=1, max_length=500)
+    phone: str | None = Field(default=None, max_length=50)
+    address: Address
+
+
 class AuthorizeInput(ActionInput):
     """The payment to authorize: `amount` is in minor units of `currency` (ISO 4217).
 
@@ -50,7 +69,9 @@ class AuthorizeInput(ActionInput):
 
     A saved payment method needs the `customer` for whom it is saved. With `off_session` it is
     charged while the customer is away, as was agreed when it was saved; without it, the customer is
-    asking for this payment. `if_available` is asked of the bank and is granted or not:
+    asking for this payment. Radar and the rules of `stripe.review` judge the payment by the postal
+    address of its `shipping`; without it, by the billing address that was saved with the payment
+    method, which cannot be given here. `if_available` is asked of the bank and is granted or not:
     `extended_authorization` holds the amount for up to 30 days instead of 7, of a payment with
     `multicapture` several steps may capture a part each, and of one with `overcapture` a step may
     capture more than was held, such as a tip.
@@ -66,6 +87,7 @@ class AuthorizeInput(ActionInput):
     return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
     customer: str | None = Field(default=None, pattern=CUSTOMER, max_length=255)
     off_session: bool = False
+    shipping: Shipping | None = None
     if_available: list[Literal["extended_authorization", "multicapture", "overcapture"]] = Field(
         default=[], max_length=3
     )
@@ -187,6 +209,8 @@ def _authorization(call: Call, given: AuthorizeInput) -> Json:
     if given.if_available:
         asked = {f"request_{name}": "if_available" for name in given.if_available}
         request["payment_method_options"] = {"card": asked}
+    if given.shipping is not None:
+        request["shipping"] = given.shipping.model_dump(exclude_none=True)
     optional = {name: getattr(given, name) for name in ("description", "return_url", "customer")}
     return request | {name: value for name, value in optional.items() if value}
 

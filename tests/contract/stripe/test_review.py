@@ -15,7 +15,7 @@ from app.platform import Json
 from app.protocol import claims
 from app.protocol.claims import Claim
 from app.queries import human_tasks, workflow_detail
-from app.settings import Settings
+from app.settings import Settings, forget
 from chains.actions import actions
 from chains.commands.command import Caller
 from chains.commands.retry import retry
@@ -23,6 +23,7 @@ from chains.commands.signal import Signal, give_signal
 from tasks.stripe.client import api
 from tasks.stripe.fraud import seen
 from tasks.stripe.fraud.review import held_until
+from tests.contract.stripe import selling
 from tests.contract.stripe.steps import AUTHORIZE
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel, kernel_of_ada
@@ -285,6 +286,56 @@ def test_payments_of_one_card_are_counted_once_each_and_held_above_the_rule(
     pass_time("2 hours")
     later = paying(kernel, name, customer_email=emails[3])
     assert kernel.workflow(later)["status"] == "succeeded"
+
+
+def test_payments_to_one_postal_address_are_held_above_the_rule(
+    kernel: Kernel, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRIPE_REVIEW_RULES", "address 2/1h")
+    forget()
+    name, cards = definition(kernel), ["pm_card_visa", "pm_card_mastercard", "pm_card_amex"]
+    lines = ["Main St. 1", "main st 1", "MAIN ST. 1"]
+    of: list[Json] = [
+        {
+            "customer_email": f"customer{number}@example.com",
+            "payment_method": card,
+            "shipping": {"name": f"C {number}", "address": {"line1": line, "city": "Vienna"}},
+        }
+        for number, (card, line) in enumerate(zip(cards, lines, strict=True))
+    ]
+    assert {kernel.workflow(paying(kernel, name, **each))["status"] for each in of[:2]} == {
+        "succeeded"
+    }
+    third = paying(kernel, name, **of[2])
+    assert reasons(kernel, third) == [
+        "3 payments with this postal address in 1h; more than 2 are reviewed"
+    ]
+    assert statuses(third)["review"] == "waiting"
+
+
+def test_a_payment_of_an_invoice_counts_for_the_card(kernel: Kernel, vendors: Vendors) -> None:
+    lines = [{"description": "a picture", "amount": 700}]
+    given = {"customer": selling.customer("pm_card_visa"), "currency": "eur", "lines": lines}
+    bill = kernel.register({"step": "bill", "action": "stripe.invoice", "with": given})
+    for _ in range(2):
+        paid = kernel.start(bill)
+        drive()
+        assert kernel.workflow(paid)["status"] == "succeeded"
+    third = paying(kernel, definition(kernel))
+    assert reasons(kernel, third) == ["3 payments with this card in 1h; more than 2 are reviewed"]
+
+
+def test_a_review_without_the_key_says_that_nothing_was_counted(
+    kernel: Kernel,
+    vendors: Vendors,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = paying(kernel, definition(kernel))
+    monkeypatch.delenv("STRIPE_INDEX_KEY")
+    forget()
+    workflow = paying(kernel, definition(kernel))
+    outputs = [kernel.step(each, "review")["output"] for each in (counted, workflow)]
+    assert [each["is_counted"] for each in outputs] == [True, False]
 
 
 def test_declined_payments_count_too(kernel: Kernel, vendors: Vendors) -> None:
