@@ -155,14 +155,22 @@ class StripeApi:
         """Make one cheap authenticated read."""
         self.perform("probe", lambda v1: v1.payment_intents.list({"limit": 1}), repeatable=True)
 
-    def perform(self, name: str, make: Callable[[Any], Any], *, repeatable: bool) -> Json:
+    def perform(
+        self,
+        name: str,
+        make: Callable[[Any], Any],
+        *,
+        repeatable: bool,
+        check: Callable[[Json], None] = lambda answer: None,
+    ) -> Json:
         """Make one call by the SDK, which `make` gets as its `v1`, and return the answer.
 
         `name` is the call's name in the record, the limits and the circuits. `repeatable`: a second
-        call changes nothing, so a lost answer is asked for again. Raises an Outcome.
+        call changes nothing, so a lost answer is asked for again. `check` raises an error that
+        `http.reading` knows if the answer lacks what its caller reads of it. Raises an Outcome.
         """
         try:
-            return self._performed(name, make, repeatable=repeatable)
+            return self._performed(name, make, repeatable=repeatable, check=check)
         except NotServed as err:
             if err.stored and not self._may_charge():
                 # Under a new key Stripe would refuse the call too, and keep that answer as well.
@@ -181,7 +189,14 @@ class StripeApi:
             return True
         return found.get("charges_enabled") is not False
 
-    def _performed(self, name: str, make: Callable[[Any], Any], *, repeatable: bool) -> Json:
+    def _performed(
+        self,
+        name: str,
+        make: Callable[[Any], Any],
+        *,
+        repeatable: bool,
+        check: Callable[[Json], None] = lambda answer: None,
+    ) -> Json:
         import stripe
 
         with http.operation(
@@ -194,7 +209,9 @@ class StripeApi:
         ):
             try:
                 with http.reading():
-                    return _object(make(self._sdk.v1).to_dict())
+                    answer = _object(make(self._sdk.v1).to_dict())
+                    check(answer)
+                    return answer
             except stripe.StripeError as err:
                 with http.reading():
                     raise _outcome(err, repeatable=repeatable) from err
@@ -343,13 +360,22 @@ def _object(answer: Any) -> Json:
     kind = http.text_at(http.bounded(answer), "object")
     if kind not in _WITHOUT_ID:
         http.text_at(answer, "id")
+    if not isinstance(answer.get("metadata") or {}, dict):
+        raise ValueError("metadata")
     if kind in ("list", "search_result"):
-        for each in answer["data"]:
-            _object(each)
-        if not isinstance(answer["has_more"], bool):
-            raise ValueError("has_more")
+        check_list(answer)
     found: Json = answer
     return found
+
+
+def check_list(answer: Any) -> None:
+    """Raise an error that `http.reading` knows if this is no page of a list of objects, of which
+    more can be read where there are more."""
+    data, has_more = answer["data"], answer["has_more"]
+    if not isinstance(data, list) or not isinstance(has_more, bool) or (has_more and not data):
+        raise ValueError("data, has_more")
+    for each in data:
+        _object(each)
 
 
 def _carries(each: Json, metadata: Mapping[str, str]) -> bool:

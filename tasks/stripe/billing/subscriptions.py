@@ -10,7 +10,7 @@ from typing import Any
 from app.errors import NotServed, Permanent, Retryable, Unknown
 from app.platform import ActionOutput, Json
 from tasks.stripe.billing import calls
-from tasks.stripe.client import api
+from tasks.stripe.client import api, check_list
 from tasks.stripe.wording import id_of, time_of, without
 
 SUBSCRIPTION_PATTERN = r"^sub_\w+$"
@@ -73,6 +73,7 @@ def create(request: Json, key: str) -> Json:
         "subscriptions.create",
         lambda v1: v1.subscriptions.create(params, {"idempotency_key": key}),
         repeatable=False,
+        check=_check_items,
     )
     return _changed(made, repeatable=False)
 
@@ -83,6 +84,7 @@ def read(subscription: str) -> Json:
         "subscriptions.retrieve",
         lambda v1: v1.subscriptions.retrieve(subscription),
         repeatable=True,
+        check=_check_items,
     )
     return whole(seen)
 
@@ -100,6 +102,11 @@ def whole(seen: Json) -> Json:
         {"subscription": seen["id"]},
     )
     return seen | {"items": seen["items"] | {"data": items, "has_more": False}}
+
+
+def _check_items(seen: Json) -> None:
+    """Raise an error that `http.reading` knows if a subscription shows no items."""
+    check_list(seen["items"])
 
 
 def _changed(seen: Json, *, repeatable: bool) -> Json:
@@ -143,6 +150,7 @@ def cancel(request: Json, *, is_read_again: bool = False) -> Json:
         "subscriptions.cancel",
         lambda v1: v1.subscriptions.cancel(request["subscription"], params),
         repeatable=is_read_again,
+        check=_check_items,
     )
     return _changed(seen, repeatable=is_read_again)
 
@@ -183,5 +191,6 @@ def _on(verb: str, request: Json, key: str | None) -> Json:
         f"subscriptions.{verb}",
         lambda v1: getattr(v1.subscriptions, verb)(request["subscription"], params, options),
         repeatable=key is None,
+        check=_check_items,
     )
     return _changed(seen, repeatable=key is None)
