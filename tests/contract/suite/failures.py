@@ -28,10 +28,7 @@ REFUSED: dict[int, tuple[type[Outcome], str | None]] = {
     400: (Permanent, None),
 }
 """What a refusal ends with; the code is None if each platform has its own."""
-MORE_REFUSED: dict[int, tuple[type[Outcome], str | None]] = {
-    403: (NotServed, "credential_refused"),
-    422: (Permanent, None),
-}
+MORE_REFUSED: dict[int, tuple[type[Outcome], str | None]] = {422: (Permanent, None)}
 FAILED = (500,)
 MORE_FAILED = (408, 502, 503, 504)
 ASKED_SECONDS = 30
