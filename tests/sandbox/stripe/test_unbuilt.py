@@ -78,6 +78,16 @@ def test_what_a_payment_is_told_it_shows(stripe_client: Client) -> None:
     assert made["excluded_payment_method_types"] == ["klarna"]
 
 
+def test_how_cash_is_reconciled_is_shown(stripe_client: Client) -> None:
+    customers = stripe_client.v1.customers
+    made = customers.create({"cash_balance": {"settings": {"reconciliation_mode": "manual"}}}).id
+    settings = customers.cash_balance.retrieve(made).settings
+    assert (settings.reconciliation_mode, settings.using_merchant_default) == ("manual", False)
+    back: Any = {"cash_balance": {"settings": {"reconciliation_mode": "merchant_default"}}}
+    customers.update(made, back)
+    assert customers.cash_balance.retrieve(made).settings.using_merchant_default
+
+
 def test_what_a_capture_is_told_is_shown(stripe_client: Client) -> None:
     intents = stripe_client.v1.payment_intents
     held = intents.create(PAYMENT | {"capture_method": "manual"}).id

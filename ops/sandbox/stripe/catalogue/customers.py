@@ -61,6 +61,7 @@ class Customers(Resource):
         if body["test_clock"]:
             self.desk.need("test_helpers.test_clock", body["test_clock"], "test_clock")
             body["created"] = self.desk.clock_time(body["test_clock"])
+        _reconcile(given, body)
         self.desk.put(body)
         named = given.get("invoice_settings", {}).get("default_payment_method")
         method = self._first_method(call, given, body)
@@ -75,6 +76,7 @@ class Customers(Resource):
 
     def change(self, call: Call, given: Json, body: Json) -> None:
         """Check what is named."""
+        _reconcile(given, body)
         check_email(given.get("email"))
         named = given.get("invoice_settings", {}).get("default_payment_method")
         current = (body["invoice_settings"] or {}).get("default_payment_method")
@@ -170,6 +172,13 @@ class Customers(Resource):
         if found is None or found["customer"] != id:
             raise no_such("payment_method", method, "payment_method")
         return self.desk.answer(found, read_params(call.request))
+
+
+def _reconcile(given: Json, body: Json) -> None:
+    """Keep how the customer's cash is reconciled, which the cash balance shows."""
+    settings = (given.get("cash_balance") or {}).get("settings") or {}
+    if "reconciliation_mode" in settings:
+        body["sandbox_cash_mode"] = settings["reconciliation_mode"]
 
 
 def _credit(body: Json) -> Json:

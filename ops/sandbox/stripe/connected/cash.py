@@ -67,7 +67,12 @@ class CashBalances(Resource):
         for each in self.desk.all(self.kind, customer=customer):
             sums[each["currency"]] = sums.get(each["currency"], 0) + each["net_amount"]
         body = described.new("cash_balance", customer=customer, available=sums or None)
-        body["settings"]["using_merchant_default"] = True
+        owner = self.desk.find("customer", customer) or {}
+        mode, default = owner.get("sandbox_cash_mode", "merchant_default"), "merchant_default"
+        body["settings"] |= {
+            "reconciliation_mode": "automatic" if mode == default else mode,
+            "using_merchant_default": mode == default,
+        }
         return body
 
     def _balance(self, call: Call, customer: str) -> Response:
