@@ -35,6 +35,8 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.dispute_seconds": 0.0,
     "stripe.dispute_answer_days": 20.0,
     "stripe.dispute_fee": 1500.0,
+    "stripe.retry_days": "3 5 7",
+    "stripe.retries_end": "past_due",
     "stripe.payout_days": 1.0,
     "stripe.payout_status": "paid",
     "stripe.automatic_payouts": False,
@@ -70,12 +72,14 @@ CHOICES = {
     "stripe.webhook_schedule": ("sandbox", "live"),
     "stripe.refund_status": ("succeeded", "pending", "failed", "requires_action"),
     "stripe.payout_status": ("paid", "failed"),
+    "stripe.retries_end": ("cancel", "unpaid", "past_due"),
     "vercel.protection": ("off", "unauthorized", "login"),
     "openai.service_tier": ("default", "flex", "scale", "priority", "ultrafast"),
     "n8n.outcome": ("success", "error", "silent", "throws"),
     "replicate.output_shape": ("url", "list", "dict", "data", "empty"),
 }
 PATTERNS = {
+    "stripe.retry_days": r"\d+(\.\d+)?( \d+(\.\d+)?)*",
     "stripe.settlement_currency": "[a-z]{3}",
     "stripe.exchange_rates": r"([a-z]{3}=\d+(\.\d+)?( |$))*",
 }

@@ -16,6 +16,7 @@ from ops.sandbox.box import token62
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.billing.balances import apply_balance, carry_small
 from ops.sandbox.stripe.billing.lines import due
+from ops.sandbox.stripe.billing.retries import plan_retry
 from ops.sandbox.stripe.resources import described
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
@@ -108,8 +109,14 @@ class Collection:
         refused = self.attempt(call, invoice, method)
         return refused or self.desk.own("invoice", invoice["id"])
 
-    def attempt(self, call: Call, invoice: Json, method: str) -> Response | None:
-        """Confirm the PaymentIntent of an open invoice; return the 402 if that fails."""
+    def attempt(
+        self, call: Call, invoice: Json, method: str, *, retries: bool = False
+    ) -> Response | None:
+        """Confirm the PaymentIntent of an open invoice; return the 402 if that fails.
+
+        With `retries`, a failure sets the time of the next attempt.
+        """
+        self.desk.put(self.desk.own("invoice", invoice["id"]) | {"sandbox_retries_on": retries})
         intent = self.intent_of(invoice)
         assert intent is not None, "an open invoice with something due has a PaymentIntent"
         given = {"payment_method": method, "off_session": "true"}
@@ -119,7 +126,7 @@ class Collection:
             return None
         failed = body.get("error", {})
         if body.get("status") == "requires_action":
-            self._failed(call, invoice["id"], asks=True)
+            self._failed(call, invoice["id"], {"code": "authentication_required"})
         if not failed or failed.get("code") == "authentication_required":
             refusal = error(
                 402, _NEEDS_ACTION, "invoice_payment_intent_requires_action", type_="card_error"
@@ -254,9 +261,7 @@ class Collection:
                     invoice = self.desk.own("invoice", payment["invoice"])
                     self._settle(call, invoice, payment, subject)
                 elif kind == "payment_intent.payment_failed":
-                    problem = subject["last_payment_error"] or {}
-                    asks = problem.get("code") == "authentication_required"
-                    self._failed(call, payment["invoice"], asks)
+                    self._failed(call, payment["invoice"], subject["last_payment_error"] or {})
 
     def _settle(
         self,
@@ -287,11 +292,19 @@ class Collection:
         for listener in self.when_settled:
             listener(call, invoice)
 
-    def _failed(self, call: Call | None, invoice_id: str, asks: bool) -> None:
+    def fail_without_method(self, call: Call, invoice: Json) -> None:
+        """Note that there is nothing to charge; the invoice is tried again later."""
+        self.desk.put(self.desk.own("invoice", invoice["id"]) | {"sandbox_retries_on": True})
+        self._failed(call, invoice["id"], {})
+
+    def _failed(self, call: Call | None, invoice_id: str, problem: Json) -> None:
         invoice = self.desk.own("invoice", invoice_id)
+        asks = problem.get("code") == "authentication_required"
         old = copy.deepcopy(invoice)
         invoice["attempted"] = True
         invoice["attempt_count"] += 1
+        if invoice.pop("sandbox_retries_on", False):
+            plan_retry(self.desk, invoice, problem)
         self.desk.save(call, invoice, "invoice.updated", old)
         self.desk.tell(call, "invoice.payment_failed", invoice)
         if asks:

@@ -16,6 +16,7 @@ from ops.sandbox.stripe.subscribing.cycles import Cycles
 from ops.sandbox.stripe.subscribing.item_routes import SubscriptionItems
 from ops.sandbox.stripe.subscribing.items import Items
 from ops.sandbox.stripe.subscribing.previews import Previews
+from ops.sandbox.stripe.subscribing.retries import Retries
 from ops.sandbox.stripe.subscribing.schedules import Schedules
 from ops.sandbox.stripe.subscribing.subscriptions import Subscriptions
 
@@ -33,13 +34,14 @@ def subscribing(desk: Desk, billed: Billing) -> Subscribing:
     items = Items(desk, Prices(desk), billed.items)
     subscriptions = Subscriptions(desk, Cycles(desk, billed.invoices, items), items)
     schedules = Schedules(desk, subscriptions)
-    Course(desk, subscriptions.cycles, schedules)
+    retries = Retries(desk, subscriptions.cycles)
+    Course(desk, subscriptions.cycles, schedules, retries)
     resources: list[Resource] = [
         Previews(desk, subscriptions, billed.items),
         subscriptions,
         SubscriptionItems(desk, subscriptions),
         schedules,
-        TestClocks(desk, subscriptions.cycles, schedules),
+        TestClocks(desk, subscriptions.cycles, schedules, retries),
         Meters(desk),
         MeterEvents(desk),
     ]

@@ -13,6 +13,7 @@ from ops.sandbox.store import Json
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.subscribing.cycles import Cycles
+from ops.sandbox.stripe.subscribing.retries import Retries
 from ops.sandbox.stripe.subscribing.schedules import Schedules
 from ops.sandbox.stripe.wire import error
 from ops.sandbox.wire import Call, Route
@@ -31,9 +32,9 @@ class TestClocks(Resource):
     )  # fmt: skip
     verbs = ("create", "list", "retrieve", "delete")
 
-    def __init__(self, desk: Desk, cycles: Cycles, schedules: Schedules) -> None:
+    def __init__(self, desk: Desk, cycles: Cycles, schedules: Schedules, retries: Retries) -> None:
         super().__init__(desk)
-        self._cycles, self._schedules = cycles, schedules
+        self._cycles, self._schedules, self._retries = cycles, schedules, retries
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with that to advance a clock."""
@@ -85,6 +86,10 @@ class TestClocks(Resource):
             at = invoice["automatically_finalizes_at"]
             if at is not None and at <= target:
                 yield at, 2, self._bound(self._finalize, invoice)
+        for invoice in self.desk.all("invoice", test_clock=clock, status="open"):
+            at = self._retries.next_time(invoice)
+            if at is not None and at <= target:
+                yield at, 3, self._bound(self._retries.move, invoice)
 
     def _bound(self, move: Callable[[Call, Json], None], body: Json) -> Callable[[Call], None]:
         return lambda call: move(call, body)

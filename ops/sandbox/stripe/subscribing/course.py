@@ -13,6 +13,7 @@ from werkzeug.test import EnvironBuilder
 from ops.sandbox.store import Json
 from ops.sandbox.stripe.resources.desk import Desk
 from ops.sandbox.stripe.subscribing.cycles import Cycles
+from ops.sandbox.stripe.subscribing.retries import Retries
 from ops.sandbox.stripe.subscribing.schedules import Schedules
 from ops.sandbox.wire import Call
 
@@ -23,11 +24,11 @@ Move = Callable[[Call, Json], None]
 class Course:
     """Plans the next move of each object as it is stored, and makes it when its time has come."""
 
-    def __init__(self, desk: Desk, cycles: Cycles, schedules: Schedules) -> None:
-        self._desk, self._cycles = desk, cycles
+    def __init__(self, desk: Desk, cycles: Cycles, schedules: Schedules, retries: Retries) -> None:
+        self._desk, self._cycles, self._retries = desk, cycles, retries
         self._follow("subscription", cycles.next_time, cycles.move)
         self._follow("subscription_schedule", schedules.next_time, schedules.move)
-        self._follow("invoice", self._finalizes_at, self._finalize)
+        self._follow("invoice", self._invoice_at, self._move_invoice)
 
     def _follow(self, kind: str, next_time: NextTime, move: Move) -> None:
         clock, name = self._desk.payments.account.clock, f"move_{kind}"
@@ -48,14 +49,19 @@ class Course:
         clock.does(name, come)
         self._desk.followers[kind] = plan
 
-    def _finalizes_at(self, invoice: Json) -> int | None:
+    def _invoice_at(self, invoice: Json) -> int | None:
+        if invoice["status"] == "open":
+            return self._retries.next_time(invoice)
         at: int | None = invoice["automatically_finalizes_at"]
         is_waiting = invoice["status"] == "draft" and self._desk.find(
             "customer", invoice["customer"]
         )
         return at if is_waiting else None
 
-    def _finalize(self, call: Call, invoice: Json) -> None:
+    def _move_invoice(self, call: Call, invoice: Json) -> None:
+        if invoice["status"] == "open":
+            self._retries.move(call, invoice)
+            return
         self._cycles.collection.finalize_by_hand(call, {}, invoice)
 
 

@@ -40,19 +40,26 @@ class Cycles:
         self.desk.put(subscription)
         if (subscription["pause_collection"] or {}).get("behavior") == "keep_as_draft":
             return None
+        if subscription["status"] == "unpaid":
+            # Nobody collects them until the customer pays again.
+            self.desk.put(invoice | {"auto_advance": False, "automatically_finalizes_at": None})
+            return None
         self.collection.finalize(call, invoice)
         refused = None
         by_hand = subscription["collection_method"] == "send_invoice" or not attempts
         if invoice["status"] == "open" and not by_hand:
-            refused = self._collect(call, invoice)
+            refused = self.collect(call, invoice, self.collection.method_of(invoice))
         subscription |= self.desk.own("subscription", subscription["id"])
         return refused
 
-    def _collect(self, call: Call, invoice: Json) -> Refusal | None:
-        method = self.collection.method_of(invoice)
+    def collect(self, call: Call, invoice: Json, method: str | None) -> Refusal | None:
+        """Charge an invoice; return the refusal of a failure. Only renewals are tried again."""
+        retries = invoice["billing_reason"] == "subscription_cycle"
         if method is None:
+            if retries:
+                self.collection.fail_without_method(call, invoice)
             return error(400, NO_METHOD, "resource_missing")
-        answer = self.collection.attempt(call, invoice, method)
+        answer = self.collection.attempt(call, invoice, method, retries=retries)
         if answer is None:
             return None
         return Refusal(answer.status_code, self.desk.body_of(answer))
@@ -113,6 +120,11 @@ class Cycles:
             "reason": details.get("reason") or reason,
         }  # fmt: skip
         self.desk.save(call, subscription, "customer.subscription.deleted")
+        for invoice in self.desk.all("invoice", customer=subscription["customer"], status="open"):
+            if subscription_of(invoice) == subscription["id"]:
+                # What is open stays so, but Stripe collects it no more.
+                unpaid = invoice | {"auto_advance": False, "next_payment_attempt": None}
+                self.desk.save(call, unpaid, "invoice.updated", invoice)
         self.desk.note(call, "subscriptions.canceled", subscription)
 
     def expire(self, call: Call, subscription: Json) -> None:
