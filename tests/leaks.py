@@ -58,11 +58,11 @@ def _value(client: Any, key: bytes) -> Any:
 
 
 def in_processes(canaries: Canaries) -> None:
-    """Search the command lines of all processes, which every user of the machine can read."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            words = processes.command(int(folder.name)).decode("latin-1").replace("\0", " ")
-            canaries.search(f"a command line of {words.partition(' ')[0]}", words)
+    """Search the command lines of what this process has started: every user of the machine can
+    read them. Those of strangers do not count: they may be tests that run beside these."""
+    for pid in processes.descendants():
+        words = processes.command(pid).decode("latin-1").replace("\0", " ")
+        canaries.search(f"a command line of {words.partition(' ')[0]}", words)
 
 
 def in_files(canaries: Canaries, folder: Path, *patterns: str) -> None:

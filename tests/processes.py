@@ -1,5 +1,6 @@
 """Processes as /proc shows them; one that has ended meanwhile, reaped or not, is no error."""
 
+import os
 from pathlib import Path
 
 
@@ -23,6 +24,20 @@ def children() -> set[int]:
     """What any thread of this process has started and not reaped."""
     lists = Path("/proc/self/task").glob("*/children")
     return {int(pid) for path in lists for pid in path.read_text().split()}
+
+
+def descendants() -> set[int]:
+    """What this process has started, and what those have started, and so on."""
+    parents = {
+        int(folder.name): int(text.rpartition(")")[2].split()[1])
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdecimal() and (text := _read(int(folder.name), "stat").decode())
+    }
+    found, last = set[int](), {os.getpid()}
+    while last:
+        last = {pid for pid, parent in parents.items() if parent in last}
+        found |= last
+    return found
 
 
 def _read(pid: int, name: str) -> bytes:

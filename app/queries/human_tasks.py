@@ -146,8 +146,9 @@ SELECT w.created_at, w.id, w.type, w.version, w.status, w.cause, w.attention AS 
        w.paused_at IS NOT NULL AS is_paused, w.attention_since AS since,
        w.user_id = :user AS is_own, u.email AS owner,
        CASE WHEN w.attention = 'effect_failed' THEN (
-         SELECT max(seq) FROM events
-          WHERE workflow_id = w.id AND body::jsonb ->> 'type' = 'EffectFailed') END AS seen
+         SELECT max(e.seq) FROM events AS e
+           CROSS JOIN LATERAL (SELECT e.body::jsonb) AS parsed (event)
+          WHERE e.workflow_id = w.id AND event ->> 'type' = 'EffectFailed') END AS seen
   FROM workflows w JOIN users u ON u.id = w.user_id
  WHERE (:all OR w.user_id = :user) AND w.attention IS NOT NULL
    AND (cast(:after AS timestamptz) IS NULL OR (w.created_at, w.id) < (:after, :after_id))

@@ -8,7 +8,7 @@ from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import held
-from tests.contract.stripe.cases import AUTHORIZE, authorize
+from tests.contract.stripe.steps import AUTHORIZE, authorize
 from tests.contract.stripe.test_books import AMOUNT, balances, entries
 from tests.contract.vendors import Vendors
 

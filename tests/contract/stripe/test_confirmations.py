@@ -11,7 +11,7 @@ from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import held, selling
-from tests.contract.stripe.cases import AUTHORIZE, authorize
+from tests.contract.stripe.steps import AUTHORIZE, authorize
 from tests.contract.stripe.test_authentication import BACK, CARD, until
 from tests.contract.stripe.test_authentication_api import asked, new_key
 from tests.contract.stripe.test_books import AMOUNT, balances, entries

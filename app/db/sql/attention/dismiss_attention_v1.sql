@@ -29,13 +29,14 @@ BEGIN
     RETURN 'ended';
   END IF;
   IF w.attention IS NULL THEN RETURN 'unchanged'; END IF;
-  IF NOT w.has_ended AND w.attention <> 'effect_failed' AND EXISTS (SELECT FROM needs_person_v1(p_workflow, NULL)
-                                     WHERE reason <> 'approver_unknown') THEN
+  IF NOT w.has_ended AND w.attention <> 'effect_failed' AND EXISTS (
+       SELECT FROM needs_person_v1(p_workflow, NULL) WHERE reason <> 'approver_unknown') THEN
     RETURN 'needs_step';
   END IF;
   IF w.attention = 'effect_failed' AND EXISTS (
-       SELECT FROM events WHERE workflow_id = p_workflow AND seq > coalesce(p_seen, 0)
-          AND body::jsonb ->> 'type' = 'EffectFailed') THEN
+       SELECT FROM events AS e CROSS JOIN LATERAL (SELECT e.body::jsonb) AS parsed (event)
+        WHERE e.workflow_id = p_workflow AND e.seq > coalesce(p_seen, 0)
+          AND event ->> 'type' = 'EffectFailed') THEN
     RETURN 'not_seen';
   END IF;
   IF w.has_ended AND w.next NOT IN ('delivery_undecided', 'cost_above_ceiling') THEN
