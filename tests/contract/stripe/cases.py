@@ -239,6 +239,11 @@ CASES = Cases(
                 ("stripe.read_balance", steps.read_balance, "balance.retrieve"),
                 ("stripe.list_payouts", steps.list_payouts, "payouts.list"),
                 ("stripe.read_payout", steps.read_payout, "payouts.retrieve"),
+                (
+                    "stripe.list_balance_transactions",
+                    steps.list_balance_transactions,
+                    "balance_transactions.list",
+                ),
             )
         ),
     ),

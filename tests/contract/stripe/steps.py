@@ -206,3 +206,9 @@ def list_payouts(claim: Claim) -> Step:
 def read_payout(claim: Claim) -> Step:
     """A claimed step that reads a payout."""
     return claim("stripe.read_payout", {"payout": selling.payout()})
+
+
+def list_balance_transactions(claim: Claim) -> Step:
+    """A claimed step that lists the balance transactions, of which there is one of a payout."""
+    selling.payout()
+    return claim("stripe.list_balance_transactions", {"type": "payout"})

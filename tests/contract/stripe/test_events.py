@@ -51,7 +51,7 @@ def test_a_dispute_is_booked_from_its_events(
     api().create_payment_intent(given, uuid.uuid4().hex)
     prefix = "v1." if payload == "thin" else ""
     until(lambda: f"{prefix}charge.dispute.created" in kinds())
-    wanted = {"revenue": -1000, "disputes": 1000}
+    wanted = {"revenue": -1000, "stripe:disputed": 1000}
     until(lambda: wanted.items() <= balances().items())
 
 
@@ -72,7 +72,7 @@ def test_a_dispute_is_booked_from_an_event_destination(
     until(lambda: "v2.core.event_destination.ping" in kinds())
     given = PAYMENT | {"capture_method": "automatic", "payment_method": "pm_card_createDispute"}
     api().create_payment_intent(given, uuid.uuid4().hex)
-    wanted = {"revenue": -1000, "disputes": 1000}
+    wanted = {"revenue": -1000, "stripe:disputed": 1000}
     until(lambda: wanted.items() <= balances().items())
     assert kinds() <= {*names, "v2.core.event_destination.ping"}
 

@@ -24,6 +24,7 @@ def once(predictions: int) -> dict[str, int]:
     }  # fmt: skip
 
 
+@pytest.mark.long  # the short chaos run kills workers and empties the broker each day
 @pytest.mark.timeout(300)
 def test_killed_workers_and_a_broker_emptied_and_killed_double_nothing_in_twenty_photographs(
     stack: Stack, customer: Customer

@@ -85,6 +85,7 @@ def test_a_chain_of_slow_steps_takes_one_message(stack: Stack) -> None:
     assert stack.pushed() - before == 1
 
 
+@pytest.mark.long  # the short chaos run kills such workers each day
 @pytest.mark.timeout(240)
 @pytest.mark.usefixtures("threads")
 def test_a_killed_worker_of_threads_doubles_nothing(stack: Stack, customer: Customer) -> None:
