@@ -3,7 +3,7 @@
 https://docs.n8n.io/hosting/scaling/concurrency-control/
 """
 
-from app.outbound.http import Demand, Limit
+from app.outbound.http import Demand, HttpReply, Limit, Told
 from tasks.n8n.settings import N8nSettings
 
 _BURST = 10
@@ -17,4 +17,9 @@ def demand(operation: str) -> Demand | None:
     limit = Limit(
         "instance", requests=own.limit_requests, in_flight=own.limit_in_flight, burst=_BURST
     )
-    return Demand((limit,))
+    return Demand((limit,), told=_nothing)
+
+
+def _nothing(_: HttpReply) -> Told:
+    """An author's workflow may pass on a refusal of another system: the instance is not full."""
+    return Told()

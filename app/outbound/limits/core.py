@@ -38,6 +38,8 @@ BACK_MS = 1_000
 RETRIES = 0.1
 """The part of the calls to a platform that may be repeated calls."""
 MOST_RETRIES = 10.0
+AMPLE_RETRIES = 2.0
+"""With so many left, no user waits for another."""
 RETRIES_PER_SECOND = 0.5
 """So many are allowed however few other calls there are, so that none waits for ever."""
 
@@ -155,9 +157,18 @@ class Bucket:
         found = 1000.0 / rate if rate > 0 else float(FULL_MS) if limit.in_flight > 0 else 0.0
         return max(found, ask.tokens * 1000.0 / tokens if tokens > 0 else 0.0)
 
+    def _use(self, limit: Limit, ask: Ask, now: float) -> float:
+        """The milliseconds of the limit that a call uses up, 0 if it has no rate: how fast places
+        become free is not known. Tokens count while they are short, because most calls reserve more
+        than they use."""
+        rate, tokens = self._current(limit), self._token_rate(limit)
+        is_short = tokens > 0 and self.free_tokens > now
+        found = ask.tokens * 1000.0 / tokens if is_short else 0.0
+        return max(found, 1000.0 / rate if rate > 0 else 0.0)
+
     def grant(self, limit: Limit, ask: Ask, now: float, wait: float) -> None:
         """Let a call take its place, to be made after the wait."""
-        self.lanes.make(ask.user, self.spacing(limit, ask), now)
+        self.lanes.make(ask.user, self._use(limit, ask, now), now)
         rate, slice = self._current(limit), str(math.floor((now + wait) / SLICE_MS))
         if rate > 0:
             self.free = max(self.free, now) + 1000.0 / rate
@@ -293,12 +304,14 @@ class Retries:
         self.level, self.at = min(MOST_RETRIES, self.level + gained), now
         if not ask.is_retry:
             return 0.0
+        if self.level >= AMPLE_RETRIES:
+            return 0.0
         alone = max(0.0, 1 - self.level) * 1000.0 / RETRIES_PER_SECOND
         return max(alone, self.lanes.wait(ask.user, now))
 
     def grant(self, ask: Ask, now: float) -> None:
         """Count a call."""
-        if ask.is_retry:
+        if ask.is_retry and self.level < AMPLE_RETRIES:
             self.lanes.make(ask.user, 1000.0 / RETRIES_PER_SECOND, now)
         change = -1.0 if ask.is_retry else RETRIES
         self.level = min(MOST_RETRIES, self.level + change)

@@ -39,7 +39,8 @@ class Lanes:
         others = self._waiting(user, now)
         if user and others > 0 and (user in self.of or len(self.of) < MOST_LANES):
             made, told = self.of.get(user, (0.0, 0.0))
-            self.of[user] = max(made, now) + spacing * (others + 1), told
+            made = max(made, now) + spacing * (others + 1)
+            self.of[user] = min(made, now + MOST_AHEAD_MS), told
 
     def tell(self, user: str, spacing: float, now: float, wait: float) -> float:
         """The milliseconds after which a call asks again, which alone would wait for `wait`."""

@@ -22,6 +22,8 @@ PATIENCE_SECONDS = 1.0
 """A call waits in place for so long, for a place under all limits."""
 _HOLD_MARGIN_SECONDS = 5.0
 _MOST_CALLS = 1e6
+_MOST_JITTER_SECONDS = 4.0
+"""Less than the time for which a user that is told to wait counts as waiting (lanes.py)."""
 _LEAST_TOKENS, _MOST_TOKENS = 1.0, 1e9
 _MOST_OVERDRAWN = 10
 """A call counts as at most so many times the tokens that it has reserved."""
@@ -199,5 +201,5 @@ def _refusal(platform: str, demand: Demand, answer: Answer) -> NotServed:
     return NotServed(
         f"{what} of {platform} is used up for {seconds:.1f} s",
         code="rate_limited",
-        after=seconds + random.uniform(0.0, max(0.5, seconds / 5.0)),
+        after=seconds + random.uniform(0.0, min(max(0.5, seconds / 5.0), _MOST_JITTER_SECONDS)),
     )

@@ -11,7 +11,7 @@ end
 local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
 local AGAIN, SETTLE, SEEN, CLOSED, BACK = 1000, 1000, 20, 3600000, 1000
 local GRACE, MOST_AHEAD, MOST_LANES = 5000, 120000, 500
-local FORGOTTEN, RETRIES, MOST, PER_SECOND, LIFE = 4, 0.1, 10, 0.5, 600
+local FORGOTTEN, RETRIES, MOST, AMPLE, PER_SECOND, LIFE = 4, 0.1, 10, 2, 0.5, 600
 
 local function load(key, fresh)
   local packed = redis.call('GET', key)
@@ -76,7 +76,8 @@ local function lane_make(lanes, user, spacing)
   local waiting, all = others(lanes, user)
   if user ~= '' and waiting > 0 and (lanes[user] or all < MOST_LANES) then
     local lane = lanes[user] or {0, 0}
-    lanes[user] = {math.max(lane[1], now) + spacing * (waiting + 1), lane[2]}
+    local made = math.max(lane[1], now) + spacing * (waiting + 1)
+    lanes[user] = {math.min(made, now + MOST_AHEAD), lane[2]}
   end
 end
 local function lane_tell(lanes, user, spacing, wait)
@@ -93,6 +94,12 @@ local function spacing_of(b, limit, ask)
   local rate, tokens = current(b, limit), token_rate(b, limit)
   local found = rate > 0 and 1000 / rate or limit.in_flight > 0 and FULL or 0
   return math.max(found, tokens > 0 and ask.tokens * 1000 / tokens or 0)
+end
+
+local function use_of(b, limit, ask)
+  local rate, tokens = current(b, limit), token_rate(b, limit)
+  local short = tokens > 0 and b.free_tokens > now
+  return math.max(short and ask.tokens * 1000 / tokens or 0, rate > 0 and 1000 / rate or 0)
 end
 
 local function free_dead(b, limit, ask)
@@ -144,7 +151,7 @@ local function is_full(b, limit)
 end
 
 local function grant(b, limit, ask, wait)
-  lane_make(b.lanes, ask.user, spacing_of(b, limit, ask))
+  lane_make(b.lanes, ask.user, use_of(b, limit, ask))
   local rate, slice = current(b, limit), slice_of(now + wait)
   if rate > 0 then b.free = math.max(b.free, now) + 1000 / rate end
   if ask.tokens > 0 and token_rate(b, limit) > 0 then
@@ -204,7 +211,8 @@ local function take()
   end
   retries.at = now
   local longest, place, full, buckets = 0, -1, false, {}
-  if ask.is_retry then
+  local short = ask.is_retry and retries.level < AMPLE
+  if short then
     longest = math.max(0, 1 - retries.level) * 1000 / PER_SECOND
     longest = math.max(longest, lane_wait(retries.lanes, ask.user))
   end
@@ -231,7 +239,7 @@ local function take()
   local taken = not full and longest <= ask.most_ms
   if taken then
     for i, limit in ipairs(given.limits) do grant(buckets[i], limit, ask, longest) end
-    if ask.is_retry then lane_make(retries.lanes, ask.user, 1000 / PER_SECOND) end
+    if short then lane_make(retries.lanes, ask.user, 1000 / PER_SECOND) end
     retries.level = math.min(MOST, retries.level + (ask.is_retry and -1 or RETRIES))
   end
   for i, b in ipairs(buckets) do save(KEYS[i], b) end

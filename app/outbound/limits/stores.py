@@ -4,9 +4,10 @@ Outage mode: each process keeps to its share, which is the limit divided by the 
 that have called lately. So the limit is never exceeded by much, and never given up.
 """
 
+import contextlib
 import json
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -31,6 +32,8 @@ AGAIN_SECONDS = 1.0
 UNKNOWN_PROCESSES = 8
 """So many processes are assumed to call if Valkey has never answered."""
 _TELL_SECONDS = 5.0
+_MOST_LATE = 1000
+"""Of so many calls that have ended while Valkey was away, it is told afterwards."""
 _PREFIX = "playalter:limit:"
 _PROCESSES = "playalter:limit-processes"
 _RETRIES = "retries of repeated calls"
@@ -127,6 +130,7 @@ class Stores:
         self._processes = UNKNOWN_PROCESSES
         self._tell_at = self._away_until = 0.0
         self._is_away = False
+        self._late: deque[tuple[str, Sequence[Limit], Sequence[Note]]] = deque(maxlen=_MOST_LATE)
 
     def take(self, platform: str, limits: Sequence[Limit], ask: Ask) -> Answer:
         """Let a call take its place, or say how long it must wait."""
@@ -149,6 +153,8 @@ class Stores:
 
         if self._asked(told) is None:
             self._own.note(platform, limits, notes, self._processes)
+            # Else the places of these calls would count as taken until their calls had to end.
+            self._late.append((platform, limits, notes))
 
     def close(self) -> None:
         """Close the connections."""
@@ -160,6 +166,7 @@ class Stores:
             return None
         try:
             found = ask()
+            self._tell_late()
         except (redis.RedisError, OSError) as err:
             self._away_until = time.monotonic() + AGAIN_SECONDS
             if not self._is_away:
@@ -171,6 +178,13 @@ class Stores:
             self._own.clear()
             log.info("limits.shared_again")
         return found
+
+    def _tell_late(self) -> None:
+        """Tell Valkey what could not be told while it was away. Raises as `Shared.note` does."""
+        while self._late:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                late = self._late.popleft()
+                self._shared.note(*late)
 
 
 def _keys(platform: str, limits: Sequence[Limit]) -> tuple[str, ...]:

@@ -164,6 +164,28 @@ def test_two_steps_of_a_user_do_not_wait_behind_two_hundred_of_another(
     assert len(ended) >= 0.9 * 120 * rate
 
 
+def test_users_who_have_waited_do_not_wait_once_places_are_free() -> None:
+    account = Account(Limit("in flight", in_flight=2))
+    account.take(2, hold_ms=100.0)
+    for user in ("ada", "bob"):
+        assert not account.take(user=user)[0].is_taken
+    account.now += 100
+    for _ in range(20):  # each call ends before the next one begins
+        for user in ("ada", "bob"):
+            assert account.take(user=user, hold_ms=10.0)[0].wait == 0.0
+            account.now += 10
+
+
+def test_users_who_have_waited_for_the_budget_of_repeated_calls_share_all_of_it() -> None:
+    account = Account(Limit("free"))
+    account.take(10, is_retry=True)
+    for user in ("ada", "bob"):
+        assert not account.take(user=user, is_retry=True)[0].is_taken
+    account.take(110)  # a tenth of these may be repeated
+    taken = [account.take(user=user, is_retry=True)[0] for _ in range(5) for user in ("ada", "bob")]
+    assert sum(each.is_taken for each in taken) == 10
+
+
 def test_a_stated_wait_closes_the_limit_and_keeps_the_rate() -> None:
     account = Account(TEN)
     (answer,) = account.take()
