@@ -57,10 +57,9 @@ def report_usage(call: Call, given: ReportUsageInput) -> Json:
     some minutes later. Raises Permanent if Stripe refuses it, for example for lack of a meter, or
     if the customer is another organisation's.
     """
-    own = f"{call.reference} {call.generation}"
     request = {
         "event_name": given.event_name,
-        "identifier": hashlib.sha256(own.encode()).hexdigest(),
+        "identifier": _identifier(call),
         "payload": {given.customer_key: given.customer, given.value_key: str(given.value)},
         "timestamp": int(clock.timestamp()),
     }
@@ -68,6 +67,16 @@ def report_usage(call: Call, given: ReportUsageInput) -> Json:
         _REPORT, request, lambda request, key: _report(call, given, request, key), is_last=True
     )
     return {"customer": given.customer, "value": given.value, **made}
+
+
+def _identifier(call: Call) -> str:
+    """By what Stripe knows a report again, whatever key it comes under: that of an earlier report
+    which may have been made, although a failure is stored under its key."""
+    for each in call.sendings(_REPORT):
+        if each.resolution is None:
+            return str(each.request["identifier"])
+    own = f"{call.reference} {call.generation}"
+    return hashlib.sha256(own.encode()).hexdigest()
 
 
 report_usage.describe(

@@ -12,7 +12,7 @@ from app.errors import Permanent
 from app.platform import ActionInput, Effect, Found, Intent, Json, LookupAnswer, Never, action
 from tasks.stripe.disputes import calls
 from tasks.stripe.disputes.evidence import ANSWERABLE
-from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, recorded
+from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, answered, recorded
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 
 _READ, _CLOSE = "disputes.retrieve", "disputes.close"
@@ -76,4 +76,5 @@ def _accept(call: Call, request: Json, key: str) -> Json:
     seen = calls.read_dispute(request["dispute"])
     if seen["status"] == _LOST:
         return recorded(call, seen)
-    return recorded(call, calls.close_dispute(seen["id"], key))
+    payment = calls.payment_of(call, seen)
+    return answered(calls.close_dispute(seen["id"], key), payment)

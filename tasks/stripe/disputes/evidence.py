@@ -16,7 +16,7 @@ from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, Effect, Found, Intent, Json, LookupAnswer, Never, action
 from tasks.stripe.disputes import calls
-from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, recorded
+from tasks.stripe.disputes.reading import DISPUTE_PATTERN, Dispute, answered, recorded
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 
 MOST_CHARACTERS = 150_000
@@ -124,13 +124,13 @@ def find_evidence(call: Call, intent: Intent) -> LookupAnswer:
 
 def _submit(call: Call, request: Json, key: str) -> Json:
     seen = calls.read_dispute(request["dispute"])
-    calls.payment_of(call, seen)
+    payment = calls.payment_of(call, seen)
     call.claim_object(seen["id"], metadata_of(seen).get(_BY))
     if _has(seen, request):
         # An earlier sending has done it, and Stripe may have forgotten the key of that call.
         return recorded(call, seen)
     _require_open(seen)
-    return recorded(call, calls.update_dispute(request, key))
+    return answered(calls.update_dispute(request, key), payment)
 
 
 def _has(seen: Json, request: Json) -> bool:

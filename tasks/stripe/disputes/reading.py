@@ -55,9 +55,14 @@ read_dispute.describe(output=Dispute, example={"dispute": "du_1OqXyz"})
 
 
 def recorded(call: Call, seen: Json) -> Json:
-    """What is recorded of a dispute with its payment; the ledger learns its stage by it. Raises
-    Permanent if the payment belongs to another organisation."""
-    payment = calls.payment_of(call, seen)
+    """What is recorded of a dispute that was read, with its payment; the ledger learns its stage by
+    it. Raises Permanent if the payment belongs to another organisation."""
+    return answered(seen, calls.payment_of(call, seen))
+
+
+def answered(seen: Json, payment: Json) -> Json:
+    """What is recorded of a dispute as Stripe answers a change of it: without its payment, which
+    was read before."""
     booking.dispute(seen)
     return _summary(seen) | payment
 

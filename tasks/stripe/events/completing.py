@@ -55,7 +55,9 @@ def completed(delivery: Delivery) -> Delivery:
     if seen is None:
         return delivery
     kind_of_event = delivery.kind.removeprefix("v1.")
-    whole = {**event, "type": kind_of_event, "api_version": VERSION, "data": {"object": seen}}
+    # The object is as it is now, not as it was when the event was made.
+    whole = {**event, "type": kind_of_event, "api_version": VERSION, "created": None}
+    whole["data"] = {"object": seen}
     return replace(delivery, payload=whole, failed_undo=failed_refund(whole))
 
 

@@ -23,6 +23,7 @@ from app.platform import (
     action,
 )
 from tasks.stripe import booking
+from tasks.stripe.billing.ownership import payment_reference
 from tasks.stripe.client import api
 from tasks.stripe.kinds import Kind
 from tasks.stripe.marks import KEY_LIFE, POLL_SECONDS, claim
@@ -94,6 +95,7 @@ def find_cancellation(call: Call, intent: Intent) -> LookupAnswer:
 
 def _cancel(call: Call, request: Json, key: str) -> Json:
     seen = api().retrieve_payment_intent(request["payment_intent"])
+    payment_reference(call, seen, seen["id"])
     claim(call, seen)
     if seen["status"] == "canceled":
         return seen

@@ -26,6 +26,7 @@ from app.platform import (
     action,
 )
 from tasks.stripe import authentication, booking
+from tasks.stripe.billing.ownership import payment_reference
 from tasks.stripe.client import api
 from tasks.stripe.customers.calls import PAYMENT_METHOD
 from tasks.stripe.fraud import seen as sightings
@@ -177,6 +178,7 @@ def _request(given: ConfirmInput) -> Json:
 
 def _confirm(call: Call, request: Json, key: str) -> Json:
     seen = api().retrieve_payment_intent(request["payment_intent"])
+    payment_reference(call, seen, seen["id"])
     claim(call, seen)
     if seen["status"] not in _OPEN:
         if _is_marked(call, seen) and seen["status"] in ("requires_capture", *_ASKED):

@@ -135,12 +135,13 @@ def test_places_are_given_back_although_valkey_answers_late(shared: str, other: 
     demand = under("jobs", in_flight=3)
     taken = [take(other, demand) for _ in range(3)]
     with redis.Redis.from_url(shared, socket_timeout=5) as client:
-        client.execute_command("CLIENT", "PAUSE", "300", "ALL")  # type: ignore[no-untyped-call]
+        client.execute_command("CLIENT", "PAUSE", "300", "ALL")
         for each in taken:  # of the last two nothing is told, because Valkey is taken for away
             other.give_back(each, None)
         time.sleep(1.2)
-    assert take(other, under("pages", in_flight=1))
-    assert [take(other, demand) for _ in range(3)]
+    take(other, under("pages", in_flight=1))
+    again = {take(other, demand).id for _ in range(3)}
+    assert again.isdisjoint(each.id for each in taken)
 
 
 def test_what_a_call_has_used_is_settled(press: Vendor, shared: str) -> None:

@@ -3,13 +3,15 @@
 import pytest
 
 from app.errors import Permanent, Unknown
+from app.identity import keys
 from app.platform import Found, Json
 from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
-from tests.contract.stripe import held
+from tests.contract.stripe import held, selling
 from tests.contract.stripe.steps import AUTHORIZE, authorize
 from tests.contract.stripe.test_books import AMOUNT, balances, entries
+from tests.contract.stripe.test_invoices import sent
 from tests.contract.vendors import Vendors
 
 
@@ -93,3 +95,23 @@ def test_a_payment_of_another_workflow_is_left_alone(step: Claim, vendors: Vendo
         step("stripe.cancel", {"payment_intent": payment}).run()
     assert caught.value.code == "belongs_to_other"
     assert vendors.count("cancellations") == 0
+
+
+@pytest.mark.parametrize("action", ["stripe.cancel", "stripe.confirm"])
+def test_the_payment_of_an_invoice_of_another_organisation_is_left_alone(
+    step: Claim, vendors: Vendors, action: str
+) -> None:
+    known = step("stripe.invoice", sent(step, wait=False)).run()["invoice"]
+    payment = payment_of(known)
+    stranger, _ = keys.create_key("eve@example.org")
+    with pytest.raises(Permanent) as caught:
+        step(action, {"payment_intent": payment}, user=stranger).run()
+    assert caught.value.code == "belongs_to_other"
+    assert vendors.count("cancellations") == 0
+
+
+def payment_of(invoice: str) -> str:
+    """The PaymentIntent that Stripe has made for an open invoice."""
+    params = {"expand": ["payments.data.payment"]}
+    seen = selling.ask(lambda v1: v1.invoices.retrieve(invoice, params))
+    return str(seen["payments"]["data"][0]["payment"]["payment_intent"])

@@ -179,6 +179,18 @@ def test_an_inquiry_is_accepted_though_the_answer_is_lost(step: Claim, vendors: 
     assert vendors.count("disputes_accepted") == 1
 
 
+@pytest.mark.parametrize("action", ["stripe.accept_dispute", "stripe.submit_evidence"])
+def test_the_answer_to_a_dispute_names_the_step_that_has_taken_the_payment(
+    step: Claim, vendors: Vendors, action: str
+) -> None:
+    taken, maker = paid(step, "pm_card_createDispute")
+    given: Json = {"dispute": _dispute_of(taken.given["payment_intent"])}
+    if action == "stripe.submit_evidence":
+        given["evidence"] = {"uncategorized_text": "it was delivered"}
+    done = step(action, given, forked_from=maker).run()
+    assert done["reference"] == read(step, given["dispute"])["reference"] is not None
+
+
 def test_a_dispute_under_review_is_not_accepted(step: Claim, vendors: Vendors) -> None:
     answered = answering(step)
     vendors.change(stripe__dispute_seconds=3600)

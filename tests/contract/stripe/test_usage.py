@@ -1,7 +1,10 @@
 """What a customer uses is reported once, and charged after the period."""
 
+from dataclasses import replace
+
 import pytest
 
+from app import db
 from app.errors import Permanent, Unknown
 from tasks.stripe.billing.subscriptions import invoices_of
 from tests.contract.cases import Claim
@@ -82,6 +85,21 @@ def test_a_report_that_stripe_knows_already_is_done(step: Claim, vendors: Vendor
     # Stripe forgets the key of a call before it forgets the identifier of a report.
     vendors.advance(25 * 3600)
     assert given.run()["value"] == 12
+    assert vendors.count("usage") == 1
+
+
+def test_a_report_that_may_have_been_made_is_made_once_under_another_key(
+    step: Claim, vendors: Vendors
+) -> None:
+    given = report_usage(step)
+    vendors.fault("stripe", "billing.meter_events.create", "lost_reply")
+    with pytest.raises(Unknown):
+        given.run()
+    # As after an answer of 500 that Stripe has stored under the first key.
+    row = db.row("UPDATE steps SET generation = generation + 1 RETURNING generation", ())
+    assert row is not None
+    again = replace(given, claim=replace(given.claim, generation=row["generation"]))
+    assert again.run()["value"] == 12
     assert vendors.count("usage") == 1
 
 
