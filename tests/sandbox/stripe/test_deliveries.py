@@ -114,7 +114,8 @@ def test_the_setting_lets_a_webhook_come_again_at_once(
     sandbox: Sandbox, stripe_client: Client, endpoint: Any
 ) -> None:
     sandbox.settings(webhook__retry_seconds=0.01, webhook__tries=3)
-    told(sandbox, stripe_client, 3, "failed")
+    event = told(sandbox, stripe_client, 3, "failed")
+    assert undelivered(stripe_client) == [event]
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,12 @@ from app.queries.refusing import refusing_platforms
 from chains.commands.command import Caller, caller_of
 from chains.commands.resolve import dismiss
 from chains.commands.signal import Signal, give_signal
+from tests.contract.stripe.fraud.reviewing import RISKY, decide, definition, paying
 from tests.contract.stripe.steps import AUTHORIZE
-from tests.contract.stripe.test_review import RISKY, decide, definition, kernel, paying
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive, pass_time, statuses
 
-__all__ = ["kernel"]
 REFUSED: dict[str, Any] = {"status": 401, "count": -1}
 
 
