@@ -78,6 +78,20 @@ def test_undoing_a_swap_erases_our_copy_and_both_uploads(step: Claim, vendors: V
     assert (again["erased"], again["files_deleted"]) == (0, 0)
 
 
+@pytest.mark.long  # it uploads more files than are read
+def test_undoing_a_swap_ends_on_an_account_with_more_files_than_are_read(
+    step: Claim, vendors: Vendors
+) -> None:
+    prepared = replace(predict(step), seconds=60.0)
+    prediction = PREDICT.begin(prepared)
+    made = wait(prepared, prediction)
+    with exchange_scope(time.monotonic() + 60, []):
+        for number in range(2_001):
+            api().upload(b"x", "x.txt", "text/plain", {"reference": f"another {number}"})
+    undone = prepared.undo(external_id=prediction, output=made)
+    assert (undone["result"], undone["files_deleted"]) == ("discarded", 2)
+
+
 def test_a_doubled_swap_is_cancelled_and_the_files_stay_for_the_steps_own(
     step: Claim, vendors: Vendors
 ) -> None:
