@@ -155,6 +155,14 @@ def _missing(platform: str, sql: str, asked: tuple[Any, ...]) -> list[Difference
     ]
 
 
+def at_risk(platform: str, after: UUID | None, most: int) -> list[tuple[UUID, str]]:
+    """The entries of disputes of which it is not known what became of their money, at most so many
+    after the entry `after`: the id of each with that of its dispute at the platform."""
+    sql = "SELECT * FROM at_risk_v1(%s, %s, %s)"
+    found = db.patiently(lambda: db.rows(sql, (platform, after, most)))
+    return [(row["id"], row["about"].split(":")[1]) for row in found]
+
+
 def unevenly_settled(
     platform: str, since: datetime, until: datetime, account: str
 ) -> list[Difference]:

@@ -375,26 +375,26 @@ Verify = Callable[[Mapping[str, str], bytes, datetime], Delivery]
 class Platform:
     """One vendor: its name (also that of its queue), actions, webhook check, probe and settings.
 
-    `verify(headers, raw_body, now)` raises SignatureInvalid if the webhook is not genuine; the
-    names of headers are in lower case. `probe()` makes one cheap authenticated call, and raises an
-    Outcome if the vendor does not answer.
+    `verify(headers, raw_body, now)` raises SignatureInvalid if the webhook is forged; the names of
+    headers are in lower case. `probe()` makes one cheap authenticated call, or raises an Outcome.
     """
 
     name: str
     actions: tuple[Action, ...]
     verify: Verify | None = None
     probe: Callable[[], None] | None = None
-    warm: Callable[[], None] | None = field(default=None)
-    """Imports the vendor's SDK in advance, in a process that will call the vendor."""
+    warm: Callable[[], None] | None = None
+    """Imports the vendor's SDK, in a process that will call the vendor."""
     settings: type[PlatformSettings] | None = None
     completed: Callable[[Delivery], Delivery] | None = None
-    """Reads at the platform what a verified webhook only names, and gives the webhook with it. The
-    web process calls it after the webhook is stored, so it must be quick and import no SDK. Raises
-    Unavailable if the platform must send the webhook again."""
+    """Reads what a verified and stored webhook only names, and gives the webhook with it, quickly
+    and without an SDK. Raises Unavailable if the platform must send the webhook again."""
     facts: Callable[[Json], Sequence[Fact]] | None = None
     """The facts about customers' money that the payload of a verified webhook reports."""
     statement: Callable[[datetime, datetime, str | None], Page] | None = None
-    """`(since, until, cursor)`: a part of the statement of the balance that the platform keeps for
-    us. Raises an Outcome if the platform does not answer, NotConfigured without a credential."""
+    """`(since, until, cursor)`: a part of the statement of our balance at the platform. Raises an
+    Outcome if the platform does not answer, and NotConfigured without a credential."""
     balance: Callable[[datetime], Sequence[Money]] | None = None
     """`(at)`: what that balance was at a time, in each currency. Raises as `statement`."""
+    dispute: Callable[[str], Sequence[Fact]] | None = None
+    """`(id)`: the facts that a dispute shows now. Raises as `statement`."""

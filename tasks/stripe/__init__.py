@@ -56,5 +56,6 @@ PLATFORM = Platform(
     warm=seen.warm,
     facts=books.event_facts,
     statement=statement.read,
+    dispute=reading.read_facts,
     balance=stated.read,
 )

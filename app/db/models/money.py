@@ -54,6 +54,9 @@ class LedgerEntryRow(Base):
         Index("ledger_entries_by_time", "occurred_at"),
         Index("ledger_entries_recorded", "recorded_at", postgresql_using="brin"),
         Index("ledger_entries_of", "of_key", postgresql_where=text("of_key IS NOT NULL")),
+        Index(
+            "ledger_entries_disputes", "platform", "id", postgresql_where=text("kind = 'dispute'")
+        ),
     )
 
 

@@ -3,11 +3,14 @@
 https://docs.stripe.com/disputes/how-disputes-work
 """
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from app.engine.call import Call
+from app.money.facts import Fact
 from app.platform import ActionInput, ActionOutput, Effect, Json, action
-from tasks.stripe import booking
+from tasks.stripe import booking, books
 from tasks.stripe.disputes import calls
 from tasks.stripe.wording import id_of, time_of
 
@@ -25,6 +28,11 @@ def read_dispute(call: Call, given: ReadDisputeInput) -> Json:
     """Read a dispute. Raises Permanent if its payment belongs to another organisation."""
     seen = calls.read_dispute(given.dispute)
     return recorded(call, seen)
+
+
+def read_facts(dispute: str) -> Sequence[Fact]:
+    """What a dispute shows now; raises an Outcome if Stripe does not answer."""
+    return books.dispute_facts(calls.read_dispute(dispute))
 
 
 class Dispute(ActionOutput):

@@ -3,15 +3,19 @@
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 
+import pytest
 import requests
 import stripe
 
 import tasks
 from app import db
+from app.errors import Retryable
 from app.platform import Json, Platform
 from app.queries import money
 from chains.money.reconciling import reconcile_day
+from chains.money.risks import follow_disputes
 from tasks.stripe.client import api
 from tests.contract.stripe.steps import AUTHORIZE, PAYMENT
 from tests.contract.stripe.test_forks import PAYING
@@ -153,6 +157,38 @@ def test_a_lost_dispute_that_only_the_statement_tells_is_no_more_at_risk(
     assert (ours("stripe:disputed"), ours("disputes")) == ({}, {"EUR": 4900})
     assert ours("stripe:balance") == theirs(vendors)
     assert ours("stripe:settling") == {}
+
+
+@pytest.mark.parametrize("end", ["lost", "won"])
+def test_a_dispute_whose_last_webhook_is_lost_is_not_at_risk_for_ever(
+    kernel: Kernel, vendors: Vendors, end: str
+) -> None:
+    vendors.change(hook_base="")
+    kernel.start(kernel.register(taking("pm_card_createDispute")))
+    drive()
+    reconcile()
+    assert ours("stripe:disputed") == {"EUR": 4900}
+    follow = partial(follow_disputes, _stripe(), time.monotonic() + 60)
+    assert follow() == 0
+    client = stripe.StripeClient(
+        vendors.env["STRIPE_API_KEY"], base_addresses={"api": vendors.urls["stripe"]}
+    )
+    (dispute,) = client.v1.disputes.list().data
+    said = "losing_evidence" if end == "lost" else "winning_evidence"
+    client.v1.disputes.update(
+        dispute.id, {"evidence": {"uncategorized_text": said}, "submit": True}
+    )
+    until = time.monotonic() + 20
+    while client.v1.disputes.retrieve(dispute.id).status != end:
+        assert time.monotonic() < until, "the dispute is not decided"
+        time.sleep(0.02)
+    vendors.fault("stripe", "disputes.retrieve", "status", status=503)
+    with pytest.raises(Retryable):
+        follow()
+    assert follow() >= 1
+    assert ours("stripe:disputed") == {}
+    assert ours("disputes") == ({"EUR": 4900} if end == "lost" else {})
+    assert follow() == 0
 
 
 def test_a_payout_leaves_the_balance(kernel: Kernel, vendors: Vendors) -> None:

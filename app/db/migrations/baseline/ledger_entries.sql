@@ -41,6 +41,7 @@ CREATE INDEX ledger_entries_by_workflow ON ledger_entries (workflow_id) WHERE wo
 CREATE INDEX ledger_entries_by_time ON ledger_entries (occurred_at);
 CREATE INDEX ledger_entries_recorded ON ledger_entries USING brin (recorded_at);
 CREATE INDEX ledger_entries_of ON ledger_entries (of_key) WHERE of_key IS NOT NULL;
+CREATE INDEX ledger_entries_disputes ON ledger_entries (platform, id) WHERE kind = 'dispute';
 
 CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON ledger_entries
   FOR EACH ROW EXECUTE FUNCTION ledger_is_append_only_v1();
