@@ -27,8 +27,10 @@ _GROUPED = re.compile(
     r"|\d{4}([ -])\d{6}\2\d{4,5}"  # American Express, Diners Club
 )
 _WORDS = re.compile(
-    r"(?<![a-z\d])(?:credit[ _-]?cards?|debit[ _-]?cards?|cards?|card[ _-]?(?:number|no)|ccnum|cc"
-    r"|cvv2?|cvc2?|csc|pan|exp(?:iry|ires|iration)?|visa|master[ -]?card|amex|maestro)(?![a-z\d])",
+    r"(?<![a-z\d])(?:credit[ _-]?cards?|debit[ _-]?cards?|cards?|card[ _-]?(?:number|no)|ccnum"
+    r"|cvv2?|cvc2?|csc|pan|visa|master[ -]?card|amex|maestro"
+    # Signed addresses have parameters of these names: ?exp=1764500000
+    r"|(?<![?&])(?:cc|exp(?:iry|ires|iration)?))(?![a-z\d])",
     re.IGNORECASE,
 )
 _NEAR = 40

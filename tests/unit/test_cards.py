@@ -139,6 +139,7 @@ def test_a_certain_number_is_masked_in_a_value(value: Json, kept: Json) -> None:
 @pytest.mark.parametrize(
     "value",
     [
+        "https://cdn.example.com/f?id=4242424242424242&exp=1764500000",
         {"id": "4242424242424242"},
         {"order": {"number": "4242424242424242"}},
         {"card": {"id": 4242424242424242}},
