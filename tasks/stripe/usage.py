@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import Field
 
-from app import clock
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import ActionInput, ActionOutput, Effect, Intent, Json, Undo, action
@@ -61,7 +60,7 @@ def report_usage(call: Call, given: ReportUsageInput) -> Json:
         "event_name": given.event_name,
         "identifier": _identifier(call),
         "payload": {given.customer_key: given.customer, given.value_key: str(given.value)},
-        "timestamp": int(clock.timestamp()),
+        "timestamp": int(call.now().timestamp()),
     }
     made = call.once(
         _REPORT, request, lambda request, key: _report(call, given, request, key), is_last=True

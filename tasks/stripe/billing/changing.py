@@ -10,7 +10,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from app import clock
 from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
 from app.platform import (
@@ -270,20 +269,20 @@ def _request(call: Call, given: ChangeSubscriptionInput) -> Json:
         "wanted": wanted_of(seen, changes),
     }
     if given.billing != "none":
-        request["proration_date"] = _earliest(seen)
+        request["proration_date"] = _earliest(call, seen)
     return request
 
 
-def _earliest(seen: Json) -> int:
+def _earliest(call: Call, seen: Json) -> int:
     """The time from which a change that is made now is prorated, in Unix seconds.
 
     Stripe takes no time before the present period, which by this clock may not have begun yet.
     """
     starts = (int(each["current_period_start"]) for each in seen["items"]["data"])
-    return max(int(clock.timestamp()), *starts)
+    return max(int(call.now().timestamp()), *starts)
 
 
-def _dated(request: Json, seen: Json, *, is_open: bool) -> Json:
+def _dated(call: Call, request: Json, seen: Json, *, is_open: bool) -> Json:
     """The request with a time of proration that is not too old.
 
     Raises Retryable, so that the change gets another time and another key, and is previewed with
@@ -292,7 +291,7 @@ def _dated(request: Json, seen: Json, *, is_open: bool) -> Json:
     """
     if "proration_date" not in request:
         return request
-    age = _earliest(seen) - request["proration_date"]
+    age = _earliest(call, seen) - request["proration_date"]
     is_past = any(
         each["current_period_start"] > request["proration_date"] for each in seen["items"]["data"]
     )
@@ -303,7 +302,7 @@ def _dated(request: Json, seen: Json, *, is_open: bool) -> Json:
             after=0.0,
             stored=True,
         )
-    return request | ({"proration_date": _earliest(seen)} if is_past else {})
+    return request | ({"proration_date": _earliest(call, seen)} if is_past else {})
 
 
 def _change(call: Call, request: Json, key: str, *, is_open: bool) -> Json:
@@ -332,7 +331,7 @@ def _change(call: Call, request: Json, key: str, *, is_open: bool) -> Json:
             names = ("subscription", "metadata")
             subscriptions.update({name: request[name] for name in names})
         return state
-    request = _dated(request, seen, is_open=is_open)
+    request = _dated(call, request, seen, is_open=is_open)
     costs.require_cheap(request, seen)
     made = subscriptions.update(without(request, *_OF_STEP), key)
     return _state(made, request) | {"prorated_at": request.get("proration_date")}

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from app import clock
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import (
@@ -133,7 +132,7 @@ def _pause_again(call: Call, subscription: str, made: Sequence[Intent]) -> str:
         result = "paused_again"
     elif resumed and resumed[-1].resolution == "accepted":
         result = "superseded"
-    collection = _collection_before(own)
+    collection = _collection_before(call, own)
     if collection is not None and seen.get("pause_collection") is None:
         change["pause_collection"] = collection
         result = "paused_again"
@@ -152,13 +151,14 @@ def _paused(subscription: str, resumed: Json) -> Json:
     return subscriptions.pause({"subscription": subscription, "bill_for": unused})
 
 
-def _collection_before(own: Sequence[Intent]) -> Json | None:
+def _collection_before(call: Call, own: Sequence[Intent]) -> Json | None:
     """How the collection that the step has resumed was paused, unless that would be over now."""
     if not any(each.ordinal == _COLLECT for each in own):
         return None
     told = [each.response for each in own if each.ordinal == _MARK and each.response]
     found: Json | None = told[0]["collection"] if told else None
-    if found is None or (found.get("resumes_at") or clock.timestamp() + 1) <= clock.timestamp():
+    ends = None if found is None else found.get("resumes_at")
+    if found is None or (ends is not None and ends <= call.now().timestamp()):
         return None
     return having(picked(found, ("behavior", "resumes_at")))
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from app import clock
 from app.engine.call import Call
 from app.errors import Permanent, Suspend
 from app.money.currencies import fault_of
@@ -126,9 +125,10 @@ def subscribe(call: Call, given: SubscribeInput) -> Json:
         is_last=True,
     )
     known = made["subscription"]
-    if _waits(given, made):
+    if made["status"] == "incomplete" or (given.session == "on" and made["is_unsaved"]):
+        # What was recorded when it began may be long ago.
         made = call.state_of(known, lambda: _state(subscriptions.read(known)), POLL_SECONDS)
-    if _waits(given, made):
+    if _waits(call, given, made):
         raise Suspend(known, poll_seconds=POLL_SECONDS)
     if made["status"] in ENDED:
         raise Permanent(
@@ -186,14 +186,14 @@ def _end(call: Call, subscription: str) -> Json:
         request = {"subscription": subscription, "cancellation_details": details}
         subscriptions.cancel(request, is_read_again=True)
         result = "canceled"
-    if pending := id_of(seen.get("pending_setup_intent")):
-        # Stripe leaves it open, also if the subscription has ended.
-        _cancel_setup(pending)
     listed = subscriptions.invoices_of(subscription)
     first = [each["id"] for each in listed if each["billing_reason"] == _FIRST]
     told = {"subscription": subscription, "later_invoices": len(listed) - len(first)}
     # The first invoice of a trial takes nothing, but is paid all the same.
     undone = undo_invoice(call, first[0]) if first else None
+    if pending := id_of(seen.get("pending_setup_intent")):
+        # Stripe leaves it open, also if the subscription has ended. The money comes first.
+        _cancel_setup(pending)
     return {"result": result, **told, "invoice": undone}
 
 
@@ -209,11 +209,11 @@ def _create(call: Call, request: Json, key: str) -> Json:
     return _state(subscriptions.create(request, key))
 
 
-def _waits(given: SubscribeInput, made: Json) -> bool:
+def _waits(call: Call, given: SubscribeInput, made: Json) -> bool:
     """Whether the customer still has to pay, or to save a card."""
     if made["status"] == "incomplete":
         return True
-    return given.session == "on" and _may_save(made, clock.timestamp())
+    return given.session == "on" and _may_save(made, call.now().timestamp())
 
 
 def _may_save(made: Json, now: float) -> bool:

@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from app import clock
 from app.engine.call import Call
 from app.errors import Retryable
 from app.money.currencies import fault_of
@@ -135,15 +134,15 @@ def request_of(call: Call, given: CheckoutInput) -> Json:
     if given.currency is not None:
         request["currency"] = given.currency.lower()
     if given.expires_in_seconds is not None:
-        request["expires_at"] = int(clock.timestamp()) + given.expires_in_seconds
+        request["expires_at"] = int(call.now().timestamp()) + given.expires_in_seconds
     return request
 
 
-def require_time(request: Json) -> None:
+def require_time(call: Call, request: Json) -> None:
     """Raise Retryable, so that the page gets another time and another key, if the time at which it
     ends has come too near since the request was recorded."""
     ends = request.get("expires_at")
-    if ends is not None and ends - clock.timestamp() < _SHORTEST_SECONDS + _SENDING_SECONDS:
+    if ends is not None and ends - call.now().timestamp() < _SHORTEST_SECONDS + _SENDING_SECONDS:
         raise Retryable(
             "the page would end too soon: the request has waited",
             code="expires_too_soon",

@@ -139,7 +139,7 @@ def take_back(call: Call, undo: Undo) -> Json:
 def _create(call: Call, request: Json, key: str, *, is_open: bool) -> Json:
     if not is_open:
         # What may have been sent already is sent again as it was.
-        require_time(request)
+        require_time(call, request)
     if "customer" in request:
         own_customer(call, request["customer"])
     return _summary(SESSIONS.create(request, key))

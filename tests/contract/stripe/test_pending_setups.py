@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.errors import Suspend
+from app import clock, db
+from app.errors import Permanent, Suspend
 from app.platform import Json
 from tasks.stripe import authentication
 from tasks.stripe.customers.calls import SETUPS
@@ -53,6 +54,24 @@ def test_a_trial_waits_until_its_customer_has_saved_a_card(
     assert given.run(external_id=known)["status"] == "trialing"
     assert read(known)["default_payment_method"] is not None
     assert "_secret_" not in str([each.response for each in given.intents])
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_trial_goes_on_without_a_card_after_a_day_if_it_goes_on(
+    step: Claim, vendors: Vendors, has_ended: bool
+) -> None:
+    given, known, _ = waiting(step, None)
+    if has_ended:
+        selling.ask(lambda v1: v1.subscriptions.cancel(known))
+    amount = "INSERT INTO clock_offset (amount) VALUES ('1 day')"
+    db.row(f"{amount} RETURNING amount", ())
+    clock.forget()
+    if not has_ended:
+        assert given.run(external_id=known)["status"] == "trialing"
+        return
+    with pytest.raises(Permanent) as caught:
+        given.run(external_id=known)
+    assert caught.value.code == "first_payment_missing"
 
 
 def test_undoing_a_trial_ends_its_setup(step: Claim, vendors: Vendors) -> None:
