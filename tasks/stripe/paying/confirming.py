@@ -8,14 +8,11 @@ Stripe takes no metadata with a confirmation. That also gives the PaymentIntent 
 was lost is found. https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
-from typing import Literal
-
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import (
-    ActionInput,
     Effect,
     Found,
     Intent,
@@ -35,7 +32,7 @@ from tasks.stripe.marks import CONFIRMED_AFTER, CONFIRMED_BY, KEY_LIFE, claim, m
 from tasks.stripe.paying.holding import (
     RESULTS,
     Authorization,
-    check_session,
+    SessionInput,
     granted,
     let_go,
     settled,
@@ -49,7 +46,7 @@ _OPEN = ("requires_payment_method", "requires_confirmation")
 _ASKED = ("requires_action", "processing")
 
 
-class ConfirmInput(ActionInput):
+class ConfirmInput(SessionInput):
     """The PaymentIntent that is confirmed, and the payment method that is charged now; without one,
     that of the attempt before.
 
@@ -62,14 +59,6 @@ class ConfirmInput(ActionInput):
 
     payment_intent: str = Field(pattern=r"^pi_\w+$", max_length=255)
     payment_method: str | None = Field(default=None, pattern=PAYMENT_METHOD, max_length=255)
-    session: Literal["off", "on"] = "off"
-    return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
-    off_session: bool = False
-
-    @model_validator(mode="after")
-    def _fits_the_session(self) -> "ConfirmInput":
-        check_session(self.session, self.return_url, off_session=self.off_session)
-        return self
 
 
 @action("stripe.confirm", input=ConfirmInput, effect=Effect.LOOKUP, key_life=KEY_LIFE)

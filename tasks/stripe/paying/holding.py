@@ -6,10 +6,13 @@ https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
 """
 
 from collections.abc import Callable
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
-from app.platform import ActionOutput, Json
+from app.platform import ActionInput, ActionOutput, Json
 from tasks.stripe import booking, books
 from tasks.stripe.client import api
 from tasks.stripe.marks import POLL_SECONDS
@@ -42,13 +45,26 @@ class Authorization(ActionOutput):
     most_amount: int | None
 
 
-def check_session(session: str, return_url: str | None, *, off_session: bool) -> None:
-    """Raise ValueError if an input says of a customer who is away what is for one who is there, or
-    the other way round."""
-    if return_url is not None and session == "off":
-        raise ValueError("a return_url is only for a customer who is there: set session to on")
-    if off_session and session == "on":
-        raise ValueError("off_session is for a customer who is away: set session to off")
+class SessionInput(ActionInput):
+    """Whether the customer of a payment is there.
+
+    `session` is `on` if the customer is at a browser and can authenticate the payment (3-D Secure).
+    Then `return_url` is the page to which the bank sends the customer back; without it, the browser
+    must use Stripe.js. `off`: a card that wants authentication is declined. With `off_session` a
+    saved payment method is charged while the customer is away.
+    """
+
+    session: Literal["off", "on"] = "off"
+    return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
+    off_session: bool = False
+
+    @model_validator(mode="after")
+    def _fits_the_session(self) -> "SessionInput":
+        if self.return_url is not None and self.session == "off":
+            raise ValueError("a return_url is only for a customer who is there: set session to on")
+        if self.off_session and self.session == "on":
+            raise ValueError("off_session is for a customer who is away: set session to off")
+        return self
 
 
 def summary(intent: Json) -> Json:

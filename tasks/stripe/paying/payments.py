@@ -33,7 +33,7 @@ from tasks.stripe.marks import CLOCKS_DIFFER, KEY_LIFE, MOST_AMOUNT, own_marks
 from tasks.stripe.paying.holding import (
     RESULTS,
     Authorization,
-    check_session,
+    SessionInput,
     granted,
     let_go,
     settled,
@@ -60,7 +60,7 @@ class Shipping(ActionInput):
     address: Address
 
 
-class AuthorizeInput(ActionInput):
+class AuthorizeInput(SessionInput):
     """The payment to authorize: `amount` is in minor units of `currency` (ISO 4217).
 
     `session` is `on` if the customer is at a browser and can authenticate the payment (3-D Secure).
@@ -83,10 +83,7 @@ class AuthorizeInput(ActionInput):
     amount: int = Field(ge=1, le=MOST_AMOUNT)
     currency: str = Field(pattern=r"^[A-Za-z]{3}$")
     description: str | None = Field(default=None, max_length=1000)
-    session: Literal["off", "on"] = "off"
-    return_url: str | None = Field(default=None, max_length=2048, pattern=r"^https?://[^\s]+$")
     customer: str | None = Field(default=None, pattern=CUSTOMER, max_length=255)
-    off_session: bool = False
     shipping: Shipping | None = None
     if_available: list[Literal["extended_authorization", "multicapture", "overcapture"]] = Field(
         default=[], max_length=3
@@ -96,7 +93,6 @@ class AuthorizeInput(ActionInput):
     def _may_be_charged(self) -> "AuthorizeInput":
         if fault := fault_of(self.amount, self.currency):
             raise ValueError(fault)
-        check_session(self.session, self.return_url, off_session=self.off_session)
         if self.off_session and self.customer is None:
             raise ValueError("off_session charges a saved payment method: its customer is needed")
         return self
