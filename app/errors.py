@@ -90,12 +90,16 @@ class NotServed(Outcome):
         code: str | None = None,
         after: float | None = None,
         stored: bool = False,
+        is_turn: bool = False,
     ) -> None:
         """`after` is the number of seconds that the platform asks to wait. `stored` says that the
-        platform repeats this answer under the idempotency key (see Retryable)."""
+        platform repeats this answer under the idempotency key (see Retryable). `is_turn` says that
+        our own limiter refused the call, and that `after` is when the step's turn comes: the step
+        asks again then, however long it has waited."""
         super().__init__(message, code=code)
         self.after = after
         self.stored = stored
+        self.is_turn = is_turn
 
     @property
     def ends_by_itself(self) -> bool:

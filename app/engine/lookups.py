@@ -121,7 +121,9 @@ def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
         refusals.report(call.action, err)
         age = call.age_seconds(intent)
         is_long = err.is_urgent or (not err.ends_by_itself and age > HELD_SECONDS)
-        seconds = max(err.after or RETRY_SECONDS, min(pause_after(age), LONGEST_HELD_PAUSE_SECONDS))
+        seconds = err.after or RETRY_SECONDS
+        if not err.is_turn:
+            seconds = max(seconds, min(pause_after(age), LONGEST_HELD_PAUSE_SECONDS))
         raise Doubt(err.message, seconds, "lookup_refused" if is_long else None) from err
     except Permanent as err:
         # For example, the platform refused the credential. Only a person can correct that.

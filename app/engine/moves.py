@@ -19,6 +19,7 @@ from app.engine.retry import (
     NOT_SERVED_POLICY,
     PATIENT_POLICY,
     STORE_POLICY,
+    TURN_POLICY,
     UNDO_POLICY,
     RetryPolicy,
 )
@@ -75,6 +76,8 @@ class Result:
     after: float | None = None
     is_try: bool = True
     """Whether the attempt counts as a try for the retry policy."""
+    is_turn: bool = False
+    """Whether the step waits for its turn at a limit, so that its pauses do not grow."""
     new_generation: bool = False
     attention: str | None = None
     was_sent: bool = True
@@ -179,7 +182,8 @@ def _by_outcome(result: Result, err: Outcome, call: Call) -> None:
         # It says nothing about the step, so that the step's own policy does not apply.
         result.move, result.after = Moves.RETRY, err.after
         result.new_generation = err.stored
-        result.policy, result.is_try = NOT_SERVED_POLICY, False
+        result.policy, result.is_try = TURN_POLICY if err.is_turn else NOT_SERVED_POLICY, False
+        result.is_turn = err.is_turn
         result.attention = "hold_at_risk" if err.is_urgent and not call.claim.undo else None
     elif isinstance(err, Unknown):
         _in_doubt(result, call)

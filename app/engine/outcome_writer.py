@@ -34,6 +34,7 @@ class OutcomeWriter(Protocol):
         new_generation: bool,
         timeout: float | None = None,
         is_try: bool = True,
+        is_turn: bool = False,
         attention: str | None = None,
     ) -> str: ...
 
@@ -132,6 +133,7 @@ def _record_retry(claim: Claim, result: Result, fraction: float, writer: Outcome
         new_generation=result.new_generation,
         timeout=result.prepared.timeout_seconds if result.prepared else None,
         is_try=result.is_try,
+        is_turn=result.is_turn,
         attention=result.attention,
     )
     if verdict == "timed_out":

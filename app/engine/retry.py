@@ -52,6 +52,10 @@ NOT_SERVED_POLICY = RetryPolicy(tries=2, base_seconds=2.0)
 """For a platform that serves no call now. As with STORE_POLICY, the attempts are not counted and
 the pauses grow to a minute, or to what the platform asks for."""
 
+TURN_POLICY = RetryPolicy(tries=2, base_seconds=0.0)
+"""For a call that our own limiter refused. The attempts are not counted, and the pause is what the
+limiter said: a step that came later would lose its turn to steps that have waited for less."""
+
 PATIENT_POLICY = RetryPolicy(tries=10_000, cap_seconds=60.0)
 """For work that already runs at a vendor. Only the step's time-out ends the retries."""
 

@@ -196,18 +196,20 @@ def retry_step(
     new_generation: bool,
     timeout: float | None = None,
     is_try: bool = True,
+    is_turn: bool = False,
     attention: str | None = None,
 ) -> str:
     """Record that the attempt had no effect, and that the step is due again after `seconds`.
 
     `timeout` is the step's time-out, in seconds from its first claim. If the next attempt would
     come after it, the verdict is `timed_out` and nothing is recorded. If `is_try` is false, the
-    attempt does not count for the retry policy, and PostgreSQL makes the pauses grow. `attention`
-    is why the workflow is marked for attention when such a failure is the first; None if it is not.
+    attempt does not count for the retry policy, and PostgreSQL makes the pauses grow, unless the
+    step waits for its turn at a limit (`is_turn`). `attention` is why the workflow is marked for
+    attention when such a failure is the first; None if it is not.
     """
-    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
+    sql = "SELECT retry_step_v1(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS verdict"
     rest = (dumps(error), _code(error), seconds, new_generation, timeout, is_try, attention)
-    return _outcome(sql, claim, attempt, *rest)
+    return _outcome(sql, claim, attempt, *rest, is_turn)
 
 
 def suspend_step(

@@ -116,6 +116,7 @@ class MemoryOutcomes:
         new_generation: bool,
         timeout: float | None = None,
         is_try: bool = True,
+        is_turn: bool = False,
         attention: str | None = None,
     ) -> str:
         """See retry_step_v1."""

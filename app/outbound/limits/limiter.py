@@ -202,4 +202,5 @@ def _refusal(platform: str, demand: Demand, answer: Answer) -> NotServed:
         f"{what} of {platform} is used up for {seconds:.1f} s",
         code="rate_limited",
         after=seconds + random.uniform(0.0, min(max(0.5, seconds / 5.0), _MOST_JITTER_SECONDS)),
+        is_turn=True,
     )

@@ -62,7 +62,7 @@ def test_a_short_wait_is_waited_in_place_and_a_long_one_lets_the_step_wait(
     with http.exchange_scope(time.monotonic() + 60, calls), pytest.raises(NotServed) as caught:
         press.ask(demand=under("other", requests=0.5))
     assert (press.asked, calls) == (4, [])
-    assert caught.value.code == "rate_limited"
+    assert (caught.value.code, caught.value.is_turn) == ("rate_limited", True)
     assert caught.value.message.startswith("the limit other of press is used up for ")
     assert caught.value.after is not None
     assert 1.0 < caught.value.after <= 2.5

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,17 +12,19 @@ from app import db
 from app.engine.attempt import execute
 from app.engine.call import Call
 from app.engine.outcome_writer import record
+from app.errors import Unknown
 from app.outbound import http, limits
 from app.outbound.http import Demand, Limit
 from app.outbound.limits.limiter import Limiter
 from app.outbound.limits.stores import Shared, Stores
-from app.platform import Action, ActionInput, Json
+from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer, Never
 from app.protocol import claims
 from app.protocol.claims import Claim
 from app.settings import Settings
 from chains.actions import actions
 from chains.running.prepare import prepare
 from tests.integration.conftest import Kernel
+from tests.integration.driving import pass_time
 from tests.integration.starting.test_admission import another_user
 from tests.unit.definitions import noop
 
@@ -38,16 +41,18 @@ def other(settings: Settings) -> Iterator[Limiter]:
     made.close()
 
 
-def attempt(workflow: UUID, demand: Demand) -> tuple[str, float]:
-    """An attempt of a workflow's step, which takes a place and reaches nobody: the code of its
-    error, and the seconds until the step is due again."""
+def ask(demand: Demand) -> Json:
+    """A call that takes a place and reaches nobody."""
+    with http.operation("press", "print", repeatable=True, demand=demand):
+        http.send("GET", "http://127.0.0.1:1/")
+    return {}
 
-    def run(call: Call, given: ActionInput) -> Json:
-        with http.operation("press", "print", repeatable=True, demand=demand):
-            http.send("GET", "http://127.0.0.1:1/")
-        return {}
 
-    action: Action = replace(actions()["control.noop"], run=run, quick=False)
+def attempt(workflow: UUID, demand: Demand, **more: Any) -> tuple[str, float]:
+    """An attempt of a workflow's step, whose action asks, or has `more`: the code of its error, and
+    the seconds until the step is due again."""
+    parts: dict[str, Any] = {"run": lambda call, given: ask(demand), "quick": False, **more}
+    action: Action = replace(actions()["control.noop"], **parts)
     claimed = claims.claim_step(workflow, "a", 60.0)
     assert isinstance(claimed, Claim), claimed
     result = execute(claimed, action, prepare, time.monotonic())
@@ -72,6 +77,54 @@ def test_the_steps_of_a_user_are_due_behind_each_other_and_not_behind_anothers(
     assert {code for code, _ in ada_waits + bo_waits} == {"rate_limited"}
     assert ada_waits[-1][1] > 35
     assert max(seconds for _, seconds in bo_waits) < 12
+
+
+def test_a_step_comes_when_its_turn_is_however_long_it_has_waited(
+    kernel: Kernel, other: Limiter
+) -> None:
+    workflow = kernel.start(kernel.register(noop("a")))
+    other.take("press", SLOW, hold_seconds=1.0, seconds_left=60.0)
+    for since in (None, None, "1 hour"):  # at last as if the vendor had refused it an hour ago
+        db.row(
+            "UPDATE steps SET held_since = clock_timestamp() - %s::interval"
+            " WHERE workflow_id = %s AND key = 'a' AND error_code IS NOT NULL",
+            (since, workflow),
+        )
+        code, seconds = attempt(workflow, SLOW)
+        assert (code, seconds < 10) == ("rate_limited", True)
+        step = kernel.step(workflow, "a")
+        assert (step["tries"], step["held_since"] is None) == (0, since is None)
+        pass_time("2 minutes")
+
+
+def test_a_lookup_comes_when_its_turn_is_however_old_the_call_is(
+    kernel: Kernel, other: Limiter
+) -> None:
+    workflow = kernel.start(kernel.register(noop("a")))
+
+    def lose(request: Json, key: str) -> Json:
+        raise Unknown("no complete answer")
+
+    def run(call: Call, given: ActionInput) -> Json:
+        return call.once("pages.print", {"page": 1}, lose)
+
+    def find(call: Call, intent: Intent) -> LookupAnswer:
+        ask(SLOW)
+        return Never()
+
+    action: dict[str, Any] = {
+        "run": run,
+        "lookup": find,
+        "effect": Effect.LOOKUP,
+        "attempt_seconds": 0.1,
+    }
+    assert attempt(workflow, SLOW, **action)[0] == "unknown_outcome"
+    other.take("press", SLOW, hold_seconds=1.0, seconds_left=60.0)
+    db.row("UPDATE intents SET first_sent_at = first_sent_at - interval '2 hours'", ())
+    pass_time("2 minutes")
+    assert attempt(workflow, SLOW, **action)[1] < 10
+    error = kernel.step(workflow, "a")["error"]
+    assert "the limit slow of press is used up" in error["message"]
 
 
 def test_the_next_attempt_has_the_place_that_a_dead_worker_holds(

@@ -12,6 +12,9 @@
 --     attention (see is_held_off_v1).
 --   p_attention: why the workflow is marked for attention at once, when the step begins to be held
 --     for this failure; null if it is not. It is not marked again while that lasts.
+--   p_is_turn: true if our own limiter refused the call and said p_seconds: the step's turn comes
+--     then. The pause does not grow, and such a wait does not begin held_since: the pauses after a
+--     platform's own refusal grow with the time since the first of these.
 --
 -- verdicts:
 --   fenced: nothing was recorded.
@@ -21,7 +24,8 @@
 CREATE OR REPLACE FUNCTION retry_step_v1(
   p_workflow uuid, p_key text, p_fence uuid, p_input jsonb, p_cost bigint, p_calls jsonb,
   p_error jsonb, p_code text, p_seconds double precision, p_new_generation boolean,
-  p_timeout double precision, p_is_try boolean, p_attention text DEFAULT NULL)
+  p_timeout double precision, p_is_try boolean, p_attention text DEFAULT NULL,
+  p_is_turn boolean DEFAULT false)
 RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   w text;
@@ -33,6 +37,8 @@ BEGIN
   IF NOT p_is_try THEN
     SELECT held_since INTO since FROM steps
      WHERE workflow_id = p_workflow AND key = p_key AND error_code = p_code;
+  END IF;
+  IF NOT (p_is_try OR p_is_turn) THEN
     is_first := since IS NULL;
     since := coalesce(since, clock_timestamp());
     p_seconds := greatest(p_seconds,
