@@ -6,8 +6,9 @@ them: a limit in an answer's headers replaces what is configured, a number of re
 lowers what is left, a 429 with a wait closes the limit for all until then, and a 429 without one
 halves the rate, which then climbs again (core.py). A call takes its place under all of its limits,
 or under none. The calls of a user that wait are told to ask again one behind the other, and not
-behind those of other users (lanes.py). A step whose worker has died holds its place until the step
-calls the platform again, or else until its call would have ended.
+behind those of other users; the rate, and the places in flight that become free, are handed out to
+the users in turns (lanes.py). A step whose worker has died holds its place until the step calls the
+platform again, or else until its call would have ended.
 
 Of the calls to a platform at most a tenth may be those with which an attempt is repeated. Only the
 first call of such an attempt counts: an attempt that needs many would never end.

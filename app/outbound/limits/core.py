@@ -12,7 +12,7 @@ a memory of the limit as in RFC 9438).
 import math
 from dataclasses import dataclass, field
 
-from app.outbound.limits.lanes import Lanes
+from app.outbound.limits.lanes import MOST_AHEAD_MS, Lanes
 from app.outbound.scopes import Limit
 
 SLICE_MS = 250
@@ -20,6 +20,11 @@ TOKENS_AHEAD_MS = 10_000
 """The tokens of so much time may be used at once."""
 FULL_MS = 200
 """The pause before it is asked again whether a request in flight has ended."""
+UNUSED_MS = 1_000
+"""If no place was given back for so long, the free ones are for any user: those whose turn it is
+have not come."""
+NEWEST = 0.125
+"""The part of the newest call in the mean time for which calls hold their places."""
 NEAR = 0.95
 STEP, SLOW_MS, AGAIN_MS, FAST_MS = 0.05, 5_000, 1_000, 250
 """The rate climbs by this part in each of two slow quiet intervals, then by twice as much in each
@@ -125,6 +130,12 @@ class Bucket:
     held: dict[str, tuple[float, float, str]] = field(default_factory=dict)
     """Until when the call in flight of each owner holds its place, its tokens, and its id."""
     lanes: Lanes = field(default_factory=Lanes)
+    places: Lanes = field(default_factory=Lanes)
+    """The turns at the places in flight."""
+    lasted: float = 0.0
+    """For how long the calls that have ended lately held their places, on average."""
+    given_back: float = 0.0
+    """When a place in flight was given back last."""
 
     def free_dead(self, limit: Limit, ask: Ask, now: float) -> None:
         """Free what an earlier attempt of the step that asks has not given back."""
@@ -146,10 +157,19 @@ class Bucket:
             found = max(found, self.left_until - now)
         return max(found, self.lanes.wait(ask.user, now))
 
-    def is_full(self, limit: Limit, now: float) -> bool:
-        """Whether as many requests are in flight as may be."""
+    def is_full(self, limit: Limit, ask: Ask, now: float) -> bool:
+        """Whether as many requests are in flight as may be, or the few places that are free are for
+        other users, which wait. A user may be one call ahead of its turn: else places stay empty
+        whenever the next user comes a little late."""
         self.held = {id: each for id, each in self.held.items() if each[0] > now}
-        return limit.in_flight > 0 and len(self.held) >= limit.in_flight
+        if limit.in_flight <= 0:
+            return False
+        turn = self.places.wait(ask.user, now)
+        if len(self.held) >= limit.in_flight:
+            return True
+        waiting, is_new = self.places.waiting(ask.user, now), now < self.given_back + UNUSED_MS
+        is_ahead = turn > self.lasted / limit.in_flight * (waiting + 1)
+        return is_ahead and is_new and limit.in_flight - len(self.held) <= waiting
 
     def spacing(self, limit: Limit, ask: Ask) -> float:
         """The milliseconds in which the limit allows one such call."""
@@ -157,10 +177,17 @@ class Bucket:
         found = 1000.0 / rate if rate > 0 else float(FULL_MS) if limit.in_flight > 0 else 0.0
         return max(found, ask.tokens * 1000.0 / tokens if tokens > 0 else 0.0)
 
+    def place_spacing(self, limit: Limit, ask: Ask) -> float:
+        """The milliseconds after which another call may ask for a place: as one becomes free while
+        all are taken and the rate allows a call, but at most FULL_MS if it allows them faster."""
+        if self.lasted <= 0:
+            return self.spacing(limit, ask)
+        rate, found = self._current(limit), min(self.lasted / limit.in_flight, float(FULL_MS))
+        return max(found, 1000.0 / rate if rate > 0 else 0.0)
+
     def _use(self, limit: Limit, ask: Ask, now: float) -> float:
-        """The milliseconds of the limit that a call uses up, 0 if it has no rate: how fast places
-        become free is not known. Tokens count while they are short, because most calls reserve more
-        than they use."""
+        """The milliseconds of the limit that a call uses up, 0 if it has no rate. Tokens count
+        while they are short, because most calls reserve more than they use."""
         rate, tokens = self._current(limit), self._token_rate(limit)
         is_short = tokens > 0 and self.free_tokens > now
         found = ask.tokens * 1000.0 / tokens if is_short else 0.0
@@ -169,6 +196,10 @@ class Bucket:
     def grant(self, limit: Limit, ask: Ask, now: float, wait: float) -> None:
         """Let a call take its place, to be made after the wait."""
         self.lanes.make(ask.user, self._use(limit, ask, now), now)
+        left = limit.in_flight - len(self.held) - 1
+        # Of places of which more are left than users wait, none has to be shared out.
+        if limit.in_flight > 0 and left <= self.places.waiting(ask.user, now):
+            self.places.make(ask.user, self.lasted / limit.in_flight, now)
         rate, slice = self._current(limit), str(math.floor((now + wait) / SLICE_MS))
         if rate > 0:
             self.free = max(self.free, now) + 1000.0 / rate
@@ -202,6 +233,7 @@ class Bucket:
         # The place may be that of a later attempt of the step.
         if owner in self.held and self.held[owner][2] == note.id:
             reserved = self.held.pop(owner)[1]
+            self._give_back(note, now)
         if reserved >= 0 and note.tokens >= 0 and rate > 0:
             more = self.free_tokens + (note.tokens - reserved) * 1000.0 / rate
             self.free_tokens = min(more, now + MOST_CLOSED_MS)
@@ -209,6 +241,12 @@ class Bucket:
             # What is left comes back at the rate, so that the time of its reset is not needed.
             least = now + TOKENS_AHEAD_MS - note.tokens_left * 1000.0 / rate
             self.free_tokens = max(self.free_tokens, least)
+
+    def _give_back(self, note: Note, now: float) -> None:
+        """Learn for how long a call held its place."""
+        lasted = min(max(0.0, now - note.asked), float(MOST_AHEAD_MS))
+        self.lasted += (lasted - self.lasted) * (NEWEST if self.lasted > 0 else 1.0)
+        self.given_back = now
 
     def _follow(self, now: float) -> None:
         """Go by the clock, also if it was set back: then all times are set back too, so that no
@@ -218,12 +256,13 @@ class Bucket:
             return
         self.free, self.free_tokens = self.free - back, self.free_tokens - back
         self.closed, self.left_until = self.closed - back, self.left_until - back
-        self.climb_at -= back
+        self.climb_at, self.given_back = self.climb_at - back, self.given_back - back
         self.cut_at = max(0.0, self.cut_at - back) if self.cut_at >= 0 else self.cut_at
         self.held = {
             owner: (until - back, tokens, id) for owner, (until, tokens, id) in self.held.items()
         }
         self.lanes.move(back)
+        self.places.move(back)
         self.made = {}
 
     def _refuse(self, limit: Limit, note: Note, now: float) -> None:
@@ -320,19 +359,19 @@ class Retries:
 def take(buckets: list[tuple[Bucket, Limit]], retries: Retries, ask: Ask, now: float) -> Answer:
     """Let a call take its place in all buckets, or in none if it would have to wait too long."""
     longest, place, is_full = retries.wait(ask, now), -1, False
+    lanes, spacing = retries.lanes, 1000.0 / RETRIES_PER_SECOND
     for number, (bucket, limit) in enumerate(buckets):
         bucket.free_dead(limit, ask, now)
-        wait = bucket.wait(limit, ask, now)
-        if bucket.is_full(limit, now):
-            is_full, wait = True, max(wait, float(FULL_MS))
+        wait, turns = bucket.wait(limit, ask, now), bucket.lanes
+        if bucket.is_full(limit, ask, now):
+            is_full, turns = True, bucket.places if wait < FULL_MS else turns
+            wait = max(wait, float(FULL_MS))
         if wait > longest:
-            longest, place = wait, number
+            longest, place, lanes, spacing = wait, number, turns, bucket.spacing(limit, ask)
+            if turns is bucket.places:
+                spacing = bucket.place_spacing(limit, ask)
     tops = tuple(bucket.top for bucket, _ in buckets)
     if longest > ask.most_ms:
-        lanes, spacing = retries.lanes, 1000.0 / RETRIES_PER_SECOND
-        if place >= 0:
-            bucket, limit = buckets[place]
-            lanes, spacing = bucket.lanes, bucket.spacing(limit, ask)
         longest = lanes.tell(ask.user, spacing, now, longest)
     if is_full or longest > ask.most_ms:
         return Answer(False, longest, place, now, tops)

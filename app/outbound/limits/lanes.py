@@ -3,7 +3,8 @@
 A call that is refused is told when to ask again. The waiting calls of a user are told times behind
 each other, and the times of another user are not behind them. While another user waits, a user gets
 no more than an equal part of the limit, so that the calls which begin anew do not take what those
-that wait were told. Times and spacings are milliseconds.
+that wait were told. Rates, places in flight and repeated calls have lanes of their own. Times and
+spacings are milliseconds.
 """
 
 from dataclasses import dataclass, field
@@ -30,13 +31,13 @@ class Lanes:
             for each, (made, told) in self.of.items()
             if max(made, told + GRACE_MS) > now
         }
-        if not user or user not in self.of or self._waiting(user, now) == 0:
+        if not user or user not in self.of or self.waiting(user, now) == 0:
             return 0.0
         return max(0.0, self.of[user][0] - now)
 
     def make(self, user: str, spacing: float, now: float) -> None:
         """Count a call that a user makes. The limit allows one in each `spacing`."""
-        others = self._waiting(user, now)
+        others = self.waiting(user, now)
         if user and others > 0 and (user in self.of or len(self.of) < MOST_LANES):
             made, told = self.of.get(user, (0.0, 0.0))
             made = max(made, now) + spacing * (others + 1)
@@ -47,7 +48,7 @@ class Lanes:
         if not user or (user not in self.of and len(self.of) >= MOST_LANES):
             return wait
         made, told = self.of.get(user, (0.0, 0.0))
-        behind = told + spacing * (self._waiting(user, now) + 1)
+        behind = told + spacing * (self.waiting(user, now) + 1)
         at = min(max(behind, now + wait), now + wait + MOST_AHEAD_MS)
         self.of[user] = made, max(told, at)
         return at - now
@@ -56,5 +57,6 @@ class Lanes:
         """Set all times back."""
         self.of = {each: (made - back, told - back) for each, (made, told) in self.of.items()}
 
-    def _waiting(self, user: str, now: float) -> int:
+    def waiting(self, user: str, now: float) -> int:
+        """How many other users wait."""
         return sum(told + GRACE_MS > now for each, (_, told) in self.of.items() if each != user)

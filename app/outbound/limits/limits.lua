@@ -11,6 +11,7 @@ end
 local SLICE, AHEAD, FULL, NEAR, STEP, SLOW, FAST, LEAST = 250, 10000, 200, 0.95, 0.05, 5000, 250, 0.05
 local AGAIN, SETTLE, SEEN, CLOSED, BACK = 1000, 1000, 20, 3600000, 1000
 local GRACE, MOST_AHEAD, MOST_LANES = 5000, 120000, 500
+local UNUSED, NEWEST = 1000, 0.125
 local FORGOTTEN, RETRIES, MOST, AMPLE, PER_SECOND, LIFE = 4, 0.1, 10, 2, 0.5, 600
 
 local function load(key, fresh)
@@ -26,16 +27,20 @@ local function bucket(key)
   local b = load(key, {at = 0, rate = 0, top = 0, ceiling = 0, cut_at = -1, climb_at = 0,
                        quiet = 0, free = 0, free_tokens = 0, closed = 0, left = 0, left_until = 0,
                        made = {}, held = {}})
-  b.token_top, b.lanes = b.token_top or 0, b.lanes or {}
+  b.token_top, b.lanes, b.places = b.token_top or 0, b.lanes or {}, b.places or {}
+  b.lasted, b.given_back = b.lasted or 0, b.given_back or 0
   local back = (b.at or 0) - now
   b.at = now
   if back > BACK then
-    for _, name in ipairs({'free', 'free_tokens', 'closed', 'left_until', 'climb_at'}) do
+    for _, name in ipairs({'free', 'free_tokens', 'closed', 'left_until', 'climb_at',
+                            'given_back'}) do
       b[name] = b[name] - back
     end
     if b.cut_at >= 0 then b.cut_at = math.max(0, b.cut_at - back) end
     for _, each in pairs(b.held) do each[1] = each[1] - back end
-    for _, each in pairs(b.lanes) do each[1], each[2] = each[1] - back, each[2] - back end
+    for _, lanes in ipairs({b.lanes, b.places}) do
+      for _, each in pairs(lanes) do each[1], each[2] = each[1] - back, each[2] - back end
+    end
     b.made = {}
   end
   return b
@@ -96,6 +101,12 @@ local function spacing_of(b, limit, ask)
   return math.max(found, tokens > 0 and ask.tokens * 1000 / tokens or 0)
 end
 
+local function place_spacing_of(b, limit, ask)
+  if b.lasted <= 0 then return spacing_of(b, limit, ask) end
+  local rate = current(b, limit)
+  return math.max(math.min(b.lasted / limit.in_flight, FULL), rate > 0 and 1000 / rate or 0)
+end
+
 local function use_of(b, limit, ask)
   local rate, tokens = current(b, limit), token_rate(b, limit)
   local short = tokens > 0 and b.free_tokens > now
@@ -142,16 +153,24 @@ local function wait_of(b, limit, ask)
   return math.max(found, lane_wait(b.lanes, ask.user))
 end
 
-local function is_full(b, limit)
+-- Whether there is no place in flight for the user, and whether its call leaves no more places than
+-- other users wait.
+local function is_full(b, limit, ask)
   local count = 0
   for id, each in pairs(b.held) do
     if each[1] > now then count = count + 1 else b.held[id] = nil end
   end
-  return limit.in_flight > 0 and count >= limit.in_flight
+  if limit.in_flight <= 0 then return false, false end
+  local turn = lane_wait(b.places, ask.user)
+  local waiting, free = others(b.places, ask.user), limit.in_flight - count
+  local is_ahead = turn > b.lasted / limit.in_flight * (waiting + 1)
+  local is_new = now < b.given_back + UNUSED
+  return free <= 0 or (is_ahead and is_new and free <= waiting), free - 1 <= waiting
 end
 
-local function grant(b, limit, ask, wait)
+local function grant(b, limit, ask, wait, is_last)
   lane_make(b.lanes, ask.user, use_of(b, limit, ask))
+  if is_last then lane_make(b.places, ask.user, b.lasted / limit.in_flight) end
   local rate, slice = current(b, limit), slice_of(now + wait)
   if rate > 0 then b.free = math.max(b.free, now) + 1000 / rate end
   if ask.tokens > 0 and token_rate(b, limit) > 0 then
@@ -210,7 +229,8 @@ local function take()
     for _, each in pairs(retries.lanes) do each[1], each[2] = each[1] - back, each[2] - back end
   end
   retries.at = now
-  local longest, place, full, buckets = 0, -1, false, {}
+  local longest, place, full, buckets, last = 0, -1, false, {}, {}
+  local lanes, spacing = retries.lanes, 1000 / PER_SECOND
   local short = ask.is_retry and retries.level < AMPLE
   if short then
     longest = math.max(0, 1 - retries.level) * 1000 / PER_SECOND
@@ -220,25 +240,26 @@ local function take()
     local b = bucket(KEYS[i])
     buckets[i] = b
     free_dead(b, limit, ask)
-    local wait = wait_of(b, limit, ask)
-    if is_full(b, limit) then
-      full, wait = true, math.max(wait, FULL)
+    local wait, turns = wait_of(b, limit, ask), b.lanes
+    local none_free
+    none_free, last[i] = is_full(b, limit, ask)
+    if none_free then
+      full, turns = true, wait < FULL and b.places or turns
+      wait = math.max(wait, FULL)
     end
     if wait > longest then
-      longest, place = wait, i - 1
+      longest, place, lanes, spacing = wait, i - 1, turns, spacing_of(b, limit, ask)
+      if turns == b.places then spacing = place_spacing_of(b, limit, ask) end
     end
   end
   if longest > ask.most_ms then
-    local lanes, spacing = retries.lanes, 1000 / PER_SECOND
-    if place >= 0 then
-      local b = buckets[place + 1]
-      lanes, spacing = b.lanes, spacing_of(b, given.limits[place + 1], ask)
-    end
     longest = lane_tell(lanes, ask.user, spacing, longest)
   end
   local taken = not full and longest <= ask.most_ms
   if taken then
-    for i, limit in ipairs(given.limits) do grant(buckets[i], limit, ask, longest) end
+    for i, limit in ipairs(given.limits) do
+      grant(buckets[i], limit, ask, longest, last[i])
+    end
     if short then lane_make(retries.lanes, ask.user, 1000 / PER_SECOND) end
     retries.level = math.min(MOST, retries.level + (ask.is_retry and -1 or RETRIES))
   end
@@ -271,6 +292,11 @@ local function note()
     local owner = each.owner ~= '' and each.owner or each.id
     local held = b.held[owner]
     if held and (held[3] or each.id) == each.id then b.held[owner] = nil else held = nil end
+    if held then
+      local lasted = math.min(math.max(0, now - each.asked), MOST_AHEAD)
+      b.lasted = b.lasted + (lasted - b.lasted) * (b.lasted > 0 and NEWEST or 1)
+      b.given_back = now
+    end
     local rate = token_rate(b, limit)
     if held and each.tokens >= 0 and rate > 0 then
       local more = b.free_tokens + (each.tokens - held[2]) * 1000 / rate
