@@ -10,8 +10,8 @@ NEW = "[*]"
 """The state before a row exists, and the end after a terminal status."""
 
 LEFT = (
-    "the step is left to a worker of another release, or still waits for its budget or its user's"
-    " share"
+    "the step is left to a worker of another release, or still waits for its budget, its user's"
+    " share or its turn at a limit"
 )
 
 

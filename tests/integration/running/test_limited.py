@@ -95,6 +95,8 @@ def test_a_step_comes_when_its_turn_is_however_long_it_has_waited(
         step = kernel.step(workflow, "a")
         assert (step["tries"], step["held_since"] is None) == (0, since is None)
         pass_time("2 minutes")
+    told = [each for each in kernel.events(workflow) if each["type"] == "StepRetryScheduled"]
+    assert [each["data"]["code"] for each in told] == ["rate_limited"]
 
 
 def test_a_lookup_comes_when_its_turn_is_however_old_the_call_is(
