@@ -209,7 +209,7 @@ Names = Callable[[str, Json], Made]
 class Action:
     """One operation of a platform, called `platform.verb`, with its compensation and its lookup.
 
-    - `attempt_seconds` limits one attempt.
+    - `attempt_seconds` limits one attempt. `seconds` gives a shorter limit by the settings of now.
     - `key_life` is how long the vendor remembers an idempotency key.
     - `slow`: it mostly waits. A worker of processes runs it only in a message of its own, never
       after another step in the same message; a worker of threads may run it so.
@@ -248,6 +248,7 @@ class Action:
     authentication: Callable[[str], Authentication] | None = None
     reuse: Reuse | None = None
     asks_people: bool = False
+    seconds: Callable[[], float] | None = None
 
     def contract(self, request: Json) -> Contract:
         """The contract of a call with this request."""
@@ -296,8 +297,7 @@ class Action:
         return function
 
     def describe(self, *, output: type[ActionOutput] | None, example: Json) -> None:
-        """Declare what authors see of the action: the shape of its output (None if it never
-        succeeds) and the input of an example."""
+        """Declare the shape of the output (None: it never succeeds) and an example's input."""
         self.output = output
         self.example = example
 

@@ -61,9 +61,9 @@ def execute(
             call.is_other_action = prepared.is_other_action
             if prepared.fault is not None:
                 raise prepared.fault
-            if prepared.attempt_seconds is not None:
-                held.deadline = min(held.deadline, since + prepared.attempt_seconds)
-                scope.deadline = held.deadline
+            for seconds in (prepared.attempt_seconds, action.seconds and action.seconds()):
+                if seconds is not None:
+                    held.deadline = scope.deadline = min(held.deadline, since + seconds)
             output = _output(call, prepared)
             result = Result(Moves.FINISH, _attempt(call, http_calls), prepared=prepared)
             _close(result, call, prepared, output)

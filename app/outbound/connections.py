@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 _AGENT = "playalter"
 _MOST_POOLS = 10
 """The number of hosts to which a thread keeps connections."""
+_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5))
+        if hasattr(socket, name)
+    ),
+)
+"""A gateway forgets a silent connection after some minutes, and an answer may take a quarter of an
+hour: the kernel asks each minute whether the other end is still there."""
 
 
 @dataclass(frozen=True)
@@ -306,7 +317,7 @@ def _adapter(plain: "type[HTTPConnection]", secure: "type[HTTPSConnection]") -> 
 
     class Adapter(HTTPAdapter):
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
+            super().init_poolmanager(*args, socket_options=_OPTIONS, **kwargs)
             self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
     return Adapter(pool_connections=_MOST_POOLS, max_retries=0)

@@ -43,6 +43,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "openai.requests_per_minute": 10000.0,
     "openai.reasoning_tokens": 0.0,
     "openai.service_tier": "default",
+    "openai.flex_is_full": False,
     "openai.written": "",
     "replicate.start_seconds": 0.2,
     "replicate.duration_seconds": 1.5,

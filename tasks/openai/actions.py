@@ -9,7 +9,7 @@ from app.tariffs import current
 from app.tariffs.book import Cost
 from app.tariffs.rows import ANY_TIER
 from tasks import tariffs
-from tasks.openai.client import OpenAIApi, api
+from tasks.openai.client import OpenAIApi, api, writing_seconds
 from tasks.openai.settings import OpenAISettings
 from tasks.reuse import Reusable, account_of, age_seconds
 
@@ -17,6 +17,9 @@ _MAX_BRIEF = 8000
 _MAX_TOKENS = (300, 2_400, 19_200)
 """The tokens that the model may write, reasoning included: the second and third numbers are for a
 caption that was cut off by the one before."""
+_ATTEMPT_SECONDS = 60.0
+_ALL_CALLS_SECONDS = 60.0 + len(_MAX_TOKENS) * 900.0
+"""The limit of an attempt whose calls wait for room (see `writing_seconds`)."""
 _COMPLETE = "chat.completions.create"
 _SYSTEM = (
     "You write captions for a gallery of pictures. Answer with the caption only: at most two "
@@ -88,7 +91,13 @@ class CaptionInput(Reusable):
     style: str | None = Field(default=None, min_length=1, max_length=200)
 
 
-@action("openai.caption", input=CaptionInput, effect=Effect.REPEATABLE, slow=True)
+@action(
+    "openai.caption",
+    input=CaptionInput,
+    effect=Effect.REPEATABLE,
+    attempt_seconds=_ALL_CALLS_SECONDS,
+    slow=True,
+)
 def caption(call: Call, given: CaptionInput) -> Json:
     """Write the caption: {caption, model, tokens}.
 
@@ -114,6 +123,14 @@ class Caption(ActionOutput):
     tokens: int
 
 
+def _attempt_seconds() -> float:
+    """The limit of an attempt: at most levels of service, a call that is lost is soon made again.
+    Where calls wait for room, no answer that is paid for is given up early."""
+    reading = writing_seconds(OpenAISettings.current().service_tier)
+    return _ATTEMPT_SECONDS if reading < _ATTEMPT_SECONDS else _ALL_CALLS_SECONDS
+
+
+caption.seconds = _attempt_seconds
 caption.describe(output=Caption, example={"brief": "A circus in the rain", "style": "dry"})
 caption.reuse = Reuse(
     account=_account,

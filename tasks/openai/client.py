@@ -26,6 +26,11 @@ SETTING = "OPENAI_API_KEY"
 _READ_SECONDS = 45.0
 _WRITING_SECONDS = 30.0
 """A model that writes an answer for longer counts as slow."""
+_PATIENT_SECONDS = 900.0
+"""OpenAI's advice for `flex`, whose requests wait for room.
+https://developers.openai.com/api/docs/guides/flex-processing"""
+_PATIENT = frozenset({"flex", "auto"})
+"""The levels of service that wait so long; `auto` may be that one."""
 _LOST = "no_answer"
 
 
@@ -70,6 +75,7 @@ class OpenAIApi:
                 tier,
             ),
             limits.demand(model, system + user, max_tokens),
+            read_seconds=writing_seconds(tier),
             is_billed=True,
         )
 
@@ -83,6 +89,7 @@ class OpenAIApi:
         perform: Callable[[], T],
         demand: http.Demand | None = None,
         *,
+        read_seconds: float = _READ_SECONDS,
         is_billed: bool = False,
     ) -> T:
         import openai
@@ -91,8 +98,8 @@ class OpenAIApi:
             "openai",
             name,
             repeatable=True,
-            read_seconds=_READ_SECONDS,
-            slow_seconds=_WRITING_SECONDS if is_billed else http.SLOW_SECONDS,
+            read_seconds=read_seconds,
+            slow_seconds=_slow_seconds(read_seconds) if is_billed else http.SLOW_SECONDS,
             spare=self._spare,
             demand=demand,
         ):
@@ -108,6 +115,16 @@ class OpenAIApi:
                 if is_billed and _is_lost(err):
                     raise Unknown(err.message, code=err.code) from err
                 raise
+
+
+def writing_seconds(tier: str) -> float:
+    """The time in which a completion must be there, at this level of service."""
+    return _PATIENT_SECONDS if tier in _PATIENT else _READ_SECONDS
+
+
+def _slow_seconds(read_seconds: float) -> float:
+    """After how long a completion counts as slow. One that waits for room never does."""
+    return _WRITING_SECONDS if read_seconds <= _READ_SECONDS else read_seconds
 
 
 def _moderation(made: Any) -> Json:

@@ -21,6 +21,10 @@ EXHAUSTED = frozenset(
     )
 )
 """The codes of a 429 that no wait ends: somebody must pay."""
+NO_ROOM = "resource_unavailable"
+"""The code of a 429 that says that the level of service has no room now. It is not paid.
+https://developers.openai.com/api/docs/guides/flex-processing"""
+_NO_ROOM_SECONDS = 15.0
 _MINUTE = 60.0
 _BURST = 10
 _CHARACTERS_OF_A_TOKEN = 3
@@ -51,6 +55,10 @@ def told(reply: HttpReply) -> Told:
     error = body.get("error")
     if isinstance(error, dict) and is_exhausted(error.get("code")):
         return Told()
+    if isinstance(error, dict) and NO_ROOM in (error.get("code"), error.get("type")):
+        # The account has kept to its limits, so that its rate is not lowered. Its other steps wait
+        # for a while, instead of asking in vain.
+        return Told(True, http.told(reply).after or _NO_ROOM_SECONDS, tokens=0)
     limit = _number(reply, "x-ratelimit-limit-requests")
     left = _number(reply, "x-ratelimit-remaining-requests")
     is_low = limit > 0 and 0 <= left < _LOW * limit

@@ -1,5 +1,6 @@
 """What the answers of platforms tell of their limits."""
 
+import json
 from email.utils import formatdate
 
 import pytest
@@ -31,6 +32,16 @@ def test_openai_tells_the_tokens_that_are_allowed_and_left(
     headers = {"x-ratelimit-limit-tokens": limit, "x-ratelimit-remaining-tokens": left}
     seen = openai.told(HttpReply(200, headers, b"{}"))
     assert (seen.token_limit, seen.tokens_left) == told
+
+
+@pytest.mark.parametrize("field", ["code", "type"])
+def test_a_level_of_service_without_room_lowers_no_rate(field: str) -> None:
+    # A refusal without a wait would halve the rate of the model for all.
+    body = json.dumps({"error": {"message": "no room", field: "resource_unavailable"}}).encode()
+    full = openai.told(HttpReply(429, {"x-ratelimit-limit-requests": "120"}, body))
+    assert (full.is_refused, full.after, full.tokens, full.limit) == (True, 15.0, 0, None)
+    told = openai.told(HttpReply(429, {"retry-after": "90"}, body))
+    assert told.after == 90.0
 
 
 @pytest.mark.parametrize(

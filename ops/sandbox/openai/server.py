@@ -154,8 +154,12 @@ class OpenAI(Vendor):
             words = ", ".join(f"'{each}'" for each in TIERS)
             message = f"Invalid value: '{asked}'. Supported values are: {words}."
             raise _error(400, message, "service_tier", "invalid_value")
-        served = {"auto": self.box.settings.text("openai.service_tier"), "fast": "priority"}
-        return served.get(asked, asked)
+        names = {"auto": self.box.settings.text("openai.service_tier"), "fast": "priority"}
+        served = names.get(asked, asked)
+        if served == "flex" and self.box.settings.flag("openai.flex_is_full"):
+            message = "Resource unavailable: there is no capacity for flex processing now."
+            raise _error(429, message, None, "resource_unavailable", "resource_unavailable")
+        return served
 
     def _responses(self, call: Call) -> Response:
         body = _body(call.request)

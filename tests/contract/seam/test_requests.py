@@ -193,3 +193,19 @@ def test_a_self_signed_certificate_is_refused() -> None:
     assert not_sent is not None
     assert "CERTIFICATE_VERIFY_FAILED" in str(not_sent.__cause__)
     assert b"".join(received) == b""
+
+
+def test_a_connection_that_is_silent_for_long_is_kept_alive() -> None:
+    timers: list[str] = []
+
+    def answer(connection: socket.socket) -> None:
+        # The kernel lists the client's end with its timer: 02 sends keep-alive probes.
+        port, theirs = (each[1] for each in (connection.getsockname(), connection.getpeername()))
+        local, remote = f"0100007F:{theirs:04X}", f"0100007F:{port:04X}"
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        timers.extend(row[5][:2] for row in rows if row[1:3] == [local, remote])
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+
+    with server(answer) as url, http.operation("openai", "models.list", repeatable=True):
+        http.send("GET", url)
+    assert timers == ["02"]

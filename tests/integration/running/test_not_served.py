@@ -13,6 +13,7 @@ from app.engine.call import Call
 from app.engine.moves import Moves
 from app.engine.outcome_writer import record
 from app.errors import NotServed, Retryable, Unknown
+from app.outbound import http
 from app.platform import Action, ActionInput, Effect, Intent, Json, LookupAnswer, Never
 from app.protocol import claims
 from app.protocol.claims import Claim
@@ -311,3 +312,18 @@ def test_a_poll_that_is_not_answered_counts_as_no_try(kernel: Kernel) -> None:
     step = kernel.step(workflow, key)
     assert (step["tries"], step["error_code"]) == (0, "state_not_read")
     assert kernel.workflow(workflow)["attention"] is None
+
+
+def test_an_attempt_is_bounded_by_the_time_that_the_action_needs_now(kernel: Kernel) -> None:
+    workflow, key = forward(kernel)
+    left: list[float] = []
+
+    def run(call: Call, given: ActionInput) -> Json:
+        left.append(http.seconds_left())
+        return {}
+
+    action = replace(
+        actions()[NOOP], run=run, quick=False, attempt_seconds=900.0, seconds=lambda: 60.0
+    )
+    assert attempt(workflow, key, action) is Moves.FINISH
+    assert 0 < left[0] <= 60
