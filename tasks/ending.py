@@ -1,4 +1,8 @@
-"""The models that this installation uses and that their vendors end soon, or have ended."""
+"""The models that this installation uses and that their vendors end soon, or have ended.
+
+Those are the models in the settings, those that live definitions and schedules name, and those that
+steps have used in the last days (app/tariffs/in_use.py).
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ from datetime import date
 import structlog
 
 from app.errors import NotConfigured
-from app.tariffs import current
+from app.tariffs import current, in_use
 from app.tariffs.book import WARNED_FOR
 from tasks import platforms, tariffs
 
@@ -16,34 +20,42 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Ending:
-    """A model that the settings of a platform choose, and what takes its place. `days_left` is 0 or
-    less if the model has ended; then its steps fail with `model_ended`."""
+    """A model that is used, and what takes its place. `days_left` is 0 or less if the model has
+    ended; then its steps fail with `model_ended`. `is_set`: the settings of the platform choose it,
+    and not a definition, a schedule or the input of a workflow."""
 
     platform: str
     model: str
     on: date
     days_left: int
     successor: str | None
+    is_set: bool = True
 
     @property
     def to_do(self) -> str:
         """What a person must do."""
         chosen = self.successor or "another model"
-        return f"choose {chosen} in the settings of {self.platform}, and restart its workers"
+        if self.is_set:
+            return f"choose {chosen} in the settings of {self.platform}, and restart its workers"
+        return f"choose {chosen} in the definitions, schedules and inputs that name {self.model}"
 
 
-def ending() -> list[Ending]:
-    """What ends within WARNED_FOR or has ended, the first to end first."""
-    today, found = current.today(), []
-    for platform, model in _used():
+def ending(*, only_set: bool = False) -> list[Ending]:
+    """What ends within WARNED_FOR or has ended, the first to end first. `only_set`: of the models
+    in the settings only. A model and its snapshots that end together are named once."""
+    today, found = current.today(), dict[tuple[str, str], Ending]()
+    chosen = [*_chosen()]
+    named = [] if only_set else [used for used in in_use.in_use() if used not in chosen]
+    for platform, model in (*chosen, *named):
         end = tariffs.book(platform).end(model)
         if end is not None and end.on - today <= WARNED_FOR:
-            left = (end.on - today).days
-            found.append(Ending(platform, model, end.on, left, end.successor))
-    return sorted(found, key=lambda each: (each.on, each.platform, each.model))
+            left, is_set = (end.on - today).days, (platform, model) in chosen
+            one = Ending(platform, model, end.on, left, end.successor, is_set)
+            found.setdefault((platform, end.model), one)
+    return sorted(found.values(), key=lambda each: (each.on, each.platform, each.model))
 
 
-def _used() -> Iterator[tuple[str, str]]:
+def _chosen() -> Iterator[tuple[str, str]]:
     for platform in platforms():
         if platform.settings is None:
             continue

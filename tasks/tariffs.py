@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.engine.call import Call
 from app.errors import Permanent
-from app.tariffs import current
+from app.tariffs import current, in_use
 from app.tariffs.book import Cost, PriceBook
 from app.tariffs.rows import Tariff, tariff
 
@@ -32,9 +32,11 @@ def book(platform: str) -> PriceBook:
 
 
 def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None:
-    """Add a cost to those of the attempt (see Call.spend), and tell what of it is an estimate."""
+    """Add a cost to those of the attempt (see Call.spend), tell what of it is an estimate, and note
+    that the model is in use."""
     current.tell(platform, cost)
     call.spend(cost.micro_usd, of=of, model=model)
+    in_use.note_use(platform, model)
 
 
 def require_alive(call: Call, platform: str, model: str, *, operation: str, setting: str) -> None:

@@ -4,7 +4,7 @@ from app import caching, clock, db, settings
 from app.broker.celery import celery_app
 from app.db import engines, pool
 from app.outbound import circuits, limits
-from app.tariffs import current
+from app.tariffs import current, in_use
 from chains import admission, dispatch, envelopes, registry
 from chains.incoming import known
 from chains.starting import dispatching
@@ -27,5 +27,6 @@ def forget() -> None:
     known.forget()
     settings.forget()
     current.forget()
+    in_use.forget()
     for cached in (engines._engine, celery_app, envelopes.envelope):
         cached.cache_clear()

@@ -12,6 +12,8 @@ from app import db, settings, sightings
 from app.errors import NotConfigured, PlayalterError
 from app.files import artifacts
 from app.platform import Json
+from app.tariffs import in_use
+from chains.catalogue import models
 from chains.firing.trimming import trim_runs
 from chains.money import reconciling
 from chains.retention import job
@@ -214,6 +216,7 @@ def reconcile_money() -> Json:
 
 def warn_of_models() -> Json:
     """Say in the log, once a day, which models that are used end soon or have ended; how many."""
+    in_use.note_named(models.named())
     return {"told": ending.warn()}
 
 

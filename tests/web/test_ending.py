@@ -1,6 +1,7 @@
 """People are told of models that end: attention, metrics, the log, and `playalter prices`."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +11,14 @@ from structlog.testing import capture_logs
 from app import db
 from app.identity import keys
 from app.settings import Settings
-from app.tariffs import current
+from app.tariffs import current, in_use
 from app.tariffs.book import Cost
 from app.tariffs.rows import End
+from chains.catalogue import versions
 from chains.repair import housekeeping
+from tasks.ending import ending
 from tests import forked
+from tests.unit.definitions import noop
 from tests.web.conftest import Caller
 
 MODEL = "gpt-6-luna"
@@ -92,3 +96,63 @@ def test_what_has_no_price_anywhere_is_listed_for_operators(
     (told,) = _attention(client, operator)["unpriced"]
     assert (told["platform"], told["item"], told["unit"]) == ("openai", "m", "hours")
     assert _attention(client, caller)["unpriced"] == []
+
+
+def _swap(model: object) -> dict[str, Any]:
+    given = {"source": {"$": "input.a"}, "target": {"$": "input.b"}, "model": model}
+    return {"step": "swap", "action": "replicate.predict", "with": given}
+
+
+def _listed(client: FlaskClient, who: Caller) -> list[str]:
+    return [each["model"] for each in _attention(client, who)["models"]]
+
+
+def test_a_model_that_a_definition_or_a_schedule_names_is_told_of(
+    client: FlaskClient, caller: Caller, settings: Settings
+) -> None:
+    operator = Caller(*keys.create_key("root@example.com", is_admin=True))
+    soon = current.today() + timedelta(days=30)
+    for model in ("acme/fixed", "acme/undone", "acme/nightly", "acme/nowhere"):
+        current.keep_end("replicate", End(model, soon, "acme/next"))
+    current.forget()
+    other = {"action": "replicate.predict", "with": _swap("acme/undone:5")["with"]}
+    fixed = {**_swap("acme/fixed"), "compensation": other}
+    versions.register({"name": "fixed", "do": fixed}, activates=True)
+    versions.register({"name": "open", "do": _swap({"$": "input.model"})}, activates=True)
+    nightly = {
+        "name": "nightly",
+        "type": "open",
+        "spec": {"every": {"hours": 1}},
+        "input": {"a": "1", "b": "2", "model": "acme/nightly"},
+    }
+    answer = client.post("/v1/schedules", json=nightly, headers=caller.headers)
+    assert answer.status_code == 201, answer.json
+    with capture_logs() as logs:
+        assert housekeeping.warn_of_models() == {"told": 3}
+    told = ["acme/fixed", "acme/nightly", "acme/undone:5"]
+    assert sorted(each["model"] for each in logs if each["event"] == "model.ends") == told
+    assert _listed(client, operator) == told
+    assert b'model_days_left{model="replicate/acme/fixed"} 30.0' in client.get("/metrics").data
+    (to_do,) = {each["to_do"] for each in _attention(client, operator)["models"][:1]}
+    assert to_do == "choose acme/next in the definitions, schedules and inputs that name acme/fixed"
+    # What others name is not for all eyes.
+    assert _listed(client, caller) == []
+    versions.register({"name": "fixed", "do": noop("only")}, activates=True)
+    db.row("INSERT INTO clock_offset (amount) VALUES ('2 days')", ())
+    current.forget()
+    housekeeping.warn_of_models()
+    assert _listed(client, operator) == ["acme/nightly"]
+
+
+def test_a_model_that_steps_have_used_lately_is_told_of(settings: Settings) -> None:
+    current.keep_end("openai", End("gpt-x", current.today() + timedelta(days=40)))
+    current.forget()
+    for model in ("gpt-x", "gpt-x-2026-01-31"):
+        in_use.note_use("openai", model)
+    (told,) = ending()
+    assert (told.model, told.days_left, told.is_set) == ("gpt-x", 40, False)
+    db.row("INSERT INTO clock_offset (amount) VALUES ('8 days')", ())
+    current.forget()
+    assert ending() == []
+    assert housekeeping.warn_of_models() == {"told": 0}
+    assert db.rows("SELECT model FROM models_in_use", ()) == []

@@ -83,7 +83,7 @@ def list_attention(query: PeopleQuery) -> Response:
             "platforms": refusing_platforms(caller(), is_operator=is_operator()),
             "money_differences": open_differences() if is_operator() else {},
             "differences": [each | {"day": str(each["day"])} for each in shown],
-            "models": [_ending(each) for each in ending()],
+            "models": [_ending(each) for each in ending(only_set=not is_operator())],
             "unpriced": _unpriced() if is_operator() else [],
         }
     )

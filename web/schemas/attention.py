@@ -204,8 +204,8 @@ class RefusingPlatform(BaseModel):
 
 
 class EndingModel(BaseModel):
-    """A model that the settings choose and that its vendor ends within 60 days, or has ended
-    (`days_left` is 0 or less): then the steps that need it fail with `model_ended`."""
+    """A model that is used and that its vendor ends within 60 days, or has ended (`days_left` is 0
+    or less): then the steps that need it fail with `model_ended`."""
 
     platform: str
     model: str
@@ -274,7 +274,9 @@ class AttentionPage(BaseModel):
         " sides. `GET /v1/money/differences` lists them all."
     )
     models: list[EndingModel] = Field(
-        description="The models in use that end soon or have ended, the first to end first."
+        description="The models in use that end soon or have ended, the first to end first: those"
+        " in the settings, and for operators those that live definitions and schedules name or"
+        " that steps have used in the last 7 days."
     )
     unpriced: list[UnpricedUse] = Field(
         description="For operators: what costs leave out, because it has no price"

@@ -60,3 +60,19 @@ class ModelWarning(Base):
     platform: Mapped[str] = mapped_column(primary_key=True)
     model: Mapped[str] = mapped_column(primary_key=True)
     told_on: Mapped[date]
+
+
+class ModelInUse(Base):
+    """The last days on which a step has paid for a model, and on which a definition or a schedule
+    named it."""
+
+    __tablename__ = "models_in_use"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    used_on: Mapped[date | None]
+    named_on: Mapped[date | None]
+    __table_args__ = (
+        CheckConstraint(
+            "used_on IS NOT NULL OR named_on IS NOT NULL", name="models_in_use_somehow"
+        ),
+    )

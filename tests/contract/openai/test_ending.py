@@ -8,7 +8,7 @@ import pytest
 from app import db
 from app.errors import Permanent
 from app.settings import Settings
-from app.tariffs import current
+from app.tariffs import current, in_use
 from app.tariffs.rows import End
 from tests.contract.cases import Claim
 from tests.contract.openai.cases import caption
@@ -35,7 +35,8 @@ def test_a_model_ends_by_the_clock_that_is_moved(
     configure: Configure, step: Claim, vendors: Vendors
 ) -> None:
     choose(configure, OPENAI_CAPTION_MODEL="gpt-5.4-nano")
-    caption(step).run()
+    made = caption(step).run()
+    assert in_use.in_use() == [("openai", made["model"])]
     db.row("INSERT INTO clock_offset (amount) VALUES ('2000 days')", ())
     with pytest.raises(Permanent) as caught:
         caption(step).run()

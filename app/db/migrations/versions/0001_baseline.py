@@ -77,6 +77,7 @@ _TABLES = (
     "price_gaps",
     "model_ends",
     "model_warnings",
+    "models_in_use",
     "worker_presence",
     "job_results",
     "reconciler_beat",

@@ -1,0 +1,10 @@
+-- The models of vendors that steps have paid for, and those that definitions and schedules name, with
+-- the last day of each. People are told of those that end (see app/tariffs/in_use.py).
+CREATE TABLE models_in_use (
+  platform text NOT NULL,
+  model text NOT NULL,
+  used_on date,
+  named_on date,
+  PRIMARY KEY (platform, model),
+  CONSTRAINT models_in_use_somehow CHECK (used_on IS NOT NULL OR named_on IS NOT NULL)
+);
