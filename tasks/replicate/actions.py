@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 _CREATE = "predictions.create"
 _DONE = ("succeeded", "skipped", "compensated")
+_ATTEMPT_SECONDS = 90.0
+"""A call is sent within an attempt, and never again before it is known what became of it."""
 _CLOCKS_DIFFER = timedelta(minutes=5)
 _LIST_LAG = timedelta(seconds=60)
 
@@ -68,7 +70,7 @@ def _names(operation: str, response: Json) -> Made:
     "replicate.predict",
     input=PredictInput,
     effect=Effect.LOOKUP,
-    attempt_seconds=90.0,
+    attempt_seconds=_ATTEMPT_SECONDS,
     slow=True,
     names=_names,
 )
@@ -170,7 +172,11 @@ def predict_ceiling(_: PredictInput) -> int:
 
 @predict.looked_up
 def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
-    """Look for the prediction by its input files in Replicate's list, which may lag behind."""
+    """Look for the prediction by its input files in Replicate's list, which may lag behind.
+
+    Only the time in which the step may have made it is read, however long ago that is and however
+    many predictions the account has made since then.
+    """
     replicate = api()
     since = intent.first_sent_at - _CLOCKS_DIFFER
     if intent.operation != "predictions.create":
@@ -183,7 +189,8 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
         given = each.get("input")
         return isinstance(given, dict) and given.items() >= intent.request["input"].items()
 
-    for each in replicate.predictions(since, is_ours):
+    until = intent.first_sent_at + timedelta(seconds=_ATTEMPT_SECONDS) + _CLOCKS_DIFFER
+    for each in replicate.predictions(since, until, is_ours):
         if each.get("data_removed"):
             is_unreadable = True
         elif is_ours(each):

@@ -46,6 +46,8 @@ _MODELS = Cache("replicate.model", seconds=300, own_seconds=300)
 _MOST_PREDICT_SECONDS = 7 * 86_400.0
 """A prediction that says that it ran for longer has not measured it."""
 _MAX_PAGES = 20
+_MOST_PREDICTION_PAGES = 80
+"""More than an account may create, 600 in a minute, within the time in which one is looked for."""
 _MOST_ADDRESS = 8_000
 """The characters of an address that servers support (RFC 9110 4.1)."""
 
@@ -117,18 +119,24 @@ class ReplicateApi:
         return self._json("predictions.get", path, _prediction)
 
     def predictions(
-        self, since: datetime, is_wanted: Callable[[Json], bool] = lambda _: True
+        self,
+        since: datetime,
+        until: datetime,
+        is_wanted: Callable[[Json], bool] = lambda _: True,
     ) -> Iterator[Json]:
-        """The predictions created since `since`, newest first, as Replicate sends them.
+        """The predictions created between these times, newest first, as Replicate sends them.
 
         The SDK drops `data_removed`. Those that are not wanted need no id and no status.
         """
-        query = urlencode({"created_after": since.isoformat().replace("+00:00", "Z")})
+        bounds = {"created_after": since, "created_before": until}
+        query = urlencode({k: at.isoformat().replace("+00:00", "Z") for k, at in bounds.items()})
 
         def check(each: Json) -> object:
             return is_wanted(each) and _state(each)
 
-        return self._listed("predictions", f"/v1/predictions?{query}", since, check)
+        path = f"/v1/predictions?{query}"
+        found = self._listed("predictions", path, since, check, most_pages=_MOST_PREDICTION_PAGES)
+        return (each for each in found if _time(each["created_at"]) <= until)
 
     def cancel_prediction(self, prediction: str) -> bool:
         """Cancel a prediction; return False if there is no such prediction.
@@ -211,7 +219,12 @@ class ReplicateApi:
         )
 
     def _listed(
-        self, what: str, path: str, since: datetime, check: Callable[[Json], object]
+        self,
+        what: str,
+        path: str,
+        since: datetime,
+        check: Callable[[Json], object],
+        most_pages: int = _MAX_PAGES,
     ) -> Iterator[Json]:
         """What was created since `since`, newest first. `check` raises for what cannot be used."""
 
@@ -224,7 +237,7 @@ class ReplicateApi:
             return recent, self._address(following) if following else ""
 
         cursor = path
-        for _ in range(_MAX_PAGES):
+        for _ in range(most_pages):
             found, cursor = self._json(f"{what}.list", cursor, read)
             yield from found
             if not cursor:

@@ -14,8 +14,10 @@ import math
 import mimetypes
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from werkzeug.wrappers import Request, Response
 
@@ -167,8 +169,18 @@ class Replicate(Vendor):
 
     def _list(self, call: Call) -> Response:
         seen_until = time.time() - self.box.settings.number("replicate.list_lag_seconds")
+        asked = {
+            name: call.request.args.get(name, "") for name in ("created_after", "created_before")
+        }
+        between = {name: _moment(name, value) for name, value in asked.items() if value}
         return self._page(
-            call, "prediction", "/v1/predictions", lambda row: public(row.body), seen_until
+            call,
+            "prediction",
+            "/v1/predictions",
+            lambda row: public(row.body),
+            min(seen_until, between.get("created_before", seen_until)),
+            since=between.get("created_after", 0.0),
+            asked={name: asked[name] for name in between},
         )
 
     def _page(
@@ -178,15 +190,21 @@ class Replicate(Vendor):
         path: str,
         show: Callable[[Row], Json],
         seen_until: float | None = None,
+        *,
+        since: float = 0.0,
+        asked: Mapping[str, str] | None = None,
     ) -> Response:
+        """A page of objects, newest first; the address of the next one asks for the same."""
         before = _cursor(call.request)
         until = time.time() + 1 if seen_until is None else seen_until
-        rows = self.box.store.query(kind, "seq < ? AND created <= ?", (before, until), PAGE + 1)
+        where = "seq < ? AND created <= ? AND created >= ?"
+        rows = self.box.store.query(kind, where, (before, until, since), PAGE + 1)
         following = None
         if len(rows) > PAGE:
             rows = rows[:PAGE]
             cursor = base64.urlsafe_b64encode(f"s={rows[-1].seq}".encode()).decode()
-            following = f"{self.box.urls['replicate']}{path}?cursor={cursor}"
+            query = urlencode({**(asked or {}), "cursor": cursor})
+            following = f"{self.box.urls['replicate']}{path}?{query}"
         return reply({"previous": None, "next": following, "results": [show(row) for row in rows]})
 
     def _models(self, call: Call) -> Response:
@@ -352,6 +370,13 @@ def _metadata(request: Request) -> Json:
     if not isinstance(found, dict):
         raise _problem(400, "Bad request", "metadata must be a JSON object")
     return found
+
+
+def _moment(name: str, value: str) -> float:
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError as error:
+        raise _problem(400, "Bad request", f"Invalid {name}") from error
 
 
 def _cursor(request: Request) -> int:

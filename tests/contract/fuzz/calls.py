@@ -8,6 +8,7 @@ from tasks.replicate.client import api as replicate
 from tasks.vercel.client import api as vercel
 from tests.contract.fuzz.asked import (
     LONG_AGO,
+    YEAR,
     Asked,
     Client,
     all_sound,
@@ -56,7 +57,8 @@ REPLICATE = Client(
               lambda made: replicate().prediction(made["predictions.create"]["id"]),
               having(id=text, status=text, is_running=flag,
                   predict_seconds=lambda seconds: 0 <= seconds < 1e7)),
-        Asked("predictions.list", lambda made: list(replicate().predictions(LONG_AGO)),
+        Asked("predictions.list", lambda made: list(replicate().predictions(
+                  LONG_AGO, LONG_AGO + YEAR)),
               all_sound(_prediction)),
         Asked("predictions.cancel",
               lambda made: replicate().cancel_prediction(made["predictions.create"]["id"]), flag),

@@ -4,15 +4,16 @@ import hashlib
 import io
 import time
 from dataclasses import replace
+from datetime import timedelta
 from math import ceil
 
 import pytest
 from PIL import Image, ImageChops
 
-from app.errors import Permanent, Retryable
+from app.errors import Permanent, Retryable, Unknown
 from app.files import provenance
 from app.outbound.http import exchange_scope
-from app.platform import Found, Json
+from app.platform import Found, Json, Never
 from app.tariffs import current
 from app.tariffs.rows import End
 from tasks.replicate.client import api
@@ -228,6 +229,21 @@ def test_a_prediction_whose_step_failed_before_it_waited_is_booked(
             time.sleep(0.05)
     prepared.undo(status="failed", error_code="unexpected")
     assert prepared.cost > 0
+
+
+def test_a_lookup_reads_only_the_time_in_which_the_step_may_have_made_it(
+    step: Claim, vendors: Vendors
+) -> None:
+    vendors.fault("replicate", "predictions.create", "lost_reply")
+    prepared = predict(step)
+    with pytest.raises(Unknown):
+        prepared.run()
+    intent = prepared.open_intent()
+    # A request that was sent so long ago has made no prediction of today.
+    long_ago = replace(intent, first_sent_at=intent.first_sent_at - timedelta(minutes=10))
+    assert isinstance(prepared.look_up(long_ago), Never)
+    a_while_ago = replace(intent, first_sent_at=intent.first_sent_at - timedelta(minutes=3))
+    assert isinstance(prepared.look_up(a_while_ago), Found)
 
 
 def is_removed(prediction: Json) -> bool:

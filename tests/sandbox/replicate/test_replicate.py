@@ -153,6 +153,39 @@ def test_hundreds_wait_without_a_thread_each_and_run_when_released(
     until(lambda: sandbox.books()["predictions_succeeded"] == 100)
 
 
+def test_a_list_is_of_the_time_that_is_asked_for_on_every_page(
+    sandbox: Sandbox, replicate_client: Client, http: requests.Session
+) -> None:
+    sandbox.settings(replicate__hold=True)
+    before = hello(replicate_client)
+    made = [hello(replicate_client).id for _ in range(104)]
+    after = hello(replicate_client)
+    headers = {"Authorization": f"Bearer {sandbox.env('REPLICATE_API_TOKEN')}"}
+
+    def at(prediction: str) -> str:
+        url = f"{sandbox.map['vendors']['replicate']}/v1/predictions/{prediction}"
+        return str(http.get(url, headers=headers, timeout=10).json()["created_at"])
+
+    bounds = {"created_after": at(made[0]), "created_before": at(made[-1])}
+    url = f"{sandbox.map['vendors']['replicate']}/v1/predictions"
+    listed: list[str] = []
+    pages = 0
+    while url:
+        page = http.get(url, headers=headers, params=bounds if not pages else {}, timeout=10).json()
+        listed += [each["id"] for each in page["results"]]
+        url, pages = page["next"], pages + 1
+    assert pages == 2
+    assert not {before.id, after.id} & set(listed)
+    assert set(made[1:-1]) <= set(listed)
+    bad = http.get(
+        f"{sandbox.map['vendors']['replicate']}/v1/predictions",
+        headers=headers,
+        params={"created_before": "soon"},
+        timeout=10,
+    )
+    assert bad.status_code == 400
+
+
 def test_list_lags_while_get_does_not(sandbox: Sandbox, replicate_client: Client) -> None:
     sandbox.settings(replicate__list_lag_seconds=60)
     prediction = hello(replicate_client)
