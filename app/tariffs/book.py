@@ -93,6 +93,12 @@ class PriceBook:
             estimated.insert(0, (tier, "tier"))
         return Cost(int(total.to_integral_value(ROUND_CEILING)), tuple(estimated), tuple(unknown))
 
+    def has_price(self, item: str, unit: str, on: date) -> bool:
+        """Whether a unit of an item has a price of its own on a day."""
+        return any(
+            (each.item, each.unit) == (item, unit) and each.starts_on <= on for each in self.prices
+        )
+
     def end(self, model: str) -> End | None:
         """The end of a model, if its vendor has announced one. A snapshot (gpt-x-2026-01-31) or a
         version (owner/name:version) ends with its model, unless it has an end of its own."""

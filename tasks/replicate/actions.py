@@ -7,6 +7,7 @@ https://replicate.com/docs/topics/predictions/lifecycle
 
 import hashlib
 import mimetypes
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -41,6 +42,8 @@ from tasks.signatures import text_at
 log = structlog.get_logger()
 
 _CREATE = "predictions.create"
+PICTURES = "pictures"
+"""The unit of a price for each picture that a model makes (app/tariffs/rows.py)."""
 _DONE = ("succeeded", "skipped", "compensated")
 _ATTEMPT_SECONDS = 90.0
 """A call is sent within an attempt, and never again before it is known what became of it."""
@@ -88,7 +91,9 @@ def predict(call: Call, given: PredictInput) -> Json:
     seen = call.state_of(known, lambda: replicate.prediction(known), pause)
     if seen["is_running"]:
         raise Suspend(known, poll_seconds=pause)
-    tariffs.spend(call, "replicate", _cost(seen), of=known, model=_model(given.model))
+    tariffs.spend(
+        call, "replicate", _cost(seen, _model(given.model)), of=known, model=_model(given.model)
+    )
     if seen["status"] != "succeeded":
         raise Permanent(
             str(seen["error"] or f"the prediction ended as {seen['status']}"),
@@ -164,10 +169,11 @@ predict.reuse = Reuse(
 
 
 @predict.costs_at_most
-def predict_ceiling(_: PredictInput) -> int:
+def predict_ceiling(given: PredictInput) -> int:
     """The most that a prediction is expected to cost: Replicate itself sets no limit but its own
     time-out."""
-    return _price(ReplicateSettings.current().ceiling_seconds).micro_usd
+    settings, model = ReplicateSettings.current(), _model(given.model)
+    return _price(model, settings.ceiling_seconds, settings.ceiling_pictures).micro_usd
 
 
 @predict.looked_up
@@ -215,7 +221,7 @@ def discard(call: Call, undo: Undo) -> Json:
     result, seen = _stop(replicate, known) if known else ("nothing", None)
     if known and seen is not None:
         model = _model((undo.input or {}).get("model"))
-        tariffs.spend(call, "replicate", _cost(seen), of=known, model=model)
+        tariffs.spend(call, "replicate", _cost(seen, model), of=known, model=model)
     ours = [] if undo.is_orphan else call.artifacts.written()
     erased = sum(call.artifacts.erase(each["id"]) for each in ours)
     is_in_use = undo.is_orphan and undo.status not in _DONE
@@ -272,15 +278,36 @@ def _model(chosen: str | None) -> str:
     return chosen or ReplicateSettings.current().face_swap_model
 
 
-def _cost(seen: Json) -> Cost:
+def _cost(seen: Json, model: str) -> Cost:
     """What an ended prediction costs, also if it failed or was stopped: the time that it ran, as
-    Replicate says it."""
-    return _price(float(seen["predict_seconds"]))
+    Replicate says it, or the pictures that it has made.
+
+    How many those were is not known once Replicate has removed them. Then as many count as a
+    prediction makes at most, as an estimate.
+    """
+    seconds, pictures = float(seen["predict_seconds"]), outputs.count(seen)
+    if pictures is not None:
+        return _price(model, seconds, pictures)
+    dearest = _price(model, seconds, ReplicateSettings.current().ceiling_pictures)
+    item = _sold_by_picture(model)
+    return dearest if item is None else replace(dearest, estimated=((item, PICTURES),))
 
 
-def _price(seconds: float) -> Cost:
+def _price(model: str, seconds: float, pictures: int) -> Cost:
+    """A model that has a price for its pictures is paid by these, and any other by the seconds of
+    the hardware."""
+    book, item = tariffs.book("replicate"), _sold_by_picture(model)
+    if item is not None:
+        return book.cost(item, {PICTURES: pictures}, current.today())
     hardware = ReplicateSettings.current().hardware
-    return tariffs.book("replicate").cost(hardware, {"seconds": seconds}, current.today())
+    return book.cost(hardware, {"seconds": seconds}, current.today())
+
+
+def _sold_by_picture(model: str) -> str | None:
+    """The name under which the model has a price for its pictures: its version, or the model."""
+    book, today = tariffs.book("replicate"), current.today()
+    names = (model, model.partition(":")[0])
+    return next((name for name in names if book.has_price(name, PICTURES, today)), None)
 
 
 def _keep(call: Call, prediction: str, data: bytes) -> Json:

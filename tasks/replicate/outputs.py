@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 from app.errors import Permanent
@@ -17,7 +18,7 @@ def picture(replicate: ReplicateApi, seen: Json) -> bytes:
     A model may give a URL, a list of URLs, or an object with the URL in one of its fields. Raises
     Permanent if there is none.
     """
-    url = _first_url(seen["output"], 0)
+    url = next(_urls(seen["output"], 0), None)
     if url is None:
         raise _without_picture(seen)
     if url.startswith("data:"):
@@ -25,14 +26,20 @@ def picture(replicate: ReplicateApi, seen: Json) -> bytes:
     return replicate.download(url)
 
 
-def _first_url(output: object, depth: int) -> str | None:
-    if isinstance(output, str):
-        return output if output.startswith(("https://", "http://", "data:")) else None
-    if depth >= _DEEPEST or not isinstance(output, (list, dict)):
+def count(seen: Json) -> int | None:
+    """How many files an ended prediction has made; None if Replicate has removed its output."""
+    if seen["output"] is None and seen["status"] == "succeeded":
         return None
-    inner = output.values() if isinstance(output, dict) else output
-    found = (_first_url(each, depth + 1) for each in inner)
-    return next((each for each in found if each is not None), None)
+    return sum(1 for _ in _urls(seen["output"], 0))
+
+
+def _urls(output: object, depth: int) -> Iterator[str]:
+    if isinstance(output, str):
+        if output.startswith(("https://", "http://", "data:")):
+            yield output
+    elif depth < _DEEPEST and isinstance(output, (list, dict)):
+        for each in output.values() if isinstance(output, dict) else output:
+            yield from _urls(each, depth + 1)
 
 
 def _decoded(url: str, seen: Json) -> bytes:

@@ -13,7 +13,8 @@ class ReplicateSettings(PlatformSettings):
 
     `hardware` is what the model runs on, by whose price its seconds are counted.
     `poll_seconds` is the time between two status requests for a prediction that has not ended. A
-    workflow with a budget reserves the price of `ceiling_seconds` for each prediction.
+    workflow with a budget reserves the price of `ceiling_seconds` for each prediction, or that of
+    `ceiling_pictures` if the model is sold by the picture.
     """
 
     model_config = SettingsConfigDict(env_prefix="REPLICATE_")
@@ -30,6 +31,7 @@ class ReplicateSettings(PlatformSettings):
     poll_seconds: float = Field(default=120.0, gt=0)
     hardware: str = "gpu-l40s"
     ceiling_seconds: float = Field(default=60.0, gt=0)
+    ceiling_pictures: int = Field(default=4, ge=1)
     limit_creations: float = Field(default=600.0, ge=0)
     """The predictions that Replicate lets begin in each minute. 0: not known."""
     limit_requests: float = Field(default=3000.0, ge=0)
