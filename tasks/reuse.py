@@ -1,9 +1,8 @@
 """The input `cache`: whether a step may take the result of an equal request.
 
-By default, a result is reused where it costs money and an equal request is expected to have an
-equal result: a picture that follows from two pictures. What a model makes up (a caption) is made
-anew, because whoever asks twice mostly wants another one. So is the judgement of a text, which is
-free and may be better today. `cache: true` reuses those too.
+By default, results are reused for as long as the settings allow: a picture and a caption for a day,
+the judgement of a text for an hour. A step that wants a fresh sample of the same request says
+`cache: false`; a setting of 0 ends all reuse but that of steps that ask for it by their `cache`.
 """
 
 import hashlib

@@ -72,14 +72,19 @@ def _account() -> Json:
     return account_of(settings.base_url, settings.api_key)
 
 
+def _moderation_seconds() -> float:
+    settings = OpenAISettings.current()
+    return min(settings.cache_seconds, settings.moderation_cache_seconds)
+
+
 moderate.reuse = Reuse(
     account=_account,
     request=lambda _, given: {
         "model": OpenAISettings.current().moderation_model,
         "brief": given.brief,
     },
-    # A moderation is free, and the model that is asked today may judge better than yesterday.
-    seconds=lambda given: age_seconds(given, OpenAISettings.current().cache_seconds),
+    # A moderation is free, but a call takes a place under the limits of the model.
+    seconds=lambda given: age_seconds(given, _moderation_seconds()),
     making_seconds=60.0,
 )
 
@@ -140,8 +145,8 @@ caption.reuse = Reuse(
         "user": _user(given),
         "max_tokens": list(_MAX_TOKENS),
     },
-    # The model makes the caption up, and whoever asks twice mostly wants another one.
-    seconds=lambda given: age_seconds(given, 0.0),
+    # Who wants another caption for the same brief says so (`cache: false`).
+    seconds=lambda given: age_seconds(given, OpenAISettings.current().cache_seconds),
     making_seconds=120.0,
 )
 

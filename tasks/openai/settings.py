@@ -28,9 +28,13 @@ class OpenAISettings(PlatformSettings):
     """The level of service that captions ask for. It is always sent: without it, or as `auto`, the
     project's own setting at OpenAI decides, which may cost six times as much, so that budgets must
     reserve that."""
-    cache_seconds: float = Field(default=0.0, ge=0, le=LONGEST)
-    """How old the judgement of an equal brief may be that a step takes; 0: none is taken. A step's
+    cache_seconds: float = Field(default=86_400.0, ge=0, le=LONGEST)
+    """How old the result of an equal request may be that a step takes; 0: none is taken. A step's
     own `cache` comes first."""
+    moderation_cache_seconds: float = Field(default=3600.0, ge=0, le=LONGEST)
+    """The same for judgements, if it is less. A judgement follows from the brief and the model, and
+    an hour covers the steps of a batch and those of a workflow that is started anew; but the model
+    behind a name such as `omni-moderation-latest` changes, so an old judgement is not used long."""
     limit_requests: float = Field(default=500.0, ge=0)
     """What OpenAI allows of each model in each minute, until its answers tell it. 0: not known."""
     limit_tokens: float = Field(default=200_000.0, ge=0)

@@ -259,7 +259,11 @@ BUDGETED: Json = {
     "do": {
         "parallel": "paid",
         "branches": [
-            {"step": "caption", "action": "openai.caption", "with": {"brief": "A summer day."}},
+            {
+                "step": "caption",
+                "action": "openai.caption",
+                "with": {"brief": "A summer day.", "cache": False},
+            },
             {
                 "map": "pictures",
                 "over": {"$": "input.targets"},
@@ -279,7 +283,11 @@ PENNILESS: Json = {
     "do": {
         "sequence": [
             {"step": "free", "action": "control.noop"},
-            {"step": "caption", "action": "openai.caption", "with": {"brief": "A winter day."}},
+            {
+                "step": "caption",
+                "action": "openai.caption",
+                "with": {"brief": "A winter day.", "cache": False},
+            },
         ]
     },
     "budget_usd": "0",

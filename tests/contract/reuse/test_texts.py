@@ -1,6 +1,8 @@
 """A text is paid once, if the step's author says so; nobody gets what another user has paid for."""
 
+import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
@@ -9,6 +11,7 @@ import pytest
 from app import db
 from app.identity import keys
 from app.platform import Json
+from app.settings import Settings
 from chains.commands.command import caller_of
 from chains.commands.fork import fork
 from chains.commands.retry import retry
@@ -48,6 +51,29 @@ def test_another_request_or_one_that_wants_its_own_result_is_made(
     ended(kernel, caption())
     assert reuses(kernel, ended(kernel, caption(**other))) == []
     assert vendors.count("captions") == 2
+
+
+def test_texts_are_reused_by_default_for_a_time_and_a_fresh_one_can_be_had(
+    kernel: Kernel, vendors: Vendors, configure: Callable[..., Settings]
+) -> None:
+    # The sandbox ends all reuse for its clients, which count its calls.
+    assert reuses(kernel, [ended(kernel, caption(cache=None)) for _ in range(2)][1]) == []
+    own = {name: os.environ[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    configure(**own, OPENAI_CACHE_SECONDS="")
+    first = ended(kernel, caption(cache=None))
+    (taken,) = reuses(kernel, ended(kernel, caption(cache=None)))
+    assert taken["workflow"] == str(first)
+    assert reuses(kernel, ended(kernel, caption(cache=False))) == []
+    assert vendors.count("captions") == 4
+    fresh = check(BRIEF, cache=None)
+    assert [len(reuses(kernel, ended(kernel, fresh))) for _ in range(2)] == [0, 1]
+    age = "UPDATE steps SET finished_at = finished_at - interval '61 min' RETURNING 1"
+    db.rows(age, ())
+    assert reuses(kernel, ended(kernel, fresh)) == []
+    assert len(reuses(kernel, ended(kernel, caption(cache=None)))) == 1
+    configure(**own, OPENAI_CACHE_SECONDS="", OPENAI_MODERATION_MODEL="omni-2")
+    assert reuses(kernel, ended(kernel, fresh)) == []
+    assert vendors.count("moderations") == 3
 
 
 def test_an_output_of_an_older_release_is_made_anew(kernel: Kernel, vendors: Vendors) -> None:
@@ -160,9 +186,9 @@ def test_what_another_account_has_made_is_not_reused(
     assert (kernel.step(second, "write")["output"], reuses(kernel, second)) == (None, [])
 
 
-def check(brief: str) -> Json:
+def check(brief: str, cache: bool | None = True) -> Json:
     """A node that lets a brief be judged, by default as it was judged before."""
-    given = {"brief": brief, "cache": True}
+    given = {"brief": brief, "cache": cache}
     return {"step": "check", "action": "openai.moderate", "with": given}
 
 

@@ -39,7 +39,7 @@ OTHER: Json = {
             {
                 "step": f"look_{number}",
                 "action": "openai.moderate",
-                "with": {"brief": "A circus in the rain"},
+                "with": {"brief": "A circus in the rain", "cache": False},
             }
             for number in range(2)
         ]
