@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from app import db
 from app.platform import ActionInput
@@ -25,8 +24,7 @@ _MOST_SCHEDULES = 1_000
 _LIVE = """
 SELECT d.name, d.version FROM definitions AS d
  WHERE d.active OR d.weight > 0
-    OR EXISTS (SELECT FROM workflows AS w
-                WHERE w.type = d.name AND w.version = d.version AND w.completed_at IS NULL)
+    OR (d.name, d.version) IN (SELECT type, version FROM workflows WHERE completed_at IS NULL)
 """
 _INPUTS = """
 SELECT input FROM schedules WHERE type = %s AND fires_at IS NOT NULL ORDER BY fires_at LIMIT %s
@@ -39,7 +37,7 @@ def named() -> set[tuple[str, str]]:
     for row in db.rows(_LIVE, ()):
         try:
             definition = registry.definition(row["name"], row["version"])
-        except (LookupError, ValidationError) as err:
+        except (LookupError, ValueError) as err:
             # It is of another release, or was deleted meanwhile.
             log.warning("models.definition_not_read", **row, error=type(err).__name__)
             continue

@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.tariffs import current, in_use
 from app.tariffs.book import Cost
 from app.tariffs.rows import End
-from chains.catalogue import versions
+from chains.catalogue import models, versions
 from chains.repair import housekeeping
 from tasks.ending import ending
 from tests import forked
@@ -127,6 +127,7 @@ def test_a_model_that_a_definition_or_a_schedule_names_is_told_of(
     }
     answer = client.post("/v1/schedules", json=nightly, headers=caller.headers)
     assert answer.status_code == 201, answer.json
+    asked = {"type": "fixed", "input": {"a": "1", "b": "2"}}
     with capture_logs() as logs:
         assert housekeeping.warn_of_models() == {"told": 3}
     told = ["acme/fixed", "acme/nightly", "acme/undone:5"]
@@ -137,7 +138,13 @@ def test_a_model_that_a_definition_or_a_schedule_names_is_told_of(
     assert to_do == "choose acme/next in the definitions, schedules and inputs that name acme/fixed"
     # What others name is not for all eyes.
     assert _listed(client, caller) == []
+    running = client.post("/v1/workflows", json=asked, headers=caller.headers)
+    assert running.status_code == 201, running.json
     versions.register({"name": "fixed", "do": noop("only")}, activates=True)
+    # A workflow still runs on the version that was replaced.
+    assert ("replicate", "acme/fixed") in models.named()
+    db.rows("UPDATE workflows SET completed_at = now() WHERE type = 'fixed' RETURNING 1", ())
+    assert ("replicate", "acme/fixed") not in models.named()
     db.row("INSERT INTO clock_offset (amount) VALUES ('2 days')", ())
     current.forget()
     housekeeping.warn_of_models()
