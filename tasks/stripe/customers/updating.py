@@ -3,13 +3,20 @@
 Invariant: the recorded request contains the values before the change, which are read before it is
 recorded. The metadata name, for each field, the step that has set it last. So a step leaves alone
 what another one, such as that of a fork, has set to the same value since.
+
+A value before the change that holds the number of a payment card cannot be recorded: no card number
+is stored, and a masked value would be written to Stripe by the compensation. Such a field is not
+changed at all. To change it without a way back was rejected: the step would destroy what its author
+believes to be restored, and a card number at Stripe is for a person to delete anyway.
 https://docs.stripe.com/api/customers/update
 """
 
 import hashlib
+from collections.abc import Iterable
 
 from pydantic import Field, model_validator
 
+from app import cards
 from app.engine.call import Call
 from app.errors import Permanent
 from app.platform import (
@@ -63,7 +70,8 @@ class UpdateCustomerInput(ActionInput):
 def update_customer(call: Call, given: UpdateCustomerInput) -> Json:
     """Change fields of a customer: {customer, email, name}.
 
-    Raises Permanent if the customer is deleted, or belongs to another organisation.
+    Raises Permanent if the customer is deleted, or belongs to another organisation, or if the value
+    that a field has now holds the number of a payment card.
     """
     wanted = known(given.model_dump(exclude={"customer", "metadata"}))
     wanted |= {f"metadata.{name}": value for name, value in given.metadata.items()}
@@ -73,7 +81,7 @@ def update_customer(call: Call, given: UpdateCustomerInput) -> Json:
     }
     if not is_sent(call, _OPERATION):
         seen = own_customer(call, given.customer)
-        request["before"] = {name: _state(seen, name) for name in wanted}
+        request["before"] = _before(seen, wanted)
     return call.once(
         _OPERATION,
         request,
@@ -145,6 +153,24 @@ def _restore(customer: str, states: Json) -> list[str]:
             each for name, state in states.items() for each in _restore(customer, {name: state})
         ]
     return []
+
+
+def _before(seen: Json, wanted: Iterable[str]) -> Json:
+    """The values of fields before their change. Raises Permanent if a card number is in one."""
+    before = {name: _state(seen, name) for name in wanted}
+    if held := [name for name, state in before.items() if _holds_card_number(name, state)]:
+        fields = ", ".join(held)
+        raise Permanent(
+            f"at Stripe {fields} of the customer holds the number of a payment card, which is not"
+            " stored, so that the change could not be undone: delete the number at Stripe first",
+            code="card_number_held",
+            detail={"customer": seen["id"], "fields": held},
+        )
+    return before
+
+
+def _holds_card_number(name: str, state: list[str | None]) -> bool:
+    return any(value is not None and cards.is_certain(value, name) for value in state)
 
 
 def _change(call: Call, request: Json, key: str) -> Json:

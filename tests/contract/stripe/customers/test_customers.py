@@ -129,6 +129,34 @@ def test_a_replayed_change_reads_nothing(step: Claim, vendors: Vendors) -> None:
     assert changed.run()["name"] == "Ada King"
 
 
+@pytest.mark.parametrize(
+    ("held", "given", "field"),
+    [
+        ({"description": "paid by 4242 4242 4242 4242"}, {"description": "pays later"},
+         "description"),
+        ({"metadata": {"card": "4242424242424242"}}, {"metadata": {"card": "none"}},
+         "metadata.card"),
+    ],
+)  # fmt: skip
+def test_a_field_that_holds_a_card_number_is_not_changed_and_its_value_not_stored(
+    step: Claim, vendors: Vendors, held: Json, given: Json, field: str
+) -> None:
+    owner = customer()
+    CUSTOMERS.update(owner, held)
+    refused = step("stripe.update_customer", {"customer": owner, "name": "Ada King", **given})
+    with pytest.raises(Permanent, match="delete the number at Stripe") as caught:
+        refused.run()
+    assert (caught.value.code, caught.value.detail["fields"]) == ("card_number_held", [field])
+    assert "4242" not in caught.value.message
+    assert refused.intents == ()
+    assert vendors.count("customers.updated") == 1
+    other = step("stripe.update_customer", {"customer": owner, "name": "Ada King"})
+    other.run()
+    assert other.undo()["result"] == "restored"
+    seen = CUSTOMERS.retrieve(owner)
+    assert (seen["name"], "4242" in str(seen[field.partition(".")[0]])) == ("Ada", True)
+
+
 def test_a_customer_of_another_organisation_is_neither_changed_nor_charged(
     step: Claim, vendors: Vendors
 ) -> None:
