@@ -5,7 +5,8 @@ The PaymentIntent of an earlier step stays the same; no second one is made.
 Invariant: before a step confirms a PaymentIntent, it writes into its metadata which step does, as
 Stripe takes no metadata with a confirmation. That also gives the PaymentIntent the status
 `requires_confirmation`, which it keeps until a confirmation arrives. So a confirmation whose answer
-was lost is found. https://docs.stripe.com/payments/paymentintents/lifecycle
+was lost is found, and one that was declined is not sent again: neither a second attempt at the card
+nor another error takes the place of the decline. https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
 from pydantic import Field
@@ -35,6 +36,7 @@ from tasks.stripe.paying.holding import (
     SessionInput,
     granted,
     let_go,
+    not_held,
     settled,
     summary,
 )
@@ -108,7 +110,7 @@ confirm.authentication = authentication.read
 def find_confirmation(call: Call, intent: Intent) -> LookupAnswer:
     """Read which step has confirmed the PaymentIntent; reads by id are strongly consistent."""
     seen = api().retrieve_payment_intent(intent.request["payment_intent"])
-    is_marked = metadata_of(seen).get(CONFIRMED_BY) == f"{call.reference} {intent.generation}"
+    is_marked = _is_marked_now(call.reference, intent.generation, seen)
     if not is_marked or seen["status"] == "requires_confirmation":
         return Never()
     sightings.note_soon(call, seen["id"], seen)
@@ -143,14 +145,35 @@ def _has_confirmed(call: Call, seen: Json, made: list[Intent]) -> bool:
     charge = id_of(seen.get("latest_charge"))
     if any(each.response and charge and each.response["charge"] == charge for each in made):
         return True
-    may_have = any(each.response or each.resolution is None for each in made)
-    return may_have and _is_marked(call, seen)
+    return any(map(_may_hold, made)) and _is_marked(call, seen)
+
+
+def _may_hold(made: Intent) -> bool:
+    """Whether a confirmation may have led to a hold. One that was declined has not, whether Stripe
+    has said so at once or a lookup has found it."""
+    if made.response is None:
+        return made.resolution is None
+    return bool(made.response["status"] != "requires_payment_method")
 
 
 def _is_marked(call: Call, seen: Json) -> bool:
     """Whether this step was the last to confirm a PaymentIntent, in any generation."""
     mark: str = metadata_of(seen).get(CONFIRMED_BY) or ""
     return mark.rpartition(" ")[0] == call.reference
+
+
+def _is_declined(call: Call, seen: Json) -> bool:
+    """Whether this generation of the step has confirmed a PaymentIntent, which was declined: the
+    worker died after that was recorded of the call, and before it was recorded of the step. What
+    the step sends first, its mark, takes the error away, and a later confirmation marks its own."""
+    has_failed = seen["status"] == "requires_payment_method" and seen.get("last_payment_error")
+    return bool(has_failed) and _is_marked_now(call.reference, call.generation, seen)
+
+
+def _is_marked_now(reference: str, generation: int, seen: Json) -> bool:
+    """Whether this generation of a step was the last to confirm a PaymentIntent."""
+    own: bool = metadata_of(seen).get(CONFIRMED_BY) == f"{reference} {generation}"
+    return own
 
 
 def _request(given: ConfirmInput) -> Json:
@@ -169,6 +192,8 @@ def _confirm(call: Call, request: Json, key: str) -> Json:
     seen = api().retrieve_payment_intent(request["payment_intent"])
     payment_reference(call, seen, seen["id"])
     claim(call, seen)
+    if _is_declined(call, seen):
+        raise not_held(summary(seen))
     if seen["status"] not in _OPEN:
         if _is_marked(call, seen) and seen["status"] in ("requires_capture", *_ASKED):
             # An earlier sending has confirmed it, and Stripe may have forgotten that call's key.

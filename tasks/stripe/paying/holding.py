@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from app.engine.call import Call
 from app.errors import Permanent, Retryable, Suspend
+from app.outbound import http
 from app.platform import ActionInput, ActionOutput, Json
 from tasks.stripe import booking, books
 from tasks.stripe.client import api
@@ -83,6 +84,7 @@ def summary(intent: Json) -> Json:
         "status": intent["status"],
         "error": error.get("message"),
         "error_code": error.get("code"),
+        "decline_code": error.get("decline_code"),
         "capture_before": time_of(card.get("capture_before")),
         "granted": given,
         "most_amount": card["overcapture"]["maximum_amount_capturable"] if is_over else None,
@@ -107,15 +109,26 @@ def settled(call: Call, held: Json, session: str, read: Callable[[], Json]) -> J
 def granted(call: Call, held: Json) -> Json:
     """The output of a step whose payment is held, which is booked. Raises Permanent if it is not
     held: it is declined, canceled, or needs its customer."""
-    status = held["status"]
-    if status == "requires_capture":
+    if held["status"] == "requires_capture":
         booking.hold(call, held)
         return picked(held, Authorization.model_fields)
-    code = "payment_canceled" if status == "canceled" else "authentication_required"
-    raise Permanent(
-        held["error"] or f"the payment cannot be completed: its status is {status}",
-        code=held["error_code"] or code,
-        detail={"payment_intent": held["payment_intent"]},
+    raise not_held(held)
+
+
+def not_held(held: Json) -> Permanent:
+    """The error of a payment that is not held, by its `summary`: what the call that was declined
+    would have raised, so that it is the same whether its answer has come or was lost."""
+    status, error = held["status"], held["error"]
+    is_declined = status == "requires_payment_method" and error is not None
+    other = "payment_canceled" if status == "canceled" else "authentication_required"
+    message = error or f"the payment cannot be completed: its status is {status}"
+    return Permanent(
+        http.quoted(message),
+        code=http.code_of(held["error_code"]) or ("card_declined" if is_declined else other),
+        detail={
+            "payment_intent": held["payment_intent"],
+            "decline_code": http.code_of(held.get("decline_code")),
+        },
     )
 
 

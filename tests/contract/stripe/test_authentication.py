@@ -56,20 +56,21 @@ def test_the_step_waits_until_the_customer_has_authenticated(step: Claim, vendor
 
 
 @pytest.mark.parametrize(
-    ("card", "outcome", "code"),
+    ("card", "outcome", "code", "decline"),
     [
-        (CARD, "fail", "payment_intent_authentication_failure"),
-        (DECLINED, "complete", "card_declined"),
+        (CARD, "fail", "payment_intent_authentication_failure", None),
+        (DECLINED, "complete", "card_declined", "generic_decline"),
     ],
 )
 def test_a_payment_that_is_declined_then_is_permanent_and_cancelled(
-    step: Claim, vendors: Vendors, card: str, outcome: str, code: str
+    step: Claim, vendors: Vendors, card: str, outcome: str, code: str, decline: str | None
 ) -> None:
     waiting, payment = begun(step, payment_method=card)
     vendors.authenticate(payment, outcome)
     with pytest.raises(Permanent) as caught:
         waiting.run(external_id=payment)
-    assert (caught.value.code, caught.value.detail) == (code, {"payment_intent": payment})
+    told = {"payment_intent": payment, "decline_code": decline}
+    assert (caught.value.code, caught.value.detail) == (code, told)
     assert waiting.undo()["result"] == "canceled"
     assert vendors.count("authorizations") == 0
 

@@ -11,7 +11,7 @@ from tasks.stripe.client import api
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
 from tests.contract.stripe import held, selling
-from tests.contract.stripe.steps import AUTHORIZE, authorize
+from tests.contract.stripe.steps import AUTHORIZE, authorize, card
 from tests.contract.stripe.test_authentication import BACK, CARD, until
 from tests.contract.stripe.test_authentication_api import asked, new_key
 from tests.contract.stripe.test_books import AMOUNT, balances, entries
@@ -25,9 +25,9 @@ DECLINED = "pm_card_visa_chargeDeclined"
 ON = {"session": "on", "return_url": BACK}
 
 
-def declined(claim: Claim, card: str = DECLINED) -> tuple[Step, str]:
+def declined(claim: Claim, method: str = DECLINED) -> tuple[Step, str]:
     """A step whose payment is declined, and the PaymentIntent."""
-    first = claim("stripe.authorize", AUTHORIZE | {"payment_method": card})
+    first = claim("stripe.authorize", AUTHORIZE | {"payment_method": method})
     with pytest.raises(Permanent) as caught:
         first.run()
     return first, str(caught.value.detail["payment_intent"])
@@ -37,6 +37,16 @@ def confirming(claim: Claim, first: Step, payment: str, **given: str) -> Step:
     """A step of a related workflow that confirms a payment."""
     origin = first.claim.workflow_id
     return claim("stripe.confirm", {"payment_intent": payment, **given}, forked_from=origin)
+
+
+def shown(err: Permanent) -> tuple[str, str, Json]:
+    """What is recorded of the error of a step."""
+    return err.code, err.message, err.detail
+
+
+def generic(payment: str) -> Json:
+    """The detail of a decline whose reason the bank does not tell."""
+    return {"payment_intent": payment, "decline_code": "generic_decline"}
 
 
 def away() -> Json:
@@ -117,13 +127,34 @@ def test_a_card_that_is_declined_too_fails_the_step_once(
         again.adopt(found)
     with pytest.raises(Permanent) as caught:
         again.run()
-    assert caught.value.code == "card_declined"
+    assert shown(caught.value) == ("card_declined", "Your card was declined.", generic(payment))
     assert vendors.count("declines") == 2
     # A person lets the step try once more, and only the payment's own maker cancels it.
     with pytest.raises(Permanent):
         again.retried().run()
     assert vendors.count("declines") == 3
+    assert again.undo()["result"] == "nothing"
     assert first.undo()["result"] == "canceled"
+
+
+@pytest.mark.parametrize("is_forgotten", [True, False])
+def test_a_decline_is_the_same_after_the_worker_died_before_it_was_recorded_of_the_step(
+    step: Claim, vendors: Vendors, is_forgotten: bool
+) -> None:
+    first, payment = declined(step)
+    again = confirming(step, first, payment, payment_method=card("tok_chargeDeclined"))
+    with pytest.raises(Permanent) as told:
+        again.run()
+    if is_forgotten:
+        # Stripe keeps no key for ever.
+        vendors.change(stripe__idempotency_seconds=0.0)
+    for _ in range(2):
+        with pytest.raises(Permanent) as retold:
+            again.run()
+        assert shown(retold.value) == shown(told.value)
+    assert shown(told.value) == ("card_declined", "Your card was declined.", generic(payment))
+    assert vendors.count("declines") == 2
+    assert api().retrieve_payment_intent(payment)["status"] == "requires_payment_method"
 
 
 def test_a_card_that_serves_once_is_not_charged_again_without_a_name(
