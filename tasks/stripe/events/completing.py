@@ -2,7 +2,8 @@
 
 Invariant: of a thin event, and of one in another version, only the type and the kind and the id of
 the object are trusted, which have the same place in each version. What is read may be newer than
-the event, and a fact that it shows is true all the same.
+the event, and a fact that it shows is true all the same. Only a person is called by what an event
+shows otherwise (see failures.py).
 https://docs.stripe.com/webhooks/versioning
 """
 
@@ -15,7 +16,7 @@ from app.errors import NotConfigured, Outcome, Permanent, PlatformUnavailable
 from app.platform import Delivery, Json
 from tasks import signatures
 from tasks.stripe.events import plain, thin
-from tasks.stripe.events.failures import failed_refund
+from tasks.stripe.events.failures import failed_refund, unread_refund
 from tasks.stripe.events.versions import VERSION, is_ours
 
 log = structlog.get_logger()
@@ -40,8 +41,9 @@ def completed(delivery: Delivery) -> Delivery:
 
     Events of connected accounts are left as they are: their money is not ours. So are events whose
     object our key may not read: Stripe would send them again in vain, and what they tell of money
-    the daily statement tells too. Nothing is booked from an event that is left so. Raises
-    PlatformUnavailable if Stripe does not give the object now: the event must be sent again.
+    the daily statement tells too. Nothing is booked from an event that is left so. But a refund
+    that has failed calls a person, also if it cannot be read. Raises PlatformUnavailable if Stripe
+    does not give the object now: the event must be sent again.
     """
     event = delivery.payload
     if is_ours(event) or event.get("context") or event.get("account"):
@@ -53,7 +55,8 @@ def completed(delivery: Delivery) -> Delivery:
         return delivery
     seen = _read(path, known, delivery)
     if seen is None:
-        return delivery
+        is_refund = kind == "refund"
+        return replace(delivery, failed_undo=unread_refund(event, known)) if is_refund else delivery
     kind_of_event = delivery.kind.removeprefix("v1.")
     # The object is as it is now, not as it was when the event was made.
     whole = {**event, "type": kind_of_event, "api_version": VERSION, "created": None}

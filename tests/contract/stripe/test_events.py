@@ -12,6 +12,7 @@ from app.platform import Delivery
 from app.queries import human_tasks
 from app.record import verification
 from app.settings import Settings
+from chains.commands.accept_delivery import accept_delivery
 from chains.commands.command import caller_of
 from chains.commands.resolve import dismiss
 from chains.repair import rebuild
@@ -21,7 +22,7 @@ from tests import invariants
 from tests.contract.cases import Claim
 from tests.contract.stripe.steps import PAYMENT
 from tests.contract.stripe.test_authentication import until
-from tests.contract.stripe.test_books import balances
+from tests.contract.stripe.test_books import balances, verified
 from tests.contract.stripe.test_refunds import PART, REFUNDING
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
@@ -139,3 +140,29 @@ def test_a_waiting_step_is_woken_and_its_late_failure_calls_a_person(
     assert human_tasks.attention(kernel.user_id).items == []
     assert (list(verification.verify()), list(rebuild.differences())) == ([], [])
     assert invariants.broken(db.rows, [workflow]) == []
+
+
+@pytest.mark.parametrize("form", ["thin", "2031-01-01.unknown"])
+def test_a_refund_that_fails_later_calls_a_person_although_the_key_may_not_read_it(
+    kernel: Kernel, vendors: Vendors, form: str
+) -> None:
+    workflow = kernel.start(kernel.register(REFUNDING), {"fails": False})
+    drive()
+    assert kernel.workflow(workflow)["status"] == "succeeded"
+    refund = str(kernel.step(workflow, "back")["output"]["refund"])
+    vendors.fault("stripe", "refunds.retrieve", "status", status=403, count=3)
+    told = thin("v1.refund.failed", refund)
+    if form != "thin":
+        told = verified("refund.failed", {"id": refund, "object": "refund"}, version=form)
+    for _ in range(2):
+        accept_delivery("stripe", told)
+    row = kernel.workflow(workflow)
+    assert (row["status"], row["attention"]) == ("succeeded", "effect_failed")
+    (failure,) = [each for each in kernel.events(workflow) if each["type"] == "EffectFailed"]
+    assert (failure["step"], failure["data"]["external_id"]) == ("back", refund)
+    assert "must be paid otherwise" in failure["data"]["message"]
+    assert "refunds_failed" not in balances(), "what is not read is not booked"
+    (item,) = human_tasks.attention(kernel.user_id).items
+    dismiss(caller_of(kernel.user_id), workflow, "paid by bank transfer", seen=item["seen"])
+    accept_delivery("stripe", told)
+    assert kernel.workflow(workflow)["attention"] is None, "it is told once"

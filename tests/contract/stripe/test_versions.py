@@ -88,6 +88,14 @@ def test_a_refund_has_failed_only_if_stripe_says_so_now(
     failed = completed(event).failed_undo
     assert failed is not None
     assert (failed.effect_id, failed.reference) == (made["id"], marks["reference"])
+    vendors.fault("stripe", "refunds.retrieve", "status", status=403, count=3)
+    assert completed(event) == event, "neither Stripe nor the event says that it has failed"
+    for kind, shown in (("charge.refund.updated", "failed"), ("refund.failed", "other")):
+        event = verified(kind, made | {"status": shown}, version=version)
+        unread = completed(event).failed_undo
+        assert unread is not None
+        assert (unread.effect_id, unread.reference) == (made["id"], marks["reference"])
+        assert unread.generation == 1
 
 
 @pytest.mark.parametrize(
