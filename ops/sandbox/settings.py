@@ -37,6 +37,7 @@ DEFAULTS: dict[str, str | float | bool] = {
     "stripe.dispute_fee": 1500.0,
     "stripe.retry_days": "3 5 7",
     "stripe.retries_end": "past_due",
+    "stripe.resumption_invoices": False,
     "stripe.payout_days": 1.0,
     "stripe.payout_status": "paid",
     "stripe.automatic_payouts": False,

@@ -311,7 +311,8 @@ def test_a_step_resumes_only_what_it_has_paused(step: Claim, vendors: Vendors) -
     assert caught.value.code == "subscription_not_pausable"
     assert other.undo(status="failed")["result"] == "already"
     assert read(known)["status"] == "paused"
-    selling.ask(lambda v1: v1.subscriptions.resume(known))
+    goes_on: Json = {"billing_cycle_anchor": {"type": "unchanged"}}
+    selling.ask(lambda v1: v1.subscriptions.resume(known, goes_on))
     assert given.undo()["result"] == "superseded"
     assert vendors.count("subscriptions.resumed") == 1
 

@@ -158,7 +158,8 @@ def test_a_pause_that_a_person_asked_for_again_is_not_ended(step: Claim, vendors
     given = pausing(step)
     known = given.given["subscription"]
     given.run()
-    selling.ask(lambda v1: v1.subscriptions.resume(known))
+    goes_on: Json = {"billing_cycle_anchor": {"type": "unchanged"}}
+    selling.ask(lambda v1: v1.subscriptions.resume(known, goes_on))
     vendors.advance(60)
     selling.ask(lambda v1: v1.subscriptions.pause(known))
     assert given.undo()["result"] == "superseded"

@@ -201,10 +201,53 @@ def test_pause_and_resume(stripe_client: stripe.StripeClient) -> None:
     assert stripe_client.v1.subscriptions.pause(made.id, {"type": "subscription"}).status == (
         "paused"
     )
-    assert stripe_client.v1.subscriptions.resume(made.id).status == "active"
+    # The billing cycle begins anew, which makes an invoice that the request does not pay.
+    waiting = stripe_client.v1.subscriptions.resume(made.id)
+    assert (waiting.status, waiting.latest_invoice == made.latest_invoice) == ("paused", False)
+    stripe_client.v1.invoices.void_invoice(str(waiting.latest_invoice))
+    assert stripe_client.v1.subscriptions.retrieve(made.id).status == "paused"
+    again = stripe_client.v1.subscriptions.resume(made.id)
+    stripe_client.v1.invoices.pay(str(again.latest_invoice))
+    assert stripe_client.v1.subscriptions.retrieve(made.id).status == "active"
     assert {"customer.subscription.paused", "customer.subscription.resumed"} <= set(
         told(stripe_client)
     )
+
+
+@pytest.mark.parametrize(
+    ("behavior", "status"),
+    [("resume_on_payment_attempt", "past_due"), ("resume_on_payment_success", "paused")],
+)
+def test_a_resumption_whose_payment_fails(
+    stripe_client: stripe.StripeClient, behavior: str, status: str
+) -> None:
+    owner = customer(stripe_client)
+    made = subscribe(stripe_client, owner, monthly(stripe_client))
+    stripe_client.v1.subscriptions.pause(made.id)
+    declined = stripe_client.v1.payment_methods.attach(
+        "pm_card_chargeCustomerFail", {"customer": owner}
+    )
+    chosen: Any = {"default_payment_method": declined.id}
+    stripe_client.v1.subscriptions.update(made.id, chosen)
+    resuming: Any = {"payment_behavior": behavior}
+    waiting = stripe_client.v1.subscriptions.resume(made.id, resuming)
+    if behavior == "resume_on_payment_attempt":
+        with pytest.raises(stripe.CardError):
+            stripe_client.v1.invoices.pay(str(waiting.latest_invoice))
+    assert stripe_client.v1.subscriptions.retrieve(made.id).status == status
+
+
+def test_an_unpaid_resumption_ends_after_23_hours(stripe_client: stripe.StripeClient) -> None:
+    clock, owner = clocked(stripe_client)
+    made = subscribe(stripe_client, owner, monthly(stripe_client))
+    stripe_client.v1.subscriptions.pause(made.id)
+    invoice = str(stripe_client.v1.subscriptions.resume(made.id).latest_invoice)
+    advance(stripe_client, clock, START + 22 * 3600)
+    assert stripe_client.v1.invoices.retrieve(invoice).status == "open"
+    advance(stripe_client, clock, START + 24 * 3600)
+    assert stripe_client.v1.invoices.retrieve(invoice).status == "void"
+    assert stripe_client.v1.subscriptions.retrieve(made.id).status == "paused"
+    stripe_client.v1.subscriptions.resume(made.id)
 
 
 def test_a_one_time_price_is_refused(stripe_client: stripe.StripeClient) -> None:

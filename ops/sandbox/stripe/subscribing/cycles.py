@@ -20,6 +20,9 @@ WARNING_SECONDS = 3 * 86400
 """So long before the end of a trial the event `trial_will_end` comes."""
 INCOMPLETE_SECONDS = 23 * 3600
 """So long an incomplete subscription waits for its first payment."""
+RESUMPTION = "sandbox_resumption"
+"""The name of the resumption of a paused subscription that waits for its invoice to be paid:
+{anchor, tries, expires_at}."""
 
 
 class Cycles:
@@ -141,7 +144,8 @@ class Cycles:
         """Return when a subscription moves next by itself (Unix seconds), or None."""
         status = subscription["status"]
         if status in (*ENDED, "paused"):
-            return None
+            waits = subscription.get(RESUMPTION)
+            return int(waits["expires_at"]) if waits else None
         if status == "incomplete":
             return int(subscription["created"]) + INCOMPLETE_SECONDS
         ends = [item["current_period_end"] for item in subscription["items"]["data"]]
@@ -159,6 +163,10 @@ class Cycles:
         now = self.desk.clock_time(subscription["test_clock"])
         if subscription["status"] == "incomplete":
             self.expire(call, subscription)
+        elif subscription["status"] == "paused":
+            # Nobody has paid for the resumption in time.
+            invoice = self.desk.own("invoice", subscription["latest_invoice"])
+            self.collection.void(call, {}, invoice)
         elif _is_due(subscription["pending_update"], now):
             # Stripe voids the invoice of a change that was not paid in time.
             invoice = self.desk.own("invoice", subscription["sandbox_pending_invoice"])

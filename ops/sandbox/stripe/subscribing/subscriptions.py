@@ -17,6 +17,7 @@ from ops.sandbox.stripe.resources.resource import Resource
 from ops.sandbox.stripe.subscribing.cycles import ENDED, WARNING_SECONDS, Cycles
 from ops.sandbox.stripe.subscribing.items import Items, changed_items, same_intervals
 from ops.sandbox.stripe.subscribing.pending import PendingUpdates
+from ops.sandbox.stripe.subscribing.resumptions import Resumptions
 from ops.sandbox.stripe.subscribing.setups import PendingSetups
 from ops.sandbox.stripe.wire import error, no_such
 from ops.sandbox.wire import Call, Refusal, Route
@@ -42,6 +43,7 @@ class Subscriptions(Resource):
         self.cycles, self.items = cycles, items
         self.pending = PendingUpdates(desk, cycles)
         self._setups = PendingSetups(desk, cycles)
+        self._resumptions = Resumptions(desk, cycles, items)
 
     def routes(self) -> Sequence[Route]:
         """Return the endpoints, with those to cancel, pause, resume and take a discount away."""
@@ -49,7 +51,7 @@ class Subscriptions(Resource):
             *super().routes(),
             self.action("", "cancel", self.cancel, "DELETE"),
             self.action("pause", "pause", self._pause),
-            self.action("resume", "resume", self._resume),
+            self.action("resume", "resume", self._resumptions.resume),
             self.action("migrate", "migrate", self._migrate),
             self.action("discount", "delete_discount", self._undiscount, "DELETE"),
         ]
@@ -252,26 +254,6 @@ class Subscriptions(Resource):
         self.desk.save(call, body, "customer.subscription.updated", old)
         self.desk.tell(call, "customer.subscription.paused", body)
         self.desk.note(call, "subscriptions.paused", body)
-        return body
-
-    def _resume(self, call: Call, given: Json, body: Json) -> Json:
-        if body["status"] != "paused":
-            message = "You can only resume a subscription that is paused."
-            raise error(400, message)
-        old = copy.deepcopy(body)
-        body |= {"status": "active", "status_details": None}
-        now = self.desk.clock_time(body["test_clock"])
-        if given.get("billing_cycle_anchor", {"type": "now"})["type"] == "now":
-            self.cycles.begin_all(body, now)
-            lines = [self.items.line(item) for item in body["items"]["data"]]
-            refused = self.cycles.bill(call, body, lines, "subscription_update")
-            if refused:
-                raise refused
-        elif given.get("proration_behavior", "create_prorations") != "none":
-            self.items.prorate(call, body, [], body["items"]["data"], now)
-        self.desk.save(call, body, "customer.subscription.updated", old)
-        self.desk.tell(call, "customer.subscription.resumed", body)
-        self.desk.note(call, "subscriptions.resumed", body)
         return body
 
     def _migrate(self, call: Call, given: Json, body: Json) -> Json:
