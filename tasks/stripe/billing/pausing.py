@@ -24,7 +24,13 @@ from app.platform import (
 )
 from tasks.stripe.billing import subscriptions
 from tasks.stripe.billing.ownership import require_own
-from tasks.stripe.billing.subscriptions import ENDED, SUBSCRIPTION_PATTERN, Subscription, summary
+from tasks.stripe.billing.subscriptions import (
+    ENDED,
+    SUBSCRIPTION_PATTERN,
+    Subscription,
+    not_resumed,
+    summary,
+)
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 from tasks.stripe.wording import without
 
@@ -86,7 +92,8 @@ def resume(call: Call, undo: Undo) -> Json:
     """Resume what this step has paused, in the period in which it was paused.
 
     If the rest of the period was credited, it is charged again with the next invoice.
-    `superseded`: somebody else has resumed it, paused it anew or ended it meanwhile.
+    `superseded`: somebody else has resumed it, paused it anew or ended it meanwhile. Raises
+    Permanent if it stays paused because its resumption is to be paid first.
     """
     known: dict[str, Json] = {}
     for each in undo.intents:
@@ -113,7 +120,10 @@ def _resume(call: Call, subscription: str, told: Json) -> str:
             "billing_cycle_anchor": {"type": "unchanged"},
             "proration_behavior": "create_prorations" if is_credited else "none",
         }
-        subscriptions.resume(request)
+        resumed = summary(subscriptions.resume(request))
+        if resumed["status"] == "paused":
+            # It goes on when the invoice is paid that Stripe has made: a person must see to that.
+            raise not_resumed(resumed)
     if seen["status"] not in ENDED:
         # Only now another run may take it for done.
         cleared = {"subscription": subscription, "metadata": {PAUSED_BY: "", PAUSED_AGAIN_AT: ""}}

@@ -1,7 +1,9 @@
 """Resume a subscription, or the collection of its invoices; the compensation pauses it again.
 
 Invariant: nothing is charged at once. A step pauses again only what it has resumed itself, which
-the subscription's metadata say.
+the subscription's metadata say. It succeeds only if the subscription, read afterwards, goes on: if
+Stripe makes an invoice for a resumption, the subscription stays paused until that is paid, or is
+past due if it cannot be, and is canceled if somebody has ended it meanwhile.
 https://docs.stripe.com/billing/subscriptions/pause, /pause-payment
 """
 
@@ -22,10 +24,18 @@ from app.platform import (
     Undo,
     action,
 )
-from tasks.stripe.billing import subscriptions
+from tasks.stripe.billing import calls, subscriptions
+from tasks.stripe.billing.crediting import require_unprocessed, voided
 from tasks.stripe.billing.ownership import require_own
 from tasks.stripe.billing.pausing import PAUSED_AGAIN_AT, bill_for, paused_at
-from tasks.stripe.billing.subscriptions import ENDED, SUBSCRIPTION_PATTERN, Subscription, summary
+from tasks.stripe.billing.subscriptions import (
+    ENDED,
+    GOING_ON,
+    SUBSCRIPTION_PATTERN,
+    Subscription,
+    not_resumed,
+    summary,
+)
 from tasks.stripe.marks import KEY_LIFE, metadata_of
 from tasks.stripe.wording import given as having
 from tasks.stripe.wording import picked, without
@@ -36,6 +46,9 @@ _MARK, _RESUME, _COLLECT = range(3)
 """The numbers of the calls."""
 _ASKED = "asked"
 """The value of PAUSED_AGAIN_AT while the pause is asked for."""
+_OTHER_INVOICES = ("subscription_cycle", "subscription_threshold", "manual", "upcoming")
+"""Why invoices are made that are not of a resumption."""
+_UNPAID = ("void", "uncollectible")
 _BEFORE = ("is_paused", "collection")
 
 
@@ -58,7 +71,8 @@ def resume_subscription(call: Call, given: ResumeSubscriptionInput) -> Json:
     invoice is collected (Stripe's `pause_collection`), and return it.
 
     Invoices that were kept as drafts meanwhile stay drafts. Raises Permanent if it is not paused,
-    or if another organisation has made it.
+    if another organisation has made it, or if it does not go on (`subscription_not_resumed`): the
+    compensation then voids the invoice that Stripe has made for it.
     """
     known = given.subscription
     marking = {"subscription": known, "metadata": {RESUMED_BY: call.reference}}
@@ -75,11 +89,19 @@ def resume_subscription(call: Call, given: ResumeSubscriptionInput) -> Json:
         call.at(_RESUME)
         is_last = before["collection"] is None
         made = call.once("subscriptions.resume", request, _resume, is_last=is_last)
+        if made["status"] not in GOING_ON:
+            raise not_resumed(made)
     if before["collection"] is not None:
         call.at(_COLLECT)
         request = {"subscription": known, "pause_collection": ""}
-        made = call.once("subscriptions.update", request, _collect, is_last=True)
-    return without(made, *_BEFORE)
+        call.once("subscriptions.update", request, _collect, is_last=True)
+    seen = _state(subscriptions.read(known))
+    is_resumed = not before["is_paused"] or seen["status"] in GOING_ON
+    if not is_resumed or seen["status"] in ("paused", *ENDED):
+        raise not_resumed(seen)
+    if before["collection"] is not None and seen["collection"] is not None:
+        raise not_resumed(seen, "its invoices are not collected")
+    return without(seen, *_BEFORE)
 
 
 resume_subscription.describe(
@@ -104,8 +126,9 @@ def find_resumption(call: Call, intent: Intent) -> LookupAnswer:
 def pause_again(call: Call, undo: Undo) -> Json:
     """Pause what this step has resumed, as it was paused before.
 
-    If the rest of the period was charged, it is credited with the next invoice. `superseded`:
-    somebody else has paused or ended it meanwhile.
+    If the rest of the period was charged, it is credited with the next invoice. An invoice that
+    Stripe has made for the resumption, and nobody has paid, is voided. `superseded`: somebody else
+    has paused or ended it meanwhile.
     """
     made = [each for each in undo.intents if each.resolution not in ("refused", "never")]
     known = dict.fromkeys(str(each.request["subscription"]) for each in made)
@@ -124,13 +147,16 @@ def _pause_again(call: Call, subscription: str, made: Sequence[Intent]) -> str:
     change: Json = {"subscription": subscription, "metadata": {RESUMED_BY: ""}}
     result = "already"
     resumed = [each for each in own if each.ordinal == _RESUME]
+    ended = _ended_invoice(resumed[-1], own, seen) if resumed else None
+    if ended == "void":
+        seen, result = subscriptions.read(subscription), "paused_again"
     if resumed and seen["status"] != "paused":
-        seen = _paused(subscription, resumed[-1].request)
+        seen = _paused(subscription, resumed[-1].request, is_unpaid=ended in _UNPAID)
     if resumed and metadata_of(seen).get(PAUSED_AGAIN_AT) == _ASKED:
         # The step that had paused it before may resume it.
         change["metadata"][PAUSED_AGAIN_AT] = str(paused_at(seen) or "")
         result = "paused_again"
-    elif resumed and resumed[-1].resolution == "accepted":
+    elif resumed and (resumed[-1].response or {}).get("status", "paused") != "paused":
         result = "superseded"
     collection = _collection_before(call, own)
     if collection is not None and seen.get("pause_collection") is None:
@@ -140,14 +166,39 @@ def _pause_again(call: Call, subscription: str, made: Sequence[Intent]) -> str:
     return result
 
 
-def _paused(subscription: str, resumed: Json) -> Json:
-    """Pause a subscription as the counterpart of its resumption, and return it.
+def _ended_invoice(resumed: Intent, own: Sequence[Intent], seen: Json) -> str | None:
+    """The status of the invoice that a resumption has made, which is voided if it is still to be
+    paid; None if it has made none.
+
+    Raises Retryable while Stripe processes its payment.
+    """
+    before = [
+        each.response["latest_invoice"]
+        for each in own
+        if (each.ordinal, each.generation) == (_MARK, resumed.generation) and each.response
+    ]
+    made = (resumed.response or summary(seen))["latest_invoice"]
+    if made is None or made in before:
+        return None
+    invoice = calls.read_invoice(made)
+    if invoice["billing_reason"] in _OTHER_INVOICES:
+        return None
+    if invoice["status"] == "open":
+        require_unprocessed(invoice)
+        invoice = voided(made)
+    return str(invoice["status"])
+
+
+def _paused(subscription: str, resumed: Json, *, is_unpaid: bool) -> Json:
+    """Pause a subscription as the counterpart of its resumption, and return it. What is unpaid is
+    not credited.
 
     It is marked before, so that after a lost answer the pause is not taken for a person's.
     """
     asked = {"subscription": subscription, "metadata": {PAUSED_AGAIN_AT: _ASKED}}
     subscriptions.update(asked)
-    unused = bill_for("none" if resumed["proration_behavior"] == "none" else "now")
+    is_credited = resumed["proration_behavior"] != "none" and not is_unpaid
+    unused = bill_for("now" if is_credited else "none")
     return subscriptions.pause({"subscription": subscription, "bill_for": unused})
 
 

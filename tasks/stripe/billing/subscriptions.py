@@ -15,6 +15,8 @@ from tasks.stripe.wording import id_of, time_of, without
 
 SUBSCRIPTION_PATTERN = r"^sub_\w+$"
 ENDED = ("canceled", "incomplete_expired")
+GOING_ON = ("active", "trialing")
+"""The statuses of a subscription that is neither paused nor lacks a payment."""
 
 
 class SubscriptionItem(ActionOutput):
@@ -54,6 +56,16 @@ def summary(seen: Json) -> Json:
         "cancel_at": time_of(seen.get("cancel_at")),
         "cancel_at_period_end": seen["cancel_at_period_end"],
     }
+
+
+def not_resumed(known: Json, why: str | None = None) -> Permanent:
+    """The error of a resumption that has not taken effect, by the subscription's `summary`; its
+    status says why if nothing else is given."""
+    return Permanent(
+        f"the subscription is not resumed: {why or 'its status is ' + known['status']}",
+        code="subscription_not_resumed",
+        detail={name: known[name] for name in ("subscription", "status", "latest_invoice")},
+    )
 
 
 def _item(item: Json) -> Json:
