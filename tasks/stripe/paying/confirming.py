@@ -164,8 +164,8 @@ def _is_marked(call: Call, seen: Json) -> bool:
 
 def _is_declined(call: Call, seen: Json) -> bool:
     """Whether this generation of the step has confirmed a PaymentIntent, which was declined: the
-    worker died after that was recorded of the call, and before it was recorded of the step. What
-    the step sends first, its mark, takes the error away, and a later confirmation marks its own."""
+    worker died after that was recorded of the call, and before it was recorded of the step. It is
+    not the decline of an attempt before, since the mark gives the PaymentIntent another status."""
     has_failed = seen["status"] == "requires_payment_method" and seen.get("last_payment_error")
     return bool(has_failed) and _is_marked_now(call.reference, call.generation, seen)
 
