@@ -200,6 +200,15 @@ def name_within(outer: str, name: str) -> str:
     return f"{outer} {name}" if name.lower() in _NAMES_OF_NUMBERS else name
 
 
+def last_word(name: str) -> str:
+    """The last word of the name of a field, in lower case.
+
+    >>> last_word("giftCardId"), last_word("order-id"), last_word("valid")
+    ('id', 'id', 'valid')
+    """
+    return _apart(name).rpartition(" ")[2].lower()
+
+
 def _without(text: str, found: list[Suspect]) -> str:
     """The text with MASK in place of what was found in it."""
     parts, at = [], 0

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app import db, telemetry
-from app.card_numbers import without_card_numbers
+from app.card_numbers import is_masked, refusal, refuse_masked, without_card_numbers
 from app.engine import answers, refusals
 from app.engine.call import Call
 from app.engine.lookups import look_up
@@ -29,6 +29,14 @@ from app.platform import Action, ActionInput, Json, Undo
 from app.protocol import intents, leases
 from app.protocol.claims import Claim, Fenced
 from app.protocol.outcomes import Attempt
+
+_CONTROL = "control"
+"""The platform of the actions that call none."""
+_CORRECT = (
+    "Correct the input, or let the definition take it from where the id does not look like the"
+    " number of a card"
+)
+_BY_HAND = "Undo it at the platform by hand, and resolve the compensation as `done`"
 
 
 def execute(
@@ -135,13 +143,15 @@ def _run(call: Call, prepared: Prepared) -> Any:
     claim, action = call.claim, call.action
     if call.is_compensating:
         assert action.compensate is not None
-        return action.compensate(call, _undo(call))
+        undo = _undo(call)
+        _refuse_masked_record(call, undo)
+        return action.compensate(call, undo)
     if claim.prior == "unknown":
         look_up(call, is_pivot=prepared.is_pivot)
     # The worker of an earlier attempt may have died. What that has cost is spent before the rest is
     # reserved.
     call.write_off_lost()
-    given = _fitting_input(action, prepared)
+    given = _fitting_input(action, prepared, _BY_HAND if claim.undo else _CORRECT)
     if action.reuse is not None:
         output = reused(call, given)
         if output is not None:
@@ -150,26 +160,55 @@ def _run(call: Call, prepared: Prepared) -> Any:
     return action.run(call, given)
 
 
-def _fitting_input(action: Action, prepared: Prepared) -> ActionInput:
+def _fitting_input(action: Action, prepared: Prepared, then: str) -> ActionInput:
     try:
-        return checked_input(action, prepared.input)
+        return checked_input(action, prepared.input, then)
     except Permanent as err:
         if err.code == "invalid_input" and prepared.checked_with is not None:
             leave_if_other(action, prepared.checked_with, err)
         raise
 
 
-def checked_input(action: Action, value: Any) -> ActionInput:
-    """Validate a rendered value as the action's input. Raises Permanent if it does not fit."""
+def checked_input(action: Action, value: Any, then: str = _CORRECT) -> ActionInput:
+    """Validate a rendered value as the action's input.
+
+    Raises Permanent if it does not fit, or if an id or an address in it is masked; `then` says what
+    a person can do about that.
+    """
+    text = dumps(value if value is not None else {})
+    # What calls no platform may pass on or collect any output.
+    if action.platform != _CONTROL and is_masked(text):
+        refuse_masked(value, "input", then)
     try:
-        return action.input.model_validate_json(dumps(value if value is not None else {}))
+        return action.input.model_validate_json(text)
     except ValidationError as err:
-        raise Permanent(_input_message(err), code="invalid_input") from err
+        raise _unfit(err, then) from err
 
 
-def _input_message(err: ValidationError) -> str:
-    first = err.errors(include_url=False, include_input=False)[0]
-    return f"input /{'/'.join(map(str, first['loc']))}: {first['msg']}"
+def _unfit(err: ValidationError, then: str) -> Permanent:
+    first = err.errors(include_url=False)[0]
+    place = f"input /{'/'.join(map(str, first['loc']))}"
+    if isinstance(first["input"], str) and is_masked(first["input"]):
+        # The pattern of an id or an address refuses a mask.
+        return refusal(place, then)
+    return Permanent(f"{place}: {first['msg']}", code="invalid_input")
+
+
+def _refuse_masked_record(call: Call, undo: Undo) -> None:
+    """Raise Permanent if a compensation would look for what the step has made by a masked id.
+
+    What the step was given and sent was checked before it was sent, but for what an answer of an
+    earlier call gave to a later one.
+    """
+    if call.action.platform == _CONTROL:
+        return
+    made = [each for each in undo.intents if each.resolution not in ("refused", "never")]
+    record = {
+        "external_id": undo.external_id,
+        "output": undo.output,
+        "calls": [{"request": each.request, "response": each.response} for each in made],
+    }
+    refuse_masked(record, f"the record of {undo.step_key},", _BY_HAND)
 
 
 def _undo(call: Call) -> Undo:

@@ -4,6 +4,7 @@ Invariant: a call that may have taken effect is sent again only after a proof th
 while the vendor still remembers its idempotency key.
 """
 
+from app.card_numbers import refuse_masked
 from app.engine import answers, refusals
 from app.engine.call import Call
 from app.errors import NotConfigured, NotServed, Outcome, Permanent, Retryable, Unavailable, Unknown
@@ -31,6 +32,7 @@ HELD_SECONDS = 3600.0
 LONGEST_HELD_PAUSE_SECONDS = 60.0
 IN_FLIGHT_SECONDS = 2.0
 """A request that is sent at the end of its attempt may arrive so much later at the vendor."""
+_BY_HAND = "Look it up at the platform by hand, and resolve the step"
 
 
 class Doubt(Exception):
@@ -113,6 +115,7 @@ def _not_to_be_known(contract: Contract) -> str:
 
 def _ask(lookup: Lookup, call: Call, intent: Intent) -> LookupAnswer:
     try:
+        refuse_masked(intent.request, f"the recorded {intent.operation},", _BY_HAND)
         return lookup(call, intent)
     except NotConfigured:
         raise

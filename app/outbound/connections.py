@@ -16,6 +16,7 @@ from functools import lru_cache
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
+from app.card_numbers import is_masked, refusal
 from app.outbound import destinations, trust
 from app.outbound.decoding import ACCEPTED
 from app.outbound.sockets import LEAST_SECONDS, KernelTimedSocket, Readable
@@ -72,8 +73,11 @@ def send(
     """Send a request and return the head of its answer. The body is still to be read.
 
     If `is_guarded`, the connection is made by `destinations.connect`. Raises its errors, and those
-    of requests and urllib3.
+    of requests and urllib3. Raises Permanent if a number in the address is masked, which no check
+    of an input can see if the platform's own answer has been masked in the same attempt.
     """
+    if is_masked(url):
+        raise refusal("the address of the request", "Do at the platform by hand what is needed")
     # Imported late: the web process imports this module but never sends, and this takes 0.3 s.
     import urllib3
 

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -16,16 +17,20 @@ from prometheus_client import REGISTRY
 import tasks
 from app import db
 from app.cards import MASK
+from app.errors import Permanent
 from app.identity import keys
-from app.settings import current
+from app.settings import Settings, current
+from tasks.http import client
 from tests.canaries import CARDS
 from tests.contract.cases import Cases
-from tests.contract.http.cases import by_reference, posting
+from tests.contract.http.cases import SECRET, by_reference, jobs, posting
 from tests.contract.n8n.cases import CASES as N8N
 from tests.contract.reuse.asking import caption, ended
 from tests.contract.vendors import Vendors
 from tests.integration.conftest import Kernel
 from tests.integration.driving import drive
+from tests.integration.driving import ended as driven
+from tests.unit.definitions import fail
 from web import create_app
 
 PLATFORMS = [each.name for each in tasks.PLATFORMS if each.verify is not None]
@@ -151,3 +156,74 @@ def test_a_webhook_of_anybody_is_stored_without_the_number(web: FlaskClient) -> 
     (row,) = db.rows("SELECT data FROM incoming_events", ())
     assert row["data"] == {"type": "paid", "note": KEPT}
     assert web.post(address, json={"type": f"visa:{CARDS[0]}"}).status_code == 422
+
+
+GROUPED = " ".join(CARDS[0][at : at + 4] for at in range(0, 16, 4))
+NOTE = {"$": "steps.job.output.json.note"}
+BY_ID = {"$": "join('/', [input.jobs, steps.job.output.json.note])"}
+ALL = {"$": "input.jobs"}
+
+
+def acting(action: str, **given: Any) -> Json:
+    """A step after `job`."""
+    return {"step": "next", "action": action, "with": given}
+
+
+@pytest.mark.parametrize(
+    ("node", "place"),
+    [
+        (acting("http.request", url=BY_ID, secrets=SECRET), "/url"),
+        (
+            acting("http.request", url=ALL, query={"card": NOTE}, secrets=SECRET),
+            "/query/card",
+        ),
+        (acting("n8n.notify", event="paid", data={"orders": [{"orderId": NOTE}]}), "/data/orders/"),
+        (acting("stripe.read_dispute", dispute=NOTE), "/dispute"),
+    ],
+)
+def test_no_platform_is_asked_about_a_masked_id(
+    kernel: Kernel, vendors: Vendors, node: Json, place: str
+) -> None:
+    vendors.change(http__note=GROUPED)
+    row = driven(kernel, {"sequence": [job(), node]}, {"jobs": jobs()})
+    assert row["error"]["code"] == "card_number_masked", row["error"]
+    assert f"input {place}" in row["error"]["message"]
+    made = kernel.step(row["id"], "next")
+    calls = db.rows("SELECT FROM platform_logs WHERE workflow_id = %s", (row["id"],))
+    assert (made["status"], len(calls)) == ("failed", 1)
+
+
+def test_a_text_with_a_masked_number_is_passed_on(kernel: Kernel, vendors: Vendors) -> None:
+    vendors.change(http__note=GROUPED, n8n__outcome="silent")
+    data = {
+        "note": NOTE,
+        "caption": {"$": "join(' ', ['see https://a.example', steps.job.output.json.note])"},
+        "card": NOTE,
+    }
+    node = {"sequence": [job(), acting("n8n.notify", event="paid", data=data)]}
+    row = driven(kernel, node, {})
+    assert kernel.step(row["id"], "next")["status"] == "waiting"
+    sent = db.rows("SELECT request FROM intents WHERE step_key = 'next'", ())
+    assert str(sent).count(MASK.format("4242")) == 3
+
+
+def test_no_request_is_sent_to_a_masked_address(settings: Settings, vendors: Vendors) -> None:
+    mask = MASK.format("4242")
+    for url in (f"{jobs()}/{mask}", f"{jobs()}/{quote(mask)}"):
+        with pytest.raises(Permanent) as caught:
+            client.read({"method": "GET", "url": url, "secrets": SECRET, "expect": [404]})
+        assert caught.value.code == "card_number_masked"
+
+
+def test_an_undo_that_would_look_for_a_masked_id_is_left_to_a_person(
+    kernel: Kernel, vendors: Vendors
+) -> None:
+    vendors.change(http__note=GROUPED)
+    # The service does not know the masked id, which looks as if the job were gone.
+    undo = {"method": "DELETE", "effect": "repeatable", "expect": [204, 404], "secrets": SECRET}
+    made = job() | {"compensation": {"action": "http.request", "with": {"url": BY_ID, **undo}}}
+    row = driven(kernel, {"sequence": [made, fail("end")]}, {"jobs": jobs()})
+    undone = kernel.step(row["id"], "job~undo")
+    assert (undone["status"], undone["error"]["code"]) == ("failed", "card_number_masked")
+    assert "by hand" in undone["error"]["message"]
+    assert (row["status"], row["attention"]) == ("compensating", "compensation_failed")

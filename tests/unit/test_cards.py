@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.card_numbers import refuse_masked
 from app.cards import (
     MASK,
     Suspect,
@@ -211,3 +212,36 @@ def test_few_ordinary_inputs_are_refused(capsys: pytest.CaptureFixture[str]) -> 
         print(f"\nof {count:,} ordinary inputs {suspected:,} are suspected, {refused:,} refused")
     assert refused <= count // 10_000
     assert suspected <= count // 50
+
+
+MASKED = MASK.format("4242")
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"id": MASKED}, "/id"),
+        ({"orders": [{"giftCardId": f"gc-{MASKED}"}]}, "/orders/0/giftCardId"),
+        ({"ids": ["a", MASKED]}, "/ids/1"),
+        ({"image": f"https://a.example/{MASKED}?w=1"}, "/image"),
+        ({"image": "https://a.example/card%20number%20ending%20in%204242"}, "/image"),
+        ({"lookup": {"query": {"card": MASKED}}}, "/lookup/query/card"),
+    ],
+)
+def test_a_masked_id_or_address_is_refused(value: Json, place: str) -> None:
+    with pytest.raises(Permanent) as caught:
+        refuse_masked(value, "input", "Correct it")
+    assert caught.value.message.startswith(f"input {place} is ")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"caption": f"paid by {MASKED}", "card": MASKED, "about": [MASKED]},
+        {"note": f"see https://a.example and {MASKED}"},
+        {"query": {"q": f"paid by {MASKED}"}},
+        {"id": "in_4242", "url": "https://a.example/a-card-number"},
+    ],
+)
+def test_a_text_for_people_may_hold_a_masked_number(value: Json) -> None:
+    refuse_masked(value, "input", "Correct it")
