@@ -33,8 +33,9 @@ _OTHERS = {
     "replicate": (0.0, *(0.2 * 2**number for number in range(10)), 120.0),
     # With growing pauses for a day; neither number nor pauses are stated.
     "vercel": _doubled(_MINUTE, 24 * _HOUR, 24 * _HOUR),
-    # A node with "Retry On Fail": three tries, a second apart.
-    "n8n": (1.0, 1.0),
+    # A node with "Retry On Fail" that tries as long as n8n allows: 5 tries, 5 s apart (n8n-core,
+    # workflow-execute.js). Its default of two seconds in all is over before a receiver is up again.
+    "n8n": (5.0, 5.0, 5.0, 5.0),
 }
 
 

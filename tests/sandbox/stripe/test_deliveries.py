@@ -122,7 +122,7 @@ def test_the_setting_lets_a_webhook_come_again_at_once(
     ("vendor", "event", "times", "least", "most"),
     [("agora", "103", 3, 1, 60), ("replicate", "completed", 12, 300, 330),
      ("replicate", "output", 0, 0, 0), ("vercel", "deployment.ready", 10, 12 * HOUR, DAY),
-     ("n8n", "notification.delivered", 2, 1, 5)],
+     ("n8n", "notification.delivered", 4, 15, 25)],
 )  # fmt: skip
 def test_each_vendor_has_a_schedule_of_its_own(
     vendor: str, event: str, times: int, least: int, most: int
