@@ -8,9 +8,8 @@ https://replicate.com/docs/topics/predictions/lifecycle
 import hashlib
 import mimetypes
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import structlog
 from pydantic import Field
 
 from app.engine.call import Call
@@ -38,8 +37,6 @@ from tasks.replicate.client import ReplicateApi, api
 from tasks.replicate.settings import ReplicateSettings
 from tasks.reuse import Reusable, account_of, age_seconds
 from tasks.signatures import text_at
-
-log = structlog.get_logger()
 
 _CREATE = "predictions.create"
 PICTURES = "pictures"
@@ -187,7 +184,7 @@ def find_prediction(call: Call, intent: Intent) -> LookupAnswer:
     since = intent.first_sent_at - _CLOCKS_DIFFER
     if intent.operation != "predictions.create":
         # An upload may be repeated, so a file that is not found is uploaded at once.
-        files = _files_with(replicate, intent.request["metadata"], since)
+        files = replicate.files_with(intent.request["metadata"], since)
         return Found(files[0] if files else _perform_upload(call, replicate, intent.request))
     is_unreadable = False
 
@@ -362,27 +359,12 @@ def _stop(replicate: ReplicateApi, prediction: str) -> tuple[str, Json | None]:
     return "canceled", seen
 
 
-def _files_with(replicate: ReplicateApi, metadata: Json, since: datetime) -> list[Json]:
-    """The uploaded files with these metadata, of those that are looked through.
-
-    A busy account uploads more in some minutes than is read, and ever more: no later try would find
-    what this one does not. A file that is not found is deleted by Replicate after a day.
-    """
-    try:
-        return replicate.files_with(metadata, since)
-    except Retryable as err:
-        if err.code != "list_too_long":
-            raise
-        log.warning("replicate.files_not_searched", metadata=metadata, since=since.isoformat())
-        return []
-
-
 def _uploads_of(call: Call, undo: Undo, replicate: ReplicateApi) -> list[str]:
     """The ids of the step's uploaded files, those included whose answer was lost."""
     uploads = [each for each in undo.intents if each.operation.startswith("files.create")]
     if not uploads:
         return []
     since = min(each.first_sent_at for each in uploads) - _CLOCKS_DIFFER
-    found = _files_with(replicate, {"reference": call.reference}, since)
+    found = replicate.files_with({"reference": call.reference}, since)
     recorded = [each.response["id"] for each in uploads if each.response]
     return list(dict.fromkeys([*recorded, *(each["id"] for each in found)]))

@@ -15,6 +15,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urljoin
 
+import structlog
+
 from app.caching import Cache, key_of
 from app.errors import Outcome, Permanent, Retryable
 from app.outbound import http
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from replicate.client import Client
 
 T = TypeVar("T")
+log = structlog.get_logger()
 
 # https://replicate.com/docs/topics/predictions/lifecycle
 _ENDED = frozenset(("succeeded", "failed", "canceled", "aborted"))
@@ -87,15 +90,21 @@ class ReplicateApi:
     def files_with(self, metadata: Json, since: datetime) -> list[Json]:
         """The files created since `since` whose metadata contain `metadata`, newest first.
 
-        Each is {id, url}.
+        Each is {id, url}. On an account with more files than are read, the newest are looked
+        through: a busy account uploads ever more, so no later try would find what this one does
+        not. A file that is not found is deleted by Replicate after a day.
         """
-        return [
-            _file(each)
+        found: list[Json] = []
+        try:
             for each in self._listed(
                 "files", "/v1/files", since, lambda each: _carries(each, metadata) and _file(each)
-            )
-            if _carries(each, metadata)
-        ]
+            ):
+                found += [_file(each)] if _carries(each, metadata) else []
+        except Retryable as err:
+            if err.code != "list_too_long":
+                raise
+            log.warning("replicate.files_not_searched", metadata=metadata, since=since.isoformat())
+        return found
 
     def delete_file(self, file: str) -> bool:
         """Delete a file; return False if there is no such file."""

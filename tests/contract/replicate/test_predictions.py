@@ -91,6 +91,12 @@ def test_undoing_a_swap_ends_on_an_account_with_more_files_than_are_read(
             api().upload(b"x", "x.txt", "text/plain", {"reference": f"another {number}"})
     undone = prepared.undo(external_id=prediction, output=made)
     assert (undone["result"], undone["files_deleted"]) == ("discarded", 2)
+    # The newest are looked through: an upload whose answer is lost now is among them.
+    lost = replace(predict(step), seconds=60.0)
+    vendors.fault("replicate", "files.create", "lost_reply")
+    with pytest.raises(Retryable):
+        lost.run()
+    assert lost.undo(status="failed")["files_deleted"] == 1
 
 
 def test_a_doubled_swap_is_cancelled_and_the_files_stay_for_the_steps_own(
