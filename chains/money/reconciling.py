@@ -21,7 +21,7 @@ from app.ledger import Booked
 from app.money.facts import UNREADABLE, Book, Fact, Money
 from app.money.statements import Difference, Movement, difference_of, unreadable
 from app.platform import Json, Platform
-from chains.money.risks import follow_disputes
+from chains.money.risks import follow_due
 
 log = structlog.get_logger()
 
@@ -65,8 +65,7 @@ def reconcile_due(seconds: float) -> Json:
                 last = _unbalanced(platform.name, days[-1] if days else date.max)
                 if last is not None:
                     total["differences"] += compare_balance(platform, last)
-                if days:
-                    total["booked"] += follow_disputes(platform, until)
+                total["booked"] += follow_due(platform, until)
         except NotConfigured:
             continue
         except Outcome as err:

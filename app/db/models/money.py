@@ -113,6 +113,8 @@ class LedgerDay(Base):
     began_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     completed_at: Mapped[datetime | None]
     balance_compared_at: Mapped[datetime | None]
+    disputes_asked_at: Mapped[datetime | None]
+    disputes_after: Mapped[UUID | None]
     cursor: Mapped[str | None]
 
 

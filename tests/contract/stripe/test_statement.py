@@ -3,7 +3,6 @@
 import time
 import uuid
 from datetime import UTC, datetime
-from functools import partial
 
 import pytest
 import requests
@@ -15,7 +14,7 @@ from app.errors import Retryable
 from app.platform import Json, Platform
 from app.queries import money
 from chains.money.reconciling import reconcile_day
-from chains.money.risks import follow_disputes
+from chains.money.risks import Followed
 from tasks.stripe.client import api
 from tests.contract.stripe.steps import AUTHORIZE, PAYMENT
 from tests.contract.stripe.test_forks import PAYING
@@ -168,7 +167,10 @@ def test_a_dispute_whose_last_webhook_is_lost_is_not_at_risk_for_ever(
     drive()
     reconcile()
     assert ours("stripe:disputed") == {"EUR": 4900}
-    follow = partial(follow_disputes, _stripe(), time.monotonic() + 60)
+
+    def follow() -> int:
+        return Followed(_stripe()).go_on(time.monotonic() + 60)
+
     assert follow() == 0
     client = stripe.StripeClient(
         vendors.env["STRIPE_API_KEY"], base_addresses={"api": vendors.urls["stripe"]}
