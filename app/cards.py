@@ -26,11 +26,15 @@ _GROUPED = re.compile(
     r"\d{4}([ -])\d{4}\1\d{4}\1\d{1,7}"  # as most networks print them
     r"|\d{4}([ -])\d{6}\2\d{4,5}"  # American Express, Diners Club
 )
+_EXPIRES = r"exp(?:iry|ires|iration)?"
 _WORDS = re.compile(
     r"(?<![a-z\d])(?:credit[ _-]?cards?|debit[ _-]?cards?|cards?|card[ _-]?(?:number|no)|ccnum"
     r"|cvv2?|cvc2?|csc|pan|visa|master[ -]?card|amex|maestro"
-    # Signed addresses have parameters of these names: ?exp=1764500000
-    r"|(?<![?&])(?:cc|exp(?:iry|ires|iration)?))(?![a-z\d])",
+    # Signed addresses have parameters of these names: ?exp=1764500000, &X-Amz-Expires=3600. They
+    # speak of a card if the value is the number itself (for which a blank stands) or a month and
+    # a year.
+    rf"|(?<![?&])(?<!amz-)(?<!goog-)(?:cc|{_EXPIRES})|cc(?== )"
+    rf"|{_EXPIRES}(?==(?:0[1-9]|1[0-2]|[1-9](?=[%/-]))(?:%2F|[/-])?(?:20)?\d\d(?!\d)))(?![a-z\d])",
     re.IGNORECASE,
 )
 _NEAR = 40

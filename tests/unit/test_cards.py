@@ -138,9 +138,24 @@ def test_a_certain_number_is_masked_in_a_value(value: Json, kept: Json) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "https://shop.example/pay?cc=4242424242424242&lang=de",
+        "n=4242424242424242&exp=1230",
+        "n=4242424242424242&exp=12%2F2030",
+        "n=4242424242424242&expiry=9/30",
+    ],
+)
+def test_a_parameter_with_a_card_in_it_speaks_of_a_card(text: str) -> None:
+    assert is_certain(text)
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "https://cdn.example.com/f?id=4242424242424242&exp=1764500000",
+        "https://cdn.example.com/f?exp=3600&id=4242424242424242&cc=de",
+        "https://cdn.example.com/4242424242424242?X-Amz-Expires=900",
         {"id": "4242424242424242"},
         {"order": {"number": "4242424242424242"}},
         {"card": {"id": 4242424242424242}},
