@@ -125,7 +125,7 @@ def subscribe(call: Call, given: SubscribeInput) -> Json:
         is_last=True,
     )
     known = made["subscription"]
-    if made["status"] == "incomplete" or (given.session == "on" and made["is_unsaved"]):
+    if made["status"] == "incomplete" or (given.session == "on" and made.get("is_unsaved", True)):
         # What was recorded when it began may be long ago.
         made = call.state_of(known, lambda: _state(subscriptions.read(known)), POLL_SECONDS)
     if _waits(call, given, made):
@@ -223,7 +223,7 @@ def _may_save(made: Json, now: float) -> bool:
     >>> _may_save(made, 1_080_000.0), _may_save(made, 1_090_000.0)
     (True, False)
     """
-    return bool(made.get("is_unsaved")) and now - made["created"] < _MOST_WAIT_SECONDS
+    return bool(made.get("is_unsaved", True)) and now - made["created"] < _MOST_WAIT_SECONDS
 
 
 def _state(seen: Json) -> Json:

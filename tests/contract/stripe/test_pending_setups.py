@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from app import clock, db
-from app.errors import Permanent, Suspend
-from app.platform import Json
+from app.errors import Outcome, Permanent, Suspend
+from app.platform import Found, Json
 from tasks.stripe import authentication
+from tasks.stripe.billing.subscriptions import summary
 from tasks.stripe.customers.calls import SETUPS
 from tests.contract.cases import Claim
 from tests.contract.stage import Step
@@ -90,6 +91,19 @@ def test_a_trial_does_not_wait_for_a_customer_who_is_away(step: Claim, vendors: 
 def test_a_customer_who_has_a_card_is_not_asked(step: Claim, vendors: Vendors) -> None:
     made = trial(step, "pm_card_visa").run()
     assert read(made["subscription"])["pending_setup_intent"] is None
+
+
+def test_a_trial_goes_on_from_what_a_person_has_said_of_it(step: Claim, vendors: Vendors) -> None:
+    given = trial(step, "pm_card_visa")
+    vendors.fault("stripe", "subscriptions.create", "lost_reply")
+    with pytest.raises(Outcome):
+        given.run()
+    (made,) = selling.ask(lambda v1: v1.subscriptions.list({"customer": given.given["customer"]}))[
+        "data"
+    ]
+    # A person sees the fields of the output, and none that only the action knows.
+    given.adopt(Found(summary(read(made["id"]))))
+    assert given.run()["subscription"] == made["id"]
 
 
 def test_a_subscription_may_have_a_price_of_its_own(step: Claim, vendors: Vendors) -> None:
