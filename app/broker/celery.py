@@ -15,7 +15,7 @@ from celery.app import trace
 from celery.concurrency import thread
 from celery.exceptions import Ignore
 from kombu.message import Message
-from kombu.transport import virtual
+from kombu.transport import TRANSPORT_ALIASES, virtual
 
 from app import settings
 
@@ -54,6 +54,9 @@ def _repair_kombu() -> None:
 
 
 _repair_kombu()
+# By kombu's own names, so that an address that begins with `redis` or `rediss` means this transport
+# wherever it is read.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "app.broker.transport:Transport"))
 
 
 def _terminate_nothing(pool: Any, pid: int, signal: Any = None) -> None:
