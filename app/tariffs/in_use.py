@@ -22,6 +22,9 @@ KEPT_FOR = timedelta(days=7)
 NAMED_FOR = timedelta(days=1)
 """For so long after it was last seen to be named; housekeeping looks each hour."""
 _MOST = 200
+_LONGEST = 300
+"""The characters of the longest name that is noted. Inputs and answers may give any text as one,
+and PostgreSQL keeps no long key and no character 0."""
 _noted: dict[tuple[str, str], date] = {}
 _lock = threading.Lock()
 
@@ -39,7 +42,7 @@ def note_use(platform: str, model: str) -> None:
         _note("used_on", [used], today)
     except SettingsInvalid:
         return
-    except (Unavailable, *db.UNABLE) as err:
+    except (Unavailable, *db.AWAY) as err:
         with _lock:
             _noted.pop(used, None)
         log.warning("model.use_not_noted", error=str(err).strip()[:200])
@@ -76,6 +79,8 @@ def forget() -> None:
 
 def _note(column: str, models: list[tuple[str, str]], today: date) -> None:
     for platform, model in models:
+        if len(model) > _LONGEST or not model.isprintable():
+            continue
         db.rows(
             f"INSERT INTO models_in_use AS m (platform, model, {column}) VALUES (%s, %s, %s)"
             f" ON CONFLICT (platform, model) DO UPDATE SET {column} = excluded.{column}"

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -163,3 +164,35 @@ def test_a_model_that_steps_have_used_lately_is_told_of(settings: Settings) -> N
     assert ending() == []
     assert housekeeping.warn_of_models() == {"told": 0}
     assert db.rows("SELECT model FROM models_in_use", ()) == []
+
+
+def test_a_text_that_is_no_name_of_a_model_hides_no_warning(
+    client: FlaskClient, caller: Caller, settings: Settings
+) -> None:
+    current.keep_end("openai", End(MODEL, current.today() + timedelta(days=9)))
+    current.forget()
+    versions.register({"name": "open", "do": _swap({"$": "input.model"})}, activates=True)
+    # So random a text is too long for a key of PostgreSQL, even compressed.
+    longest = "".join(sha256(bytes([number])).hexdigest() for number in range(256))
+    nightly = {
+        "name": "nightly",
+        "type": "open",
+        "spec": {"every": {"hours": 1}},
+        "input": {"a": "1", "b": "2", "model": longest},
+    }
+    answer = client.post("/v1/schedules", json=nightly, headers=caller.headers)
+    assert answer.status_code == 201, answer.json
+    for each in (longest, "acme\0", "acme/\ud800"):
+        in_use.note_use("replicate", each)
+    assert housekeeping.warn_of_models() == {"told": 1}
+    assert in_use.in_use() == []
+
+
+def test_a_use_that_cannot_be_noted_fails_no_step_and_is_noted_later(settings: Settings) -> None:
+    db.row("SELECT set_config('default_transaction_read_only', 'on', false)", ())
+    with capture_logs() as logs:
+        in_use.note_use("openai", "gpt-x")
+    assert [each["event"] for each in logs] == ["model.use_not_noted"]
+    db.row("SELECT set_config('default_transaction_read_only', 'off', false)", ())
+    in_use.note_use("openai", "gpt-x")
+    assert in_use.in_use() == [("openai", "gpt-x")]
