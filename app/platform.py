@@ -189,7 +189,7 @@ class Reuse:
     one account has made is no result for another. `request(call, input)` is what decides the
     result: the input without ids and keys, files by their digest, the version of the model, and
     the text around a prompt. `seconds(input)` is how old a result may be; 0: none is taken, and
-    none is made for others. For `making_seconds` at most a step waits for another.
+    none is made for others. For `making_seconds()` at most a step waits for another.
     `adopt(call, output)` gives the step files of its own, and returns its output; it raises
     Permanent `artifact_missing` if one is gone.
     """
@@ -197,7 +197,7 @@ class Reuse:
     account: Callable[[], Json]
     request: Callable[[Any, Any], Json]
     seconds: Callable[[Any], float]
-    making_seconds: float
+    making_seconds: Callable[[], float]
     adopt: Callable[[Any, Json], Json] | None = None
 
 

@@ -115,7 +115,7 @@ def _claim(call: Call, hashed: bytes, age: float, reuse: Reuse, refused: Any) ->
             claim.fence,
             hashed,
             age,
-            reuse.making_seconds,
+            reuse.making_seconds(),
             refused,
             _ERROR,
             WAITS,

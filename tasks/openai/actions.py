@@ -85,7 +85,7 @@ moderate.reuse = Reuse(
     },
     # A moderation is free, but a call takes a place under the limits of the model.
     seconds=lambda given: age_seconds(given, _moderation_seconds()),
-    making_seconds=60.0,
+    making_seconds=lambda: 60.0,
 )
 
 
@@ -147,7 +147,8 @@ caption.reuse = Reuse(
     },
     # Who wants another caption for the same brief says so (`cache: false`).
     seconds=lambda given: age_seconds(given, OpenAISettings.current().cache_seconds),
-    making_seconds=120.0,
+    # Where calls wait for room, whoever waits for one would itself wait as long, and pay too.
+    making_seconds=lambda: 60.0 + max(60.0, writing_seconds(OpenAISettings.current().service_tier)),
 )
 
 

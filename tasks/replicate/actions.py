@@ -160,7 +160,7 @@ predict.reuse = Reuse(
     request=_equal_request,
     # The picture follows from the two others, so an equal request has an equal result.
     seconds=lambda given: age_seconds(given, ReplicateSettings.current().cache_seconds),
-    making_seconds=600.0,
+    making_seconds=lambda: 600.0,
     adopt=_adopted,
 )
 

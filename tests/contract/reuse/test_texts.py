@@ -244,6 +244,23 @@ def test_a_step_whose_maker_does_not_come_to_an_end_makes_the_result(
     assert row == {"workflow_id": second}
 
 
+@pytest.mark.parametrize(("tier", "payers"), [("default", 1), ("flex", 0), ("auto", 0)])
+def test_a_call_that_waits_for_room_is_not_paid_by_another_meanwhile(
+    kernel: Kernel,
+    vendors: Vendors,
+    monkeypatch: pytest.MonkeyPatch,
+    tier: str,
+    payers: int,
+) -> None:
+    monkeypatch.setenv("OPENAI_SERVICE_TIER", tier)
+    forget()
+    _, second = _making(kernel)
+    known = vendors.count("captions")
+    db.rows("UPDATE known_results SET claimed_at = claimed_at - interval '900 s' RETURNING 1", ())
+    assert run(second, "write", "openai.caption")
+    assert vendors.count("captions") == known + payers
+
+
 @pytest.mark.parametrize("processes", [3, pytest.param(20, marks=pytest.mark.long)])
 def test_of_processes_that_make_one_request_at_once_one_pays(
     kernel: Kernel, vendors: Vendors, processes: int
