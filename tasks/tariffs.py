@@ -33,9 +33,9 @@ def book(platform: str) -> PriceBook:
 
 def spend(call: Call, platform: str, cost: Cost, *, of: str, model: str) -> None:
     """Add a cost to those of the attempt (see Call.spend), tell what of it is an estimate, and note
-    that the model is in use."""
-    current.tell(platform, cost)
-    call.spend(cost.micro_usd, of=of, model=model)
+    that the model is in use. What was booked before is not estimated anew."""
+    if call.spend(cost.micro_usd, of=of, model=model):
+        current.tell(platform, cost)
     in_use.note_use(platform, model)
 
 

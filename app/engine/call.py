@@ -148,24 +148,25 @@ class Call:
         """Seconds for which the vendor may have known the intent's idempotency key."""
         return intents.key_age_seconds(self.workflow_id, self.step_key, intent)
 
-    def spend(self, micro_usd: int, *, of: str | None = None, model: str | None = None) -> None:
+    def spend(self, micro_usd: int, *, of: str | None = None, model: str | None = None) -> bool:
         """Add to the platform cost of this attempt, in micro-USD.
 
         `of` names the effect that cost it, by the vendor's id or by a name that is unique in the
         workflow. Its cost is then booked at once, and only once, although the step, a later try and
         a compensation may all report it. Without it, the cost is booked with the attempt's outcome,
         and is lost if the worker dies before. `model` is what an effect was paid for, where the
-        platform has prices by model. Raises Fenced if the step's claim is lost.
+        platform has prices by model. Returns False if the effect was booked before. Raises Fenced
+        if the step's claim is lost.
         """
         if of is None:
             self.cost += micro_usd
-            return
+            return True
         self.record_held()
         verdict = budgets.book_effect(self.claim, of, micro_usd, model)
         if verdict == "fenced":
             raise Fenced
-        if verdict == "booked":
-            self.booked += micro_usd
+        self.booked += micro_usd if verdict == "booked" else 0
+        return verdict == "booked"
 
     def book(self, *facts: Fact) -> None:
         """Book facts about customers' money at once, each once, as facts of this step.

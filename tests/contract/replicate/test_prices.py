@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from app import db
 from app.errors import Permanent
 from app.outbound.http import exchange_scope
 from app.tariffs import current
@@ -72,6 +73,11 @@ def test_pictures_that_are_not_known_are_estimated_at_the_most_and_told(
     assert prepared.cost == prepared.ceiling == 4 * EACH
     (gap,) = current.gaps()
     assert (gap["item"], gap["unit"]) == (ReplicateSettings.current().face_swap_model, PICTURES)
+    # What is booked is not estimated anew by the compensation, which may come days later.
+    db.rows("DELETE FROM price_gaps RETURNING 1", ())
+    current.forget()
+    prepared.undo(external_id=prediction, status="failed", error_code="result_expired")
+    assert (prepared.cost, current.gaps()) == (4 * EACH, [])
 
 
 def test_a_model_without_such_a_price_is_paid_by_its_seconds(step: Claim) -> None:
