@@ -21,8 +21,8 @@ TOKENS_AHEAD_MS = 10_000
 FULL_MS = 200
 """The pause before it is asked again whether a request in flight has ended."""
 UNUSED_MS = 1_000
-"""If no place was given back for so long, the free ones are for any user: those whose turn it is
-have not come."""
+"""If places have been free for so long, those that wait have not come, and count no more: else the
+steps of a workflow that was paused or has ended would hold up the calls of others."""
 NEWEST = 0.125
 """The part of the newest call in the mean time for which calls hold their places."""
 NEAR = 0.95
@@ -134,8 +134,8 @@ class Bucket:
     """The turns at the places in flight."""
     lasted: float = 0.0
     """For how long the calls that have ended lately held their places, on average."""
-    given_back: float = 0.0
-    """When a place in flight was given back last."""
+    full_until: float = 0.0
+    """When all places in flight were seen to be taken last."""
 
     def free_dead(self, limit: Limit, ask: Ask, now: float) -> None:
         """Free what an earlier attempt of the step that asks has not given back."""
@@ -164,12 +164,14 @@ class Bucket:
         self.held = {id: each for id, each in self.held.items() if each[0] > now}
         if limit.in_flight <= 0:
             return False
-        turn = self.places.wait(ask.user, now)
         if len(self.held) >= limit.in_flight:
-            return True
-        waiting, is_new = self.places.waiting(ask.user, now), now < self.given_back + UNUSED_MS
+            self.full_until = now
+        elif now >= self.full_until + UNUSED_MS:
+            self.places = Lanes()
+        turn, waiting = self.places.wait(ask.user, now), self.places.waiting(ask.user, now)
+        free = limit.in_flight - len(self.held)
         is_ahead = turn > self.lasted / limit.in_flight * (waiting + 1)
-        return is_ahead and is_new and limit.in_flight - len(self.held) <= waiting
+        return free <= 0 or (is_ahead and free <= waiting)
 
     def spacing(self, limit: Limit, ask: Ask) -> float:
         """The milliseconds in which the limit allows one such call."""
@@ -232,8 +234,8 @@ class Bucket:
         owner, rate, reserved = note.owner or note.id, self._token_rate(limit), -1.0
         # The place may be that of a later attempt of the step.
         if owner in self.held and self.held[owner][2] == note.id:
+            self._give_back(limit, note, now)
             reserved = self.held.pop(owner)[1]
-            self._give_back(note, now)
         if reserved >= 0 and note.tokens >= 0 and rate > 0:
             more = self.free_tokens + (note.tokens - reserved) * 1000.0 / rate
             self.free_tokens = min(more, now + MOST_CLOSED_MS)
@@ -242,11 +244,12 @@ class Bucket:
             least = now + TOKENS_AHEAD_MS - note.tokens_left * 1000.0 / rate
             self.free_tokens = max(self.free_tokens, least)
 
-    def _give_back(self, note: Note, now: float) -> None:
-        """Learn for how long a call held its place."""
+    def _give_back(self, limit: Limit, note: Note, now: float) -> None:
+        """Learn for how long a call held its place, and that all were taken until now."""
         lasted = min(max(0.0, now - note.asked), float(MOST_AHEAD_MS))
         self.lasted += (lasted - self.lasted) * (NEWEST if self.lasted > 0 else 1.0)
-        self.given_back = now
+        if len(self.held) >= limit.in_flight:
+            self.full_until = now
 
     def _follow(self, now: float) -> None:
         """Go by the clock, also if it was set back: then all times are set back too, so that no
@@ -256,7 +259,7 @@ class Bucket:
             return
         self.free, self.free_tokens = self.free - back, self.free_tokens - back
         self.closed, self.left_until = self.closed - back, self.left_until - back
-        self.climb_at, self.given_back = self.climb_at - back, self.given_back - back
+        self.climb_at, self.full_until = self.climb_at - back, self.full_until - back
         self.cut_at = max(0.0, self.cut_at - back) if self.cut_at >= 0 else self.cut_at
         self.held = {
             owner: (until - back, tokens, id) for owner, (until, tokens, id) in self.held.items()

@@ -28,12 +28,12 @@ local function bucket(key)
                        quiet = 0, free = 0, free_tokens = 0, closed = 0, left = 0, left_until = 0,
                        made = {}, held = {}})
   b.token_top, b.lanes, b.places = b.token_top or 0, b.lanes or {}, b.places or {}
-  b.lasted, b.given_back = b.lasted or 0, b.given_back or 0
+  b.lasted, b.full_until = b.lasted or 0, b.full_until or 0
   local back = (b.at or 0) - now
   b.at = now
   if back > BACK then
     for _, name in ipairs({'free', 'free_tokens', 'closed', 'left_until', 'climb_at',
-                            'given_back'}) do
+                            'full_until'}) do
       b[name] = b[name] - back
     end
     if b.cut_at >= 0 then b.cut_at = math.max(0, b.cut_at - back) end
@@ -161,11 +161,12 @@ local function is_full(b, limit, ask)
     if each[1] > now then count = count + 1 else b.held[id] = nil end
   end
   if limit.in_flight <= 0 then return false, false end
+  if count >= limit.in_flight then b.full_until = now
+  elseif now >= b.full_until + UNUSED then b.places = {} end
   local turn = lane_wait(b.places, ask.user)
   local waiting, free = others(b.places, ask.user), limit.in_flight - count
   local is_ahead = turn > b.lasted / limit.in_flight * (waiting + 1)
-  local is_new = now < b.given_back + UNUSED
-  return free <= 0 or (is_ahead and is_new and free <= waiting), free - 1 <= waiting
+  return free <= 0 or (is_ahead and free <= waiting), free - 1 <= waiting
 end
 
 local function grant(b, limit, ask, wait, is_last)
@@ -291,11 +292,14 @@ local function note()
     if each.is_refused then refuse(b, limit, each) end
     local owner = each.owner ~= '' and each.owner or each.id
     local held = b.held[owner]
-    if held and (held[3] or each.id) == each.id then b.held[owner] = nil else held = nil end
+    if held and (held[3] or each.id) ~= each.id then held = nil end
     if held then
       local lasted = math.min(math.max(0, now - each.asked), MOST_AHEAD)
       b.lasted = b.lasted + (lasted - b.lasted) * (b.lasted > 0 and NEWEST or 1)
-      b.given_back = now
+      local count = 0
+      for _ in pairs(b.held) do count = count + 1 end
+      if count >= limit.in_flight then b.full_until = now end
+      b.held[owner] = nil
     end
     local rate = token_rate(b, limit)
     if held and each.tokens >= 0 and rate > 0 then

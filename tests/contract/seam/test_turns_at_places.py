@@ -103,6 +103,25 @@ def test_a_place_for_which_nobody_comes_is_free_for_all_a_second_later(jobs: Val
     assert jobs.take("ada")[1].is_taken
 
 
+def test_users_whose_steps_never_come_hold_up_the_calls_of_others_for_a_second(
+    jobs: Valkey,
+) -> None:
+    jobs.limit = Limit("jobs", in_flight=4)
+    running = [jobs.take("ada") for _ in range(4)]
+    for user in ["bob", "cyd", "dan", "eve"] * 20:
+        assert not jobs.take(user)[1].is_taken  # their workflows are then paused
+    made = 0
+    for _ in range(60):
+        jobs.now += 100
+        for each in running[:1]:
+            running.remove(each)
+            jobs.give_back(*each)
+        while (taken := jobs.take("ada"))[1].is_taken:
+            running.append(taken)
+            made += 1
+    assert made >= 45
+
+
 def test_turns_hold_nobody_up_while_there_are_places_for_all_that_wait(jobs: Valkey) -> None:
     jobs.limit = Limit("jobs", in_flight=4)
     running = [jobs.take("ada") for _ in range(4)]
